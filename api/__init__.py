@@ -1,0 +1,1 @@
+"""The readers' door: the twin over HTTP, from the database, without state of its own."""

@@ -1,0 +1,139 @@
+"""Sums of tag amounts over windows, and the accounts they make."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from twin import quality as q
+from twin.network import Network, tank_mass
+from twin.windows import MINUTE_US, SECOND_US
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from api.world import World
+    from twin.network import Account
+
+F64 = NDArray[np.float64]
+I64 = NDArray[np.int64]
+U8 = NDArray[np.uint8]
+
+# An inventory at an edge may come from a minute that is this far away.
+NEAR = timedelta(minutes=15)
+
+
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """Amounts of U tags in W windows; without any coverage there is no amount."""
+
+    network: Network
+    tags: I64  # (U,) places in the network, sorted
+    amount: F64  # (W, U) [SI]
+    covered_s: F64  # (W, U)
+    quality: U8  # (W, U)
+
+    def columns(self, accounts: Iterable[Account]) -> I64:
+        """Return the columns of the tags some accounts are made of."""
+        return np.searchsorted(self.tags, tags_of(self.network, accounts))
+
+    def total(self, account: Account) -> F64:
+        """Return an account [SI], (W,): NaN where a tag has no amount or the model has no such."""
+        if account not in self.network.accounts:
+            return np.full(len(self.amount), np.nan)
+        lines = self.network.entries(account)
+        at = np.searchsorted(self.tags, self.network.entry_tag[lines])
+        return np.asarray(self.amount[:, at] @ self.network.entry_factor[lines])
+
+
+def tags_of(network: Network, accounts: Iterable[Account]) -> I64:
+    """Return the network's places of all tags of some accounts, sorted."""
+    found = [network.entry_tag[network.entries(a)] for a in accounts if a in network.accounts]
+    return np.unique(np.concatenate([np.zeros(0, np.int64), *found]))
+
+
+def _tag_ids(world: World, network: Network, tags: I64) -> I64:
+    """Return the database's ids of some tags; -1 for one the database does not have."""
+    catalogue = world.feed.catalogue
+    at = catalogue.find(network.tags[i].address for i in tags.tolist())
+    return np.where(at >= 0, catalogue.tag_id[np.maximum(at, 0)], -1) if len(at) else at
+
+
+async def read_sums(
+    world: World, network: Network, accounts: Iterable[Account], window: str, edges: I64
+) -> Sums:
+    """Return the sums of all tags of some accounts over windows."""
+    tags = tags_of(network, accounts)
+    ids = _tag_ids(world, network, tags)
+    windows, count = len(edges) - 1, len(tags)
+    amount, covered_s = np.zeros(windows * count), np.zeros(windows * count)
+    severity, flag = np.zeros((2, windows * count), np.uint8)
+    if count:
+        table = _table(window, network.park.shifts)
+        rows = await world.store.amounts(table, ids, int(edges[0]), int(edges[-1]))
+        order = np.argsort(ids)
+        column = order[np.searchsorted(ids, rows["tag_id"], sorter=order)]
+        at = (np.searchsorted(edges, rows["time_us"], "right") - 1) * count + column
+        amount += np.bincount(at, rows["amount"], windows * count)
+        covered_s += np.bincount(at, rows["covered_s"], windows * count)
+        # What was not used is a hole, which the coverage shows; it makes nothing worse.
+        mark = rows["quality"] & np.uint8(q.SIMULATED)
+        used = np.where(rows["covered_s"] > 0, rows["quality"] & ~mark, 0).astype(np.uint8)
+        np.maximum.at(severity, at, used)
+        np.bitwise_or.at(flag, at, mark)
+    amount[covered_s == 0] = np.nan
+    shape = windows, count
+    return Sums(
+        network,
+        tags,
+        amount.reshape(shape),
+        covered_s.reshape(shape),
+        (severity | flag).reshape(shape),
+    )
+
+
+def _table(window: str, shifts: tuple[str, ...]) -> str:
+    """Return the coarsest table whose rows lie inside the windows."""
+    if window == "shift":
+        return "hour" if all(start.endswith(":00") for start in shifts) else "minute"
+    return {"minute": "minute", "hour": "hour"}.get(window, "day")
+
+
+@dataclass(frozen=True, slots=True)
+class Inventory:
+    """Mass in some tanks at the edges of windows."""
+
+    mass: F64  # (W+1,) [kg]; NaN where a tank is not known
+    quality: U8  # (W+1,)
+
+
+async def read_inventory(
+    world: World, network: Network, tanks: I64, edges: I64, now_us: int
+) -> Inventory:
+    """Return what is in some tanks at each edge, from the mean level of the minute before it."""
+    edges = np.minimum(edges, now_us // MINUTE_US * MINUTE_US)
+    tags = np.unique(network.tank_tag[tanks])
+    ids = _tag_ids(world, network, tags)
+    moments, place = np.unique(edges, return_inverse=True)
+    rows = await world.store.nearest(ids, moments, NEAR)
+    value = np.full((len(moments), len(network.tags)), np.nan)
+    order = np.argsort(ids)
+    tag = tags[order[np.searchsorted(ids, rows["tag_id"], sorter=order)]]
+    at = np.searchsorted(moments, rows["edge_us"])
+    value[at, tag] = rows["amount"] / rows["covered_s"]
+    severity, flag = np.zeros((2, len(moments)), np.uint8)
+    mark = rows["quality"] & np.uint8(q.SIMULATED)
+    np.maximum.at(severity, at, rows["quality"] & ~mark)
+    np.bitwise_or.at(flag, at, mark)
+    mass = tank_mass(network, value)[:, tanks].sum(axis=1)
+    return Inventory(mass[place], (severity | flag)[place])
+
+
+def elapsed_s(edges: I64, now_us: int) -> F64:
+    """Return how much of each window has passed [s], up to the last full minute; (W,)."""
+    until = np.minimum(edges[1:], now_us // MINUTE_US * MINUTE_US)
+    return np.asarray(np.maximum(until - edges[:-1], 0) / SECOND_US)

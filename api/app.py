@@ -1,0 +1,101 @@
+"""The FastAPI application: routes, problems, the life of database pool and feed, the console."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fastapi import FastAPI
+from fastapi.responses import PlainTextResponse
+from starlette.staticfiles import StaticFiles
+
+from api import problems, routes, routes_health, routes_live, routes_scopes
+from api.feed import Feed
+from api.store import Store
+from api.world import World
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+    from api.settings import ApiSettings
+
+CONSOLE = Path(__file__).parent / "console" / "dist"
+NOT_BUILT = "The console is not built yet: `make setup`, or npm ci && npm run build in api/console"
+
+
+def create_app(
+    settings: ApiSettings, now_us: Callable[[], int], console: Path = CONSOLE
+) -> FastAPI:
+    """Return the application; it connects to the database when it starts."""
+    store = Store(
+        settings.database_url,
+        pool_size=settings.pool_size,
+        query_timeout_s=settings.query_timeout_s,
+    )
+    here = World(settings, store, Feed(store, poll_s=settings.poll_s), now_us)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        await store.open()
+        follower = asyncio.create_task(here.feed.run(), name="api.feed")
+        # A crash of the feed would leave an image that looks alive: better none at all.
+        follower.add_done_callback(_fail_loudly)
+        yield
+        here.feed.close()
+        follower.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await follower
+        await store.close()
+
+    app = FastAPI(
+        title="parktwin",
+        description="The digital twin of a chemical industrial park: read-only HTTP interface.",
+        version="1",
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.state.world = here
+    app.add_middleware(CountRequests, counts=here.requests)
+    problems.install(app)
+    for module in (routes, routes_live, routes_scopes, routes_health):
+        app.include_router(module.router)
+    if console.is_dir():
+        app.mount("/", StaticFiles(directory=console, html=True), name="console")
+    else:
+        app.add_api_route("/", _hint, include_in_schema=False)
+    return app
+
+
+async def _hint() -> PlainTextResponse:
+    return PlainTextResponse(NOT_BUILT)
+
+
+def _fail_loudly(task: asyncio.Task[Any]) -> None:
+    if not task.cancelled() and task.exception() is not None:
+        asyncio.get_running_loop().call_exception_handler(
+            {"message": "the live feed crashed", "exception": task.exception(), "task": task}
+        )
+
+
+class CountRequests:
+    """Count answers by status class; plain ASGI, so that streams pass through untouched."""
+
+    def __init__(self, app: ASGIApp, counts: dict[str, int]) -> None:
+        self._app = app
+        self._counts = counts
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on and look at how its answer starts."""
+
+        async def counted(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                self._counts[f"{message['status'] // 100}xx"] += 1
+            await send(message)
+
+        await self._app(scope, receive, counted if scope["type"] == "http" else send)

@@ -1,0 +1,44 @@
+// Quality of a sample: severity in the top two bits, the simulated flag in bit 5, a reason below.
+
+export type Mark = "none" | "uncertain" | "bad" | "stale";
+
+const SIMULATED = 32;
+const REASON = 31;
+const STALE = 2;
+
+/** Uncertain because a part of the sum is missing. */
+export const INCOMPLETE = 64 | 9;
+
+const REASONS = [
+  "none",
+  "out_of_range",
+  "stale",
+  "substituted",
+  "not_connected",
+  "not_a_number",
+  "fault",
+  "maintenance",
+  "calibration",
+  "incomplete",
+  "manual",
+] as const;
+
+export type Reason = (typeof REASONS)[number];
+
+export const isSimulated = (quality: number): boolean => (quality & SIMULATED) !== 0;
+
+export const isBad = (quality: number): boolean => quality >= 128;
+
+/** The glyph a value carries: staleness wins, because an old value says nothing about now. */
+export function markOf(quality: number): Mark {
+  if ((quality & REASON) === STALE) return "stale";
+  if (quality >= 128) return "bad";
+  return quality >= 64 ? "uncertain" : "none";
+}
+
+export const reasonOf = (quality: number): Reason => REASONS[quality & REASON] ?? "none";
+
+/** The worse of two qualities; the simulated flag of either stays. */
+export function worse(first: number, second: number): number {
+  return Math.max(first & ~SIMULATED, second & ~SIMULATED) | ((first | second) & SIMULATED);
+}

@@ -1,0 +1,153 @@
+"""Every failure as RFC 9457 ``application/problem+json``, with a hint what to do."""
+
+from __future__ import annotations
+
+import difflib
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from fastapi import Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from twin.errors import ParkError, StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from fastapi import FastAPI
+
+RETRY_AFTER_S = 2
+PROBLEM: dict[str, Any] = {
+    "description": "What went wrong (RFC 9457)",
+    "content": {
+        "application/problem+json": {
+            "schema": {
+                "type": "object",
+                "required": ["type", "title", "status", "detail", "instance"],
+                "properties": {
+                    "type": {"type": "string", "format": "uri-reference"},
+                    "title": {"type": "string"},
+                    "status": {"type": "integer"},
+                    "detail": {"type": "string"},
+                    "instance": {"type": "string", "format": "uri-reference"},
+                    "hint": {"type": "string"},
+                    "errors": {
+                        "type": "array",
+                        "items": {
+                            "type": "object",
+                            "properties": {
+                                "parameter": {"type": "string"},
+                                "in": {"type": "string"},
+                                "detail": {"type": "string"},
+                            },
+                        },
+                    },
+                },
+            }
+        }
+    },
+}
+RESPONSES: dict[int | str, dict[str, Any]] = {"default": PROBLEM}
+
+
+class Problem(Exception):  # noqa: N818 - the word of RFC 9457
+    """A request that gets no answer; `more` are extension members."""
+
+    def __init__(
+        self, status: int, detail: str, *, hint: str = "", retry: bool = False, **more: Any
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail
+        self.hint = hint
+        self.retry = retry
+        self.more = more
+
+
+def not_found(what: str, name: str, names: Iterable[str], listing: str) -> Problem:
+    """Return a 404 that names what is close."""
+    known = list(names)
+    tail = {each.rpartition("/")[2]: each for each in known}
+    close = difflib.get_close_matches(name, known, n=3)
+    close = close or [tail[t] for t in difflib.get_close_matches(name.rpartition("/")[2], tail)]
+    hint = f"did you mean {', '.join(close)}?" if close else f"{listing} lists them"
+    return Problem(404, f"there is no {what} {name!r}", hint=hint)
+
+
+def invalid(parameter: str, detail: str, *, hint: str = "") -> Problem:
+    """Return a 422 about one query parameter."""
+    errors = [{"parameter": parameter, "in": "query", "detail": detail}]
+    return Problem(422, f"{parameter}: {detail}", hint=hint, errors=errors)
+
+
+def install(app: FastAPI) -> None:
+    """Answer every failure of the app with a problem."""
+    app.add_exception_handler(Problem, _problem)
+    app.add_exception_handler(ParkError, _park_error)
+    app.add_exception_handler(RequestValidationError, _validation)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(Exception, _crash)
+
+
+def _answer(request: Request, problem: Problem, headers: Any = None) -> Response:
+    body = {
+        "type": "about:blank",
+        "title": HTTPStatus(problem.status).phrase,
+        "status": problem.status,
+        "detail": problem.detail,
+        "instance": request.url.path,
+        **({"hint": problem.hint} if problem.hint else {}),
+        **problem.more,
+    }
+    extra = {"Retry-After": str(RETRY_AFTER_S)} if problem.retry else {}
+    return Response(
+        orjson.dumps(body),
+        status_code=problem.status,
+        headers={**(headers or {}), **extra},
+        media_type="application/problem+json",
+    )
+
+
+async def _problem(request: Request, error: Exception) -> Response:
+    assert isinstance(error, Problem)
+    return _answer(request, error)
+
+
+async def _park_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, ParkError)
+    retry = isinstance(error, StoreError) and error.retryable
+    status = 503 if isinstance(error, StoreError) else 500
+    return _answer(request, Problem(status, error.message, hint=error.hint, retry=retry))
+
+
+async def _validation(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    errors = [
+        {
+            "parameter": str(one["loc"][-1]),
+            "in": str(one["loc"][0]),
+            "detail": str(one["msg"]).removeprefix("Value error, "),
+        }
+        for one in error.errors()
+    ]
+    detail = "; ".join(f"{one['parameter']}: {one['detail']}" for one in errors)
+    return _answer(request, Problem(422, detail, errors=errors))
+
+
+async def _http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    hint = "/openapi.json describes what there is" if error.status_code in (404, 405) else ""
+    detail = str(error.detail)
+    if error.status_code == 404:
+        detail = f"there is nothing at {request.url.path}"
+    return _answer(request, Problem(error.status_code, detail, hint=hint), error.headers)
+
+
+async def _crash(request: Request, _: Exception) -> Response:
+    # The server logs the traceback; what broke is nobody's business outside.
+    return _answer(
+        request,
+        Problem(500, "the API failed on this request", hint="its log has the reason; report it"),
+    )

@@ -1,0 +1,54 @@
+"""Settings of the API, from the environment; every limit is here."""
+
+from __future__ import annotations
+
+from pydantic import Field, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class ApiSettings(BaseSettings):
+    """Each field is the environment variable PARKTWIN_<NAME>."""
+
+    model_config = SettingsConfigDict(env_prefix="PARKTWIN_")
+
+    database_url: str = Field(
+        "postgresql://park@127.0.0.1:5433/park", description="where TimescaleDB is"
+    )
+    http_host: str = Field("127.0.0.1", description="address to listen on; 0.0.0.0 for all")
+    http_port: int = Field(8080, ge=1, le=65_535, description="port to listen on")
+    pool_size: int = Field(8, ge=1, le=100, description="database connections for requests")
+    query_timeout_s: float = Field(10.0, gt=0, le=300, description="longest database query [s]")
+    live_clients_max: int = Field(200, ge=1, description="live feeds at the same time")
+    keep_alive_s: float = Field(15.0, gt=0, description="comment on a silent live feed after [s]")
+    poll_s: float = Field(1.0, gt=0, le=60, description="look for cycles without a wake-up [s]")
+    history_points_max: int = Field(10_000, ge=10, description="points of one history answer")
+    history_days_max: int = Field(7_320, ge=1, description="longest range of one history [days]")
+    raw_rows_max: int = Field(
+        50_000, ge=100, description="samples read for a history; beyond it minutes are read"
+    )
+    minute_days_max: int = Field(
+        100, ge=1, description="history beyond this is read from hours [days]"
+    )
+    page_size_max: int = Field(1_000, ge=1, description="items of one page")
+    windows_max: int = Field(1_500, ge=1, description="windows of one balance or energy answer")
+    minute_delay_s: float = Field(
+        15.0, ge=0, description="a minute is expected in the database this long after its end [s]"
+    )
+    ready_cycle_age_s: float = Field(10.0, gt=0, description="ready: oldest newest cycle [s]")
+    ready_lag_s: float = Field(60.0, gt=0, description="ready: largest lag of ingest [s]")
+
+    @model_validator(mode="after")
+    def _relations(self) -> ApiSettings:
+        # A history that is answered raw has been read raw.
+        if self.history_points_max > self.raw_rows_max:
+            raise ValueError("PARKTWIN_HISTORY_POINTS_MAX must not be above PARKTWIN_RAW_ROWS_MAX")
+        return self
+
+
+def settings_help() -> str:
+    """Return one line for each setting: name, default, what it is."""
+    fields = ApiSettings.model_fields
+    return "\n".join(
+        f"  PARKTWIN_{name.upper():<20} {field.description} (default {field.default})"
+        for name, field in fields.items()
+    )

@@ -1,0 +1,273 @@
+"""The database as the API reads it: the only module that knows asyncpg. Big answers are columns."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import asyncpg
+import numpy as np
+from numpy.typing import NDArray
+
+from twin.errors import SchemaError, StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+F64 = NDArray[np.float64]
+I64 = NDArray[np.int64]
+Columns = dict[str, NDArray[Any]]
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+# PostgreSQL counts its microseconds from here.
+EPOCH_2000_US = 946_684_800_000_000
+COPY_HEAD, COPY_TAIL = 19, 2
+CONNECT_S = 5.0
+CYCLES_AT_ONCE = 100
+
+# What a database that is down, starting, stopping, full or locked says; the rest is our mistake.
+AWAY = (
+    OSError,
+    asyncpg.InterfaceError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.InvalidAuthorizationSpecificationError,
+    asyncpg.InvalidCatalogNameError,
+)
+
+TIME, INT, FLOAT, SMALL = "t", ">i4", ">f8", ">i2"
+MODEL = "SELECT version, applied, files FROM model ORDER BY version DESC LIMIT 1"
+TAGS = """
+SELECT tag_id, enterprise, tag, scope, quantity, uom, kind, source, scale, shift, low, high,
+       description
+FROM tag WHERE active"""
+NEWEST_CYCLE = "SELECT max(cycle_us) FROM cycle"
+CYCLES = """
+SELECT cycle_us, tag_id, time, value, quality FROM cycle
+WHERE cycle_us > $1 ORDER BY cycle_us LIMIT $2"""
+IMAGE = """
+SELECT t.tag_id, s.time, coalesce(s.value, 'NaN'), s.quality
+FROM tag t, LATERAL (
+    SELECT time, value, quality FROM sample s
+    WHERE s.tag_id = t.tag_id ORDER BY s.time DESC LIMIT 1) s
+WHERE t.active"""
+COUNT = "SELECT coalesce(sum(n), 0) FROM hour WHERE tag_id = $1 AND time >= $2 AND time < $3"
+SAMPLES = """
+SELECT time, coalesce(value, 'NaN'), quality FROM sample
+WHERE tag_id = $1 AND time >= $2 AND time < $3 ORDER BY time LIMIT $4"""
+_SERIES = """
+SELECT time, amount, covered_s, coalesce(min, 'NaN'), coalesce(max, 'NaN'), coalesce(last, 'NaN'),
+       quality
+FROM rollup WHERE tag_id = $1 AND time >= $2 AND time < $3 ORDER BY time"""
+_AMOUNTS = """
+SELECT tag_id, time, amount, covered_s, quality
+FROM rollup WHERE tag_id = ANY($1::int[]) AND time >= $2 AND time < $3"""
+ROLLUPS = ("minute", "hour", "day")
+SERIES = {table: _SERIES.replace("rollup", table) for table in ROLLUPS}
+AMOUNTS = {table: _AMOUNTS.replace("rollup", table) for table in ROLLUPS}
+# The covered minute nearest to each edge: the last one before it or the first one after it.
+NEAREST = """
+SELECT e.edge, t.tag_id, m.amount, m.covered_s, m.quality
+FROM unnest($2::timestamptz[]) e(edge), unnest($1::int[]) t(tag_id), LATERAL (
+    (SELECT amount, covered_s, quality, e.edge - time - interval '1 min' AS away FROM minute
+     WHERE tag_id = t.tag_id AND time >= e.edge - $3::interval - interval '1 min'
+       AND time < e.edge AND covered_s > 0
+     ORDER BY time DESC LIMIT 1)
+    UNION ALL
+    (SELECT amount, covered_s, quality, time - e.edge + interval '1 min' FROM minute
+     WHERE tag_id = t.tag_id AND time >= e.edge AND time < e.edge + $3::interval AND covered_s > 0
+     ORDER BY time LIMIT 1)
+    ORDER BY away LIMIT 1) m"""
+
+
+def stamp(time_us: int) -> datetime:
+    """Return a time as the driver wants it."""
+    return EPOCH + timedelta(microseconds=time_us)
+
+
+def to_us(time: datetime) -> int:
+    """Return a time of the driver [µs]."""
+    return (time - EPOCH) // timedelta(microseconds=1)
+
+
+class Store:
+    """Read-only connections to one database; connects when first asked, again after a loss."""
+
+    def __init__(self, url: str, *, pool_size: int, query_timeout_s: float) -> None:
+        self._url = url
+        self._pool_size = pool_size
+        self._timeout_s = query_timeout_s
+        self._pool: Any = None
+
+    def _options(self) -> dict[str, Any]:
+        return {
+            "dsn": self._url,
+            "timeout": CONNECT_S,
+            # The server gives up first and says why; this one is for a server that went away.
+            "command_timeout": self._timeout_s + CONNECT_S,
+            "server_settings": {
+                "search_path": "park, public",
+                "application_name": "parktwin-api",
+                "default_transaction_read_only": "on",
+                "statement_timeout": str(round(self._timeout_s * 1000)),
+                "timezone": "UTC",
+                "jit": "off",
+                # Chunks are left out while planning, which needs the times and not just $2.
+                "plan_cache_mode": "force_custom_plan",
+            },
+        }
+
+    async def open(self) -> None:
+        """Prepare the pool; no connection is made yet."""
+        with _translated():
+            self._pool = await asyncpg.create_pool(
+                min_size=0, max_size=self._pool_size, **self._options()
+            )
+
+    async def close(self) -> None:
+        """Close all connections."""
+        if self._pool is not None:
+            self._pool.terminate()
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[Any]:
+        assert self._pool is not None, "the store is not open"
+        with _translated():
+            async with self._pool.acquire(timeout=CONNECT_S) as connection:
+                yield connection
+
+    @asynccontextmanager
+    async def listen(self, heard: Callable[[str], None]) -> AsyncIterator[Callable[[], bool]]:
+        """Call `heard` with the channel of every wake-up; yields whether it still can."""
+
+        def notified(_connection: Any, _pid: int, channel: str, _payload: str) -> None:
+            heard(channel)
+
+        with _translated():
+            connection: Any = await asyncpg.connect(**self._options())
+        try:
+            with _translated():
+                for channel in ("park_cycle", "park_model"):
+                    await connection.add_listener(channel, notified)
+            yield lambda: not connection.is_closed()
+        finally:
+            connection.terminate()
+
+    async def model(self) -> tuple[int, datetime, str] | None:
+        """Return version, time and files (JSON) of the newest park model."""
+        async with self._connection() as connection:
+            row = await connection.fetchrow(MODEL)
+        return None if row is None else (row["version"], row["applied"], row["files"])
+
+    async def tags(self) -> list[Any]:
+        """Return the rows of the active tags."""
+        async with self._connection() as connection:
+            return list(await connection.fetch(TAGS))
+
+    async def image(self) -> tuple[int, Columns]:
+        """Return the newest cycle (0 = none) and the newest sample of each tag, of one moment."""
+        fields = {"tag_id": INT, "time_us": TIME, "value": FLOAT, "quality": SMALL}
+        async with (
+            self._connection() as connection,
+            connection.transaction(isolation="repeatable_read", readonly=True),
+        ):
+            cycle_us = await connection.fetchval(NEWEST_CYCLE)
+            return cycle_us or 0, await _columns(connection, fields, IMAGE)
+
+    async def cycles(self, after_us: int) -> list[Any]:
+        """Return the rows of the cycles after one, oldest first."""
+        async with self._connection() as connection:
+            return list(await connection.fetch(CYCLES, after_us, CYCLES_AT_ONCE))
+
+    async def sample_count(self, tag_id: int, from_us: int, to_us: int) -> int:
+        """Return about how many samples a tag has, from its hours."""
+        async with self._connection() as connection:
+            return int(await connection.fetchval(COUNT, tag_id, stamp(from_us), stamp(to_us)))
+
+    async def samples(self, tag_id: int, from_us: int, to_us: int, limit: int) -> Columns:
+        """Return the samples of a tag in time order: time_us, value, quality."""
+        fields = {"time_us": TIME, "value": FLOAT, "quality": SMALL}
+        async with self._connection() as connection:
+            args = tag_id, stamp(from_us), stamp(to_us), limit
+            return await _columns(connection, fields, SAMPLES, *args)
+
+    async def series(self, table: str, tag_id: int, from_us: int, to_us: int) -> Columns:
+        """Return the minutes, hours or days of one tag in time order."""
+        names = ("amount", "covered_s", "min", "max", "last")
+        fields = {"time_us": TIME, **dict.fromkeys(names, FLOAT), "quality": SMALL}
+        async with self._connection() as connection:
+            args = tag_id, stamp(from_us), stamp(to_us)
+            return await _columns(connection, fields, SERIES[table], *args)
+
+    async def amounts(self, table: str, tag_ids: I64, from_us: int, to_us: int) -> Columns:
+        """Return amounts and coverage of some tags by minute, hour or day, in any order."""
+        fields = {
+            "tag_id": INT, "time_us": TIME, "amount": FLOAT, "covered_s": FLOAT, "quality": SMALL,
+        }  # fmt: skip
+        async with self._connection() as connection:
+            args = tag_ids.tolist(), stamp(from_us), stamp(to_us)
+            return await _columns(connection, fields, AMOUNTS[table], *args)
+
+    async def nearest(self, tag_ids: I64, edges: I64, within: timedelta) -> Columns:
+        """Return the covered minute nearest to each edge, of each tag, where there is one."""
+        fields = {
+            "edge_us": TIME, "tag_id": INT, "amount": FLOAT, "covered_s": FLOAT, "quality": SMALL,
+        }  # fmt: skip
+        async with self._connection() as connection:
+            args = tag_ids.tolist(), [stamp(edge) for edge in edges.tolist()], within
+            return await _columns(connection, fields, NEAREST, *args)
+
+
+async def _columns(connection: Any, fields: dict[str, str], query: str, *args: Any) -> Columns:
+    """Return the answer of a query as columns: COPY's binary rows are one structured array."""
+    data = bytearray()
+
+    async def collect(chunk: bytes) -> None:
+        data.extend(chunk)
+
+    await connection.copy_from_query(query, *args, output=collect, format="binary")
+    parts: list[tuple[str, str]] = [("", ">i2")]
+    for name, code in fields.items():
+        parts += [(f"{name} size", ">i4"), (name, ">i8" if code == TIME else code)]
+    row = np.dtype([(name or "fields", code) for name, code in parts])
+    count, rest = divmod(len(data) - COPY_HEAD - COPY_TAIL, row.itemsize)
+    assert rest == 0, "a column of this query can be null"
+    rows = np.frombuffer(data, row, count, COPY_HEAD)
+    columns = {name: rows[name].astype(rows[name].dtype.newbyteorder("=")) for name in fields}
+    for name, code in fields.items():
+        if code == TIME:
+            columns[name] += EPOCH_2000_US
+        elif code == SMALL:
+            columns[name] = columns[name].astype(np.uint8)
+    return columns
+
+
+class _translated:  # noqa: N801 - reads as a statement
+    """Turn what the driver raises into a StoreError with a hint."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        hint = "it comes back by itself when the database does"
+        if isinstance(error, asyncpg.QueryCanceledError):
+            raise StoreError(
+                "the query took too long",
+                hint="ask for a shorter range, or raise PARKTWIN_QUERY_TIMEOUT_S",
+                retryable=True,
+            ) from error
+        if isinstance(error, asyncpg.UndefinedTableError | asyncpg.InvalidSchemaNameError):
+            raise SchemaError(
+                "the database has no park schema yet",
+                hint="start ingest once: it applies the schema",
+                retryable=True,
+            ) from error
+        if isinstance(error, asyncio.TimeoutError):
+            raise StoreError(
+                "the database did not answer in time", hint=hint, retryable=True
+            ) from error
+        if isinstance(error, AWAY):
+            raise StoreError(f"the database is away: {error}", hint=hint, retryable=True) from error

@@ -1,0 +1,1 @@
+"""Everything that puts parktwin on a machine: schema, example parks, services, command line."""

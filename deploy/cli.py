@@ -1,0 +1,168 @@
+"""The command line `parktwin`."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from deploy import local, supervisor
+from deploy.packages import say
+from deploy.service import HOST, require_port
+from twin.errors import ParkError
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+PARK = Path(__file__).parent / "parks" / "liaocheng"
+# Sub-command, module that is run with the remaining arguments, line in the help.
+PROGRAMS = {
+    "ingest": ("ingest", "take samples from the broker into the database"),
+    "api": ("api", "serve the twin and the console over HTTP"),
+    "simulate": ("simulators", "publish a simulated park"),
+    "check": ("twin", "report every problem of a park model, without a database"),
+}
+EXAMPLES = """examples:
+  parktwin up --simulate                    everything on this machine, with simulated plants
+  parktwin check deploy/parks/liaocheng     is this park model right?
+  parktwin ingest --help                    options of one program
+"""
+UP_EXAMPLES = """examples:
+  parktwin up --simulate --history 6        the example park, six hours of history first
+  parktwin up --park my-park --data /srv/parktwin --http 80
+  PARKTWIN_MQTT_URL=mqtt://broker.plant:1883 parktwin up --park my-park
+                                            a broker of your own; the database is still started
+
+With PARKTWIN_DATABASE_URL or PARKTWIN_MQTT_URL set, that service is used and none is started.
+"""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line and return the exit status."""
+    words = sys.argv[1:] if argv is None else argv
+    if words and words[0] in PROGRAMS:
+        module = PROGRAMS[words[0]][0]
+        os.execv(sys.executable, [*supervisor.python(module), *words[1:]])  # noqa: S606
+    options = _parser().parse_args(words)
+    try:
+        up(options)
+    except ParkError as error:
+        print(f"parktwin: {' — '.join(filter(None, (str(error), error.hint)))}", file=sys.stderr)
+        return supervisor.OPERATING_ERROR
+    except KeyboardInterrupt:
+        say("stopped")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    layout = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(
+        prog="parktwin",
+        description="The digital twin of a chemical industrial park.",
+        epilog=EXAMPLES,
+        formatter_class=layout,
+    )
+    parser.add_argument("--version", action="version", version=f"parktwin {_own_version()}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    about = "run a whole twin on this machine: database, broker, ingest, api, console"
+    add = commands.add_parser(
+        "up", help=about, description=about, epilog=UP_EXAMPLES, formatter_class=layout
+    ).add_argument
+    add("--park", type=Path, default=PARK, metavar="DIR", help="park model (default: %(default)s)")
+    add(
+        "--data",
+        type=Path,
+        default=Path("parktwin-data"),
+        metavar="DIR",
+        help="where everything is kept (default: ./%(default)s)",
+    )
+    add("--http", type=int, default=8080, metavar="PORT", help="console (default: %(default)s)")
+    add("--mqtt", type=int, default=1883, metavar="PORT", help="broker (default: %(default)s)")
+    add("--pg", type=int, default=5433, metavar="PORT", help="database (default: %(default)s)")
+    add("--simulate", action="store_true", help="let the simulator stand in for the plants")
+    add("--history", type=float, metavar="HOURS", help="simulated hours before now")
+    for name, (_, line) in PROGRAMS.items():
+        commands.add_parser(name, help=line)
+    return parser
+
+
+def _own_version() -> str:
+    try:
+        return importlib.metadata.version("parktwin")
+    except importlib.metadata.PackageNotFoundError:
+        return "from source"
+
+
+def up(options: argparse.Namespace) -> None:
+    """Run services and programs until a signal ends them."""
+    if not (options.park / "park.toml").exists():
+        raise ParkError(
+            f"{options.park} holds no park.toml", hint="name the folder of a park model with --park"
+        )
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
+    own = {
+        "postgres_port": None if "PARKTWIN_DATABASE_URL" in os.environ else options.pg,
+        "mqtt_port": None if "PARKTWIN_MQTT_URL" in os.environ else options.mqtt,
+    }
+    services = local.Services(options.data, **own)
+    programs: list[supervisor.Program] = []
+    try:
+        services.reserve()
+        require_port(options.http, "the console")
+        services.start()
+        names = ["ingest", "api", *(["simulators"] if options.simulate else [])]
+        environment = _environment(options, services)
+        programs = [supervisor.Program(name, environment, services.log) for name in names]
+        supervisor.supervise(
+            programs,
+            services,
+            options.http,
+            lambda: print(_summary(services, options), flush=True),
+        )
+    finally:
+        supervisor.stop(programs, services)
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _environment(options: argparse.Namespace, services: local.Services) -> dict[str, str]:
+    own = {
+        "PARKTWIN_PARK": str(options.park.absolute()),
+        "PARKTWIN_HTTP_PORT": str(options.http),
+        "PYTHONUNBUFFERED": "1",
+    }
+    if options.history is not None:
+        own["PARKTWIN_HISTORY_H"] = f"{options.history:g}"
+    if "PARKTWIN_DATABASE_URL" not in os.environ:
+        own["PARKTWIN_DATABASE_URL"] = services.database_url
+    if "PARKTWIN_MQTT_URL" not in os.environ:
+        own["PARKTWIN_MQTT_URL"] = services.mqtt_url
+    return {**os.environ, **own}
+
+
+def _summary(services: local.Services, options: argparse.Namespace) -> str:
+    foreign = "your own, from the environment"
+    own = {service.name for service in services.active}
+    rows = {
+        "console": f"http://{HOST}:{options.http}/",
+        "MQTT": services.mqtt_url if "mosquitto" in own else foreign,
+        "SQL": f"psql {services.database_url}" if "postgres" in own else foreign,
+        "data": str(services.data),
+        "logs": str(services.log),
+    }
+    lines = [f"{name:8} {value}" for name, value in rows.items()]
+    lines += ["", "Ctrl-C stops everything."]
+    width = max(map(len, lines))
+    edge = f"+-{'-' * width}-+"
+    return "\n".join([edge, *(f"| {line:{width}} |" for line in lines), edge])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,261 @@
+"""The services of one machine: a database server with TimescaleDB, an MQTT broker, one folder."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from deploy import packages, sandbox
+from deploy.service import HOST, Service, accepts, free_port
+from twin.errors import ParkError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import TextIO
+
+DATA_BYTES = 500_000_000
+# Together with the programs' share a stop takes less than ten seconds.
+STOP_S = {"mosquitto": 1.5, "postgres": 4.0}
+INITDB = ["--username=park", "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8"]
+ACCESS = f"host all park {HOST}/32 trust\n"
+SETTINGS = {
+    "listen_addresses": HOST,
+    "unix_socket_directories": "",
+    "max_connections": "60",
+    "shared_preload_libraries": "timescaledb",
+    "timescaledb.telemetry_level": "off",
+    "timescaledb.max_background_workers": "4",
+    "max_locks_per_transaction": "256",
+    "shared_buffers": "512MB",
+    "work_mem": "16MB",
+    "jit": "off",
+    # What is acknowledged is stored, even when the power fails.
+    "synchronous_commit": "on",
+    "wal_compression": "on",
+    "max_wal_size": "4GB",
+    "checkpoint_timeout": "15min",
+    "log_checkpoints": "off",
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+}
+
+
+class Services:
+    """The lifetime of the services of one data folder.
+
+    A port of 0 is a free one, a port of None leaves that service out.
+    """
+
+    postgres: Service
+    mosquitto: Service
+
+    def __init__(
+        self,
+        data: Path,
+        *,
+        postgres_port: int | None = 0,
+        mqtt_port: int | None = 0,
+        cache: Path | None = None,
+        mode: sandbox.Mode | None = None,
+    ) -> None:
+        self.data = data.absolute()
+        self.log = self.data / "log"
+        self._ports = postgres_port, mqtt_port
+        self._cache = cache
+        self._mode = mode
+        self._lock: TextIO | None = None
+        self.active: list[Service] = []
+
+    @property
+    def database_url(self) -> str:
+        """Address for PARKTWIN_DATABASE_URL."""
+        return f"postgresql://park@{HOST}:{self.postgres.port}/park"
+
+    @property
+    def mqtt_url(self) -> str:
+        """Address for PARKTWIN_MQTT_URL."""
+        return f"mqtt://{HOST}:{self.mosquitto.port}"
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def reserve(self) -> None:
+        """Take the data folder for this lifetime alone."""
+        if self._lock is None:
+            with _usable(self.data):
+                self.log.mkdir(parents=True, exist_ok=True)
+                self._lock = _lock(self.data)
+
+    def start(self) -> None:
+        """Start the services; on any failure nothing keeps running."""
+        try:
+            self.reserve()
+            with _usable(self.data):
+                self._start()
+        except BaseException:
+            self.stop()
+            raise
+
+    def _start(self) -> None:
+        packages.require_space(self.data, DATA_BYTES, "the data folder")
+        postgres_port, mqtt_port = self._ports
+        if postgres_port is None and mqtt_port is None:
+            return
+        box = sandbox.choose(self.data, cache=self._cache, mode=self._mode)
+        if postgres_port is not None:
+            self.postgres = postgres(box, postgres_port or free_port(), self.log)
+            self._run(self.postgres)
+            create_database(box, self.postgres.port)
+        if mqtt_port is not None:
+            self.mosquitto = mosquitto(box, mqtt_port or free_port(), self.log)
+            self._run(self.mosquitto)
+
+    def _run(self, service: Service) -> None:
+        self.active.append(service)
+        service.start()
+
+    def stop(self) -> None:
+        """Stop the broker, then the database, and release the data folder."""
+        while self.active:
+            service = self.active.pop()
+            service.stop(STOP_S[service.name])
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+
+def postgres(box: sandbox.Sandbox, port: int, log: Path) -> Service:
+    """Return the database server of a sandbox, its cluster made when there is none."""
+    if not (box.home / "postgres" / "PG_VERSION").exists():
+        _initialise(box)
+    options = [word for name, value in SETTINGS.items() for word in ("-c", f"{name}={value}")]
+    folder = box.within("postgres")
+    return Service(
+        "postgres",
+        port,
+        box,
+        [f"{box.programs.postgres}/postgres", "-D", folder, "-p", str(port), *options],
+        pid_file="postmaster.pid",
+        stop_signal=signal.SIGINT,
+        log=log / "postgres.log",
+        ready=lambda: sql(box, port, "postgres", "SELECT 1").returncode == 0,
+    )
+
+
+def _initialise(box: sandbox.Sandbox) -> None:
+    packages.say("creating the database")
+    # A name of its own until it is complete, so that an interrupted start leaves no half cluster.
+    folder = box.home / "postgres.partial"
+    shutil.rmtree(folder, ignore_errors=True)
+    argv = [
+        f"{box.programs.postgres}/initdb",
+        *INITDB,
+        "--data-checksums",
+        "-D",
+        box.within(folder.name),
+    ]
+    done = subprocess.run(
+        box.command(argv), capture_output=True, text=True, env=sandbox.ENVIRONMENT, check=False
+    )
+    if done.returncode:
+        raise ParkError(
+            f"the database could not be created: {packages.last_line(done.stderr)}",
+            hint=f"check the disk and the permissions of {box.home}",
+        )
+    (folder / "pg_hba.conf").write_text(ACCESS)
+    folder.rename(box.home / "postgres")
+
+
+def create_database(box: sandbox.Sandbox, port: int) -> None:
+    """Create the database `park` with TimescaleDB, or bring its extension up to date."""
+    exists = sql(box, port, "postgres", "SELECT 1 FROM pg_database WHERE datname = 'park'")
+    steps = [("park", "CREATE EXTENSION IF NOT EXISTS timescaledb")]
+    steps += [("park", "ALTER EXTENSION timescaledb UPDATE")]
+    if not exists.stdout.strip():
+        steps.insert(0, ("postgres", "CREATE DATABASE park"))
+    for database, statement in steps:
+        done = sql(box, port, database, statement)
+        if done.returncode:
+            raise ParkError(
+                f"{statement} failed: {packages.last_line(done.stderr)}",
+                hint="the log of the database is log/postgres.log in the data folder",
+            )
+
+
+def sql(
+    box: sandbox.Sandbox, port: int, database: str, statement: str
+) -> subprocess.CompletedProcess[str]:
+    """Run one statement in a connection of its own."""
+    argv = [f"{box.programs.postgres}/psql", "-XAtq", "-h", HOST, "-p", str(port), "-U", "park"]
+    return subprocess.run(
+        box.command([*argv, "-d", database, "-c", statement]),
+        capture_output=True,
+        text=True,
+        env=sandbox.ENVIRONMENT,
+        check=False,
+    )
+
+
+def mosquitto(box: sandbox.Sandbox, port: int, log: Path) -> Service:
+    """Return the broker of a sandbox, its configuration written anew."""
+    folder = box.home / "mosquitto"
+    inside = box.within("mosquitto")
+    own = {
+        "listener": f"{port} {HOST}",
+        "persistence_location": f"{inside}/",
+        "pid_file": f"{inside}/mosquitto.pid",
+    }
+    folder.mkdir(exist_ok=True)
+    os.chown(folder, box.home.stat().st_uid, box.home.stat().st_gid)
+    (folder / "mosquitto.conf").write_text(_configure(own))
+    return Service(
+        "mosquitto",
+        port,
+        box,
+        [box.programs.mosquitto, "-c", f"{inside}/mosquitto.conf"],
+        pid_file="mosquitto.pid",
+        stop_signal=signal.SIGTERM,
+        log=log / "mosquitto.log",
+        ready=lambda: accepts(port),
+    )
+
+
+def _configure(own: dict[str, str]) -> str:
+    shipped = Path(__file__).with_name("mosquitto.conf").read_text().splitlines()
+    kept = [line for line in shipped if line.partition(" ")[0] not in own]
+    return "\n".join([*kept, *(f"{name} {value}" for name, value in own.items()), ""])
+
+
+@contextlib.contextmanager
+def _usable(data: Path) -> Iterator[None]:
+    """Turn a refusal of the file system into advice."""
+    try:
+        yield
+    except OSError as error:
+        raise ParkError(
+            f"{error.filename or data}: {error.strerror}",
+            hint="choose a writable folder on a disk with room, with --data",
+        ) from error
+
+
+def _lock(data: Path) -> TextIO:
+    lock = (data / "lock").open("a")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.close()
+        raise ParkError(
+            f"{data} is in use by another parktwin",
+            hint="stop that one, or choose another folder with --data",
+        ) from None
+    return lock

@@ -1,0 +1,163 @@
+"""Debian packages: installed on this machine, or unpacked into a private folder."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shutil
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+from twin.errors import ParkError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+SUITE = "trixie"
+CONTENTS = ("dash", "usr-is-merged", "postgresql-17-timescaledb", "mosquitto")
+TOOLS = ("bubblewrap", "mmdebstrap", "debian-archive-keyring")
+BUNDLE_BYTES = 1_500_000_000
+ALTERNATIVE = "or run the same stack with docker compose -f deploy/compose.yaml up"
+# Debian keeps everything below /usr; the old folders are links that exist before anything arrives.
+MERGE_USR = 'for d in bin sbin lib lib64; do mkdir -p "$1/usr/$d"; ln -s "usr/$d" "$1/$d"; done'
+# Mount points and account files, so that the folder can be the root of a read-only file system.
+FOLDERS = ("dev", "proc", "mnt", "tmp", "run")
+ACCOUNTS = {"passwd": "park:x:1000:1000:park:/:/bin/sh\n", "group": "park:x:1000:\n"}
+
+
+def say(text: str) -> None:
+    """Tell the person at the terminal what takes time now."""
+    print(f"parktwin: {text}", file=sys.stderr, flush=True)
+
+
+def require_space(folder: Path, needed: int, what: str) -> None:
+    """Refuse when the disk of a folder, existing or not, has too little room."""
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    free = shutil.disk_usage(existing).free
+    if free < needed:
+        room = f"{needed / 1e6:,.0f} MB on the disk of {folder}, {free / 1e6:,.0f} MB are free"
+        raise ParkError(
+            f"{what} needs {room}",
+            hint="make room there, or choose a folder on another disk",
+        )
+
+
+def missing(packages: tuple[str, ...]) -> list[str]:
+    """Return those of the packages that are not installed here."""
+    if shutil.which("dpkg-query") is None:
+        raise ParkError(
+            "this machine has neither TimescaleDB with Mosquitto nor Debian's package tools",
+            hint=f"install PostgreSQL 15+ with TimescaleDB and Mosquitto 2, {ALTERNATIVE}",
+        )
+    return [name for name in packages if not _installed(name)]
+
+
+def _installed(package: str) -> bool:
+    query = ["dpkg-query", "--show", "--showformat", "${db:Status-Abbrev}", package]
+    answer = subprocess.run(query, capture_output=True, text=True, check=False)
+    return answer.stdout.startswith("ii")
+
+
+def ensure(*packages: str) -> None:
+    """Install the missing ones of these Debian packages, or say who can."""
+    absent = missing(packages)
+    if not absent:
+        return
+    names = " and ".join([", ".join(absent[:-1]), absent[-1]] if absent[1:] else absent)
+    advice = f"Install {names}: sudo apt-get install {' '.join(absent)}"
+    apt = _apt_get()
+    if apt is None:
+        raise ParkError(f"{names} missing, and only root can install packages", hint=advice)
+    say(f"installing {names}")
+    # A failed update is no failure yet: the package lists may be good enough.
+    steps = [["update"], ["install", "-y", "--no-install-recommends", *absent]]
+    done = [
+        subprocess.run([*apt, *step], capture_output=True, text=True, check=False) for step in steps
+    ]
+    if done[-1].returncode:
+        cause = next(step for step in done if step.returncode)
+        raise ParkError(f"{names} could not be installed: {last_line(cause.stderr)}", hint=advice)
+
+
+def _apt_get() -> list[str] | None:
+    options = ["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-qq"]
+    options += ["-o", "DPkg::Lock::Timeout=120"]
+    if shutil.which("apt-get") is None:
+        return None
+    if os.geteuid() == 0:
+        return options
+    sudo = ["sudo", "-n"]
+    if shutil.which("sudo") is None:
+        return None
+    allowed = subprocess.run([*sudo, "true"], capture_output=True, check=False).returncode == 0
+    return [*sudo, *options] if allowed else None
+
+
+def last_line(text: str) -> str:
+    """Return the last line that says something."""
+    return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "no reason")
+
+
+def bundle(cache: Path) -> Path:
+    """Return the folder with the unpacked services, unpacking it when it is not there yet."""
+    folder = cache / f"bundle-{SUITE}"
+    if folder.is_dir():
+        return folder
+    ensure(*TOOLS)
+    require_space(cache, BUNDLE_BYTES, "unpacking PostgreSQL, TimescaleDB and Mosquitto")
+    with _alone(cache / f"bundle-{SUITE}.lock"):
+        if not folder.is_dir():
+            _unpack(folder)
+    return folder
+
+
+@contextlib.contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say("waiting for another start that is unpacking the same packages")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _unpack(folder: Path) -> None:
+    partial = folder.with_name(f"{folder.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    say(f"unpacking PostgreSQL, TimescaleDB and Mosquitto into {folder} (once, about 20 s)")
+    # Nothing is executed from the packages, so this needs neither root nor a real chroot.
+    recipe = ["mmdebstrap", "--quiet", "--mode=chrootless", "--skip=check/chrootless"]
+    recipe += ["--variant=extract", f"--include={','.join(CONTENTS)}"]
+    recipe += [f"--setup-hook={MERGE_USR}", SUITE, str(partial)]
+    done = subprocess.run(recipe, capture_output=True, text=True, check=False)
+    if done.returncode:
+        shutil.rmtree(partial, ignore_errors=True)
+        reason = next((line for line in done.stderr.splitlines() if line.startswith("E:")), "")
+        raise ParkError(
+            f"the services could not be unpacked: {reason or last_line(done.stderr)}",
+            hint=f"check the network and the proxy settings of apt and start again, {ALTERNATIVE}",
+        )
+    for name in FOLDERS:
+        (partial / name).mkdir(exist_ok=True)
+    for name, text in ACCOUNTS.items():
+        (partial / "etc" / name).write_text(text)
+    partial.rename(folder)
+
+
+def main(packages: list[str]) -> int:
+    """Install Debian packages for the Makefile, before anything of ours is installed."""
+    try:
+        ensure(*packages)
+    except ParkError as error:
+        print(f"parktwin: {error} — {error.hint}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,191 @@
+"""Where the service programs come from, with the way to start them."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import stat
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from deploy import packages
+from twin.errors import ParkError
+
+Mode = Literal["direct", "bwrap", "chroot"]
+
+# PostgreSQL refuses to run as root, so inside a sandbox everything has this user and group.
+USER = 1000
+OLDEST_POSTGRES = 15
+OLDEST_MOSQUITTO = 2
+ENVIRONMENT = {"LC_ALL": "C.UTF-8", "PATH": "/usr/bin:/bin:/usr/sbin:/sbin", "TZ": "UTC"}
+# Folders with the programs and with the extensions of a version, on Debian and on Fedora.
+LAYOUTS = (
+    ("usr/lib/postgresql/*/bin", "usr/share/postgresql/{}/extension"),
+    ("usr/pgsql-*/bin", "usr/pgsql-{}/share/extension"),
+)
+BROKERS = ("/usr/sbin/mosquitto", "/usr/local/sbin/mosquitto")
+DEVICES = {"null": 3, "zero": 5, "full": 7, "random": 8, "urandom": 9}
+JAIL_FOLDERS = ("bin", "etc", "lib", "lib64", "sbin", "usr", "var")
+
+
+@dataclass(frozen=True, slots=True)
+class Programs:
+    """The service programs below one root, as paths below that root."""
+
+    version: int
+    postgres: str
+    mosquitto: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sandbox:
+    """A root file system, the way into it, and the folder its programs may write."""
+
+    mode: Mode
+    root: Path
+    programs: Programs
+    jail: Path
+    home: Path
+    inside: str
+
+    def within(self, folder: str) -> str:
+        """Return the path of a folder of `home` as the programs see it."""
+        return f"{self.inside}/{folder}"
+
+    def command(self, argv: list[str], folder: str = "") -> list[str]:
+        """Return the command line that runs `argv` in a folder of `home`."""
+        return _wrap(self.mode, self.root, self.jail, argv, self.within(folder))
+
+
+def find(root: Path, version: int | None = None) -> Programs | None:
+    """Return the newest usable programs below a root, of one PostgreSQL version if given."""
+    found: list[tuple[int, str]] = []
+    for programs, extensions in LAYOUTS:
+        for path in root.glob(programs):
+            digits = path.parent.name.rpartition("-")[2]
+            control = root / extensions.format(digits) / "timescaledb.control"
+            complete = control.exists() and (path / "initdb").exists()
+            if digits.isdigit() and complete and version in {None, int(digits)}:
+                found.append((int(digits), f"/{path.relative_to(root)}"))
+    broker = next((name for name in BROKERS if (root / name[1:]).exists()), None)
+    if not found or broker is None or max(found)[0] < OLDEST_POSTGRES:
+        return None
+    number, folder = max(found)
+    return Programs(version=number, postgres=folder, mosquitto=broker)
+
+
+def choose(data: Path, *, cache: Path | None = None, mode: Mode | None = None) -> Sandbox:
+    """Return the host's own services when they fit, else the private bundle's."""
+    version = _version(data)
+    jail = data / "services"
+    root, programs = Path("/"), find(Path("/"), version)
+    if programs is None or not _broker_fits(programs.mosquitto) or mode == "chroot":
+        root = packages.bundle(cache or _cache())
+        programs = find(root, version)
+    if programs is None:
+        raise ParkError(
+            f"{data} was written by PostgreSQL {version}, which is not at hand",
+            hint=f"install PostgreSQL {version} with TimescaleDB, or choose another folder",
+        )
+    mode = mode or _mode(root, programs, jail)
+    if mode == "chroot" and root == Path("/"):
+        return choose(data, cache=cache, mode="chroot")
+    _prepare(mode, root, jail)
+    inside = str(jail / "mnt") if mode == "direct" else "/mnt"
+    return Sandbox(mode, root, programs, jail, jail / "mnt", inside)
+
+
+def _cache() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "parktwin"
+
+
+def _version(data: Path) -> int | None:
+    path = data / "services" / "mnt" / "postgres" / "PG_VERSION"
+    return int(path.read_text()) if path.exists() else None
+
+
+def _broker_fits(program: str) -> bool:
+    answer = subprocess.run([program, "-h"], capture_output=True, text=True, check=False)
+    number = re.search(r"mosquitto version (\d+)", answer.stdout)
+    return number is not None and int(number[1]) >= OLDEST_MOSQUITTO
+
+
+def _mode(root: Path, programs: Programs, jail: Path) -> Mode:
+    """Return the first way into the root that this kernel allows, by trying it."""
+    if root == Path("/") and os.geteuid() != 0:
+        return "direct"
+    if shutil.which("bwrap") is None:
+        packages.ensure("bubblewrap")
+    _prepare("bwrap", root, jail)
+    trial = _wrap("bwrap", root, jail, [f"{programs.postgres}/postgres", "--version"], "/mnt")
+    done = subprocess.run(trial, capture_output=True, text=True, env=ENVIRONMENT, check=False)
+    if done.returncode == 0:
+        return "bwrap"
+    if os.geteuid() == 0:
+        return "chroot"
+    raise ParkError(
+        f"this system lets {os.environ.get('USER', 'this user')} create no user namespace: "
+        f"{packages.last_line(done.stderr)}",
+        hint=f"start as root, {packages.ALTERNATIVE}",
+    )
+
+
+def _wrap(mode: Mode, root: Path, jail: Path, argv: list[str], folder: str) -> list[str]:
+    if mode == "direct":
+        # When we are killed outright, the kernel tells the server to stop.
+        return ["setpriv", "--pdeathsig", "TERM", "env", f"--chdir={folder}", *argv]
+    if mode == "chroot":
+        enter = ["chroot", f"--userspec={USER}:{USER}", "--groups=", str(jail)]
+        return [*enter, "/bin/sh", "-c", 'cd "$0" && exec "$@"', folder, *argv]
+    identity = ["--unshare-user", "--uid", str(USER), "--gid", str(USER)]
+    system = ["--ro-bind", str(root), "/", "--dev", "/dev", "--proc", "/proc"]
+    system += ["--tmpfs", "/tmp"]  # noqa: S108
+    accounts = [
+        word
+        for name in packages.ACCOUNTS
+        for word in ("--ro-bind", str(jail / "etc" / name), f"/etc/{name}")
+    ]
+    data = ["--bind", str(jail / "mnt"), "/mnt", "--chdir", folder]
+    return ["bwrap", *identity, *system, *accounts, *data, "--die-with-parent", "--", *argv]
+
+
+def _prepare(mode: Mode, root: Path, jail: Path) -> None:
+    """Make the folders of the jail, filled with links to the bundle for chroot."""
+    for name in ("etc", "mnt"):
+        (jail / name).mkdir(parents=True, exist_ok=True)
+    if mode == "chroot":
+        _fill(root, jail)
+    for name, text in packages.ACCOUNTS.items():
+        if not (jail / "etc" / name).exists():
+            (jail / "etc" / name).write_text(text)
+    owner = USER if mode == "chroot" else os.geteuid()
+    if (jail / "mnt").stat().st_uid != owner:
+        if os.geteuid() != 0:
+            raise ParkError(
+                f"{jail} belongs to another user",
+                hint="start as that user, or choose another folder with --data",
+            )
+        for folder, _, names in os.walk(jail / "mnt"):
+            for path in (folder, *(f"{folder}/{name}" for name in names)):
+                os.chown(path, owner, owner, follow_symlinks=False)
+
+
+def _fill(root: Path, jail: Path) -> None:
+    sources = [str(root / name) for name in JAIL_FOLDERS if os.path.lexists(root / name)]
+    # Links cost no room; across file systems there are none, so there it is a copy, made once.
+    for option in ("--link", "--update"):
+        copy = ["cp", "--archive", option, "--force", *sources, str(jail)]
+        if subprocess.run(copy, capture_output=True, check=False).returncode == 0:
+            break
+    else:
+        raise ParkError(f"the services could not be copied to {jail}", hint="make room on its disk")
+    for name in ("dev/shm", "tmp"):
+        (jail / name).mkdir(parents=True, exist_ok=True)
+        (jail / name).chmod(0o1777)
+    for name, minor in DEVICES.items():
+        if not (jail / "dev" / name).exists():
+            os.mknod(jail / "dev" / name, stat.S_IFCHR | 0o666, os.makedev(1, minor))
+            (jail / "dev" / name).chmod(0o666)

@@ -1,0 +1,181 @@
+"""One server process on this machine: healthy when started, restartable, gone when stopped."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from deploy import packages, sandbox
+from twin.errors import ParkError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+HOST = "127.0.0.1"
+LOG_BYTES = 10_000_000
+START_S = 60.0
+ATTEMPTS = 5
+POLL_S = 0.05
+
+
+class Service:
+    """The lifetime of a server that listens on one port."""
+
+    def __init__(
+        self,
+        name: str,
+        port: int,
+        box: sandbox.Sandbox,
+        argv: list[str],
+        *,
+        pid_file: str,
+        stop_signal: signal.Signals,
+        log: Path,
+        ready: Callable[[], bool],
+    ) -> None:
+        self.name = name
+        self.port = port
+        self.log = log
+        self._folder = box.home / name
+        self._command = box.command(argv, name)
+        self._pid_file = self._folder / pid_file
+        self._stop_signal = stop_signal
+        self._ready = ready
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int | None:
+        """Process id of the running server, whoever started it."""
+        # The working folder tells our server from a stranger who was given the same number.
+        try:
+            pid = int(self._pid_file.read_text().split()[0])
+            ours = Path(f"/proc/{pid}/cwd").samefile(self._folder)
+        except (OSError, ValueError, IndexError):
+            return None
+        return pid if ours else None
+
+    @property
+    def running(self) -> bool:
+        """Whether the process that was started here still runs."""
+        return self._process is not None and self._process.poll() is None
+
+    def start(self) -> None:
+        """Start the server unless it runs, and return when it answers.
+
+        The calling thread must live as long as the server: the kernel ends it with the thread.
+        """
+        if self.running:
+            return
+        if self.pid is not None:
+            packages.say(f"stopping the {self.name} an earlier run left behind")
+            self.stop()
+        require_port(self.port, self.name)
+        bound_log(self.log)
+        deadline = time.monotonic() + START_S
+        # After a crash the former processes can hold the shared memory for a moment.
+        for _ in range(ATTEMPTS):
+            self._pid_file.unlink(missing_ok=True)
+            with self.log.open("ab") as log:
+                self._process = subprocess.Popen(
+                    self._command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    env=sandbox.ENVIRONMENT,
+                    # Ctrl-C belongs to the supervisor, which stops the services last.
+                    start_new_session=True,
+                )
+            while self.running and time.monotonic() < deadline:
+                if self._ready():
+                    return
+                time.sleep(POLL_S)
+            if time.monotonic() >= deadline:
+                break
+            time.sleep(0.5)
+        self.kill()
+        raise ParkError(
+            f"{self.name} did not start: {packages.last_line(tail(self.log))}",
+            hint=f"the reason is at the end of {self.log}",
+        )
+
+    def stop(self, timeout_s: float = 5.0) -> None:
+        """Stop the server cleanly, or by force when it takes longer."""
+        pid = self.pid
+        if pid is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, self._stop_signal)
+            deadline = time.monotonic() + timeout_s
+            while (self.running or self.pid is not None) and time.monotonic() < deadline:
+                time.sleep(POLL_S)
+        self.kill()
+
+    def kill(self) -> None:
+        """End the server at once with SIGKILL, with all its worker processes."""
+        pid = self.pid
+        for number in () if pid is None else (pid, *_children(pid)):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(number, signal.SIGKILL)
+        if self._process is not None:
+            # The sandbox ends by itself after its server; before there is one it has to be told.
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(0 if pid is None else 1)
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+        while self.pid is not None:
+            time.sleep(POLL_S)
+
+
+def accepts(port: int) -> bool:
+    """Whether something accepts connections on a local port."""
+    with contextlib.suppress(OSError), socket.create_connection((HOST, port), timeout=1):
+        return True
+    return False
+
+
+def free_port() -> int:
+    """Return a local port nobody uses now."""
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])
+
+
+def require_port(port: int, what: str) -> None:
+    """Refuse a local port that another program uses or that we may not use."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError as error:
+            reason = (error.strerror or "unusable").lower()
+            raise ParkError(
+                f"port {port} for {what} cannot be used: {reason}",
+                hint="stop the program that uses it, or choose another with --http, --mqtt or --pg",
+            ) from error
+
+
+def bound_log(log: Path) -> None:
+    """Keep at most two files of bounded size of a log."""
+    if log.exists() and log.stat().st_size > LOG_BYTES:
+        log.replace(log.with_suffix(".old.log"))
+
+
+def tail(log: Path, size: int = 4000) -> str:
+    """Return the end of a log."""
+    if not log.exists():
+        return ""
+    with log.open("rb") as file:
+        file.seek(max(0, log.stat().st_size - size))
+        return file.read().decode(errors="replace")
+
+
+def _children(pid: int) -> list[int]:
+    with contextlib.suppress(OSError):
+        return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    return []

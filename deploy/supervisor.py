@@ -1,0 +1,164 @@
+"""Our programs as child processes: kept running, and stopped in the right order."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import signal
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from deploy.packages import last_line, say
+from deploy.service import HOST, bound_log, tail
+from twin.errors import ParkError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from deploy.local import Services
+
+POLL_S = 0.2
+LONGEST_PAUSE_S = 30.0
+# A program that ran this long was healthy, so its next end counts as the first.
+HEALTHY_S = 60.0
+# Before the twin was ever ready, this many ends of a program are a fault that will stay.
+GIVE_UP = 5
+SLOW_S = 60.0
+OPERATING_ERROR = 2
+
+
+def python(module: str) -> list[str]:
+    """Return the command line that runs one of our modules."""
+    # Without -P a folder named like one of our packages in the working folder would win.
+    return [sys.executable, "-P", "-m", module]
+
+
+class Program:
+    """One of our programs as a child process that is started again when it ends."""
+
+    def __init__(self, name: str, environment: dict[str, str], log: Path) -> None:
+        self.name = name
+        self.log = log / f"{name}.log"
+        self.failures = 0
+        self.status: int | None = None
+        self.pause_s = 0.0
+        self._environment = environment
+        self._process: subprocess.Popen[bytes] | None = None
+        self._started_s = 0.0
+        self._due_s = 0.0
+
+    def tend(self, now_s: float) -> bool:
+        """Start the program when its time has come, and return whether it has just ended."""
+        if self._process is None:
+            if now_s >= self._due_s:
+                self._start(now_s)
+            return False
+        self.status = self._process.poll()
+        if self.status is None:
+            return False
+        self._process = None
+        self.failures = 1 if now_s - self._started_s > HEALTHY_S else self.failures + 1
+        self.pause_s = min(2.0 ** (self.failures - 1), LONGEST_PAUSE_S)
+        self._due_s = now_s + self.pause_s
+        return True
+
+    def _start(self, now_s: float) -> None:
+        bound_log(self.log)
+        # When we are killed outright, the kernel tells the program to stop.
+        guard = ["setpriv", "--pdeathsig", "TERM"]
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [*guard, *python(self.name)],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=self._environment,
+                start_new_session=True,
+            )
+        self._started_s = now_s
+
+    def ask_to_stop(self) -> None:
+        """Send the program the signal to stop."""
+        if self._process is not None:
+            self._process.terminate()
+
+    def stop(self, timeout_s: float) -> None:
+        """Wait for the program to stop, and kill it when it takes longer."""
+        if self._process is None:
+            return
+        self._process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(timeout_s)
+            return
+        say(f"{self.name} did not stop within {timeout_s:g} s and was killed")
+        self._process.kill()
+        self._process.wait()
+
+
+def supervise(
+    programs: list[Program], services: Services, port: int, announce: Callable[[], None]
+) -> None:
+    """Keep everything running, for ever, and announce the twin once when it is ready."""
+    say(f"starting {', '.join(program.name for program in programs)}")
+    ready, slow_s = False, time.monotonic() + SLOW_S
+    while True:
+        now_s = time.monotonic()
+        for program in programs:
+            if program.tend(now_s):
+                _report_end(program, ready=ready)
+        for service in services.active:
+            if not service.running:
+                say(f"{service.name} ended and starts again, see {service.log}")
+                service.start()
+        if not ready:
+            status, answer = _readiness(port)
+            ready = status == http.HTTPStatus.OK
+            if ready:
+                announce()
+            elif now_s > slow_s:
+                slow_s = float("inf")
+                say(f"not ready after {SLOW_S:g} s, still trying: {answer}")
+        time.sleep(POLL_S)
+
+
+def _report_end(program: Program, *, ready: bool) -> None:
+    """Tell that a program ended; before the twin was ever ready this can be the end of it all."""
+    news = f"{program.name} ended with status {program.status}: {last_line(tail(program.log))}"
+    hopeless = program.status == OPERATING_ERROR or program.failures >= GIVE_UP
+    if hopeless and not ready:
+        raise ParkError(news, hint=f"see {program.log}")
+    say(f"{news}; it starts again in {program.pause_s:g} s")
+
+
+def _readiness(port: int) -> tuple[int, str]:
+    connection = http.client.HTTPConnection(HOST, port, timeout=2)
+    try:
+        connection.request("GET", "/readyz")
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode(errors="replace")[:300]
+    except (OSError, http.client.HTTPException) as error:
+        return 0, f"the api does not answer ({error})"
+    finally:
+        connection.close()
+
+
+def stop(programs: list[Program], services: Services) -> None:
+    """Stop the programs, then the services, in less than ten seconds."""
+    # A second Ctrl-C would only leave a mess.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    if programs:
+        say("stopping")
+    # Sources and readers first, together; then the writer, which still has a cycle to commit.
+    last_first = sorted(programs, key=lambda program: program.name == "ingest")
+    for program in last_first[:-1]:
+        program.ask_to_stop()
+    deadline_s = time.monotonic() + 1.5
+    for program in last_first[:-1]:
+        program.stop(max(0.1, deadline_s - time.monotonic()))
+    for program in last_first[-1:]:
+        program.stop(2.5)
+    services.stop()

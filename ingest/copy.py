@@ -1,0 +1,50 @@
+"""PostgreSQL's binary COPY format, built and read as one numpy structured array.
+
+References
+----------
+.. [1] PostgreSQL documentation, COPY, section "Binary Format".
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
+TRAILER = b"\xff\xff"
+# timestamptz counts microseconds from 2000-01-01, we from 1970-01-01.
+EPOCH_US = 946_684_800_000_000
+_WIRE = {"int2": ">i2", "int4": ">i4", "float8": ">f8", "timestamptz": ">i8"}
+
+
+def row_dtype(types: tuple[str, ...]) -> np.dtype[Any]:
+    """Return the layout of one row: its field count, then length and value of each column."""
+    fields: list[tuple[str, str]] = [("fields", ">i2")]
+    for i, name in enumerate(types):
+        fields += [(f"l{i}", ">i4"), (f"v{i}", _WIRE[name])]
+    return np.dtype(fields)
+
+
+def encode(types: tuple[str, ...], columns: tuple[NDArray[Any], ...]) -> bytes:
+    """Return rows in the binary format; times are int64 µs since 1970."""
+    dtype = row_dtype(types)
+    rows = np.empty(len(columns[0]), dtype)
+    rows["fields"] = len(types)
+    for i, (name, column) in enumerate(zip(types, columns, strict=True)):
+        rows[f"l{i}"] = np.dtype(_WIRE[name]).itemsize
+        rows[f"v{i}"] = column - EPOCH_US if name == "timestamptz" else column
+    return HEADER + rows.tobytes() + TRAILER
+
+
+def decode(types: tuple[str, ...], data: bytes) -> tuple[NDArray[Any], ...]:
+    """Return the columns of rows without NULLs, in native byte order."""
+    rows = np.frombuffer(data[len(HEADER) : -len(TRAILER)], row_dtype(types))
+    return tuple(
+        rows[f"v{i}"].astype(np.dtype(_WIRE[name]).newbyteorder("="))
+        + (EPOCH_US if name == "timestamptz" else 0)
+        for i, name in enumerate(types)
+    )

@@ -1,0 +1,119 @@
+"""Restatement: minutes that a late, corrected or doubted sample touches are folded again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ingest.store import TIME_MAX_US
+from twin.minutes import COUNTER, COUNTER_GAP_US, MINUTE_US, NEVER, Minutes, Tail, fold, no_tail
+
+if TYPE_CHECKING:
+    from ingest.store import Store
+
+I64 = NDArray[np.int64]
+HOUR_US = 3_600_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Stretches:
+    """Stretches of time of single tags, (w,): from `start` to before `stop`, on the minute.
+
+    One that reaches the tag's open minute has no stop: it is read to its newest sample.
+    """
+
+    tag: I64
+    start: I64
+    stop: I64
+    open: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.tag)
+
+
+def stretches(tag: I64, time_us: I64, gap_us: I64, open_us: I64, newer: I64) -> Stretches:
+    """Return what samples at these times can change; (n,) sorted by tag, then time.
+
+    A sample holds until the gap limit, so it changes nothing beyond; stretches that meet are one.
+    Those of the tags `newer` have the tag's newest sample in them: the tail is read again, too.
+    """
+    first = time_us // MINUTE_US * MINUTE_US
+    stop = -(-(time_us + gap_us[tag]) // MINUTE_US) * MINUTE_US
+    apart = np.append(True, (tag[1:] != tag[:-1]) | (first[1:] > stop[:-1]))
+    starts = np.flatnonzero(apart)
+    at = tag[starts]
+    end = np.maximum.reduceat(stop, starts)
+    reaches = (end > open_us[at]) | np.isin(at, newer)
+    return Stretches(at, first[starts], np.where(reaches, TIME_MAX_US, end), reaches)
+
+
+async def widen(store: Store, kind: I64, open_us: I64, wanted: Stretches) -> Stretches:
+    """Let the stretches of counters begin and end at a sample: their increase is spread between."""
+    rows = np.flatnonzero(kind[wanted.tag] == COUNTER)
+    if not len(rows):
+        return wanted
+    start, stop, reaches = wanted.start.copy(), wanted.stop.copy(), wanted.open.copy()
+    before, after = await store.neighbours(
+        wanted.tag[rows], start[rows], stop[rows], COUNTER_GAP_US
+    )
+    start[rows] = before // MINUTE_US * MINUTE_US
+    reaches[rows] |= after >= open_us[wanted.tag[rows]]
+    stop[rows] = np.where(reaches[rows], TIME_MAX_US, -(-after // MINUTE_US) * MINUTE_US)
+    return Stretches(wanted.tag, start, stop, reaches)
+
+
+def join(wanted: Stretches) -> Stretches:
+    """Return the stretches with those of a tag that meet made one."""
+    joined: list[list[int]] = []
+    order = np.lexsort((wanted.start, wanted.tag))
+    columns = (wanted.tag, wanted.start, wanted.stop, wanted.open)
+    for tag, start, stop, reaches in zip(*(c[order].tolist() for c in columns), strict=True):
+        if joined and joined[-1][0] == tag and start <= joined[-1][2]:
+            joined[-1][2] = max(joined[-1][2], stop)
+            joined[-1][3] |= reaches
+        else:
+            joined.append([tag, start, stop, reaches])
+    table = np.array(joined, dtype=np.int64)
+    return Stretches(table[:, 0], table[:, 1], table[:, 2], table[:, 3].astype(bool))
+
+
+async def refold(store: Store, kind: I64, gap_us: I64, tail: Tail, wanted: Stretches) -> Minutes:
+    """Return the minutes of stretches, folded from the stored samples; mend `tail` in place."""
+    counter = kind[wanted.tag] == COUNTER
+    number, time_us, value, quality = await store.read_stretches(
+        wanted.tag, counter, wanted.start, wanted.stop, COUNTER_GAP_US
+    )
+    # Each stretch is folded as a tag of its own.
+    own = no_tail(len(wanted))
+    close = np.where(wanted.open, tail.open_us[wanted.tag], wanted.stop)
+    rows = fold(own, kind[wanted.tag], gap_us[wanted.tag], number, time_us, value, quality, close)
+    open_rows = np.flatnonzero(wanted.open)
+    np.maximum(own.open_us, wanted.start, out=own.open_us)
+    tail.put(wanted.tag[open_rows], own.take(open_rows))
+    inside = (rows.time_us >= wanted.start[rows.tag]) & (rows.time_us < wanted.stop[rows.tag])
+    kept = rows.take(inside)
+    return Minutes(wanted.tag[kept.tag], *(getattr(kept, n) for n in Minutes.__slots__[1:]))
+
+
+def hours_of(wanted: Stretches, open_us: I64) -> tuple[I64, I64]:
+    """Return (tag, time) with at least one time in each hour of the stretches."""
+    stop = np.where(wanted.open, np.maximum(open_us[wanted.tag], wanted.start), wanted.stop)
+    count = np.maximum(-(-(stop - wanted.start) // HOUR_US), 0) + 1
+    row = np.repeat(np.arange(len(wanted)), count)
+    nth = np.arange(len(row)) - np.repeat(np.cumsum(count) - count, count)
+    return wanted.tag[row], wanted.start[row] + nth * HOUR_US
+
+
+async def resume(store: Store, kind: I64, gap_us: I64, tail: Tail, ends: I64) -> Minutes:
+    """Rebuild the tail from the samples after the stored minutes: after a start."""
+    samples, _ = await store.newest()
+    newest = np.full(len(kind), NEVER)
+    newest[samples.tag] = samples.time_us
+    at = samples.tag
+    start = np.where(ends[at] == NEVER, newest[at] // MINUTE_US * MINUTE_US, ends[at])
+    wanted = Stretches(at, start, np.full(len(at), TIME_MAX_US), np.ones(len(at), bool))
+    tail.open_us[at] = start
+    return await refold(store, kind, gap_us, tail, wanted)

@@ -1,0 +1,126 @@
+"""The statements of the store."""
+
+ROLLUP = """
+INSERT INTO {table} (time, tag_id, n, amount, covered_s, min, max, last, quality)
+SELECT t.start, m.tag_id, sum(m.n), sum(m.amount ORDER BY m.time),
+       sum(m.covered_s ORDER BY m.time), min(m.min), max(m.max),
+       (array_agg(m.last ORDER BY m.time DESC) FILTER (WHERE m.last IS NOT NULL))[1],
+       (max(m.quality & 223) | bit_or(m.quality & 32))::smallint
+FROM (SELECT DISTINCT u.tag_id, date_trunc('{table}', u.time, $3) AS start
+      FROM unnest($1::int[], $2::timestamptz[]) AS u (tag_id, time)) t
+CROSS JOIN LATERAL (
+    SELECT * FROM minute WHERE tag_id = t.tag_id AND time >= t.start
+       AND time < (t.start AT TIME ZONE $3 + interval '1 {table}') AT TIME ZONE $3
+       AND time >= $4 AND time < $5) m
+GROUP BY t.start, m.tag_id
+ON CONFLICT (tag_id, time) DO UPDATE SET n = excluded.n, amount = excluded.amount,
+    covered_s = excluded.covered_s, min = excluded.min, max = excluded.max, last = excluded.last,
+    quality = excluded.quality
+"""
+# One row per stretch: the sample before it, those in it, the one after it.
+STRETCH = """
+SELECT w.number, s.time, s.value, s.quality
+FROM stretch w CROSS JOIN LATERAL (
+    (SELECT time, value, quality FROM sample
+     WHERE tag_id = w.tag_id AND time < w.start AND time >= w.since
+       AND (NOT w.counter OR quality < 128) ORDER BY time DESC LIMIT 1)
+    UNION ALL
+    (SELECT time, value, quality FROM sample
+     WHERE tag_id = w.tag_id AND time >= w.start AND time < w.stop)
+    UNION ALL
+    (SELECT time, value, quality FROM sample
+     WHERE tag_id = w.tag_id AND time >= w.stop AND time < w.until
+       AND (NOT w.counter OR quality < 128) ORDER BY time LIMIT 1)) s
+ORDER BY w.number, s.time
+"""
+TEMPORARY = """
+CREATE TEMP TABLE staged (LIKE sample) ON COMMIT DELETE ROWS;
+CREATE TEMP TABLE stretch (number int, tag_id int, counter boolean, since timestamptz,
+    start timestamptz, stop timestamptz, until timestamptz) ON COMMIT DELETE ROWS;
+"""
+UPSERT_TAGS = """
+INSERT INTO tag (enterprise, tag, scope, quantity, uom, kind, source, scale, shift, low,
+                 high, sigma, description)
+SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[],
+    $6::text[], $7::text[], $8::float8[], $9::float8[], $10::float8[], $11::float8[],
+    $12::text[], $13::text[])
+ON CONFLICT (enterprise, tag) DO UPDATE SET scope = excluded.scope,
+    quantity = excluded.quantity, uom = excluded.uom, kind = excluded.kind,
+    source = excluded.source, scale = excluded.scale, shift = excluded.shift,
+    low = excluded.low, high = excluded.high, sigma = excluded.sigma,
+    description = excluded.description, active = true
+RETURNING tag_id, enterprise, tag
+"""
+NEWEST = """
+SELECT t.number, s.time, s.value, s.quality, s.received, m.time AS minute
+FROM unnest($1::int[]) WITH ORDINALITY AS t (tag_id, number)
+LEFT JOIN LATERAL (SELECT * FROM sample WHERE tag_id = t.tag_id
+                   ORDER BY time DESC LIMIT 1) s ON true
+LEFT JOIN LATERAL (SELECT time FROM minute WHERE tag_id = t.tag_id
+                   ORDER BY time DESC LIMIT 1) m ON true
+ORDER BY t.number
+"""
+KEEP_CLASHES = """
+WITH clash AS (
+    SELECT s.tag_id, s.time, s.value, s.quality, s.received, n.received AS corrected
+    FROM staged n JOIN sample s ON s.tag_id = n.tag_id AND s.time = n.time
+    WHERE s.time BETWEEN $1 AND $2 AND s.value IS DISTINCT FROM n.value)
+INSERT INTO correction SELECT * FROM clash RETURNING tag_id, time
+"""
+CORRECT = """
+UPDATE sample s SET value = n.value, quality = n.quality, received = n.received
+FROM staged n WHERE s.tag_id = n.tag_id AND s.time = n.time
+    AND s.time BETWEEN $1 AND $2 AND s.value IS DISTINCT FROM n.value
+"""
+ADD_STAGED = """
+INSERT INTO sample (time, tag_id, value, quality, received)
+SELECT time, tag_id, value, quality, received FROM staged
+ON CONFLICT (tag_id, time) DO NOTHING RETURNING tag_id, time
+"""
+NEIGHBOURS = """
+SELECT coalesce((SELECT time FROM sample WHERE tag_id = w.tag_id AND time < w.start
+          AND time >= w.start - $4::interval AND quality < 128
+          ORDER BY time DESC LIMIT 1), w.start) AS a,
+       coalesce((SELECT time FROM sample WHERE tag_id = w.tag_id AND time >= w.stop
+          AND time < w.stop + $4::interval AND quality < 128
+          ORDER BY time LIMIT 1), w.stop) AS b
+FROM unnest($1::int[], $2::timestamptz[], $3::timestamptz[])
+    WITH ORDINALITY AS w (tag_id, start, stop, number)
+ORDER BY w.number
+"""
+UPSERT_MINUTES = """
+INSERT INTO minute
+SELECT * FROM unnest($1::timestamptz[], $2::int[], $3::int[], $4::float8[],
+    $5::float8[], $6::float8[], $7::float8[], $8::float8[], $9::smallint[])
+ON CONFLICT (tag_id, time) DO UPDATE SET n = excluded.n, amount = excluded.amount,
+    covered_s = excluded.covered_s, min = excluded.min, max = excluded.max,
+    last = excluded.last, quality = excluded.quality
+"""
+QUARANTINE = """
+INSERT INTO quarantine VALUES ($1, $2, $3, $4, $5, $6, $6, $7, $8)
+ON CONFLICT (enterprise, tag, reason) DO UPDATE SET
+    count = quarantine.count + excluded.count, topic = excluded.topic,
+    last_seen = excluded.last_seen, last_time = excluded.last_time,
+    last_value = excluded.last_value
+"""
+WAKE = """
+INSERT INTO cycle (cycle_us, tag_id, time, value, quality) VALUES ($1, $2, $3, $4, $5)
+ON CONFLICT (cycle_us) DO NOTHING
+"""
+FORGET_CYCLES = """
+DELETE FROM cycle WHERE cycle_us < (
+    SELECT min(cycle_us) FROM (SELECT cycle_us FROM cycle
+                               ORDER BY cycle_us DESC LIMIT $1) newest)
+"""
+DROP_MINUTES = """
+DELETE FROM minute m USING unnest($1::int[], $2::timestamptz[], $3::timestamptz[])
+    AS w (tag_id, start, stop)
+WHERE m.tag_id = w.tag_id AND m.time >= w.start AND m.time < w.stop
+    AND m.time >= $4 AND m.time < $5
+"""
+DROP_SUMS = """
+DELETE FROM {table} s USING (
+    SELECT DISTINCT u.tag_id, date_trunc('{table}', u.time, $3) AS start
+    FROM unnest($1::int[], $2::timestamptz[]) AS u (tag_id, time)) t
+WHERE s.tag_id = t.tag_id AND s.time = t.start
+"""

@@ -1,0 +1,457 @@
+"""The door to the database: every SQL statement of ingest."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import logging
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+import asyncpg
+import numpy as np
+from numpy.typing import NDArray
+
+from ingest import copy, sql
+from ingest.decode import Quarantined, Reject, Samples
+from twin.errors import SchemaError, StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+
+    from twin.minutes import Minutes
+    from twin.model import Park, Tag
+
+LOG = logging.getLogger("ingest.store")
+I64 = NDArray[np.int64]
+
+SAMPLE = ("timestamptz", "int4", "float8", "int2", "timestamptz")
+SAMPLE_COLUMNS = ("time", "tag_id", "value", "quality", "received")
+MIGRATION_LOCK = 7_203_117
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+# asyncpg takes datetimes; beyond this span everything is clipped to it.
+TIME_MIN_US = -2_000_000_000_000_000
+TIME_MAX_US = 200_000_000_000_000_000
+
+
+def stamps(time_us: I64) -> list[datetime]:
+    """Return times as datetimes, for the statements that are not columns."""
+    clipped = np.clip(time_us, TIME_MIN_US, TIME_MAX_US)
+    return [t.replace(tzinfo=UTC) for t in clipped.astype("datetime64[us]").tolist()]
+
+
+class Store:
+    """One connection, one writer."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._connection: Any = None
+        self.tag_id = np.zeros(0, np.int64)
+
+    async def open(self) -> None:
+        """Connect and bring the schema up to date; raises StoreError."""
+        await self.close()
+        try:
+            self._connection = await asyncpg.connect(
+                self._url,
+                timeout=10,
+                command_timeout=120,
+                server_settings={
+                    "search_path": "park,public",
+                    "application_name": "parktwin-ingest",
+                },
+            )
+            await _migrate(self._connection)
+            await self._connection.execute(sql.TEMPORARY)
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
+            raise _store_error(error) from error
+
+    async def close(self) -> None:
+        """Close the connection, whatever state it is in."""
+        if self._connection is not None:
+            self._connection.terminate()
+            self._connection = None
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[None]:
+        """Everything inside is committed together or not at all; raises StoreError."""
+        if self._connection is None or self._connection.is_closed():
+            await self.open()
+        try:
+            async with self._connection.transaction():
+                yield
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
+            raise _store_error(error) from error
+
+    async def apply_model(self, park: Park, tags: Sequence[Tag]) -> None:
+        """Store the model when it is new, and the tags; sets `tag_id` in the order of `tags`."""
+        db = self._connection
+        newest = await db.fetchval("SELECT digest FROM model ORDER BY version DESC LIMIT 1")
+        if newest != park.digest:
+            await db.execute(
+                "INSERT INTO model (digest, files) VALUES ($1, $2)",
+                park.digest,
+                json.dumps(park.files),
+            )
+        columns = list(
+            zip(
+                *(
+                    (
+                        t.owner, t.tag, t.scope, t.quantity, t.uom, t.kind, t.source, t.scale,
+                        t.shift, _null(t.low), _null(t.high), t.sigma, t.description,
+                    )
+                    for t in tags
+                ),
+                strict=True,
+            )
+        )  # fmt: skip
+        await db.execute("UPDATE tag SET active = false WHERE active")
+        rows = await db.fetch(
+            sql.UPSERT_TAGS,
+            *columns,
+        )
+        ids = {(row["enterprise"], row["tag"]): row["tag_id"] for row in rows}
+        self.tag_id = np.array([ids[t.owner, t.tag] for t in tags], dtype=np.int64)
+        await db.execute("NOTIFY park_model")
+
+    async def newest(self) -> tuple[Samples, I64]:
+        """Return the newest sample of each tag that has one, and the end of each tag's minutes."""
+        rows = await self._connection.fetch(
+            sql.NEWEST,
+            self.tag_id.tolist(),
+        )
+        known = [row for row in rows if row["time"] is not None]
+        samples = Samples(
+            np.array([row["number"] - 1 for row in known], dtype=np.int64),
+            _micros([row["time"] for row in known]),
+            np.array([row["value"] for row in known], dtype=np.float64),
+            np.array([row["quality"] for row in known], dtype=np.uint8),
+            _micros([row["received"] for row in known]),
+        )
+        never = np.iinfo(np.int64).min
+        ends = np.full(len(rows), never)
+        for row in rows:
+            if row["minute"] is not None:
+                ends[row["number"] - 1] = _micros([row["minute"]])[0] + 60_000_000
+        return samples, ends
+
+    async def copy_samples(self, samples: Samples, table: str = "sample") -> None:
+        """Append samples by binary COPY."""
+        if not len(samples):
+            return
+        data = copy.encode(
+            SAMPLE,
+            (
+                samples.time_us,
+                self.tag_id[samples.tag],
+                samples.value,
+                samples.quality,
+                samples.received_us,
+            ),
+        )
+        await self._connection.copy_to_table(
+            table, source=io.BytesIO(data), columns=SAMPLE_COLUMNS, format="binary"
+        )
+
+    async def merge_samples(self, samples: Samples) -> tuple[Samples, Samples]:
+        """Store samples that may be there already; return those that were new and the corrections.
+
+        The same value again is ignored; another value wins over the older one, which is kept.
+        """
+        db = self._connection
+        await self.copy_samples(samples, "staged")
+        span = stamps(np.array([samples.time_us.min(), samples.time_us.max()]))
+        changed = await db.fetch(
+            sql.KEEP_CLASHES,
+            *span,
+        )
+        if changed:
+            await db.execute(
+                sql.CORRECT,
+                *span,
+            )
+        added = await db.fetch(sql.ADD_STAGED)
+        return self._rows_of(samples, added), self._rows_of(samples, changed)
+
+    def _rows_of(self, samples: Samples, keys: list[Any]) -> Samples:
+        """Return the samples with these (tag_id, time)."""
+        if not keys:
+            return samples.take(slice(0, 0))
+        ids = np.array([key["tag_id"] for key in keys], dtype=np.int64)
+        times = _micros([key["time"] for key in keys])
+        wanted = set(zip(ids.tolist(), times.tolist(), strict=True))
+        pairs = zip(self.tag_id[samples.tag].tolist(), samples.time_us.tolist(), strict=True)
+        return samples.take(np.array([pair in wanted for pair in pairs], dtype=bool))
+
+    async def keep_corrections(self, old: Samples, corrected_us: I64) -> None:
+        """Record values that were superseded before they were stored."""
+        await self._connection.executemany(
+            "INSERT INTO correction VALUES ($1, $2, $3, $4, $5, $6)",
+            list(
+                zip(
+                    self.tag_id[old.tag].tolist(),
+                    stamps(old.time_us),
+                    old.value.tolist(),
+                    old.quality.tolist(),
+                    stamps(old.received_us),
+                    stamps(corrected_us),
+                    strict=True,
+                )
+            ),
+        )
+
+    async def neighbours(self, tag: I64, start: I64, stop: I64, reach_us: int) -> tuple[I64, I64]:
+        """Return the times of the usable samples next to stretches, else the bounds."""
+        rows = await self._connection.fetch(
+            sql.NEIGHBOURS,
+            self.tag_id[tag].tolist(),
+            stamps(start),
+            stamps(stop),
+            _interval(reach_us),
+        )
+        return _micros([row["a"] for row in rows]), _micros([row["b"] for row in rows])
+
+    async def read_stretches(
+        self, tag: I64, counter: NDArray[np.bool_], start: I64, stop: I64, reach_us: int
+    ) -> tuple[I64, I64, NDArray[np.float64], NDArray[np.uint8]]:
+        """Return (stretch, time, value, quality) of the samples in and next to each stretch."""
+        db = self._connection
+        await db.copy_records_to_table(
+            "stretch",
+            records=list(
+                zip(
+                    range(len(tag)),
+                    self.tag_id[tag].tolist(),
+                    counter.tolist(),
+                    stamps(start - reach_us),
+                    stamps(start),
+                    stamps(stop),
+                    stamps(stop + reach_us),
+                    strict=True,
+                )
+            ),
+        )
+        output = io.BytesIO()
+        await db.copy_from_query(sql.STRETCH, output=output, format="binary")
+        await db.execute("TRUNCATE stretch")
+        number, time_us, value, quality = copy.decode(
+            ("int4", "timestamptz", "float8", "int2"), output.getvalue()
+        )
+        return number.astype(np.int64), time_us, value, quality.astype(np.uint8)
+
+    async def drop_minutes(self, tag: I64, start: I64, stop: I64) -> None:
+        """Delete the minutes of stretches, before they are written anew."""
+        await self._connection.execute(
+            sql.DROP_MINUTES,
+            self.tag_id[tag].tolist(),
+            stamps(start),
+            stamps(stop),
+            *stamps(np.array([start.min(), stop.max()])),
+        )
+
+    async def write_minutes(self, minutes: Minutes, zone: str, also: tuple[I64, I64]) -> None:
+        """Write minutes, and renew the hours and days they (and `also`: tags, times) belong to."""
+        tag_id = self.tag_id[minutes.tag]
+        db = self._connection
+        if len(minutes):
+            await db.execute(
+                sql.UPSERT_MINUTES,
+                stamps(minutes.time_us),
+                tag_id.tolist(),
+                minutes.n.tolist(),
+                minutes.amount.tolist(),
+                (minutes.covered_us * 1e-6).tolist(),
+                *(_nulls(column) for column in (minutes.min, minutes.max, minutes.last)),
+                minutes.quality.tolist(),
+            )
+        touched = np.concatenate([tag_id, self.tag_id[also[0]]])
+        times = np.concatenate([minutes.time_us, also[1]])
+        if not len(touched):
+            return
+        day = 90_000_000_000
+        span = stamps(np.array([times.min() - day, times.max() + day]))
+        keys = touched.tolist(), stamps(times), zone
+        for table in ("hour", "day"):
+            if len(also[0]):
+                await db.execute(sql.DROP_SUMS.format(table=table), *keys)
+            await db.execute(sql.ROLLUP.format(table=table), *keys, *span)
+
+    async def record_restatements(self, tag: I64, start: I64, stop: I64, now_us: int) -> None:
+        """Record that minutes already written were changed."""
+        await self._connection.copy_records_to_table(
+            "restatement",
+            records=[
+                (stamps(np.array([now_us]))[0], *row)
+                for row in zip(self.tag_id[tag].tolist(), stamps(start), stamps(stop), strict=True)
+            ],
+        )
+
+    async def keep_rejects(self, rejects: Sequence[Reject], payload_bytes: int, rows: int) -> None:
+        """Store refused payloads; the table keeps the newest `rows`."""
+        await self._connection.executemany(
+            "INSERT INTO reject (received, reason, detail, topic, payload, size)"
+            " VALUES ($1, $2, $3, $4, $5, $6)",
+            [
+                (
+                    stamps(np.array([r.message.received_us]))[0],
+                    r.reason,
+                    r.detail[:500].replace("\0", "\\0"),
+                    r.message.topic,
+                    r.message.payload[:payload_bytes],
+                    len(r.message.payload),
+                )
+                for r in rejects[-rows:]
+            ],
+        )
+        await self._connection.execute(
+            "DELETE FROM reject WHERE id <= (SELECT max(id) FROM reject) - $1", rows
+        )
+
+    async def keep_quarantined(
+        self, quarantined: Sequence[Quarantined], now_us: int, rows: int
+    ) -> int:
+        """Count quarantined samples by tag and reason; return how many found no room."""
+        entries: dict[tuple[str, str, str], list[Any]] = {}
+        now = stamps(np.array([now_us]))[0]
+        for item in quarantined:
+            entry = entries.setdefault((item.enterprise, item.tag[:200], item.reason), [0, None])
+            entry[0] += 1
+            entry[1] = item
+        room = rows - await self._connection.fetchval("SELECT count(*) FROM quarantine")
+        known = set()
+        if len(entries) > room:
+            found = await self._connection.fetch("SELECT enterprise, tag, reason FROM quarantine")
+            known = {tuple(row) for row in found}
+        lost = 0
+        kept = []
+        for key, (count, item) in entries.items():
+            if key not in known and room <= 0:
+                lost += count
+                continue
+            room -= key not in known
+            time = stamps(np.array([item.time_us]))[0]
+            kept.append(
+                (
+                    key[0],
+                    key[1].replace("\0", "\\0"),
+                    key[2],
+                    item.topic,
+                    count,
+                    now,
+                    time,
+                    item.value,
+                )
+            )
+        await self._connection.executemany(
+            sql.QUARANTINE,
+            kept,
+        )
+        return lost
+
+    async def wake_readers(
+        self, cycle_us: int, tag: I64, image: Sequence[NDArray[Any]], rows: int
+    ) -> None:
+        """Leave what changed in the image for the readers, and tell them at the commit."""
+        time_us, value, quality = image
+        await self._connection.execute(
+            sql.WAKE,
+            cycle_us,
+            self.tag_id[tag].astype("<i4").tobytes(),
+            time_us.astype("<i8").tobytes(),
+            value.astype("<f8").tobytes(),
+            quality.astype("u1").tobytes(),
+        )
+        if (cycle_us // 500_000) % 64 == 0:
+            await self._connection.execute(
+                sql.FORGET_CYCLES,
+                rows,
+            )
+        await self._connection.execute("SELECT pg_notify('park_cycle', $1)", str(cycle_us))
+
+
+def _null(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)
+
+
+def _nulls(column: NDArray[np.float64]) -> list[float | None]:
+    return [None if value != value else value for value in column.tolist()]  # noqa: PLR0124
+
+
+def _micros(times: Sequence[datetime]) -> I64:
+    """Return datetimes as int64 µs since 1970."""
+    naive = [t.replace(tzinfo=None) for t in times]
+    return np.array(naive, dtype="datetime64[us]").astype(np.int64)
+
+
+def _interval(span_us: int) -> Any:
+    return datetime.fromtimestamp(span_us / 1e6, UTC) - EPOCH
+
+
+def _store_error(error: BaseException) -> StoreError:
+    """Return what the database said, with what to do about it."""
+    if isinstance(error, asyncpg.UniqueViolationError):
+        return StoreError("a sample is there already", retryable=True)
+    retryable = isinstance(
+        error,
+        OSError
+        | TimeoutError
+        | asyncpg.InterfaceError
+        | asyncpg.PostgresConnectionError
+        | asyncpg.OperatorInterventionError
+        | asyncpg.InsufficientResourcesError
+        | asyncpg.TransactionRollbackError,
+    )
+    return StoreError(
+        f"database: {str(error) or type(error).__name__}",
+        hint="is PostgreSQL with TimescaleDB up, and PARKTWIN_DATABASE_URL right?",
+        retryable=retryable,
+    )
+
+
+async def _migrate(connection: Any) -> None:
+    """Apply the numbered schema files that are missing, one process at a time."""
+    folder = files("deploy").joinpath("schema")
+    scripts = sorted((f for f in folder.iterdir() if f.name.endswith(".sql")), key=lambda f: f.name)
+    await connection.execute("SELECT pg_advisory_lock($1)", MIGRATION_LOCK)
+    try:
+        async with connection.transaction():
+            await connection.execute("CREATE EXTENSION IF NOT EXISTS timescaledb SCHEMA public")
+            await connection.execute("CREATE SCHEMA IF NOT EXISTS park")
+            await connection.execute(
+                "CREATE TABLE IF NOT EXISTS migration (name text PRIMARY KEY,"
+                " applied timestamptz NOT NULL DEFAULT now())"
+            )
+        done = {row["name"] for row in await connection.fetch("SELECT name FROM migration")}
+        unknown = done - {script.name for script in scripts}
+        if unknown:
+            raise SchemaError(
+                f"the database has migrations of a newer program: {', '.join(sorted(unknown))}",
+                hint="use the newer parktwin that made them",
+            )
+        for script in scripts:
+            if script.name not in done:
+                async with connection.transaction():
+                    await connection.execute(script.read_text(encoding="utf-8"))
+                    await connection.execute(
+                        "INSERT INTO migration (name) VALUES ($1)", script.name
+                    )
+                LOG.info("schema %s applied", script.name)
+    finally:
+        await connection.execute("SELECT pg_advisory_unlock($1)", MIGRATION_LOCK)
+
+
+async def open_when_ready(store: Store) -> None:
+    """Open the store, waiting for a database that is not up yet."""
+    while True:
+        try:
+            await store.open()
+        except StoreError as error:
+            if not error.retryable:
+                raise
+            LOG.warning("%s; trying again", error.message)
+            await asyncio.sleep(1.0)
+        else:
+            return

@@ -1,0 +1,144 @@
+"""Our own JSON: a scan, an array of scans, or columns."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from ingest.wire import TIME_MS_MAX, VALUE_MAX, Decoded, WireError
+from twin import quality as q
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class Scan(msgspec.Struct):
+    """All values a gateway read at one time [ms]; numbers only: the common case, decoded in C."""
+
+    ts: int
+    values: dict[str, float]
+    uom: dict[str, str] | None = None
+    simulated: bool = False
+
+
+_SCAN = msgspec.json.Decoder(Scan)
+_ANY = msgspec.json.Decoder()
+_ENCODER = msgspec.json.Encoder()
+
+
+def decode_scan(payload: bytes) -> Scan | None:
+    """Return a plain scan, or None when `decode` must look at the payload."""
+    try:
+        scan = _SCAN.decode(payload)
+    except msgspec.DecodeError:
+        return None
+    return scan if scan.uom is None and 0 <= scan.ts <= TIME_MS_MAX else None
+
+
+def decode(payload: bytes) -> Decoded:
+    """Return what any of the three forms says.
+
+    Raises
+    ------
+    WireError
+        Not JSON, or none of the three forms.
+    """
+    try:
+        document = _ANY.decode(payload)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise WireError("bad_json", str(error)) from error
+    decoded = Decoded()
+    if isinstance(document, dict) and "tag" in document:
+        _columns(document, decoded)
+        return decoded
+    scans = document if isinstance(document, list) else [document]
+    for scan in scans:
+        if not isinstance(scan, dict) or not isinstance(scan.get("values"), dict):
+            raise WireError("bad_shape", "neither {ts, values}, an array of those, nor columns")
+        _scan(scan, decoded)
+    return decoded
+
+
+def encode(ts: int, values: dict[str, float], *, simulated: bool = False) -> bytes:
+    """Return the payload of one scan."""
+    return encode_scans([(ts, values)], simulated=simulated)
+
+
+def encode_scans(
+    scans: Sequence[tuple[int, dict[str, float]]], *, simulated: bool = False
+) -> bytes:
+    """Return the payload of one scan, or of an array of scans."""
+    mark = {"simulated": True} if simulated else {}
+    documents = [{"ts": ts, "values": values, **mark} for ts, values in scans]
+    return _ENCODER.encode(documents[0] if len(documents) == 1 else documents)
+
+
+def _time_us(value: Any) -> int:
+    """Return a time in µs from milliseconds; raises WireError."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or not 0 <= value <= TIME_MS_MAX:
+        raise WireError("bad_time", f"ts is not a time in milliseconds since 1970: {value!r:.80}")
+    time_us: int = round(value * 1000)
+    return time_us
+
+
+def _scan(scan: dict[str, Any], decoded: Decoded) -> None:
+    """Add one scan."""
+    time_us = _time_us(scan.get("ts"))
+    before = len(decoded.names)
+    uom = scan.get("uom") or {}
+    if not isinstance(uom, dict):
+        raise WireError("bad_shape", "uom is not a table of tag: unit of measure")
+    decoded.simulated |= scan.get("simulated") is True
+    for name, value in scan["values"].items():
+        if isinstance(value, dict):
+            _value(decoded, name, value.get("v"), value.get("q", q.GOOD), uom)
+        else:
+            _value(decoded, name, value, q.GOOD, uom)
+    decoded.runs.append((len(decoded.names) - before, time_us))
+
+
+def _columns(document: dict[str, Any], decoded: Decoded) -> None:
+    """Add a payload in columns."""
+    columns = [document.get(name) for name in ("tag", "ts", "value")]
+    if "quality" in document:
+        columns.append(document["quality"])
+    if not all(isinstance(column, list) for column in columns):
+        raise WireError("bad_shape", "tag, ts, value (and quality) must be arrays")
+    tags, times, values, *rest = columns
+    if any(len(column) != len(tags) for column in columns):  # type: ignore[arg-type]
+        raise WireError("bad_shape", "tag, ts, value (and quality) differ in length")
+    uom = document.get("uom") or {}
+    if not isinstance(uom, dict):
+        raise WireError("bad_shape", "uom is not a table of tag: unit of measure")
+    decoded.simulated |= document.get("simulated") is True
+    qualities = rest[0] if rest else [q.GOOD] * len(tags)  # type: ignore[arg-type]
+    for name, time, value, quality in zip(tags, times, values, qualities, strict=True):  # type: ignore[arg-type]
+        before = len(decoded.names)
+        time_us = _time_us(time)
+        _value(decoded, name, value, quality, uom)
+        decoded.runs.append((len(decoded.names) - before, time_us))
+
+
+def _value(decoded: Decoded, name: Any, value: Any, quality: Any, uom: dict[str, Any]) -> None:
+    """Add one value, or refuse it alone."""
+    code = q.WORDS.get(quality) if isinstance(quality, str) else quality
+    if not isinstance(name, str):
+        decoded.refused.append(("wrong_type", f"a tag name is not a text: {name!r:.80}"))
+    elif not isinstance(code, int) or isinstance(code, bool) or not 0 <= code <= 255:
+        decoded.refused.append(("bad_quality", f"{name}: quality {quality!r:.80}"))
+    elif value is None:
+        # The gateway says that there is no value: that is knowledge, and it ends the last hold.
+        decoded.quality[len(decoded.names)] = q.BAD | q.NOT_A_NUMBER
+        decoded.names.append(name)
+        decoded.values.append(float("nan"))
+    elif not isinstance(value, int | float):
+        decoded.refused.append(("wrong_type", f"{name}: not a number: {value!r:.80}"))
+    else:
+        if code:
+            decoded.quality[len(decoded.names)] = code
+        if name in uom:
+            decoded.uom[len(decoded.names)] = str(uom[name])
+        decoded.names.append(name)
+        decoded.values.append(float(value) if abs(value) < VALUE_MAX else float("inf"))

@@ -1,0 +1,1 @@
+"""Gateways with a known truth: they stand in for plants that are not wired yet."""

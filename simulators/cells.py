@@ -1,0 +1,101 @@
+"""Electrolysers: current, voltage, and what they make by the twin's own Faraday's law."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from simulators import waves
+from twin import faraday
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from simulators.waves import F64, I64, Waves
+    from twin.model import Electrolyser, Park
+
+# Defaults of a simulation, not of a report: volts per cell at no current, and what the rated
+# current adds.
+MEMBRANE_BASE_V, ZERO_GAP_V, FINITE_GAP_V = 2.42, 0.625, 0.85
+POTLINE_BASE_V, POTLINE_V = 1.65, 2.32
+SPREAD_V = 0.02  # between one electrolyser and the next
+WAVE_V = 0.005
+POTLINE_STEADINESS = 0.1  # A potline hardly follows the load of its site.
+PRODUCTS = {"membrane": ("chlorine", "caustic", "hydrogen"), "potline": ("aluminium",)}
+
+
+@dataclass(frozen=True, slots=True)
+class Cells:
+    """The electrolysers of a park, arrays over electrolysers (e)."""
+
+    electrolysers: tuple[Electrolyser, ...]
+    current_column: I64
+    voltage_column: I64  # -1 where there is no tag
+    owner: I64
+    count: F64
+    efficiency: F64
+    steadiness: F64
+    rated: F64  # [A]
+    base: F64  # [V] per cell
+    slope: F64  # [V] per cell at the rated current
+    waves: Waves
+
+
+def make_cells(
+    park: Park,
+    usual: F64,
+    column: Mapping[str, int],
+    owner_at: Callable[[str], int],
+    rng: np.random.Generator,
+) -> Cells:
+    """Return the electrolysers; the rated current is the usual value of the current tag."""
+    cells = park.electrolysers
+    potline = np.array([e.kind == "potline" for e in cells], dtype=bool)
+    gap = np.array([ZERO_GAP_V if e.zero_gap else FINITE_GAP_V for e in cells])
+    current = np.array([column[e.current] for e in cells], dtype=np.int64)
+    spread = rng.uniform(-SPREAD_V, SPREAD_V, len(cells))
+    return Cells(
+        electrolysers=cells,
+        current_column=current,
+        voltage_column=np.array([column.get(e.voltage, -1) for e in cells], dtype=np.int64),
+        owner=np.array([owner_at(e.scope) for e in cells], dtype=np.int64),
+        count=np.array([float(e.cells) for e in cells]),
+        efficiency=np.array([e.current_efficiency for e in cells]),
+        steadiness=np.where(potline, POTLINE_STEADINESS, 1.0),
+        rated=usual[current],
+        base=np.where(potline, POTLINE_BASE_V, MEMBRANE_BASE_V) + spread,
+        slope=np.where(potline, POTLINE_V, gap),
+        waves=waves.make_waves(rng, len(cells)),
+    )
+
+
+def electrolyse(cells: Cells, load: F64, time_s: F64) -> tuple[F64, F64]:
+    """Return current [A] and voltage [V], (n, e), at the load of each owner, (n, o)."""
+    wave = waves.value(cells.waves, time_s)
+    relative = 1 + cells.steadiness * (load[:, cells.owner] - 1 + 0.01 * wave)
+    voltage = cells.base + cells.slope * relative + WAVE_V * wave
+    return cells.rated * relative, voltage * cells.count
+
+
+def make(cells: Cells, current: F64) -> dict[str, F64]:
+    """Return what each electrolyser makes, (n, e) [kg/s] by component."""
+    makes = {
+        component: np.array([component in PRODUCTS[e.kind] for e in cells.electrolysers], float)
+        for kind in PRODUCTS.values()
+        for component in kind
+    }
+    return {
+        "chlorine": faraday.chlorine(current, cells.count, cells.efficiency) * makes["chlorine"],
+        "caustic": faraday.caustic(current, cells.count, cells.efficiency) * makes["caustic"],
+        "hydrogen": faraday.hydrogen(current, cells.count) * makes["hydrogen"],
+        "aluminium": faraday.aluminium(current, cells.count, cells.efficiency) * makes["aluminium"],
+    }
+
+
+def show(cells: Cells, current: F64, voltage: F64, values: F64) -> None:
+    """Write the electrolysers' tags into the columns of `values`."""
+    values[:, cells.current_column] = current
+    has = cells.voltage_column >= 0
+    values[:, cells.voltage_column[has]] = voltage[:, has]

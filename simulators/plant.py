@@ -1,0 +1,272 @@
+"""A park model compiled for simulation: what each tag shows, and on what it depends."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+import numpy as np
+
+from simulators import waves
+from simulators.cells import PRODUCTS, Cells, make_cells
+from simulators.network import make_network
+from simulators.vessels import Vessels, make_vessels
+from twin import faraday
+from twin.model import inside, owner_of
+from twin.reference import load as load_reference
+from twin.uom import parse_quantity
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from simulators.network import Network
+    from simulators.waves import F64, I64, Waves
+    from twin.model import Meter, Park, Tag
+
+RECTIFIER_EFFICIENCY = 0.985
+WATER = 1000.0  # kg/m^3, where nothing says the density of a liquid
+RATE_OF = {
+    "energy": "power",
+    "mass": "mass_flow",
+    "volume": "volume_flow",
+    "normal_volume": "normal_volume_flow",
+}
+LOOP = re.compile(r"([A-Z])[A-Z]*-(.+)")
+HYDROGEN_CHLORIDE = (faraday.CL2[0] + faraday.H2[0]) / 2  # kg/mol
+
+
+@dataclass(frozen=True, slots=True)
+class Reaction:
+    """What a user of chlorine makes or needs of another component, kg per kg of chlorine."""
+
+    scope: str
+    user: int
+    component: str
+    ratio: float
+    makes: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """How hard each owner (o) works: a night valley, shifts, and a drift."""
+
+    shift_starts: F64
+    shift_levels: F64
+    utc_offset_s: float
+    waves: Waves
+
+
+@dataclass(frozen=True, slots=True)
+class Plant:
+    """Arrays over the park's tags (t) and streams (s); a column is a tag's place."""
+
+    park: Park
+    load: Load
+    base: F64
+    load_gain: F64
+    wave_gain: F64
+    tag_owner: I64
+    tag_waves: Waves
+    rate_column: I64
+    counters: I64
+    cells: Cells
+    vessels: Vessels
+    networks: tuple[Network, ...]
+    reactions: tuple[Reaction, ...]
+    stream_owner: I64
+    stream_waves: Waves
+    stream_columns: tuple[tuple[int, int, float], ...]
+    product_columns: tuple[tuple[int, str, F64], ...]
+    power_columns: tuple[tuple[int, F64], ...]
+
+
+def make_plant(park: Park, seed: int) -> Plant:
+    """Return the arrays of a park model; all that is random comes from `seed`."""
+    kinds = {s.id: s.kind for s in park.scopes}
+    owners = sorted({owner_of(scope, kinds) for scope in kinds})
+    column = {t.address: i for i, t in enumerate(park.tags)}
+    rate_column = _rate_columns(park.tags)
+    rates = {t.address: int(rate_column[i]) for i, t in enumerate(park.tags)}
+    base, load_gain, wave_gain = _plain(park.tags)
+    networks, reactions, factors = _networks(park, base, rates)
+    rng = iter(np.random.default_rng(seed).spawn(5))
+
+    def owner_at(scope: str) -> int:
+        return owners.index(owner_of(scope, kinds))
+
+    inner = [s.origin if s.origin in kinds else s.to for s in park.streams]
+    return Plant(
+        park=park,
+        load=_load(park, len(owners), next(rng)),
+        base=base,
+        load_gain=load_gain,
+        wave_gain=wave_gain,
+        tag_owner=np.array([owners.index(t.owner) for t in park.tags], dtype=np.int64),
+        tag_waves=waves.make_waves(next(rng), len(park.tags)),
+        rate_column=rate_column,
+        counters=np.flatnonzero([t.kind == "counter" for t in park.tags]),
+        cells=make_cells(park, base, column, owner_at, next(rng)),
+        vessels=make_vessels(park, networks, column, next(rng)),
+        networks=networks,
+        reactions=reactions,
+        stream_owner=np.array([owner_at(scope) for scope in inner], dtype=np.int64),
+        stream_waves=waves.make_waves(next(rng), len(park.streams)),
+        stream_columns=tuple(
+            (i, rates[s.flow], factors[i])
+            for i, s in enumerate(park.streams)
+            if s.flow and any(i in n.streams for n in networks)
+        ),
+        product_columns=_product_columns(park, rates),
+        power_columns=_power_columns(park, rates, base),
+    )
+
+
+def _load(park: Park, owners: int, rng: np.random.Generator) -> Load:
+    """Return the load pattern of a park's shifts and time zone."""
+    clock = [int(s[:2]) * 3600 + int(s[3:]) * 60 for s in park.shifts or ("00:00",)]
+    starts = np.array(sorted(day * 86400.0 + s for day in range(7) for s in clock))
+    # The lead at the epoch: a week stays a week where clocks change.
+    offset = datetime.fromtimestamp(waves.EPOCH_US / 1e6, UTC).astimezone(ZoneInfo(park.timezone))
+    lead = offset.utcoffset()
+    return Load(
+        starts,
+        rng.uniform(-1, 1, (len(starts), owners)),
+        lead.total_seconds() if lead else 0.0,
+        waves.make_waves(rng, owners),
+    )
+
+
+def _plain(tags: Sequence[Tag]) -> tuple[F64, F64, F64]:
+    """Return usual value, gain of the load and gain of the wave of tags nothing else explains."""
+    base, load, wave = np.zeros(len(tags)), np.zeros(len(tags)), np.zeros(len(tags))
+    for i, tag in enumerate(tags):
+        ranged = math.isfinite(tag.high - tag.low)
+        span = tag.high - tag.low if ranged else 0.0
+        base[i] = tag.low + span / 2 if ranged else tag.scale + tag.shift
+        if tag.kind == "state":
+            base[i] = tag.high if ranged else 1.0
+        elif tag.kind == "counter":
+            # Nothing tells the rate of a counter that stands alone: one of its uom a minute.
+            base[i] = load[i] = tag.scale / 60.0
+        elif tag.quantity in RATE_OF.values():
+            load[i], wave[i] = base[i], 0.02 * base[i]
+        elif tag.quantity == "concentration" and ranged:
+            # An analyser of pollutants is ranged for the worst day; a usual day sits at a tenth.
+            base[i], wave[i] = tag.low + 0.1 * span, 0.05 * span
+        else:
+            wave[i] = 0.17 * span
+    return base, load, wave
+
+
+def _rate_columns(tags: Sequence[Tag]) -> I64:
+    """Return the column of each tag's rate: the gauge of a counter's loop, else its own."""
+    gauges = {(t.owner, t.quantity, *_loop(t)): i for i, t in enumerate(tags) if t.kind == "gauge"}
+    keys = [(t.owner, RATE_OF.get(t.quantity, ""), *_loop(t)) for t in tags]
+    return np.array(
+        [gauges.get(keys[i], i) if t.kind == "counter" else i for i, t in enumerate(tags)],
+        dtype=np.int64,
+    )
+
+
+def _loop(tag: Tag) -> tuple[str, str]:
+    """Return measured variable and loop number of an ISA-5.1 name: FQI-1401 is (F, 1401)."""
+    match = LOOP.fullmatch(tag.tag)
+    return (match[1], match[2]) if match else ("", tag.tag)
+
+
+def _networks(
+    park: Park, usual: F64, rates: Mapping[str, int]
+) -> tuple[tuple[Network, ...], tuple[Reaction, ...], list[float]]:
+    """Return the networks, chlorine first, the reactions, and tag value per kg/s by stream."""
+    media = load_reference("media")
+    factors, nominal = [], {}
+    for s in park.streams:
+        tag = park.tags[rates[s.flow]] if s.flow else None
+        density = 1.0
+        if tag and tag.quantity == "normal_volume_flow":
+            density = parse_quantity(media[s.medium].get("normal_density", "1 kg/m^3"), "density")
+        elif tag and tag.quantity == "volume_flow":
+            density = next((t.density for t in park.tanks if t.medium == s.medium), WATER)
+        factors.append(1 / density)
+        if tag and tag.kind == "gauge":
+            nominal[s.id] = float(usual[rates[s.flow]]) * density
+    carried = {c for s in park.streams for c in media[s.medium]["component"]}
+    networks: list[Network] = []
+    reactions: tuple[Reaction, ...] = ()
+    for component in sorted(carried, key=lambda c: (c != "chlorine", c)):
+        fractions = {name: m["component"].get(component, 0.0) for name, m in media.items()}
+        makers = {r.scope for r in reactions if r.makes and r.component == component}
+        origins = [s.origin for s in park.streams if fractions[s.medium]]
+        for e in park.electrolysers:
+            if component in PRODUCTS[e.kind]:
+                near = [scope for scope in origins if inside(e.scope, scope)]
+                makers.add(max(near, key=len, default=e.scope))
+        networks.append(make_network(park, component, fractions, nominal, makers))
+        if component == "chlorine":
+            reactions = _reactions(park, networks[0])
+    return tuple(networks), reactions, factors
+
+
+def _reactions(park: Park, chlorine: Network) -> tuple[Reaction, ...]:
+    """Return what the users of chlorine do, told from what else they take and give.
+
+    H2 + Cl2 → 2 HCl where hydrogen comes in and hydrogen chloride goes out; RH + Cl2 → RCl + HCl
+    without hydrogen; Cl2 + 2 NaOH → NaOCl + NaCl + H2O (absorber, phosgene chain) with caustic in.
+    """
+    media = load_reference("media")
+    takes = {(s.to, c) for s in park.streams for c in media[s.medium]["component"]}
+    gives = {(s.origin, c) for s in park.streams for c in media[s.medium]["component"]}
+    found: list[Reaction] = []
+
+    def add(node: int, component: str, per_mole: float, *, makes: bool) -> None:
+        ratio = per_mole / faraday.CL2[0]
+        found.append(Reaction(chlorine.nodes[node], node, component, ratio, makes))
+
+    for m, scope in enumerate(chlorine.nodes):
+        if not chlorine.takes(m) or chlorine.gives(m):
+            continue
+        if (scope, "hydrogen_chloride") in gives:
+            burns = (scope, "hydrogen") in takes
+            add(m, "hydrogen_chloride", HYDROGEN_CHLORIDE * (2 if burns else 1), makes=True)
+            if burns:
+                add(m, "hydrogen", faraday.H2[0], makes=False)
+        elif (scope, "caustic") in takes:
+            add(m, "caustic", 2 * faraday.NAOH[0], makes=False)
+    return tuple(found)
+
+
+def _product_columns(park: Park, rates: Mapping[str, int]) -> tuple[tuple[int, str, F64], ...]:
+    """Return the product tags that Faraday's law explains: column, component, electrolysers."""
+    found = []
+    for p in park.products:
+        below = [inside(e.scope, p.scope) and p.id in PRODUCTS[e.kind] for e in park.electrolysers]
+        if any(below):
+            found.append((rates[p.tag], p.id, np.array(below, dtype=np.float64)))
+    return tuple(found)
+
+
+def _power_columns(park: Park, rates: Mapping[str, int], usual: F64) -> tuple[tuple[int, F64], ...]:
+    """Return the power tags of electrolysis: the innermost meters of each basis over a cell."""
+    shares: dict[int, F64] = {}
+
+    def size(meter: Meter) -> float:
+        return float(usual[rates[meter.tag]])
+
+    for basis, per_watt in (("DC", 1.0), ("AC", 1 / RECTIFIER_EFFICIENCY)):
+        for e, electrolyser in enumerate(park.electrolysers):
+            over = [
+                m
+                for m in park.meters
+                if (m.carrier, m.basis, m.direction) == ("electricity", basis, "in")
+                and inside(electrolyser.scope, m.scope)
+            ]
+            depth = max((len(m.scope) for m in over), default=0)
+            inner = [m for m in over if len(m.scope) == depth]
+            for m in inner:
+                share = shares.setdefault(rates[m.tag], np.zeros(len(park.electrolysers)))
+                share[e] += per_watt * size(m) / sum(size(i) for i in inner)
+    return tuple(shares.items())

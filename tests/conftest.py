@@ -1,0 +1,87 @@
+"""Services for the tests: a real database and a real broker, started once, on free ports."""
+
+import asyncio
+import itertools
+
+import asyncpg
+import pytest
+
+from deploy.local import Services
+from ingest.store import Store
+
+NUMBERS = itertools.count(1)
+
+PARK_TOML = """
+[park]
+id = "acmepark"
+kind = "park"
+name = {zh = "示例园区", en = "Acme park"}
+timezone = "Asia/Shanghai"
+
+[[scope]]
+id = "acmepark/acme"
+kind = "enterprise"
+name = {zh = "示例企业", en = "Acme"}
+
+[[scope]]
+id = "acmepark/acme/caustic"
+kind = "plant"
+name = {zh = "烧碱", en = "Caustic"}
+
+[[scope]]
+id = "acmepark/other"
+kind = "enterprise"
+name = {zh = "另一企业", en = "Other"}
+"""
+TAGS_CSV = """tag,scope,quantity,uom,kind,low,high,sigma,description
+FT-1,acmepark/acme,mass_flow,t/h,gauge,0,100,1 %,a flow
+TT-1,acmepark/acme,temperature,degC,gauge,-20,200,0.5,a temperature
+JQ-1,acmepark/acme,energy,kWh,counter,,,,a meter
+XS-1,acmepark/acme,state,,state,,,,running
+FT-9,acmepark/other,mass_flow,t/h,gauge,0,100,1 %,another flow
+"""
+
+
+@pytest.fixture(scope="session")
+def services(tmp_path_factory):
+    """The private database server and broker."""
+    with Services(tmp_path_factory.mktemp("services")) as running:
+        yield running
+
+
+@pytest.fixture
+async def database(services):
+    """The address of a fresh database with the schema applied."""
+    name = f"test_{next(NUMBERS)}"
+    admin = await asyncpg.connect(services.database_url)
+    await admin.execute(f"CREATE DATABASE {name}")
+    url = services.database_url.rpartition("/")[0] + f"/{name}"
+    store = Store(url)
+    await store.open()
+    await store.close()
+    yield url
+    for _ in range(20):
+        try:
+            await admin.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+            break
+        except asyncpg.ObjectInUseError:
+            await asyncio.sleep(0.1)
+    await admin.close()
+
+
+@pytest.fixture
+async def db(database):
+    """A connection to the fresh database."""
+    connection = await asyncpg.connect(database, server_settings={"search_path": "park,public"})
+    yield connection
+    await connection.close()
+
+
+@pytest.fixture
+def park_folder(tmp_path):
+    """The folder of a small park: two enterprises, five tags."""
+    folder = tmp_path / "park"
+    folder.mkdir()
+    (folder / "park.toml").write_text(PARK_TOML, encoding="utf-8")
+    (folder / "tags.csv").write_text(TAGS_CSV, encoding="utf-8")
+    return folder

@@ -1,0 +1,314 @@
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from simulators import __main__ as program
+from simulators import publisher, waves
+from simulators.process import make_process, state
+from simulators.sensors import make_sensors, observe
+from twin import faraday
+from twin.errors import SettingsError
+from twin.loading import load_park, parse_park
+from twin.reference import load as load_reference
+from twin.tanks import volume_fraction
+
+FOLDER = Path(__file__).parent.parent / "deploy" / "parks" / "liaocheng"
+NOW_US = 1_763_791_200_000_000
+S_US = 1_000_000
+DAY = NOW_US + np.arange(0, 86_400, 300) * S_US
+SEED = 1
+
+SMALL = """
+[park]
+id = "small"
+kind = "park"
+name = { zh = "小", en = "Small" }
+timezone = "Europe/Berlin"
+
+[[scope]]
+id = "small/acme"
+kind = "enterprise"
+name = { zh = "甲", en = "Acme" }
+
+[[scope]]
+id = "small/acme/boiler"
+kind = "unit"
+name = { zh = "锅炉", en = "Boiler" }
+
+[[scope]]
+id = "small/acme/user"
+kind = "unit"
+name = { zh = "用户", en = "User" }
+
+[[stream]]
+id = "steam"
+from = "small/acme/boiler"
+to = "small/acme/user"
+medium = "steam"
+mode = "pipe"
+
+[[tank]]
+id = "V-1"
+scope = "small/acme/user"
+medium = "ammonia"
+mass = "acme/WI-1"
+"""
+SMALL_TAGS = """tag,scope,quantity,uom,kind,low,high,sigma,description
+WI-1,small/acme/user,mass,t,gauge,0,50,1 %,
+YI-1,small/acme/user,state,,state,,,,
+TI-1,small/acme/user,temperature,degC,gauge,,,,
+FQI-9,small/acme/user,mass,t,counter,,,,
+"""
+
+
+@pytest.fixture(scope="module")
+def park():
+    return load_park(FOLDER)
+
+
+@pytest.fixture(scope="module")
+def process(park):
+    return make_process(park, SEED)
+
+
+@pytest.fixture(scope="module")
+def sensors(process):
+    return make_sensors(process, SEED)
+
+
+@pytest.fixture(scope="module")
+def column(park):
+    return {tag.address: i for i, tag in enumerate(park.tags)}
+
+
+@pytest.fixture(scope="module")
+def truth(process):
+    return state(process, DAY)
+
+
+def made_by_cells(park, column, truth):
+    made = defaultdict(float)
+    for cell in park.electrolysers:
+        current = truth.values[:, column[cell.current]]
+        if cell.kind == "membrane":
+            products = {
+                "chlorine": faraday.chlorine(current, cell.cells, cell.current_efficiency),
+                "caustic": faraday.caustic(current, cell.cells, cell.current_efficiency),
+                "hydrogen": faraday.hydrogen(current, cell.cells),
+            }
+        else:
+            products = {
+                "aluminium": faraday.aluminium(current, cell.cells, cell.current_efficiency)
+            }
+        for component, rate in products.items():
+            made[cell.scope, component] += rate
+    return made
+
+
+def node_books(park, column, truth):
+    """Return inflow, outflow and accumulation by (scope, component), kg/s."""
+    media = load_reference("media")
+    into, out, kept = defaultdict(float), defaultdict(float), defaultdict(float)
+    for i, stream in enumerate(park.streams):
+        for component, fraction in media[stream.medium]["component"].items():
+            into[stream.to, component] += truth.flow[:, i] * fraction
+            out[stream.origin, component] += truth.flow[:, i] * fraction
+    for k, tank in enumerate(park.tanks):
+        for component, fraction in media[tank.medium]["component"].items():
+            kept[tank.scope, component] += truth.accumulation[:, k] * fraction
+    for key, rate in made_by_cells(park, column, truth).items():
+        into[key] += rate
+    return into, out, kept
+
+
+def test_every_node_that_passes_a_component_on_closes_exactly(park, column, truth):
+    into, out, kept = node_books(park, column, truth)
+    passing = set(into) & set(out)
+    assert {c for _, c in passing} >= {"chlorine", "hydrogen", "hydrogen_chloride", "caustic"}
+    for key in sorted(passing):
+        if key[0] not in ("market", "atmosphere"):
+            residual = into[key] - out[key] - kept[key]
+            assert np.max(np.abs(residual) / into[key]) < 1e-9, key
+
+
+def test_what_chlorine_becomes_follows_the_stoichiometry(park, column, truth):
+    into, out, _ = node_books(park, column, truth)
+    burner = "liaocheng/chiping/xinfa/hcl/synthesis"
+    chlorine = into[burner, "chlorine"]
+    hydrogen = into[burner, "hydrogen"]
+    assert hydrogen == pytest.approx(chlorine * faraday.H2[0] / faraday.CL2[0], rel=1e-9)
+    assert out[burner, "hydrogen_chloride"] == pytest.approx(chlorine + hydrogen, rel=1e-9)
+    absorber = "liaocheng/gaoxin/luxi/caustic/absorber"
+    needed = 2 * faraday.NAOH[0] / faraday.CL2[0]
+    assert into[absorber, "caustic"] == pytest.approx(into[absorber, "chlorine"] * needed, rel=1e-9)
+
+
+def test_no_stream_runs_backwards(truth):
+    assert np.nanmin(truth.flow) > 0
+
+
+def test_accumulation_is_the_change_of_what_the_levels_say(park, process, column):
+    step_us = 10 * S_US
+    before, after = (state(process, DAY + shift).values for shift in (-step_us, step_us))
+    accumulation = state(process, DAY).accumulation
+    for k, tank in enumerate(park.tanks):
+        level = np.stack([v[:, column[tank.level]] for v in (before, after)])
+        height = tank.diameter if tank.shape == "horizontal_cylinder" else tank.length
+        fill = level / height
+        if tank.shape == "horizontal_cylinder":
+            fill = volume_fraction(fill)
+        mass = fill * np.pi / 4 * tank.diameter**2 * tank.length * tank.density
+        rate = (mass[1] - mass[0]) / (2 * step_us / S_US)
+        assert rate == pytest.approx(accumulation[:, k], abs=1e-4), tank.id
+        assert np.all(fill < tank.fill_limit)
+
+
+def test_same_seed_and_time_give_the_same_value_wherever_a_run_starts(park, sensors):
+    whole = observe(sensors, DAY[:20])
+    again = make_sensors(make_process(park, SEED), SEED)
+    np.testing.assert_array_equal(observe(again, DAY[7:9]), whole[7:9])
+
+
+def test_another_seed_gives_other_values(park, sensors):
+    other = make_sensors(make_process(park, SEED + 1), SEED + 1)
+    assert np.mean(observe(other, DAY[:2]) != observe(sensors, DAY[:2])) > 0.8
+
+
+def test_every_tag_has_values_within_its_range(park, sensors):
+    week = NOW_US + np.arange(0, waves.WEEK_S, 3600) * S_US
+    shown = observe(sensors, week)
+    assert np.all(np.isfinite(shown))
+    for i, tag in enumerate(park.tags):
+        si = shown[:, i] * tag.scale + tag.shift
+        outside = (si < tag.low) | (si > tag.high)
+        assert np.mean(outside) <= 0.01, tag.address
+
+
+def test_noise_has_the_sigma_of_the_tag(park, process, sensors, column):
+    times = NOW_US + np.arange(2000) * 2 * S_US
+    at = column["luxi/FI-1201"]
+    relative = observe(sensors, times)[:, at] * park.tags[at].scale
+    relative = relative / state(process, times).values[:, at] - 1
+    assert np.std(relative) == pytest.approx(0.01, rel=0.1)
+    assert abs(np.mean(relative)) < 0.001
+
+
+def test_counters_never_fall_and_count_what_their_gauge_shows(park, process, sensors, column):
+    turn = waves.EPOCH_US + 100 * waves.WEEK_US
+    times = turn + np.arange(-7200, 7200, 10) * S_US
+    shown = observe(sensors, times)
+    counters = [i for i, tag in enumerate(park.tags) if tag.kind == "counter"]
+    assert counters
+    assert np.all(np.diff(shown[:, counters], axis=0) >= 0)
+    exact = state(process, times).values
+    for gauge, counter in (("JI-1001", "JQI-1001"), ("FI-1410", "FQI-1410")):
+        counted = exact[-1, column[f"xinfa/{counter}"]] - exact[0, column[f"xinfa/{counter}"]]
+        seen = np.trapezoid(exact[:, column[f"xinfa/{gauge}"]], times / S_US)
+        assert counted == pytest.approx(seen, rel=1e-6)
+
+
+def per_tonne(truth, column, owner, energy, mass):
+    """Return kWh (or t) of a rate per t of another."""
+    made = np.mean(truth.values[:, column[f"{owner}/{mass}"]]) * 3.6
+    return np.mean(truth.values[:, column[f"{owner}/{energy}"]]) / made
+
+
+@pytest.mark.parametrize("owner", ["luxi", "xinfa", "huaxiang"])
+def test_caustic_takes_a_plausible_energy(truth, column, owner):
+    kwh = sum(per_tonne(truth, column, owner, f"JI-{n}", "FI-1410") for n in (1001, 1003)) / 1e3
+    steam = per_tonne(truth, column, owner, "FI-1004", "FI-1410") * 3.6
+    assert 2250 < kwh < 2400
+    assert 300 < kwh * 0.1229 + steam * 128.6 < 330
+
+
+@pytest.mark.parametrize("line", [1, 2, 3])
+def test_aluminium_takes_a_plausible_energy(truth, column, line):
+    energy = truth.values[-1] - truth.values[0]
+    kwh = energy[column[f"xinfa/JQI-510{line}"]] / 3.6e6
+    tonnes = energy[column[f"xinfa/WQI-510{line}"]] / 1e3
+    assert 12_800 <= kwh / tonnes <= 13_200
+
+
+def test_ammonia_takes_a_plausible_energy(truth, column):
+    kwh = per_tonne(truth, column, "luxi", "JI-6002", "FI-6301") / 1e3
+    coal = per_tonne(truth, column, "luxi", "WI-6001", "FI-6301") * 3.6
+    steam = per_tonne(truth, column, "luxi", "FI-6003", "FI-6301") * 3.6
+    assert 1400 < kwh * 0.1229 + coal * 714.3 + steam * 128.6 < 1500
+
+
+def test_a_small_park_without_ranges_or_cells_is_simulated_too():
+    park = parse_park({"park.toml": SMALL, "tags.csv": SMALL_TAGS})
+    shown = observe(make_sensors(make_process(park, 0), 0), DAY)
+    assert shown.shape == (len(DAY), 4)
+    assert np.all(np.isfinite(shown))
+    assert np.all((shown[:, 0] > 0) & (shown[:, 0] < 50))
+    assert np.all(np.diff(shown[:, 3]) >= 0)
+
+
+def test_a_scan_is_native_json_marked_as_simulated(park, sensors):
+    gateways = publisher.make_gateways(park)
+    assert [g.topic for g in gateways] == [
+        "park/v1/chiping/xinfa/sim-1",
+        "park/v1/gaoxin/luxi/sim-1",
+        "park/v1/shenxian/huaxiang/sim-1",
+    ]
+    assert sum(len(g.names) for g in gateways) == len(park.tags)
+    times = DAY[:2]
+    values = observe(sensors, times)
+    one = json.loads(publisher.encode(gateways[0], times[:1], values[:1]))
+    assert one["ts"] == NOW_US // 1000
+    assert one["simulated"] is True
+    assert set(one["values"]) == set(gateways[0].names)
+    assert len(json.loads(publisher.encode(gateways[0], times, values))) == 2
+
+
+def test_history_runs_into_live_without_gap_or_future():
+    schedule = publisher.Schedule(
+        interval_us=2 * S_US, history_interval_us=10 * S_US, history_until_us=NOW_US
+    )
+    progress = publisher.Progress(NOW_US - 3600 * S_US)
+    seen = []
+    now_us = NOW_US + 5 * S_US
+    while len(times := publisher.due(schedule, progress, now_us)):
+        seen.extend(times.tolist())
+        progress.done_us = int(times[-1])
+    assert seen[0] == NOW_US - 3590 * S_US
+    assert seen[-1] == NOW_US + 4 * S_US
+    steps = np.diff(seen)
+    assert set(steps[:359]) == {10 * S_US}
+    assert set(steps[359:]) == {2 * S_US}
+
+
+def test_a_long_outage_gives_up_the_oldest_scans_and_says_so():
+    schedule = publisher.Schedule(2 * S_US, 10 * S_US, 0)
+    progress = publisher.Progress(NOW_US - 2 * publisher.BACKLOG_US)
+    times = publisher.due(schedule, progress, NOW_US)
+    assert times[0] > NOW_US - publisher.BACKLOG_US
+    assert progress.skipped_s == publisher.BACKLOG_US / 1e6
+
+
+@pytest.mark.parametrize("duration", [60.0, None])
+def test_a_faster_clock_starts_in_the_past_and_never_passes_now(duration):
+    start_us, clock = program._clock(0.0, 60.0, duration, NOW_US)
+    assert start_us < NOW_US
+    assert clock(NOW_US) == start_us
+    assert clock(NOW_US + S_US) == start_us + 60 * S_US
+    week = NOW_US + 7 * 86_400 * S_US
+    assert clock(week) == week
+
+
+def test_a_wrong_address_is_one_clear_sentence(capsys):
+    with pytest.raises(SettingsError):
+        publisher.address("http://broker.example")
+    assert program.main(["--mqtt", "nonsense"]) == 1
+    assert "mqtt://host:1883" in capsys.readouterr().err
+
+
+def test_a_missing_park_is_one_clear_sentence(capsys, tmp_path):
+    assert program.main(["--park", str(tmp_path)]) == 1
+    assert "is not a park model" in capsys.readouterr().err

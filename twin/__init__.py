@@ -1,0 +1,1 @@
+"""The pure core of the twin: arrays in, arrays out; no I/O, no clock."""

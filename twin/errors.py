@@ -1,0 +1,57 @@
+"""Errors an operator can mend.
+
+::
+
+    ParkError(message, hint)
+    ├─ ModelError      the park model is wrong; .problems lists all of them; only at load
+    │  └─ UomError     unknown unit of measure, wrong dimension, or not affine
+    ├─ SettingsError   the environment is wrong
+    └─ StoreError      the database refused; .retryable says whether the cycle may try again
+       └─ SchemaError  the schema in the database is not the one we were built for
+
+Bad data is not here: it is `twin.quality`. A programmer's error is an `assert`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class ParkError(Exception):
+    """Something went wrong that a person can mend; `hint` says how."""
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class ModelError(ParkError):
+    """The park model is wrong; `problems` has one line for each place."""
+
+    def __init__(self, message: str, *, hint: str = "", problems: Sequence[str] = ()) -> None:
+        super().__init__(message, hint=hint)
+        self.problems = tuple(problems)
+
+
+class UomError(ModelError):
+    """A unit of measure is unknown, of the wrong dimension, or not affine."""
+
+
+class SettingsError(ParkError):
+    """The environment or the command line is wrong."""
+
+
+class StoreError(ParkError):
+    """The database refused; `retryable` says whether the same cycle may try again."""
+
+    def __init__(self, message: str, *, hint: str = "", retryable: bool = False) -> None:
+        super().__init__(message, hint=hint)
+        self.retryable = retryable
+
+
+class SchemaError(StoreError):
+    """The schema in the database is not the one this program was built for."""

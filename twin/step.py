@@ -1,0 +1,104 @@
+"""The pure calculation of one cycle: image in, derived values out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from twin import quality as q
+from twin.network import Network, tank_mass
+
+F64 = NDArray[np.float64]
+I64 = NDArray[np.int64]
+
+# The rate of an inventory is the slope of a straight line through this much history: level noise on
+# a tank farm is worth several tonnes, so two readings a minute apart would show only noise.
+SLOPE_US = 900_000_000
+SLOPE_EVERY_US = 10_000_000
+SLOPE_MIN_US = 120_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """The image as a step sees it: T tags.
+
+    time_us : (T,) int64, value : (T,) float64 [SI], rate : (T,) float64 [SI/s for counters, else
+    the value], quality : (T,) uint8.
+    """
+
+    time_us: I64
+    value: F64
+    rate: F64
+    quality: NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What a step hands to the next: past inventories, (R,) int64 and (R, K) float64 [kg]."""
+
+    mass_us: I64
+    mass: F64
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Derived values of one step, in the order of ``network.derived``; (D,) float64 and uint8."""
+
+    value: F64
+    quality: NDArray[np.uint8]
+    memory: Memory
+
+
+def no_memory(network: Network) -> Memory:
+    """Return the memory before the first step."""
+    return Memory(np.zeros(0, np.int64), np.zeros((0, len(network.tank_tag))))
+
+
+def step(network: Network, memory: Memory, view: View, now_us: int) -> Outcome:
+    """Return the derived values at `now_us`.
+
+    A derived value is NaN and bad when one of its tags is bad, stale or was never seen.
+    """
+    usable = q.usable(view.quality) & (now_us - view.time_us <= network.gap_us)
+    rate = np.where(usable, view.rate, np.nan)
+    mass = tank_mass(network, np.where(usable, view.value, np.nan))
+    memory = _remember(memory, mass, now_us)
+    count = len(network.derived)
+    if not count:
+        return Outcome(np.zeros(0), np.zeros(0, np.uint8), memory)
+    # A tank's tag may be a level: its factor is 0, and only whether it has a value matters.
+    parts = rate[network.derived_tag] * network.derived_factor
+    value = np.add.reduceat(parts, network.derived_start)
+    at, tank, sign = network.derived_tanks.T
+    held = np.where(sign > 0, mass[tank], -_slope(memory)[tank])
+    value += np.bincount(at, held, count)
+    quality = q.worst_of(view.quality[network.derived_tag], network.derived_start)
+    lost = np.uint8(q.NO_DATA) | (quality & np.uint8(q.SIMULATED))
+    return Outcome(value, np.where(np.isnan(value), lost, quality), memory)
+
+
+def _remember(memory: Memory, mass: F64, now_us: int) -> Memory:
+    """Return the memory with this inventory added, at its pace, and what is too old dropped."""
+    if len(memory.mass_us) and now_us - memory.mass_us[-1] < SLOPE_EVERY_US:
+        return memory
+    keep = memory.mass_us > now_us - SLOPE_US
+    return Memory(
+        np.concatenate([memory.mass_us[keep], [np.int64(now_us)]]),
+        np.concatenate([memory.mass[keep], mass[None]]),
+    )
+
+
+def _slope(memory: Memory) -> F64:
+    """Return the rate of each inventory [kg/s] by least squares; NaN until there is enough."""
+    if not len(memory.mass_us) or memory.mass_us[-1] - memory.mass_us[0] < SLOPE_MIN_US:
+        return np.full(memory.mass.shape[1], np.nan)
+    seconds = (memory.mass_us - memory.mass_us[-1]) * 1e-6
+    known = ~np.isnan(memory.mass)
+    count = np.maximum(known.sum(axis=0), 1)
+    time = np.where(known, seconds[:, None], 0.0)
+    time = np.where(known, time - time.sum(axis=0) / count, 0.0)
+    spread = (time * time).sum(axis=0)
+    slope = (time * np.where(known, memory.mass, 0.0)).sum(axis=0)
+    return np.where(spread > 0, slope / np.where(spread > 0, spread, 1.0), np.nan)

@@ -1,0 +1,104 @@
+"""Units of measure: pint strings at the edges, compiled once to an affine map into coherent SI."""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+
+import pint
+
+from twin.errors import UomError
+
+# The quantity fixes the SI unit of a tag. Normal volumes are their own quantities, because a cubic
+# metre at 0 °C and 101,325 Pa is an amount of gas and a plain cubic metre is not.
+QUANTITIES = {
+    "mass_flow": "kg/s",
+    "volume_flow": "m^3/s",
+    "normal_volume_flow": "m^3/s",
+    "mass": "kg",
+    "volume": "m^3",
+    "normal_volume": "m^3",
+    "level": "m",
+    "length": "m",
+    "area": "m^2",
+    "power": "W",
+    "energy": "J",
+    "current": "A",
+    "voltage": "V",
+    "temperature": "K",
+    "pressure": "Pa",
+    "concentration": "kg/m^3",
+    "density": "kg/m^3",
+    "fraction": "",
+    "ph": "",
+    "state": "",
+    "count": "",
+    "speed": "m/s",
+    "rate": "1/s",
+    "intensity": "J/kg",
+    "energy_density": "J/m^3",
+    "time": "s",
+}
+_REGISTRY: pint.UnitRegistry[float] = pint.UnitRegistry(
+    autoconvert_offset_to_baseunit=True, cache_folder=None
+)
+_REGISTRY.define("Nm3 = m^3")
+_REGISTRY.define("kgce = 29307.6 * kJ")  # 7000 kcal, GB/T 2589
+_REGISTRY.define("tce = 1000 * kgce")
+_REGISTRY.define("kt = 1e6 * kg")
+
+
+@lru_cache(maxsize=4096)
+def compile_uom(uom: str, quantity: str) -> tuple[float, float]:
+    """Return (scale, shift) with ``si = value * scale + shift``.
+
+    Raises
+    ------
+    UomError
+        The quantity is not in the vocabulary, the unit of measure is unknown, has another dimension
+        than the quantity, or is not affine (dB, for example).
+    """
+    if quantity not in QUANTITIES:
+        raise UomError(
+            f"quantity {quantity!r} is not in the vocabulary",
+            hint="use one of " + ", ".join(QUANTITIES),
+        )
+    try:
+        unit = _REGISTRY.parse_units(uom)
+        zero, one, ten = (
+            float(_REGISTRY.Quantity(v, unit).to(QUANTITIES[quantity]).magnitude)
+            for v in (0.0, 1.0, 10.0)
+        )
+    except pint.DimensionalityError as error:
+        raise UomError(
+            f"{uom!r} is not a unit of {quantity}",
+            hint=f"a {quantity} is given in units like {QUANTITIES[quantity] or '1 or %'}",
+        ) from error
+    except Exception as error:
+        raise UomError(
+            f"unit of measure {uom!r} is unknown", hint="write it as pint does: t/h, kWh, degC, %"
+        ) from error
+    scale = one - zero
+    if not math.isclose(ten - zero, 10 * scale, rel_tol=1e-9) or scale == 0:
+        raise UomError(f"{uom!r} is not an affine unit of measure", hint="use a linear unit")
+    return scale, zero
+
+
+@lru_cache(maxsize=4096)
+def parse_quantity(text: str, quantity: str) -> float:
+    """Return the SI magnitude of a text like ``1425 kg/m^3``; raises `UomError`."""
+    number, _, uom = str(text).strip().partition(" ")
+    try:
+        value = float(number)
+    except ValueError as error:
+        raise UomError(
+            f"{text!r} is not a number with a unit of measure", hint="write it like '3.2 m'"
+        ) from error
+    scale, shift = compile_uom(uom.strip(), quantity)
+    return value * scale + shift
+
+
+def from_si(value: float, uom: str, quantity: str) -> float:
+    """Return a SI magnitude in `uom`."""
+    scale, shift = compile_uom(uom, quantity)
+    return (value - shift) / scale

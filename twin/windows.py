@@ -1,0 +1,150 @@
+"""Windows of time on the clock of the park: edges, coverage, quality of what is summed in them."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, time, timedelta
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+import numpy as np
+from numpy.typing import NDArray
+
+from twin import quality as q
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+F64 = NDArray[np.float64]
+I64 = NDArray[np.int64]
+U8 = NDArray[np.uint8]
+
+SECOND_US = 1_000_000
+MINUTE_US = 60 * SECOND_US
+QUARTER_US = 15 * MINUTE_US
+HOUR_US = 60 * MINUTE_US
+DAY_US = 24 * HOUR_US
+# The kinds of window and the shortest each can be: a limit on their number needs no calendar.
+SHORTEST_US = {
+    "minute": MINUTE_US,
+    "hour": HOUR_US,
+    "shift": HOUR_US,
+    "day": 23 * HOUR_US,
+    "month": 28 * DAY_US - HOUR_US,
+}
+# Below this share of covered time a sum is no longer shown as good.
+COMPLETE = 0.99
+
+
+def edges(window: str, from_us: int, to_us: int, timezone: str, shifts: Sequence[str] = ()) -> I64:
+    """Return the edges of the whole windows that cover a stretch of time.
+
+    Parameters
+    ----------
+    window
+        minute, hour, shift, day or month, on the local clock of `timezone`
+    from_us, to_us : int [µs]
+        the stretch, half-open, UTC; to_us > from_us
+    timezone
+        IANA name
+    shifts
+        local starts of the shifts, like ``08:00``; needed for window ``shift``
+
+    Returns
+    -------
+    (W+1,) int64 [µs]
+        window w is ``[edges[w], edges[w+1])``; ``edges[0] <= from_us`` and ``edges[-1] >= to_us``
+
+    Notes
+    -----
+    On the day the clock goes forward a day has 23 hours and a window that would begin in the
+    missing hour begins right after it; on the day it goes back the repeated hour is an hour of its
+    own, and a day or a shift begins when its time is shown first.
+    """
+    assert to_us > from_us, "an empty stretch has no windows"
+    zone = ZoneInfo(timezone)
+    if window == "minute":
+        found = np.arange(from_us // MINUTE_US, -(-to_us // MINUTE_US) + 1) * MINUTE_US
+    elif window == "hour":
+        found = _hours(from_us, to_us, zone)
+    else:
+        times = [time.fromisoformat(start) for start in shifts] if window == "shift" else [time()]
+        assert times, "a park without shifts has no such window"
+        starts = [
+            round(datetime.combine(day, start, zone).timestamp() * SECOND_US)
+            for day in _days(window, from_us, to_us, zone)
+            for start in times
+        ]
+        found = np.unique(np.array(starts, dtype=np.int64))
+    first = int(np.searchsorted(found, from_us, "right")) - 1
+    last = int(np.searchsorted(found, to_us, "left"))
+    return found[first : last + 1]
+
+
+def local(time_us: int, zone: ZoneInfo) -> datetime:
+    """Return a time on the clock of a zone."""
+    seconds, rest_us = divmod(time_us, SECOND_US)
+    return datetime.fromtimestamp(seconds, zone).replace(microsecond=rest_us)
+
+
+def _hours(from_us: int, to_us: int, zone: ZoneInfo) -> I64:
+    """Return the full local hours around a stretch: clocks differ by whole quarters of an hour."""
+    first, stop = from_us // QUARTER_US - 8, to_us // QUARTER_US + 9
+    quarter = np.arange(first, stop) * QUARTER_US
+    offset = [local(at, zone).utcoffset() or timedelta() for at in quarter.tolist()]
+    shift_us = np.array([round(o.total_seconds()) * SECOND_US for o in offset], dtype=np.int64)
+    return np.asarray(quarter[(quarter + shift_us) % HOUR_US == 0])
+
+
+def _days(window: str, from_us: int, to_us: int, zone: ZoneInfo) -> Iterator[date]:
+    """Yield the local days on which windows begin, from before the stretch to after it."""
+    day = local(from_us, zone).date() - timedelta(days=1)
+    end = local(to_us, zone).date() + timedelta(days=2)
+    if window != "month":
+        yield from (day + timedelta(days=n) for n in range((end - day).days + 1))
+        return
+    day = day.replace(day=1)
+    while day <= end + timedelta(days=31):
+        yield day
+        day = (day + timedelta(days=31)).replace(day=1)
+
+
+def completeness(covered_s: F64, elapsed_s: F64) -> F64:
+    """Return the share of the elapsed time for which there was usable data, mean over the tags.
+
+    Parameters
+    ----------
+    covered_s : (W, U) float64 [s]   time with usable data of each tag in each window
+    elapsed_s : (W,) float64 [s]     time of the window that has passed; 0 or less = not begun
+
+    Returns
+    -------
+    (W,) float64 [1]                 0..1; NaN where nothing is expected
+    """
+    if covered_s.shape[-1] == 0:
+        return np.full(elapsed_s.shape, np.nan)
+    expected = np.where(elapsed_s > 0, elapsed_s, np.nan)
+    return np.asarray(np.minimum(covered_s / expected[..., None], 1.0).mean(axis=-1))
+
+
+def grade(quality: U8, share: F64, known: NDArray[np.bool_]) -> U8:
+    """Return the quality of sums: the worst of their parts, not good when incomplete.
+
+    Parameters
+    ----------
+    quality : (W, U) uint8     worst quality of each tag in each window; 0 where it has no data
+    share : (W,) float64 [1]   completeness
+    known : (W,) bool          whether every sum has a value
+
+    Returns
+    -------
+    (W,) uint8
+    """
+    worst = np.zeros(share.shape, np.uint8)
+    if quality.shape[-1]:
+        # One run over everything, so that the simulated flag of any part stays.
+        starts = np.zeros(1, np.intp)
+        worst = q.worst_of(quality, starts)[..., 0]
+    hole = np.full(share.shape, q.UNCERTAIN | q.INCOMPLETE, np.uint8)
+    lost = np.full(share.shape, q.NO_DATA, np.uint8)
+    worst = np.where(share < COMPLETE, q.worse(worst, hole), worst)
+    return np.asarray(np.where(known, worst, q.worse(worst, lost)), dtype=np.uint8)
