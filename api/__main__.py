@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import time
 from typing import TYPE_CHECKING
@@ -70,8 +71,12 @@ def main(argv: list[str] | None = None) -> int:
         timeout_graceful_shutdown=STOP_S,
     )
     server = Server(config, app.state.world)
+    # uvicorn stops in good order and then raises the signal again: an end like any other.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         server.run()
+    except KeyboardInterrupt:
+        return 0
     except SystemExit:
         print(
             f"parktwin api: cannot listen on {settings.http_host}:{settings.http_port}"

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
 from numpy.typing import NDArray
 
+from api.encode import in_uom, rfc3339
+from api.feed import NEVER
 from twin import quality as q
 from twin.network import Network, tank_mass
+from twin.uom import compile_uom
 from twin.windows import MINUTE_US, SECOND_US
 
 if TYPE_CHECKING:
@@ -25,6 +29,7 @@ U8 = NDArray[np.uint8]
 
 # An inventory at an edge may come from a minute that is this far away.
 NEAR = timedelta(minutes=15)
+TONNE = compile_uom("t", "mass")[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,11 +124,11 @@ async def read_inventory(
     tags = np.unique(network.tank_tag[tanks])
     ids = _tag_ids(world, network, tags)
     moments, place = np.unique(edges, return_inverse=True)
-    rows = await world.store.nearest(ids, moments, NEAR)
+    rows = await world.store.minutes_near(ids, moments - MINUTE_US, NEAR)
     value = np.full((len(moments), len(network.tags)), np.nan)
     order = np.argsort(ids)
     tag = tags[order[np.searchsorted(ids, rows["tag_id"], sorter=order)]]
-    at = np.searchsorted(moments, rows["edge_us"])
+    at = np.searchsorted(moments, rows["time_us"] + MINUTE_US)
     value[at, tag] = rows["amount"] / rows["covered_s"]
     severity, flag = np.zeros((2, len(moments)), np.uint8)
     mark = rows["quality"] & np.uint8(q.SIMULATED)
@@ -137,3 +142,32 @@ def elapsed_s(edges: I64, now_us: int) -> F64:
     """Return how much of each window has passed [s], up to the last full minute; (W,)."""
     until = np.minimum(edges[1:], now_us // MINUTE_US * MINUTE_US)
     return np.asarray(np.maximum(until - edges[:-1], 0) / SECOND_US)
+
+
+def tank_states(world: World, network: Network, tanks: I64 | None) -> list[dict[str, Any]]:
+    """Return what each tank holds by the live image."""
+    image, zone = world.feed.image, ZoneInfo(network.park.timezone)
+    value = np.full(len(network.tags), np.nan)
+    states = []
+    for k in [] if tanks is None else tanks.tolist():
+        tag = network.tank_tag[k]
+        at = world.feed.catalogue.index.get(network.tags[tag].address)
+        never = at is None or image.time_us[at] == NEVER
+        quality = q.NO_DATA if at is None else int(image.quality[at])
+        if at is not None and quality < q.BAD:
+            value[tag] = image.value[at]
+        mass = tank_mass(network, value)[k]
+        tank, capacity = network.park.tanks[k], network.tank_capacity[k]
+        states.append(
+            {
+                "id": tank.id,
+                "scope": tank.scope,
+                "inventory_t": float(in_uom(mass, TONNE, 0.0)),
+                "capacity_t": float(in_uom(capacity, TONNE, 0.0)),
+                "fill": float(in_uom(mass / capacity, 1.0, 0.0)),
+                "fill_limit": tank.fill_limit,
+                "time": None if never else rfc3339(int(image.time_us[at or 0]), zone),
+                "quality": quality,
+            }
+        )
+    return states

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
+import signal
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
 
     from api.settings import ApiSettings
 
+log = logging.getLogger("parktwin.api")
+
 CONSOLE = Path(__file__).parent / "console" / "dist"
 NOT_BUILT = "The console is not built yet: `make setup`, or npm ci && npm run build in api/console"
 
@@ -43,8 +47,7 @@ def create_app(
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await store.open()
         follower = asyncio.create_task(here.feed.run(), name="api.feed")
-        # A crash of the feed would leave an image that looks alive: better none at all.
-        follower.add_done_callback(_fail_loudly)
+        follower.add_done_callback(_stop_after_crash)
         yield
         here.feed.close()
         follower.cancel()
@@ -76,11 +79,11 @@ async def _hint() -> PlainTextResponse:
     return PlainTextResponse(NOT_BUILT)
 
 
-def _fail_loudly(task: asyncio.Task[Any]) -> None:
+def _stop_after_crash(task: asyncio.Task[Any]) -> None:
+    # Without its feed the image would look alive and stand still: whoever supervises us restarts.
     if not task.cancelled() and task.exception() is not None:
-        asyncio.get_running_loop().call_exception_handler(
-            {"message": "the live feed crashed", "exception": task.exception(), "task": task}
-        )
+        log.critical("the live feed crashed", exc_info=task.exception())
+        signal.raise_signal(signal.SIGTERM)
 
 
 class CountRequests:

@@ -41,17 +41,17 @@ async def readyz(request: Request) -> Response:
     here = world(request)
     settings = here.settings
     health = ingest_health(here)
+    trouble = ""
     try:
         await here.store.cycles(here.now_us())
-        database = True
-    except StoreError:
-        database = False
+    except StoreError as error:
+        trouble = error.message
     age_s = cycle_age_s(here)
     connected, lag_s = health.get("connected"), health.get("lag")
-    checks = {"database": database, "cycle_age_s": age_s, "broker": connected, "lag_s": lag_s}
+    checks = {"database": not trouble, "cycle_age_s": age_s, "broker": connected, "lag_s": lag_s}
     wrong = {
-        "the database is away": not database,
-        "ingest has stored no cycle": database and age_s is None,
+        trouble: trouble != "",
+        "ingest has stored no cycle": not trouble and age_s is None,
         "the newest cycle of ingest is too old": (age_s or 0) > settings.ready_cycle_age_s,
         "ingest is not connected to the broker": age_s is not None and connected != 1,
         "ingest lags behind": (lag_s or 0) > settings.ready_lag_s,

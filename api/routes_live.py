@@ -39,7 +39,7 @@ class LiveResponse(StreamingResponse):
             self._feed.clients -= 1
 
 
-@router.get("/live", response_class=LiveResponse, responses=schema.LIVE)
+@router.get("/live", status_code=200, response_class=LiveResponse, responses=schema.LIVE)
 async def live(request: Request, tag: Tags = None) -> Response:
     """Return the image, then what every cycle changed in it, as server-sent events."""
     here = world(request)

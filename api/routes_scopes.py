@@ -10,17 +10,15 @@ import numpy as np
 from fastapi import APIRouter, Path, Query, Request, Response
 from numpy.typing import NDArray
 
-from api import schema
-from api.accounts import elapsed_s, read_inventory, read_sums
+from api import schema_scopes
+from api.accounts import TONNE, elapsed_s, read_inventory, read_sums, tank_states
 from api.encode import in_uom, json_answer, rfc3339
-from api.feed import NEVER
 from api.problems import RESPONSES, invalid, not_found
 from api.world import From, To, World, stretch, world
-from twin import quality as q
 from twin import windows as w
 from twin.byproducts import unaccounted
 from twin.energy import intensity
-from twin.network import FLOW_ITEMS, Account, Network, tank_mass
+from twin.network import FLOW_ITEMS, Account, Network
 from twin.reference import load as load_reference
 from twin.uom import compile_uom
 
@@ -40,7 +38,6 @@ Window = Annotated[
     Query(description="length of a row, on the park's clock"),
 ]
 ENERGY_ITEMS = ("mass", "electricity", "coal_equivalent")
-TONNE = compile_uom("t", "mass")[0]
 KWH = compile_uom("kWh", "energy")[0]
 KGCE = compile_uom("kgce", "energy")[0]
 
@@ -83,7 +80,8 @@ def ask(
     now_us = here.now_us()
     from_us, to_us = stretch(now_us, from_, to)
     limit = here.settings.windows_max
-    if (to_us - from_us) // w.SHORTEST_US[window] > limit:
+    per_shift_us = w.DAY_US // max(len(park.shifts), 1)
+    if (to_us - from_us) // w.SHORTEST_US.get(window, per_shift_us) > limit:
         raise invalid(
             "window", f"there are more than {limit} of them", hint="longer ones, or a shorter range"
         )
@@ -92,7 +90,7 @@ def ask(
     return Question(here.model.network, path, window, edges, now_us, expected_us)
 
 
-@router.get("/{path:path}/energy", response_model=schema.Energy)
+@router.get("/{path:path}/energy", response_model=schema_scopes.Energy)
 async def energy(
     request: Request, path: ScopePath, window: Window = "hour", from_: From = None, to: To = None
 ) -> Response:
@@ -181,7 +179,7 @@ async def _balance(here: World, asked: Question, component: str, sums: Sums) -> 
     }
 
 
-@router.get("/{path:path}/chlorine", response_model=schema.Chlorine)
+@router.get("/{path:path}/chlorine", response_model=schema_scopes.Chlorine)
 async def chlorine(
     request: Request, path: ScopePath, window: Window = "hour", from_: From = None, to: To = None
 ) -> Response:
@@ -200,39 +198,10 @@ async def chlorine(
             {k if k in trust else f"{names.get(k, k)}_t": v for k, v in found.items()}
         )
     body = {"scope": path, "window": window, "items": items}
-    return json_answer({**body, "tanks": _tank_states(here, asked.network, tanks), "next": None})
+    return json_answer({**body, "tanks": tank_states(here, asked.network, tanks), "next": None})
 
 
-def _tank_states(here: World, network: Network, tanks: I64 | None) -> list[dict[str, Any]]:
-    """Return what each tank holds by the live image."""
-    image, zone = here.feed.image, ZoneInfo(network.park.timezone)
-    value = np.full(len(network.tags), np.nan)
-    states = []
-    for k in [] if tanks is None else tanks.tolist():
-        tag = network.tank_tag[k]
-        at = here.feed.catalogue.index.get(network.tags[tag].address)
-        never = at is None or image.time_us[at] == NEVER
-        quality = q.NO_DATA if at is None else int(image.quality[at])
-        if at is not None and quality < q.BAD:
-            value[tag] = image.value[at]
-        mass = tank_mass(network, value)[k]
-        tank, capacity = network.park.tanks[k], network.tank_capacity[k]
-        states.append(
-            {
-                "id": tank.id,
-                "scope": tank.scope,
-                "inventory_t": float(in_uom(mass, TONNE, 0.0)),
-                "capacity_t": float(in_uom(capacity, TONNE, 0.0)),
-                "fill": float(in_uom(mass / capacity, 1.0, 0.0)),
-                "fill_limit": tank.fill_limit,
-                "time": None if never else rfc3339(int(image.time_us[at or 0]), zone),
-                "quality": quality,
-            }
-        )
-    return states
-
-
-@router.get("/{path:path}/byproducts", response_model=schema.Byproducts)
+@router.get("/{path:path}/byproducts", response_model=schema_scopes.Byproducts)
 async def byproducts(
     request: Request, path: ScopePath, window: Window = "hour", from_: From = None, to: To = None
 ) -> Response:

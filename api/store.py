@@ -11,6 +11,7 @@ import asyncpg
 import numpy as np
 from numpy.typing import NDArray
 
+from api import sql
 from twin.errors import SchemaError, StoreError
 
 if TYPE_CHECKING:
@@ -39,48 +40,6 @@ AWAY = (
 )
 
 TIME, INT, FLOAT, SMALL = "t", ">i4", ">f8", ">i2"
-MODEL = "SELECT version, applied, files FROM model ORDER BY version DESC LIMIT 1"
-TAGS = """
-SELECT tag_id, enterprise, tag, scope, quantity, uom, kind, source, scale, shift, low, high,
-       description
-FROM tag WHERE active"""
-NEWEST_CYCLE = "SELECT max(cycle_us) FROM cycle"
-CYCLES = """
-SELECT cycle_us, tag_id, time, value, quality FROM cycle
-WHERE cycle_us > $1 ORDER BY cycle_us LIMIT $2"""
-IMAGE = """
-SELECT t.tag_id, s.time, coalesce(s.value, 'NaN'), s.quality
-FROM tag t, LATERAL (
-    SELECT time, value, quality FROM sample s
-    WHERE s.tag_id = t.tag_id ORDER BY s.time DESC LIMIT 1) s
-WHERE t.active"""
-COUNT = "SELECT coalesce(sum(n), 0) FROM hour WHERE tag_id = $1 AND time >= $2 AND time < $3"
-SAMPLES = """
-SELECT time, coalesce(value, 'NaN'), quality FROM sample
-WHERE tag_id = $1 AND time >= $2 AND time < $3 ORDER BY time LIMIT $4"""
-_SERIES = """
-SELECT time, amount, covered_s, coalesce(min, 'NaN'), coalesce(max, 'NaN'), coalesce(last, 'NaN'),
-       quality
-FROM rollup WHERE tag_id = $1 AND time >= $2 AND time < $3 ORDER BY time"""
-_AMOUNTS = """
-SELECT tag_id, time, amount, covered_s, quality
-FROM rollup WHERE tag_id = ANY($1::int[]) AND time >= $2 AND time < $3"""
-ROLLUPS = ("minute", "hour", "day")
-SERIES = {table: _SERIES.replace("rollup", table) for table in ROLLUPS}
-AMOUNTS = {table: _AMOUNTS.replace("rollup", table) for table in ROLLUPS}
-# The covered minute nearest to each edge: the last one before it or the first one after it.
-NEAREST = """
-SELECT e.edge, t.tag_id, m.amount, m.covered_s, m.quality
-FROM unnest($2::timestamptz[]) e(edge), unnest($1::int[]) t(tag_id), LATERAL (
-    (SELECT amount, covered_s, quality, e.edge - time - interval '1 min' AS away FROM minute
-     WHERE tag_id = t.tag_id AND time >= e.edge - $3::interval - interval '1 min'
-       AND time < e.edge AND covered_s > 0
-     ORDER BY time DESC LIMIT 1)
-    UNION ALL
-    (SELECT amount, covered_s, quality, time - e.edge + interval '1 min' FROM minute
-     WHERE tag_id = t.tag_id AND time >= e.edge AND time < e.edge + $3::interval AND covered_s > 0
-     ORDER BY time LIMIT 1)
-    ORDER BY away LIMIT 1) m"""
 
 
 def stamp(time_us: int) -> datetime:
@@ -159,13 +118,13 @@ class Store:
     async def model(self) -> tuple[int, datetime, str] | None:
         """Return version, time and files (JSON) of the newest park model."""
         async with self._connection() as connection:
-            row = await connection.fetchrow(MODEL)
+            row = await connection.fetchrow(sql.MODEL)
         return None if row is None else (row["version"], row["applied"], row["files"])
 
     async def tags(self) -> list[Any]:
         """Return the rows of the active tags."""
         async with self._connection() as connection:
-            return list(await connection.fetch(TAGS))
+            return list(await connection.fetch(sql.TAGS))
 
     async def image(self) -> tuple[int, Columns]:
         """Return the newest cycle (0 = none) and the newest sample of each tag, of one moment."""
@@ -174,25 +133,25 @@ class Store:
             self._connection() as connection,
             connection.transaction(isolation="repeatable_read", readonly=True),
         ):
-            cycle_us = await connection.fetchval(NEWEST_CYCLE)
-            return cycle_us or 0, await _columns(connection, fields, IMAGE)
+            cycle_us = await connection.fetchval(sql.NEWEST_CYCLE)
+            return cycle_us or 0, await _columns(connection, fields, sql.IMAGE)
 
     async def cycles(self, after_us: int) -> list[Any]:
         """Return the rows of the cycles after one, oldest first."""
         async with self._connection() as connection:
-            return list(await connection.fetch(CYCLES, after_us, CYCLES_AT_ONCE))
+            return list(await connection.fetch(sql.CYCLES, after_us, CYCLES_AT_ONCE))
 
     async def sample_count(self, tag_id: int, from_us: int, to_us: int) -> int:
         """Return about how many samples a tag has, from its hours."""
         async with self._connection() as connection:
-            return int(await connection.fetchval(COUNT, tag_id, stamp(from_us), stamp(to_us)))
+            return int(await connection.fetchval(sql.COUNT, tag_id, stamp(from_us), stamp(to_us)))
 
     async def samples(self, tag_id: int, from_us: int, to_us: int, limit: int) -> Columns:
         """Return the samples of a tag in time order: time_us, value, quality."""
         fields = {"time_us": TIME, "value": FLOAT, "quality": SMALL}
         async with self._connection() as connection:
             args = tag_id, stamp(from_us), stamp(to_us), limit
-            return await _columns(connection, fields, SAMPLES, *args)
+            return await _columns(connection, fields, sql.SAMPLES, *args)
 
     async def series(self, table: str, tag_id: int, from_us: int, to_us: int) -> Columns:
         """Return the minutes, hours or days of one tag in time order."""
@@ -200,7 +159,7 @@ class Store:
         fields = {"time_us": TIME, **dict.fromkeys(names, FLOAT), "quality": SMALL}
         async with self._connection() as connection:
             args = tag_id, stamp(from_us), stamp(to_us)
-            return await _columns(connection, fields, SERIES[table], *args)
+            return await _columns(connection, fields, sql.SERIES[table], *args)
 
     async def amounts(self, table: str, tag_ids: I64, from_us: int, to_us: int) -> Columns:
         """Return amounts and coverage of some tags by minute, hour or day, in any order."""
@@ -209,16 +168,28 @@ class Store:
         }  # fmt: skip
         async with self._connection() as connection:
             args = tag_ids.tolist(), stamp(from_us), stamp(to_us)
-            return await _columns(connection, fields, AMOUNTS[table], *args)
+            return await _columns(connection, fields, sql.AMOUNTS[table], *args)
 
-    async def nearest(self, tag_ids: I64, edges: I64, within: timedelta) -> Columns:
-        """Return the covered minute nearest to each edge, of each tag, where there is one."""
+    async def minutes_near(self, tag_ids: I64, times: I64, within: timedelta) -> Columns:
+        """Return each tag's minute at each time, or the nearest covered one, if there is any."""
         fields = {
-            "edge_us": TIME, "tag_id": INT, "amount": FLOAT, "covered_s": FLOAT, "quality": SMALL,
+            "time_us": TIME, "tag_id": INT, "amount": FLOAT, "covered_s": FLOAT, "quality": SMALL,
         }  # fmt: skip
+        wanted = [stamp(time) for time in times.tolist()]
         async with self._connection() as connection:
-            args = tag_ids.tolist(), [stamp(edge) for edge in edges.tolist()], within
-            return await _columns(connection, fields, NEAREST, *args)
+            args = tag_ids.tolist(), wanted, wanted[0], wanted[-1]
+            exact = await _columns(connection, fields, sql.MINUTES_AT, *args)
+            # Nearly all are there: only what is missing is worth a search around it.
+            missing = np.ones((len(tag_ids), len(times)), bool)
+            order = np.argsort(tag_ids)
+            tag = order[np.searchsorted(tag_ids, exact["tag_id"], sorter=order)]
+            missing[tag, np.searchsorted(times, exact["time_us"])] = False
+            tag, at = np.nonzero(missing)
+            if not len(tag):
+                return exact
+            pairs = tag_ids[tag].tolist(), [wanted[i] for i in at.tolist()]
+            near = await _columns(connection, fields, sql.MINUTES_NEAR, *pairs, within)
+        return {name: np.concatenate([exact[name], near[name]]) for name in fields}
 
 
 async def _columns(connection: Any, fields: dict[str, str], query: str, *args: Any) -> Columns:

@@ -72,7 +72,7 @@ def _rfc3339(text: Any) -> datetime:
             f"{text!r} is not a time like 2025-06-01T08:00:00+08:00 (in a URL + is written %2B)"
         ) from None
     if time.tzinfo is None:
-        raise ValueError(f"{text!r} has no offset: write it like {text}+08:00 or {text}Z")
+        raise ValueError(f"{text!r} has no offset: write it like 2025-06-01T08:00:00+08:00")
     if not 1970 < time.year < 2200:
         raise ValueError(f"the year {time.year} is not between 1971 and 2199")
     return time

@@ -26,6 +26,7 @@ PROGRAMS = {
     "simulate": ("simulators", "publish a simulated park"),
     "check": ("twin", "report every problem of a park model, without a database"),
 }
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 EXAMPLES = """examples:
   parktwin up --simulate                    everything on this machine, with simulated plants
   parktwin check deploy/parks/liaocheng     is this park model right?
@@ -103,8 +104,10 @@ def up(options: argparse.Namespace) -> None:
         raise ParkError(
             f"{options.park} holds no park.toml", hint="name the folder of a park model with --park"
         )
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _interrupt)
+    for number in STOP_SIGNALS:
+        # Who started us with nohup wants us to outlive the terminal.
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, _interrupt)
     own = {
         "postgres_port": None if "PARKTWIN_DATABASE_URL" in os.environ else options.pg,
         "mqtt_port": None if "PARKTWIN_MQTT_URL" in os.environ else options.mqtt,
@@ -125,11 +128,19 @@ def up(options: argparse.Namespace) -> None:
             lambda: print(_summary(services, options), flush=True),
         )
     finally:
+        _ignore_signals()
         supervisor.stop(programs, services)
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    _ignore_signals()
     raise KeyboardInterrupt
+
+
+def _ignore_signals() -> None:
+    """Let no further signal interrupt the stop."""
+    for number in STOP_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _environment(options: argparse.Namespace, services: local.Services) -> dict[str, str]:

@@ -169,7 +169,7 @@ def _initialise(box: sandbox.Sandbox) -> None:
     )
     if done.returncode:
         raise ParkError(
-            f"the database could not be created: {packages.last_line(done.stderr)}",
+            f"the database could not be created: {packages.complaint(done.stderr)}",
             hint=f"check the disk and the permissions of {box.home}",
         )
     (folder / "pg_hba.conf").write_text(ACCESS)
@@ -187,7 +187,7 @@ def create_database(box: sandbox.Sandbox, port: int) -> None:
         done = sql(box, port, database, statement)
         if done.returncode:
             raise ParkError(
-                f"{statement} failed: {packages.last_line(done.stderr)}",
+                f"{statement} failed: {packages.complaint(done.stderr)}",
                 hint="the log of the database is log/postgres.log in the data folder",
             )
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import re
 import shutil
+import signal
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 SUITE = "trixie"
 CONTENTS = ("dash", "usr-is-merged", "postgresql-17-timescaledb", "mosquitto")
 TOOLS = ("bubblewrap", "mmdebstrap", "debian-archive-keyring")
+COMPLAINT = re.compile(r"^E: |\b(error|fatal|panic|cannot|could not|failed)\b", re.IGNORECASE)
 BUNDLE_BYTES = 1_500_000_000
 ALTERNATIVE = "or run the same stack with docker compose -f deploy/compose.yaml up"
 # Debian keeps everything below /usr; the old folders are links that exist before anything arrives.
@@ -30,7 +33,9 @@ ACCOUNTS = {"passwd": "park:x:1000:1000:park:/:/bin/sh\n", "group": "park:x:1000
 
 def say(text: str) -> None:
     """Tell the person at the terminal what takes time now."""
-    print(f"parktwin: {text}", file=sys.stderr, flush=True)
+    # The terminal may be gone, which is no reason to stop working, or to stop stopping.
+    with contextlib.suppress(OSError):
+        print(f"parktwin: {text}", file=sys.stderr, flush=True)
 
 
 def require_space(folder: Path, needed: int, what: str) -> None:
@@ -79,7 +84,7 @@ def ensure(*packages: str) -> None:
     ]
     if done[-1].returncode:
         cause = next(step for step in done if step.returncode)
-        raise ParkError(f"{names} could not be installed: {last_line(cause.stderr)}", hint=advice)
+        raise ParkError(f"{names} could not be installed: {complaint(cause.stderr)}", hint=advice)
 
 
 def _apt_get() -> list[str] | None:
@@ -99,6 +104,13 @@ def _apt_get() -> list[str] | None:
 def last_line(text: str) -> str:
     """Return the last line that says something."""
     return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "no reason")
+
+
+def complaint(text: str) -> str:
+    """Return the first line that names an error, or else the last line."""
+    return next(
+        (line.strip() for line in text.splitlines() if COMPLAINT.search(line)), last_line(text)
+    )
 
 
 def bundle(cache: Path) -> Path:
@@ -131,15 +143,13 @@ def _unpack(folder: Path) -> None:
     shutil.rmtree(partial, ignore_errors=True)
     say(f"unpacking PostgreSQL, TimescaleDB and Mosquitto into {folder} (once, about 20 s)")
     # Nothing is executed from the packages, so this needs neither root nor a real chroot.
-    recipe = ["mmdebstrap", "--quiet", "--mode=chrootless", "--skip=check/chrootless"]
-    recipe += ["--variant=extract", f"--include={','.join(CONTENTS)}"]
-    recipe += [f"--setup-hook={MERGE_USR}", SUITE, str(partial)]
-    done = subprocess.run(recipe, capture_output=True, text=True, check=False)
-    if done.returncode:
+    recipe = ["mmdebstrap", "--mode=chrootless", "--skip=check/chrootless", "--variant=extract"]
+    recipe += [f"--include={','.join(CONTENTS)}", f"--setup-hook={MERGE_USR}", SUITE, str(partial)]
+    status, said = _run_group(recipe)
+    if status:
         shutil.rmtree(partial, ignore_errors=True)
-        reason = next((line for line in done.stderr.splitlines() if line.startswith("E:")), "")
         raise ParkError(
-            f"the services could not be unpacked: {reason or last_line(done.stderr)}",
+            f"the services could not be unpacked: {complaint(said)}",
             hint=f"check the network and the proxy settings of apt and start again, {ALTERNATIVE}",
         )
     for name in FOLDERS:
@@ -147,6 +157,20 @@ def _unpack(folder: Path) -> None:
     for name, text in ACCOUNTS.items():
         (partial / "etc" / name).write_text(text)
     partial.rename(folder)
+
+
+def _run_group(argv: list[str]) -> tuple[int, str]:
+    """Run a program that starts others; when we are interrupted, none of them is left behind."""
+    output, both = subprocess.PIPE, subprocess.STDOUT
+    with subprocess.Popen(
+        argv, stdout=output, stderr=both, text=True, errors="replace", start_new_session=True
+    ) as process:
+        try:
+            said, _ = process.communicate()
+        except BaseException:
+            os.killpg(process.pid, signal.SIGTERM)
+            raise
+    return process.returncode, said
 
 
 def main(packages: list[str]) -> int:

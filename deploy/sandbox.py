@@ -128,7 +128,7 @@ def _mode(root: Path, programs: Programs, jail: Path) -> Mode:
         return "chroot"
     raise ParkError(
         f"this system lets {os.environ.get('USER', 'this user')} create no user namespace: "
-        f"{packages.last_line(done.stderr)}",
+        f"{packages.complaint(done.stderr)}",
         hint=f"start as root, {packages.ALTERNATIVE}",
     )
 
@@ -189,3 +189,10 @@ def _fill(root: Path, jail: Path) -> None:
         if not (jail / "dev" / name).exists():
             os.mknod(jail / "dev" / name, stat.S_IFCHR | 0o666, os.makedev(1, minor))
             (jail / "dev" / name).chmod(0o666)
+    try:
+        (jail / "dev/null").write_bytes(b"")
+    except PermissionError as error:
+        raise ParkError(
+            f"the disk of {jail} allows no device files (mount option nodev)",
+            hint="choose a folder on another disk with --data",
+        ) from error

@@ -77,6 +77,7 @@ class Service:
             self.stop()
         require_port(self.port, self.name)
         bound_log(self.log)
+        written = self.log.stat().st_size if self.log.exists() else 0
         deadline = time.monotonic() + START_S
         # After a crash the former processes can hold the shared memory for a moment.
         for _ in range(ATTEMPTS):
@@ -100,7 +101,7 @@ class Service:
             time.sleep(0.5)
         self.kill()
         raise ParkError(
-            f"{self.name} did not start: {packages.last_line(tail(self.log))}",
+            f"{self.name} did not start: {packages.complaint(tail(self.log, written))}",
             hint=f"the reason is at the end of {self.log}",
         )
 
@@ -166,12 +167,12 @@ def bound_log(log: Path) -> None:
         log.replace(log.with_suffix(".old.log"))
 
 
-def tail(log: Path, size: int = 4000) -> str:
-    """Return the end of a log."""
+def tail(log: Path, start: int = 0, size: int = 8000) -> str:
+    """Return the end of a log, of the part after a position."""
     if not log.exists():
         return ""
     with log.open("rb") as file:
-        file.seek(max(0, log.stat().st_size - size))
+        file.seek(max(start, log.stat().st_size - size))
         return file.read().decode(errors="replace")
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import http.client
-import signal
 import subprocess
 import sys
 import time
@@ -147,9 +146,6 @@ def _readiness(port: int) -> tuple[int, str]:
 
 def stop(programs: list[Program], services: Services) -> None:
     """Stop the programs, then the services, in less than ten seconds."""
-    # A second Ctrl-C would only leave a mess.
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
     if programs:
         say("stopping")
     # Sources and readers first, together; then the writer, which still has a cycle to commit.

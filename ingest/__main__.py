@@ -11,6 +11,7 @@ import time
 from typing import Any
 
 import uvloop
+from pydantic import ValidationError
 
 from ingest.cycle import Cycle
 from ingest.settings import IngestSettings
@@ -105,14 +106,16 @@ def main(argv: list[str] | None = None) -> int:
         level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
     try:
-        uvloop.run(_main(IngestSettings()))
+        settings = IngestSettings()
+    except ValidationError as error:
+        print(f"parktwin ingest: settings: {error}", file=sys.stderr)
+        return 2
+    try:
+        uvloop.run(_main(settings))
     except ParkError as error:
         print(f"parktwin ingest: {error.message} — {error.hint}", file=sys.stderr)
         for problem in getattr(error, "problems", ()):
             print(f"  {problem}", file=sys.stderr)
-        return 2
-    except ValueError as error:
-        print(f"parktwin ingest: settings: {error}", file=sys.stderr)
         return 2
     return 0
 

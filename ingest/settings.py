@@ -41,7 +41,7 @@ class IngestSettings(BaseSettings):
     )
     inbox_bytes: int = Field(256 << 20, description="bytes waiting for a cycle")
     cycle_messages: int = Field(50_000, ge=1, description="messages one cycle takes")
-    cycle_bytes: int = Field(16 << 20, ge=1 << 20, description="bytes one cycle takes")
+    cycle_bytes: int = Field(4 << 20, ge=1 << 20, description="bytes one cycle takes")
     payload_bytes: int = Field(256 << 10, description="a larger payload is rejected")
     future_s: float = Field(300.0, description="a sample further ahead goes to quarantine [s]")
     grace_s: float = Field(5.0, description="a minute is closed this long after its end [s]")

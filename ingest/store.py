@@ -161,6 +161,8 @@ class Store:
 
         The same value again is ignored; another value wins over the older one, which is kept.
         """
+        if not len(samples):
+            return samples, samples
         db = self._connection
         await self.copy_samples(samples, "staged")
         span = stamps(np.array([samples.time_us.min(), samples.time_us.max()]))

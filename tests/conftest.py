@@ -53,20 +53,27 @@ def services(tmp_path_factory):
 async def database(services):
     """The address of a fresh database with the schema applied."""
     name = f"test_{next(NUMBERS)}"
-    admin = await asyncpg.connect(services.database_url)
-    await admin.execute(f"CREATE DATABASE {name}")
+    await administer(services, f"CREATE DATABASE {name}")
     url = services.database_url.rpartition("/")[0] + f"/{name}"
     store = Store(url)
     await store.open()
     await store.close()
     yield url
-    for _ in range(20):
-        try:
-            await admin.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
-            break
-        except asyncpg.ObjectInUseError:
-            await asyncio.sleep(0.1)
-    await admin.close()
+    await administer(services, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+async def administer(services, statement):
+    """Run a statement in a connection of its own, waiting for TimescaleDB's workers to let go."""
+    connection = await asyncpg.connect(services.database_url)
+    try:
+        for _ in range(50):
+            try:
+                return await connection.execute(statement)
+            except asyncpg.ObjectInUseError:
+                await asyncio.sleep(0.1)
+        return await connection.execute(statement)
+    finally:
+        await connection.close()
 
 
 @pytest.fixture

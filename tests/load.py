@@ -32,15 +32,15 @@ class Publisher:
     window: int = 2000
     acked: int = 0
     sent: int = 0
-    socket: socket.socket = field(init=False)
+    sock: socket.socket = field(init=False)
     _rest: bytes = b""
 
     def __post_init__(self):
-        self.socket = socket.create_connection(("127.0.0.1", self.port), timeout=30)
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.sock = socket.create_connection(("127.0.0.1", self.port), timeout=30)
+        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         body = CONNECT + struct.pack(">H", len(self.client_id)) + self.client_id.encode()
-        self.socket.sendall(b"\x10" + remaining(len(body)) + body)
-        assert self.socket.recv(4)[:1] == b"\x20"
+        self.sock.sendall(b"\x10" + remaining(len(body)) + body)
+        assert self.sock.recv(4)[:1] == b"\x20"
 
     def publish(self, topic, payloads, qos=1):
         """Send messages in one write, after waiting for room in the window."""
@@ -55,13 +55,13 @@ class Publisher:
                 (b"\x32" if qos else b"\x30")
                 + remaining(len(head) + len(mid) + len(payload)) + head + mid + payload
             )  # fmt: skip
-        self.socket.sendall(b"".join(parts))
+        self.sock.sendall(b"".join(parts))
 
     def collect(self, timeout=30.0):
         """Read PUBACKs; return how many came, 0 when none came in time."""
-        self.socket.settimeout(timeout)
+        self.sock.settimeout(timeout)
         try:
-            data = self._rest + self.socket.recv(1 << 16)
+            data = self._rest + self.sock.recv(1 << 16)
         except TimeoutError:
             return 0
         if len(data) == len(self._rest):
@@ -102,7 +102,7 @@ def _run(port, topic, payloads, rate, block, qos, result):
     if qos:
         publisher.drain()
     result.put((publisher.sent, publisher.acked, time.monotonic() - began))
-    publisher.socket.close()
+    publisher.sock.close()
 
 
 def publish_in_background(port, topic, payloads, *, rate=0.0, block=20, qos=1):

@@ -225,11 +225,15 @@ def test_up_announces_the_twin_refuses_a_second_one_and_stops_on_a_signal(data):
         assert second.returncode == 2
         assert f"parktwin: {data} is in use by another parktwin — stop that one" in said
         started = time.monotonic()
-        first.send_signal(signal.SIGTERM)
+        # As when a terminal is closed: several signals at once must not cut the stop short.
+        for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+            first.send_signal(number)
         first.communicate(timeout=15)
     assert time.monotonic() - started < 10
     assert first.returncode == 0
     assert not alive(pid)
+    log = (data / "log/postgres.log").read_text()
+    assert log.rstrip().endswith("database system is shut down")
 
 
 def test_up_ends_with_the_reason_when_a_program_refuses_the_settings(data):

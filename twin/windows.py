@@ -23,11 +23,10 @@ MINUTE_US = 60 * SECOND_US
 QUARTER_US = 15 * MINUTE_US
 HOUR_US = 60 * MINUTE_US
 DAY_US = 24 * HOUR_US
-# The kinds of window and the shortest each can be: a limit on their number needs no calendar.
+# The shortest each kind of window can be, shifts apart: a limit on their number needs no calendar.
 SHORTEST_US = {
     "minute": MINUTE_US,
     "hour": HOUR_US,
-    "shift": HOUR_US,
     "day": 23 * HOUR_US,
     "month": 28 * DAY_US - HOUR_US,
 }

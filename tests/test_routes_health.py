@@ -1,0 +1,62 @@
+"""Probes, metrics and the health of the data."""
+
+from small_park import serving
+
+from api import schema
+
+pytest_plugins = ["small_park"]
+
+
+async def test_health_of_the_data(api):
+    found = (await api.get("/api/v1/health/data")).json()
+    schema.Health.model_validate(found)
+    assert found["items"] == [
+        {"enterprise": "acme", "tags": 9, "fresh": 8, "stale": 0, "never": 1,
+         "completeness": 1.0, "simulated": True},
+        {"enterprise": "idle", "tags": 1, "fresh": 0, "stale": 0, "never": 1,
+         "completeness": 0.0, "simulated": False},
+    ]  # fmt: skip
+    assert found["ingest"]["connected"] == 1
+    assert found["ingest"]["lag_s"] == 0.25
+    assert found["ingest"]["samples"] == 1234
+    assert found["ingest"]["rejected"] == 5
+    assert found["ingest"]["dropped"] is None
+
+
+async def test_probes_and_metrics(api):
+    assert (await api.get("/livez")).json() == {"status": "alive"}
+    ready = await api.get("/readyz")
+    assert ready.status_code == 200
+    assert ready.json()["checks"] == {
+        "database": True, "cycle_age_s": 0.3, "broker": 1.0, "lag_s": 0.25,
+    }  # fmt: skip
+    await api.get("/api/v1/latest?tag=no/thing")
+    lines = (await api.get("/metrics")).text.splitlines()
+    assert "parktwin_ingest_samples_total 1234" in lines
+    assert 'parktwin_ingest_rejected_total{reason="bad_json"} 5' in lines
+    assert "parktwin_ingest_lag 0.25" in lines
+    assert "# TYPE parktwin_ingest_connected gauge" in lines
+    assert 'parktwin_api_requests_total{status="4xx"} 1' in lines
+    assert "parktwin_api_live_clients 0" in lines
+    assert "parktwin_api_cycle_age_seconds 0.3" in lines
+
+
+async def test_not_ready_without_cycles_and_unavailable_without_a_model(database):
+    async with serving(database) as (api, _):
+        answer = await api.get("/readyz")
+        assert answer.status_code == 503
+        assert "no cycle" in answer.json()["detail"]
+        assert answer.json()["checks"]["database"] is True
+        for path in ("park", "scopes/demo/energy"):
+            answer = await api.get(f"/api/v1/{path}")
+            assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
+            assert "no park model" in answer.json()["detail"]
+        assert (await api.get("/api/v1/latest")).json() == {"items": [], "next": None}
+
+
+async def test_not_ready_when_the_newest_cycle_is_old(database, ids, db):
+    await db.execute("UPDATE cycle SET cycle_us = cycle_us - 60000000")
+    async with serving(database) as (api, _):
+        answer = await api.get("/readyz")
+        assert answer.status_code == 503
+        assert "too old" in answer.json()["detail"]
