@@ -56,7 +56,7 @@ demo: setup
 	@$(BIN)/parktwin up --simulate --history 6 $(ARGS)
 
 bench: setup
-	$(BIN)/pytest --quiet --capture no -o python_files='bench_*.py' tests/benchmarks $(ARGS)
+	$(BIN)/pytest --quiet --capture no -o python_files="bench_*.py" -o python_functions="bench_*" tests/benchmarks $(ARGS)
 
 clean:
 	rm -rf $(VENV) build dist $(CONSOLE)/dist $(CONSOLE)/node_modules

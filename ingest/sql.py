@@ -1,22 +1,29 @@
 """The statements of the store."""
 
+# A minute without data shows in covered_s; it does not make the quality of the others bad.
 ROLLUP = """
 INSERT INTO {table} (time, tag_id, n, amount, covered_s, min, max, last, quality)
 SELECT t.start, m.tag_id, sum(m.n), sum(m.amount ORDER BY m.time),
        sum(m.covered_s ORDER BY m.time), min(m.min), max(m.max),
        (array_agg(m.last ORDER BY m.time DESC) FILTER (WHERE m.last IS NOT NULL))[1],
-       (max(m.quality & 223) | bit_or(m.quality & 32))::smallint
+       (coalesce(max(m.quality & 223) FILTER (WHERE m.covered_s > 0), max(m.quality & 223))
+        | bit_or(m.quality & 32))::smallint
 FROM (SELECT DISTINCT u.tag_id, date_trunc('{table}', u.time, $3) AS start
       FROM unnest($1::int[], $2::timestamptz[]) AS u (tag_id, time)) t
 CROSS JOIN LATERAL (
     SELECT * FROM minute WHERE tag_id = t.tag_id AND time >= t.start
-       AND time < (t.start AT TIME ZONE $3 + interval '1 {table}') AT TIME ZONE $3
+       AND time < {stop}
        AND time >= $4 AND time < $5) m
 GROUP BY t.start, m.tag_id
 ON CONFLICT (tag_id, time) DO UPDATE SET n = excluded.n, amount = excluded.amount,
     covered_s = excluded.covered_s, min = excluded.min, max = excluded.max, last = excluded.last,
     quality = excluded.quality
 """
+# A day has as many hours as its time zone gives it, an hour is an hour even when the clocks change.
+ROLLUP_STOP = {
+    "hour": "t.start + interval '1 hour'",
+    "day": "(t.start AT TIME ZONE $3 + interval '1 day') AT TIME ZONE $3",
+}
 # One row per stretch: the sample before it, those in it, the one after it.
 STRETCH = """
 SELECT w.number, s.time, s.value, s.quality

@@ -279,7 +279,9 @@ class Store:
         for table in ("hour", "day"):
             if len(also[0]):
                 await db.execute(sql.DROP_SUMS.format(table=table), *keys)
-            await db.execute(sql.ROLLUP.format(table=table), *keys, *span)
+            await db.execute(
+                sql.ROLLUP.format(table=table, stop=sql.ROLLUP_STOP[table]), *keys, *span
+            )
 
     async def record_restatements(self, tag: I64, start: I64, stop: I64, now_us: int) -> None:
         """Record that minutes already written were changed."""

@@ -32,6 +32,7 @@ class Publisher:
     window: int = 2000
     acked: int = 0
     sent: int = 0
+    encoded: int = 0
     sock: socket.socket = field(init=False)
     _rest: bytes = b""
 
@@ -42,20 +43,29 @@ class Publisher:
         self.sock.sendall(b"\x10" + remaining(len(body)) + body)
         assert self.sock.recv(4)[:1] == b"\x20"
 
-    def publish(self, topic, payloads, qos=1):
-        """Send messages in one write, after waiting for room in the window."""
-        while qos and self.sent - self.acked + len(payloads) > self.window:
-            self.collect()
+    def encode(self, topic, payloads, qos=1):
+        """Return the packets of some messages, in one piece; they must be sent in this order."""
         head = struct.pack(">H", len(topic)) + topic.encode()
         parts = []
         for payload in payloads:
-            mid = struct.pack(">H", self.sent % 65535 + 1) if qos else b""
-            self.sent += 1
+            mid = struct.pack(">H", self.encoded % 65535 + 1) if qos else b""
+            self.encoded += 1
             parts.append(
                 (b"\x32" if qos else b"\x30")
                 + remaining(len(head) + len(mid) + len(payload)) + head + mid + payload
             )  # fmt: skip
-        self.sock.sendall(b"".join(parts))
+        return b"".join(parts)
+
+    def send(self, packets, count, qos=1):
+        """Send encoded packets, after waiting for room in the window."""
+        while qos and self.sent - self.acked + count > self.window:
+            self.collect()
+        self.sent += count
+        self.sock.sendall(packets)
+
+    def publish(self, topic, payloads, qos=1):
+        """Encode and send messages."""
+        self.send(self.encode(topic, payloads, qos), len(payloads), qos)
 
     def collect(self, timeout=30.0):
         """Read PUBACKs; return how many came, 0 when none came in time."""
@@ -93,12 +103,15 @@ def scan_payloads(tags, rate, start_ms, step_ms, count, *, values_per_message):
 def _run(port, topic, payloads, rate, block, qos, result):
     publisher = Publisher(port, client_id=f"load-{multiprocessing.current_process().pid}",
                           window=20_000)  # fmt: skip
+    blocks = [
+        (publisher.encode(topic, payloads[i : i + block], qos), len(payloads[i : i + block]))
+        for i in range(0, len(payloads), block)
+    ]
     began = time.monotonic()
-    for i in range(0, len(payloads), block):
+    for number, (packets, count) in enumerate(blocks):
         if rate:
-            due = began + i / rate
-            time.sleep(max(due - time.monotonic(), 0))
-        publisher.publish(topic, payloads[i : i + block], qos)
+            time.sleep(max(began + number * block / rate - time.monotonic(), 0))
+        publisher.send(packets, count, qos)
     if qos:
         publisher.drain()
     result.put((publisher.sent, publisher.acked, time.monotonic() - began))

@@ -1,0 +1,97 @@
+"""One step of a large park."""
+
+import time
+
+import numpy as np
+
+from twin import quality as q
+from twin.loading import parse_park
+from twin.minutes import GAUGE, NEVER, fold, no_tail
+from twin.network import compile_network
+from twin.step import View, no_memory, step
+
+TAGS, STREAMS, NODES = 10_000, 1_000, 300
+
+
+def large_park():
+    """Return a park of 10 enterprises, 300 nodes, 1,000 streams and 10,000 tags."""
+    lines = [
+        '[park]\nid = "big"\nkind = "park"\nname = {zh = "大", en = "Big"}\ntimezone = "UTC"\n'
+    ]
+    lines += [
+        f'[[scope]]\nid = "big/e{e}"\nkind = "enterprise"\nname = {{zh = "e", en = "e"}}\n'
+        for e in range(10)
+    ]
+    nodes = [f"big/e{n % 10}/n{n}" for n in range(NODES)]
+    lines += [
+        f'[[scope]]\nid = "{n}"\nkind = "plant"\nname = {{zh = "n", en = "n"}}\n' for n in nodes
+    ]
+    for s in range(STREAMS):
+        origin, to = nodes[s % NODES], nodes[(s * 7 + 11 + s // NODES) % NODES]
+        to = to if to != origin else "market"
+        lines.append(
+            f'[[stream]]\nid = "s{s}"\nfrom = "{origin}"\nto = "{to}"\nmedium = "chlorine"\n'
+            f'mode = "pipe"\nflow = "e{s % 10}/FT-{s}"\n'
+        )
+    for t in range(100):
+        lines.append(
+            f'[[tank]]\nid = "V-{t}"\nscope = "{nodes[t]}"\nmedium = "liquid_chlorine"\n'
+            f'level = "e{(STREAMS + t) % 10}/LT-{STREAMS + t}"\nshape = "horizontal_cylinder"\n'
+            'diameter = "3 m"\nlength = "16 m"\ndensity = "1425 kg/m^3"\n'
+        )
+    rows = ["tag,scope,quantity,uom,kind,low,high,sigma,description"]
+    for t in range(TAGS):
+        kind = ("FT", "mass_flow", "t/h") if t < STREAMS else ("LT", "level", "m")
+        if t >= STREAMS + 100:
+            kind = ("TT", "temperature", "degC")
+        rows.append(f"{kind[0]}-{t},big/e{t % 10},{kind[1]},{kind[2]},gauge,,,1 %,x")
+    return parse_park({"park.toml": "\n".join(lines), "tags.csv": "\n".join(rows)})
+
+
+def best_of(function, times=30):
+    """Return the shortest and the median time of a call [ms]."""
+    spent = []
+    for _ in range(times):
+        began = time.perf_counter()
+        function()
+        spent.append((time.perf_counter() - began) * 1000)
+    return min(spent), float(np.median(spent))
+
+
+def bench_step(report):
+    network = compile_network(large_park())
+    count = len(network.tags)
+    rng = np.random.default_rng(1)
+    value = rng.uniform(0.5, 2.0, count)
+    now = 10**15 + 890 * 10**6
+    view = View(np.full(count, now), value, value, np.zeros(count, np.uint8))
+    memory = no_memory(network)
+    for second in range(0, 900, 10):
+        memory = step(network, memory, view, 10**15 + second * 10**6).memory
+    shortest, median = best_of(lambda: step(network, memory, view, now))
+    outcome = step(network, memory, view, now)
+    assert len(outcome.value) > 200
+    assert (outcome.quality == q.GOOD).any()
+    bare, _ = best_of(lambda: value[network.derived_tag] * network.derived_factor)
+    report(f"step, {count:,} tags, {STREAMS:,} streams, {NODES} nodes", f"{median:.2f} ms",
+           f"{shortest / bare:.0f} × its bare gather and multiply", "goal 10 ms")  # fmt: skip
+
+
+def bench_fold(report):
+    tags, per_tag = 10_000, 10
+    kind, gap = np.full(tags, GAUGE), np.full(tags, 300_000_000)
+    tag = np.repeat(np.arange(tags), per_tag)
+    rng = np.random.default_rng(1)
+    value, quality = rng.uniform(0, 1, len(tag)), np.zeros(len(tag), np.uint8)
+    tail = no_tail(tags)
+    base = [10**15]
+
+    def once():
+        time_us = np.tile(np.arange(per_tag) * 50_000, tags) + base[0]
+        base[0] += 500_000
+        fold(tail, kind, gap, tag, time_us, value, quality, NEVER)
+
+    _, median = best_of(once, 15)
+    bare, _ = best_of(lambda: np.bincount(tag, value, tags))
+    report("fold of 100,000 samples of 10,000 tags into minutes", f"{median:.0f} ms",
+           f"{median / bare:.0f} × bare bincount")  # fmt: skip

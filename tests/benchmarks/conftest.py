@@ -1,0 +1,49 @@
+"""The table the benchmarks print, and the park they run on."""
+
+import pytest
+
+ROWS = []
+BENCH_TOML = """
+[park]
+id = "bench"
+kind = "park"
+name = {zh = "基准", en = "Bench"}
+timezone = "Asia/Shanghai"
+
+[[scope]]
+id = "bench/acme"
+kind = "enterprise"
+name = {zh = "甲", en = "Acme"}
+"""
+HEADER = "tag,scope,quantity,uom,kind,low,high,sigma,description\n"
+
+
+@pytest.fixture
+def report():
+    """Add one line to the table: what, measured, what it is compared with, the figure to reach."""
+
+    def add(what, measured, compared="", goal=""):
+        ROWS.append((what, measured, compared, goal))
+
+    return add
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Print the table."""
+    if ROWS:
+        widths = [max(len(row[i]) for row in ROWS) for i in range(4)]
+        terminalreporter.section("benchmarks")
+        for row in ROWS:
+            line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+            terminalreporter.write_line(line.rstrip())
+
+
+@pytest.fixture
+def bench_park(tmp_path):
+    """A park of 1,000 flow tags of one enterprise."""
+    folder = tmp_path / "park"
+    folder.mkdir()
+    rows = [f"FT-{i:05d},bench/acme,mass_flow,t/h,gauge,0,1000,1 %,a flow\n" for i in range(1000)]
+    (folder / "park.toml").write_text(BENCH_TOML, encoding="utf-8")
+    (folder / "tags.csv").write_text(HEADER + "".join(rows), encoding="utf-8")
+    return folder
