@@ -87,6 +87,7 @@ class Cycle:
         """Apply the model and go on where the stored samples and minutes end; raises StoreError."""
         async with self._store.transaction():
             await self._store.apply_model(self._park, self._tags)
+            self._last_cycle_us = await self._store.last_cycle()
             samples, ends = await self._store.newest()
             image = no_image(len(self._tags))
             image.forward(samples, self._counter)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from ingest.store import TIME_MAX_US
+from ingest.columns import TIME_MAX_US
 from twin.minutes import COUNTER, COUNTER_GAP_US, MINUTE_US, NEVER, Minutes, Tail, fold, no_tail
 
 if TYPE_CHECKING:

@@ -7,8 +7,7 @@ import io
 import json
 import logging
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
-from importlib.resources import files
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
@@ -16,8 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ingest import copy, sql
+from ingest.columns import micros, null, nulls, plain, stamp, stamps
 from ingest.decode import Quarantined, Reject, Samples
-from twin.errors import SchemaError, StoreError
+from ingest.schema import migrate
+from twin.errors import StoreError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -30,17 +31,6 @@ I64 = NDArray[np.int64]
 
 SAMPLE = ("timestamptz", "int4", "float8", "int2", "timestamptz")
 SAMPLE_COLUMNS = ("time", "tag_id", "value", "quality", "received")
-MIGRATION_LOCK = 7_203_117
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-# asyncpg takes datetimes; beyond this span everything is clipped to it.
-TIME_MIN_US = -2_000_000_000_000_000
-TIME_MAX_US = 200_000_000_000_000_000
-
-
-def stamps(time_us: I64) -> list[datetime]:
-    """Return times as datetimes, for the statements that are not columns."""
-    clipped = np.clip(time_us, TIME_MIN_US, TIME_MAX_US)
-    return [t.replace(tzinfo=UTC) for t in clipped.astype("datetime64[us]").tolist()]
 
 
 class Store:
@@ -64,7 +54,7 @@ class Store:
                     "application_name": "parktwin-ingest",
                 },
             )
-            await _migrate(self._connection)
+            await migrate(self._connection)
             await self._connection.execute(sql.TEMPORARY)
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
             raise _store_error(error) from error
@@ -101,7 +91,7 @@ class Store:
                 *(
                     (
                         t.owner, t.tag, t.scope, t.quantity, t.uom, t.kind, t.source, t.scale,
-                        t.shift, _null(t.low), _null(t.high), t.sigma, t.description,
+                        t.shift, null(t.low), null(t.high), t.sigma, t.description,
                     )
                     for t in tags
                 ),
@@ -126,17 +116,21 @@ class Store:
         known = [row for row in rows if row["time"] is not None]
         samples = Samples(
             np.array([row["number"] - 1 for row in known], dtype=np.int64),
-            _micros([row["time"] for row in known]),
+            micros([row["time"] for row in known]),
             np.array([row["value"] for row in known], dtype=np.float64),
             np.array([row["quality"] for row in known], dtype=np.uint8),
-            _micros([row["received"] for row in known]),
+            micros([row["received"] for row in known]),
         )
         never = np.iinfo(np.int64).min
         ends = np.full(len(rows), never)
         for row in rows:
             if row["minute"] is not None:
-                ends[row["number"] - 1] = _micros([row["minute"]])[0] + 60_000_000
+                ends[row["number"] - 1] = micros([row["minute"]])[0] + 60_000_000
         return samples, ends
+
+    async def last_cycle(self) -> int:
+        """Return the id of the newest cycle; 0 before the first."""
+        return int(await self._connection.fetchval("SELECT max(cycle_us) FROM cycle") or 0)
 
     async def copy_samples(self, samples: Samples, table: str = "sample") -> None:
         """Append samples by binary COPY."""
@@ -183,7 +177,7 @@ class Store:
         if not keys:
             return samples.take(slice(0, 0))
         ids = np.array([key["tag_id"] for key in keys], dtype=np.int64)
-        times = _micros([key["time"] for key in keys])
+        times = micros([key["time"] for key in keys])
         wanted = set(zip(ids.tolist(), times.tolist(), strict=True))
         pairs = zip(self.tag_id[samples.tag].tolist(), samples.time_us.tolist(), strict=True)
         return samples.take(np.array([pair in wanted for pair in pairs], dtype=bool))
@@ -212,9 +206,9 @@ class Store:
             self.tag_id[tag].tolist(),
             stamps(start),
             stamps(stop),
-            _interval(reach_us),
+            timedelta(microseconds=reach_us),
         )
-        return _micros([row["a"] for row in rows]), _micros([row["b"] for row in rows])
+        return micros([row["a"] for row in rows]), micros([row["b"] for row in rows])
 
     async def read_stretches(
         self, tag: I64, counter: NDArray[np.bool_], start: I64, stop: I64, reach_us: int
@@ -266,7 +260,7 @@ class Store:
                 minutes.n.tolist(),
                 minutes.amount.tolist(),
                 (minutes.covered_us * 1e-6).tolist(),
-                *(_nulls(column) for column in (minutes.min, minutes.max, minutes.last)),
+                *(nulls(column) for column in (minutes.min, minutes.max, minutes.last)),
                 minutes.quality.tolist(),
             )
         touched = np.concatenate([tag_id, self.tag_id[also[0]]])
@@ -288,7 +282,7 @@ class Store:
         await self._connection.copy_records_to_table(
             "restatement",
             records=[
-                (stamps(np.array([now_us]))[0], *row)
+                (stamp(now_us), *row)
                 for row in zip(self.tag_id[tag].tolist(), stamps(start), stamps(stop), strict=True)
             ],
         )
@@ -300,10 +294,10 @@ class Store:
             " VALUES ($1, $2, $3, $4, $5, $6)",
             [
                 (
-                    stamps(np.array([r.message.received_us]))[0],
+                    stamp(r.message.received_us),
                     r.reason,
-                    r.detail[:500].replace("\0", "\\0"),
-                    r.message.topic,
+                    plain(r.detail)[:500],
+                    plain(r.message.topic),
                     r.message.payload[:payload_bytes],
                     len(r.message.payload),
                 )
@@ -316,44 +310,25 @@ class Store:
 
     async def keep_quarantined(
         self, quarantined: Sequence[Quarantined], now_us: int, rows: int
-    ) -> int:
-        """Count quarantined samples by tag and reason; return how many found no room."""
-        entries: dict[tuple[str, str, str], list[Any]] = {}
-        now = stamps(np.array([now_us]))[0]
+    ) -> None:
+        """Count quarantined samples by tag and reason; beyond `rows` only known ones find room."""
+        entries: dict[tuple[str, str, str], tuple[int, Quarantined]] = {}
         for item in quarantined:
-            entry = entries.setdefault((item.enterprise, item.tag[:200], item.reason), [0, None])
-            entry[0] += 1
-            entry[1] = item
-        room = rows - await self._connection.fetchval("SELECT count(*) FROM quarantine")
-        known = set()
-        if len(entries) > room:
-            found = await self._connection.fetch("SELECT enterprise, tag, reason FROM quarantine")
-            known = {tuple(row) for row in found}
-        lost = 0
-        kept = []
-        for key, (count, item) in entries.items():
-            if key not in known and room <= 0:
-                lost += count
-                continue
-            room -= key not in known
-            time = stamps(np.array([item.time_us]))[0]
-            kept.append(
-                (
-                    key[0],
-                    key[1].replace("\0", "\\0"),
-                    key[2],
-                    item.topic,
-                    count,
-                    now,
-                    time,
-                    item.value,
-                )
-            )
+            key = (item.enterprise, plain(item.tag)[:200], item.reason)
+            entries[key] = (entries[key][0] + 1 if key in entries else 1, item)
+        found = await self._connection.fetch("SELECT enterprise, tag, reason FROM quarantine")
+        known = {tuple(row) for row in found}
+        new = [key for key in entries if key not in known][max(rows - len(known), 0) :]
+        for key in new:
+            del entries[key]
+        now, times = stamp(now_us), [stamp(item.time_us) for _, item in entries.values()]
         await self._connection.executemany(
             sql.QUARANTINE,
-            kept,
+            [
+                (*key, plain(item.topic), count, now, time, item.value)
+                for (key, (count, item)), time in zip(entries.items(), times, strict=True)
+            ],
         )
-        return lost
 
     async def wake_readers(
         self, cycle_us: int, tag: I64, image: Sequence[NDArray[Any]], rows: int
@@ -376,24 +351,6 @@ class Store:
         await self._connection.execute("SELECT pg_notify('park_cycle', $1)", str(cycle_us))
 
 
-def _null(value: float) -> float | None:
-    return None if np.isnan(value) else float(value)
-
-
-def _nulls(column: NDArray[np.float64]) -> list[float | None]:
-    return [None if value != value else value for value in column.tolist()]  # noqa: PLR0124
-
-
-def _micros(times: Sequence[datetime]) -> I64:
-    """Return datetimes as int64 µs since 1970."""
-    naive = [t.replace(tzinfo=None) for t in times]
-    return np.array(naive, dtype="datetime64[us]").astype(np.int64)
-
-
-def _interval(span_us: int) -> Any:
-    return datetime.fromtimestamp(span_us / 1e6, UTC) - EPOCH
-
-
 def _store_error(error: BaseException) -> StoreError:
     """Return what the database said, with what to do about it."""
     if isinstance(error, asyncpg.UniqueViolationError):
@@ -413,38 +370,6 @@ def _store_error(error: BaseException) -> StoreError:
         hint="is PostgreSQL with TimescaleDB up, and PARKTWIN_DATABASE_URL right?",
         retryable=retryable,
     )
-
-
-async def _migrate(connection: Any) -> None:
-    """Apply the numbered schema files that are missing, one process at a time."""
-    folder = files("deploy").joinpath("schema")
-    scripts = sorted((f for f in folder.iterdir() if f.name.endswith(".sql")), key=lambda f: f.name)
-    await connection.execute("SELECT pg_advisory_lock($1)", MIGRATION_LOCK)
-    try:
-        async with connection.transaction():
-            await connection.execute("CREATE EXTENSION IF NOT EXISTS timescaledb SCHEMA public")
-            await connection.execute("CREATE SCHEMA IF NOT EXISTS park")
-            await connection.execute(
-                "CREATE TABLE IF NOT EXISTS migration (name text PRIMARY KEY,"
-                " applied timestamptz NOT NULL DEFAULT now())"
-            )
-        done = {row["name"] for row in await connection.fetch("SELECT name FROM migration")}
-        unknown = done - {script.name for script in scripts}
-        if unknown:
-            raise SchemaError(
-                f"the database has migrations of a newer program: {', '.join(sorted(unknown))}",
-                hint="use the newer parktwin that made them",
-            )
-        for script in scripts:
-            if script.name not in done:
-                async with connection.transaction():
-                    await connection.execute(script.read_text(encoding="utf-8"))
-                    await connection.execute(
-                        "INSERT INTO migration (name) VALUES ($1)", script.name
-                    )
-                LOG.info("schema %s applied", script.name)
-    finally:
-        await connection.execute("SELECT pg_advisory_unlock($1)", MIGRATION_LOCK)
 
 
 async def open_when_ready(store: Store) -> None:

@@ -148,6 +148,32 @@ async def test_unknown_tags_and_the_future_are_quarantined_and_counted(cycle, db
     assert await samples(db) == [(0, 1.0, q.GOOD)]
 
 
+async def test_names_the_database_cannot_hold_do_no_harm(cycle, db):
+    body = rb'{"ts": 1760000000000, "values": {"a\u0000b": 1, "\ud800": "x", "FT-1": "\u0000"}}'
+    await cycle.run([message(body, raw=True)], T0 * 1000)
+    kept = await db.fetchval("SELECT count(*) FROM quarantine") + await db.fetchval(
+        "SELECT count(*) FROM reject"
+    )
+    assert kept >= 1
+
+
+async def test_quarantine_is_bounded(database, park_folder, db):
+    store = Store(database)
+    await store.open()
+    settings = IngestSettings(database_url=database, park=park_folder, quarantine_rows=5)
+    small = Cycle(load_park(park_folder), store, settings)
+    await small.start(T0 * 1000)
+    for turn in range(3):
+        body = {"ts": T0, "values": {f"Z{i}": 1.0 for i in range(turn, turn + 4)}}
+        await small.run([message(body)], T0 * 1000)
+    await store.close()
+    rows = await db.fetch("SELECT tag, count FROM quarantine ORDER BY tag")
+    assert [(r["tag"], r["count"]) for r in rows] == [
+        ("Z0", 1), ("Z1", 2), ("Z2", 3), ("Z3", 3), ("Z4", 2)
+    ]  # fmt: skip
+    assert small.counters["quarantined.unknown_tag"] == 12
+
+
 async def test_null_is_stored_as_bad_and_out_of_range_as_uncertain(cycle, db):
     await cycle.run([message({"ts": T0, "values": {"FT-1": None, "TT-1": 500.0}})], T0 * 1000)
     row = (await samples(db))[0]

@@ -1,0 +1,159 @@
+"""The console in a real browser, on the real stack: what it shows is what is stored."""
+
+import asyncio
+import re
+import time
+from datetime import datetime
+
+import asyncpg
+import httpx
+import pytest
+from playwright.async_api import async_playwright
+from test_services import running, until_ready
+
+from deploy import packages
+from deploy.service import free_port
+from twin.loading import load_park
+
+PARK = "deploy/parks/liaocheng"
+CHROMIUM = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
+            "--disable-component-update", "--disable-sync"]  # fmt: skip
+# Held values times the seconds they held, inside one hour: what minutes and tiles must say.
+INTEGRAL = """
+SELECT sum(value * extract(epoch FROM least(until, $3) - greatest(time, $2)))
+FROM (SELECT time, value, coalesce(lead(time) OVER (ORDER BY time), $3::timestamptz) AS until
+      FROM park.sample
+      WHERE tag_id = $1 AND time > $2::timestamptz - interval '5 min' AND time < $3) held
+WHERE until > $2
+"""
+# The increase of a counter between two full hours; the simulator's history has a sample at each.
+INCREASE = """
+SELECT (SELECT value FROM park.sample WHERE tag_id = $1 AND time = $3)
+     - (SELECT value FROM park.sample WHERE tag_id = $1 AND time = $2)
+"""
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    """The path of Debian's Chromium."""
+    packages.ensure("chromium", "fonts-noto-cjk")
+    return "/usr/bin/chromium"
+
+
+async def amount(db, ids, tag, start, end):
+    """Return the SI amount of a tag over one hour from its raw samples."""
+    statement = INCREASE if tag.kind == "counter" else INTEGRAL
+    return await db.fetchval(statement, ids[tag.address], start, end)
+
+
+async def caustic_by_hand(db, start, end):
+    """Return (t, kWh) of caustic over one hour, by SQL on the raw samples only."""
+    park = load_park(PARK)
+    rows = await db.fetch("SELECT enterprise || '/' || tag AS address, tag_id FROM park.tag")
+    ids = {row["address"]: row["tag_id"] for row in rows}
+    tags = {tag.address: tag for tag in park.tags}
+    plants = {p.scope: tags[p.tag] for p in park.products if p.id == "caustic"}
+    mass = [await amount(db, ids, tag, start, end) for tag in plants.values()]
+    meters = [
+        tags[m.tag]
+        for m in park.meters
+        if m.carrier == "electricity" and m.basis != "DC"
+        and any(m.scope == s or m.scope.startswith(s + "/") for s in plants)
+    ]  # fmt: skip
+    energy = [await amount(db, ids, tag, start, end) for tag in meters]
+    assert meters
+    return sum(mass) / 1000, sum(energy) / 3.6e6
+
+
+async def wait_for(condition, seconds, what):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if await condition():
+            return
+        await asyncio.sleep(0.3)
+    raise AssertionError(f"{what} did not happen within {seconds} s")
+
+
+async def test_the_overview_shows_what_is_stored(services, database, chromium, tmp_path):
+    environment = {
+        "PARKTWIN_DATABASE_URL": database,
+        "PARKTWIN_MQTT_URL": services.mqtt_url,
+        "PARKTWIN_PARK": PARK,
+        "PARKTWIN_CLIENT_ID": "test-console",
+        "PARKTWIN_HTTP_PORT": str(free_port()),
+        "PARKTWIN_HISTORY_H": "2",
+    }
+    base = f"http://127.0.0.1:{environment['PARKTWIN_HTTP_PORT']}"
+    with (tmp_path / "programs.log").open("w") as log:
+        async with (
+            running("ingest", environment, log),
+            running("api", environment, log),
+            httpx.AsyncClient(base_url=base, timeout=20) as client,
+        ):
+            await until_ready(client)
+            async with running("simulators", environment, log):
+                row = await last_full_hour(client)
+                db = await asyncpg.connect(database)
+                start, end = (datetime.fromisoformat(row[k]) for k in ("start", "end"))
+                tonnes, kwh = await caustic_by_hand(db, start, end)
+                await db.close()
+                assert row["mass_t"] == pytest.approx(tonnes, rel=1e-9)
+                assert row["energy_kwh"] == pytest.approx(kwh, rel=1e-9)
+                assert row["kwh_per_t"] == pytest.approx(kwh / tonnes, rel=1e-9)
+                async with async_playwright() as playwright:
+                    browser = await playwright.chromium.launch(
+                        executable_path=chromium, args=CHROMIUM
+                    )
+                    page = await browser.new_page(viewport={"width": 1920, "height": 1080})
+                    errors = []
+                    page.on("pageerror", lambda error: errors.append(str(error)))
+                    await page.goto(base)
+                    await look(page, row)
+                    await page.screenshot(path=tmp_path / "overview.png")
+                    await browser.close()
+                    assert errors == []
+
+
+async def last_full_hour(client):
+    """Wait until the history is in; return caustic's energy row of the last full hour."""
+    found = {}
+
+    async def complete():
+        answer = await client.get("/api/v1/scopes/liaocheng/energy", params={"window": "hour"})
+        rows = [r for r in answer.json()["items"] if r["product"] == "caustic"]
+        full = [r for r in rows if datetime.fromisoformat(r["end"]).timestamp() < time.time()]
+        if full and full[-1]["completeness"] == 1.0:
+            found["row"] = full[-1]
+        return "row" in found
+
+    await wait_for(complete, 60, "a complete hour of caustic")
+    return found["row"]
+
+
+async def look(page, row):
+    """Hold the screen to the data: values move, tiles equal the API, marks and languages work."""
+    live = page.locator("[data-testid=live-value][data-time]").first
+    await live.wait_for(timeout=20_000)
+    connection = page.locator("[data-testid=connection]")
+    assert await connection.get_attribute("data-state") == "connected"
+    tag = await live.get_attribute("data-tag")
+    before = int(await live.get_attribute("data-time"))
+    value = page.locator(f'[data-testid=live-value][data-tag="{tag}"]').first
+
+    async def moved():
+        return int(await value.get_attribute("data-time")) > before
+
+    await wait_for(moved, 15, f"a new value of {tag}")
+    assert await page.locator("[data-testid=simulated-mark]").is_visible()
+    tile = page.locator("[data-testid=energy-tile-caustic]")
+    numbers = [
+        float(n) for n in re.findall(r"\d+(?:\.\d+)?", (await tile.inner_text()).replace(",", ""))
+    ]
+    for index in ("kgce_per_t", "kwh_per_t"):
+        assert any(n == pytest.approx(row[index], rel=2e-3) for n in numbers), (index, numbers)
+    assert await page.locator("[data-testid=chlorine-ribbon] svg path").count() > 10
+    assert await page.locator("[data-testid=trend] canvas").count() == 1
+    assert await page.evaluate("document.documentElement.lang") == "zh-CN"
+    await page.locator("[data-testid=lang-toggle]").click()
+    assert await page.evaluate("document.documentElement.lang") == "en"
+    assert "SIMULATED" in await page.locator("[data-testid=simulated-mark]").inner_text()

@@ -1,0 +1,114 @@
+"""Published values of Faraday's law (test cases T-01, T-02, T-03 and T-24 of the domain notes)."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from twin import faraday
+from twin.uom import from_si, parse_quantity
+
+EXACT = {"rel": 1e-6}
+ROUNDED = {"rel": 1e-4}
+GRAM_PER_AH = 3.6e6  # (kg/C) -> (g/Ah)
+J_PER_KG = 3.6e6 / 1000  # one kWh/t
+
+
+@pytest.mark.parametrize(
+    ("species", "gram_per_ampere_hour"),
+    [
+        (faraday.NAOH, 1.4923470),
+        (faraday.CL2, 1.3228000),
+        (faraday.H2, 0.03760762),
+        (faraday.AL, 0.33557273),
+    ],
+)
+def test_mass_per_charge_is_the_published_one(species, gram_per_ampere_hour):
+    assert faraday.mass_per_charge(species) * GRAM_PER_AH == pytest.approx(
+        gram_per_ampere_hour, **EXACT
+    )
+
+
+@pytest.mark.parametrize(
+    ("species", "kwh_per_t_volt"), [(faraday.NAOH, 670.08544), (faraday.AL, 2979.97994)]
+)
+def test_energy_of_one_volt_is_the_published_one(species, kwh_per_t_volt):
+    energy = faraday.specific_energy(np.array(1.0), np.array(1.0), species)
+    assert energy / J_PER_KG == pytest.approx(kwh_per_t_volt, **EXACT)
+
+
+def test_electrolyser_of_160_cells_makes_what_t_02_says():
+    current = np.array([parse_quantity("13.5 kA", "current")])
+    cells, efficiency = np.array([160.0]), np.array([0.96])
+    made = {
+        "caustic": faraday.caustic(current, cells, efficiency),
+        "chlorine": faraday.chlorine(current, cells, efficiency),
+        "hydrogen": faraday.hydrogen(current, cells),
+    }
+    assert from_si(made["caustic"][0], "t/h", "mass_flow") == pytest.approx(3.0945307, **EXACT)
+    assert from_si(made["chlorine"][0], "t/h", "mass_flow") == pytest.approx(2.7429581, **EXACT)
+    assert from_si(made["hydrogen"][0], "kg/h", "mass_flow") == pytest.approx(81.232466, **EXACT)
+    power = current * cells * 3.0
+    assert power == pytest.approx(6.480e6)
+    assert power / made["caustic"] / J_PER_KG == pytest.approx(2094.0170, **EXACT)
+
+
+@pytest.mark.parametrize(
+    ("voltage", "efficiency", "kwh_per_t"),
+    [
+        (2.90, 0.96, 2024.2164),
+        (3.05, 0.95, 2151.3269),
+        (3.20, 0.95, 2257.1299),
+        (2.90, 0.96 * 0.98, 2065.5270),  # AC, the rectifier's 0.98 included
+        (0.18, 0.96, 125.6410),  # what 0.18 V more costs
+    ],
+)
+def test_energy_of_caustic_by_cell_voltage_is_the_published_one(voltage, efficiency, kwh_per_t):
+    energy = faraday.specific_energy(np.array(voltage), np.array(efficiency), faraday.NAOH)
+    assert energy / J_PER_KG == pytest.approx(kwh_per_t, **EXACT)
+
+
+def test_energy_of_aluminium_by_pot_voltage_is_the_published_one():
+    energy = faraday.specific_energy(np.array(3.95), np.array(0.93), faraday.AL)
+    assert energy / J_PER_KG == pytest.approx(12_656.904, **EXACT)
+    assert energy / J_PER_KG / 0.985 == pytest.approx(12_849.649, **EXACT)
+
+
+def test_products_of_50_t_h_of_chlorine_leave_the_hydrogen_t_24_says():
+    cells, whole = np.array(1.0), np.array(1.0)
+    current = parse_quantity("50 t/h", "mass_flow") / faraday.mass_per_charge(faraday.CL2)
+    caustic = faraday.caustic(np.array(current), cells, whole)
+    hydrogen = from_si(float(faraday.hydrogen(np.array(current), cells)), "kg/h", "mass_flow")
+    assert from_si(float(caustic), "t/h", "mass_flow") == pytest.approx(56.4086, **EXACT)
+    assert hydrogen == pytest.approx(1421.516, **EXACT)
+    synthesis = 12_000 * faraday.H2[0] / faraday.CL2[0]
+    assert synthesis == pytest.approx(341.164, **ROUNDED)
+    vent = hydrogen - synthesis - 600 - 400
+    assert vent == pytest.approx(80.352, **ROUNDED)
+    assert vent / hydrogen == pytest.approx(0.056525, **ROUNDED)
+
+
+def test_aluminium_of_a_potline_follows_the_current_and_the_pots():
+    made = faraday.aluminium(np.array([400e3, 0.0]), np.array([300.0, 300.0]), np.array(0.94))
+    assert from_si(made[0], "t/h", "mass_flow") == pytest.approx(
+        400e3 * 300 * 0.94 * 0.33557273e-6, **EXACT
+    )
+    assert made[1] == 0
+
+
+@given(
+    current=st.floats(0, 1e6),
+    cells=st.integers(1, 1000),
+    efficiency=st.floats(0.5, 1),
+)
+def test_products_stand_in_the_ratio_of_their_molar_masses(current, cells, efficiency):
+    arguments = np.array(current), np.array(float(cells)), np.array(efficiency)
+    chlorine, caustic = faraday.chlorine(*arguments), faraday.caustic(*arguments)
+    assert caustic * faraday.CL2[0] == pytest.approx(2 * chlorine * faraday.NAOH[0])
+    at_best = faraday.hydrogen(*arguments[:2]) * efficiency
+    assert at_best * faraday.CL2[0] == pytest.approx(chlorine * faraday.H2[0])
+
+
+def test_missing_current_makes_no_number():
+    made = faraday.chlorine(np.array([np.nan, 1.0]), np.array(160.0), np.array(0.96))
+    assert np.isnan(made).tolist() == [True, False]
