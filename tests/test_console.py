@@ -80,6 +80,7 @@ async def test_the_overview_shows_what_is_stored(services, database, chromium, t
         "PARKTWIN_MQTT_URL": services.mqtt_url,
         "PARKTWIN_PARK": PARK,
         "PARKTWIN_CLIENT_ID": "test-console",
+        "PARKTWIN_SESSION_EXPIRY_S": "60",
         "PARKTWIN_HTTP_PORT": str(free_port()),
         "PARKTWIN_HISTORY_H": "2",
     }

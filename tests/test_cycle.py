@@ -1,7 +1,6 @@
 """The cycle against a real database: what is stored, restated, refused, once each."""
 
 import json
-import time
 
 import numpy as np
 import pytest
@@ -270,15 +269,14 @@ async def test_health_of_ingest_is_stored_as_tags(cycle, db):
     await cycle.run([message({"ts": T0, "values": {"FT-1": 1.0}})], T0 * 1000)
     await cycle.run([], T0 * 1000 + 6_000_000)
     rows = await db.fetch(
-        "SELECT tag, value FROM sample_named WHERE enterprise = 'acmepark' AND tag = 'ingest.samples'"
-        " ORDER BY time"
+        "SELECT value FROM sample_named WHERE enterprise = 'acmepark'"
+        " AND tag = 'ingest.samples' ORDER BY time"
     )
     assert [row["value"] for row in rows] == [0.0, 1.0]
 
 
-async def test_cycle_commits_at_once_what_it_was_given(cycle, db):
-    began = time.perf_counter()
-    await cycle.run([message({"ts": T0 + i, "values": {"FT-1": float(i % 90)}}) for i in range(5000)],
-                    T0 * 1000)  # fmt: skip
+async def test_one_cycle_takes_thousands_of_messages(cycle, db):
+    bodies = [{"ts": T0 + i, "values": {"FT-1": float(i % 90)}} for i in range(5000)]
+    await cycle.run([message(body) for body in bodies], T0 * 1000)
     assert await db.fetchval("SELECT count(*) FROM sample_named WHERE tag = 'FT-1'") == 5000
-    assert time.perf_counter() - began < 30
+    assert await db.fetchval("SELECT count(*) FROM cycle") == 1

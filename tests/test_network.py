@@ -21,7 +21,7 @@ from small_region import (
 
 from twin import faraday
 from twin.loading import parse_park
-from twin.network import FLOW_ITEMS, Account, compile_network, scopes_above, tally, tank_mass
+from twin.network import Account, compile_network, scopes_above, tally, tank_mass
 from twin.uom import from_si, parse_quantity
 
 MADE = 2.7429581  # t/h of chlorine at 13.5 kA, 160 cells, 96 % (T-02)
@@ -290,8 +290,3 @@ def test_energy_of_a_tonne_of_aluminium_is_that_of_t_08():
     values = {"smelter/W-1": 1000.0, "smelter/J-1": parse_quantity("12800 kWh", "energy")}
     got = kgce_per_t(network, "aluminium", values, "r")
     assert got == pytest.approx(1573.12, rel=1e-6)
-
-
-@pytest.mark.parametrize("item", FLOW_ITEMS)
-def test_every_kind_of_flow_is_in_the_small_region(item):
-    assert any(account.item == item for account in NETWORK.accounts)

@@ -38,6 +38,7 @@ def environment_of(services, database, park_folder):
         "PARKTWIN_MQTT_URL": services.mqtt_url,
         "PARKTWIN_PARK": str(park_folder),
         "PARKTWIN_CLIENT_ID": f"test-ingest-{next(NUMBERS)}",
+        "PARKTWIN_SESSION_EXPIRY_S": "60",
         "PARKTWIN_HTTP_PORT": str(free_port()),
     }
 

@@ -40,10 +40,10 @@ def pytest_terminal_summary(terminalreporter):
 
 @pytest.fixture
 def bench_park(tmp_path):
-    """A park of 1,000 flow tags of one enterprise."""
+    """A park of 10,000 flow tags of one enterprise."""
     folder = tmp_path / "park"
     folder.mkdir()
-    rows = [f"FT-{i:05d},bench/acme,mass_flow,t/h,gauge,0,1000,1 %,a flow\n" for i in range(1000)]
+    rows = [f"FT-{i:05d},bench/acme,mass_flow,t/h,gauge,0,1000,1 %,a flow\n" for i in range(10_000)]
     (folder / "park.toml").write_text(BENCH_TOML, encoding="utf-8")
     (folder / "tags.csv").write_text(HEADER + "".join(rows), encoding="utf-8")
     return folder

@@ -1,4 +1,4 @@
-// Which column a node stands in (graph depth), and in what order within it (barycentre).
+// Which column a node stands in (graph depth), and in what order within it (fewest crossings).
 
 export interface Flow {
   id: string;
@@ -6,9 +6,15 @@ export interface Flow {
   to: string;
 }
 
-const SWEEPS = 4;
+export interface Layers {
+  columns: string[][]; // top to bottom, lane by lane, of nodes and of the waypoints of long flows
+  chains: Map<string, string[]>; // a flow's nodes and waypoints, left to right; none if it runs back
+  laneOf: Map<string, number>; // of nodes and waypoints
+}
 
-export const mean = (values: number[]): number =>
+const SWEEPS = 12;
+
+const mean = (values: number[]): number =>
   values.reduce((sum, value) => sum + value, 0) / values.length;
 
 /** Longest way from a source, per node; links that close a loop are left out. */
@@ -27,31 +33,87 @@ function depths(ids: string[], flows: Flow[]): Map<string, number> {
   return depth;
 }
 
-/** The nodes of each column, top to bottom. Outside sinks stand last, outside sources before use. */
-export function layers(ids: string[], flows: Flow[]): string[][] {
-  const depth = depths(ids, flows);
-  const last = Math.max(0, ...depth.values());
+/** Users stand in the last column, where their names have room; outside sources before their use. */
+function columnOf(ids: string[], flows: Flow[]): Map<string, number> {
+  const column = depths(ids, flows);
+  const last = Math.max(0, ...column.values());
   for (const id of ids) {
-    if (id.endsWith(":sink")) depth.set(id, last);
-    if (!id.endsWith(":source")) continue;
-    const next = flows.filter((flow) => flow.from === id).map((flow) => depth.get(flow.to) ?? 1);
-    depth.set(id, Math.max(0, Math.min(...next) - 1));
+    const next = flows.filter((flow) => flow.from === id).map((flow) => flow.to);
+    if (next.length === 0) column.set(id, last);
+    else if (id.endsWith(":source"))
+      column.set(id, Math.max(0, Math.min(...next.map((to) => column.get(to) ?? 1)) - 1));
   }
-  const columns: string[][] = Array.from({ length: last + 1 }, () => []);
-  for (const id of ids) columns[depth.get(id) ?? 0]?.push(id);
-  for (let sweep = 0; sweep < SWEEPS; sweep += 1) {
-    const rank = new Map(
-      columns.flatMap((column) => column.map((id, i) => [id, (i + 0.5) / column.length] as const)),
-    );
-    const rankOf = (id: string): number => rank.get(id) ?? 0;
-    const near = (id: string): string[] =>
-      flows.flatMap(({ from, to }) => (from === id ? [to] : to === id ? [from] : []));
-    for (const column of columns) {
-      const pull = new Map(
-        column.map((id) => [id, mean([rankOf(id), ...near(id).map(rankOf)])] as const),
-      );
-      column.sort((a, b) => (pull.get(a) ?? 0) - (pull.get(b) ?? 0));
+  return column;
+}
+
+/** How often the flows between neighbouring columns cross. */
+function crossings(columns: string[][], steps: [string, string][]): number {
+  const rank = new Map(columns.flatMap((column) => column.map((id, i) => [id, i] as const)));
+  const columnAt = new Map(columns.flatMap((column, i) => column.map((id) => [id, i] as const)));
+  const ends = steps.map(([from, to]) => [rank.get(from) ?? 0, rank.get(to) ?? 0] as const);
+  let count = 0;
+  steps.forEach(([from], i) => {
+    for (let j = i + 1; j < steps.length; j += 1) {
+      if (columnAt.get(from) !== columnAt.get(steps[j]?.[0] ?? "")) continue;
+      const [a, b] = [ends[i] ?? [0, 0], ends[j] ?? [0, 0]];
+      if ((a[0] - b[0]) * (a[1] - b[1]) < 0) count += 1;
     }
+  });
+  return count;
+}
+
+/** Sweep to and fro, each column in the order of its neighbours' barycentres; keep the best order. */
+function order(columns: string[][], steps: [string, string][], laneOf: Map<string, number>): void {
+  const lane = (id: string): number => laneOf.get(id) ?? 0;
+  for (const column of columns) column.sort((a, b) => lane(a) - lane(b));
+  let best = columns.map((column) => [...column]);
+  let fewest = crossings(columns, steps);
+  for (let sweep = 0; sweep < SWEEPS && fewest > 0; sweep += 1) {
+    const toRight = sweep % 2 === 0;
+    const ranks = new Map<string, number>();
+    for (const column of toRight ? columns : columns.toReversed()) {
+      const pull = new Map(
+        column.map((id, i) => {
+          const near = steps
+            .filter(([from, to]) => (toRight ? to : from) === id)
+            .flatMap(([from, to]) => ranks.get(toRight ? from : to) ?? []);
+          return [id, near.length > 0 ? mean(near) : (i + 0.5) / column.length] as const;
+        }),
+      );
+      column.sort((a, b) => lane(a) - lane(b) || (pull.get(a) ?? 0) - (pull.get(b) ?? 0));
+      column.forEach((id, i) => ranks.set(id, (i + 0.5) / column.length));
+    }
+    const count = crossings(columns, steps);
+    if (count >= fewest) continue;
+    fewest = count;
+    best = columns.map((column) => [...column]);
   }
-  return columns;
+  best.forEach((column, i) => columns.splice(i, 1, column));
+}
+
+/** Columns of nodes. A flow that passes a column has a waypoint there: no node stands in its way. */
+export function layers(ids: string[], flows: Flow[], lanes: Map<string, number>): Layers {
+  const column = columnOf(ids, flows);
+  const laneOf = new Map(lanes);
+  const last = Math.max(0, ...column.values());
+  const columns: string[][] = Array.from({ length: last + 1 }, () => []);
+  for (const id of ids) columns[column.get(id) ?? 0]?.push(id);
+  const chains = new Map<string, string[]>();
+  for (const flow of flows) {
+    const [first, end] = [column.get(flow.from) ?? 0, column.get(flow.to) ?? 0];
+    if (end <= first) continue;
+    const chain = [flow.from];
+    for (let at = first + 1; at < end; at += 1) {
+      const waypoint = `${flow.id}@${at}`;
+      columns[at]?.push(waypoint);
+      laneOf.set(waypoint, lanes.get(flow.from) ?? 0);
+      chain.push(waypoint);
+    }
+    chains.set(flow.id, [...chain, flow.to]);
+  }
+  const steps = [...chains.values()].flatMap((chain) =>
+    chain.slice(1).map((id, i): [string, string] => [chain[i] ?? id, id]),
+  );
+  order(columns, steps, laneOf);
+  return { columns, chains, laneOf };
 }

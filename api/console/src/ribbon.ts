@@ -1,6 +1,8 @@
 // The chlorine network of a scope: which nodes and links the ribbon draws.
 import type { Park } from "./api";
-import { derivedTag, isWithin } from "./model";
+import { toTonnesPerHour } from "./format";
+import { live } from "./live";
+import { above, derivedTag, isWithin, tags } from "./model";
 
 export const MEDIA = ["chlorine", "liquid_chlorine"];
 export const PRODUCTION = "chlorine.mass_flow.production";
@@ -19,9 +21,11 @@ export interface RibbonNode {
   id: string;
   scope: string; // a scope id, "market" or "atmosphere"
   production: string | null; // tag of the chlorine made here by Faraday's law
+  lane: number;
 }
 
 export interface Ribbon {
+  lanes: string[]; // enterprises, each drawn in a lane of its own; none where there is one only
   nodes: RibbonNode[];
   links: RibbonLink[];
 }
@@ -66,6 +70,41 @@ function supplyLink(maker: string, links: RibbonLink[], tag: string | null): Rib
   };
 }
 
+/** The enterprises among `ids` and the lane of each id; what lies outside joins those it serves. */
+function lanesOf(
+  ids: string[],
+  links: RibbonLink[],
+  scope: string,
+): { lanes: string[]; laneOf: Map<string, number> } {
+  const owner = new Map(ids.map((id) => [id, above(scopeOf(id), "enterprise")?.id]));
+  const lanes = [...new Set(owner.values())].filter((id) => id !== undefined);
+  if (lanes.length < 2 || above(scope, "enterprise") !== undefined)
+    return { lanes: [], laneOf: new Map() };
+  const laneOf = new Map<string, number>();
+  for (const [id, enterprise] of owner)
+    if (enterprise !== undefined) laneOf.set(id, lanes.indexOf(enterprise));
+  for (const id of ids.filter((one) => owner.get(one) === undefined)) {
+    const served = links
+      .filter((link) => link.from === id || link.to === id)
+      .flatMap((link) => laneOf.get(link.from === id ? link.to : link.from) ?? []);
+    const total = served.reduce((sum, lane) => sum + lane, 0);
+    laneOf.set(id, Math.round(total / Math.max(1, served.length)));
+  }
+  return { lanes, laneOf };
+}
+
+/** The metered stream with the most chlorine at `scope`: measured, so it has a history. */
+export function mainFlow(park: Park, scope: string): string | null {
+  const measured = park.streams
+    .filter((stream) => MEDIA.includes(stream.medium))
+    .filter((stream) => isWithin(stream.from, scope) || isWithin(stream.to, scope))
+    .flatMap((stream) => stream.flow ?? [])
+    .filter((tag) => tags.get(tag)?.source === "measured");
+  const size = (tag: string): number =>
+    toTonnesPerHour(live.get(tag)?.value ?? null, tags.get(tag)?.uom) ?? -1;
+  return measured.toSorted((a, b) => size(b) - size(a))[0] ?? null;
+}
+
 export function buildRibbon(park: Park, scope: string): Ribbon {
   const links: RibbonLink[] = park.streams
     .filter((stream) => MEDIA.includes(stream.medium))
@@ -94,8 +133,12 @@ export function buildRibbon(park: Park, scope: string): Ribbon {
   const order = new Map(park.scopes.map((s, i) => [s.id, i]));
   const ids = [...new Set(links.flatMap((link) => [link.from, link.to]))];
   ids.sort((a, b) => (order.get(a) ?? ids.length) - (order.get(b) ?? ids.length));
-  return {
-    nodes: ids.map((id) => ({ id, scope: scopeOf(id), production: production.get(id) ?? null })),
-    links,
-  };
+  const { lanes, laneOf } = lanesOf(ids, links, scope);
+  const nodes = ids.map((id) => ({
+    id,
+    scope: scopeOf(id),
+    production: production.get(id) ?? null,
+    lane: laneOf.get(id) ?? 0,
+  }));
+  return { lanes, nodes, links };
 }
