@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -15,8 +15,11 @@ from api.history import read_history
 from api.problems import RESPONSES, Problem, invalid, not_found
 from api.store import to_us
 from api.world import DAY_US, From, To, World, stretch, world
-from twin.model import inside
+from twin.model import Park, inside
 from twin.uom import compile_uom
+
+if TYPE_CHECKING:
+    from twin.network import Network
 
 router = APIRouter(prefix="/api/v1", responses=RESPONSES)
 
@@ -28,7 +31,6 @@ async def read_park(request: Request) -> Response:
     """Return the park model that is in use."""
     model = world(request).model
     park, network = model.park, model.network
-    tonne = compile_uom("t", "mass")[0]
     return json_answer(
         {
             "id": park.id,
@@ -45,20 +47,6 @@ async def read_park(request: Request) -> Response:
                 {"id": s.id, "kind": s.kind, "name": s.name, "parent": s.parent or None}
                 for s in park.scopes
             ],
-            "electrolysers": [
-                {
-                    "id": e.id,
-                    "scope": e.scope,
-                    "kind": e.kind,
-                    "cells": e.cells,
-                    "zero_gap": e.zero_gap,
-                    "current": e.current,
-                    "voltage": e.voltage or None,
-                    "current_efficiency": e.current_efficiency,
-                    "capacity": _number(in_uom(np.array([e.capacity]), *_PER_YEAR)),
-                }
-                for e in park.electrolysers
-            ],
             "streams": [
                 {
                     "id": s.id,
@@ -70,17 +58,7 @@ async def read_park(request: Request) -> Response:
                 }
                 for s in park.streams
             ],
-            "tanks": [
-                {
-                    "id": t.id,
-                    "scope": t.scope,
-                    "medium": t.medium,
-                    "tag": t.mass or t.level,
-                    "fill_limit": t.fill_limit,
-                    "capacity_t": _number(in_uom(network.tank_capacity[k : k + 1], tonne, 0.0)),
-                }
-                for k, t in enumerate(park.tanks)
-            ],
+            **_assets(park, network),
             "products": [{"id": p.id, "scope": p.scope, "tag": p.tag} for p in park.products],
             "meters": [
                 {
@@ -96,6 +74,38 @@ async def read_park(request: Request) -> Response:
             ],
         }
     )
+
+
+def _assets(park: Park, network: Network) -> dict[str, Any]:
+    """Return the asset register: what makes and what holds."""
+    tonne = compile_uom("t", "mass")[0]
+    return {
+        "electrolysers": [
+            {
+                "id": e.id,
+                "scope": e.scope,
+                "kind": e.kind,
+                "cells": e.cells,
+                "zero_gap": e.zero_gap,
+                "current": e.current,
+                "voltage": e.voltage or None,
+                "current_efficiency": e.current_efficiency,
+                "capacity": _number(in_uom(np.array([e.capacity]), *_PER_YEAR)),
+            }
+            for e in park.electrolysers
+        ],
+        "tanks": [
+            {
+                "id": t.id,
+                "scope": t.scope,
+                "medium": t.medium,
+                "tag": t.mass or t.level,
+                "fill_limit": t.fill_limit,
+                "capacity_t": _number(in_uom(network.tank_capacity[k : k + 1], tonne, 0.0)),
+            }
+            for k, t in enumerate(park.tanks)
+        ],
+    }
 
 
 # Capacities of electrolysers are told in kt/year, as in the park model.

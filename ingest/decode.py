@@ -249,7 +249,7 @@ def _sift(
     doubtful = (quality < q.UNCERTAIN) & (
         (si < directory.low[at_tag]) | (si > directory.high[at_tag])
     )
-    quality[doubtful] |= q.UNCERTAIN | q.OUT_OF_RANGE
+    quality[doubtful] = quality[doubtful] & q.SIMULATED | q.UNCERTAIN | q.OUT_OF_RANGE
     begin = np.cumsum(count) - count
     quarantined = []
     for at in np.flatnonzero(~known | (time_us > received_us + future_us)).tolist():

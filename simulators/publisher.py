@@ -10,8 +10,8 @@ from urllib.parse import unquote, urlsplit
 
 import aiomqtt
 import numpy as np
-import orjson
 
+from ingest.wire import native
 from twin.errors import SettingsError
 from twin.model import park_of
 
@@ -74,11 +74,13 @@ def make_gateways(park: Park) -> tuple[Gateway, ...]:
 def encode(gateway: Gateway, time_us: I64, values: F64) -> bytes:
     """Return the native JSON of scans: an object for one, an array for more."""
     rows = values[:, gateway.columns].tolist()
-    scans = [
-        {"ts": ts, "values": dict(zip(gateway.names, row, strict=True)), "simulated": True}
-        for ts, row in zip((time_us // 1000).tolist(), rows, strict=True)
-    ]
-    return orjson.dumps(scans[0] if len(scans) == 1 else scans)
+    return native.encode_scans(
+        [
+            (ts, dict(zip(gateway.names, row, strict=True)))
+            for ts, row in zip((time_us // 1000).tolist(), rows, strict=True)
+        ],
+        simulated=True,
+    )
 
 
 def due(schedule: Schedule, progress: Progress, now_us: int) -> I64:

@@ -4,6 +4,9 @@ Two parks: alpha makes chlorine in the east and sells a part of it to beta in th
 PYTEST_DONT_REWRITE: tests import it by name.
 """
 
+import pytest
+
+from twin.errors import ModelError
 from twin.loading import parse_park
 from twin.network import compile_network
 
@@ -119,3 +122,23 @@ JQ-2,{CELLS},energy,kWh,counter,0,,0.2 %,electricity DC
 PARK = parse_park({"park.toml": PARK_TOML, "tags.csv": TAGS_CSV})
 NETWORK = compile_network(PARK)
 T_PER_H = 1000 / 3600  # kg/s
+
+HEADER = "tag,scope,quantity,uom,kind,low,high,sigma,description\n"
+SMALLEST = """[park]
+id = "tiny"
+kind = "park"
+name = {zh = "示例", en = "Tiny"}
+timezone = "Asia/Shanghai"
+[[scope]]
+id = "tiny/acme"
+kind = "enterprise"
+name = {zh = "示例企业", en = "Acme"}
+"""
+
+
+def problems_of(toml, csv=TAGS_CSV):
+    """Return what is wrong with a model that does not load."""
+    with pytest.raises(ModelError) as caught:
+        parse_park({"park.toml": toml, "tags.csv": csv})
+    assert caught.value.hint
+    return list(caught.value.problems)

@@ -4,7 +4,7 @@ import struct
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -18,9 +18,7 @@ def test_one_row_is_what_the_documentation_says():
     got = encode(TYPES, (np.array([T0]), np.array([7]), np.array([36.5]), np.array([96], np.uint8)))
     signature = b"PGCOPY\n\xff\r\n\x00"
     flags, extension = struct.pack(">i", 0), struct.pack(">i", 0)
-    row = struct.pack(
-        ">hiqiiidih", 4, 8, T0 - 946_684_800_000_000, 4, 7, 8, 36.5, 2, 96
-    )
+    row = struct.pack(">hiqiiidih", 4, 8, T0 - 946_684_800_000_000, 4, 7, 8, 36.5, 2, 96)
     assert got == signature + flags + extension + row + struct.pack(">h", -1)
 
 
@@ -44,6 +42,7 @@ def test_columns_of_different_length_are_a_mistake():
         encode(("int4", "int4"), (np.arange(2), np.arange(3)))
 
 
+@settings(deadline=None)
 @given(st.data(), st.integers(0, 20))
 def test_what_is_encoded_is_decoded(data, count):
     def draw(dtype, elements):

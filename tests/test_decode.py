@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_region import PARK
 
@@ -135,13 +135,18 @@ def test_simulated_flag_is_on_every_value_of_its_message_only():
 
 
 def test_unknown_tags_are_quarantined_under_the_enterprise_of_their_topic():
-    got = intake(message(scan({"FT-1": 1.0, "ZZ-1": 7.0, "FT-2": 2.0})), message(scan({"FT-1": 5.0}), BETA))
+    got = intake(
+        message(scan({"FT-1": 1.0, "ZZ-1": 7.0, "FT-2": 2.0})), message(scan({"FT-1": 5.0}), BETA)
+    )
     assert [row[0] for row in rows(got)] == ["alpha/FT-1", "alpha/FT-2"]
     assert [item[:4] for item in got.quarantined] == [
         ("alpha", "ZZ-1", "unknown_tag", ALPHA),
         ("beta", "FT-1", "unknown_tag", BETA),
     ]
-    assert [(item.time_us, item.value) for item in got.quarantined] == [(TS * 1000, 7.0), (TS * 1000, 5.0)]
+    assert [(item.time_us, item.value) for item in got.quarantined] == [
+        (TS * 1000, 7.0),
+        (TS * 1000, 5.0),
+    ]
 
 
 def test_derived_and_health_tags_cannot_be_written():
@@ -230,6 +235,7 @@ BODIES = st.builds(
 )  # fmt: skip
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(BODIES, st.sampled_from([ALPHA, BETA, "park/v1/x"])), max_size=6))
 def test_every_value_is_stored_quarantined_or_rejected(bodies):
     got = intake(*(message(body, topic) for body, topic in bodies))

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from twin import faraday
@@ -96,6 +96,7 @@ def test_aluminium_of_a_potline_follows_the_current_and_the_pots():
     assert made[1] == 0
 
 
+@settings(deadline=None)
 @given(
     current=st.floats(0, 1e6),
     cells=st.integers(1, 1000),

@@ -1,11 +1,13 @@
 """Which stretches of minutes a late sample touches (the folding itself is in test_cycle)."""
 
+from itertools import pairwise
+
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ingest.columns import TIME_MAX_US
 from ingest.late import HOUR_US, Stretches, hours_of, join, stretches
-from ingest.store import TIME_MAX_US
 from twin.minutes import MINUTE_US
 
 S = 1_000_000
@@ -77,6 +79,7 @@ def test_join_stays_open_when_one_is():
 SECONDS = st.lists(st.tuples(st.integers(0, 1), st.integers(0, 50 * 60)), min_size=1, max_size=20)
 
 
+@settings(deadline=None)
 @given(SECONDS)
 def test_stretches_cover_every_minute_a_sample_can_change_and_do_not_meet(samples):
     found = touched(sorted(samples))
@@ -85,7 +88,7 @@ def test_stretches_cover_every_minute_a_sample_can_change_and_do_not_meet(sample
         assert any(
             t == tag and start * 60 <= second and last <= stop * 60 for t, start, stop in found
         )
-    for (tag, _, stop), (other, start, _) in zip(found, found[1:], strict=False):
+    for (tag, _, stop), (other, start, _) in pairwise(found):
         assert (tag, stop) < (other, start)
 
 
@@ -94,6 +97,7 @@ TABLE = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(TABLE)
 def test_join_covers_the_same_minutes_once(table):
     def minutes(found):

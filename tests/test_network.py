@@ -177,7 +177,7 @@ def test_inventory_of_an_upright_tank_and_of_a_fraction_is_proportional():
 def test_every_scope_above_a_tank_holds_it():
     held = {path: tanks.tolist() for (path, what), tanks in NETWORK.tank_scopes.items()
             if what == "chlorine"}  # fmt: skip
-    assert held == dict.fromkeys([STORE, CAUSTIC, ALPHA, "r/east", "r"], [0, 1])
+    assert held == {path: [0, 1] for path in (STORE, CAUSTIC, ALPHA, "r/east", "r")}
 
 
 # --- derived tags -----------------------------------------------------------
@@ -273,8 +273,8 @@ def test_direct_current_is_never_summed():
 
 
 def test_energy_that_leaves_is_taken_off():
-    sold = f'[[meter]]\nscope = "{CAUSTIC}"\ncarrier = "electricity"\ntag = "alpha/JQ-2"\ndirection = "out"\n'
-    toml = PARK_TOML + sold
+    toml = f'{PARK_TOML}[[meter]]\nscope = "{CAUSTIC}"\ncarrier = "electricity"\n'
+    toml += 'tag = "alpha/JQ-2"\ndirection = "out"\n'
     network = compile_network(parse_park({"park.toml": toml, "tags.csv": TAGS_CSV}))
     got = kgce_per_t(network, "caustic", caustic_month(2250, 0.25), ALPHA)
     assert got == pytest.approx(308.675 - 2150 * 0.1229, rel=1e-6)

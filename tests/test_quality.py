@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from twin import quality as q
@@ -44,6 +44,7 @@ def test_reasons_fit_below_the_simulated_flag_and_are_different():
     assert max(reasons) < q.SIMULATED
 
 
+@settings(deadline=None)
 @given(BYTE, BYTE)
 def test_worse_of_two_keeps_the_severity_and_either_flag(first, second):
     pair = np.array([first], np.uint8), np.array([second], np.uint8)
@@ -54,6 +55,7 @@ def test_worse_of_two_keeps_the_severity_and_either_flag(first, second):
     assert worse == int(q.worse(*reversed(pair))[0])
 
 
+@settings(deadline=None)
 @given(st.lists(st.lists(BYTE, min_size=1, max_size=5), min_size=1, max_size=5))
 def test_worst_of_a_run_is_the_worse_of_all_its_members(runs):
     starts = np.cumsum([0, *(len(run) for run in runs)])[:-1]

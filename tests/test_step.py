@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_region import HEAD, NETWORK, T_PER_H, TAGS_CSV
 
@@ -221,6 +221,7 @@ def test_reading_that_is_missing_for_a_while_leaves_the_slope_of_the_others():
     assert named(outcome)[RESIDUAL] == (pytest.approx(0, abs=1e-6 * MADE), q.GOOD)
 
 
+@settings(deadline=None)
 @given(
     values=st.lists(
         st.floats(-1e6, 1e6) | st.just(np.nan), min_size=len(VALUES), max_size=len(VALUES)

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import aiomqtt
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from paho.mqtt.client import MQTTMessage
 from pydantic import ValidationError
@@ -121,6 +121,7 @@ def test_message_of_the_client_comes_the_same_way():
     assert (got.topic, got.payload, got.mid, got.qos) == ("park/v1/a/b/c", b"two", 9, 2)
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.integers(0, 30), st.integers(0, 1))),
     st.integers(1, 5),

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from twin.tanks import height_fraction, volume_fraction
@@ -33,11 +33,13 @@ def test_levels_beyond_the_tank_are_clipped_and_nan_stays_nan():
     assert np.isnan(height_fraction(np.array([np.nan]))).all()
 
 
+@settings(deadline=None)
 @given(st.floats(0, 1))
 def test_level_of_the_volume_of_a_level_is_that_level(level):
     assert height_fraction(volume_fraction(np.array(level))) == pytest.approx(level, abs=1e-6)
 
 
+@settings(deadline=None)
 @given(st.floats(0, 1))
 def test_tank_is_symmetric_about_its_middle(level):
     both = volume_fraction(np.array([level, 1 - level]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import re
+import tomllib
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -58,41 +59,59 @@ def load_park(folder: str | Path) -> Park:
             hint="a park is a folder with park.toml and tags.csv",
             problems=[f"{name}: missing" for name in missing],
         )
-    try:
-        files = {name: (folder / name).read_text(encoding="utf-8-sig") for name in FILES}
-    except UnicodeDecodeError as error:
-        raise ModelError(
-            f"{folder}: a file is not UTF-8 text: {error}",
-            hint="save park.toml and tags.csv as UTF-8",
-        ) from error
+    files = {}
+    for name in FILES:
+        try:
+            files[name] = (folder / name).read_text(encoding="utf-8-sig")
+        except UnicodeDecodeError as error:
+            raise ModelError(
+                f"{folder / name} is not UTF-8 text",
+                hint=f"save {name} as UTF-8",
+                problems=[f"{name}: not UTF-8: {error}"],
+            ) from error
     return parse_park(files)
 
 
 def parse_park(files: dict[str, str]) -> Park:
     """Return the park model of file texts; raises `ModelError` with all problems."""
     problems: list[str] = []
-    head, rows = read_rows(files["park.toml"], problems)
+    try:
+        head, rows = read_rows(files["park.toml"], problems)
+    except tomllib.TOMLDecodeError as error:
+        raise _wrong([f"park.toml: not valid TOML: {error}"]) from error
+    header = files["tags.csv"].splitlines()[:1]
+    if [name.strip() for name in "".join(header).split(",")] != list(TAG_COLUMNS):
+        raise _wrong([f"tags.csv:1: the columns must be {','.join(TAG_COLUMNS)}"])
     scopes = _scopes(head, rows, problems)
     kinds = {scope.id: scope.kind for scope in scopes}
     gap_s = _gap(head, problems)
     tags = _tags(files["tags.csv"], rows, kinds, gap_s, problems)
     known = Known(kinds, {tag.address: tag for tag in tags})
-    tables: dict[str, list[dict[str, Any]]] = {name: [] for name in COLUMNS}
+    parsed: list[tuple[Row, dict[str, Any]]] = []
     for row in rows:
         if row.table not in ("scope", "tag"):
             values = parse_row(row, known, problems)
             if values is not None:
                 problems.extend(_row_problems(row, values))
-                tables[row.table].append(values)
+                parsed.append((row, values))
+    tables: dict[str, list[dict[str, Any]]] = {name: [] for name in COLUMNS}
+    for row, values in parsed:
+        tables[row.table].append(values)
     _check_unique(rows, problems)
-    _check_meters(tables, known.tags, problems)
+    meters = [(row, values) for row, values in parsed if row.table == "meter"]
+    _check_meters(meters, tables["product"], known.tags, problems)
     if problems:
-        raise ModelError(
-            f"the park model has {len(problems)} problem{'s' if len(problems) > 1 else ''}",
-            hint="mend the lines named; `parktwin check` shows them all",
-            problems=problems,
-        )
+        raise _wrong(problems)
     return _assemble(head, scopes, tags, tables, files, gap_s)
+
+
+def _wrong(problems: list[str]) -> ModelError:
+    """Return the error that shows all problems."""
+    return ModelError(
+        f"the park model has {len(problems)} problem{'s' if len(problems) > 1 else ''}",
+        hint="mend the lines named; `parktwin check` shows them all",
+        problems=problems,
+    )
 
 
 def _assemble(
@@ -138,7 +157,7 @@ def _assemble(
 def _gap(head: dict[str, Any], problems: list[str]) -> float:
     """Return how long a gauge value holds without a new sample [s]."""
     try:
-        return parse_quantity(head.get("gap", GAP_DEFAULT), "time")
+        return parse_quantity(str(head.get("gap", GAP_DEFAULT)), "time")
     except UomError as error:
         problems.append(f"park.toml: [park] gap: {error} ({error.hint})")
         return float("nan")
@@ -160,9 +179,13 @@ def _scopes(head: dict[str, Any], rows: list[Row], problems: list[str]) -> list[
             f"park.toml: [park] timezone: {head.get('timezone')!r} is not an IANA time zone"
             " (like Asia/Shanghai)"
         )
+    shifts = head.get("shifts", [])
+    if not isinstance(shifts, list):
+        problems.append('park.toml: [park] shifts: write a list of times like ["00:00", "08:00"]')
+        shifts = []
     problems.extend(
         f"park.toml: [park] shifts: {shift!r} is not a time like 08:00"
-        for shift in head.get("shifts", [])
+        for shift in shifts
         if not (isinstance(shift, str) and SHIFT.match(shift))
     )
     root = Scope(head["id"], head["kind"], head["name"])
@@ -212,11 +235,8 @@ def _tags(
 ) -> list[Tag]:
     """Return the tags of tags.csv and of templates; adds what is wrong with them."""
     reader = csv.reader(text.splitlines())
-    header = next(reader, [])
+    next(reader, [])  # the header
     tags: dict[str, Tag] = {}
-    if tuple(h.strip() for h in header) != TAG_COLUMNS:
-        problems.append(f"tags.csv:1: the columns must be {','.join(TAG_COLUMNS)}")
-        return []
     cells: list[tuple[str, list[str]]] = []
     for row in reader:
         place = f"tags.csv:{reader.line_num}"
@@ -323,19 +343,26 @@ def _check_unique(rows: list[Row], problems: list[str]) -> None:
 
 
 def _check_meters(
-    tables: dict[str, list[dict[str, Any]]], tags: Mapping[str, Tag], problems: list[str]
+    meters: list[tuple[Row, dict[str, Any]]],
+    products: list[dict[str, Any]],
+    tags: Mapping[str, Tag],
+    problems: list[str],
 ) -> None:
     """Add meters whose product is made elsewhere or that cannot measure their carrier."""
     carriers = load_reference("energy")
-    for meter in tables["meter"]:
-        place = f"park.toml: [[meter]] {meter['tag']}"
-        made = {p["id"] for p in tables["product"] if inside(p["scope"], meter["scope"])}
+    for row, meter in meters:
+        place = f"park.toml:{row.line}: [[meter]] {meter['tag']}"
+        near = {
+            p["id"]
+            for p in products
+            if inside(p["scope"], meter["scope"]) or inside(meter["scope"], p["scope"])
+        }
         wanted = meter.get("product")
-        if wanted and wanted not in {p["id"] for p in tables["product"]}:
+        if wanted and wanted not in {p["id"] for p in products}:
             problems.append(f"{place}: product {wanted!r} is made nowhere")
-        elif not wanted and len(made) > 1:
+        elif not wanted and len(near) > 1:
             problems.append(
-                f"{place}: {meter['scope']} makes {', '.join(sorted(made))};"
+                f"{place}: {', '.join(sorted(near))} are made at, above or below {meter['scope']};"
                 " say which with product = ..."
             )
         measured = AMOUNTS.get(tags[meter["tag"]].quantity, tags[meter["tag"]].quantity)

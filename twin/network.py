@@ -360,7 +360,8 @@ def _derived_tag(scope: str, component: str, role: str, kinds: dict[str, str], g
     owner = owner_of(scope, kinds)
     quantity, uom = ROLES[role]
     scale, shift = compile_uom(uom, quantity)
-    below = scope.rpartition(owner)[2].strip("/").replace("/", ".")
+    home = next((path for path in scopes_above(scope) if kinds[path] == "enterprise"), scope)
+    below = scope[len(home) + 1 :].replace("/", ".")
     name = f"{component}.{quantity}.{role}"
     return Tag(
         tag=f"{below}.{name}" if below else name,

@@ -169,28 +169,38 @@ def _expand(
         problems.append(f"park.toml:{line}: there is no template {use.get('template')!r}")
         return
     params = use.get("with", {})
-    missing = [name for name in template.get("params", []) if name not in params]
+    names = template.get("params", [])
+    if not isinstance(params, dict) or not isinstance(names, list):
+        problems.append(f"park.toml:{line}: `with` is a table and `params` a list of names")
+        return
+    missing = [name for name in names if name not in params]
     if missing:
         problems.append(
             f"park.toml:{line}: template {template['id']!r} needs {', '.join(missing)} in `with`"
         )
         return
     for table, rows in template.items():
-        if isinstance(rows, list) and table != "params":
-            for row in rows:
-                yield Row(table, _fill(row, params), line, {})
+        if table in ("id", "params", *EVERYWHERE):
+            continue
+        if table not in (*COLUMNS, "tag") or not _is_rows(rows):
+            problems.append(
+                f"park.toml:{line}: template {template['id']!r}: unknown table"
+                f" [[template.{table}]]{_guess(table, (*COLUMNS, 'tag'))}"
+            )
+            continue
+        for row in rows:
+            yield Row(table, _fill(row, params), line, {})
 
 
 def read_rows(text: str, problems: list[str]) -> tuple[dict[str, Any], list[Row]]:
-    """Return the ``[park]`` table and all rows of ``park.toml``, templates expanded."""
-    try:
-        document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        problems.append(f"park.toml: not valid TOML: {error}")
-        return {}, []
+    """Return the ``[park]`` table and all rows, templates expanded; raises TOMLDecodeError."""
+    document = tomllib.loads(text)
     headers, keys = toml_lines(text)
     rows: list[Row] = []
-    templates = {t.get("id"): t for t in document.get("template", []) if isinstance(t, dict)}
+    templates = {
+        str(t.get("id")): t
+        for t in (document["template"] if _is_rows(document.get("template")) else [])
+    }
     for table, content in document.items():
         if table in ("park", "template"):
             continue
@@ -198,7 +208,7 @@ def read_rows(text: str, problems: list[str]) -> tuple[dict[str, Any], list[Row]
             line = headers.get((table, 0), 1)
             problems.append(f"park.toml:{line}: unknown table [[{table}]]{_guess(table, COLUMNS)}")
             continue
-        if not (isinstance(content, list) and all(isinstance(r, dict) for r in content)):
+        if not _is_rows(content):
             problems.append(
                 f"park.toml:{headers.get((table, 0), 1)}: write [[{table}]], not [{table}]"
             )
@@ -206,12 +216,19 @@ def read_rows(text: str, problems: list[str]) -> tuple[dict[str, Any], list[Row]
         for nth, values in enumerate(content):
             line = headers.get((table, nth), 1)
             if table == "use":
-                rows.extend(_expand(values, templates.get(values.get("template")), line, problems))
+                rows.extend(
+                    _expand(values, templates.get(str(values.get("template"))), line, problems)
+                )
                 continue
             lines = {k: keys.get((table, nth, k), line) for k in values}
             rows.append(Row(table, values, line, lines))
     park = document.get("park", {})
     return (park if isinstance(park, dict) else {}), rows
+
+
+def _is_rows(content: Any) -> bool:
+    """Return whether something is an array of tables."""
+    return isinstance(content, list) and all(isinstance(row, dict) for row in content)
 
 
 def _guess(word: str, words: Any) -> str:
@@ -251,8 +268,10 @@ def parse_row(row: Row, known: Known, problems: list[str]) -> dict[str, Any] | N
 def parse_cell(rule: str, value: Any, known: Known) -> Any:
     """Return one cell in SI; raises ValueError or UomError with what is wrong."""
     word, *args = rule.split()
+    if not isinstance(value, str | bool | int | float | date | dict):
+        raise ValueError(f"{value!r} is not a value")  # noqa: TRY004
     if word == "quantity":
-        return parse_quantity(value, args[0])
+        return parse_quantity(str(value), args[0])
     if word == "tag":
         return _parse_tag(value, args, known)
     if word == "one":
@@ -267,8 +286,8 @@ def parse_cell(rule: str, value: Any, known: Known) -> Any:
         options = (*known.scopes, *OUTSIDE)
     else:
         return _parse_plain(word, value)
-    if value not in options:
-        guess = _guess(value, options)
+    if not isinstance(value, str) or value not in options:
+        guess = _guess(str(value), options)
         few = f", use one of {', '.join(options)}" if len(options) <= 6 and not guess else ""
         raise ValueError(
             f"{value!r} is not a {word if word != 'one' else 'value here'}{guess}{few}"
@@ -278,7 +297,7 @@ def parse_cell(rule: str, value: Any, known: Known) -> Any:
 
 def _parse_tag(value: Any, quantities: list[str], known: Known) -> str:
     """Return the address of a tag that exists and measures one of `quantities`."""
-    tag = known.tags.get(value)
+    tag = known.tags.get(value) if isinstance(value, str) else None
     if tag is None:
         raise ValueError(f"there is no tag {value!r} in tags.csv{_guess(value, known.tags)}")
     if quantities and f"{tag.quantity}*" in quantities and tag.kind != "counter":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from functools import lru_cache
 
 import pint
@@ -39,6 +40,9 @@ QUANTITIES = {
     "energy_density": "J/m^3",
     "time": "s",
 }
+UOM_CHARACTERS = 40
+# A unit of measure may come from anybody: pint would compute 9**9**9 until the end of days.
+WILD_POWER = re.compile(r"(\*\*|\^)(?!\s*-?[1-4](?![\d.*^]))")
 _REGISTRY: pint.UnitRegistry[float] = pint.UnitRegistry(
     autoconvert_offset_to_baseunit=True, cache_folder=None
 )
@@ -62,6 +66,11 @@ def compile_uom(uom: str, quantity: str) -> tuple[float, float]:
         raise UomError(
             f"quantity {quantity!r} is not in the vocabulary",
             hint="use one of " + ", ".join(QUANTITIES),
+        )
+    if len(uom) > UOM_CHARACTERS or WILD_POWER.search(uom):
+        raise UomError(
+            f"unit of measure {uom[:UOM_CHARACTERS]!r} is too long or has a wild power",
+            hint="write it as pint does: t/h, kWh, m^3, %",
         )
     try:
         unit = _REGISTRY.parse_units(uom)

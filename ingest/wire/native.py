@@ -31,7 +31,7 @@ def decode_scan(payload: bytes) -> Scan | None:
     """Return a plain scan, or None when `decode` must look at the payload."""
     try:
         scan = _SCAN.decode(payload)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     return scan if scan.uom is None and 0 <= scan.ts <= TIME_MS_MAX else None
 

@@ -2,6 +2,7 @@
 import { lang } from "./i18n";
 
 export const NO_VALUE = "—";
+const MINUS = "\u2212"; // as wide as a figure; a hyphen is not
 
 /** Decimals fall as magnitude grows, so a figure keeps its width while it moves. */
 function decimalsOf(size: number): number {
@@ -26,7 +27,7 @@ export function formatNumber(value: number | null | undefined, decimals?: number
     });
     numberFormats.set(key, format);
   }
-  return format.format(value);
+  return format.format(value).replace("-", MINUS);
 }
 
 export const formatPercent = (share: number | null | undefined, decimals = 0): string =>

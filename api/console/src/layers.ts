@@ -62,33 +62,54 @@ function crossings(columns: string[][], steps: [string, string][]): number {
   return count;
 }
 
-/** Sweep to and fro, each column in the order of its neighbours' barycentres; keep the best order. */
-function order(columns: string[][], steps: [string, string][], laneOf: Map<string, number>): void {
-  const lane = (id: string): number => laneOf.get(id) ?? 0;
-  for (const column of columns) column.sort((a, b) => lane(a) - lane(b));
-  let best = columns.map((column) => [...column]);
-  let fewest = crossings(columns, steps);
-  for (let sweep = 0; sweep < SWEEPS && fewest > 0; sweep += 1) {
-    const toRight = sweep % 2 === 0;
-    const ranks = new Map<string, number>();
-    for (const column of toRight ? columns : columns.toReversed()) {
-      const pull = new Map(
-        column.map((id, i) => {
-          const near = steps
-            .filter(([from, to]) => (toRight ? to : from) === id)
-            .flatMap(([from, to]) => ranks.get(toRight ? from : to) ?? []);
-          return [id, near.length > 0 ? mean(near) : (i + 0.5) / column.length] as const;
-        }),
-      );
-      column.sort((a, b) => lane(a) - lane(b) || (pull.get(a) ?? 0) - (pull.get(b) ?? 0));
-      column.forEach((id, i) => ranks.set(id, (i + 0.5) / column.length));
+type Lane = (id: string) => number;
+
+/** Order one column by the barycentres of its neighbours on the side that was ordered before. */
+function pullInto(
+  column: string[],
+  steps: [string, string][],
+  toRight: boolean,
+  ranks: Map<string, number>,
+  lane: Lane,
+): void {
+  const pull = new Map(
+    column.map((id, i) => {
+      const near = steps
+        .filter(([from, to]) => (toRight ? to : from) === id)
+        .flatMap(([from, to]) => ranks.get(toRight ? from : to) ?? []);
+      return [id, near.length > 0 ? mean(near) : (i + 0.5) / column.length] as const;
+    }),
+  );
+  column.sort((a, b) => lane(a) - lane(b) || (pull.get(a) ?? 0) - (pull.get(b) ?? 0));
+  column.forEach((id, i) => ranks.set(id, (i + 0.5) / column.length));
+}
+
+/** Sweep to and fro from several beginnings; the order with the fewest crossings is the answer. */
+function order(columns: string[][], steps: [string, string][], lane: Lane): string[][] {
+  let best = columns;
+  let fewest = Infinity;
+  for (const [isReversed, first] of [
+    [false, 0],
+    [false, 1],
+    [true, 0],
+    [true, 1],
+  ] as const) {
+    const trial = columns.map((column) => {
+      const start = isReversed ? column.toReversed() : [...column];
+      return start.sort((a, b) => lane(a) - lane(b));
+    });
+    for (let sweep = first; sweep < SWEEPS && fewest > 0; sweep += 1) {
+      const toRight = sweep % 2 === 0;
+      const ranks = new Map<string, number>();
+      for (const column of toRight ? trial : trial.toReversed())
+        pullInto(column, steps, toRight, ranks, lane);
+      const count = crossings(trial, steps);
+      if (count >= fewest) continue;
+      fewest = count;
+      best = trial.map((column) => [...column]);
     }
-    const count = crossings(columns, steps);
-    if (count >= fewest) continue;
-    fewest = count;
-    best = columns.map((column) => [...column]);
   }
-  best.forEach((column, i) => columns.splice(i, 1, column));
+  return best;
 }
 
 /** Columns of nodes. A flow that passes a column has a waypoint there: no node stands in its way. */
@@ -114,6 +135,5 @@ export function layers(ids: string[], flows: Flow[], lanes: Map<string, number>)
   const steps = [...chains.values()].flatMap((chain) =>
     chain.slice(1).map((id, i): [string, string] => [chain[i] ?? id, id]),
   );
-  order(columns, steps, laneOf);
-  return { columns, chains, laneOf };
+  return { columns: order(columns, steps, (id) => laneOf.get(id) ?? 0), chains, laneOf };
 }

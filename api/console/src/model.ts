@@ -19,6 +19,9 @@ export const isWithin = (id: string, scope: string): boolean =>
 
 export const scopeName = (id: string): string => nameOf(scopes.value.get(id)?.name, id);
 
+/** The name without its remark in brackets, such as "(demo)". */
+export const plainName = (id: string): string => scopeName(id).replace(/\s*[（(].*$/, "");
+
 /** The nearest scope of `kind` at or above `id`. */
 export function above(id: string, kind: Scope["kind"]): Scope | undefined {
   for (let at: string | null = id; at !== null; at = scopes.value.get(at)?.parent ?? null) {

@@ -1,8 +1,10 @@
 // The chlorine network of a scope: which nodes and links the ribbon draws.
 import type { Park } from "./api";
 import { toTonnesPerHour } from "./format";
+import { t } from "./i18n";
 import { live } from "./live";
-import { above, derivedTag, isWithin, tags } from "./model";
+import { above, derivedTag, isWithin, plainName, scopeName, tags } from "./model";
+import { isBad } from "./quality";
 
 export const MEDIA = ["chlorine", "liquid_chlorine"];
 export const PRODUCTION = "chlorine.mass_flow.production";
@@ -91,6 +93,28 @@ function lanesOf(
     laneOf.set(id, Math.round(total / Math.max(1, served.length)));
   }
   return { lanes, laneOf };
+}
+
+/** What a node is called; its enterprise too, where it is another and no lane says it already. */
+export function labelOf(
+  node: RibbonNode,
+  ribbon: Ribbon,
+  scope: string,
+): { owner: string; name: string } {
+  if (node.id === "market:sink") return { owner: "", name: t("marketSink") };
+  if (node.id === "market:source") return { owner: "", name: t("marketSource") };
+  if (node.scope === "atmosphere") return { owner: "", name: t("atmosphere") };
+  const enterprise = above(node.scope, "enterprise")?.id;
+  const isOther = enterprise !== undefined && enterprise !== above(scope, "enterprise")?.id;
+  const isSaid = ribbon.lanes.length > 0 || enterprise === node.scope;
+  return { owner: isOther && !isSaid ? plainName(enterprise) : "", name: scopeName(node.scope) };
+}
+
+/** A link's flow in t/h, or null where it has no usable value. */
+export function flowOf(link: RibbonLink): number | null {
+  const sample = link.tag === null ? undefined : live.get(link.tag);
+  if (sample === undefined || isBad(sample.quality)) return null;
+  return toTonnesPerHour(sample.value, link.tag === null ? undefined : tags.get(link.tag)?.uom);
 }
 
 /** The metered stream with the most chlorine at `scope`: measured, so it has a history. */

@@ -22,6 +22,7 @@ export interface Size {
   line: number; // height of a label of two lines, of one in the last column
   lastLine: number;
   caption: number; // room for the name of a lane above its first column
+  shares: number[]; // of the width, for each column but the last
 }
 
 export interface Drawing {
@@ -29,7 +30,7 @@ export interface Drawing {
   bands: Band[];
   lanes: number[]; // top of each
   scale: number; // pixels per unit of flow
-  pitch: number; // between columns
+  columnAt: number[]; // left edge of each column
 }
 
 interface Slot extends Box {
@@ -54,7 +55,7 @@ const GAP = 10; // between boxes
 const LANE_GAP = 8;
 const STEP = 0.94;
 const SWEEPS = 24;
-const SHARE = 0.5; // of the height, for the largest box
+const SHARE = 0.62; // of the height, for the largest box
 
 const middle = (box: Box): number => box.y + box.height / 2;
 const sum = (values: number[]): number => values.reduce((total, value) => total + value, 0);
@@ -168,9 +169,7 @@ export function place(
     Array.from({ length: count }, (_, lane) => {
       const inLane = columns.map((ids, column) =>
         sum(
-          ids
-            .filter((id) => (laneOf.get(id) ?? 0) === lane)
-            .map((id) => roomOf(id, column, scale)),
+          ids.filter((id) => (laneOf.get(id) ?? 0) === lane).map((id) => roomOf(id, column, scale)),
         ),
       );
       return Math.max(size.caption + (inLane[0] ?? 0), ...inLane) + LANE_GAP;
@@ -186,14 +185,16 @@ export function place(
   const need = needs(scale);
   const stretch = Math.max(1, size.height / sum(need));
   const edges = need.map((_, lane) => stretch * sum(need.slice(0, lane)));
-  const pitch = (size.width - BOX - size.label) / Math.max(1, last);
+  const unit = (size.width - BOX - size.label) / Math.max(1, sum(size.shares));
+  const columnAt = columns.map((_, column) => unit * sum(size.shares.slice(0, column)));
 
   const slots = columns.map((ids, column) =>
     ids.map((id): Slot => {
       const height = heightOf(id, scale);
       const room = roomOf(id, column, scale);
       const isNode = nodes.has(id);
-      return { id, column, x: column * pitch, y: 0, height, room, isNode, pull: 0 };
+      const x = columnAt[column] ?? 0;
+      return { id, column, x, y: 0, height, room, isNode, pull: 0 };
     }),
   );
   const at = new Map(slots.flat().map((slot) => [slot.id, slot]));
@@ -236,5 +237,6 @@ export function place(
     const path = own.length > 0 ? bandPath(own) : backPath(a, b, size.height - width / 2 - 1);
     return [{ id: flow.id, width, path }];
   });
-  return { boxes: slots.flat().filter((slot) => slot.isNode), bands, lanes: edges, scale, pitch };
+  const boxes = slots.flat().filter((slot) => slot.isNode);
+  return { boxes, bands, lanes: edges, scale, columnAt };
 }

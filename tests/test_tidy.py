@@ -1,0 +1,377 @@
+"""The shape of the project, held by reading the source tree: imports, sizes, words, dead files."""
+
+import ast
+import re
+import tomllib
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGES = ("twin", "ingest", "api", "simulators", "deploy")
+# What a package may import of ours, besides itself. deploy starts everything and may see it all.
+MAY_IMPORT = {
+    "twin": (),
+    "ingest": ("twin",),
+    "api": ("twin",),
+    "simulators": ("twin", "ingest.wire"),
+    "deploy": PACKAGES,
+}
+DOORS = {
+    "asyncpg": {"ingest.store", "api.store"},
+    "aiomqtt": {"ingest.subscriber", "simulators.publisher"},
+    "paho": {"ingest.subscriber", "simulators.publisher"},
+    "pint": {"twin.uom"},
+}
+# Who else may ask for the time of day, and why. Programs' entries (`__main__`) may.
+CLOCKS = {
+    "ingest.cycle": "the lag is what lies between the arrival of a message and its commit",
+    "ingest.subscriber": "the received time of a message is the moment it arrives",
+}
+CLOCK_CALLS = {"time", "time_ns", "now", "utcnow", "today"}
+MODULE_LINES, FUNCTION_LINES = 400, 70
+MADE = {
+    ".git", ".venv", ".hypothesis", ".mypy_cache", ".pytest_cache", ".ruff_cache", "__pycache__",
+    "node_modules", "dist", "build", "parktwin-data",
+}  # fmt: skip
+TEXTS = {
+    ".py", ".pyi", ".toml", ".md", ".txt", ".csv", ".sql", ".yaml", ".yml", ".json", ".conf", ".ts",
+    ".vue", ".css", ".html", ".sh", ".cfg", ".ini", ".js", "",
+}  # fmt: skip
+
+
+@cache
+def committed():
+    """Return every file of the project but what the tools make."""
+    found = []
+    folders = [ROOT]
+    for folder in folders:
+        for path in folder.iterdir():
+            if path.is_dir():
+                if path.name not in MADE and not path.name.endswith(".egg-info"):
+                    folders.append(path)
+            elif path.suffix != ".tsbuildinfo" and path.name != ".env":
+                found.append(path)
+    return sorted(found)
+
+
+@cache
+def texts():
+    """Return the committed texts by their path in the project."""
+    return {
+        path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8")
+        for path in committed()
+        if path.suffix in TEXTS
+    }
+
+
+def name_of(path):
+    """Return the module's name of a Python file."""
+    return path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+
+
+@cache
+def modules():
+    """Return the syntax tree of every module of the packages by its name."""
+    return {
+        name_of(path): ast.parse(text, path)
+        for path, text in texts().items()
+        if path.endswith(".py") and path.split("/")[0] in PACKAGES
+    }
+
+
+@cache
+def imports(name, *, runtime=False):
+    """Return the modules a module imports; at run time, those for type checkers are not."""
+    found = set()
+    skipped = set()
+    for node in ast.walk(modules()[name]):
+        if runtime and isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            skipped.update(id(inner) for inner in ast.walk(node))
+        if id(node) in skipped:
+            continue
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{name}: imports are absolute"
+            full = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= {f if f in modules() else node.module for f in full}
+    return found
+
+
+def within(name, places):
+    return any(name == place or name.startswith(place + ".") for place in places)
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_package_imports_only_what_it_may(package):
+    wrong = [
+        f"{name} imports {other}"
+        for name in modules()
+        if within(name, [package])
+        for other in imports(name)
+        if other.split(".")[0] in (*PACKAGES, "tests")
+        and not within(other, (package, *MAY_IMPORT[package]))
+    ]
+    assert wrong == []
+
+
+def test_core_needs_numpy_only():
+    others = {
+        other.split(".")[0]
+        for name in modules()
+        if within(name, ["twin"]) and name != "twin.uom"
+        for other in imports(name)
+    }
+    known = {"argparse", "collections", "csv", "dataclasses", "datetime", "difflib", "functools",
+             "hashlib", "importlib", "math", "pathlib", "re", "sys", "tomllib", "typing",
+             "zoneinfo", "__future__", "numpy", "twin"}  # fmt: skip
+    assert others <= known
+
+
+@pytest.mark.parametrize("library", DOORS)
+def test_library_has_one_door(library):
+    through = {n for n in modules() if library in {i.split(".")[0] for i in imports(n)}}
+    assert through <= DOORS[library]
+
+
+def test_imports_make_no_circle():
+    """Walk the imports at run time depth first: a module met again on the way is a circle."""
+    done = set()
+
+    def walk(name, way):
+        if name in way:
+            return [" -> ".join([*way[way.index(name) :], name])]
+        if name in done:
+            return []
+        found = [c for other in sorted(imports(name, runtime=True) & set(modules()))
+                 for c in walk(other, [*way, name])]  # fmt: skip
+        done.add(name)
+        return found
+
+    assert [circle for name in sorted(modules()) for circle in walk(name, [])] == []
+
+
+def test_imports_stand_at_the_top():
+    inner = [
+        f"{name}:{node.lineno}"
+        for name, tree in modules().items()
+        for function in ast.walk(tree)
+        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
+        for node in ast.walk(function)
+        if isinstance(node, ast.Import | ast.ImportFrom)
+    ]
+    assert inner == []
+
+
+def test_time_of_day_is_asked_for_at_the_entries_only():
+    asking = {}
+    for name, tree in modules().items():
+        for node in ast.walk(tree):
+            if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
+                continue
+            owner = ast.unparse(node.func.value)
+            if node.func.attr in CLOCK_CALLS and owner.split(".")[-1] in (
+                "time",
+                "datetime",
+                "date",
+            ):
+                asking.setdefault(name, []).append(f"{ast.unparse(node)}, line {node.lineno}")
+    entries = {name for name in asking if name.endswith(".__main__")}
+    others = {name: calls for name, calls in asking.items() if name not in entries}
+    assert {name: calls for name, calls in others.items() if name not in CLOCKS} == {}
+    assert set(CLOCKS) <= set(others), "the list is longer than it need be"
+
+
+def test_clock_is_not_taken_out_of_its_module():
+    taken = [
+        f"{name}: from {node.module} import {alias.name}"
+        for name, tree in modules().items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and node.module == "time"
+        for alias in node.names
+        if alias.name in CLOCK_CALLS
+    ]
+    assert taken == []
+
+
+def test_core_has_no_clock_and_does_no_input_or_output():
+    used = {
+        f"{name} imports {other}"
+        for name in modules()
+        if within(name, ["twin"])
+        for other in imports(name)
+        if other.split(".")[0] in {"time", "socket", "asyncio", "random", "subprocess", "os", "io"}
+    }
+    assert used == set()
+
+
+def python_files():
+    return {path: text for path, text in texts().items() if path.endswith(".py")}
+
+
+def test_modules_are_short():
+    long = {
+        path: count
+        for path, text in python_files().items()
+        if (count := len(text.splitlines())) > MODULE_LINES
+    }
+    assert long == {}
+
+
+def lines_of(function):
+    """Return the lines of a function without its docstring."""
+    count = function.end_lineno - function.lineno + 1
+    first = function.body[0]
+    if ast.get_docstring(function) is not None:
+        count -= first.end_lineno - first.lineno + 1
+    return count
+
+
+def test_functions_are_short():
+    long = {
+        f"{path}: {node.name}": count
+        for path, text in python_files().items()
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and (count := lines_of(node)) > FUNCTION_LINES
+    }
+    assert long == {}
+
+
+def public_functions(body, place):
+    """Yield the public functions of a module or class, and those of its public classes."""
+    for node in body:
+        named = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
+        if not named or node.name.startswith("_"):
+            continue
+        yield f"{place}.{node.name}", node
+        if isinstance(node, ast.ClassDef):
+            yield from public_functions(node.body, f"{place}.{node.name}")
+
+
+def test_everything_public_in_the_core_says_what_it_is():
+    silent = [
+        place
+        for name, tree in modules().items()
+        if within(name, ["twin"])
+        for place, node in [(name, tree), *public_functions(tree.body, name)]
+        if not ast.get_docstring(node)
+    ]
+    assert silent == []
+
+
+def test_names_of_tests_are_sentences():
+    short = [
+        f"{path}: {node.name}"
+        for path, text in python_files().items()
+        if path.startswith("tests/")
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and node.name.startswith("test_")
+        and node.name.count("_") < 3
+    ]
+    assert short == []
+
+
+def test_every_test_asserts_something():
+    """An assertion, an expected exception or failure, in the test or a helper it calls."""
+    idle = []
+    for path, text in python_files().items():
+        if not path.startswith("tests/"):
+            continue
+        functions = {n.name: n for n in ast.walk(ast.parse(text))
+                     if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)}  # fmt: skip
+        asserting = {
+            name for name, node in functions.items()
+            if any(isinstance(n, ast.Assert) for n in ast.walk(node))
+            or re.search(r"pytest\.(raises|fail)|np\.testing|expect\(", ast.unparse(node))
+        }  # fmt: skip
+        for name, node in functions.items():
+            calls = {n.func.id for n in ast.walk(node)
+                     if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)}  # fmt: skip
+            if name.startswith("test_") and name not in asserting and not calls & asserting:
+                idle.append(f"{path}: {name}")
+    assert idle == []
+
+
+def test_every_module_is_used_or_is_a_program():
+    scripts = tomllib.loads(texts()["pyproject.toml"])["project"]["scripts"]
+    programs = {target.partition(":")[0] for target in scripts.values()}
+    used = set(programs)
+    for text in python_files().values():
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.Import):
+                used |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                used |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    # `python -m deploy.packages` in the Makefile is a use as well.
+    used |= set(re.findall(r"-m ([\w.]+)", texts()["Makefile"]))
+    helpers = {Path(path).stem for path in python_files() if path.startswith("tests/")}
+    dead = [name for name in modules()
+            if not name.endswith("__main__") and name not in used
+            and not any(other.startswith(name + ".") for other in modules())]  # fmt: skip
+    dead += [name for name in helpers
+             if not re.match(r"(test|bench)_|conftest$", name) and name not in used]  # fmt: skip
+    assert dead == []
+
+
+MARKS = ("TO" + "DO", "FIX" + "ME", "XX" + "X")
+PLACES = ("/wo" + "rk/", "/ro" + "ot/")
+REGISTRIES = (
+    "deb." + "debian.org",
+    "pypi." + "org",
+    "registry." + "npmjs.org",
+    "files." + "pythonhosted.org",
+)
+
+
+def lines_with(pattern, skip=()):
+    """Return the lines of the committed texts in which a pattern is found."""
+    return [
+        f"{path}:{number}: {line.strip():.100}"
+        for path, text in texts().items()
+        if not path.endswith(tuple(skip))
+        for number, line in enumerate(text.splitlines(), start=1)
+        if re.search(pattern, line)
+    ]
+
+
+def test_nothing_is_left_to_do():
+    marks = "|".join(MARKS)
+    assert lines_with(rf"\b({marks})\b", skip=["package-lock.json"]) == []
+
+
+def test_no_path_of_a_machine_is_committed():
+    pattern = "|".join(rf"(?<![\w./-]){re.escape(place)}" for place in PLACES)
+    assert lines_with(pattern) == []
+
+
+def test_no_host_of_a_package_registry_is_committed():
+    assert lines_with("|".join(re.escape(host) for host in REGISTRIES)) == []
+
+
+def test_lock_files_carry_no_download_addresses():
+    locks = [path for path in texts() if path.endswith(("package-lock.json", "constraints.txt"))]
+    assert len(locks) >= 2
+    found = [path for path in locks if '"resolved"' in texts()[path] or "://" in texts()[path]]
+    # A funding address of a package is no download address.
+    assert [p for p in found if re.search(r'"resolved"|\.tgz|\.whl', texts()[p])] == []
+
+
+def test_every_dependency_is_pinned():
+    loose = [
+        line
+        for line in texts()["constraints.txt"].splitlines()
+        if line.strip() and not line.startswith("#") and not re.match(r"[\w.\[\]-]+==[\w.]+", line)
+    ]
+    assert loose == []
+    project = tomllib.loads(texts()["pyproject.toml"])["project"]
+    wanted = [*project["dependencies"], *project["optional-dependencies"]["dev"]]
+    names = {re.match(r"[\w.-]+", line)[0].lower() for line in wanted}
+    pinned = {
+        match[0].lower().replace("_", "-")
+        for match in re.finditer(r"(?m)^\w[\w.-]*", texts()["constraints.txt"])
+    }
+    assert names - pinned == set()
