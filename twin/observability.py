@@ -1,0 +1,123 @@
+"""Observability: what the balances say about streams without a meter.
+
+References
+----------
+.. [1] Crowe, Garcia Campos, Hrymak: Reconciliation of process flow rates by matrix projection,
+   part I, AIChE Journal 29, 1983, 881-888, doi:10.1002/aic.690290602.
+.. [2] Narasimhan, Jordache: Data Reconciliation and Gross Error Detection, Gulf, 2000, chapter 3.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+F64 = NDArray[np.float64]
+INT = NDArray[np.intp]
+BOOL = NDArray[np.bool_]
+
+# A number below this share of what it was made from is rounding and counts as zero.
+NOTHING = 1e-9
+
+
+@dataclass(frozen=True, slots=True)
+class Projection:
+    """Balances split into those free of unmeasured streams and those that give them.
+
+    ``combine @ incidence`` is zero for every unmeasured stream, and the flow of stream
+    ``solved[k]`` is ``solve[k] @ (accumulation - incidence @ measured flow)``.
+    """
+
+    combine: F64  # (R, M) combinations of balances that need measured streams only
+    columns: F64  # (R, S) combine @ incidence, exactly zero where nothing but rounding is left
+    solved: INT  # (U,) unmeasured streams that the balances fix
+    solve: F64  # (U, M)
+    observable: BOOL  # (S,) measured, or fixed by the balances
+    redundant: BOOL  # (S,) measured, and observable without its own meter
+
+
+def project(incidence: F64, measured: BOOL, balanced: BOOL) -> Projection:
+    """Eliminate the unmeasured streams from the balances [1]_.
+
+    Parameters
+    ----------
+    incidence : (M, S) float64 [1]   coefficient of each stream in each balance
+    measured : (S,) bool   has a value to be reconciled
+    balanced : (M,) bool   the accumulation is known; other balances are not used
+
+    Returns
+    -------
+    Projection
+        rank decisions are relative to the greatest coefficient of a balance and of a stream
+    """
+    nodes, missing = np.flatnonzero(balanced), np.flatnonzero(~measured)
+    row = _scale(incidence, axis=1)[nodes]
+    scaled = incidence[nodes] / row[:, None]
+    column = _scale(scaled[:, missing], axis=0)
+    kernel, solved, solve = _reduce(scaled[:, missing] / column)
+    columns = scaled
+    if len(missing):
+        columns = kernel @ scaled
+        columns[np.abs(columns) <= NOTHING * (np.abs(kernel) @ np.abs(scaled))] = 0
+        columns[:, missing] = 0
+    observable = measured.copy()
+    observable[missing[solved]] = True
+    return Projection(
+        combine=_widen(kernel / row, nodes, len(incidence)),
+        columns=columns,
+        solved=missing[solved],
+        solve=_widen(column[solved, None] * solve / row, nodes, len(incidence)),
+        observable=observable,
+        redundant=(columns != 0).any(axis=0),
+    )
+
+
+def _scale(matrix: F64, axis: int) -> F64:
+    """Return the greatest magnitude along an axis, 1 where all is zero."""
+    greatest = np.abs(matrix).max(axis=axis, initial=0.0)
+    return np.asarray(np.where(greatest > 0, greatest, 1.0))
+
+
+def _widen(matrix: F64, nodes: INT, count: int) -> F64:
+    """Return the columns of `matrix` at their nodes, zero elsewhere."""
+    wide = np.zeros((len(matrix), count))
+    wide[:, nodes] = matrix
+    return wide
+
+
+def _reduce(matrix: F64) -> tuple[F64, INT, F64]:
+    """Solve ``matrix @ x = b`` as far as it goes, by Gauss-Jordan with complete pivoting.
+
+    Graphs stay exact under it, and rows stay local: no node is mixed with one it does not touch.
+
+    Returns
+    -------
+    kernel : (R, M) float64   ``kernel @ matrix`` is zero
+    solved : (U,) int   entries of x that have one solution only
+    solve : (U, M) float64   ``x[solved] = solve @ b``
+    """
+    balances, streams = matrix.shape
+    table = np.hstack([matrix, np.eye(balances)])
+    free = np.ones(balances, bool)
+    pivots: dict[int, int] = {}
+    for _ in range(min(balances, streams)):
+        size = np.abs(table[:, :streams]) * free[:, None]
+        i, j = divmod(int(size.argmax()), streams)
+        if size[i, j] <= NOTHING:
+            break
+        table[i] /= table[i, j]
+        touched = np.flatnonzero(table[:, j])
+        touched = touched[touched != i]
+        table[touched] -= table[touched, j, None] * table[i]
+        table[touched, j] = 0
+        free[i] = False
+        pivots[i] = j
+    table[np.abs(table) <= NOTHING**1.5] = 0
+    rows = np.array(list(pivots), dtype=np.intp)
+    solved = np.array(list(pivots.values()), dtype=np.intp)
+    others = np.setdiff1d(np.arange(streams), solved)
+    # A pivot that depends on a stream without pivot moves with it: many solutions.
+    fixed = np.abs(table[np.ix_(rows, others)]).max(axis=1, initial=0.0) <= NOTHING
+    return table[free, streams:], solved[fixed], table[rows[fixed], streams:]
