@@ -22,7 +22,7 @@ from ingest.late import Stretches, hours_of, join, refold, resume, stretches, wi
 from twin.errors import StoreError
 from twin.minutes import KIND_CODES, MINUTE_US, NEVER, Minutes, Tail, fold, no_tail
 from twin.network import compile_network
-from twin.step import Memory, no_memory, step
+from twin.step import SLOPE_MIN_US, SLOPE_US, Memory, no_memory, recall, step
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -155,7 +155,7 @@ class Cycle:
         async with self._store.transaction():
             late = await self._merge(old, image, counted) if len(old) else old
             image.forward(fresh, self._counter)
-            derived, memory = self._derive(image, cycle_us)
+            derived, memory = self._derive(image, await self._remembered(cycle_us), cycle_us)
             if merge_all:
                 await self._store.merge_samples(derived)
             else:
@@ -181,9 +181,22 @@ class Cycle:
         counted["late"] += len(behind)
         return sort(concatenate(behind, corrected)).samples
 
-    def _derive(self, image: Image, cycle_us: int) -> tuple[Samples, Memory]:
+    async def _remembered(self, cycle_us: int) -> Memory:
+        """Return the memory; after a start, what the stored minutes of the tanks remember."""
+        memory = self._state.memory
+        tags = np.unique(self._network.tank_tag)
+        if memory.span_us >= SLOPE_MIN_US or not len(tags) or cycle_us < self._health_due_us:
+            return memory
+        tag, time_us, mean = await self._store.minute_means(tags, cycle_us - SLOPE_US)
+        times, row = np.unique(time_us, return_inverse=True)
+        value = np.full((len(times), self._health_at), np.nan)
+        value[row, tag] = mean
+        stored = recall(self._network, times + MINUTE_US // 2, value)
+        return stored if stored.span_us > memory.span_us else memory
+
+    def _derive(self, image: Image, memory: Memory, cycle_us: int) -> tuple[Samples, Memory]:
         """Return the derived values that changed, and our own health when it is due."""
-        outcome = step(self._network, self._state.memory, image.view(self._health_at), cycle_us)
+        outcome = step(self._network, memory, image.view(self._health_at), cycle_us)
         tag = np.arange(self._derived_at, self._health_at)
         value, quality = outcome.value, outcome.quality
         known = image.time_us[tag] != NEVER

@@ -238,6 +238,20 @@ class Store:
         )
         return number.astype(np.int64), time_us, value, quality.astype(np.uint8)
 
+    async def minute_means(self, tag: I64, since_us: int) -> tuple[I64, I64, NDArray[np.float64]]:
+        """Return (tag, minute, mean) of the covered minutes of some gauges since a time."""
+        rows = await self._connection.fetch(
+            "SELECT tag_id, time, amount / covered_s AS mean FROM minute"
+            " WHERE tag_id = ANY($1::int[]) AND time >= $2 AND covered_s > 0",
+            self.tag_id[tag].tolist(),
+            stamp(since_us),
+        )
+        ids = np.array([row["tag_id"] for row in rows], dtype=np.int64)
+        order = np.argsort(self.tag_id[tag])
+        found = tag[order[np.searchsorted(self.tag_id[tag], ids, sorter=order)]]
+        mean = np.array([row["mean"] for row in rows], dtype=np.float64)
+        return found, micros([row["time"] for row in rows]), mean
+
     async def drop_minutes(self, tag: I64, start: I64, stop: I64) -> None:
         """Delete the minutes of stretches, before they are written anew."""
         await self._connection.execute(

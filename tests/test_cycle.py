@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+import small_region
 
 from ingest.cycle import Cycle
 from ingest.decode import Message
@@ -280,3 +281,35 @@ async def test_one_cycle_takes_thousands_of_messages(cycle, db):
     await cycle.run([message(body) for body in bodies], T0 * 1000)
     assert await db.fetchval("SELECT count(*) FROM sample_named WHERE tag = 'FT-1'") == 5000
     assert await db.fetchval("SELECT count(*) FROM cycle") == 1
+
+
+async def test_unaccounted_is_known_again_right_after_a_restart(database, db):
+    settings = IngestSettings(database_url=database)
+    owners = {"alpha": "east", "beta": "west"}
+
+    async def run(cycle, second):
+        at_ms = T0 + second * 1000
+        values = {owner: {} for owner in owners}
+        for tag in small_region.PARK.tags:
+            values[tag.owner][tag.tag] = 1.0
+        messages = [
+            message({"ts": at_ms, "values": v}, topic=f"park/v1/{owners[o]}/{o}/gw", at_ms=at_ms)
+            for o, v in values.items()
+        ]
+        await cycle.run(messages, at_ms * 1000)
+
+    for seconds in (range(0, 1500, 30), range(1500, 1502)):
+        store = Store(database)
+        await store.open()
+        cycle = Cycle(small_region.PARK, store, settings)
+        await cycle.start((T0 + seconds[0] * 1000) * 1000)
+        for second in seconds:
+            await run(cycle, second)
+        await store.close()
+    rows = await db.fetch(
+        "SELECT value FROM sample_named WHERE tag LIKE '%chlorine.mass_flow.residual'"
+        " AND time >= to_timestamp($1)",
+        T0 / 1000 + 1500,
+    )
+    assert len(rows) >= 2
+    assert not np.isnan([row["value"] for row in rows]).any()

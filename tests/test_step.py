@@ -109,8 +109,8 @@ def test_residual_shows_what_no_meter_sees(address):
     assert value == pytest.approx(0.2 * T_PER_H)
 
 
-def test_residual_waits_for_two_minutes_of_levels_and_nothing_else_does():
-    early, ready = run(110), run(120)
+def test_residual_waits_for_ten_minutes_of_levels_and_nothing_else_does():
+    early, ready = run(590), run(600)
     assert np.isnan(early[RESIDUAL][0])
     assert early[RESIDUAL][1] == q.NO_DATA
     assert early[PRODUCTION][1] == early[INVENTORY][1] == q.GOOD

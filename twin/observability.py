@@ -68,7 +68,7 @@ def project(incidence: F64, measured: BOOL, balanced: BOOL) -> Projection:
         combine=_widen(kernel / row, nodes, len(incidence)),
         columns=columns,
         solved=missing[solved],
-        solve=_widen(column[solved, None] * solve / row, nodes, len(incidence)),
+        solve=_widen(solve / column[solved, None] / row, nodes, len(incidence)),
         observable=observable,
         redundant=(columns != 0).any(axis=0),
     )

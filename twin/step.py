@@ -15,9 +15,9 @@ I64 = NDArray[np.int64]
 
 # The rate of an inventory is the slope of a straight line through this much history: level noise on
 # a tank farm is worth several tonnes, so two readings a minute apart would show only noise.
-SLOPE_US = 900_000_000
+SLOPE_US = 1_800_000_000
 SLOPE_EVERY_US = 10_000_000
-SLOPE_MIN_US = 120_000_000
+SLOPE_MIN_US = 600_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +41,11 @@ class Memory:
     mass_us: I64
     mass: F64
 
+    @property
+    def span_us(self) -> int:
+        """How much history there is."""
+        return int(self.mass_us[-1] - self.mass_us[0]) if len(self.mass_us) else 0
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -54,6 +59,11 @@ class Outcome:
 def no_memory(network: Network) -> Memory:
     """Return the memory before the first step."""
     return Memory(np.zeros(0, np.int64), np.zeros((0, len(network.tank_tag))))
+
+
+def recall(network: Network, time_us: I64, value: F64) -> Memory:
+    """Return the memory of past tag values: (R,) int64 and (R, T) float64 [SI], NaN = no value."""
+    return Memory(time_us, tank_mass(network, value))
 
 
 def step(network: Network, memory: Memory, view: View, now_us: int) -> Outcome:
@@ -92,7 +102,7 @@ def _remember(memory: Memory, mass: F64, now_us: int) -> Memory:
 
 def _slope(memory: Memory) -> F64:
     """Return the rate of each inventory [kg/s] by least squares; NaN until there is enough."""
-    if not len(memory.mass_us) or memory.mass_us[-1] - memory.mass_us[0] < SLOPE_MIN_US:
+    if memory.span_us < SLOPE_MIN_US:
         return np.full(memory.mass.shape[1], np.nan)
     seconds = (memory.mass_us - memory.mass_us[-1]) * 1e-6
     known = ~np.isnan(memory.mass)
