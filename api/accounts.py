@@ -68,11 +68,8 @@ def _tag_ids(world: World, network: Network, tags: I64) -> I64:
     return np.where(at >= 0, catalogue.tag_id[np.maximum(at, 0)], -1) if len(at) else at
 
 
-async def read_sums(
-    world: World, network: Network, accounts: Iterable[Account], window: str, edges: I64
-) -> Sums:
-    """Return the sums of all tags of some accounts over windows."""
-    tags = tags_of(network, accounts)
+async def read_sums(world: World, network: Network, tags: I64, window: str, edges: I64) -> Sums:
+    """Return the sums of some tags over windows."""
     ids = _tag_ids(world, network, tags)
     windows, count = len(edges) - 1, len(tags)
     amount, covered_s = np.zeros(windows * count), np.zeros(windows * count)
@@ -120,6 +117,14 @@ async def read_inventory(
     world: World, network: Network, tanks: I64, edges: I64, now_us: int
 ) -> Inventory:
     """Return what is in some tanks at each edge, from the mean level of the minute before it."""
+    levels, quality = await read_levels(world, network, tanks, edges, now_us)
+    return Inventory(tank_mass(network, levels)[:, tanks].sum(axis=1), quality)
+
+
+async def read_levels(
+    world: World, network: Network, tanks: I64, edges: I64, now_us: int
+) -> tuple[F64, U8]:
+    """Return the values of the tags (W+1, T) some tanks have at each edge, and their quality."""
     edges = np.minimum(edges, now_us // MINUTE_US * MINUTE_US)
     tags = np.unique(network.tank_tag[tanks])
     ids = _tag_ids(world, network, tags)
@@ -134,8 +139,7 @@ async def read_inventory(
     mark = rows["quality"] & np.uint8(q.SIMULATED)
     np.maximum.at(severity, at, rows["quality"] & ~mark)
     np.bitwise_or.at(flag, at, mark)
-    mass = tank_mass(network, value)[:, tanks].sum(axis=1)
-    return Inventory(mass[place], (severity | flag)[place])
+    return value[place], (severity | flag)[place]
 
 
 def elapsed_s(edges: I64, now_us: int) -> F64:

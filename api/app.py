@@ -14,7 +14,7 @@ from fastapi import FastAPI
 from fastapi.responses import PlainTextResponse
 from starlette.staticfiles import StaticFiles
 
-from api import problems, routes, routes_health, routes_live, routes_scopes
+from api import problems, routes, routes_balance, routes_health, routes_live, routes_scopes
 from api.feed import Feed
 from api.store import Store
 from api.world import World
@@ -66,7 +66,7 @@ def create_app(
     app.state.world = here
     app.add_middleware(CountRequests, counts=here.requests)
     problems.install(app)
-    for module in (routes, routes_live, routes_scopes, routes_health):
+    for module in (routes, routes_live, routes_scopes, routes_balance, routes_health):
         app.include_router(module.router)
     if console.is_dir():
         app.mount("/", StaticFiles(directory=console, html=True), name="console")

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from numpy.typing import NDArray
 
 from api import schema_scopes
-from api.accounts import TONNE, elapsed_s, read_inventory, read_sums, tank_states
+from api.accounts import TONNE, elapsed_s, read_inventory, read_sums, tags_of, tank_states
 from api.encode import in_uom, json_answer, rfc3339
 from api.problems import RESPONSES, invalid, not_found
 from api.world import From, To, World, stretch, world
@@ -102,7 +102,7 @@ async def energy(
         a.subject for a in network.accounts if a.scope == path and a.item in ENERGY_ITEMS
     )
     accounts = [Account(path, product, item) for product in products for item in ENERGY_ITEMS]
-    sums = await read_sums(here, network, accounts, window, asked.edges)
+    sums = await read_sums(here, network, tags_of(network, accounts), window, asked.edges)
     items = [row for product in products for row in _energy_rows(asked, sums, product)]
     items.sort(key=lambda row: row["start"])
     keys = ("product", "index", "benchmark", "baseline", "standard", "edition", "confidence")
@@ -190,7 +190,8 @@ async def chlorine(
     tanks = asked.network.tank_scopes.get((path, "chlorine"))
     items: list[dict[str, Any]] = []
     if tanks is not None or any(account in asked.network.accounts for account in accounts):
-        sums = await read_sums(here, asked.network, accounts, window, asked.edges)
+        tags = tags_of(asked.network, accounts)
+        sums = await read_sums(here, asked.network, tags, window, asked.edges)
         found = await _balance(here, asked, "chlorine", sums)
         names = {"make": "production", "use": "consumption", "change": "inventory_change"}
         trust = ("completeness", "quality")
@@ -217,7 +218,7 @@ async def byproducts(
         if a.scope == path and a.item in FLOW_ITEMS and a.subject in made
     )
     accounts = [Account(path, medium, item) for medium in media for item in FLOW_ITEMS]
-    sums = await read_sums(here, network, accounts, window, asked.edges)
+    sums = await read_sums(here, network, tags_of(network, accounts), window, asked.edges)
     items: list[dict[str, Any]] = []
     for medium in media:
         found = await _balance(here, asked, medium, sums)

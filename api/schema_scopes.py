@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 # Pydantic reads the annotations when the classes are made.
 from api.schema import Cursor, Name, Number, Rfc3339, Share, Uint8  # noqa: TC001
@@ -112,4 +112,50 @@ class Byproducts(BaseModel):
     scope: str
     window: str
     items: list[ByproductRow]
+    next: Cursor
+
+
+class ReconciledStream(BaseModel):
+    """A stream before and after reconciliation; null = not measured, or not to be known."""
+
+    id: str
+    from_: str = Field(alias="from")
+    to: str
+    measured_t: Number
+    measured_sigma_t: Number
+    estimate_t: Number
+    sigma_t: Number
+    detectable_t: Number
+    adjustment: Number
+    observable: bool
+    redundant: bool
+
+
+class NodeResidual(BaseModel):
+    """What a node's measured flows leave over."""
+
+    node: str
+    residual_t: Number
+
+
+class BalanceRow(_Trusted):
+    """The reconciled balance of one window."""
+
+    component: str
+    consistent: bool
+    chi2: Number
+    chi2_critical: float
+    dof: int
+    reason: str
+    residuals: list[NodeResidual]
+    streams: list[ReconciledStream]
+    suspects: list[list[str]]
+
+
+class BalancePage(BaseModel):
+    """The reconciled balances of a scope."""
+
+    scope: str
+    window: str
+    items: list[BalanceRow]
     next: Cursor

@@ -26,7 +26,6 @@ STOP_S = 3.0
 EXAMPLES = """examples:
   parktwin ingest
   PARKTWIN_PARK=/etc/parktwin/my-park PARKTWIN_MQTT_URL=mqtt://broker:1883 parktwin ingest
-  PARKTWIN_TOPIC_FILTER=park/v1/chiping/# PARKTWIN_CLIENT_ID=ingest-2 parktwin ingest
 
 settings, from the environment:
 """

@@ -175,7 +175,7 @@ class Cycle:
         added, corrected = await self._store.merge_samples(old)
         counted["corrections"] += len(corrected)
         counted["duplicates"] += len(old) - len(added) - len(corrected)
-        image.correct(corrected)
+        image.correct(corrected, self._counter)
         np.maximum.at(image.heard_us, old.tag, old.received_us)
         behind = added.take(added.time_us <= image.time_us[added.tag])
         counted["late"] += len(behind)

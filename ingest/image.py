@@ -53,13 +53,12 @@ class Image:
         self.quality[at] = samples.quality[last]
         self.heard_us[at] = np.maximum(self.heard_us[at], samples.received_us[last])
 
-    def correct(self, samples: Samples) -> I64:
-        """Take over corrections of the newest samples; return the tags they belong to."""
+    def correct(self, samples: Samples, counter: NDArray[np.bool_]) -> None:
+        """Take over corrections of the newest samples; a counter's rate waits for its next one."""
         newest = samples.take(samples.time_us == self.time_us[samples.tag])
         self.value[newest.tag] = newest.value
-        self.rate[newest.tag] = newest.value
+        self.rate[newest.tag] = np.where(counter[newest.tag], np.nan, newest.value)
         self.quality[newest.tag] = newest.quality
-        return newest.tag
 
 
 def no_image(tags: int) -> Image:

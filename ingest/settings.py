@@ -26,9 +26,7 @@ class IngestSettings(BaseSettings):
     client_id: str = Field(
         "parktwin-ingest", description="fixed MQTT client id: the session's name"
     )
-    topic_filter: str = Field(
-        "park/v1/#", description="what to subscribe to; narrow it to share a park between processes"
-    )
+    topic_filter: str = Field("park/v1/#", description="what to subscribe to")
     cycle_s: float = Field(0.5, gt=0.01, le=60, description="length of a cycle [s]")
     session_expiry_s: int = Field(
         604_800, ge=60, description="how long the broker keeps messages while we are away [s]"

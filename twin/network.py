@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twin import faraday
-from twin.model import AMOUNTS, OUTSIDE, Park, Scope, Stream, Tag, inside, owner_of
+from twin.model import AMOUNTS, OUTSIDE, Electrolyser, Park, Scope, Stream, Tag, inside, owner_of
 from twin.reference import load as load_reference
 from twin.tanks import volume_fraction
 from twin.uom import compile_uom, parse_quantity
@@ -181,21 +181,24 @@ def _book_electrolysers(
 ) -> None:
     """Book what the cells make, by Faraday's law on their current."""
     for cell in park.electrolysers:
-        ampere = cell.cells * cell.current_efficiency
-        if cell.kind == "membrane":
-            made = {
-                "chlorine": ampere * faraday.mass_per_charge(faraday.CL2),
-                "caustic": ampere * faraday.mass_per_charge(faraday.NAOH),
-                "hydrogen": cell.cells * faraday.mass_per_charge(faraday.H2),
-            }
-        else:
-            made = {"aluminium": ampere * faraday.mass_per_charge(faraday.AL)}
-        for component, factor in made.items():
+        for component, factor in cell_factor(cell).items():
             for scope in scopes_above(cell.scope):
                 _add(book, Account(scope, component, "make"), index[cell.current], factor)
 
 
-def _components(park: Park, stream: Stream) -> dict[str, float]:
+def cell_factor(cell: Electrolyser) -> dict[str, float]:
+    """Return what the cells make per charge of their line current [kg/C], by component."""
+    ampere = cell.cells * cell.current_efficiency
+    if cell.kind == "membrane":
+        return {
+            "chlorine": ampere * faraday.mass_per_charge(faraday.CL2),
+            "caustic": ampere * faraday.mass_per_charge(faraday.NAOH),
+            "hydrogen": cell.cells * faraday.mass_per_charge(faraday.H2),
+        }
+    return {"aluminium": ampere * faraday.mass_per_charge(faraday.AL)}
+
+
+def components_of(park: Park, stream: Stream) -> dict[str, float]:
     """Return the component fractions of a stream, times the mass of one of its meter's units."""
     medium = load_reference("media")[stream.medium]
     tag = next((t for t in park.tags if t.address == stream.flow), None)
@@ -220,7 +223,7 @@ def _book_streams(
     for stream in park.streams:
         if not stream.flow:
             continue
-        for component, factor in _components(park, stream).items():
+        for component, factor in components_of(park, stream).items():
             origin, to = (stream.origin, component), (stream.to, component)
             makes = origin not in sinks and origin not in held and not _is_cell(park, *origin)
             uses = to not in sources and to not in held

@@ -16,22 +16,21 @@ References
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from twin.chisquare import quantile
-from twin.observability import BOOL, F64, INT, NOTHING, Projection, project
+from twin.leastsquares import Plan, Solution, adjustability, detectable, plan, solve
+from twin.observability import BOOL, F64, INT, NOTHING
 
-# A Cholesky pivot below this share of its balance's own uncertainty calls for the slower SVD.
-WELL_POSED = 1e-2
+# Uncertainties that differ by more have no common arithmetic; such values are no measurements.
+EXTREME = 1e100
 # Two test values closer than this are the same number, calculated in two ways.
 TIE = 1e-6
 
 UNFIT = "covariance is not symmetric and positive semi-definite"
-CONTRADICTORY = "balances between exactly known flows contradict each other"
 UNCHECKED = "no measured stream is redundant: there is nothing to check"
 
 
@@ -63,11 +62,15 @@ class Reconciliation:
     # Likewise sets of nodes: those whose leak explains the residuals as well as the first suspect.
     leaks: list[Any]
     adjustment_critical: Any  # float [1] of the largest of all |z|, at Šidák's level; 0 if none
-    bias: F64  # (..., S) [u] GLR size of an error of this meter alone; its GLR is adjustment squared
+    bias: (
+        F64  # (..., S) [u] GLR size of an error of this meter alone; its GLR is adjustment squared
+    )
     leak: F64  # (..., M) [u] GLR size of a flow out of this node alone that no stream shows
     leak_test: F64  # (..., M) [1] square root of the leak's GLR: comparable with `adjustment`
     nodal: F64  # (..., M) [1] nodal test |residual| in its own standard deviations; NaN likewise
-    detectable: F64  # (S,) [u] least bias whose |z| reaches the single-test limit; inf: not checkable
+    detectable: (
+        F64  # (S,) [u] least bias whose |z| reaches the single-test limit; inf: not checkable
+    )
     adjustability: F64  # (S,) [1] 1 - sigma of estimate / sigma of meter; NaN where not measured
     reason: Any  # (...) str: why there is no solution or no check; empty when all is well
 
@@ -79,38 +82,6 @@ class Elimination:
     result: Reconciliation  # without the removed measurements
     # The suspect sets that were removed, in order; one list, or one per time as in `suspects`.
     removed: list[Any]
-
-
-@dataclass(frozen=True, slots=True)
-class _Plan:
-    """Everything that one pattern of missing values determines; R = degrees of freedom."""
-
-    measured: BOOL
-    projection: Projection
-    whiten: F64  # (R, M) from residuals to independent standard normal deviates
-    columns: F64  # (R, S) effect of a unit bias on these; zero where it has none
-    impossible: F64  # (Q, M) combinations of balances that have no uncertainty, hence must be 0
-    spread: F64  # (S,) or (S, S) covariance of the measurements
-    sigma: F64  # (S,) of the estimate
-    own: F64  # (S,) of the measurement
-    node_sigma: F64  # (M,) of the residual; NaN if a stream of the node is missing
-    problem: str
-
-
-@dataclass(frozen=True, slots=True)
-class _Part:
-    """Results of the times that share a plan, (n, ...)."""
-
-    estimate: F64
-    adjustment: F64
-    residual: F64
-    chi2: F64
-    bias: F64
-    leak: F64
-    leak_test: F64
-    nodal: F64
-    critical: F64  # (n,) of chi2
-    solved: BOOL
 
 
 def reconcile(
@@ -128,14 +99,14 @@ def reconcile(
     incidence : (M, S) float64 [1]
         +1 where a stream enters a node, -1 where it leaves; any real coefficients (components)
     flow : (..., S) float64 [u]
-        measured flows; not finite = not measured
+        measured flows; NaN, infinite or beyond 1e100 = not measured
     sigma : (S,) float64 [u] or (S, S) float64 [u^2]
         standard uncertainty (VDI 2048 half-widths are 1.96 times that [5]_), or covariance.
-        0 = known exactly: never adjusted, but tested all the same. NaN, infinite or negative =
-        nothing is known about the meter: its stream counts as not measured.
+        0 = known exactly: never adjusted, but tested all the same. NaN, infinite, negative or
+        beyond 1e100 = nothing is known about the meter: its stream counts as not measured.
     accumulation : (..., M) float64 [u], optional
-        rate of inventory, exact (an uncertain one is a stream); not finite = the balance of this
-        node is not used. Default 0.
+        rate of inventory, exact (an uncertain one is a stream); NaN, infinite or beyond 1e100 =
+        the balance of this node is not used. Default 0.
     confidence : float [1]
         of each test, 0 to 1
 
@@ -156,63 +127,40 @@ def reconcile(
     estimate [3]_; for uncorrelated meters that is |a_j| over its own. Never raises on data: what
     has no solution is NaN, and `reason` says why.
     """
-    incidence, flow, accumulation, lead = _aligned(incidence, flow, accumulation)
+    incidence, flow, booked, lead = _aligned(incidence, flow, accumulation)
     spread, known, problem = _spread(np.asarray(sigma, dtype=np.float64), incidence.shape[1])
-    missing = np.hstack([~np.isfinite(flow) | ~known, ~np.isfinite(accumulation)])
+    missing = np.hstack([_missing(flow) | ~known, _missing(booked)])
     patterns, group = _patterns(missing)
-    plans = [_plan(incidence, spread, pattern, problem) for pattern in patterns]
-    critical = [quantile(confidence, len(plan.whiten)) for plan in plans]
-    # Šidák: each of k tests at the level that makes all of them right with `confidence`.
-    tests = [int((plan.columns != 0).any(axis=0).sum()) for plan in plans]
-    limit = [quantile(confidence ** (1 / k), 1) ** 0.5 if k else 0.0 for k in tests]
-    rows: list[Any] = [slice(None)]
-    if len(plans) > 1:
-        rows = [np.flatnonzero(group == k) for k in range(len(plans))]
-    parts = [
-        _solve(plan, incidence, flow[at], accumulation[at], level)
-        for plan, at, level in zip(plans, rows, critical, strict=True)
-    ]
-    whole = _gathered(parts, rows, len(flow))
+    split = incidence.shape[1]
+    plans = [plan(incidence, spread, ~p[:split], ~p[split:]) for p in patterns]
+    structures = [_structure(each, confidence) for each in plans]
+    rows: list[Any] = [group == k for k in range(len(plans))] if len(plans) > 1 else [slice(None)]
     suspects: list[Any] = [[] for _ in flow]
     leaks: list[Any] = [[] for _ in flow]
-    for plan, part, at, level in zip(plans, parts, rows, limit, strict=True):
-        _accuse(plan, part, level, np.arange(len(flow))[at], suspects, leaks)
-
-    def structure(values: list[Any]) -> Any:
-        return values[0] if len(plans) == 1 else np.array(values)[group].reshape(
-            *lead, *np.shape(values[0])
+    solutions = []
+    for each, structure, at in zip(plans, structures, rows, strict=True):
+        solution = solve(each, flow[at], booked[at], structure["chi2_critical"])
+        solution.reason[solution.reason == ""] = problem or ("" if structure["dof"] else UNCHECKED)
+        if problem:
+            solution.chi2[:], solution.consistent[:] = np.nan, False
+        _accuse(
+            each, solution, structure["adjustment_critical"],
+            np.arange(len(flow))[at], suspects, leaks,
         )  # fmt: skip
-
-    def timed(column: Any) -> Any:
-        return column.reshape(*lead, *column.shape[1:])[()]
-
-    sigmas = np.array([plan.sigma for plan in plans])
-    reasons = np.array([plan.problem for plan in plans], dtype=object)[group]
-    reasons[~whole.solved & (reasons != UNFIT)] = CONTRADICTORY
-    single = float(quantile(confidence, 1) ** 0.5)
+        solutions.append(solution)
+    times: dict[str, Any] = {
+        name: _scattered([getattr(s, name) for s in solutions], rows, len(flow))
+        for name in Solution.__slots__
+    }
+    shared = structures[0]
+    if len(plans) > 1:
+        times |= {name: np.array([s[name] for s in structures])[group] for name in shared}
+        shared = {}
     return Reconciliation(
-        estimate=timed(whole.estimate),
-        sigma=timed(
-            sigmas[group] if len(plans) > 1 else np.broadcast_to(sigmas, whole.estimate.shape)
-        ),
-        adjustment=timed(whole.adjustment),
-        residual=timed(whole.residual),
-        chi2=timed(whole.chi2),
-        dof=structure([len(plan.whiten) for plan in plans]),
-        chi2_critical=structure(critical),
-        consistent=timed(whole.solved & (whole.chi2 <= whole.critical)),
-        observable=structure([plan.projection.observable for plan in plans]),
-        redundant=structure([plan.projection.redundant for plan in plans]),
         suspects=suspects if lead else suspects[0],
         leaks=leaks if lead else leaks[0],
-        adjustment_critical=structure(limit),
-        bias=timed(whole.bias),
-        leak=timed(whole.leak),
-        leak_test=timed(whole.leak_test),
-        nodal=timed(whole.nodal),
-        detectable=structure([_detectable(plan, single) for plan in plans]),
-        adjustability=structure([_adjustability(plan) for plan in plans]),
-        reason=timed(reasons),
+        **{name: values.reshape(lead + values.shape[1:])[()] for name, values in times.items()},
+        **shared,
     )
 
 
@@ -248,9 +196,7 @@ def eliminate(
     times = left.reshape(-1, left.shape[-1])
     removed: list[Any] = [[] for _ in times]
     for round_ in range(limit + 1):
-        result = reconcile(
-            incidence, left, sigma, accumulation=accumulation, confidence=confidence
-        )
+        result = reconcile(incidence, left, sigma, accumulation=accumulation, confidence=confidence)
         lists = result.suspects if lead else [result.suspects]
         dof = np.broadcast_to(result.dof, lead).reshape(-1)
         worst = [(t, sets[0]) for t, sets in enumerate(lists) if sets and dof[t] > 1]
@@ -286,22 +232,29 @@ def _aligned(
     )
 
 
+def _missing(values: F64) -> BOOL:
+    """Return what is no number to calculate with; a comparison with NaN is false."""
+    return np.asarray(~(np.abs(values) < EXTREME))
+
+
 def _spread(sigma: F64, streams: int) -> tuple[F64, BOOL, str]:
     """Return variances (S,) or covariance (S, S), for which streams it is known, and a problem."""
     if sigma.shape == (streams,):
-        known = np.isfinite(sigma) & (sigma >= 0)
-        return np.where(known, sigma, 0.0) ** 2, known, ""
+        known = ~_missing(sigma) & (sigma >= 0)
+        return np.where(known & (sigma > 1 / EXTREME), sigma, 0.0) ** 2, known, ""
     if sigma.shape != (streams, streams):
         raise ValueError(f"sigma must have shape ({streams},) or ({streams}, {streams}), "
                          f"not {sigma.shape}")  # fmt: skip
-    known = np.isfinite(np.diag(sigma)) & (np.diag(sigma) >= 0)
-    known = known & np.isfinite(sigma[:, known]).all(axis=1) & np.isfinite(sigma[known]).all(axis=0)
+    sound = ~_missing(sigma)
+    known = np.diag(sound) & (np.diag(sigma) >= 0)
+    known = known & sound[:, known].all(axis=1) & sound[known].all(axis=0)
     spread = np.where(np.outer(known, known), sigma, 0.0)
     scale = np.sqrt(np.diag(spread))
     correlation = spread / np.outer(*[np.where(scale > 0, scale, 1.0)] * 2)
     fit = np.allclose(correlation, correlation.T, rtol=0, atol=NOTHING)
-    fit = fit and np.linalg.eigvalsh(correlation).min(initial=0.0) >= -NOTHING
-    return (spread + spread.T) / 2, known, "" if fit else UNFIT
+    if not fit or np.linalg.eigvalsh(correlation).min(initial=0.0) < -NOTHING:
+        return np.zeros(streams), np.zeros(streams, bool), UNFIT
+    return (spread + spread.T) / 2, known, ""
 
 
 def _patterns(missing: BOOL) -> tuple[BOOL, INT]:
@@ -318,69 +271,64 @@ def _patterns(missing: BOOL) -> tuple[BOOL, INT]:
     return missing[first], group.reshape(-1)
 
 
-def _times(matrix: F64, spread: F64) -> F64:
-    """Return ``matrix @ covariance``."""
-    return np.asarray(matrix * spread if spread.ndim == 1 else matrix @ spread)
+def _structure(each: Plan, confidence: float) -> dict[str, Any]:
+    """Return the results that depend on the pattern of missing values only."""
+    # Šidák: each of k tests at the level that keeps all of them silent with `confidence`.
+    tests = int((each.effect != 0).any(axis=0).sum())
+    return {
+        "dof": len(each.whiten),
+        "chi2_critical": quantile(confidence, len(each.whiten)),
+        "observable": each.projection.observable,
+        "redundant": each.projection.redundant,
+        "adjustment_critical": quantile(confidence ** (1 / tests), 1) ** 0.5 if tests else 0.0,
+        "detectable": detectable(each, confidence),
+        "adjustability": adjustability(each),
+    }
 
 
-def _plan(incidence: F64, spread: F64, missing: BOOL, problem: str) -> _Plan:
-    """Factorise the balances for one pattern of missing values."""
-    streams = incidence.shape[1]
-    measured = ~missing[:streams]
-    projection = project(incidence, measured, ~missing[streams:])
-    columns = projection.columns
-    gram = _times(columns, spread) @ columns.T
-    scale = np.sqrt(np.diag(gram))
-    scale = np.where(scale > 0, 1 / np.where(scale > 0, scale, 1.0), 0.0)
-    whiten, impossible = _whitened(columns, spread, gram, scale)
-    effect = whiten @ columns
-    # A bias or leak seen only in what was left out has no effect but rounding.
-    bound = scale @ np.abs(columns)
-    effect[:, np.linalg.norm(effect, axis=0) <= NOTHING * bound] = 0
-    back = _times(effect, spread)
-    own = spread if spread.ndim == 1 else np.diag(spread)
-    variance = own - (back**2).sum(axis=0)
-    link = projection.solve @ np.where(measured, incidence, 0.0)
-    variance[projection.solved] = (_times(link, spread) * link).sum(axis=1) - (
-        (link @ back.T) ** 2
-    ).sum(axis=1)
-    present = np.where(measured, incidence, 0.0)
-    node = np.sqrt((_times(present, spread) * present).sum(axis=1))
-    node[(present != incidence).any(axis=1) | missing[streams:]] = np.nan
-    if not problem and not len(whiten):
-        problem = UNCHECKED
-    return _Plan(
-        measured=measured,
-        projection=projection,
-        whiten=whiten @ projection.combine,
-        columns=effect,
-        impossible=impossible @ projection.combine,
-        spread=spread,
-        sigma=np.where(projection.observable, np.sqrt(np.maximum(variance, 0.0)), np.nan),
-        own=np.where(measured, np.sqrt(own), np.nan),
-        node_sigma=node,
-        problem=problem,
-    )
+def _scattered(parts: list[Any], rows: list[Any], n: int) -> Any:
+    """Return the rows of all parts in the order of time."""
+    if len(parts) == 1:
+        return parts[0]
+    whole = np.empty((n, *parts[0].shape[1:]), parts[0].dtype)
+    for part, at in zip(parts, rows, strict=True):
+        whole[at] = part
+    return whole
 
 
-def _whitened(columns: F64, spread: F64, gram: F64, scale: F64) -> tuple[F64, F64]:
-    """Return (R, K) that makes K projected residuals independent, and what has no variance."""
-    gram = gram * np.outer(scale, scale)
-    nothing = np.zeros((0, len(gram)))
-    try:
-        lower = np.linalg.cholesky(gram)
-    except np.linalg.LinAlgError:
-        lower = np.zeros_like(gram)
-    if np.diag(lower).min(initial=1.0) >= WELL_POSED:
-        return np.linalg.inv(lower) * scale, nothing
-    # Singular values of the root resolve what the Gram matrix, its square, has lost.
-    root = columns * scale[:, None]
-    if spread.ndim == 1:
-        root = root * np.sqrt(spread)
-    else:
-        value, vector = np.linalg.eigh(spread)
-        root = root @ (vector * np.sqrt(np.maximum(value, 0.0)))
-    left, size, _ = np.linalg.svd(root, full_matrices=root.shape[0] > root.shape[1])
-    rank = int((size > NOTHING * size.max(initial=0.0)).sum())
-    exact = np.where(scale > 0, scale, 1.0)
-    return left[:, :rank].T * scale / size[:rank, None], left[:, rank:].T * exact
+def _accuse(
+    each: Plan,
+    solution: Solution,
+    level: float,
+    times: INT,
+    suspects: list[Any],
+    leaks: list[Any],
+) -> None:
+    """Put the suspect sets of inconsistent times into the lists."""
+    bad = np.flatnonzero(~solution.consistent & np.isfinite(solution.chi2))
+    if not len(bad):
+        return
+    meters = np.nan_to_num(solution.adjustment[bad])
+    nodes = np.nan_to_num(solution.leak_test[bad])
+    best = meters.max(axis=1) * (1 - TIE)
+    for lists, tests, floor, effect in (
+        (suspects, meters, np.minimum(best, level), each.effect),
+        (leaks, nodes, best, each.whiten),
+    ):
+        for time, sets in zip(times[bad], _sets(tests, floor, effect), strict=True):
+            lists[time] = sets
+
+
+def _sets(tests: F64, floor: F64, effect: F64) -> list[list[set[int]]]:
+    """Return for each row what reaches its floor, greatest first, parallel effects together."""
+    named = np.flatnonzero((tests >= floor[:, None]).any(axis=0))
+    tests, unit = tests[:, named], effect[:, named] / np.linalg.norm(effect[:, named], axis=0)
+    same = np.abs(unit.T @ unit) > 1 - NOTHING
+    first = same.argmax(axis=0) if len(named) else named
+    result = []
+    for row, least in zip(tests, floor, strict=True):
+        sets: dict[int, set[int]] = {}
+        for k in np.argsort(-row, kind="stable")[: int((row >= least).sum())]:
+            sets.setdefault(int(first[k]), set()).add(int(named[k]))
+        result.append(list(sets.values()))
+    return result

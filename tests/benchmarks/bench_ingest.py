@@ -206,5 +206,9 @@ async def bench_latency(services, database, db, bench_park, report):
         stop(api)
         stop(ingest)
     p50, p99 = np.percentile(delays, [50, 99])
-    report("published → console event at 20,000 samples/s", f"p99 {p99:.0f} ms",
-           f"p50 {p50:.0f} ms, {len(delays):,} values seen", "goal 1,000 ms at cycle_s 0.5")  # fmt: skip
+    report(
+        "published → console event at 20,000 samples/s",
+        f"p99 {p99:.0f} ms",
+        f"p50 {p50:.0f} ms, {len(delays):,} values seen",
+        "goal 1,000 ms at cycle_s 0.5",
+    )

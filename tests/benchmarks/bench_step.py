@@ -8,6 +8,7 @@ from twin import quality as q
 from twin.loading import parse_park
 from twin.minutes import GAUGE, NEVER, fold, no_tail
 from twin.network import compile_network
+from twin.reconciliation import reconcile
 from twin.step import View, no_memory, step
 
 TAGS, STREAMS, NODES = 10_000, 1_000, 300
@@ -95,3 +96,27 @@ def bench_fold(report):
     bare, _ = best_of(lambda: np.bincount(tag, value, tags))
     report("fold of 100,000 samples of 10,000 tags into minutes", f"{median:.0f} ms",
            f"{median / bare:.0f} × bare bincount")  # fmt: skip
+
+
+def bench_reconciliation_of_a_day(report):
+    times, streams, nodes = 1440, STREAMS, NODES
+    rng = np.random.default_rng(1)
+    incidence = np.zeros((nodes, streams))
+    for s in range(streams):
+        origin, to = rng.choice(nodes + 20, 2, replace=False)
+        for node, sign in ((origin, -1.0), (to, 1.0)):
+            if node < nodes:
+                incidence[node, s] = sign
+    # Flows that close every balance, and meters of 1 %.
+    null = np.eye(streams) - np.linalg.pinv(incidence) @ incidence
+    truth = null @ rng.uniform(50, 100, streams) + 1000 * np.abs(null).sum(axis=1)
+    truth = null @ truth
+    sigma = 0.01 * np.abs(truth) + 0.1
+    flow = truth + rng.normal(size=(times, streams)) * sigma
+    square = rng.normal(size=(streams, streams))
+    bare, _ = best_of(lambda: flow @ square, 7)
+    spent, _ = best_of(lambda: reconcile(incidence, flow, sigma), 5)
+    result = reconcile(incidence, flow, sigma)
+    assert np.abs(result.estimate @ incidence.T).max() < 1e-6 * np.abs(truth).max()
+    report(f"reconciliation, {times:,} × {streams:,} streams, {nodes} nodes", f"{spent:.0f} ms",
+           f"{spent / bare:.1f} × the bare product with (S, S)", "goal 3 ×")  # fmt: skip

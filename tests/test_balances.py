@@ -1,0 +1,81 @@
+"""Balances of the demonstration park: they close on the truth, and a biased meter is named."""
+
+import numpy as np
+import pytest
+from small_region import NETWORK as SMALL
+
+from simulators.process import make_process, state
+from twin.balances import compile_balance, flows, uncertainty
+from twin.loading import load_park
+from twin.network import compile_network
+from twin.reconciliation import reconcile
+
+HOUR_US = 3_600_000_000
+START_US = 1_760_000_400_000_000
+
+
+@pytest.fixture(scope="module")
+def network():
+    return compile_network(load_park("deploy/parks/liaocheng"))
+
+
+@pytest.fixture(scope="module")
+def hour(network):
+    """Amounts of the true state over one hour, and the levels at its edges."""
+    process = make_process(network.park, 7)
+    times = START_US + np.arange(0, HOUR_US + 1, 1_000_000)
+    values = state(process, times).values
+    # Trapezia: exact for what changes evenly, as the slow waves of the process nearly do.
+    amount = ((values[1:] + values[:-1]) / 2).sum(axis=0)
+    pad = np.full(len(network.tags) - values.shape[1], np.nan)
+    levels = np.stack([np.concatenate([values[i], pad]) for i in (0, -1)])
+    return np.concatenate([amount, pad]), levels
+
+
+def read(network, hour, balance, **bias):
+    amount, levels = hour[0].copy(), hour[1]
+    for address, factor in bias.items():
+        amount[network.index[address.replace("__", "/").replace("_", "-")]] *= factor
+    covered = np.full(len(amount), 3600.0)
+    return flows(network, balance, amount, covered, levels)
+
+
+@pytest.mark.parametrize("scope", ["liaocheng", "liaocheng/chiping", "liaocheng/chiping/xinfa"])
+def test_the_true_flows_close_every_chlorine_node(network, hour, scope):
+    balance = compile_balance(network, scope, "chlorine")
+    flow, sigma = read(network, hour, balance)
+    assert len(balance.nodes) >= 4
+    assert not np.isnan(flow).any()
+    assert (sigma > 0).all()
+    # The levels are read at the edges, the flows every second: what is left is the integration.
+    assert np.abs(balance.incidence @ flow).max() < 1e-4 * np.abs(flow).max()
+
+
+def test_truth_is_consistent_and_a_biased_meter_is_a_suspect(network, hour):
+    balance = compile_balance(network, "liaocheng/chiping/xinfa", "chlorine")
+    flow, sigma = read(network, hour, balance)
+    assert bool(reconcile(balance.incidence, flow, sigma).consistent)
+    at = [line.id for line in balance.lines].index("xinfa-cl2-main")
+    biased = flow.copy()
+    biased[at] *= 1.10
+    result = reconcile(balance.incidence, biased, sigma)
+    assert not bool(result.consistent)
+    assert at in result.suspects[0]
+    raw, mended = abs(biased[at] - flow[at]), abs(result.estimate[at] - flow[at])
+    assert mended < raw
+
+
+def test_a_scope_without_the_component_has_no_nodes():
+    balance = compile_balance(SMALL, "r/west", "urea")
+    assert balance.nodes == ()
+    assert balance.incidence.shape == (0, 0)
+
+
+def test_uncertainty_is_what_the_tag_says_else_the_usual_one(network):
+    by_kind = {tag.sigma.endswith("%"): tag for tag in network.park.tags if tag.sigma}
+    absolute, relative = uncertainty(by_kind[True])
+    assert absolute == 0.0
+    assert relative == pytest.approx(float(by_kind[True].sigma.rstrip(" %")) / 100)
+    absolute, relative = uncertainty(by_kind[False])
+    assert absolute == pytest.approx(float(by_kind[False].sigma) * by_kind[False].scale)
+    assert relative == 0.0

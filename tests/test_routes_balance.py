@@ -1,0 +1,49 @@
+"""The reconciled balance over HTTP: estimates close, what is not measured is found, errors show."""
+
+import pytest
+from small_park import rows_of
+
+from api import schema_scopes
+
+pytest_plugins = ["small_park"]
+HOUR = {"from": "2025-06-02T09:00:00+08:00", "to": "2025-06-02T10:00:00+08:00"}
+
+
+async def test_estimates_close_every_balance_and_find_what_is_not_measured(api):
+    found = await rows_of(api, "demo/acme/balance", **HOUR)
+    schema_scopes.BalancePage.model_validate(found)
+    (row,) = found["items"]
+    streams = {stream["id"]: stream for stream in row["streams"]}
+    assert streams["cl2-store"]["measured_t"] is None
+    assert streams["cl2-store"]["observable"] is True
+    for node in (residual["node"] for residual in row["residuals"]):
+        balance = sum(
+            (s["to"] == node) * s["estimate_t"] - (s["from"] == node) * s["estimate_t"]
+            for s in row["streams"]
+        )
+        assert balance == pytest.approx(0, abs=1e-9 * max(s["estimate_t"] for s in row["streams"]))
+    assert row["completeness"] == 1.0
+    assert row["quality"] == 32
+
+
+async def test_a_meter_far_off_makes_the_balance_inconsistent_and_names_suspects(api, db, ids):
+    before = (await rows_of(api, "demo/acme/balance", **HOUR))["items"][0]
+    await db.execute("UPDATE hour SET amount = amount * 3 WHERE tag_id = $1", ids["acme/FT-1"])
+    row = (await rows_of(api, "demo/acme/balance", **HOUR))["items"][0]
+    assert row["chi2"] > max(before["chi2"], row["chi2_critical"])
+    assert row["consistent"] is False
+    assert any("cl2-vcm" in suspects for suspects in row["suspects"])
+
+
+async def test_unknown_component_is_a_problem_with_a_hint(api):
+    answer = await api.get("/api/v1/scopes/demo/acme/balance", params={"component": "chlorin"})
+    assert answer.status_code == 404
+    assert answer.headers["content-type"].startswith("application/problem+json")
+    assert "chlorine" in answer.json()["hint"]
+
+
+async def test_a_scope_without_nodes_says_so_and_shows_no_number(api):
+    row = (await rows_of(api, "demo/idle/balance", **HOUR))["items"][0]
+    assert row["streams"] == []
+    assert row["reason"] != ""
+    assert row["quality"] >= 128
