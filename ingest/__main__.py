@@ -55,7 +55,7 @@ async def ingest(settings: IngestSettings, stop: asyncio.Event) -> None:
     try:
         while not stopping.done() and not connection.done():
             began = time.monotonic()
-            messages = subscriber.inbox.take(settings.cycle_messages, settings.cycle_bytes)
+            messages = subscriber.take()
             run = asyncio.create_task(cycle.run(messages, time.time_ns() // 1000), name="cycle")
             await asyncio.wait({run, stopping}, return_when=asyncio.FIRST_COMPLETED)
             if not run.done():

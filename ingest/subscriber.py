@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 LOG = logging.getLogger("ingest.subscriber")
 PUBLISH, PUBACK = 3, 0x40
 TOPICS_MAX = 10_000
+ALIKE_CYCLES = 30
 READ_BYTES = 1 << 18
 BACKOFF_S = (0.2, 0.5, 1.0, 2.0, 5.0)
 
@@ -187,6 +188,28 @@ class Subscriber:
         self._settings = settings
         self._counters = counters
         self._client: aiomqtt.Client | None = None
+        self._window = 0
+        self._alike = 0
+
+    def take(self) -> list[Message]:
+        """Return a cycle's messages; warn when the broker seems to hold the others back.
+
+        A broker does not tell how many messages it lets be in flight. If that is less than a cycle
+        of them, every cycle under load brings exactly so many.
+        """
+        settings = self._settings
+        messages = self.inbox.take(settings.cycle_messages, settings.cycle_bytes)
+        count = sum(message.qos > 0 for message in messages)
+        alike = count == self._window and 0 < count < settings.receive_max
+        self._window, self._alike = count, self._alike + 1 if alike else 0
+        if self._alike == ALIKE_CYCLES:
+            LOG.warning(
+                "each of the last %d cycles brought exactly %d messages: if the broker lets only so"
+                " many be in flight, raise it (mosquitto: max_inflight_messages 65535)",
+                ALIKE_CYCLES,
+                count,
+            )
+        return messages
 
     async def run(self) -> None:
         """Stay connected until cancelled."""

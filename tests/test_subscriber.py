@@ -372,3 +372,19 @@ def test_inbox_must_hold_more_than_what_can_be_in_flight():
     with pytest.raises(ValidationError, match="PARKTWIN_INBOX_MESSAGES"):
         IngestSettings(inbox_messages=100, receive_max=100)
     assert IngestSettings(inbox_messages=101, receive_max=100).inbox_messages == 101
+
+
+def test_a_broker_that_holds_messages_back_is_warned_of_once(subscriber, caplog):
+    for cycle in range(80):
+        for i in range(20 if cycle else 7):
+            subscriber.inbox.put("park/v1/a/b/c", b"{}", i + 1, 1)
+        assert len(subscriber.take()) in {7, 20}
+    warnings = [r.getMessage() for r in caplog.records if "in flight" in r.getMessage()]
+    assert len(warnings) == 1
+    assert "exactly 20 messages" in warnings[0]
+
+
+def test_an_idle_broker_is_not_warned_of(subscriber, caplog):
+    for _ in range(80):
+        assert subscriber.take() == []
+    assert caplog.records == []
