@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from twin.chisquare import quantile
-from twin.observability import BOOL, F64, NOTHING, Projection, project
+from twin.observability import BOOL, F64, NOTHING, ROUNDING, Projection, project
 
 # A Cholesky pivot below this share of its balance's own uncertainty calls for the slower SVD.
 WELL_POSED = 1e-2
@@ -41,6 +41,7 @@ class Plan:
     effect: F64  # (R, S) of a bias of 1 u on these; exactly zero where it has none
     back: F64  # (R, S) effect @ covariance: from the deviates to the adjustments
     impossible: F64  # (Q, M) combinations of balances without uncertainty, which must be zero
+    delicate: bool  # rounding asks for a second step towards the balances
     link: F64  # (U, S) from the estimates to the unmeasured streams
     own: F64  # (S,) standard uncertainty of the measurement [u]
     sigma: F64  # (S,) of the estimate [u]
@@ -77,15 +78,16 @@ def plan(incidence: F64, spread: F64, measured: BOOL, balanced: BOOL) -> Plan:
     projection = project(incidence, measured, balanced)
     columns = projection.columns
     gram = _times(columns, spread) @ columns.T
-    scale = np.sqrt(np.diag(gram))
-    scale = np.divide(1.0, scale, out=np.zeros_like(scale), where=scale > 0)
-    reduce, impossible = _whitened(columns, spread, gram, scale)
+    own = spread if spread.ndim == 1 else np.diag(spread)
+    size = np.sqrt(np.diag(gram).clip(min=0.0))
+    certain = size <= ROUNDING**0.5 * (np.abs(columns) @ np.sqrt(own))
+    scale = np.divide(1.0, size, out=np.zeros_like(size), where=~certain)
+    reduce, impossible, delicate = _whitened(columns, spread, gram, scale)
     effect = _cleared(reduce @ columns, scale @ np.abs(columns))
     whiten = _cleared(reduce @ projection.combine, scale @ np.abs(projection.combine))
     back = _times(effect, spread)
     present = np.where(measured, incidence, 0.0)
     link = projection.solve @ present
-    own = spread if spread.ndim == 1 else np.diag(spread)
     variance = own - (back**2).sum(axis=0)
     variance[projection.solved] = _quadratic(link, spread) - ((link @ back.T) ** 2).sum(axis=1)
     closed = balanced & (present == incidence).all(axis=1)
@@ -99,6 +101,7 @@ def plan(incidence: F64, spread: F64, measured: BOOL, balanced: BOOL) -> Plan:
         effect=effect,
         back=back,
         impossible=impossible @ projection.combine,
+        delicate=delicate,
         link=link,
         own=np.where(measured, np.sqrt(own), np.nan),
         sigma=np.where(projection.observable, np.sqrt(np.maximum(variance, 0.0)), np.nan),
@@ -130,6 +133,8 @@ def solve(plan: Plan, flow: F64, accumulation: F64, critical: float) -> Solution
     score = deviate @ plan.effect
     estimate = score * plan.spread if plan.spread.ndim == 1 else deviate @ plan.back
     np.subtract(flow, estimate, out=estimate)
+    if plan.delicate:
+        estimate -= (estimate @ plan.incidence.T - booked) @ plan.whiten.T @ plan.back
     solved = plan.projection.solved
     estimate[:, solved] = booked @ plan.projection.solve.T - estimate @ plan.link.T
     estimate[:, ~plan.projection.observable] = np.nan
@@ -201,25 +206,27 @@ def _ratios(score: F64, effect: F64) -> tuple[F64, F64]:
     return score, test
 
 
-def _whitened(columns: F64, spread: F64, gram: F64, scale: F64) -> tuple[F64, F64]:
-    """Return what makes projected residuals independent, (R, K), and what has no variance."""
+def _whitened(columns: F64, spread: F64, gram: F64, scale: F64) -> tuple[F64, F64, bool]:
+    """Return what makes K residuals independent, (R, K), what has no variance, whether delicate."""
     try:
         lower = np.linalg.cholesky(gram * np.outer(scale, scale))
     except np.linalg.LinAlgError:
         lower = np.zeros_like(gram)
     if np.diag(lower).min(initial=1.0) >= WELL_POSED:
-        return np.linalg.inv(lower) * scale, np.zeros((0, len(gram)))
+        return np.linalg.inv(lower) * scale, np.zeros((0, len(gram))), False
     # Singular values of the root resolve what the Gram matrix, its square, has lost.
     root = columns * scale[:, None]
     if spread.ndim == 1:
         root = root * np.sqrt(spread)
     else:
-        value, vector = np.linalg.eigh(spread)
-        root = root @ (vector * np.sqrt(np.maximum(value, 0.0)))
+        sigma = np.sqrt(np.diag(spread))
+        both = np.outer(sigma, sigma)
+        value, vector = np.linalg.eigh(np.divide(spread, both, np.zeros_like(both), where=both > 0))
+        root = (root * sigma) @ (vector * np.sqrt(np.where(value > ROUNDING, value, 0.0)))
     left, size, _ = np.linalg.svd(root, full_matrices=root.shape[0] > root.shape[1])
     rank = int((size > NOTHING * size.max(initial=0.0)).sum())
     exact = np.where(scale > 0, scale, 1.0)
-    return left[:, :rank].T * scale / size[:rank, None], left[:, rank:].T * exact
+    return left[:, :rank].T * scale / size[:rank, None], left[:, rank:].T * exact, True
 
 
 def _contradictions(plan: Plan, flow: F64, booked: F64, residual: F64) -> BOOL:

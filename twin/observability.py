@@ -20,6 +20,8 @@ BOOL = NDArray[np.bool_]
 
 # A number below this share of what it was made from is rounding and counts as zero.
 NOTHING = 1e-9
+# The same for what is a square, or has not lost anything yet.
+ROUNDING = 1e-12
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,10 +116,12 @@ def _reduce(matrix: F64) -> tuple[F64, INT, F64]:
         table[touched, j] = 0
         free[i] = False
         pivots[i] = j
-    table[np.abs(table) <= NOTHING**1.5] = 0
+    table[np.abs(table) <= ROUNDING] = 0
     rows = np.array(list(pivots), dtype=np.intp)
     solved = np.array(list(pivots.values()), dtype=np.intp)
     others = np.setdiff1d(np.arange(streams), solved)
     # A pivot that depends on a stream without pivot moves with it: many solutions.
     fixed = np.abs(table[np.ix_(rows, others)]).max(axis=1, initial=0.0) <= NOTHING
-    return table[free, streams:], solved[fixed], table[rows[fixed], streams:]
+    kernel = table[free, streams:]
+    kernel[np.abs(kernel) <= NOTHING] = 0
+    return kernel, solved[fixed], table[rows[fixed], streams:]

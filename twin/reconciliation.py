@@ -68,9 +68,7 @@ class Reconciliation:
     leak: F64  # (..., M) [u] GLR size of a flow out of this node alone that no stream shows
     leak_test: F64  # (..., M) [1] square root of the leak's GLR: comparable with `adjustment`
     nodal: F64  # (..., M) [1] nodal test |residual| in its own standard deviations; NaN likewise
-    detectable: (
-        F64  # (S,) [u] least bias whose |z| reaches the single-test limit; inf: not checkable
-    )
+    detectable: F64  # (S,) [u] least bias that a single test shows; inf = not checkable
     adjustability: F64  # (S,) [1] 1 - sigma of estimate / sigma of meter; NaN where not measured
     reason: Any  # (...) str: why there is no solution or no check; empty when all is well
 
@@ -129,37 +127,37 @@ def reconcile(
     """
     incidence, flow, booked, lead = _aligned(incidence, flow, accumulation)
     spread, known, problem = _spread(np.asarray(sigma, dtype=np.float64), incidence.shape[1])
-    missing = np.hstack([_missing(flow) | ~known, _missing(booked)])
-    patterns, group = _patterns(missing)
-    split = incidence.shape[1]
-    plans = [plan(incidence, spread, ~p[:split], ~p[split:]) for p in patterns]
-    structures = [_structure(each, confidence) for each in plans]
-    rows: list[Any] = [group == k for k in range(len(plans))] if len(plans) > 1 else [slice(None)]
+    patterns, group = _patterns(np.hstack([_missing(flow) | ~known, _missing(booked)]))
     suspects: list[Any] = [[] for _ in flow]
     leaks: list[Any] = [[] for _ in flow]
-    solutions = []
-    for each, structure, at in zip(plans, structures, rows, strict=True):
-        solution = solve(each, flow[at], booked[at], structure["chi2_critical"])
-        solution.reason[solution.reason == ""] = problem or ("" if structure["dof"] else UNCHECKED)
+    solutions, structures, rows = [], [], []
+    # A plan is large: each is dropped before the next one is made.
+    for number, pattern in enumerate(patterns):
+        missing, adrift = np.split(pattern, [incidence.shape[1]])
+        each = plan(incidence, spread, ~missing, ~adrift)
+        at: Any = slice(None) if len(patterns) == 1 else np.flatnonzero(group == number)
+        structures.append(_structure(each, confidence))
+        solution = solve(each, flow[at], booked[at], structures[-1]["chi2_critical"])
+        note = problem or ("" if len(each.whiten) else UNCHECKED)
+        solution.reason[solution.reason == ""] = note
         if problem:
             solution.chi2[:], solution.consistent[:] = np.nan, False
-        _accuse(
-            each, solution, structure["adjustment_critical"],
-            np.arange(len(flow))[at], suspects, leaks,
-        )  # fmt: skip
+        level = structures[-1]["adjustment_critical"]
+        _accuse(each, solution, level, np.arange(len(flow))[at], suspects, leaks)
         solutions.append(solution)
-    times: dict[str, Any] = {
+        rows.append(at)
+    results: dict[str, Any] = {
         name: _scattered([getattr(s, name) for s in solutions], rows, len(flow))
         for name in Solution.__slots__
     }
     shared = structures[0]
-    if len(plans) > 1:
-        times |= {name: np.array([s[name] for s in structures])[group] for name in shared}
+    if len(patterns) > 1:
+        results |= {name: np.array([s[name] for s in structures])[group] for name in shared}
         shared = {}
     return Reconciliation(
         suspects=suspects if lead else suspects[0],
         leaks=leaks if lead else leaks[0],
-        **{name: values.reshape(lead + values.shape[1:])[()] for name, values in times.items()},
+        **{name: values.reshape(lead + values.shape[1:])[()] for name, values in results.items()},
         **shared,
     )
 
@@ -189,18 +187,22 @@ def eliminate(
         of a suspect set the first stream is removed and stands for all of it: the others are not
         redundant then, and the estimates inside the set depend on that choice, those outside not
     """
-    lead = np.shape(flow)[:-1]
-    if accumulation is not None:
-        lead = np.broadcast_shapes(lead, np.shape(accumulation)[:-1])
-    left = np.array(np.broadcast_to(flow, lead + np.shape(flow)[-1:]), dtype=np.float64)
-    times = left.reshape(-1, left.shape[-1])
+    assert limit >= 0
+    _, times, _, lead = _aligned(incidence, flow, accumulation)
+    times = times.copy()
     removed: list[Any] = [[] for _ in times]
-    for round_ in range(limit + 1):
-        result = reconcile(incidence, left, sigma, accumulation=accumulation, confidence=confidence)
+    for turn in range(limit + 1):
+        result = reconcile(
+            incidence,
+            times.reshape(lead + times.shape[1:]),
+            sigma,
+            accumulation=accumulation,
+            confidence=confidence,
+        )
         lists = result.suspects if lead else [result.suspects]
         dof = np.broadcast_to(result.dof, lead).reshape(-1)
         worst = [(t, sets[0]) for t, sets in enumerate(lists) if sets and dof[t] > 1]
-        if round_ == limit or not worst:
+        if turn == limit or not worst:
             break
         for t, suspect in worst:
             times[t, min(suspect)] = np.nan
