@@ -154,6 +154,13 @@ async def look(page, row):
         assert any(n == pytest.approx(row[index], rel=2e-3) for n in numbers), (index, numbers)
     assert await page.locator("[data-testid=chlorine-ribbon] svg path").count() > 10
     assert await page.locator("[data-testid=trend] canvas").count() == 1
+    check = page.locator("[data-testid=balance-check]")
+    assert await check.get_attribute("data-verdict") == "closes"
+    await check.click()
+    table = page.locator("[data-testid=balance-check-table]")
+    assert await table.locator("tbody tr").count() > 20
+    await page.keyboard.press("Escape")
+    assert not await table.is_visible()
     assert await page.evaluate("document.documentElement.lang") == "zh-CN"
     await page.locator("[data-testid=lang-toggle]").click()
     assert await page.evaluate("document.documentElement.lang") == "en"

@@ -120,6 +120,32 @@ export interface ByproductRow extends Row {
   unaccounted_t: number | null;
 }
 
+/** A stream before and after reconciliation; null = not measured, or not to be known. */
+export interface ReconciledStream {
+  id: string;
+  from: string;
+  to: string;
+  measured_t: number | null;
+  measured_sigma_t: number | null;
+  estimate_t: number | null;
+  sigma_t: number | null;
+  detectable_t: number | null;
+  adjustment: number | null;
+  observable: boolean;
+  redundant: boolean;
+}
+
+export interface BalanceRow extends Row {
+  component: string;
+  consistent: boolean;
+  chi2: number | null;
+  chi2_critical: number;
+  dof: number;
+  reason: string;
+  streams: ReconciledStream[];
+  suspects: string[][];
+}
+
 export interface Health {
   items: {
     enterprise: string;
