@@ -107,18 +107,22 @@ def _table(window: str, shifts: tuple[str, ...]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Inventory:
-    """Mass in some tanks at the edges of windows."""
+    """Mass of a component in some tanks at the edges of windows."""
 
     mass: F64  # (W+1,) [kg]; NaN where a tank is not known
     quality: U8  # (W+1,)
 
 
 async def read_inventory(
-    world: World, network: Network, tanks: I64, edges: I64, now_us: int
+    world: World, network: Network, component: str, tanks: I64, edges: I64, now_us: int
 ) -> Inventory:
-    """Return what is in some tanks at each edge, from the mean level of the minute before it."""
+    """Return how much of a component is in some tanks at each edge.
+
+    It follows from the mean level of the minute before the edge.
+    """
     levels, quality = await read_levels(world, network, tanks, edges, now_us)
-    return Inventory(tank_mass(network, levels)[:, tanks].sum(axis=1), quality)
+    share = network.tank_share[component][tanks]
+    return Inventory(tank_mass(network, levels)[:, tanks] @ share, quality)
 
 
 async def read_levels(

@@ -163,7 +163,8 @@ async def _balance(here: World, asked: Question, component: str, sums: Sums) -> 
     stock = None
     nothing, unknown = np.zeros(count), np.full(count, np.nan)
     if tanks is not None:
-        stock = await read_inventory(here, network, tanks, asked.edges, asked.expected_us)
+        until = asked.expected_us
+        stock = await read_inventory(here, network, component, tanks, asked.edges, until)
     change = unknown if stock is None else np.diff(stock.mass)
     # A stream the model does not have takes no part; one without data makes the rest unknown.
     make, use, imported, exported, vented = (

@@ -79,3 +79,23 @@ def test_uncertainty_is_what_the_tag_says_else_the_usual_one(network):
     absolute, relative = uncertainty(by_kind[False])
     assert absolute == pytest.approx(float(by_kind[False].sigma) * by_kind[False].scale)
     assert relative == 0.0
+
+
+@pytest.mark.parametrize("component", ["hydrogen_chloride", "caustic", "ammonia", "chlorine"])
+def test_a_tank_holds_only_its_share_of_a_component(network, hour, component):
+    balance = compile_balance(network, "liaocheng", component)
+    kept = [k for line in balance.lines for k in line.tanks]
+    shares = {
+        "hydrogen_chloride": {0.31},
+        "caustic": {0.32, 0.5},
+        "ammonia": {1.0},
+        "chlorine": {1.0},
+    }
+    assert set(network.tank_share[component][kept]) <= shares[component]
+    assert kept
+    flow, _ = read(network, hour, balance)
+    known = ~np.isnan(flow)
+    for m, row in enumerate(balance.incidence):
+        if known[row != 0].all():
+            left = row[known] @ flow[known]
+            assert abs(left) < 1e-4 * np.nanmax(np.abs(flow)), balance.nodes[m]

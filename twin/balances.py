@@ -153,16 +153,18 @@ def flows(
     for s, line in enumerate(balance.lines):
         if line.tanks:
             tanks = list(line.tanks)
-            flow[s] = (mass[1] - mass[0])[tanks].sum()
-            sigma[s] = np.hypot.reduce([_tank_sigma(network, k, level) for k in tanks])
+            share = network.tank_share[balance.component][tanks]
+            flow[s] = (mass[1] - mass[0])[tanks] @ share
+            errors = np.array([_tank_sigma(network, k, level) for k in tanks])
+            sigma[s] = np.hypot.reduce(errors * share)
         elif line.tags:
             parts = np.array([amount[tag] * factor for tag, factor in line.tags])
-            errors = [line.relative * abs(parts.sum())]
+            deviations = [line.relative * abs(parts.sum())]
             for (tag, factor), part in zip(line.tags, parts, strict=True):
                 absolute, relative = uncertainty(network.tags[tag])
-                errors.append(np.hypot(absolute * covered_s[tag] * factor, relative * part))
+                deviations.append(np.hypot(absolute * covered_s[tag] * factor, relative * part))
             flow[s] = parts.sum()
-            sigma[s] = np.hypot.reduce(errors)
+            sigma[s] = np.hypot.reduce(deviations)
     return flow, sigma
 
 

@@ -66,11 +66,13 @@ class Network:
     )
     tank_capacity: F64  # (K,) [kg] when full to the brim; NaN for mass tags
     tank_scopes: dict[tuple[str, str], I64]  # (scope, component) -> tanks inside
+    tank_share: dict[str, F64]  # component -> (K,) kg of it per kg in the tank
     derived: tuple[tuple[str, str, str], ...]  # (D,) scope, component, role of each derived tag
     derived_start: I64  # (D,) first of the derived tag's entries
     derived_tag: I64  # (F,) a tank's tag stands here with factor 0, for its quality
     derived_factor: F64  # (F,)
-    derived_tanks: I64  # (X, 3) derived tag, tank, 1 for its mass or -1 for its accumulation
+    derived_tanks: I64  # (X, 2) derived tag, tank
+    derived_share: F64  # (X,) kg of component per kg in the tank; negative: of its accumulation
     gap_us: I64  # (T,) how long a value holds
 
     def entries(self, account: Account) -> slice:
@@ -94,6 +96,7 @@ def compile_network(park: Park) -> Network:
     entry_start, entry_tag, entry_factor = _columns(list(book.values()))
     height, capacity = _tank_sizes(park)
     tank_tag = np.array([index[t.mass or t.level] for t in park.tanks], dtype=np.int64)
+    tank_share = _tank_share(park)
     lines, tanks = _derived_entries(derived, book, tank_scopes, tank_tag)
     derived_start, derived_tag, derived_factor = _columns(lines)
     return Network(
@@ -109,11 +112,13 @@ def compile_network(park: Park) -> Network:
         tank_height=height,
         tank_capacity=capacity,
         tank_scopes=tank_scopes,
+        tank_share=tank_share,
         derived=derived,
         derived_start=derived_start,
         derived_tag=derived_tag,
         derived_factor=derived_factor,
-        derived_tanks=np.array(tanks, dtype=np.int64).reshape(-1, 3),
+        derived_tanks=np.array([(d, k) for d, k, _ in tanks], dtype=np.int64).reshape(-1, 2),
+        derived_share=np.array([s * tank_share[derived[d][1]][k] for d, k, s in tanks], np.float64),
         gap_us=np.array([round(tag.gap_s * 1e6) for tag in tags], dtype=np.int64),
     )
 
@@ -291,6 +296,16 @@ def _tank_sizes(park: Park) -> tuple[F64, F64]:
         height[k] = 1.0 if levels[tank.level] == "fraction" else full
         capacity[k] = np.pi / 4 * tank.diameter**2 * tank.length * tank.density
     return height, capacity
+
+
+def _tank_share(park: Park) -> dict[str, F64]:
+    """Return how much of each component a kilogram in each tank is: acid is not all chloride."""
+    media = load_reference("media")
+    share: dict[str, F64] = {}
+    for k, tank in enumerate(park.tanks):
+        for component, part in media[tank.medium]["component"].items():
+            share.setdefault(component, np.zeros(len(park.tanks)))[k] = part
+    return share
 
 
 def _tank_scopes(park: Park) -> dict[tuple[str, str], I64]:

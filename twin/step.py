@@ -81,9 +81,9 @@ def step(network: Network, memory: Memory, view: View, now_us: int) -> Outcome:
     # A tank's tag may be a level: its factor is 0, and only whether it has a value matters.
     parts = rate[network.derived_tag] * network.derived_factor
     value = np.add.reduceat(parts, network.derived_start)
-    at, tank, sign = network.derived_tanks.T
-    held = np.where(sign > 0, mass[tank], -_slope(memory)[tank])
-    value += np.bincount(at, held, count)
+    at, tank = network.derived_tanks.T
+    held = np.where(network.derived_share > 0, mass[tank], _slope(memory)[tank])
+    value += np.bincount(at, held * network.derived_share, count)
     quality = q.worst_of(view.quality[network.derived_tag], network.derived_start)
     lost = np.uint8(q.NO_DATA) | (quality & np.uint8(q.SIMULATED))
     return Outcome(value, np.where(np.isnan(value), lost, quality), memory)
