@@ -19,6 +19,8 @@ from twin.network import FLOW_ITEMS
 from twin.reconciliation import Reconciliation, reconcile
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from api.accounts import Sums
     from api.routes_scopes import F64
     from twin.network import Network
@@ -46,26 +48,30 @@ async def balance(
     sums = await read_sums(here, network, found.tags, window, asked.edges)
     tanks = np.array([k for line in found.lines for k in line.tanks], dtype=np.int64)
     levels, stock_quality = await read_levels(here, network, tanks, asked.edges, asked.expected_us)
-    share = w.completeness(sums.covered_s, elapsed_s(asked.edges, asked.expected_us))
+    elapsed = elapsed_s(asked.edges, asked.expected_us)
+    share = w.completeness(sums.covered_s, elapsed)
     ends = np.stack([stock_quality[:-1], stock_quality[1:]], axis=1)
     quality = np.concatenate([sums.quality, ends], axis=1)
     rows = []
     for number, row in enumerate(asked.rows({"component": component})):
-        flow, sigma = _measured(network, found, sums, levels, number)
+        # A meter with a hole has counted too little: the balances say what it missed, not it.
+        whole = sums.covered_s[number] >= w.COMPLETE * elapsed[number]
+        flow, sigma = _measured(network, found, sums, levels, number, whole)
         result = reconcile(found.incidence, flow, np.nan_to_num(sigma))
         now = slice(number, number + 1)
-        grade = w.grade(quality[now], share[now], np.array([not result.reason]))
+        known = np.array([bool(np.isfinite(result.estimate).any())])
+        grade = w.grade(quality[now], share[now], known)
         trust = {"completeness": float(share[number]), "quality": int(grade[0])}
         rows.append({**row, **_tests(found, flow, sigma, result), **trust})
     return json_answer({"scope": path, "window": window, "items": rows, "next": None})
 
 
 def _measured(
-    network: Network, found: Balance, sums: Sums, levels: F64, number: int
+    network: Network, found: Balance, sums: Sums, levels: F64, number: int, whole: NDArray[np.bool_]
 ) -> tuple[F64, F64]:
-    """Return the measured amounts of one window and their uncertainties."""
+    """Return the amounts of one window that were measured as a whole, and their uncertainties."""
     amount, covered_s = np.full((2, len(network.tags)), np.nan)
-    amount[sums.tags] = sums.amount[number]
+    amount[sums.tags] = np.where(whole, sums.amount[number], np.nan)
     covered_s[sums.tags] = sums.covered_s[number]
     return flows(network, found, amount, covered_s, levels[number : number + 2])
 

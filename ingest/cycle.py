@@ -7,6 +7,7 @@ the old state after the commit, so that a failed cycle can simply be tried again
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import time
 from dataclasses import dataclass
@@ -94,7 +95,7 @@ class Cycle:
             # What the broker kept for us comes now: no tag is silent before it had its chance.
             image.heard_us[:] = now_us
             tail = no_tail(len(self._tags))
-            minutes = await resume(self._store, self._kind, self._gap_us, tail, ends)
+            minutes = await resume(self._store, self._kind, self._gap_us, tail, samples, ends)
             nothing = np.zeros(0, np.int64)
             await self._store.write_minutes(minutes, self._zone, (nothing, nothing))
         self._state = State(image, tail, no_memory(self._network))
@@ -112,13 +113,14 @@ class Cycle:
         incoming = sort(intake.samples)
         cycle_us = self._grid(now_us)
         merge_all = False
-        for tries in range(1 << 30):
+        for tries in itertools.count():
             try:
                 counted = await self._commit(intake, incoming, cycle_us, merge_all=merge_all)
             except StoreError as error:
                 if not error.retryable:
                     raise
-                # Somebody else has written one of these samples: look at each of them.
+                # Some of these samples may be stored: by somebody else, or by a commit whose answer
+                # was lost. Look at each of them.
                 merge_all = True
                 self.counters["retries"] += 1
                 LOG.warning("%s; the cycle is tried again", error.message)
@@ -184,9 +186,9 @@ class Cycle:
     async def _remembered(self, cycle_us: int) -> Memory:
         """Return the memory; after a start, what the stored minutes of the tanks remember."""
         memory = self._state.memory
-        tags = np.unique(self._network.tank_tag)
-        if memory.span_us >= SLOPE_MIN_US or not len(tags) or cycle_us < self._health_due_us:
+        if memory.span_us >= SLOPE_MIN_US or cycle_us < self._health_due_us:
             return memory
+        tags = np.unique(self._network.tank_tag)
         tag, time_us, mean = await self._store.minute_means(tags, cycle_us - SLOPE_US)
         times, row = np.unique(time_us, return_inverse=True)
         value = np.full((len(times), self._health_at), np.nan)

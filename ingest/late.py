@@ -12,6 +12,7 @@ from ingest.columns import TIME_MAX_US
 from twin.minutes import COUNTER, COUNTER_GAP_US, MINUTE_US, NEVER, Minutes, Tail, fold, no_tail
 
 if TYPE_CHECKING:
+    from ingest.decode import Samples
     from ingest.store import Store
 
 I64 = NDArray[np.int64]
@@ -107,13 +108,12 @@ def hours_of(wanted: Stretches, open_us: I64) -> tuple[I64, I64]:
     return wanted.tag[row], wanted.start[row] + nth * HOUR_US
 
 
-async def resume(store: Store, kind: I64, gap_us: I64, tail: Tail, ends: I64) -> Minutes:
-    """Rebuild the tail from the samples after the stored minutes: after a start."""
-    samples, _ = await store.newest()
-    newest = np.full(len(kind), NEVER)
-    newest[samples.tag] = samples.time_us
-    at = samples.tag
-    start = np.where(ends[at] == NEVER, newest[at] // MINUTE_US * MINUTE_US, ends[at])
+async def resume(
+    store: Store, kind: I64, gap_us: I64, tail: Tail, newest: Samples, ends: I64
+) -> Minutes:
+    """Rebuild the tail after a start: from the stored minutes' `ends` to the `newest` samples."""
+    at = newest.tag
+    start = np.where(ends[at] == NEVER, newest.time_us // MINUTE_US * MINUTE_US, ends[at])
     wanted = Stretches(at, start, np.full(len(at), TIME_MAX_US), np.ones(len(at), bool))
     tail.open_us[at] = start
     return await refold(store, kind, gap_us, tail, wanted)

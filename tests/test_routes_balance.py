@@ -35,6 +35,19 @@ async def test_a_meter_far_off_makes_the_balance_inconsistent_and_names_suspects
     assert any("cl2-vcm" in suspects for suspects in row["suspects"])
 
 
+async def test_a_meter_with_a_hole_is_estimated_and_never_accused(api, db, ids):
+    await db.execute(
+        "UPDATE hour SET amount = amount / 2, covered_s = covered_s / 2 WHERE tag_id = $1",
+        ids["acme/FT-3"],
+    )
+    row = (await rows_of(api, "demo/acme/balance", **HOUR))["items"][0]
+    stream = next(s for s in row["streams"] if s["id"] == "cl2-market")
+    assert stream["measured_t"] is None
+    assert row["suspects"] == []
+    assert row["completeness"] < 1.0
+    assert row["quality"] & 0b11011111 == 64 + 9  # uncertain, incomplete
+
+
 async def test_unknown_component_is_a_problem_with_a_hint(api):
     answer = await api.get("/api/v1/scopes/demo/acme/balance", params={"component": "chlorin"})
     assert answer.status_code == 404

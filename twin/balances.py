@@ -69,12 +69,17 @@ def compile_balance(network: Network, scope: str, component: str) -> Balance:
 
 def _streams(network: Network, scope: str, component: str) -> list[Line]:
     """Return the model's streams of the component that touch the scope."""
+    media = load_reference("media")
     lines = []
     for stream in network.park.streams:
-        share = components_of(network.park, stream).get(component)
-        if share and (inside(stream.origin, scope) or inside(stream.to, scope)):
-            tags = ((network.index[stream.flow], share),) if stream.flow else ()
-            lines.append(Line(stream.id, stream.origin, stream.to, tags))
+        touches = inside(stream.origin, scope) or inside(stream.to, scope)
+        if component not in media[stream.medium]["component"] or not touches:
+            continue
+        tags: tuple[tuple[int, float], ...] = ()
+        if stream.flow:
+            tag = network.index[stream.flow]
+            tags = ((tag, components_of(stream, network.tags[tag])[component]),)
+        lines.append(Line(stream.id, stream.origin, stream.to, tags))
     return lines
 
 
@@ -150,13 +155,13 @@ def flows(
     flow = np.full(len(balance.lines), np.nan)
     sigma = np.full(len(balance.lines), np.nan)
     mass = tank_mass(network, level)
+    mass_sigma = _tank_sigma(network, level)
     for s, line in enumerate(balance.lines):
         if line.tanks:
             tanks = list(line.tanks)
             share = network.tank_share[balance.component][tanks]
             flow[s] = (mass[1] - mass[0])[tanks] @ share
-            errors = np.array([_tank_sigma(network, k, level) for k in tanks])
-            sigma[s] = np.hypot.reduce(errors * share)
+            sigma[s] = np.hypot.reduce(mass_sigma[tanks] * share)
         elif line.tags:
             parts = np.array([amount[tag] * factor for tag, factor in line.tags])
             deviations = [line.relative * abs(parts.sum())]
@@ -168,13 +173,13 @@ def flows(
     return flow, sigma
 
 
-def _tank_sigma(network: Network, tank: int, level: F64) -> float:
-    """Return the standard uncertainty [kg] of a tank's mass change between two edges."""
-    tag = int(network.tank_tag[tank])
-    absolute, relative = uncertainty(network.tags[tag])
-    step = np.nan_to_num(absolute + relative * np.abs(level[:, tag])).max()
+def _tank_sigma(network: Network, level: F64) -> F64:
+    """Return the standard uncertainty of each tank's mass change between two edges; (K,) [kg]."""
+    tags = network.tank_tag
+    pairs = [uncertainty(network.tags[tag]) for tag in tags.tolist()]
+    absolute, relative = np.array(pairs).reshape(-1, 2).T
+    step = absolute + relative * np.abs(level[:, tags])
     higher, lower = level.copy(), level.copy()
-    higher[:, tag] += step
-    lower[:, tag] -= step
-    spread = (tank_mass(network, higher)[:, tank] - tank_mass(network, lower)[:, tank]) / 2
-    return float(np.hypot.reduce(spread))
+    higher[:, tags] += step
+    lower[:, tags] -= step
+    return np.asarray(np.hypot.reduce((tank_mass(network, higher) - tank_mass(network, lower)) / 2))

@@ -203,12 +203,11 @@ def cell_factor(cell: Electrolyser) -> dict[str, float]:
     return {"aluminium": ampere * faraday.mass_per_charge(faraday.AL)}
 
 
-def components_of(park: Park, stream: Stream) -> dict[str, float]:
+def components_of(stream: Stream, meter: Tag) -> dict[str, float]:
     """Return the component fractions of a stream, times the mass of one of its meter's units."""
     medium = load_reference("media")[stream.medium]
-    tag = next((t for t in park.tags if t.address == stream.flow), None)
     density = 1.0
-    if tag is not None and AMOUNTS.get(tag.quantity, tag.quantity) != "mass":
+    if AMOUNTS.get(meter.quantity, meter.quantity) != "mass":
         density = parse_quantity(medium.get("normal_density", "nan kg/m^3"), "density")
     return {name: share * density for name, share in medium["component"].items()}
 
@@ -228,7 +227,8 @@ def _book_streams(
     for stream in park.streams:
         if not stream.flow:
             continue
-        for component, factor in components_of(park, stream).items():
+        meter = park.tags[index[stream.flow]]
+        for component, factor in components_of(stream, meter).items():
             origin, to = (stream.origin, component), (stream.to, component)
             makes = origin not in sinks and origin not in held and not _is_cell(park, *origin)
             uses = to not in sources and to not in held
