@@ -8,14 +8,14 @@ import re
 import tomllib
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from zoneinfo import ZoneInfo
 
+from twin.checks import check_meters, check_unique, row_problems
+from twin.columns import COLUMNS
 from twin.errors import ModelError, UomError
 from twin.model import (
-    AMOUNTS,
     KINDS,
-    OUTSIDE,
     Electrolyser,
     Meter,
     Park,
@@ -24,15 +24,10 @@ from twin.model import (
     Stream,
     Tag,
     Tank,
-    inside,
     owner_of,
 )
-from twin.reference import load as load_reference
-from twin.tables import COLUMNS, Known, Row, parse_cell, parse_row, read_rows
+from twin.tables import Known, Row, parse_cell, parse_row, read_rows
 from twin.uom import QUANTITIES, compile_uom, parse_quantity
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 TAG_COLUMNS = ("tag", "scope", "quantity", "uom", "kind", "low", "high", "sigma", "description")
 TAG_KINDS = ("gauge", "counter", "state")
@@ -41,6 +36,8 @@ SIGMA = re.compile(r"\d+(\.\d*)?([eE][+-]?\d+)?\s*%?\Z")
 SHIFT = re.compile(r"([01]\d|2[0-3]):[0-5]\d\Z")
 GAP_DEFAULT = "5 min"
 FILES = ("park.toml", "tags.csv")
+# Tables whose rows become values of `twin.model`; the others stay rows.
+BUILT = ("scope", "electrolyser", "stream", "tank", "meter", "product", "gap")
 
 
 def load_park(folder: str | Path) -> Park:
@@ -92,14 +89,14 @@ def parse_park(files: dict[str, str]) -> Park:
         if row.table not in ("scope", "tag"):
             values = parse_row(row, known, problems)
             if values is not None:
-                problems.extend(_row_problems(row, values))
+                problems.extend(row_problems(row, values))
                 parsed.append((row, values))
     tables: dict[str, list[dict[str, Any]]] = {name: [] for name in COLUMNS}
     for row, values in parsed:
         tables[row.table].append(values)
-    _check_unique(rows, problems)
+    check_unique(rows, problems)
     meters = [(row, values) for row, values in parsed if row.table == "meter"]
-    _check_meters(meters, tables["product"], known.tags, problems)
+    check_meters(meters, tables["product"], known.tags, problems)
     if problems:
         raise _wrong(problems)
     return _assemble(head, scopes, tags, tables, files, gap_s)
@@ -148,7 +145,7 @@ def _assemble(
         tanks=build("tank", Tank),
         meters=build("meter", Meter),
         products=build("product", Product),
-        tables={name: tuple(tables[name]) for name in ("outlet", "byproduct", "alarm", "target")},
+        tables={name: tuple(rows) for name, rows in tables.items() if name not in BUILT},
         files=dict(files),
         digest=hashlib.sha256(text.encode()).hexdigest(),
     )
@@ -308,66 +305,3 @@ def _tag(
         description=description,
         gap_s=gap_s,
     )
-
-
-def _row_problems(row: Row, values: dict[str, Any]) -> list[str]:
-    """Return what is wrong between the cells of one row."""
-    place = f"park.toml:{row.line}: [[{row.table}]] {values.get('id', '')}"
-    problems: list[str] = []
-    if row.table == "stream":
-        if values["from"] == values["to"]:
-            problems.append(f"{place}: from and to are the same")
-        if values["from"] in OUTSIDE and values["to"] in OUTSIDE:
-            problems.append(f"{place}: both ends are outside the park")
-    if row.table == "tank":
-        if ("level" in values) == ("mass" in values):
-            problems.append(f"{place}: needs either level or mass")
-        if "level" in values and not {"diameter", "length", "density"} <= values.keys():
-            problems.append(f"{place}: a level needs diameter, length and density")
-    return problems
-
-
-def _check_unique(rows: list[Row], problems: list[str]) -> None:
-    """Add ids that stand twice in one table (products and by-products repeat by scope)."""
-    seen: dict[tuple[str, ...], int] = {}
-    for row in rows:
-        if "id" not in row.values or row.table in ("scope", "tag"):
-            continue
-        repeats = row.table in ("product", "byproduct")
-        key = (row.table, str(row.values["id"]), str(row.values.get("scope")) if repeats else "")
-        if key in seen:
-            problems.append(
-                f"park.toml:{row.line}: [[{row.table}]] {key[1]!r}: line {seen[key]} has it already"
-            )
-        seen.setdefault(key, row.line)
-
-
-def _check_meters(
-    meters: list[tuple[Row, dict[str, Any]]],
-    products: list[dict[str, Any]],
-    tags: Mapping[str, Tag],
-    problems: list[str],
-) -> None:
-    """Add meters whose product is made elsewhere or that cannot measure their carrier."""
-    carriers = load_reference("energy")
-    for row, meter in meters:
-        place = f"park.toml:{row.line}: [[meter]] {meter['tag']}"
-        near = {
-            p["id"]
-            for p in products
-            if inside(p["scope"], meter["scope"]) or inside(meter["scope"], p["scope"])
-        }
-        wanted = meter.get("product")
-        if wanted and wanted not in {p["id"] for p in products}:
-            problems.append(f"{place}: product {wanted!r} is made nowhere")
-        elif not wanted and len(near) > 1:
-            problems.append(
-                f"{place}: {', '.join(sorted(near))} are made at, above or below {meter['scope']};"
-                " say which with product = ..."
-            )
-        measured = AMOUNTS.get(tags[meter["tag"]].quantity, tags[meter["tag"]].quantity)
-        needed = carriers[meter["carrier"]]["quantity"]
-        if measured != needed:
-            problems.append(
-                f"{place}: {meter['carrier']} is accounted by {needed}, the tag gives {measured}"
-            )

@@ -71,6 +71,7 @@ class Electrolyser:
     current_efficiency: float
     voltage: str = ""
     zero_gap: bool = False
+    area: float = float("nan")
     capacity: float = float("nan")
     commissioned: Any = None
 
@@ -85,6 +86,7 @@ class Stream:
     medium: str
     mode: str
     flow: str = ""
+    fraction: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +103,7 @@ class Tank:
     length: float = float("nan")
     density: float = float("nan")
     fill_limit: float = 1.0
+    spare: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""The tables of ``park.toml``: their columns as data, their rows with the lines they came from."""
+"""The tables of ``park.toml``: their rows with the lines they came from, cells checked."""
 
 from __future__ import annotations
 
@@ -9,99 +9,17 @@ from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
+from twin.columns import COLUMNS
 from twin.errors import UomError
-from twin.model import KINDS, OUTSIDE, Tag
+from twin.model import OUTSIDE, Tag
 from twin.reference import load as load_reference
 from twin.uom import parse_quantity
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-# A star asks for a counter: the increase of a mass is an amount, the mass in a tank is not.
-FLOWS = "mass_flow volume_flow normal_volume_flow mass* normal_volume*"
-ENERGY = "power energy* mass_flow mass* normal_volume_flow normal_volume*"
-
 PATH = re.compile(r"[a-z0-9-]+(/[a-z0-9-]+)*\Z")
 
-# A rule is a word and its arguments; a leading ? makes the column optional.
-COLUMNS: dict[str, dict[str, str]] = {
-    "scope": {"id": "path", "kind": "one " + " ".join(KINDS), "name": "name"},
-    "electrolyser": {
-        "id": "text",
-        "scope": "scope",
-        "kind": "one membrane potline",
-        "cells": "number",
-        "current": "tag current",
-        "voltage": "?tag voltage",
-        "current_efficiency": "share",
-        "zero_gap": "?flag",
-        "capacity": "?quantity mass_flow",
-        "commissioned": "?date",
-    },
-    "stream": {
-        "id": "text",
-        "from": "place",
-        "to": "place",
-        "medium": "medium",
-        "mode": "one pipe road rail vent internal",
-        "flow": "?tag " + FLOWS,
-    },
-    "tank": {
-        "id": "text",
-        "scope": "scope",
-        "medium": "medium",
-        "level": "?tag level fraction",
-        "mass": "?tag mass",
-        "shape": "?one horizontal_cylinder vertical_cylinder",
-        "diameter": "?quantity length",
-        "length": "?quantity length",
-        "density": "?quantity density",
-        "fill_limit": "?share",
-    },
-    "meter": {
-        "id": "?text",
-        "scope": "scope",
-        "carrier": "carrier",
-        "tag": "tag " + ENERGY,
-        "direction": "?one in out",
-        "basis": "?one AC DC",
-        "product": "?text",
-    },
-    "product": {"id": "text", "scope": "scope", "tag": "tag mass_flow mass*"},
-    "outlet": {
-        "id": "text",
-        "scope": "scope",
-        "kind": "one stack drain",
-        "pollutants": "?table",
-        "flow": "?tag volume_flow normal_volume_flow",
-        "permit": "?table",
-    },
-    "byproduct": {
-        "id": "text",
-        "scope": "scope",
-        "medium": "medium",
-        "stream": "?text",
-        "name": "?name",
-    },
-    "alarm": {
-        "tag": "tag",
-        "limit": "text",
-        "direction": "one high low",
-        "priority": "?one critical high medium low",
-        "name": "?name",
-    },
-    "target": {
-        "id": "text",
-        "scope": "scope",
-        "name": "?name",
-        "value": "number",
-        "uom": "text",
-        "year": "?number",
-        "confidence": "?text",
-        "verified": "?flag",
-    },
-    "gap": {"tag": "tag", "gap": "quantity time"},
-}
 EVERYWHERE = ("source", "note")
 
 

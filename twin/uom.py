@@ -39,6 +39,14 @@ QUANTITIES = {
     "intensity": "J/kg",
     "energy_density": "J/m^3",
     "time": "s",
+    "molar_mass": "kg/mol",
+    "molar_volume": "m^3/mol",
+    "charge": "C/mol",
+    "emission_factor": "kg/J",
+    "current_density": "A/m^2",
+    "area_resistance": "V*m^2/A",
+    "mass_price": "CNY/kg",
+    "energy_price": "CNY/J",
 }
 UOM_CHARACTERS = 40
 # A unit of measure may come from anybody: pint would compute 9**9**9 until the end of days.
@@ -50,6 +58,7 @@ _REGISTRY.define("Nm3 = m^3")
 _REGISTRY.define("kgce = 29307.6 * kJ")  # 7000 kcal, GB/T 2589
 _REGISTRY.define("tce = 1000 * kgce")
 _REGISTRY.define("kt = 1e6 * kg")
+_REGISTRY.define("CNY = [currency]")
 
 
 @lru_cache(maxsize=4096)
