@@ -1,0 +1,49 @@
+"""Targets: verdicts with and without uncertainty, pace, shares of capacity."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from twin.targets import MET, NOT_MET, UNDECIDED, capacity_share, shortfall, verdict, yearly_pace
+
+
+def test_value_on_the_right_side_of_its_goal_meets_it():
+    value = np.array([12_800.0, 12_801.0, 12_799.0, np.nan])
+    assert verdict(value, np.float64(12_800), np.True_).tolist() == [
+        MET, NOT_MET, MET, UNDECIDED,
+    ]  # fmt: skip
+    share = np.array([0.85, 0.76, 0.94])
+    assert verdict(share, np.float64(0.85), np.False_).tolist() == [MET, NOT_MET, MET]
+
+
+def test_goal_inside_the_confidence_interval_is_undecided():
+    value = np.array([0.86, 0.86, 0.84, 0.80])
+    half = np.array([0.02, 0.005, 0.02, 0.02])
+    assert verdict(value, np.float64(0.85), np.False_, half).tolist() == [
+        UNDECIDED, MET, UNDECIDED, NOT_MET,
+    ]  # fmt: skip
+    assert verdict(np.float64(0.9), np.float64(0.85), np.False_, np.nan) == UNDECIDED
+
+
+def test_shortfall_is_zero_when_met_and_unknown_without_value():
+    gap = shortfall(np.array([12_900.0, 12_700.0, np.nan]), np.float64(12_800), np.True_)
+    assert gap.tolist() == pytest.approx([100.0, 0.0, np.nan], nan_ok=True)
+
+
+def test_pace_ends_when_the_time_of_the_goal_has_come():
+    pace = yearly_pace(np.array([13_000.0, 13_000.0]), 12_500.0, 2024.0, np.array([2026.0, 2023.0]))
+    assert pace.tolist() == pytest.approx([-250.0, np.nan], nan_ok=True)
+
+
+def test_zero_gap_share_is_weighted_by_capacity():
+    share = capacity_share(np.array([90.0, 10.0]), np.array([True, False]))
+    assert share == pytest.approx(0.9)
+    assert np.isnan(capacity_share(np.array([]), np.array([], bool)))
+    assert np.isnan(capacity_share(np.array([np.nan, 1.0]), np.array([True, True])))
+
+
+@given(st.floats(-1e6, 1e6), st.floats(-1e6, 1e6), st.booleans())
+def test_exact_value_is_met_exactly_when_nothing_is_short(value, goal, at_most):
+    met = verdict(np.float64(value), np.float64(goal), np.bool_(at_most)) == MET
+    assert met == (shortfall(np.float64(value), np.float64(goal), np.bool_(at_most)) == 0)

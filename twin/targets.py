@@ -1,0 +1,104 @@
+"""Targets of policy: where a figure stands against a goal with a date, and whether that is certain.
+
+References
+----------
+.. [1] 聊政字〔2019〕6号 (Liaocheng municipal government, 2019): dated targets for electricity per
+   tonne of aluminium, local use of liquid chlorine, zero-gap conversion and others.
+.. [2] JCGM 106:2012, Evaluation of measurement data: the role of measurement uncertainty in
+   conformity assessment, section 8: a decision needs the whole coverage interval on one side.
+.. [3] 聊政字〔2019〕6号, rates of conversion (膜极距改造率): read here as shares of capacity, not
+   of the number of electrolysers.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+F64 = NDArray[np.float64]
+BOOL = NDArray[np.bool_]
+
+NOT_MET, MET, UNDECIDED = 0, 1, 2
+
+
+def verdict(
+    value: F64, goal: F64, at_most: BOOL, half_width: F64 | float = 0.0
+) -> NDArray[np.int8]:
+    """Say whether goals are met.
+
+    Parameters
+    ----------
+    value : (...) float64 [u]
+        figure that was reached; NaN = not known
+    goal : (...) float64 [u]
+        goal, in the unit of the value
+    at_most : (...) bool
+        whether the goal is a cap; else it is a floor
+    half_width : (...) float64 [u], optional
+        half of the value's confidence interval; 0 = taken as exact
+
+    Returns
+    -------
+    (...) int8
+        MET, NOT_MET, or UNDECIDED where the value is not known or the goal lies inside its
+        interval [2]_. A value that equals the goal and is exact meets it.
+    """
+    room = np.where(at_most, goal - value, value - goal)
+    clear = np.where(room >= half_width, MET, np.where(room < -half_width, NOT_MET, UNDECIDED))
+    known = ~(np.isnan(room) | np.isnan(half_width))
+    return np.where(known, clear, UNDECIDED).astype(np.int8)
+
+
+def shortfall(value: F64, goal: F64, at_most: BOOL) -> F64:
+    """Return how far a figure is on the wrong side of its goal.
+
+    Parameters
+    ----------
+    value, goal, at_most
+        as of `verdict`
+
+    Returns
+    -------
+    (...) float64 [u]
+        0 where the goal is met, NaN where the value is not known [1]_
+    """
+    return np.asarray(np.maximum(np.where(at_most, value - goal, goal - value), 0.0))
+
+
+def yearly_pace(value: F64, goal: F64, now_year: F64, goal_year: F64) -> F64:
+    """Return the change per year that leads from a figure to its goal in time.
+
+    Parameters
+    ----------
+    value, goal : (...) float64 [u]
+        figure now and goal
+    now_year, goal_year : (...) float64 [year]
+        moments as fractions of years, 2025.5 is the middle of 2025; the goal holds from the end of
+        its year, so `goal_year` of a goal "2025" is 2026.0
+
+    Returns
+    -------
+    (...) float64 [u/year]
+        straight line from now to the goal [1]_; NaN once its time has come
+    """
+    left = np.asarray(goal_year, dtype=np.float64) - now_year
+    return np.asarray(np.where(left > 0, (goal - value) / np.where(left > 0, left, 1.0), np.nan))
+
+
+def capacity_share(capacity: F64, counted: BOOL) -> float:
+    """Return the share of the capacity that has a property: zero-gap cells, clean gasification.
+
+    Parameters
+    ----------
+    capacity : (n,) float64 [kg/s]
+        capacity of each asset; one that is not known makes the share unknown
+    counted : (n,) bool
+        whether the asset has the property
+
+    Returns
+    -------
+    float [1]
+        weighted by capacity, not by count [3]_; NaN without capacity
+    """
+    total = float(np.sum(capacity))
+    return float(np.sum(np.where(counted, capacity, 0.0))) / total if total > 0 else float("nan")
