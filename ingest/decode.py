@@ -8,20 +8,27 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ingest.wire import VALUE_MAX, Decoded, WireError, native
+from ingest.wire import VALUE_MAX, Decoded, WireError, native, senml
 from twin import quality as q
 from twin.errors import UomError
 from twin.model import Tag, owner_of, park_of
 from twin.uom import compile_uom
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from twin.model import Park
 
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
 U8 = NDArray[np.uint8]
+
+
+# First segment of a topic ``<format>/v1/{park}/{enterprise}/{gateway}``: how its payloads are read.
+CODECS: dict[str, Callable[[bytes, int], Decoded]] = {
+    "park": lambda payload, _: native.decode(payload),
+    "senml": senml.decode,
+}
 
 
 class Message(NamedTuple):
@@ -113,8 +120,11 @@ class Directory:
     def owner(self, topic: str) -> str:
         """Return the enterprise of ``park/v1/{park}/{enterprise}/{gateway}``; raises WireError."""
         parts = topic.split("/")
-        if len(parts) != 5 or parts[:2] != ["park", "v1"]:
-            raise WireError("bad_topic", "topics are park/v1/{park}/{enterprise}/{gateway}")
+        if len(parts) != 5 or parts[0] not in CODECS or parts[1] != "v1":
+            formats = "|".join(CODECS)
+            raise WireError(
+                "bad_topic", f"topics are ({formats})/v1/{{park}}/{{enterprise}}/{{gateway}}"
+            )
         owner = self._owners.get((parts[2], parts[3]))
         if owner is None:
             raise WireError(
@@ -149,7 +159,8 @@ def decode(
     for number, message in enumerate(messages):
         try:
             names = _route(directory, message, owners, payload_bytes)
-            scan = native.decode_scan(message.payload)
+            codec = message.topic.partition("/")[0]
+            scan = native.decode_scan(message.payload) if codec == "park" else None
             if scan is not None:
                 columns.tag.extend(map(names.__getitem__, scan.values))
                 columns.value.extend(scan.values.values())
@@ -159,7 +170,7 @@ def decode(
                 columns.origin.append(number)
                 columns.names.append(scan.values)
                 continue
-            decoded = native.decode(message.payload)
+            decoded = CODECS[codec](message.payload, message.received_us)
         except WireError as error:
             rejects.append(Reject(error.reason, error.detail, message))
             continue

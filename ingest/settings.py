@@ -26,7 +26,9 @@ class IngestSettings(BaseSettings):
     client_id: str = Field(
         "parktwin-ingest", description="fixed MQTT client id: the session's name"
     )
-    topic_filter: str = Field("park/v1/#", description="what to subscribe to")
+    topic_filter: str = Field(
+        "park/v1/#,senml/v1/#", description="what to subscribe to, separated by commas"
+    )
     cycle_s: float = Field(0.5, gt=0.01, le=60, description="length of a cycle [s]")
     session_expiry_s: int = Field(
         604_800, ge=60, description="how long the broker keeps messages while we are away [s]"

@@ -220,7 +220,8 @@ class Subscriber:
                 async with client:
                     self._client = client
                     _take_over(client, self.inbox)
-                    await client.subscribe(self._settings.topic_filter, qos=1)
+                    filters = self._settings.topic_filter.split(",")
+                    await client.subscribe([(each.strip(), 1) for each in filters])
                     self.connected, tries = True, 0
                     LOG.info("connected to %s", _without_password(self._settings.mqtt_url))
                     # Messages come through the inbox; this waits for the end of the connection.
