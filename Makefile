@@ -14,7 +14,9 @@ NPM     := PATH="$(abspath $(BIN)):$$PATH" npm --prefix $(CONSOLE) --loglevel er
 FITS    := const [a, b] = process.versions.node.split('.').map(Number); \
            process.exit(a > 22 || (a === 22 && b >= 12) || (a === 20 && b >= 19) ? 0 : 1)
 
-.PHONY: setup check test demo bench clean
+CODECS  := native senml mapped hj212 sparkplug
+
+.PHONY: setup check test demo bench score fuzz clean
 
 setup: $(VENV)/installed $(DIST)
 
@@ -58,7 +60,16 @@ demo: setup
 bench: setup
 	$(BIN)/pytest --quiet --capture no -o python_files="bench_*.py" -o python_functions="bench_*" tests/benchmarks $(ARGS)
 
+score: setup
+	@$(BIN)/parktwin simulate --score $(ARGS)
+
+fuzz: setup
+	$(BIN)/pip --disable-pip-version-check install -qq --constraint constraints.txt atheris
+	@for codec in $(CODECS); do \
+		PYTHONPATH=.:tests $(BIN)/python -m fuzz $$codec $(ARGS) || exit 1; \
+	done
+
 clean:
 	rm -rf $(VENV) build dist $(CONSOLE)/dist $(CONSOLE)/node_modules
-	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf .fuzz .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

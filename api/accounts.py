@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from api.world import World
-    from twin.network import Account
+    from twin.accounts import Account
 
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
@@ -106,11 +106,35 @@ def _table(window: str, shifts: tuple[str, ...]) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class Pairs:
+    """Integrals over time of n pairs of gauges in W windows, from the minutes that have both."""
+
+    first: F64  # (W, n) of the first gauge [SI s]; 0 where no minute has both
+    product: F64  # (W, n) of their product
+    square: F64  # (W, n) of the square of the first
+
+
+async def read_pairs(world: World, network: Network, first: I64, second: I64, edges: I64) -> Pairs:
+    """Return the integrals of pairs of gauges; each minute stands for its means."""
+    shape = len(edges) - 1, len(first)
+    found = Pairs(*np.zeros((3, *shape)))
+    if not len(first):
+        return found
+    ids = _tag_ids(world, network, first), _tag_ids(world, network, second)
+    rows = await world.store.pairs(*ids, edges)
+    at = rows["window"], rows["place"] - 1
+    for name in ("first", "product", "square"):
+        getattr(found, name)[at] = rows[name]
+    return found
+
+
+@dataclass(frozen=True, slots=True)
 class Inventory:
     """Mass of a component in some tanks at the edges of windows."""
 
     mass: F64  # (W+1,) [kg]; NaN where a tank is not known
     quality: U8  # (W+1,)
+    level: F64  # (W+1, T) [SI] values of the tags it follows from
 
 
 async def read_inventory(
@@ -122,7 +146,7 @@ async def read_inventory(
     """
     levels, quality = await read_levels(world, network, tanks, edges, now_us)
     share = network.tank_share[component][tanks]
-    return Inventory(tank_mass(network, levels)[:, tanks] @ share, quality)
+    return Inventory(tank_mass(network, levels)[:, tanks] @ share, quality, levels)
 
 
 async def read_levels(
@@ -150,6 +174,33 @@ def elapsed_s(edges: I64, now_us: int) -> F64:
     """Return how much of each window has passed [s], up to the last full minute; (W,)."""
     until = np.minimum(edges[1:], now_us // MINUTE_US * MINUTE_US)
     return np.asarray(np.maximum(until - edges[:-1], 0) / SECOND_US)
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """The live image in the order of a network's tags."""
+
+    value: F64  # (T,) [SI]; NaN where there is none to use
+    rate: F64  # (T,) [SI] the value of a gauge; a counter shows no rate
+    quality: U8  # (T,)
+
+
+def live_values(world: World, network: Network, now_us: int) -> Live:
+    """Return the newest values of a network's tags; a value that is too old is bad."""
+    image = world.feed.image
+    at = world.feed.catalogue.find(tag.address for tag in network.tags)
+    known = at >= 0
+    value = np.full(len(at), np.nan)
+    quality = np.full(len(at), q.NO_DATA, np.uint8)
+    age_us = np.zeros(len(at), np.int64)
+    value[known], quality[known] = image.value[at[known]], image.quality[at[known]]
+    seen = known & (image.time_us[np.maximum(at, 0)] != NEVER) if len(image.time_us) else known
+    age_us[seen] = now_us - image.time_us[at[seen]]
+    old = np.where(age_us > network.gap_us, q.BAD | q.STALE, 0).astype(np.uint8)
+    quality = q.worse(quality, old)
+    value = np.where(q.usable(quality), value, np.nan)
+    counter = np.array([tag.kind == "counter" for tag in network.tags], dtype=bool)
+    return Live(value, np.where(counter, np.nan, value), quality)
 
 
 def tank_states(world: World, network: Network, tanks: I64 | None) -> list[dict[str, Any]]:

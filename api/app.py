@@ -14,7 +14,21 @@ from fastapi import FastAPI
 from fastapi.responses import PlainTextResponse
 from starlette.staticfiles import StaticFiles
 
-from api import problems, routes, routes_balance, routes_health, routes_live, routes_scopes
+from api import (
+    problems,
+    routes,
+    routes_alarms,
+    routes_balance,
+    routes_byproducts,
+    routes_chlorine,
+    routes_emissions,
+    routes_energy,
+    routes_health,
+    routes_live,
+    routes_quarantine,
+    routes_scenarios,
+    routes_targets,
+)
 from api.feed import Feed
 from api.store import Store
 from api.world import World
@@ -57,7 +71,7 @@ def create_app(
 
     app = FastAPI(
         title="parktwin",
-        description="The digital twin of a chemical industrial park: read-only HTTP interface.",
+        description="The digital twin of a chemical park; all it takes are orders to ingest.",
         version="1",
         lifespan=lifespan,
         docs_url=None,
@@ -66,7 +80,20 @@ def create_app(
     app.state.world = here
     app.add_middleware(CountRequests, counts=here.requests)
     problems.install(app)
-    for module in (routes, routes_live, routes_scopes, routes_balance, routes_health):
+    for module in (
+        routes,
+        routes_live,
+        routes_alarms,
+        routes_energy,
+        routes_chlorine,
+        routes_balance,
+        routes_byproducts,
+        routes_emissions,
+        routes_targets,
+        routes_scenarios,
+        routes_quarantine,
+        routes_health,
+    ):
         app.include_router(module.router)
     if console.is_dir():
         app.mount("/", StaticFiles(directory=console, html=True), name="console")

@@ -17,6 +17,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from api.alarms import Board
 from api.catalogue import Catalogue, Model, build_catalogue, build_model
 from api.encode import in_uom, milliseconds
 from api.store import CYCLES_AT_ONCE
@@ -63,6 +64,7 @@ class Feed:
         self.catalogue: Catalogue = build_catalogue(())
         self.model: Model | None = None
         self.image = empty_image(0)
+        self.board = Board(None, self.catalogue)
         self.cycle_us = 0
         self.seq = 0
         self.generation = 0  # of the catalogue; 0 = nothing read yet
@@ -115,15 +117,15 @@ class Feed:
     async def _load(self) -> None:
         """Read model, tags and the whole image."""
         self._reload = False
-        row = await self._store.model()
-        if row is not None and (self.model is None or self.model.version != row[0]):
+        model, row = self.model, await self._store.model()
+        if row is not None and (model is None or model.version != row[0]):
             try:
                 # Compiling a large park takes a moment, in which the clients want their cycles.
-                self.model = await asyncio.to_thread(build_model, *row)
+                model = await asyncio.to_thread(build_model, *row)
             except ModelError as error:
                 log.error("park model %s cannot be read: %s", row[0], "; ".join(error.problems))  # noqa: TRY400
         catalogue = build_catalogue(await self._store.tags())
-        cycle_us, newest = await self._store.image()
+        cycle_us, newest, alarms = await self._store.image()
         image = empty_image(len(catalogue.tags))
         at = catalogue.positions(newest["tag_id"])
         known = at >= 0
@@ -131,6 +133,10 @@ class Feed:
         image.value[at[known]] = newest["value"][known]
         image.quality[at[known]] = newest["quality"][known]
         image.changed[at[known]] = self.seq + 1
+        self.board = Board(model.park if model else None, catalogue)
+        self.board.apply(alarms, self.seq + 1)
+        # From here on without a pause: nobody sees the new model with the old tags.
+        self.model = model
         self.catalogue, self.image, self.cycle_us = catalogue, image, max(cycle_us, self.cycle_us)
         self.generation += 1
         self._publish()
@@ -165,6 +171,7 @@ class Feed:
         self.image.value[to] = np.frombuffer(row["value"], "<f8")[fresh]
         self.image.quality[to] = np.frombuffer(row["quality"], "u1")[fresh]
         self.image.changed[to] = self.seq + 1
+        self.board.apply(row["alarms"], self.seq + 1)
         self.cycle_us = int(row["cycle_us"])
         return set(tag_id[~known].tolist())
 
@@ -206,7 +213,7 @@ class Feed:
         body: dict[str, Any] = {
             "time": self.cycle_us // 1000 if self.cycle_us else None,
             "values": dict(zip(names, rows, strict=True)),
-            "alarms": [],
+            "alarms": self.board.changed(since),
         }
         kind = b"cycle" if since else b"image"
         return b"event: %b\nid: %d\ndata: %b\n\n" % (kind, self.cycle_us, orjson.dumps(body))

@@ -126,7 +126,8 @@ async def _validation(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     errors = [
         {
-            "parameter": str(one["loc"][-1]),
+            # Of a place inside a list or a body, the last name.
+            "parameter": [part for part in one["loc"] if isinstance(part, str)][-1],
             "in": str(one["loc"][0]),
             "detail": str(one["msg"]).removeprefix("Value error, "),
         }

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import PlainTextResponse
 
 from api import schema
-from api.encode import json_answer
+from api.encode import json_answer, rfc3339
 from api.feed import NEVER
 from api.problems import RESPONSES, Problem
+from api.store import to_us
 from api.world import World, world
 from twin import quality as q
 from twin import windows as w
@@ -26,7 +28,15 @@ PREFIX = "ingest."
 GAUGES = ("gauge", "state")
 TOTALS = ("samples", "duplicates", "corrections", "late", "dropped")
 # Counted by reason, as ingest.rejected.<reason>.
-GROUPS = ("rejected", "quarantined")
+GROUPS = ("rejected", "quarantined", "doubted")
+# What ingest finds of the data of an enterprise, as <enterprise>/ingest.*.
+FOUND = {
+    "health": "health",
+    "timeliness": "timeliness",
+    "duplicate_share": "duplicate_share",
+    "reject_share": "reject_share",
+    "skew": "skew_s",
+}
 
 
 @router.get("/livez", response_model=schema.Alive)
@@ -149,9 +159,32 @@ async def read_data_health(request: Request) -> Response:
                 "never": int(never.sum()),
                 "completeness": float(share[0]) if len(rows["tag_id"]) else None,
                 "simulated": bool((image.quality[places[~never]] & q.SIMULATED).any()),
+                **_found(here, owner),
             }
         )
-    return json_answer({"items": items, "ingest": _ingest_summary(here), "next": None})
+    zone = ZoneInfo(park.timezone)
+    gateways = [_gateway(row, zone) for row in await here.store.gateways(sorted(owners))]
+    return json_answer(
+        {"items": items, "gateways": gateways, "ingest": _ingest_summary(here), "next": None}
+    )
+
+
+def _found(here: World, owner: str) -> dict[str, float | None]:
+    """Return what ingest has found of the data of an enterprise; null when it is too old."""
+    image = here.feed.image
+    since_us = here.now_us() - here.model.park.gap_s * 1e6
+    found: dict[str, float | None] = {}
+    for name, key in FOUND.items():
+        at = here.feed.catalogue.index.get(f"{owner}/{PREFIX}{name}", -1)
+        fresh = at >= 0 and image.time_us[at] >= since_us and not np.isnan(image.value[at])
+        found[key] = float(image.value[at]) if fresh else None
+    return found
+
+
+def _gateway(row: Any, zone: ZoneInfo) -> dict[str, Any]:
+    """Return a gateway as the API shows it."""
+    times = {name: rfc3339(to_us(row[name]), zone) for name in ("first_heard", "last_heard")}
+    return dict(row) | times
 
 
 def _ingest_summary(here: World) -> dict[str, Any]:

@@ -173,12 +173,40 @@ class EnterpriseHealth(BaseModel):
     never: int
     completeness: Share
     simulated: bool
+    health: Annotated[Share, Field(description="1: nothing is wrong, 0: nothing is right")]
+    timeliness: Share
+    duplicate_share: Share
+    reject_share: Share
+    skew_s: Annotated[Number, Field(description="error of its worst clock, seconds ahead")]
+
+
+class Gateway(BaseModel):
+    """What a gateway has sent, and how it is."""
+
+    enterprise: str
+    gateway: str
+    topic: str
+    first_heard: str
+    last_heard: str
+    messages: int
+    samples: int
+    rejected: int
+    duplicates: int
+    late: int
+    dropped: int
+    pause_s: Annotated[Number, Field(description="what usually lies between two messages")]
+    delay_s: Annotated[Number, Field(description="smallest time from newest sample to arrival")]
+    skew_s: Annotated[Number, Field(description="how far its clock is ahead, seconds")]
+    silent: bool
+    skewed: bool
+    runaway: bool
 
 
 class Health(BaseModel):
     """The health of the data and of ingest."""
 
     items: list[EnterpriseHealth]
+    gateways: list[Gateway]
     ingest: dict[str, Number]
     next: Cursor
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from pydantic import BaseModel, Field
 
 # Pydantic reads the annotations when the classes are made.
@@ -15,15 +17,15 @@ class _Row(BaseModel):
     end: Rfc3339
 
 
-class _Trusted(_Row):
+class Trusted(_Row):
     """How far a row can be trusted."""
 
     completeness: Share
     quality: Uint8
 
 
-class EnergyRow(_Trusted):
-    """Energy of one product in one window."""
+class EnergyRow(Trusted):
+    """Energy of one product, or of all together (``total``), in one window."""
 
     product: str
     mass_t: Number
@@ -31,6 +33,18 @@ class EnergyRow(_Trusted):
     energy_kgce: Number
     kwh_per_t: Number
     kgce_per_t: Number
+    position: Annotated[str | None, Field(description="against benchmark and baseline")]
+
+
+class Factor(BaseModel):
+    """Electricity in coal equivalent, with its provenance; the year of an equal value."""
+
+    year: int | None
+    kgce_per_kwh: float
+    standard: str
+    confidence: str
+    verified: bool
+    note: str
 
 
 class Reference(BaseModel):
@@ -52,71 +66,55 @@ class Energy(BaseModel):
 
     scope: str
     window: str
+    basis: str
     items: list[EnergyRow]
+    electricity: list[Factor]
     references: list[Reference]
     next: Cursor
 
 
-class ChlorineRow(_Trusted):
-    """The chlorine balance of one window; inventory at its end."""
+class ElectrolyserRow(Trusted):
+    """An electrolyser in one window; voltage and current density are weighted by the charge.
 
-    production_t: Number
-    consumption_t: Number
-    import_t: Number
-    export_t: Number
-    vent_t: Number
-    inventory_t: Number
-    inventory_change_t: Number
-    unaccounted_t: Number
+    method: ``dc_meter``, or ``minute_means`` where the energy is the sum of the products of the
+    mean voltage and the mean current of each minute.
+    """
 
-
-class TankState(BaseModel):
-    """What a tank holds now; fill is a share of its volume."""
-
-    id: str
-    scope: str
-    inventory_t: Number
-    capacity_t: Number
-    fill: Share
-    fill_limit: float
-    time: Rfc3339 | None
-    quality: Uint8
+    electrolyser: str
+    kind: str
+    cell_voltage_v: Number
+    current_density_ka_m2: Number
+    product_t: Number
+    dc_kwh_per_t: Number
+    method: str | None
+    k_v_m2_ka: Number
 
 
-class Chlorine(BaseModel):
-    """The chlorine balance of a scope."""
+class StandingVoltage(BaseModel):
+    """The voltage at no current that K counts from."""
 
-    scope: str
-    window: str
-    items: list[ChlorineRow]
-    tanks: list[TankState]
-    next: Cursor
-
-
-class ByproductRow(_Trusted):
-    """The balance of one medium in one window."""
-
-    medium: str
-    make_t: Number
-    use_t: Number
-    import_t: Number
-    export_t: Number
-    vent_t: Number
-    inventory_change_t: Number
-    unaccounted_t: Number
+    kind: str
+    v: float
+    source: str
+    confidence: str
+    verified: bool
 
 
-class Byproducts(BaseModel):
-    """The by-product balances of a scope."""
+class Electrolysers(BaseModel):
+    """The electrolysers of a scope."""
 
     scope: str
     window: str
-    items: list[ByproductRow]
+    items: list[ElectrolyserRow]
+    standing_voltage: list[StandingVoltage]
     next: Cursor
 
 
 class ReconciledStream(BaseModel):
-    """A stream before and after reconciliation; null = not measured, or not to be known."""
+    """A stream before and after reconciliation; null = not measured, or not to be known.
+
+    Where the model names an analyser, `fraction` is the mass fraction of the component it shows.
+    """
 
     id: str
     from_: str = Field(alias="from")
@@ -126,6 +124,9 @@ class ReconciledStream(BaseModel):
     estimate_t: Number
     sigma_t: Number
     detectable_t: Number
+    fraction: Number
+    fraction_estimate: Number
+    fraction_sigma: Number
     adjustment: Number
     observable: bool
     redundant: bool
@@ -138,7 +139,7 @@ class NodeResidual(BaseModel):
     residual_t: Number
 
 
-class BalanceRow(_Trusted):
+class BalanceRow(Trusted):
     """The reconciled balance of one window."""
 
     component: str

@@ -31,9 +31,15 @@ class ApiSettings(BaseSettings):
     )
     page_size_max: int = Field(1_000, ge=1, description="items of one page")
     windows_max: int = Field(1_500, ge=1, description="windows of one balance or energy answer")
+    alarm_days_max: int = Field(100, ge=1, description="longest alarm summary [days]")
+    shelve_minutes_max: int = Field(480, ge=1, description="longest shelving of an alarm [min]")
+    commands_max: int = Field(1_000, ge=1, description="commands that may wait for ingest")
     minute_delay_s: float = Field(
         15.0, ge=0, description="a minute is expected in the database this long after its end [s]"
     )
+    scenario_hours_max: float = Field(72.0, gt=0, le=720, description="longest what-if [h]")
+    scenario_steps_max: int = Field(2_000, ge=1, description="steps of one what-if")
+    scenario_actions_max: int = Field(20, ge=1, description="plants one what-if changes")
     ready_cycle_age_s: float = Field(10.0, gt=0, description="ready: oldest newest cycle [s]")
     ready_lag_s: float = Field(60.0, gt=0, description="ready: largest lag of ingest [s]")
 

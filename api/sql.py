@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+# As many as an ingest knows by default.
+GATEWAYS = """
+SELECT * FROM gateway WHERE enterprise = ANY($1::text[])
+ORDER BY silent DESC, enterprise, gateway LIMIT 1000"""
 MODEL = "SELECT version, applied, files FROM model ORDER BY version DESC LIMIT 1"
 TAGS = """
 SELECT tag_id, enterprise, tag, scope, quantity, uom, kind, source, scale, shift, low, high,
@@ -9,7 +13,7 @@ SELECT tag_id, enterprise, tag, scope, quantity, uom, kind, source, scale, shift
 FROM tag WHERE active"""
 NEWEST_CYCLE = "SELECT max(cycle_us) FROM cycle"
 CYCLES = """
-SELECT cycle_us, tag_id, time, value, quality FROM cycle
+SELECT cycle_us, tag_id, time, value, quality, alarms FROM cycle
 WHERE cycle_us > $1 ORDER BY cycle_us LIMIT $2"""
 IMAGE = """
 SELECT t.tag_id, s.time, coalesce(s.value, 'NaN'), s.quality
@@ -31,6 +35,16 @@ FROM rollup WHERE tag_id = ANY($1::int[]) AND time >= $2 AND time < $3"""
 ROLLUPS = ("minute", "hour", "day")
 SERIES = {table: _SERIES.replace("rollup", table) for table in ROLLUPS}
 AMOUNTS = {table: _AMOUNTS.replace("rollup", table) for table in ROLLUPS}
+# Of each pair of gauges, by window, from the minutes that have both: the charge, say, the energy,
+# and the square of the first.
+PAIRS = """
+SELECT p.place::int, width_bucket(a.time, $3::timestamptz[]) - 1, sum(a.amount),
+       sum(a.amount * b.amount / b.covered_s), sum(a.amount * a.amount / a.covered_s)
+FROM unnest($1::int[], $2::int[]) WITH ORDINALITY p(first, second, place)
+JOIN minute a ON a.tag_id = p.first AND a.time >= $4 AND a.time < $5 AND a.covered_s > 0
+JOIN minute b ON b.tag_id = p.second AND b.time >= $4 AND b.time < $5 AND b.covered_s > 0
+             AND b.time = a.time
+GROUP BY 1, 2"""
 MINUTES_AT = """
 SELECT time, tag_id, amount, covered_s, quality FROM minute
 WHERE tag_id = ANY($1::int[]) AND time = ANY($2::timestamptz[]) AND time BETWEEN $3 AND $4
@@ -47,3 +61,30 @@ FROM unnest($1::int[], $2::timestamptz[]) w(tag_id, time), LATERAL (
      WHERE tag_id = w.tag_id AND time > w.time AND time <= w.time + $3::interval AND covered_s > 0
      ORDER BY time LIMIT 1)
     ORDER BY away LIMIT 1) m"""
+ALARMS = "SELECT coalesce(jsonb_agg(to_jsonb(a)), '[]') FROM alarm a"
+ALARM_EVENTS = """
+SELECT id, time, recorded, alarm, before, after, value, quality, who, reason, command
+FROM alarm_event
+WHERE time >= $1 AND time <= $2 AND (time, id) < ($2, $3)
+  AND ($4::text[] IS NULL OR alarm = ANY($4)) ORDER BY time DESC, id DESC LIMIT $5"""
+ANNUNCIATIONS = """
+SELECT time, alarm FROM alarm_event
+WHERE time > $1 AND time <= $2 AND after = 'unacknowledged' AND alarm = ANY($3::text[])
+ORDER BY time"""
+# As many may wait as there is somebody to take them.
+ORDER = """
+INSERT INTO command (kind, body) SELECT $1, $2::jsonb
+WHERE (SELECT count(*) FROM (SELECT FROM command WHERE done IS NULL LIMIT $3) w) < $3
+RETURNING id"""
+COMMAND = "SELECT id, kind, created, done, error FROM command WHERE id = $1"
+QUARANTINE = """
+SELECT k.*, (SELECT count(*) FROM quarantine_sample s
+             WHERE (s.enterprise, s.tag, s.reason) = (k.enterprise, k.tag, k.reason)) AS kept
+FROM quarantine k WHERE $1::text IS NULL OR reason = $1
+ORDER BY last_seen DESC, enterprise, tag, reason LIMIT $2 OFFSET $3"""
+IS_HELD = """
+SELECT FROM quarantine
+WHERE enterprise = $1 AND tag = $2 AND ($3::text IS NULL OR reason = $3) LIMIT 1"""
+REJECTS = """
+SELECT id, received, reason, detail, topic, payload, size FROM reject
+WHERE ($1::text IS NULL OR reason = $1) AND id < $2 ORDER BY id DESC LIMIT $3"""

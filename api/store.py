@@ -53,7 +53,7 @@ def to_us(time: datetime) -> int:
 
 
 class Store:
-    """Read-only connections to one database; connects when first asked, again after a loss."""
+    """Connections to one database, read-only but for commands; made again after a loss."""
 
     def __init__(self, url: str, *, pool_size: int, query_timeout_s: float) -> None:
         self._url = url
@@ -126,20 +126,58 @@ class Store:
         async with self._connection() as connection:
             return list(await connection.fetch(sql.TAGS))
 
-    async def image(self) -> tuple[int, Columns]:
-        """Return the newest cycle (0 = none) and the newest sample of each tag, of one moment."""
+    async def image(self) -> tuple[int, Columns, str]:
+        """Return newest cycle (0 = none), newest samples and alarms (JSON), all of one moment."""
         fields = {"tag_id": INT, "time_us": TIME, "value": FLOAT, "quality": SMALL}
         async with (
             self._connection() as connection,
             connection.transaction(isolation="repeatable_read", readonly=True),
         ):
             cycle_us = await connection.fetchval(sql.NEWEST_CYCLE)
-            return cycle_us or 0, await _columns(connection, fields, sql.IMAGE)
+            alarms = await connection.fetchval(sql.ALARMS)
+            return cycle_us or 0, await _columns(connection, fields, sql.IMAGE), alarms
 
     async def cycles(self, after_us: int) -> list[Any]:
         """Return the rows of the cycles after one, oldest first."""
         async with self._connection() as connection:
             return list(await connection.fetch(sql.CYCLES, after_us, CYCLES_AT_ONCE))
+
+    async def alarm_events(
+        self, from_us: int, before: tuple[int, int], alarms: list[str] | None, limit: int
+    ) -> list[Any]:
+        """Return rows of the journal before a (time, id), newest first; None is all alarms."""
+        async with self._connection() as connection:
+            args = stamp(from_us), stamp(before[0]), before[1], alarms, limit
+            return list(await connection.fetch(sql.ALARM_EVENTS, *args))
+
+    async def annunciations(self, after_us: int, to_us: int, alarms: list[str]) -> list[Any]:
+        """Return when some alarms became unacknowledged, in order."""
+        async with self._connection() as connection:
+            args = stamp(after_us), stamp(to_us), alarms
+            return list(await connection.fetch(sql.ANNUNCIATIONS, *args))
+
+    async def order(self, kind: str, body: str, waiting_max: int) -> int | None:
+        """Write a command down for ingest; None when too many wait already."""
+        async with self._connection() as connection, connection.transaction():
+            # The one thing the API writes.
+            await connection.execute("SET TRANSACTION READ WRITE")
+            number = await connection.fetchval(sql.ORDER, kind, body, waiting_max)
+            return None if number is None else int(number)
+
+    async def rows(self, statement: str, *args: Any) -> list[Any]:
+        """Return the rows of a query."""
+        async with self._connection() as connection:
+            return list(await connection.fetch(statement, *args))
+
+    async def command(self, number: int) -> Any:
+        """Return the row of a command, or None."""
+        async with self._connection() as connection:
+            return await connection.fetchrow(sql.COMMAND, number)
+
+    async def gateways(self, enterprises: list[str]) -> list[Any]:
+        """Return the rows of the gateways of some enterprises, silent ones first."""
+        async with self._connection() as connection:
+            return list(await connection.fetch(sql.GATEWAYS, enterprises))
 
     async def sample_count(self, tag_id: int, from_us: int, to_us: int) -> int:
         """Return about how many samples a tag has, from its hours."""
@@ -169,6 +207,15 @@ class Store:
         async with self._connection() as connection:
             args = tag_ids.tolist(), stamp(from_us), stamp(to_us)
             return await _columns(connection, fields, sql.AMOUNTS[table], *args)
+
+    async def pairs(self, first: I64, second: I64, edges: I64) -> Columns:
+        """Return sums over windows of the products of pairs of gauges, minute by minute."""
+        sums = ("first", "product", "square")
+        fields = {"place": INT, "window": INT, **dict.fromkeys(sums, FLOAT)}
+        moments = [stamp(edge) for edge in edges.tolist()]
+        async with self._connection() as connection:
+            args = first.tolist(), second.tolist(), moments, moments[0], moments[-1]
+            return await _columns(connection, fields, sql.PAIRS, *args)
 
     async def minutes_near(self, tag_ids: I64, times: I64, within: timedelta) -> Columns:
         """Return each tag's minute at each time, or the nearest covered one, if there is any."""

@@ -8,17 +8,25 @@ import logging
 import signal
 import sys
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import uvloop
 from pydantic import ValidationError
 
 from ingest.cycle import Cycle
+from ingest.desk import Desk
+from ingest.listener import Listener
 from ingest.settings import IngestSettings
 from ingest.store import Store, open_when_ready
 from ingest.subscriber import Subscriber
+from ingest.wire import sparkplug
 from twin.errors import ParkError
+from twin.gateways import filters
 from twin.loading import load_park
+
+if TYPE_CHECKING:
+    from ingest.directory import Message
+    from ingest.edges import Edges
 
 LOG = logging.getLogger("ingest")
 IDLE_S = 0.5
@@ -39,24 +47,32 @@ def settings_help() -> str:
     )
 
 
-async def ingest(settings: IngestSettings, stop: asyncio.Event) -> None:
-    """Run cycles until `stop` is set; raises ParkError."""
+async def ingest(settings: IngestSettings, stop: asyncio.Event) -> bool:
+    """Run cycles until `stop` is set; True when the model is to be read again; raises ParkError."""
     park = load_park(settings.park)
     store = Store(settings.database_url)
     await open_when_ready(store)
     cycle = Cycle(park, store, settings)
-    subscriber = Subscriber(settings, cycle.counters)
+    state = sparkplug.state_topic(settings.sparkplug_host_id) if cycle.edges else ""
+    topics = filters(park.tables["gateway"])
+    subscriber = Subscriber(settings, cycle.counters, topics, state_topic=state)
+    subscriber.on_connection = lambda: cycle.edges.reconnected(time.time_ns() // 1000)
     cycle.connected = lambda: subscriber.connected
     cycle.inbox_size = lambda: len(subscriber.inbox)
     await cycle.start(time.time_ns() // 1000)
+    desk = Desk(store, cycle.directory, settings)
+    await desk.start()
+    listener = Listener(park, settings, subscriber.inbox.add)
+    if settings.hj212_port:
+        await listener.start()
     LOG.info("%s: %d tags, model %s", park.id, len(park.tags), park.digest[:12])
     connection = asyncio.create_task(subscriber.run(), name="subscriber")
     stopping = asyncio.create_task(stop.wait(), name="stop")
     try:
-        while not stopping.done() and not connection.done():
+        while not (stopping.done() or connection.done() or desk.reload):
             began = time.monotonic()
-            messages = subscriber.take()
-            run = asyncio.create_task(cycle.run(messages, time.time_ns() // 1000), name="cycle")
+            messages, now_us = subscriber.take(), time.time_ns() // 1000
+            run = asyncio.create_task(_turn(cycle, desk, messages, now_us), name="cycle")
             await asyncio.wait({run, stopping}, return_when=asyncio.FIRST_COMPLETED)
             if not run.done():
                 # The database may be away for long: what is not committed will come again.
@@ -66,14 +82,36 @@ async def ingest(settings: IngestSettings, stop: asyncio.Event) -> None:
                 break
             await run
             subscriber.ack(messages)
+            listener.ack(messages)
+            await _ask(cycle.edges, subscriber, now_us)
             await _pause(began + settings.cycle_s, subscriber, stopping)
         if connection.done():
             await connection
     finally:
+        await listener.stop()
         for task in (connection, stopping):
             task.cancel()
         await asyncio.wait({connection, stopping})
         await store.close()
+    return desk.reload and not stop.is_set()
+
+
+async def _turn(cycle: Cycle, desk: Desk, messages: list[Message], now_us: int) -> None:
+    """Run a cycle with what has come and what the desk brings back."""
+    extra = await desk.take(now_us)
+    await cycle.run([*extra.messages, *messages], now_us, extra.samples)
+    await desk.done()
+
+
+async def _ask(edges: Edges, subscriber: Subscriber, now_us: int) -> None:
+    """Ask edge nodes for what they must say again; who cannot be asked now is asked later."""
+    if not subscriber.connected:
+        return
+    if edges.denied:
+        edges.denied = not await subscriber.announce()
+    for topic, payload in edges.requests(now_us):
+        if not await subscriber.publish(topic, payload):
+            break
 
 
 async def _pause(due: float, subscriber: Subscriber, stopping: asyncio.Task[Any]) -> None:
@@ -89,7 +127,8 @@ async def _main(settings: IngestSettings) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    await ingest(settings, stop)
+    while await ingest(settings, stop):
+        LOG.info("the park model is read again")
 
 
 def main(argv: list[str] | None = None) -> int:

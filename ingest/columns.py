@@ -18,6 +18,14 @@ TIME_MIN_US = -2_000_000_000_000_000
 TIME_MAX_US = 200_000_000_000_000_000
 
 
+def distinct(first: I64, second: I64) -> tuple[I64, I64]:
+    """Return the pairs of two columns, sorted and each once."""
+    order = np.lexsort((second, first))
+    a, b = first[order], second[order]
+    new = np.append(True, (a[1:] != a[:-1]) | (b[1:] != b[:-1]))[: len(a)]
+    return a[new], b[new]
+
+
 def stamps(time_us: I64) -> list[datetime]:
     """Return times as datetimes, for the statements that are not columns."""
     clipped = np.clip(time_us, TIME_MIN_US, TIME_MAX_US)

@@ -18,7 +18,9 @@ HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 TRAILER = b"\xff\xff"
 # timestamptz counts microseconds from 2000-01-01, we from 1970-01-01.
 EPOCH_US = 946_684_800_000_000
-_WIRE = {"int2": ">i2", "int4": ">i4", "float8": ">f8", "timestamptz": ">i8"}
+# A float8 column in which NaN stands for NULL.
+NULLABLE = "float8?"
+_WIRE = {NULLABLE: ">f8", "int2": ">i2", "int4": ">i4", "float8": ">f8", "timestamptz": ">i8"}
 
 
 def row_dtype(types: tuple[str, ...]) -> np.dtype[Any]:
@@ -34,10 +36,24 @@ def encode(types: tuple[str, ...], columns: tuple[NDArray[Any], ...]) -> bytes:
     dtype = row_dtype(types)
     rows = np.empty(len(columns[0]), dtype)
     rows["fields"] = len(types)
+    nulls: list[tuple[int, NDArray[np.bool_]]] = []
     for i, (name, column) in enumerate(zip(types, columns, strict=True)):
         rows[f"l{i}"] = np.dtype(_WIRE[name]).itemsize
         rows[f"v{i}"] = column - EPOCH_US if name == "timestamptz" else column
-    return HEADER + rows.tobytes() + TRAILER
+        if name == NULLABLE and np.isnan(column).any():
+            nulls.append((i, np.isnan(column)))
+    return HEADER + (_without(nulls, rows) if nulls else rows.tobytes()) + TRAILER
+
+
+def _without(nulls: list[tuple[int, NDArray[np.bool_]]], rows: NDArray[Any]) -> bytes:
+    """Return rows in bytes; a NULL has the length -1 and no value."""
+    sent = np.ones((len(rows), rows.dtype.itemsize), bool)
+    for i, none in nulls:
+        rows[f"l{i}"][none] = -1
+        value = rows.dtype[f"v{i}"]
+        at = rows.dtype.fields[f"v{i}"][1]  # type: ignore[index]
+        sent[none, at : at + value.itemsize] = False
+    return rows.view(np.uint8).reshape(sent.shape)[sent].tobytes()
 
 
 def decode(types: tuple[str, ...], data: bytes) -> tuple[NDArray[Any], ...]:

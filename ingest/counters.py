@@ -3,12 +3,28 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import TYPE_CHECKING
 
 from twin.model import Tag
+
+if TYPE_CHECKING:
+    from twin.model import Park
 
 REASONS = {
     "rejected": (
         "bad_json",
+        "bad_cbor",
+        "bad_version",
+        "must_understand",
+        "bad_name",
+        "bad_frame",
+        "bad_segment",
+        "bad_crc",
+        "bad_flag",
+        "bad_qn",
+        "bad_cn",
+        "bad_password",
+        "unknown_mn",
         "bad_shape",
         "bad_time",
         "bad_quality",
@@ -18,8 +34,14 @@ REASONS = {
         "too_large",
         "bad_topic",
         "unknown_enterprise",
+        "bad_protobuf",
+        "no_birth",
+        "stale_death",
+        "unknown_gateway",
     ),
-    "quarantined": ("unknown_tag", "future"),
+    "quarantined": ("unknown_tag", "future", "unit_slip"),
+    # Stored, and uncertain: see `twin.assess` and `ingest.gateways`.
+    "doubted": ("rate_of_change", "stuck", "unit_slip", "clock_skew"),
 }
 COUNTERS = (
     "messages",
@@ -33,10 +55,28 @@ COUNTERS = (
     "cycles",
     "retries",
     "reconnects",
+    "spikes",
+    "transient",
+    "rebirths",
     *(f"{group}.{reason}" for group, reasons in REASONS.items() for reason in reasons),
 )
-GAUGES = {"lag": ("time", "s"), "cycle_duration": ("time", "s"), "inbox": ("count", "")}
-HEALTH = (*COUNTERS, *GAUGES, "connected")
+GAUGES = {
+    "lag": ("time", "s"),
+    "cycle_duration": ("time", "s"),
+    "inbox": ("count", ""),
+    "alarm_rate": ("count", ""),  # annunciations in the last ten minutes
+}
+STATES = ("connected", "alarm_flood")
+HEALTH = (*COUNTERS, *GAUGES, *STATES)
+# Of the data of each enterprise, ``<enterprise>/ingest.*``: what is computed by `ingest.gateways`.
+DATA_HEALTH = {
+    "timeliness": ("fraction", ""),
+    "completeness": ("fraction", ""),
+    "duplicate_share": ("fraction", ""),
+    "skew": ("time", "s"),
+    "reject_share": ("fraction", ""),
+    "health": ("fraction", ""),
+}
 
 
 class Counters(Counter[str]):
@@ -45,24 +85,48 @@ class Counters(Counter[str]):
 
 def health_tags(root: str, gap_s: float) -> tuple[Tag, ...]:
     """Return the tags of ingest's own health, in the order of `HEALTH`."""
-
-    def tag(name: str, quantity: str, uom: str, kind: str) -> Tag:
-        return Tag(
-            tag=f"ingest.{name}",
-            owner=root,
-            scope=root,
-            quantity=quantity,
-            uom=uom,
-            kind=kind,
-            scale=1.0,
-            shift=0.0,
-            description=f"ingest: {name.replace('_', ' ').replace('.', ', ')}",
-            source="derived",
-            gap_s=gap_s,
-        )
-
     return (
-        *(tag(name, "count", "", "counter") for name in COUNTERS),
-        *(tag(name, *GAUGES[name], "gauge") for name in GAUGES),
-        tag("connected", "state", "", "state"),
+        *(_tag(root, root, name, ("count", ""), "counter", gap_s) for name in COUNTERS),
+        *(_tag(root, root, name, what, "gauge", gap_s) for name, what in GAUGES.items()),
+        *(_tag(root, root, name, ("state", ""), "state", gap_s) for name in STATES),
+    )
+
+
+def data_owners(park: Park) -> dict[str, str]:
+    """Return who has measured tags, with its scope: enterprises, and parks with own tags."""
+    owners = {tag.owner for tag in park.tags if tag.source == "measured"}
+    scopes = {
+        scope.id.rpartition("/")[2]: scope.id
+        for scope in park.scopes
+        if scope.kind in ("region", "park", "enterprise")
+    }
+    return {owner: scopes.get(owner, park.id) for owner in sorted(owners)}
+
+
+def own_tags(park: Park) -> tuple[Tag, ...]:
+    """Return all tags ingest adds to those of the network: its health, then that of the data."""
+    return (
+        *health_tags(park.id, park.gap_s),
+        *(
+            _tag(owner, scope, name, what, "gauge", park.gap_s)
+            for owner, scope in data_owners(park).items()
+            for name, what in DATA_HEALTH.items()
+        ),
+    )
+
+
+def _tag(owner: str, scope: str, name: str, what: tuple[str, str], kind: str, gap_s: float) -> Tag:
+    quantity, uom = what
+    return Tag(
+        tag=f"ingest.{name}",
+        owner=owner,
+        scope=scope,
+        quantity=quantity,
+        uom=uom,
+        kind=kind,
+        scale=1.0,
+        shift=0.0,
+        description=f"ingest: {name.replace('_', ' ').replace('.', ', ')}",
+        source="derived",
+        gap_s=gap_s,
     )

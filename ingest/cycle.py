@@ -16,20 +16,32 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from ingest.counters import HEALTH, Counters, health_tags
-from ingest.decode import Directory, Intake, Message, Samples, decode
-from ingest.image import Image, no_image
-from ingest.late import Stretches, hours_of, join, refold, resume, stretches, widen
+from ingest.alarms import Alarms, Standing
+from ingest.counters import HEALTH, Counters, data_owners, own_tags
+from ingest.decode import Intake, decode
+from ingest.directory import Directory, Message
+from ingest.doubts import Doubts
+from ingest.edges import Edges
+from ingest.gateways import Gateways, Tally, no_tally
+from ingest.late import Stretches, renew, resume
+from ingest.outside import newest_version, news, read_back, take_turn
+from ingest.refused import keep_quarantined, keep_rejects
 from twin.errors import StoreError
-from twin.minutes import KIND_CODES, MINUTE_US, NEVER, Minutes, Tail, fold, no_tail
+from twin.image import Image, no_image
+from twin.minutes import KIND_CODES, MINUTE_US, NEVER, Tail, no_tail
 from twin.network import compile_network
-from twin.step import SLOPE_MIN_US, SLOPE_US, Memory, no_memory, recall, step
+from twin.registers import rollovers
+from twin.replay import derive
+from twin.samples import Samples, Sorted, concatenate, sort
+from twin.step import SLOPE_MIN_US, SLOPE_US, Memory, no_memory, recall
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from ingest.decode import Quarantined
     from ingest.settings import IngestSettings
     from ingest.store import Store
+    from twin import assess
     from twin.model import Park
 
 LOG = logging.getLogger("ingest.cycle")
@@ -44,16 +56,9 @@ class State:
     image: Image
     tail: Tail
     memory: Memory
-
-
-@dataclass(frozen=True, slots=True)
-class Sorted:
-    """A cycle's samples by tag, then time, once each; and those that a later one superseded."""
-
-    samples: Samples
-    superseded: Samples
-    superseded_by: I64  # received time of what came instead
-    duplicates: int
+    alarms: Standing
+    version: int  # of what others have touched
+    doubts: assess.Memory
 
 
 class Cycle:
@@ -67,16 +72,31 @@ class Cycle:
         self._settings = settings
         self._zone = park.timezone
         self._network = compile_network(park)
-        health = health_tags(park.id, park.gap_s)
-        self._tags = (*self._network.tags, *health)
-        self._derived_at = len(park.tags)
+        self._tags = (*self._network.tags, *own_tags(park))
         self._health_at = len(self._network.tags)
-        self._directory = Directory(park, self._tags)
+        self.edges = Edges(
+            park.tables.get("gateway", ()),
+            reorder_s=settings.sparkplug_reorder_s,
+            rebirth_s=settings.sparkplug_rebirth_s,
+            future_s=settings.future_s,
+            host_id=settings.sparkplug_host_id,
+            counters=self.counters,
+        )
+        self.directory = Directory(park, self._tags, self.edges)
         self._kind = np.array([KIND_CODES[tag.kind] for tag in self._tags], dtype=np.int64)
         self._counter = self._kind == KIND_CODES["counter"]
         self._gap_us = np.array([round(tag.gap_s * 1e6) for tag in self._tags], dtype=np.int64)
+        self._rollover = rollovers(self._tags)
+        self._alarms = Alarms(park, self._tags, store, settings)
+        self._doubts = Doubts(park, self._tags)
+        self._gateways = Gateways(list(data_owners(park)), self._tags, self.directory, settings)
         self._state = State(
-            no_image(len(self._tags)), no_tail(len(self._tags)), no_memory(self._network)
+            no_image(len(self._tags)),
+            no_tail(len(self._tags)),
+            no_memory(self._network),
+            self._alarms.standing(),
+            0,
+            self._doubts.memory(),
         )
         self._park = park
         self._health_due_us = 0
@@ -87,35 +107,51 @@ class Cycle:
     async def start(self, now_us: int) -> None:
         """Apply the model and go on where the stored samples and minutes end; raises StoreError."""
         async with self._store.transaction():
+            await take_turn(self._store)
+            version = await newest_version(self._store)
             await self._store.apply_model(self._park, self._tags)
             self._last_cycle_us = await self._store.last_cycle()
             samples, ends = await self._store.newest()
             image = no_image(len(self._tags))
-            image.forward(samples, self._counter)
+            image.forward(samples, self._counter, self._rollover)
             # What the broker kept for us comes now: no tag is silent before it had its chance.
             image.heard_us[:] = now_us
             tail = no_tail(len(self._tags))
-            minutes = await resume(self._store, self._kind, self._gap_us, tail, samples, ends)
+            minutes = await resume(
+                self._store, self._kind, self._gap_us, self._rollover, tail, samples, ends
+            )
             nothing = np.zeros(0, np.int64)
             await self._store.write_minutes(minutes, self._zone, (nothing, nothing))
-        self._state = State(image, tail, no_memory(self._network))
+            alarms = await self._alarms.start(image, now_us)
+            doubts = await self._doubts.start(self._store, image)
+            await self._gateways.start(self._store, now_us)
+        self._state = State(image, tail, no_memory(self._network), alarms, version, doubts)
 
-    async def run(self, messages: Sequence[Message], now_us: int) -> None:
-        """Commit one cycle of messages, however long the database takes to come back."""
+    async def run(
+        self, messages: Sequence[Message], now_us: int, past: Samples | None = None
+    ) -> None:
+        """Commit one cycle of messages, however long the database takes to come back.
+
+        Samples of the `past` are stored besides, whatever is thought of them.
+        """
         began = time.perf_counter()
         settings = self._settings
         intake = decode(
-            self._directory,
+            self.directory,
             messages,
             payload_bytes=settings.payload_bytes,
             future_us=round(settings.future_s * 1e6),
+            skewed=self._gateways.skewed,
+            spent=self._gateways.spent,
         )
+        if past is not None:
+            intake.historical = concatenate(intake.historical, past)
         incoming = sort(intake.samples)
         cycle_us = self._grid(now_us)
         merge_all = False
         for tries in itertools.count():
             try:
-                counted = await self._commit(intake, incoming, cycle_us, merge_all=merge_all)
+                counted, tally = await self._commit(intake, incoming, cycle_us, merge_all=merge_all)
             except StoreError as error:
                 if not error.retryable:
                     raise
@@ -129,6 +165,7 @@ class Cycle:
             else:
                 break
         self.counters.update(counted)
+        self._gateways.take(intake, tally, cycle_us)
         self.counters["messages"] += len(messages)
         self.counters["bytes"] += sum(len(message.payload) for message in messages)
         if messages:
@@ -144,43 +181,87 @@ class Cycle:
 
     async def _commit(
         self, intake: Intake, incoming: Sorted, cycle_us: int, *, merge_all: bool
-    ) -> Counters:
+    ) -> tuple[Counters, Tally]:
         """Commit one cycle and replace the state; returns what there is to count."""
-        counted = Counters(cycles=1, samples=len(intake.samples))
-        counted["duplicates"] = incoming.duplicates
-        counted["corrections"] = len(incoming.superseded)
+        tally = no_tally(len(self._tags))
+        due = cycle_us >= self._health_due_us
+        self._gateways.begin()
+        past = sort(intake.historical)
+        counted = Counters(cycles=1, samples=len(intake.samples) + len(intake.historical))
+        counted["duplicates"] = incoming.duplicates + past.duplicates
+        counted["corrections"] = len(incoming.superseded) + len(past.superseded)
+        counted["dropped"] = len(intake.dropped)
+        if incoming.duplicates:
+            tally.repeat(intake.samples, incoming.samples, incoming.superseded)
         image, tail = self._state.image.copy(), self._state.tail.copy()
         samples = incoming.samples
-        fresh_rows = samples.time_us > image.time_us[samples.tag]
-        fresh = samples.take(fresh_rows)
-        old = samples if merge_all else samples.take(~fresh_rows)
         async with self._store.transaction():
-            late = await self._merge(old, image, counted) if len(old) else old
-            image.forward(fresh, self._counter)
+            touched, version = await self._catch_up(image, tail)
+            fresh_rows = samples.time_us > image.time_us[samples.tag]
+            judged = self._doubts.judge(
+                self._state.doubts, samples.take(fresh_rows), samples.take(~fresh_rows)
+            )
+            judged.count(counted)
+            fresh = judged.fresh
+            old = concatenate(judged.old, fresh) if merge_all else judged.old
+            late = await self._merge(past.samples, image, counted, tally, anywhere=True)
+            late = concatenate(late, await self._merge(old, image, counted, tally))
+            image.forward(fresh, self._counter, self._rollover)
             derived, memory = self._derive(image, await self._remembered(cycle_us), cycle_us)
             if merge_all:
                 await self._store.merge_samples(derived)
             else:
                 await self._store.copy_samples(concatenate(fresh, derived))
-            image.forward(derived, self._counter)
+            image.forward(derived, self._counter, self._rollover)
             added = concatenate(fresh, derived)
             await self._write_minutes(image, tail, added, late, cycle_us, counted)
-            await self._keep_refused(intake, incoming, cycle_us, counted)
-            changed = np.unique(np.concatenate([added.tag, late.tag]))
+            slips = self._doubts.kept_out(judged.slips, intake)
+            await self._keep_refused(intake, slips, (past, incoming), cycle_us, counted)
+            if due:
+                await self._gateways.write(self._store, cycle_us)
+            changed = np.unique(np.concatenate([added.tag, late.tag, touched]))
+            changed = changed[image.time_us[changed] != NEVER]
             columns = image.time_us[changed], image.value[changed], image.quality[changed]
             await self._store.wake_readers(cycle_us, changed, columns, self._settings.cycle_rows)
-        self._state = State(image, tail, memory)
-        return counted
+            alarms = await self._alarms.run(self._state.alarms, added, image, cycle_us)
+        self._state = State(image, tail, memory, alarms, version, judged.memory)
+        return counted, tally
 
-    async def _merge(self, old: Samples, image: Image, counted: Counters) -> Samples:
-        """Store samples that may be there already; return those behind the image that are new."""
+    async def _catch_up(self, image: Image, tail: Tail) -> tuple[I64, int]:
+        """Wait for our turn; return the tags that others have touched, read back, and version."""
+        await take_turn(self._store)
+        tags, version = await news(self._store, self._state.version)
+        if len(tags):
+            folding = self._kind, self._gap_us, self._rollover
+            minutes = await read_back(self._store, *folding, image, tail, tags)
+            nothing = np.zeros(0, np.int64)
+            await self._store.write_minutes(minutes, self._zone, (nothing, nothing))
+        return tags, version
+
+    async def _merge(
+        self,
+        old: Samples,
+        image: Image,
+        counted: Counters,
+        tally: Tally,
+        *,
+        anywhere: bool = False,
+    ) -> Samples:
+        """Store samples that may be there already; return those that are new.
+
+        What is not behind the image is left to it, except samples that stay out of it `anywhere`.
+        """
+        if not len(old):
+            return old
         added, corrected = await self._store.merge_samples(old)
         counted["corrections"] += len(corrected)
         counted["duplicates"] += len(old) - len(added) - len(corrected)
+        tally.repeat(old, added, corrected)
         image.correct(corrected, self._counter)
         np.maximum.at(image.heard_us, old.tag, old.received_us)
-        behind = added.take(added.time_us <= image.time_us[added.tag])
+        behind = added.take((added.time_us <= image.time_us[added.tag]) | anywhere)
         counted["late"] += len(behind)
+        np.add.at(tally.late, behind.tag, 1)
         return sort(concatenate(behind, corrected)).samples
 
     async def _remembered(self, cycle_us: int) -> Memory:
@@ -198,32 +279,25 @@ class Cycle:
 
     def _derive(self, image: Image, memory: Memory, cycle_us: int) -> tuple[Samples, Memory]:
         """Return the derived values that changed, and our own health when it is due."""
-        outcome = step(self._network, memory, image.view(self._health_at), cycle_us)
-        tag = np.arange(self._derived_at, self._health_at)
-        value, quality = outcome.value, outcome.quality
-        known = image.time_us[tag] != NEVER
-        same = (value == image.value[tag]) | (np.isnan(value) & np.isnan(image.value[tag]))
-        same &= quality == image.quality[tag]
-        # A value that stays is stored often enough that it never looks stale.
-        due = cycle_us - image.time_us[tag] >= self._gap_us[tag] // 2
-        moved = np.where(known, ~same | due, ~np.isnan(value))
-        tag, value, quality = tag[moved], value[moved], quality[moved]
-        if cycle_us >= self._health_due_us:
-            self._health_due_us = cycle_us + round(self._settings.health_s * 1e6)
-            gauges = {
-                "lag": self._lag_s,
-                "cycle_duration": self._spent_s,
-                "inbox": float(self.inbox_size()),
-                "connected": float(self.connected()),
-            }
-            health = [gauges.get(name, float(self.counters[name])) for name in HEALTH]
-            tag = np.concatenate([tag, np.arange(self._health_at, len(self._tags))])
-            value = np.concatenate([value, health])
-            quality = np.concatenate([quality, np.zeros(len(HEALTH), np.uint8)])
+        derived, memory = derive(self._network, image, memory, cycle_us)
+        if cycle_us < self._health_due_us:
+            return derived, memory
+        self._health_due_us = cycle_us + round(self._settings.health_s * 1e6)
+        gauges = {
+            "lag": self._lag_s,
+            "cycle_duration": self._spent_s,
+            "inbox": float(self.inbox_size()),
+            "connected": float(self.connected()),
+            "alarm_rate": float(self._state.alarms.flood.count),
+            "alarm_flood": float(self._state.alarms.flood.since_us != NEVER),
+        }
+        own = [gauges.get(name, float(self.counters[name])) for name in HEALTH]
+        value = np.append(own, self._gateways.health(image, self._gap_us, cycle_us))
+        tag = np.arange(self._health_at, len(self._tags))
         times = np.full(len(tag), cycle_us)
+        health = Samples(tag, times, value, np.zeros(len(tag), np.uint8), times)
         # The clock was set back: what is in the image already cannot be written again.
-        later = times > image.time_us[tag]
-        return Samples(tag, times, value, quality, times).take(later), outcome.memory
+        return concatenate(derived, health.take(times > image.time_us[tag])), memory
 
     async def _write_minutes(
         self,
@@ -235,41 +309,13 @@ class Cycle:
         counted: Counters,
     ) -> None:
         """Fold what is new, fold again what late samples touch, write both."""
-        close_us = self._close_us(image, tail, cycle_us)
-        # A new sample in a minute that is closed already, and everything late, is read back.
-        first = np.append(True, added.tag[1:] != added.tag[:-1])[: len(added)]
-        at = added.tag[first]
-        closed = at[added.time_us[first] < tail.open_us[at]]
-        again = np.isin(added.tag, closed)
-        touched = sort(concatenate(late, added.take(again))).samples
-        rows: list[Minutes] = []
-        also = (np.zeros(0, np.int64), np.zeros(0, np.int64))
-        known = touched.take(tail.open_us[touched.tag] != NEVER)
-        if len(known):
-            wanted = stretches(known.tag, known.time_us, self._gap_us, tail.open_us, closed)
-            wanted = join(await widen(self._store, self._kind, tail.open_us, wanted))
-            await self._store.drop_minutes(wanted.tag, wanted.start, wanted.stop)
-            also = hours_of(wanted, tail.open_us)
+
+        async def note(wanted: Stretches) -> None:
             counted["restated"] += await self._record(wanted, tail, cycle_us)
-            reread = np.isin(added.tag, wanted.tag[wanted.open])
-            rows.append(await refold(self._store, self._kind, self._gap_us, tail, wanted))
-            added = added.take(~reread)
-        rows.append(
-            fold(
-                tail,
-                self._kind,
-                self._gap_us,
-                added.tag,
-                added.time_us,
-                added.value,
-                added.quality,
-                close_us,
-            )
-        )
-        minutes = rows[0] if len(rows) == 1 else Minutes(
-            *(np.concatenate([getattr(r, n) for r in rows]) for n in Minutes.__slots__)
-        )  # fmt: skip
-        await self._store.write_minutes(minutes, self._zone, also)
+
+        close_us = self._close_us(image, tail, cycle_us)
+        folding = self._kind, self._gap_us, self._rollover
+        await renew(self._store, *folding, tail, added, late, close_us, self._zone, note)
 
     async def _record(self, wanted: Stretches, tail: Tail, cycle_us: int) -> int:
         """Record the stretches in which minutes were written already."""
@@ -289,51 +335,33 @@ class Cycle:
         """
         settings = self._settings
         silent = image.heard_us < cycle_us - round(settings.silent_s * 1e6)
-        silent &= tail.time_us != NEVER
+        silent &= (tail.time_us != NEVER) & ~self._counter
         clock_us = cycle_us - round(settings.grace_s * 1e6)
         held_us = np.where(silent, tail.time_us, 0) + self._gap_us + MINUTE_US - 1
         return np.where(silent, np.minimum(clock_us, held_us) // MINUTE_US * MINUTE_US, NEVER)
 
     async def _keep_refused(
-        self, intake: Intake, incoming: Sorted, cycle_us: int, counted: Counters
+        self,
+        intake: Intake,
+        slips: Sequence[Quarantined],
+        parts: Sequence[Sorted],
+        cycle_us: int,
+        counted: Counters,
     ) -> None:
         """Store what was refused, quarantined or superseded."""
         settings = self._settings
+        quarantined = [*intake.quarantined, *slips]
         for reject in intake.rejects:
             counted[f"rejected.{reject.reason}"] += 1
-        for item in intake.quarantined:
+        for item in quarantined:
             counted[f"quarantined.{item.reason}"] += 1
         if intake.rejects:
-            await self._store.keep_rejects(
-                intake.rejects, settings.reject_bytes, settings.reject_rows
+            await keep_rejects(
+                self._store, intake.rejects, settings.reject_bytes, settings.reject_rows
             )
-        if intake.quarantined:
-            await self._store.keep_quarantined(
-                intake.quarantined, cycle_us, settings.quarantine_rows
-            )
-        if len(incoming.superseded):
-            await self._store.keep_corrections(incoming.superseded, incoming.superseded_by)
-
-
-def concatenate(*parts: Samples) -> Samples:
-    """Return samples one after the other."""
-    return Samples(*(np.concatenate([getattr(p, n) for p in parts]) for n in Samples.__slots__))
-
-
-def sort(samples: Samples) -> Sorted:
-    """Return samples by tag, then time; of the same tag and time the last to arrive wins."""
-    # Sort is stable so that equal times keep the order of arrival.
-    samples = samples.take(np.lexsort((samples.time_us, samples.tag)))
-    same = (samples.tag[1:] == samples.tag[:-1]) & (samples.time_us[1:] == samples.time_us[:-1])
-    if not same.any():
-        return Sorted(samples, samples.take(slice(0, 0)), np.zeros(0, np.int64), 0)
-    beaten = np.append(same, False)
-    value, later = samples.value[:-1], samples.value[1:]
-    equal = (value == later) | (np.isnan(value) & np.isnan(later))
-    superseded = np.append(same & ~equal, False)
-    return Sorted(
-        samples.take(~beaten),
-        samples.take(superseded),
-        samples.received_us[np.flatnonzero(superseded) + 1],
-        int(beaten.sum() - superseded.sum()),
-    )
+        if quarantined:
+            limits = settings.quarantine_rows, settings.quarantine_samples
+            await keep_quarantined(self._store, quarantined, cycle_us, *limits)
+        for part in parts:
+            if len(part.superseded):
+                await self._store.keep_corrections(part.superseded, part.superseded_by)

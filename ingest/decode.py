@@ -1,45 +1,27 @@
-"""From messages to samples: topic to enterprise, name to tag, uom to SI, first quality."""
+"""From messages to samples: name to tag, uom to SI, first quality."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ingest.wire import VALUE_MAX, Decoded, WireError, native, senml
+from ingest.wire import VALUE_MAX, Decoded, WireError, native
 from twin import quality as q
 from twin.errors import UomError
-from twin.model import Tag, owner_of, park_of
+from twin.samples import Samples, no_samples
 from twin.uom import compile_uom
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Collection, Sequence
 
-    from twin.model import Park
+    from ingest.directory import Directory, Message, Names
 
-F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
-U8 = NDArray[np.uint8]
-
-
-# First segment of a topic ``<format>/v1/{park}/{enterprise}/{gateway}``: how its payloads are read.
-CODECS: dict[str, Callable[[bytes, int], Decoded]] = {
-    "park": lambda payload, _: native.decode(payload),
-    "senml": senml.decode,
-}
-
-
-class Message(NamedTuple):
-    """One MQTT message as it came in; `mid` is 0 at QoS 0."""
-
-    topic: str
-    payload: bytes
-    received_us: int
-    mid: int
-    qos: int
-    link: int  # number of the connection it came by: its `mid` means nothing to another one
+NEVER = np.iinfo(np.int64).min
 
 
 class Reject(NamedTuple):
@@ -50,26 +32,8 @@ class Reject(NamedTuple):
     message: Message
 
 
-@dataclass(frozen=True, slots=True)
-class Samples:
-    """Columns of samples, (n,): tag index, time, SI value, quality, and when we got them."""
-
-    tag: I64
-    time_us: I64
-    value: F64
-    quality: U8
-    received_us: I64
-
-    def __len__(self) -> int:
-        return len(self.tag)
-
-    def take(self, rows: NDArray[np.intp] | NDArray[np.bool_] | slice) -> Samples:
-        """Return some of the rows."""
-        return Samples(*(getattr(self, name)[rows] for name in self.__slots__))
-
-
 class Quarantined(NamedTuple):
-    """A sample that may not be stored yet: unknown tag, or from the future."""
+    """A sample that may not be stored: unknown tag, from the future, or in another uom."""
 
     enterprise: str
     tag: str
@@ -77,6 +41,9 @@ class Quarantined(NamedTuple):
     topic: str
     time_us: int
     value: float
+    quality: int = q.GOOD
+    uom: str = ""  # empty: the tag's own
+    received_us: int = 0
 
 
 @dataclass(slots=True)
@@ -86,52 +53,14 @@ class Intake:
     samples: Samples
     rejects: list[Reject] = field(default_factory=list)
     quarantined: list[Quarantined] = field(default_factory=list)
-
-
-class _Names(dict[str, int]):
-    """Tag name to tag index of one enterprise; -1 for a name that is not there."""
-
-    def __missing__(self, name: str) -> int:
-        return -1
-
-
-class Directory:
-    """Where a topic leads: the tags of its enterprise, and their columns."""
-
-    def __init__(self, park: Park, tags: Sequence[Tag]) -> None:
-        kinds = {scope.id: scope.kind for scope in park.scopes}
-        self.names: dict[str, _Names] = {}
-        for i, tag in enumerate(tags):
-            # Derived tags are ours: a gateway cannot write them.
-            if tag.source != "derived":
-                self.names.setdefault(tag.owner, _Names())[tag.tag] = i
-        self._owners: dict[tuple[str, str], str] = {}
-        for scope in park.scopes:
-            if scope.kind in ("region", "park", "enterprise"):
-                owner = owner_of(scope.id, kinds)
-                self._owners[park_of(scope.id, kinds), owner] = owner
-                self.names.setdefault(owner, _Names())
-        self.quantity = [tag.quantity for tag in tags]
-        self.scale = np.array([tag.scale for tag in tags], dtype=np.float64)
-        self.shift = np.array([tag.shift for tag in tags], dtype=np.float64)
-        self.low = np.array([tag.low for tag in tags], dtype=np.float64)
-        self.high = np.array([tag.high for tag in tags], dtype=np.float64)
-
-    def owner(self, topic: str) -> str:
-        """Return the enterprise of ``park/v1/{park}/{enterprise}/{gateway}``; raises WireError."""
-        parts = topic.split("/")
-        if len(parts) != 5 or parts[0] not in CODECS or parts[1] != "v1":
-            formats = "|".join(CODECS)
-            raise WireError(
-                "bad_topic", f"topics are ({formats})/v1/{{park}}/{{enterprise}}/{{gateway}}"
-            )
-        owner = self._owners.get((parts[2], parts[3]))
-        if owner is None:
-            raise WireError(
-                "unknown_enterprise",
-                f"the model has no enterprise {parts[3]!r} in park {parts[2]!r}",
-            )
-        return owner
+    # Samples that do not become the newest of their tag, whatever their time.
+    historical: Samples = field(default_factory=no_samples)
+    messages: Sequence[Message] = ()
+    # Of each message: its gateway (empty: nobody in particular) and the newest time in it.
+    senders: list[str] = field(default_factory=list)
+    newest_us: I64 = field(default_factory=lambda: np.zeros(0, np.int64))
+    origin: I64 = field(default_factory=lambda: np.zeros(0, np.int64))  # message of each sample
+    dropped: list[str] = field(default_factory=list)  # gateway of each message not taken
 
 
 @dataclass(slots=True)
@@ -147,63 +76,68 @@ class _Columns:
     names: list[Collection[str]] = field(default_factory=list)  # names of a run
     quality: dict[int, int] = field(default_factory=dict)
     uom: dict[int, str] = field(default_factory=dict)
+    historical: list[int] = field(default_factory=list)
 
 
 def decode(
-    directory: Directory, messages: Sequence[Message], *, payload_bytes: int, future_us: int
+    directory: Directory,
+    messages: Sequence[Message],
+    *,
+    payload_bytes: int,
+    future_us: int,
+    skewed: Collection[str] = (),
+    spent: Collection[str] = (),
 ) -> Intake:
-    """Return the samples of some messages, in order of arrival, and what was refused."""
+    """Return the samples of some messages, in order of arrival, and what was refused.
+
+    What gateways with a `skewed` clock send is uncertain; those that have `spent` their share send
+    nothing at QoS 0.
+    """
     columns = _Columns()
     rejects: list[Reject] = []
-    owners: dict[str, str | WireError] = {}
+    senders, dropped = [""] * len(messages), []
     for number, message in enumerate(messages):
         try:
-            names = _route(directory, message, owners, payload_bytes)
-            codec = message.topic.partition("/")[0]
-            scan = native.decode_scan(message.payload) if codec == "park" else None
+            route = directory.route(message.topic)
+            senders[number] = route.gateway
+            if spent and message.qos == 0 and route.gateway in spent:
+                dropped.append(route.gateway)
+                continue
+            if len(message.payload) > payload_bytes:
+                size = len(message.payload)
+                raise WireError("too_large", f"{size} bytes, at most {payload_bytes}")  # noqa: TRY301
+            scan = native.decode_scan(message.payload) if route.native else None
             if scan is not None:
-                columns.tag.extend(map(names.__getitem__, scan.values))
+                columns.tag.extend(map(route.names.__getitem__, scan.values))
                 columns.value.extend(scan.values.values())
                 columns.count.append(len(scan.values))
                 columns.time.append(scan.ts * 1000)
-                columns.base.append(q.SIMULATED if scan.simulated else q.GOOD)
+                simulated = scan.simulated or route.simulated
+                columns.base.append(q.SIMULATED if simulated else q.GOOD)
                 columns.origin.append(number)
                 columns.names.append(scan.values)
                 continue
-            decoded = CODECS[codec](message.payload, message.received_us)
+            decoded = route.codec(message)
+            decoded.simulated |= route.simulated
         except WireError as error:
             rejects.append(Reject(error.reason, error.detail, message))
             continue
         rejects.extend(Reject(*refused, message) for refused in decoded.refused)
-        _append(columns, decoded, names, number)
-    return _sift(directory, columns, messages, rejects, owners, future_us)
+        _append(columns, decoded, route.names, number)
+    doubted = np.array([sender in skewed for sender in senders], dtype=bool) if skewed else None
+    intake = _sift(directory, columns, messages, rejects, future_us, doubted)
+    intake.messages, intake.senders, intake.dropped = messages, senders, dropped
+    return intake
 
 
-def _route(
-    directory: Directory, message: Message, owners: dict[str, str | WireError], payload_bytes: int
-) -> _Names:
-    """Return the names a message may write; raises WireError."""
-    owner = owners.get(message.topic)
-    if owner is None:
-        try:
-            owner = directory.owner(message.topic)
-        except WireError as error:
-            owner = error
-        owners[message.topic] = owner
-    if isinstance(owner, WireError):
-        raise owner
-    if len(message.payload) > payload_bytes:
-        raise WireError("too_large", f"{len(message.payload)} bytes, at most {payload_bytes}")
-    return directory.names[owner]
-
-
-def _append(columns: _Columns, decoded: Decoded, names: _Names, number: int) -> None:
+def _append(columns: _Columns, decoded: Decoded, names: Names, number: int) -> None:
     """Add a decoded payload to the columns."""
     start = len(columns.tag)
     columns.tag.extend(names[name] for name in decoded.names)
     columns.value.extend(decoded.values)
     columns.quality.update({start + at: code for at, code in decoded.quality.items()})
     columns.uom.update({start + at: uom for at, uom in decoded.uom.items()})
+    columns.historical.extend(start + at for at in decoded.historical)
     base = q.SIMULATED if decoded.simulated else q.GOOD
     at = 0
     for count, time_us in decoded.runs:
@@ -220,8 +154,8 @@ def _sift(
     columns: _Columns,
     messages: Sequence[Message],
     rejects: list[Reject],
-    owners: dict[str, str | WireError],
     future_us: int,
+    doubted: NDArray[np.bool_] | None,
 ) -> Intake:
     """Return the columns as SI samples, without those that must not be stored."""
     tag = np.array(columns.tag, dtype=np.int64)
@@ -231,7 +165,8 @@ def _sift(
     time_us = np.array(columns.time, dtype=np.int64)[run]
     origin = np.array(columns.origin, dtype=np.int64)
     got = np.array([message.received_us for message in messages], dtype=np.int64)
-    received_us = got[origin[run]]
+    source = origin[run]
+    received_us = got[source]
     quality = np.array(columns.base, dtype=np.uint8)[run]
     for at, code in columns.quality.items():
         quality[at] |= code
@@ -241,7 +176,7 @@ def _sift(
     keep = known & (time_us <= received_us + future_us)
 
     def message_of(at: int) -> Message:
-        return messages[int(origin[run[at]])]
+        return messages[int(source[at])]
 
     for at, uom in columns.uom.items():
         try:
@@ -257,22 +192,49 @@ def _sift(
         for at in infinite
     )
     si = value * scale + shift
-    doubtful = (quality < q.UNCERTAIN) & (
-        (si < directory.low[at_tag]) | (si > directory.high[at_tag])
+    quality = q.within(si, directory.low[at_tag], directory.high[at_tag], quality)
+    if doubted is not None:
+        skewed = doubted[source] & (quality < q.UNCERTAIN)
+        quality[skewed] = quality[skewed] & q.SIMULATED | q.UNCERTAIN | q.CLOCK_SKEW
+    newest_us = np.full(len(messages), NEVER)
+    np.maximum.at(newest_us, origin, np.array(columns.time, dtype=np.int64))
+    kept_out = np.flatnonzero(~known | (time_us > received_us + future_us))
+    quarantined = _kept_out(directory, columns, messages, kept_out) if len(kept_out) else []
+    samples = Samples(tag, time_us, si, quality, received_us)
+    past = np.zeros(len(tag), bool)
+    past[columns.historical] = True
+    stay = keep & ~past
+    return Intake(
+        samples if stay.all() else samples.take(stay),
+        rejects,
+        quarantined,
+        historical=samples.take(keep & past) if columns.historical else no_samples(),
+        newest_us=newest_us,
+        origin=source[stay],
     )
-    quality[doubtful] = quality[doubtful] & q.SIMULATED | q.UNCERTAIN | q.OUT_OF_RANGE
-    begin = np.cumsum(count) - count
-    quarantined = []
-    for at in np.flatnonzero(~known | (time_us > received_us + future_us)).tolist():
-        message = message_of(at)
-        name = next(
-            n for i, n in enumerate(columns.names[run[at]]) if i == at - begin[run[at]]
-        )  # fmt: skip
-        reason = "future" if known[at] else "unknown_tag"
-        quarantined.append(
+
+
+def _kept_out(
+    directory: Directory, columns: _Columns, messages: Sequence[Message], rows: NDArray[np.intp]
+) -> list[Quarantined]:
+    """Return what some values are in quarantine: those of no tag, and those of the future."""
+    end = np.cumsum(columns.count)
+    found = []
+    for at, run in zip(rows.tolist(), np.searchsorted(end, rows, "right").tolist(), strict=True):
+        message = messages[columns.origin[run]]
+        topic = message.topic
+        nth = at - int(end[run]) + columns.count[run]
+        found.append(
             Quarantined(
-                str(owners[message.topic]), name, reason, message.topic, int(time_us[at]), value[at]
+                directory.route(topic).owner,
+                next(islice(columns.names[run], nth, None)),
+                "future" if columns.tag[at] >= 0 else "unknown_tag",
+                topic,
+                columns.time[run],
+                float(columns.value[at]),
+                columns.base[run] | columns.quality.get(at, q.GOOD),
+                columns.uom.get(at, ""),
+                message.received_us,
             )
         )
-    samples = Samples(tag, time_us, si, quality, received_us)
-    return Intake(samples if keep.all() else samples.take(keep), rejects, quarantined)
+    return found

@@ -10,11 +10,15 @@ from numpy.typing import NDArray
 
 from ingest.columns import TIME_MAX_US
 from twin.minutes import COUNTER, COUNTER_GAP_US, MINUTE_US, NEVER, Minutes, Tail, fold, no_tail
+from twin.samples import concatenate, sort
 
 if TYPE_CHECKING:
-    from ingest.decode import Samples
-    from ingest.store import Store
+    from collections.abc import Awaitable, Callable
 
+    from ingest.store import Store
+    from twin.samples import Samples
+
+F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
 HOUR_US = 3_600_000_000
 
@@ -43,12 +47,14 @@ def stretches(tag: I64, time_us: I64, gap_us: I64, open_us: I64, newer: I64) -> 
     """
     first = time_us // MINUTE_US * MINUTE_US
     stop = -(-(time_us + gap_us[tag]) // MINUTE_US) * MINUTE_US
-    apart = np.append(True, (tag[1:] != tag[:-1]) | (first[1:] > stop[:-1]))
+    apart = np.append(True, (tag[1:] != tag[:-1]) | (first[1:] > stop[:-1]))[: len(tag)]
     starts = np.flatnonzero(apart)
     at = tag[starts]
     end = np.maximum.reduceat(stop, starts)
     reaches = (end > open_us[at]) | np.isin(at, newer)
-    return Stretches(at, first[starts], np.where(reaches, TIME_MAX_US, end), reaches)
+    # One that begins beyond the open minute has what is in that minute to read as well.
+    start = np.where(reaches, np.minimum(first[starts], open_us[at]), first[starts])
+    return Stretches(at, start, np.where(reaches, TIME_MAX_US, end), reaches)
 
 
 async def widen(store: Store, kind: I64, open_us: I64, wanted: Stretches) -> Stretches:
@@ -81,7 +87,9 @@ def join(wanted: Stretches) -> Stretches:
     return Stretches(table[:, 0], table[:, 1], table[:, 2], table[:, 3].astype(bool))
 
 
-async def refold(store: Store, kind: I64, gap_us: I64, tail: Tail, wanted: Stretches) -> Minutes:
+async def refold(
+    store: Store, kind: I64, gap_us: I64, rollover: F64, tail: Tail, wanted: Stretches
+) -> Minutes:
     """Return the minutes of stretches, folded from the stored samples; mend `tail` in place."""
     counter = kind[wanted.tag] == COUNTER
     number, time_us, value, quality = await store.read_stretches(
@@ -90,13 +98,64 @@ async def refold(store: Store, kind: I64, gap_us: I64, tail: Tail, wanted: Stret
     # Each stretch is folded as a tag of its own.
     own = no_tail(len(wanted))
     close = np.where(wanted.open, tail.open_us[wanted.tag], wanted.stop)
-    rows = fold(own, kind[wanted.tag], gap_us[wanted.tag], number, time_us, value, quality, close)
+    at = wanted.tag
+    rows = fold(own, kind[at], gap_us[at], rollover[at], number, time_us, value, quality, close)
     open_rows = np.flatnonzero(wanted.open)
     np.maximum(own.open_us, wanted.start, out=own.open_us)
     tail.put(wanted.tag[open_rows], own.take(open_rows))
     inside = (rows.time_us >= wanted.start[rows.tag]) & (rows.time_us < wanted.stop[rows.tag])
     kept = rows.take(inside)
     return Minutes(wanted.tag[kept.tag], *(getattr(kept, n) for n in Minutes.__slots__[1:]))
+
+
+async def renew(
+    store: Store,
+    kind: I64,
+    gap_us: I64,
+    rollover: F64,
+    tail: Tail,
+    added: Samples,
+    late: Samples,
+    close_us: int | I64,
+    zone: str,
+    note: Callable[[Stretches], Awaitable[None]],
+    *,
+    new: bool = False,
+) -> Stretches:
+    """Fold samples newer than the image, fold again what late ones touch, write both.
+
+    Mends `tail` in place. `note` is told which stretches are about to be dropped; `new` says that
+    no other minute can be in the way. Returns those stretches.
+    """
+    # A new sample in a minute that is closed already, or before one that has stayed out of
+    # the image, and everything late, is read back.
+    first = np.append(True, added.tag[1:] != added.tag[:-1])[: len(added)]
+    at = added.tag[first]
+    closed = at[added.time_us[first] < np.maximum(tail.open_us[at], tail.time_us[at] + 1)]
+    again = np.isin(added.tag, closed)
+    touched = sort(concatenate(late, added.take(again))).samples
+    rows: list[Minutes] = []
+    also = (np.zeros(0, np.int64), np.zeros(0, np.int64))
+    unseen = tail.open_us[touched.tag] == NEVER
+    known = touched.take(~unseen)
+    if unseen.any():
+        added = sort(concatenate(touched.take(unseen), added)).samples
+    wanted = stretches(known.tag, known.time_us, gap_us, tail.open_us, closed)
+    if len(wanted):
+        wanted = join(await widen(store, kind, tail.open_us, wanted))
+        await note(wanted)
+        await store.drop_minutes(wanted.tag, wanted.start, wanted.stop)
+        also = hours_of(wanted, tail.open_us)
+        reread = np.isin(added.tag, wanted.tag[wanted.open])
+        rows.append(await refold(store, kind, gap_us, rollover, tail, wanted))
+        added = added.take(~reread)
+    columns = added.tag, added.time_us, added.value, added.quality
+    rows.append(fold(tail, kind, gap_us, rollover, *columns, close_us))
+    minutes = rows[0] if len(rows) == 1 else Minutes(
+        *(np.concatenate([getattr(r, n) for r in rows]) for n in Minutes.__slots__)
+    )  # fmt: skip
+    await store.write_minutes(minutes, zone, also, new=new)
+    return wanted
 
 
 def hours_of(wanted: Stretches, open_us: I64) -> tuple[I64, I64]:
@@ -109,11 +168,17 @@ def hours_of(wanted: Stretches, open_us: I64) -> tuple[I64, I64]:
 
 
 async def resume(
-    store: Store, kind: I64, gap_us: I64, tail: Tail, newest: Samples, ends: I64
+    store: Store,
+    kind: I64,
+    gap_us: I64,
+    rollover: F64,
+    tail: Tail,
+    newest: Samples,
+    ends: I64,
 ) -> Minutes:
     """Rebuild the tail after a start: from the stored minutes' `ends` to the `newest` samples."""
     at = newest.tag
     start = np.where(ends[at] == NEVER, newest.time_us // MINUTE_US * MINUTE_US, ends[at])
     wanted = Stretches(at, start, np.full(len(at), TIME_MAX_US), np.ones(len(at), bool))
     tail.open_us[at] = start
-    return await refold(store, kind, gap_us, tail, wanted)
+    return await refold(store, kind, gap_us, rollover, tail, wanted)

@@ -9,7 +9,8 @@ from typing import Any
 from twin.errors import SchemaError
 
 LOG = logging.getLogger("ingest.schema")
-MIGRATION_LOCK = 7_203_117
+# Every writer shares WRITER_LOCK while it is connected: who gets it alone is the only one.
+MIGRATION_LOCK, WRITER_LOCK, TURN_LOCK = 7_203_117, 7_203_118, 7_203_119
 
 
 async def migrate(connection: Any) -> None:

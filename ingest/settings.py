@@ -27,7 +27,8 @@ class IngestSettings(BaseSettings):
         "parktwin-ingest", description="fixed MQTT client id: the session's name"
     )
     topic_filter: str = Field(
-        "park/v1/#,senml/v1/#", description="what to subscribe to, separated by commas"
+        "park/v1/#,senml/v1/#,hj212/v1/#,spBv1.0/#",
+        description="what to subscribe to, separated by commas",
     )
     cycle_s: float = Field(0.5, gt=0.01, le=60, description="length of a cycle [s]")
     session_expiry_s: int = Field(
@@ -48,15 +49,68 @@ class IngestSettings(BaseSettings):
     silent_s: float = Field(
         10.0, description="a tag not heard of for so long has its minutes closed by the clock [s]"
     )
+    hj212_host: str = Field("0.0.0.0", description="where HJ 212 data loggers may call")  # noqa: S104
+    hj212_port: int = Field(
+        0, ge=0, le=65_535, description="TCP port for HJ 212 data loggers; 0 = closed"
+    )
+    hj212_connections: int = Field(200, ge=1, description="data loggers connected at a time")
+    hj212_idle_s: float = Field(
+        900.0, gt=0, description="a data logger silent for so long is disconnected [s]"
+    )
+    hj212_waiting: int = Field(
+        100, ge=1, description="packets of one data logger not yet committed; then it must wait"
+    )
+    sparkplug_host_id: str = Field(
+        "parktwin",
+        pattern=r"^[^+/#]+$",
+        description="name of this host application, for edge nodes that wait for it",
+    )
+    sparkplug_reorder_s: float = Field(
+        2.0, ge=0, description="a message of an edge node missing for so long is lost [s]"
+    )
+    sparkplug_rebirth_s: float = Field(
+        10.0,
+        ge=0,
+        description="an edge node is asked for its birth at most this often; 0 = never [s]",
+    )
     reject_rows: int = Field(10_000, description="rows kept in table reject")
     reject_bytes: int = Field(4096, description="bytes kept of a rejected payload")
     quarantine_rows: int = Field(10_000, description="rows kept in table quarantine")
+    quarantine_samples: int = Field(
+        1_000_000, ge=0, description="samples in quarantine kept for the day they are adopted"
+    )
     cycle_rows: int = Field(1_200, description="rows kept in table cycle, for readers that resume")
+    command_rows: int = Field(100, ge=1, description="commands of operators one cycle takes")
+    shelve_minutes_max: int = Field(480, ge=1, description="longest shelving of an alarm [min]")
+    gateways_max: int = Field(1_000, ge=1, description="gateways known at a time")
+    gateway_silent_s: float = Field(
+        300.0, gt=0, description="a gateway not heard of for so long is silent [s]"
+    )
+    gateway_forget_days: float = Field(
+        30.0, gt=0, description="a gateway not heard of for so long is forgotten [days]"
+    )
+    gateway_rate: float = Field(
+        50_000.0,
+        ge=0,
+        description="samples a second one gateway may send; beyond it QoS 0 is dropped; 0 = any",
+    )
+    gateway_burst: float = Field(
+        500_000.0, gt=0, description="samples one gateway may send at once, beyond its rate"
+    )
+    skew_limit_s: float = Field(
+        60.0,
+        ge=0,
+        description="what a gateway sends whose clock is off by more is uncertain; 0 = any [s]",
+    )
     health_s: float = Field(5.0, description="how often ingest stores its own counters [s]")
 
     @model_validator(mode="after")
     def _relations(self) -> IngestSettings:
         # What is in flight at QoS 1 must fit, or an unacknowledged message could be dropped.
-        if self.inbox_messages <= self.receive_max:
-            raise ValueError("PARKTWIN_INBOX_MESSAGES must be above PARKTWIN_RECEIVE_MAX")
+        loggers = self.hj212_connections * self.hj212_waiting if self.hj212_port else 0
+        if self.inbox_messages <= self.receive_max + loggers:
+            raise ValueError(
+                "PARKTWIN_INBOX_MESSAGES must be above PARKTWIN_RECEIVE_MAX"
+                " + PARKTWIN_HJ212_CONNECTIONS × PARKTWIN_HJ212_WAITING"
+            )
         return self

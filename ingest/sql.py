@@ -1,20 +1,23 @@
 """The statements of the store."""
 
 # A minute without data shows in covered_s; it does not make the quality of the others bad.
+# The sum is made inside, so that each stretch is looked up by the index: joined to all minutes of
+# its tag, the work would grow with the square of the time.
 ROLLUP = """
 INSERT INTO {table} (time, tag_id, n, amount, covered_s, min, max, last, quality)
-SELECT t.start, m.tag_id, sum(m.n), sum(m.amount ORDER BY m.time),
-       sum(m.covered_s ORDER BY m.time), min(m.min), max(m.max),
-       (array_agg(m.last ORDER BY m.time DESC) FILTER (WHERE m.last IS NOT NULL))[1],
-       (coalesce(max(m.quality & 223) FILTER (WHERE m.covered_s > 0), max(m.quality & 223))
-        | bit_or(m.quality & 32))::smallint
+SELECT t.start, t.tag_id, s.*
 FROM (SELECT DISTINCT u.tag_id, date_trunc('{table}', u.time, $3) AS start
       FROM unnest($1::int[], $2::timestamptz[]) AS u (tag_id, time)) t
 CROSS JOIN LATERAL (
-    SELECT * FROM minute WHERE tag_id = t.tag_id AND time >= t.start
+    SELECT sum(m.n), sum(m.amount ORDER BY m.time), sum(m.covered_s ORDER BY m.time),
+       min(m.min), max(m.max),
+       (array_agg(m.last ORDER BY m.time DESC) FILTER (WHERE m.last IS NOT NULL))[1],
+       (coalesce(max(m.quality & 223) FILTER (WHERE m.covered_s > 0), max(m.quality & 223))
+        | bit_or(m.quality & 32))::smallint
+    FROM minute m WHERE tag_id = t.tag_id AND time >= t.start
        AND time < {stop}
-       AND time >= $4 AND time < $5) m
-GROUP BY t.start, m.tag_id
+       AND time >= $4 AND time < $5
+    HAVING count(*) > 0) s
 ON CONFLICT (tag_id, time) DO UPDATE SET n = excluded.n, amount = excluded.amount,
     covered_s = excluded.covered_s, min = excluded.min, max = excluded.max, last = excluded.last,
     quality = excluded.quality
@@ -61,24 +64,27 @@ RETURNING tag_id, enterprise, tag
 NEWEST = """
 SELECT t.number, s.time, s.value, s.quality, s.received, m.time AS minute
 FROM unnest($1::int[]) WITH ORDINALITY AS t (tag_id, number)
-LEFT JOIN LATERAL (SELECT * FROM sample WHERE tag_id = t.tag_id
+LEFT JOIN LATERAL (SELECT * FROM sample WHERE tag_id = t.tag_id AND time < $2
                    ORDER BY time DESC LIMIT 1) s ON true
 LEFT JOIN LATERAL (SELECT time FROM minute WHERE tag_id = t.tag_id
                    ORDER BY time DESC LIMIT 1) m ON true
 ORDER BY t.number
 """
+# What we doubted ourselves (quality 77 to 80, less the simulated flag) is good where it comes from.
+SAID = "CASE WHEN {0}.quality & 223 BETWEEN 77 AND 80 THEN {0}.quality & 32 ELSE {0}.quality END"
+DIFFERS = f"(s.value, {SAID.format('s')}) IS DISTINCT FROM (n.value, {SAID.format('n')})"
 KEEP_CLASHES = """
 WITH clash AS (
     SELECT s.tag_id, s.time, s.value, s.quality, s.received, n.received AS corrected
     FROM staged n JOIN sample s ON s.tag_id = n.tag_id AND s.time = n.time
-    WHERE s.time BETWEEN $1 AND $2 AND s.value IS DISTINCT FROM n.value)
+    WHERE s.time BETWEEN $1 AND $2 AND differs)
 INSERT INTO correction SELECT * FROM clash RETURNING tag_id, time
-"""
+""".replace("differs", DIFFERS)
 CORRECT = """
 UPDATE sample s SET value = n.value, quality = n.quality, received = n.received
 FROM staged n WHERE s.tag_id = n.tag_id AND s.time = n.time
-    AND s.time BETWEEN $1 AND $2 AND s.value IS DISTINCT FROM n.value
-"""
+    AND s.time BETWEEN $1 AND $2 AND differs
+""".replace("differs", DIFFERS)
 ADD_STAGED = """
 INSERT INTO sample (time, tag_id, value, quality, received)
 SELECT time, tag_id, value, quality, received FROM staged
@@ -103,8 +109,23 @@ ON CONFLICT (tag_id, time) DO UPDATE SET n = excluded.n, amount = excluded.amoun
     covered_s = excluded.covered_s, min = excluded.min, max = excluded.max,
     last = excluded.last, quality = excluded.quality
 """
+ADD_REJECTS = """
+INSERT INTO reject (received, reason, detail, topic, payload, size)
+SELECT * FROM unnest($1::timestamptz[], $2::text[], $3::text[], $4::text[], $5::bytea[], $6::int[])
+"""
+HOLD_SAMPLES = """
+INSERT INTO quarantine_sample (enterprise, tag, reason, time, value, quality, uom, received)
+SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::timestamptz[], $5::float8[],
+    $6::smallint[], $7::text[], $8::timestamptz[])
+"""
+FORGET_OLDEST = """
+DELETE FROM quarantine_sample WHERE id <= (SELECT max(id) FROM quarantine_sample) - $1
+"""
 QUARANTINE = """
-INSERT INTO quarantine VALUES ($1, $2, $3, $4, $5, $6, $6, $7, $8)
+INSERT INTO quarantine
+SELECT enterprise, tag, reason, topic, count, $6, $6, time, value
+FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bigint[], $7::timestamptz[],
+    $8::float8[]) AS n (enterprise, tag, reason, topic, count, time, value)
 ON CONFLICT (enterprise, tag, reason) DO UPDATE SET
     count = quarantine.count + excluded.count, topic = excluded.topic,
     last_seen = excluded.last_seen, last_time = excluded.last_time,
@@ -130,4 +151,111 @@ DELETE FROM {table} s USING (
     SELECT DISTINCT u.tag_id, date_trunc('{table}', u.time, $3) AS start
     FROM unnest($1::int[], $2::timestamptz[]) AS u (tag_id, time)) t
 WHERE s.tag_id = t.tag_id AND s.time = t.start
+"""
+UPSERT_ALARMS = """
+INSERT INTO alarm (alarm, tag_id, priority, limit_value, state, since)
+SELECT n.*, 'normal', $5 FROM unnest($1::text[], $2::int[], $3::text[], $4::float8[]) AS n
+ON CONFLICT (alarm) DO UPDATE SET tag_id = excluded.tag_id, priority = excluded.priority,
+    limit_value = excluded.limit_value
+RETURNING alarm, state, since, active_since, until, quality
+"""
+# An alarm that the model has no longer ends in the journal.
+DROP_ALARMS = """
+WITH gone AS (DELETE FROM alarm WHERE alarm <> ALL($1::text[]) RETURNING *)
+INSERT INTO alarm_event (time, recorded, alarm, before, after, value, quality, reason)
+SELECT $2, $2, alarm, state, 'normal', value, quality, 'no longer in the model'
+FROM gone WHERE state <> 'normal'
+"""
+ANNUNCIATIONS = """
+SELECT time FROM alarm_event WHERE time > $1 AND after = 'unacknowledged'
+"""
+UPDATE_ALARMS = """
+UPDATE alarm a SET state = n.state, since = n.since, active_since = n.active_since,
+    until = n.until, quality = n.quality
+FROM unnest($1::text[], $2::text[], $3::timestamptz[], $4::timestamptz[], $5::timestamptz[],
+    $6::smallint[]) AS n (alarm, state, since, active_since, until, quality)
+WHERE a.alarm = n.alarm
+"""
+# Of several changes of one alarm in one cycle the last is what the alarm is.
+ADD_EVENTS = """
+WITH n AS (SELECT * FROM unnest($2::timestamptz[], $3::text[], $4::text[], $5::text[],
+        $6::float8[], $7::smallint[], $8::text[], $9::text[], $10::bigint[]) WITH ORDINALITY
+        AS n (time, alarm, before, after, value, quality, who, reason, command, number)),
+    last AS (SELECT DISTINCT ON (alarm) * FROM n ORDER BY alarm, number DESC),
+    changed AS (UPDATE alarm a SET value = l.value, who = l.who, reason = l.reason
+        FROM last l WHERE a.alarm = l.alarm)
+INSERT INTO alarm_event (time, recorded, alarm, before, after, value, quality, who, reason, command)
+SELECT time, $1, alarm, before, after, value, quality, who, reason, command FROM n ORDER BY number
+"""
+GATEWAYS = "SELECT * FROM gateway ORDER BY last_heard DESC LIMIT $1"
+UPSERT_GATEWAYS = """
+INSERT INTO gateway SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::timestamptz[],
+    $5::timestamptz[], $6::bigint[], $7::bigint[], $8::bigint[], $9::bigint[], $10::bigint[],
+    $11::bigint[], $12::float8[], $13::float8[], $14::float8[], $15::boolean[], $16::boolean[],
+    $17::boolean[])
+ON CONFLICT (enterprise, gateway) DO UPDATE SET topic = excluded.topic,
+    first_heard = excluded.first_heard, last_heard = excluded.last_heard,
+    messages = excluded.messages, samples = excluded.samples, rejected = excluded.rejected,
+    duplicates = excluded.duplicates, late = excluded.late, dropped = excluded.dropped,
+    pause_s = excluded.pause_s, delay_s = excluded.delay_s, skew_s = excluded.skew_s,
+    silent = excluded.silent, skewed = excluded.skewed, runaway = excluded.runaway
+"""
+FORGET_GATEWAYS = """
+DELETE FROM gateway g USING unnest($1::text[], $2::text[]) AS n (enterprise, gateway)
+WHERE (g.enterprise, g.gateway) = (n.enterprise, n.gateway)
+"""
+# Of each tag, how its last covered minutes lay: their quartiles, and how wide each was.
+LEVELS = """
+SELECT t.number, sum(m.covered_s) AS covered_s, sum(m.n)::bigint AS n,
+       percentile_cont(ARRAY[0.25, 0.5, 0.75]) WITHIN GROUP (ORDER BY m.amount / m.covered_s)
+           AS means,
+       percentile_cont(0.5) WITHIN GROUP (ORDER BY m.max - m.min) AS width
+FROM unnest($1::int[]) WITH ORDINALITY AS t (tag_id, number)
+CROSS JOIN LATERAL (SELECT * FROM minute WHERE tag_id = t.tag_id AND covered_s > 0
+                    ORDER BY time DESC LIMIT $2) m
+GROUP BY t.number
+"""
+# A command whose kind has a dot is none about alarms: the desk takes it.
+PENDING = """
+SELECT id, kind, body FROM command WHERE done IS NULL AND kind NOT LIKE '%.%' ORDER BY id LIMIT $1
+"""
+DESK = """
+SELECT id, kind, body FROM command WHERE done IS NULL AND kind LIKE '%.%' ORDER BY id LIMIT 1
+"""
+HELD = """
+SELECT enterprise, tag, reason, topic FROM quarantine
+WHERE ($1::text IS NULL OR enterprise = $1) AND ($2::text IS NULL OR tag = $2) AND reason = $3
+"""
+NEWEST_HELD = "SELECT coalesce(max(id), 0) FROM quarantine_sample"
+HELD_SAMPLES = """
+SELECT id, time, value, quality, uom, received FROM quarantine_sample
+WHERE enterprise = $1 AND tag = $2 AND reason = $3 AND id <= $4 AND time <= $5 ORDER BY id LIMIT $6
+"""
+FORGET_SAMPLES = "DELETE FROM quarantine_sample WHERE id = ANY($1::bigint[])"
+FORGET_KEY = """
+DELETE FROM quarantine k WHERE enterprise = $1 AND tag = $2 AND reason = $3 AND NOT EXISTS (
+    SELECT FROM quarantine_sample s
+    WHERE (s.enterprise, s.tag, s.reason) = (k.enterprise, k.tag, k.reason))
+"""
+DROP_HELD = """
+DELETE FROM {table} WHERE enterprise = $1 AND tag = $2 AND ($3::text IS NULL OR reason = $3)
+"""
+REJECTS = """
+SELECT id FROM reject WHERE ($1::bigint[] IS NULL OR id = ANY($1))
+    AND ($2::text IS NULL OR reason = $2) AND size = length(payload)
+    AND NOT starts_with(topic, $3) ORDER BY id
+"""
+PAYLOADS = "SELECT topic, payload, received FROM reject WHERE id = ANY($1::bigint[]) ORDER BY id"
+FORGET_REJECTS = "DELETE FROM reject WHERE id = ANY($1::bigint[])"
+DROP_REJECTS = """
+DELETE FROM reject
+WHERE ($1::bigint[] IS NULL OR id = ANY($1)) AND ($2::text IS NULL OR reason = $2)
+"""
+ANSWER = """
+UPDATE command c SET done = $1, error = n.error
+FROM unnest($2::bigint[], $3::text[]) AS n (id, error) WHERE c.id = n.id
+"""
+SHOW_ALARMS = """
+UPDATE cycle SET alarms = (SELECT coalesce(jsonb_agg(to_jsonb(a)), '[]') FROM alarm a
+                           WHERE alarm = ANY($2::text[])) WHERE cycle_us = $1
 """

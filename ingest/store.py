@@ -15,10 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ingest import copy, sql
-from ingest.columns import micros, null, nulls, plain, stamp, stamps
-from ingest.decode import Quarantined, Reject, Samples
-from ingest.schema import migrate
+from ingest.columns import TIME_MAX_US, distinct, micros, null, nulls, stamp, stamps
+from ingest.schema import WRITER_LOCK, migrate
 from twin.errors import StoreError
+from twin.samples import Samples
+from twin.windows import QUARTER_US
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -30,7 +31,14 @@ LOG = logging.getLogger("ingest.store")
 I64 = NDArray[np.int64]
 
 SAMPLE = ("timestamptz", "int4", "float8", "int2", "timestamptz")
+READING = ("int4", "timestamptz", "float8", "int2")
 SAMPLE_COLUMNS = ("time", "tag_id", "value", "quality", "received")
+MINUTE = ("timestamptz", *("int4",) * 2, *("float8",) * 2, *("float8?",) * 3, "int2")
+MINUTE_COLUMNS = ("time", "tag_id", "n", "amount", "covered_s", "min", "max", "last", "quality")
+
+# The longest day has 25 hours.
+SUM_REACH_US = 90_000_000_000
+SUM_SPAN_US = 28 * 86_400_000_000
 
 
 class Store:
@@ -55,6 +63,7 @@ class Store:
                 },
             )
             await migrate(self._connection)
+            await self._connection.execute("SELECT pg_advisory_lock_shared($1)", WRITER_LOCK)
             await self._connection.execute(sql.TEMPORARY)
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
             raise _store_error(error) from error
@@ -75,6 +84,16 @@ class Store:
                 yield
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
             raise _store_error(error) from error
+
+    async def fetch(self, statement: str, *args: Any) -> list[Any]:
+        """Return the rows of a statement of the transaction."""
+        return list(await self._connection.fetch(statement, *args))
+
+    async def columns(self, types: Sequence[str], statement: str, *args: Any) -> tuple[Any, ...]:
+        """Return the columns of a query without NULLs, by binary COPY."""
+        output = io.BytesIO()
+        await self._connection.copy_from_query(statement, *args, output=output, format="binary")
+        return copy.decode(tuple(types), output.getvalue())
 
     async def apply_model(self, park: Park, tags: Sequence[Tag]) -> None:
         """Store the model when it is new, and the tags; sets `tag_id` in the order of `tags`."""
@@ -99,33 +118,30 @@ class Store:
             )
         )  # fmt: skip
         await db.execute("UPDATE tag SET active = false WHERE active")
-        rows = await db.fetch(
-            sql.UPSERT_TAGS,
-            *columns,
-        )
+        rows = await db.fetch(sql.UPSERT_TAGS, *columns)
         ids = {(row["enterprise"], row["tag"]): row["tag_id"] for row in rows}
         self.tag_id = np.array([ids[t.owner, t.tag] for t in tags], dtype=np.int64)
         await db.execute("NOTIFY park_model")
 
-    async def newest(self) -> tuple[Samples, I64]:
+    async def newest(
+        self, before_us: int = TIME_MAX_US, tags: I64 | None = None
+    ) -> tuple[Samples, I64]:
         """Return the newest sample of each tag that has one, and the end of each tag's minutes."""
-        rows = await self._connection.fetch(
-            sql.NEWEST,
-            self.tag_id.tolist(),
-        )
+        at = np.arange(len(self.tag_id)) if tags is None else tags
+        rows = await self.fetch(sql.NEWEST, self.tag_id[at].tolist(), stamp(before_us))
         known = [row for row in rows if row["time"] is not None]
         samples = Samples(
-            np.array([row["number"] - 1 for row in known], dtype=np.int64),
+            at[np.array([row["number"] - 1 for row in known], dtype=np.int64)],
             micros([row["time"] for row in known]),
             np.array([row["value"] for row in known], dtype=np.float64),
             np.array([row["quality"] for row in known], dtype=np.uint8),
             micros([row["received"] for row in known]),
         )
         never = np.iinfo(np.int64).min
-        ends = np.full(len(rows), never)
+        ends = np.full(len(self.tag_id), never)
         for row in rows:
             if row["minute"] is not None:
-                ends[row["number"] - 1] = micros([row["minute"]])[0] + 60_000_000
+                ends[at[row["number"] - 1]] = micros([row["minute"]])[0] + 60_000_000
         return samples, ends
 
     async def last_cycle(self) -> int:
@@ -136,18 +152,26 @@ class Store:
         """Append samples by binary COPY."""
         if not len(samples):
             return
-        data = copy.encode(
-            SAMPLE,
-            (
-                samples.time_us,
-                self.tag_id[samples.tag],
-                samples.value,
-                samples.quality,
-                samples.received_us,
-            ),
+        columns = (
+            samples.time_us,
+            self.tag_id[samples.tag],
+            samples.value,
+            samples.quality,
+            samples.received_us,
         )
+        await self.copy(table, SAMPLE_COLUMNS, SAMPLE, columns)
+
+    async def copy(
+        self,
+        table: str,
+        names: Sequence[str],
+        types: tuple[str, ...],
+        columns: tuple[NDArray[Any], ...],
+    ) -> None:
+        """Append rows by binary COPY; NaN becomes NULL where the type is written ``float8?``."""
+        data = copy.encode(types, columns)
         await self._connection.copy_to_table(
-            table, source=io.BytesIO(data), columns=SAMPLE_COLUMNS, format="binary"
+            table, source=io.BytesIO(data), columns=names, format="binary"
         )
 
     async def merge_samples(self, samples: Samples) -> tuple[Samples, Samples]:
@@ -160,15 +184,9 @@ class Store:
         db = self._connection
         await self.copy_samples(samples, "staged")
         span = stamps(np.array([samples.time_us.min(), samples.time_us.max()]))
-        changed = await db.fetch(
-            sql.KEEP_CLASHES,
-            *span,
-        )
+        changed = await db.fetch(sql.KEEP_CLASHES, *span)
         if changed:
-            await db.execute(
-                sql.CORRECT,
-                *span,
-            )
+            await db.execute(sql.CORRECT, *span)
         added = await db.fetch(sql.ADD_STAGED)
         return self._rows_of(samples, added), self._rows_of(samples, changed)
 
@@ -230,12 +248,8 @@ class Store:
                 )
             ),
         )
-        output = io.BytesIO()
-        await db.copy_from_query(sql.STRETCH, output=output, format="binary")
+        number, time_us, value, quality = await self.columns(READING, sql.STRETCH)
         await db.execute("TRUNCATE stretch")
-        number, time_us, value, quality = copy.decode(
-            ("int4", "timestamptz", "float8", "int2"), output.getvalue()
-        )
         return number.astype(np.int64), time_us, value, quality.astype(np.uint8)
 
     async def minute_means(self, tag: I64, since_us: int) -> tuple[I64, I64, NDArray[np.float64]]:
@@ -262,11 +276,21 @@ class Store:
             *stamps(np.array([start.min(), stop.max()])),
         )
 
-    async def write_minutes(self, minutes: Minutes, zone: str, also: tuple[I64, I64]) -> None:
-        """Write minutes, and renew the hours and days they (and `also`: tags, times) belong to."""
+    async def write_minutes(
+        self, minutes: Minutes, zone: str, also: tuple[I64, I64], *, new: bool = False
+    ) -> None:
+        """Write minutes, and renew the hours and days they (and `also`: tags, times) belong to.
+
+        With `new` none of these minutes is there yet: that is faster.
+        """
         tag_id = self.tag_id[minutes.tag]
         db = self._connection
-        if len(minutes):
+        if new and len(minutes):
+            columns = (minutes.time_us, tag_id, minutes.n, minutes.amount,
+                       minutes.covered_us * 1e-6, minutes.min, minutes.max, minutes.last,
+                       minutes.quality)  # fmt: skip
+            await self.copy("minute", MINUTE_COLUMNS, MINUTE, columns)
+        elif len(minutes):
             await db.execute(
                 sql.UPSERT_MINUTES,
                 stamps(minutes.time_us),
@@ -281,15 +305,20 @@ class Store:
         times = np.concatenate([minutes.time_us, also[1]])
         if not len(touched):
             return
-        day = 90_000_000_000
-        span = stamps(np.array([times.min() - day, times.max() + day]))
-        keys = touched.tolist(), stamps(times), zone
-        for table in ("hour", "day"):
-            if len(also[0]):
-                await db.execute(sql.DROP_SUMS.format(table=table), *keys)
-            await db.execute(
-                sql.ROLLUP.format(table=table, stop=sql.ROLLUP_STOP[table]), *keys, *span
-            )
+        # Wherever the park is, a quarter lies in one hour and one day of its clock.
+        touched, times = distinct(touched, times // QUARTER_US * QUARTER_US)
+        # A sum is looked for in every chunk of the span: years are better taken in pieces.
+        piece = times // SUM_SPAN_US
+        for number in np.unique(piece):
+            tag, time_us = touched[piece == number], times[piece == number]
+            span = stamps(np.array([time_us.min() - SUM_REACH_US, time_us.max() + SUM_REACH_US]))
+            keys = tag.tolist(), stamps(time_us), zone
+            for table in ("hour", "day"):
+                if len(also[0]):
+                    await db.execute(sql.DROP_SUMS.format(table=table), *keys)
+                await db.execute(
+                    sql.ROLLUP.format(table=table, stop=sql.ROLLUP_STOP[table]), *keys, *span
+                )
 
     async def record_restatements(self, tag: I64, start: I64, stop: I64, now_us: int) -> None:
         """Record that minutes already written were changed."""
@@ -298,49 +327,6 @@ class Store:
             records=[
                 (stamp(now_us), *row)
                 for row in zip(self.tag_id[tag].tolist(), stamps(start), stamps(stop), strict=True)
-            ],
-        )
-
-    async def keep_rejects(self, rejects: Sequence[Reject], payload_bytes: int, rows: int) -> None:
-        """Store refused payloads; the table keeps the newest `rows`."""
-        await self._connection.executemany(
-            "INSERT INTO reject (received, reason, detail, topic, payload, size)"
-            " VALUES ($1, $2, $3, $4, $5, $6)",
-            [
-                (
-                    stamp(r.message.received_us),
-                    r.reason,
-                    plain(r.detail)[:500],
-                    plain(r.message.topic),
-                    r.message.payload[:payload_bytes],
-                    len(r.message.payload),
-                )
-                for r in rejects[-rows:]
-            ],
-        )
-        await self._connection.execute(
-            "DELETE FROM reject WHERE id <= (SELECT max(id) FROM reject) - $1", rows
-        )
-
-    async def keep_quarantined(
-        self, quarantined: Sequence[Quarantined], now_us: int, rows: int
-    ) -> None:
-        """Count quarantined samples by tag and reason; beyond `rows` only known ones find room."""
-        entries: dict[tuple[str, str, str], tuple[int, Quarantined]] = {}
-        for item in quarantined:
-            key = (item.enterprise, plain(item.tag)[:200], item.reason)
-            entries[key] = (entries[key][0] + 1 if key in entries else 1, item)
-        found = await self._connection.fetch("SELECT enterprise, tag, reason FROM quarantine")
-        known = {tuple(row) for row in found}
-        new = [key for key in entries if key not in known][max(rows - len(known), 0) :]
-        for key in new:
-            del entries[key]
-        now, times = stamp(now_us), [stamp(item.time_us) for _, item in entries.values()]
-        await self._connection.executemany(
-            sql.QUARANTINE,
-            [
-                (*key, plain(item.topic), count, now, time, item.value)
-                for (key, (count, item)), time in zip(entries.items(), times, strict=True)
             ],
         )
 
@@ -358,10 +344,7 @@ class Store:
             quality.astype("u1").tobytes(),
         )
         if (cycle_us // 500_000) % 64 == 0:
-            await self._connection.execute(
-                sql.FORGET_CYCLES,
-                rows,
-            )
+            await self._connection.execute(sql.FORGET_CYCLES, rows)
         await self._connection.execute("SELECT pg_notify('park_cycle', $1)", str(cycle_us))
 
 

@@ -15,10 +15,13 @@ import aiomqtt
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from ingest.decode import Message
+from ingest.directory import Message
+from ingest.wire import sparkplug
 from twin.errors import SettingsError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from ingest.counters import Counters
     from ingest.settings import IngestSettings
 
@@ -28,6 +31,7 @@ TOPICS_MAX = 10_000
 ALIKE_CYCLES = 30
 READ_BYTES = 1 << 18
 BACKOFF_S = (0.2, 0.5, 1.0, 2.0, 5.0)
+PUBLISH_S = 2.0
 
 
 class Inbox:
@@ -63,8 +67,12 @@ class Inbox:
         if full and qos == 0:
             self._counters["dropped"] += 1
             return
-        self.bytes += len(payload)
-        self._waiting.append(Message(topic, payload, time.time_ns() // 1000, mid, qos, self.link))
+        self.add(Message(topic, payload, time.time_ns() // 1000, mid, qos, self.link))
+
+    def add(self, message: Message) -> None:
+        """Take a message whose sender waits for its acknowledgement and sends no more than fit."""
+        self.bytes += len(message.payload)
+        self._waiting.append(message)
         self.arrived.set()
 
     def take(self, messages_max: int, bytes_max: int) -> list[Message]:
@@ -182,7 +190,19 @@ class _Reader:
 class Subscriber:
     """The connection to the broker: a persistent session that survives us and itself."""
 
-    def __init__(self, settings: IngestSettings, counters: Counters) -> None:
+    def __init__(
+        self,
+        settings: IngestSettings,
+        counters: Counters,
+        topics: Sequence[str] = (),
+        *,
+        state_topic: str = "",
+    ) -> None:
+        """With `state_topic`, edge nodes of Sparkplug are told there whether we are online."""
+        self.on_connection: Callable[[], None] = lambda: None
+        self._state_topic = state_topic
+        self._online_ms = 0
+        self._topics = [each.strip() for each in settings.topic_filter.split(",")] + [*topics]
         self.inbox = Inbox(settings.inbox_messages, settings.inbox_bytes, counters)
         self.connected = False
         self._settings = settings
@@ -220,12 +240,12 @@ class Subscriber:
                 async with client:
                     self._client = client
                     _take_over(client, self.inbox)
-                    filters = self._settings.topic_filter.split(",")
-                    await client.subscribe([(each.strip(), 1) for each in filters])
+                    await client.subscribe([(topic, 1) for topic in self._topics])
+                    await self.announce()
                     self.connected, tries = True, 0
                     LOG.info("connected to %s", _without_password(self._settings.mqtt_url))
-                    # Messages come through the inbox; this waits for the end of the connection.
-                    await client._disconnected  # noqa: SLF001
+                    self.on_connection()
+                    await self._until_lost(client)
             except aiomqtt.MqttError as error:
                 LOG.warning("broker %s: %s", _without_password(self._settings.mqtt_url), error)
             finally:
@@ -233,6 +253,38 @@ class Subscriber:
             self._counters["reconnects"] += 1
             await asyncio.sleep(BACKOFF_S[min(tries, len(BACKOFF_S) - 1)])
             tries += 1
+
+    async def _until_lost(self, client: aiomqtt.Client) -> None:
+        """Wait for the end of the connection; messages come through the inbox meanwhile."""
+        try:
+            # Shielded: once it is cancelled, the client takes its connection for lost.
+            await asyncio.shield(client._disconnected)  # noqa: SLF001
+        except asyncio.CancelledError:
+            client.timeout = PUBLISH_S
+            await self.announce(online=False)
+            raise
+
+    async def announce(self, *, online: bool = True) -> bool:
+        """Tell edge nodes whether we are there; return whether it worked."""
+        if not self._state_topic:
+            return True
+        # The birth has the time of the will of this connection, a farewell its own.
+        time_ms = self._online_ms if online else time.time_ns() // 1_000_000
+        payload = sparkplug.state(time_ms, online=online)
+        return await self.publish(self._state_topic, payload, qos=1, retain=True)
+
+    async def publish(
+        self, topic: str, payload: bytes, *, qos: int = 0, retain: bool = False
+    ) -> bool:
+        """Publish a message; False, and a warning, when that does not work now."""
+        if self._client is None:
+            return False
+        try:
+            await self._client.publish(topic, payload, qos, retain, timeout=PUBLISH_S)
+        except (aiomqtt.MqttError, ValueError) as error:
+            LOG.warning("cannot publish to %s: %s", topic, error)
+            return False
+        return True
 
     def ack(self, messages: list[Message]) -> None:
         """Acknowledge messages of this connection; those of an earlier one will come again.
@@ -264,6 +316,9 @@ class Subscriber:
         properties.SessionExpiryInterval = settings.session_expiry_s
         properties.ReceiveMaximum = settings.receive_max
         secure = parts.scheme == "mqtts"
+        self._online_ms = time.time_ns() // 1_000_000
+        offline = sparkplug.state(self._online_ms, online=False)
+        will = aiomqtt.Will(self._state_topic, offline, qos=1, retain=True)
         client = aiomqtt.Client(
             parts.hostname,
             parts.port or (8883 if secure else 1883),
@@ -273,6 +328,7 @@ class Subscriber:
             protocol=aiomqtt.ProtocolVersion.V5,
             clean_start=False,
             properties=properties,
+            will=will if self._state_topic else None,
             tls_context=ssl.create_default_context() if secure else None,
             queue_type=lambda maxsize: self.inbox,  # type: ignore[arg-type]  # noqa: ARG005
         )

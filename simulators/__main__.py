@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import contextlib
-import os
 import signal
 import sys
 import time
@@ -14,31 +12,34 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from simulators import publisher
+from simulators import load, options, publisher
+from simulators.faults import Scene, show
+from simulators.gateways import make_gateways, require_known, with_gateways
+from simulators.overlay import lay_over
 from simulators.process import make_process
-from simulators.sensors import make_sensors, observe
+from simulators.schedule import Progress, Schedule
+from simulators.score import score
+from simulators.script import load_script
+from simulators.sensors import make_sensors
+from simulators.truth import encode, truths
 from twin.errors import ParkError, SettingsError
 from twin.loading import load_park
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    import argparse
+    from collections.abc import Callable, Coroutine, Mapping
 
-    from simulators.publisher import Progress, Schedule
-
-PARK = Path(__file__).parent.parent / "deploy" / "parks" / "liaocheng"
 SPEED_START_S = 24 * 3600.0  # A faster clock without an end starts this far back.
-EXAMPLES = """examples:
-  parktwin simulate                               the demonstration park, one scan every 2 s
-  parktwin simulate --history 6                   first the last six hours, then live
-  parktwin simulate --speed 60 --duration 60      the last hour, in a minute
-  parktwin simulate --park my-park --mqtt mqtt://broker.example:1883 --seed 7
-"""
+SHOW_S = 1.0
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the simulator; return 0 when it was stopped or its duration is over."""
     try:
-        return _simulate(_parse(argv))
+        chosen = options.parse(argv)
+        if chosen.score:
+            return 0 if score(chosen.park) else 1
+        return _load(chosen) if chosen.load else _simulate(chosen)
     except ParkError as error:
         for problem in getattr(error, "problems", ()):
             print(problem, file=sys.stderr)
@@ -46,100 +47,121 @@ def main(argv: list[str] | None = None) -> int:
         return 1
 
 
-def _parse(argv: list[str] | None) -> argparse.Namespace:
-    """Return the options; the environment gives the defaults."""
-    parser = argparse.ArgumentParser(
-        prog="parktwin simulate",
-        description="Publish a simulated park over MQTT. Every value is marked as simulated.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    env = os.environ.get
-    add = parser.add_argument
-    add(
-        "--park",
-        metavar="DIR",
-        default=env("PARKTWIN_PARK", str(PARK)),
-        help="folder of the park model (PARKTWIN_PARK, default %(default)s)",
-    )
-    add(
-        "--mqtt",
-        metavar="URL",
-        default=env("PARKTWIN_MQTT_URL", "mqtt://127.0.0.1:1883"),
-        help="broker (PARKTWIN_MQTT_URL, default mqtt://127.0.0.1:1883)",
-    )
-    add("--interval", metavar="S", type=float, default=2.0, help="seconds between scans (2)")
-    add(
-        "--speed",
-        metavar="X",
-        type=float,
-        default=1.0,
-        help="simulated seconds per second (1); above 1 a run starts in the past",
-    )
-    add("--seed", metavar="N", type=int, default=1, help="same seed, same values (1)")
-    add(
-        "--history",
-        metavar="HOURS",
-        type=float,
-        default=env("PARKTWIN_HISTORY_H", "0"),
-        help="first publish so many hours of the past (PARKTWIN_HISTORY_H, default 0)",
-    )
-    add(
-        "--history-interval",
-        metavar="S",
-        type=float,
-        default=10.0,
-        help="seconds between scans of the past (10)",
-    )
-    add("--duration", metavar="S", type=float, help="stop after so many seconds (never)")
-    options = parser.parse_args(argv)
-    for name in ("interval", "speed", "history_interval"):
-        if getattr(options, name) <= 0:
-            parser.error(f"--{name.replace('_', '-')} must be above 0")
-    if options.history < 0 or options.seed < 0:
-        parser.error("--history and --seed must not be negative")
-    return options
-
-
-def _simulate(options: argparse.Namespace) -> int:
+def _simulate(chosen: argparse.Namespace) -> int:
     """Build the park's simulation, then publish until stopped."""
-    publisher.address(options.mqtt)
-    park = load_park(options.park)
-    gateways = publisher.make_gateways(park)
-    if not gateways:
-        raise SettingsError(f"{options.park} has no tags", hint="add tags to tags.csv")
-    sensors = make_sensors(make_process(park, options.seed), options.seed)
-    wall_us = _wall_us()
-    start_us, clock = _clock(options.history, options.speed, options.duration, wall_us)
-    coarse = round(options.history_interval * 1e6)
-    schedule = publisher.Schedule(
-        interval_us=round(options.interval * 1e6),
-        history_interval_us=coarse,
-        history_until_us=wall_us // coarse * coarse if options.history else 0,
-        end_us=None if options.duration is None else clock(wall_us + round(options.duration * 1e6)),
+    publisher.address(chosen.mqtt)
+    logger = _logger(chosen.hj212)
+    park = load_park(chosen.park)
+    script = load_script(chosen.scenario, park)
+    gateways = make_gateways(
+        park, script.gateways, script.at("gateway"), usual=chosen.format, batch=chosen.batch
     )
-    progress = publisher.Progress(start_us)
+    if not gateways:
+        raise SettingsError(f"{chosen.park} has no tags", hint="add tags to tags.csv")
+    if chosen.write_park:
+        return _write(chosen.write_park, with_gateways(park, gateways).files)
+    require_known(park, gateways)
+    process = make_process(park, chosen.seed)
+    wall_us = _wall_us()
+    start_us, clock = _clock(chosen.history, chosen.speed, chosen.duration, wall_us)
+    scene = Scene(make_sensors(process, chosen.seed), lay_over(process, script, start_us))
+    if chosen.truth:
+        _tell(chosen.truth, scene)
+    coarse = round(chosen.history_interval * 1e6)
+    schedule = Schedule(
+        interval_us=round(chosen.interval * 1e6),
+        history_interval_us=coarse,
+        history_until_us=wall_us // coarse * coarse if chosen.history else 0,
+        end_us=None if chosen.duration is None else clock(wall_us + round(chosen.duration * 1e6)),
+    )
     print(
         f"simulating {park.id}: {len(park.tags)} tags, {len(gateways)} gateways,"
-        f" seed {options.seed}",
+        f" seed {chosen.seed}, scenario {script.id}",
         file=sys.stderr,
     )
-    run = publisher.run(
-        options.mqtt,
-        gateways,
-        schedule,
-        progress,
-        partial(observe, sensors),
-        lambda: clock(_wall_us()),
-        _Report(schedule, start_us),
+    shared = publisher.Run(
+        mqtt=chosen.mqtt,
+        logger=logger,
+        schedule=schedule,
+        seed=chosen.seed,
+        origin_us=start_us,
+        now=lambda: clock(_wall_us()),
+        report=_Report(schedule, start_us),
+        qos=chosen.qos,
     )
+    total = Progress(start_us)
+    run = publisher.run(shared, gateways, total, partial(show, scene))
     asyncio.run(_until_stopped(run))
     print(
-        f"acknowledged: {progress.messages} messages, {progress.samples} samples"
-        + (f"; {progress.skipped_s:.0f} s given up" if progress.skipped_s else ""),
+        f"acknowledged: {total.messages} messages, {total.samples} samples"
+        + (f"; {total.skipped_s:.0f} s given up" if total.skipped_s else ""),
         file=sys.stderr,
     )
     return 0
+
+
+def _load(chosen: argparse.Namespace) -> int:
+    """Publish load until stopped, and say how much it was."""
+    broker = publisher.address(chosen.mqtt)
+    if chosen.write_park:
+        return _write(chosen.write_park, load.park_files(chosen.load))
+    what = load.Load(chosen.load, chosen.rate, chosen.batch, chosen.qos, chosen.seed)
+    done = load.Done()
+    with contextlib.suppress(KeyboardInterrupt, ValueError):
+        # A test may run us outside the main thread, where signals cannot be handled.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+    print(
+        f"load: {what.tags} tags at {what.rate_hz:g} Hz, {what.batch} a message, QoS {what.qos}",
+        file=sys.stderr,
+    )
+    say = partial(print, file=sys.stderr)
+    try:
+        with contextlib.suppress(KeyboardInterrupt):
+            load.run(broker, what, _wall_us() // 1000, chosen.duration, done, say)
+    except OSError as error:
+        raise SettingsError(
+            f"broker {broker['hostname']}:{broker['port']}: {error}", hint="is it running?"
+        ) from error
+    finally:
+        word = "acknowledged" if what.qos else "read by the broker"
+        rate = done.samples / done.seconds if done.seconds else 0.0
+        print(
+            f"{word}: {done.acked} of {done.sent} messages, {done.samples} samples"
+            f" in {done.seconds:.1f} s, {rate:,.0f} samples/s",
+            file=sys.stderr,
+        )
+    return 0 if done.acked == done.sent else 1
+
+
+def _write(folder: str, files: Mapping[str, str]) -> int:
+    """Write the files of a model into a new folder; raises SettingsError."""
+    place = Path(folder)
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        if any(place.iterdir()):
+            raise SettingsError(f"{place} is not empty", hint="name a new folder")
+        for name, text in files.items():
+            (place / name).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise SettingsError(f"{place}: {error.strerror}", hint="name a writable folder") from error
+    print(f"written: {place}; use it as PARKTWIN_PARK, of ingest as well", file=sys.stderr)
+    return 0
+
+
+def _tell(place: str, scene: Scene) -> None:
+    """Write what truly happens into a file; raises SettingsError."""
+    try:
+        Path(place).write_bytes(encode(truths(scene.overlay)))
+    except OSError as error:
+        raise SettingsError(f"{place}: {error.strerror}", hint="name a writable file") from error
+
+
+def _logger(text: str) -> tuple[str, int]:
+    """Return host and port where data loggers call; raises SettingsError."""
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdigit():
+        raise SettingsError(f"{text!r} is no place for data loggers", hint="write host:port")
+    return host, int(port)
 
 
 def _wall_us() -> int:
@@ -176,6 +198,7 @@ class _Report:
 
     schedule: Schedule
     start_us: int
+    began: float = field(default_factory=time.monotonic)
     said: float = field(default=0.0)
 
     def __call__(self, progress: Progress, text: str) -> None:
@@ -183,13 +206,17 @@ class _Report:
         if text:
             print(text, file=sys.stderr)
         elif self.said >= 0 and self.start_us < until:
-            done = (progress.done_us - self.start_us) / (until - self.start_us)
-            if done >= 1 or time.monotonic() - self.said >= 1:
+            done = min((progress.done_us - self.start_us) / (until - self.start_us), 1.0)
+            now = time.monotonic()
+            if done >= 1 or now - self.said >= SHOW_S:
+                spent_s = max(now - self.began, 1e-3)
+                left_s = spent_s * (1 - done) / done if done else 0.0
                 print(
-                    f"history {min(done, 1):.0%}: {progress.samples} samples acknowledged",
+                    f"history {done:.1%}: {progress.samples} samples acknowledged,"
+                    f" {progress.samples / spent_s:,.0f}/s, {left_s:.0f} s left",
                     file=sys.stderr,
                 )
-                self.said = time.monotonic()
+                self.said = now
             if progress.done_us >= until:
                 print("history is complete; live from here", file=sys.stderr)
                 self.said = -1.0

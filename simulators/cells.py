@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from simulators import waves
 from twin import faraday
+from twin.reference import load as load_reference
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 MEMBRANE_BASE_V, ZERO_GAP_V, FINITE_GAP_V = 2.42, 0.625, 0.85
 POTLINE_BASE_V, POTLINE_V = 1.65, 2.32
 SPREAD_V = 0.02  # between one electrolyser and the next
+SPREAD_EFFICIENCY = 0.002
+EFFICIENCY_MAX = 0.995
 WAVE_V = 0.005
 POTLINE_STEADINESS = 0.1  # A potline hardly follows the load of its site.
 PRODUCTS = {"membrane": ("chlorine", "caustic", "hydrogen"), "potline": ("aluminium",)}
@@ -35,7 +38,7 @@ class Cells:
     voltage_column: I64  # -1 where there is no tag
     owner: I64
     count: F64
-    efficiency: F64
+    efficiency: F64  # the true one; the model has what the last analysis said
     steadiness: F64
     rated: F64  # [A]
     base: F64  # [V] per cell
@@ -56,41 +59,67 @@ def make_cells(
     gap = np.array([ZERO_GAP_V if e.zero_gap else FINITE_GAP_V for e in cells])
     current = np.array([column[e.current] for e in cells], dtype=np.int64)
     spread = rng.uniform(-SPREAD_V, SPREAD_V, len(cells))
+    wave = waves.make_waves(rng, len(cells))
     return Cells(
         electrolysers=cells,
         current_column=current,
         voltage_column=np.array([column.get(e.voltage, -1) for e in cells], dtype=np.int64),
         owner=np.array([owner_at(e.scope) for e in cells], dtype=np.int64),
         count=np.array([float(e.cells) for e in cells]),
-        efficiency=np.array([e.current_efficiency for e in cells]),
+        efficiency=_efficiency(cells, rng),
         steadiness=np.where(potline, POTLINE_STEADINESS, 1.0),
         rated=usual[current],
         base=np.where(potline, POTLINE_BASE_V, MEMBRANE_BASE_V) + spread,
         slope=np.where(potline, POTLINE_V, gap),
-        waves=waves.make_waves(rng, len(cells)),
+        waves=wave,
     )
 
 
-def electrolyse(cells: Cells, load: F64, time_s: F64) -> tuple[F64, F64]:
-    """Return current [A] and voltage [V], (n, e), at the load of each owner, (n, o)."""
+def _efficiency(cells: tuple[Electrolyser, ...], rng: np.random.Generator) -> F64:
+    """Return true current efficiencies: those of a place have aged alike since they were known."""
+    known = np.array([e.current_efficiency for e in cells])
+    uncertain = load_reference("uncertainty")["current_efficiency"]["relative"]
+    places = sorted({e.scope for e in cells})
+    common = rng.standard_normal(len(places))[[places.index(e.scope) for e in cells]]
+    own = SPREAD_EFFICIENCY * rng.standard_normal(len(cells))
+    return np.asarray(np.minimum(known * (1 + uncertain * common + own), EFFICIENCY_MAX))
+
+
+def true_electrolysers(cells: Cells) -> tuple[Electrolyser, ...]:
+    """Return the electrolysers as they are, for a model that knows the truth."""
+    pairs = zip(cells.electrolysers, cells.efficiency.tolist(), strict=True)
+    return tuple(replace(e, current_efficiency=efficiency) for e, efficiency in pairs)
+
+
+def electrolyse(
+    cells: Cells, load: F64, time_s: F64, run: F64 | float = 1.0, added_v: F64 | float = 0.0
+) -> tuple[F64, F64]:
+    """Return current [A] and voltage [V], (n, e), at the load of each owner, (n, o).
+
+    `run` (n, e) is a load on top of that, 0 = tripped; `added_v` (n, e) [V] is per cell.
+    """
     wave = waves.value(cells.waves, time_s)
-    relative = 1 + cells.steadiness * (load[:, cells.owner] - 1 + 0.01 * wave)
-    voltage = cells.base + cells.slope * relative + WAVE_V * wave
+    relative = (1 + cells.steadiness * (load[:, cells.owner] - 1 + 0.01 * wave)) * run
+    voltage = cells.base + cells.slope * relative + WAVE_V * wave + added_v
     return cells.rated * relative, voltage * cells.count
 
 
-def make(cells: Cells, current: F64) -> dict[str, F64]:
-    """Return what each electrolyser makes, (n, e) [kg/s] by component."""
+def make(cells: Cells, current: F64, lost: F64 | float = 0.0) -> dict[str, F64]:
+    """Return what each electrolyser makes, (n, e) [kg/s] by component.
+
+    `lost` (n, e) [1] is taken off the current efficiency.
+    """
+    efficiency = cells.efficiency - lost
     makes = {
         component: np.array([component in PRODUCTS[e.kind] for e in cells.electrolysers], float)
         for kind in PRODUCTS.values()
         for component in kind
     }
     return {
-        "chlorine": faraday.chlorine(current, cells.count, cells.efficiency) * makes["chlorine"],
-        "caustic": faraday.caustic(current, cells.count, cells.efficiency) * makes["caustic"],
+        "chlorine": faraday.chlorine(current, cells.count, efficiency) * makes["chlorine"],
+        "caustic": faraday.caustic(current, cells.count, efficiency) * makes["caustic"],
         "hydrogen": faraday.hydrogen(current, cells.count) * makes["hydrogen"],
-        "aluminium": faraday.aluminium(current, cells.count, cells.efficiency) * makes["aluminium"],
+        "aluminium": faraday.aluminium(current, cells.count, efficiency) * makes["aluminium"],
     }
 
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from simulators.network import Network
     from simulators.waves import F64, I64, Waves
-    from twin.model import Meter, Park, Tag
+    from twin.model import Meter, Park, Stream, Tag
 
 RECTIFIER_EFFICIENCY = 0.985
 WATER = 1000.0  # kg/m^3, where nothing says the density of a liquid
@@ -79,7 +79,7 @@ class Plant:
     reactions: tuple[Reaction, ...]
     stream_owner: I64
     stream_waves: Waves
-    stream_columns: tuple[tuple[int, int, float], ...]
+    stream_columns: tuple[tuple[int, int, float, int], ...]  # stream, flow, factor, fraction or -1
     product_columns: tuple[tuple[int, str, F64], ...]
     power_columns: tuple[tuple[int, F64], ...]
 
@@ -116,13 +116,19 @@ def make_plant(park: Park, seed: int) -> Plant:
         stream_owner=np.array([owner_at(scope) for scope in inner], dtype=np.int64),
         stream_waves=waves.make_waves(next(rng), len(park.streams)),
         stream_columns=tuple(
-            (i, rates[s.flow], factors[i])
+            (i, rates[s.flow], factors[i] * _share(s), column.get(s.fraction, -1))
             for i, s in enumerate(park.streams)
             if s.flow and any(i in n.streams for n in networks)
         ),
         product_columns=_product_columns(park, rates),
         power_columns=_power_columns(park, rates, base),
     )
+
+
+def _share(stream: Stream) -> float:
+    """Return the nominal fraction that a measured one takes the place of; 1 without one."""
+    shares = load_reference("media")[stream.medium]["component"].values()
+    return float(max(shares, default=1.0)) if stream.fraction else 1.0
 
 
 def _load(park: Park, owners: int, rng: np.random.Generator) -> Load:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -38,8 +38,30 @@ class Process:
 
 
 @dataclass(frozen=True, slots=True)
+class Changes:
+    """What a scenario changes at n times; without any, the undisturbed process."""
+
+    run: F64 | float = 1.0  # (n, e) [1] load of each electrolyser on top of the usual one
+    added_v: F64 | float = 0.0  # (n, e) [V] per cell
+    lost: F64 | float = 0.0  # (n, e) [1] off the current efficiency
+    factor: F64 | float = 1.0  # (n, t) [1] on tags nothing else explains
+    shift: F64 | float = 0.0  # (n, t) [SI] likewise
+    fill: F64 | float = 0.0  # (n, k) [1] of the volume, more than usual
+    accumulation: F64 | float = 0.0  # (n, k) [kg/s] likewise
+    leak: Mapping[str, F64] = field(default_factory=dict)  # component: (n, m) [kg/s]
+    # component: {stream: (n,) [kg/s]} flows that no share decides
+    fixed: Mapping[str, Mapping[int, F64]] = field(default_factory=dict)
+
+
+UNCHANGED = Changes()
+
+
+@dataclass(frozen=True, slots=True)
 class State:
-    """The truth at n times, SI: tags, flow of each stream's medium, accumulation of each tank."""
+    """The truth at n times, SI: tags, flow of each stream's medium, accumulation of each tank.
+
+    Flows are of media as they usually are; the tags show more of a medium that is poorer.
+    """
 
     values: F64  # (n, t)
     flow: F64  # (n, s) [kg/s]; NaN where the medium has no balanced component
@@ -51,29 +73,34 @@ def make_process(park: Park, seed: int) -> Process:
     """Return the process of any park model."""
     plant = make_plant(park, seed)
     hours = np.arange(0.0, waves.WEEK_S, 3600.0)
-    plant = replace(plant, vessels=let_swing(plant.vessels, _rates(plant, hours).through))
+    plant = replace(plant, vessels=let_swing(plant.vessels, rates(plant, hours).through))
     steps = np.arange(0.0, waves.WEEK_S + COUNTER_STEP_S, COUNTER_STEP_S)
-    rates = np.concatenate(
+    speed = np.concatenate(
         [
-            _rates(plant, steps[i : i + CHUNK]).values[:, plant.counters]
+            rates(plant, steps[i : i + CHUNK]).values[:, plant.counters]
             for i in range(0, len(steps), CHUNK)
         ]
     )
-    table = np.zeros_like(rates)
-    table[1:] = np.cumsum((rates[1:] + rates[:-1]) / 2 * COUNTER_STEP_S, axis=0)
+    table = np.zeros_like(speed)
+    table[1:] = np.cumsum((speed[1:] + speed[:-1]) / 2 * COUNTER_STEP_S, axis=0)
     return Process(plant, table)
 
 
 def state(process: Process, time_us: I64) -> State:
     """Return the truth at (n,) int64 [µs]; the same times always give the same values."""
+    truth = rates(process.plant, waves.week_time(time_us))
+    truth.values[:, process.plant.counters] = counted(process, time_us)
+    return truth
+
+
+def counted(process: Process, time_us: I64) -> F64:
+    """Return what the counters have counted since the epoch, (n, c) [SI]."""
     time_s = waves.week_time(time_us)
-    truth = _rates(process.plant, time_s)
     weeks = (time_us - waves.EPOCH_US) // waves.WEEK_US
     steps = np.arange(len(process.table)) * float(COUNTER_STEP_S)
-    for c, column in enumerate(process.plant.counters):
-        amount = process.table[:, c]
-        truth.values[:, column] = weeks * amount[-1] + np.interp(time_s, steps, amount)
-    return truth
+    amounts = [np.interp(time_s, steps, amount) for amount in process.table.T]
+    part = np.array(amounts, dtype=np.float64).reshape(-1, len(time_us)).T
+    return np.asarray(weeks[:, None] * process.table[-1] + part)
 
 
 def _work(load: Load, time_s: F64) -> F64:
@@ -84,14 +111,15 @@ def _work(load: Load, time_s: F64) -> F64:
     return np.asarray(1 + 0.03 * day + 0.015 * shift + 0.01 * waves.value(load.waves, time_s))
 
 
-def _rates(plant: Plant, time_s: F64) -> State:
+def rates(plant: Plant, time_s: F64, changes: Changes = UNCHANGED) -> State:
     """Return the state at (n,) float64 [s] of the week; counters' columns hold their rates."""
     load = _work(plant.load, time_s)
     values = plant.base + plant.load_gain * (load[:, plant.tag_owner] - 1)
     values += plant.wave_gain * waves.value(plant.tag_waves, time_s)
+    values = values * changes.factor + changes.shift
 
-    current, voltage = electrolyse(plant.cells, load, time_s)
-    made = make(plant.cells, current)
+    current, voltage = electrolyse(plant.cells, load, time_s, changes.run, changes.added_v)
+    made = make(plant.cells, current, changes.lost)
     show_cells(plant.cells, current, voltage, values)
     for column, component, part in plant.product_columns:
         values[:, column] = made[component] @ part
@@ -99,6 +127,7 @@ def _rates(plant: Plant, time_s: F64) -> State:
         values[:, column] = (current * voltage) @ part
 
     fill, accumulation = inventory(plant.vessels, time_s)
+    fill, accumulation = fill + changes.fill, accumulation + changes.accumulation
     show_vessels(plant.vessels, fill, values)
     flow = np.full((len(time_s), len(plant.park.streams)), np.nan)
     through: dict[str, F64] = {}
@@ -107,12 +136,18 @@ def _rates(plant: Plant, time_s: F64) -> State:
     for network in plant.networks:
         produced, kept, needs = _sources(plant, network, made, accumulation, through)
         at = list(network.streams)
-        part, through[network.component] = solve(
-            network, produced, kept, given[:, at], 1 + 0.05 * wave[:, at], demanded(network, needs)
+        name = network.component
+        fixed = demanded(network, needs) | dict(changes.fixed.get(name, {}))
+        if name in changes.leak:
+            produced = produced - changes.leak[name]
+        part, through[name] = solve(
+            network, produced, kept, given[:, at], 1 + 0.05 * wave[:, at], fixed
         )
         flow[:, at] = part / network.fraction
-    for stream, column, factor in plant.stream_columns:
-        values[:, column] = flow[:, stream] * factor
+    for stream, column, factor, fraction in plant.stream_columns:
+        # The component flows; a poorer medium shows as more of it.
+        poor = values[:, fraction] if fraction >= 0 else 1.0
+        values[:, column] = flow[:, stream] * factor / poor
     values[:, plant.counters] = values[:, plant.rate_column[plant.counters]]
     return State(values, flow, accumulation, through)
 

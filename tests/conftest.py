@@ -8,6 +8,7 @@ import pytest
 
 from deploy.local import Services
 from ingest.store import Store
+from twin.loading import load_park
 
 NUMBERS = itertools.count(1)
 
@@ -92,3 +93,21 @@ def park_folder(tmp_path):
     (folder / "park.toml").write_text(PARK_TOML, encoding="utf-8")
     (folder / "tags.csv").write_text(TAGS_CSV, encoding="utf-8")
     return folder
+
+
+@pytest.fixture
+def park(park_folder):
+    """The model of the small park."""
+    return load_park(park_folder)
+
+
+@pytest.fixture
+def write(tmp_path):
+    """Return what writes a file of the test's folder and returns its path."""
+
+    def write_file(name, content):
+        path = tmp_path / name
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return path
+
+    return write_file

@@ -113,6 +113,71 @@ tag = "acme/FT-5"
 id = "caustic"
 scope = "demo/acme/caustic"
 tag = "acme/FT-6"
+
+[[byproduct]]
+id = "hydrogen"
+scope = "demo/acme/caustic/cells"
+medium = "hydrogen"
+stream = "h2-vent"
+[[sink]]
+id = "h2-vcm"
+scope = "demo/acme/vcm"
+medium = "hydrogen"
+capacity = "20 kg/h"
+value = "6000 CNY/t"
+name = {zh = "氯乙烯用氢", en = "Hydrogen for VCM"}
+note = "illustrative"
+[[sink]]
+id = "h2-idle"
+scope = "demo/idle"
+medium = "hydrogen"
+capacity = "inf t/h"
+[[link]]
+id = "h2-pipe"
+from = "demo/acme/caustic/cells"
+to = "demo/acme/vcm"
+medium = "hydrogen"
+mode = "pipe"
+capacity = "1 t/h"
+distance = "2 km"
+[[link]]
+id = "h2-road"
+from = "demo/acme/caustic/cells"
+to = "demo/idle"
+medium = "hydrogen"
+mode = "road"
+capacity = "10 kg/h"
+distance = "30 km"
+
+[[outlet]]
+id = "boiler-stack"
+scope = "demo/acme/caustic"
+kind = "stack"
+pollutants = { SO2 = "acme/AT-901" }
+flow = "acme/FT-901"
+oxygen = "acme/AT-902"
+oxygen_reference = 0.06
+running = "acme/XS-901"
+permit = { SO2 = "35 mg/m^3" }
+annual = { SO2 = "1 t" }
+source = "permit of the demo"
+
+[[target]]
+id = "kwh"
+scope = "demo/acme/caustic"
+value = 2500
+uom = "kWh/t"
+year = 2025
+kpi = "electricity_intensity"
+product = "caustic"
+sense = "at_most"
+source = "a policy"
+verified = true
+[[target]]
+id = "books"
+scope = "demo"
+value = 80
+uom = "%"
 """
 
 
@@ -126,6 +191,10 @@ JQ-1,demo/acme/caustic,energy,kWh,counter,0,,0.2 %,electricity
 FT-5,demo/acme/caustic,mass_flow,t/h,gauge,0,20,1 %,steam
 FT-6,demo/acme/caustic,mass_flow,t/h,gauge,0,100,1 %,caustic as 100 %
 TT-1,demo/acme/caustic,temperature,degC,gauge,-20,200,0.5,a temperature
+AT-901,demo/acme/caustic,concentration,mg/m^3,gauge,0,200,1 %,SO2 of the stack
+AT-902,demo/acme/caustic,fraction,%,gauge,0,25,0.1,oxygen of the stack
+FT-901,demo/acme/caustic,normal_volume_flow,m^3/h,gauge,0,72000,1 %,dry gas of the stack
+XS-901,demo/acme/caustic,state,,state,,,,boiler running
 XS-1,demo/idle,state,,state,,,,running
 """
 
@@ -162,6 +231,7 @@ HEALTH = {
 
 MEAN = {
     "II-1": 16e3, "FT-1": 5.0, "FT-3": 1.0, "FT-4": 0.1, "FT-5": 0.5, "FT-6": 6.0, "TT-1": 353.15,
+    "AT-901": 28e-6, "AT-902": 0.08, "FT-901": 10.0, "XS-901": 1.0,
 }  # fmt: skip
 
 
@@ -271,9 +341,9 @@ async def ids(db):
 
 
 @asynccontextmanager
-async def serving(url, **settings):
+async def serving(url, now=NOW, **settings):
     """Run the app without a server; yields a client and the app's world."""
-    app = create_app(ApiSettings(database_url=url, **settings), lambda: NOW)
+    app = create_app(ApiSettings(database_url=url, **settings), lambda: now)
     async with app.router.lifespan_context(app):
         world = app.state.world
         for _ in range(100):

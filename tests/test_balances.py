@@ -1,9 +1,12 @@
 """Balances of the demonstration park: they close on the truth, and a biased meter is named."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from small_region import NETWORK as SMALL
 
+from simulators.cells import true_electrolysers
 from simulators.process import make_process, state
 from twin.balances import compile_balance, flows, uncertainty
 from twin.loading import load_park
@@ -15,14 +18,20 @@ START_US = 1_760_000_400_000_000
 
 
 @pytest.fixture(scope="module")
-def network():
-    return compile_network(load_park("deploy/parks/liaocheng"))
+def process():
+    return make_process(load_park("deploy/parks/liaocheng"), 7)
 
 
 @pytest.fixture(scope="module")
-def hour(network):
+def network(process):
+    """The park as it is: the electrolysers have the efficiency they truly have."""
+    cells = true_electrolysers(process.plant.cells)
+    return compile_network(replace(process.plant.park, electrolysers=cells))
+
+
+@pytest.fixture(scope="module")
+def hour(network, process):
     """Amounts of the true state over one hour, and the levels at its edges."""
-    process = make_process(network.park, 7)
     times = START_US + np.arange(0, HOUR_US + 1, 1_000_000)
     values = state(process, times).values
     # Trapezia: exact for what changes evenly, as the slow waves of the process nearly do.
@@ -38,6 +47,17 @@ def read(network, hour, balance, **bias):
         amount[network.index[address.replace("__", "/").replace("_", "-")]] *= factor
     covered = np.full(len(amount), 3600.0)
     return flows(network, balance, amount, covered, levels)
+
+
+def test_many_windows_at_once_are_each_of_them(network, hour):
+    balance = compile_balance(network, "liaocheng", "chlorine")
+    amount, levels = hour
+    half, covered = amount / 2, np.full(len(amount), 3600.0)
+    both = [np.stack(pair) for pair in ((amount, half), (covered, covered), (levels, levels[::-1]))]
+    flow, sigma = flows(network, balance, *both)
+    for n, one in enumerate(((amount, levels), (half, levels[::-1]))):
+        expected = flows(network, balance, one[0], covered, one[1])
+        assert np.allclose([flow[n], sigma[n]], expected, rtol=1e-12, atol=1e-9)
 
 
 @pytest.mark.parametrize("scope", ["liaocheng", "liaocheng/chiping", "liaocheng/chiping/xinfa"])

@@ -154,6 +154,7 @@ async def look(page, row):
         assert any(n == pytest.approx(row[index], rel=2e-3) for n in numbers), (index, numbers)
     assert await page.locator("[data-testid=chlorine-ribbon] svg path").count() > 10
     assert await page.locator("[data-testid=trend] canvas").count() == 1
+    assert int(await page.locator("[data-testid=alarms]").get_attribute("data-count")) >= 0
     check = page.locator("[data-testid=balance-check]")
     assert await check.get_attribute("data-verdict") == "closes"
     await check.click()

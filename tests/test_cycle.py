@@ -7,7 +7,7 @@ import pytest
 import small_region
 
 from ingest.cycle import Cycle
-from ingest.decode import Message
+from ingest.directory import Message
 from ingest.settings import IngestSettings
 from ingest.store import Store
 from twin import quality as q
@@ -191,6 +191,27 @@ async def test_same_value_again_is_ignored_and_another_one_is_a_correction(cycle
     assert cycle.counters["duplicates"] == 2
     assert cycle.counters["corrections"] == 1
     assert await db.fetchval("SELECT old_value FROM correction") == pytest.approx(1 / 3.6)
+
+
+async def test_same_value_of_another_quality_is_a_correction(cycle, db):
+    await cycle.run([message({"ts": T0, "values": {"FT-1": 1.0}})], T0 * 1000)
+    doubted = {"ts": T0, "values": {"FT-1": {"v": 1.0, "q": "bad"}}}
+    await cycle.run([message(doubted), message(doubted)], T0 * 1000)
+    assert await samples(db) == [(0, 1.0, q.BAD)]
+    assert cycle.counters["corrections"] == 1
+    assert await db.fetchval("SELECT old_quality FROM correction") == q.GOOD
+
+
+async def test_late_reading_of_a_counter_loses_no_minute_before_a_long_silence(cycle, db):
+    for second, energy in ((0, 0.0), (90, 3.0), (2 * 86_400, 50.0), (30, 1.0)):
+        at_ms = T0 + second * 1000
+        body = {"ts": at_ms, "values": {"JQ-1": energy}}
+        await cycle.run([message(body, at_ms=T0 + 2 * 86_400_000)], at_ms * 1000)
+    kwh = 3.6e6
+    assert await minutes(db, "JQ-1") == [
+        (0, pytest.approx(2.0 * kwh), 60.0, 2),
+        (60_000, pytest.approx(1.0 * kwh), 30.0, 1),
+    ]
 
 
 async def test_late_sample_is_stored_but_does_not_move_the_image(cycle, db):

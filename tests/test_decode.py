@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from small_region import PARK
 
 from ingest.counters import REASONS, health_tags
-from ingest.decode import Directory, Message, decode
+from ingest.decode import decode
+from ingest.directory import Directory, Message
 from ingest.wire import WireError
 from twin import quality as q
 
@@ -57,7 +58,7 @@ def scan(values, ts=TS, **more):
     ],
 )
 def test_topic_leads_to_its_enterprise(topic, owner):
-    assert DIRECTORY.owner(topic) == owner
+    assert DIRECTORY.route(topic).owner == owner
 
 
 @pytest.mark.parametrize(
@@ -67,7 +68,7 @@ def test_topic_leads_to_its_enterprise(topic, owner):
 )  # fmt: skip
 def test_topic_of_another_form_is_bad(topic):
     with pytest.raises(WireError) as caught:
-        DIRECTORY.owner(topic)
+        DIRECTORY.route(topic)
     assert caught.value.reason == "bad_topic"
 
 
@@ -76,7 +77,7 @@ def test_topic_of_another_form_is_bad(topic):
 )
 def test_enterprise_must_stand_in_its_own_park(topic):
     with pytest.raises(WireError) as caught:
-        DIRECTORY.owner(topic)
+        DIRECTORY.route(topic)
     assert caught.value.reason == "unknown_enterprise"
     assert topic.split("/")[3] in caught.value.detail
 

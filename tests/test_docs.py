@@ -18,7 +18,9 @@ WORDS = (
     "intensity", "rollup", "alarm", "gateway", "feed", "reject",
 )  # fmt: skip
 FOLDERS = ("twin", "ingest", "api", "simulators", "deploy", "tests", ".ci")
-COMMANDS = ("up", "ingest", "api", "simulate", "check")
+COMMANDS = (
+    "up", "ingest", "api", "simulate", "replay", "import", "quarantine", "rejects", "check"
+)  # fmt: skip
 
 
 def text_of(name):
@@ -38,7 +40,7 @@ def commands(text):
 
 
 def test_every_setting_is_named_in_the_readme():
-    named = set(re.findall(r"PARKTWIN_[A-Z_]+", text_of("README.md")))
+    named = set(re.findall(r"PARKTWIN_[A-Z0-9_]+", text_of("README.md")))
     assert [name for name in SETTINGS if f"PARKTWIN_{name.upper()}" not in named] == []
 
 

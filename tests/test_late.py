@@ -58,7 +58,7 @@ def test_tags_are_never_mixed():
 def test_stretch_that_reaches_the_open_minute_has_no_stop():
     assert touched([(0, 55 * 60)]) == [(0, 55, 60)]
     assert touched([(0, 55 * 60 + 1)]) == [(0, 55, None)]
-    assert touched([(1, 59 * 60), (1, 70 * 60)]) == [(1, 59, None), (1, 70, None)]
+    assert touched([(1, 59 * 60), (1, 70 * 60)]) == [(1, 59, None), (1, 60, None)]
 
 
 def test_tag_with_its_newest_sample_in_the_stretch_is_read_again():

@@ -12,7 +12,7 @@ S = 1_000_000
 GAP = np.array([300 * S])
 
 
-def run(kind, times_s, values, qualities=None, close_s=None, blocks=1, gap_s=300):
+def run(kind, times_s, values, qualities=None, close_s=None, blocks=1, gap_s=300, high=np.nan):
     """Fold samples of one tag in some blocks."""
     tail = no_tail(1)
     times = np.array(times_s, dtype=np.int64) * S
@@ -25,7 +25,8 @@ def run(kind, times_s, values, qualities=None, close_s=None, blocks=1, gap_s=300
     for i, part in enumerate(parts):
         close = close_s * S if close_s is not None and i == len(parts) - 1 else NEVER
         out.append(
-            fold(tail, np.array([kind]), np.array([gap_s * S]), np.zeros(len(part), np.int64),
+            fold(tail, np.array([kind]), np.array([gap_s * S]), np.array([high]),
+                 np.zeros(len(part), np.int64),
                  times[part], values[part], qualities[part], close)
         )  # fmt: skip
     return Minutes(*(np.concatenate([getattr(o, n) for o in out]) for n in Minutes.__slots__))
@@ -69,6 +70,53 @@ def test_counter_spreads_its_increase_and_survives_a_reset():
     assert rows.amount == pytest.approx([30.0, 30.0, 10.0, 20.0])
 
 
+def test_reset_is_uncertain_in_every_minute_it_may_lie_in():
+    rows = run(COUNTER, [0, 60, 180, 240], [100.0, 160.0, 10.0, 30.0])
+    lost = q.UNCERTAIN | q.RESET
+    assert rows.quality.tolist() == [q.GOOD, lost, lost, q.GOOD]
+    assert rows.amount.tolist() == [60.0, 5.0, 5.0, 20.0]
+
+
+def test_register_that_rolls_over_goes_on_counting():
+    rows = run(COUNTER, [0, 60, 120], [960.0, 990.0, 20.0], high=1000.0)
+    assert rows.amount.tolist() == [30.0, 30.0]
+    assert rows.quality.tolist() == [q.GOOD, q.GOOD]
+
+
+@pytest.mark.parametrize(
+    ("last", "new", "rise"),
+    [
+        (900.0, 100.0, 200.0),
+        (1000.0, 0.0, 0.0),
+        (899.0, 100.0, 100.0),  # not near enough to the top: it was reset
+        (900.0, 101.0, 101.0),  # not near enough to zero
+        (1001.0, 50.0, 50.0),  # a register cannot show more than it has
+        (950.0, -1.0, 0.0),  # nothing is counted below zero
+    ],
+)
+def test_rollover_is_a_fall_from_near_the_top_to_near_zero(last, new, rise):
+    rows = run(COUNTER, [0, 60], [last, new], high=1000.0)
+    assert rows.amount.tolist() == [rise]
+    over = 900 <= last <= 1000 and 0 <= new <= 100
+    assert rows.quality.tolist() == [q.GOOD if over else q.UNCERTAIN | q.RESET]
+
+
+def test_increase_is_as_good_as_the_worse_of_its_two_readings():
+    doubtful = q.UNCERTAIN | q.OUT_OF_RANGE
+    rows = run(COUNTER, [0, 60, 120, 180], [1.0, 2.0, 3.0, 4.0], [0, doubtful, q.SIMULATED, 0])
+    assert rows.quality.tolist() == [doubtful, doubtful | q.SIMULATED, q.SIMULATED]
+
+
+def test_counter_that_goes_on_is_not_closed_and_one_that_ends_is():
+    rows = run(COUNTER, [0, 60, 90], [1.0, 2.0, 3.0])
+    assert rows.time_us.tolist() == [0]
+    rows = run(COUNTER, [0, 60, 90], [1.0, 2.0, 3.0], close_s=300)
+    assert rows.time_us.tolist() == [0, MINUTE_US]
+    assert rows.amount.tolist() == [1.0, 1.0]
+    assert rows.covered_us.tolist() == [60 * S, 30 * S]
+    assert rows.n.tolist() == [1, 2]
+
+
 def test_counter_ignores_a_bad_reading_between_two_good_ones():
     rows = run(COUNTER, [0, 30, 60], [100.0, 0.0, 160.0], [q.GOOD, q.BAD, q.GOOD])
     assert rows.amount.tolist() == [60.0]
@@ -82,6 +130,7 @@ def test_state_counts_the_seconds_it_is_on():
 @settings(max_examples=150, deadline=None)
 @given(data=st.data(), kind=st.sampled_from(list(KIND_CODES.values())))
 def test_blocks_and_closes_change_no_bit(data, kind):
+    high = data.draw(st.sampled_from([np.nan, 5e5]))
     times = sorted(data.draw(st.sets(st.integers(0, 1500), min_size=1, max_size=40)))
     values = data.draw(st.lists(st.floats(-1e6, 1e6), min_size=len(times), max_size=len(times)))
     quality = data.draw(
@@ -89,9 +138,9 @@ def test_blocks_and_closes_change_no_bit(data, kind):
             st.sampled_from([q.GOOD, q.UNCERTAIN, q.BAD]), min_size=len(times), max_size=len(times)
         )
     )
-    whole = run(kind, times, values, quality, close_s=1800)
+    whole = run(kind, times, values, quality, close_s=1800, high=high)
     blocks = data.draw(st.integers(1, len(times)))
-    parts = run(kind, times, values, quality, close_s=1800, blocks=blocks)
+    parts = run(kind, times, values, quality, close_s=1800, blocks=blocks, high=high)
     for name in Minutes.__slots__:
         assert getattr(whole, name).tobytes() == getattr(parts, name).tobytes(), name
 
@@ -108,7 +157,7 @@ def test_closing_on_the_way_changes_no_bit(data):
     for close in range(60, 1860, 60):
         now = [i for i, t in enumerate(times) if close - 60 <= t < close]
         out.append(
-            fold(tail, np.array([GAUGE]), GAP, np.zeros(len(now), np.int64),
+            fold(tail, np.array([GAUGE]), GAP, np.array([np.nan]), np.zeros(len(now), np.int64),
                  np.array([times[i] for i in now], np.int64) * S, values[now],
                  np.zeros(len(now), np.uint8), close * S)
         )  # fmt: skip

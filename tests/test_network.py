@@ -16,12 +16,14 @@ from small_region import (
     T_PER_H,
     TAGS_CSV,
     VCM,
+    problems_of,
     scope,
 )
 
 from twin import faraday
+from twin.accounts import Account, scopes_above
 from twin.loading import parse_park
-from twin.network import Account, compile_network, scopes_above, tally, tank_mass
+from twin.network import compile_network, tally, tank_mass
 from twin.uom import from_si, parse_quantity
 
 MADE = 2.7429581  # t/h of chlorine at 13.5 kA, 160 cells, 96 % (T-02)
@@ -290,3 +292,87 @@ def test_energy_of_a_tonne_of_aluminium_is_that_of_t_08():
     values = {"smelter/W-1": 1000.0, "smelter/J-1": parse_quantity("12800 kWh", "energy")}
     got = kgce_per_t(network, "aluminium", values, "r")
     assert got == pytest.approx(1573.12, rel=1e-6)
+
+
+# --- all energy of a scope (T-22) -------------------------------------------
+
+
+SITE = "r/site"
+CHP, USER = SITE + "/chp", SITE + "/user"
+
+
+def chp_meter(place, carrier, tag, direction="in", **more):
+    lines = {"scope": place, "carrier": carrier, "tag": f"site/{tag}", "direction": direction}
+    return "[[meter]]\n" + "".join(f'{k} = "{v}"\n' for k, v in {**lines, **more}.items())
+
+
+@pytest.fixture(scope="module")
+def captive():
+    """A site with its own power plant, a user of its steam and electricity, and a rectifier."""
+    toml = HEAD + scope(SITE, "enterprise") + scope(CHP, "plant") + scope(USER, "plant")
+    toml += f'[[product]]\nid = "caustic"\nscope = "{USER}"\ntag = "site/W-1"\n'
+    toml += chp_meter(CHP, "coal", "W-2")
+    toml += chp_meter(CHP, "electricity", "J-1", "out") + chp_meter(CHP, "steam", "F-1", "out")
+    toml += chp_meter(USER, "electricity", "J-2") + chp_meter(USER, "steam", "F-2")
+    toml += chp_meter(USER, "electricity", "J-3", basis="DC")
+    csv = TAGS_CSV.splitlines()[0] + "\n"
+    for tag in ("W-1", "W-2", "F-1", "F-2"):
+        csv += f"{tag},{USER if tag[-1] == '1' else CHP},mass,t,counter,,,,\n"
+    csv += "".join(f"J-{n},{USER},energy,kWh,counter,,,,\n" for n in (1, 2, 3))
+    return compile_network(parse_park({"park.toml": toml, "tags.csv": csv}))
+
+
+def captive_day(network, made_kwh, used_kwh):
+    """Return all energy [kgce] and electricity [kWh] of every scope: 100 t of coal, 50 t steam."""
+    kwh = parse_quantity("1 kWh", "energy")
+    values = {"site/W-1": 1e5, "site/W-2": 1e5, "site/F-1": 5e4, "site/F-2": 5e4}
+    values |= {"site/J-1": made_kwh * kwh, "site/J-2": used_kwh * kwh, "site/J-3": 0.98 * kwh}
+    return {
+        (account.scope, account.item): from_si(
+            total, "kgce" if account.item == "coal_equivalent" else "kWh", "energy"
+        )
+        for account, total in accounts(network, amounts(network, values)).items()
+        if account.subject == "total"
+    }
+
+
+def test_captive_power_used_on_site_counts_once_as_its_fuel(captive):
+    found = captive_day(captive, made_kwh=200_000, used_kwh=200_000)
+    fuel, made = 1e5 * 0.7143, 200_000 * 0.1229 + 50 * 128.6
+    assert found[CHP, "coal_equivalent"] == pytest.approx(fuel - made)
+    assert found[USER, "coal_equivalent"] == pytest.approx(made)
+    for path in (SITE, "r"):
+        assert found[path, "coal_equivalent"] == pytest.approx(fuel)
+        assert found[path, "electricity"] == pytest.approx(0, abs=1e-6)
+
+
+def test_captive_power_that_is_sold_is_taken_off_and_bought_power_is_added(captive):
+    sold = captive_day(captive, made_kwh=200_000, used_kwh=150_000)
+    bought = captive_day(captive, made_kwh=200_000, used_kwh=260_000)
+    fuel = 1e5 * 0.7143
+    assert sold[SITE, "coal_equivalent"] == pytest.approx(fuel - 50_000 * 0.1229)
+    assert sold[SITE, "electricity"] == pytest.approx(-50_000)
+    assert bought[SITE, "coal_equivalent"] == pytest.approx(fuel + 60_000 * 0.1229)
+    assert bought[USER, "electricity"] == pytest.approx(260_000)
+    assert sold[CHP, "electricity"] == pytest.approx(-200_000)
+
+
+def test_unit_energy_of_the_product_does_not_see_the_power_plant(captive):
+    values = {"site/W-1": 1000.0, "site/W-2": np.nan, "site/F-1": np.nan, "site/F-2": 250.0}
+    values |= {"site/J-1": np.nan, "site/J-2": parse_quantity("2250 kWh", "energy")}
+    assert kgce_per_t(captive, "caustic", values, USER) == pytest.approx(308.675)
+    total = accounts(captive, amounts(captive, values))
+    assert np.isnan(total[Account(SITE, "total", "coal_equivalent")])
+
+
+def test_total_of_a_scope_is_the_sum_of_the_plants_below(captive):
+    found = captive_day(captive, made_kwh=200_000, used_kwh=120_000)
+    for item in ("coal_equivalent", "electricity"):
+        assert found[SITE, item] == pytest.approx(found[CHP, item] + found[USER, item])
+
+
+def test_product_cannot_take_the_name_of_the_total():
+    toml = PARK_TOML + f'[[product]]\nid = "total"\nscope = "{CELLS}"\ntag = "alpha/FT-2"\n'
+    (problem,) = [p for p in problems_of(toml) if "all energy" in p]
+    line = len(toml.splitlines()) - 3
+    assert problem.startswith(f"park.toml:{line}:")

@@ -5,7 +5,8 @@ import pytest
 from small_networks import A_PARK, S_PARK, Y_PARK, without
 
 from twin.leastsquares import CONTRADICTORY
-from twin.reconciliation import UNCHECKED, UNFIT, eliminate, reconcile
+from twin.measured import UNFIT
+from twin.reconciliation import UNCHECKED, eliminate, reconcile
 
 
 def test_nothing_measured_gives_no_number_and_says_why():

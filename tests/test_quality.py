@@ -38,9 +38,10 @@ def test_words_of_the_wire_are_the_three_severities():
 def test_reasons_fit_below_the_simulated_flag_and_are_different():
     reasons = [
         q.OUT_OF_RANGE, q.STALE, q.SUBSTITUTED, q.NOT_CONNECTED, q.NOT_A_NUMBER, q.FAULT,
-        q.MAINTENANCE, q.CALIBRATION, q.INCOMPLETE, q.MANUAL,
+        q.MAINTENANCE, q.CALIBRATION, q.INCOMPLETE, q.MANUAL, q.RESET,
+        q.OUT_OF_SERVICE,
     ]  # fmt: skip
-    assert reasons == list(range(1, 11))
+    assert reasons == list(range(1, 13))
     assert max(reasons) < q.SIMULATED
 
 

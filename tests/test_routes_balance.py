@@ -1,12 +1,54 @@
 """The reconciled balance over HTTP: estimates close, what is not measured is found, errors show."""
 
 import pytest
+import small_park
 from small_park import rows_of
 
 from api import schema_scopes
+from twin.loading import parse_park
+from twin.network import compile_network
 
 pytest_plugins = ["small_park"]
 HOUR = {"from": "2025-06-02T09:00:00+08:00", "to": "2025-06-02T10:00:00+08:00"}
+
+
+@pytest.fixture
+def analysed(monkeypatch):
+    """The small park with an analyser in the chlorine to VCM, which shows 98 %."""
+    flow = 'flow = "acme/FT-1"\n'
+    files = {
+        "park.toml": small_park.PARK_TOML.replace(flow, flow + 'fraction = "acme/AT-77"\n'),
+        "tags.csv": small_park.TAGS_CSV
+        + "AT-77,demo/acme/vcm,fraction,%,gauge,90,100,0.5,purity\n",
+    }
+    monkeypatch.setattr(small_park, "FILES", files)
+    monkeypatch.setattr(small_park, "NETWORK", compile_network(parse_park(files)))
+    monkeypatch.setattr(small_park, "MEAN", small_park.MEAN | {"AT-77": 0.98})
+
+
+async def test_measured_purity_is_reconciled_together_with_the_flow(analysed, api, db, ids):
+    found = await rows_of(api, "demo/acme/balance", **HOUR)
+    schema_scopes.BalancePage.model_validate(found)
+    (row,) = found["items"]
+    streams = {stream["id"]: stream for stream in row["streams"]}
+    vcm = streams.pop("cl2-vcm")
+    assert vcm["fraction"] == pytest.approx(0.98)
+    assert vcm["measured_t"] == pytest.approx(5 * 3.6 * 0.98)
+    assert 0 < vcm["fraction_sigma"] < 0.005
+    assert vcm["fraction_estimate"] != vcm["fraction"]
+    assert all(s["fraction"] is None and s["fraction_estimate"] is None for s in streams.values())
+    left = sum(
+        (s["to"] == "demo/acme/caustic/cells") * s["estimate_t"]
+        - (s["from"] == "demo/acme/caustic/cells") * s["estimate_t"]
+        for s in row["streams"]
+    )
+    assert left == pytest.approx(0, abs=1e-9 * vcm["estimate_t"])
+    await db.execute("DELETE FROM hour WHERE tag_id = $1", ids["acme/AT-77"])
+    (row,) = (await rows_of(api, "demo/acme/balance", **HOUR))["items"]
+    vcm = next(stream for stream in row["streams"] if stream["id"] == "cl2-vcm")
+    assert (vcm["fraction"], vcm["measured_t"]) == (None, None)
+    assert vcm["estimate_t"] is not None
+    assert row["completeness"] < 1
 
 
 async def test_estimates_close_every_balance_and_find_what_is_not_measured(api):

@@ -1,26 +1,61 @@
 """Probes, metrics and the health of the data."""
 
-from small_park import serving
+from dataclasses import replace
+
+from small_park import HOUR, NOW, S, add_samples, add_tags, health_tag, serving, stamp
 
 from api import schema
 
 pytest_plugins = ["small_park"]
+NOTHING = dict.fromkeys(("health", "timeliness", "duplicate_share", "reject_share", "skew_s"), None)
 
 
 async def test_health_of_the_data(api):
     found = (await api.get("/api/v1/health/data")).json()
     schema.Health.model_validate(found)
     assert found["items"] == [
-        {"enterprise": "acme", "tags": 9, "fresh": 8, "stale": 0, "never": 1,
-         "completeness": 1.0, "simulated": True},
+        {"enterprise": "acme", "tags": 13, "fresh": 12, "stale": 0, "never": 1,
+         "completeness": 1.0, "simulated": True, **NOTHING},
         {"enterprise": "idle", "tags": 1, "fresh": 0, "stale": 0, "never": 1,
-         "completeness": 0.0, "simulated": False},
+         "completeness": 0.0, "simulated": False, **NOTHING},
     ]  # fmt: skip
+    assert found["gateways"] == []
     assert found["ingest"]["connected"] == 1
     assert found["ingest"]["lag_s"] == 0.25
     assert found["ingest"]["samples"] == 1234
     assert found["ingest"]["rejected"] == 5
     assert found["ingest"]["dropped"] is None
+
+
+async def test_health_of_each_enterprise_and_its_gateways(database, ids, db):
+    figures = {"health": 0.75, "timeliness": 0.5, "duplicate_share": 0.125, "skew": -70.0}
+    tags = [replace(health_tag(name, "gauge"), owner="acme", scope="demo/acme") for name in figures]
+    at = await add_tags(db, tags)
+    for name, value in figures.items():
+        await add_samples(db, at[f"acme/ingest.{name}"], [NOW - 5 * S], [value])
+    row = (stamp(NOW - HOUR), stamp(NOW), 10, 100, 1, 2, 3, 0, 2.0, 0.5, -70.0)
+    for owner, name, marks in (
+        ("acme", "gw1", (False, True, False)),
+        ("idle", "gw9", (True, False, False)),
+        ("gone", "gw7", (True, False, False)),
+    ):
+        await db.execute(
+            f"INSERT INTO gateway VALUES ({', '.join(f'${n}' for n in range(1, 18))})",
+            owner, name, f"park/v1/demo/{owner}/{name}", *row, *marks,
+        )  # fmt: skip
+    async with serving(database) as (api, _):
+        found = (await api.get("/api/v1/health/data")).json()
+    schema.Health.model_validate(found)
+    acme = found["items"][0]
+    assert {key: acme[key] for key in NOTHING} == {
+        "health": 0.75, "timeliness": 0.5, "duplicate_share": 0.125, "reject_share": None,
+        "skew_s": -70.0,
+    }  # fmt: skip
+    # A gateway of an enterprise that the model does not have is not shown.
+    assert [gateway["gateway"] for gateway in found["gateways"]] == ["gw9", "gw1"]
+    gateway = found["gateways"][1]
+    assert gateway["last_heard"] == "2025-06-02T10:30:20+08:00"
+    assert (gateway["samples"], gateway["skew_s"], gateway["skewed"]) == (100, -70.0, True)
 
 
 async def test_probes_and_metrics(api):

@@ -95,9 +95,7 @@ async def subscribed(services, environment):
 
 def start_load(services, messages, rate):
     start_ms = int(time.time() * 1000) - 60_000
-    payloads = list(
-        load.scan_payloads(TAGS, 0, start_ms, 10, messages, values_per_message=len(TAGS))
-    )
+    payloads = list(load.scan_payloads(TAGS, start_ms, 10, messages, values_per_message=len(TAGS)))
     return load.publish_in_background(services.mosquitto.port, TOPIC, payloads, rate=rate, block=5)
 
 
@@ -180,7 +178,7 @@ async def test_one_sample_from_publish_to_console_event(services, database, park
                 ) as stream:
                     lines = stream.aiter_lines()
                     assert (await next_event(lines))[0] == "image"
-                    publisher = load.Publisher(services.mosquitto.port, client_id="one")
+                    publisher = load.Publisher(load.HOST, services.mosquitto.port, client_id="one")
                     now_ms = int(time.time() * 1000)
                     body = {"ts": now_ms, "values": {"FT-1": 36.4}}
                     began = time.monotonic()

@@ -11,7 +11,7 @@ from paho.mqtt.client import MQTTMessage
 from pydantic import ValidationError
 
 from ingest.counters import Counters
-from ingest.decode import Message
+from ingest.directory import Message
 from ingest.settings import IngestSettings
 from ingest.subscriber import Inbox, Subscriber, _Reader
 from twin.errors import SettingsError

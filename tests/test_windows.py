@@ -18,6 +18,8 @@ from twin.windows import (
     edges,
     grade,
     local,
+    on_share,
+    shares,
 )
 
 SHIFTS = ("00:00", "08:00", "16:00")
@@ -124,3 +126,50 @@ def test_completeness_is_the_mean_share_over_the_tags():
 def test_grade_is_the_worst_part_and_not_good_when_incomplete(quality, share, known, expected):
     found = grade(np.array([quality], np.uint8), np.array([share]), np.array([known]))
     assert found.tolist() == [expected]
+
+
+def test_grade_counts_the_tag_that_has_least_not_the_mean():
+    covered = np.full((1, 20), 3600.0)
+    covered[0, 7] = 3060.0
+    elapsed = np.array([3600.0])
+    quality, known = np.full((1, 20), q.SIMULATED, np.uint8), np.array([True])
+    assert completeness(covered, elapsed)[0] > 0.99
+    found = grade(quality, shares(covered, elapsed), known)
+    assert found.tolist() == [q.UNCERTAIN | q.INCOMPLETE | q.SIMULATED]
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    codes=st.lists(st.sampled_from([q.GOOD, q.SIMULATED, q.UNCERTAIN, q.BAD]), max_size=6),
+    data=st.data(),
+)
+def test_no_figure_with_a_bad_or_stale_input_is_good(codes, data):
+    covered = data.draw(
+        st.lists(st.floats(0, 1), min_size=len(codes), max_size=len(codes)).map(np.array)
+    )
+    share = shares(covered.reshape(1, -1) * 3600.0, np.array([3600.0]))
+    known = np.array([data.draw(st.booleans())])
+    found = int(grade(np.array([codes], np.uint8).reshape(1, -1), share, known)[0])
+    if not known[0]:
+        assert found >= q.BAD
+    if any(code >= q.BAD for code in codes):
+        assert found >= q.BAD
+    if (covered < 0.99).any() or any(code >= q.UNCERTAIN for code in codes):
+        assert found >= q.UNCERTAIN
+    elif known[0]:
+        assert found < q.UNCERTAIN
+
+
+def test_state_time_is_the_share_of_the_time_the_state_is_known():
+    on, covered = np.array([1800.0, 900.0, 0.0, 0.0]), np.array([3600.0, 900.0, 60.0, 0.0])
+    assert on_share(on, covered) == pytest.approx([0.5, 1.0, 0.0, np.nan], nan_ok=True)
+
+
+def test_state_time_of_a_shift_adds_up_over_a_change_of_the_clock():
+    # The night the clock goes back: the first shift of the day has nine hours.
+    cut = edges(
+        "shift", us("2025-10-26T00:00+02:00"), us("2025-10-27T00:00+01:00"), ZONES[1], SHIFTS
+    )
+    second = np.diff(cut) / 1e6
+    assert (second / 3600).tolist() == [9.0, 8.0, 8.0]
+    assert on_share(second / 2, second).tolist() == [0.5, 0.5, 0.5]

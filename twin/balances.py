@@ -1,4 +1,12 @@
-"""Balances of one component over the nodes inside a scope, ready to be reconciled."""
+"""Balances of one component over the nodes inside a scope, ready to be reconciled.
+
+References
+----------
+.. [1] JCGM 100:2008, Guide to the expression of uncertainty in measurement, 5.1.2 (propagation),
+   3.3.3 and F.1.2 (errors that stay, errors that average).
+.. [2] Bendat, Piersol: Random Data, 4th edition, Wiley, 2010, 8.2.1: the variance of a mean falls
+   with the record's length over the correlation time.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +15,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from twin.accounts import cell_factor, components_of, scopes_above
 from twin.model import OUTSIDE, Stream, Tag, inside
-from twin.network import Network, cell_factor, components_of, scopes_above, tank_mass
+from twin.network import Network, tank_mass
 from twin.reference import load as load_reference
 from twin.uom import parse_quantity
 
@@ -26,6 +35,8 @@ class Line:
     tags: tuple[tuple[int, float], ...] = ()  # (tag, factor to kg); empty = not measured
     tanks: tuple[int, ...] = ()
     relative: float = 0.0  # standard uncertainty on top of that of the tags
+    # Tag of the measured mass fraction, and the fraction that the factors take the medium to have.
+    fraction: tuple[int, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +51,8 @@ class Balance:
     @property
     def tags(self) -> I64:
         """The tags of all streams that are not tanks."""
-        found = {tag for line in self.lines for tag, _ in line.tags}
+        measured = [t for line in self.lines for t in (*line.tags, line.fraction) if t is not None]
+        found = {tag for tag, _ in measured}
         return np.array(sorted(found), dtype=np.int64)
 
 
@@ -79,7 +91,12 @@ def _streams(network: Network, scope: str, component: str) -> list[Line]:
         if stream.flow:
             tag = network.index[stream.flow]
             tags = ((tag, components_of(stream, network.tags[tag])[component]),)
-        lines.append(Line(stream.id, stream.origin, stream.to, tags))
+        fraction = None
+        share = media[stream.medium]["component"]
+        # Who measures a fraction measures that of what the medium is made of mainly.
+        if stream.fraction and component == max(share, key=share.get):
+            fraction = network.index[stream.fraction], float(share[component])
+        lines.append(Line(stream.id, stream.origin, stream.to, tags, fraction=fraction))
     return lines
 
 
@@ -121,8 +138,27 @@ def _stocks(network: Network, scope: str, component: str) -> list[Line]:
     return [Line(f"{p}:stock", p, "stock", tanks=tuple(tanks)) for p, tanks in held.items()]
 
 
+@dataclass(frozen=True, slots=True)
+class Amounts:
+    """What the meters of the S streams of a balance say of windows; NaN where there is none."""
+
+    flow: F64  # (..., S) [kg] of the medium where its fraction is measured, else of the component
+    sigma: F64  # (..., S) [kg] standard uncertainty
+    fraction: F64  # (..., S) [kg/kg] mean over the window; 1 where the flow is of the component
+    fraction_sigma: F64  # (..., S) [kg/kg] 0 where the flow is of the component
+
+
 def uncertainty(tag: Tag) -> tuple[float, float]:
-    """Return the standard uncertainty of a tag: absolute [SI] and relative [1]."""
+    """Return the standard uncertainty of a tag: what the model says, else the usual one.
+
+    Parameters
+    ----------
+    tag : Tag
+
+    Returns
+    -------
+    absolute, relative : float [SI, 1]   of a single value
+    """
     text = tag.sigma.strip()
     if text.endswith("%"):
         return 0.0, float(text[:-1]) / 100
@@ -133,53 +169,122 @@ def uncertainty(tag: Tag) -> tuple[float, float]:
     return (parse_quantity(absolute, tag.quantity) if absolute else 0.0), usual.get("relative", 0.0)
 
 
-def flows(
-    network: Network, balance: Balance, amount: F64, covered_s: F64, level: F64
-) -> tuple[F64, F64]:
-    """Return the amounts of the streams of a balance in one window, and their uncertainties.
+def random_share(tag: Tag) -> tuple[float, float]:
+    """Return how much of a tag's variance averages out, and after what time.
 
     Parameters
     ----------
-    amount, covered_s : (T,) float64 [SI, s]   sums of each tag over the window; NaN = no value
-    level : (2, T) float64 [SI]                values of the tags at the window's edges
+    tag : Tag
 
     Returns
     -------
-    flow, sigma : (S,) float64 [kg]            NaN where a stream is not measured
+    share, correlation : float [1, s]   0 where nothing is known: one error all the time
+    """
+    usual = load_reference("uncertainty")["random"].get(tag.quantity)
+    if usual is None:
+        return 0.0, 0.0
+    return float(usual["share"]), parse_quantity(usual["correlation"], "time")
+
+
+def flows(
+    network: Network, balance: Balance, amount: F64, covered_s: F64, level: F64
+) -> tuple[F64, F64]:
+    """Return the amounts of a component in the streams of a balance, and their uncertainties.
+
+    Parameters
+    ----------
+    amount, covered_s : (..., T) float64 [SI, s]   sums of each tag over a window; NaN = no value
+    level : (..., 2, T) float64 [SI]               values of the tags at the window's edges
+
+    Returns
+    -------
+    flow, sigma : (..., S) float64 [kg]            NaN where a stream is not measured
 
     Notes
     -----
-    The uncertainty of a meter is taken as the same error over the whole window, so it adds up; that
-    of a level is taken as independent at the two edges.
+    Where the fraction is measured the amount is a product, its uncertainty of first order [1]_.
     """
-    flow = np.full(len(balance.lines), np.nan)
-    sigma = np.full(len(balance.lines), np.nan)
+    found = measure(network, balance, amount, covered_s, level)
+    spread = np.hypot(found.sigma * found.fraction, found.flow * found.fraction_sigma)
+    return found.flow * found.fraction, spread
+
+
+def measure(network: Network, balance: Balance, amount: F64, covered_s: F64, level: F64) -> Amounts:
+    """Return the flows and fractions of the streams of a balance as they were measured.
+
+    Parameters
+    ----------
+    amount, covered_s : (..., T) float64 [SI, s]   sums of each tag over a window; NaN = no value
+    level : (..., 2, T) float64 [SI]               values of the tags at the window's edges
+
+    Returns
+    -------
+    Amounts
+
+    Notes
+    -----
+    A meter's variance over a window of length T is (1 - share) + share min(correlation / T, 1) of
+    that of a single value: the random share averages out, the rest is the same error all the time
+    [1]_ [2]_. A fraction is its mean over time, which is that over the flow if the two do not swing
+    together.
+    """
+    shape = (*amount.shape[:-1], len(balance.lines))
+    flow, sigma = np.full((2, *shape), np.nan)
+    fraction, fraction_sigma = np.ones(shape), np.zeros(shape)
     mass = tank_mass(network, level)
     mass_sigma = _tank_sigma(network, level)
     for s, line in enumerate(balance.lines):
         if line.tanks:
             tanks = list(line.tanks)
             share = network.tank_share[balance.component][tanks]
-            flow[s] = (mass[1] - mass[0])[tanks] @ share
-            sigma[s] = np.hypot.reduce(mass_sigma[tanks] * share)
+            flow[..., s] = (mass[..., 1, :] - mass[..., 0, :])[..., tanks] @ share
+            sigma[..., s] = np.hypot.reduce(mass_sigma[..., tanks] * share, axis=-1)
         elif line.tags:
-            parts = np.array([amount[tag] * factor for tag, factor in line.tags])
-            deviations = [line.relative * abs(parts.sum())]
+            parts = [amount[..., tag] * factor for tag, factor in line.tags]
+            flow[..., s] = np.sum(parts, axis=0)
+            deviations = [line.relative * np.abs(flow[..., s])]
             for (tag, factor), part in zip(line.tags, parts, strict=True):
-                absolute, relative = uncertainty(network.tags[tag])
-                deviations.append(np.hypot(absolute * covered_s[tag] * factor, relative * part))
-            flow[s] = parts.sum()
-            sigma[s] = np.hypot.reduce(deviations)
-    return flow, sigma
+                covered = covered_s[..., tag]
+                deviations.append(_deviation(network.tags[tag], part, covered * factor, covered))
+            sigma[..., s] = np.hypot.reduce(deviations)
+        if line.fraction:
+            tag, nominal = line.fraction
+            covered = covered_s[..., tag]
+            flow[..., s] /= nominal
+            sigma[..., s] /= nominal
+            fraction[..., s] = mean = amount[..., tag] / np.where(covered > 0, covered, np.nan)
+            fraction_sigma[..., s] = _deviation(network.tags[tag], mean, 1.0, covered)
+    return Amounts(flow, sigma, fraction, fraction_sigma)
+
+
+def _deviation(tag: Tag, part: F64, unit: F64 | float, covered_s: F64) -> F64:
+    """Return the standard uncertainty of a sum: `unit` is what an error of one makes of it."""
+    absolute, relative = uncertainty(tag)
+    share, correlation = random_share(tag)
+    left = correlation / np.maximum(covered_s, correlation) if correlation else 0.0
+    return np.asarray(
+        np.hypot(absolute * unit, relative * part) * np.sqrt(1 - share + share * left)
+    )
 
 
 def _tank_sigma(network: Network, level: F64) -> F64:
-    """Return the standard uncertainty of each tank's mass change between two edges; (K,) [kg]."""
+    """Return the standard uncertainty of each tank's change between two edges; (..., K) [kg].
+
+    Random errors are two at the edges; the rest moves both, and cancels where the tank is straight.
+    """
     tags = network.tank_tag
-    pairs = [uncertainty(network.tags[tag]) for tag in tags.tolist()]
-    absolute, relative = np.array(pairs).reshape(-1, 2).T
-    step = absolute + relative * np.abs(level[:, tags])
+    models = [network.tags[tag] for tag in tags.tolist()]
+    absolute, relative = np.array([uncertainty(tag) for tag in models]).reshape(-1, 2).T
+    share = np.array([random_share(tag)[0] for tag in models])
+    step = absolute + relative * np.abs(level[..., tags])
+    edges = np.hypot.reduce(_swing(network, level, step * np.sqrt(share)), axis=-2)
+    common = _swing(network, level, step * np.sqrt(1 - share))
+    return np.asarray(np.hypot(edges, common[..., 1, :] - common[..., 0, :]))
+
+
+def _swing(network: Network, level: F64, step: F64) -> F64:
+    """Return what the mass in each tank changes by a step of its level; (..., 2, K) [kg]."""
     higher, lower = level.copy(), level.copy()
-    higher[:, tags] += step
-    lower[:, tags] -= step
-    return np.asarray(np.hypot.reduce((tank_mass(network, higher) - tank_mass(network, lower)) / 2))
+    higher[..., network.tank_tag] += step
+    lower[..., network.tank_tag] -= step
+    return np.asarray((tank_mass(network, higher) - tank_mass(network, lower)) / 2)

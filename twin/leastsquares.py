@@ -74,6 +74,15 @@ def plan(incidence: F64, spread: F64, measured: BOOL, balanced: BOOL) -> Plan:
     spread : (S,) or (S, S) float64 [u^2]   variances or covariance of the measurements
     measured : (S,) bool
     balanced : (M,) bool   the accumulation is known
+
+    Returns
+    -------
+    Plan
+        everything that does not depend on the values; one serves all times with this pattern
+
+    Notes
+    -----
+    Deviates of unit variance are made of the balances that are left after projection [1]_.
     """
     projection = project(incidence, measured, balanced)
     columns = projection.columns
@@ -117,6 +126,11 @@ def solve(plan: Plan, flow: F64, accumulation: F64, critical: float) -> Solution
     flow : (n, S) float64 [u]
     accumulation : (n, M) float64 [u]
     critical : float [1]   of chi2
+
+    Returns
+    -------
+    Solution
+        arrays (n, ...); NaN and a reason where there is no solution
 
     Notes
     -----
@@ -164,9 +178,19 @@ def solve(plan: Plan, flow: F64, accumulation: F64, critical: float) -> Solution
 
 
 def detectable(plan: Plan, confidence: float) -> F64:
-    """Return the least bias [u] that reaches the limit of a single test, (S,).
+    """Return the least bias of each meter that reaches the limit of a single test.
 
-    Infinite where no balance checks the meter, NaN where there is none.
+    Parameters
+    ----------
+    plan
+        of one pattern of missing values
+    confidence : float [1]
+        of the test
+
+    Returns
+    -------
+    (S,) float64 [u]
+        infinite where no balance checks the meter, NaN where there is none [3]_
     """
     size = np.linalg.norm(plan.effect, axis=0)
     limit = quantile(confidence, 1) ** 0.5
@@ -175,7 +199,18 @@ def detectable(plan: Plan, confidence: float) -> F64:
 
 
 def adjustability(plan: Plan) -> F64:
-    """Return the share of a meter's uncertainty that the balances take away, (S,) [1]."""
+    """Return the share of each meter's uncertainty that the balances take away.
+
+    Parameters
+    ----------
+    plan
+        of one pattern of missing values
+
+    Returns
+    -------
+    (S,) float64 [1]
+        1 - sigma of the estimate / sigma of the meter; NaN where there is no meter [1]_
+    """
     share = np.divide(plan.sigma, plan.own, out=np.ones_like(plan.own), where=plan.own > 0)
     return np.where(plan.measured, 1 - share, np.nan)
 

@@ -11,7 +11,17 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from twin.checks import check_meters, check_unique, row_problems
+from twin.alarmrules import check_alarms
+from twin.assessrules import check_assessment
+from twin.checks import (
+    check_absorbers,
+    check_exchange,
+    check_gateways,
+    check_meters,
+    check_outlets,
+    check_unique,
+    row_problems,
+)
 from twin.columns import COLUMNS
 from twin.errors import ModelError, UomError
 from twin.model import (
@@ -97,9 +107,20 @@ def parse_park(files: dict[str, str]) -> Park:
     check_unique(rows, problems)
     meters = [(row, values) for row, values in parsed if row.table == "meter"]
     check_meters(meters, tables["product"], known.tags, problems)
-    if problems:
+    gateways = [(row, values) for row, values in parsed if row.table == "gateway"]
+    check_gateways(gateways, kinds, known.tags, problems)
+    absorbers = [(row, values) for row, values in parsed if row.table == "absorber"]
+    check_absorbers(absorbers, tables["tank"], problems)
+    outlets = [(row, values) for row, values in parsed if row.table == "outlet"]
+    check_outlets(outlets, known.tags, problems)
+    checks = [(row, values) for row, values in parsed if row.table == "check"]
+    check_assessment(checks, known.tags, problems)
+    check_exchange(parsed, problems)
+    park = None if problems else _assemble(head, scopes, tags, tables, files, gap_s)
+    check_alarms([p for p in parsed if p[0].table == "alarm"], known.tags, park, problems)
+    if park is None or problems:
         raise _wrong(problems)
-    return _assemble(head, scopes, tags, tables, files, gap_s)
+    return park
 
 
 def _wrong(problems: list[str]) -> ModelError:

@@ -15,11 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twin import quality as q
+from twin.registers import increase
 
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
 U8 = NDArray[np.uint8]
-BOOL = NDArray[np.bool_]
 
 MINUTE_US = 60_000_000
 GAUGE, COUNTER, STATE = 0, 1, 2
@@ -27,6 +27,7 @@ KIND_CODES = {"gauge": GAUGE, "counter": COUNTER, "state": STATE}
 # The increase of a counter over a longer silence belongs to no minute in particular.
 COUNTER_GAP_US = 86_400_000_000
 NEVER = np.iinfo(np.int64).min
+_RESET = np.array([q.UNCERTAIN | q.RESET], np.uint8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ class Minutes:
     def __len__(self) -> int:
         return len(self.tag)
 
-    def take(self, rows: NDArray[np.intp] | BOOL) -> Minutes:
+    def take(self, rows: NDArray[np.intp] | NDArray[np.bool_]) -> Minutes:
         """Return some of the rows."""
         return Minutes(*(getattr(self, name)[rows] for name in self.__slots__))
 
@@ -83,7 +84,7 @@ class Tail:
         """Return some of the tags."""
         return Tail(*(getattr(self, name)[rows] for name in self.__slots__))
 
-    def put(self, rows: I64, other: Tail) -> None:
+    def put(self, rows: NDArray[np.int64], other: Tail) -> None:
         """Replace some tags by the rows of another tail."""
         for name in self.__slots__:
             getattr(self, name)[rows] = getattr(other, name)
@@ -105,6 +106,7 @@ def fold(
     tail: Tail,
     kind: I64,
     gap_us: I64,
+    rollover: F64,
     tag: I64,
     time_us: I64,
     value: F64,
@@ -119,11 +121,14 @@ def fold(
         one row per tag
     kind, gap_us : (T,) int64
         kind code of each tag, and how long its value holds [µs]
+    rollover : (T,) float64 [SI]
+        where the register of a counter starts again at zero; NaN = it never does
     tag, time_us, value, quality : (n,)
         samples sorted by tag, then time; each later than the last sample of its tag, and not before
         its open minute
     close_us : int or (T,) int64
-        every minute before this is complete, whatever comes; on the minute. NEVER closes nothing.
+        every minute before this is complete, whatever comes; on the minute. NEVER closes nothing,
+        and is right for a counter that goes on: its next sample spreads over the time before.
 
     Returns
     -------
@@ -137,7 +142,7 @@ def fold(
             column[counting] for column in (tag, time_us, value, quality)
         )
     close = np.broadcast_to(np.asarray(close_us, dtype=np.int64), tail.time_us.shape)
-    pieces = _pieces(tail, kind, gap_us, tag, time_us, value, quality, close)
+    pieces = _pieces(tail, kind, gap_us, rollover, tag, time_us, value, quality, close)
     end_us = np.full(len(tail.time_us), NEVER)
     np.maximum.at(end_us, pieces.tag, pieces.end_us)
     complete = _accumulate(tail, _split(pieces), end_us)
@@ -163,6 +168,7 @@ def _pieces(
     tail: Tail,
     kind: I64,
     gap_us: I64,
+    rollover: F64,
     tag: I64,
     time_us: I64,
     value: F64,
@@ -174,7 +180,7 @@ def _pieces(
     touched = np.zeros(len(tail.time_us), bool)
     touched[tag] = True
     known = tail.time_us != NEVER
-    touched |= known & (tail.from_us < close_us) & (kind != COUNTER)
+    touched |= known & (tail.from_us < close_us)
     head = np.flatnonzero(touched & known)
     order = np.argsort(np.concatenate([head, tag]), kind="stable")
     tags = np.concatenate([head, tag])[order]
@@ -186,14 +192,17 @@ def _pieces(
     # The last sample of a tag waits for its successor, or runs up to the close.
     end = np.where(last, np.maximum(close_us[tags], start), np.append(times[1:], 0))
     counter = kind[tags] == COUNTER
-    end = np.where(last & counter, start, end)
     hold = np.where(counter, end, np.minimum(end, times + gap_us[tags]))
-    rise = np.append(values[1:], np.nan) - values
-    rise = np.where(rise < 0, np.append(values[1:], np.nan), rise)  # it was reset to zero
+    following = np.where(last, np.nan, np.append(values[1:], np.nan))
+    rise, reset = increase(values, following, rollover[tags])
     with np.errstate(invalid="ignore", divide="ignore"):
         per_s = np.where(end - times <= COUNTER_GAP_US, rise / ((end - times) * 1e-6), np.nan)
     rate = np.where(counter, per_s, np.where(kind[tags] == STATE, values != 0, values))
     rate = np.where(q.usable(qualities) & ~np.isnan(values), rate, np.nan)
+    # An increase is as good as the worse of its two readings.
+    second = np.where(last, np.uint8(q.GOOD), np.append(qualities[1:], np.uint8(q.GOOD)))
+    both = q.worse(qualities, second)
+    both = np.where(reset, q.worse(both, _RESET), both)
     return _Pieces(
         tag=tags,
         start_us=start,
@@ -202,7 +211,7 @@ def _pieces(
         rate=rate,
         value=values,
         n=((start == times) & (end > start)).astype(np.int64),
-        quality=qualities,
+        quality=np.where(counter, both, qualities),
     )
 
 

@@ -7,10 +7,15 @@ A park is a folder with ``park.toml`` and ``tags.csv``. Reading and the rules of
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 KINDS = ("region", "park", "enterprise", "plant", "unit")
 OUTSIDE = ("market", "atmosphere")
+# What the accounts of all energy meters of a scope are about; no product has this name.
+TOTAL = "total"
 # What the time integral of a gauge is an amount of; a counter counts that amount itself.
 AMOUNTS = {
     "power": "energy",
@@ -154,7 +159,7 @@ class Park:
         return next((s for s in self.scopes if s.id == path), None)
 
 
-def owner_of(scope: str, kinds: dict[str, str]) -> str:
+def owner_of(scope: str, kinds: Mapping[str, str]) -> str:
     """Return the last segment of the nearest enterprise at or above `scope`, else of `scope`."""
     path = scope
     while path:
@@ -164,7 +169,7 @@ def owner_of(scope: str, kinds: dict[str, str]) -> str:
     return scope.rpartition("/")[2]
 
 
-def park_of(scope: str, kinds: dict[str, str]) -> str:
+def park_of(scope: str, kinds: Mapping[str, str]) -> str:
     """Return the last segment of the nearest park at or above `scope`, else of the root."""
     path = scope
     while path:

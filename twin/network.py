@@ -1,31 +1,25 @@
-"""The park model compiled to arrays: what each tag adds to which account of which scope.
+"""The park model compiled to arrays: accounts, tanks and derived tags as functions of the tags.
 
-An account is one additive quantity of one scope: the chlorine a park made, the electricity its
-caustic used. Every account is a linear function of the tags, so the same coefficients turn live
-rates into rates and the amounts of a minute or a year into amounts: live and report cannot differ.
+Every account is a linear function of the tags, so the same coefficients turn live rates into rates
+and the amounts of a minute or a year into amounts: live and report cannot differ.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from twin import faraday
-from twin.model import AMOUNTS, OUTSIDE, Electrolyser, Park, Scope, Stream, Tag, inside, owner_of
+from twin.accounts import FLOW_ITEMS, Account, Book, book_park, scopes_above
+from twin.model import Park, Scope, Tag, owner_of
 from twin.reference import load as load_reference
 from twin.tanks import volume_fraction
-from twin.uom import compile_uom, parse_quantity
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
+from twin.uom import compile_uom
 
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
 
-FLOW_ITEMS = ("make", "use", "import", "export", "vent")
 # Derived tags of a scope and component: role in the name, uom, quantity.
 ROLES = {
     "production": ("mass_flow", "t/h"),
@@ -33,16 +27,6 @@ ROLES = {
     "residual": ("mass_flow", "t/h"),
     "inventory": ("mass", "t"),
 }
-# Coefficient of a carrier's amount in coal-equivalent energy, by what it is accounted by.
-FACTOR_QUANTITY = {"energy": "fraction", "mass": "intensity", "normal_volume": "energy_density"}
-
-
-class Account(NamedTuple):
-    """One additive quantity: of a scope, about a component or product, in SI (kg or J)."""
-
-    scope: str
-    subject: str
-    item: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +70,7 @@ def compile_network(park: Park) -> Network:
     """Return the arrays of a park model."""
     kinds = {scope.id: scope.kind for scope in park.scopes}
     index = {tag.address: i for i, tag in enumerate(park.tags)}
-    book: dict[Account, list[tuple[int, float]]] = {}
-    _book_electrolysers(park, index, book)
-    _book_streams(park, index, book)
-    _book_energy(park, index, book)
+    book = book_park(park, index)
     tank_scopes = _tank_scopes(park)
     derived = _derived(park.scopes, book, tank_scopes)
     tags = (*park.tags, *(_derived_tag(*d, kinds, park.gap_s) for d in derived))
@@ -168,122 +149,6 @@ def tank_mass(network: Network, value: F64) -> F64:
     return np.where(np.isnan(network.tank_height), reading, filled * network.tank_capacity)
 
 
-def scopes_above(path: str) -> Iterable[str]:
-    """Yield a scope and all above it; nothing for the outside."""
-    while path and path not in OUTSIDE:
-        yield path
-        path = path.rpartition("/")[0]
-
-
-def _add(
-    book: dict[Account, list[tuple[int, float]]], account: Account, tag: int, factor: float
-) -> None:
-    book.setdefault(account, []).append((tag, factor))
-
-
-def _book_electrolysers(
-    park: Park, index: dict[str, int], book: dict[Account, list[tuple[int, float]]]
-) -> None:
-    """Book what the cells make, by Faraday's law on their current."""
-    for cell in park.electrolysers:
-        for component, factor in cell_factor(cell).items():
-            for scope in scopes_above(cell.scope):
-                _add(book, Account(scope, component, "make"), index[cell.current], factor)
-
-
-def cell_factor(cell: Electrolyser) -> dict[str, float]:
-    """Return what the cells make per charge of their line current [kg/C], by component."""
-    ampere = cell.cells * cell.current_efficiency
-    if cell.kind == "membrane":
-        return {
-            "chlorine": ampere * faraday.mass_per_charge(faraday.CL2),
-            "caustic": ampere * faraday.mass_per_charge(faraday.NAOH),
-            "hydrogen": cell.cells * faraday.mass_per_charge(faraday.H2),
-        }
-    return {"aluminium": ampere * faraday.mass_per_charge(faraday.AL)}
-
-
-def components_of(stream: Stream, meter: Tag) -> dict[str, float]:
-    """Return the component fractions of a stream, times the mass of one of its meter's units."""
-    medium = load_reference("media")[stream.medium]
-    density = 1.0
-    if AMOUNTS.get(meter.quantity, meter.quantity) != "mass":
-        density = parse_quantity(medium.get("normal_density", "nan kg/m^3"), "density")
-    return {name: share * density for name, share in medium["component"].items()}
-
-
-def _book_streams(
-    park: Park, index: dict[str, int], book: dict[Account, list[tuple[int, float]]]
-) -> None:
-    """Book each measured stream as made, used, imported, exported or vented, scope by scope."""
-    media = load_reference("media")
-    sources: set[tuple[str, str]] = set()
-    sinks: set[tuple[str, str]] = set()
-    for stream in park.streams:
-        for component in media[stream.medium]["component"]:
-            sources.add((stream.origin, component))
-            sinks.add((stream.to, component))
-    held = {(t.scope, c) for t in park.tanks for c in media[t.medium]["component"]}
-    for stream in park.streams:
-        if not stream.flow:
-            continue
-        meter = park.tags[index[stream.flow]]
-        for component, factor in components_of(stream, meter).items():
-            origin, to = (stream.origin, component), (stream.to, component)
-            makes = origin not in sinks and origin not in held and not _is_cell(park, *origin)
-            uses = to not in sources and to not in held
-            for scope in dict.fromkeys([*scopes_above(stream.origin), *scopes_above(stream.to)]):
-                for item in _items(stream, scope, makes=makes, uses=uses):
-                    _add(book, Account(scope, component, item), index[stream.flow], factor)
-
-
-def _is_cell(park: Park, scope: str, component: str) -> bool:
-    """Return whether electrolysers inside the scope make the component: Faraday books it then."""
-    kinds = {"chlorine": "membrane", "hydrogen": "membrane", "caustic": "membrane"}
-    kind = kinds.get(component, "potline" if component == "aluminium" else "")
-    return any(e.kind == kind and inside(e.scope, scope) for e in park.electrolysers)
-
-
-def _items(stream: Stream, scope: str, *, makes: bool, uses: bool) -> Iterable[str]:
-    """Yield what a stream is to a scope."""
-    leaves, enters = inside(stream.origin, scope), inside(stream.to, scope)
-    if leaves and makes:
-        yield "make"
-    if enters and uses:
-        yield "use"
-    if leaves and not enters:
-        yield "vent" if stream.to == "atmosphere" or stream.mode == "vent" else "export"
-    if enters and not leaves:
-        yield "import"
-
-
-def _book_energy(
-    park: Park, index: dict[str, int], book: dict[Account, list[tuple[int, float]]]
-) -> None:
-    """Book products by mass and energy meters by their product, in J and in J coal equivalent."""
-    carriers = load_reference("energy")
-    for product in park.products:
-        for scope in scopes_above(product.scope):
-            _add(book, Account(scope, product.id, "mass"), index[product.tag], 1.0)
-    for meter in park.meters:
-        if meter.basis == "DC":
-            continue
-        near = [
-            p.id
-            for p in park.products
-            if inside(p.scope, meter.scope) or inside(meter.scope, p.scope)
-        ]
-        subject = meter.product or (near[0] if near else "")
-        carrier = carriers[meter.carrier]
-        factor = parse_quantity(carrier["factor"], FACTOR_QUANTITY[carrier["quantity"]])
-        sign = 1.0 if meter.direction == "in" else -1.0
-        for scope in scopes_above(meter.scope) if subject else ():
-            at = index[meter.tag]
-            _add(book, Account(scope, subject, "coal_equivalent"), at, sign * factor)
-            if meter.carrier == "electricity":
-                _add(book, Account(scope, subject, "electricity"), at, sign)
-
-
 def _tank_sizes(park: Park) -> tuple[F64, F64]:
     """Return the full level [m] (1 for fractions, NaN for mass tags) and the full mass [kg]."""
     levels = {tag.address: tag.quantity for tag in park.tags}
@@ -321,7 +186,7 @@ def _tank_scopes(park: Park) -> dict[tuple[str, str], I64]:
 
 def _derived(
     scopes: tuple[Scope, ...],
-    book: dict[Account, list[tuple[int, float]]],
+    book: Book,
     tank_scopes: dict[tuple[str, str], I64],
 ) -> tuple[tuple[str, str, str], ...]:
     """Return the (scope, component, role) with a live tag: where a component is made or kept."""
@@ -346,7 +211,7 @@ def _derived(
 
 def _derived_entries(
     derived: tuple[tuple[str, str, str], ...],
-    book: dict[Account, list[tuple[int, float]]],
+    book: Book,
     tank_scopes: dict[tuple[str, str], I64],
     tank_tag: I64,
 ) -> tuple[list[list[tuple[int, float]]], list[tuple[int, int, int]]]:

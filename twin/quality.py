@@ -24,26 +24,78 @@ MAINTENANCE = 7
 CALIBRATION = 8
 INCOMPLETE = 9
 MANUAL = 10
+RESET = 11  # a counter was reset: what it had counted since the reading before is lost
+OUT_OF_SERVICE = 12
+RATE_OF_CHANGE = 13  # further from the value before than the tag can move in the time between
+STUCK = 14  # samples come, and not a bit of them changes
+UNIT_SLIP = 15  # what it would be in another unit of measure
+CLOCK_SKEW = 16  # its gateway's clock is wrong
 
 WORDS = {"good": GOOD, "uncertain": UNCERTAIN, "bad": BAD}
 NO_DATA = BAD | NOT_CONNECTED
 
+F64 = NDArray[np.float64]
 U8 = NDArray[np.uint8]
 _FLAG = np.uint8(SIMULATED)
 
 
 def usable(quality: U8) -> NDArray[np.bool_]:
-    """Return where a value may be used: good or uncertain."""
+    """Return where a value may be used: good or uncertain.
+
+    Parameters
+    ----------
+    quality : (...) uint8
+
+    Returns
+    -------
+    (...) bool
+    """
     return quality < BAD
 
 
+def within(value: F64, low: F64, high: F64, quality: U8) -> U8:
+    """Return the quality of values, uncertain where a good one is outside of its range.
+
+    Parameters
+    ----------
+    value, low, high : (...) float64 [u]   NaN as a bound = no bound
+    quality : (...) uint8                  what is known of the values already
+
+    Returns
+    -------
+    (...) uint8
+    """
+    doubtful = (quality < UNCERTAIN) & ((value < low) | (value > high))
+    out = quality & _FLAG | np.uint8(UNCERTAIN | OUT_OF_RANGE)
+    return np.where(doubtful, out, quality)
+
+
 def worse(first: U8, second: U8) -> U8:
-    """Return the worse of two qualities, element by element; the simulated flag of either stays."""
+    """Return the worse of two qualities, element by element.
+
+    Parameters
+    ----------
+    first, second : (...) uint8
+
+    Returns
+    -------
+    (...) uint8   the worse severity and reason; the simulated flag of either stays
+    """
     flag = (first | second) & _FLAG
     return np.asarray(np.maximum(first & ~_FLAG, second & ~_FLAG) | flag, dtype=np.uint8)
 
 
 def worst_of(quality: U8, starts: NDArray[np.intp]) -> U8:
-    """Return the worst quality of each run of `quality` that begins at `starts`."""
+    """Return the worst quality of each run of values.
+
+    Parameters
+    ----------
+    quality : (..., n) uint8
+    starts : (r,) intp   where each run begins, ascending, the first at 0; a run ends at the next
+
+    Returns
+    -------
+    (..., r) uint8       the worst severity and reason; the simulated flag of any stays
+    """
     severity = np.maximum.reduceat(quality & ~_FLAG, starts, axis=-1)
     return np.asarray(severity | (np.bitwise_or.reduceat(quality, starts, axis=-1) & _FLAG))

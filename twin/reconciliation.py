@@ -23,14 +23,12 @@ import numpy as np
 
 from twin.chisquare import quantile
 from twin.leastsquares import Plan, Solution, adjustability, detectable, plan, solve
+from twin.measured import missing, spread
 from twin.observability import BOOL, F64, INT, NOTHING
 
-# Uncertainties that differ by more have no common arithmetic; such values are no measurements.
-EXTREME = 1e100
 # Two test values closer than this are the same number, calculated in two ways.
 TIE = 1e-6
 
-UNFIT = "covariance is not symmetric and positive semi-definite"
 UNCHECKED = "no measured stream is redundant: there is nothing to check"
 
 
@@ -126,15 +124,15 @@ def reconcile(
     has no solution is NaN, and `reason` says why.
     """
     incidence, flow, booked, lead = _aligned(incidence, flow, accumulation)
-    spread, known, problem = _spread(np.asarray(sigma, dtype=np.float64), incidence.shape[1])
-    patterns, group = _patterns(np.hstack([_missing(flow) | ~known, _missing(booked)]))
+    variance, known, problem = spread(np.asarray(sigma, dtype=np.float64), incidence.shape[1])
+    patterns, group = _patterns(np.hstack([missing(flow) | ~known, missing(booked)]))
     suspects: list[Any] = [[] for _ in flow]
     leaks: list[Any] = [[] for _ in flow]
     solutions, structures, rows = [], [], []
     # A plan is large: each is dropped before the next one is made.
     for number, pattern in enumerate(patterns):
-        missing, adrift = np.split(pattern, [incidence.shape[1]])
-        each = plan(incidence, spread, ~missing, ~adrift)
+        absent, adrift = np.split(pattern, [incidence.shape[1]])
+        each = plan(incidence, variance, ~absent, ~adrift)
         at: Any = slice(None) if len(patterns) == 1 else np.flatnonzero(group == number)
         structures.append(_structure(each, confidence))
         solution = solve(each, flow[at], booked[at], structures[-1]["chi2_critical"])
@@ -234,43 +232,18 @@ def _aligned(
     )
 
 
-def _missing(values: F64) -> BOOL:
-    """Return what is no number to calculate with; a comparison with NaN is false."""
-    return np.asarray(~(np.abs(values) < EXTREME))
-
-
-def _spread(sigma: F64, streams: int) -> tuple[F64, BOOL, str]:
-    """Return variances (S,) or covariance (S, S), for which streams it is known, and a problem."""
-    if sigma.shape == (streams,):
-        known = ~_missing(sigma) & (sigma >= 0)
-        return np.where(known & (sigma > 1 / EXTREME), sigma, 0.0) ** 2, known, ""
-    if sigma.shape != (streams, streams):
-        raise ValueError(f"sigma must have shape ({streams},) or ({streams}, {streams}), "
-                         f"not {sigma.shape}")  # fmt: skip
-    sound = ~_missing(sigma)
-    known = np.diag(sound) & (np.diag(sigma) >= 0)
-    known = known & sound[:, known].all(axis=1) & sound[known].all(axis=0)
-    spread = np.where(np.outer(known, known), sigma, 0.0)
-    scale = np.sqrt(np.diag(spread))
-    correlation = spread / np.outer(*[np.where(scale > 0, scale, 1.0)] * 2)
-    fit = np.allclose(correlation, correlation.T, rtol=0, atol=NOTHING)
-    if not fit or np.linalg.eigvalsh(correlation).min(initial=0.0) < -NOTHING:
-        return np.zeros(streams), np.zeros(streams, bool), UNFIT
-    return (spread + spread.T) / 2, known, ""
-
-
-def _patterns(missing: BOOL) -> tuple[BOOL, INT]:
+def _patterns(absent: BOOL) -> tuple[BOOL, INT]:
     """Return the distinct rows, at least one, and for each row which of them it is."""
-    if not len(missing):
-        missing = np.zeros((1, missing.shape[1]), bool)
-        return missing, np.zeros(0, np.intp)
-    if (missing == missing[0]).all():
-        return missing[:1], np.zeros(len(missing), np.intp)
+    if not len(absent):
+        absent = np.zeros((1, absent.shape[1]), bool)
+        return absent, np.zeros(0, np.intp)
+    if (absent == absent[0]).all():
+        return absent[:1], np.zeros(len(absent), np.intp)
     packed, first, group = np.unique(
-        np.packbits(missing, axis=1), axis=0, return_index=True, return_inverse=True
+        np.packbits(absent, axis=1), axis=0, return_index=True, return_inverse=True
     )
     assert len(packed) == len(first)
-    return missing[first], group.reshape(-1)
+    return absent[first], group.reshape(-1)
 
 
 def _structure(each: Plan, confidence: float) -> dict[str, Any]:

@@ -62,7 +62,22 @@ def no_memory(network: Network) -> Memory:
 
 
 def recall(network: Network, time_us: I64, value: F64) -> Memory:
-    """Return the memory of past tag values: (R,) int64 and (R, T) float64 [SI], NaN = no value."""
+    """Return the memory of past tag values.
+
+    Parameters
+    ----------
+    network : Network
+        the compiled park model
+    time_us : (R,) int64 [µs]
+        ascending
+    value : (R, T) float64 [SI]
+        values of the tags at these times; NaN = no value
+
+    Returns
+    -------
+    Memory
+        as if a step had seen them
+    """
     return Memory(time_us, tank_mass(network, value))
 
 
@@ -91,7 +106,8 @@ def step(network: Network, memory: Memory, view: View, now_us: int) -> Outcome:
 
 def _remember(memory: Memory, mass: F64, now_us: int) -> Memory:
     """Return the memory with this inventory added, at its pace, and what is too old dropped."""
-    if len(memory.mass_us) and now_us - memory.mass_us[-1] < SLOPE_EVERY_US:
+    # Its pace is that of the epoch: what is remembered does not depend on where a run began.
+    if len(memory.mass_us) and now_us // SLOPE_EVERY_US <= memory.mass_us[-1] // SLOPE_EVERY_US:
         return memory
     keep = memory.mass_us > now_us - SLOPE_US
     return Memory(
@@ -102,13 +118,15 @@ def _remember(memory: Memory, mass: F64, now_us: int) -> Memory:
 
 def _slope(memory: Memory) -> F64:
     """Return the rate of each inventory [kg/s] by least squares; NaN until there is enough."""
-    if memory.span_us < SLOPE_MIN_US:
-        return np.full(memory.mass.shape[1], np.nan)
     seconds = (memory.mass_us - memory.mass_us[-1]) * 1e-6
     known = ~np.isnan(memory.mass)
+    # How far apart the first and the last value are: what was missing before them is no history.
+    first = np.min(np.where(known, seconds[:, None], np.inf), axis=0)
+    last = np.max(np.where(known, seconds[:, None], -np.inf), axis=0)
+    enough = last - first >= SLOPE_MIN_US * 1e-6
     count = np.maximum(known.sum(axis=0), 1)
     time = np.where(known, seconds[:, None], 0.0)
     time = np.where(known, time - time.sum(axis=0) / count, 0.0)
     spread = (time * time).sum(axis=0)
     slope = (time * np.where(known, memory.mass, 0.0)).sum(axis=0)
-    return np.where(spread > 0, slope / np.where(spread > 0, spread, 1.0), np.nan)
+    return np.where(enough, slope / np.where(spread > 0, spread, 1.0), np.nan)

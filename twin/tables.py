@@ -67,8 +67,11 @@ def toml_lines(text: str) -> tuple[dict[tuple[str, int], int], dict[tuple[str, i
 
 
 def _fill(value: Any, params: Mapping[str, str]) -> Any:
-    """Return `value` with every ``{param}`` in its texts replaced."""
+    """Return `value` with every ``{param}`` in its texts replaced; a flag stays a flag."""
     if isinstance(value, str):
+        whole = params.get(value[1:-1]) if value == f"{{{value[1:-1]}}}" else None
+        if isinstance(whole, bool):
+            return whole
         for name, text in params.items():
             value = value.replace("{" + name + "}", str(text))
         return value

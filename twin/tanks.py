@@ -29,9 +29,19 @@ def volume_fraction(height_fraction: F64) -> F64:
 
 
 def height_fraction(filled: F64) -> F64:
-    """Return level over diameter of a horizontal cylinder from its filled share (inverse of above).
+    """Return the level that a filled share of a horizontal cylinder has.
 
-    Newton's method on θ - sin θ = 2π·filled, from a start that is close everywhere.
+    Parameters
+    ----------
+    filled : (...) float64 [1]   filled share of the volume; clipped to 0..1, NaN stays NaN
+
+    Returns
+    -------
+    (...) float64 [1]            level over diameter: the inverse of `volume_fraction`
+
+    Notes
+    -----
+    Newton's method on θ - sin θ = 2π·filled [1]_, from a start that is close everywhere.
     """
     target = 2 * np.pi * np.clip(np.asarray(filled, dtype=np.float64), 0.0, 1.0)
     mirrored = np.minimum(target, 2 * np.pi - target)

@@ -12,13 +12,52 @@ References
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 from numpy.typing import NDArray
+
+from twin.errors import UomError
+from twin.uom import parse_quantity
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 F64 = NDArray[np.float64]
 BOOL = NDArray[np.bool_]
 
 NOT_MET, MET, UNDECIDED = 0, 1, 2
+WORDS = ("not_met", "met", "undecided")
+# What a target may be about, and what quantity its value is.
+KPIS = {
+    "electricity_intensity": "intensity",
+    "energy_intensity": "intensity",
+    "local_share_of_liquid": "fraction",
+    "local_share_of_chlorine": "fraction",
+    "unaccounted_share": "fraction",
+    "zero_gap_share": "fraction",
+    "capacity": "mass_flow",
+}
+# Of these the scope makes several products: the target must say which.
+OF_PRODUCT = ("electricity_intensity", "energy_intensity", "capacity")
+
+
+def target_problems(row: dict[str, Any]) -> Iterator[str]:
+    """Yield what is wrong with a row ``[[target]]`` of a park model."""
+    kpi = row.get("kpi")
+    if kpi is None:
+        return
+    if kpi not in KPIS:
+        yield f"kpi {kpi!r} is not one of {', '.join(KPIS)}"
+        return
+    if "sense" not in row:
+        yield "a kpi needs sense = at_most or at_least"
+    if kpi in OF_PRODUCT and "product" not in row:
+        yield f"{kpi} needs product"
+    try:
+        parse_quantity(f"{row['value']} {row['uom']}", KPIS[kpi])
+    except UomError as error:
+        yield f"uom: {error} ({error.hint})"
 
 
 def verdict(

@@ -47,6 +47,7 @@ QUANTITIES = {
     "area_resistance": "V*m^2/A",
     "mass_price": "CNY/kg",
     "energy_price": "CNY/J",
+    "transport_price": "CNY/(kg*m)",
 }
 UOM_CHARACTERS = 40
 # A unit of measure may come from anybody: pint would compute 9**9**9 until the end of days.
@@ -57,6 +58,7 @@ _REGISTRY: pint.UnitRegistry[float] = pint.UnitRegistry(
 _REGISTRY.define("Nm3 = m^3")
 _REGISTRY.define("kgce = 29307.6 * kJ")  # 7000 kcal, GB/T 2589
 _REGISTRY.define("tce = 1000 * kgce")
+_REGISTRY.define("kgoe = 41.868 * MJ")
 _REGISTRY.define("kt = 1e6 * kg")
 _REGISTRY.define("CNY = [currency]")
 
@@ -64,6 +66,17 @@ _REGISTRY.define("CNY = [currency]")
 @lru_cache(maxsize=4096)
 def compile_uom(uom: str, quantity: str) -> tuple[float, float]:
     """Return (scale, shift) with ``si = value * scale + shift``.
+
+    Parameters
+    ----------
+    uom
+        unit of measure as pint writes it, like ``t/h``
+    quantity
+        one of `QUANTITIES`, which fixes the SI unit
+
+    Returns
+    -------
+    scale, shift : float [SI]
 
     Raises
     ------
@@ -104,19 +117,110 @@ def compile_uom(uom: str, quantity: str) -> tuple[float, float]:
 
 @lru_cache(maxsize=4096)
 def parse_quantity(text: str, quantity: str) -> float:
-    """Return the SI magnitude of a text like ``1425 kg/m^3``; raises `UomError`."""
+    """Return the SI magnitude of a text like ``1425 kg/m^3``.
+
+    Parameters
+    ----------
+    text
+        a number, a blank, a unit of measure
+    quantity
+        one of `QUANTITIES`
+
+    Returns
+    -------
+    float [SI]
+
+    Raises
+    ------
+    UomError
+        The text is no number with a unit, or the unit is not one of the quantity.
+    """
+    value, uom = _parts(text)
+    scale, shift = compile_uom(uom, quantity)
+    return value * scale + shift
+
+
+def parse_difference(text: str, quantity: str) -> float:
+    """Return the SI magnitude of a difference: ``2 degC`` are 2 K.
+
+    Parameters
+    ----------
+    text, quantity
+        as of `parse_quantity`
+
+    Returns
+    -------
+    float [SI]
+
+    Raises
+    ------
+    UomError
+        The text is no number with a unit, or the unit is not one of the quantity.
+    """
+    value, uom = _parts(text)
+    return value * compile_uom(uom, quantity)[0]
+
+
+def parse_rate(text: str, quantity: str) -> float:
+    """Return the SI magnitude of a change in time: ``2 degC/min`` are 1/30 K/s.
+
+    Parameters
+    ----------
+    text
+        a number, a blank, a unit of measure of the quantity, ``/`` and one of time
+    quantity
+        one of `QUANTITIES`
+
+    Returns
+    -------
+    float [SI/s]
+
+    Raises
+    ------
+    UomError
+        The text is no number with such a unit.
+    """
+    value, uom = _parts(text)
+    change, _, time = (part.strip() for part in uom.rpartition("/"))
+    try:
+        return value * compile_uom(change, quantity)[0] / compile_uom(time, "time")[0]
+    except UomError as error:
+        raise UomError(
+            f"{text!r} is not a change of {quantity} in time",
+            hint=f"write it like '2 {QUANTITIES.get(quantity) or '%'}/min'",
+        ) from error
+
+
+def _parts(text: str) -> tuple[float, str]:
+    """Return number and unit of measure of a text; raises `UomError`."""
     number, _, uom = str(text).strip().partition(" ")
     try:
-        value = float(number)
+        return float(number), uom.strip()
     except ValueError as error:
         raise UomError(
             f"{text!r} is not a number with a unit of measure", hint="write it like '3.2 m'"
         ) from error
-    scale, shift = compile_uom(uom.strip(), quantity)
-    return value * scale + shift
 
 
 def from_si(value: float, uom: str, quantity: str) -> float:
-    """Return a SI magnitude in `uom`."""
+    """Return a SI magnitude in a unit of measure.
+
+    Parameters
+    ----------
+    value : float [SI]
+    uom
+        unit of measure as pint writes it
+    quantity
+        one of `QUANTITIES`
+
+    Returns
+    -------
+    float [uom]
+
+    Raises
+    ------
+    UomError
+        The unit is unknown or not one of the quantity.
+    """
     scale, shift = compile_uom(uom, quantity)
     return (value - shift) / scale

@@ -107,6 +107,22 @@ def _days(window: str, from_us: int, to_us: int, zone: ZoneInfo) -> Iterator[dat
         day = (day + timedelta(days=31)).replace(day=1)
 
 
+def shares(covered_s: F64, elapsed_s: F64) -> F64:
+    """Return the share of the elapsed time for which each tag had usable data.
+
+    Parameters
+    ----------
+    covered_s : (W, U) float64 [s]   time with usable data of each tag in each window
+    elapsed_s : (W,) float64 [s]     time of the window that has passed; 0 or less = not begun
+
+    Returns
+    -------
+    (W, U) float64 [1]               0..1; NaN where nothing is expected
+    """
+    expected = np.where(elapsed_s > 0, elapsed_s, np.nan)
+    return np.asarray(np.minimum(covered_s / expected[..., None], 1.0))
+
+
 def completeness(covered_s: F64, elapsed_s: F64) -> F64:
     """Return the share of the elapsed time for which there was usable data, mean over the tags.
 
@@ -121,8 +137,22 @@ def completeness(covered_s: F64, elapsed_s: F64) -> F64:
     """
     if covered_s.shape[-1] == 0:
         return np.full(elapsed_s.shape, np.nan)
-    expected = np.where(elapsed_s > 0, elapsed_s, np.nan)
-    return np.asarray(np.minimum(covered_s / expected[..., None], 1.0).mean(axis=-1))
+    return np.asarray(shares(covered_s, elapsed_s).mean(axis=-1))
+
+
+def on_share(on_s: F64, covered_s: F64) -> F64:
+    """Return the share of the known time for which a state was not zero.
+
+    Parameters
+    ----------
+    on_s : (...) float64 [s]        amount of the state tag in each window
+    covered_s : (...) float64 [s]   time for which the state is known
+
+    Returns
+    -------
+    (...) float64 [1]               0..1; NaN where the state is not known at all
+    """
+    return np.asarray(on_s / np.where(covered_s > 0, covered_s, np.nan))
 
 
 def grade(quality: U8, share: F64, known: NDArray[np.bool_]) -> U8:
@@ -130,20 +160,23 @@ def grade(quality: U8, share: F64, known: NDArray[np.bool_]) -> U8:
 
     Parameters
     ----------
-    quality : (W, U) uint8     worst quality of each tag in each window; 0 where it has no data
-    share : (W,) float64 [1]   completeness
-    known : (W,) bool          whether every sum has a value
+    quality : (W, U) uint8   worst quality of each tag in each window; 0 where it has no data
+    share : (W, U) or (W,) float64 [1]
+        share of the time each tag has data for, of which the least counts: a mean over many tags
+        hides the one that was silent. A figure of one tag may give its completeness.
+    known : (W,) bool        whether every sum has a value
 
     Returns
     -------
-    (W,) uint8
+    (W,) uint8               never good where an input is bad, stale or missing
     """
-    worst = np.zeros(share.shape, np.uint8)
+    least = share if share.ndim == known.ndim else share.min(axis=-1, initial=1.0)
+    worst = np.zeros(known.shape, np.uint8)
     if quality.shape[-1]:
         # One run over everything, so that the simulated flag of any part stays.
         starts = np.zeros(1, np.intp)
         worst = q.worst_of(quality, starts)[..., 0]
-    hole = np.full(share.shape, q.UNCERTAIN | q.INCOMPLETE, np.uint8)
-    lost = np.full(share.shape, q.NO_DATA, np.uint8)
-    worst = np.where(share < COMPLETE, q.worse(worst, hole), worst)
+    hole = np.full(known.shape, q.UNCERTAIN | q.INCOMPLETE, np.uint8)
+    lost = np.full(known.shape, q.NO_DATA, np.uint8)
+    worst = np.where(least < COMPLETE, q.worse(worst, hole), worst)
     return np.asarray(np.where(known, worst, q.worse(worst, lost)), dtype=np.uint8)

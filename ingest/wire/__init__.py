@@ -36,3 +36,16 @@ class Decoded:
     simulated: bool = False
     # Single values that were refused, with their reason; the others of the payload stand.
     refused: list[tuple[str, str]] = field(default_factory=list)
+    # Positions of values that are stored without becoming the newest of their tag.
+    historical: set[int] = field(default_factory=set)
+
+    def extend(self, other: Decoded) -> None:
+        """Add what another payload said."""
+        at = len(self.names)
+        self.quality |= {at + place: code for place, code in other.quality.items()}
+        self.uom |= {at + place: uom for place, uom in other.uom.items()}
+        self.historical |= {at + place for place in other.historical}
+        self.names += other.names
+        self.values += other.values
+        self.runs += other.runs
+        self.refused += other.refused

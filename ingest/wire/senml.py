@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import math
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cbor2
 import msgspec
 
 from ingest.wire import TIME_MS_MAX, VALUE_MAX, Decoded, WireError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 VERSION = 10
 # Times below 2**28 seconds count from now; the others from 1970 (RFC 8428 §4.5.3).
@@ -70,10 +73,21 @@ def encode(
     time_us: int, values: dict[str, float], *, base_name: str = "", cbor: bool = False
 ) -> bytes:
     """Return the pack of one scan, in the tags' own units."""
-    records: list[dict[str, Any]] = [{"n": name, "v": v} for name, v in values.items()]
-    if records:
-        head = {"bn": base_name} if base_name else {}
-        records[0] = head | {"bt": time_us / 1e6} | records[0]
+    return encode_scans([(time_us, values)], base_name=base_name, cbor=cbor)
+
+
+def encode_scans(
+    scans: Sequence[tuple[int, dict[str, float]]], *, base_name: str = "", cbor: bool = False
+) -> bytes:
+    """Return the pack of scans of some times [µs]: the first record of each has its time."""
+    records: list[dict[str, Any]] = []
+    for time_us, values in scans:
+        scan: list[dict[str, Any]] = [{"n": name, "v": v} for name, v in values.items()]
+        if scan:
+            scan[0] = {"bt": time_us / 1e6} | scan[0]
+        records += scan
+    if records and base_name:
+        records[0] = {"bn": base_name} | records[0]
     if not cbor:
         return msgspec.json.encode(records)
     number = {name: label for label, name in LABELS.items()}

@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 
 from deploy.service import free_port
-from ingest.decode import Samples
 from ingest.store import Store
+from twin.samples import Samples
 
 TOPIC = "park/v1/bench/acme/gw"
 TAGS = [f"FT-{i:05d}" for i in range(1000)]
@@ -128,7 +128,7 @@ async def bench_sustained_ingest(
         for number, rate in enumerate(rates):
             start_ms = int(time.time() * 1000) - 3_600_000 * (3 - number)
             payloads = list(
-                load.scan_payloads(TAGS, 0, start_ms, 20, rate * SECONDS,
+                load.scan_payloads(TAGS, start_ms, 20, rate * SECONDS,
                                    values_per_message=per_message)
             )  # fmt: skip
             got, behind, seconds = await sustain(db, services, payloads, per_message, rate)
@@ -187,7 +187,8 @@ async def bench_latency(services, database, db, bench_park, report):
         )
         listener.start()
         await asyncio.sleep(1.5)
-        publisher = load.Publisher(services.mosquitto.port, client_id="latency", window=20_000)
+        broker = load.HOST, services.mosquitto.port
+        publisher = load.Publisher(*broker, client_id="latency", window=20_000)
         began = time.time()
         number = 0
         while time.time() - began < SECONDS - 1:

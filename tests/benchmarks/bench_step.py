@@ -5,10 +5,14 @@ import time
 import numpy as np
 
 from twin import quality as q
+from twin.assess import assess
+from twin.assess import no_memory as nothing_known
+from twin.assessrules import compile_limits
 from twin.loading import parse_park
 from twin.minutes import GAUGE, NEVER, fold, no_tail
 from twin.network import compile_network
 from twin.reconciliation import reconcile
+from twin.samples import Samples
 from twin.step import View, no_memory, step
 
 TAGS, STREAMS, NODES = 10_000, 1_000, 300
@@ -81,6 +85,7 @@ def bench_step(report):
 def bench_fold(report):
     tags, per_tag = 10_000, 10
     kind, gap = np.full(tags, GAUGE), np.full(tags, 300_000_000)
+    rollover = np.full(tags, np.nan)
     tag = np.repeat(np.arange(tags), per_tag)
     rng = np.random.default_rng(1)
     value, quality = rng.uniform(0, 1, len(tag)), np.zeros(len(tag), np.uint8)
@@ -90,12 +95,36 @@ def bench_fold(report):
     def once():
         time_us = np.tile(np.arange(per_tag) * 50_000, tags) + base[0]
         base[0] += 500_000
-        fold(tail, kind, gap, tag, time_us, value, quality, NEVER)
+        fold(tail, kind, gap, rollover, tag, time_us, value, quality, NEVER)
 
     _, median = best_of(once, 15)
     bare, _ = best_of(lambda: np.bincount(tag, value, tags))
     report("fold of 100,000 samples of 10,000 tags into minutes", f"{median:.0f} ms",
            f"{median / bare:.0f} × bare bincount")  # fmt: skip
+
+
+def bench_assess(report):
+    tags, per_tag, park = 1_000, 100, large_park()
+    limits = compile_limits((), park.tags)
+    tag = np.repeat(np.arange(tags), per_tag)
+    rng, memory, blocks = np.random.default_rng(1), nothing_known(len(park.tags)), []
+
+    def block(number, factor=1.0):
+        time_us = np.tile(np.arange(per_tag) * 500_000, tags) + 10**15 + number * 50_000_000
+        value = factor * (10.0 + 0.05 * rng.normal(size=len(tag)))
+        return Samples(tag, time_us, value, np.zeros(len(tag), np.uint8), time_us)
+
+    for number in range(40):
+        blocks.append(block(number))
+        memory = assess(limits, memory, blocks[-1]).memory
+    calm, slipped = block(40), block(40, 1000.0)
+    assert not assess(limits, memory, calm).quality.any()
+    assert assess(limits, memory, slipped).slip.sum() == len(tag) - 2 * tags
+    bare, _ = best_of(lambda: np.lexsort((calm.time_us, calm.tag)))
+    for name, samples in (("calm", calm), ("all slipped", slipped)):
+        shortest, median = best_of(lambda s=samples: assess(limits, memory, s))
+        report(f"assessment of 100,000 samples of 1,000 tags, {name}", f"{median * 1000:,.0f} µs",
+               f"{shortest / bare:.1f} × sorting them")  # fmt: skip
 
 
 def bench_reconciliation_of_a_day(report):

@@ -96,6 +96,19 @@ export interface ChlorineRow extends Row {
   inventory_t: number | null;
   inventory_change_t: number | null;
   unaccounted_t: number | null;
+  unaccounted_ci_t: number | null;
+  k1: number | null;
+  k2: number | null;
+}
+
+/** What the tanks can still take; null = not known, or without an end. */
+export interface RoomNow {
+  headroom_t: number | null;
+  headroom_h: number | null;
+  minutes_to_full_on_trip: number | null;
+  largest_user: string | null;
+  spare_tank_ready: boolean | null;
+  quality: number;
 }
 
 export interface TankState {
@@ -130,6 +143,9 @@ export interface ReconciledStream {
   estimate_t: number | null;
   sigma_t: number | null;
   detectable_t: number | null;
+  fraction: number | null;
+  fraction_estimate: number | null;
+  fraction_sigma: number | null;
   adjustment: number | null;
   observable: boolean;
   redundant: boolean;
@@ -155,8 +171,57 @@ export interface Health {
     never: number;
     completeness: number | null;
     simulated: boolean;
+    health: number | null;
+  }[];
+  gateways: {
+    enterprise: string;
+    gateway: string;
+    last_heard: string;
+    skew_s: number | null;
+    silent: boolean;
+    skewed: boolean;
+    runaway: boolean;
   }[];
   ingest: Partial<Record<string, number | null>> | null;
+}
+
+export interface Alarm {
+  id: string;
+  tag: string;
+  scope: string;
+  priority: "critical" | "high" | "medium" | "low";
+  state:
+    | "normal"
+    | "unacknowledged"
+    | "acknowledged"
+    | "returned"
+    | "shelved"
+    | "suppressed"
+    | "out_of_service";
+  since: string;
+  active_since: string | null;
+  until: string | null;
+  by: string | null;
+  reason: string | null;
+  value: number | null;
+  direction: "high" | "low";
+  limit: number;
+  uom: string;
+  quality: number;
+  shelvable: boolean;
+  name: Name | null;
+  cause: Name | null;
+  consequence: Name | null;
+  response: Name | null;
+}
+
+export interface AlarmSummary {
+  annunciations: number;
+  rate: { last: number; mean: number; acceptable: number; manageable: number };
+  flood: { now: boolean; since: string | null; share: number; goal: number };
+  top: { id: string; count: number; share: number | null }[];
+  chattering: string[];
+  stale: string[];
 }
 
 export interface Page<T> {
@@ -165,7 +230,7 @@ export interface Page<T> {
 }
 
 export type Energy = Page<EnergyRow> & { references: Reference[] };
-export type Chlorine = Page<ChlorineRow> & { tanks: TankState[] };
+export type Chlorine = Page<ChlorineRow> & { tanks: TankState[]; now: RoomNow };
 
 const TIMEOUT_MS = 15_000;
 const PERIOD_MS = 30_000;
@@ -177,23 +242,57 @@ export const apiDown = ref(false);
 
 type Query = Record<string, string | number | undefined>;
 
-export async function get<T>(path: string, query: Query = {}): Promise<T> {
-  const parameters = new URLSearchParams();
-  for (const [key, value] of Object.entries(query)) {
-    if (value !== undefined) parameters.set(key, String(value));
-  }
+async function request(path: string, options: RequestInit = {}): Promise<Response> {
   let answer: Response;
   try {
-    answer = await fetch(`/api/v1/${path}?${parameters}`, {
+    answer = await fetch(`/api/v1/${path}`, {
       signal: AbortSignal.timeout(TIMEOUT_MS),
+      ...options,
     });
   } catch (error) {
     apiDown.value = true;
     throw error;
   }
   apiDown.value = GATEWAY_ERRORS.includes(answer.status);
+  return answer;
+}
+
+export async function get<T>(path: string, query: Query = {}): Promise<T> {
+  const parameters = new URLSearchParams();
+  for (const [key, value] of Object.entries(query)) {
+    if (value !== undefined) parameters.set(key, String(value));
+  }
+  const answer = await request(`${path}?${parameters}`);
   if (!answer.ok) throw new Error(`${path}: HTTP ${answer.status}`);
   return (await answer.json()) as T;
+}
+
+/** Ask a question that has a body; what the server says against it is the error. */
+export async function post<T>(path: string, body: object): Promise<T> {
+  const answer = await request(path, {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify(body),
+  });
+  if (answer.ok) return (await answer.json()) as T;
+  const problem = (await answer.json()) as { detail?: string };
+  throw new Error(problem.detail ?? `${path}: HTTP ${answer.status}`);
+}
+
+/** Give an order; an empty text when it was accepted, else why it was not. */
+export async function order(path: string, body: object): Promise<string> {
+  try {
+    const answer = await request(path, {
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify(body),
+    });
+    if (answer.ok) return "";
+    const problem = (await answer.json()) as { detail?: string };
+    return problem.detail ?? `HTTP ${answer.status}`;
+  } catch (error) {
+    return String(error);
+  }
 }
 
 export const rfc3339 = (ms: number): string => new Date(ms).toISOString();

@@ -4,7 +4,7 @@ import { formatNumber, formatTime } from "./format";
 import { t } from "./i18n";
 import { timezone } from "./model";
 
-const COLOUR = {
+export const COLOUR = {
   line: "#dfe5ea",
   band: "rgba(148, 163, 178, 0.28)",
   grid: "#33393f",
@@ -13,7 +13,7 @@ const COLOUR = {
 };
 
 /** Tick labels in park time: dates where ticks are a day apart, seconds where they are close. */
-function tickLabels(_: uPlot, ticks: number[], __: number, ___: number, step: number): string[] {
+export function tickLabels(_: uPlot, ticks: number[], __: number, ___: number, step: number): string[] {
   const form = step >= 86400 ? "date" : step < 60 ? "clock" : "minute";
   return ticks.map((tick) => formatTime(tick * 1000, timezone.value, form));
 }
@@ -25,14 +25,17 @@ function valueRange(_: uPlot, low: number | null, high: number | null): [number,
   return [low - margin, high + margin];
 }
 
+/** How every axis looks. */
+export const axisOptions = (): uPlot.Axis => ({
+  stroke: COLOUR.axis,
+  grid: { stroke: COLOUR.grid, width: 1 },
+  ticks: { stroke: COLOUR.grid, width: 1 },
+  font: "13px sans-serif",
+});
+
 /** Options for the columns time, min, max, value, suspect. */
 export function chartOptions(width: number, height: number): uPlot.Options {
-  const axis = {
-    stroke: COLOUR.axis,
-    grid: { stroke: COLOUR.grid, width: 1 },
-    ticks: { stroke: COLOUR.grid, width: 1 },
-    font: "13px sans-serif",
-  };
+  const axis = axisOptions();
   return {
     width,
     height,

@@ -1,5 +1,6 @@
 // The live feed: newest value per tag, latest wins, written once per animation frame.
 import { reactive, shallowReactive } from "vue";
+import type { Alarm } from "./api";
 import { isSimulated } from "./quality";
 
 export interface LiveValue {
@@ -11,6 +12,7 @@ export interface LiveValue {
 interface Cycle {
   time: number;
   values: Record<string, [number | null, number, number]>;
+  alarms: Alarm[];
 }
 
 type FeedState = "connecting" | "connected" | "reconnecting" | "stale";
@@ -20,6 +22,9 @@ const GIVE_UP_S = 60; // A silent open connection is dead; the browser would wai
 const RETRY_MS = 3_000;
 
 export const live = shallowReactive(new Map<string, LiveValue>());
+
+/** The alarms that are not normal, by id. */
+export const alarms = shallowReactive(new Map<string, Alarm>());
 
 export const feed = reactive({
   state: "connecting" as FeedState,
@@ -59,6 +64,11 @@ function take(event: MessageEvent<string>, isImage: boolean): void {
     pending.clear();
     replace = true;
     feed.images += 1;
+    alarms.clear();
+  }
+  for (const alarm of cycle.alarms) {
+    if (alarm.state === "normal") alarms.delete(alarm.id);
+    else alarms.set(alarm.id, alarm);
   }
   for (const [tag, [value, quality, time]] of Object.entries(cycle.values)) {
     pending.set(tag, { value, quality, time });

@@ -7,6 +7,7 @@ import { above, park, plainName, scopes } from "./model";
 const REASONS: Record<string, TextKey> = {
   "no measured stream is redundant: there is nothing to check": "unchecked",
   "balances between exactly known flows contradict each other": "contradictory",
+  "no convergence: nothing near these measurements closes the balances": "unsettled",
 };
 
 export const reasonText = (reason: string): string =>

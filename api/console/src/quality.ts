@@ -21,6 +21,12 @@ const REASONS = [
   "calibration",
   "incomplete",
   "manual",
+  "reset",
+  "out_of_service",
+  "rate_of_change",
+  "stuck",
+  "unit_slip",
+  "clock_skew",
 ] as const;
 
 export type Reason = (typeof REASONS)[number];

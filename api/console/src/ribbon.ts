@@ -6,7 +6,7 @@ import { live } from "./live";
 import { above, derivedTag, isWithin, plainName, scopeName, tags } from "./model";
 import { isBad } from "./quality";
 
-export const MEDIA = ["chlorine", "liquid_chlorine"];
+export const MEDIA = ["chlorine", "liquid_chlorine", "tail_gas"];
 export const PRODUCTION = "chlorine.mass_flow.production";
 const OUTSIDE = ["market", "atmosphere"];
 

@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 
 from twin import quality as q
 from twin.minutes import NEVER
+from twin.registers import increase
 from twin.step import View
 
 if TYPE_CHECKING:
-    from ingest.decode import Samples
+    from twin.samples import Samples
 
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
@@ -30,24 +31,27 @@ class Image:
     heard_us: I64  # when anything at all came for the tag
 
     def copy(self) -> Image:
-        """Return a draft that a cycle may change and, if its commit fails, throw away."""
+        """Return a draft that may be changed and thrown away."""
         return Image(*(getattr(self, name).copy() for name in self.__slots__))
 
     def view(self, tags: int) -> View:
         """Return what a step sees: the first `tags` tags."""
         return View(self.time_us[:tags], self.value[:tags], self.rate[:tags], self.quality[:tags])
 
-    def forward(self, samples: Samples, counter: NDArray[np.bool_]) -> None:
+    def forward(
+        self, samples: Samples, counter: NDArray[np.bool_], rollover: NDArray[np.float64]
+    ) -> None:
         """Move forward to the newest of `samples` (sorted by tag, then time, all newer)."""
         if not len(samples):
             return
         last = np.append(samples.tag[1:] != samples.tag[:-1], True)
         at = samples.tag[last]
         value, time_us = samples.value[last], samples.time_us[last]
-        with np.errstate(invalid="ignore", divide="ignore"):
-            rise = (value - self.value[at]) / ((time_us - self.time_us[at]) * 1e-6)
-        rise = np.where((self.time_us[at] != NEVER) & (rise >= 0), rise, np.nan)
-        self.rate[at] = np.where(counter[at], rise, value)
+        rise, reset = increase(self.value[at], value, rollover[at])
+        known = (self.time_us[at] != NEVER) & q.usable(self.quality[at])
+        rise = np.where(known & ~reset, rise, np.nan)
+        rate = rise / ((time_us - self.time_us[at]) * 1e-6)
+        self.rate[at] = np.where(counter[at], rate, value)
         self.time_us[at] = time_us
         self.value[at] = value
         self.quality[at] = samples.quality[last]

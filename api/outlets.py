@@ -1,0 +1,223 @@
+"""What outlets sent out hour by hour: measured, substituted or not known; summed by windows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+import numpy as np
+from numpy.typing import NDArray
+
+from api.accounts import elapsed_s, read_sums
+from api.problems import invalid
+from twin import windows as w
+from twin.capture import STOPPED, SUSPECT, capture_rate, month_valid, needed
+from twin.model import inside
+from twin.outlets import Hours, Outlet, evaluate, outlets_of
+from twin.permits import year_of
+from twin.substitution import Substitution, lookback_h, substitute
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from api.accounts import Sums
+    from api.questions import Question
+    from api.world import World
+    from twin.network import Network
+
+F64 = NDArray[np.float64]
+I64 = NDArray[np.int64]
+BOOL = NDArray[np.bool_]
+
+HOUR_S = w.HOUR_US / w.SECOND_US
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """The hours some outlets are judged by: from the year's begin, or further back, to the end."""
+
+    edges: I64  # (H+1,)
+    elapsed_s: F64  # (H,) how much of each hour has passed
+    window: I64  # (H,) the window that was asked about, -1 or W outside of them
+    quarter: I64  # (H,)
+    sums: Sums  # of all tags of the outlets
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """The hours of one outlet, (P, H)."""
+
+    hours: Hours
+    operating: BOOL  # hours that are over and count in the capture rate
+    known: BOOL  # the emission is measured, or the source stood still
+    substitution: Substitution
+
+
+@dataclass(frozen=True, slots=True)
+class Windows:
+    """What one pollutant of one outlet was in the windows, (W,)."""
+
+    concentration: F64  # [kg/m^3]
+    corrected: F64  # [kg/m^3]
+    measured: F64  # [kg]
+    substituted: F64  # [kg] NaN where nothing is
+    substituted_h: F64
+    previous_h: F64  # of the rule that looked back furthest; 0 = none
+    stopped_h: F64
+    suspect_h: F64
+    hours_above: F64  # valid hours above the limit
+    capture: F64  # share of the operating hours with valid data; NaN without any
+    valid: BOOL
+
+
+def outlets_in(network: Network, scope: str) -> list[Outlet]:
+    """Return the outlets at and below a scope."""
+    return [outlet for outlet in outlets_of(network.park) if inside(outlet.scope, scope)]
+
+
+def places(network: Network, addresses: Iterable[str]) -> I64:
+    """Return the network's places of some tags, sorted."""
+    return np.unique(np.array([network.index[a] for a in addresses], dtype=np.int64))
+
+
+def addresses_of(outlet: Outlet) -> set[str]:
+    """Return the addresses of all tags of an outlet."""
+    return {*outlet.pollutants.values(), *outlet.tags.values()}
+
+
+async def read_ledger(here: World, asked: Question, outlets: list[Outlet]) -> Ledger:
+    """Return the hours of some outlets; hours, because a mass is a product of hourly means."""
+    park = asked.network.park
+    first_us, last_us = int(asked.edges[0]), int(asked.edges[-1])
+    if last_us - first_us > here.settings.windows_max * w.DAY_US:
+        limit = here.settings.windows_max
+        raise invalid("from", f"it is more than {limit} days before `to`", hint="a shorter range")
+    back_us = round(lookback_h() * w.HOUR_US)
+    year_us = year_of(counted_until(asked), park.timezone)[0]
+    edges = w.edges("hour", min(first_us - back_us, year_us), last_us, park.timezone)
+    if not np.isin(asked.edges, edges).all():
+        raise invalid("window", "shifts that do not begin at full hours", hint="hour, day or month")
+    tags = places(asked.network, (a for outlet in outlets for a in addresses_of(outlet)))
+    return Ledger(
+        edges,
+        elapsed_s(edges, asked.expected_us),
+        np.searchsorted(asked.edges, edges[:-1], "right") - 1,
+        _quarters(edges, park.timezone),
+        await read_sums(here, asked.network, tags, "hour", edges),
+    )
+
+
+def counted_until(asked: Question) -> int:
+    """Return until when emissions are counted [µs]: the end of what was asked, or now."""
+    return max(min(int(asked.edges[-1]), asked.expected_us), int(asked.edges[0]))
+
+
+def _quarters(edges: I64, timezone: str) -> I64:
+    """Return the number of the quarter of each hour, from 0."""
+    zone = ZoneInfo(timezone)
+    months = w.edges("month", int(edges[0]), int(edges[-1]), timezone)
+    dates = [w.local(month, zone) for month in months.tolist()]
+    quarter = np.array([date.year * 4 + (date.month - 1) // 3 for date in dates], dtype=np.int64)
+    return np.asarray((quarter - quarter[0])[np.searchsorted(months, edges[:-1], "right") - 1])
+
+
+def record(ledger: Ledger, outlet: Outlet) -> Record:
+    """Return the hours of an outlet, with what stands for those that are missing."""
+    sums = ledger.sums
+    mean, covered = {}, {}
+    for address in addresses_of(outlet):
+        u = np.searchsorted(sums.tags, sums.network.index[address])
+        covered[address] = sums.covered_s[:, u]
+        some = covered[address] > 0
+        mean[address] = sums.amount[:, u] / np.where(some, covered[address], np.nan)
+    hours = evaluate(outlet, mean, covered, ledger.elapsed_s)
+    over = ledger.elapsed_s >= np.diff(ledger.edges) / w.SECOND_US
+    # A monitor does not owe data from before its first valid hour.
+    begun = np.logical_or.accumulate(hours.valid, axis=-1)
+    operating = begun & over & (hours.state != STOPPED)
+    rate = capture_rate(hours.valid, operating, ledger.quarter)
+    found = substitute(hours.emission, hours.valid, operating & ~hours.valid, rate)
+    return Record(hours, operating, hours.valid | (hours.state == STOPPED), found)
+
+
+@dataclass(frozen=True, slots=True)
+class _Sum:
+    """Adds columns of hours (H,) up to windows (W,)."""
+
+    window: I64  # (h,) of the hours inside
+    inner: BOOL  # (H,) hours inside that have begun
+    count: int
+
+    def __call__(self, column: NDArray[np.generic]) -> F64:
+        inside_ = column[self.inner].astype(np.float64)
+        return np.bincount(self.window, inside_, self.count).astype(np.float64)
+
+    def spread(self, column: BOOL) -> BOOL:
+        """Return what holds for the window of each hour; False outside of all."""
+        found = np.zeros(len(self.inner), bool)
+        found[self.inner] = column[self.window]
+        return found
+
+
+def by_window(asked: Question, ledger: Ledger, outlet: Outlet, rec: Record, p: int) -> Windows:
+    """Return the windows of one pollutant, the p-th of the outlet."""
+    count = len(asked.edges) - 1
+    inner = (ledger.window >= 0) & (ledger.window < count) & (ledger.elapsed_s > 0)
+    total = _Sum(ledger.window[inner], inner, count)
+    hours, known, valid = rec.hours, rec.known[p], rec.hours.valid[p]
+    instead = rec.substitution.emission[p]
+    limit = outlet.permit.get(list(outlet.pollutants)[p], np.nan)
+    previous = np.zeros(count)
+    np.maximum.at(previous, total.window, rec.substitution.previous_h[p][inner])
+    operating = total(rec.operating[p])
+    return Windows(
+        concentration=_mean(total, hours, outlet, hours.concentration[p], p),
+        corrected=_mean(total, hours, outlet, hours.corrected[p], p),
+        measured=_some(total, hours.emission[p], known),
+        substituted=_some(total, instead, ~np.isnan(instead)),
+        substituted_h=total(~np.isnan(instead)),
+        previous_h=previous,
+        stopped_h=total(hours.state == STOPPED),
+        suspect_h=total(hours.state == SUSPECT),
+        hours_above=total(hours.measured[p] & (hours.corrected[p] > limit)),
+        capture=total(valid & rec.operating[p]) / np.where(operating > 0, operating, np.nan),
+        valid=_valid(asked, ledger, total, known),
+    )
+
+
+def _some(total: _Sum, column: F64, where: BOOL) -> F64:
+    """Return sums of the hours of a condition; NaN where no hour meets it."""
+    return np.where(total(where) > 0, total(np.where(where, column, 0.0)), np.nan)
+
+
+def _mean(total: _Sum, hours: Hours, outlet: Outlet, column: F64, p: int) -> F64:
+    """Return means of valid hours, of water by its flow; without any, of what there is."""
+    there = ~np.isnan(column) & (hours.state != STOPPED)
+    best = there & hours.measured[p]
+    used = np.where(total.spread(total(best) > 0), best, there)
+    weight = np.ones(len(column))
+    if outlet.kind == "drain":
+        weight = np.where(hours.flow > 0, hours.flow, 0.0)
+    weight = np.where(used, weight, 0.0)
+    whole = total(weight)
+    return total(np.where(used, column, 0.0) * weight) / np.where(whole > 0, whole, np.nan)
+
+
+def _valid(asked: Question, ledger: Ledger, total: _Sum, known: BOOL) -> BOOL:
+    """Return which windows are valid by their hours, months by their days."""
+    hours = total(known)
+    if asked.window == "hour":
+        return hours > 0
+    if asked.window == "day":
+        return hours >= needed("day")
+    if asked.window == "shift":
+        return hours >= needed("shift") / 24 * (np.diff(asked.edges) / w.HOUR_US)
+    timezone = asked.network.park.timezone
+    days = w.edges("day", int(asked.edges[0]), int(asked.edges[-1]), timezone)
+    day = np.searchsorted(days, ledger.edges[:-1], "right") - 1
+    full = np.bincount(day[total.inner], known[total.inner], len(days) - 1) >= needed("day")
+    month = np.searchsorted(asked.edges, days[:-1], "right") - 1
+    zone = ZoneInfo(timezone)
+    number = np.array([w.local(edge, zone).month for edge in asked.edges[:-1].tolist()])
+    return month_valid(np.bincount(month, full, len(number)).astype(np.int64), number)

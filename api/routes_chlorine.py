@@ -1,0 +1,113 @@
+"""The chlorine of a scope: its balance by window, where it went, and what tanks can still take."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from fastapi import APIRouter, Request, Response
+
+from api import schema_chlorine
+from api.accounts import TONNE, live_values, read_sums, tags_of, tank_states
+from api.chlorine_now import figures, hazards_now, room_now
+from api.encode import in_uom, json_answer
+from api.problems import RESPONSES
+from api.questions import TRUST, Question, ScopePath, Window, ask, balance_columns, read_stock
+from api.world import From, To, World, world
+from twin.accounts import FLOW_ITEMS, Account
+from twin.balances import compile_balance, flows
+from twin.chlorine import header_imbalance, local_share_of_liquid, local_share_of_made
+from twin.farms import find_taken, meter_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from api.accounts import Inventory, Sums
+    from api.questions import F64
+    from twin.balances import Balance
+    from twin.model import Stream
+    from twin.network import Network
+
+router = APIRouter(prefix="/api/v1/scopes", responses=RESPONSES)
+
+NAMES = {"make": "production", "use": "consumption", "change": "inventory_change"}
+
+
+@router.get("/{path:path}/chlorine", response_model=schema_chlorine.Chlorine)
+async def chlorine(
+    request: Request, path: ScopePath, window: Window = "hour", from_: From = None, to: To = None
+) -> Response:
+    """Return the chlorine balance of a scope, and what its tanks hold and can take now."""
+    here = world(request)
+    asked = ask(here, path, window, from_, to)
+    network = asked.network
+    tanks = network.tank_scopes.get((path, "chlorine"))
+    live = live_values(here, network, asked.now_us)
+    accounts = [Account(path, "chlorine", item) for item in FLOW_ITEMS]
+    known = tanks is not None or any(account in network.accounts for account in accounts)
+    body = {
+        "scope": path,
+        "window": window,
+        "items": await balance_rows(here, asked, accounts) if known else [],
+        "tanks": tank_states(here, network, tanks),
+        "now": room_now(network, path, live),
+        "hazards": hazards_now(network, path, live),
+        "references": figures(),
+    }
+    return json_answer({**body, "next": None})
+
+
+async def balance_rows(
+    here: World, asked: Question, accounts: list[Account]
+) -> list[dict[str, Any]]:
+    """Return the balance of each window."""
+    network = asked.network
+    taken = find_taken(network, asked.scope)
+    meters = [meter_of(network, s)[0] for s in (*taken.streams, *taken.exported)]
+    also = np.unique([tag for tag in meters if tag >= 0]).astype(np.int64)
+    fence = _at_the_fence(compile_balance(network, asked.scope, "chlorine"))
+    tags = np.unique(np.concatenate([tags_of(network, accounts), also, fence.tags]))
+    sums = await read_sums(here, network, tags, asked.window, asked.edges)
+    stock = await read_stock(here, asked, "chlorine")
+    found = balance_columns(asked, "chlorine", sums, stock, also)
+    ci = np.where(np.isnan(found["unaccounted"]), np.nan, _half_width(network, fence, sums, stock))
+    made = sums.total(Account(asked.scope, "chlorine", "make"))
+    columns = {k if k in TRUST else f"{NAMES.get(k, k)}_t": v for k, v in found.items()} | {
+        "unaccounted_ci_t": in_uom(ci, TONNE, 0.0),
+        "k1": in_uom(
+            local_share_of_liquid(_amounts(network, sums, taken.streams), taken.local), 1.0, 0.0
+        ),
+        "k2": in_uom(local_share_of_made(made, _amounts(network, sums, taken.exported)), 1.0, 0.0),
+    }
+    return asked.rows(columns)
+
+
+def _amounts(network: Network, sums: Sums, streams: Sequence[Stream]) -> F64:
+    """Return the chlorine each stream carried, (W, S) [kg]; NaN where it is not known."""
+    found = np.full((len(sums.amount), len(streams)), np.nan)
+    for s, stream in enumerate(streams):
+        tag, factor = meter_of(network, stream)
+        if tag >= 0:
+            found[:, s] = sums.amount[:, np.searchsorted(sums.tags, tag)] * factor
+    return found
+
+
+def _at_the_fence(balance: Balance) -> Balance:
+    """Return the streams that enter or leave the balances of a scope as a whole."""
+    at = np.flatnonzero(balance.incidence.sum(axis=0))
+    lines = tuple(balance.lines[s] for s in at.tolist())
+    return replace(balance, lines=lines, incidence=balance.incidence[:, at])
+
+
+def _half_width(network: Network, fence: Balance, sums: Sums, stock: Inventory | None) -> F64:
+    """Return the half width of the interval of what is unaccounted for, (W,) [kg]."""
+    windows = len(sums.amount)
+    amount, covered_s = np.full((2, windows, len(network.tags)), np.nan)
+    amount[:, sums.tags], covered_s[:, sums.tags] = sums.amount, sums.covered_s
+    level = np.full((windows + 1, len(network.tags)), np.nan) if stock is None else stock.level
+    edges = np.stack([level[:-1], level[1:]], axis=1)
+    flow, sigma = flows(network, fence, amount, covered_s, edges)
+    sign = fence.incidence.sum(axis=0)
+    nothing = np.zeros(windows)
+    return header_imbalance(nothing, -flow * sign, nothing, sigma * np.abs(sign)).half_width

@@ -1,0 +1,133 @@
+"""The shapes of the answers about emissions, for OpenAPI."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, Field
+
+# Pydantic reads the annotations when the classes are made.
+from api.schema import Cursor, Name, Number, Share, Uint8  # noqa: TC001
+from api.schema_scopes import Trusted
+
+
+class Limit(BaseModel):
+    """What an outlet is permitted, and where the figure is from."""
+
+    value: Annotated[float, Field(description="mg/m3, hourly mean")]
+    oxygen_reference: Share
+    source: str
+    verified: bool
+
+
+class EmissionRow(Trusted):
+    """One pollutant of one outlet in one window; concentrations dry, in the reference state."""
+
+    outlet: str
+    pollutant: str
+    name: Name | None
+    code: Annotated[str | None, Field(description="HJ 212-2017 Annex B")]
+    concentration_mg_m3: Annotated[Number, Field(description="as measured, mean of valid hours")]
+    corrected_mg_m3: Annotated[Number, Field(description="at the reference oxygen; else measured")]
+    mass_kg: Annotated[Number, Field(description="measured; sum of concentration x flow by hour")]
+    substituted_kg: Annotated[Number, Field(description="stands for missing hours; null = none")]
+    substituted_h: float
+    substituted_from_h: Annotated[float, Field(description="valid hours looked back; 0 = none")]
+    stopped_h: Annotated[float, Field(description="stood still: 0 booked, not in the means")]
+    suspect_h: Annotated[float, Field(description="no flow from a running plant: nothing booked")]
+    hours_above: Annotated[Number, Field(description="valid hours above the limit")]
+    valid: Annotated[bool, Field(description="enough valid hours: 1, 20 of a day, 25 days")]
+    capture: Share
+    limit: Limit | None
+    share_of_limit: Number
+
+
+class PermitRow(BaseModel):
+    """Where a yearly permit stands."""
+
+    outlet: str
+    pollutant: str
+    year: int
+    permit_t: float
+    emitted_t: Number
+    measured_t: Number
+    substituted_t: Number
+    substituted_share: Number
+    share: Annotated[Number, Field(description="emitted over permit")]
+    allowance_t: Annotated[Number, Field(description="an even use of the permit until now")]
+    forecast_t: Annotated[Number, Field(description="at the end of the year, at this rate")]
+    days_to_exhaustion: Annotated[Number, Field(description="0 = used up, null = never or unknown")]
+    completeness: Share
+    quality: Uint8
+    source: str
+    verified: bool
+
+
+class CarbonSource(BaseModel):
+    """What one source emitted; scope -1 is captured and sold."""
+
+    source: str
+    scope: int
+    amount: Number
+    uom: str
+    co2_t: Number
+    reason: Annotated[str, Field(description="why it is not known")]
+
+
+class CarbonRow(Trusted):
+    """Scope 1 and 2 of one window."""
+
+    scope1_t: Number
+    scope2_t: Number
+    total_t: Number
+    sources: list[CarbonSource]
+
+
+class CarbonFactor(BaseModel):
+    """A factor with its provenance."""
+
+    of: str
+    figures: dict[str, str]
+    standard: str | None
+    source: str | None
+    note: str | None
+    year: int | None
+    region: str | None
+    method: str | None
+    confidence: str
+    verified: bool
+
+
+class Carbon(BaseModel):
+    """Greenhouse gases of the scope; electricity by region and method."""
+
+    region: str
+    method: str
+    items: list[CarbonRow]
+    factors: list[CarbonFactor]
+    available: list[CarbonFactor]
+
+
+class Standard(BaseModel):
+    """A limit of a standard, for orientation."""
+
+    application: Name
+    tier: str
+    limits_mg_m3: dict[str, float]
+    oxygen_reference: Share
+    standard: str
+    note: str | None
+    confidence: str
+    verified: bool
+
+
+class Emissions(BaseModel):
+    """The emissions of a scope."""
+
+    scope: str
+    window: str
+    items: list[EmissionRow]
+    permits: list[PermitRow]
+    carbon: Carbon
+    standards: list[Standard]
+    next: Cursor

@@ -1,0 +1,318 @@
+"""Sparkplug edge nodes: who is born, what their aliases mean, what is missing, whom to ask again.
+
+A BIRTH says what DATA leaves out; a DEATH says that nothing is known any more. Values carry their
+times, so what comes out of order is taken as it comes; the sequence only tells that something was
+lost. Whoever cannot be understood is asked for a new BIRTH, seldom enough not to raise a storm.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from ingest.wire import TIME_MS_MAX, Decoded, WireError, sparkplug
+from twin import quality as q
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from ingest.wire.sparkplug import Metric, Payload
+
+# An edge node chooses the names of its devices, so there is an end to them.
+DEVICES_MAX = 1_000
+REQUESTS_MAX = 10
+WAIT_MAX_US = 600_000_000
+SEQ = 256
+
+
+@dataclass(slots=True)
+class _Device:
+    """The metrics of a device, or of the node itself, whose device is empty."""
+
+    born: bool = False
+    datatypes: dict[str, int] = field(default_factory=dict)
+    aliases: dict[int, str] = field(default_factory=dict)  # empty: means several, so none
+    newest_us: int = 0
+    dead_us: int = 0  # when it died last
+    met: bool = False  # else it may have died before our start
+
+    def name_of(self, metric: Metric) -> str:
+        """Return the name of a metric; raises WireError when the BIRTH did not say it."""
+        alias = -1 if metric.alias is None else metric.alias
+        name = metric.name or self.aliases.get(alias)
+        if name == "":
+            raise WireError("bad_shape", f"alias {alias} stands for several metrics")
+        if name is None or not (name in self.datatypes or sparkplug.belongs_to_protocol(name)):
+            raise WireError("no_birth", f"{name or f'alias {alias}'} was not in the BIRTH")
+        return name
+
+    def bear(self, metrics: Iterable[Metric]) -> None:
+        """Take over what a BIRTH says about the names."""
+        self.born = True
+        self.datatypes, self.aliases = {}, {}
+        for metric in metrics:
+            if metric.name:
+                self.datatypes[metric.name] = metric.datatype
+                if metric.alias is not None:
+                    taken = self.aliases.setdefault(metric.alias, metric.name) != metric.name
+                    self.aliases[metric.alias] = "" if taken else metric.name
+
+    def current_us(self, time_us: int, said_us: int) -> int:
+        """Return when a value of a BIRTH holds: after a death it may be captured long before."""
+        if self.met and time_us > self.dead_us:
+            return time_us
+        return max(time_us, said_us, self.dead_us + 1)
+
+    def die(self, time_us: int) -> list[str]:
+        """Return the names that have no value from now on; they are forgotten."""
+        # After anything it said itself, though its clock may be ahead of ours.
+        self.dead_us = max(time_us, self.newest_us + 1)
+        names = [
+            name
+            for name, datatype in self.datatypes.items()
+            if datatype in sparkplug.NUMBERS and not sparkplug.belongs_to_protocol(name)
+        ]
+        self.born = False
+        self.datatypes, self.aliases = {}, {}
+        return names
+
+
+@dataclass(slots=True)
+class _Node:
+    """One edge node of the model."""
+
+    group: str
+    name: str
+    devices: dict[str, _Device] = field(default_factory=lambda: {"": _Device()})
+    bd_seq: object = None
+    expected: int = 0
+    missing: dict[int, int] = field(default_factory=dict)  # seq: since when [µs]
+    wanted: bool = False  # until a BIRTH comes
+    once: bool = True
+    asked_us: int = 0
+    due_us: int = 0
+    wait_us: int = 0
+
+    def follow(self, seq: int | None, received_us: int) -> bool:
+        """Note which messages are missing; return whether this one was."""
+        if seq is None:
+            return False
+        seq %= SEQ
+        if self.missing.pop(seq, None) is not None:
+            return True
+        ahead = (seq - self.expected) % SEQ
+        if ahead >= SEQ // 2:
+            # Counted anew, or said twice: only a BIRTH can tell. No message can have this number.
+            self.missing.setdefault(SEQ, received_us)
+            return False
+        for step in range(ahead):
+            self.missing.setdefault((self.expected + step) % SEQ, received_us)
+        self.expected = (seq + 1) % SEQ
+        return False
+
+
+class Edges:
+    """The edge nodes of a model. Time is an argument, and messages to send are results."""
+
+    def __init__(
+        self,
+        gateways: Iterable[Mapping[str, Any]],
+        *,
+        reorder_s: float = 2.0,
+        rebirth_s: float = 10.0,
+        future_s: float = 300.0,
+        host_id: str = "",
+        counters: Counter[str] | None = None,
+    ) -> None:
+        self.counters = Counter() if counters is None else counters
+        self.denied = False  # somebody said that we are offline
+        self._host_id = host_id
+        self._reorder_us = round(reorder_s * 1e6)
+        self._rebirth_us = round(rebirth_s * 1e6)
+        self._future_us = round(future_s * 1e6)
+        self._nodes: dict[tuple[str, str], _Node] = {}
+        for row in gateways:
+            if row["protocol"] == "sparkplug":
+                key = row["group"], row["node"]
+                self._nodes[key] = _Node(*key, wait_us=self._rebirth_us)
+        self._met = False
+
+    def __len__(self) -> int:
+        return len(self._nodes)
+
+    def decode(self, topic: Sequence[str], payload: bytes, received_us: int) -> Decoded:
+        """Return what a message of a known node says, under the names of its BIRTH.
+
+        The names of a DEATH are ``{device}/{metric}``, with nothing before the slash for the node's
+        own. Raises WireError for what cannot be read, or not yet: then a BIRTH will be asked for.
+        """
+        _, group, kind, name, *rest = topic
+        node = self._nodes[group, name]
+        message = sparkplug.decode(payload)
+        if kind == "NDEATH":
+            return self._node_death(node, message, received_us)
+        if kind == "NBIRTH":
+            self._node_birth(node, message)
+            return self._values(node, node.devices[""], message, received_us, birth=True)
+        if not node.devices[""].born:
+            node.wanted = True
+            raise WireError("no_birth", f"no NBIRTH of {group}/{name} was seen yet")
+        late = node.follow(message.seq, received_us)
+        device = node.devices.get(rest[0] if rest else "")
+        # A birth and a death that changed places leave the wrong one of them in force.
+        node.wanted |= late and kind in ("DBIRTH", "DDEATH")
+        if kind == "DBIRTH":
+            if device is None:
+                if len(node.devices) > DEVICES_MAX:
+                    raise WireError("too_large", f"{group}/{name}: over {DEVICES_MAX} devices")
+                device = node.devices[rest[0]] = _Device()
+            device.bear(message.metrics)
+            return self._values(node, device, message, received_us, birth=True)
+        if device is None or not device.born:
+            if kind == "DDEATH":
+                raise WireError("stale_death", f"device {rest[0]} was not alive")
+            node.wanted = True
+            raise WireError("no_birth", f"no DBIRTH of {group}/{name}/{rest[0]} was seen yet")
+        if kind == "DDEATH":
+            # The node says when: its clock is that of the device's values.
+            said_us = message.time_ms * 1000 if message.time_ms else received_us
+            return self._dead({rest[0]: device}, min(said_us, received_us))
+        return self._values(node, device, message, received_us, birth=False)
+
+    def hear_state(self, topic: Sequence[str], payload: bytes) -> None:
+        """Note that somebody, like an old will of ours, says that we are offline."""
+        self.denied |= topic[2:] == [self._host_id] and sparkplug.is_offline(payload)
+
+    def reconnected(self, now_us: int) -> None:
+        """Ask each node when the connection is new, as what came before may be lost.
+
+        After the first time they have a while to give birth unasked, as many do then.
+        """
+        for node in self._nodes.values():
+            node.once = True
+            if self._met:
+                node.due_us = max(node.due_us, now_us + self._rebirth_us)
+        self._met = True
+
+    def requests(self, now_us: int) -> list[tuple[str, bytes]]:
+        """Return the rebirth commands to publish now, as (topic, payload)."""
+        found: list[tuple[str, bytes]] = []
+        for node in self._nodes.values():
+            if node.missing and min(node.missing.values()) + self._reorder_us <= now_us:
+                node.missing.clear()
+                node.wanted = True
+            # The clock may have been set back.
+            node.due_us = min(node.due_us, now_us + node.wait_us)
+            due = (node.wanted or node.once) and node.due_us <= now_us
+            if due and self._rebirth_us and len(found) < REQUESTS_MAX:
+                topic = f"{sparkplug.NAMESPACE}/{node.group}/NCMD/{node.name}"
+                found.append((topic, sparkplug.rebirth(now_us // 1000)))
+                node.once = False
+                node.asked_us, node.due_us = now_us, now_us + node.wait_us
+                node.wait_us = min(2 * node.wait_us, max(WAIT_MAX_US, self._rebirth_us))
+        self.counters["rebirths"] += len(found)
+        return found
+
+    def _node_birth(self, node: _Node, message: Payload) -> None:
+        """Begin a session of a node: its devices are to be born again."""
+        for device in node.devices.values():
+            device.born = False
+        node.devices[""].bear(message.metrics)
+        node.bd_seq = _bd_seq(message)
+        node.expected = ((message.seq or 0) + 1) % SEQ
+        node.missing.clear()
+        node.wanted = node.once = False
+        node.wait_us = self._rebirth_us
+        node.due_us = node.asked_us + node.wait_us
+
+    def _node_death(self, node: _Node, message: Payload, received_us: int) -> Decoded:
+        """End the session of a node, unless the death is one of an earlier session."""
+        bd_seq = _bd_seq(message)
+        if not node.devices[""].born or bd_seq != node.bd_seq:
+            raise WireError("stale_death", f"bdSeq {bd_seq} is not that of a session we know")
+        node.missing.clear()
+        node.wanted = False
+        return self._dead(node.devices, received_us)
+
+    def _dead(self, devices: Mapping[str, _Device], time_us: int) -> Decoded:
+        """Return that nothing is known of some devices any more."""
+        decoded = Decoded()
+        for name, device in devices.items():
+            for metric in device.die(time_us):
+                _add(decoded, f"{name}/{metric}", math.nan, device.dead_us, q.NO_DATA)
+        return decoded
+
+    def _values(
+        self, node: _Node, device: _Device, message: Payload, received_us: int, *, birth: bool
+    ) -> Decoded:
+        """Return the values of a message; raises WireError when its time is none."""
+        said_us = _time_us(message.time_ms) if message.time_ms else 0
+        decoded = Decoded()
+        for metric in message.metrics:
+            try:
+                name = device.name_of(metric)
+                if sparkplug.belongs_to_protocol(name):
+                    continue
+                if metric.transient:
+                    self.counters["transient"] += 1
+                    continue
+                value, quality = _read(name, metric, device.datatypes[name])
+                time_us = _time_us(metric.time_ms) if metric.time_ms else said_us
+                if not time_us:
+                    raise WireError("bad_time", f"neither {name} nor its message has a time")  # noqa: TRY301
+            except WireError as error:
+                node.wanted |= error.reason == "no_birth"
+                decoded.refused.append((error.reason, error.detail))
+                continue
+            if metric.historical:
+                decoded.historical.add(len(decoded.names))
+                _add(decoded, name, value, time_us, quality)
+                continue
+            _add(decoded, name, value, time_us, quality)
+            if birth and (current_us := device.current_us(time_us, said_us)) > time_us:
+                _add(decoded, name, value, current_us, quality)
+                time_us = current_us
+            if time_us <= received_us + self._future_us:
+                device.newest_us = max(device.newest_us, time_us)
+        device.met |= birth
+        return decoded
+
+
+def _add(decoded: Decoded, name: str, value: float, time_us: int, quality: int) -> None:
+    """Add one value."""
+    if quality:
+        decoded.quality[len(decoded.names)] = quality
+    decoded.names.append(name)
+    decoded.values.append(value)
+    if decoded.runs and decoded.runs[-1][1] == time_us:
+        decoded.runs[-1] = decoded.runs[-1][0] + 1, time_us
+    else:
+        decoded.runs.append((1, time_us))
+
+
+def _read(name: str, metric: Metric, datatype: int) -> tuple[float, int]:
+    """Return value and quality of a metric; raises WireError for one that is to be refused."""
+    value = sparkplug.number(metric.value, datatype)
+    quality = sparkplug.QUALITIES.get(192 if metric.quality is None else metric.quality)
+    if datatype not in sparkplug.NUMBERS or (value is None and not metric.null):
+        detail = f"{name}: {metric.value!r:.80} of datatype {datatype} is no number"
+        raise WireError("wrong_type", detail)
+    if quality is None:
+        raise WireError("bad_quality", f"{name}: {metric.quality} is not 0, 192 or 500")
+    if value is None or metric.null or math.isnan(value):
+        return math.nan, q.BAD | q.NOT_A_NUMBER
+    return value, quality
+
+
+def _time_us(time_ms: int) -> int:
+    """Return a time in µs; raises WireError."""
+    if time_ms > TIME_MS_MAX:
+        raise WireError("bad_time", f"{time_ms} is not a time in milliseconds since 1970")
+    return time_ms * 1000
+
+
+def _bd_seq(message: Payload) -> object:
+    """Return the number of a session; None when it has none."""
+    return next((m.value for m in message.metrics if m.name == sparkplug.BD_SEQ), None)

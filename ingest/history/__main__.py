@@ -1,0 +1,281 @@
+"""`parktwin import`: recorded history from CSV and Parquet files into the database."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import hashlib
+import logging
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+import numpy as np
+from pydantic import ValidationError
+
+from ingest.history.chunks import chunks, preview, preview_problems
+from ingest.history.files import Source, digest, open_source
+from ingest.history.load import Loader, Ticket
+from ingest.history.mapping import KEYS, FileMap, Form, header_problems, parse_map
+from ingest.history.rows import Reader
+from ingest.settings import IngestSettings
+from ingest.store import Store
+from twin.errors import ModelError, ParkError
+from twin.loading import load_park
+from twin.windows import local
+
+if TYPE_CHECKING:
+    from collections import Counter
+
+    from twin.model import Park
+    from twin.samples import Samples
+
+HELP = """examples:
+  parktwin import meters.csv --map meters.toml --dry-run     the first rows, as they would be stored
+  parktwin import 2025-*.csv --map meters.toml
+  PARKTWIN_PARK=/etc/parktwin/my-park parktwin import old.parquet --map old.toml
+
+A map for a table with one column per tag:
+
+  time = "date"
+  format = "%d/%m/%Y %H:%M"
+  stamp = "end"
+  interval = "15 min"
+  [columns]
+  "Usage_kWh" = {tag = "acme/JI-1001", uom = "kWh", as = "interval"}
+  "Temp" = "acme/TI-1001"
+
+and for one with a row per value:
+
+  time = "时间"
+  tag = "点名"
+  value = "值"
+  [tags]
+  "1#电表" = "acme/JI-1001"
+
+It may be interrupted and run again, and it may run while ingest does. What is stored already is
+not stored again; another value for the same time is a correction, as with live data. Derived values
+of the past are made by `parktwin replay`. Settings: PARKTWIN_DATABASE_URL, PARKTWIN_PARK.
+
+keys of a map:
+"""
+SHOWN = 20
+BAR = 24
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What is to be imported, checked."""
+
+    park: Park
+    mapped: FileMap
+    sources: list[Source]
+    text: str
+
+    def reader(self, settings: IngestSettings, now_us: int) -> Reader:
+        """Return what the rows are read by."""
+        low, high = (
+            np.array([getattr(tag, name) for tag in self.park.tags]) for name in ("low", "high")
+        )
+        ahead_us = round(settings.future_s * 1e6)
+        return Reader(self.mapped, self.park.tags, low, high, now_us, ahead_us)
+
+    def digest(self, source: Source) -> str:
+        """Return what tells this import from all others: the file, its map and the model."""
+        parts = "\0".join([digest(source.path), self.text, self.park.digest])
+        return hashlib.sha256(parts.encode()).hexdigest()
+
+
+def check(park: Park, paths: list[Path], map_path: Path) -> Job:
+    """Return what is to be imported; raises ModelError with all that is wrong."""
+    problems: list[str] = []
+    try:
+        text = map_path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ParkError(
+            f"{map_path}: {error}", hint="name a map with --map; --help shows one"
+        ) from None
+    own: list[str] = []
+    mapped, columns = parse_map(text, park, own)
+    problems += [f"{map_path}:{problem}" for problem in own]
+    sources = []
+    for path in paths:
+        try:
+            source = open_source(path, mapped.form if mapped else Form())
+        except ParkError as error:
+            problems.append(f"{error.message} ({error.hint})")
+            continue
+        found = header_problems(columns, source.names, source.place)
+        if mapped and not found:
+            found = preview_problems(source, mapped, preview(source, mapped))
+        problems += found
+        sources.append(source)
+    if problems or mapped is None:
+        raise ModelError(
+            f"{len(problems)} problem{'s' if len(problems) > 1 else ''} with map and files",
+            hint="nothing was imported; mend what is named and try again with --dry-run",
+            problems=problems,
+        )
+    return Job(park, mapped, sources, text)
+
+
+def show_first(job: Job, settings: IngestSettings, now_us: int) -> None:
+    """Print the first rows of each file as they would be stored."""
+    reader, zone = job.reader(settings, now_us), ZoneInfo(job.park.timezone)
+    for source in job.sources:
+        rows = preview(source, job.mapped)
+        intake = reader.read(rows, 1)
+        print(f"{source.path}: {source.encoding or 'Parquet'}, {rows.num_rows} rows looked at")
+        for line in _rows(job.park, intake.samples, zone):
+            print(f"  {line}")
+        for (owner, tag, reason), held in intake.held.items():
+            print(f"  quarantine, {reason}: {owner}/{tag}, {held.samples} samples")
+        for example in intake.examples:
+            print(f"  refused: {example}")
+
+
+def _rows(park: Park, samples: Samples, zone: ZoneInfo) -> list[str]:
+    """Return the first samples by time: time on the park's clock, tag, value, uom, quality."""
+    first = np.lexsort((samples.tag, samples.time_us))[:SHOWN]
+    shown = samples.take(first)
+    lines = []
+    for at, time_us, value, code in zip(
+        shown.tag.tolist(), shown.time_us.tolist(), shown.value.tolist(), shown.quality.tolist(),
+        strict=True,
+    ):  # fmt: skip
+        tag = park.tags[at]
+        told = (value - tag.shift) / tag.scale
+        when = local(time_us, zone).isoformat(sep=" ")
+        lines.append(f"{when}  {tag.address}  {told:.9g} {tag.uom}  quality {code}")
+    return lines
+
+
+class Bar:
+    """The line that says how far a file is; only on a terminal."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._began = time.monotonic()
+        self._from: float | None = None
+        self._shown = sys.stderr.isatty()
+
+    def show(self, share: float, samples: int) -> None:
+        """Draw the line again."""
+        if not self._shown:
+            return
+        spent = max(time.monotonic() - self._began, 1e-3)
+        self._from = share if self._from is None else self._from
+        left = (1 - share) / (share - self._from) * spent if share > self._from else 0.0
+        bar = "#" * round(share * BAR)
+        line = f"[{bar:.<{BAR}}] {share:4.0%}  {samples / spent:,.0f} samples/s"
+        end = f"  {int(left) // 60}:{int(left) % 60:02d} left  {self._name}"
+        print(f"\r{line}{end}\033[K", end="", file=sys.stderr, flush=True)
+
+    def end(self) -> None:
+        """Leave the line."""
+        if self._shown:
+            print("\r\033[K", end="", file=sys.stderr, flush=True)
+
+
+async def load(job: Job, settings: IngestSettings, now_us: int, *, again: bool) -> list[Ticket]:
+    """Import all files; return what became of each."""
+    store = Store(settings.database_url)
+    await store.open()
+    try:
+        loader = Loader(job.park, store, settings, now_us)
+        await loader.attach()
+        return [await _load(job, source, loader, settings, now_us, again=again)
+                for source in job.sources]  # fmt: skip
+    finally:
+        await store.close()
+
+
+async def _load(
+    job: Job, source: Source, loader: Loader, settings: IngestSettings, now_us: int, *, again: bool
+) -> Ticket:
+    """Import one file, reading the next chunk while one is stored."""
+    key = await asyncio.to_thread(job.digest, source)
+    ticket = await loader.begin(key, source.path.name, again=again)
+    before = ticket.counts.copy()
+    if ticket.finished:
+        print(f"{source.path}: imported before: 0 new")
+        return ticket
+    if ticket.taken:
+        print(f"{source.path}: going on after row {ticket.taken:,}")
+    examples: list[str] = []
+    reading = chunks(source, job.reader(settings, now_us), ticket.taken, examples)
+    bar = Bar(source.path.name)
+    coming = asyncio.create_task(asyncio.to_thread(next, reading, None))
+    while (chunk := await coming) is not None:
+        share = source.share
+        coming = asyncio.create_task(asyncio.to_thread(next, reading, None))
+        await loader.store(chunk, ticket)
+        bar.show(share, _samples(ticket.counts - before))
+    tags = np.unique(np.array([entry.tag for entry in job.mapped.entries.values()], dtype=np.int64))
+    await loader.finish(ticket, tags)
+    bar.end()
+    print(f"{source.path}: {_told(ticket.counts - before)}")
+    for example in examples:
+        print(f"  refused: {example}")
+    return ticket
+
+
+def _samples(counts: Counter[str]) -> int:
+    return counts["new"] + counts["duplicates"] + counts["corrections"]
+
+
+def _told(counts: Counter[str]) -> str:
+    """Return what an import came to, in words."""
+    known = ("rows", "new", "duplicates", "corrections")
+    parts = [f"{counts['rows']:,} rows", f"{counts['new']:,} new"]
+    parts += [f"{counts[name]:,} {name}" for name in known[2:] if counts[name]]
+    parts += [f"{count:,} {name}" for name, count in sorted(counts.items()) if name not in known]
+    return ", ".join(parts)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Import files; return 0 when all of them are stored."""
+    keys = "\n".join(f"  {key:12} {about}" for key, (_, about) in KEYS.items())
+    parser = argparse.ArgumentParser(
+        prog="parktwin import",
+        description="Import recorded history from CSV and Parquet files.",
+        epilog=HELP + keys,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("files", nargs="+", type=Path, metavar="FILE", help="CSV (also .gz) or Parquet")
+    add("--map", type=Path, required=True, metavar="MAP.toml", help="what the columns are")
+    add("--park", type=Path, metavar="DIR", help="park model (default: PARKTWIN_PARK)")
+    add("--dry-run", action="store_true", help="show the first rows as they would be stored")
+    add("--again", action="store_true", help="read files again that were imported before")
+    options = parser.parse_args(argv)
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
+    try:
+        settings = IngestSettings()
+        now_us = time.time_ns() // 1000
+        job = check(load_park(options.park or settings.park), options.files, options.map)
+        for note in job.mapped.notes:
+            print(f"note: {note}")
+        if options.dry_run:
+            show_first(job, settings, now_us)
+            return 0
+        asyncio.run(load(job, settings, now_us, again=options.again))
+    except ValidationError as error:
+        print(f"parktwin import: settings: {error}", file=sys.stderr)
+        return 2
+    except ParkError as error:
+        print(f"parktwin import: {error.message} — {error.hint}", file=sys.stderr)
+        for problem in getattr(error, "problems", ()):
+            print(f"  {problem}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\nparktwin import: stopped; the same command goes on from here", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

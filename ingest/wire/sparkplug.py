@@ -1,0 +1,257 @@
+"""Sparkplug B payloads (Eclipse Sparkplug 3.0, chapter 6): bytes to metrics and back.
+
+A payload alone does not say what it means: aliases and datatypes were told in a BIRTH. What is
+remembered of those is in `ingest.edges`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
+from google.protobuf.message import DecodeError, EncodeError
+
+from ingest.wire import WireError, sparkplug_pb2
+from twin import quality as q
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+NAMESPACE = "spBv1.0"
+BD_SEQ = "bdSeq"
+REBIRTH = "Node Control/Rebirth"
+# Metrics with these names belong to the protocol.
+CONTROL = ("Node Control/", "Device Control/", "Node Info/", "Properties/")
+QUALITY = "Quality"
+# The only codes there are (chapter 6, "Quality Codes"): bad, good, stale.
+QUALITIES = {0: q.BAD, 192: q.GOOD, 500: q.UNCERTAIN | q.STALE}
+# The generated module makes its classes when it is imported: no type checker sees them.
+_PB: Any = sparkplug_pb2
+
+
+class DataType(IntEnum):
+    """The datatypes that are numbers, and some that are not."""
+
+    INT8 = 1
+    INT16 = 2
+    INT32 = 3
+    INT64 = 4
+    UINT8 = 5
+    UINT16 = 6
+    UINT32 = 7
+    UINT64 = 8
+    FLOAT = 9
+    DOUBLE = 10
+    BOOLEAN = 11
+    STRING = 12
+    DATETIME = 13
+    DATASET = 16
+    BYTES = 17
+    TEMPLATE = 19
+    FLOAT_ARRAY = 30
+
+
+NUMBERS = frozenset(range(DataType.INT8, DataType.BOOLEAN + 1))
+BITS: dict[int, int] = {
+    DataType.INT8: 8,
+    DataType.INT16: 16,
+    DataType.INT32: 32,
+    DataType.INT64: 64,
+}
+LONG = (DataType.INT64, DataType.UINT64, DataType.DATETIME)
+FIELDS = {
+    DataType.FLOAT: "float_value", DataType.DOUBLE: "double_value",
+    DataType.BOOLEAN: "boolean_value", DataType.STRING: "string_value",
+    DataType.DATASET: "dataset_value", DataType.TEMPLATE: "template_value",
+    DataType.BYTES: "bytes_value", DataType.FLOAT_ARRAY: "bytes_value",
+}  # fmt: skip
+
+
+class Metric(NamedTuple):
+    """One metric; what DATA leaves out is empty. `value` is what stood in the field, None = none.
+
+    An integer is unsigned as it comes, whatever it means: see `number`.
+    """
+
+    name: str = ""
+    value: float | bytes | None = None
+    datatype: int = 0
+    alias: int | None = None
+    time_ms: int | None = None
+    quality: int | None = None  # the code of property Quality
+    null: bool = False
+    historical: bool = False
+    transient: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Payload:
+    """What one message carries."""
+
+    metrics: list[Metric]
+    time_ms: int | None = None
+    seq: int | None = None
+
+
+def decode(payload: bytes) -> Payload:
+    """Return what a payload carries; raises WireError when it is none."""
+    message = _PB.Payload()
+    try:
+        message.ParseFromString(payload)
+    except (DecodeError, ValueError, RecursionError, MemoryError) as error:
+        raise WireError("bad_protobuf", str(error)) from error
+    time_ms = message.timestamp if message.HasField("timestamp") else None
+    seq = message.seq if message.HasField("seq") else None
+    if time_ms is None and seq is None and not message.metrics:
+        # Any bytes that happen to look like fields of somebody else end here.
+        raise WireError("bad_protobuf", "neither timestamp, seq nor a metric")
+    return Payload([_metric(each) for each in message.metrics], time_ms, seq)
+
+
+def encode(payload: Payload, *, birth: bool = True) -> bytes:
+    """Return the bytes; without `birth`, metrics with an alias lose name, and all their datatype.
+
+    Raises ValueError for a value that its datatype cannot hold.
+    """
+    message = _PB.Payload()
+    if payload.time_ms is not None:
+        message.timestamp = payload.time_ms
+    if payload.seq is not None:
+        message.seq = payload.seq
+    try:
+        for metric in payload.metrics:
+            _put(message.metrics.add(), metric, birth=birth)
+        return bytes(message.SerializeToString())
+    except (EncodeError, TypeError) as error:
+        raise ValueError(f"not a payload: {error}") from error
+
+
+def nbirth(time_ms: int, metrics: Sequence[Metric], bd_seq: int, seq: int = 0) -> bytes:
+    """Return the birth of an edge node."""
+    own = (
+        Metric(BD_SEQ, bd_seq, DataType.INT64, time_ms=time_ms),
+        Metric(REBIRTH, value=False, datatype=DataType.BOOLEAN, time_ms=time_ms),
+    )
+    return encode(Payload([*own, *_timed(metrics, time_ms)], time_ms, seq))
+
+
+def ndeath(bd_seq: int) -> bytes:
+    """Return the death of an edge node: its will, made before anything happened."""
+    return encode(Payload([Metric(BD_SEQ, bd_seq, DataType.INT64)]))
+
+
+def dbirth(time_ms: int, metrics: Sequence[Metric], seq: int) -> bytes:
+    """Return the birth of a device."""
+    return encode(Payload(_timed(metrics, time_ms), time_ms, seq))
+
+
+def ddeath(time_ms: int, seq: int) -> bytes:
+    """Return the death of a device."""
+    return encode(Payload([], time_ms, seq))
+
+
+def data(time_ms: int, metrics: Sequence[Metric], seq: int) -> bytes:
+    """Return the data of a node or device: aliases where there are some, no datatypes."""
+    return encode(Payload(_timed(metrics, time_ms), time_ms, seq), birth=False)
+
+
+def rebirth(time_ms: int) -> bytes:
+    """Return the command that asks an edge node for all its births."""
+    metric = Metric(REBIRTH, value=True, datatype=DataType.BOOLEAN, time_ms=time_ms)
+    return encode(Payload([metric], time_ms))
+
+
+def state_topic(host_id: str) -> str:
+    """Return where a host application says whether it is there."""
+    return f"{NAMESPACE}/STATE/{host_id}"
+
+
+def state(time_ms: int, *, online: bool) -> bytes:
+    """Return the payload of STATE: it alone is JSON."""
+    return msgspec.json.encode({"online": online, "timestamp": time_ms})
+
+
+def is_offline(payload: bytes) -> bool:
+    """Return whether a payload of STATE says that the host is away."""
+    try:
+        document = msgspec.json.decode(payload)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
+    return isinstance(document, dict) and document.get("online") is False
+
+
+def belongs_to_protocol(name: str) -> bool:
+    """Return whether a metric is one of the protocol's own, and no tag."""
+    return name == BD_SEQ or name.startswith(CONTROL)
+
+
+def number(value: float | bytes | None, datatype: int) -> float | None:
+    """Return a value as the number its datatype makes of it; None when it is no number."""
+    if datatype not in NUMBERS or value is None or isinstance(value, bytes):
+        return None
+    bits = BITS.get(datatype)
+    if bits and isinstance(value, int) and not isinstance(value, bool):
+        value &= (1 << bits) - 1
+        if value >> (bits - 1):
+            value -= 1 << bits
+    return float(value)
+
+
+def _metric(found: Any) -> Metric:
+    """Return a metric of a parsed payload."""
+    field = found.WhichOneof("value")
+    return Metric(
+        found.name,
+        getattr(found, field) if field else None,
+        found.datatype,
+        found.alias if found.HasField("alias") else None,
+        found.timestamp if found.HasField("timestamp") else None,
+        _quality(found.properties) if found.HasField("properties") else None,
+        found.is_null,
+        found.is_historical,
+        found.is_transient,
+    )
+
+
+def _quality(properties: Any) -> int | None:
+    """Return the code of property Quality; None when there is none."""
+    for key, value in zip(properties.keys, properties.values, strict=False):
+        if key == QUALITY and not value.is_null:
+            field = value.WhichOneof("value")
+            return getattr(value, field) if field else -1
+    return None
+
+
+def _timed(metrics: Iterable[Metric], time_ms: int) -> list[Metric]:
+    """Return metrics, those without a time at this one."""
+    return [m if m.time_ms is not None else m._replace(time_ms=time_ms) for m in metrics]
+
+
+def _put(message: Any, metric: Metric, *, birth: bool) -> None:
+    """Write a metric into a payload that is being made."""
+    if metric.name and (birth or metric.alias is None):
+        message.name = metric.name
+    if metric.alias is not None:
+        message.alias = metric.alias
+    if metric.time_ms is not None:
+        message.timestamp = metric.time_ms
+    if metric.datatype and birth:
+        message.datatype = metric.datatype
+    for flag in ("historical", "transient"):
+        if getattr(metric, flag):
+            setattr(message, f"is_{flag}", True)
+    if metric.quality is not None:
+        message.properties.keys.append(QUALITY)
+        message.properties.values.add(type=DataType.INT32, int_value=metric.quality)
+    value = metric.value
+    if metric.null or value is None:
+        message.is_null = True
+        return
+    field = FIELDS.get(DataType(metric.datatype))
+    if field is None:
+        wide = metric.datatype in LONG
+        field = "long_value" if wide else "int_value"
+        value = int(value) & (2**64 - 1 if wide else 2**32 - 1)
+    setattr(message, field, value)

@@ -1,0 +1,242 @@
+"""Load: a park of any number of tags, published as fast as wanted, counting acknowledgements.
+
+MQTT 3.1.1 over a plain socket: it costs the machine as little as a publisher can, so that what is
+measured is the receiving side. Values are a function of tag and time here as well.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+import time
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ingest.wire import native
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable, Iterator, Sequence
+
+    from simulators.waves import F64
+
+TOPIC = "park/v1/load/works/sim-1"
+PARK_TOML = """[park]
+id = "load"
+kind = "park"
+name = { zh = "压力测试", en = "Load" }
+timezone = "Asia/Shanghai"
+
+[[scope]]
+id = "load/works"
+kind = "enterprise"
+name = { zh = "压力测试企业", en = "Load works" }
+"""
+TAGS_HEAD = "tag,scope,quantity,uom,kind,low,high,sigma,description\n"
+RATE_MAX_HZ = 1000.0  # Times on the wire are whole milliseconds.
+BLOCK = 200  # messages
+SHOW_S = 1.0
+ANSWER_S = 30.0
+MID_MAX = 65_535
+CONNECT, CONNACK, PUBLISH, QOS_1, PINGREQ = 0x10, 0x20, 0x30, 0x02, b"\xc0\x00"
+CLEAN, HAS_PASSWORD, HAS_NAME = 0x02, 0x40, 0x80
+
+
+def _remaining(length: int) -> bytes:
+    """Return MQTT's variable length."""
+    out = bytearray()
+    while True:
+        length, digit = divmod(length, 128)
+        out.append(digit | 128 if length else digit)
+        if not length:
+            return bytes(out)
+
+
+def _text(text: str) -> bytes:
+    """Return a text with its length."""
+    data = text.encode()
+    return struct.pack(">H", len(data)) + data
+
+
+@dataclass(slots=True)
+class Publisher:
+    """One connection; `acked` counts the PUBACKs it has seen. Raises OSError for its end."""
+
+    hostname: str
+    port: int
+    username: str | None = None
+    password: str | None = None
+    tls_context: ssl.SSLContext | None = None
+    client_id: str = "load"
+    window: int = 2000  # messages in flight
+    acked: int = 0
+    sent: int = 0
+    sock: socket.socket = field(init=False)
+    _encoded: int = 0
+    _rest: bytes = b""
+
+    def __post_init__(self) -> None:
+        self.sock = socket.create_connection((self.hostname, self.port), timeout=ANSWER_S)
+        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if self.tls_context is not None:
+            self.sock = self.tls_context.wrap_socket(self.sock, server_hostname=self.hostname)
+        account = [text for text in (self.username, self.password) if text is not None]
+        flags = CLEAN | HAS_NAME * (len(account) > 0) | HAS_PASSWORD * (len(account) > 1)
+        # Without a keep-alive: who publishes at 0.001 Hz stays connected as well.
+        body = _text("MQTT") + bytes((4, flags, 0, 0))
+        body += b"".join(_text(text) for text in (self.client_id, *account))
+        self.sock.sendall(bytes((CONNECT,)) + _remaining(len(body)) + body)
+        answer = self.sock.recv(4)
+        if answer[:1] != bytes((CONNACK,)) or answer[3:] != b"\0":
+            raise ConnectionRefusedError(f"the broker refused: {answer.hex()}")
+
+    def encode(self, topic: str, payloads: Sequence[bytes], qos: int = 1) -> bytes:
+        """Return the packets of some messages, in one piece; they must be sent in this order."""
+        head = _text(topic)
+        kind = bytes((PUBLISH | (QOS_1 if qos else 0),))
+        parts: list[bytes] = []
+        for payload in payloads:
+            mid = struct.pack(">H", self._encoded % MID_MAX + 1) if qos else b""
+            self._encoded += 1
+            size = _remaining(len(head) + len(mid) + len(payload))
+            parts += (kind, size, head, mid, payload)
+        return b"".join(parts)
+
+    def send(self, packets: bytes, count: int, qos: int = 1) -> None:
+        """Send encoded packets, after waiting for room in the window."""
+        while qos and self.sent - self.acked + count > max(self.window, count):
+            if not self.collect():
+                raise TimeoutError("the broker acknowledges nothing")
+        self.sent += count
+        self.sock.settimeout(ANSWER_S)
+        self.sock.sendall(packets)
+
+    def publish(self, topic: str, payloads: Sequence[bytes], qos: int = 1) -> None:
+        """Encode and send messages."""
+        self.send(self.encode(topic, payloads, qos), len(payloads), qos)
+
+    def collect(self, timeout: float = ANSWER_S) -> int:
+        """Read PUBACKs; return how many came, 0 when none came in time."""
+        self.sock.settimeout(timeout)
+        try:
+            data = self.sock.recv(1 << 16)
+        except (TimeoutError, BlockingIOError):
+            return 0
+        if not data:
+            raise ConnectionResetError("the broker closed the connection")
+        data = self._rest + data
+        whole = len(data) // 4 * 4
+        self._rest = data[whole:]
+        self.acked += whole // 4
+        return whole // 4
+
+    def drain(self, timeout: float = 60.0, qos: int = 1) -> None:
+        """Wait until every message is acknowledged, or at QoS 0 read, or the time is over."""
+        end = time.monotonic() + timeout
+        if not qos:
+            self.sock.settimeout(timeout)
+            self.sock.sendall(PINGREQ)
+            self.sock.recv(2)
+        while qos and self.acked < self.sent and time.monotonic() < end:
+            self.collect(0.5)
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What is published: `tags` values at `rate_hz`, `batch` of them a message."""
+
+    tags: int
+    rate_hz: float
+    batch: int
+    qos: int
+    seed: int = 1
+
+    @property
+    def names(self) -> list[str]:
+        """The tags of `park_files`."""
+        return [f"FI-{i:06d}" for i in range(self.tags)]
+
+
+@dataclass(slots=True)
+class Done:
+    """What a load came to; at QoS 0 `acked` is what the broker has read."""
+
+    sent: int = 0
+    acked: int = 0
+    samples: int = 0
+    seconds: float = 0.0
+
+
+def park_files(tags: int) -> dict[str, str]:
+    """Return the model whose tags a load publishes."""
+    rows = [
+        f"{name},load/works,mass_flow,t/h,gauge,0,1000,1 %,\n" for name in Load(tags, 1, 1, 1).names
+    ]
+    return {"park.toml": PARK_TOML, "tags.csv": TAGS_HEAD + "".join(rows)}
+
+
+def values(load: Load, time_s: float) -> F64:
+    """Return the value of each tag [t/h]: a slow wave of its own place and phase."""
+    tag = np.arange(load.tags)
+    wave = np.sin(2 * np.pi * (time_s / 600 + (tag + load.seed) / 97))
+    return np.asarray(np.round(100 + tag % 500 + 10 * wave, 2))
+
+
+def payloads(load: Load, names: Sequence[str], time_ms: int) -> Iterator[bytes]:
+    """Yield the messages of one time."""
+    shown = values(load, time_ms / 1000).tolist()
+    for start in range(0, load.tags, load.batch):
+        part = slice(start, start + load.batch)
+        scan = dict(zip(names[part], shown[part], strict=True))
+        yield native.encode(time_ms, scan, simulated=True)
+
+
+def run(
+    broker: dict[str, Any],
+    load: Load,
+    start_ms: int,
+    duration_s: float | None,
+    done: Done,
+    report: Callable[[str], None],
+) -> None:
+    """Publish until the duration is over, and count into `done`; raises OSError.
+
+    Who cannot keep up with the rate lags behind, and says so: no scan is left out.
+    """
+    publisher, names = Publisher(**broker), load.names
+    began = shown = time.monotonic()
+    before, turn = 0, 0
+    try:
+        while True:
+            spent_s = time.monotonic() - began
+            if duration_s is not None and max(turn / load.rate_hz, spent_s) >= duration_s:
+                break
+            wait_s = turn / load.rate_hz - spent_s
+            if wait_s > 0:
+                time.sleep(wait_s)
+            time_ms = start_ms + round(turn * 1000 / load.rate_hz)
+            messages = payloads(load, names, time_ms)
+            while block := list(islice(messages, BLOCK)):
+                publisher.publish(TOPIC, block, load.qos)
+            turn += 1
+            if load.qos:
+                publisher.collect(0)
+            done.sent, done.samples = publisher.sent, turn * load.tags
+            now = time.monotonic()
+            if now - shown >= SHOW_S:
+                counted = publisher.acked if load.qos else publisher.sent
+                per_s = (counted - before) / (now - shown)
+                report(
+                    f"{per_s * done.samples / publisher.sent:,.0f} samples/s in {per_s:,.0f}"
+                    f" messages/s, {publisher.sent - counted} in flight,"
+                    f" {max(-wait_s, 0):.1f} s behind"
+                )
+                shown, before = now, counted
+        publisher.drain(qos=load.qos)
+    finally:
+        done.acked = publisher.acked if load.qos else publisher.sent
+        done.seconds = time.monotonic() - began
+        publisher.sock.close()

@@ -1,0 +1,371 @@
+"""One trial of each scenario: what the twin says of it, against what truly happened."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from simulators.delivery import FOREVER_US, Outbox
+from simulators.faults import show
+from simulators.gateways import make_gateways
+from simulators.memory import minutes_of, samples_of
+from simulators.stage import SCAN_S, learnt, moved, scene_of, watch_on
+from simulators.truth import truths
+from twin import quality as q
+from twin.alarmrules import compile_rules, park_alarms
+from twin.alarms import UNACKNOWLEDGED, evaluate
+from twin.alarms import no_memory as no_alarms
+from twin.chlorine import cathode_efficiency
+from twin.electrolysis import ageing
+from twin.farms import find_farms, foresee
+from twin.flood import NEVER, advance, no_flood
+from twin.minutes import MINUTE_US
+from twin.samples import concatenate, sort
+from twin.watch import advance as advance_watch
+from twin.watch import no_memory as no_watch
+from twin.watch import noticeable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from simulators.stage import Stage
+    from simulators.waves import F64
+    from twin.watch import Memory
+
+MINUTE_S, HOUR_S, DAY_S = 60.0, 3600.0, 86400.0
+# What is announced is what happens in this shift, if nobody does anything.
+AHEAD_S = 8 * HOUR_S
+# What is announced has been so for some minutes.
+STEADY_MINUTES = 5
+LEARN_H = 12.0
+NAN = float("nan")
+
+
+class Row(NamedTuple):
+    """One line of the score."""
+
+    scenario: str
+    figure: str
+    found: float  # NaN = it was not found
+    uom: str
+    goal: str
+    met: bool
+
+
+class Noticed(NamedTuple):
+    """A bias of one stream, and how it was noticed."""
+
+    stream: str
+    least: float  # [1] least bias that is noticed within the longest window
+    delay_s: float  # NaN = not within the trial
+    named: bool  # whether the stream is among the suspects that were named first
+    suspects: int
+
+
+def normal(stage: Stage) -> list[Row]:
+    """Count what is said in a day in which nothing happens."""
+    scene = scene_of(stage, "normal")
+    days = scene.overlay.script.duration_s / DAY_S
+    stop_us = stage.start_us + round(days * DAY_S) * 1_000_000
+    table = minutes_of(
+        stage.network, partial(show, scene), stage.start_us, stop_us, scan_s=2 * SCAN_S
+    )
+    memory = no_watch(stage.watch, stage.start_us)
+    _, named = advance_watch(stage.watch, memory, table.amount, table.covered_s, table.last)
+    doubts = [key for key in table.doubts if key[1] != q.OUT_OF_RANGE]
+    return [
+        Row("normal", "meters named", len(named) / days, "1/d", "0", not named),
+        Row("normal", "tags doubted", len(doubts) / days, "1/d", "0", not doubts),
+    ]
+
+
+def user_trip(stage: Stage, memory: Memory) -> list[Row]:
+    """Compare when the tanks are said to be full with when they are; a trip accuses no meter."""
+    name = "chlorine-user-trip"
+    scene = scene_of(stage, name)
+    rows = {row.id: row for row in truths(scene.overlay)}
+    trip = rows["vcm-trip"]
+    full = next(row for row in rows.values() if row.kind == "full" and row.start_us > trip.start_us)
+    times = np.arange(trip.start_us, full.start_us, MINUTE_US)
+    value = np.full((len(times), len(stage.network.tags)), np.nan)
+    value[:, : len(stage.park.tags)] = _si(stage, show(scene, times))
+    farms = find_farms(stage.network, full.scope)
+    ahead_s = np.array([foresee(stage.network, farms, row).full_s for row in value])
+    steady = np.convolve(ahead_s < AHEAD_S, np.ones(STEADY_MINUTES), "valid") == STEADY_MINUTES
+    at = int(np.argmax(steady)) + STEADY_MINUTES - 1 if steady.any() else len(times) - 1
+    left_s = (full.start_us - times) / 1e6
+    # Errors are shares of the time that was left when it was announced.
+    error = (ahead_s - left_s) / left_s[at]
+    said = np.abs(error[at:][left_s[at:] >= 10 * MINUTE_S])
+    worst = float(said.max()) if steady.any() and len(said) else NAN
+    before = left_s[at] / MINUTE_S if steady.any() else NAN
+    _, named = watch_on(stage, scene, memory, 3 * 60)
+    return [
+        Row(name, "announced before full", before, "min", ">= 10", bool(before >= 10)),
+        Row(name, "time to full, when announced", error[at] * 100, "%", "+-5",
+            bool(abs(error[at]) <= 0.05)),
+        Row(name, "time to full, worst until then", worst * 100, "%", "+-5", worst <= 0.05),
+        Row(name, "meters named", len(named), "1", "0", not named),
+    ]  # fmt: skip
+
+
+def bias_of_every_stream(
+    stage: Stage, memory: Memory, *, minutes: int, streams: Iterable[str] = ()
+) -> list[Noticed]:
+    """Return how a bias of each chlorine meter, one after the other, is noticed."""
+    rows = []
+    least = noticeable(stage.watch, memory)
+    wanted = set(streams) or {line.id for line in stage.watch.balance.lines}
+    for s, line in enumerate(stage.watch.balance.lines):
+        if len(line.tags) != 1 or line.id not in wanted:
+            continue
+        tag = stage.network.tags[line.tags[0][0]].address
+        scene = scene_of(stage, "meter-bias", tag=tag)
+        # The bias begins where the watch has got to.
+        begins_us = memory.time_us - round(scene.overlay.script.events[0].start_s * 1e6)
+        _, named = watch_on(stage, moved(scene, begins_us), memory, minutes)
+        first = named[0] if named else None
+        rows.append(
+            Noticed(
+                line.id,
+                float(least[s]),
+                (first.time_us - memory.time_us) / 1e6 if first else NAN,
+                first is not None and line.id in first.lines,
+                len(first.lines) if first else 0,
+            )
+        )
+    return rows
+
+
+def meter_bias(stage: Stage, memory: Memory) -> list[Row]:
+    """Try the bias of the script."""
+    scene = scene_of(stage, "meter-bias")
+    (truth,) = truths(scene.overlay)
+    (found,) = bias_of_every_stream(stage, memory, minutes=15, streams=[truth.stream])
+    delay = found.delay_s / MINUTE_S if found.named else NAN
+    return [
+        Row("meter-bias", "named after", delay, "min", "<= 15", delay <= 15),
+        Row("meter-bias", "suspects named", found.suspects, "1", "", found.suspects > 0),
+    ]
+
+
+def leak(stage: Stage, memory: Memory) -> list[Row]:
+    """Look for the leak."""
+    scene = scene_of(stage, "leak")
+    truth = truths(scene.overlay)[0]
+    minutes = round((truth.start_us - memory.time_us) / MINUTE_US) + 30
+    _, named = watch_on(stage, scene, memory, minutes)
+    right = [n for n in named if n.time_us > truth.start_us and truth.scope in n.leaks]
+    delay = (right[0].time_us - truth.start_us) / MINUTE_US if right else NAN
+    wrong = len(named) - len(right)
+    return [
+        Row("leak", "place named after", delay, "min", "<= 15", delay <= 15),
+        Row("leak", "named wrongly", wrong, "1", "0", wrong == 0),
+    ]
+
+
+def doubted(stage: Stage, name: str, reason: dict[str, int], limit_s: float) -> list[Row]:
+    """Return how soon faulty instruments are doubted, for the right reason by kind of fault."""
+    scene = scene_of(stage, name)
+    tags = {tag.address: t for t, tag in enumerate(stage.park.tags)}
+    rows = [row for row in truths(scene.overlay) if row.kind in reason]
+    stop_us = max(row.start_us for row in rows) + round(2 * limit_s * 1e6)
+    table = minutes_of(
+        stage.network, partial(show, scene), stage.start_us, _up(stop_us), scan_s=SCAN_S / 2,
+        tags=np.array([tags[row.tag] for row in rows]),
+    )  # fmt: skip
+    found = []
+    for row in rows:
+        at_us = table.doubts.get((tags[row.tag], reason[row.kind]))
+        early = at_us is not None and at_us < row.start_us
+        delay = NAN if at_us is None else (at_us - row.start_us) / 1e6
+        met = not early and delay <= limit_s
+        figure = f"{row.tag} doubted after"
+        found.append(Row(name, figure, delay, "s", f"<= {limit_s:.0f}", met))
+    return found
+
+
+def silent(stage: Stage, name: str) -> list[Row]:
+    """Return how soon an instrument that says nothing is known to."""
+    scene = scene_of(stage, name)
+    rows = [row for row in truths(scene.overlay) if row.kind == "dropout"]
+    tags = {tag.address: t for t, tag in enumerate(stage.park.tags)}
+    found = []
+    for row in rows:
+        t = tags[row.tag]
+        stop_us = row.start_us + 30 * MINUTE_US
+        table = minutes_of(
+            stage.network, partial(show, scene), row.start_us - 30 * MINUTE_US, stop_us,
+            scan_s=SCAN_S, tags=np.array([t]),
+        )  # fmt: skip
+        holes = np.flatnonzero(table.covered_s[:, t] < MINUTE_S)
+        at_us = table.edge_us[holes[0]] + table.covered_s[holes[0], t] * 1e6 if len(holes) else NAN
+        delay, gap = (at_us - row.start_us) / 1e6, stage.park.tags[t].gap_s
+        met = 0 <= delay <= gap + SCAN_S
+        found.append(Row(name, f"{row.tag} a hole after", delay, "s", f"gap {gap:.0f}", bool(met)))
+    return found
+
+
+def counter_reset(stage: Stage) -> list[Row]:
+    """Return whether resets are seen as such, and what is counted wrongly."""
+    scene = scene_of(stage, "counter-reset")
+    tags = {tag.address: t for t, tag in enumerate(stage.park.tags)}
+    rows = truths(scene.overlay)
+    stop_us = stage.start_us + round(scene.overlay.script.duration_s) * 1_000_000
+    both = [
+        minutes_of(
+            stage.network, partial(show, each), stage.start_us, stop_us, scan_s=SCAN_S / 2,
+            tags=np.array([tags[row.tag] for row in rows]),
+        )
+        for each in (scene, scene_of(stage, "normal"))
+    ]  # fmt: skip
+    found = []
+    for row in rows:
+        t = tags[row.tag]
+        marked = np.flatnonzero((both[0].quality[:, t] & ~np.uint8(q.SIMULATED)) > 0)
+        right = len(marked) > 0 and int(both[0].edge_us[marked[0]]) == _down(row.start_us - 1)
+        delay = (both[0].edge_us[marked[0]] + MINUTE_US - row.start_us) / 1e6 if right else NAN
+        found.append(Row("counter-reset", f"{row.tag} seen after", delay, "s", "<= 60", right))
+        sums = [np.nansum(table.amount[:, t]) for table in both]
+        error = float(sums[0] / sums[1] - 1)
+        met = abs(error) <= SCAN_S / scene.overlay.script.duration_s
+        figure = f"{row.tag} counted wrongly"
+        found.append(Row("counter-reset", figure, error * 100, "%", "one scan", met))
+    return found
+
+
+def alarm_flood(stage: Stage) -> list[Row]:
+    """Return whether the flood is seen, and how many alarms it has."""
+    scene = scene_of(stage, "alarm-flood")
+    (truth,) = truths(scene.overlay)
+    tags = stage.network.tags
+    rules = compile_rules(park_alarms(stage.park, tags[: len(stage.park.tags)]), tags)
+    stop_us = truth.stop_us + 10 * MINUTE_US
+    times = np.arange(stage.start_us, stop_us, round(SCAN_S / 2 * 1e6))
+    samples = sort(samples_of(stage.network, times, show(scene, times))).samples
+    known_us = np.full(len(tags), NEVER)
+    _, changes = evaluate(rules, no_alarms(len(rules.tag)), samples, known_us, stop_us)
+    came_us = changes.time_us[changes.after == UNACKNOWLEDGED]
+    flood, ended = advance(no_flood(), came_us, stop_us)
+    starts = [start for start, _ in ended.tolist()]
+    starts += [flood.since_us] if flood.since_us != NEVER else []
+    delay = (starts[0] - truth.start_us) / 1e6 if starts else NAN
+    before = int((came_us < truth.start_us).sum())
+    right = len(starts) == 1 and delay >= 0
+    return [
+        Row("alarm-flood", "flood seen after", delay, "s", "<= 600", right and delay <= 600),
+        Row("alarm-flood", "alarms in it", len(came_us) - before, "1", "> 10", len(came_us) > 10),
+        Row("alarm-flood", "alarms before", before, "1", "0", before == 0),
+    ]
+
+
+def gateway_outage(stage: Stage) -> list[Row]:
+    """Return what is lost and what comes twice when a gateway keeps and sends again."""
+    scene = scene_of(stage, "gateway-outage")
+    script = scene.overlay.script
+    gateways = make_gateways(stage.park, script.gateways, script.at("gateway"))
+    step_us = round(SCAN_S / 2 * 1e6)
+    stop_us = stage.start_us + round(script.duration_s) * 1_000_000
+    times = np.arange(stage.start_us, stop_us, step_us)
+    shown = show(scene, times)
+    parts, sent = [], 0
+    for gateway in gateways:
+        outbox = Outbox(gateway, stage.sensors.seed, stage.start_us)
+        outbox.scan(times, step_us)
+        outbox.close()
+        for sending in outbox.take(FOREVER_US - 1):
+            at = (sending.times_us - stage.start_us) // step_us
+            values = np.full((len(at), len(stage.park.tags)), np.nan)
+            values[:, gateway.columns] = shown[at][:, gateway.columns]
+            parts.append(samples_of(stage.network, sending.times_us, values))
+            sent += len(parts[-1])
+    found = sort(concatenate(*parts))
+    lost = len(times) * len(stage.park.tags) - len(found.samples)
+    doubles = sent - len(found.samples) - found.duplicates
+    return [
+        Row("gateway-outage", "samples lost", lost, "1", "0", lost == 0),
+        Row("gateway-outage", "doubles kept", doubles, "1", "0", doubles == 0),
+        Row("gateway-outage", "doubles dropped", found.duplicates, "1", "> 0",
+            found.duplicates > 0),
+    ]  # fmt: skip
+
+
+def membrane_ageing(stage: Stage) -> list[Row]:
+    """Return what is found of the ageing of membranes in months of hourly means."""
+    scene = scene_of(stage, "membrane-ageing")
+    rows = {row.id: row for row in truths(scene.overlay)}
+    one, others = rows["circuit-voltage"], rows["others-voltage"]
+    cells = [e for e in stage.park.electrolysers if e.id.startswith("luxi")]
+    tags = {tag.address: t for t, tag in enumerate(stage.park.tags)}
+    times = np.arange(one.start_us, one.stop_us, 3 * round(HOUR_S * 1e6))
+    value = _si(stage, show(scene, times))
+    current, volts = (
+        value[:, [tags[name] for name in names]]
+        for names in ([e.current for e in cells], [e.voltage for e in cells])
+    )
+    count = np.array([e.cells for e in cells])
+    # The voltage at the mean current: what the load does to it is the slope of its line.
+    line = [np.polyfit(i / i.mean() - 1, u, 1)[0] for i, u in zip(current.T, volts.T, strict=True)]
+    steady = (volts - (current / current.mean(axis=0) - 1) * np.array(line)) / count
+    rise = ageing((times - times[0]) / 1e6, steady.T)
+    length_s = (one.stop_us - one.start_us) / 1e6
+    worst = int(np.argmax(rise.slope))
+    right = cells[worst].id == one.scope
+    grown = float(rise.slope[worst] * length_s)
+    true = (one.size or 0.0) + (others.size or 0.0) * length_s * 1e6 / (
+        others.stop_us - others.start_us
+    )
+    lost = _efficiency_lost(stage, value, current, count)
+    true_lost = (rows["circuit-current-efficiency"].size or 0.0) / len(cells)
+    name = "membrane-ageing"
+    return [
+        Row(name, "the circuit found", float(right), "1", "1", right),
+        Row(name, "voltage it has gained", grown * 1e3, "mV", f"{true:.0f}+-5",
+            abs(grown * 1e3 - true) <= 5),
+        Row(name, "efficiency the plant has lost", lost * 100, "%", f"{true_lost:.2f}+-0.1",
+            abs(lost * 100 - true_lost) <= 0.1),
+    ]  # fmt: skip
+
+
+def _efficiency_lost(stage: Stage, value: F64, current: F64, count: F64) -> float:
+    """Return by how much the current efficiency of a plant has fallen from the first tenth on."""
+    tags = {tag.address: t for t, tag in enumerate(stage.park.tags)}
+    caustic = value[:, tags["luxi/FI-1410"]]
+    efficiency = cathode_efficiency(caustic, (current * count).sum(axis=1), np.ones(len(value)))
+    line = ageing(np.linspace(0.0, 1.0, len(efficiency)), efficiency)
+    return float(-line.slope)
+
+
+def _si(stage: Stage, shown: F64) -> F64:
+    """Return what instruments show in SI."""
+    tags = stage.park.tags
+    scale, shift = (np.array([getattr(tag, n) for tag in tags]) for n in ("scale", "shift"))
+    return np.asarray(shown * scale + shift)
+
+
+def _down(time_us: int) -> int:
+    return time_us // MINUTE_US * MINUTE_US
+
+
+def _up(time_us: int) -> int:
+    return -(-time_us // MINUTE_US) * MINUTE_US
+
+
+def all_rows(stage: Stage, memory: Memory | None = None) -> list[Row]:
+    """Return the rows of one trial of every scenario."""
+    memory = memory or learnt(stage, LEARN_H)
+    return [
+        *normal(stage),
+        *user_trip(stage, memory),
+        *meter_bias(stage, memory),
+        *leak(stage, memory),
+        *doubted(stage, "cems-fault", {"stuck": q.STUCK}, 35 * MINUTE_S),
+        *silent(stage, "cems-fault"),
+        *gateway_outage(stage),
+        *membrane_ageing(stage),
+        *counter_reset(stage),
+        *doubted(stage, "unit-slip", {"unit": q.UNIT_SLIP}, MINUTE_S),
+        *alarm_flood(stage),
+    ]

@@ -1,0 +1,43 @@
+"""The books of a simulated park: what comes in, goes out and is kept at every place."""
+
+from collections import defaultdict
+
+from simulators.cells import true_electrolysers
+from twin import faraday
+from twin.reference import load as load_reference
+
+
+def made_by_cells(process, column, truth):
+    made = defaultdict(float)
+    for cell in true_electrolysers(process.plant.cells):
+        current = truth.values[:, column[cell.current]]
+        if cell.kind == "membrane":
+            products = {
+                "chlorine": faraday.chlorine(current, cell.cells, cell.current_efficiency),
+                "caustic": faraday.caustic(current, cell.cells, cell.current_efficiency),
+                "hydrogen": faraday.hydrogen(current, cell.cells),
+            }
+        else:
+            products = {
+                "aluminium": faraday.aluminium(current, cell.cells, cell.current_efficiency)
+            }
+        for component, rate in products.items():
+            made[cell.scope, component] += rate
+    return made
+
+
+def node_books(process, column, truth):
+    """Return inflow, outflow and accumulation by (scope, component), kg/s."""
+    park = process.plant.park
+    media = load_reference("media")
+    into, out, kept = defaultdict(float), defaultdict(float), defaultdict(float)
+    for i, stream in enumerate(park.streams):
+        for component, fraction in media[stream.medium]["component"].items():
+            into[stream.to, component] += truth.flow[:, i] * fraction
+            out[stream.origin, component] += truth.flow[:, i] * fraction
+    for k, tank in enumerate(park.tanks):
+        for component, fraction in media[tank.medium]["component"].items():
+            kept[tank.scope, component] += truth.accumulation[:, k] * fraction
+    for key, rate in made_by_cells(process, column, truth).items():
+        into[key] += rate
+    return into, out, kept

@@ -1,0 +1,133 @@
+"""Intervals of sums and ratios: what the errors of meters make of them."""
+
+import numpy as np
+import pytest
+from small_region import ALPHA, CAUSTIC, NETWORK
+
+from twin.accounts import Account, cell_factor
+from twin.balances import compile_balance, flows, random_share, uncertainty
+from twin.intervals import errors_of, half_width, ratio_weight, spread, weights
+
+HOUR = 3600.0
+COUNT = len(NETWORK.tags)
+MADE = Account(ALPHA, "chlorine", "make")
+USED = Account(ALPHA, "chlorine", "use")
+SOLD = Account(ALPHA, "chlorine", "export")
+
+
+def at(name):
+    return NETWORK.index[f"alpha/{name}"]
+
+
+@pytest.fixture
+def hour():
+    amount = np.full(COUNT, np.nan)
+    for name, value in {"II-1": 16e3, "FT-1": 0.5, "FT-3": 0.2, "FT-8": 1.0, "JQ-1": 2e6}.items():
+        amount[at(name)] = value * HOUR
+    amount[at("FT-4")], amount[at("FT-5")] = 0.05 * HOUR, 0.01 * HOUR
+    return amount, np.full(COUNT, HOUR)
+
+
+def test_a_sum_is_its_weights_times_the_amounts(hour):
+    weight = weights(NETWORK, {USED: 1.0, SOLD: -2.0})
+    used = weight != 0
+    assert weight[used] @ hour[0][used] == pytest.approx((0.5 - 2 * 0.25) * HOUR)
+    nothing = weights(NETWORK, {Account("nowhere", "chlorine", "make"): 1.0})
+    assert not nothing.any()
+
+
+def test_one_meter_keeps_what_stays_and_averages_the_rest(hour):
+    tag = NETWORK.tags[at("FT-1")]
+    (absolute, relative), (share, correlation_s) = uncertainty(tag), random_share(tag)
+    assert absolute == 0
+    weight = np.zeros(COUNT)
+    weight[at("FT-1")] = 1.0
+    expected = relative * 0.5 * HOUR * np.sqrt(1 - share + share * correlation_s / HOUR)
+    assert spread(NETWORK, weight, *hour) == pytest.approx(expected, rel=1e-12)
+    short = np.full(COUNT, correlation_s / 2)
+    one = spread(NETWORK, weight, hour[0], short)
+    assert one == pytest.approx(relative * 0.5 * HOUR, rel=1e-12)
+
+
+def test_an_absolute_error_grows_with_the_time_it_is_covered(hour):
+    weight = np.zeros(COUNT)
+    weight[at("WT-1")] = 1.0
+    amount, covered = hour[0].copy(), hour[1]
+    amount[at("WT-1")] = 50e3 * HOUR
+    share, correlation_s = random_share(NETWORK.tags[at("WT-1")])
+    found = spread(NETWORK, weight, amount, covered)
+    part = np.sqrt(1 - share + share * correlation_s / HOUR)
+    assert found == pytest.approx(100.0 * HOUR * part, rel=1e-12)
+
+
+def test_what_is_made_has_the_error_of_the_efficiency(hour):
+    weight = weights(NETWORK, {MADE: 1.0})
+    made = cell_factor(NETWORK.park.electrolysers[0])["chlorine"] * 16e3 * HOUR
+    found = spread(NETWORK, weight, *hour)
+    assert found == pytest.approx(made * np.hypot(0.01, 0.002), rel=5e-3)
+    # Just what the balance of the same scope says of its stream of the cells.
+    balance = compile_balance(NETWORK, ALPHA, "chlorine")
+    s = [line.origin for line in balance.lines].index("electrolysers")
+    level = np.full((2, COUNT), np.nan)
+    assert flows(NETWORK, balance, *hour, level)[1][s] == pytest.approx(found, rel=1e-12)
+
+
+def test_a_meter_that_stands_on_both_sides_cancels(hour):
+    # What comes from the store and what is sold are both booked; their difference has one error.
+    weight = weights(NETWORK, {SOLD: 1.0, Account(CAUSTIC, "chlorine", "export"): -1.0})
+    one = np.zeros(COUNT)
+    one[at("FT-1")] = weight[at("FT-1")]
+    assert weight[at("FT-3")] == 0
+    assert spread(NETWORK, weight, *hour) == pytest.approx(spread(NETWORK, one, *hour))
+
+
+def test_a_ratio_has_the_relative_errors_of_both(hour):
+    over, under = np.zeros(COUNT), np.zeros(COUNT)
+    over[at("JQ-1")], under[at("FT-8")] = 1.0, 1.0
+    ratio = hour[0][at("JQ-1")] / hour[0][at("FT-8")]
+    found = spread(NETWORK, ratio_weight(over, under, hour[0]), *hour) / ratio
+    parts = [spread(NETWORK, w, *hour) / (w[w > 0] @ hour[0][w > 0]) for w in (over, under)]
+    assert found == pytest.approx(np.hypot(*parts), rel=1e-12)
+
+
+def test_a_ratio_of_a_sum_to_itself_is_certain(hour):
+    weight = np.zeros(COUNT)
+    weight[at("FT-8")] = 1.0
+    assert spread(NETWORK, ratio_weight(weight, 2 * weight, hour[0]), *hour) == 0
+
+
+def test_without_production_there_is_no_interval(hour):
+    over, under = np.zeros(COUNT), np.zeros(COUNT)
+    over[at("JQ-1")], under[at("FT-8")] = 1.0, 1.0
+    amount = hour[0].copy()
+    amount[at("FT-8")] = 0.0
+    assert np.isnan(spread(NETWORK, ratio_weight(over, under, amount), amount, hour[1]))
+
+
+def test_what_is_not_known_spoils_only_its_own_sum(hour):
+    amount = hour[0].copy()
+    assert np.isfinite(spread(NETWORK, weights(NETWORK, {USED: 1.0}), amount, hour[1]))
+    amount[at("FT-1")] = np.nan
+    assert np.isnan(spread(NETWORK, weights(NETWORK, {USED: 1.0}), amount, hour[1]))
+
+
+def test_many_windows_at_once_are_each_of_them(hour):
+    weight = weights(NETWORK, {MADE: 1.0, USED: -1.0})
+    amount = np.stack([hour[0], 2 * hour[0], 0 * hour[0]])
+    covered = np.stack([hour[1]] * 3)
+    found = spread(NETWORK, weight, amount, covered)
+    alone = [spread(NETWORK, weight, a, c) for a, c in zip(amount, covered, strict=True)]
+    np.testing.assert_allclose(found, alone, rtol=1e-12)
+
+
+def test_errors_of_tags_are_those_of_the_balances():
+    error = errors_of(NETWORK, np.array([at("FT-1"), at("WT-1")]))
+    assert error.relative.tolist() == [0.01, 0.0]
+    assert error.absolute.tolist() == [0.0, 100.0]
+    assert (error.share > 0).all()
+    assert len(errors_of(NETWORK, np.zeros(0, np.int64)).share) == 0
+
+
+def test_half_of_the_interval_is_two_standard_uncertainties():
+    assert half_width(np.array(1.0)) == pytest.approx(1.959964, abs=1e-6)
+    assert half_width(np.array([1.0, np.nan]), 0.5)[0] == pytest.approx(0.67449, abs=1e-5)

@@ -1,0 +1,172 @@
+"""Outlets of a park model: what is refused at load, and what an hour of data makes of them."""
+
+import numpy as np
+import pytest
+from small_park import FILES
+
+from twin import capture as c
+from twin.errors import ModelError
+from twin.loading import parse_park
+from twin.outlets import evaluate, outlets_of
+
+HOUR_S = 3600.0
+MG = 1e-6
+TAGS = """AI-1,demo/acme,concentration,mg/m^3,gauge,0,200,,SO2
+AI-2,demo/acme,concentration,mg/m^3,gauge,0,200,,NOx
+AI-X,demo/acme,fraction,%,gauge,0,25,,oxygen
+FI-N,demo/acme,normal_volume_flow,m^3/h,gauge,0,360000,,dry flow
+FI-A,demo/acme,volume_flow,m^3/h,gauge,0,610848,,wet flow
+SI-1,demo/acme,speed,m/s,gauge,0,24,,velocity
+TI-1,demo/acme,temperature,degC,gauge,0,300,,temperature
+PI-1,demo/acme,pressure,Pa,gauge,-2000,2000,,static pressure
+MI-1,demo/acme,fraction,%,gauge,0,40,,moisture
+YI-1,demo/acme,state,,state,,,,running
+"""
+HEAD = """
+[[outlet]]
+id = "stack"
+scope = "demo/acme"
+kind = "stack"
+pollutants = { SO2 = "acme/AI-1", NOx = "acme/AI-2" }
+"""
+SHOWN = {
+    "AI-1": 28 * MG, "AI-2": 12 * MG, "AI-X": 0.08, "FI-N": 50.0, "FI-A": 12 * 7.07, "SI-1": 12.0,
+    "TI-1": 393.15, "PI-1": -150.0, "MI-1": 0.09, "YI-1": 1.0,
+}  # fmt: skip
+
+
+def park(columns, head=HEAD):
+    files = {
+        "park.toml": FILES["park.toml"] + head + columns,
+        "tags.csv": FILES["tags.csv"] + TAGS,
+    }
+    return parse_park(files)
+
+
+def hour(columns, hours=1, **changes):
+    """Return what a stack did in hours that all show the same; changes are (value, minutes)."""
+    (outlet,) = (o for o in outlets_of(park(columns)) if o.id == "stack")
+    given = {f"acme/{k}": (v, 60) for k, v in SHOWN.items()}
+    given |= {f"acme/{k.replace('_', '-')}": v for k, v in changes.items()}
+    mean = {address: np.full(hours, value) for address, (value, _) in given.items()}
+    covered = {address: np.full(hours, minutes * 60.0) for address, (_, minutes) in given.items()}
+    return outlet, evaluate(outlet, mean, covered, np.full(hours, HOUR_S))
+
+
+GAS = """temperature = "acme/TI-1"
+pressure = "acme/PI-1"
+barometric = "101000 Pa"
+moisture = "acme/MI-1"
+"""
+
+
+def test_a_standard_dry_flow_is_taken_as_it_is():
+    outlet, found = hour('flow = "acme/FI-N"\npermit = { SO2 = "35 mg/m^3" }\n' + GAS)
+    np.testing.assert_allclose(found.emission[:, 0], [28 * MG * 50 * 3600, 12 * MG * 50 * 3600])
+    assert outlet.permit["SO2"] == pytest.approx(35 * MG)
+    assert found.valid.all()
+    np.testing.assert_array_equal(found.corrected, [[28 * MG], [12 * MG]])
+
+
+@pytest.mark.parametrize(
+    "columns", ['flow = "acme/FI-A"\n', 'velocity = "acme/SI-1"\narea = "7.07 m^2"\n']
+)
+def test_a_flow_of_the_stack_becomes_standard_and_dry(columns):
+    _, found = hour(columns + GAS)
+    assert found.flow * 3600 == pytest.approx(192_164.845, rel=1e-8)
+    assert found.emission[0, 0] == pytest.approx(5.380616, rel=1e-6)
+
+
+@pytest.mark.parametrize("missing", ["temperature", "pressure"])
+def test_without_temperature_or_pressure_a_wet_flow_gives_no_mass(missing):
+    gas = "".join(line for line in GAS.splitlines(True) if not line.startswith(missing))
+    _, found = hour('flow = "acme/FI-A"\n' + gas)
+    assert np.isnan(found.emission).all()
+    assert not found.valid.any()
+    assert found.measured.all()
+
+
+def test_only_what_is_shown_is_corrected_and_not_what_is_booked():
+    _, found = hour('flow = "acme/FI-N"\noxygen = "acme/AI-X"\noxygen_reference = 0.06\n')
+    assert found.corrected[0, 0] == pytest.approx(32.307692 * MG, rel=1e-7)
+    assert found.emission[0, 0] == pytest.approx(28 * MG * 50 * 3600)
+
+
+@pytest.mark.parametrize(
+    ("change", "measured", "valid", "corrected"),
+    [
+        ({"AI_1": (28 * MG, 44)}, False, False, True),
+        ({"AI_1": (28 * MG, 45)}, True, True, True),
+        ({"FI_N": (50.0, 44)}, True, False, True),
+        ({"AI_X": (0.08, 44)}, True, True, False),
+        ({"AI_X": (0.20, 60)}, True, True, False),
+    ],
+)
+def test_each_figure_needs_three_quarters_of_an_hour_of_what_it_is_made_of(
+    change, measured, valid, corrected
+):
+    columns = 'flow = "acme/FI-N"\noxygen = "acme/AI-X"\noxygen_reference = 0.06\n'
+    _, found = hour(columns, **change)
+    assert (found.measured[0, 0], found.valid[0, 0]) == (measured, valid)
+    assert np.isfinite(found.corrected[0, 0]) == corrected
+
+
+def test_an_oxygen_reference_without_an_oxygen_tag_gives_no_corrected_value():
+    _, found = hour('flow = "acme/FI-N"\noxygen_reference = 0.06\n')
+    assert np.isnan(found.corrected).all()
+    assert found.valid.all()
+
+
+def test_standing_still_books_zero_and_a_dead_flow_meter_nothing():
+    columns = 'flow = "acme/FI-N"\nrunning = "acme/YI-1"\n'
+    _, still = hour(columns, FI_N=(1.0, 60), YI_1=(0.0, 60), AI_1=(np.nan, 0))
+    assert still.state.tolist() == [c.STOPPED]
+    assert still.emission[:, 0].tolist() == [0.0, 0.0]
+    assert not (still.valid | still.measured).any()
+    _, dead = hour(columns, FI_N=(1.0, 60))
+    assert dead.state.tolist() == [c.SUSPECT]
+    assert np.isnan(dead.emission).all()
+    assert not dead.valid.any()
+
+
+def test_a_drain_is_water_without_temperature_and_oxygen():
+    head = HEAD.replace('"stack"\npoll', '"drain"\npoll')
+    (outlet,) = outlets_of(park('flow = "acme/FI-A"\n', head))[-1:]
+    mean = {f"acme/{k}": np.array([v]) for k, v in SHOWN.items()}
+    covered = dict.fromkeys(mean, np.array([HOUR_S]))
+    found = evaluate(outlet, mean, covered, np.array([HOUR_S]))
+    assert found.emission[0, 0] == pytest.approx(28 * MG * 12 * 7.07 * 3600)
+
+
+@pytest.mark.parametrize(
+    ("columns", "problem"),
+    [
+        ('permit = { SO2 = "35 mg" }', "'mg' is not a unit of concentration"),
+        ("permit = { SO2 = 35 }", "'' is not a unit of concentration"),
+        ('permit = { HCl = "35 mg/m^3" }', "HCl is not one of the pollutants"),
+        ('permit = { SO2 = "-1 mg/m^3" }', "is not above 0"),
+        ('annual = { SO2 = "35 t/year" }', "'t/year' is not a unit of mass"),
+        ('annual = { SO2 = "lots" }', "'lots' is not a number"),
+        ('pressure = "acme/PI-1"', "add barometric"),
+    ],
+)
+def test_a_permit_that_is_no_limit_is_a_problem_with_its_line(columns, problem):
+    with pytest.raises(ModelError) as caught:
+        park(columns)
+    line = (FILES["park.toml"] + HEAD).count("\n") + 1
+    (found,) = caught.value.problems
+    assert found.startswith(f"park.toml:{line}: [[outlet]] stack: ")
+    assert problem in found
+
+
+@pytest.mark.parametrize(
+    ("tag", "problem"),
+    [('"acme/AI-9"', "there is no tag"), ("7", "there is no tag"), ('"acme/TI-1"', "temperature")],
+)
+def test_a_pollutant_needs_a_tag_that_shows_a_concentration(tag, problem):
+    head = HEAD.replace('"acme/AI-1"', tag)
+    with pytest.raises(ModelError) as caught:
+        park("", head)
+    (found,) = caught.value.problems
+    assert problem in found
+    assert "pollutants: SO2" in found

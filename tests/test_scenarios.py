@@ -1,0 +1,238 @@
+"""Every scenario in memory, at high speed: what the twin says of it is what truly happened.
+
+The same trials, with more seeds and weeks, are the score (`make score`).
+"""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import time
+from functools import partial
+from pathlib import Path
+
+import asyncpg
+import numpy as np
+import pytest
+from test_services import running, subscribed
+
+from simulators import __main__ as program
+from simulators import score, trials
+from simulators.coverage import coverage, figures
+from simulators.faults import Scene, show
+from simulators.memory import minutes_of
+from simulators.overlay import lay_over
+from simulators.process import make_process
+from simulators.script import load_script
+from simulators.sensors import make_sensors
+from simulators.stage import learnt, make_stage, scene_of
+from twin import quality as q
+from twin.loading import load_park
+from twin.minutes import MINUTE_US
+
+PARK = load_park("deploy/parks/liaocheng")
+S = 1_000_000
+OWN = """
+name = { zh = "自带", en = "Our own" }
+duration = "10 min"
+[[event]]
+id = "bias"
+kind = "bias"
+tag = "xinfa/FI-1203"
+start = "2 min"
+stop = "8 min"
+size = "10 %"
+[[event]]
+id = "silent"
+kind = "dropout"
+tag = "xinfa/FI-1204"
+start = "4 min"
+[[event]]
+id = "cut-off"
+kind = "outage"
+scope = "liaocheng/shenxian/huaxiang"
+start = "3 min"
+stop = "6 min"
+"""
+
+
+@pytest.fixture(scope="module")
+def stage():
+    return make_stage(PARK, 1, score.START_US)
+
+
+@pytest.fixture(scope="module")
+def memory(stage):
+    return learnt(stage, 8)
+
+
+def check(rows):
+    """Every figure of a trial meets its goal."""
+    assert rows
+    assert [row for row in rows if not row.met] == []
+
+
+def test_nothing_is_said_of_a_day_in_which_nothing_happens(stage):
+    check(trials.normal(stage))
+
+
+def test_full_tanks_are_foretold_after_a_trip_and_no_meter_is_accused(stage, memory):
+    check(trials.user_trip(stage, memory))
+
+
+def test_a_biased_meter_is_named_within_a_quarter_of_an_hour(stage, memory):
+    check(trials.meter_bias(stage, memory))
+
+
+def test_every_stream_that_can_be_checked_is_named_and_the_others_are_not_promised(stage, memory):
+    found = trials.bias_of_every_stream(stage, memory, minutes=score.WINDOW_MINUTES)
+    checkable = [each for each in found if each.least <= score.BIAS]
+    assert len(found) == 35
+    assert len(checkable) >= 18
+    assert [each.stream for each in checkable if not each.named] == []
+    # What is sold is known by levels only, and they wave by tonnes.
+    assert {e.stream for e in found if e.least > 1} >= {"luxi-cl2-export", "xinfa-cl2-export"}
+    assert max(each.suspects for each in checkable) <= 6
+
+
+def test_a_leak_is_placed_at_its_node(stage, memory):
+    check(trials.leak(stage, memory))
+
+
+def test_failing_analysers_are_doubted(stage):
+    check(trials.doubted(stage, "cems-fault", {"stuck": q.STUCK}, 35 * 60))
+    check(trials.silent(stage, "cems-fault"))
+
+
+def test_nothing_is_lost_and_nothing_counted_twice_by_an_outage(stage):
+    check(trials.gateway_outage(stage))
+
+
+def test_ageing_membranes_are_found_in_months_of_data(stage):
+    check(trials.membrane_ageing(stage))
+
+
+def test_counters_that_begin_again_cost_no_more_than_a_scan(stage):
+    check(trials.counter_reset(stage))
+
+
+def test_another_unit_of_measure_is_noticed_at_once(stage):
+    check(trials.doubted(stage, "unit-slip", {"unit": q.UNIT_SLIP}, 60))
+
+
+def test_a_flood_of_alarms_is_seen_as_one(stage):
+    check(trials.alarm_flood(stage))
+
+
+def test_the_score_tries_every_scenario_there_is():
+    tried = {"normal", "chlorine-user-trip", "meter-bias", "leak", "cems-fault", "gateway-outage",
+             "membrane-ageing", "counter-reset", "unit-slip", "alarm-flood"}  # fmt: skip
+    source = Path(trials.__file__).read_text(encoding="utf-8")
+    assert {name for name in tried if f'"{name}"' in source} == tried
+
+
+def test_intervals_hold_the_truth_about_as_often_as_they_say():
+    stated = [figure for seed in range(4) for figure in figures(PARK, seed, score.START_US)]
+    rows = coverage(stated)
+    whole = rows[-1]
+    assert whole.kpi == "all"
+    assert whole.intervals > 400
+    assert 0.85 < whole.share < 1
+    # Reconciliation brings the flows nearer to the truth than their meters are.
+    assert all(r.error < r.raw_error for r in rows if r.kpi.startswith("reconciled"))
+
+
+def test_minutes_in_memory_are_those_of_the_instruments(stage):
+    scene = scene_of(stage, "normal")
+    start_us = stage.start_us
+    table = minutes_of(
+        stage.network, partial(show, scene), start_us, start_us + 3 * MINUTE_US, scan_s=5
+    )
+    at = stage.network.index["xinfa/FI-1203"]
+    times = start_us + np.arange(36) * 5 * S
+    values = show(scene, times)[:, at] * PARK.tags[at].scale
+    assert table.amount[:, at] == pytest.approx(values.reshape(3, 12).sum(axis=1) * 5)
+    assert table.last[:, at] == pytest.approx(values[11::12])
+    assert (table.covered_s[:, at] == 60).all()
+    assert (table.quality[:, at] == q.SIMULATED).all()
+    assert table.edge_us.tolist() == [start_us + n * MINUTE_US for n in range(4)]
+
+
+def test_the_score_prints_its_tables(capsys):
+    rows = [[trials.Row("normal", "meters named", 0.0, "1/d", "0", met=True)]]
+    assert score.print_trials(rows)
+    noticed = [[trials.Noticed("a", 0.02, 120.0, named=True, suspects=2)],
+               [trials.Noticed("a", 0.02, float("nan"), named=False, suspects=0)]]  # fmt: skip
+    assert not score.print_biases(noticed)
+    assert score.print_weeks([0, 1, 1])
+    assert not score.print_weeks([3, 1])
+    printed = capsys.readouterr().out
+    assert "1/2" in printed
+    assert "0.67" in printed
+
+
+def test_a_scenario_that_is_not_there_is_one_clear_sentence(capsys):
+    assert program.main(["--scenario", "earthquake"]) == 1
+    assert "use one of alarm-flood" in capsys.readouterr().err
+
+
+async def test_a_scenario_arrives_in_the_database_as_it_was_made(services, database, tmp_path):
+    script, truth = tmp_path / "own.toml", tmp_path / "truth.json"
+    script.write_text(OWN, encoding="utf-8")
+    environment = {
+        "PARKTWIN_DATABASE_URL": database,
+        "PARKTWIN_MQTT_URL": services.mqtt_url,
+        "PARKTWIN_CLIENT_ID": f"test-scenario-{os.getpid()}",
+        "PARKTWIN_SESSION_EXPIRY_S": "60",
+    }
+    words = "--speed 60 --duration 10.5 --interval 10 --seed 3"
+    with (tmp_path / "log").open("w") as log:
+        async with running("ingest", environment, log):
+            await subscribed(services, environment)
+            ended = await asyncio.to_thread(
+                subprocess.run,
+                [sys.executable, "-m", "simulators", "--scenario", str(script), "--truth",
+                 str(truth), "--mqtt", services.mqtt_url, *words.split()],
+                env=os.environ | environment, stderr=log, timeout=90, check=False,
+            )  # fmt: skip
+            assert ended.returncode == 0, (tmp_path / "log").read_text()
+            rows = json.loads(truth.read_text())
+            start_us = rows[0]["start_us"] - 120 * S
+            scene = Scene(
+                make_sensors(make_process(PARK, 3), 3),
+                lay_over(make_process(PARK, 3), load_script(str(script), PARK), start_us),
+            )
+            columns = {f"{t.owner}/{t.tag}": i for i, t in enumerate(PARK.tags)}
+            wanted = ["xinfa/FI-1203", "xinfa/FI-1204", "huaxiang/FI-1203", "luxi/JI-1001"]
+            stored = await samples_of(database, wanted, 10 * 60 * S + start_us)
+    for name in wanted:
+        times = np.array([at for at, _ in stored[name]])
+        values = np.array([value for _, value in stored[name]])
+        # Nothing is missing but what was never shown.
+        gaps = [gap for gap in np.diff(times).tolist() if gap != 10 * S]
+        assert gaps == ([370 * S] if name == "xinfa/FI-1204" else [])
+        made = show(scene, times)[:, columns[name]]
+        np.testing.assert_allclose(values, made, rtol=1e-9)
+        assert len(times) >= (23 if name == "xinfa/FI-1204" else 59)
+
+
+async def samples_of(database, wanted, until_us, seconds=60.0):
+    """Return times and values of some tags in their own uom, when the last of them has come."""
+    end = time.monotonic() + seconds
+    while True:
+        connection = await asyncpg.connect(database)
+        found = await connection.fetch(
+            "SELECT enterprise || '/' || tag AS name, value,"
+            " (extract(epoch FROM time) * 1000000)::bigint AS at FROM park.sample_named"
+            " WHERE enterprise || '/' || tag = ANY($1) ORDER BY time",
+            wanted,
+        )
+        await connection.close()
+        rows = {name: [(r["at"], r["value"]) for r in found if r["name"] == name]
+                for name in wanted}  # fmt: skip
+        newest = [rows[name][-1][0] for name in wanted if rows[name] and name != "xinfa/FI-1204"]
+        if len(newest) == len(wanted) - 1 and min(newest) >= until_us - 10 * S:
+            return rows
+        assert time.monotonic() < end, {name: len(row) for name, row in rows.items()}
+        await asyncio.sleep(0.3)

@@ -1,0 +1,100 @@
+"""Where an intensity stands between benchmark (标杆) and baseline (基准), and how far it has to go.
+
+References
+----------
+.. [1] 工业重点领域能效标杆水平和基准水平（2023年版）, 发改产业〔2023〕723号.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from twin.reference import load as load_reference
+from twin.uom import parse_quantity
+
+F64 = NDArray[np.float64]
+
+BETTER, BETWEEN, WORSE = "better_than_benchmark", "between", "worse_than_baseline"
+UNKNOWN = "unknown"
+UOM = {"kgce_per_t": "kgce/t", "kgoe_per_t": "kgoe/t", "kwh_per_t": "kWh/t"}
+# What differs from a benchmark in the last bits of a sum only is at it.
+SAME = 1e-9
+
+
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """What an intensity is compared with."""
+
+    benchmark: float  # [J/kg]
+    baseline: float  # [J/kg]
+
+
+def find_marks(product: str, index: str) -> Marks | None:
+    """Return what a product is compared with.
+
+    Parameters
+    ----------
+    product : str   like ``caustic``
+    index : str     ``kgce_per_t``, ``kgoe_per_t`` or ``kwh_per_t``
+
+    Returns
+    -------
+    Marks or None   of the first row of the table for both whose figures are known [1]_
+    """
+    for row in load_reference("benchmarks")["benchmark"]:
+        if (row["product"], row["index"]) == (product, index) and "benchmark" in row:
+            uom = UOM[index]
+            return Marks(
+                benchmark=parse_quantity(f"{row['benchmark']} {uom}", "intensity"),
+                baseline=parse_quantity(f"{row['baseline']} {uom}", "intensity"),
+            )
+    return None
+
+
+def position(intensity: ArrayLike, marks: Marks) -> NDArray[np.str_]:
+    """Return where intensities stand.
+
+    Parameters
+    ----------
+    intensity : (...) float64 [J/kg]   NaN = not known
+    marks : Marks [J/kg]
+
+    Returns
+    -------
+    (...) str                          ``better_than_benchmark`` (at it or below), ``between``,
+                                       ``worse_than_baseline`` (above it), ``unknown``
+
+    Notes
+    -----
+    Both are met at their very value [1]_.
+    """
+    value = np.asarray(intensity, dtype=np.float64)
+    slack = SAME * np.abs(value)
+    found = np.where(value <= marks.baseline + slack, BETWEEN, WORSE)
+    found = np.where(value <= marks.benchmark + slack, BETTER, found)
+    return np.asarray(np.where(np.isnan(value), UNKNOWN, found))
+
+
+def gap(intensity: F64, mass: F64, marks: Marks) -> tuple[F64, F64]:
+    """Return how far production is from the benchmark.
+
+    Parameters
+    ----------
+    intensity : (...) float64 [J/kg]   NaN = not known
+    mass : (...) float64 [kg]          what was made; NaN = not known
+    marks : Marks [J/kg]
+
+    Returns
+    -------
+    per_mass : (...) float64 [J/kg]    above the benchmark; negative = better than it
+    total : (...) float64 [J]          the same over all that was made
+
+    Notes
+    -----
+    Intensity less the benchmark of [1]_.
+    """
+    per_mass = np.asarray(intensity - marks.benchmark)
+    return per_mass, np.asarray(per_mass * mass)

@@ -1,0 +1,221 @@
+"""What of a monitor's data is valid, what its flags mean, and when its stack stands still.
+
+References
+----------
+.. [1] HJ 76-2017, Specifications and test procedures for continuous emission monitoring systems,
+   Appendix B: valid minutes, hours, days and months.
+.. [2] HJ 212-2017, data flags and Annex C: the flag of an interval.
+.. [3] HJ 75-2017, Specifications for continuous emissions monitoring of SO2, NOx and particulate
+   matter: capture rate of a quarter.
+.. [4] Ministry of Ecology and Environment, announcement 2022 no. 21: rules for marking monitoring
+   data, with the mark of a source that stands still.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from twin import quality as q
+from twin.reference import load as load_reference
+from twin.uom import parse_quantity
+
+F64 = NDArray[np.float64]
+I64 = NDArray[np.int64]
+U8 = NDArray[np.uint8]
+BOOL = NDArray[np.bool_]
+FLAGS = NDArray[np.str_]
+
+FEBRUARY = 2
+# What a stack does in an hour: it works, it stands still, or its flow meter cannot be right.
+WORKING, STOPPED, SUSPECT = 0, 1, 2
+
+
+def needed(period: Literal["minute", "hour", "day", "month", "february", "shift"]) -> int:
+    """Return how many valid parts make a period valid: 45 [valid minutes] an hour.
+
+    Parameters
+    ----------
+    period
+        ``minute`` of values, ``hour`` of minutes, ``day`` and ``shift`` of hours (of 24), ``month``
+        and ``february`` of days
+
+    Returns
+    -------
+    int
+        the least number [1]_
+    """
+    return int(load_reference("cems")["validity"][period]["needed"])
+
+
+def month_valid(days: I64, month: I64) -> BOOL:
+    """Return which months are valid.
+
+    Parameters
+    ----------
+    days : (...) int64 [d]    valid days
+    month : (...) int64       month of the year, 1..12
+
+    Returns
+    -------
+    (...) bool                25 days, in February 23, of leap years too [1]_
+    """
+    return np.asarray(days >= np.where(month == FEBRUARY, needed("february"), needed("month")))
+
+
+def valid_mean(value: F64, valid: BOOL, least: int) -> tuple[F64, BOOL]:
+    """Return the means of valid parts, and whether they are valid themselves.
+
+    Parameters
+    ----------
+    value : (..., n) float64 [u]   means of the parts, like the minutes of an hour
+    valid : (..., n) bool          which of them are valid; NaN never is
+    least : int                    how many must be, see `needed`
+
+    Returns
+    -------
+    mean : (...) float64 [u]       of the valid parts; NaN where there are fewer
+    valid : (...) bool             where there are enough [1]_
+    """
+    used = valid & ~np.isnan(value)
+    count = used.sum(axis=-1)
+    enough = count >= max(least, 1)
+    total = np.where(used, value, 0.0).sum(axis=-1)
+    return np.where(enough, total / np.maximum(count, 1), np.nan), np.asarray(enough)
+
+
+@cache
+def _tables() -> tuple[U8, FLAGS, BOOL]:
+    """Return quality by letter, letter by quality, and which letters there are."""
+    quality = np.full(128, q.BAD | q.FAULT, np.uint8)
+    known = np.zeros(128, bool)
+    letter = np.full(256, "D")
+    for flag, row in load_reference("cems")["flag"].items():
+        reason = getattr(q, row["reason"].upper()) if row["reason"] else 0
+        quality[ord(flag)] = q.WORDS[row["severity"]] | reason
+        known[ord(flag)] = True
+        codes = {reason, *(getattr(q, name.upper()) for name in row.get("also", ()))}
+        for code in codes:
+            letter[[q.UNCERTAIN | code, q.BAD | code]] = flag
+    letter[: q.UNCERTAIN] = "N"
+    # An uncertain or bad value without a reason, or with one HJ 212 has no flag for, is a fault.
+    letter[[q.UNCERTAIN, q.BAD]] = "D"
+    return quality, letter, known
+
+
+def quality_of_flag(flag: FLAGS) -> U8:
+    """Return the quality of values with an HJ 212 data flag.
+
+    Parameters
+    ----------
+    flag : (...) str     N, F, M, S, D, C, T or B; any other counts as D
+
+    Returns
+    -------
+    (...) uint8          quality [code]; see twin/quality.py [2]_
+    """
+    first = np.asarray(flag).astype("U1")
+    code = np.ascontiguousarray(first).view(np.uint32).reshape(first.shape)
+    table, _, _ = _tables()
+    return np.asarray(table[np.minimum(code, len(table) - 1)])
+
+
+def flag_of_quality(quality: U8) -> FLAGS:
+    """Return the HJ 212 data flag that says a quality.
+
+    Parameters
+    ----------
+    quality : (...) uint8    quality [code]; that a value is simulated makes no difference
+
+    Returns
+    -------
+    (...) str                N, F, M, S, D, C, T or B [2]_
+    """
+    _, letter, _ = _tables()
+    return np.asarray(letter[np.asarray(quality) & ~np.uint8(q.SIMULATED)])
+
+
+def interval_flag(flag: FLAGS, kind: Literal["gas", "water"]) -> FLAGS:
+    """Return the flag of intervals from those of their values.
+
+    Parameters
+    ----------
+    flag : (..., n) str     flags of the values of each interval
+    kind                    ``gas``: N when 75 % or more are N; ``water``: N when all are
+
+    Returns
+    -------
+    (...) str               N or D [2]_; D for an interval without values
+    """
+    share = load_reference("cems")["interval"][kind]["normal_share"]
+    normal = np.asarray(flag) == "N"
+    count = normal.sum(axis=-1)
+    # In whole values, so that exactly three of four are enough whatever the rounding.
+    enough = (count >= np.ceil(share * normal.shape[-1] - 1e-9)) & (count > 0)
+    return np.where(enough, "N", "D")
+
+
+def operation(flow: F64, full_scale: F64 | float, running: F64) -> U8:
+    """Tell a stack that stands still from a flow meter that has failed.
+
+    Parameters
+    ----------
+    flow : (...) float64 [m^3/s]         mean of an hour; NaN = not known
+    full_scale : (...) float64 [m^3/s]   of the flow meter; NaN = not known
+    running : (...) float64 [1]          share of the hour the plant ran; NaN = not known
+
+    Returns
+    -------
+    (...) uint8
+        STOPPED: no flow (below 3 % of full scale) and a plant that did not run [4]_. SUSPECT: no
+        flow, from a plant that ran or of which it is not known. WORKING: everything else.
+    """
+    floor = parse_quantity(load_reference("cems")["low_flow"]["share"], "fraction") * full_scale
+    idle = np.asarray(running) == 0
+    # A plant that ran for a tenth of the hour sends a tenth of its flow.
+    low = np.asarray(flow) < floor * np.where(idle | np.isnan(running), 1.0, running)
+    return np.where(low, np.where(idle, STOPPED, SUSPECT), WORKING).astype(np.uint8)
+
+
+def booked(emission: F64, state: U8) -> F64:
+    """Return the emissions that may be booked.
+
+    Parameters
+    ----------
+    emission : (...) float64 [kg]   as computed from concentration and flow
+    state : (...) uint8             of `operation`
+
+    Returns
+    -------
+    (...) float64 [kg]
+        0 where the plant stands still, however dead its analysers are, and NaN, never 0, where
+        the flow meter is suspect [4]_
+    """
+    return np.select([state == STOPPED, state == SUSPECT], [0.0, np.nan], emission)
+
+
+def capture_rate(valid: BOOL, operating: BOOL, period: I64) -> F64:
+    """Return the share of the operating hours with valid data, of the quarter each hour is in.
+
+    Parameters
+    ----------
+    valid : (..., H) bool        hours with valid data
+    operating : (..., H) bool    hours that count: over, and the source did not stand still
+    period : (H,) int64          number of the quarter of each hour, from 0
+
+    Returns
+    -------
+    (..., H) float64 [1]         NaN where the quarter has no operating hour
+
+    Notes
+    -----
+    α = (hours - invalid - stopped) / (hours - stopped) [3]_, so far when the quarter still runs.
+    """
+    member = (period[:, None] == np.arange(period.max(initial=0) + 1)).astype(np.float64)
+    hours = operating.astype(np.float64) @ member
+    good = (operating & valid).astype(np.float64) @ member
+    rate = np.where(hours > 0, good / np.maximum(hours, 1.0), np.nan)
+    return np.asarray(rate[..., period])

@@ -1,0 +1,193 @@
+"""Energy of electrolysis by voltage and efficiency, claims against physics, ageing of cells.
+
+References
+----------
+.. [1] T. F. O'Brien, T. V. Bommaraju, F. Hine, Handbook of Chlor-Alkali Technology, Springer, 2005:
+   energy by voltage and current efficiency; the line U = U0 + K j of membrane cells.
+.. [2] N. R. Draper, H. Smith, Applied Regression Analysis, 3rd ed., Wiley, 1998, chapter 1.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from twin.faraday import specific_energy
+from twin.reference import load as load_reference
+from twin.uom import parse_quantity
+
+F64 = NDArray[np.float64]
+Basis = Literal["DC", "AC_cell", "AC_comprehensive"]
+ACCEPTED, REFUSED, UNKNOWN = "accepted", "refused", "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Saving:
+    """What physics says of a claimed saving."""
+
+    expected: F64  # (...) [J/kg]
+    verdict: NDArray[np.str_]  # (...) accepted, refused, unknown
+
+
+@dataclass(frozen=True, slots=True)
+class Ageing:
+    """How fast something drifts."""
+
+    slope: F64  # (...) of the value per second
+    sigma: F64  # (...) standard error of the slope
+
+
+def cell_energy(
+    cell_voltage: F64,
+    current_efficiency: F64,
+    species: tuple[float, int],
+    basis: Basis,
+    *,
+    rectifier_efficiency: F64 | float | None = None,
+    auxiliary: F64 | float | None = None,
+) -> F64:
+    """Return the electricity per mass of product on a basis.
+
+    Parameters
+    ----------
+    cell_voltage : (...) float64 [V]           mean voltage of one cell
+    current_efficiency : (...) float64 [1]     share of the current that makes the product
+    species : tuple                            one of the species of `twin.faraday`
+    basis : str                                ``DC``; ``AC_cell``, before the rectifier;
+                                               ``AC_comprehensive``, with auxiliaries
+    rectifier_efficiency : (...) float64 [1]   needed for alternating current
+    auxiliary : (...) float64 [J/kg]           needed for the comprehensive figure
+
+    Returns
+    -------
+    (...) float64 [J/kg]                       NaN where an efficiency is 0 or something not known
+
+    Raises
+    ------
+    ValueError                                 the basis is none of these, or needs what is missing
+
+    Notes
+    -----
+    DC = U / (CE · mass per charge), AC = DC / rectifier efficiency [1]_.
+    """
+    found = specific_energy(cell_voltage, _positive(current_efficiency), species)
+    if basis == "DC":
+        return found
+    if basis not in ("AC_cell", "AC_comprehensive") or rectifier_efficiency is None:
+        raise ValueError(f"the basis {basis!r} is unknown or needs the rectifier's efficiency")
+    found = np.asarray(found / _positive(rectifier_efficiency))
+    if basis == "AC_cell":
+        return found
+    if auxiliary is None:
+        raise ValueError("the comprehensive figure needs the auxiliaries")
+    return np.asarray(found + auxiliary)
+
+
+def check_saving(
+    claimed: F64, voltage_drop: F64, current_efficiency: F64, species: tuple[float, int]
+) -> Saving:
+    """Return whether a saving can follow from a lower cell voltage.
+
+    Parameters
+    ----------
+    claimed : (...) float64 [J/kg]           saving per mass of product; NaN = not known
+    voltage_drop : (...) float64 [V]         by how much the voltage of a cell fell
+    current_efficiency : (...) float64 [1]   of the cells
+    species : tuple                          one of the species of `twin.faraday`
+
+    Returns
+    -------
+    Saving                                   arrays (...)
+
+    Notes
+    -----
+    At the same current efficiency the saving is that of the voltage alone, ΔU / (CE · mass per
+    charge) [1]_; a claim that is off by more than the tolerance of the table is refused.
+    """
+    expected = specific_energy(voltage_drop, _positive(current_efficiency), species)
+    tolerance = load_reference("electrolysis")["saving_tolerance"]["relative"]
+    close = np.abs(claimed - expected) <= tolerance * np.abs(expected)
+    verdict = np.where(close, ACCEPTED, REFUSED)
+    lost = np.isnan(claimed) | np.isnan(expected)
+    return Saving(expected, np.asarray(np.where(lost, UNKNOWN, verdict)))
+
+
+def standing_voltage(kind: str) -> float:
+    """Return the usual voltage U0 of a cell at no current.
+
+    Parameters
+    ----------
+    kind : str     ``membrane`` or ``potline``
+
+    Returns
+    -------
+    float [V]      NaN where none is known
+
+    Notes
+    -----
+    Where the straight line of voltage over current density begins [1]_.
+    """
+    row = load_reference("electrolysis")["standing_voltage"].get(kind)
+    return parse_quantity(row["value"], "voltage") if row else float("nan")
+
+
+def k_factor(cell_voltage: F64, current_density: F64, standing: F64 | float) -> F64:
+    """Return the slope K of the voltage line of a cell.
+
+    Parameters
+    ----------
+    cell_voltage : (...) float64 [V]         NaN = not known
+    current_density : (...) float64 [A/m²]   NaN = not known
+    standing : (...) float64 [V]             U0, the line's voltage at no current
+
+    Returns
+    -------
+    (...) float64 [V·m²/A]                   NaN without a current
+
+    Notes
+    -----
+    K = (U - U0) / j [1]_. The voltage moves with the load, K with membrane and coating.
+    """
+    return np.asarray((cell_voltage - standing) / _positive(current_density))
+
+
+def ageing(time_s: F64, value: F64) -> Ageing:
+    """Return the straight line's slope through values over time.
+
+    Parameters
+    ----------
+    time_s : (..., n) float64 [s]   any origin
+    value : (..., n) float64        for example K; NaN = not known
+
+    Returns
+    -------
+    Ageing                          arrays (...); slope NaN for less than two times, its standard
+                                    error for less than three
+
+    Notes
+    -----
+    Least squares; the standard error comes from what the line leaves over [2]_.
+    """
+    known = ~(np.isnan(value) | np.isnan(time_s))
+    count = known.sum(axis=-1)
+    time = _centred(np.broadcast_to(time_s, known.shape), known, count)
+    rest = _centred(np.broadcast_to(value, known.shape), known, count)
+    spread = (time**2).sum(axis=-1)
+    slope = (time * rest).sum(axis=-1) / _positive(spread)
+    left = (np.where(known, rest - slope[..., None] * time, 0.0) ** 2).sum(axis=-1)
+    return Ageing(slope, np.sqrt(left / _positive(count - 2.0) / _positive(spread)))
+
+
+def _centred(value: F64, known: NDArray[np.bool_], count: NDArray[np.int64]) -> F64:
+    """Return values less their mean; 0 where not known."""
+    mean = np.where(known, value, 0.0).sum(axis=-1) / np.maximum(count, 1)
+    return np.where(known, value - mean[..., None], 0.0)
+
+
+def _positive(value: ArrayLike) -> F64:
+    """Return what can be divided by; NaN elsewhere."""
+    number = np.asarray(value, dtype=np.float64)
+    return np.where(number > 0, number, np.nan)

@@ -1,0 +1,173 @@
+"""Confidence intervals of sums and their ratios: what the errors of all meters make of them.
+
+References
+----------
+.. [1] JCGM 100:2008, Guide to the expression of uncertainty in measurement, 5.1.2 (propagation),
+   6.2 (expanded uncertainty), 3.3.3 and F.1.2 (errors that stay, errors that average).
+.. [2] Bendat, Piersol: Random Data, 4th edition, Wiley, 2010, 8.2.1: the variance of a mean falls
+   with the record's length over the correlation time.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from twin.balances import random_share, uncertainty
+from twin.chisquare import quantile
+from twin.reference import load as load_reference
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from twin.accounts import Account
+    from twin.network import Network
+
+F64 = NDArray[np.float64]
+I64 = NDArray[np.int64]
+
+
+class Errors(NamedTuple):
+    """What the errors of tags are, (U,)."""
+
+    absolute: F64  # [SI] standard uncertainty of a value, and
+    relative: F64  # [1] as a share of it
+    share: F64  # [1] of the variance that averages out
+    correlation_s: F64  # [s] after what time
+
+
+def errors_of(network: Network, tags: I64) -> Errors:
+    """Return what the errors of some tags are.
+
+    Parameters
+    ----------
+    network : Network
+    tags : (U,) int64
+        places of the tags
+
+    Returns
+    -------
+    Errors
+    """
+    models = [network.tags[tag] for tag in tags.tolist()]
+    pairs = [(*uncertainty(tag), *random_share(tag)) for tag in models]
+    return Errors(*np.array(pairs, dtype=np.float64).reshape(-1, 4).T)
+
+
+def weights(network: Network, terms: Mapping[Account, float]) -> F64:
+    """Return what a sum of accounts is made of.
+
+    Parameters
+    ----------
+    network : Network
+        T tags
+    terms : mapping of Account to float [1]
+        accounts and their signs; those the model does not have add nothing
+
+    Returns
+    -------
+    (T,) float64 [SI]
+        weight of each tag's amount: ``weights @ amount`` is the sum
+    """
+    weight = np.zeros(len(network.tags))
+    for account, sign in terms.items():
+        if account in network.accounts:
+            lines = network.entries(account)
+            np.add.at(weight, network.entry_tag[lines], sign * network.entry_factor[lines])
+    return weight
+
+
+def spread(network: Network, weight: F64, amount: F64, covered_s: F64) -> F64:
+    """Return the standard uncertainty of a weighted sum of tag amounts.
+
+    Parameters
+    ----------
+    network : Network
+        T tags
+    weight : (..., T) float64 [SI]
+        as of `weights`; 0 = has no part in the sum
+    amount, covered_s : (..., T) float64 [SI, s]
+        sums of each tag over a window; NaN = no value
+
+    Returns
+    -------
+    (...) float64 [SI]
+        NaN where a tag of the sum has no value
+
+    Notes
+    -----
+    First order [1]_. Errors of meters are independent; a tag that stands in the sum twice has one
+    error. Of a meter's variance the random share averages out [2]_. On top of that of the current,
+    the efficiency of all electrolysers at one place is in error alike.
+    """
+    used = np.flatnonzero(np.any(weight != 0, axis=tuple(range(weight.ndim - 1))))
+    error = errors_of(network, used)
+    weight, amount, covered_s = (each[..., used] for each in (weight, amount, covered_s))
+    left = error.correlation_s / np.maximum(covered_s, np.maximum(error.correlation_s, 1.0))
+    part = np.sqrt(1 - error.share + error.share * left)
+    # What is not in this sum must not spoil it with a NaN.
+    size = np.where(weight != 0, np.hypot(error.absolute * covered_s, error.relative * amount), 0.0)
+    variance = np.sum((weight * size * part) ** 2, axis=-1)
+    made = np.where(weight != 0, weight * amount, 0.0)
+    relative = load_reference("uncertainty")["current_efficiency"]["relative"]
+    for cells in _places(network):
+        mine = np.isin(used, cells)
+        variance = variance + (relative * made[..., mine].sum(axis=-1)) ** 2
+    return np.asarray(np.sqrt(variance))
+
+
+def _places(network: Network) -> list[list[int]]:
+    """Return the current tags of the electrolysers of each place."""
+    found: dict[str, list[int]] = {}
+    for cell in network.park.electrolysers:
+        found.setdefault(cell.scope, []).append(network.index[cell.current])
+    return list(found.values())
+
+
+def ratio_weight(over: F64, under: F64, amount: F64) -> F64:
+    """Return the weights whose spread is that of a ratio of two sums.
+
+    Parameters
+    ----------
+    over, under : (T,) float64 [SI]
+        weights of both sums
+    amount : (..., T) float64 [SI]
+        sums of each tag over a window; NaN = no value
+
+    Returns
+    -------
+    (..., T) float64 [SI]
+        derivative of the ratio by each amount [1]_; NaN where there is no ratio
+    """
+    top, bottom = (_total(weight, amount) for weight in (over, under))
+    whole = np.where(bottom > 0, bottom, np.nan)[..., None]
+    return np.asarray((over - (top[..., None] / whole) * under) / whole)
+
+
+def _total(weight: F64, amount: F64) -> F64:
+    """Return a weighted sum of those amounts that have a weight."""
+    used = weight != 0
+    return np.asarray(amount[..., used] @ weight[used])
+
+
+def half_width(sigma: F64, confidence: float = 0.95) -> F64:
+    """Return the half width of the confidence interval of a normal error.
+
+    Parameters
+    ----------
+    sigma : (...) float64 [SI]
+        standard uncertainty
+    confidence : float [1]
+        probability the interval stands for
+
+    Returns
+    -------
+    (...) float64 [SI]
+
+    Notes
+    -----
+    The expanded uncertainty with the quantile of the normal distribution [1]_.
+    """
+    return np.asarray(quantile(confidence, 1) ** 0.5 * sigma)

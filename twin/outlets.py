@@ -1,0 +1,191 @@
+"""Outlets of the park model: what each hour sends out of a stack or a drain.
+
+A concentration tag of a stack shows dry gas in the reference state, as a monitor's data system
+reports it. A flow tag is `normal_volume_flow` when it is that of the same gas, and `volume_flow`
+when it is that of the wet gas in the stack.
+
+References
+----------
+.. [1] HJ 212-2017, Annex D: computation of flue-gas data.
+.. [2] HJ 76-2017, Appendix B: valid hours.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from twin import emissions
+from twin.capture import STOPPED, booked, needed, operation
+from twin.errors import UomError
+from twin.uom import parse_quantity
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from twin.model import Park, Tag
+
+F64 = NDArray[np.float64]
+U8 = NDArray[np.uint8]
+BOOL = NDArray[np.bool_]
+
+# Columns of an outlet that name a tag, besides its pollutants.
+TAGS = ("flow", "velocity", "temperature", "pressure", "moisture", "oxygen", "running")
+LIMITS = {"permit": "concentration", "annual": "mass"}
+
+
+@dataclass(frozen=True, slots=True)
+class Outlet:
+    """A stack or a drain; all numbers SI."""
+
+    id: str
+    scope: str
+    kind: str
+    pollutants: Mapping[str, str]  # name -> address of its concentration tag
+    tags: Mapping[str, str]  # column -> address, of `TAGS` the outlet has
+    permit: Mapping[str, float]  # [kg/m^3] limit of the hourly mean
+    annual: Mapping[str, float]  # [kg] permitted in a year
+    normal: bool  # the flow tag shows dry gas in the reference state
+    full_scale: float  # [SI] of the flow tag, or of the velocity tag; NaN = not known
+    area: float  # [m^2]
+    oxygen_reference: float  # [1] NaN = the standard prescribes none
+    barometric: float  # [Pa] added to the pressure tag; 0 where that is absolute
+    source: str
+    verified: bool
+
+    @property
+    def flow_tags(self) -> tuple[str, ...]:
+        """Addresses of the tags the flow is made of."""
+        raw = ("flow",) if "flow" in self.tags else ("velocity",)
+        gas = () if self.kind == "drain" or self.normal else ("temperature", "pressure", "moisture")
+        return tuple(self.tags[name] for name in (*raw, *gas) if name in self.tags)
+
+
+@dataclass(frozen=True, slots=True)
+class Hours:
+    """What an outlet did in each hour; P pollutants in the order of `Outlet.pollutants`."""
+
+    flow: F64  # (H,) [m^3/s] dry gas in the reference state, or water
+    state: U8  # (H,) of `twin.capture.operation`
+    concentration: F64  # (P, H) [kg/m^3] as measured
+    measured: BOOL  # (P, H) the mean concentration is valid; not where it stood still
+    corrected: F64  # (P, H) [kg/m^3] at the reference oxygen, where there is one
+    emission: F64  # (P, H) [kg] by the measured concentration; 0 where it stood still
+    valid: BOOL  # (P, H) the emission is valid; not where it stood still
+
+
+def outlets_of(park: Park) -> tuple[Outlet, ...]:
+    """Return the outlets of a model."""
+    tags = {tag.address: tag for tag in park.tags}
+    return tuple(_outlet(row, tags) for row in park.tables.get("outlet", ()))
+
+
+def _outlet(row: dict[str, Any], tags: Mapping[str, Tag]) -> Outlet:
+    flow = tags.get(row.get("flow", row.get("velocity", "")))
+    return Outlet(
+        id=row["id"],
+        scope=row["scope"],
+        kind=row["kind"],
+        pollutants=row.get("pollutants", {}),
+        tags={name: row[name] for name in TAGS if name in row},
+        permit={k: parse_quantity(v, "concentration") for k, v in row.get("permit", {}).items()},
+        annual={k: parse_quantity(v, "mass") for k, v in row.get("annual", {}).items()},
+        normal=flow is not None and flow.quantity == "normal_volume_flow",
+        full_scale=flow.high if flow else float("nan"),
+        area=row.get("area", float("nan")),
+        oxygen_reference=row.get("oxygen_reference", float("nan")),
+        barometric=row.get("barometric", 0.0),
+        source=row.get("source", ""),
+        verified=row.get("verified", False),
+    )
+
+
+def outlet_problems(row: dict[str, Any], tags: Mapping[str, Tag]) -> Iterator[tuple[str, str]]:
+    """Yield column and problem of everything that is wrong between the cells of an outlet."""
+    pollutants = row.get("pollutants", {})
+    for name, address in pollutants.items():
+        tag = tags.get(address) if isinstance(address, str) else None
+        if tag is None:
+            yield "pollutants", f"{name}: there is no tag {address!r} in tags.csv"
+        elif tag.quantity != "concentration":
+            yield "pollutants", f"{name}: {address!r} measures {tag.quantity}, not concentration"
+    for column, quantity in LIMITS.items():
+        for name, text in row.get(column, {}).items():
+            if name not in pollutants:
+                yield column, f"{name} is not one of the pollutants"
+            problem = _limit_problem(text, quantity)
+            if problem:
+                yield column, f"{name}: {problem}"
+    pressure = tags.get(row.get("pressure", ""))
+    if pressure is not None and pressure.low < 0 and "barometric" not in row:
+        yield "pressure", "it goes below 0, so it counts from the atmosphere: add barometric = ..."
+
+
+def _limit_problem(text: object, quantity: str) -> str:
+    """Return what is wrong with a limit; empty when nothing is."""
+    try:
+        return "" if parse_quantity(str(text), quantity) > 0 else f"{text!r} is not above 0"
+    except UomError as error:
+        return f"{error} ({error.hint})"
+
+
+def evaluate(
+    outlet: Outlet, mean: Mapping[str, F64], covered_s: Mapping[str, F64], duration_s: F64
+) -> Hours:
+    """Return what an outlet did in each hour.
+
+    Parameters
+    ----------
+    outlet
+        with P pollutants
+    mean : (H,) float64 [SI] by address
+        means of the tags over each hour, of a state the share it was on; NaN = not known
+    covered_s : (H,) float64 [s] by address
+        how much of the hour these are means of
+    duration_s : (H,) float64 [s]
+        how much of the hour has passed
+
+    Returns
+    -------
+    Hours
+        of concentrations [kg/m^3] and emissions [kg]; an hour with less than 45 minutes of good
+        data of what a figure needs is not valid [2]_
+
+    Notes
+    -----
+    The product of concentration and flow is taken hour by hour [1]_.
+    """
+    unknown = np.full(duration_s.shape, np.nan)
+
+    def tag(name: str) -> F64:
+        return mean[outlet.tags[name]] if name in outlet.tags else unknown
+
+    def enough(addresses: tuple[str, ...]) -> BOOL:
+        found = np.ones(unknown.shape, bool)
+        for address in addresses:
+            found &= covered_s[address] / 60 >= needed("hour")
+        return found
+
+    flow = tag("flow" if "flow" in outlet.tags else "velocity")
+    state = operation(flow, outlet.full_scale, tag("running"))
+    if "flow" not in outlet.tags:
+        flow = emissions.flow_of_velocity(flow, outlet.area)
+    if outlet.kind == "stack" and not outlet.normal:
+        # Without a moisture tag the gas is taken as dry, which books more, not less.
+        moisture = tag("moisture") if "moisture" in outlet.tags else np.zeros_like(unknown)
+        pressure = tag("pressure") + outlet.barometric
+        flow = emissions.standard_dry_flow(flow, tag("temperature"), pressure, moisture)
+    addresses = tuple(outlet.pollutants.values())
+    shown = np.array([mean[a] for a in addresses]).reshape(len(addresses), *unknown.shape)
+    good = np.array([enough((a,)) for a in addresses], bool).reshape(shown.shape)
+    corrected = shown
+    if not np.isnan(outlet.oxygen_reference):
+        aired = enough((outlet.tags["oxygen"],)) if "oxygen" in outlet.tags else unknown > 0
+        oxygen = np.where(aired, tag("oxygen"), np.nan)
+        corrected = emissions.oxygen_corrected(shown, oxygen, outlet.oxygen_reference).value
+    emission = booked(emissions.mass_emitted(shown, flow, duration_s), state)
+    valid = good & enough(outlet.flow_tags) & ~np.isnan(emission) & (state != STOPPED)
+    return Hours(flow, state, shown, good & (state != STOPPED), corrected, emission, valid)

@@ -1,0 +1,146 @@
+"""The derived history: what a cycle derives at one moment, and the same over a stretch of the past.
+
+Live cycle and replay are one calculation. What a replay meets depends neither on where it began nor
+on how it was cut, as soon as it has seen as much history as a step remembers (`WARM_UP_US`) from an
+image of the samples before that.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from twin.minutes import NEVER
+from twin.registers import rollovers
+from twin.samples import Samples, concatenate, no_samples
+from twin.step import SLOPE_EVERY_US, SLOPE_US, Memory, step
+
+if TYPE_CHECKING:
+    from twin.image import Image
+    from twin.network import Network
+
+I64 = NDArray[np.int64]
+
+WARM_UP_US = SLOPE_US + SLOPE_EVERY_US
+NEVER_AGAIN = np.iinfo(np.int64).max
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """The derived samples of a stretch, by time, and what the next stretch goes on with."""
+
+    samples: Samples
+    image: Image
+    memory: Memory
+    steps: int
+
+
+def derive(network: Network, image: Image, memory: Memory, now_us: int) -> tuple[Samples, Memory]:
+    """Return the derived values of one moment that changed, or are due, and the next memory.
+
+    Parameters
+    ----------
+    network : Network
+        the compiled park model
+    image : Image
+        (T or more,) newest sample of each tag of the network, derived ones too
+    memory : Memory
+        what the step before handed on
+    now_us : int [µs]
+        the moment, later than the one before
+
+    Returns
+    -------
+    samples : Samples
+        (n,) of derived tags, at `now_us`
+    memory : Memory
+        for the next moment
+    """
+    outcome = step(network, memory, image.view(len(network.tags)), now_us)
+    tag = np.arange(len(network.tags) - len(network.derived), len(network.tags))
+    value, quality = outcome.value, outcome.quality
+    known = image.time_us[tag] != NEVER
+    same = (value == image.value[tag]) | (np.isnan(value) & np.isnan(image.value[tag]))
+    same &= quality == image.quality[tag]
+    due = now_us >= _due(image.time_us[tag], network.gap_us[tag])
+    moved = np.where(known, ~same | due, ~np.isnan(value))
+    # The clock was set back: what is in the image already cannot be written again.
+    moved &= now_us > image.time_us[tag]
+    at = np.full(int(moved.sum()), now_us)
+    return Samples(tag[moved], at, value[moved], quality[moved], at), outcome.memory
+
+
+def replay(
+    network: Network, image: Image, memory: Memory, samples: Samples, cycle_us: I64
+) -> Replayed:
+    """Return the derived samples that live cycles would have stored, had every sample been in time.
+
+    Parameters
+    ----------
+    network : Network
+        the compiled park model
+    image, memory : Image, Memory
+        where the stretch begins; they stay as they are
+    samples : Samples
+        (n,) of measured tags, in any order, each tag and time once. Those that are not newer than
+        the image are left out, and so are those after the last cycle.
+    cycle_us : (C,) int64 [µs]
+        the moments, ascending; a sample takes part from the first one that is not before it
+
+    Returns
+    -------
+    Replayed
+        derived samples by time, then tag, with the image and memory after the last cycle
+
+    Notes
+    -----
+    Cycles in which nothing can change are skipped: no sample arrives, none goes stale, no memory
+    and no stored value is due. The result is the same, bit by bit, as with a step in each of them.
+    """
+    counter = np.array([tag.kind == "counter" for tag in network.tags], dtype=bool)
+    rollover = rollovers(network.tags)
+    image = image.copy()
+    samples = samples.take(samples.time_us > image.time_us[samples.tag])
+    arrival = np.searchsorted(cycle_us, samples.time_us)
+    order = np.lexsort((samples.time_us, samples.tag, arrival))
+    samples, arrival = samples.take(order), arrival[order]
+    begin = np.searchsorted(arrival, np.arange(len(cycle_us) + 1))
+    found = [no_samples()]
+    number = steps = 0
+    while number < len(cycle_us):
+        now_us = int(cycle_us[number])
+        image.forward(samples.take(slice(begin[number], begin[number + 1])), counter, rollover)
+        derived, memory = derive(network, image, memory, now_us)
+        if len(derived):
+            image.forward(derived, counter, rollover)
+            found.append(derived)
+        steps += 1
+        # The next cycle in which anything can happen.
+        wake = int(np.searchsorted(cycle_us, _wake(network, image, memory, now_us)))
+        if begin[number + 1] < len(arrival):
+            wake = min(wake, int(arrival[begin[number + 1]]))
+        number = max(number + 1, wake)
+    return Replayed(concatenate(*found), image, memory, steps)
+
+
+def _due(time_us: I64, gap_us: I64) -> I64:
+    """Return when a derived value is stored again although it stays, so that it never looks stale.
+
+    It is an edge of the epoch grid: that does not depend on where the history began.
+    """
+    half = np.maximum(gap_us // 2, 1)
+    return np.asarray((time_us // half + 1) * half)
+
+
+def _wake(network: Network, image: Image, memory: Memory, now_us: int) -> int:
+    """Return the earliest time after `now_us` at which a step without a new sample may differ."""
+    count = len(network.tags)
+    measured = count - len(network.derived)
+    stale = image.time_us[:measured] + network.gap_us[:measured] + 1
+    due = _due(image.time_us[measured:count], network.gap_us[measured:])
+    remember = (memory.mass_us[-1:] // SLOPE_EVERY_US + 1) * SLOPE_EVERY_US
+    times = np.concatenate([stale, due, remember])
+    return int(np.min(times, where=times > now_us, initial=NEVER_AGAIN))
