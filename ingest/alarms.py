@@ -134,16 +134,16 @@ class Alarms:
         return Standing(memory, quality, flood)
 
     async def run(
-        self, standing: Standing, samples: Samples, image: Image, cycle_us: int
+        self, standing: Standing, samples: Samples, image: Image, cycle_us: int, read_us: int
     ) -> Standing:
         """Evaluate new samples, obey what was ordered, write what changed; raises StoreError.
 
         Without a change this is one look for commands.
         """
         settings = self._settings
-        silent = image.heard_us < cycle_us - round(settings.silent_s * 1e6)
+        silent = image.heard_us < read_us - round(settings.silent_s * 1e6)
         # As with minutes: a tag that sends tells itself, a silent one is settled by the clock.
-        known_us = np.where(silent, cycle_us - round(settings.grace_s * 1e6), NEVER)
+        known_us = np.where(silent, read_us - round(settings.grace_s * 1e6), NEVER)
         memory, changes = evaluate(self._rules, standing.memory, samples, known_us, cycle_us)
         events = sorted(_events(changes), key=lambda event: event.time_us)
         memory, ordered = await self._obey(memory, cycle_us)

@@ -101,6 +101,7 @@ class Cycle:
         self._park = park
         self._health_due_us = 0
         self._last_cycle_us = 0
+        self._read_us = 0
         self._lag_s = 0.0
         self._spent_s = 0.0
 
@@ -148,6 +149,9 @@ class Cycle:
             intake.historical = concatenate(intake.historical, past)
         incoming = sort(intake.samples)
         cycle_us = self._grid(now_us)
+        # What still waits for us may be of any tag: nobody is silent in the time it came in.
+        behind = messages and self.inbox_size()
+        self._read_us = min(cycle_us, messages[-1].received_us) if behind else cycle_us
         merge_all = False
         for tries in itertools.count():
             try:
@@ -223,7 +227,9 @@ class Cycle:
             changed = changed[image.time_us[changed] != NEVER]
             columns = image.time_us[changed], image.value[changed], image.quality[changed]
             await self._store.wake_readers(cycle_us, changed, columns, self._settings.cycle_rows)
-            alarms = await self._alarms.run(self._state.alarms, added, image, cycle_us)
+            alarms = await self._alarms.run(
+                self._state.alarms, added, image, cycle_us, self._read_us
+            )
         self._state = State(image, tail, memory, alarms, version, judged.memory)
         return counted, tally
 
@@ -313,7 +319,7 @@ class Cycle:
         async def note(wanted: Stretches) -> None:
             counted["restated"] += await self._record(wanted, tail, cycle_us)
 
-        close_us = self._close_us(image, tail, cycle_us)
+        close_us = self._close_us(image, tail, self._read_us)
         folding = self._kind, self._gap_us, self._rollover
         await renew(self._store, *folding, tail, added, late, close_us, self._zone, note)
 
@@ -327,16 +333,16 @@ class Cycle:
             )
         return int(((stop - wanted.start)[written] // MINUTE_US).sum())
 
-    def _close_us(self, image: Image, tail: Tail, cycle_us: int) -> I64:
+    def _close_us(self, image: Image, tail: Tail, read_us: int) -> I64:
         """Return the time before which the minutes of each tag are complete, if it is silent.
 
         A tag that sends closes its minutes itself, live or from a backlog. One that was not heard
         of for a while is closed by the clock, but only as far as its last value holds.
         """
         settings = self._settings
-        silent = image.heard_us < cycle_us - round(settings.silent_s * 1e6)
+        silent = image.heard_us < read_us - round(settings.silent_s * 1e6)
         silent &= (tail.time_us != NEVER) & ~self._counter
-        clock_us = cycle_us - round(settings.grace_s * 1e6)
+        clock_us = read_us - round(settings.grace_s * 1e6)
         held_us = np.where(silent, tail.time_us, 0) + self._gap_us + MINUTE_US - 1
         return np.where(silent, np.minimum(clock_us, held_us) // MINUTE_US * MINUTE_US, NEVER)
 

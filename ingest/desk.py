@@ -98,8 +98,11 @@ class Desk:
         """Return what the next cycle takes besides; nothing while the database is away."""
         try:
             await self._forget()
+            # Early also when the clock was set back.
+            if self._task is None and 0 < self._due_us - now_us <= LOOK_US:
+                return Extra()
             async with self._store.transaction():
-                if self._task is None and now_us >= self._due_us:
+                if self._task is None:
                     self._due_us = now_us + LOOK_US
                     await self._look(now_us)
                 if self._task is not None:

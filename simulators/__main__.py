@@ -61,6 +61,10 @@ def _simulate(chosen: argparse.Namespace) -> int:
     if chosen.write_park:
         return _write(chosen.write_park, with_gateways(park, gateways).files)
     require_known(park, gateways)
+    if not logger[1] and any(gateway.format == "hj212-tcp" for gateway in gateways):
+        raise SettingsError(
+            "where do data loggers call?", hint="say --hj212 HOST:PORT, that of PARKTWIN_HJ212_PORT"
+        )
     process = make_process(park, chosen.seed)
     wall_us = _wall_us()
     start_us, clock = _clock(chosen.history, chosen.speed, chosen.duration, wall_us)

@@ -50,7 +50,7 @@ class Coverage(NamedTuple):
     kpi: str
     intervals: int
     share: float  # of the intervals that hold the truth
-    error: float  # median of |value - truth| / truth
+    error: float  # median of |value - truth| / truth; NaN where the truth is zero
     raw_error: float
 
 

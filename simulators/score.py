@@ -172,13 +172,17 @@ def print_coverage(rows: Sequence[Coverage], parks: int) -> bool:
             row.kpi,
             str(row.intervals),
             f"{row.share:.1%}",
-            f"{row.error:.2%}",
-            f"{row.raw_error:.2%}",
+            _share(row.error),
+            _share(row.raw_error),
         )
         for row in rows
     ]
     _print(f"Intervals of 95 %, {parks} parks", lines)
     return LOW <= rows[-1].share <= HIGH
+
+
+def _share(part: float) -> str:
+    return "-" if np.isnan(part) else f"{part:.2%}"
 
 
 def _print(title: str, lines: Iterable[tuple[str, ...]]) -> None:

@@ -95,7 +95,11 @@ async def test_openapi_names_every_route(api):
         "/api/v1/alarms", "/api/v1/alarms/journal", "/api/v1/alarms/summary",
         "/api/v1/alarms/{alarm}/ack", "/api/v1/alarms/{alarm}/shelve",
         "/api/v1/alarms/{alarm}/unshelve", "/api/v1/commands/{command}",
-        "/api/v1/scenarios", "/api/v1/health/data", "/livez", "/readyz", "/metrics",
+        "/api/v1/quarantine", "/api/v1/quarantine/{enterprise}/{tag}",
+        "/api/v1/quarantine/{enterprise}/{tag}/adopt",
+        "/api/v1/quarantine/{enterprise}/{tag}/release", "/api/v1/rejects",
+        "/api/v1/rejects/replay",
+        "/api/v1/scenarios", "/api/v1/targets", "/api/v1/health/data", "/livez", "/readyz", "/metrics",
     } == set(document["paths"])  # fmt: skip
     for path in document["paths"].values():
         for question in path.values():

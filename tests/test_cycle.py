@@ -334,3 +334,18 @@ async def test_unaccounted_is_known_again_right_after_a_restart(database, db):
     )
     assert len(rows) >= 2
     assert not np.isnan([row["value"] for row in rows]).any()
+
+
+async def test_tag_whose_samples_wait_in_the_inbox_is_not_silent(cycle, db):
+    """Under overload the clock must not close minutes whose samples have come but are not read."""
+    first = message({"ts": T0, "values": {"FT-1": 1.0, "TT-1": 20.0}})
+    await cycle.run([first], T0 * 1000)
+    cycle.inbox_size = lambda: 1
+    late = [(T0 + 1000 * s, {"FT-1": 1.0}) for s in (20, 40, 70)]
+    for ts, values in late:
+        await cycle.run([message({"ts": ts, "values": values}, at_ms=ts)], (T0 + 200_000) * 1000)
+    cycle.inbox_size = lambda: 0
+    last = message({"ts": T0 + 75_000, "values": {"TT-1": 30.0}}, at_ms=T0 + 75_000)
+    await cycle.run([last], (T0 + 201_000) * 1000)
+    assert (cycle.counters["late"], cycle.counters["restated"]) == (0, 0)
+    assert (await minutes(db, "TT-1"))[0][2:] == (60.0, 1)

@@ -311,6 +311,10 @@ def test_load_and_other_formats_write_the_model_they_need(tmp_path, capsys):
     assert {row["protocol"] for row in park.tables["gateway"]} == {"sparkplug"}
     assert simulate.main(["--format", "sparkplug", "--duration", "1"]) == 1
     assert "--write-park" in capsys.readouterr().err
+    loggers = str(tmp_path / "loggers")
+    assert simulate.main(["--format", "hj212-tcp", "--write-park", loggers]) == 0
+    assert simulate.main(["--format", "hj212-tcp", "--park", loggers]) == 1
+    assert "--hj212 HOST:PORT" in capsys.readouterr().err
 
 
 def test_load_without_a_broker_is_one_clear_sentence(capsys):

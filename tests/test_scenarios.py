@@ -141,6 +141,7 @@ def test_intervals_hold_the_truth_about_as_often_as_they_say():
     assert 0.85 < whole.share < 1
     # Reconciliation brings the flows nearer to the truth than their meters are.
     assert all(r.error < r.raw_error for r in rows if r.kpi.startswith("reconciled"))
+    assert isinstance(score.print_coverage(rows, 4), bool)
 
 
 def test_minutes_in_memory_are_those_of_the_instruments(stage):

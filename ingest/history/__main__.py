@@ -134,7 +134,7 @@ def show_first(job: Job, settings: IngestSettings, now_us: int) -> None:
         for (owner, tag, reason), held in intake.held.items():
             print(f"  quarantine, {reason}: {owner}/{tag}, {held.samples} samples")
         for example in intake.examples:
-            print(f"  refused: {example}")
+            print(f"  {example}")
 
 
 def _rows(park: Park, samples: Samples, zone: ZoneInfo) -> list[str]:
@@ -203,7 +203,8 @@ async def _load(
     if ticket.finished:
         print(f"{source.path}: imported before: 0 new")
         return ticket
-    if ticket.taken:
+    resumed = ticket.taken > 0
+    if resumed:
         print(f"{source.path}: going on after row {ticket.taken:,}")
     examples: list[str] = []
     reading = chunks(source, job.reader(settings, now_us), ticket.taken, examples)
@@ -214,12 +215,12 @@ async def _load(
         coming = asyncio.create_task(asyncio.to_thread(next, reading, None))
         await loader.store(chunk, ticket)
         bar.show(share, _samples(ticket.counts - before))
-    tags = np.unique(np.array([entry.tag for entry in job.mapped.entries.values()], dtype=np.int64))
-    await loader.finish(ticket, tags)
+    entries = job.mapped.entries.values() if resumed else ()
+    await loader.finish(ticket, np.array([entry.tag for entry in entries], dtype=np.int64))
     bar.end()
     print(f"{source.path}: {_told(ticket.counts - before)}")
     for example in examples:
-        print(f"  refused: {example}")
+        print(f"  {example}")
     return ticket
 
 

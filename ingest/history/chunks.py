@@ -83,6 +83,10 @@ def chunks(source: Source, reader: Reader, taken: int, examples: list[str]) -> I
             intake = reader.read(part, row)
             row += part.num_rows
             examples.extend(islice(intake.examples, max(EXAMPLES - len(examples), 0)))
+            for owner, tag, reason in intake.held:
+                held = f"in quarantine as {reason}: {owner}/{tag}"
+                if held not in examples and len(examples) < 2 * EXAMPLES:
+                    examples.append(held)
             waiting.append(intake)
             count += part.num_rows
             if count >= length:

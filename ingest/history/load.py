@@ -104,6 +104,7 @@ class Loader:
         # restatement.
         self._own_from = np.full(len(self._tags), NEVER)
         self._own_to = np.full(len(self._tags), NEVER)
+        self._stored = np.zeros(len(self._tags), bool)
 
     async def attach(self) -> None:
         """Find the tags of the model in the database; raises ParkError when it has another one."""
@@ -117,6 +118,7 @@ class Loader:
                 if all(key in ids for key in keys):
                     store.tag_id = np.array([ids[key] for key in keys], dtype=np.int64)
                     return
+            await take_turn(store, alone=True)
             free = await store.fetch("SELECT pg_try_advisory_xact_lock($1)", WRITER_LOCK)
             if not free[0][0]:
                 raise ParkError(
@@ -185,6 +187,7 @@ class Loader:
         # What was corrected under a closed minute is not in the tail.
         self._known[newest] = False
         self._claim(fresh, wanted)
+        self._stored[samples.tag] = True
         return counted
 
     async def _is_next(self, chunk: Chunk, ticket: Ticket) -> bool:
@@ -295,8 +298,13 @@ class Loader:
     async def _advance(self, ticket: Ticket, rows: int, counts: Counter[str]) -> None:
         await self._store.fetch(ADVANCE, ticket.digest, rows, json.dumps(counts))
 
-    async def finish(self, ticket: Ticket, tags: I64) -> None:
-        """Mark a file as done, and close the minutes in which the last values of tags hold."""
+    async def finish(self, ticket: Ticket, also: I64) -> None:
+        """Mark a file as done, and close the minutes in which the last values hold.
+
+        They are those of the tags this run has stored, and of others from before it.
+        """
+        self._stored[also] = True
+        tags = np.flatnonzero(self._stored)
         image, tail = self._image.copy(), self._tail.copy()
         clock_us = self._now_us - round(self._settings.grace_s * 1e6)
         folding = self._kind, self._gap_us, self._rollover
@@ -305,7 +313,7 @@ class Loader:
             await self._catch_up(tags, image, tail)
             held_us = tail.time_us + self._gap_us + MINUTE_US - 1
             over = (self._kind != COUNTER) & (tail.time_us != NEVER)
-            over &= np.isin(np.arange(len(over)), tags)
+            over &= self._stored
             over &= (held_us <= clock_us) & (tail.from_us < held_us)
             close_us = np.where(over, held_us // MINUTE_US * MINUTE_US, NEVER)
 

@@ -175,4 +175,4 @@ def _refuse(
     for row in at[: max(EXAMPLES - len(intake.examples), 0)].tolist():
         said = " ".join(str(column[row].as_py()) for column in columns)
         place = f"row {first_row + row}" + (f", {name}" if name else "")
-        intake.examples.append(f"{place}: {reason}: {said[:80]!r}")
+        intake.examples.append(f"refused, {place}: {reason}: {said[:80]!r}")
