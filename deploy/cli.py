@@ -25,6 +25,7 @@ PROGRAMS = {
     "api": ("api", "serve the twin and the console over HTTP"),
     "simulate": ("simulators", "publish a simulated park"),
     "replay": ("ingest.replay", "derive a stretch of the past again, after a change of the model"),
+    "import": ("ingest.history", "import recorded history from CSV and Parquet files"),
     "quarantine": ("ingest.quarantine", "list, adopt, release or drop what may not be stored"),
     "rejects": ("ingest.rejects", "list, replay or drop refused payloads"),
     "check": ("twin", "report every problem of a park model, without a database"),

@@ -189,6 +189,33 @@ async def test_twice_changes_nothing(database, db, park, write):
     assert await db.fetchval("SELECT count(*) FROM restatement") == 0
 
 
+async def test_two_imports_of_the_same_file_at_once_store_it_once(
+    database, db, park, write, monkeypatch
+):
+    monkeypatch.setattr(chunks, "CHUNK_SAMPLES", 40)
+    rows = rows_of(1)
+    file, map_path = write("history.csv", text_of(rows)), write("map.toml", WIDE)
+    both = [run_import(database, park, [file], map_path, END_MS) for _ in range(2)]
+    ended = await asyncio.gather(*both, return_exceptions=True)
+    # Whoever finds that the other one has gone on gives up.
+    assert any(isinstance(one, list) for one in ended)
+    assert all(isinstance(one, list | ParkError) for one in ended)
+    wanted = sum(cell is not None for row in rows for cell in row[1:])
+    assert await db.fetchval("SELECT count(*) FROM sample") == wanted
+    assert await db.fetchval("SELECT finished FROM import")
+
+
+def test_chunks_grow_and_shrink_with_the_time_they_take():
+    pace = chunks.Pace()
+    sizes = []
+    for seconds in (0.1, 0.2, 0.5, 3.0, 3.0, *[3.0] * 10, *[0.01] * 20):
+        pace.took(seconds)
+        sizes.append(pace.samples)
+    assert sizes[:5] == [20_000, 40_000, 40_000, 20_000, 10_000]
+    assert min(sizes) == chunks.LEAST_SAMPLES
+    assert sizes[-1] == chunks.CHUNK_SAMPLES
+
+
 async def test_another_value_for_the_same_time_is_a_correction(database, db, park, write):
     map_path = write("map.toml", 'time="t"\nformat="ms"\n[columns]\nFT-1="acme/FT-1"\n')
     await run_import(database, park, [write("a.csv", f"t,FT-1\n{T0},1\n{T0 + 1000},2\n")], map_path)

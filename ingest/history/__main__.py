@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 from pydantic import ValidationError
 
-from ingest.history.chunks import chunks, preview, preview_problems
+from ingest.history.chunks import Pace, chunks, preview, preview_problems
 from ingest.history.files import Source, digest, open_source
 from ingest.history.load import Loader, Ticket
 from ingest.history.mapping import KEYS, FileMap, Form, header_problems, parse_map
@@ -207,13 +207,16 @@ async def _load(
     if resumed:
         print(f"{source.path}: going on after row {ticket.taken:,}")
     examples: list[str] = []
-    reading = chunks(source, job.reader(settings, now_us), ticket.taken, examples)
+    pace = Pace()
+    reading = chunks(source, job.reader(settings, now_us), ticket.taken, pace, examples)
     bar = Bar(source.path.name)
     coming = asyncio.create_task(asyncio.to_thread(next, reading, None))
     while (chunk := await coming) is not None:
         share = source.share
         coming = asyncio.create_task(asyncio.to_thread(next, reading, None))
+        began = time.monotonic()
         await loader.store(chunk, ticket)
+        pace.took(time.monotonic() - began)
         bar.show(share, _samples(ticket.counts - before))
     entries = job.mapped.entries.values() if resumed else ()
     await loader.finish(ticket, np.array([entry.tag for entry in entries], dtype=np.int64))

@@ -21,9 +21,25 @@ if TYPE_CHECKING:
     from ingest.history.mapping import FileMap
     from ingest.history.rows import Held, Intake, Reader
 
-# One transaction: a running cycle waits no longer than such a chunk takes.
-CHUNK_SAMPLES = 100_000
+# A chunk is one transaction, and a running cycle waits for it: so it takes about a second.
+CHUNK_S = 1.0
+FIRST_SAMPLES, LEAST_SAMPLES, CHUNK_SAMPLES = 10_000, 500, 200_000
 PREVIEW_ROWS = 100
+
+
+class Pace:
+    """How many samples a chunk has: a sample in a quarter of an hour makes fifteen minutes."""
+
+    def __init__(self) -> None:
+        self.samples = min(FIRST_SAMPLES, CHUNK_SAMPLES)
+
+    def took(self, seconds: float) -> None:
+        """Make the next chunks larger or smaller by the time the last one took."""
+        if seconds > CHUNK_S:
+            self.samples //= 2
+        elif seconds < CHUNK_S / 3:
+            self.samples *= 2
+        self.samples = min(max(self.samples, LEAST_SAMPLES), CHUNK_SAMPLES)
 
 
 def preview(source: Source, mapped: FileMap) -> Any:
@@ -70,18 +86,22 @@ def _mend(column: Any) -> str:
     return "; name its words in `words` or `null`"
 
 
-def chunks(source: Source, reader: Reader, taken: int, examples: list[str]) -> Iterator[Chunk]:
+def chunks(
+    source: Source, reader: Reader, taken: int, pace: Pace, examples: list[str]
+) -> Iterator[Chunk]:
     """Yield the rows after the first `taken` as chunks; collects the first bad cells."""
     mapped = reader.mapped
     width = 1 if mapped.tag else max(len(mapped.entries), 1)
-    length = max(CHUNK_SAMPLES // width, 1)
     waiting: list[Intake] = []
     count, row = 0, taken + 1
     for batch in batches(source, mapped.columns, taken):
-        for start in range(0, batch.num_rows, length):
-            part = batch.slice(start, length)
+        start = 0
+        while start < batch.num_rows:
+            length = max(pace.samples // width, 1)
+            part = batch.slice(start, max(length - count, 1))
             intake = reader.read(part, row)
             row += part.num_rows
+            start += part.num_rows
             examples.extend(islice(intake.examples, max(EXAMPLES - len(examples), 0)))
             for owner, tag, reason in intake.held:
                 held = f"in quarantine as {reason}: {owner}/{tag}"
