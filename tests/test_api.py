@@ -99,7 +99,8 @@ async def test_openapi_names_every_route(api):
         "/api/v1/quarantine/{enterprise}/{tag}/adopt",
         "/api/v1/quarantine/{enterprise}/{tag}/release", "/api/v1/rejects",
         "/api/v1/rejects/replay",
-        "/api/v1/scenarios", "/api/v1/targets", "/api/v1/health/data", "/livez", "/readyz", "/metrics",
+        "/api/v1/scenarios", "/api/v1/targets", "/api/v1/health/data",
+        "/livez", "/readyz", "/metrics",
     } == set(document["paths"])  # fmt: skip
     for path in document["paths"].values():
         for question in path.values():
