@@ -11,16 +11,16 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import uvloop
-from pydantic import ValidationError
 
 from ingest.cycle import Cycle
 from ingest.desk import Desk
 from ingest.listener import Listener
+from ingest.program import status
+from ingest.publication import Publication
 from ingest.settings import IngestSettings
 from ingest.store import Store, open_when_ready
 from ingest.subscriber import Subscriber
 from ingest.wire import sparkplug
-from twin.errors import ParkError
 from twin.gateways import filters
 from twin.loading import load_park
 
@@ -59,6 +59,7 @@ async def ingest(settings: IngestSettings, stop: asyncio.Event) -> bool:
     subscriber.on_connection = lambda: cycle.edges.reconnected(time.time_ns() // 1000)
     cycle.connected = lambda: subscriber.connected
     cycle.inbox_size = lambda: len(subscriber.inbox)
+    publication = Publication(cycle.network, settings.publish_s)
     await cycle.start(time.time_ns() // 1000)
     desk = Desk(store, cycle.directory, settings)
     await desk.start()
@@ -84,6 +85,8 @@ async def ingest(settings: IngestSettings, stop: asyncio.Event) -> bool:
             subscriber.ack(messages)
             listener.ack(messages)
             await _ask(cycle.edges, subscriber, now_us)
+            if subscriber.connected:
+                await publication.publish(cycle.image, subscriber.publish, now_us)
             await _pause(began + settings.cycle_s, subscriber, stopping)
         if connection.done():
             await connection
@@ -143,19 +146,7 @@ def main(argv: list[str] | None = None) -> int:
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
-    try:
-        settings = IngestSettings()
-    except ValidationError as error:
-        print(f"parktwin ingest: settings: {error}", file=sys.stderr)
-        return 2
-    try:
-        uvloop.run(_main(settings))
-    except ParkError as error:
-        print(f"parktwin ingest: {error.message} — {error.hint}", file=sys.stderr)
-        for problem in getattr(error, "problems", ()):
-            print(f"  {problem}", file=sys.stderr)
-        return 2
-    return 0
+    return status("parktwin ingest", lambda: uvloop.run(_main(IngestSettings())))
 
 
 if __name__ == "__main__":

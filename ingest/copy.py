@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from numpy.typing import NDArray
 
 HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
@@ -20,6 +22,8 @@ TRAILER = b"\xff\xff"
 EPOCH_US = 946_684_800_000_000
 # A float8 column in which NaN stands for NULL.
 NULLABLE = "float8?"
+# Encoded at a time: the server works on the rows before, and memory stays small.
+PIECE_ROWS = 16_384
 _WIRE = {NULLABLE: ">f8", "int2": ">i2", "int4": ">i4", "float8": ">f8", "timestamptz": ">i8"}
 
 
@@ -33,6 +37,18 @@ def row_dtype(types: tuple[str, ...]) -> np.dtype[Any]:
 
 def encode(types: tuple[str, ...], columns: tuple[NDArray[Any], ...]) -> bytes:
     """Return rows in the binary format; times are int64 µs since 1970."""
+    return b"".join(pieces(types, columns))
+
+
+def pieces(types: tuple[str, ...], columns: tuple[NDArray[Any], ...]) -> Iterator[bytes]:
+    """Yield the same piece by piece."""
+    yield HEADER
+    for first in range(0, len(columns[0]), PIECE_ROWS):
+        yield _rows(types, [column[first : first + PIECE_ROWS] for column in columns])
+    yield TRAILER
+
+
+def _rows(types: tuple[str, ...], columns: Sequence[NDArray[Any]]) -> bytes:
     dtype = row_dtype(types)
     rows = np.empty(len(columns[0]), dtype)
     rows["fields"] = len(types)
@@ -42,7 +58,7 @@ def encode(types: tuple[str, ...], columns: tuple[NDArray[Any], ...]) -> bytes:
         rows[f"v{i}"] = column - EPOCH_US if name == "timestamptz" else column
         if name == NULLABLE and np.isnan(column).any():
             nulls.append((i, np.isnan(column)))
-    return HEADER + (_without(nulls, rows) if nulls else rows.tobytes()) + TRAILER
+    return _without(nulls, rows) if nulls else rows.tobytes()
 
 
 def _without(nulls: list[tuple[int, NDArray[np.bool_]]], rows: NDArray[Any]) -> bytes:

@@ -24,6 +24,7 @@ from ingest.doubts import Doubts
 from ingest.edges import Edges
 from ingest.gateways import Gateways, Tally, no_tally
 from ingest.late import Stretches, renew, resume
+from ingest.namings import Named, Namings
 from ingest.outside import newest_version, news, read_back, take_turn
 from ingest.refused import keep_quarantined, keep_rejects
 from twin.errors import StoreError
@@ -59,6 +60,7 @@ class State:
     alarms: Standing
     version: int  # of what others have touched
     doubts: assess.Memory
+    named: Named
 
 
 class Cycle:
@@ -71,9 +73,9 @@ class Cycle:
         self._store = store
         self._settings = settings
         self._zone = park.timezone
-        self._network = compile_network(park)
-        self._tags = (*self._network.tags, *own_tags(park))
-        self._health_at = len(self._network.tags)
+        self.network = compile_network(park)
+        self._tags = (*self.network.tags, *own_tags(park))
+        self._health_at = len(self.network.tags)
         self.edges = Edges(
             park.tables.get("gateway", ()),
             reorder_s=settings.sparkplug_reorder_s,
@@ -89,14 +91,16 @@ class Cycle:
         self._rollover = rollovers(self._tags)
         self._alarms = Alarms(park, self._tags, store, settings)
         self._doubts = Doubts(park, self._tags)
+        self._namings = Namings(self.network, store)
         self._gateways = Gateways(list(data_owners(park)), self._tags, self.directory, settings)
         self._state = State(
             no_image(len(self._tags)),
             no_tail(len(self._tags)),
-            no_memory(self._network),
+            no_memory(self.network),
             self._alarms.standing(),
             0,
             self._doubts.memory(),
+            Named(self._namings.memory(0)),
         )
         self._park = park
         self._health_due_us = 0
@@ -104,6 +108,11 @@ class Cycle:
         self._read_us = 0
         self._lag_s = 0.0
         self._spent_s = 0.0
+
+    @property
+    def image(self) -> Image:
+        """The newest committed sample of each tag."""
+        return self._state.image
 
     async def start(self, now_us: int) -> None:
         """Apply the model and go on where the stored samples and minutes end; raises StoreError."""
@@ -125,8 +134,9 @@ class Cycle:
             await self._store.write_minutes(minutes, self._zone, (nothing, nothing))
             alarms = await self._alarms.start(image, now_us)
             doubts = await self._doubts.start(self._store, image)
+            named = await self._namings.start(now_us, self._last_cycle_us)
             await self._gateways.start(self._store, now_us)
-        self._state = State(image, tail, no_memory(self._network), alarms, version, doubts)
+        self._state = State(image, tail, no_memory(self.network), alarms, version, doubts, named)
 
     async def run(
         self, messages: Sequence[Message], now_us: int, past: Samples | None = None
@@ -219,6 +229,7 @@ class Cycle:
             image.forward(derived, self._counter, self._rollover)
             added = concatenate(fresh, derived)
             await self._write_minutes(image, tail, added, late, cycle_us, counted)
+            named = await self._namings.run(self._state.named, self._read_us)
             slips = self._doubts.kept_out(judged.slips, intake)
             await self._keep_refused(intake, slips, (past, incoming), cycle_us, counted)
             if due:
@@ -230,7 +241,7 @@ class Cycle:
             alarms = await self._alarms.run(
                 self._state.alarms, added, image, cycle_us, self._read_us
             )
-        self._state = State(image, tail, memory, alarms, version, judged.memory)
+        self._state = State(image, tail, memory, alarms, version, judged.memory, named)
         return counted, tally
 
     async def _catch_up(self, image: Image, tail: Tail) -> tuple[I64, int]:
@@ -275,17 +286,17 @@ class Cycle:
         memory = self._state.memory
         if memory.span_us >= SLOPE_MIN_US or cycle_us < self._health_due_us:
             return memory
-        tags = np.unique(self._network.tank_tag)
+        tags = np.unique(self.network.tank_tag)
         tag, time_us, mean = await self._store.minute_means(tags, cycle_us - SLOPE_US)
         times, row = np.unique(time_us, return_inverse=True)
         value = np.full((len(times), self._health_at), np.nan)
         value[row, tag] = mean
-        stored = recall(self._network, times + MINUTE_US // 2, value)
+        stored = recall(self.network, times + MINUTE_US // 2, value)
         return stored if stored.span_us > memory.span_us else memory
 
     def _derive(self, image: Image, memory: Memory, cycle_us: int) -> tuple[Samples, Memory]:
         """Return the derived values that changed, and our own health when it is due."""
-        derived, memory = derive(self._network, image, memory, cycle_us)
+        derived, memory = derive(self.network, image, memory, cycle_us)
         if cycle_us < self._health_due_us:
             return derived, memory
         self._health_due_us = cycle_us + round(self._settings.health_s * 1e6)
@@ -296,6 +307,7 @@ class Cycle:
             "connected": float(self.connected()),
             "alarm_rate": float(self._state.alarms.flood.count),
             "alarm_flood": float(self._state.alarms.flood.since_us != NEVER),
+            "suspects": float(self._namings.suspects(self._state.named, cycle_us)),
         }
         own = [gauges.get(name, float(self.counters[name])) for name in HEALTH]
         value = np.append(own, self._gateways.health(image, self._gap_us, cycle_us))

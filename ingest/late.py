@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ingest.columns import TIME_MAX_US
 from twin.minutes import COUNTER, COUNTER_GAP_US, MINUTE_US, NEVER, Minutes, Tail, fold, no_tail
-from twin.samples import concatenate, sort
+from twin.samples import concatenate, no_samples, sort
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -87,14 +87,55 @@ def join(wanted: Stretches) -> Stretches:
     return Stretches(table[:, 0], table[:, 1], table[:, 2], table[:, 3].astype(bool))
 
 
-async def refold(
-    store: Store, kind: I64, gap_us: I64, rollover: F64, tail: Tail, wanted: Stretches
-) -> Minutes:
-    """Return the minutes of stretches, folded from the stored samples; mend `tail` in place."""
-    counter = kind[wanted.tag] == COUNTER
-    number, time_us, value, quality = await store.read_stretches(
-        wanted.tag, counter, wanted.start, wanted.stop, COUNTER_GAP_US
+def _within(wanted: Stretches, samples: Samples) -> tuple[Samples, I64]:
+    """Return the samples that lie in stretches, and the number of the stretch of each."""
+    tag = np.append(wanted.tag, samples.tag)
+    # Of the same time a stretch comes first: the sort is stable.
+    order = np.lexsort((np.append(wanted.start, samples.time_us), tag))
+    number = (np.cumsum(order < len(wanted)) - 1)[order >= len(wanted)]
+    inside = (wanted.tag[number] == samples.tag) & (samples.time_us < wanted.stop[number])
+    return samples.take(inside), number[inside]
+
+
+async def _read(
+    store: Store, counter: NDArray[np.bool_], wanted: Stretches, known: Samples
+) -> tuple[I64, I64, F64, NDArray[np.uint8]]:
+    """Return (stretch, time, value, quality) of the samples in and next to each stretch.
+
+    `known` is all there is from the first to the last sample of each tag in it: of a stretch that
+    has some of it only the two ends are read.
+    """
+    known, number = _within(wanted, known)
+    some, first = np.unique(number, return_index=True)
+    last = np.append(first[1:], len(number))[: len(some)] - 1
+    at = np.append(np.arange(len(wanted)), some)
+    start = np.append(wanted.start, known.time_us[last] + 1)
+    stop = np.append(wanted.stop, wanted.stop[some])
+    stop[some] = known.time_us[first]
+    read, time_us, value, quality = await store.read_stretches(
+        wanted.tag[at], counter[at], start, stop, COUNTER_GAP_US
     )
+    # The sample next to an end is read as well, and it may be a known one.
+    other = np.where(read < len(wanted), time_us < stop[read], time_us >= start[read])
+    other |= ~np.isin(at[read], some)
+    number = np.append(at[read[other]], number)
+    time_us = np.append(time_us[other], known.time_us)
+    value = np.append(value[other], known.value)
+    quality = np.append(quality[other], known.quality)
+    order = np.lexsort((time_us, number))
+    return number[order], time_us[order], value[order], quality[order]
+
+
+async def refold(
+    store: Store, kind: I64, gap_us: I64, rollover: F64, tail: Tail, wanted: Stretches,
+    known: Samples | None = None,
+) -> Minutes:  # fmt: skip
+    """Return the minutes of stretches, folded from the stored samples; mend `tail` in place.
+
+    `known` need not be read: all samples there are from the first to the last of each tag in it.
+    """
+    counter = kind[wanted.tag] == COUNTER
+    number, time_us, value, quality = await _read(store, counter, wanted, known or no_samples())
     # Each stretch is folded as a tag of its own.
     own = no_tail(len(wanted))
     close = np.where(wanted.open, tail.open_us[wanted.tag], wanted.stop)
@@ -121,11 +162,12 @@ async def renew(
     note: Callable[[Stretches], Awaitable[None]],
     *,
     new: bool = False,
+    known: Samples | None = None,
 ) -> Stretches:
     """Fold samples newer than the image, fold again what late ones touch, write both.
 
     Mends `tail` in place. `note` is told which stretches are about to be dropped; `new` says that
-    no other minute can be in the way. Returns those stretches.
+    no other minute can be in the way, `known` what need not be read. Returns those stretches.
     """
     # A new sample in a minute that is closed already, or before one that has stayed out of
     # the image, and everything late, is read back.
@@ -137,17 +179,17 @@ async def renew(
     rows: list[Minutes] = []
     also = (np.zeros(0, np.int64), np.zeros(0, np.int64))
     unseen = tail.open_us[touched.tag] == NEVER
-    known = touched.take(~unseen)
+    seen = touched.take(~unseen)
     if unseen.any():
         added = sort(concatenate(touched.take(unseen), added)).samples
-    wanted = stretches(known.tag, known.time_us, gap_us, tail.open_us, closed)
+    wanted = stretches(seen.tag, seen.time_us, gap_us, tail.open_us, closed)
     if len(wanted):
         wanted = join(await widen(store, kind, tail.open_us, wanted))
         await note(wanted)
         await store.drop_minutes(wanted.tag, wanted.start, wanted.stop)
         also = hours_of(wanted, tail.open_us)
         reread = np.isin(added.tag, wanted.tag[wanted.open])
-        rows.append(await refold(store, kind, gap_us, rollover, tail, wanted))
+        rows.append(await refold(store, kind, gap_us, rollover, tail, wanted, known))
         added = added.take(~reread)
     columns = added.tag, added.time_us, added.value, added.quality
     rows.append(fold(tail, kind, gap_us, rollover, *columns, close_us))

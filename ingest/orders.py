@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sys
 from typing import TYPE_CHECKING, Any
 
-from pydantic import ValidationError
-
+from ingest.program import status
 from ingest.settings import IngestSettings
 from ingest.store import Store
 from twin.errors import ParkError
@@ -48,15 +46,4 @@ def run(program: str, work: Callable[[Store], Awaitable[None]]) -> int:
         finally:
             await store.close()
 
-    try:
-        asyncio.run(connected(IngestSettings()))
-    except ValidationError as error:
-        print(f"{program}: settings: {error}", file=sys.stderr)
-        return 2
-    except ParkError as error:
-        said = " — ".join(filter(None, (error.message, error.hint)))
-        print(f"{program}: {said}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        return 130
-    return 0
+    return status(program, lambda: asyncio.run(connected(IngestSettings())))

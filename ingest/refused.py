@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from ingest import sql
-from ingest.columns import null, plain, stamp
+from ingest.columns import null, plain, stamp, stamps
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -50,11 +52,11 @@ async def keep_quarantined(
         [item.enterprise for item in kept],
         [_name(item.tag) for item in kept],
         [item.reason for item in kept],
-        [stamp(item.time_us) for item in kept],
+        stamps(np.array([item.time_us for item in kept])),
         [null(item.value) for item in kept],
         [item.quality for item in kept],
         [plain(item.uom) for item in kept],
-        [stamp(item.received_us or now_us) for item in kept],
+        stamps(np.array([item.received_us or now_us for item in kept])),
     )
     await store.fetch(sql.FORGET_OLDEST, samples)
 

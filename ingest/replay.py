@@ -16,6 +16,7 @@ from ingest.columns import micros, stamp
 from ingest.counters import own_tags
 from ingest.late import Stretches, hours_of, join, refold, stretches
 from ingest.outside import take_turn, touch
+from ingest.program import clear, show, status
 from ingest.schema import WRITER_LOCK
 from ingest.settings import IngestSettings
 from ingest.store import READING, Store
@@ -56,7 +57,6 @@ settings, from the environment: PARKTWIN_DATABASE_URL, PARKTWIN_PARK, PARKTWIN_C
 # A chunk is one transaction; its length follows the number of samples in it.
 CHUNK_SAMPLES = 200_000
 CHUNK_US = (MINUTE_US, 360 * MINUTE_US)
-BAR = 24
 SAMPLES = """
 SELECT tag_id, time, value, quality FROM sample
 WHERE tag_id = ANY($1::int[]) AND time > $2::timestamptz AND time <= $3::timestamptz
@@ -240,24 +240,13 @@ def _held(image: Image, derived: Samples, stored: Samples, measured: int) -> Sam
 
 
 def _time(text: str, zone: ZoneInfo) -> int:
-    """Return a time in µs, on the clock of the park if it has no offset; raises ValueError."""
-    time = datetime.fromisoformat(text)
+    """Return a time in µs, on the clock of the park if it has no offset; raises ParkError."""
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise ParkError(str(error)) from None
     local = time if time.tzinfo else time.replace(tzinfo=zone)
     return round(local.timestamp() * 1_000_000)
-
-
-def _show(zone: ZoneInfo) -> Callable[[Progress, float], None]:
-    """Return what draws a progress bar on a terminal, and nothing elsewhere."""
-
-    def show(progress: Progress, share: float) -> None:
-        if not sys.stderr.isatty():
-            return
-        done = datetime.fromtimestamp(progress.done_us / 1e6, zone)
-        bar = "#" * round(share * BAR)
-        line = f"[{bar:.<{BAR}}] {share:4.0%}  {done:%Y-%m-%d %H:%M}  {progress.text()}"
-        print(f"\r{line}", end="" if share < 1 else "\n", file=sys.stderr, flush=True)
-
-    return show
 
 
 async def _main(settings: IngestSettings, from_: str, to: str | None) -> Progress:
@@ -265,13 +254,19 @@ async def _main(settings: IngestSettings, from_: str, to: str | None) -> Progres
     zone = ZoneInfo(park.timezone)
     from_us, to_us = _time(from_, zone), None if to is None else _time(to, zone)
     if to_us is not None and to_us <= from_us:
-        raise ValueError("--to is not after --from")
+        raise ParkError("--to is not after --from")
+
+    def report(progress: Progress, share: float) -> None:
+        done = datetime.fromtimestamp(progress.done_us / 1e6, zone)
+        show(share, f"{done:%Y-%m-%d %H:%M}  {progress.text()}")
+
     store = Store(settings.database_url)
     await store.open()
     try:
         cycle_us = round(settings.cycle_s * 1e6)
-        return await Replay(park, store, cycle_us).run(from_us, to_us, _show(zone))
+        return await Replay(park, store, cycle_us).run(from_us, to_us, report)
     finally:
+        clear()
         await store.close()
 
 
@@ -287,21 +282,12 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--from", dest="from_", required=True, metavar="TIME", help=about)
     parser.add_argument("--to", metavar="TIME", help="up to before it (default: the newest sample)")
     options = parser.parse_args(argv)
-    try:
+
+    def work() -> None:
         progress = asyncio.run(_main(IngestSettings(), options.from_, options.to))
-    except ValueError as error:
-        print(f"parktwin replay: {error}", file=sys.stderr)
-        return 2
-    except ParkError as error:
-        print(f"parktwin replay: {error.message} — {error.hint}", file=sys.stderr)
-        for problem in getattr(error, "problems", ()):
-            print(f"  {problem}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("\nparktwin replay: stopped; run it again to go on", file=sys.stderr)
-        return 130
-    print(f"parktwin replay: {progress.cycles:,} cycles, {progress.text()}")
-    return 0
+        print(f"parktwin replay: {progress.cycles:,} cycles, {progress.text()}")
+
+    return status("parktwin replay", work, "stopped; run it again to go on")
 
 
 if __name__ == "__main__":

@@ -103,6 +103,9 @@ class IngestSettings(BaseSettings):
         description="what a gateway sends whose clock is off by more is uncertain; 0 = any [s]",
     )
     health_s: float = Field(5.0, description="how often ingest stores its own counters [s]")
+    publish_s: float = Field(
+        5.0, ge=0, description="how often derived values are published under twin/v1; 0 = never [s]"
+    )
 
     @model_validator(mode="after")
     def _relations(self) -> IngestSettings:

@@ -2,7 +2,8 @@
 
 # A minute without data shows in covered_s; it does not make the quality of the others bad.
 # The sum is made inside, so that each stretch is looked up by the index: joined to all minutes of
-# its tag, the work would grow with the square of the time.
+# its tag, the work would grow with the square of the time. A day is summed of its hours, which are
+# renewed before it: of its minutes, each minute that is added would cost all those before it.
 ROLLUP = """
 INSERT INTO {table} (time, tag_id, n, amount, covered_s, min, max, last, quality)
 SELECT t.start, t.tag_id, s.*
@@ -14,7 +15,7 @@ CROSS JOIN LATERAL (
        (array_agg(m.last ORDER BY m.time DESC) FILTER (WHERE m.last IS NOT NULL))[1],
        (coalesce(max(m.quality & 223) FILTER (WHERE m.covered_s > 0), max(m.quality & 223))
         | bit_or(m.quality & 32))::smallint
-    FROM minute m WHERE tag_id = t.tag_id AND time >= t.start
+    FROM {parts} m WHERE tag_id = t.tag_id AND time >= t.start
        AND time < {stop}
        AND time >= $4 AND time < $5
     HAVING count(*) > 0) s
@@ -23,9 +24,13 @@ ON CONFLICT (tag_id, time) DO UPDATE SET n = excluded.n, amount = excluded.amoun
     quality = excluded.quality
 """
 # A day has as many hours as its time zone gives it, an hour is an hour even when the clocks change.
-ROLLUP_STOP = {
-    "hour": "t.start + interval '1 hour'",
-    "day": "(t.start AT TIME ZONE $3 + interval '1 day') AT TIME ZONE $3",
+ROLLUPS = {
+    "hour": ROLLUP.format(table="hour", parts="minute", stop="t.start + interval '1 hour'"),
+    "day": ROLLUP.format(
+        table="day",
+        parts="hour",
+        stop="(t.start AT TIME ZONE $3 + interval '1 day') AT TIME ZONE $3",
+    ),
 }
 # One row per stretch: the sample before it, those in it, the one after it.
 STRETCH = """
@@ -258,4 +263,16 @@ FROM unnest($2::bigint[], $3::text[]) AS n (id, error) WHERE c.id = n.id
 SHOW_ALARMS = """
 UPDATE cycle SET alarms = (SELECT coalesce(jsonb_agg(to_jsonb(a)), '[]') FROM alarm a
                            WHERE alarm = ANY($2::text[])) WHERE cycle_us = $1
+"""
+WATCHED_MINUTES = """
+SELECT tag_id, time, amount, covered_s, coalesce(last, 'NaN') FROM minute
+WHERE tag_id = ANY($1::int[]) AND time >= $2 AND time < $3 AND covered_s > 0
+"""
+LAST_NAMING = """
+SELECT time, cardinality(streams) + cardinality(leaks) AS suspects FROM naming
+WHERE component = $1 ORDER BY time DESC LIMIT 1
+"""
+ADD_NAMING = """
+INSERT INTO naming (time, since, component, streams, leaks, bias, test)
+VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING
 """

@@ -22,7 +22,7 @@ from twin.samples import Samples
 from twin.windows import QUARTER_US
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Iterable, Sequence
 
     from twin.minutes import Minutes
     from twin.model import Park, Tag
@@ -169,10 +169,8 @@ class Store:
         columns: tuple[NDArray[Any], ...],
     ) -> None:
         """Append rows by binary COPY; NaN becomes NULL where the type is written ``float8?``."""
-        data = copy.encode(types, columns)
-        await self._connection.copy_to_table(
-            table, source=io.BytesIO(data), columns=names, format="binary"
-        )
+        source = _each(copy.pieces(types, columns))
+        await self._connection.copy_to_table(table, source=source, columns=names, format="binary")
 
     async def merge_samples(self, samples: Samples) -> tuple[Samples, Samples]:
         """Store samples that may be there already; return those that were new and the corrections.
@@ -313,12 +311,10 @@ class Store:
             tag, time_us = touched[piece == number], times[piece == number]
             span = stamps(np.array([time_us.min() - SUM_REACH_US, time_us.max() + SUM_REACH_US]))
             keys = tag.tolist(), stamps(time_us), zone
-            for table in ("hour", "day"):
+            for table, rollup in sql.ROLLUPS.items():
                 if len(also[0]):
                     await db.execute(sql.DROP_SUMS.format(table=table), *keys)
-                await db.execute(
-                    sql.ROLLUP.format(table=table, stop=sql.ROLLUP_STOP[table]), *keys, *span
-                )
+                await db.execute(rollup, *keys, *span)
 
     async def record_restatements(self, tag: I64, start: I64, stop: I64, now_us: int) -> None:
         """Record that minutes already written were changed."""
@@ -346,6 +342,12 @@ class Store:
         if (cycle_us // 500_000) % 64 == 0:
             await self._connection.execute(sql.FORGET_CYCLES, rows)
         await self._connection.execute("SELECT pg_notify('park_cycle', $1)", str(cycle_us))
+
+
+async def _each(pieces: Iterable[bytes]) -> AsyncIterator[bytes]:
+    """Yield pieces as the driver wants them: what has `read` would be read by other threads."""
+    for piece in pieces:
+        yield piece
 
 
 def _store_error(error: BaseException) -> StoreError:

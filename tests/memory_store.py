@@ -13,7 +13,7 @@ from operator import add, or_
 import numpy as np
 
 from ingest import sql
-from ingest.columns import TIME_MAX_US
+from ingest.columns import TIME_MAX_US, micros
 from ingest.cycle import Cycle
 from ingest.settings import IngestSettings
 from twin.alarms import STATES
@@ -55,6 +55,19 @@ class MemoryStore:
             return []
         nothing = {"active_since": None, "since": None, "until": None, "quality": 0}
         return [{"alarm": name, "state": STATES[0], **nothing} for name in args[0]]
+
+    async def columns(self, types, statement, ids, start, stop):
+        assert statement == sql.WATCHED_MINUTES
+        span = range(*micros([start, stop]).tolist())
+        rows = [
+            (t, time_us, row[1], row[2], row[5])
+            for t in ids
+            for time_us, row in self.minute[t].items()
+            if time_us in span and row[2] > 0
+        ]
+        kinds = (np.int64, np.int64, *(np.float64,) * 3)
+        found = zip(*rows, strict=True) if rows else ((),) * 5
+        return tuple(np.array(c, kind) for c, kind in zip(found, kinds, strict=True))
 
     async def last_cycle(self):
         return self.cycle_us

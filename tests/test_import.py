@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from small_history import (
     END_MS,
+    HOUR_MS,
     STEEL,
     T0,
     WIDE,
@@ -27,8 +28,11 @@ from small_history import (
     text_of,
     with_meter,
 )
+from test_quarantine import ROW, answer, order, turns, twin
 
 from ingest.history import chunks
+from ingest.history.__main__ import check, load
+from ingest.settings import IngestSettings
 from twin import quality as q
 from twin.errors import ParkError
 from twin.loading import load_park
@@ -208,10 +212,10 @@ async def test_two_imports_of_the_same_file_at_once_store_it_once(
 def test_chunks_grow_and_shrink_with_the_time_they_take():
     pace = chunks.Pace()
     sizes = []
-    for seconds in (0.1, 0.2, 0.5, 3.0, 3.0, *[3.0] * 10, *[0.01] * 20):
+    for seconds in (0.1, 0.5, 0.8, 1.25, 3.0, *[3.0] * 10, *[0.01] * 20):
         pace.took(seconds)
         sizes.append(pace.samples)
-    assert sizes[:5] == [20_000, 40_000, 40_000, 20_000, 10_000]
+    assert sizes[:5] == [20_000, 40_000, 50_000, 40_000, 20_000]
     assert min(sizes) == chunks.LEAST_SAMPLES
     assert sizes[-1] == chunks.CHUNK_SAMPLES
 
@@ -224,6 +228,48 @@ async def test_another_value_for_the_same_time_is_a_correction(database, db, par
     assert (counts["new"], counts["corrections"], counts["duplicates"]) == (1, 2, 1)
     assert [s[1] for s in await samples(db)] == [1.5, 2, 4]
     assert await db.fetchval("SELECT count(*) FROM correction") == 2
+
+
+LONG = 'time = "t"\nformat = "ms"\ntag = "tag"\nvalue = "v"\nenterprise = "acme"\nnull = ["--"]\n'
+
+
+async def test_adopting_a_tag_stores_what_an_import_held_of_it(
+    database, db, park, park_folder, write, monkeypatch
+):
+    monkeypatch.setattr(chunks, "CHUNK_SAMPLES", 7)
+    rows = [(T0 + i * 1000, "ZZ-1", i) for i in range(20)]
+    rows += [(T0 + 20_000, "ZZ-1", "--"), (T0 + 21_000, "ZZ-1", 1000), (T0, "ZZ-2", 5)]
+    text = "t,tag,v\n" + "".join(f"{t},{tag},{v}\n" for t, tag, v in rows)
+    (counts,) = await run_import(
+        database, park, [write("a.csv", text)], write("map.toml", LONG), END_MS
+    )
+    assert counts == {"rows": 23, "unknown_tag": 23}
+    async with twin(database, park_folder) as (cycle, desk):
+        number = await order(db, "quarantine.adopt", **ROW)
+        await turns(cycle, desk)
+        assert await answer(db, number) is None
+    async with twin(database, park_folder) as (cycle, desk):
+        await turns(cycle, desk, END_MS * 1000)
+    found = await samples(db, "ZZ-1")
+    assert [(t, code) for t, _, code in found[-2:]] == [
+        (20_000, q.BAD | q.NOT_A_NUMBER), (21_000, q.UNCERTAIN | q.OUT_OF_RANGE)
+    ]  # fmt: skip
+    assert [(t, v) for t, v, _ in found[:-2]] == [(i * 1000, pytest.approx(i)) for i in range(20)]
+    assert [row["tag"] for row in await db.fetch("SELECT tag FROM quarantine_sample")] == ["ZZ-2"]
+
+
+async def test_samples_of_the_future_are_held_in_the_uom_of_their_tag(database, db, park, write):
+    map_path = write(
+        "map.toml", 'time="t"\nformat="ms"\n[columns]\nF={tag="acme/FT-1",uom="kg/s"}\n'
+    )
+    file = write("a.csv", "t,F\n" + "".join(f"{T0 + i},{i}\n" for i in range(9)))
+    job = check(park, [file], map_path)
+    settings = IngestSettings(database_url=database, quarantine_samples=4)
+    (ticket,) = await load(job, settings, (T0 - HOUR_MS) * 1000, again=False)
+    assert ticket.counts == {"rows": 9, "future": 9}
+    held = await db.fetch("SELECT value FROM quarantine_sample ORDER BY id")
+    assert [row["value"] for row in held] == pytest.approx([3.6 * i for i in (5, 6, 7, 8)])
+    assert await db.fetchval("SELECT count FROM quarantine") == 9
 
 
 def environment_of(database, park_folder):

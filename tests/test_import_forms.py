@@ -112,6 +112,22 @@ async def test_parquet_and_csv_say_the_same(database, db, park, tmp_path, write,
     assert await everything(db) == expected
 
 
+@pytest.mark.parametrize(
+    "column",
+    [pa.array([[1.0], [2.0]]), pa.array([1, 2], pa.timestamp("s")), pa.array([b"--", b"x"])],
+    ids=["lists", "times", "bytes"],
+)
+def test_column_of_a_type_that_holds_no_numbers_is_named(park, tmp_path, write, column):
+    file = tmp_path / "history.parquet"
+    pyarrow.parquet.write_table(pa.table({"t": pa.array([T0, T0 + 1]), "F": column}), file)
+    map_path = write("map.toml", 'time="t"\nformat="ms"\n[columns]\nF="acme/FT-1"\n')
+    with pytest.raises(ModelError) as caught:
+        check(park, [file], map_path)
+    (problem,) = caught.value.problems
+    assert "column 'F'" in problem
+    assert "is not a number" in problem
+
+
 WRONG = """
 fromat = "iso"
 time = "Zeit"

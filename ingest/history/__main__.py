@@ -8,19 +8,21 @@ import hashlib
 import logging
 import sys
 import time
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 import numpy as np
-from pydantic import ValidationError
 
 from ingest.history.chunks import Pace, chunks, preview, preview_problems
 from ingest.history.files import Source, digest, open_source
-from ingest.history.load import Loader, Ticket
+from ingest.history.load import Loader
 from ingest.history.mapping import KEYS, FileMap, Form, header_problems, parse_map
 from ingest.history.rows import Reader
+from ingest.history.tickets import Ticket, begin
+from ingest.program import clear, show, status
 from ingest.settings import IngestSettings
 from ingest.store import Store
 from twin.errors import ModelError, ParkError
@@ -28,8 +30,6 @@ from twin.loading import load_park
 from twin.windows import local
 
 if TYPE_CHECKING:
-    from collections import Counter
-
     from twin.model import Park
     from twin.samples import Samples
 
@@ -63,7 +63,6 @@ of the past are made by `parktwin replay`. Settings: PARKTWIN_DATABASE_URL, PARK
 keys of a map:
 """
 SHOWN = 20
-BAR = 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,13 +74,14 @@ class Job:
     sources: list[Source]
     text: str
 
-    def reader(self, settings: IngestSettings, now_us: int) -> Reader:
-        """Return what the rows are read by."""
+    def reader(self, source: Source, settings: IngestSettings, now_us: int) -> Reader:
+        """Return what the rows of a file are read by."""
         low, high = (
             np.array([getattr(tag, name) for tag in self.park.tags]) for name in ("low", "high")
         )
         ahead_us = round(settings.future_s * 1e6)
-        return Reader(self.mapped, self.park.tags, low, high, now_us, ahead_us)
+        topic = f"import/{source.path.name}"
+        return Reader(topic, self.mapped, self.park.tags, low, high, now_us, ahead_us)
 
     def digest(self, source: Source) -> str:
         """Return what tells this import from all others: the file, its map and the model."""
@@ -124,15 +124,15 @@ def check(park: Park, paths: list[Path], map_path: Path) -> Job:
 
 def show_first(job: Job, settings: IngestSettings, now_us: int) -> None:
     """Print the first rows of each file as they would be stored."""
-    reader, zone = job.reader(settings, now_us), ZoneInfo(job.park.timezone)
+    zone = ZoneInfo(job.park.timezone)
     for source in job.sources:
         rows = preview(source, job.mapped)
-        intake = reader.read(rows, 1)
+        intake = job.reader(source, settings, now_us).read(rows, 1)
         print(f"{source.path}: {source.encoding or 'Parquet'}, {rows.num_rows} rows looked at")
         for line in _rows(job.park, intake.samples, zone):
             print(f"  {line}")
-        for (owner, tag, reason), held in intake.held.items():
-            print(f"  quarantine, {reason}: {owner}/{tag}, {held.samples} samples")
+        for (owner, tag, reason), count in Counter(one[:3] for one in intake.held).items():
+            print(f"  quarantine, {reason}: {owner}/{tag}, {count} samples")
         for example in intake.examples:
             print(f"  {example}")
 
@@ -153,78 +153,54 @@ def _rows(park: Park, samples: Samples, zone: ZoneInfo) -> list[str]:
     return lines
 
 
-class Bar:
-    """The line that says how far a file is; only on a terminal."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-        self._began = time.monotonic()
-        self._from: float | None = None
-        self._shown = sys.stderr.isatty()
-
-    def show(self, share: float, samples: int) -> None:
-        """Draw the line again."""
-        if not self._shown:
-            return
-        spent = max(time.monotonic() - self._began, 1e-3)
-        self._from = share if self._from is None else self._from
-        left = (1 - share) / (share - self._from) * spent if share > self._from else 0.0
-        bar = "#" * round(share * BAR)
-        line = f"[{bar:.<{BAR}}] {share:4.0%}  {samples / spent:,.0f} samples/s"
-        end = f"  {int(left) // 60}:{int(left) % 60:02d} left  {self._name}"
-        print(f"\r{line}{end}\033[K", end="", file=sys.stderr, flush=True)
-
-    def end(self) -> None:
-        """Leave the line."""
-        if self._shown:
-            print("\r\033[K", end="", file=sys.stderr, flush=True)
-
-
 async def load(job: Job, settings: IngestSettings, now_us: int, *, again: bool) -> list[Ticket]:
     """Import all files; return what became of each."""
     store = Store(settings.database_url)
     await store.open()
+    tickets = []
     try:
         loader = Loader(job.park, store, settings, now_us)
         await loader.attach()
-        return [await _load(job, source, loader, settings, now_us, again=again)
-                for source in job.sources]  # fmt: skip
+        for source in job.sources:
+            key = await asyncio.to_thread(job.digest, source)
+            tickets.append(await begin(store, key, source.path.name, again=again))
+            if tickets[-1].finished:
+                print(f"{source.path}: imported before: 0 new")
+            else:
+                await _load(source, job.reader(source, settings, now_us), loader, tickets[-1])
     finally:
         await store.close()
+    return tickets
 
 
-async def _load(
-    job: Job, source: Source, loader: Loader, settings: IngestSettings, now_us: int, *, again: bool
-) -> Ticket:
+async def _load(source: Source, reader: Reader, loader: Loader, ticket: Ticket) -> None:
     """Import one file, reading the next chunk while one is stored."""
-    key = await asyncio.to_thread(job.digest, source)
-    ticket = await loader.begin(key, source.path.name, again=again)
-    before = ticket.counts.copy()
-    if ticket.finished:
-        print(f"{source.path}: imported before: 0 new")
-        return ticket
-    resumed = ticket.taken > 0
+    before, resumed = ticket.counts.copy(), ticket.taken > 0
     if resumed:
         print(f"{source.path}: going on after row {ticket.taken:,}")
     examples: list[str] = []
     pace = Pace()
-    reading = chunks(source, job.reader(settings, now_us), ticket.taken, pace, examples)
-    bar = Bar(source.path.name)
+    reading = chunks(source, reader, ticket.taken, pace, examples)
     coming = asyncio.create_task(asyncio.to_thread(next, reading, None))
+    start, first = time.monotonic(), None
     while (chunk := await coming) is not None:
         share = source.share
+        first = share if first is None else first
         coming = asyncio.create_task(asyncio.to_thread(next, reading, None))
         began = time.monotonic()
         await loader.store(chunk, ticket)
-        pace.took(time.monotonic() - began)
-        bar.show(share, _samples(ticket.counts - before))
-    entries = job.mapped.entries.values() if resumed else ()
+        now = time.monotonic()
+        pace.took(now - began)
+        spent = now - start
+        left = round((1 - share) / (share - first) * spent) if share > first else 0
+        rate = f"{_samples(ticket.counts - before) / spent:,.0f} samples/s"
+        show(share, f"{rate}  {left // 60}:{left % 60:02d} left  {source.path.name}")
+    entries = reader.mapped.entries.values() if resumed else ()
     await loader.finish(ticket, np.array([entry.tag for entry in entries], dtype=np.int64))
-    bar.end()
+    clear()
     print(f"{source.path}: {_told(ticket.counts - before)}")
     for example in examples:
         print(f"  {example}")
-    return ticket
 
 
 def _samples(counts: Counter[str]) -> int:
@@ -257,7 +233,8 @@ def main(argv: list[str] | None = None) -> int:
     add("--again", action="store_true", help="read files again that were imported before")
     options = parser.parse_args(argv)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
-    try:
+
+    def work() -> None:
         settings = IngestSettings()
         now_us = time.time_ns() // 1000
         job = check(load_park(options.park or settings.park), options.files, options.map)
@@ -265,20 +242,10 @@ def main(argv: list[str] | None = None) -> int:
             print(f"note: {note}")
         if options.dry_run:
             show_first(job, settings, now_us)
-            return 0
-        asyncio.run(load(job, settings, now_us, again=options.again))
-    except ValidationError as error:
-        print(f"parktwin import: settings: {error}", file=sys.stderr)
-        return 2
-    except ParkError as error:
-        print(f"parktwin import: {error.message} — {error.hint}", file=sys.stderr)
-        for problem in getattr(error, "problems", ()):
-            print(f"  {problem}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("\nparktwin import: stopped; the same command goes on from here", file=sys.stderr)
-        return 130
-    return 0
+        else:
+            asyncio.run(load(job, settings, now_us, again=options.again))
+
+    return status("parktwin import", work, "stopped; the same command goes on from here")
 
 
 if __name__ == "__main__":

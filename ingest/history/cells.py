@@ -57,10 +57,10 @@ def numbers(column: Any, form: Form) -> Numbers:
     given = valid(column)
     if not is_text(column):
         try:
-            value = pc.cast(column, pa.float64(), safe=False).fill_null(math.nan).to_numpy()
-        except pa.ArrowNotImplementedError:
-            return Numbers(np.full(len(column), math.nan), given, given)
-        return Numbers(value, given, np.zeros(len(given), bool))
+            found = cast_or_null(column, pa.float64())
+        except pa.ArrowNotImplementedError:  # of a type that holds no numbers, like times
+            found = pa.nulls(len(column), pa.float64())
+        return Numbers(found.fill_null(math.nan).to_numpy(), given, given & ~valid(found))
     plain = _plain(column, form)
     found = cast_or_null(plain, pa.float64())
     value = found.fill_null(math.nan).to_numpy()

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from ingest.history.files import Source
     from ingest.history.mapping import FileMap
-    from ingest.history.rows import Held, Intake, Reader
+    from ingest.history.rows import Intake, Reader
 
 # A chunk is one transaction, and a running cycle waits for it: so it takes about a second.
 CHUNK_S = 1.0
@@ -35,11 +35,8 @@ class Pace:
 
     def took(self, seconds: float) -> None:
         """Make the next chunks larger or smaller by the time the last one took."""
-        if seconds > CHUNK_S:
-            self.samples //= 2
-        elif seconds < CHUNK_S / 3:
-            self.samples *= 2
-        self.samples = min(max(self.samples, LEAST_SAMPLES), CHUNK_SAMPLES)
+        wanted = self.samples * min(max(CHUNK_S / seconds, 1 / 2), 2)
+        self.samples = min(max(int(wanted), LEAST_SAMPLES), CHUNK_SAMPLES)
 
 
 def preview(source: Source, mapped: FileMap) -> Any:
@@ -103,7 +100,7 @@ def chunks(
             row += part.num_rows
             start += part.num_rows
             examples.extend(islice(intake.examples, max(EXAMPLES - len(examples), 0)))
-            for owner, tag, reason in intake.held:
+            for owner, tag, reason in dict.fromkeys(one[:3] for one in intake.held):
                 held = f"in quarantine as {reason}: {owner}/{tag}"
                 if held not in examples and len(examples) < 2 * EXAMPLES:
                     examples.append(held)
@@ -118,15 +115,10 @@ def chunks(
 
 def _join(source: Source, parts: list[Intake]) -> Chunk:
     """Return one chunk of several parts."""
-    refused: Counter[str] = Counter()
-    held: dict[tuple[str, str, str], Held] = {}
-    for part in parts:
-        refused += part.refused
-        for key, last in part.held.items():
-            before = held[key].samples if key in held else 0
-            held[key] = last._replace(samples=before + last.samples)
+    refused = sum((part.refused for part in parts), Counter())
+    held = [one for part in parts for one in part.held]
     # Rows the reader had to skip belong to no chunk in particular.
     refused["bad_shape"] += len(source.misshapen)
     source.misshapen.clear()
     samples = sort(concatenate(*(part.samples for part in parts)))
-    return Chunk(source.path.name, samples, sum(part.rows for part in parts), +refused, held)
+    return Chunk(samples, sum(part.rows for part in parts), +refused, held)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 from collections import Counter
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -14,20 +14,23 @@ from numpy.typing import NDArray
 
 from ingest.columns import micros, stamps
 from ingest.counters import own_tags
-from ingest.decode import Quarantined
+from ingest.history.tickets import advance, finish, is_next
 from ingest.late import Stretches, renew
 from ingest.outside import read_back, take_turn, touch
-from ingest.refused import count_quarantined
+from ingest.refused import keep_quarantined
 from ingest.schema import WRITER_LOCK
 from twin.errors import ParkError, StoreError
 from twin.image import no_image
-from twin.minutes import COUNTER, KIND_CODES, MINUTE_US, NEVER, no_tail
+from twin.minutes import COUNTER, KIND_CODES, MINUTE_US, NEVER, fold, no_tail
 from twin.network import compile_network
 from twin.registers import rollovers
 from twin.samples import Samples, Sorted, concatenate, no_samples, sort
 
 if TYPE_CHECKING:
-    from ingest.history.rows import Held
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+    from ingest.decode import Quarantined
+    from ingest.history.tickets import Ticket
     from ingest.settings import IngestSettings
     from ingest.store import Store
     from twin.image import Image
@@ -52,37 +55,16 @@ CROSS JOIN LATERAL (SELECT min(time) AS first, max(time) AS last FROM {table}
     WHERE tag_id = w.tag_id AND time >= w.start AND time < w.stop AND time >= $4 AND time < $5) r
 WHERE r.first IS NOT NULL
 """
-BEGIN = """
-INSERT INTO import (digest, name) VALUES ($1, $2)
-ON CONFLICT (digest) DO UPDATE SET changed = now()
-RETURNING taken, finished, counts
-"""
-AGAIN = "UPDATE import SET taken = 0, finished = false, counts = '{}' WHERE digest = $1"
-TAKEN = "SELECT taken FROM import WHERE digest = $1 FOR UPDATE"
-ADVANCE = "UPDATE import SET taken = taken + $2, counts = $3, changed = now() WHERE digest = $1"
-FINISH = "UPDATE import SET finished = true, changed = now() WHERE digest = $1"
 
 
 @dataclass(slots=True)
 class Chunk:
     """Some rows of a file: what is to be stored, and what may not be."""
 
-    source: str
     samples: Sorted
     rows: int = 0
     refused: Counter[str] = field(default_factory=Counter)
-    held: dict[tuple[str, str, str], Held] = field(default_factory=dict)
-
-
-@dataclass(slots=True)
-class Ticket:
-    """How far a file has come in the database."""
-
-    digest: str
-    name: str
-    taken: int = 0
-    finished: bool = False
-    counts: Counter[str] = field(default_factory=Counter)
+    held: list[Quarantined] = field(default_factory=list)
 
 
 class Loader:
@@ -94,16 +76,17 @@ class Loader:
         self._settings = settings
         self._now_us = now_us
         self._tags = (*compile_network(park).tags, *own_tags(park))
-        self._kind = np.array([KIND_CODES[tag.kind] for tag in self._tags], dtype=np.int64)
-        self._gap_us = np.array([round(tag.gap_s * 1e6) for tag in self._tags], dtype=np.int64)
-        self._rollover = rollovers(self._tags)
+        self._folding = (
+            np.array([KIND_CODES[tag.kind] for tag in self._tags], dtype=np.int64),
+            np.array([round(tag.gap_s * 1e6) for tag in self._tags], dtype=np.int64),
+            rollovers(self._tags),
+        )
         self._image, self._tail = no_image(len(self._tags)), no_tail(len(self._tags))
         self._known = np.zeros(len(self._tags), bool)
         self._seen: tuple[Any, ...] = ()
-        # Stretch of minutes of each tag that this import has written: to do so again is no
-        # restatement.
-        self._own_from = np.full(len(self._tags), NEVER)
-        self._own_to = np.full(len(self._tags), NEVER)
+        # Start and stop of the minutes that the last chunk of each tag has written: where the next
+        # one writes them again, that is no restatement.
+        self._own = np.full((2, len(self._tags)), NEVER)
         self._stored = np.zeros(len(self._tags), bool)
 
     async def attach(self) -> None:
@@ -127,79 +110,103 @@ class Loader:
                 )
             await store.apply_model(park, self._tags)
 
-    async def begin(self, digest: str, name: str, *, again: bool) -> Ticket:
-        """Return how far this file has come before."""
-        async with self._store.transaction():
-            if again:
-                await self._store.fetch(AGAIN, digest)
-            row = (await self._store.fetch(BEGIN, digest, name))[0]
-        counts = Counter(json.loads(row["counts"]))
-        return Ticket(digest, name, row["taken"], row["finished"], counts)
-
     async def store(self, chunk: Chunk, ticket: Ticket) -> None:
-        """Commit a chunk and the file's place; tries again while the database comes back."""
+        """Commit a chunk and the file's place."""
+        await self._patiently(lambda careful: self._commit(chunk, ticket, careful=careful))
+
+    async def finish(self, ticket: Ticket, also: I64) -> None:
+        """Mark a file as done, and close the minutes in which the last values hold.
+
+        They are those of the tags this run has stored, and of others from before it.
+        """
+        self._stored[also] = True
+        await self._patiently(lambda _: self._close(ticket))
+
+    async def _patiently(self, work: Callable[[bool], Awaitable[None]]) -> None:
+        """Try again while the database comes back; from the second time on `work` is careful."""
         for tries, wait_s in enumerate((*RETRY_S, None)):
             try:
-                counted = await self._commit(chunk, ticket, careful=tries > 0)
+                await work(tries > 0)
             except StoreError as error:
-                self._known[:] = False
+                self._known[:], self._own[:] = False, NEVER
                 if not error.retryable or wait_s is None:
                     raise
-                LOG.warning("%s; the chunk is tried again", error.message)
+                LOG.warning("%s; trying again", error.message)
                 await self._store.close()
                 await asyncio.sleep(wait_s)
             else:
-                ticket.taken += chunk.rows
-                ticket.counts += counted
                 return
 
-    async def _commit(self, chunk: Chunk, ticket: Ticket, *, careful: bool) -> Counter[str]:
-        """Commit one chunk and return what it came to; `careful` expects rows in the way."""
-        samples = chunk.samples.samples
+    @asynccontextmanager
+    async def _turn(self, tags: I64) -> AsyncIterator[tuple[Image, Tail]]:
+        """Yield drafts of image and tail that know some tags; they hold once all is committed."""
         image, tail = self._image.copy(), self._tail.copy()
-        folding = self._kind, self._gap_us, self._rollover
-        counted = chunk.refused.copy()
         async with self._store.transaction():
             await take_turn(self._store, alone=True)
-            if not await self._is_next(chunk, ticket):
-                return counted
-            await self._catch_up(np.unique(samples.tag), image, tail)
-            fresh_rows = samples.time_us > image.time_us[samples.tag]
-            fresh, old = samples.take(fresh_rows), samples.take(~fresh_rows)
-            added, corrected = await self._place(fresh, old, careful=careful)
-            newest = corrected.tag[corrected.time_us == image.time_us[corrected.tag]]
-            image.forward(fresh, self._kind == COUNTER, self._rollover)
-            late = sort(concatenate(added, corrected)).samples
-
-            async def note(wanted: Stretches) -> None:
-                counted["minutes restated"] = await self._restate(wanted, tail.open_us)
-
-            wanted = await renew(
-                self._store, *folding, tail, fresh, late, NEVER, self._park.timezone, note,
-                new=not careful,
-            )  # fmt: skip
-            await self._keep_refused(chunk)
-            await touch(self._store, np.concatenate([fresh.tag, wanted.tag[wanted.open], newest]))
-            counted += _counts(chunk, len(fresh) + len(added), len(corrected))
-            await self._advance(ticket, chunk.rows, ticket.counts + counted)
+            await self._catch_up(tags, image, tail)
+            yield image, tail
             seen = await self._writers()
         self._image, self._tail, self._seen = image, tail, seen
+
+    async def _commit(self, chunk: Chunk, ticket: Ticket, *, careful: bool) -> None:
+        """Commit one chunk; `careful` expects rows in the way."""
+        samples = chunk.samples.samples
+        counted: Counter[str] = Counter()
+        async with self._turn(np.unique(samples.tag)) as (image, tail):
+            if await is_next(self._store, ticket, chunk.rows):
+                counted = await self._write(chunk, image, tail, careful=careful)
+                await advance(self._store, ticket, chunk.rows, counted)
+        self._stored[samples.tag] = True
+        ticket.taken += chunk.rows
+        ticket.counts += counted
+
+    async def _write(
+        self, chunk: Chunk, image: Image, tail: Tail, *, careful: bool
+    ) -> Counter[str]:
+        """Store samples and their minutes; return what they came to."""
+        samples = chunk.samples.samples
+        fresh_rows = samples.time_us > image.time_us[samples.tag]
+        fresh, old = samples.take(fresh_rows), samples.take(~fresh_rows)
+        free, added, corrected = await self._place(fresh, old, careful=careful)
+        newest = corrected.tag[corrected.time_us == image.time_us[corrected.tag]]
+        image.forward(fresh, self._folding[0] == COUNTER, self._folding[2])
+        late = sort(concatenate(free, added, corrected)).samples
+        counted = _counts(chunk, len(fresh) + len(free) + len(added), len(corrected))
+
+        async def note(wanted: Stretches) -> None:
+            counted["minutes restated"] = await self._restate(wanted, tail.open_us)
+
+        wanted = await renew(
+            self._store, *self._folding, tail, fresh, late, NEVER, self._park.timezone, note,
+            new=not careful, known=free,
+        )  # fmt: skip
+        await self._keep_refused(chunk)
+        await touch(self._store, np.concatenate([fresh.tag, wanted.tag[wanted.open], newest]))
         # What was corrected under a closed minute is not in the tail.
         self._known[newest] = False
-        self._claim(fresh, wanted)
-        self._stored[samples.tag] = True
+        # Of several stretches of a tag the last one stays, of new samples the first.
+        self._own[:, wanted.tag] = wanted.start, np.minimum(wanted.stop, tail.open_us[wanted.tag])
+        tag, time_us = fresh.tag[::-1], fresh.time_us[::-1]
+        self._own[:, tag] = time_us // MINUTE_US * MINUTE_US, tail.open_us[tag]
         return counted
 
-    async def _is_next(self, chunk: Chunk, ticket: Ticket) -> bool:
-        """Return whether the chunk follows what is stored; raises ParkError when it cannot."""
-        taken = (await self._store.fetch(TAKEN, ticket.digest))[0][0]
-        if taken not in (ticket.taken, ticket.taken + chunk.rows):
-            raise ParkError(
-                f"{ticket.name} is being imported by another program, too",
-                hint="let it end; what it has stored is not stored again",
+    async def _close(self, ticket: Ticket) -> None:
+        """Close minutes as the clock does, and mark the file as done."""
+        clock_us = self._now_us - round(self._settings.grace_s * 1e6)
+        kind, gap_us, _ = self._folding
+        async with self._turn(np.flatnonzero(self._stored)) as (_, tail):
+            held_us = tail.time_us + gap_us + MINUTE_US - 1
+            over = self._stored & (kind != COUNTER) & (tail.time_us != NEVER)
+            over &= (held_us <= clock_us) & (tail.from_us < held_us)
+            close_us = np.where(over, held_us // MINUTE_US * MINUTE_US, NEVER)
+            none = no_samples()
+            minutes = fold(
+                tail, *self._folding, none.tag, none.time_us, none.value, none.quality, close_us
             )
-        # The commit of which we did not hear was one.
-        return bool(taken == ticket.taken)
+            await self._store.write_minutes(minutes, self._park.timezone, (none.tag, none.time_us))
+            await touch(self._store, np.flatnonzero(over))
+            await finish(self._store, ticket)
+        ticket.finished = True
 
     async def _writers(self) -> tuple[Any, ...]:
         return tuple((await self._store.fetch(WRITERS))[0])
@@ -211,19 +218,21 @@ class Loader:
         unknown = tags[~self._known[tags]]
         if not len(unknown):
             return
-        folding = self._kind, self._gap_us, self._rollover
-        minutes = await read_back(self._store, *folding, image, tail, unknown)
+        minutes = await read_back(self._store, *self._folding, image, tail, unknown)
         nothing = np.zeros(0, np.int64)
         await self._store.write_minutes(minutes, self._park.timezone, (nothing, nothing))
         self._known[unknown] = True
 
     async def _place(
         self, fresh: Samples, old: Samples, *, careful: bool
-    ) -> tuple[Samples, Samples]:
-        """Store samples; return those behind the image that are new, and the corrections."""
+    ) -> tuple[Samples, Samples, Samples]:
+        """Store samples; return those behind the image that are new, and the corrections.
+
+        The first are new ones between whose first and last nothing of their tag was there.
+        """
         if careful:
             await self._store.merge_samples(fresh)
-            return await self._store.merge_samples(old)
+            return no_samples(), *await self._store.merge_samples(old)
         first = np.flatnonzero(np.append(True, old.tag[1:] != old.tag[:-1])[: len(old)])
         at = old.tag[first]
         stop = np.maximum.reduceat(old.time_us, first) + 1 if len(at) else first
@@ -231,8 +240,7 @@ class Loader:
         taken = np.isin(old.tag, at[there])
         free = old.take(~taken)
         await self._store.copy_samples(concatenate(fresh, free))
-        added, corrected = await self._store.merge_samples(old.take(taken))
-        return concatenate(free, added), corrected
+        return free, *await self._store.merge_samples(old.take(taken))
 
     async def _occupied(self, table: str, tag: I64, start: I64, stop: I64) -> tuple[I64, I64, I64]:
         """Return which stretches of single tags have rows, and their first and last time."""
@@ -248,98 +256,34 @@ class Loader:
 
     async def _restate(self, wanted: Stretches, open_us: I64) -> int:
         """Record where minutes of others are about to change; return how long that is [min]."""
-        tag, start = wanted.tag, wanted.start
-        stop = np.minimum(wanted.stop, open_us[tag])
-        meets = (start <= self._own_to[tag]) & (stop >= self._own_from[tag])
-        # What lies before and after the stretch that this import has written itself.
-        tag = np.concatenate([tag, tag[meets]])
-        start = np.concatenate([start, np.maximum(start, self._own_to[wanted.tag])[meets]])
-        stop = np.concatenate(
-            [np.where(meets, np.minimum(stop, self._own_from[wanted.tag]), stop), stop[meets]]
-        )
+        start, stop = wanted.start, np.minimum(wanted.stop, open_us[wanted.tag])
+        low, high = self._own[:, wanted.tag]
+        start = np.where((low <= start) & (start < high), high, start)
+        stop = np.where((low < stop) & (stop <= high), low, stop)
         some = start < stop
-        there, first, last = await self._occupied("minute", tag[some], start[some], stop[some])
+        tag = wanted.tag[some]
+        there, first, last = await self._occupied("minute", tag, start[some], stop[some])
         if len(there):
-            await self._store.record_restatements(
-                tag[some][there], first, last + MINUTE_US, self._now_us
-            )
+            await self._store.record_restatements(tag[there], first, last + MINUTE_US, self._now_us)
         return int((last + MINUTE_US - first).sum() // MINUTE_US)
 
-    def _claim(self, fresh: Samples, wanted: Stretches) -> None:
-        """Remember the last stretch of each tag as our own."""
-        ends = np.where(wanted.open, self._tail.open_us[wanted.tag], wanted.stop)
-        last = np.append(wanted.tag[1:] != wanted.tag[:-1], True)[: len(wanted)]
-        first = np.append(True, fresh.tag[1:] != fresh.tag[:-1])[: len(fresh)]
-        at = fresh.tag[first]
-        parts = (
-            (wanted.tag[last], wanted.start[last], ends[last]),
-            (at, fresh.time_us[first] // MINUTE_US * MINUTE_US, self._tail.open_us[at]),
-        )
-        for tag, start, stop in parts:
-            meets = (start <= self._own_to[tag]) & (stop >= self._own_from[tag])
-            known_from, known_to = self._own_from[tag], self._own_to[tag]
-            self._own_from[tag] = np.where(meets, np.minimum(start, known_from), start)
-            self._own_to[tag] = np.where(meets, np.maximum(stop, known_to), stop)
-
     async def _keep_refused(self, chunk: Chunk) -> None:
-        """Count what is in quarantine; keep what a later row of the same file has replaced."""
-        name = chunk.source
+        """Keep what is in quarantine, and what a later row of the same file has replaced."""
         if chunk.held:
-            entries = {
-                key: (held.samples, Quarantined(*key, f"import/{name}", held.time_us, held.value))
-                for key, held in chunk.held.items()
-            }
-            rows = self._settings.quarantine_rows
-            await count_quarantined(self._store, entries, self._now_us, rows)
+            limits = self._settings.quarantine_rows, self._settings.quarantine_samples
+            await keep_quarantined(self._store, chunk.held, self._now_us, *limits)
         sorted_ = chunk.samples
         if len(sorted_.superseded):
             await self._store.keep_corrections(sorted_.superseded, sorted_.superseded_by)
-
-    async def _advance(self, ticket: Ticket, rows: int, counts: Counter[str]) -> None:
-        await self._store.fetch(ADVANCE, ticket.digest, rows, json.dumps(counts))
-
-    async def finish(self, ticket: Ticket, also: I64) -> None:
-        """Mark a file as done, and close the minutes in which the last values hold.
-
-        They are those of the tags this run has stored, and of others from before it.
-        """
-        self._stored[also] = True
-        tags = np.flatnonzero(self._stored)
-        image, tail = self._image.copy(), self._tail.copy()
-        clock_us = self._now_us - round(self._settings.grace_s * 1e6)
-        folding = self._kind, self._gap_us, self._rollover
-        async with self._store.transaction():
-            await take_turn(self._store, alone=True)
-            await self._catch_up(tags, image, tail)
-            held_us = tail.time_us + self._gap_us + MINUTE_US - 1
-            over = (self._kind != COUNTER) & (tail.time_us != NEVER)
-            over &= self._stored
-            over &= (held_us <= clock_us) & (tail.from_us < held_us)
-            close_us = np.where(over, held_us // MINUTE_US * MINUTE_US, NEVER)
-
-            async def note(_wanted: Stretches) -> None:
-                return
-
-            none = no_samples()
-            await renew(
-                self._store, *folding, tail, none, none, close_us, self._park.timezone, note
-            )
-            await touch(self._store, np.flatnonzero(over))
-            await self._store.fetch(FINISH, ticket.digest)
-            seen = await self._writers()
-        self._image, self._tail, self._seen = image, tail, seen
-        ticket.finished = True
 
 
 def _counts(chunk: Chunk, added: int, corrected: int) -> Counter[str]:
     """Return what became of a chunk that is not refused."""
     inside = chunk.samples
-    counts = Counter(
+    counts = chunk.refused + Counter(
         rows=chunk.rows,
         new=added,
         corrections=corrected + len(inside.superseded),
         duplicates=inside.duplicates + len(inside.samples) - added - corrected,
     )
-    for (_, _, reason), held in chunk.held.items():
-        counts[reason] += held.samples
-    return counts
+    return counts + Counter(one.reason for one in chunk.held)

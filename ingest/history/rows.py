@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from ingest.history.cells import flat, is_text, numbers
+from ingest.decode import Quarantined
+from ingest.history.cells import cast_or_null, flat, is_text, numbers
 from ingest.history.times import NO_TIME, times
 from ingest.wire import VALUE_MAX
 from twin import quality as q
@@ -27,14 +28,6 @@ I64 = NDArray[np.int64]
 EXAMPLES = 5
 
 
-class Held(NamedTuple):
-    """Samples of one name that may not be stored: how many, and the last of them."""
-
-    samples: int
-    time_us: int
-    value: float
-
-
 @dataclass(slots=True)
 class Intake:
     """What some rows came to."""
@@ -43,14 +36,14 @@ class Intake:
     rows: int = 0
     refused: Counter[str] = field(default_factory=Counter)
     examples: list[str] = field(default_factory=list)
-    # (enterprise, tag, reason): what is to be counted in quarantine.
-    held: dict[tuple[str, str, str], Held] = field(default_factory=dict)
+    held: list[Quarantined] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
 class Reader:
     """What the rows of a file are read by."""
 
+    topic: str  # what quarantine says they came by
     mapped: FileMap
     tags: Sequence[Tag]
     low: F64
@@ -110,13 +103,9 @@ class Reader:
             quality |= code
             wrong = wrong | odd
         keep = given & ~wrong & (time_us != NO_TIME)
-        for at in np.unique(which[keep & (tag < 0)]).tolist():
-            name = words[at] if at < len(words) else ""
-            owner, _, rest = name.rpartition("/")
-            rows = np.flatnonzero(keep & (which == at))
-            intake.held[owner or mapped.enterprise, rest, "unknown_tag"] = Held(
-                len(rows), int(time_us[rows[-1]]), float(value[rows[-1]])
-            )
+        split = [word.rpartition("/") for word in (*words, "")]
+        keys = [(owner or mapped.enterprise, name, "unknown_tag") for owner, _, name in split]
+        self._hold(intake, keys, keep & (tag < 0), which, value, quality, time_us)
         keep &= tag >= 0
         si = value * scale + shift
         intake.samples = self._samples(intake, keep, tag, si, value, quality, time_us, first_row)
@@ -146,23 +135,40 @@ class Reader:
             _refuse(intake, "not_finite", huge, [pa.array(value)], first_row)
             keep &= ~huge
         ahead = keep & (time_us > self.received_us + self.future_us)
-        for at in np.unique(tag[ahead]).tolist():
-            rows = np.flatnonzero(ahead & (tag == at))
-            key = (self.tags[at].owner, self.tags[at].tag, "future")
-            intake.held[key] = Held(len(rows), int(time_us[rows[-1]]), float(value[rows[-1]]))
-        keep &= ~ahead
+        if ahead.any():
+            scale, shift = np.array([(t.scale, t.shift) for t in self.tags]).T
+            own = (si - shift[tag]) / scale[tag]
+            keys = [(t.owner, t.tag, "future") for t in self.tags]
+            self._hold(intake, keys, ahead, tag, own, quality, time_us)
+            keep &= ~ahead
         rows = np.flatnonzero(keep)
         if len(rows) < len(keep):
             tag, si, quality, time_us = tag[rows], si[rows], quality[rows], time_us[rows]
-        none = np.isnan(si) & (quality < q.BAD)
-        quality = np.where(none, quality & q.SIMULATED | q.BAD | q.NOT_A_NUMBER, quality)
-        quality = q.within(si, self.low[tag], self.high[tag], quality.astype(np.uint8))
+        quality = q.within(si, self.low[tag], self.high[tag], _known(si, quality))
         return Samples(tag, time_us, si, quality, np.full(len(tag), self.received_us))
+
+    def _hold(
+        self, intake: Intake, keys: Sequence[tuple[str, str, str]], rows: NDArray[np.bool_],
+        which: I64, value: F64, quality: NDArray[np.uint8], time_us: I64,
+    ) -> None:  # fmt: skip
+        """Keep samples that may not be stored, each of the key with its number."""
+        columns = which, time_us, value, _known(value, quality)
+        for at, *said in zip(*(column[rows].tolist() for column in columns), strict=True):
+            owner, tag, reason = keys[at]
+            item = Quarantined(owner, tag, reason, self.topic, *said)
+            intake.held.append(item._replace(received_us=self.received_us))
+
+
+def _known(value: F64, quality: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return qualities in which a value that is not there is bad."""
+    none = np.isnan(value) & (quality < q.BAD)
+    told = np.where(none, quality & q.SIMULATED | q.BAD | q.NOT_A_NUMBER, quality)
+    return told.astype(np.uint8)
 
 
 def _texts(column: Any) -> Any:
     column = flat(column)
-    return column if is_text(column) else column.cast(pa.string())
+    return column if is_text(column) else cast_or_null(column, pa.string())
 
 
 def _refuse(

@@ -4,6 +4,7 @@ import resource
 import time
 
 import numpy as np
+import pytest
 
 from ingest.history.__main__ import check, load
 from ingest.history.chunks import CHUNK_SAMPLES
@@ -16,22 +17,32 @@ TAGS, ROWS, EVERY_S = 100, 15_000, 5
 START_S = 1_700_000_000
 
 
-def write_table(path):
-    """Write a table with a column for each tag."""
+NAMES = [f"acme/FT-{i:05d}" for i in range(TAGS)]
+
+
+def write_table(path, form, rows=ROWS, start_s=START_S):
+    """Write a table with a column for each tag (wide) or a row for each value (long)."""
     rng = np.random.default_rng(1)
-    times = START_S + np.arange(ROWS) * EVERY_S
     with path.open("w", encoding="utf-8") as file:
-        file.write("time," + ",".join(f"c{i}" for i in range(TAGS)) + "\n")
-        for at in range(0, ROWS, 1000):
-            values = rng.uniform(0, 100, (1000, TAGS)).round(2).astype(str).tolist()
-            rows = zip(times[at : at + 1000].tolist(), values, strict=True)
-            file.writelines(f"{second}," + ",".join(row) + "\n" for second, row in rows)
+        file.write("time," + (",".join(NAMES) if form == "wide" else "tag,value") + "\n")
+        for at in range(rows):
+            second = start_s + at * EVERY_S
+            values = rng.uniform(0, 100, TAGS).round(2).astype(str).tolist()
+            if form == "wide":
+                file.write(f"{second}," + ",".join(values) + "\n")
+            else:
+                lines = zip(NAMES, values, strict=True)
+                file.writelines(f"{second},{name},{value}\n" for name, value in lines)
+    return path
 
 
-def write_map(path):
+def write_map(path, form):
     """Write the map of the table."""
-    columns = "".join(f'c{i} = "acme/FT-{i:05d}"\n' for i in range(TAGS))
-    path.write_text('time = "time"\nformat = "s"\n[columns]\n' + columns, encoding="utf-8")
+    long = 'tag = "tag"\nvalue = "value"\n'
+    wide = "[columns]\n" + "".join(f'"{name}" = "{name}"\n' for name in NAMES)
+    what = wide if form == "wide" else long
+    path.write_text('time = "time"\nformat = "s"\n' + what, encoding="utf-8")
+    return path
 
 
 async def copy_alone(database, ids):
@@ -55,11 +66,16 @@ async def copy_alone(database, ids):
     return ROWS // per_tag * len(tag) / spent
 
 
-async def bench_import(database, db, bench_park, tmp_path, report):
-    write_table(tmp_path / "history.csv")
-    write_map(tmp_path / "map.toml")
+@pytest.mark.parametrize(
+    ("form", "newer"), [("wide", False), ("long", False), ("wide", True)], ids=str
+)
+async def bench_import(database, db, bench_park, tmp_path, report, form, newer):
     settings = IngestSettings(database_url=database)
-    job = check(load_park(bench_park), [tmp_path / "history.csv"], tmp_path / "map.toml")
+    park, map_path = load_park(bench_park), write_map(tmp_path / "map.toml", form)
+    if newer:
+        file = write_table(tmp_path / "newer.csv", form, 1000, START_S + 10_000_000)
+        await load(check(park, [file], map_path), settings, time.time_ns() // 1000, again=False)
+    job = check(park, [write_table(tmp_path / "history.csv", form)], map_path)
     before_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     began = time.perf_counter()
     (ticket,) = await load(job, settings, time.time_ns() // 1000, again=False)
@@ -71,7 +87,8 @@ async def bench_import(database, db, bench_park, tmp_path, report):
     )
     alone = await copy_alone(database, np.array([row["tag_id"] for row in rows]))
     report(
-        f"import of {ROWS * TAGS:,} samples of {TAGS} tags, CSV, wide",
+        f"import of {ROWS * TAGS:,} samples of {TAGS} tags, CSV, {form}"
+        + (", older than what is there" if newer else ""),
         f"{rate:,.0f} samples/s",
         f"{rate / alone:.2f} of COPY alone ({alone:,.0f} rows/s), + {grown_mb:.0f} MB",
         "goal 100,000",

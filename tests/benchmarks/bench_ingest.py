@@ -24,6 +24,13 @@ TAGS = [f"FT-{i:05d}" for i in range(1000)]
 SECONDS = 12
 
 
+@pytest.fixture(scope="module", autouse=True)
+def session(services):
+    """End the broker's session of ingest, else it keeps what other benchmarks publish."""
+    yield
+    load.Publisher(load.HOST, services.mosquitto.port, client_id="bench").sock.close()
+
+
 def start(module, services, database, park, **more):
     environment = {
         **os.environ,
