@@ -10,12 +10,12 @@ from api.accounts import TONNE
 from api.encode import in_uom
 from twin import quality as q
 from twin.accounts import Account, components_of
-from twin.chlorine import figure
 from twin.farms import GAS, find_farms, foresee
 from twin.hazards import grade, r_equivalent
 from twin.headroom import absorber_time, time_in_stock
 from twin.model import Stream, inside
 from twin.network import tank_mass
+from twin.reference import figure
 from twin.reference import load as load_reference
 from twin.uom import compile_uom, parse_quantity
 
@@ -64,7 +64,7 @@ def room_now(network: Network, scope: str, live: Live) -> dict[str, Any]:
         at = network.entry_tag[lines]
         rate = live.rate[at] @ network.entry_factor[lines]
         stock = float(time_in_stock(tank_mass(network, live.value)[tanks].sum(), rate))
-        limit = figure(STOCK[stock_of][1], "time")
+        limit = figure(f"chlorine.{STOCK[stock_of][1]}", "time")
         tags += at.tolist()
     return {
         "headroom_t": _number(found.headroom, TONNE),
@@ -86,7 +86,7 @@ def _absorbers(network: Network, scope: str, live: Live) -> list[dict[str, Any]]
     """Return how long the caustic soda of each absorber lasts."""
     mass = tank_mass(network, live.value)
     places = {tank.id: k for k, tank in enumerate(network.park.tanks)}
-    excess = np.array(figure("absorber_excess", "fraction"))
+    excess = np.array(figure("chlorine.absorber_excess", "fraction"))
     states = []
     for row in network.park.tables.get("absorber", ()):
         if not inside(row["scope"], scope):

@@ -52,6 +52,8 @@ class Record:
     operating: BOOL  # hours that are over and count in the capture rate
     known: BOOL  # the emission is measured, or the source stood still
     substitution: Substitution
+    reported: F64  # [kg/m^3] mean of the hour, by the data logger; NaN = it has not said
+    reported_mass: F64  # [kg] of the hour, by the data logger; NaN = it has not said
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,10 @@ class Windows:
     hours_above: F64  # valid hours above the limit
     capture: F64  # share of the operating hours with valid data; NaN without any
     valid: BOOL
+    reported: F64  # [kg/m^3] mean of the hours the data logger reported
+    reported_mass: F64  # [kg] sum of the hours the data logger reported
+    reported_difference: F64  # reported over ours - 1, of the hours both have
+    reported_mass_difference: F64  # reported over ours - 1, of the hours both have
 
 
 def outlets_in(network: Network, scope: str) -> list[Outlet]:
@@ -83,7 +89,8 @@ def places(network: Network, addresses: Iterable[str]) -> I64:
 
 def addresses_of(outlet: Outlet) -> set[str]:
     """Return the addresses of all tags of an outlet."""
-    return {*outlet.pollutants.values(), *outlet.tags.values()}
+    given = (outlet.pollutants, outlet.tags, outlet.reported, outlet.reported_mass)
+    return {address for tags in given for address in tags.values()}
 
 
 async def read_ledger(here: World, asked: Question, outlets: list[Outlet]) -> Ledger:
@@ -131,6 +138,11 @@ def record(ledger: Ledger, outlet: Outlet) -> Record:
         covered[address] = sums.covered_s[:, u]
         some = covered[address] > 0
         mean[address] = sums.amount[:, u] / np.where(some, covered[address], np.nan)
+    unknown = np.full(ledger.elapsed_s.shape, np.nan)
+    reported, reported_mass = (
+        np.array([mean[tags[name]] if name in tags else unknown for name in outlet.pollutants])
+        for tags in (outlet.reported, outlet.reported_mass)
+    )
     hours = evaluate(outlet, mean, covered, ledger.elapsed_s)
     over = ledger.elapsed_s >= np.diff(ledger.edges) / w.SECOND_US
     # A monitor does not owe data from before its first valid hour.
@@ -138,7 +150,8 @@ def record(ledger: Ledger, outlet: Outlet) -> Record:
     operating = begun & over & (hours.state != STOPPED)
     rate = capture_rate(hours.valid, operating, ledger.quarter)
     found = substitute(hours.emission, hours.valid, operating & ~hours.valid, rate)
-    return Record(hours, operating, hours.valid | (hours.state == STOPPED), found)
+    known = hours.valid | (hours.state == STOPPED)
+    return Record(hours, operating, known, found, reported, reported_mass)
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +184,9 @@ def by_window(asked: Question, ledger: Ledger, outlet: Outlet, rec: Record, p: i
     previous = np.zeros(count)
     np.maximum.at(previous, total.window, rec.substitution.previous_h[p][inner])
     operating = total(rec.operating[p])
+    reported, reported_mass = rec.reported[p], rec.reported_mass[p]
+    measured = np.where(hours.measured[p], hours.concentration[p], np.nan)
+    emitted = np.where(known, hours.emission[p], np.nan)
     return Windows(
         concentration=_mean(total, hours, outlet, hours.concentration[p], p),
         corrected=_mean(total, hours, outlet, hours.corrected[p], p),
@@ -183,12 +199,23 @@ def by_window(asked: Question, ledger: Ledger, outlet: Outlet, rec: Record, p: i
         hours_above=total(hours.measured[p] & (hours.corrected[p] > limit)),
         capture=total(valid & rec.operating[p]) / np.where(operating > 0, operating, np.nan),
         valid=_valid(asked, ledger, total, known),
+        reported=_ratio(total, reported, np.ones_like(reported)),
+        reported_mass=_some(total, reported_mass, ~np.isnan(reported_mass)),
+        reported_difference=_ratio(total, reported, measured) - 1,
+        reported_mass_difference=_ratio(total, reported_mass, emitted) - 1,
     )
 
 
 def _some(total: _Sum, column: F64, where: BOOL) -> F64:
     """Return sums of the hours of a condition; NaN where no hour meets it."""
     return np.where(total(where) > 0, total(np.where(where, column, 0.0)), np.nan)
+
+
+def _ratio(total: _Sum, upper: F64, lower: F64) -> F64:
+    """Return the ratio of two sums over the hours that have both; NaN without any, or over 0."""
+    both = ~np.isnan(upper + lower)
+    below = total(np.where(both, lower, 0.0))
+    return total(np.where(both, upper, 0.0)) / np.where(below > 0, below, np.nan)
 
 
 def _mean(total: _Sum, hours: Hours, outlet: Outlet, column: F64, p: int) -> F64:

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
 import numpy as np
-from fastapi import Path, Query
+from fastapi import Depends, Path, Query, Request
 from numpy.typing import NDArray
 
 from api.accounts import TONNE, elapsed_s, read_inventory
 from api.encode import in_uom, rfc3339
 from api.problems import invalid, not_found
-from api.world import World, stretch
+from api.world import From, To, World, stretch, world
 from twin import windows as w
 from twin.accounts import FLOW_ITEMS, Account
 from twin.byproducts import unaccounted
@@ -28,10 +28,9 @@ F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
 
 ScopePath = Annotated[str, Path(description="path of a scope, slashes included")]
-Window = Annotated[
-    Literal["minute", "hour", "shift", "day", "month"],
-    Query(description="length of a row, on the park's clock"),
-]
+Component = Annotated[str, Query(description="chlorine, hydrogen, …")]
+Length = Literal["minute", "hour", "shift", "day", "month"]
+Window = Annotated[Length, Query(description="length of a row, on the park's clock")]
 TRUST = ("completeness", "quality")
 NO_TAGS = np.zeros(0, np.int64)
 
@@ -66,9 +65,8 @@ def ask(
     here: World, path: str, window: str, from_: datetime | None, to: datetime | None
 ) -> Question:
     """Return what was asked, checked; else a Problem."""
+    here.require_scope(path)
     park = here.model.park
-    if park.scope(path) is None:
-        raise not_found("scope", path, (s.id for s in park.scopes), "/api/v1/park")
     if window == "shift" and not park.shifts:
         raise invalid("window", "this park has no shifts", hint="add `shifts` to [park]")
     now_us = here.now_us()
@@ -82,6 +80,28 @@ def ask(
     edges = w.edges(window, from_us, to_us, park.timezone, park.shifts)
     expected_us = now_us - round(here.settings.minute_delay_s * w.SECOND_US)
     return Question(here.model.network, path, window, edges, now_us, expected_us)
+
+
+def asked_by(usual: Length) -> Any:
+    """Return what makes a Question of a request; its windows are of the usual length by default."""
+
+    async def question(
+        request: Request, path: ScopePath, window: Window = usual, from_: From = None, to: To = None
+    ) -> Question:
+        return ask(world(request), path, window, from_, to)
+
+    return Depends(question)
+
+
+Hourly = Annotated[Question, asked_by("hour")]
+Daily = Annotated[Question, asked_by("day")]
+
+
+def require_component(network: Network, component: str) -> None:
+    """Raise a Problem for a component of which nothing flows in the park."""
+    components = {a.subject for a in network.accounts if a.item in FLOW_ITEMS}
+    if component not in components:
+        raise not_found("component", component, components, "/api/v1/park")
 
 
 def trust(

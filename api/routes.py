@@ -14,7 +14,7 @@ from api.feed import NEVER
 from api.history import read_history
 from api.problems import RESPONSES, Problem, invalid, not_found
 from api.store import to_us
-from api.world import DAY_US, From, To, World, stretch, world
+from api.world import DAY_US, From, Limit, To, World, stretch, world
 from twin.model import Park, inside
 from twin.uom import compile_uom
 
@@ -122,16 +122,15 @@ async def read_tags(
     request: Request,
     scope: Annotated[str, Query(description="only this scope and all below it")] = "",
     q: Annotated[str, Query(description="text in the address or the description")] = "",
-    limit: Annotated[int, Query(ge=1)] = 100,
+    limit: Limit = 100,
     cursor: Annotated[str, Query(description="`next` of the page before")] = "",
 ) -> Response:
     """Return the tags in the order of their addresses, a page at a time."""
     here = world(request)
     here.require_image()
-    if limit > here.settings.page_size_max:
-        raise invalid("limit", f"it is above {here.settings.page_size_max}")
-    if scope and here.model.park.scope(scope) is None:
-        raise not_found("scope", scope, (s.id for s in here.model.park.scopes), "/api/v1/park")
+    here.require_page(limit)
+    if scope:
+        here.require_scope(scope)
     wanted = q.casefold()
     found = [
         tag

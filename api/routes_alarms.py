@@ -14,7 +14,7 @@ from api.encode import json_answer, rfc3339
 from api.orders import order
 from api.problems import RESPONSES, Problem, invalid, not_found
 from api.store import to_us
-from api.world import DAY_US, From, To, World, stretch, world
+from api.world import DAY_US, From, Limit, To, World, stretch, world
 from twin import flood as f
 from twin.alarmrules import PRIORITIES
 from twin.alarms import NEVER, STATES
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 router = APIRouter(prefix="/api/v1", responses=RESPONSES)
 
 Scope = Annotated[str, Query(description="only this scope and all below it")]
-Limit = Annotated[int, Query(ge=1)]
 Page = Annotated[str, Query(description="`next` of the page before")]
 States = Annotated[
     list[schema_alarms.Asked] | None,
@@ -61,11 +60,9 @@ async def read_alarms(
 def _check(here: World, scope: str, limit: int = 1) -> None:
     """Raise a Problem for a scope that is not there and a page that is too long."""
     here.require_image()
-    if limit > here.settings.page_size_max:
-        raise invalid("limit", f"it is above {here.settings.page_size_max}")
-    park = here.model.park
-    if scope and park.scope(scope) is None:
-        raise not_found("scope", scope, (s.id for s in park.scopes), "/api/v1/park")
+    here.require_page(limit)
+    if scope:
+        here.require_scope(scope)
 
 
 def _rank(cursor: str) -> tuple[int, int, str]:

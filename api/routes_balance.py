@@ -1,22 +1,26 @@
-"""The reconciled balance of a component inside a scope, and the meters it does not believe."""
+"""The reconciled balances of a scope, the meters they do not believe, and who was named live."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Request, Response
 
-from api import schema_scopes
+from api import schema_scopes, sql
 from api.accounts import TONNE, elapsed_s, read_levels, read_sums
-from api.encode import in_uom, json_answer
-from api.problems import RESPONSES, not_found
-from api.questions import ScopePath, Window, ask
-from api.world import From, To, world
+from api.encode import in_uom, json_answer, rfc3339
+from api.problems import RESPONSES
+from api.questions import Component, Hourly, ScopePath, require_component
+from api.store import stamp, to_us
+from api.world import DAY_US, After, From, Limit, To, stretch, world
 from twin import windows as w
-from twin.accounts import FLOW_ITEMS
 from twin.balances import Amounts, Balance, compile_balance, measure
 from twin.closure import Closure, close
+from twin.model import inside
+from twin.reference import load as load_reference
+from twin.uom import compile_uom, parse_quantity
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -27,25 +31,16 @@ if TYPE_CHECKING:
 
 router = APIRouter(prefix="/api/v1/scopes", responses=RESPONSES)
 
+T_PER_H = compile_uom("t/h", "mass_flow")[0]
+
 
 @router.get("/{path:path}/balance", response_model=schema_scopes.BalancePage)
-async def balance(
-    request: Request,
-    path: ScopePath,
-    component: Annotated[str, Query(description="chlorine, hydrogen, …")] = "chlorine",
-    window: Window = "hour",
-    from_: From = None,
-    to: To = None,
-) -> Response:
+async def balance(request: Request, asked: Hourly, component: Component = "chlorine") -> Response:
     """Return the flows that close every balance of a scope, and the suspects where none do."""
-    here = world(request)
-    asked = ask(here, path, window, from_, to)
-    network = asked.network
-    components = {a.subject for a in network.accounts if a.item in FLOW_ITEMS}
-    if component not in components:
-        raise not_found("component", component, components, "/api/v1/park")
-    found = compile_balance(network, path, component)
-    sums = await read_sums(here, network, found.tags, window, asked.edges)
+    here, network = world(request), asked.network
+    require_component(network, component)
+    found = compile_balance(network, asked.scope, component)
+    sums = await read_sums(here, network, found.tags, asked.window, asked.edges)
     tanks = np.array([k for line in found.lines for k in line.tanks], dtype=np.int64)
     levels, stock_quality = await read_levels(here, network, tanks, asked.edges, asked.expected_us)
     elapsed = elapsed_s(asked.edges, asked.expected_us)
@@ -63,7 +58,56 @@ async def balance(
         grade = w.grade(quality[now], each[now], known)
         trust = {"completeness": float(share[number]), "quality": int(grade[0])}
         rows.append({**row, **_tests(found, measured, result), **trust})
-    return json_answer({"scope": path, "window": window, "items": rows, "next": None})
+    return json_answer({"scope": asked.scope, "window": asked.window, "items": rows, "next": None})
+
+
+@router.get("/{path:path}/namings", response_model=schema_scopes.NamingPage)
+async def namings(
+    request: Request,
+    path: ScopePath,
+    component: Component = "chlorine",
+    from_: From = None,
+    to: To = None,
+    limit: Limit = 100,
+    cursor: After = 2**62,
+) -> Response:
+    """Return whom the watch over the balances has named, the newest first: in the last 7 days."""
+    here = world(request)
+    here.require_scope(path)
+    here.require_page(limit)
+    network, now_us = here.model.network, here.now_us()
+    require_component(network, component)
+    from_us, until_us = stretch(now_us, from_, to, 7 * DAY_US)
+    # Named are streams of the whole park.
+    ends = {
+        line.id: (line.origin, line.to)
+        for line in compile_balance(network, network.park.id, component).lines
+    }
+    ours = [name for name, places in ends.items() if any(inside(each, path) for each in places)]
+    places = [scope.id for scope in network.park.scopes if inside(scope.id, path)]
+    asked = component, stamp(from_us), stamp(min(until_us, cursor)), ours, places, limit + 1
+    rows = await here.store.rows(sql.NAMINGS, *asked)
+    items = [_naming(row, ends, now_us, ZoneInfo(network.park.timezone)) for row in rows[:limit]]
+    following = str(to_us(rows[limit - 1]["time"])) if len(rows) > limit else None
+    return json_answer({"scope": path, "items": items, "next": following})
+
+
+def _naming(
+    row: Any, ends: dict[str, tuple[str, str]], now_us: int, zone: ZoneInfo
+) -> dict[str, Any]:
+    """Return a naming; ends of a stream that the model no longer has are null."""
+    hold_s = parse_quantity(load_reference("watch")["live"]["hold"], "time")
+    time_us = to_us(row["time"])
+    named = [(name, *ends.get(name, (None, None))) for name in row["streams"]]
+    return {
+        "time": rfc3339(time_us, zone),
+        "since": rfc3339(to_us(row["since"]), zone),
+        "streams": [{"id": name, "from": origin, "to": to} for name, origin, to in named],
+        "leaks": row["leaks"],
+        "bias_t_h": float(in_uom(np.array(row["bias"]), T_PER_H, 0.0)),
+        "test": row["test"],
+        "current": 0 <= now_us - time_us < hold_s * w.SECOND_US,
+    }
 
 
 def _measured(

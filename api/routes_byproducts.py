@@ -12,8 +12,8 @@ from api import schema_byproducts
 from api.accounts import TONNE, elapsed_s, read_sums, tags_of
 from api.encode import in_uom, json_answer
 from api.problems import RESPONSES, not_found
-from api.questions import F64, I64, Question, ScopePath, Window, ask, component_balance
-from api.world import From, To, world
+from api.questions import F64, I64, Daily, Hourly, Question, component_balance
+from api.world import world
 from twin import windows as w
 from twin.accounts import FLOW_ITEMS, Account
 from twin.allocation import allocate
@@ -38,22 +38,18 @@ router = APIRouter(prefix="/api/v1/scopes", responses=RESPONSES)
 
 
 @router.get("/{path:path}/byproducts", response_model=schema_byproducts.Byproducts)
-async def byproducts(
-    request: Request, path: ScopePath, window: Window = "hour", from_: From = None, to: To = None
-) -> Response:
+async def byproducts(request: Request, asked: Hourly) -> Response:
     """Return the balance of everything the park makes besides chlorine and its products."""
-    here = world(request)
-    asked = ask(here, path, window, from_, to)
-    network = asked.network
+    here, network = world(request), asked.network
     apart = {"chlorine", *(product.id for product in network.park.products)}
     made = {a.subject for a in network.accounts if a.item == "make"} - apart
     media = dict.fromkeys(
         a.subject
         for a in network.accounts
-        if a.scope == path and a.item in FLOW_ITEMS and a.subject in made
+        if a.scope == asked.scope and a.item in FLOW_ITEMS and a.subject in made
     )
-    accounts = [Account(path, medium, item) for medium in media for item in FLOW_ITEMS]
-    sums = await read_sums(here, network, tags_of(network, accounts), window, asked.edges)
+    accounts = [Account(asked.scope, medium, item) for medium in media for item in FLOW_ITEMS]
+    sums = await read_sums(here, network, tags_of(network, accounts), asked.window, asked.edges)
     items: list[dict[str, Any]] = []
     for medium in media:
         found = await component_balance(here, asked, medium, sums)
@@ -63,28 +59,23 @@ async def byproducts(
         named = {k if k in trust else f"{k}_t": v for k, v in found.items()}
         items += asked.rows({"medium": medium, **named})
     items.sort(key=lambda row: row["start"])
-    return json_answer({"scope": path, "window": window, "items": items, "next": None})
+    return json_answer({"scope": asked.scope, "window": asked.window, "items": items, "next": None})
 
 
 @router.get("/{path:path}/symbiosis", response_model=schema_byproducts.Symbiosis)
 async def symbiosis(
     request: Request,
-    path: ScopePath,
+    asked: Daily,
     medium: Annotated[str, Query(description="hydrogen, …; all on offer when none is named")] = "",
-    window: Window = "day",
-    from_: From = None,
-    to: To = None,
 ) -> Response:
     """Return where the surplus of a scope could go: greatest use first, then greatest gain."""
-    here = world(request)
-    asked = ask(here, path, window, from_, to)
-    network = asked.network
+    here, network, path = world(request), asked.network, asked.scope
     media = offered(network.park, path)
     if medium and medium not in media:
         raise not_found("by-product", medium, media, f"/api/v1/scopes/{path}/symbiosis")
     exchanges = [compile_exchange(network, path, m) for m in ([medium] if medium else media)]
     tags = np.unique(np.concatenate([np.zeros(0, np.int64), *(e.tags for e in exchanges)]))
-    sums = await read_sums(here, network, tags, window, asked.edges)
+    sums = await read_sums(here, network, tags, asked.window, asked.edges)
     items: list[dict[str, Any]] = []
     for exchange in exchanges:
         at = np.searchsorted(tags, exchange.tags)
@@ -107,7 +98,7 @@ async def symbiosis(
             {"medium": exchange.medium, **columns, **_trusted(asked, sums, at, found)}
         )
     items.sort(key=lambda row: row["start"])
-    body = {"scope": path, "window": window, "items": items, **_described(exchanges)}
+    body = {"scope": path, "window": asked.window, "items": items, **_described(exchanges)}
     return json_answer({**body, "transport": _transport(), "next": None})
 
 

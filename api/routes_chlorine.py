@@ -13,8 +13,8 @@ from api.accounts import TONNE, live_values, read_sums, tags_of, tank_states
 from api.chlorine_now import figures, hazards_now, room_now
 from api.encode import in_uom, json_answer
 from api.problems import RESPONSES
-from api.questions import TRUST, Question, ScopePath, Window, ask, balance_columns, read_stock
-from api.world import From, To, World, world
+from api.questions import TRUST, Hourly, Question, balance_columns, read_stock
+from api.world import World, world
 from twin.accounts import FLOW_ITEMS, Account
 from twin.balances import compile_balance, flows
 from twin.chlorine import header_imbalance, local_share_of_liquid, local_share_of_made
@@ -35,20 +35,16 @@ NAMES = {"make": "production", "use": "consumption", "change": "inventory_change
 
 
 @router.get("/{path:path}/chlorine", response_model=schema_chlorine.Chlorine)
-async def chlorine(
-    request: Request, path: ScopePath, window: Window = "hour", from_: From = None, to: To = None
-) -> Response:
+async def chlorine(request: Request, asked: Hourly) -> Response:
     """Return the chlorine balance of a scope, and what its tanks hold and can take now."""
-    here = world(request)
-    asked = ask(here, path, window, from_, to)
-    network = asked.network
+    here, network, path = world(request), asked.network, asked.scope
     tanks = network.tank_scopes.get((path, "chlorine"))
     live = live_values(here, network, asked.now_us)
     accounts = [Account(path, "chlorine", item) for item in FLOW_ITEMS]
     known = tanks is not None or any(account in network.accounts for account in accounts)
     body = {
         "scope": path,
-        "window": window,
+        "window": asked.window,
         "items": await balance_rows(here, asked, accounts) if known else [],
         "tanks": tank_states(here, network, tanks),
         "now": room_now(network, path, live),

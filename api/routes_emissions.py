@@ -67,7 +67,12 @@ async def emissions(
     method: Method = "location",
     factor_year: FactorYear = None,
 ) -> Response:
-    """Return concentrations and masses by outlet and pollutant, permits, and carbon dioxide."""
+    """Return concentrations and masses by outlet and pollutant, permits, and carbon dioxide.
+
+    Hours as the outlet's data logger reported them stand next to ours and in no figure of ours: the
+    mean and the sum of those it reported. A difference is theirs over ours - 1, both summed over
+    the hours for which the logger reported and ours is valid.
+    """
     here = world(request)
     asked = ask(here, path, window, from_, to)
     network = asked.network
@@ -131,6 +136,10 @@ def _rows(
             "hours_above": np.where(np.isnan(limit), np.nan, windows.hours_above),
             "valid": windows.valid,
             "capture": in_uom(windows.capture, 1.0, 0.0),
+            "reported_mg_m3": in_uom(windows.reported, MG, 0.0),
+            "reported_kg": in_uom(windows.reported_mass, 1.0, 0.0),
+            "reported_difference": in_uom(windows.reported_difference, 1.0, 0.0),
+            "reported_mass_difference": in_uom(windows.reported_mass_difference, 1.0, 0.0),
             "limit": _limit(outlet, limit),
             "share_of_limit": in_uom(windows.corrected / limit, 1.0, 0.0),
             "completeness": in_uom(share, 1.0, 0.0),

@@ -12,8 +12,8 @@ from api import schema_scopes
 from api.accounts import TONNE, elapsed_s, read_pairs, read_sums, tags_of
 from api.encode import in_uom, json_answer
 from api.problems import RESPONSES
-from api.questions import F64, Question, ScopePath, Window, ask, trust
-from api.world import From, To, world
+from api.questions import F64, Hourly, Question, trust
+from api.world import world
 from twin import windows as w
 from twin.accounts import Account, cell_factor
 from twin.benchmarks import find_marks, position
@@ -46,28 +46,19 @@ MAIN = {"membrane": "caustic", "potline": "aluminium"}
 
 
 @router.get("/{path:path}/energy", response_model=schema_scopes.Energy)
-async def energy(
-    request: Request,
-    path: ScopePath,
-    window: Window = "hour",
-    basis: BasisChoice = "equivalent",
-    from_: From = None,
-    to: To = None,
-) -> Response:
+async def energy(request: Request, asked: Hourly, basis: BasisChoice = "equivalent") -> Response:
     """Return the energy of a scope, per tonne of each product and in total: ratios of sums."""
-    here = world(request)
-    asked = ask(here, path, window, from_, to)
-    network = asked.network
+    here, network, path = world(request), asked.network, asked.scope
     products = dict.fromkeys(
         a.subject for a in network.accounts if a.scope == path and a.item in ENERGY_ITEMS
     )
     accounts = [Account(path, product, item) for product in products for item in ENERGY_ITEMS]
-    sums = await read_sums(here, network, tags_of(network, accounts), window, asked.edges)
+    sums = await read_sums(here, network, tags_of(network, accounts), asked.window, asked.edges)
     zone = ZoneInfo(network.park.timezone)
     years = np.array([w.local(edge, zone).year for edge in asked.edges[:-1].tolist()])
     items = [row for product in products for row in energy_rows(asked, sums, product, basis, years)]
     items.sort(key=lambda row: row["start"])
-    body = {"scope": path, "window": window, "basis": basis, "items": items}
+    body = {"scope": path, "window": asked.window, "basis": basis, "items": items}
     factors = _factors(basis, sorted({int(year) for year in years}))
     references = _references(products)
     return json_answer({**body, "electricity": factors, "references": references, "next": None})
@@ -130,18 +121,14 @@ def _position(product: str, basis: Basis, electric: F64, coal: F64, mass: F64) -
 
 
 @router.get("/{path:path}/electrolysers", response_model=schema_scopes.Electrolysers)
-async def electrolysers(
-    request: Request, path: ScopePath, window: Window = "hour", from_: From = None, to: To = None
-) -> Response:
+async def electrolysers(request: Request, asked: Hourly) -> Response:
     """Return voltage, current density, direct current per tonne and K of each electrolyser."""
-    here = world(request)
-    asked = ask(here, path, window, from_, to)
-    network = asked.network
+    here, network, path = world(request), asked.network, asked.scope
     cells = [cell for cell in network.park.electrolysers if inside(cell.scope, path)]
     meters = [_own_meter(network.park, cell) for cell in cells]
     names = [[c.current, c.voltage, m] for c, m in zip(cells, meters, strict=True)]
     tags = np.unique([network.index[name] for row in names for name in row if name])
-    sums = await read_sums(here, network, tags.astype(np.int64), window, asked.edges)
+    sums = await read_sums(here, network, tags.astype(np.int64), asked.window, asked.edges)
     current = np.array([network.index[c.current] for c in cells], dtype=np.int64)
     # Without a voltage there is still a current: it stands in, and its product is not used.
     other = np.array([network.index[c.voltage or c.current] for c in cells], dtype=np.int64)
@@ -159,7 +146,7 @@ async def electrolysers(
         {"kind": kind, "v": standing_voltage(kind), **{key: row[key] for key in keys}}
         for kind, row in used
     ]
-    body = {"scope": path, "window": window, "items": items, "standing_voltage": standing}
+    body = {"scope": path, "window": asked.window, "items": items, "standing_voltage": standing}
     return json_answer({**body, "next": None})
 
 

@@ -11,10 +11,10 @@ from api import schema_quarantine as schema
 from api import sql
 from api.encode import json_answer, rfc3339
 from api.orders import order
-from api.problems import RESPONSES, Problem, invalid, not_found
+from api.problems import RESPONSES, Problem, not_found
 from api.schema_alarms import Accepted
 from api.store import to_us
-from api.world import World, world
+from api.world import After, Limit, World, world
 from twin.errors import UomError
 from twin.model import owner_of
 from twin.uom import compile_uom
@@ -24,18 +24,11 @@ if TYPE_CHECKING:
 
 router = APIRouter(prefix="/api/v1", responses=RESPONSES)
 
-Limit = Annotated[int, Query(ge=1)]
-Page = Annotated[int, Query(ge=0, le=2**62, description="`next` of the page before")]
 Reason = Annotated[str | None, Query(description="only this reason")]
 By = Annotated[str, Query(max_length=80, description="who gives the order")]
 Ids = Annotated[list[int] | None, Query(alias="id", description="only these rejects")]
 Tag = Annotated[str, Path(description="name as it came; may have slashes")]
 LIST = "/api/v1/quarantine"
-
-
-def _limited(here: World, limit: int) -> None:
-    if limit > here.settings.page_size_max:
-        raise invalid("limit", f"it is above {here.settings.page_size_max}")
 
 
 def _time(here: World, time: datetime | None) -> str | None:
@@ -45,11 +38,11 @@ def _time(here: World, time: datetime | None) -> str | None:
 
 @router.get("/quarantine", response_model=schema.HeldPage)
 async def read_quarantine(
-    request: Request, reason: Reason = None, limit: Limit = 100, cursor: Page = 0
+    request: Request, reason: Reason = None, limit: Limit = 100, cursor: After = 0
 ) -> Response:
     """Return what is in quarantine, the last heard first."""
     here = world(request)
-    _limited(here, limit)
+    here.require_page(limit)
     rows = await here.store.rows(sql.QUARANTINE, reason, limit + 1, cursor)
     times = ("first_seen", "last_seen", "last_time")
     items = [dict(row) | {name: _time(here, row[name]) for name in times} for row in rows[:limit]]
@@ -70,8 +63,7 @@ async def adopt(request: Request, enterprise: str, tag: Tag, body: schema.Adopt)
     here = world(request)
     await _require(here, enterprise, tag, "unknown_tag")
     park = here.model.park
-    if park.scope(body.scope) is None:
-        raise not_found("scope", body.scope, (s.id for s in park.scopes), "/api/v1/park")
+    here.require_scope(body.scope)
     if owner_of(body.scope, {s.id: s.kind for s in park.scopes}) != enterprise:
         raise Problem(422, f"scope {body.scope} is not one of enterprise {enterprise}")
     try:
@@ -108,11 +100,11 @@ async def drop(
 
 @router.get("/rejects", response_model=schema.RejectPage)
 async def read_rejects(
-    request: Request, reason: Reason = None, limit: Limit = 100, cursor: Page = 2**62
+    request: Request, reason: Reason = None, limit: Limit = 100, cursor: After = 2**62
 ) -> Response:
     """Return refused payloads, the newest first."""
     here = world(request)
-    _limited(here, limit)
+    here.require_page(limit)
     rows = await here.store.rows(sql.REJECTS, reason, cursor, limit + 1)
     items = [_reject(here, row) for row in rows[:limit]]
     following = str(rows[limit - 1]["id"]) if len(rows) > limit else None

@@ -14,8 +14,9 @@ from api import schema_scenarios, whatif
 from api.encode import json_answer, rfc3339
 from api.problems import RESPONSES, Problem, not_found
 from api.world import World, world
+from twin.reference import figure
 from twin.reference import load as load_reference
-from twin.scenario import Action, assumptions, policy_figure, run
+from twin.scenario import Action, assumptions, run
 from twin.whatif.march import Policy
 from twin.whatif.supply import Supply, compile_supply, loads_of
 
@@ -44,7 +45,7 @@ async def read_askable(request: Request) -> Response:
         "steps": here.settings.scenario_steps_max,
         "actions": here.settings.scenario_actions_max,
         "load": schema_scenarios.LOAD_MAX,
-        "response_s": policy_figure("response", "time"),
+        "response_s": figure("scenario.policy.response", "time"),
     }
     items = await asyncio.to_thread(whatif.catalogue, state, here.model.park.scopes)
     return json_answer({"items": items, "limits": limits, "next": None})
@@ -60,8 +61,7 @@ async def run_scenario(request: Request, question: schema_scenarios.Question) ->
     here.require_image()
     park = here.model.park
     scope = question.scope or park.id
-    if park.scope(scope) is None:
-        raise not_found("scope", scope, (each.id for each in park.scopes), "/api/v1/park")
+    here.require_scope(scope)
     steps_s = _step(here, question)
     if BUSY.locked():
         raise Problem(
@@ -128,7 +128,7 @@ def _answer(
     zone = ZoneInfo(supply.network.park.timezone)
     response_s = question.response_s
     if response_s is None:
-        response_s = policy_figure("response", "time")
+        response_s = figure("scenario.policy.response", "time")
     policies = [Policy(cut, response_s) for cut in (False, True)]
     course = run(
         supply, state.start, [actions] * 2, policies,

@@ -38,6 +38,14 @@ class EmissionRow(Trusted):
     hours_above: Annotated[Number, Field(description="valid hours above the limit")]
     valid: Annotated[bool, Field(description="enough valid hours: 1, 20 of a day, 25 days")]
     capture: Share
+    reported_mg_m3: Annotated[Number, Field(description="by the data logger, mean of its hours")]
+    reported_kg: Annotated[Number, Field(description="by the data logger, sum of its hours")]
+    reported_difference: Annotated[
+        Number, Field(description="reported over measured concentration - 1, hours both have")
+    ]
+    reported_mass_difference: Annotated[
+        Number, Field(description="reported over measured mass - 1, hours both have")
+    ]
     limit: Limit | None
     share_of_limit: Number
 

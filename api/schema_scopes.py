@@ -160,3 +160,39 @@ class BalancePage(BaseModel):
     window: str
     items: list[BalanceRow]
     next: Cursor
+
+
+class NamedStream(BaseModel):
+    """A stream whose meter may have begun to show something else.
+
+    `:faraday` are the cells of a place, `:stock` its tanks. Without ends the stream is not in the
+    model any more.
+    """
+
+    id: str
+    from_: str | None = Field(alias="from")
+    to: str | None
+
+
+class Naming(BaseModel):
+    """What the watch over the balances has noticed; streams and leaks cannot be told apart.
+
+    The most suspect stream is the first, bias is what it shows too much. A naming is current for
+    some hours: that long the meters are under suspicion.
+    """
+
+    time: Rfc3339
+    since: Rfc3339
+    streams: list[NamedStream]
+    leaks: list[str]
+    bias_t_h: float
+    test: float
+    current: bool
+
+
+class NamingPage(BaseModel):
+    """Whom the balances of a scope have named."""
+
+    scope: str
+    items: list[Naming]
+    next: Cursor

@@ -88,3 +88,7 @@ WHERE enterprise = $1 AND tag = $2 AND ($3::text IS NULL OR reason = $3) LIMIT 1
 REJECTS = """
 SELECT id, received, reason, detail, topic, payload, size FROM reject
 WHERE ($1::text IS NULL OR reason = $1) AND id < $2 ORDER BY id DESC LIMIT $3"""
+NAMINGS = """
+SELECT time, since, streams, leaks, bias, test FROM naming
+WHERE component = $1 AND time >= $2 AND time < $3 AND (streams && $4 OR leaks && $5)
+ORDER BY time DESC LIMIT $6"""

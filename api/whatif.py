@@ -12,9 +12,9 @@ from api.accounts import TONNE, live_values, read_sums
 from api.encode import in_uom, rfc3339
 from twin import quality as q
 from twin import scenario as s
-from twin.chlorine import figure
 from twin.headroom import absorber_time
 from twin.model import inside
+from twin.reference import figure
 from twin.uom import compile_uom
 from twin.whatif.present import present, reasons
 from twin.whatif.supply import loads_of
@@ -224,7 +224,7 @@ def _stock(state: Now, course: Course, n: int, m: int) -> dict[str, Any]:
 def _absorbers(state: Now, course: Course, n: int, scope: str) -> list[dict[str, Any]]:
     """Return how long the caustic of each absorber lasts at the flow of each step."""
     supply, rows = state.supply, []
-    excess = np.asarray(figure("absorber_excess", "fraction"))
+    excess = np.asarray(figure("chlorine.absorber_excess", "fraction"))
     for number, absorber in enumerate(supply.absorbers):
         if not inside(absorber.scope, scope):
             continue

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from fastapi import Query, Request
 from pydantic import BeforeValidator, WithJsonSchema
 
-from api.problems import Problem, invalid
+from api.problems import Problem, invalid, not_found
 from api.store import to_us
 
 if TYPE_CHECKING:
@@ -56,6 +56,17 @@ class World:
                 retry=True,
             )
 
+    def require_scope(self, path: str) -> None:
+        """Raise a Problem for a scope that is not there."""
+        park = self.model.park
+        if park.scope(path) is None:
+            raise not_found("scope", path, (s.id for s in park.scopes), "/api/v1/park")
+
+    def require_page(self, limit: int) -> None:
+        """Raise a Problem for a page that is too long."""
+        if limit > self.settings.page_size_max:
+            raise invalid("limit", f"it is above {self.settings.page_size_max}")
+
 
 def world(request: Request) -> World:
     """Return the world of the app."""
@@ -83,12 +94,16 @@ Time = Annotated[
 ]
 From = Annotated[Time | None, Query(alias="from", description="start, RFC 3339 with offset")]
 To = Annotated[Time | None, Query(alias="to", description="end, not included; default now")]
+Limit = Annotated[int, Query(ge=1, description="items of a page")]
+After = Annotated[int, Query(ge=0, le=2**62, description="`next` of the page before")]
 
 
-def stretch(now_us: int, from_: datetime | None, to: datetime | None) -> tuple[int, int]:
+def stretch(
+    now_us: int, from_: datetime | None, to: datetime | None, usual_us: int = DAY_US
+) -> tuple[int, int]:
     """Return a half-open stretch of time [µs]; by default the last 24 h."""
     to_time_us = now_us if to is None else to_us(to)
-    from_time_us = to_time_us - DAY_US if from_ is None else to_us(from_)
+    from_time_us = to_time_us - usual_us if from_ is None else to_us(from_)
     if from_time_us >= to_time_us:
         raise invalid("from", "it is not before `to`", hint="`to` is now unless you give it")
     return from_time_us, to_time_us

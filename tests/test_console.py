@@ -3,7 +3,7 @@
 import asyncio
 import re
 import time
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import asyncpg
 import httpx
@@ -111,6 +111,8 @@ async def test_the_overview_shows_what_is_stored(services, database, chromium, t
                     await page.goto(base)
                     await look(page, row)
                     await page.screenshot(path=tmp_path / "overview.png")
+                    await look_for_the_named(page, database, tmp_path)
+                    await page.screenshot(path=tmp_path / "named.png")
                     await browser.close()
                     assert errors == []
 
@@ -166,3 +168,31 @@ async def look(page, row):
     await page.locator("[data-testid=lang-toggle]").click()
     assert await page.evaluate("document.documentElement.lang") == "en"
     assert "SIMULATED" in await page.locator("[data-testid=simulated-mark]").inner_text()
+
+
+async def look_for_the_named(page, database, pictures):
+    """Who was named of late stands above the verdict of the last hour; who ever was, behind it."""
+    check = page.locator("[data-testid=balance-check]")
+    assert await check.locator("[data-testid=naming]").count() == 0
+    db = await asyncpg.connect(database)
+    for hours, streams in ((1, ["xinfa-cl2-main", "xinfa-cl2-hcl"]), (30, ["luxi-cl2-hcl"])):
+        await db.execute(
+            "INSERT INTO park.naming VALUES (now() - $1::interval, 'chlorine',"
+            " now() - $1::interval - interval '5 min', $2, '{}', 4.1 / 3.6, 7)",
+            timedelta(hours=hours),
+            streams,
+        )
+    await db.close()
+    await page.reload()
+    naming = check.locator("[data-testid=naming]")
+    await naming.wait_for(timeout=20_000)
+    text = await naming.inner_text()
+    assert re.fullmatch(r"▲ since \d\d:\d\d xinfa/FI-1201 \+4\.10 t/h\? or xinfa/FI-1203", text)
+    await page.locator("[data-testid=balance-check][data-verdict=closes]").wait_for(timeout=20_000)
+    await page.screenshot(path=pictures / "suspect.png")
+    await check.click()
+    rows = page.locator("[data-testid=namings] tbody tr")
+    assert [("▲" in text, "+4.10 t/h" in text) for text in await rows.all_inner_texts()] == [
+        (True, True),
+        (False, True),
+    ]

@@ -21,6 +21,18 @@ TI-1,demo/acme,temperature,degC,gauge,0,300,,temperature
 PI-1,demo/acme,pressure,Pa,gauge,-2000,2000,,static pressure
 MI-1,demo/acme,fraction,%,gauge,0,40,,moisture
 YI-1,demo/acme,state,,state,,,,running
+AI-1H,demo/acme,concentration,mg/m^3,gauge,0,200,,SO2 of an hour
+WI-1,demo/acme,mass,kg,gauge,0,200,,SO2 of an hour
+WI-2,demo/acme,mass,kg,gauge,0,200,,SO2 of an hour
+WQ-1,demo/acme,mass,kg,counter,,,,SO2
+"""
+GAPS = """
+[[gap]]
+tag = "acme/AI-1H"
+gap = "1 h"
+[[gap]]
+tag = "acme/WI-2"
+gap = "2 h"
 """
 HEAD = """
 [[outlet]]
@@ -157,6 +169,28 @@ def test_a_permit_that_is_no_limit_is_a_problem_with_its_line(columns, problem):
     (found,) = caught.value.problems
     assert found.startswith(f"park.toml:{line}: [[outlet]] stack: ")
     assert problem in found
+
+
+@pytest.mark.parametrize(
+    ("columns", "problem"),
+    [
+        ('reported = { SO2 = "acme/AI-9" }', "SO2: there is no tag 'acme/AI-9'"),
+        ('reported = { SO2 = "acme/WI-1" }', "measures mass, not concentration"),
+        ('reported = { HCl = "acme/AI-1H" }', "HCl is not one of the pollutants"),
+        ('reported_mass = { SO2 = "acme/AI-1H" }', "measures concentration, not mass"),
+        ('reported_mass = { SO2 = "acme/WQ-1" }', "is a counter; what is said of each hour"),
+        ('reported_mass = { SO2 = "acme/WI-1" }', 'add to park.toml: [[gap]] tag = "acme/WI-1"'),
+        ('reported_mass = { SO2 = "acme/WI-2" }', "holds for 120 min and is said of an hour"),
+    ],
+)
+def test_what_is_reported_of_an_hour_is_of_a_pollutant_and_holds_for_an_hour(columns, problem):
+    with pytest.raises(ModelError) as caught:
+        park(columns + "\n" + GAPS)
+    line = (FILES["park.toml"] + HEAD).count("\n") + 1
+    (found,) = caught.value.problems
+    assert found.startswith(f"park.toml:{line}: [[outlet]] stack: reported")
+    assert problem in found
+    park('reported = { SO2 = "acme/AI-1H" }\n' + GAPS)
 
 
 @pytest.mark.parametrize(

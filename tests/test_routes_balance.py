@@ -2,7 +2,8 @@
 
 import pytest
 import small_park
-from small_park import rows_of
+from small_park import HOUR as HOUR_US
+from small_park import NOW, S, rows_of, stamp
 
 from api import schema_scopes
 from twin.loading import parse_park
@@ -102,3 +103,76 @@ async def test_a_scope_without_nodes_says_so_and_shows_no_number(api):
     assert row["streams"] == []
     assert row["reason"] != ""
     assert row["quality"] >= 128
+
+
+CELLS, STORE, VCM = (f"demo/acme/{place}" for place in ("caustic/cells", "caustic/store", "vcm"))
+
+
+async def name(db, hours, streams, leaks=()):
+    """Store what was noticed some hours ago."""
+    time_us = NOW - hours * HOUR_US
+    times = stamp(time_us), stamp(time_us - 240 * S)
+    await db.execute(
+        "INSERT INTO naming (time, since, component, streams, leaks, bias, test)"
+        " VALUES ($1, $2, 'chlorine', $3, $4, $5, 6.5)",
+        *times, streams, leaks, 1 / 3.6,
+    )  # fmt: skip
+
+
+async def test_who_was_named_is_listed_the_newest_first_a_page_at_a_time(api, db):
+    await name(db, 9, ["cl2-market", "long-gone"])
+    await name(db, 1, ["cl2-vcm", f"{CELLS}:faraday"], [CELLS])
+    first = await rows_of(api, "demo/namings", limit=1)
+    schema_scopes.NamingPage.model_validate(first)
+    assert first["items"] == [
+        {
+            "time": "2025-06-02T09:30:20+08:00",
+            "since": "2025-06-02T09:26:20+08:00",
+            "streams": [
+                {"id": "cl2-vcm", "from": CELLS, "to": VCM},
+                {"id": f"{CELLS}:faraday", "from": "electrolysers", "to": CELLS},
+            ],
+            "leaks": [CELLS],
+            "bias_t_h": 1.0,
+            "test": 6.5,
+            "current": True,
+        }
+    ]
+    second = await rows_of(api, "demo/namings", limit=1, cursor=first["next"])
+    schema_scopes.NamingPage.model_validate(second)
+    (item,) = second["items"]
+    assert [stream["to"] for stream in item["streams"]] == ["market", None]
+    assert item["current"] is False
+    assert second["next"] is None
+
+
+async def test_a_naming_belongs_to_the_scopes_its_streams_touch_and_its_leaks_are_in(api, db):
+    await name(db, 1, [], [CELLS])
+    await name(db, 2, ["cl2-market"])
+    await name(db, 3, ["cl2-vcm"])
+    for scope, hours in {
+        "demo": [1, 2, 3], CELLS: [1, 3], STORE: [2], VCM: [3], "demo/idle": []
+    }.items():  # fmt: skip
+        found = (await rows_of(api, f"{scope}/namings"))["items"]
+        assert [item["time"][11:13] for item in found] == [f"{10 - ago:02}" for ago in hours], scope
+
+
+async def test_namings_are_those_of_a_week_unless_asked_otherwise(api, db):
+    await name(db, 24 * 8, ["cl2-vcm"])
+    assert (await rows_of(api, "demo/namings"))["items"] == []
+    month = await rows_of(api, "demo/namings", **{"from": "2025-05-02T00:00:00+08:00"})
+    assert len(month["items"]) == 1
+    assert (await rows_of(api, "demo/namings", component="hydrogen"))["items"] == []
+
+
+async def test_questions_about_namings_that_cannot_be_answered_are_problems(api):
+    for scope, query, status in (
+        ("demo", {"component": "chlorin"}, 404),
+        ("demo/nowhere", {}, 404),
+        ("demo", {"limit": 1001}, 422),
+        ("demo", {"cursor": "newest"}, 422),
+        ("demo", {"from": "2026-01-01T00:00:00Z"}, 422),
+    ):
+        answer = await api.get(f"/api/v1/scopes/{scope}/namings", params=query)
+        assert answer.status_code == status, (scope, query)
+        assert answer.headers["content-type"].startswith("application/problem+json")

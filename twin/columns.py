@@ -73,6 +73,8 @@ COLUMNS: dict[str, dict[str, str]] = {
         "running": "?tag state",
         "permit": "?table",
         "annual": "?table",
+        "reported": "?table",
+        "reported_mass": "?table",
         "verified": "?flag",
     },
     "byproduct": {

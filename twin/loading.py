@@ -104,6 +104,9 @@ def parse_park(files: dict[str, str]) -> Park:
     tables: dict[str, list[dict[str, Any]]] = {name: [] for name in COLUMNS}
     for row, values in parsed:
         tables[row.table].append(values)
+    gaps = {row["tag"]: row["gap"] for row in tables["gap"]}
+    tags = [replace(tag, gap_s=gaps.get(tag.address, tag.gap_s)) for tag in tags]
+    known = Known(kinds, {tag.address: tag for tag in tags})
     check_unique(rows, problems)
     meters = [(row, values) for row, values in parsed if row.table == "meter"]
     check_meters(meters, tables["product"], known.tags, problems)
@@ -150,7 +153,6 @@ def _assemble(
             for row in tables[table]
         )
 
-    gaps = {row["tag"]: row["gap"] for row in tables["gap"]}
     text = "\0".join(files[name] for name in FILES)
     return Park(
         id=head["id"],
@@ -160,7 +162,7 @@ def _assemble(
         gap_s=gap_s,
         shifts=tuple(head.get("shifts", ())),
         scopes=tuple(scopes),
-        tags=tuple(replace(t, gap_s=gaps.get(t.address, t.gap_s)) for t in tags),
+        tags=tuple(tags),
         electrolysers=build("electrolyser", Electrolyser),
         streams=build("stream", Stream),
         tanks=build("tank", Tank),

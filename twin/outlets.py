@@ -2,7 +2,8 @@
 
 A concentration tag of a stack shows dry gas in the reference state, as a monitor's data system
 reports it. A flow tag is `normal_volume_flow` when it is that of the same gas, and `volume_flow`
-when it is that of the wet gas in the stack.
+when it is that of the wet gas in the stack. What the data system reports of whole hours has tags of
+its own: no figure of ours rests on it, it only stands next to ours.
 
 References
 ----------
@@ -22,6 +23,7 @@ from twin import emissions
 from twin.capture import STOPPED, booked, needed, operation
 from twin.errors import UomError
 from twin.uom import parse_quantity
+from twin.windows import HOUR_US, SECOND_US
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -35,6 +37,8 @@ BOOL = NDArray[np.bool_]
 # Columns of an outlet that name a tag, besides its pollutants.
 TAGS = ("flow", "velocity", "temperature", "pressure", "moisture", "oxygen", "running")
 LIMITS = {"permit": "concentration", "annual": "mass"}
+REPORTED = {"reported": "concentration", "reported_mass": "mass"}
+REPORTED_S = HOUR_US / SECOND_US
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +52,8 @@ class Outlet:
     tags: Mapping[str, str]  # column -> address, of `TAGS` the outlet has
     permit: Mapping[str, float]  # [kg/m^3] limit of the hourly mean
     annual: Mapping[str, float]  # [kg] permitted in a year
+    reported: Mapping[str, str]  # name -> tag of the hour's mean concentration, by the data logger
+    reported_mass: Mapping[str, str]  # name -> tag of the hour's mass, by the data logger
     normal: bool  # the flow tag shows dry gas in the reference state
     full_scale: float  # [SI] of the flow tag, or of the velocity tag; NaN = not known
     area: float  # [m^2]
@@ -93,6 +99,8 @@ def _outlet(row: dict[str, Any], tags: Mapping[str, Tag]) -> Outlet:
         tags={name: row[name] for name in TAGS if name in row},
         permit={k: parse_quantity(v, "concentration") for k, v in row.get("permit", {}).items()},
         annual={k: parse_quantity(v, "mass") for k, v in row.get("annual", {}).items()},
+        reported=row.get("reported", {}),
+        reported_mass=row.get("reported_mass", {}),
         normal=flow is not None and flow.quantity == "normal_volume_flow",
         full_scale=flow.high if flow else float("nan"),
         area=row.get("area", float("nan")),
@@ -106,22 +114,37 @@ def _outlet(row: dict[str, Any], tags: Mapping[str, Tag]) -> Outlet:
 def outlet_problems(row: dict[str, Any], tags: Mapping[str, Tag]) -> Iterator[tuple[str, str]]:
     """Yield column and problem of everything that is wrong between the cells of an outlet."""
     pollutants = row.get("pollutants", {})
-    for name, address in pollutants.items():
-        tag = tags.get(address) if isinstance(address, str) else None
-        if tag is None:
-            yield "pollutants", f"{name}: there is no tag {address!r} in tags.csv"
-        elif tag.quantity != "concentration":
-            yield "pollutants", f"{name}: {address!r} measures {tag.quantity}, not concentration"
-    for column, quantity in LIMITS.items():
-        for name, text in row.get(column, {}).items():
+    for column, quantity in {"pollutants": "concentration", **REPORTED, **LIMITS}.items():
+        for name, cell in row.get(column, {}).items():
             if name not in pollutants:
                 yield column, f"{name} is not one of the pollutants"
-            problem = _limit_problem(text, quantity)
+            if column in LIMITS:
+                problem = _limit_problem(cell, quantity)
+            else:
+                tag = tags.get(cell) if isinstance(cell, str) else None
+                problem = _tag_problem(cell, tag, quantity, reported=column in REPORTED)
             if problem:
                 yield column, f"{name}: {problem}"
     pressure = tags.get(row.get("pressure", ""))
     if pressure is not None and pressure.low < 0 and "barometric" not in row:
         yield "pressure", "it goes below 0, so it counts from the atmosphere: add barometric = ..."
+
+
+def _tag_problem(address: object, tag: Tag | None, quantity: str, *, reported: bool) -> str:
+    """Return what is wrong with the tag of a pollutant; empty when nothing is."""
+    if tag is None:
+        return f"there is no tag {address!r} in tags.csv"
+    if tag.quantity != quantity:
+        return f"{address!r} measures {tag.quantity}, not {quantity}"
+    if reported and tag.kind != "gauge":
+        return f"{address!r} is a {tag.kind}; what is said of each hour is a gauge"
+    # Shorter, and an hour has gaps; longer, and it stands for the next one that is missing.
+    if reported and tag.gap_s != REPORTED_S:
+        return (
+            f"a value of {address!r} holds for {tag.gap_s / 60:g} min and is said of an hour; add"
+            f' to park.toml: [[gap]] tag = "{address}" gap = "{REPORTED_S / 60:g} min"'
+        )
+    return ""
 
 
 def _limit_problem(text: object, quantity: str) -> str:

@@ -162,6 +162,17 @@ export interface BalanceRow extends Row {
   suspects: string[][];
 }
 
+/** Whom the watch over the balances has named: the first stream shows `bias_t_h` too much, or … */
+export interface Naming {
+  time: string;
+  since: string;
+  streams: { id: string; from: string | null; to: string | null }[];
+  leaks: string[];
+  bias_t_h: number;
+  test: number;
+  current: boolean;
+}
+
 export interface Health {
   items: {
     enterprise: string;

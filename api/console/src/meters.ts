@@ -1,7 +1,8 @@
 // What an operator calls the streams of a balance check: by their meters.
-import type { BalanceRow, ReconciledStream } from "./api";
+import type { BalanceRow, Naming, ReconciledStream } from "./api";
+import { formatNumber, formatTime } from "./format";
 import { t, word, type TextKey } from "./i18n";
-import { above, park, plainName, scopes } from "./model";
+import { above, park, plainName, scopes, timezone } from "./model";
 
 /** The words of the reasons the server gives in English. */
 const REASONS: Record<string, TextKey> = {
@@ -47,3 +48,24 @@ export const suspectText = (row: BalanceRow, scope: string): string =>
   row.suspects
     .map((ids) => ids.map((id) => meterName(id, scope)).join(t("or")))
     .join(t("then"));
+
+export const biasText = ({ bias_t_h: bias }: Naming): string =>
+  `${bias > 0 ? "+" : ""}${formatNumber(bias)} t/h`;
+
+/** Who may have changed, most suspect first. */
+const suspectsOf = ({ streams, leaks }: Naming, scope: string): string[] => [
+  ...streams.map(({ id }) => meterName(id, scope)),
+  ...leaks.map((id) => `${t("leakAt")}${placeName(id, scope)}`),
+];
+
+/** "A or B or leak at C" */
+export const namedText = (naming: Naming, scope: string): string =>
+  suspectsOf(naming, scope).join(t("or"));
+
+/** "since 02:13 A +4.1 t/h? or B": the bias is what the first would show too much. */
+export function namingText(naming: Naming, scope: string): string {
+  const clock = formatTime(Date.parse(naming.since), timezone.value, "minute");
+  const [first, ...others] = suspectsOf(naming, scope);
+  const suspects = [`${first} ${biasText(naming)}?`, ...others].join(t("or"));
+  return `${t("since").replace("{}", clock)} ${suspects}`;
+}
