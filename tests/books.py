@@ -1,21 +1,28 @@
 """The books of a simulated park: what comes in, goes out and is kept at every place."""
 
 from collections import defaultdict
+from dataclasses import replace
 
-from simulators.cells import true_electrolysers
 from twin import faraday
 from twin.reference import load as load_reference
 
 
+def true_electrolysers(cells):
+    """Return the electrolysers as they are, for a model that knows the truth."""
+    pairs = zip(cells.electrolysers, cells.efficiency.tolist(), strict=True)
+    return tuple(replace(e, current_efficiency=efficiency) for e, efficiency in pairs)
+
+
 def made_by_cells(process, column, truth):
     made = defaultdict(float)
-    for cell in true_electrolysers(process.plant.cells):
+    cells = process.plant.cells
+    for cell, hydrogen in zip(true_electrolysers(cells), cells.hydrogen, strict=True):
         current = truth.values[:, column[cell.current]]
         if cell.kind == "membrane":
             products = {
                 "chlorine": faraday.chlorine(current, cell.cells, cell.current_efficiency),
                 "caustic": faraday.caustic(current, cell.cells, cell.current_efficiency),
-                "hydrogen": faraday.hydrogen(current, cell.cells),
+                "hydrogen": faraday.hydrogen(current, cell.cells) * hydrogen,
             }
         else:
             products = {

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from books import true_electrolysers
 from small_region import NETWORK as SMALL
 
-from simulators.cells import true_electrolysers
 from simulators.process import make_process, state
 from twin.balances import compile_balance, flows, uncertainty
 from twin.loading import load_park

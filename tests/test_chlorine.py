@@ -7,13 +7,9 @@ from hypothesis import strategies as st
 
 from twin import faraday
 from twin.chlorine import (
-    MET,
-    NOT_MET,
-    OPEN,
     anode_efficiency,
     cathode_efficiency,
     closure,
-    figure,
     greatest_liquefied,
     header_imbalance,
     judge_balance,
@@ -21,6 +17,8 @@ from twin.chlorine import (
     local_share_of_made,
     tail_hydrogen,
 )
+from twin.reference import figure
+from twin.targets import MET, NOT_MET, UNDECIDED
 
 GRAM_PER_AMPERE_HOUR = 3.6e6
 TRUE = np.array([50, 14, 12, 9, 15, 13.5, 1.5, 9.5, 3, 1])
@@ -84,7 +82,7 @@ def test_cathode_efficiency_undoes_faradays_law():
 
 
 def test_liquefied_share_at_the_limit_of_the_tail_gas_is_the_published_one():
-    limit = figure("hydrogen_tail_gas", "fraction")
+    limit = figure("chlorine.hydrogen_tail_gas", "fraction")
     assert limit == near(0.04)
     share = greatest_liquefied(np.array(0.003), np.array(0.975), np.array(limit))
     assert share == near(0.9487179)
@@ -158,7 +156,7 @@ def test_local_shares_of_the_published_network_are_the_published_ones(
 
 
 def test_the_two_readings_fall_on_both_sides_of_the_goal():
-    goal = figure("local_share", "fraction")
+    goal = figure("chlorine.local_share", "fraction")
     assert local_share_of_liquid(TRUE[[7, 8]], np.array([True, False])) < goal
     assert local_share_of_made(TRUE[0], TRUE[[8]]) > goal
 
@@ -181,7 +179,7 @@ def test_balance_is_met_not_met_or_open():
         np.array([100.0, 100, 100, 100, 100, 0]),
         0.01,
     )
-    assert found.verdict.tolist() == [MET, MET, NOT_MET, OPEN, OPEN, OPEN]
+    assert found.verdict.tolist() == [MET, MET, NOT_MET, UNDECIDED, UNDECIDED, UNDECIDED]
     assert found.share[:4] == near([0.005, -0.005, 0.03, 0.01])
     assert found.half_width[0] == near(0.00195996398454)
     assert np.isnan(found.share[4:]).all()
@@ -192,5 +190,5 @@ def test_balance_is_met_not_met_or_open():
 def test_a_verdict_is_never_given_against_the_interval(rest, sigma, tolerance):
     found = judge_balance(np.array(rest), np.array(sigma), np.array(100.0), tolerance)
     low, high = abs(found.share) - found.half_width, abs(found.share) + found.half_width
-    expected = MET if high <= tolerance else NOT_MET if low > tolerance else OPEN
+    expected = MET if high <= tolerance else NOT_MET if low > tolerance else UNDECIDED
     assert found.verdict == expected

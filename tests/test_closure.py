@@ -9,7 +9,14 @@ from small_park import PARK_TOML, TAGS_CSV
 
 from simulators.process import make_process
 from simulators.sensors import make_sensors, observe
-from twin.balances import compile_balance, flows, measure, random_share, uncertainty
+from twin.balances import (
+    compile_balance,
+    flows,
+    left_of_mean,
+    measure,
+    random_share,
+    uncertainty,
+)
 from twin.closure import close
 from twin.loading import load_park, parse_park
 from twin.network import compile_network
@@ -173,12 +180,12 @@ def test_random_errors_average_out_and_the_others_stay():
     _, relative = uncertainty(tag)
     assert 0 < share < 1
     shares = []
-    for hours in (correlation / HOUR_S / 2, 1.0, 24.0, 8760.0):
+    for hours in (1e-6, 1.0, 24.0, 8760.0):
         found = measure(PLAIN, balance, *window(PLAIN, hours=hours))
         shares.append(found.sigma[at] / found.flow[at] / relative)
-        left = min(correlation / (hours * HOUR_S), 1)
-        assert shares[-1] == pytest.approx(np.sqrt(1 - share + share * left))
-    assert shares[0] == pytest.approx(1)
+        left = left_of_mean(share, correlation, hours * HOUR_S)
+        assert shares[-1] == pytest.approx(np.sqrt(left))
+    assert shares[0] == pytest.approx(1, rel=1e-3)
     assert shares == sorted(shares, reverse=True)
     assert shares[-1] == pytest.approx(np.sqrt(1 - share), rel=1e-3)
 
@@ -189,14 +196,16 @@ def test_error_of_a_level_that_stays_cancels_in_a_straight_tank():
     amount, covered, level = window(PLAIN)
     at = PLAIN.tank_tag[0]
     absolute, relative = uncertainty(PLAIN.tags[at])
-    share, _ = random_share(PLAIN.tags[at])
+    share, correlation = random_share(PLAIN.tags[at])
     level[:, at] = 1.5, 1.6
     upright = replace(PLAIN, tank_horizontal=np.zeros(1, bool))
     found = measure(upright, balance, amount, covered, level)
     per_metre = PLAIN.tank_capacity[0] / PLAIN.tank_height[0]
     edges = (absolute + relative * level[:, at]) * per_metre
     scaling = relative * 0.1 * per_metre
-    expected = np.hypot(np.hypot(*edges) * np.sqrt(share), scaling * np.sqrt(1 - share))
+    # A level is a mean over a minute.
+    noise = left_of_mean(share, correlation, 60) - (1 - share)
+    expected = np.hypot(np.hypot(*edges) * np.sqrt(noise), scaling * np.sqrt(1 - share))
     assert found.sigma[stock] == pytest.approx(expected)
     lying = measure(PLAIN, balance, amount, covered, level)
     assert lying.sigma[stock] > 0

@@ -132,6 +132,49 @@ def test_exactly_known_fractions_give_the_linear_balance_of_the_component():
     assert found.fraction[..., 0] == pytest.approx(np.broadcast_to(share, (4, 10)))
 
 
+def test_heat_exchanger_tells_the_flow_of_its_cold_side():
+    # Two sides keep their mass, heat passes between: 10 kg/s fall by 40 K, the cold rises by 20 K.
+    sides, heat = [[1, -1, 0, 0], [0, 0, 1, -1]], [[1, -1, 1, -1]]
+    temperature = np.array([[90.0], [50], [20], [40]])
+    flow = np.array([10.0, 10.2, NO, NO])
+    result = reconcile_components(
+        sides, flow, temperature, [0.1, 0.1, 1, 1], np.full((4, 1), 0.1), component_incidence=heat
+    )
+    assert result.flow == pytest.approx([10.1, 10.1, 20.2, 20.2], abs=1e-6)
+    assert result.residual.shape == (1, 1)
+    assert heat @ result.carried == pytest.approx(0, abs=1e-9)
+    assert result.result.dof == 1
+    metered = np.array([10, 10, 21, 21.0])
+    result = reconcile_components(
+        sides, metered, temperature, [0.1] * 4, np.full((4, 1), 0.1), component_incidence=heat
+    )
+    assert not result.result.consistent
+    assert result.result.dof == 3
+
+
+@pytest.mark.parametrize("normalised", [False, True])
+def test_reactor_keeps_its_mass_and_not_its_components(normalised):
+    # Feed and recycle meet, react, and are separated into recycle and product.
+    mass = np.array([[1.0, 1, -1, 0, 0], [0, 0, 1, -1, 0], [0, -1, 0, 1, -1]])
+    flow = np.array([100.0, 60, 160, 160, 100])
+    educt = np.array([0.95, 0.9, 0.93125, 0.3625, 0.04])
+    fraction = np.stack([educt, 1 - educt], axis=-1)
+    sigma = np.array([[0.01, NO]] * 3 + [[NO, NO], [0.01, NO]])
+    rng = np.random.default_rng(4)
+    result = reconcile_components(
+        mass, flow * (1 + 0.01 * rng.normal(size=(5, 5))),
+        fraction + 0.01 * rng.normal(size=(5, 5, 2)),
+        0.01 * flow, sigma, component_incidence=mass[[0, 2]], normalised=normalised,
+    )  # fmt: skip
+    assert set(result.result.reason) == {""}
+    assert left_over(mass, result.flow[..., None]).max() < 1e-9
+    assert left_over(mass[[0, 2]], result.carried[..., :1]).max() < 1e-9
+    converted = result.carried[:, 2, 0] - result.carried[:, 3, 0]
+    assert converted == pytest.approx(np.full(5, 91), rel=0.05)
+    if normalised:
+        assert result.fraction.sum(axis=-1) == pytest.approx(np.ones((5, 5)))
+
+
 def test_flow_that_is_not_measured_follows_from_what_it_carries():
     # 10 t/h with 40 % and an unknown flow of pure component make 12 t/h with 50 %.
     result = reconcile_components(

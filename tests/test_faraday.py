@@ -113,3 +113,9 @@ def test_products_stand_in_the_ratio_of_their_molar_masses(current, cells, effic
 def test_missing_current_makes_no_number():
     made = faraday.chlorine(np.array([np.nan, 1.0]), np.array(160.0), np.array(0.96))
     assert np.isnan(made).tolist() == [True, False]
+
+
+def test_cells_that_make_nothing_have_no_specific_energy():
+    efficiency = np.array([0, -0.1, np.nan, 0.96])
+    energy = faraday.specific_energy(np.array(3.0), efficiency, faraday.NAOH)
+    assert np.isnan(energy).tolist() == [True, True, True, False]

@@ -6,7 +6,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_region import CAUSTIC, PARK_TOML, STORE, TAGS_CSV, problems_of
 
-from twin.chlorine import figure
 from twin.headroom import (
     absorber_time,
     greatest_mass,
@@ -19,6 +18,7 @@ from twin.headroom import (
     user_trip,
 )
 from twin.loading import parse_park
+from twin.reference import figure
 from twin.tanks import height_fraction
 
 CELSIUS = 273.15
@@ -58,7 +58,7 @@ def test_mass_of_a_tank_without_level_or_temperature_is_unknown():
 
 
 def test_greatest_mass_of_a_tank_is_the_published_one():
-    limit = figure("fill_limit", "fraction")
+    limit = figure("chlorine.fill_limit", "fraction")
     assert height_fraction(np.array(limit)) == near(0.745931)
     tank = greatest_mass(np.full(6, 113.0), np.full(6, DENSITY), np.array(limit))
     assert tank[0] == near(128.82e3)
@@ -89,8 +89,8 @@ def test_time_in_stock_is_compared_with_three_and_seven_days():
     stock = time_in_stock(np.array([300e3, 300e3, 300e3, NAN]), np.array([1.0, 0, NAN, 1.0]))
     assert stock[0] == near(300e3)
     assert np.isnan(stock[1:]).all()
-    assert figure("stock_producer", "time") == near(3 * DAY)
-    assert figure("stock_user", "time") == near(7 * DAY)
+    assert figure("chlorine.stock_producer", "time") == near(3 * DAY)
+    assert figure("chlorine.stock_user", "time") == near(7 * DAY)
 
 
 def test_a_trip_fills_the_tanks_up_to_the_capacity_of_liquefaction():

@@ -5,7 +5,15 @@ import pytest
 from small_region import ALPHA, CAUSTIC, NETWORK
 
 from twin.accounts import Account, cell_factor
-from twin.balances import compile_balance, flows, random_share, uncertainty
+from twin.balances import (
+    compile_balance,
+    efficiency_uncertainty,
+    fence,
+    flows,
+    left_of_mean,
+    random_share,
+    uncertainty,
+)
 from twin.intervals import errors_of, half_width, ratio_weight, spread, weights
 
 HOUR = 3600.0
@@ -42,11 +50,23 @@ def test_one_meter_keeps_what_stays_and_averages_the_rest(hour):
     assert absolute == 0
     weight = np.zeros(COUNT)
     weight[at("FT-1")] = 1.0
-    expected = relative * 0.5 * HOUR * np.sqrt(1 - share + share * correlation_s / HOUR)
-    assert spread(NETWORK, weight, *hour) == pytest.approx(expected, rel=1e-12)
-    short = np.full(COUNT, correlation_s / 2)
-    one = spread(NETWORK, weight, hour[0], short)
-    assert one == pytest.approx(relative * 0.5 * HOUR, rel=1e-12)
+    expected = relative * 0.5 * HOUR * np.sqrt(left_of_mean(share, correlation_s, HOUR))
+    assert spread(NETWORK, "chlorine", weight, *hour) == pytest.approx(expected, rel=1e-12)
+    short = np.full(COUNT, 1e-6)
+    one = spread(NETWORK, "chlorine", weight, hour[0], short)
+    assert one == pytest.approx(relative * 0.5 * HOUR, rel=1e-6)
+
+
+def test_a_mean_is_left_what_its_correlation_leaves():
+    share, correlation_s = 0.2, 60.0
+    length_s = np.array([0.0, 30.0, 60.0, 120.0, 36000.0, np.nan])
+    found = (left_of_mean(share, correlation_s, length_s) - 0.8) / share
+    # ∫∫ max(1 - |s - t|, 0) ds dt / x², by hand
+    assert found[:4] == pytest.approx([1, 5 / 6, 2 / 3, 5 / 12])
+    assert found[4] == pytest.approx(60 / 36000, rel=1e-3)
+    assert np.isnan(found[5])
+    assert left_of_mean(0.0, 0.0, 3600.0) == 1
+    assert (np.diff(left_of_mean(share, correlation_s, np.arange(600.0))) < 0).all()
 
 
 def test_an_absolute_error_grows_with_the_time_it_is_covered(hour):
@@ -54,16 +74,15 @@ def test_an_absolute_error_grows_with_the_time_it_is_covered(hour):
     weight[at("WT-1")] = 1.0
     amount, covered = hour[0].copy(), hour[1]
     amount[at("WT-1")] = 50e3 * HOUR
-    share, correlation_s = random_share(NETWORK.tags[at("WT-1")])
-    found = spread(NETWORK, weight, amount, covered)
-    part = np.sqrt(1 - share + share * correlation_s / HOUR)
+    found = spread(NETWORK, "chlorine", weight, amount, covered)
+    part = np.sqrt(left_of_mean(*random_share(NETWORK.tags[at("WT-1")]), HOUR))
     assert found == pytest.approx(100.0 * HOUR * part, rel=1e-12)
 
 
 def test_what_is_made_has_the_error_of_the_efficiency(hour):
     weight = weights(NETWORK, {MADE: 1.0})
     made = cell_factor(NETWORK.park.electrolysers[0])["chlorine"] * 16e3 * HOUR
-    found = spread(NETWORK, weight, *hour)
+    found = spread(NETWORK, "chlorine", weight, *hour)
     assert found == pytest.approx(made * np.hypot(0.01, 0.002), rel=5e-3)
     # Just what the balance of the same scope says of its stream of the cells.
     balance = compile_balance(NETWORK, ALPHA, "chlorine")
@@ -72,28 +91,55 @@ def test_what_is_made_has_the_error_of_the_efficiency(hour):
     assert flows(NETWORK, balance, *hour, level)[1][s] == pytest.approx(found, rel=1e-12)
 
 
+def test_hydrogen_is_made_by_nearly_all_of_the_current(hour):
+    weight = weights(NETWORK, {Account(ALPHA, "hydrogen", "make"): 1.0})
+    made = cell_factor(NETWORK.park.electrolysers[0])["hydrogen"] * 16e3 * HOUR
+    assert weight[at("II-1")] * hour[0][at("II-1")] == pytest.approx(made)
+    own = efficiency_uncertainty("hydrogen")
+    assert own < efficiency_uncertainty("chlorine") == efficiency_uncertainty("caustic")
+    found = spread(NETWORK, "hydrogen", weight, *hour)
+    assert found == pytest.approx(made * np.hypot(own, 0.002), rel=0.1)
+    lines = compile_balance(NETWORK, ALPHA, "hydrogen").lines
+    assert {line.relative for line in lines if line.origin == "electrolysers"} <= {own}
+
+
+def test_at_the_fence_stands_what_enters_or_leaves_a_scope_as_a_whole():
+    balance = compile_balance(NETWORK, ALPHA, "chlorine")
+    edge = fence(balance)
+    inner = [line for line in balance.lines if line not in edge.lines]
+    assert inner
+    assert all({line.origin, line.to} <= set(balance.nodes) for line in inner)
+    total = edge.incidence.sum(axis=0)
+    assert set(np.abs(total)) == {1.0}
+    assert balance.incidence.sum() == total.sum()
+
+
 def test_a_meter_that_stands_on_both_sides_cancels(hour):
     # What comes from the store and what is sold are both booked; their difference has one error.
     weight = weights(NETWORK, {SOLD: 1.0, Account(CAUSTIC, "chlorine", "export"): -1.0})
     one = np.zeros(COUNT)
     one[at("FT-1")] = weight[at("FT-1")]
     assert weight[at("FT-3")] == 0
-    assert spread(NETWORK, weight, *hour) == pytest.approx(spread(NETWORK, one, *hour))
+    assert spread(NETWORK, "chlorine", weight, *hour) == pytest.approx(
+        spread(NETWORK, "chlorine", one, *hour)
+    )
 
 
 def test_a_ratio_has_the_relative_errors_of_both(hour):
     over, under = np.zeros(COUNT), np.zeros(COUNT)
     over[at("JQ-1")], under[at("FT-8")] = 1.0, 1.0
     ratio = hour[0][at("JQ-1")] / hour[0][at("FT-8")]
-    found = spread(NETWORK, ratio_weight(over, under, hour[0]), *hour) / ratio
-    parts = [spread(NETWORK, w, *hour) / (w[w > 0] @ hour[0][w > 0]) for w in (over, under)]
+    found = spread(NETWORK, "chlorine", ratio_weight(over, under, hour[0]), *hour) / ratio
+    parts = [
+        spread(NETWORK, "chlorine", w, *hour) / (w[w > 0] @ hour[0][w > 0]) for w in (over, under)
+    ]
     assert found == pytest.approx(np.hypot(*parts), rel=1e-12)
 
 
 def test_a_ratio_of_a_sum_to_itself_is_certain(hour):
     weight = np.zeros(COUNT)
     weight[at("FT-8")] = 1.0
-    assert spread(NETWORK, ratio_weight(weight, 2 * weight, hour[0]), *hour) == 0
+    assert spread(NETWORK, "chlorine", ratio_weight(weight, 2 * weight, hour[0]), *hour) == 0
 
 
 def test_without_production_there_is_no_interval(hour):
@@ -101,22 +147,24 @@ def test_without_production_there_is_no_interval(hour):
     over[at("JQ-1")], under[at("FT-8")] = 1.0, 1.0
     amount = hour[0].copy()
     amount[at("FT-8")] = 0.0
-    assert np.isnan(spread(NETWORK, ratio_weight(over, under, amount), amount, hour[1]))
+    assert np.isnan(spread(NETWORK, "chlorine", ratio_weight(over, under, amount), amount, hour[1]))
 
 
 def test_what_is_not_known_spoils_only_its_own_sum(hour):
     amount = hour[0].copy()
-    assert np.isfinite(spread(NETWORK, weights(NETWORK, {USED: 1.0}), amount, hour[1]))
+    assert np.isfinite(spread(NETWORK, "chlorine", weights(NETWORK, {USED: 1.0}), amount, hour[1]))
     amount[at("FT-1")] = np.nan
-    assert np.isnan(spread(NETWORK, weights(NETWORK, {USED: 1.0}), amount, hour[1]))
+    assert np.isnan(spread(NETWORK, "chlorine", weights(NETWORK, {USED: 1.0}), amount, hour[1]))
 
 
 def test_many_windows_at_once_are_each_of_them(hour):
     weight = weights(NETWORK, {MADE: 1.0, USED: -1.0})
     amount = np.stack([hour[0], 2 * hour[0], 0 * hour[0]])
     covered = np.stack([hour[1]] * 3)
-    found = spread(NETWORK, weight, amount, covered)
-    alone = [spread(NETWORK, weight, a, c) for a, c in zip(amount, covered, strict=True)]
+    found = spread(NETWORK, "chlorine", weight, amount, covered)
+    alone = [
+        spread(NETWORK, "chlorine", weight, a, c) for a, c in zip(amount, covered, strict=True)
+    ]
     np.testing.assert_allclose(found, alone, rtol=1e-12)
 
 

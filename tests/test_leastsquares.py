@@ -10,7 +10,6 @@ from small_networks import (
     PARK_TRUTH,
     S_PARK,
     Y_PARK,
-    arrays,
     random_network,
     without,
 )
@@ -31,18 +30,27 @@ def test_correlated_meters_give_the_generalised_least_squares_solution():
     assert result.chi2 == pytest.approx(misfit[0])
     after = basis @ np.linalg.inv(basis.T @ np.linalg.inv(covariance) @ basis) @ basis.T
     assert result.sigma == pytest.approx(np.sqrt(np.diag(after)))
-    # Mah & Tamhane's test of greatest power, from the adjustments.
+    # The measurement test is of the adjustments, Mah & Tamhane's, of greatest power, of Σ⁻¹ times.
+    change, spread = Y_PARK - result.estimate, covariance - after
+    assert result.adjustment == pytest.approx(np.abs(change) / np.sqrt(np.diag(spread)))
     inverse = np.linalg.inv(covariance)
-    power = np.sqrt(np.diag(inverse @ (covariance - after) @ inverse))
-    score = np.abs(inverse @ (Y_PARK - result.estimate))
-    assert result.adjustment == pytest.approx(score / power)
+    power = np.sqrt(np.diag(inverse @ spread @ inverse))
+    assert result.bias_test == pytest.approx(np.abs(inverse @ change) / power)
+
+
+def test_exact_meter_among_correlated_ones_has_the_test_of_a_nearly_exact_one():
+    covariance = np.array([[0.0, 0, 0], [0, 1, 0.5], [0, 0.5, 2]])
+    nearly = covariance + np.diag([1e-12, 0, 0])
+    first, second = (reconcile([[1, -1, -1]], [10, 6, 5.5], c) for c in (covariance, nearly))
+    assert first.estimate[0] == 10
+    assert first.adjustment == pytest.approx(second.adjustment, rel=1e-6)
 
 
 def test_diagonal_covariance_is_the_same_as_uncertainties():
     for flow in (Y_PARK, without(Y_PARK, 5), without(Y_PARK, 8, 10)):
         plain = reconcile(A_PARK, flow, S_PARK)
         full = reconcile(A_PARK, flow, np.diag(S_PARK**2))
-        for name in ("estimate", "sigma", "adjustment", "bias", "nodal", "detectable"):
+        for name in ("estimate", "sigma", "adjustment", "bias_test", "nodal", "detectable"):
             first, second = getattr(plain, name), getattr(full, name)
             assert first == pytest.approx(second, rel=1e-9, nan_ok=True), name
 
@@ -60,14 +68,18 @@ def test_unmeasured_streams_follow_the_same_law_as_very_uncertain_ones():
         assert exact.sigma[seen] == pytest.approx(loose.sigma[seen], abs=1e-4)
 
 
-def test_likelihood_ratio_of_a_bias_is_the_square_of_the_measurement_test():
-    result = reconcile(*arrays(BIASED))
-    gain = []
-    for stream in range(10):
-        flow = np.array(BIASED["flow"])
-        flow[stream] -= result.bias[stream]
-        gain.append(result.chi2 - reconcile(A_PARK, flow, S_PARK).chi2)
-    assert gain == pytest.approx(result.adjustment**2)
+def test_likelihood_ratio_of_a_bias_is_what_taking_it_off_gains():
+    root = np.random.default_rng(6).normal(size=(10, 10)) * 0.2
+    for sigma in (S_PARK, root @ root.T + np.diag(S_PARK**2)):
+        result = reconcile(A_PARK, BIASED["flow"], sigma)
+        gain = []
+        for stream in range(10):
+            flow = np.array(BIASED["flow"])
+            flow[stream] -= result.bias[stream]
+            gain.append(result.chi2 - reconcile(A_PARK, flow, sigma).chi2)
+        assert gain == pytest.approx(result.bias_test**2)
+        ratio = result.adjustment / result.bias_test
+        assert (ratio == pytest.approx(np.ones(10))) == (sigma.ndim == 1)
 
 
 @st.composite

@@ -38,6 +38,13 @@ def test_known_exactly_is_never_adjusted_but_tested():
     assert result.adjustment[0] == pytest.approx(result.adjustment[1])
 
 
+def test_variance_too_small_to_calculate_with_is_none():
+    for tiny in (1e-320, 1e-250):
+        result = reconcile([[1, -1]], [3, 4], [[tiny, 0], [0, 1]])
+        assert result.estimate.tolist() == [3, 3]
+        assert result.adjustment.tolist() == [1, 1]
+
+
 def test_exact_flows_that_do_not_close_contradict_each_other():
     result = reconcile(np.array([[1.0, -1.0]]), np.array([[5.0, 5], [5, 6]]), np.zeros(2))
     assert result.estimate[0].tolist() == [5, 5]
@@ -57,6 +64,29 @@ def test_closed_network_has_one_degree_of_freedom_less():
     impossible = reconcile(incidence, Y_PARK, S_PARK, accumulation=[0, 0, 0, 1.0])
     assert impossible.reason == CONTRADICTORY
     assert np.isnan(impossible.estimate).all()
+
+
+@pytest.mark.parametrize("at", range(4))
+def test_node_without_streams_changes_nothing(at):
+    incidence = np.insert(A_PARK, at, 0.0, axis=0)
+    expected, found = reconcile(A_PARK, Y_PARK, S_PARK), reconcile(incidence, Y_PARK, S_PARK)
+    assert found.estimate == pytest.approx(expected.estimate)
+    assert (found.dof, found.reason) == (3, "")
+    stored = np.insert(np.zeros(3), at, 1.0)
+    assert reconcile(incidence, Y_PARK, S_PARK, accumulation=stored).reason == CONTRADICTORY
+
+
+def test_loops_and_idle_nodes_in_random_networks_contradict_nothing():
+    rng = np.random.default_rng(8)
+    for _ in range(60):
+        nodes, streams = rng.integers(2, 12), rng.integers(2, 28)
+        ends = rng.integers(0, nodes + 1, (2, streams))
+        incidence = np.zeros((nodes + 1, streams))
+        for sign, end in zip((-1, 1), ends, strict=True):
+            np.add.at(incidence, (end, np.arange(streams)), sign)
+        flow, sigma = rng.normal(0, 9, streams), rng.uniform(0.2, 3, streams)
+        flow[rng.random(streams) < 0.2] = np.nan
+        assert reconcile(incidence[1:], flow, sigma).reason in {"", UNCHECKED}
 
 
 def test_nearly_dependent_balances_keep_their_rank():
@@ -128,6 +158,11 @@ def test_fully_correlated_meters_have_no_uncertainty_in_their_difference():
 def test_wrong_shapes_are_refused_at_once(incidence, flow, sigma, accumulation):
     with pytest.raises(ValueError, match=r"incidence|flow|sigma|accumulation|broadcast"):
         reconcile(incidence, flow, sigma, accumulation=accumulation)
+
+
+def test_negative_limit_of_eliminations_is_refused():
+    with pytest.raises(ValueError, match="limit"):
+        eliminate(A_PARK, Y_PARK, S_PARK, limit=-1)
 
 
 def test_inputs_are_not_changed():

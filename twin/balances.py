@@ -4,13 +4,13 @@ References
 ----------
 .. [1] JCGM 100:2008, Guide to the expression of uncertainty in measurement, 5.1.2 (propagation),
    3.3.3 and F.1.2 (errors that stay, errors that average).
-.. [2] Bendat, Piersol: Random Data, 4th edition, Wiley, 2010, 8.2.1: the variance of a mean falls
-   with the record's length over the correlation time.
+.. [2] Bendat, Piersol: Random Data, 4th edition, Wiley, 2010, 8.2.1: the variance of a mean from
+   the autocorrelation.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,9 @@ from twin.uom import parse_quantity
 
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
+
+MINUTE_S = 60.0
+TINY_S = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,9 +123,9 @@ def _cells(network: Network, scope: str, component: str) -> list[Line]:
         factor = cell_factor(cell).get(component)
         if place and factor and inside(place, scope):
             made.setdefault(place, []).append((network.index[cell.current], factor))
-    efficiency = load_reference("uncertainty")["current_efficiency"]["relative"]
+    relative = efficiency_uncertainty(component)
     return [
-        Line(f"{place}:faraday", "electrolysers", place, tuple(tags), relative=efficiency)
+        Line(f"{place}:faraday", "electrolysers", place, tuple(tags), relative=relative)
         for place, tags in made.items()
     ]
 
@@ -146,6 +149,31 @@ class Amounts:
     sigma: F64  # (..., S) [kg] standard uncertainty
     fraction: F64  # (..., S) [kg/kg] mean over the window; 1 where the flow is of the component
     fraction_sigma: F64  # (..., S) [kg/kg] 0 where the flow is of the component
+
+
+def fence(balance: Balance) -> Balance:
+    """Return the streams that enter or leave the balances of a scope as a whole."""
+    at = np.flatnonzero(balance.incidence.sum(axis=0))
+    lines = tuple(balance.lines[s] for s in at.tolist())
+    return replace(balance, lines=lines, incidence=balance.incidence[:, at])
+
+
+def efficiency_uncertainty(component: str) -> float:
+    """Return how uncertain the current efficiency of cells is, the same for all of a place.
+
+    Parameters
+    ----------
+    component : str
+        what they make; the efficiency of hydrogen is not that of chlorine
+
+    Returns
+    -------
+    float [1]
+        relative standard uncertainty
+    """
+    table = load_reference("uncertainty")
+    row = table["current_efficiency_of"].get(component, table["current_efficiency"])
+    return float(row["relative"])
 
 
 def uncertainty(tag: Tag) -> tuple[float, float]:
@@ -186,6 +214,33 @@ def random_share(tag: Tag) -> tuple[float, float]:
     return float(usual["share"]), parse_quantity(usual["correlation"], "time")
 
 
+def left_of_mean(share: F64 | float, correlation_s: F64 | float, length_s: F64 | float) -> F64:
+    """Return how much of the variance of a value is left in its mean over some time.
+
+    Parameters
+    ----------
+    share, correlation_s : (...) float64 [1, s]
+        as of `random_share`
+    length_s : (...) float64 [s]
+        time of the mean; NaN = not known
+
+    Returns
+    -------
+    (...) float64 [1]
+        1 for a moment, 1 - share for ever
+
+    Notes
+    -----
+    The rest is one error all the time [1]_. Of what averages out the correlation falls evenly from
+    1 to 0 within the correlation time, as that of an instrument that shows the mean of so long: of
+    it is left 1 - x / 3 after x correlation times up to 1, and (1 - 1 / 3x) / x beyond [2]_.
+    """
+    times = length_s / np.maximum(correlation_s, TINY_S)
+    longer = np.maximum(times, 1.0)
+    left = np.where(times < 1, 1 - times / 3, (1 - 1 / (3 * longer)) / longer)
+    return np.asarray(1 - share + share * left)
+
+
 def flows(
     network: Network, balance: Balance, amount: F64, covered_s: F64, level: F64
 ) -> tuple[F64, F64]:
@@ -194,7 +249,7 @@ def flows(
     Parameters
     ----------
     amount, covered_s : (..., T) float64 [SI, s]   sums of each tag over a window; NaN = no value
-    level : (..., 2, T) float64 [SI]               values of the tags at the window's edges
+    level : (..., 2, T) float64 [SI]               means of tags over the minute before each edge
 
     Returns
     -------
@@ -215,7 +270,7 @@ def measure(network: Network, balance: Balance, amount: F64, covered_s: F64, lev
     Parameters
     ----------
     amount, covered_s : (..., T) float64 [SI, s]   sums of each tag over a window; NaN = no value
-    level : (..., 2, T) float64 [SI]               values of the tags at the window's edges
+    level : (..., 2, T) float64 [SI]               means of tags over the minute before each edge
 
     Returns
     -------
@@ -223,10 +278,8 @@ def measure(network: Network, balance: Balance, amount: F64, covered_s: F64, lev
 
     Notes
     -----
-    A meter's variance over a window of length T is (1 - share) + share min(correlation / T, 1) of
-    that of a single value: the random share averages out, the rest is the same error all the time
-    [1]_ [2]_. A fraction is its mean over time, which is that over the flow if the two do not swing
-    together.
+    The uncertainty of a sum over a window is that of its mean, `left_of_mean`. A fraction is its
+    mean over time, which is that over the flow if the two do not swing together.
     """
     shape = (*amount.shape[:-1], len(balance.lines))
     flow, sigma = np.full((2, *shape), np.nan)
@@ -260,24 +313,23 @@ def measure(network: Network, balance: Balance, amount: F64, covered_s: F64, lev
 def _deviation(tag: Tag, part: F64, unit: F64 | float, covered_s: F64) -> F64:
     """Return the standard uncertainty of a sum: `unit` is what an error of one makes of it."""
     absolute, relative = uncertainty(tag)
-    share, correlation = random_share(tag)
-    left = correlation / np.maximum(covered_s, correlation) if correlation else 0.0
-    return np.asarray(
-        np.hypot(absolute * unit, relative * part) * np.sqrt(1 - share + share * left)
-    )
+    left = left_of_mean(*random_share(tag), covered_s)
+    return np.asarray(np.hypot(absolute * unit, relative * part) * np.sqrt(left))
 
 
 def _tank_sigma(network: Network, level: F64) -> F64:
     """Return the standard uncertainty of each tank's change between two edges; (..., K) [kg].
 
-    Random errors are two at the edges; the rest moves both, and cancels where the tank is straight.
+    A level is a mean of a minute. Random errors are two at the edges; the rest moves both, and
+    cancels where the tank is straight.
     """
     tags = network.tank_tag
     models = [network.tags[tag] for tag in tags.tolist()]
     absolute, relative = np.array([uncertainty(tag) for tag in models]).reshape(-1, 2).T
-    share = np.array([random_share(tag)[0] for tag in models])
+    share, correlation_s = np.array([random_share(tag) for tag in models]).reshape(-1, 2).T
     step = absolute + relative * np.abs(level[..., tags])
-    edges = np.hypot.reduce(_swing(network, level, step * np.sqrt(share)), axis=-2)
+    noise = left_of_mean(share, correlation_s, MINUTE_S) - (1 - share)
+    edges = np.hypot.reduce(_swing(network, level, step * np.sqrt(noise)), axis=-2)
     common = _swing(network, level, step * np.sqrt(1 - share))
     return np.asarray(np.hypot(edges, common[..., 1, :] - common[..., 0, :]))
 

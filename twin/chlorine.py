@@ -20,12 +20,9 @@ from numpy.typing import NDArray
 
 from twin import faraday
 from twin.chisquare import quantile
-from twin.reference import load as load_reference
-from twin.uom import parse_quantity
+from twin.targets import verdict
 
 F64 = NDArray[np.float64]
-
-MET, NOT_MET, OPEN = "met", "not met", "cannot say"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,24 +40,7 @@ class Verdict:
 
     share: F64  # (...) [1] unaccounted over made
     half_width: F64  # (...) [1] of the confidence interval
-    verdict: NDArray[np.str_]  # (...) met, not met, cannot say
-
-
-def figure(name: str, quantity: str) -> float:
-    """Return a figure of the reference table of chlorine.
-
-    Parameters
-    ----------
-    name : str
-        its name in the table, like ``fill_limit``
-    quantity : str
-        what it is, a quantity of `twin.uom`
-
-    Returns
-    -------
-    float [SI]
-    """
-    return parse_quantity(load_reference("chlorine")[name]["value"], quantity)
+    verdict: NDArray[np.int8]  # (...) MET, NOT_MET or UNDECIDED of `twin.targets`
 
 
 def ratio(part: F64, whole: F64) -> F64:
@@ -99,7 +79,7 @@ def anode_efficiency(oxygen: F64, chlorine: F64) -> F64:
     1 / (1 + 2·O2/Cl2): a mole of oxygen takes four electrons, one of chlorine two [1]_. Chlorine
     that leaves as hypochlorite or chlorate is neglected.
     """
-    return np.asarray(1 / (1 + 2 * ratio(oxygen, chlorine)))
+    return ratio(np.ones(()), 1 + 2 * ratio(oxygen, chlorine))
 
 
 def cathode_efficiency(caustic: F64, current: F64, cells: F64) -> F64:
@@ -156,7 +136,7 @@ def greatest_liquefied(hydrogen: F64, chlorine: F64, limit: F64) -> F64:
     hydrogen, chlorine : (...) float64 [1]
         their shares of the gas that enters, by volume
     limit : (...) float64 [1]
-        greatest share of hydrogen in the tail gas, ``figure("hydrogen_tail_gas", "fraction")`` [2]_
+        greatest share of hydrogen in the tail gas, ``chlorine.hydrogen_tail_gas`` [2]_
 
     Returns
     -------
@@ -304,7 +284,7 @@ def judge_balance(
     -------
     Verdict
         met: the whole interval lies within the tolerance; not met: all of it lies outside; else,
-        and where something is not known or nothing was made, cannot say
+        and where something is not known or nothing was made, undecided
 
     Notes
     -----
@@ -313,6 +293,5 @@ def judge_balance(
     """
     share = ratio(unaccounted, made)
     width = ratio(_expanded(sigma, confidence), made)
-    size = np.abs(share)
-    verdict = np.select([size + width <= tolerance, size - width > tolerance], [MET, NOT_MET], OPEN)
-    return Verdict(share, width, verdict)
+    at_most = np.ones(share.shape, bool)
+    return Verdict(share, width, verdict(np.abs(share), np.array(tolerance), at_most, width))

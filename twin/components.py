@@ -1,7 +1,9 @@
 """Balances of components: what a stream carries is its flow times a fraction, both uncertain.
 
 Energy is a component as well: with the specific enthalpy as its fraction, and no sum of one, the
-same balances hold for streams that exchange heat by mixing [1]_.
+same balances hold for streams that exchange heat by mixing [1]_. In a heat exchanger the balances
+of mass are those of its two sides, the balance of energy is one: the two have incidences of their
+own, as in a reactor, which leaves the mass but not the components alone.
 
 References
 ----------
@@ -20,6 +22,7 @@ import numpy as np
 
 from twin.measured import missing
 from twin.nonlinear import reconcile_nonlinear
+from twin.observability import NOTHING
 
 if TYPE_CHECKING:
     from twin.observability import F64, INT
@@ -40,10 +43,10 @@ class Components:
     fraction_sigma: F64  # (..., S, C) [f]
     carried: F64  # (..., S, C) [u f] flow times fraction; observable where these two are not
     carried_sigma: F64  # (..., S, C) [u f]
-    residual: F64  # (..., M, C) [u f] in - out as measured; NaN if a stream of the node is missing
+    residual: F64  # (..., K, C) [u f] in - out as measured; NaN if a stream of the node is missing
     # All tests. Its quantities are the S flows, then the fractions and then what is carried, both
     # stream by stream; its balances begin with the balances of mass, node by node, and those of
-    # the components, (M, C) node by node.
+    # the components, (K, C) node by node.
     result: Reconciliation
 
 
@@ -54,6 +57,7 @@ def reconcile_components(
     sigma_flow: F64,
     sigma_fraction: F64,
     *,
+    component_incidence: F64 | None = None,
     total: bool = True,
     normalised: bool = False,
     confidence: float = 0.95,
@@ -73,6 +77,8 @@ def reconcile_components(
         standard uncertainty; 0 = known exactly, NaN = not measured
     sigma_fraction : (S, C) float64 [f]
         standard uncertainty; 0 = known exactly, NaN = not measured
+    component_incidence : (K, S) float64 [1], optional
+        the same for the components, where their nodes are others than those of the mass
     total : bool
         the flows themselves are balanced, too: the streams of a node are all it takes and gives
     normalised : bool
@@ -91,14 +97,16 @@ def reconcile_components(
 
     Notes
     -----
-    Bilinear balances incidence @ (flow * fraction) = 0 [1]_. What a stream carries is a quantity of
-    its own, flow * fraction - carried = 0: the balances stay linear in it, and it can be observable
-    where neither flow nor fraction is, which Crowe's second projection is for [2]_.
+    Bilinear balances component_incidence @ (flow * fraction) = 0 [1]_. What a stream carries is a
+    quantity of its own, flow * fraction - carried = 0: the balances stay linear in it, and it can
+    be observable where neither flow nor fraction is, which Crowe's second projection is for [2]_.
     """
     incidence = np.asarray(incidence, dtype=np.float64)
+    parts = incidence if component_incidence is None else np.asarray(component_incidence, float)
     flow, fraction = np.asarray(flow, np.float64), np.asarray(fraction, np.float64)
-    if fraction.ndim < 2 or incidence.ndim != 2 or incidence.shape[1] != fraction.shape[-2]:
-        raise ValueError(f"incidence {incidence.shape} does not fit fraction {fraction.shape}")
+    for matrix in (incidence, parts):
+        if fraction.ndim < 2 or matrix.ndim != 2 or matrix.shape[1] != fraction.shape[-2]:
+            raise ValueError(f"incidence {matrix.shape} does not fit fraction {fraction.shape}")
     streams, kinds = fraction.shape[-2:]
     if np.shape(sigma_flow) != (streams,) or np.shape(sigma_fraction) != (streams, kinds):
         raise ValueError(f"sigma must have shapes ({streams},) and ({streams}, {kinds})")
@@ -106,7 +114,7 @@ def reconcile_components(
     flow = np.broadcast_to(flow, (*lead, streams))
     fraction = np.broadcast_to(fraction, (*lead, streams, kinds))
     nothing = np.full((*lead, streams * kinds), np.nan)
-    fixed, offset = _fixed(incidence, kinds, total=total, normalised=normalised)
+    fixed, offset = _fixed(incidence, parts, kinds, total=total, normalised=normalised)
     products = np.arange(streams * kinds)
     first = len(fixed) - len(products)
     at_flow, at_fraction = products // kinds, streams + products
@@ -133,11 +141,6 @@ def reconcile_components(
         iterations=iterations,
     )
 
-    seen = ~(missing(flow) | missing(np.asarray(sigma_flow)))[..., None]
-    seen = seen & ~(missing(fraction) | missing(np.asarray(sigma_fraction)))
-    blind = np.abs(incidence) @ ~seen > 0
-    raw = incidence @ (np.where(seen, flow[..., None], 0.0) * np.where(seen, fraction, 0.0))
-
     def table(column: F64, places: INT) -> F64:
         return np.asarray(column[..., places].reshape(fraction.shape))
 
@@ -148,39 +151,54 @@ def reconcile_components(
         fraction_sigma=table(result.sigma, at_fraction),
         carried=table(result.estimate, at_carried),
         carried_sigma=table(result.sigma, at_carried),
-        residual=np.where(blind, np.nan, raw),
+        residual=_residual(
+            parts,
+            np.where(missing(np.asarray(sigma_flow)), np.nan, flow),
+            np.where(missing(np.asarray(sigma_fraction)), np.nan, fraction),
+        ),
         result=result,
     )
 
 
-def _fixed(incidence: F64, kinds: int, *, total: bool, normalised: bool) -> tuple[F64, F64]:
+def _fixed(
+    incidence: F64, component: F64, kinds: int, *, total: bool, normalised: bool
+) -> tuple[F64, F64]:
     """Return the linear part of the balances, (R, N), and their constants, (R,).
 
     Rows: mass, components, sums of one, and last what defines the carried quantities. With sums of
-    one the balance of the last component follows from the others, so it is left out: beside the
-    others it would, away from the solution, contradict them.
+    one and a balance of mass that of the last component follows from the others, so it is left out:
+    beside the others it would, away from the solution, contradict them.
     """
     nodes, streams = incidence.shape
     products = streams * kinds
     fraction, carried = slice(streams, streams + products), slice(streams + products, None)
     mass = np.zeros((nodes, streams + 2 * products))
     mass[:, :streams] = incidence
-    parts = np.zeros((nodes, kinds, streams + 2 * products))
-    parts[..., carried] = np.kron(incidence, np.eye(kinds)).reshape(nodes, kinds, products)
+    parts = np.zeros((len(component), kinds, streams + 2 * products))
+    parts[..., carried] = np.kron(component, np.eye(kinds)).reshape(-1, kinds, products)
     sums = np.zeros((streams, streams + 2 * products))
     sums[:, fraction] = np.kron(np.eye(streams), np.ones(kinds))
     define = np.zeros((products, streams + 2 * products))
     define[:, carried] = np.eye(products)
+    kept = np.ones(parts.shape[:2], bool)
     if normalised:
-        parts = parts[:, :-1]
+        left = component - component @ np.linalg.pinv(incidence) @ incidence
+        kept[np.abs(left).max(axis=1, initial=0.0) <= NOTHING, -1] = False
     blocks = [
         *([mass] if total or normalised else []),
-        parts.reshape(-1, mass.shape[1]),
+        parts[kept],
         *([sums] if normalised else []),
         define,
     ]
     ones = [np.full(len(block), float(block is sums)) for block in blocks]
     return np.concatenate(blocks), np.concatenate(ones)
+
+
+def _residual(parts: F64, flow: F64, fraction: F64) -> F64:
+    """Return what measurements leave over of each component, (..., K, C); NaN where one lacks."""
+    seen = ~(missing(flow)[..., None] | missing(fraction))
+    raw = parts @ (np.where(seen, flow[..., None], 0.0) * np.where(seen, fraction, 0.0))
+    return np.where(np.abs(parts) @ ~seen > 0, np.nan, raw)
 
 
 def _start(flow: F64, fraction: F64) -> F64:

@@ -73,7 +73,7 @@ def cell_energy(
     -----
     DC = U / (CE · mass per charge), AC = DC / rectifier efficiency [1]_.
     """
-    found = specific_energy(cell_voltage, _positive(current_efficiency), species)
+    found = specific_energy(cell_voltage, current_efficiency, species)
     if basis == "DC":
         return found
     if basis not in ("AC_cell", "AC_comprehensive") or rectifier_efficiency is None:
@@ -107,7 +107,7 @@ def check_saving(
     At the same current efficiency the saving is that of the voltage alone, ΔU / (CE · mass per
     charge) [1]_; a claim that is off by more than the tolerance of the table is refused.
     """
-    expected = specific_energy(voltage_drop, _positive(current_efficiency), species)
+    expected = specific_energy(voltage_drop, current_efficiency, species)
     tolerance = load_reference("electrolysis")["saving_tolerance"]["relative"]
     close = np.abs(claimed - expected) <= tolerance * np.abs(expected)
     verdict = np.where(close, ACCEPTED, REFUSED)

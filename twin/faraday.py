@@ -12,13 +12,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from twin.reference import load
+from twin.reference import figure
 from twin.stoichiometry import molar_mass
-from twin.uom import parse_quantity
 
 F64 = NDArray[np.float64]
 
-FARADAY = parse_quantity(load("constants")["faraday"]["value"], "charge")  # C/mol
+FARADAY = figure("constants.faraday", "charge")  # C/mol
 # molar mass [kg/mol], electrons per molecule
 CL2 = (molar_mass("Cl2"), 2)
 NAOH = (molar_mass("NaOH"), 1)
@@ -117,6 +116,7 @@ def specific_energy(cell_voltage: F64, current_efficiency: F64, species: tuple[f
 
     Returns
     -------
-    (...) float64 [J/kg]                      U / (CE M / (z F)) [2]_
+    (...) float64 [J/kg]                      U / (CE M / (z F)) [2]_; NaN where nothing is made
     """
-    return np.asarray(cell_voltage / (current_efficiency * mass_per_charge(species)))
+    efficiency = np.where(np.asarray(current_efficiency) > 0, current_efficiency, np.nan)
+    return np.asarray(cell_voltage / (efficiency * mass_per_charge(species)))

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twin.errors import UomError
+from twin.reference import figure
 from twin.reference import load as load_reference
 from twin.uom import parse_quantity
 
@@ -151,12 +152,8 @@ def r_equivalent(live_mass: F64, substances: Sequence[str], persons: F64) -> F64
 
 def _molar_volume(temperature: F64) -> F64:
     """Return the molar volume of an ideal gas at normal pressure [m^3/mol]."""
-    table = load_reference("constants")
-    volume, normal = (
-        parse_quantity(table[name]["value"], table[name]["quantity"])
-        for name in ("molar_gas_volume", "standard_temperature")
-    )
-    return np.asarray(volume * temperature / normal)
+    normal = figure("constants.standard_temperature", "temperature")
+    return np.asarray(figure("constants.molar_gas_volume", "molar_volume") * temperature / normal)
 
 
 def mass_concentration(fraction: F64, molar_mass: float, temperature: F64) -> F64:

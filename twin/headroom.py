@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twin import faraday
-from twin.chlorine import figure, ratio
+from twin.chlorine import ratio
+from twin.reference import figure
 from twin.reference import load as load_reference
 from twin.tanks import volume_fraction
 from twin.uom import parse_quantity
@@ -97,14 +98,15 @@ def greatest_mass(volume: F64, density: F64, fill_limit: F64) -> F64:
     density : (...) float64 [kg/m^3]
         of the liquid
     fill_limit : (...) float64 [1]
-        greatest filled share of the volume, ``figure("fill_limit", "fraction")``
+        greatest filled share of the volume, ``chlorine.fill_limit``
 
     Returns
     -------
     (...) float64 [kg]
         the smaller of what the filled share and what the filling coefficient allow [1]_
     """
-    return np.asarray(volume * np.minimum(fill_limit * density, figure("filling", "density")))
+    filling = figure("chlorine.filling", "density")
+    return np.asarray(volume * np.minimum(fill_limit * density, filling))
 
 
 def headroom(mass: F64, limit: F64) -> F64:
@@ -212,7 +214,7 @@ def absorber_time(caustic: F64, chlorine: F64, excess: F64) -> F64:
     chlorine : (...) float64 [kg/s]
         chlorine that goes into it
     excess : (...) float64 [1]
-        caustic it needs beyond stoichiometry, ``figure("absorber_excess", "fraction")``
+        caustic it needs beyond stoichiometry, ``chlorine.absorber_excess``
 
     Returns
     -------
@@ -242,6 +244,6 @@ def spare_ready(filled: F64, volume: F64, largest: F64) -> F64:
     (...) float64 [1]
         1 where it is empty and large enough [1]_, 0 where it is not, NaN where that is not known
     """
-    empty = np.asarray(filled) <= figure("spare_empty", "fraction")
+    empty = np.asarray(filled) <= figure("chlorine.spare_empty", "fraction")
     known = ~(np.isnan(filled) | np.isnan(volume) | np.isnan(largest))
     return np.asarray(np.where(known, 1.0 * (empty & (volume >= np.asarray(largest))), np.nan))

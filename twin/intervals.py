@@ -4,8 +4,8 @@ References
 ----------
 .. [1] JCGM 100:2008, Guide to the expression of uncertainty in measurement, 5.1.2 (propagation),
    6.2 (expanded uncertainty), 3.3.3 and F.1.2 (errors that stay, errors that average).
-.. [2] Bendat, Piersol: Random Data, 4th edition, Wiley, 2010, 8.2.1: the variance of a mean falls
-   with the record's length over the correlation time.
+.. [2] Bendat, Piersol: Random Data, 4th edition, Wiley, 2010, 8.2.1: the variance of a mean from
+   the autocorrelation (`twin.balances.left_of_mean`).
 """
 
 from __future__ import annotations
@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from twin.balances import random_share, uncertainty
+from twin.balances import efficiency_uncertainty, left_of_mean, random_share, uncertainty
 from twin.chisquare import quantile
-from twin.reference import load as load_reference
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -79,13 +78,15 @@ def weights(network: Network, terms: Mapping[Account, float]) -> F64:
     return weight
 
 
-def spread(network: Network, weight: F64, amount: F64, covered_s: F64) -> F64:
+def spread(network: Network, component: str, weight: F64, amount: F64, covered_s: F64) -> F64:
     """Return the standard uncertainty of a weighted sum of tag amounts.
 
     Parameters
     ----------
     network : Network
         T tags
+    component : str
+        what the sum is of, where electrolysers make it
     weight : (..., T) float64 [SI]
         as of `weights`; 0 = has no part in the sum
     amount, covered_s : (..., T) float64 [SI, s]
@@ -99,19 +100,18 @@ def spread(network: Network, weight: F64, amount: F64, covered_s: F64) -> F64:
     Notes
     -----
     First order [1]_. Errors of meters are independent; a tag that stands in the sum twice has one
-    error. Of a meter's variance the random share averages out [2]_. On top of that of the current,
+    error, and of its variance is left what is left in a mean [2]_. On top of that of the current,
     the efficiency of all electrolysers at one place is in error alike.
     """
     used = np.flatnonzero(np.any(weight != 0, axis=tuple(range(weight.ndim - 1))))
     error = errors_of(network, used)
     weight, amount, covered_s = (each[..., used] for each in (weight, amount, covered_s))
-    left = error.correlation_s / np.maximum(covered_s, np.maximum(error.correlation_s, 1.0))
-    part = np.sqrt(1 - error.share + error.share * left)
+    part = np.sqrt(left_of_mean(error.share, error.correlation_s, covered_s))
     # What is not in this sum must not spoil it with a NaN.
     size = np.where(weight != 0, np.hypot(error.absolute * covered_s, error.relative * amount), 0.0)
     variance = np.sum((weight * size * part) ** 2, axis=-1)
     made = np.where(weight != 0, weight * amount, 0.0)
-    relative = load_reference("uncertainty")["current_efficiency"]["relative"]
+    relative = efficiency_uncertainty(component)
     for cells in _places(network):
         mine = np.isin(used, cells)
         variance = variance + (relative * made[..., mine].sum(axis=-1)) ** 2

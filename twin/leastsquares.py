@@ -59,6 +59,7 @@ class Solution:
     chi2: F64
     consistent: BOOL
     bias: F64
+    bias_test: F64
     leak: F64
     leak_test: F64
     nodal: F64
@@ -134,9 +135,10 @@ def solve(plan: Plan, flow: F64, accumulation: F64, critical: float) -> Solution
 
     Notes
     -----
-    With deviates w and the effect c_j of stream j on them, Σ⁻¹(flow - estimate) is c_j·w; the
-    measurement test is abs(c_j·w) / norm(c_j) [2]_, its square the likelihood ratio of a bias of
-    c_j·w / c_j·c_j [3]_. The column of `whiten` is the effect of a leak of its node.
+    With deviates w and the effect c_j of stream j on them, Σ⁻¹(flow - estimate) is c_j·w, and
+    (c_j·w)² / c_j·c_j is the likelihood ratio of a bias of c_j·w / c_j·c_j [3]_. Its root is the
+    measurement test [2]_ of uncorrelated meters. With a covariance the adjustment b_j·w has another
+    standard deviation, norm(b_j). The column of `whiten` is the effect of a leak of its node.
     """
     flow = flow if plan.measured.all() else np.where(plan.measured, flow, 0.0)
     booked = np.where(plan.balanced, accumulation, 0.0)
@@ -145,20 +147,22 @@ def solve(plan: Plan, flow: F64, accumulation: F64, critical: float) -> Solution
     deviate = residual @ plan.whiten.T
     chi2 = np.einsum("nr,nr->n", deviate, deviate)
     score = deviate @ plan.effect
-    estimate = score * plan.spread if plan.spread.ndim == 1 else deviate @ plan.back
-    np.subtract(flow, estimate, out=estimate)
+    correlated = plan.spread.ndim == 2
+    change = deviate @ plan.back if correlated else score * plan.spread
+    bias, bias_test = _ratios(score, plan.effect)
+    adjustment = _standardised(plan, change, bias_test) if correlated else bias_test
+    estimate = np.subtract(flow, change, out=change)
     if plan.delicate:
         estimate -= (estimate @ plan.incidence.T - booked) @ plan.whiten.T @ plan.back
     solved = plan.projection.solved
     estimate[:, solved] = booked @ plan.projection.solve.T - estimate @ plan.link.T
     estimate[:, ~plan.projection.observable] = np.nan
-    bias, adjustment = _ratios(score, plan.effect)
     leak, leak_test = _ratios(deviate @ plan.whiten, plan.whiten)
     sigma = np.broadcast_to(plan.sigma, estimate.shape)
     unsolved = _contradictions(plan, flow, booked, residual)
     if unsolved.any():
         sigma = sigma.copy()
-        for result in (estimate, sigma, adjustment, chi2, bias, leak, leak_test):
+        for result in (estimate, sigma, adjustment, chi2, bias, bias_test, leak, leak_test):
             result[unsolved] = np.nan
     residual[:, np.isnan(plan.node_sigma)] = np.nan
     certain = np.where(plan.node_sigma > 0, plan.node_sigma, np.nan)
@@ -170,6 +174,7 @@ def solve(plan: Plan, flow: F64, accumulation: F64, critical: float) -> Solution
         chi2=chi2,
         consistent=chi2 <= critical,
         bias=bias,
+        bias_test=bias_test,
         leak=leak,
         leak_test=leak_test,
         nodal=np.abs(residual) / certain,
@@ -241,10 +246,17 @@ def _ratios(score: F64, effect: F64) -> tuple[F64, F64]:
     return score, test
 
 
+def _standardised(plan: Plan, change: F64, test: F64) -> F64:
+    """Return |adjustments| in their standard deviations; `test` where this is 0 over 0, or NaN."""
+    sigma = np.linalg.norm(plan.back, axis=0)
+    moves = (sigma > NOTHING * plan.own) & (plan.effect != 0).any(axis=0)
+    return np.asarray(np.divide(np.abs(change), sigma, out=test.copy(), where=moves))
+
+
 def _whitened(columns: F64, spread: F64, gram: F64, scale: F64) -> tuple[F64, F64, bool]:
     """Return what makes K residuals independent, (R, K), what has no variance, whether delicate."""
     try:
-        lower = np.linalg.cholesky(gram * np.outer(scale, scale))
+        lower = np.linalg.cholesky(scale[:, None] * gram * scale)
     except np.linalg.LinAlgError:
         lower = np.zeros_like(gram)
     if np.diag(lower).min(initial=1.0) >= WELL_POSED:
@@ -261,7 +273,9 @@ def _whitened(columns: F64, spread: F64, gram: F64, scale: F64) -> tuple[F64, F6
     left, size, _ = np.linalg.svd(root, full_matrices=root.shape[0] > root.shape[1])
     rank = int((size > NOTHING * size.max(initial=0.0)).sum())
     exact = np.where(scale > 0, scale, 1.0)
-    return left[:, :rank].T * scale / size[:rank, None], left[:, rank:].T * exact, True
+    # What is but rounding here must not be all there is to a balance without streams.
+    spare = np.where(np.abs(left[:, rank:]) > NOTHING, left[:, rank:], 0.0)
+    return left[:, :rank].T * scale / size[:rank, None], spare.T * exact, True
 
 
 def _contradictions(plan: Plan, flow: F64, booked: F64, residual: F64) -> BOOL:

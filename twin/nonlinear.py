@@ -104,15 +104,14 @@ def reconcile_nonlinear(
         solution, settled = _descend(constraint, jacobian, here, trace, seen, variance, iterations)
         solution = np.where(settled[..., None], solution, here)
         slope, left = _finite(jacobian(solution)), _finite(constraint(solution))
-    booked = _times(slope, solution) - left
-    # In units of their own size all quantities, kilograms and fractions alike, weigh the same.
-    own = np.sqrt(variance if variance.ndim == 1 else np.diag(variance))
-    size = (np.abs(solution) + trace).reshape(-1, count).max(axis=0, initial=0.0) + own
-    size = np.where(size > 0, size, 1.0)
-    unit = size if sigma.ndim == 1 else np.outer(size, size)
-    result = _linear(
-        slope * size, np.where(seen, measured, np.nan) / size, sigma / unit, booked, confidence
-    )
+        booked = _times(slope, solution) - left
+        # In units of their own size all quantities, kilograms and fractions alike, weigh the same.
+        own = np.sqrt(variance if variance.ndim == 1 else np.diag(variance))
+        size = (np.abs(solution) + trace).reshape(-1, count).max(axis=0, initial=0.0) + own
+        size = np.where(size > 0, size, 1.0)
+        unit = size if sigma.ndim == 1 else np.outer(size, size)
+        flow = np.where(seen, measured, np.nan) / size
+        result = _linear(slope * size, flow, sigma / unit, booked, confidence)
     # At a singular point, all flows of a loop zero, one more step still leads elsewhere.
     drift = np.abs(result.estimate - solution / size)
     settled &= ~(drift > DRIFT).any(axis=-1)
@@ -289,9 +288,9 @@ def _residual(constraint: Callable[[F64], F64], slope: F64, values: F64, seen: B
 
 def _withdrawn(result: Reconciliation, settled: BOOL) -> Reconciliation:
     """Return a result without the numbers of the times that did not converge."""
+    names = ("estimate", "sigma", "adjustment", "bias", "bias_test", "leak", "leak_test", "nodal")
     numbers: dict[str, Any] = {
-        name: np.where(np.expand_dims(settled, -1), getattr(result, name), np.nan)
-        for name in ("estimate", "sigma", "adjustment", "bias", "leak", "leak_test", "nodal")
+        name: np.where(np.expand_dims(settled, -1), getattr(result, name), np.nan) for name in names
     }
     reason = np.asarray(result.reason, dtype=object)
     mute = ~settled & ((reason == "") | (reason == UNCHECKED))

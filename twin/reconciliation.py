@@ -45,7 +45,9 @@ class Reconciliation:
 
     estimate: F64  # (..., S) [u] closes every balance; NaN where not observable
     sigma: F64  # (..., S) [u] standard uncertainty of the estimate; NaN where not observable
-    adjustment: F64  # (..., S) [1] measurement test |z|; NaN where not redundant
+    # (..., S) [1] measurement test |z|: the adjustment in its standard deviations; NaN where not
+    # redundant
+    adjustment: F64
     residual: F64  # (..., M) [u] in - out - accumulation; NaN if a stream of the node is missing
     chi2: F64  # (...) [1] global test; NaN where `reason` says that there is no solution
     dof: Any  # int: rank of the balances that are left after projection
@@ -53,18 +55,17 @@ class Reconciliation:
     consistent: Any  # (...) bool: chi2 is not above its critical value
     observable: BOOL  # (S,) measured, or fixed by the balances
     redundant: BOOL  # (S,) measured, and observable without its own meter
-    # Sets of streams that cannot be told apart, most suspect first: those with an adjustment above
+    # Sets of streams that cannot be told apart, most suspect first: those with a `bias_test` above
     # its critical value, else the greatest. One list; with leading dimensions a list per time, in
     # C order. Empty where consistent.
     suspects: list[Any]
     # Likewise sets of nodes: those whose leak explains the residuals as well as the first suspect.
     leaks: list[Any]
     adjustment_critical: Any  # float [1] of the largest of all |z|, at Šidák's level; 0 if none
-    bias: (
-        F64  # (..., S) [u] GLR size of an error of this meter alone; its GLR is adjustment squared
-    )
+    bias: F64  # (..., S) [u] GLR size of an error of this meter alone
+    bias_test: F64  # (..., S) [1] square root of its GLR: `adjustment` where nothing is correlated
     leak: F64  # (..., M) [u] GLR size of a flow out of this node alone that no stream shows
-    leak_test: F64  # (..., M) [1] square root of the leak's GLR: comparable with `adjustment`
+    leak_test: F64  # (..., M) [1] square root of its GLR
     nodal: F64  # (..., M) [1] nodal test |residual| in its own standard deviations; NaN likewise
     detectable: F64  # (S,) [u] least bias that a single test shows; inf = not checkable
     adjustability: F64  # (S,) [1] 1 - sigma of estimate / sigma of meter; NaN where not measured
@@ -118,10 +119,10 @@ def reconcile(
     Notes
     -----
     Minimises (flow - estimate)ᵀ Σ⁻¹ (flow - estimate) subject to incidence @ estimate =
-    accumulation [1]_; unmeasured streams are projected out [2]_. The measurement test is the one
-    of greatest power for a single error, |Σ⁻¹a|_j over its standard deviation with a = flow -
-    estimate [3]_; for uncorrelated meters that is |a_j| over its own. Never raises on data: what
-    has no solution is NaN, and `reason` says why.
+    accumulation [1]_; unmeasured streams are projected out [2]_. With a = flow - estimate the
+    measurement test is |a_j| over its standard deviation; the likelihood ratio [4]_ is that of
+    (Σ⁻¹a)_j, of greatest power for a single error [3]_, and the same for uncorrelated meters. Never
+    raises on data: what has no solution is NaN, and `reason` says why.
     """
     incidence, flow, booked, lead = _aligned(incidence, flow, accumulation)
     variance, known, problem = spread(np.asarray(sigma, dtype=np.float64), incidence.shape[1])
@@ -184,8 +185,14 @@ def eliminate(
     Elimination
         of a suspect set the first stream is removed and stands for all of it: the others are not
         redundant then, and the estimates inside the set depend on that choice, those outside not
+
+    Raises
+    ------
+    ValueError
+        as `reconcile`, or the limit is negative
     """
-    assert limit >= 0
+    if limit < 0:
+        raise ValueError(f"the limit must not be negative, {limit} is")
     _, times, _, lead = _aligned(incidence, flow, accumulation)
     times = times.copy()
     removed: list[Any] = [[] for _ in times]
@@ -283,7 +290,7 @@ def _accuse(
     bad = np.flatnonzero(~solution.consistent & np.isfinite(solution.chi2))
     if not len(bad):
         return
-    meters = np.nan_to_num(solution.adjustment[bad])
+    meters = np.nan_to_num(solution.bias_test[bad])
     nodes = np.nan_to_num(solution.leak_test[bad])
     best = meters.max(axis=1) * (1 - TIE)
     for lists, tests, floor, effect in (
@@ -299,11 +306,11 @@ def _sets(tests: F64, floor: F64, effect: F64) -> list[list[set[int]]]:
     named = np.flatnonzero((tests >= floor[:, None]).any(axis=0))
     tests, unit = tests[:, named], effect[:, named] / np.linalg.norm(effect[:, named], axis=0)
     same = np.abs(unit.T @ unit) > 1 - NOTHING
-    first = same.argmax(axis=0) if len(named) else named
+    first, name = (same.argmax(axis=0) if len(named) else named).tolist(), named.tolist()
     result = []
     for row, least in zip(tests, floor, strict=True):
         sets: dict[int, set[int]] = {}
-        for k in np.argsort(-row, kind="stable")[: int((row >= least).sum())]:
-            sets.setdefault(int(first[k]), set()).add(int(named[k]))
+        for k in np.argsort(-row, kind="stable")[: int((row >= least).sum())].tolist():
+            sets.setdefault(first[k], set()).add(name[k])
         result.append(list(sets.values()))
     return result

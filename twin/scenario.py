@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twin.model import inside
+from twin.reference import figure
 from twin.reference import load as load_reference
 from twin.uom import parse_quantity
 from twin.whatif.march import Course, March, Policy
@@ -45,23 +46,6 @@ class Action:
     load: float
     start_s: float = 0.0
     stop_s: float = np.inf
-
-
-def policy_figure(name: str, quantity: str) -> float:
-    """Return a figure of the policy in the reference table.
-
-    Parameters
-    ----------
-    name : str
-        its name in the table, like ``response``
-    quantity : str
-        what it is, a quantity of `twin.uom`
-
-    Returns
-    -------
-    float [SI]
-    """
-    return parse_quantity(load_reference("scenario")["policy"][name]["value"], quantity)
 
 
 def run(
@@ -225,7 +209,7 @@ def power(supply: Supply, start: Start, course: Course) -> F64:
         linear in the load of what the meter stands for, around the present; electrolysers by what
         they make, other plants by what flows through them
     """
-    fixed = policy_figure("fixed_power", "fraction")
+    fixed = figure("scenario.policy.fixed_power", "fraction")
     result = np.empty((*course.load.shape[:2], len(supply.meters)))
     for number, scope in enumerate(supply.metered):
         weight = _weights(supply, start, scope)

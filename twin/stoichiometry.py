@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from twin.reference import load
+from twin.reference import figure, load
 from twin.uom import parse_quantity
 
 if TYPE_CHECKING:
@@ -107,8 +107,7 @@ def normal_density(formula: str) -> float:
     float [kg/m^3]
         molar mass over molar volume [1]_
     """
-    volume = load("constants")["molar_gas_volume"]
-    return molar_mass(formula) / parse_quantity(volume["value"], volume["quantity"])
+    return molar_mass(formula) / figure("constants.molar_gas_volume", "molar_volume")
 
 
 def compile_reactions(equations: Mapping[str, tuple[str, str]]) -> Reactions:

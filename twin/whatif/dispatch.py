@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twin import faraday
-from twin.chlorine import figure
+from twin.reference import figure
 
 if TYPE_CHECKING:
     from twin.whatif.supply import Supply
@@ -261,7 +261,7 @@ def caustic_per_chlorine() -> float:
     .. [1] T. F. O'Brien, T. V. Bommaraju, F. Hine, Handbook of Chlor-Alkali Technology, Springer
        2005, chapter 9 (treatment of waste chlorine).
     """
-    excess = figure("absorber_excess", "fraction")
+    excess = figure("chlorine.absorber_excess", "fraction")
     return 2 * faraday.NAOH[0] / faraday.CL2[0] * (1 + excess)
 
 
