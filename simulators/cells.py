@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from simulators import waves
 from twin import faraday
-from twin.reference import load as load_reference
+from twin.balances import efficiency_uncertainty
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -39,6 +39,7 @@ class Cells:
     owner: I64
     count: F64
     efficiency: F64  # the true one; the model has what the last analysis said
+    hydrogen: F64  # that of hydrogen, which the model takes for 1
     steadiness: F64
     rated: F64  # [A]
     base: F64  # [V] per cell
@@ -67,6 +68,7 @@ def make_cells(
         owner=np.array([owner_at(e.scope) for e in cells], dtype=np.int64),
         count=np.array([float(e.cells) for e in cells]),
         efficiency=_efficiency(cells, rng),
+        hydrogen=1 + efficiency_uncertainty("hydrogen") * _common(cells, rng),
         steadiness=np.where(potline, POTLINE_STEADINESS, 1.0),
         rated=usual[current],
         base=np.where(potline, POTLINE_BASE_V, MEMBRANE_BASE_V) + spread,
@@ -78,17 +80,15 @@ def make_cells(
 def _efficiency(cells: tuple[Electrolyser, ...], rng: np.random.Generator) -> F64:
     """Return true current efficiencies: those of a place have aged alike since they were known."""
     known = np.array([e.current_efficiency for e in cells])
-    uncertain = load_reference("uncertainty")["current_efficiency"]["relative"]
-    places = sorted({e.scope for e in cells})
-    common = rng.standard_normal(len(places))[[places.index(e.scope) for e in cells]]
+    common = efficiency_uncertainty("chlorine") * _common(cells, rng)
     own = SPREAD_EFFICIENCY * rng.standard_normal(len(cells))
-    return np.asarray(np.minimum(known * (1 + uncertain * common + own), EFFICIENCY_MAX))
+    return np.asarray(np.minimum(known * (1 + common + own), EFFICIENCY_MAX))
 
 
-def true_electrolysers(cells: Cells) -> tuple[Electrolyser, ...]:
-    """Return the electrolysers as they are, for a model that knows the truth."""
-    pairs = zip(cells.electrolysers, cells.efficiency.tolist(), strict=True)
-    return tuple(replace(e, current_efficiency=efficiency) for e, efficiency in pairs)
+def _common(cells: tuple[Electrolyser, ...], rng: np.random.Generator) -> F64:
+    """Return a normal deviate for each electrolyser, the same for all of a place."""
+    places = sorted({e.scope for e in cells})
+    return np.asarray(rng.standard_normal(len(places))[[places.index(e.scope) for e in cells]])
 
 
 def electrolyse(
@@ -118,7 +118,7 @@ def make(cells: Cells, current: F64, lost: F64 | float = 0.0) -> dict[str, F64]:
     return {
         "chlorine": faraday.chlorine(current, cells.count, efficiency) * makes["chlorine"],
         "caustic": faraday.caustic(current, cells.count, efficiency) * makes["caustic"],
-        "hydrogen": faraday.hydrogen(current, cells.count) * makes["hydrogen"],
+        "hydrogen": faraday.hydrogen(current, cells.count) * cells.hydrogen * makes["hydrogen"],
         "aluminium": faraday.aluminium(current, cells.count, efficiency) * makes["aluminium"],
     }
 

@@ -12,6 +12,8 @@ import numpy as np
 from ingest.wire import hj212, native, senml, sparkplug
 from ingest.wire.sparkplug import DataType, Metric
 from simulators.delivery import FOREVER_US, Outbox, written
+from simulators.gateways import HOUR
+from twin.windows import HOUR_US
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -48,11 +50,23 @@ def encode(gateway: Gateway, time_us: I64, values: F64) -> bytes:
     return b"".join(hj212.encode(packet) for scan in scans for packet in _packets(gateway, *scan))
 
 
-def _packets(gateway: Gateway, time_us: int, values: dict[str, float]) -> Iterator[hj212.Packet]:
+def encode_hour(gateway: Gateway, start_us: int, values: F64) -> bytes:
+    """Return what a data logger says of an hour; `values` (n, t) are what was shown in it."""
+    means = np.ma.masked_invalid(values).mean(axis=0).filled(np.nan).tolist()
+    said = {name.removeprefix(f"{HOUR}."): means[i] for name, i in gateway.hours.items()}
+    known = {name: mean for name, mean in said.items() if not math.isnan(mean)}
+    return b"".join(map(hj212.encode, _packets(gateway, start_us, known, HOUR)))
+
+
+def _packets(
+    gateway: Gateway, time_us: int, values: dict[str, float], command: str = CN_REAL_TIME
+) -> Iterator[hj212.Packet]:
     """Yield the packets of one scan: one, or as many parts as the standard asks for."""
+    # An hour is told just before the scan that ends it.
+    asked_us = time_us + (command == HOUR) * (HOUR_US - 1000)
     cells = [f"DataTime={_local(time_us, gateway.zone)}"]
     # What a float prints is what it is read as.
-    cells += [f"{n}={v!r},{n.removesuffix('Rtd')}Flag=N" for n, v in values.items()]
+    cells += [f"{n}={v!r},{n.rpartition('-')[0]}-Flag=N" for n, v in values.items()]
     ends = np.cumsum([len(cell) + 1 for cell in cells]) // PART_CHARACTERS
     cuts = [0, *(np.flatnonzero(np.diff(ends)) + 1).tolist(), len(cells)]
     flag = EDITION_2017
@@ -60,9 +74,9 @@ def _packets(gateway: Gateway, time_us: int, values: dict[str, float]) -> Iterat
     for number, (start, stop) in enumerate(pairwise(cuts), start=1):
         yield hj212.Packet(
             # A logger asks once at a time, so the time tells its requests apart.
-            qn=_local(time_us, gateway.zone, milliseconds=True),
+            qn=_local(asked_us, gateway.zone, milliseconds=True),
             st=ST,
-            cn=CN_REAL_TIME,
+            cn=command,
             pw=PASSWORD,
             mn=gateway.row["mn"],
             flag=flag,
@@ -182,10 +196,22 @@ class Writer:
         at_us = written(self.gateway, self._origin_us, sending.times_us)
         if self.edge is None:
             yield self.gateway.topic, encode(self.gateway, at_us, values)
+            if self.gateway.hours:
+                yield from self._hours(sending)
         else:
             historical = sending.historical
             payload = self.edge.data(at_us, values, sending.due_us, historical=historical)
             yield self.edge.topic("NDATA"), payload
+
+    def _hours(self, sending: Sending) -> Iterator[tuple[str, bytes]]:
+        """Yield what is said of the hours that end with some scans."""
+        step_us = sending.step_us
+        hour = sending.times_us // HOUR_US
+        for end_us in (hour[hour > (sending.times_us - step_us) // HOUR_US] * HOUR_US).tolist():
+            start_us = end_us - HOUR_US
+            shown = self._observe(np.arange(-(-start_us // step_us) * step_us, end_us, step_us))
+            at_us = written(self.gateway, self._origin_us, np.array([start_us]))
+            yield self.gateway.topic, encode_hour(self.gateway, int(at_us[0]), shown)
 
     def birth(self, now_us: int, step_us: int) -> tuple[str, bytes]:
         """Return the birth of an edge node, with the newest scan there is."""

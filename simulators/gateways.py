@@ -42,6 +42,7 @@ FORMATS = {
     "hj212-tcp": "hj212",
     "sparkplug": "sparkplug",
 }
+HOUR = "2061"  # HJ 212-2017: the command of hourly data
 KEYS = {"enterprise": str, "id": str, "format": str, "batch": int, "tags": list}
 BATCH_MAX = 3600
 
@@ -56,6 +57,7 @@ class Gateway:
     topic: str  # that of Sparkplug lacks the type of the message
     names: tuple[str, ...]  # on the wire
     columns: tuple[int, ...]
+    hours: Mapping[str, int]  # what it says of each hour: name on the wire, column of the mean
     zone: ZoneInfo
     format: str = "native"
     batch: int = 1  # scans a message holds
@@ -148,9 +150,14 @@ def _make(
         topic = f"park/v1/{place}/{owner}/{name}"
     tags = [park.tags[i].tag for i in columns]
     names = tags
+    hours: dict[str, int] = {}
     row: dict[str, Any] = {"id": known, "scope": scope, "protocol": protocol, "simulated": True}
     if protocol == "hj212":
+        said = _said(park, columns)
+        columns = [i for i in columns if i not in said]
+        tags = [park.tags[i].tag for i in columns]
         names = [f"s{i:05d}-Rtd" for i in columns]
+        hours = {f"{HOUR}.s{of:05d}-Avg": of for of in said.values()}
         row["mn"] = f"{crc32(topic.encode()):024X}"
     elif protocol == "senml":
         # A name ends the path of a SenML name, whose parts end with a colon.
@@ -159,6 +166,8 @@ def _make(
         row |= {"group": place, "node": known}
         topic = f"{NAMESPACE}/{place}/{{}}/{known}"
     other = {wire: tag for wire, tag in zip(names, tags, strict=True) if wire != tag}
+    if hours:
+        other |= dict(zip(hours, (park.tags[i].tag for i in said), strict=True))
     if other:
         row["tags"] = other
     return Gateway(
@@ -168,6 +177,7 @@ def _make(
         topic=topic,
         names=tuple(names),
         columns=tuple(columns),
+        hours=hours,
         zone=ZoneInfo(park.timezone),
         format=form,
         batch=batch,
@@ -175,6 +185,17 @@ def _make(
         # Our own JSON says in each message that it is simulated; the others need the model for it.
         row={} if protocol == "native" else row,
     )
+
+
+def _said(park: Park, columns: Iterable[int]) -> dict[int, int]:
+    """Return which of some tags are said of each hour, and which they are the means of."""
+    at = {park.tags[i].address: i for i in columns}
+    return {
+        at[address]: at[outlet["pollutants"][name]]
+        for outlet in park.tables.get("outlet", ())
+        for name, address in outlet.get("reported", {}).items()
+        if {address, outlet["pollutants"][name]} <= at.keys()
+    }
 
 
 def with_gateways(park: Park, gateways: Iterable[Gateway]) -> Park:

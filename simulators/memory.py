@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from simulators.waves import F64, I64
+    from twin.model import Park
     from twin.network import Network
 
     U8 = NDArray[np.uint8]
@@ -50,20 +51,23 @@ class Table:
         return self.start_us + np.arange(len(self.amount) + 1) * MINUTE_US
 
 
+def in_si(park: Park, shown: F64) -> F64:
+    """Return what instruments show, (n, t) in each tag's uom, in SI."""
+    scale = np.array([tag.scale for tag in park.tags])
+    return np.asarray(shown * scale + np.array([tag.shift for tag in park.tags]))
+
+
 def samples_of(network: Network, time_us: I64, shown: F64) -> Samples:
     """Return what instruments show, (n, t) in each tag's uom, as samples; NaN is no sample."""
     tags = network.park.tags
-    scale, shift, low, high = (
-        np.array([getattr(tag, name) for tag in tags]) for name in ("scale", "shift", "low", "high")
-    )
-    value = shown * scale + shift
+    low, high = np.array([tag.low for tag in tags]), np.array([tag.high for tag in tags])
+    value = in_si(network.park, shown)
     plain = np.full(value.shape, q.SIMULATED, np.uint8)
     quality = q.within(value, low, high, plain)
     there = np.isfinite(value)
     time = np.broadcast_to(time_us[:, None], value.shape)
     tag = np.broadcast_to(np.arange(len(tags)), value.shape)
-    columns = (each[there] for each in (tag, time, value, quality, time))
-    return Samples(*columns)
+    return Samples(tag[there], time[there], value[there], quality[there], time[there])
 
 
 def minutes_of(

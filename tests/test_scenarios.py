@@ -19,8 +19,10 @@ from test_services import running, subscribed
 
 from simulators import __main__ as program
 from simulators import score, trials
-from simulators.coverage import coverage, figures
+from simulators.coverage import coverage
 from simulators.faults import Scene, show
+from simulators.figures import Stated, figures
+from simulators.hour import carried, know, make_hour
 from simulators.memory import minutes_of
 from simulators.overlay import lay_over
 from simulators.process import make_process
@@ -132,16 +134,54 @@ def test_the_score_tries_every_scenario_there_is():
     assert {name for name in tried if f'"{name}"' in source} == tried
 
 
-def test_intervals_hold_the_truth_about_as_often_as_they_say():
-    stated = [figure for seed in range(4) for figure in figures(PARK, seed, score.START_US)]
-    rows = coverage(stated)
-    whole = rows[-1]
-    assert whole.kpi == "all"
-    assert whole.intervals > 400
+@pytest.fixture(scope="module")
+def known():
+    return know(PARK)
+
+
+def test_what_is_called_the_truth_closes_every_balance(known):
+    hour = make_hour(known, 1)
+    assert {"chlorine", "caustic", "hydrogen", "hydrogen_chloride", "ammonia"} <= set(hour.closed)
+    for component, (balance, _, _) in hour.closed.items():
+        truth = np.array([carried(hour, component, line) for line in balance.lines])
+        left = np.abs(balance.incidence @ truth) / (np.abs(balance.incidence) @ np.abs(truth))
+        assert left.max() < 1e-5, component
+
+
+def test_intervals_hold_the_truth_about_as_often_as_they_say(known):
+    rows = {row.kpi: row for row in coverage([figures(known, seed) for seed in range(3)])}
+    whole = rows["all"]
+    assert whole.intervals > 1200
     assert 0.85 < whole.share < 1
+    assert whole.low < whole.share < whole.high
+    for figure in ("chlorine made", "hydrogen made", "local share K1", "ammonia stored",
+                   "caustic electricity per mass", "time to full after a trip"):  # fmt: skip
+        assert rows[figure].intervals >= 6, figure
     # Reconciliation brings the flows nearer to the truth than their meters are.
-    assert all(r.error < r.raw_error for r in rows if r.kpi.startswith("reconciled"))
-    assert isinstance(score.print_coverage(rows, 4), bool)
+    for component in ("chlorine", "caustic", "hydrogen_chloride"):
+        row = rows[f"{component} by each meter, reconciled"]
+        assert row.reconciled < row.raw
+
+
+def stated(inside):
+    return Stated("x", 1.0, 0.1, 1.0 if inside else 2.0, 1.0, float("nan"))
+
+
+def test_the_interval_of_a_share_counts_parks_not_intervals():
+    alone = coverage([[stated(n % 20 > 0)] for n in range(400)])[0]
+    alike = coverage([[stated(n % 20 > 0)] * 5 for n in range(400)])[0]
+    assert alone.share == alike.share == 0.95
+    # Wilson's interval of 380 of 400.
+    assert (alone.low, alone.high) == pytest.approx((0.92412, 0.96743), abs=2e-4)
+    assert (alike.low, alike.high) == pytest.approx((alone.low, alone.high), rel=1e-12)
+    apart = coverage([[stated((n + k) % 20 > 0) for k in range(5)] for n in range(400)])[0]
+    assert alone.low < apart.low < 0.95 < apart.high < alone.high
+
+
+def test_a_figure_that_says_nothing_is_not_counted():
+    nothing = Stated("x", 1.0, 0.0, 1.0, 1.0, float("nan"))
+    row = coverage([[nothing, stated(inside=True)], [nothing]])[0]
+    assert (row.intervals, row.share) == (1, 1.0)
 
 
 def test_minutes_in_memory_are_those_of_the_instruments(stage):
@@ -160,17 +200,36 @@ def test_minutes_in_memory_are_those_of_the_instruments(stage):
     assert table.edge_us.tolist() == [start_us + n * MINUTE_US for n in range(4)]
 
 
-def test_the_score_prints_its_tables(capsys):
-    rows = [[trials.Row("normal", "meters named", 0.0, "1/d", "0", met=True)]]
-    assert score.print_trials(rows)
+def test_the_score_is_one_table_that_says_what_is_not_met(capsys):
+    rows = [
+        [trials.Row("leak", "place named after", 4.0, "min", "<= 15", met=True)],
+        [trials.Row("leak", "place named after", np.nan, "min", "<= 15", met=False)],
+    ]
     noticed = [[trials.Noticed("a", 0.02, 120.0, named=True, suspects=2)],
                [trials.Noticed("a", 0.02, float("nan"), named=False, suspects=0)]]  # fmt: skip
-    assert not score.print_biases(noticed)
-    assert score.print_weeks([0, 1, 1])
-    assert not score.print_weeks([3, 1])
+    held = [[stated(n % 20 > 0)] for n in range(400)]
+    lines = [
+        *score.trial_lines(rows), *score.bias_lines(noticed), *score.week_lines([0, 1, 1]),
+        *score.week_lines([3, 1]), *score.coverage_lines(coverage(held)),
+    ]  # fmt: skip
+    assert [line.met for line in lines if line.met is not None] == [
+        False, False, True, False, True, True,
+    ]  # fmt: skip
+    score.print_lines(lines)
     printed = capsys.readouterr().out
-    assert "1/2" in printed
-    assert "0.67" in printed
+    assert "named 1/2 within 2 min" in printed
+    assert "95.0% (92.4%..96.7%) of 400" in printed
+    assert "3 of 6 goals met" in printed
+
+
+def test_the_score_shares_its_work_and_says_how_far_it_is(capsys):
+    size = score.Size(trials=0, biases=0, weeks=0, parks=2)
+    met = score.score("deploy/parks/liaocheng", size)
+    printed = capsys.readouterr()
+    assert "1 of 1 done" in printed.err
+    assert "time to full after a trip" in printed.out
+    # Nothing was tried, so nothing can have been named.
+    assert not met
 
 
 def test_a_scenario_that_is_not_there_is_one_clear_sentence(capsys):

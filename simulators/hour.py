@@ -1,0 +1,144 @@
+"""An hour of a park as the twin sees it, nothing being wrong, and as it truly was."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from simulators.memory import minutes_of
+from simulators.process import make_process, state
+from simulators.sensors import make_sensors, observe
+from simulators.waves import EPOCH_US
+from twin.accounts import FLOW_ITEMS, cell_factor
+from twin.balances import compile_balance, measure
+from twin.closure import close
+from twin.minutes import MINUTE_US
+from twin.network import compile_network, tank_mass
+from twin.reference import load as load_reference
+from twin.whatif.supply import compile_supply
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from simulators.memory import Table
+    from simulators.process import Process
+    from simulators.waves import F64
+    from twin.balances import Amounts, Balance, Line
+    from twin.closure import Closure
+    from twin.model import Park
+    from twin.network import Network
+    from twin.whatif.supply import Supply
+
+HOUR_S, SCAN_S = 3600.0, 10.0
+HOUR_US = round(HOUR_S * 1e6)
+# Hours all over some week.
+FIRST_HOUR, STRIDE, WEEK_HOURS = 98 * 168, 37, 168
+
+
+class Known(NamedTuple):
+    """A park model compiled once for many hours."""
+
+    park: Park
+    network: Network
+    supply: Supply
+
+
+@dataclass(frozen=True, slots=True)
+class Hour:
+    """An hour as the twin sees it, and as it truly was; T tags."""
+
+    known: Known
+    amount: F64  # (T,)
+    covered_s: F64  # (T,)
+    level: F64  # (2, T) at its edges
+    last: F64  # (T,) [SI] values at its end
+    true_amount: F64  # (T,) of a stream with an analyser what it would be at the usual fraction
+    true_level: F64  # (2, T)
+    true_flow: Mapping[str, Mapping[str, float]]  # [kg] by stream and component
+    part: Mapping[str, F64]  # component: (T,) [1] what cells make of it, over what is thought
+    closed: Mapping[str, tuple[Balance, Amounts, Closure]]  # component: the whole park's balance
+
+
+def know(park: Park) -> Known:
+    """Return a park model compiled."""
+    network = compile_network(park)
+    return Known(park, network, compile_supply(network))
+
+
+def make_hour(known: Known, seed: int) -> Hour:
+    """Return the hour of a seed: its plants, its instruments, its place in the week."""
+    network = known.network
+    process = make_process(known.park, seed)
+    start_us = EPOCH_US + (FIRST_HOUR + seed * STRIDE % WEEK_HOURS) * HOUR_US
+    show = partial(observe, make_sensors(process, seed))
+    table = minutes_of(network, show, start_us - MINUTE_US, start_us + HOUR_US, scan_s=SCAN_S)
+    seen = _seen(table)
+    components = {a.subject for a in network.accounts if a.item in FLOW_ITEMS}
+    closed = {}
+    for component in sorted(components):
+        balance = compile_balance(network, known.park.id, component)
+        if balance.nodes:
+            found = measure(network, balance, *seen[:3])
+            closed[component] = balance, found, close(balance, found)
+    part = {component: np.ones(len(network.tags)) for component in components}
+    cells = process.plant.cells
+    rows = zip(cells.electrolysers, cells.efficiency, cells.hydrogen, strict=True)
+    for cell, efficiency, hydrogen in rows:
+        for component in cell_factor(cell):
+            better = hydrogen if component == "hydrogen" else efficiency / cell.current_efficiency
+            part[component][network.index[cell.current]] = better
+    return Hour(known, *seen, *_true(network, process, start_us), part, closed)
+
+
+def _seen(table: Table) -> tuple[F64, F64, F64, F64]:
+    """Return amounts, cover, the values at the edges (means of the minute before), and the last."""
+    mean = table.amount / np.where(table.covered_s > 0, table.covered_s, np.nan)
+    amount, covered_s = table.amount[1:].sum(axis=0), table.covered_s[1:].sum(axis=0)
+    return amount, covered_s, np.stack([mean[0], mean[-1]]), table.last[-1]
+
+
+def _true(
+    network: Network, process: Process, start_us: int
+) -> tuple[F64, F64, dict[str, dict[str, float]]]:
+    """Return the true amounts of an hour, the true values at its edges, and all streams."""
+    media, index = load_reference("media"), network.index
+    truth = state(process, np.arange(start_us, start_us + HOUR_US + 1, round(SCAN_S * 1e6)))
+    values, edges = truth.values, truth.values[[0, -1]]
+    flow = {}
+    for stream, mass in zip(network.park.streams, _integral(truth.flow).tolist(), strict=True):
+        shares = media[stream.medium]["component"]
+        flow[stream.id] = {component: mass * share for component, share in shares.items()}
+        if stream.flow and stream.fraction:
+            usual = max(shares.values())
+            values[:, index[stream.flow]] *= values[:, index[stream.fraction]] / usual
+    amount = _integral(values)
+    amount[process.plant.counters] = np.diff(edges, axis=0)[0, process.plant.counters]
+    pad = np.full(len(network.tags) - len(amount), np.nan)
+    return np.concatenate([amount, pad]), np.hstack([edges, np.tile(pad, (2, 1))]), flow
+
+
+def _integral(rate: F64) -> F64:
+    """Return the integral over scans."""
+    return np.asarray((rate[1:] + rate[:-1]).sum(axis=0) / 2 * SCAN_S)
+
+
+def kept(hour: Hour, component: str, tanks: Sequence[int]) -> float:
+    """Return what some tanks truly took up."""
+    before, after = tank_mass(hour.known.network, hour.true_level)[:, list(tanks)]
+    return float((after - before) @ hour.known.network.tank_share[component][list(tanks)])
+
+
+def carried(hour: Hour, component: str, line: Line) -> float:
+    """Return what a stream of a balance truly carried."""
+    if line.tanks:
+        return kept(hour, component, line.tanks)
+    if line.id in hour.true_flow:
+        return hour.true_flow[line.id][component]
+    # What cells make.
+    return sum(
+        float(hour.part[component][tag] * hour.true_amount[tag]) * factor
+        for tag, factor in line.tags
+    )
