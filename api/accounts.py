@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from api.encode import in_uom, rfc3339
 from api.feed import NEVER
 from twin import quality as q
+from twin.intervals import half_width, ratio_weight, spread
 from twin.network import Network, tank_mass
 from twin.uom import compile_uom
 from twin.windows import MINUTE_US, SECOND_US
@@ -53,6 +54,22 @@ class Sums:
         lines = self.network.entries(account)
         at = np.searchsorted(self.tags, self.network.entry_tag[lines])
         return np.asarray(self.amount[:, at] @ self.network.entry_factor[lines])
+
+    def of_all(self) -> tuple[F64, F64]:
+        """Return amounts and coverage of all tags, (W, T); NaN where they were not read."""
+        amount, covered_s = np.full((2, len(self.amount), len(self.network.tags)), np.nan)
+        amount[:, self.tags], covered_s[:, self.tags] = self.amount, self.covered_s
+        return amount, covered_s
+
+    def ratio_ci(self, product: str, over: F64, under: F64) -> F64:
+        """Return the half width of the interval of a ratio [SI], (W,); NaN without a ratio.
+
+        Both sums are weights of all tags, (T,) or (W, T).
+        """
+        amount, covered_s = self.of_all()
+        slope = ratio_weight(over, under, amount)
+        sigma = spread(self.network, product, slope, amount, covered_s)
+        return np.where(np.any(under != 0), half_width(sigma), np.nan)
 
 
 def tags_of(network: Network, accounts: Iterable[Account]) -> I64:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,9 +15,10 @@ from api.problems import RESPONSES
 from api.questions import TRUST, Hourly, Question, balance_columns, read_stock
 from api.world import World, world
 from twin.accounts import FLOW_ITEMS, Account
-from twin.balances import compile_balance, flows
+from twin.balances import compile_balance, fence, flows
 from twin.chlorine import header_imbalance, local_share_of_liquid, local_share_of_made
 from twin.farms import find_taken, meter_of
+from twin.intervals import weights
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -62,12 +62,12 @@ async def balance_rows(
     taken = find_taken(network, asked.scope)
     meters = [meter_of(network, s)[0] for s in (*taken.streams, *taken.exported)]
     also = np.unique([tag for tag in meters if tag >= 0]).astype(np.int64)
-    fence = _at_the_fence(compile_balance(network, asked.scope, "chlorine"))
-    tags = np.unique(np.concatenate([tags_of(network, accounts), also, fence.tags]))
+    edge = fence(compile_balance(network, asked.scope, "chlorine"))
+    tags = np.unique(np.concatenate([tags_of(network, accounts), also, edge.tags]))
     sums = await read_sums(here, network, tags, asked.window, asked.edges)
     stock = await read_stock(here, asked, "chlorine")
     found = balance_columns(asked, "chlorine", sums, stock, also)
-    ci = np.where(np.isnan(found["unaccounted"]), np.nan, _half_width(network, fence, sums, stock))
+    ci = np.where(np.isnan(found["unaccounted"]), np.nan, _half_width(network, edge, sums, stock))
     made = sums.total(Account(asked.scope, "chlorine", "make"))
     columns = {k if k in TRUST else f"{NAMES.get(k, k)}_t": v for k, v in found.items()} | {
         "unaccounted_ci_t": in_uom(ci, TONNE, 0.0),
@@ -76,6 +76,11 @@ async def balance_rows(
         ),
         "k2": in_uom(local_share_of_made(made, _amounts(network, sums, taken.exported)), 1.0, 0.0),
     }
+    local = [s for s, here in zip(taken.streams, taken.local, strict=True) if here]
+    drawn, kept, sold = (_drawn(network, s) for s in (taken.streams, local, taken.exported))
+    cells = weights(network, {Account(asked.scope, "chlorine", "make"): 1.0})
+    columns["k1_ci"] = in_uom(sums.ratio_ci("chlorine", kept, drawn), 1.0, 0.0)
+    columns["k2_ci"] = in_uom(sums.ratio_ci("chlorine", cells - sold, cells), 1.0, 0.0)
     return asked.rows(columns)
 
 
@@ -89,21 +94,23 @@ def _amounts(network: Network, sums: Sums, streams: Sequence[Stream]) -> F64:
     return found
 
 
-def _at_the_fence(balance: Balance) -> Balance:
-    """Return the streams that enter or leave the balances of a scope as a whole."""
-    at = np.flatnonzero(balance.incidence.sum(axis=0))
-    lines = tuple(balance.lines[s] for s in at.tolist())
-    return replace(balance, lines=lines, incidence=balance.incidence[:, at])
+def _drawn(network: Network, streams: Sequence[Stream]) -> F64:
+    """Return the weights whose sum is what the meters of some streams say, (T,)."""
+    weight = np.zeros(len(network.tags))
+    for stream in streams:
+        tag, factor = meter_of(network, stream)
+        if tag >= 0:
+            weight[tag] += factor
+    return weight
 
 
-def _half_width(network: Network, fence: Balance, sums: Sums, stock: Inventory | None) -> F64:
+def _half_width(network: Network, edge: Balance, sums: Sums, stock: Inventory | None) -> F64:
     """Return the half width of the interval of what is unaccounted for, (W,) [kg]."""
     windows = len(sums.amount)
-    amount, covered_s = np.full((2, windows, len(network.tags)), np.nan)
-    amount[:, sums.tags], covered_s[:, sums.tags] = sums.amount, sums.covered_s
+    amount, covered_s = sums.of_all()
     level = np.full((windows + 1, len(network.tags)), np.nan) if stock is None else stock.level
     edges = np.stack([level[:-1], level[1:]], axis=1)
-    flow, sigma = flows(network, fence, amount, covered_s, edges)
-    sign = fence.incidence.sum(axis=0)
+    flow, sigma = flows(network, edge, amount, covered_s, edges)
+    sign = edge.incidence.sum(axis=0)
     nothing = np.zeros(windows)
     return header_imbalance(nothing, -flow * sign, nothing, sigma * np.abs(sign)).half_width

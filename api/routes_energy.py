@@ -19,6 +19,7 @@ from twin.accounts import Account, cell_factor
 from twin.benchmarks import find_marks, position
 from twin.electrolysis import k_factor, standing_voltage
 from twin.energy import Basis, coal_equivalent, electricity_row, intensity
+from twin.intervals import weights
 from twin.model import inside
 from twin.reference import load as load_reference
 from twin.uom import compile_uom, from_si, parse_quantity
@@ -95,6 +96,10 @@ def energy_rows(
     if accounts[1] in asked.network.accounts:
         coal = coal_equivalent(coal, electricity, basis, years)
     known = [a for a in accounts if a in asked.network.accounts]
+    weighed, used, heat = (weights(asked.network, {account: 1.0}) for account in accounts)
+    # What the basis adds for electricity differs from year to year.
+    added = coal_equivalent(np.zeros(len(years)), np.ones(len(years)), basis, years)
+    heat = heat + added[:, None] * used
     return asked.rows(
         {
             "product": product,
@@ -102,7 +107,9 @@ def energy_rows(
             "energy_kwh": in_uom(electricity, KWH, 0.0),
             "energy_kgce": in_uom(coal, KGCE, 0.0),
             "kwh_per_t": in_uom(intensity(electricity, mass), KWH / TONNE, 0.0),
+            "kwh_per_t_ci": in_uom(sums.ratio_ci(product, used, weighed), KWH / TONNE, 0.0),
             "kgce_per_t": in_uom(intensity(coal, mass), KGCE / TONNE, 0.0),
+            "kgce_per_t_ci": in_uom(sums.ratio_ci(product, heat, weighed), KGCE / TONNE, 0.0),
             "position": _position(product, basis, intensity(electricity, mass), coal, mass),
             **trust(asked, sums, known),
         }

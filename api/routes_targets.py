@@ -38,7 +38,7 @@ UOMS = {"electricity_intensity": "kWh/t", "energy_intensity": "kgce/t"}
 KINDS = {"aluminium": "potline", "caustic": "membrane", "chlorine": "membrane"}
 NOT_MEASURED = "needs figures that are in no tag: from the books or the asset register"
 NO_VALUE = "there are no data, or no production, in this time, or stocks at its start are not known"
-Found = tuple[float | None, float, dict[str, Any]]  # value [SI], half width, trust
+Found = tuple[float, float, dict[str, Any]]  # value [SI], NaN = none, half width, trust
 
 
 @router.get("/targets", response_model=schema_targets.Targets)
@@ -70,12 +70,12 @@ async def targets(
 async def _item(here: World, asked: Question, row: dict[str, Any]) -> dict[str, Any]:
     """Return one target, its value and verdict; null and a reason where there is none."""
     kpi = row.get("kpi")
-    value, half_width, trust = None, 0.0, {"completeness": None, "quality": NO_DATA}
+    value, half_width, trust = np.nan, 0.0, {"completeness": None, "quality": NO_DATA}
     if kpi:
         value, half_width, trust = await EVALUATE[kpi](here, asked, row)
     quantity = KPIS.get(kpi, "") if kpi else ""
     scale = compile_uom(row["uom"], quantity)[0] if quantity else 1.0
-    reached = np.array(np.nan if value is None else value / scale)
+    reached = np.array(value / scale)
     at_most, goal = np.array(row.get("sense") == "at_most"), np.array(float(row["value"]))
     found = int(verdict(reached, goal, at_most, half_width / scale))
     short = float(shortfall(reached, goal, at_most))
@@ -94,7 +94,7 @@ async def _item(here: World, asked: Question, row: dict[str, Any]) -> dict[str, 
         "start": rfc3339(int(asked.edges[0]), zone),
         "end": rfc3339(int(asked.edges[-1]), zone),
         "value": None if np.isnan(reached) else float(reached),
-        "half_width": half_width / scale or None,
+        "half_width": half_width / scale if half_width > 0 else None,
         "verdict": WORDS[found] if kpi else None,
         "shortfall": None if np.isnan(short) else short,
         "reason": NOT_MEASURED if not kpi else NO_VALUE if np.isnan(reached) else "",
@@ -104,6 +104,10 @@ async def _item(here: World, asked: Question, row: dict[str, Any]) -> dict[str, 
         "verified": bool(row.get("verified", False)),
         **trust,
     }
+
+
+def _of(row: dict[str, Any], name: str) -> float:
+    return np.nan if row[name] is None else float(row[name])
 
 
 def _trust(row: dict[str, Any]) -> dict[str, Any]:
@@ -117,22 +121,22 @@ async def _intensity(here: World, asked: Question, row: dict[str, Any]) -> Found
     sums = await read_sums(here, asked.network, tags, asked.window, asked.edges)
     year = local(int(asked.edges[0]), ZoneInfo(asked.network.park.timezone)).year
     found = energy_rows(asked, sums, row["product"], "equivalent", np.array([year]))[0]
-    value = found[LIKE[row["kpi"]]]
-    scale = compile_uom(UOMS[row["kpi"]], "intensity")[0]
-    return None if value is None else value * scale, 0.0, _trust(found)
+    name, scale = LIKE[row["kpi"]], compile_uom(UOMS[row["kpi"]], "intensity")[0]
+    return _of(found, name) * scale, _of(found, f"{name}_ci") * scale, _trust(found)
 
 
 async def _chlorine(here: World, asked: Question, row: dict[str, Any]) -> Found:
-    """Return a share of the chlorine of a scope, that unaccounted for with its interval."""
+    """Return a share of the chlorine of a scope."""
     accounts = [Account(asked.scope, "chlorine", item) for item in FLOW_ITEMS]
     found = (await balance_rows(here, asked, accounts))[0]
     if row["kpi"] != "unaccounted_share":
         key = {"local_share_of_liquid": "k1", "local_share_of_chlorine": "k2"}[row["kpi"]]
-        return found[key], 0.0, _trust(found)
-    made, rest, ci = (found[k] for k in ("production_t", "unaccounted_t", "unaccounted_ci_t"))
-    if not made or rest is None:
-        return None, 0.0, _trust(found)
-    return abs(rest) / made, (ci or float("nan")) / made, _trust(found)
+        return _of(found, key), _of(found, f"{key}_ci"), _trust(found)
+    made, rest, ci = (
+        _of(found, name) for name in ("production_t", "unaccounted_t", "unaccounted_ci_t")
+    )
+    share = abs(rest) / made if made > 0 else np.nan
+    return share, ci / made if made > 0 else np.nan, _trust(found)
 
 
 async def _register(_here: World, asked: Question, row: dict[str, Any]) -> Found:
@@ -147,7 +151,7 @@ async def _register(_here: World, asked: Question, row: dict[str, Any]) -> Found
             np.array([c.capacity for c in cells]), np.array([c.zero_gap for c in cells], bool)
         )
     trust = {"completeness": None, "quality": 0}
-    return None if np.isnan(value) else value, 0.0, trust
+    return value, 0.0, trust
 
 
 EVALUATE: dict[str, Callable[[World, Question, dict[str, Any]], Awaitable[Found]]] = {

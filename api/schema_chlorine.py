@@ -24,7 +24,9 @@ class ChlorineRow(Trusted):
     unaccounted_t: Number
     unaccounted_ci_t: Annotated[Number, Field(description="half width, 95 %, by the meters")]
     k1: Annotated[Number, Field(description="liquid taken from tanks that is used in the scope")]
+    k1_ci: Annotated[Number, Field(description="half width, 95 %, by the meters")]
     k2: Annotated[Number, Field(description="chlorine made that does not leave as liquid")]
+    k2_ci: Annotated[Number, Field(description="half width, 95 %, by the meters")]
 
 
 class TankState(BaseModel):

@@ -32,7 +32,9 @@ class EnergyRow(Trusted):
     energy_kwh: Number
     energy_kgce: Number
     kwh_per_t: Number
+    kwh_per_t_ci: Annotated[Number, Field(description="half width, 95 %, by the meters")]
     kgce_per_t: Number
+    kgce_per_t_ci: Annotated[Number, Field(description="half width, 95 %, by the meters")]
     position: Annotated[str | None, Field(description="against benchmark and baseline")]
 
 

@@ -179,3 +179,17 @@ def test_errors_of_tags_are_those_of_the_balances():
 def test_half_of_the_interval_is_two_standard_uncertainties():
     assert half_width(np.array(1.0)) == pytest.approx(1.959964, abs=1e-6)
     assert half_width(np.array([1.0, np.nan]), 0.5)[0] == pytest.approx(0.67449, abs=1e-5)
+
+
+def test_a_tag_without_a_part_in_a_ratio_does_not_spoil_it(hour):
+    over, under = weights(NETWORK, {USED: 1.0}), weights(NETWORK, {MADE: 1.0})
+    amount, covered_s = np.stack([hour[0], hour[0]]), np.stack([hour[1], hour[1]])
+    # In the second window nothing was made: there is no ratio, and the first keeps its own.
+    amount[1, at("II-1")] = 0.0
+    covered_s[:, np.isnan(amount[0])] = np.nan
+    slope = ratio_weight(over, under, amount)
+    assert (slope[:, (over == 0) & (under == 0)] == 0).all()
+    alone = float(spread(NETWORK, "chlorine", ratio_weight(over, under, hour[0]), *hour))
+    assert spread(NETWORK, "chlorine", slope, amount, covered_s) == pytest.approx(
+        [alone, np.nan], rel=1e-12, nan_ok=True
+    )

@@ -8,6 +8,7 @@ from small_park import BEGIN, HOUR, roll_up, rows_of, stamp
 from api import schema_scopes
 from twin import faraday
 from twin import quality as q
+from twin.balances import left_of_mean, random_share, uncertainty
 from twin.loading import parse_park
 from twin.network import compile_network
 
@@ -55,6 +56,22 @@ async def test_energy_is_the_ratio_of_the_sums_of_its_samples(api, db, window, r
     assert found["references"][0]["verified"] is False
 
 
+async def test_a_ratio_has_the_interval_its_meters_leave(api):
+    park = parse_park(small_park.FILES)
+    sigma = {}
+    for name in ("JQ-1", "FT-6"):
+        tag = next(tag for tag in park.tags if tag.tag == name)
+        left = left_of_mean(*random_share(tag), 3600.0)
+        sigma[name] = uncertainty(tag)[1] * np.sqrt(left)
+    first, second = await product_rows(api, "caustic", **TWO_HOURS)
+    for row in (first, second):
+        width = 1.959964 * np.hypot(sigma["JQ-1"], sigma["FT-6"]) * row["kwh_per_t"]
+        assert row["kwh_per_t_ci"] == pytest.approx(width, rel=1e-6)
+        assert 0 < row["kgce_per_t_ci"] < 0.1 * row["kgce_per_t"]
+    total = (await product_rows(api, "total", **TWO_HOURS))[0]
+    assert (total["kwh_per_t"], total["kwh_per_t_ci"]) == (None, None)
+
+
 async def test_completeness_counts_only_the_time_that_has_passed(api):
     query = {"from": "2025-06-02T09:00:00+08:00", "to": "2025-06-02T12:00:00+08:00"}
     full, running, future = await product_rows(api, "caustic", **query)
@@ -78,6 +95,7 @@ async def test_missing_data_is_null_and_no_production_is_not_infinity(api, db, i
     query = {"from": "2025-06-02T08:00:00+08:00", "to": "2025-06-02T10:00:00+08:00"}
     first, second = await product_rows(api, "caustic", **query)
     assert (first["mass_t"], first["kwh_per_t"], first["kgce_per_t"]) == (0.0, None, None)
+    assert (first["kwh_per_t_ci"], first["kgce_per_t_ci"]) == (None, None)
     assert first["energy_kwh"] > 0
     assert (first["completeness"], first["quality"]) == (1.0, 32)
     # No steam at all: the comprehensive energy is not known, however much electricity there is.

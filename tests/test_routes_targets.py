@@ -30,7 +30,9 @@ async def test_intensity_is_that_of_the_energy_route_and_judged(api):
     assert (found["goal"], found["uom"], found["due"]) == (2500.0, "kWh/t", False)
     assert (found["completeness"], found["quality"]) == (1.0, 32)
     energy = await api.get("/api/v1/scopes/demo/acme/caustic/energy", params=HOUR_9)
-    assert energy.json()["items"][0]["kwh_per_t"] == pytest.approx(found["value"], rel=1e-11)
+    row = energy.json()["items"][0]
+    assert row["kwh_per_t"] == pytest.approx(found["value"], rel=1e-11)
+    assert row["kwh_per_t_ci"] == pytest.approx(found["half_width"], rel=1e-11)
 
 
 async def test_target_without_a_kpi_says_what_it_needs(api):

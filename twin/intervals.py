@@ -131,7 +131,7 @@ def ratio_weight(over: F64, under: F64, amount: F64) -> F64:
 
     Parameters
     ----------
-    over, under : (T,) float64 [SI]
+    over, under : (..., T) float64 [SI]
         weights of both sums
     amount : (..., T) float64 [SI]
         sums of each tag over a window; NaN = no value
@@ -139,17 +139,16 @@ def ratio_weight(over: F64, under: F64, amount: F64) -> F64:
     Returns
     -------
     (..., T) float64 [SI]
-        derivative of the ratio by each amount [1]_; NaN where there is no ratio
+        derivative of the ratio by each amount [1]_; NaN where there is no ratio, 0 for a tag that
+        has no part in it
     """
-    top, bottom = (_total(weight, amount) for weight in (over, under))
-    whole = np.where(bottom > 0, bottom, np.nan)[..., None]
-    return np.asarray((over - (top[..., None] / whole) * under) / whole)
-
-
-def _total(weight: F64, amount: F64) -> F64:
-    """Return a weighted sum of those amounts that have a weight."""
-    used = weight != 0
-    return np.asarray(amount[..., used] @ weight[used])
+    top, bottom = (
+        np.where(weight != 0, weight * amount, 0.0).sum(axis=-1, keepdims=True)
+        for weight in (over, under)
+    )
+    whole = np.where(bottom > 0, bottom, np.nan)
+    slope = (over - (top / whole) * under) / whole
+    return np.asarray(np.where((over != 0) | (under != 0), slope, 0.0))
 
 
 def half_width(sigma: F64, confidence: float = 0.95) -> F64:
