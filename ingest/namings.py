@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ingest import sql
-from ingest.columns import micros, stamp, stamps
+from ingest.columns import micros, stamps
 from twin.reference import load as load_reference
 from twin.uom import parse_quantity
 from twin.watch import Memory, advance, no_memory
@@ -25,8 +25,9 @@ if TYPE_CHECKING:
     from twin.network import Network
     from twin.watch import Naming
 
-I64 = NDArray[np.int64]
+F64 = NDArray[np.float64]
 COLUMNS = ("int4", "timestamptz", "float8", "float8", "float8")
+PIECE = 60  # minutes that are read at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,23 +90,29 @@ class Namings:
 
     async def _look(self, memory: Memory, read_us: int) -> tuple[Memory, list[Naming]]:
         """Advance over the minutes from where the memory is."""
-        start_us = memory.time_us
-        count = (read_us - self._wait_us - start_us) // MINUTE_US
-        if count <= 0 or not self._watch.members:
-            return memory, []
+        namings: list[Naming] = []
+        while self._watch.members:
+            count = (read_us - self._wait_us - memory.time_us) // MINUTE_US
+            if count <= 0:
+                break
+            table = await self._minutes(memory.time_us, min(count, PIECE))
+            memory, found = advance(self._watch, memory, *table)
+            namings += found
+        return memory, namings
+
+    async def _minutes(self, start_us: int, count: int) -> tuple[F64, F64, F64]:
+        """Return amounts, covered seconds and last values of some minutes, (count, T)."""
         shape = count, len(self._store.tag_id)
         amount, last = np.full((2, *shape), np.nan)
         covered_s = np.zeros(shape)
         ids = self._store.tag_id[self._tags]
-        stop_us = start_us + count * MINUTE_US
         found, time_us, *values = await self._store.columns(
-            COLUMNS, sql.WATCHED_MINUTES, ids.tolist(), stamp(start_us), stamp(stop_us)
-        )
+            COLUMNS, sql.WATCHED_MINUTES, ids.tolist(),
+            *stamps(np.array([start_us, start_us + count * MINUTE_US])),
+        )  # fmt: skip
         order = np.argsort(ids)
-        at = (
-            (time_us - start_us) // MINUTE_US,
-            self._tags[order[np.searchsorted(ids, found, sorter=order)]],
-        )
+        tag = self._tags[order[np.searchsorted(ids, found, sorter=order)]]
+        at = (time_us - start_us) // MINUTE_US, tag
         for column, value in zip((amount, covered_s, last), values, strict=True):
             column[at] = value
-        return advance(self._watch, memory, amount, covered_s, last)
+        return amount, covered_s, last
