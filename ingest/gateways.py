@@ -259,6 +259,8 @@ class Gateways:
         table.first_us[new] = first_us[new]
         old = heard[table.heard_us[heard] != NEVER]
         pause_s = (first_us[old] - table.heard_us[old]) * 1e-6
+        # A message that is brought back was heard before: it tells of no pause.
+        pause_s = np.where(pause_s >= 0, pause_s, np.nan)
         table.longest_s[old] = np.fmax(table.longest_s[old], pause_s)
         table.heard_us[heard] = np.maximum(table.heard_us[heard], last_us[heard])
         fresh = heard[table.begin_us[heard] == NEVER]

@@ -70,7 +70,7 @@ def clock_skew(minima_s: F64, pause_s: F64) -> tuple[F64, F64]:
 
     Returns
     -------
-    delay_s : (G,) float64 [s]   median of the minima; NaN while there are too few
+    delay_s : (G,) float64 [s]   median of the minima; NaN while there are too few, or no pause
     skew_s : (G,) float64 [s]    how far the clock is ahead of ours, negative behind, as far as a
         delay does not explain it
 
@@ -83,6 +83,7 @@ def clock_skew(minima_s: F64, pause_s: F64) -> tuple[F64, F64]:
     single mistakes out.
     """
     enough = (~np.isnan(minima_s)).sum(axis=1) >= MINIMA
+    enough &= ~np.isnan(pause_s).all(axis=1)
     delay, pause = np.full((2, len(minima_s)), np.nan)
     steady = np.zeros(len(minima_s), bool)
     if enough.any():
