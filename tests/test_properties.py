@@ -192,9 +192,7 @@ def test_order_delay_and_repetition_change_no_minute_sum_or_kpi(seed, size):
 
 @settings(max_examples=8, deadline=None)
 @given(seed=st.integers(0, 10_000), delay=st.integers(1, 119))
-@example(
-    seed=348, delay=18
-)  # The pauses before it were negative, and the clock seemed to be wrong.
+@example(seed=348, delay=18)  # pauses below zero made a clock seem wrong
 def test_block_that_is_late_changes_what_it_would_have_changed_in_time(seed, delay):
     rng = np.random.default_rng(seed)
     scans = traffic(rng)
