@@ -279,6 +279,8 @@ def environment_of(database, park_folder):
 
 
 def begun(command, environment):
+    # What runs in the background of a script is started deaf to Ctrl-C.
+    command = ["env", "--default-signal=INT", *command]
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
 
 
