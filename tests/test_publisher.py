@@ -296,7 +296,9 @@ async def test_load_at_qos_0_ends_when_the_broker_has_read_it(services):
     async with hearing(services, load.TOPIC) as (heard, _):
         await asyncio.to_thread(load.run, broker(services), what, 0, 0.2, done, print)
         await until(lambda: len(heard) >= done.sent)
-    assert done.acked == done.sent == len(heard) >= 500
+    # How many turns of the tags there are in the time is the machine's affair.
+    assert done.acked == done.sent == len(heard) >= what.tags
+    assert len(heard) % what.tags == 0
 
 
 def test_load_and_other_formats_write_the_model_they_need(tmp_path, capsys):
