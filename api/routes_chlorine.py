@@ -17,7 +17,7 @@ from api.world import World, world
 from twin.accounts import FLOW_ITEMS, Account
 from twin.balances import compile_balance, fence, flows
 from twin.chlorine import header_imbalance, local_share_of_liquid, local_share_of_made
-from twin.farms import find_taken, meter_of
+from twin.farms import drawn, find_taken, meter_of
 from twin.intervals import weights
 
 if TYPE_CHECKING:
@@ -77,9 +77,9 @@ async def balance_rows(
         "k2": in_uom(local_share_of_made(made, _amounts(network, sums, taken.exported)), 1.0, 0.0),
     }
     local = [s for s, here in zip(taken.streams, taken.local, strict=True) if here]
-    drawn, kept, sold = (_drawn(network, s) for s in (taken.streams, local, taken.exported))
+    whole, kept, sold = (drawn(network, s) for s in (taken.streams, local, taken.exported))
     cells = weights(network, {Account(asked.scope, "chlorine", "make"): 1.0})
-    columns["k1_ci"] = in_uom(sums.ratio_ci("chlorine", kept, drawn), 1.0, 0.0)
+    columns["k1_ci"] = in_uom(sums.ratio_ci("chlorine", kept, whole), 1.0, 0.0)
     columns["k2_ci"] = in_uom(sums.ratio_ci("chlorine", cells - sold, cells), 1.0, 0.0)
     return asked.rows(columns)
 
@@ -92,16 +92,6 @@ def _amounts(network: Network, sums: Sums, streams: Sequence[Stream]) -> F64:
         if tag >= 0:
             found[:, s] = sums.amount[:, np.searchsorted(sums.tags, tag)] * factor
     return found
-
-
-def _drawn(network: Network, streams: Sequence[Stream]) -> F64:
-    """Return the weights whose sum is what the meters of some streams say, (T,)."""
-    weight = np.zeros(len(network.tags))
-    for stream in streams:
-        tag, factor = meter_of(network, stream)
-        if tag >= 0:
-            weight[tag] += factor
-    return weight
 
 
 def _half_width(network: Network, edge: Balance, sums: Sums, stock: Inventory | None) -> F64:

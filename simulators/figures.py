@@ -10,18 +10,17 @@ from simulators.hour import HOUR_S, carried, kept, make_hour
 from simulators.script import load_script
 from twin.accounts import Account, cell_factor
 from twin.balances import compile_balance, fence, flows
-from twin.farms import find_taken, meter_of
+from twin.farms import drawn, find_taken
 from twin.intervals import half_width, ratio_weight, spread, weights
 from twin.scenario import Action, run
 from twin.whatif.march import Policy
 from twin.whatif.present import present
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
 
     from simulators.hour import Hour, Known
     from simulators.waves import F64
-    from twin.model import Stream
 
 BALANCE = {"make": 1.0, "import": 1.0, "use": -1.0, "export": -1.0, "vent": -1.0}
 MADE = {"make": "made", "use": "used", "import": "imported", "export": "exported", "vent": "vented"}
@@ -130,21 +129,14 @@ def _ratio(hour: Hour, kpi: str, component: str, over: F64, under: F64) -> State
 def _shares(hour: Hour) -> Iterator[Stated]:
     """Yield the local shares of chlorine, K1 and K2."""
     network = hour.known.network
-
-    def drawn(streams: Sequence[Stream]) -> F64:
-        weight = np.zeros(len(network.tags))
-        for stream in streams:
-            tag, factor = meter_of(network, stream)
-            weight[tag] += factor
-        return weight
-
     for scope in _scopes(hour):
         made, taken = Account(scope, "chlorine", "make"), find_taken(network, scope)
         if made not in network.accounts or not taken.streams:
             continue
         local = [s for s, here in zip(taken.streams, taken.local, strict=True) if here]
-        yield _ratio(hour, "local share K1", "chlorine", drawn(local), drawn(taken.streams))
-        made_of, gone = weights(network, {made: 1.0}), drawn(taken.exported)
+        inside, whole = drawn(network, local), drawn(network, taken.streams)
+        yield _ratio(hour, "local share K1", "chlorine", inside, whole)
+        made_of, gone = weights(network, {made: 1.0}), drawn(network, taken.exported)
         yield _ratio(hour, "local share K2", "chlorine", made_of - gone, made_of)
 
 

@@ -7,7 +7,7 @@ import pytest
 from small_region import CELLS, STORE, T_PER_H
 from small_region import NETWORK as SMALL
 
-from twin.farms import find_farms, find_taken, foresee, meter_of
+from twin.farms import drawn, find_farms, find_taken, foresee, meter_of
 from twin.loading import load_park
 from twin.network import compile_network
 
@@ -163,3 +163,16 @@ def test_stream_without_a_meter_has_no_tag(network):
     assert factor > 0
     bare = next(s for s in network.park.streams if not s.flow)
     assert meter_of(network, bare)[0] == -1
+
+
+def test_weights_of_streams_are_those_of_their_meters_and_unknown_without_one(network):
+    streams = {stream.id: stream for stream in network.park.streams}
+    one, other = streams["xinfa-cl2-hcl"], streams["xinfa-cl2-vaporiser"]
+    weight = drawn(network, [one, other])
+    for stream in (one, other):
+        tag, factor = meter_of(network, stream)
+        assert weight[tag] == factor
+    assert np.count_nonzero(weight) == 2
+    bare = next(s for s in network.park.streams if not s.flow)
+    assert np.isnan(drawn(network, [one, bare])).all()
+    assert not drawn(network, []).any()

@@ -184,19 +184,28 @@ async def test_interval_is_null_when_a_term_is_unknown(farm, api, db, ids):
     (row,) = (await rows_of(api, "demo/acme/chlorine", **HOUR_9))["items"]
     assert (row["unaccounted_t"], row["unaccounted_ci_t"]) == (None, None)
     assert (row["k1"], row["k2"]) == (None, None)
+    assert (row["k1_ci"], row["k2_ci"]) == (None, None)
     assert row["quality"] >= q.BAD
     assert row["production_t"] == near(MADE)
 
 
 async def test_local_shares_depend_on_the_boundary(farm, api):
+    hour = (0.8 + 0.2 * (1 - 1 / 180) / 60) ** 0.5
+    cells = np.hypot(0.002 * hour, load("uncertainty")["current_efficiency"]["relative"])
     for path, local in {"demo": 1.8, "demo/acme": 1.8, "demo/acme/caustic": 0.0}.items():
         (row,) = (await rows_of(api, f"{path}/chlorine", **HOUR_9))["items"]
         assert row["k1"] == near(local / 5.4)
         assert row["k2"] == near(1 - (5.4 - local) / MADE)
         assert row["quality"] == 32
+        # What is all exported has a share of zero, whatever the meters say.
+        assert (row["k1_ci"] > 0) == (local > 0)
+        sold = [3.6] if local else [3.6, 1.8]
+        sigma = np.hypot(0.01 * hour * np.hypot.reduce(sold), cells * sum(sold)) / MADE
+        assert row["k2_ci"] == near(1.959963984540054 * sigma)
     # No tanks and no cells: neither reading has a meaning here.
     (row,) = (await rows_of(api, "demo/acme/vcm/chlorine", **HOUR_9))["items"]
     assert (row["k1"], row["k2"], row["quality"]) == (None, None, 32)
+    assert (row["k1_ci"], row["k2_ci"]) == (None, None)
 
 
 async def test_a_hole_in_a_meter_of_the_shares_alone_is_not_good(farm, api, db, ids):
@@ -215,6 +224,7 @@ async def test_without_production_the_shares_are_null_and_not_infinite(farm, api
         await db.execute("UPDATE hour SET amount = 0 WHERE tag_id = $1", ids[f"acme/{tag}"])
     (row,) = (await rows_of(api, "demo/acme/chlorine", **HOUR_9))["items"]
     assert (row["production_t"], row["k1"], row["k2"]) == (0.0, None, None)
+    assert (row["k1_ci"], row["k2_ci"]) == (None, None)
 
 
 async def test_room_in_the_tanks_follows_from_the_live_values(farm, api):

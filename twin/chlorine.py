@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twin import faraday
-from twin.chisquare import quantile
+from twin.intervals import half_width
 from twin.targets import verdict
 
 F64 = NDArray[np.float64]
@@ -179,14 +179,9 @@ def header_imbalance(
     Errors of the meters are independent and normal: their variances add up [3]_.
     """
     residual = production - np.sum(outflow, axis=-1)
-    width = _expanded(np.hypot(production_sigma, np.hypot.reduce(outflow_sigma, -1)), confidence)
+    width = half_width(np.hypot(production_sigma, np.hypot.reduce(outflow_sigma, -1)), confidence)
     width = np.where(np.isnan(residual), np.nan, width)
     return Imbalance(np.asarray(residual), width, np.asarray(np.abs(residual) > width))
-
-
-def _expanded(sigma: F64, confidence: float) -> F64:
-    """Return the half width of the confidence interval of a normal error."""
-    return np.asarray(np.sqrt(quantile(confidence, 1)) * sigma)
 
 
 def closure(chlorine: F64, caustic: F64, hydrogen: F64) -> F64:
@@ -292,6 +287,6 @@ def judge_balance(
     a normal error [3]_.
     """
     share = ratio(unaccounted, made)
-    width = ratio(_expanded(sigma, confidence), made)
+    width = ratio(half_width(sigma, confidence), made)
     at_most = np.ones(share.shape, bool)
     return Verdict(share, width, verdict(np.abs(share), np.array(tolerance), at_most, width))

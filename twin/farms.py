@@ -140,6 +140,28 @@ def meter_of(network: Network, stream: Stream) -> tuple[int, float]:
     return tag, components_of(stream, network.tags[tag])["chlorine"]
 
 
+def drawn(network: Network, streams: Iterable[Stream]) -> F64:
+    """Return what the chlorine some streams carried is made of.
+
+    Parameters
+    ----------
+    network : Network
+        T tags
+    streams : streams of chlorine, gas or liquid
+
+    Returns
+    -------
+    (T,) float64 [kg/kg or kg/m^3]
+        weight of each tag's amount, as of `twin.intervals.weights`; NaN throughout where one of the
+        streams has no meter
+    """
+    weight = np.zeros(len(network.tags))
+    for stream in streams:
+        tag, factor = meter_of(network, stream)
+        weight[tag if tag >= 0 else slice(None)] += factor
+    return weight
+
+
 def _rates(network: Network, streams: Iterable[Stream], value: F64) -> F64:
     """Return the flows of chlorine [kg/s], (S,): a counter shows no rate."""
     found = []
