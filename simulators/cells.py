@@ -26,7 +26,11 @@ SPREAD_EFFICIENCY = 0.002
 EFFICIENCY_MAX = 0.995
 WAVE_V = 0.005
 POTLINE_STEADINESS = 0.1  # A potline hardly follows the load of its site.
-PRODUCTS = {"membrane": ("chlorine", "caustic", "hydrogen"), "potline": ("aluminium",)}
+# What they make, and the salt they use.
+PRODUCTS = {
+    "membrane": ("chlorine", "caustic", "hydrogen", "sodium_chloride"),
+    "potline": ("aluminium",),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,18 +109,20 @@ def electrolyse(
 
 
 def make(cells: Cells, current: F64, lost: F64 | float = 0.0) -> dict[str, F64]:
-    """Return what each electrolyser makes, (n, e) [kg/s] by component.
+    """Return what each electrolyser makes, (n, e) [kg/s] by component; < 0 is what it uses.
 
     `lost` (n, e) [1] is taken off the current efficiency.
     """
     efficiency = cells.efficiency - lost
+    chlorine = faraday.chlorine(current, cells.count, efficiency)
     makes = {
         component: np.array([component in PRODUCTS[e.kind] for e in cells.electrolysers], float)
         for kind in PRODUCTS.values()
         for component in kind
     }
     return {
-        "chlorine": faraday.chlorine(current, cells.count, efficiency) * makes["chlorine"],
+        "chlorine": chlorine * makes["chlorine"],
+        "sodium_chloride": -chlorine * (2 * faraday.SALT[0] / faraday.CL2[0]) * makes["chlorine"],
         "caustic": faraday.caustic(current, cells.count, efficiency) * makes["caustic"],
         "hydrogen": faraday.hydrogen(current, cells.count) * cells.hydrogen * makes["hydrogen"],
         "aluminium": faraday.aluminium(current, cells.count, efficiency) * makes["aluminium"],

@@ -124,13 +124,16 @@ def _cut(
     flow = component_flow(network, usual)
     fixed, less = {}, np.zeros((len(flow), len(network.nodes)))
     for s, to in enumerate(network.to):
-        if to < 0 or network.gives(to) or not network.free[s]:
+        if to < 0 or network.gives(to) or network.free[s] == network.drawn:
             continue
         asked = load(network.nodes[to])
         if asked is not None:
             fixed[s] = flow[:, s] * asked
-            less[:, network.origin[s]] += flow[:, s] - fixed[s]
-    burners = {r.scope for r in plant.reactions if r.component == "hydrogen"}
+            if network.origin[s] >= 0:
+                less[:, network.origin[s]] += flow[:, s] - fixed[s]
+    burners = {
+        r.scope for r in plant.reactions if (r.component, r.driver) == ("hydrogen", CHLORINE)
+    }
     for s, origin in enumerate(network.origin):
         place = network.nodes[origin] if origin >= 0 else ""
         makes = any(r.makes and (r.scope, r.component) == (place, network.component)

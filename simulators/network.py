@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from simulators.recipes import DRAWN, Usual
 from twin.model import OUTSIDE
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ class Network:
     to: tuple[int, ...]
     nominal: F64
     free: tuple[bool, ...]
+    drawn: bool  # what flows in follows what flows out
 
     def index(self, scope: str) -> int | None:
         """Return the node at `scope` or at the nearest scope above it, None without one."""
@@ -53,33 +55,48 @@ class Network:
         return node in self.origin
 
 
+def usual_flows(
+    park: Park, fractions: Mapping[str, float], known: Mapping[str, float]
+) -> tuple[F64, Usual]:
+    """Return the usual flows [kg/s] of a component in its streams, (s,), and at their ends.
+
+    `fractions` is its mass fraction by medium, `known` the usual flow of measured streams by id.
+    """
+    streams = [s for s in park.streams if fractions.get(s.medium)]
+    flow = _nominal(streams, np.array([fractions[s.medium] for s in streams]), known)
+    into, out = dict[str, float](), dict[str, float]()
+    for stream, size in zip(streams, flow.tolist(), strict=True):
+        for ends, scope in ((into, stream.to), (out, stream.origin)):
+            ends[scope] = ends.get(scope, 0.0) + size
+    return flow, Usual(into, out)
+
+
 def make_network(
-    park: Park,
-    component: str,
-    fractions: Mapping[str, float],
-    nominal: Mapping[str, float],
-    makers: Collection[str],
+    park: Park, component: str, fractions: Mapping[str, float], nominal: F64, known: Collection[str]
 ) -> Network:
     """Return the network of one component.
 
-    `fractions` is its mass fraction by medium, `nominal` the measured streams' usual flow [kg/s] by
-    stream id, `makers` the scopes whose production is known from elsewhere. The streams out of any
-    other node without inflow are given like those from outside, not solved for.
+    `fractions` is its mass fraction by medium, `nominal` the usual flows of its streams, `known`
+    the scopes whose production, or need where it is drawn, is known from elsewhere. The streams out
+    of any other node without inflow are given like those from outside, not solved for; where it is
+    drawn, those into any other node without outflow.
     """
     streams = [(i, s) for i, s in enumerate(park.streams) if fractions.get(s.medium)]
     nodes = sorted({p for _, s in streams for p in (s.origin, s.to)} - set(OUTSIDE))
-    fed = {s.to for _, s in streams} | set(makers)
-    fraction = np.array([fractions[s.medium] for _, s in streams])
     position = {node: m for m, node in enumerate(nodes)}
+    drawn = component in DRAWN
+    ends = [(s.to, s.origin) if drawn else (s.origin, s.to) for _, s in streams]
+    fed = {end for _, end in ends} | set(known)
     return Network(
         component,
         tuple(nodes),
         tuple(i for i, _ in streams),
-        fraction,
+        np.array([fractions[s.medium] for _, s in streams]),
         tuple(position.get(s.origin, -1) for _, s in streams),
         tuple(position.get(s.to, -1) for _, s in streams),
-        _nominal([s for _, s in streams], fraction, nominal),
-        tuple(s.origin in fed and s.origin not in OUTSIDE for _, s in streams),
+        nominal,
+        tuple(begin in fed and begin not in OUTSIDE for begin, _ in ends),
+        drawn,
     )
 
 
@@ -100,63 +117,90 @@ def _nominal(streams: list[Stream], fraction: F64, known: Mapping[str, float]) -
 def demanded(network: Network, needs: Mapping[int, F64]) -> dict[int, F64]:
     """Return the flows [kg/s] that needs fix: by stream, split over a node's inflows by size.
 
-    A stream that is the only way out of its origin stays free: it has to take what comes.
+    A stream that is the only way out of its origin stays free: it has to take what comes. From
+    outside there comes what is needed.
     """
     flows: dict[int, F64] = {}
     for node, need in needs.items():
         into = [
             s
             for s, to in enumerate(network.to)
-            if to == node and network.free[s] and network.origin.count(network.origin[s]) > 1
+            if to == node
+            and (
+                network.origin[s] < 0
+                or (network.free[s] and network.origin.count(network.origin[s]) > 1)
+            )
         ]
         total = network.nominal[into].sum()
         flows.update({s: need * (network.nominal[s] / total) for s in into})
     return flows
 
 
+def undecomposed(network: Network, used: F64, swing: F64) -> dict[int, F64]:
+    """Return the flows [kg/s] of what cells do not use, by stream: in proportion to their use.
+
+    `used` (n, m) [kg/s] is their use at each node, `swing` (n, s) [1] their restlessness.
+    """
+    flows = {}
+    for node in np.flatnonzero(used.any(axis=0)).tolist():
+        size = sum(network.nominal[s] * ((network.to[s] == node) - (network.origin[s] == node))
+                   for s in range(len(network.streams)))  # fmt: skip
+        for s, origin in enumerate(network.origin):
+            if origin == node:
+                flows[s] = used[:, node] * swing[:, s] * (network.nominal[s] / size)
+    return flows
+
+
 def solve(
-    network: Network, made: F64, kept: F64, given: F64, swing: F64, fixed: Mapping[int, F64]
+    network: Network,
+    made: F64,
+    kept: F64,
+    given: F64,
+    swing: F64,
+    fixed: Mapping[int, F64],
+    returned: Collection[tuple[int, int, float]] = (),
 ) -> tuple[F64, F64]:
     """Return the flows that close every node.
 
     Parameters
     ----------
-    made : (n, m) float64 [kg/s]     production of each node
+    made : (n, m) float64 [kg/s]     production of each node, less its use
     kept : (n, m) float64 [kg/s]     accumulation in its tanks
     given : (n, s) float64 [1]       size of the streams that are not free, over nominal
     swing : (n, s) float64 [1]       weight of a stream's share over nominal; > 0
     fixed : {stream: (n,) float64 [kg/s]}   flows that a node's need fixes
+    returned : of (user, node, [1])  what a node makes of what goes through a user
 
     Returns
     -------
     flow : (n, s) float64 [kg/s]     of the component
-    through : (n, m) float64 [kg/s]  inflow + production - accumulation of each node
+    through : (n, m) float64 [kg/s]  inflow + production - accumulation of each node; where the
+                                     component is drawn, what has to flow in
     """
-    times, nodes = made.shape
+    # What is drawn is solved against the stream: then outflow and accumulation make the inflow.
+    begins, ends = (network.origin, network.to)[:: -1 if network.drawn else 1]
+    # The place -1 is the outside, a node of which nothing is asked.
+    right = np.pad(kept - made if network.drawn else made - kept, ((0, 0), (0, 1)))
     flow = given * network.nominal
     for s, wanted in fixed.items():
         flow[:, s] = wanted
     share = swing * network.nominal
-    released = np.zeros((times, nodes))
-    weight = np.zeros((times, nodes))
+    released, weight = np.zeros_like(right), np.zeros_like(right)
     solved = [s for s, free in enumerate(network.free) if free and s not in fixed]
     for s in fixed:
-        released[:, network.origin[s]] += flow[:, s]
+        released[:, begins[s]] += flow[:, s]
     for s in solved:
-        weight[:, network.origin[s]] += share[:, s]
-    matrix = np.broadcast_to(np.eye(nodes), (times, nodes, nodes)).copy()
-    right = made - kept
-    for s, to in enumerate(network.to):
-        if to >= 0 and s not in solved:
-            right[:, to] += flow[:, s]
+        weight[:, begins[s]] += share[:, s]
+    matrix = np.broadcast_to(np.eye(right.shape[1]), (*right.shape, right.shape[1])).copy()
+    for user, node, ratio in returned:
+        matrix[:, node, user] -= ratio
+    for s in set(range(len(ends))) - set(solved):
+        right[:, ends[s]] += flow[:, s]
     for s in solved:
-        origin, to = network.origin[s], network.to[s]
-        share[:, s] /= weight[:, origin]
-        if to >= 0:
-            matrix[:, to, origin] -= share[:, s]
-            right[:, to] -= share[:, s] * released[:, origin]
+        share[:, s] /= weight[:, begins[s]]
+        matrix[:, ends[s], begins[s]] -= share[:, s]
+        right[:, ends[s]] -= share[:, s] * released[:, begins[s]]
     through = np.asarray(np.linalg.solve(matrix, right[..., None])[..., 0], dtype=np.float64)
     for s in solved:
-        origin = network.origin[s]
-        flow[:, s] = share[:, s] * (through[:, origin] - released[:, origin])
-    return flow, through
+        flow[:, s] = share[:, s] * (through[:, begins[s]] - released[:, begins[s]])
+    return flow, through[:, :-1]

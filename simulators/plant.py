@@ -13,9 +13,9 @@ import numpy as np
 
 from simulators import waves
 from simulators.cells import PRODUCTS, Cells, make_cells
-from simulators.network import make_network
+from simulators.network import make_network, usual_flows
+from simulators.recipes import POWER, Reaction, find_reactions, in_order
 from simulators.vessels import Vessels, make_vessels
-from twin import faraday
 from twin.model import inside, owner_of
 from twin.reference import load as load_reference
 from twin.uom import parse_quantity
@@ -36,18 +36,18 @@ RATE_OF = {
     "normal_volume": "normal_volume_flow",
 }
 LOOP = re.compile(r"([A-Z])[A-Z]*-(.+)")
-HYDROGEN_CHLORIDE = (faraday.CL2[0] + faraday.H2[0]) / 2  # kg/mol
 
 
 @dataclass(frozen=True, slots=True)
-class Reaction:
-    """What a user of chlorine makes or needs of another component, kg per kg of chlorine."""
+class Captive:
+    """A captive power plant: it sends out what the meters of its enterprise take, and the rest."""
 
+    column: int
     scope: str
-    user: int
-    component: str
-    ratio: float
-    makes: bool
+    users: I64  # columns
+    usual: float  # [W]
+    share: float  # [1] of what the users take
+    rest: float  # [W] usually, for what has no meter
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +75,7 @@ class Plant:
     counters: I64
     cells: Cells
     vessels: Vessels
+    captive: tuple[Captive, ...]
     networks: tuple[Network, ...]
     reactions: tuple[Reaction, ...]
     stream_owner: I64
@@ -92,7 +93,9 @@ def make_plant(park: Park, seed: int) -> Plant:
     rate_column = _rate_columns(park.tags)
     rates = {t.address: int(rate_column[i]) for i, t in enumerate(park.tags)}
     base, load_gain, wave_gain = _plain(park.tags)
-    networks, reactions, factors = _networks(park, base, rates)
+    captive = _captive(park, rates, base, kinds)
+    power = {plant.scope: plant.usual for plant in captive}
+    networks, reactions, factors = _networks(park, base, rates, power)
     rng = iter(np.random.default_rng(seed).spawn(5))
 
     def owner_at(scope: str) -> int:
@@ -111,6 +114,7 @@ def make_plant(park: Park, seed: int) -> Plant:
         counters=np.flatnonzero([t.kind == "counter" for t in park.tags]),
         cells=make_cells(park, base, column, owner_at, next(rng)),
         vessels=make_vessels(park, networks, column, next(rng)),
+        captive=captive,
         networks=networks,
         reactions=reactions,
         stream_owner=np.array([owner_at(scope) for scope in inner], dtype=np.int64),
@@ -185,11 +189,11 @@ def _loop(tag: Tag) -> tuple[str, str]:
 
 
 def _networks(
-    park: Park, usual: F64, rates: Mapping[str, int]
+    park: Park, usual: F64, rates: Mapping[str, int], power: Mapping[str, float]
 ) -> tuple[tuple[Network, ...], tuple[Reaction, ...], list[float]]:
-    """Return the networks, chlorine first, the reactions, and tag value per kg/s by stream."""
+    """Return the networks, drivers first, the reactions, and tag value per kg/s by stream."""
     media = load_reference("media")
-    factors, nominal = [], {}
+    factors, known = [], {}
     for s in park.streams:
         tag = park.tags[rates[s.flow]] if s.flow else None
         density = 1.0
@@ -199,49 +203,53 @@ def _networks(
             density = next((t.density for t in park.tanks if t.medium == s.medium), WATER)
         factors.append(1 / density)
         if tag and tag.kind == "gauge":
-            nominal[s.id] = float(usual[rates[s.flow]]) * density
+            known[s.id] = float(usual[rates[s.flow]]) * density
     carried = {c for s in park.streams for c in media[s.medium]["component"]}
-    networks: list[Network] = []
-    reactions: tuple[Reaction, ...] = ()
-    for component in sorted(carried, key=lambda c: (c != "chlorine", c)):
-        fractions = {name: m["component"].get(component, 0.0) for name, m in media.items()}
-        makers = {r.scope for r in reactions if r.makes and r.component == component}
-        origins = [s.origin for s in park.streams if fractions[s.medium]]
-        for e in park.electrolysers:
-            if component in PRODUCTS[e.kind]:
-                near = [scope for scope in origins if inside(e.scope, scope)]
-                makers.add(max(near, key=len, default=e.scope))
-        networks.append(make_network(park, component, fractions, nominal, makers))
-        if component == "chlorine":
-            reactions = _reactions(park, networks[0])
+    fractions = {
+        c: {name: medium["component"].get(c, 0.0) for name, medium in media.items()}
+        for c in carried
+    }
+    flows = {c: usual_flows(park, fractions[c], known) for c in sorted(carried)}
+    cells = {c: _cells_at(park, c, {*flow.into, *flow.out}) for c, (_, flow) in flows.items()}
+    found = find_reactions(park, {c: flow for c, (_, flow) in flows.items()}, cells, power)
+    order, reactions = in_order(carried, found)
+    networks = []
+    for c in order:
+        scopes = cells[c] | {r.scope for r in reactions if r.component == c}
+        networks.append(make_network(park, c, fractions[c], flows[c][0], scopes))
     return tuple(networks), reactions, factors
 
 
-def _reactions(park: Park, chlorine: Network) -> tuple[Reaction, ...]:
-    """Return what the users of chlorine do, told from what else they take and give.
+def _cells_at(park: Park, component: str, scopes: set[str]) -> set[str]:
+    """Return the scopes of streams where electrolysers make, or use, a component."""
+    makers = set()
+    for e in park.electrolysers:
+        near = [scope for scope in scopes if inside(e.scope, scope)]
+        if component in PRODUCTS[e.kind]:
+            makers.add(max(near, key=len, default=e.scope))
+    return makers
 
-    H2 + Cl2 → 2 HCl where hydrogen comes in and hydrogen chloride goes out; RH + Cl2 → RCl + HCl
-    without hydrogen; Cl2 + 2 NaOH → NaOCl + NaCl + H2O (absorber, phosgene chain) with caustic in.
-    """
-    media = load_reference("media")
-    takes = {(s.to, c) for s in park.streams for c in media[s.medium]["component"]}
-    gives = {(s.origin, c) for s in park.streams for c in media[s.medium]["component"]}
-    found: list[Reaction] = []
 
-    def add(node: int, component: str, per_mole: float, *, makes: bool) -> None:
-        ratio = per_mole / faraday.CL2[0]
-        found.append(Reaction(chlorine.nodes[node], node, component, ratio, makes))
-
-    for m, scope in enumerate(chlorine.nodes):
-        if not chlorine.takes(m) or chlorine.gives(m):
+def _captive(
+    park: Park, rates: Mapping[str, int], usual: F64, kinds: Mapping[str, str]
+) -> tuple[Captive, ...]:
+    """Return the captive power plants of the enterprises."""
+    meters: dict[tuple[str, str], list[Meter]] = {}
+    for m in park.meters:
+        if m.carrier == POWER and m.basis != "DC":
+            meters.setdefault((owner_of(m.scope, kinds), m.direction), []).append(m)
+    found = []
+    for (owner, direction), plants in meters.items():
+        if direction != "out":
             continue
-        if (scope, "hydrogen_chloride") in gives:
-            burns = (scope, "hydrogen") in takes
-            add(m, "hydrogen_chloride", HYDROGEN_CHLORIDE * (2 if burns else 1), makes=True)
-            if burns:
-                add(m, "hydrogen", faraday.H2[0], makes=False)
-        elif (scope, "caustic") in takes:
-            add(m, "caustic", 2 * faraday.NAOH[0], makes=False)
+        users = np.array([rates[m.tag] for m in meters.get((owner, "in"), ())], dtype=np.int64)
+        taken, sent = usual[users].sum(), sum(usual[rates[m.tag]] for m in plants)
+        for m in plants:
+            out = float(usual[rates[m.tag]])
+            share = out / sent * min(sent / taken, 1.0) if taken else 0.0
+            found.append(
+                Captive(rates[m.tag], m.scope, users, out, share, out - share * float(taken))
+            )
     return tuple(found)
 
 

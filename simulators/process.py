@@ -10,8 +10,9 @@ import numpy as np
 from simulators import waves
 from simulators.cells import electrolyse, make
 from simulators.cells import show as show_cells
-from simulators.network import demanded, solve
+from simulators.network import demanded, solve, undecomposed
 from simulators.plant import make_plant
+from simulators.recipes import POWER
 from simulators.vessels import inventory, let_swing
 from simulators.vessels import show as show_vessels
 
@@ -125,6 +126,11 @@ def rates(plant: Plant, time_s: F64, changes: Changes = UNCHANGED) -> State:
         values[:, column] = made[component] @ part
     for column, part in plant.power_columns:
         values[:, column] = (current * voltage) @ part
+    power = {}
+    for captive in plant.captive:
+        rest = captive.rest * load[:, plant.tag_owner[captive.column]]
+        values[:, captive.column] = captive.share * values[:, captive.users].sum(axis=1) + rest
+        power[captive.scope] = values[:, captive.column]
 
     fill, accumulation = inventory(plant.vessels, time_s)
     fill, accumulation = fill + changes.fill, accumulation + changes.accumulation
@@ -134,15 +140,16 @@ def rates(plant: Plant, time_s: F64, changes: Changes = UNCHANGED) -> State:
     wave = waves.value(plant.stream_waves, time_s)
     given = load[:, plant.stream_owner] * (1 + 0.02 * wave)
     for network in plant.networks:
-        produced, kept, needs = _sources(plant, network, made, accumulation, through)
+        produced, kept = _sources(plant, network, made, accumulation)
+        needs, returned = _react(plant, network, through, power, produced)
         at = list(network.streams)
         name = network.component
         fixed = demanded(network, needs) | dict(changes.fixed.get(name, {}))
+        swing = 1 + 0.05 * wave[:, at]
+        fixed |= undecomposed(network, np.maximum(-produced, 0.0), swing)
         if name in changes.leak:
-            produced = produced - changes.leak[name]
-        part, through[name] = solve(
-            network, produced, kept, given[:, at], 1 + 0.05 * wave[:, at], fixed
-        )
+            produced -= changes.leak[name]
+        part, through[name] = solve(network, produced, kept, given[:, at], swing, fixed, returned)
         flow[:, at] = part / network.fraction
     for stream, column, factor, fraction in plant.stream_columns:
         # The component flows; a poorer medium shows as more of it.
@@ -153,16 +160,11 @@ def rates(plant: Plant, time_s: F64, changes: Changes = UNCHANGED) -> State:
 
 
 def _sources(
-    plant: Plant,
-    network: Network,
-    made: Mapping[str, F64],
-    accumulation: F64,
-    through: Mapping[str, F64],
-) -> tuple[F64, F64, dict[int, F64]]:
-    """Return production and accumulation of each node, (n, m), and what reactions need there."""
+    plant: Plant, network: Network, made: Mapping[str, F64], accumulation: F64
+) -> tuple[F64, F64]:
+    """Return what cells make at each node and what its tanks keep, (n, m)."""
     shape = (len(accumulation), len(network.nodes))
     produced, kept = np.zeros(shape), np.zeros(shape)
-    needs: dict[int, F64] = {}
     if network.component in made:
         for e, electrolyser in enumerate(plant.cells.electrolysers):
             node = network.index(electrolyser.scope)
@@ -171,12 +173,33 @@ def _sources(
     for k, place in enumerate(plant.vessels.place):
         if place is not None and place[0] == network.component:
             kept[:, place[1]] += accumulation[:, k] * place[2]
+    return produced, kept
+
+
+def _react(
+    plant: Plant,
+    network: Network,
+    through: Mapping[str, F64],
+    power: Mapping[str, F64],
+    produced: F64,
+) -> tuple[dict[int, F64], list[tuple[int, int, float]]]:
+    """Add what reactions make to what is produced; return their needs, and what is returned."""
+    needs: dict[int, F64] = {}
+    returned = []
+    nodes = {n.component: n.nodes for n in plant.networks}
     for reaction in plant.reactions:
-        if reaction.component == network.component:
-            amount = through["chlorine"][:, reaction.user] * reaction.ratio
-            node = network.nodes.index(reaction.scope)
-            if reaction.makes:
-                produced[:, node] += amount
-            else:
-                needs[node] = amount
-    return produced, kept, needs
+        if reaction.component != network.component:
+            continue
+        node = network.nodes.index(reaction.scope)
+        if reaction.driver == network.component:
+            returned.append((network.nodes.index(reaction.at), node, reaction.ratio))
+            continue
+        if reaction.driver == POWER:
+            drive = power[reaction.at]
+        else:
+            drive = through[reaction.driver][:, nodes[reaction.driver].index(reaction.at)]
+        if reaction.makes:
+            produced[:, node] += drive * reaction.ratio
+        else:
+            needs[node] = needs.get(node, 0.0) + drive * reaction.ratio
+    return needs, returned

@@ -6,6 +6,8 @@ from dataclasses import replace
 from twin import faraday
 from twin.reference import load as load_reference
 
+SALT_PER_CHLORINE = 2 * (22.98976928 + 35.453) / 70.906  # 2 NaCl + 2 H2O -> 2 NaOH + Cl2 + H2
+
 
 def true_electrolysers(cells):
     """Return the electrolysers as they are, for a model that knows the truth."""
@@ -24,6 +26,7 @@ def made_by_cells(process, column, truth):
                 "caustic": faraday.caustic(current, cell.cells, cell.current_efficiency),
                 "hydrogen": faraday.hydrogen(current, cell.cells) * hydrogen,
             }
+            products["sodium_chloride"] = -SALT_PER_CHLORINE * products["chlorine"]
         else:
             products = {
                 "aluminium": faraday.aluminium(current, cell.cells, cell.current_efficiency)

@@ -197,6 +197,25 @@ def test_membranes_age_in_voltage_and_in_what_they_make(process):
     assert made == pytest.approx(faraday.caustic(current, cell.cells, 0.02) * [0, 0.5, 1], rel=1e-4)
 
 
+def test_who_takes_less_steam_and_power_saves_coal(process):
+    cut = lay_over(process, script_of(one("load", f"{XINFA}/pvc", "40 %")), START_US)
+    times = START_US + np.array([2 * HOUR_US])
+
+    def changes(name, tags=TAGS):
+        return float((state(cut, times).values - undisturbed(process, times).values)[0, tags[name]])
+
+    steam, power = changes("xinfa/FI-3003"), changes("xinfa/JI-3002")
+    assert steam * 3.6 == pytest.approx(-0.6 * 110, rel=0.05)
+    assert power / 1e6 == pytest.approx(-0.6 * 34, rel=0.05)
+    assert changes("xinfa/FI-7003") == pytest.approx(steam, rel=1e-9)
+    # Chlorine that is not used is liquefied, which takes nothing of what is metered here.
+    assert changes("xinfa/JI-7002") == pytest.approx(power, rel=1e-9)
+    saved = -(steam * 3.769e6 + power / 0.4) / 20.934e6
+    assert changes("xinfa/WI-7001") == pytest.approx(-saved, rel=0.05)
+    assert changes("xinfa/WI-3301") == pytest.approx(-0.6 * 75.4 / 3.6, rel=0.1)
+    assert changes("luxi/FI-7003") == 0
+
+
 def test_an_upset_takes_alarmed_values_beyond_their_limits(process):
     upset = lay_over(process, script_of(one("upset", "liaocheng", "10 %")), START_US)
     during = state(upset, np.array([START_US + 2 * HOUR_US])).values[0]

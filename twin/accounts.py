@@ -56,7 +56,7 @@ def cell_factor(cell: Electrolyser) -> dict[str, float]:
 
     Returns
     -------
-    dict of float [kg/C]   by component: mass per charge of the line current
+    dict of float [kg/C]   by component: mass per charge of the line current; < 0 is used
     """
     ampere = cell.cells * cell.current_efficiency
     if cell.kind == "membrane":
@@ -64,6 +64,8 @@ def cell_factor(cell: Electrolyser) -> dict[str, float]:
             "chlorine": ampere * faraday.mass_per_charge(faraday.CL2),
             "caustic": ampere * faraday.mass_per_charge(faraday.NAOH),
             "hydrogen": cell.cells * faraday.mass_per_charge(faraday.H2),
+            # Two sodium chloride for each chlorine.
+            "sodium_chloride": -ampere * faraday.mass_per_charge(faraday.SALT),
         }
     return {"aluminium": ampere * faraday.mass_per_charge(faraday.AL)}
 
@@ -92,11 +94,12 @@ def _add(book: Book, account: Account, tag: int, factor: float) -> None:
 
 
 def _book_electrolysers(park: Park, index: dict[str, int], book: Book) -> None:
-    """Book what the cells make, by Faraday's law on their current."""
+    """Book what the cells make and use, by Faraday's law on their current."""
     for cell in park.electrolysers:
         for component, factor in cell_factor(cell).items():
+            item = "make" if factor > 0 else "use"
             for scope in scopes_above(cell.scope):
-                _add(book, Account(scope, component, "make"), index[cell.current], factor)
+                _add(book, Account(scope, component, item), index[cell.current], abs(factor))
 
 
 def _book_streams(park: Park, index: dict[str, int], book: Book) -> None:

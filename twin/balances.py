@@ -115,19 +115,21 @@ def _places(network: Network, component: str) -> set[str]:
 
 
 def _cells(network: Network, scope: str, component: str) -> list[Line]:
-    """Return one stream for each place where electrolysers make the component."""
+    """Return one stream for each place where electrolysers make, or use, the component."""
     places = _places(network, component)
-    made: dict[str, list[tuple[int, float]]] = {}
+    made: dict[tuple[str, bool], list[tuple[int, float]]] = {}
     for cell in network.park.electrolysers:
         place = next((p for p in scopes_above(cell.scope) if p in places), "")
         factor = cell_factor(cell).get(component)
         if place and factor and inside(place, scope):
-            made.setdefault(place, []).append((network.index[cell.current], factor))
+            line = made.setdefault((place, factor > 0), [])
+            line.append((network.index[cell.current], abs(factor)))
     relative = efficiency_uncertainty(component)
-    return [
-        Line(f"{place}:faraday", "electrolysers", place, tuple(tags), relative=relative)
-        for place, tags in made.items()
-    ]
+    found = []
+    for (place, makes), tags in made.items():
+        origin, to = ("electrolysers", place) if makes else (place, "electrolysers")
+        found.append(Line(f"{place}:faraday", origin, to, tuple(tags), relative=relative))
+    return found
 
 
 def _stocks(network: Network, scope: str, component: str) -> list[Line]:

@@ -23,6 +23,7 @@ CL2 = (molar_mass("Cl2"), 2)
 NAOH = (molar_mass("NaOH"), 1)
 H2 = (molar_mass("H2"), 2)
 AL = (molar_mass("Al"), 3)
+SALT = (molar_mass("NaCl"), 1)  # used, not made: one ion of sodium for each electron
 
 
 def mass_per_charge(species: tuple[float, int]) -> float:

@@ -49,6 +49,7 @@ const TEXT = {
   tail_gas: ["液化尾气", "Liquefaction tail gas"],
   hydrogen: ["氢气", "Hydrogen"],
   hydrogen_chloride: ["氯化氢", "Hydrogen chloride"],
+  sodium_chloride: ["氯化钠", "Sodium chloride"],
   hydrochloric_acid_31: ["31% 盐酸", "Hydrochloric acid 31 %"],
   caustic_32: ["32% 液碱", "Caustic 32 %"],
   caustic_50: ["50% 液碱", "Caustic 50 %"],
