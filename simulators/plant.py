@@ -14,7 +14,8 @@ import numpy as np
 from simulators import waves
 from simulators.cells import PRODUCTS, Cells, make_cells
 from simulators.network import make_network, usual_flows
-from simulators.recipes import POWER, Reaction, find_reactions, in_order
+from simulators.power import Captive, find_captive, power_columns
+from simulators.recipes import FUEL, Reaction, find_reactions, in_order
 from simulators.vessels import Vessels, make_vessels
 from twin.model import inside, owner_of
 from twin.reference import load as load_reference
@@ -25,9 +26,8 @@ if TYPE_CHECKING:
 
     from simulators.network import Network
     from simulators.waves import F64, I64, Waves
-    from twin.model import Meter, Park, Stream, Tag
+    from twin.model import Park, Stream, Tag
 
-RECTIFIER_EFFICIENCY = 0.985
 WATER = 1000.0  # kg/m^3, where nothing says the density of a liquid
 RATE_OF = {
     "energy": "power",
@@ -36,18 +36,6 @@ RATE_OF = {
     "normal_volume": "normal_volume_flow",
 }
 LOOP = re.compile(r"([A-Z])[A-Z]*-(.+)")
-
-
-@dataclass(frozen=True, slots=True)
-class Captive:
-    """A captive power plant: it sends out what the meters of its enterprise take, and the rest."""
-
-    column: int
-    scope: str
-    users: I64  # columns
-    usual: float  # [W]
-    share: float  # [1] of what the users take
-    rest: float  # [W] usually, for what has no meter
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +71,7 @@ class Plant:
     stream_columns: tuple[tuple[int, int, float, int], ...]  # stream, flow, factor, fraction or -1
     product_columns: tuple[tuple[int, str, F64], ...]
     power_columns: tuple[tuple[int, F64], ...]
+    stack_columns: tuple[tuple[int, int, float], ...]  # flow, node of its fires, usual fuel
 
 
 def make_plant(park: Park, seed: int) -> Plant:
@@ -93,9 +82,11 @@ def make_plant(park: Park, seed: int) -> Plant:
     rate_column = _rate_columns(park.tags)
     rates = {t.address: int(rate_column[i]) for i, t in enumerate(park.tags)}
     base, load_gain, wave_gain = _plain(park.tags)
-    captive = _captive(park, rates, base, kinds)
+    captive = find_captive(park, rates, base, kinds)
     power = {plant.scope: plant.usual for plant in captive}
     networks, reactions, factors = _networks(park, base, rates, power)
+    stacks = _stack_columns(park, rates, networks)
+    load_gain[[stack for stack, _, _ in stacks]] = 0.0  # They follow the fires.
     rng = iter(np.random.default_rng(seed).spawn(5))
 
     def owner_at(scope: str) -> int:
@@ -125,7 +116,8 @@ def make_plant(park: Park, seed: int) -> Plant:
             if s.flow and any(i in n.streams for n in networks)
         ),
         product_columns=_product_columns(park, rates),
-        power_columns=_power_columns(park, rates, base),
+        power_columns=power_columns(park, rates, base),
+        stack_columns=stacks,
     )
 
 
@@ -230,29 +222,6 @@ def _cells_at(park: Park, component: str, scopes: set[str]) -> set[str]:
     return makers
 
 
-def _captive(
-    park: Park, rates: Mapping[str, int], usual: F64, kinds: Mapping[str, str]
-) -> tuple[Captive, ...]:
-    """Return the captive power plants of the enterprises."""
-    meters: dict[tuple[str, str], list[Meter]] = {}
-    for m in park.meters:
-        if m.carrier == POWER and m.basis != "DC":
-            meters.setdefault((owner_of(m.scope, kinds), m.direction), []).append(m)
-    found = []
-    for (owner, direction), plants in meters.items():
-        if direction != "out":
-            continue
-        users = np.array([rates[m.tag] for m in meters.get((owner, "in"), ())], dtype=np.int64)
-        taken, sent = usual[users].sum(), sum(usual[rates[m.tag]] for m in plants)
-        for m in plants:
-            out = float(usual[rates[m.tag]])
-            share = out / sent * min(sent / taken, 1.0) if taken else 0.0
-            found.append(
-                Captive(rates[m.tag], m.scope, users, out, share, out - share * float(taken))
-            )
-    return tuple(found)
-
-
 def _product_columns(park: Park, rates: Mapping[str, int]) -> tuple[tuple[int, str, F64], ...]:
     """Return the product tags that Faraday's law explains: column, component, electrolysers."""
     found = []
@@ -263,24 +232,17 @@ def _product_columns(park: Park, rates: Mapping[str, int]) -> tuple[tuple[int, s
     return tuple(found)
 
 
-def _power_columns(park: Park, rates: Mapping[str, int], usual: F64) -> tuple[tuple[int, F64], ...]:
-    """Return the power tags of electrolysis: the innermost meters of each basis over a cell."""
-    shares: dict[int, F64] = {}
-
-    def size(meter: Meter) -> float:
-        return float(usual[rates[meter.tag]])
-
-    for basis, per_watt in (("DC", 1.0), ("AC", 1 / RECTIFIER_EFFICIENCY)):
-        for e, electrolyser in enumerate(park.electrolysers):
-            over = [
-                m
-                for m in park.meters
-                if (m.carrier, m.basis, m.direction) == ("electricity", basis, "in")
-                and inside(electrolyser.scope, m.scope)
-            ]
-            depth = max((len(m.scope) for m in over), default=0)
-            inner = [m for m in over if len(m.scope) == depth]
-            for m in inner:
-                share = shares.setdefault(rates[m.tag], np.zeros(len(park.electrolysers)))
-                share[e] += per_watt * size(m) / sum(size(i) for i in inner)
-    return tuple(shares.items())
+def _stack_columns(
+    park: Park, rates: Mapping[str, int], networks: Sequence[Network]
+) -> tuple[tuple[int, int, float], ...]:
+    """Return the stacks of the scopes where fuel is burnt."""
+    fuel = next((n for n in networks if n.component == FUEL), None)
+    found = []
+    for row in park.tables.get("outlet", ()):
+        if fuel and row["kind"] == "stack" and row["scope"] in fuel.nodes:
+            node = fuel.nodes.index(row["scope"])
+            burnt = sum(
+                size for size, to in zip(fuel.nominal.tolist(), fuel.to, strict=True) if to == node
+            )
+            found.append((rates[row["flow"]], node, burnt))
+    return tuple(found)

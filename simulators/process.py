@@ -12,7 +12,7 @@ from simulators.cells import electrolyse, make
 from simulators.cells import show as show_cells
 from simulators.network import demanded, solve, undecomposed
 from simulators.plant import make_plant
-from simulators.recipes import POWER
+from simulators.recipes import FUEL, POWER
 from simulators.vessels import inventory, let_swing
 from simulators.vessels import show as show_vessels
 
@@ -119,19 +119,7 @@ def rates(plant: Plant, time_s: F64, changes: Changes = UNCHANGED) -> State:
     values += plant.wave_gain * waves.value(plant.tag_waves, time_s)
     values = values * changes.factor + changes.shift
 
-    current, voltage = electrolyse(plant.cells, load, time_s, changes.run, changes.added_v)
-    made = make(plant.cells, current, changes.lost)
-    show_cells(plant.cells, current, voltage, values)
-    for column, component, part in plant.product_columns:
-        values[:, column] = made[component] @ part
-    for column, part in plant.power_columns:
-        values[:, column] = (current * voltage) @ part
-    power = {}
-    for captive in plant.captive:
-        rest = captive.rest * load[:, plant.tag_owner[captive.column]]
-        values[:, captive.column] = captive.share * values[:, captive.users].sum(axis=1) + rest
-        power[captive.scope] = values[:, captive.column]
-
+    made, power = _electric(plant, load, time_s, changes, values)
     fill, accumulation = inventory(plant.vessels, time_s)
     fill, accumulation = fill + changes.fill, accumulation + changes.accumulation
     show_vessels(plant.vessels, fill, values)
@@ -155,8 +143,29 @@ def rates(plant: Plant, time_s: F64, changes: Changes = UNCHANGED) -> State:
         # The component flows; a poorer medium shows as more of it.
         poor = values[:, fraction] if fraction >= 0 else 1.0
         values[:, column] = flow[:, stream] * factor / poor
+    for column, node, usual in plant.stack_columns:
+        values[:, column] *= through[FUEL][:, node] / usual
     values[:, plant.counters] = values[:, plant.rate_column[plant.counters]]
     return State(values, flow, accumulation, through)
+
+
+def _electric(
+    plant: Plant, load: F64, time_s: F64, changes: Changes, values: F64
+) -> tuple[dict[str, F64], dict[str, F64]]:
+    """Show electrolysis and captive power; return what cells make and what captive plants send."""
+    current, voltage = electrolyse(plant.cells, load, time_s, changes.run, changes.added_v)
+    made = make(plant.cells, current, changes.lost)
+    show_cells(plant.cells, current, voltage, values)
+    for column, component, part in plant.product_columns:
+        values[:, column] = made[component] @ part
+    for column, part in plant.power_columns:
+        values[:, column] = (current * voltage) @ part
+    power = {}
+    for captive in plant.captive:
+        rest = captive.rest * load[:, plant.tag_owner[captive.column]]
+        values[:, captive.column] = captive.share * values[:, captive.users].sum(axis=1) + rest
+        power[captive.scope] = values[:, captive.column]
+    return made, power
 
 
 def _sources(

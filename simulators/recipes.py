@@ -30,7 +30,7 @@ CHEMISTRY = {
 # As much of these is made or bought as is drawn; of anything else users get what there is.
 DRAWN = ("sodium_chloride", "steam")
 TURBINE = 0.4  # electricity of a captive plant over its heat
-POWER = "electricity"
+POWER, FUEL = "electricity", "coal"
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,14 +128,14 @@ def _yields(names: tuple[str, ...], driver: str) -> dict[str, float]:
 def _boilers(usual: Mapping[str, Usual], power: Mapping[str, float]) -> Iterator[Reaction]:
     """Yield the coal that boilers need for the steam and the electricity they make."""
     none = Usual({}, {})
-    coal, steam = usual.get("coal", none), usual.get("steam", none)
+    coal, steam = usual.get(FUEL, none), usual.get("steam", none)
     for scope in sorted(set(coal.into) - set(OUTSIDE)):
         heat = {("steam", scope): carrier_factor("steam")} if scope in steam.out else {}
         heat |= {(POWER, plant): 1 / TURBINE for plant in power if inside(scope, plant)}
         size = {key: power[key[1]] if key[0] == POWER else steam.out[key[1]] for key in heat}
         whole = sum(heat[key] * size[key] for key in heat)
         for (driver, at), each in heat.items():
-            yield Reaction(scope, "coal", False, coal.into[scope] * each / whole, driver, at)
+            yield Reaction(scope, FUEL, False, coal.into[scope] * each / whole, driver, at)
 
 
 def _proportions(

@@ -176,6 +176,15 @@ def test_steam_is_made_as_it_is_drawn(process, column, truth):
     assert np.ptp(coal / main) < 1e-12 < np.ptp(main)
 
 
+def test_a_stack_follows_what_is_burnt(column, truth):
+    for owner in ("luxi", "xinfa"):
+        gas = truth.values[:, column[f"{owner}/FI-9201"]] * 1e3
+        coal = truth.values[:, column[f"{owner}/WI-7001"]]
+        # About 8,000 normal cubic metres of each tonne.
+        assert np.all((gas / coal > 7500) & (gas / coal < 9300))
+        assert np.ptp(gas / coal) < 0.06 * np.mean(gas / coal)
+
+
 def test_meter_of_a_poorer_gas_shows_more_of_it(park, column, truth):
     analysed = [(i, s) for i, s in enumerate(park.streams) if s.fraction]
     assert analysed

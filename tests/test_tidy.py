@@ -50,9 +50,10 @@ def committed():
     folders = [ROOT]
     for folder in folders:
         for path in folder.iterdir():
+            if path.name in MADE or path.name.endswith(".egg-info"):
+                continue
             if path.is_dir():
-                if path.name not in MADE and not path.name.endswith(".egg-info"):
-                    folders.append(path)
+                folders.append(path)
             elif path.suffix != ".tsbuildinfo" and path.name != ".env":
                 found.append(path)
     return sorted(found)
