@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from simulators.overlay import Overlay, state
-from simulators.script import weight
+from simulators.script import STAYING, weight
 from simulators.sensors import observe
 from twin.uom import compile_uom
 
@@ -36,8 +36,7 @@ def show(scene: Scene, time_us: I64) -> F64:
     column = {tag.address: t for t, tag in enumerate(tags)}
     since_s = (time_us - scene.overlay.origin_us) / 1e6
     for number, event in enumerate(scene.overlay.script.at("sensor")):
-        # What a counter has lost does not come back.
-        stays = event.kind in ("reset", "rollover")
+        stays = event.kind in STAYING
         on = (since_s >= event.start_s) & ((since_s < event.stop_s) | stays)
         if on.any():
             t = column[event.tag]

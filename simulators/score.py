@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from simulators import faulttrials, trials
 from simulators.coverage import coverage
 from simulators.faults import show
 from simulators.figures import figures
@@ -18,8 +19,9 @@ from simulators.hour import know
 from simulators.memory import minutes_of
 from simulators.script import load_script, names
 from simulators.stage import learnt, make_stage, scene_of, watched_tags
-from simulators.trials import LEARN_H, all_rows, bias_of_every_stream
+from simulators.trials import bias_of_every_stream
 from simulators.waves import EPOCH_US
+from twin import quality as q
 from twin.loading import load_park
 from twin.watch import advance, no_memory
 from twin.windows import DAY_US
@@ -30,10 +32,13 @@ if TYPE_CHECKING:
     from simulators.coverage import Coverage
     from simulators.figures import Stated
     from simulators.hour import Known
+    from simulators.stage import Stage
     from simulators.trials import Noticed, Row
+    from twin.watch import Memory
 
 # A Saturday 08:00 in the park: any time will do, but the same one for all.
 START_US = EPOCH_US + 98 * 7 * DAY_US + 5 * DAY_US
+LEARN_H = 12.0
 BIAS = 0.04
 WINDOW_MINUTES = 15
 POWER = 0.95  # with which the least bias is noticed
@@ -71,7 +76,7 @@ def score(folder: str, size: Size | None = None) -> bool:
         for first in range(0, size.parks, PARKS_AT_ONCE)
     ]
     # What takes longest comes first.
-    weeks, trials, biases, parks = _work(
+    weeks, tried, biases, parks = _work(
         folder,
         (_false_namings, range(1, size.weeks + 1)),
         (_trials, range(1, size.trials + 1)),
@@ -79,7 +84,7 @@ def score(folder: str, size: Size | None = None) -> bool:
         (_hours, hours),
     )
     lines = [
-        *trial_lines(trials),
+        *trial_lines(tried),
         *bias_lines(biases),
         *week_lines(weeks),
         *coverage_lines(coverage([stated for some in parks for stated in some])),
@@ -108,7 +113,26 @@ def _known(folder: str) -> Known:
 
 def _trials(folder: str, seed: int) -> list[Row]:
     """Return the rows of every scenario."""
-    return all_rows(make_stage(_known(folder).park, seed, START_US))
+    stage = make_stage(_known(folder).park, seed, START_US)
+    return all_rows(stage, learnt(stage, LEARN_H))
+
+
+def all_rows(stage: Stage, memory: Memory) -> list[Row]:
+    """Return the rows of one trial of every scenario."""
+    return [
+        *trials.normal(stage),
+        *trials.user_trip(stage, memory),
+        *trials.meter_bias(stage, memory),
+        *trials.leak(stage, memory),
+        *faulttrials.doubted(stage, "cems-fault", {"stuck": q.STUCK}, 35 * 60.0),
+        *faulttrials.silent(stage, "cems-fault"),
+        *trials.gateway_outage(stage),
+        *trials.membrane_ageing(stage),
+        *faulttrials.counter_reset(stage),
+        *faulttrials.doubted(stage, "unit-slip", {"unit": q.UNIT_SLIP}, 60.0),
+        *faulttrials.worn_instruments(stage, memory),
+        *trials.alarm_flood(stage),
+    ]
 
 
 def _biases(folder: str, seed: int) -> list[Noticed]:

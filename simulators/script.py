@@ -41,6 +41,10 @@ KEYS = (
 TOP = ("name", "duration", "note", "event", "gateway")
 # These grow from nothing at the start to their size at the stop.
 GROWING = ("drift", "efficiency", "voltage")
+# What a counter has lost does not come back: these have no stop.
+STAYING = ("reset", "rollover")
+# The size of a step or a register, which is no share of what is shown.
+STEPS = ("quantised", "rollover")
 
 
 class Kind(NamedTuple):
@@ -49,6 +53,7 @@ class Kind(NamedTuple):
     where: str  # process, sensor or gateway
     about: str  # scope or tag
     size: str  # quantity, own, or empty where there is none
+    usual: str = ""  # size of an event that does not say its own
 
 
 KINDS = {
@@ -61,8 +66,8 @@ KINDS = {
     "drift": Kind("sensor", "tag", "own"),  # a bias that grows up to this until the stop
     "spike": Kind("sensor", "tag", "own"),
     "stuck": Kind("sensor", "tag", ""),
-    "dropout": Kind("sensor", "tag", "fraction"),  # of the samples
-    "quantised": Kind("sensor", "tag", "own"),
+    "dropout": Kind("sensor", "tag", "fraction", "100 %"),  # of the samples
+    "quantised": Kind("sensor", "tag", "own"),  # shown in steps of this size
     "unit": Kind("sensor", "tag", ""),  # sent in another uom
     "reset": Kind("sensor", "tag", ""),  # a counter begins again at zero
     "rollover": Kind("sensor", "tag", "own"),  # a counter has a register of this size
@@ -91,7 +96,7 @@ class Event:
     ramp_s: float = 0.0
     every_s: float = 0.0  # of spikes, one in each such time
     lasting_s: float = 0.0
-    shown: str = ""  # the size as it was written
+    shown: str = ""  # the size as it was written; empty where there is none
 
     @property
     def where(self) -> str:
@@ -196,17 +201,14 @@ def _event(row: dict[str, Any], park: Park, duration_s: float) -> Event:
     tags = {tag.address: tag for tag in park.tags}
     tag = tags.get(row.get("tag", ""))
     scope = _subject(row, kind, park, tag)
-    start_s, stop_s = _time(row, "start", 0.0), _time(row, "stop", duration_s)
-    if not 0 <= start_s < stop_s <= duration_s:
-        raise _WrongError("stop", "must be after the start and within the duration")
-    ramp_s = _time(row, "ramp", 0.0)
-    if ramp_s and row["kind"] in GROWING:
-        raise _WrongError("ramp", f"{row['kind']} grows all the time")
-    if ramp_s < 0 or 2 * ramp_s > stop_s - start_s:
-        raise _WrongError("ramp", "must fit twice between start and stop")
-    if tag and (row["kind"] in ("reset", "rollover")) != (tag.kind == "counter"):
+    start_s, stop_s, ramp_s = _times(row, duration_s)
+    every_s, lasting_s = _time(row, "every", 300.0), _time(row, "lasting", 5.0)
+    if not 0 < lasting_s < every_s:
+        raise _WrongError("lasting", "must be above 0 and shorter than every")
+    if tag and (row["kind"] in STAYING) != (tag.kind == "counter"):
         raise _WrongError("tag", f"{row['kind']} is not for a {tag.kind}")
-    size, relative = _size(row, kind, tag)
+    shown = str(row.get("size", kind.usual))
+    size, relative = _size(row["kind"], shown, tag)
     return Event(
         id=str(row["id"]),
         kind=row["kind"],
@@ -218,10 +220,26 @@ def _event(row: dict[str, Any], park: Park, duration_s: float) -> Event:
         relative=relative,
         uom=_uom(row, tag),
         ramp_s=ramp_s,
-        every_s=_time(row, "every", 300.0),
-        lasting_s=_time(row, "lasting", 5.0),
-        shown=str(row.get("size", row.get("uom", ""))),
+        every_s=every_s,
+        lasting_s=lasting_s,
+        shown=shown,
     )
+
+
+def _times(row: dict[str, Any], duration_s: float) -> tuple[float, float, float]:
+    """Return start, stop and ramp of an event [s], or raise _WrongError."""
+    kind = row["kind"]
+    if kind in STAYING and "stop" in row:
+        raise _WrongError("stop", f"what a counter loses by a {kind} does not come back")
+    start_s, stop_s = _time(row, "start", 0.0), _time(row, "stop", duration_s)
+    if not 0 <= start_s < stop_s <= duration_s:
+        raise _WrongError("stop", "must be after the start and within the duration")
+    ramp_s = _time(row, "ramp", 0.0)
+    if ramp_s and kind in GROWING:
+        raise _WrongError("ramp", f"{kind} grows all the time")
+    if ramp_s < 0 or 2 * ramp_s > stop_s - start_s:
+        raise _WrongError("ramp", "must fit twice between start and stop")
+    return start_s, stop_s, ramp_s
 
 
 def _subject(row: dict[str, Any], kind: Kind, park: Park, tag: Tag | None) -> str:
@@ -240,23 +258,24 @@ def _subject(row: dict[str, Any], kind: Kind, park: Park, tag: Tag | None) -> st
     return scope
 
 
-def _size(row: dict[str, Any], kind: Kind, tag: Tag | None) -> tuple[float, bool]:
+def _size(kind: str, text: str, tag: Tag | None) -> tuple[float, bool]:
     """Return the size of an event, SI or a share, and which of both; or raise _WrongError."""
-    text = str(row.get("size", ""))
-    if not kind.size:
+    of = KINDS[kind].size
+    if not of:
         if text:
-            raise _WrongError("size", f"a {row['kind']} has none")
+            raise _WrongError("size", f"a {kind} has none")
         return 0.0, False
-    if not text and row["kind"] == "dropout":
-        return 1.0, False
     try:
-        if kind.size != "own" or tag is None:
-            return parse_quantity(text, kind.size), False
-        if text.endswith("%") and tag.quantity != "fraction":
+        if of != "own" or tag is None:
+            return parse_quantity(text, of), False
+        if text.endswith("%") and tag.quantity != "fraction" and kind not in STEPS:
             return parse_quantity(text, "fraction"), True
-        return parse_difference(text, tag.quantity), False
+        size = parse_difference(text, tag.quantity)
     except UomError as error:
         raise _WrongError("size", str(error)) from error
+    if kind in STEPS and not size > 0:
+        raise _WrongError("size", "must be above 0")
+    return size, False
 
 
 def _uom(row: dict[str, Any], tag: Tag | None) -> str:

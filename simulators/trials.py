@@ -1,4 +1,4 @@
-"""One trial of each scenario: what the twin says of it, against what truly happened."""
+"""Trials of the scenarios: what the twin says of each, against what truly happened."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from simulators.delivery import FOREVER_US, Outbox, written
 from simulators.faults import show
 from simulators.gateways import make_gateways
 from simulators.memory import in_si, minutes_of, samples_of
-from simulators.stage import SCAN_S, learnt, moved, scene_of, watch_on
+from simulators.stage import SCAN_S, moved, scene_of, watch_on
 from simulators.truth import truths
 from twin import quality as q
 from twin.alarmrules import compile_rules, park_alarms
@@ -40,7 +40,6 @@ MINUTE_S, HOUR_S, DAY_S = 60.0, 3600.0, 86400.0
 AHEAD_S = 8 * HOUR_S
 # What is announced has been so for some minutes.
 STEADY_MINUTES = 5
-LEARN_H = 12.0
 NAN = float("nan")
 
 
@@ -182,80 +181,6 @@ def leak(stage: Stage, memory: Memory) -> list[Row]:
     ]
 
 
-def doubted(stage: Stage, name: str, reason: dict[str, int], limit_s: float) -> list[Row]:
-    """Return how soon faulty instruments are doubted, for the right reason by kind of fault."""
-    scene = scene_of(stage, name)
-    tags = stage.network.index
-    rows = [row for row in truths(scene.overlay) if row.kind in reason]
-    minutes = (max(row.start_us for row in rows) - stage.start_us) // MINUTE_US
-    stop_us = stage.start_us + (minutes + round(2 * limit_s / MINUTE_S)) * MINUTE_US
-    table = minutes_of(
-        stage.network, partial(show, scene), stage.start_us, stop_us, scan_s=SCAN_S / 2,
-        tags=np.array([tags[row.tag] for row in rows]),
-    )  # fmt: skip
-    found = []
-    for row in rows:
-        at_us = table.doubts.get((tags[row.tag], reason[row.kind]))
-        early = at_us is not None and at_us < row.start_us
-        delay = NAN if at_us is None else (at_us - row.start_us) / 1e6
-        met = not early and delay <= limit_s
-        figure = f"{row.tag} doubted after"
-        found.append(Row(name, figure, delay, "s", f"<= {limit_s:.0f}", met))
-    return found
-
-
-def silent(stage: Stage, name: str) -> list[Row]:
-    """Return how soon an instrument that says nothing is known to."""
-    scene = scene_of(stage, name)
-    rows = [row for row in truths(scene.overlay) if row.kind == "dropout"]
-    tags = stage.network.index
-    found = []
-    for row in rows:
-        t = tags[row.tag]
-        stop_us = row.start_us + 30 * MINUTE_US
-        table = minutes_of(
-            stage.network, partial(show, scene), row.start_us - 30 * MINUTE_US, stop_us,
-            scan_s=SCAN_S, tags=np.array([t]),
-        )  # fmt: skip
-        holes = np.flatnonzero(table.covered_s[:, t] < MINUTE_S)
-        at_us = table.edge_us[holes[0]] + table.covered_s[holes[0], t] * 1e6 if len(holes) else NAN
-        delay, gap = (at_us - row.start_us) / 1e6, stage.park.tags[t].gap_s
-        met = 0 <= delay <= gap + SCAN_S
-        found.append(Row(name, f"{row.tag} a hole after", delay, "s", f"gap {gap:.0f}", bool(met)))
-    return found
-
-
-def counter_reset(stage: Stage) -> list[Row]:
-    """Return whether resets are seen as such, and what is counted wrongly."""
-    scene = scene_of(stage, "counter-reset")
-    tags = stage.network.index
-    rows = truths(scene.overlay)
-    stop_us = stage.start_us + round(scene.overlay.script.duration_s) * 1_000_000
-    both = [
-        minutes_of(
-            stage.network, partial(show, each), stage.start_us, stop_us, scan_s=SCAN_S / 2,
-            tags=np.array([tags[row.tag] for row in rows]),
-        )
-        for each in (scene, scene_of(stage, "normal"))
-    ]  # fmt: skip
-    found = []
-    for row in rows:
-        t = tags[row.tag]
-        marked = np.flatnonzero((both[0].quality[:, t] & ~np.uint8(q.SIMULATED)) > 0)
-        right = (
-            len(marked) > 0
-            and int(both[0].edge_us[marked[0]]) == (row.start_us - 1) // MINUTE_US * MINUTE_US
-        )
-        delay = (both[0].edge_us[marked[0]] + MINUTE_US - row.start_us) / 1e6 if right else NAN
-        found.append(Row("counter-reset", f"{row.tag} seen after", delay, "s", "<= 60", right))
-        sums = [np.nansum(table.amount[:, t]) for table in both]
-        error = float(sums[0] / sums[1] - 1)
-        met = abs(error) <= SCAN_S / scene.overlay.script.duration_s
-        figure = f"{row.tag} counted wrongly"
-        found.append(Row("counter-reset", figure, error * 100, "%", "one scan", met))
-    return found
-
-
 def alarm_flood(stage: Stage) -> list[Row]:
     """Return whether the flood is seen, and how many alarms it has."""
     scene = scene_of(stage, "alarm-flood")
@@ -353,21 +278,3 @@ def _efficiency_lost(stage: Stage, value: F64, current: F64, count: F64) -> floa
     efficiency = cathode_efficiency(caustic, (current * count).sum(axis=1), np.ones(len(value)))
     line = ageing(np.linspace(0.0, 1.0, len(efficiency)), efficiency)
     return float(-line.slope)
-
-
-def all_rows(stage: Stage, memory: Memory | None = None) -> list[Row]:
-    """Return the rows of one trial of every scenario."""
-    memory = memory or learnt(stage, LEARN_H)
-    return [
-        *normal(stage),
-        *user_trip(stage, memory),
-        *meter_bias(stage, memory),
-        *leak(stage, memory),
-        *doubted(stage, "cems-fault", {"stuck": q.STUCK}, 35 * MINUTE_S),
-        *silent(stage, "cems-fault"),
-        *gateway_outage(stage),
-        *membrane_ageing(stage),
-        *counter_reset(stage),
-        *doubted(stage, "unit-slip", {"unit": q.UNIT_SLIP}, MINUTE_S),
-        *alarm_flood(stage),
-    ]

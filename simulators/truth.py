@@ -69,7 +69,7 @@ def _of_event(overlay: Overlay, event: Event) -> Truth:
         scope=event.scope,
         start_us=_us(overlay, event.start_s),
         stop_us=_us(overlay, event.stop_s),
-        size=float(size) if uom else None,
+        size=float(size) if size else None,
         uom=uom or event.uom,
     )
 

@@ -173,6 +173,16 @@ def test_celsius_and_fahrenheit_are_told_apart(uom, level, other):
     assert np.flatnonzero(slip).tolist() == list(range(STEADY + 2, STEADY + 20))
 
 
+@pytest.mark.parametrize("level", [15.0, 3.0, -12.0])
+def test_a_drift_near_the_zero_of_its_scale_leaves_a_tag_steady_enough(level):
+    own = level + np.linspace(-2.0, 0.0, STEADY + 20)
+    own[STEADY:] = own[STEADY:] * 1.8 + 32.0
+    own += np.random.default_rng(7).normal(scale=0.1, size=len(own))
+    quality, slip, _, _ = run(gauge("temperature", "degC", -30, 400), own)
+    assert np.flatnonzero(slip).tolist() == list(range(STEADY + 2, STEADY + 20))
+    assert (quality[:STEADY] == 0).all()
+
+
 def test_kelvin_and_pressures_have_no_slip_of_another_quantity():
     for tag, factor in ((gauge("temperature", "K"), 1.8), (gauge("pressure", "bar"), 3.6)):
         own = np.full(STEADY + 20, 80.0)

@@ -5,17 +5,19 @@ import json
 import numpy as np
 import pytest
 
-from simulators.overlay import lay_over
+from simulators.overlay import Overlay, lay_over
 from simulators.process import make_process
 from simulators.script import Event, load_script, names, parse_script, weight
 from simulators.truth import encode, truths
 from twin.errors import ModelError
 from twin.loading import load_park
+from twin.minutes import MINUTE_US
 
 PARK = load_park("deploy/parks/liaocheng")
+PROCESS = make_process(PARK, 1)
 WANTED = {
     "normal", "chlorine-user-trip", "meter-bias", "leak", "cems-fault", "gateway-outage",
-    "membrane-ageing", "counter-reset", "unit-slip", "alarm-flood",
+    "membrane-ageing", "counter-reset", "unit-slip", "worn-instruments", "alarm-flood",
 }  # fmt: skip
 BIAS = """
 duration = "2 h"
@@ -98,6 +100,10 @@ def test_an_id_is_there_once():
         ("unit", 'tag = "xinfa/FI-1203"', "is what a unit slip sends"),
         ("unit", 'tag = "xinfa/FI-1203"\nuom = "degC"', "degC"),
         ("drift", 'tag = "xinfa/FI-1203"\nsize = "1 %"\nramp = "1 min"', "grows all the time"),
+        ("reset", 'tag = "xinfa/JQI-1001"\nstop = "30 min"', "does not come back"),
+        ("rollover", 'tag = "xinfa/JQI-1001"\nsize = "10 %"', "size: '%' is not a unit of energy"),
+        ("quantised", 'tag = "xinfa/FI-1203"\nsize = "0 t/h"', "size: must be above 0"),
+        ("spike", 'tag = "xinfa/FI-1203"\nsize = "9 %"\nlasting = "5 min"', "shorter than every"),
     ],
 )
 def test_an_event_must_fit_what_it_is_about(kind, what, said):
@@ -135,9 +141,33 @@ def test_an_event_comes_with_its_ramp_and_is_gone_at_its_stop():
     )
 
 
+@pytest.mark.parametrize(
+    ("kind", "tag", "more", "stop_min", "size", "uom"),
+    [
+        ("bias", "luxi/AI-9501P", 'size = "-0.2"\nstop = "50 min"', 50, -0.2, ""),
+        ("drift", "xinfa/FI-1203", 'size = "4 %"\nstop = "50 min"', 50, 4.0, "%"),
+        ("spike", "luxi/TI-1301", 'size = "20 degF"\nstop = "50 min"', 50, 20.0, "degF"),
+        ("stuck", "xinfa/FI-1203", 'stop = "50 min"', 50, None, ""),
+        ("dropout", "xinfa/FI-1203", 'size = "90 %"', 60, 90.0, "%"),
+        ("dropout", "xinfa/FI-1203", "", 60, 100.0, "%"),
+        ("quantised", "luxi/LT-1301A", 'size = "12 mm"\nstop = "50 min"', 50, 12.0, "mm"),
+        ("unit", "xinfa/FI-1203", 'uom = "kg/h"\nstop = "50 min"', 50, None, "kg/h"),
+        ("reset", "xinfa/JQI-1001", "", 60, None, ""),
+        ("rollover", "xinfa/JQI-1001", 'size = "65536 kWh"', 60, 65536.0, "kWh"),
+    ],
+)  # fmt: skip
+def test_truth_of_an_instrument_says_size_uom_start_and_stop(kind, tag, more, stop_min, size, uom):
+    text = f'[[event]]\nid = "e"\nkind = "{kind}"\ntag = "{tag}"\nstart = "20 min"\n{more}\n'
+    script = parse_script("one", 'duration = "1 h"\n' + text, PARK)
+    (row,) = truths(Overlay(PROCESS, script, 1_760_000_000_000_000))
+    assert (row.kind, row.tag, row.size, row.uom) == (kind, tag, size, uom)
+    assert row.start_us == 1_760_000_000_000_000 + 20 * MINUTE_US
+    assert row.stop_us == 1_760_000_000_000_000 + stop_min * MINUTE_US
+
+
 def test_truth_says_what_when_where_and_how_much():
     script = load_script("meter-bias", PARK)
-    overlay = lay_over(make_process(PARK, 1), script, 1_760_000_000_000_000)
+    overlay = lay_over(PROCESS, script, 1_760_000_000_000_000)
     (row,) = json.loads(encode(truths(overlay)))
     assert row == {
         "id": "drift",

@@ -42,6 +42,7 @@ class Limits:
     slips: BOOL  # (T, F) which slips can happen to a tag
     factor: F64  # (F,) what a slip shows, in the tag's own uom: value * factor + offset
     offset: F64  # (F,)
+    apart: F64  # (T,) [SI] least offset of the slips that can happen to it
     followed: BOOL  # (T,) whether any slip can happen to it
     judged: BOOL  # (T,) whether it is judged at all
 
@@ -77,6 +78,9 @@ def compile_limits(rows: Iterable[dict[str, Any]], tags: Sequence[Tag]) -> Limit
     fits = [[w and slip.fits(tag) for slip in slips] for tag, w in zip(tags, wanted, strict=True)]
     can = np.array(fits, dtype=bool).reshape(len(tags), len(slips))
     followed = np.asarray(can.any(axis=1))
+    offset = np.abs([slip.offset for slip in slips])
+    scale = np.array([tag.scale for tag in tags], dtype=np.float64)
+    apart = np.where(can, offset, np.inf).min(axis=1, initial=np.inf) * scale
 
     def column(values: Iterable[float]) -> F64:
         return np.array(list(values), dtype=np.float64)
@@ -89,11 +93,12 @@ def compile_limits(rows: Iterable[dict[str, Any]], tags: Sequence[Tag]) -> Limit
         gap_us=np.array([round(tag.gap_s * 1e6) for tag in tags], dtype=np.int64),
         low=column(tag.low for tag in tags),
         high=column(tag.high for tag in tags),
-        scale=column(tag.scale for tag in tags),
+        scale=scale,
         shift=column(tag.shift for tag in tags),
         slips=can,
         factor=column(slip.factor for slip in slips),
         offset=column(slip.offset for slip in slips),
+        apart=np.where(followed, apart, 0.0),
         followed=followed,
         judged=followed | (column(rates) < np.inf) | (np.array(stuck_us) < FOREVER),
     )

@@ -159,7 +159,9 @@ def steady_near(limits: Limits, levels: Levels, at: I64) -> tuple[BOOL, F64]:
     level = np.abs(levels.level[at] - limits.shift[at])
     spread = np.sqrt(levels.variance[at])
     steady = (levels.weight[at] >= STEADY_WEIGHT) & (levels.count[at] >= STEADY_SAMPLES)
-    steady &= limits.followed[at] & (level > 0) & (spread <= STEADY_SPREAD * level)
+    steady &= limits.followed[at] & (level > 0)
+    # An offset keeps a slip away from a level that is near the zero of its scale.
+    steady &= spread <= STEADY_SPREAD * (level + limits.apart[at])
     return steady, NEAR_SHARE * level + NEAR_SIGMAS * spread
 
 
