@@ -127,6 +127,7 @@ def all_rows(stage: Stage, memory: Memory) -> list[Row]:
         *faulttrials.doubted(stage, "cems-fault", {"stuck": q.STUCK}, 35 * 60.0),
         *faulttrials.silent(stage, "cems-fault"),
         *trials.gateway_outage(stage),
+        *trials.silent_gateway(stage),
         *trials.membrane_ageing(stage),
         *faulttrials.counter_reset(stage),
         *faulttrials.doubted(stage, "unit-slip", {"unit": q.UNIT_SLIP}, 60.0),

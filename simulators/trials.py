@@ -22,6 +22,7 @@ from twin.electrolysis import ageing
 from twin.farms import find_farms, foresee
 from twin.flood import NEVER, advance, no_flood
 from twin.minutes import MINUTE_US
+from twin.model import inside
 from twin.samples import concatenate, sort
 from twin.watch import advance as advance_watch
 from twin.watch import no_memory as no_watch
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from simulators.faults import Scene
     from simulators.stage import Stage
     from simulators.waves import F64, I64
+    from twin.samples import Sorted
     from twin.watch import Memory
 
 MINUTE_S, HOUR_S, DAY_S = 60.0, 3600.0, 86400.0
@@ -205,7 +207,44 @@ def gateway_outage(stage: Stage) -> list[Row]:
 
     It is all that comes in the end: out of order, some of it twice, by a clock that is late.
     """
-    scene = scene_of(stage, "gateway-outage")
+    name = "gateway-outage"
+    found, times, breaks = _arrived(stage, scene_of(stage, name))
+    lost = len(times) * len(stage.park.tags) - len(found.samples)
+    said = [
+        ("samples lost", lost, "0", lost == 0),
+        ("samples kept twice", max(-lost, 0), "0", lost >= 0),
+        ("doubles dropped", found.duplicates, "> 0", found.duplicates > 0),
+        ("connections broken", breaks, "> 1", breaks > 1),
+    ]
+    return [Row(name, figure, x, "1", goal, met) for figure, x, goal, met in said]
+
+
+def silent_gateway(stage: Stage) -> list[Row]:
+    """Return whether what a dead gateway did not send is missing, and nothing else."""
+    name = "silent-gateway"
+    scene = scene_of(stage, name)
+    (dead,) = truths(scene.overlay)
+    found, times, _ = _arrived(stage, scene)
+    silent = np.array([inside(tag.scope, dead.scope) for tag in stage.park.tags])
+    unsent = (times >= dead.start_us) & (times < dead.stop_us)
+    lost = len(times) * len(silent) - len(found.samples)
+    read = int(unsent.sum() * silent.sum())
+    longest_us = np.zeros(len(silent))
+    pause_us = np.diff(found.samples.time_us)
+    same = np.diff(found.samples.tag) == 0
+    np.maximum.at(longest_us, found.samples.tag[1:][same], pause_us[same])
+    holes = longest_us > np.array([tag.gap_s for tag in stage.park.tags]) * 1e6
+    missed, others = int((holes & silent).sum()), int((holes & ~silent).sum())
+    said = [
+        ("samples lost", lost, f"the {read} it read", lost == read),
+        ("its tags with a hole", missed, f"{silent.sum()}", missed == silent.sum()),
+        ("other tags with a hole", others, "0", others == 0),
+    ]
+    return [Row(name, figure, x, "1", goal, met) for figure, x, goal, met in said]
+
+
+def _arrived(stage: Stage, scene: Scene) -> tuple[Sorted, I64, int]:
+    """Return the samples that arrive in the end, the times of all scans, and broken connections."""
     script = scene.overlay.script
     gateways = make_gateways(stage.park, script.gateways, script.at("gateway"))
     step_us = round(SCAN_S / 2 * 1e6)
@@ -224,15 +263,7 @@ def gateway_outage(stage: Stage) -> list[Row]:
             values[:, gateway.columns] = shown[at][:, gateway.columns]
             clock_us = written(gateway, stage.start_us, sending.times_us)
             parts.append(samples_of(stage.network, clock_us, values))
-    found = sort(concatenate(*parts))
-    lost = len(times) * len(stage.park.tags) - len(found.samples)
-    said = [
-        ("samples lost", lost, "0", lost == 0),
-        ("samples kept twice", max(-lost, 0), "0", lost >= 0),
-        ("doubles dropped", found.duplicates, "> 0", found.duplicates > 0),
-        ("connections broken", breaks, "> 1", breaks > 1),
-    ]
-    return [Row("gateway-outage", figure, x, "1", goal, met) for figure, x, goal, met in said]
+    return sort(concatenate(*parts)), times, breaks
 
 
 def membrane_ageing(stage: Stage) -> list[Row]:

@@ -112,6 +112,10 @@ def test_nothing_is_lost_and_nothing_counted_twice_by_an_outage(stage):
     check(trials.gateway_outage(stage))
 
 
+def test_what_a_dead_gateway_did_not_send_is_missing_and_nothing_else(stage):
+    check(trials.silent_gateway(stage))
+
+
 def test_ageing_membranes_are_found_in_months_of_data(stage):
     check(trials.membrane_ageing(stage))
 

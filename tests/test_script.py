@@ -17,7 +17,8 @@ PARK = load_park("deploy/parks/liaocheng")
 PROCESS = make_process(PARK, 1)
 WANTED = {
     "normal", "chlorine-user-trip", "meter-bias", "leak", "cems-fault", "gateway-outage",
-    "membrane-ageing", "counter-reset", "unit-slip", "worn-instruments", "alarm-flood",
+    "membrane-ageing", "counter-reset", "unit-slip", "worn-instruments", "silent-gateway",
+    "alarm-flood",
 }  # fmt: skip
 BIAS = """
 duration = "2 h"
