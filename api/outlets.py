@@ -13,8 +13,9 @@ from api.accounts import elapsed_s, read_sums
 from api.problems import invalid
 from twin import windows as w
 from twin.capture import STOPPED, SUSPECT, capture_rate, month_valid, needed
+from twin.intervals import Errors, errors_of, half_width, spread_of_parts
 from twin.model import inside
-from twin.outlets import Hours, Outlet, evaluate, outlets_of
+from twin.outlets import Changes, Hours, Outlet, changes, evaluate, outlets_of
 from twin.permits import year_of
 from twin.substitution import Substitution, lookback_h, substitute
 
@@ -49,6 +50,9 @@ class Record:
     """The hours of one outlet, (P, H)."""
 
     hours: Hours
+    error: Errors  # of the U tags the figures are made of
+    covered_s: F64  # (U, H) of these tags
+    changes: Changes
     operating: BOOL  # hours that are over and count in the capture rate
     known: BOOL  # the emission is measured, or the source stood still
     substitution: Substitution
@@ -61,8 +65,11 @@ class Windows:
     """What one pollutant of one outlet was in the windows, (W,)."""
 
     concentration: F64  # [kg/m^3]
+    concentration_ci: F64  # [kg/m^3] half width of the interval, here and below
     corrected: F64  # [kg/m^3]
+    corrected_ci: F64  # [kg/m^3]
     measured: F64  # [kg]
+    measured_ci: F64  # [kg]
     substituted: F64  # [kg] NaN where nothing is
     substituted_h: F64
     previous_h: F64  # of the rule that looked back furthest; 0 = none
@@ -144,6 +151,10 @@ def record(ledger: Ledger, outlet: Outlet) -> Record:
         for tags in (outlet.reported, outlet.reported_mass)
     )
     hours = evaluate(outlet, mean, covered, ledger.elapsed_s)
+    at = np.array([sums.network.index[address] for address in outlet.measured_by], dtype=np.int64)
+    error = errors_of(sums.network, at)
+    covered_s = np.array([covered[address] for address in outlet.measured_by])
+    changed = changes(outlet, error, mean, ledger.elapsed_s)
     over = ledger.elapsed_s >= np.diff(ledger.edges) / w.SECOND_US
     # A monitor does not owe data from before its first valid hour.
     begun = np.logical_or.accumulate(hours.valid, axis=-1)
@@ -151,46 +162,53 @@ def record(ledger: Ledger, outlet: Outlet) -> Record:
     rate = capture_rate(hours.valid, operating, ledger.quarter)
     found = substitute(hours.emission, hours.valid, operating & ~hours.valid, rate)
     known = hours.valid | (hours.state == STOPPED)
-    return Record(hours, operating, known, found, reported, reported_mass)
+    return Record(
+        hours, error, covered_s, changed, operating, known, found, reported, reported_mass
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class _Sum:
     """Adds columns of hours (H,) up to windows (W,)."""
 
-    window: I64  # (h,) of the hours inside
-    inner: BOOL  # (H,) hours inside that have begun
+    window: I64  # (H,) of each hour; -1 outside of all, or not begun
     count: int
 
     def __call__(self, column: NDArray[np.generic]) -> F64:
-        inside_ = column[self.inner].astype(np.float64)
-        return np.bincount(self.window, inside_, self.count).astype(np.float64)
+        inside_ = self.window >= 0
+        added = np.bincount(self.window[inside_], column[inside_].astype(np.float64), self.count)
+        return added.astype(np.float64)
 
-    def spread(self, column: BOOL) -> BOOL:
-        """Return what holds for the window of each hour; False outside of all."""
-        found = np.zeros(len(self.inner), bool)
-        found[self.inner] = column[self.window]
-        return found
+    def each(self, column: F64) -> F64:
+        """Return the figure of the window of each hour; NaN outside of all."""
+        return np.where(self.window >= 0, column[self.window], np.nan)
 
 
 def by_window(asked: Question, ledger: Ledger, outlet: Outlet, rec: Record, p: int) -> Windows:
     """Return the windows of one pollutant, the p-th of the outlet."""
     count = len(asked.edges) - 1
-    inner = (ledger.window >= 0) & (ledger.window < count) & (ledger.elapsed_s > 0)
-    total = _Sum(ledger.window[inner], inner, count)
+    begun = (ledger.window < count) & (ledger.elapsed_s > 0)
+    total = _Sum(np.where(begun, ledger.window, -1), count)
     hours, known, valid = rec.hours, rec.known[p], rec.hours.valid[p]
     instead = rec.substitution.emission[p]
     limit = outlet.permit.get(list(outlet.pollutants)[p], np.nan)
     previous = np.zeros(count)
-    np.maximum.at(previous, total.window, rec.substitution.previous_h[p][inner])
+    inner = total.window >= 0
+    np.maximum.at(previous, total.window[inner], rec.substitution.previous_h[p][inner])
     operating = total(rec.operating[p])
     reported, reported_mass = rec.reported[p], rec.reported_mass[p]
     measured = np.where(hours.measured[p], hours.concentration[p], np.nan)
     emitted = np.where(known, hours.emission[p], np.nan)
+    concentration, concentration_ci = _mean(total, rec, outlet, "concentration", p)
+    corrected, corrected_ci = _mean(total, rec, outlet, "corrected", p)
+    mass = _some(total, hours.emission[p], known)
     return Windows(
-        concentration=_mean(total, hours, outlet, hours.concentration[p], p),
-        corrected=_mean(total, hours, outlet, hours.corrected[p], p),
-        measured=_some(total, hours.emission[p], known),
+        concentration=concentration,
+        concentration_ci=concentration_ci,
+        corrected=corrected,
+        corrected_ci=corrected_ci,
+        measured=mass,
+        measured_ci=np.where(np.isnan(mass), np.nan, mass_ci(rec, p, total.window, count)),
         substituted=_some(total, instead, ~np.isnan(instead)),
         substituted_h=total(~np.isnan(instead)),
         previous_h=previous,
@@ -218,17 +236,35 @@ def _ratio(total: _Sum, upper: F64, lower: F64) -> F64:
     return total(np.where(both, upper, 0.0)) / np.where(below > 0, below, np.nan)
 
 
-def _mean(total: _Sum, hours: Hours, outlet: Outlet, column: F64, p: int) -> F64:
-    """Return means of valid hours, of water by its flow; without any, of what there is."""
+def mass_ci(rec: Record, p: int, window: I64, count: int) -> F64:
+    """Return half the intervals of the masses measured in windows; hours outside have -1, (W,)."""
+    # What stood still sent out nothing, whatever its meters say.
+    change = np.where(rec.hours.valid[p], rec.changes.emission[:, p], 0.0)
+    return half_width(spread_of_parts(rec.error, change, rec.covered_s, window, count))
+
+
+def _mean(total: _Sum, rec: Record, outlet: Outlet, name: str, p: int) -> tuple[F64, F64]:
+    """Return means of valid hours, of water by its flow; without any, of what there is.
+
+    With them half their intervals: the flow that water is weighted by has an error, too.
+    """
+    hours, column = rec.hours, getattr(rec.hours, name)[p]
     there = ~np.isnan(column) & (hours.state != STOPPED)
     best = there & hours.measured[p]
-    used = np.where(total.spread(total(best) > 0), best, there)
-    weight = np.ones(len(column))
+    used = np.where(total.each(total(best)) > 0, best, there)
+    weight, moved = np.ones(len(column)), np.zeros_like(rec.changes.flow)
     if outlet.kind == "drain":
         weight = np.where(hours.flow > 0, hours.flow, 0.0)
+        moved = np.where(hours.flow > 0, rec.changes.flow, 0.0)
     weight = np.where(used, weight, 0.0)
     whole = total(weight)
-    return total(np.where(used, column, 0.0) * weight) / np.where(whole > 0, whole, np.nan)
+    whole = np.where(whole > 0, whole, np.nan)
+    mean = total(np.where(used, column, 0.0) * weight) / whole
+    far = column - total.each(mean)
+    change = (weight * getattr(rec.changes, name)[:, p] + far * moved) / total.each(whole)
+    change = np.where(used, change, 0.0)
+    sigma = spread_of_parts(rec.error, change, rec.covered_s, total.window, total.count)
+    return mean, np.where(np.isnan(mean), np.nan, half_width(sigma))
 
 
 def _valid(asked: Question, ledger: Ledger, total: _Sum, known: BOOL) -> BOOL:
@@ -243,7 +279,8 @@ def _valid(asked: Question, ledger: Ledger, total: _Sum, known: BOOL) -> BOOL:
     timezone = asked.network.park.timezone
     days = w.edges("day", int(asked.edges[0]), int(asked.edges[-1]), timezone)
     day = np.searchsorted(days, ledger.edges[:-1], "right") - 1
-    full = np.bincount(day[total.inner], known[total.inner], len(days) - 1) >= needed("day")
+    inner = total.window >= 0
+    full = np.bincount(day[inner], known[inner], len(days) - 1) >= needed("day")
     month = np.searchsorted(asked.edges, days[:-1], "right") - 1
     zone = ZoneInfo(timezone)
     number = np.array([w.local(edge, zone).month for edge in asked.edges[:-1].tolist()])

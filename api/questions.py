@@ -16,7 +16,8 @@ from api.problems import invalid, not_found
 from api.world import From, To, World, stretch, world
 from twin import windows as w
 from twin.accounts import FLOW_ITEMS, Account
-from twin.byproducts import unaccounted
+from twin.byproducts import SIGNS, unaccounted
+from twin.intervals import half_width, spread, stored_spread, weights
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -162,8 +163,31 @@ def balance_columns(
     kept = nothing if stock is None else change
     rest = unaccounted(make, use, imported, exported, vented, kept) if known else unknown
     inventory = unknown if stock is None else stock.mass[1:]
-    columns = {**flows, "inventory": inventory, "change": change, "unaccounted": rest}
+    columns = {**flows, "change": change, "unaccounted": rest}
+    widths = _widths(asked, component, sums, stock)
+    for name, column in list(columns.items()):
+        columns[f"{name}_ci"] = np.where(np.isnan(column), np.nan, widths[name])
     return {
         **{name: in_uom(column, TONNE, 0.0) for name, column in columns.items()},
+        "inventory": in_uom(inventory, TONNE, 0.0),
         **trust(asked, sums, known, stock, also),
     }
+
+
+def _widths(asked: Question, component: str, sums: Sums, stock: Inventory | None) -> dict[str, F64]:
+    """Return half the intervals [kg] of the terms of a balance, and of what they leave over."""
+    network, scope = asked.network, asked.scope
+    amount, covered_s = sums.of_all()
+    terms = {item: {Account(scope, component, item): sign} for item, sign in SIGNS.items()}
+    terms["unaccounted"] = {account: s for term in terms.values() for account, s in term.items()}
+    sigma = {
+        name: spread(network, component, weights(network, term), amount, covered_s)
+        for name, term in terms.items()
+    }
+    sigma["change"] = np.zeros(len(amount))
+    if stock is not None:
+        level = np.stack([stock.level[:-1], stock.level[1:]], axis=1)
+        tanks = network.tank_scopes[scope, component]
+        sigma["change"] = stored_spread(network, component, tanks, level)
+    sigma["unaccounted"] = np.hypot(sigma["unaccounted"], sigma["change"])
+    return {name: half_width(each) for name, each in sigma.items()}

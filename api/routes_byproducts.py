@@ -54,6 +54,7 @@ async def byproducts(request: Request, asked: Hourly) -> Response:
     for medium in media:
         found = await component_balance(here, asked, medium, sums)
         found["inventory_change"] = found.pop("change")
+        found["inventory_change_ci"] = found.pop("change_ci")
         found.pop("inventory")
         trust = ("completeness", "quality")
         named = {k if k in trust else f"{k}_t": v for k, v in found.items()}

@@ -8,24 +8,22 @@ import numpy as np
 from fastapi import APIRouter, Request, Response
 
 from api import schema_chlorine
-from api.accounts import TONNE, live_values, read_sums, tags_of, tank_states
+from api.accounts import live_values, read_sums, tags_of, tank_states
 from api.chlorine_now import figures, hazards_now, room_now
 from api.encode import in_uom, json_answer
 from api.problems import RESPONSES
 from api.questions import TRUST, Hourly, Question, balance_columns, read_stock
 from api.world import World, world
 from twin.accounts import FLOW_ITEMS, Account
-from twin.balances import compile_balance, fence, flows
-from twin.chlorine import header_imbalance, local_share_of_liquid, local_share_of_made
+from twin.chlorine import local_share_of_liquid, local_share_of_made
 from twin.farms import drawn, find_taken, meter_of
 from twin.intervals import weights
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from api.accounts import Inventory, Sums
+    from api.accounts import Sums
     from api.questions import F64
-    from twin.balances import Balance
     from twin.model import Stream
     from twin.network import Network
 
@@ -62,15 +60,12 @@ async def balance_rows(
     taken = find_taken(network, asked.scope)
     meters = [meter_of(network, s)[0] for s in (*taken.streams, *taken.exported)]
     also = np.unique([tag for tag in meters if tag >= 0]).astype(np.int64)
-    edge = fence(compile_balance(network, asked.scope, "chlorine"))
-    tags = np.unique(np.concatenate([tags_of(network, accounts), also, edge.tags]))
+    tags = np.union1d(tags_of(network, accounts), also)
     sums = await read_sums(here, network, tags, asked.window, asked.edges)
     stock = await read_stock(here, asked, "chlorine")
     found = balance_columns(asked, "chlorine", sums, stock, also)
-    ci = np.where(np.isnan(found["unaccounted"]), np.nan, _half_width(network, edge, sums, stock))
     made = sums.total(Account(asked.scope, "chlorine", "make"))
-    columns = {k if k in TRUST else f"{NAMES.get(k, k)}_t": v for k, v in found.items()} | {
-        "unaccounted_ci_t": in_uom(ci, TONNE, 0.0),
+    columns = {k if k in TRUST else f"{_name(k)}_t": v for k, v in found.items()} | {
         "k1": in_uom(
             local_share_of_liquid(_amounts(network, sums, taken.streams), taken.local), 1.0, 0.0
         ),
@@ -84,6 +79,12 @@ async def balance_rows(
     return asked.rows(columns)
 
 
+def _name(column: str) -> str:
+    """Return what a column of a balance is called here: the interval of `make`, production_ci."""
+    item, mark, rest = column.partition("_ci")
+    return NAMES.get(item, item) + mark + rest
+
+
 def _amounts(network: Network, sums: Sums, streams: Sequence[Stream]) -> F64:
     """Return the chlorine each stream carried, (W, S) [kg]; NaN where it is not known."""
     found = np.full((len(sums.amount), len(streams)), np.nan)
@@ -92,15 +93,3 @@ def _amounts(network: Network, sums: Sums, streams: Sequence[Stream]) -> F64:
         if tag >= 0:
             found[:, s] = sums.amount[:, np.searchsorted(sums.tags, tag)] * factor
     return found
-
-
-def _half_width(network: Network, edge: Balance, sums: Sums, stock: Inventory | None) -> F64:
-    """Return the half width of the interval of what is unaccounted for, (W,) [kg]."""
-    windows = len(sums.amount)
-    amount, covered_s = sums.of_all()
-    level = np.full((windows + 1, len(network.tags)), np.nan) if stock is None else stock.level
-    edges = np.stack([level[:-1], level[1:]], axis=1)
-    flow, sigma = flows(network, edge, amount, covered_s, edges)
-    sign = edge.incidence.sum(axis=0)
-    nothing = np.zeros(windows)
-    return header_imbalance(nothing, -flow * sign, nothing, sigma * np.abs(sign)).half_width

@@ -17,6 +17,7 @@ from api.outlets import (
     addresses_of,
     by_window,
     counted_until,
+    mass_ci,
     outlets_in,
     places,
     read_ledger,
@@ -126,8 +127,11 @@ def _rows(
             "name": title,
             "code": code,
             "concentration_mg_m3": in_uom(windows.concentration, MG, 0.0),
+            "concentration_ci_mg_m3": in_uom(windows.concentration_ci, MG, 0.0),
             "corrected_mg_m3": in_uom(windows.corrected, MG, 0.0),
+            "corrected_ci_mg_m3": in_uom(windows.corrected_ci, MG, 0.0),
             "mass_kg": in_uom(windows.measured, 1.0, 0.0),
+            "mass_ci_kg": in_uom(windows.measured_ci, 1.0, 0.0),
             "substituted_kg": in_uom(windows.substituted, 1.0, 0.0),
             "substituted_h": windows.substituted_h,
             "substituted_from_h": windows.previous_h,
@@ -174,6 +178,10 @@ def _permits(
     measured = np.where(known, found.hours.emission[p], 0.0).sum(axis=1)
     substituted = np.where(stands, instead, 0.0).sum(axis=1)
     known_s = (known | stands) @ ledger.elapsed_s
+    this_year = np.where(year, 0, -1)
+    measured_ci = np.array([mass_ci(found, n, this_year, 1)[0] for n in p])
+    measured_ci = np.where(known.any(axis=1), measured_ci, np.nan)
+    emitted_ci = np.where(stands.any(axis=1), np.nan, measured_ci)
     permit = np.array([outlet.annual[name] for name in names])
     ahead = outlook(measured, substituted, permit, known_s, begin_us, end_us, until_us)
     quality = [
@@ -187,7 +195,9 @@ def _permits(
     columns: dict[str, NDArray[Any]] = {
         "permit_t": in_uom(permit, TONNE, 0.0),
         "emitted_t": in_uom(ahead.emitted, TONNE, 0.0),
+        "emitted_ci_t": in_uom(emitted_ci, TONNE, 0.0),
         "measured_t": in_uom(measured, TONNE, 0.0),
+        "measured_ci_t": in_uom(measured_ci, TONNE, 0.0),
         "substituted_t": in_uom(substituted, TONNE, 0.0),
         "substituted_share": in_uom(ahead.substituted_share, 1.0, 0.0),
         "share": in_uom(ahead.share, 1.0, 0.0),

@@ -15,11 +15,12 @@ from api.problems import RESPONSES
 from api.questions import F64, Hourly, Question, trust
 from api.world import world
 from twin import windows as w
-from twin.accounts import Account, cell_factor
+from twin.accounts import Account
 from twin.benchmarks import find_marks, position
-from twin.electrolysis import k_factor, standing_voltage
+from twin.circuits import Pair, circuit, own_meter
+from twin.electrolysis import standing_voltage
 from twin.energy import Basis, coal_equivalent, electricity_row, intensity
-from twin.intervals import weights
+from twin.intervals import half_width, weights
 from twin.model import inside
 from twin.reference import load as load_reference
 from twin.uom import compile_uom, from_si, parse_quantity
@@ -30,7 +31,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from api.accounts import Pairs, Sums
-    from twin.model import Electrolyser, Park
+    from twin.circuits import Figure
+    from twin.model import Electrolyser
 
 router = APIRouter(prefix="/api/v1/scopes", responses=RESPONSES)
 
@@ -42,8 +44,6 @@ ENERGY_ITEMS = ("mass", "electricity", "coal_equivalent")
 KWH = compile_uom("kWh", "energy")[0]
 KGCE = compile_uom("kgce", "energy")[0]
 DENSITY = compile_uom("kA/m^2", "current_density")[0]
-# What the energy of an electrolyser is counted by.
-MAIN = {"membrane": "caustic", "potline": "aluminium"}
 
 
 @router.get("/{path:path}/energy", response_model=schema_scopes.Energy)
@@ -132,19 +132,13 @@ async def electrolysers(request: Request, asked: Hourly) -> Response:
     """Return voltage, current density, direct current per tonne and K of each electrolyser."""
     here, network, path = world(request), asked.network, asked.scope
     cells = [cell for cell in network.park.electrolysers if inside(cell.scope, path)]
-    meters = [_own_meter(network.park, cell) for cell in cells]
-    names = [[c.current, c.voltage, m] for c, m in zip(cells, meters, strict=True)]
-    tags = np.unique([network.index[name] for row in names for name in row if name])
+    tags = np.unique([network.index[name] for cell in cells for name in _tags(asked, cell)])
     sums = await read_sums(here, network, tags.astype(np.int64), asked.window, asked.edges)
     current = np.array([network.index[c.current] for c in cells], dtype=np.int64)
     # Without a voltage there is still a current: it stands in, and its product is not used.
     other = np.array([network.index[c.voltage or c.current] for c in cells], dtype=np.int64)
     pairs = await read_pairs(here, network, current, other, asked.edges)
-    items = [
-        row
-        for n, (cell, meter) in enumerate(zip(cells, meters, strict=True))
-        for row in _cell_rows(asked, sums, pairs, n, cell, meter)
-    ]
+    items = [row for n, cell in enumerate(cells) for row in _cell_rows(asked, sums, pairs, n, cell)]
     items.sort(key=lambda row: row["start"])
     rows = load_reference("electrolysis")["standing_voltage"]
     used = [(kind, rows[kind]) for kind in sorted({c.kind for c in cells} & set(rows))]
@@ -157,33 +151,21 @@ async def electrolysers(request: Request, asked: Hourly) -> Response:
     return json_answer({**body, "next": None})
 
 
-def _own_meter(park: Park, cell: Electrolyser) -> str:
-    """Return the direct-current meter that sees this electrolyser and no other, or nothing."""
-    for meter in park.meters:
-        if meter.basis == "DC" and meter.carrier == "electricity":
-            seen = [each.id for each in park.electrolysers if inside(each.scope, meter.scope)]
-            if seen == [cell.id]:
-                return meter.tag
-    return ""
+def _tags(asked: Question, cell: Electrolyser) -> list[str]:
+    """Return the addresses of the tags the figures of an electrolyser rest on."""
+    found = (cell.current, cell.voltage, own_meter(asked.network.park, cell))
+    return [address for address in found if address]
 
 
 def _cell_rows(
-    asked: Question, sums: Sums, pairs: Pairs, n: int, cell: Electrolyser, meter: str
+    asked: Question, sums: Sums, pairs: Pairs, n: int, cell: Electrolyser
 ) -> list[dict[str, Any]]:
     """Return the rows of one electrolyser; its means are weighted by the charge."""
-    index = asked.network.index
-    per_charge = cell_factor(cell)[MAIN[cell.kind]]
-    names = [name for name in (cell.current, cell.voltage, meter) if name]
-    at = np.searchsorted(sums.tags, [index[name] for name in names])
-    mass = sums.amount[:, at[0]] * per_charge
-    charge = np.where(pairs.first[:, n] > 0, pairs.first[:, n], np.nan)
-    voltage = pairs.product[:, n] / charge / cell.cells if cell.voltage else charge * np.nan
-    density = pairs.square[:, n] / charge / cell.area
-    energy = intensity(pairs.product[:, n], charge * per_charge)
-    if meter:
-        energy = intensity(sums.amount[:, at[-1]], mass)
-    method = "dc_meter" if meter else "minute_means" if cell.voltage else None
-    k = k_factor(voltage, density, standing_voltage(cell.kind))
+    network = asked.network
+    at = np.searchsorted(sums.tags, [network.index[address] for address in _tags(asked, cell)])
+    pair = Pair(pairs.first[:, n], pairs.product[:, n], pairs.square[:, n])
+    found = circuit(network, cell, pair, *sums.of_all())
+    method = "minute_means" if cell.voltage else None
     covered_s, elapsed = sums.covered_s[:, at], elapsed_s(asked.edges, asked.expected_us)
     share, each = w.completeness(covered_s, elapsed), w.shares(covered_s, elapsed)
     known = np.asarray(~np.isnan(sums.amount[:, at]).any(axis=1))
@@ -191,13 +173,19 @@ def _cell_rows(
         {
             "electrolyser": cell.id,
             "kind": cell.kind,
-            "cell_voltage_v": in_uom(voltage, 1.0, 0.0),
-            "current_density_ka_m2": in_uom(density, DENSITY, 0.0),
-            "product_t": in_uom(mass, TONNE, 0.0),
-            "dc_kwh_per_t": in_uom(energy if method else energy * np.nan, KWH / TONNE, 0.0),
-            "method": method,
-            "k_v_m2_ka": in_uom(k, 1.0 / DENSITY, 0.0),
+            **_stated("cell_voltage_v", "cell_voltage_ci_v", found.voltage, 1.0),
+            **_stated("current_density_ka_m2", "current_density_ci_ka_m2", found.density, DENSITY),
+            **_stated("product_t", "product_ci_t", found.product, TONNE),
+            **_stated("dc_kwh_per_t", "dc_kwh_per_t_ci", found.energy, KWH / TONNE),
+            "method": "dc_meter" if own_meter(network.park, cell) else method,
+            **_stated("k_v_m2_ka", "k_ci_v_m2_ka", found.k, 1.0 / DENSITY),
             "completeness": in_uom(share, 1.0, 0.0),
             "quality": w.grade(sums.quality[:, at], each, known),
         }
     )
+
+
+def _stated(name: str, ci_name: str, figure: Figure, scale: float) -> dict[str, F64]:
+    """Return a figure and the half width of its interval."""
+    ci = np.where(np.isnan(figure.value), np.nan, half_width(figure.sigma))
+    return {name: in_uom(figure.value, scale, 0.0), ci_name: in_uom(ci, scale, 0.0)}

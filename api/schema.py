@@ -9,6 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field
 Uint8 = Annotated[int, Field(ge=0, le=255, description="quality: good < 64, usable < 128")]
 Share = Annotated[float | None, Field(ge=0, le=1)]
 Number = float | None
+HalfWidth = Annotated[
+    Number, Field(description="half width, 95 %, by the meters; null = not known")
+]
 Rfc3339 = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
 Cursor = Annotated[str | None, Field(description="cursor of the next page")]
 

@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import BaseModel, Field
 
 # Pydantic reads the annotations when the classes are made.
-from api.schema import Cursor, Name, Number
+from api.schema import Cursor, HalfWidth, Name, Number
 from api.schema_scopes import Trusted
 
 Relief = Annotated[Number, Field(description="more placed per more capacity, kg/kg")]
@@ -19,12 +19,19 @@ class ByproductRow(Trusted):
 
     medium: str
     make_t: Number
+    make_ci_t: HalfWidth
     use_t: Number
+    use_ci_t: HalfWidth
     import_t: Number
+    import_ci_t: HalfWidth
     export_t: Number
+    export_ci_t: HalfWidth
     vent_t: Number
+    vent_ci_t: HalfWidth
     inventory_change_t: Number
+    inventory_change_ci_t: HalfWidth
     unaccounted_t: Number
+    unaccounted_ci_t: HalfWidth
 
 
 class Byproducts(BaseModel):

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, Field
 
 # Pydantic reads the annotations when the classes are made.
-from api.schema import Cursor, Name, Number, Rfc3339, Share, Uint8  # noqa: TC001
+from api.schema import Cursor, HalfWidth, Name, Number, Rfc3339, Share, Uint8  # noqa: TC001
 from api.schema_scopes import Trusted
 
 
@@ -15,18 +15,24 @@ class ChlorineRow(Trusted):
     """The chlorine balance of one window; inventory at its end."""
 
     production_t: Number
+    production_ci_t: HalfWidth
     consumption_t: Number
+    consumption_ci_t: HalfWidth
     import_t: Number
+    import_ci_t: HalfWidth
     export_t: Number
+    export_ci_t: HalfWidth
     vent_t: Number
+    vent_ci_t: HalfWidth
     inventory_t: Number
     inventory_change_t: Number
+    inventory_change_ci_t: HalfWidth
     unaccounted_t: Number
-    unaccounted_ci_t: Annotated[Number, Field(description="half width, 95 %, by the meters")]
+    unaccounted_ci_t: HalfWidth
     k1: Annotated[Number, Field(description="liquid taken from tanks that is used in the scope")]
-    k1_ci: Annotated[Number, Field(description="half width, 95 %, by the meters")]
+    k1_ci: HalfWidth
     k2: Annotated[Number, Field(description="chlorine made that does not leave as liquid")]
-    k2_ci: Annotated[Number, Field(description="half width, 95 %, by the meters")]
+    k2_ci: HalfWidth
 
 
 class TankState(BaseModel):

@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import BaseModel, Field
 
 # Pydantic reads the annotations when the classes are made.
-from api.schema import Cursor, Name, Number, Share, Uint8  # noqa: TC001
+from api.schema import Cursor, HalfWidth, Name, Number, Share, Uint8  # noqa: TC001
 from api.schema_scopes import Trusted
 
 
@@ -28,9 +28,14 @@ class EmissionRow(Trusted):
     name: Name | None
     code: Annotated[str | None, Field(description="HJ 212-2017 Annex B")]
     concentration_mg_m3: Annotated[Number, Field(description="as measured, mean of valid hours")]
+    concentration_ci_mg_m3: HalfWidth
     corrected_mg_m3: Annotated[Number, Field(description="at the reference oxygen; else measured")]
+    corrected_ci_mg_m3: HalfWidth
     mass_kg: Annotated[Number, Field(description="measured; sum of concentration x flow by hour")]
-    substituted_kg: Annotated[Number, Field(description="stands for missing hours; null = none")]
+    mass_ci_kg: HalfWidth
+    substituted_kg: Annotated[
+        Number, Field(description="stands for missing hours; null = none; a rule, so no interval")
+    ]
     substituted_h: float
     substituted_from_h: Annotated[float, Field(description="valid hours looked back; 0 = none")]
     stopped_h: Annotated[float, Field(description="stood still: 0 booked, not in the means")]
@@ -58,7 +63,11 @@ class PermitRow(BaseModel):
     year: int
     permit_t: float
     emitted_t: Number
+    emitted_ci_t: Annotated[
+        Number, Field(description="half width, 95 %; null = not known, or a part is substituted")
+    ]
     measured_t: Number
+    measured_ci_t: HalfWidth
     substituted_t: Number
     substituted_share: Number
     share: Annotated[Number, Field(description="emitted over permit")]

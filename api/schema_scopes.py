@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import BaseModel, Field
 
 # Pydantic reads the annotations when the classes are made.
-from api.schema import Cursor, Name, Number, Rfc3339, Share, Uint8  # noqa: TC001
+from api.schema import Cursor, HalfWidth, Name, Number, Rfc3339, Share, Uint8  # noqa: TC001
 
 
 class _Row(BaseModel):
@@ -32,9 +32,9 @@ class EnergyRow(Trusted):
     energy_kwh: Number
     energy_kgce: Number
     kwh_per_t: Number
-    kwh_per_t_ci: Annotated[Number, Field(description="half width, 95 %, by the meters")]
+    kwh_per_t_ci: HalfWidth
     kgce_per_t: Number
-    kgce_per_t_ci: Annotated[Number, Field(description="half width, 95 %, by the meters")]
+    kgce_per_t_ci: HalfWidth
     position: Annotated[str | None, Field(description="against benchmark and baseline")]
 
 
@@ -85,11 +85,16 @@ class ElectrolyserRow(Trusted):
     electrolyser: str
     kind: str
     cell_voltage_v: Number
+    cell_voltage_ci_v: HalfWidth
     current_density_ka_m2: Number
+    current_density_ci_ka_m2: HalfWidth
     product_t: Number
+    product_ci_t: HalfWidth
     dc_kwh_per_t: Number
+    dc_kwh_per_t_ci: HalfWidth
     method: str | None
     k_v_m2_ka: Number
+    k_ci_v_m2_ka: Annotated[Number, Field(description="half width, 95 %, at this U0")]
 
 
 class StandingVoltage(BaseModel):

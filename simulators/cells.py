@@ -9,7 +9,7 @@ import numpy as np
 
 from simulators import waves
 from twin import faraday
-from twin.balances import efficiency_uncertainty
+from twin.balances import efficiency_spread, efficiency_uncertainty
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 MEMBRANE_BASE_V, ZERO_GAP_V, FINITE_GAP_V = 2.42, 0.625, 0.85
 POTLINE_BASE_V, POTLINE_V = 1.65, 2.32
 SPREAD_V = 0.02  # between one electrolyser and the next
-SPREAD_EFFICIENCY = 0.002
 EFFICIENCY_MAX = 0.995
 WAVE_V = 0.005
 POTLINE_STEADINESS = 0.1  # A potline hardly follows the load of its site.
@@ -85,7 +84,7 @@ def _efficiency(cells: tuple[Electrolyser, ...], rng: np.random.Generator) -> F6
     """Return true current efficiencies: those of a place have aged alike since they were known."""
     known = np.array([e.current_efficiency for e in cells])
     common = efficiency_uncertainty("chlorine") * _common(cells, rng)
-    own = SPREAD_EFFICIENCY * rng.standard_normal(len(cells))
+    own = efficiency_spread("chlorine") * rng.standard_normal(len(cells))
     return np.asarray(np.minimum(known * (1 + common + own), EFFICIENCY_MAX))
 
 

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+from itertools import product
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from simulators.hour import HOUR_S, carried, kept, make_hour
+from simulators.hour import HOUR_S, SCAN_S, carried, integral, kept, make_hour, pairs
 from simulators.script import load_script
-from twin.accounts import Account, cell_factor
-from twin.balances import compile_balance, fence, flows
+from twin.accounts import FLOW_ITEMS, Account
+from twin.byproducts import SIGNS
+from twin.circuits import MAIN, circuit
 from twin.farms import drawn, find_taken
-from twin.intervals import half_width, ratio_weight, spread, weights
+from twin.intervals import (
+    errors_of,
+    half_width,
+    ratio_weight,
+    spread,
+    spread_of_parts,
+    stored_spread,
+    weights,
+)
+from twin.outlets import changes, evaluate, outlets_of
 from twin.scenario import Action, run
 from twin.whatif.march import Policy
 from twin.whatif.present import present
@@ -22,10 +33,16 @@ if TYPE_CHECKING:
     from simulators.hour import Hour, Known
     from simulators.waves import F64
 
-BALANCE = {"make": 1.0, "import": 1.0, "use": -1.0, "export": -1.0, "vent": -1.0}
 MADE = {"make": "made", "use": "used", "import": "imported", "export": "exported", "vent": "vented"}
 ENERGY = {"electricity": "electricity", "coal_equivalent": "coal equivalent"}
-MAIN = {"membrane": "caustic", "potline": "aluminium"}
+CELLS = {
+    "product": "{} of each circuit",
+    "voltage": "cell voltage of each {} circuit",
+    "density": "current density of each {} circuit",
+    "energy": "{} direct current per mass",
+    "k": "K of each {} circuit",
+}
+SENT = {"emission": "{} emitted", "concentration": "{} concentration", "corrected": "{} corrected"}
 TRIP, AHEAD_S, AHEAD_STEP_S = "chlorine-user-trip", 30 * HOUR_S, HOUR_S / 6
 NAN = float("nan")
 
@@ -44,7 +61,7 @@ class Stated(NamedTuple):
 def figures(known: Known, seed: int) -> list[Stated]:
     """Return all figures of some hour of the week of a park, nothing being wrong."""
     hour = make_hour(known, seed)
-    parts = (_sums, _stocks, _shares, _energy, _cells, _streams, _foreseen)
+    parts = (_sums, _stocks, _shares, _energy, _cells, _outlets, _streams, _foreseen)
     return [stated for part in parts for stated in part(hour)]
 
 
@@ -98,21 +115,19 @@ def _sums(hour: Hour) -> Iterator[Stated]:
 def _stocks(hour: Hour) -> Iterator[Stated]:
     """Yield what the tanks took up, and what was left over, of each component, by scope."""
     network = hour.known.network
-    for scope in _scopes(hour):
-        for component in hour.closed:
-            edge = fence(compile_balance(network, scope, component))
-            flow, sigma = flows(network, edge, hour.amount, hour.covered_s, hour.level)
-            tanks = [s for s, line in enumerate(edge.lines) if line.tanks]
-            truth = sum(kept(hour, component, edge.lines[s].tanks) for s in tanks)
-            stored, width = float(flow[tanks].sum()), float(half_width(np.hypot.reduce(sigma)))
-            if tanks:
-                own = float(half_width(np.hypot.reduce(sigma[tanks])))
-                yield Stated(f"{component} stored", stored, own, truth, stored, NAN)
-            terms = {Account(scope, component, item): sign for item, sign in BALANCE.items()}
-            left = _of(hour, f"{component} unaccounted", component, terms)
-            if len(edge.lines) > 1 and width > 0:
-                value = left.value - stored
-                yield Stated(left.kpi, value, width, left.truth - truth, value, NAN)
+    components = sorted({a.subject for a in network.accounts if a.item in FLOW_ITEMS})
+    for scope, component in product(_scopes(hour), components):
+        stored = truth = width = 0.0
+        if (tanks := network.tank_scopes.get((scope, component))) is not None:
+            stored = kept(network, component, tanks.tolist(), hour.level)
+            truth = kept(network, component, tanks.tolist(), hour.true_level)
+            width = float(half_width(stored_spread(network, component, tanks, hour.level)))
+            yield Stated(f"{component} stored", stored, width, truth, stored, NAN)
+        terms = {Account(scope, component, item): sign for item, sign in SIGNS.items()}
+        left = _of(hour, f"{component} unaccounted", component, terms)
+        value, both = left.value - stored, float(np.hypot(left.width, width))
+        if both > 0:
+            yield Stated(left.kpi, value, both, left.truth - truth, value, NAN)
 
 
 def _ratio(hour: Hour, kpi: str, component: str, over: F64, under: F64) -> Stated:
@@ -158,16 +173,53 @@ def _energy(hour: Hour) -> Iterator[Stated]:
 
 
 def _cells(hour: Hour) -> Iterator[Stated]:
-    """Yield what each electrolyser made by its current."""
+    """Yield what each electrolyser made by its current, and how it worked."""
     network = hour.known.network
     for cell in hour.known.park.electrolysers:
-        product, at = MAIN[cell.kind], network.index[cell.current]
-        weight = np.zeros(len(network.tags))
-        weight[at] = cell_factor(cell)[product]
-        value = _dot(weight, hour.amount)
-        truth = _dot(weight * hour.part[product], hour.true_amount)
-        yield Stated(f"{product} of each circuit", value, _width(hour, product, weight), truth,
-                     value, NAN)  # fmt: skip
+        made = MAIN[cell.kind]
+        seen, truth = (
+            circuit(network, cell, pair, amount, hour.covered_s)
+            for pair, amount in zip(pairs(hour, cell), (hour.amount, hour.true_amount), strict=True)
+        )
+        better = float(hour.part[made][network.index[cell.current]])
+        for name, kpi in CELLS.items():
+            value, sigma = getattr(seen, name)
+            so = getattr(truth, name).value * {"product": better, "energy": 1 / better}.get(name, 1)
+            if np.isfinite(sigma):
+                yield _plain(kpi.format(made), value, sigma, so)
+
+
+def _outlets(hour: Hour) -> Iterator[Stated]:
+    """Yield what each outlet sent out, and in what concentration, of each pollutant."""
+    network = hour.known.network
+    mean = hour.amount / hour.covered_s
+    whole, scans = np.array([HOUR_S]), np.full(len(hour.true_value), SCAN_S)
+    for outlet in outlets_of(hour.known.park):
+        used = {a: network.index[a] for a in {*outlet.measured_by, *outlet.tags.values()}}
+        at = np.array([network.index[a] for a in outlet.measured_by])
+        error, covered_s = errors_of(network, at), hour.covered_s[at, None]
+        shown = {a: mean[[t]] for a, t in used.items()}
+        seen = evaluate(outlet, shown, {a: hour.covered_s[[t]] for a, t in used.items()}, whole)
+        change = changes(outlet, error, shown, whole)
+        ever = dict.fromkeys(used, np.full(len(scans), HOUR_S))
+        truth = evaluate(outlet, {a: hour.true_value[:, t] for a, t in used.items()}, ever, scans)
+        for p, pollutant in enumerate(outlet.pollutants):
+            for name, kpi in SENT.items():
+                if name == "corrected" and np.isnan(outlet.oxygen_reference):
+                    continue
+                sigma = spread_of_parts(
+                    error, getattr(change, name)[:, p], covered_s, np.zeros(1, np.int64), 1
+                )
+                # A scan's emission is that of its length, a concentration a mean.
+                over = SCAN_S if name == "emission" else HOUR_S
+                so = float(integral(getattr(truth, name)[p])) / over
+                yield _plain(kpi.format(pollutant), getattr(seen, name)[p, 0], sigma[0], so)
+
+
+def _plain(kpi: str, value: float, sigma: float, truth: float) -> Stated:
+    """Return a figure no balance checks."""
+    width = float(half_width(np.array(sigma)))
+    return Stated(kpi, float(value), width, float(truth), float(value), NAN)
 
 
 def _streams(hour: Hour) -> Iterator[Stated]:

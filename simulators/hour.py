@@ -14,6 +14,7 @@ from simulators.sensors import make_sensors, observe
 from simulators.waves import EPOCH_US
 from twin.accounts import FLOW_ITEMS, cell_factor
 from twin.balances import compile_balance, measure
+from twin.circuits import Pair
 from twin.closure import close
 from twin.minutes import MINUTE_US
 from twin.network import compile_network, tank_mass
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from simulators.waves import F64
     from twin.balances import Amounts, Balance, Line
     from twin.closure import Closure
-    from twin.model import Park
+    from twin.model import Electrolyser, Park
     from twin.network import Network
     from twin.whatif.supply import Supply
 
@@ -55,8 +56,10 @@ class Hour:
     covered_s: F64  # (T,)
     level: F64  # (2, T) at its edges
     last: F64  # (T,) [SI] values at its end
+    minutes: Table
     true_amount: F64  # (T,) of a stream with an analyser what it would be at the usual fraction
     true_level: F64  # (2, T)
+    true_value: F64  # (n, T) at each scan
     true_flow: Mapping[str, Mapping[str, float]]  # [kg] by stream and component
     part: Mapping[str, F64]  # component: (T,) [1] what cells make of it, over what is thought
     closed: Mapping[str, tuple[Balance, Amounts, Closure]]  # component: the whole park's balance
@@ -90,7 +93,7 @@ def make_hour(known: Known, seed: int) -> Hour:
         for component in cell_factor(cell):
             better = hydrogen if component == "hydrogen" else efficiency / cell.current_efficiency
             part[component][network.index[cell.current]] = better
-    return Hour(known, *seen, *_true(network, process, start_us), part, closed)
+    return Hour(known, *seen, table, *_true(network, process, start_us), part, closed)
 
 
 def _seen(table: Table) -> tuple[F64, F64, F64, F64]:
@@ -102,39 +105,59 @@ def _seen(table: Table) -> tuple[F64, F64, F64, F64]:
 
 def _true(
     network: Network, process: Process, start_us: int
-) -> tuple[F64, F64, dict[str, dict[str, float]]]:
-    """Return the true amounts of an hour, the true values at its edges, and all streams."""
+) -> tuple[F64, F64, F64, dict[str, dict[str, float]]]:
+    """Return the true amounts of an hour, values at its edges and at each scan, and all streams."""
     media, index = load_reference("media"), network.index
     truth = state(process, np.arange(start_us, start_us + HOUR_US + 1, round(SCAN_S * 1e6)))
     values, edges = truth.values, truth.values[[0, -1]]
     flow = {}
-    for stream, mass in zip(network.park.streams, _integral(truth.flow).tolist(), strict=True):
+    for stream, mass in zip(network.park.streams, integral(truth.flow).tolist(), strict=True):
         shares = media[stream.medium]["component"]
         flow[stream.id] = {component: mass * share for component, share in shares.items()}
         if stream.flow and stream.fraction:
             usual = max(shares.values())
             values[:, index[stream.flow]] *= values[:, index[stream.fraction]] / usual
-    amount = _integral(values)
+    amount = integral(values)
     amount[process.plant.counters] = np.diff(edges, axis=0)[0, process.plant.counters]
-    pad = np.full(len(network.tags) - len(amount), np.nan)
-    return np.concatenate([amount, pad]), np.hstack([edges, np.tile(pad, (2, 1))]), flow
+
+    def padded(column: F64) -> F64:
+        more = len(network.tags) - column.shape[-1]
+        return np.pad(column, [(0, 0)] * (column.ndim - 1) + [(0, more)], constant_values=np.nan)
+
+    return padded(amount), padded(edges), padded(values), flow
 
 
-def _integral(rate: F64) -> F64:
-    """Return the integral over scans."""
+def integral(rate: F64) -> F64:
+    """Return the integral over the scans of an hour, (n, ...)."""
     return np.asarray((rate[1:] + rate[:-1]).sum(axis=0) / 2 * SCAN_S)
 
 
-def kept(hour: Hour, component: str, tanks: Sequence[int]) -> float:
-    """Return what some tanks truly took up."""
-    before, after = tank_mass(hour.known.network, hour.true_level)[:, list(tanks)]
-    return float((after - before) @ hour.known.network.tank_share[component][list(tanks)])
+def kept(network: Network, component: str, tanks: Sequence[int], level: F64) -> float:
+    """Return what some tanks took up between two levels of the tags, (2, T)."""
+    before, after = tank_mass(network, level)[:, list(tanks)]
+    return float((after - before) @ network.tank_share[component][list(tanks)])
+
+
+def pairs(hour: Hour, cell: Electrolyser) -> tuple[Pair, Pair]:
+    """Return the integrals of current and voltage by the means of the minutes, and the true ones.
+
+    Without a voltage the current stands in for it.
+    """
+    index, minutes = hour.known.network.index, hour.minutes
+    at = [index[cell.current], index[cell.voltage or cell.current]]
+    covered_s = minutes.covered_s[1:, at]
+    amount = minutes.amount[1:, at]
+    mean = amount / np.where(covered_s > 0, covered_s, np.nan)
+    current, voltage = hour.true_value[:, at].T
+    seen = Pair(*(np.nansum(amount[:, 0] * each, axis=0) for each in (1.0, mean[:, 1], mean[:, 0])))
+    truth = Pair(*(integral(current * each) for each in (1.0, voltage, current)))
+    return seen, truth
 
 
 def carried(hour: Hour, component: str, line: Line) -> float:
     """Return what a stream of a balance truly carried."""
     if line.tanks:
-        return kept(hour, component, line.tanks)
+        return kept(hour.known.network, component, line.tanks, hour.true_level)
     if line.id in hour.true_flow:
         return hour.true_flow[line.id][component]
     # What cells make.

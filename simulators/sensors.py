@@ -42,6 +42,7 @@ class Sensors:
     random: F64  # what part of a standard uncertainty the noise is
     knot_us: I64  # time between two draws of the noise; 0 = every value has its own
     inverse_step: F64
+    register: F64  # (c,) what a counter can show; it begins again there
 
 
 def make_sensors(truth: Process, seed: int) -> Sensors:
@@ -77,6 +78,7 @@ def make_sensors(truth: Process, seed: int) -> Sensors:
         np.sqrt(noise),
         np.round(correlation_s * KNOT * 1e6).astype(np.int64),
         10 ** np.maximum(decimals, 0.0),
+        np.array([tag.high / tag.scale for tag in tags])[truth.plant.counters],
     )
 
 
@@ -103,7 +105,10 @@ def observe(sensors: Sensors, time_us: I64, truth: F64 | None = None) -> F64:
     digits = shown * sensors.inverse_step
     counters = sensors.process.plant.counters
     digits[:, counters] = np.floor(digits[:, counters])
-    return np.asarray(np.round(digits) / sensors.inverse_step)
+    shown = np.round(digits) / sensors.inverse_step
+    ends = np.isfinite(sensors.register)
+    shown[:, counters[ends]] %= sensors.register[ends]
+    return np.asarray(shown)
 
 
 def _noise(sensors: Sensors, time_us: I64) -> F64:

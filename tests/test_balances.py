@@ -8,7 +8,7 @@ from books import true_electrolysers
 from small_region import NETWORK as SMALL
 
 from simulators.process import make_process, state
-from twin.balances import compile_balance, flows, uncertainty
+from twin.balances import compile_balance, measure, uncertainty
 from twin.loading import load_park
 from twin.network import compile_network
 from twin.reconciliation import reconcile
@@ -46,7 +46,7 @@ def read(network, hour, balance, **bias):
     for address, factor in bias.items():
         amount[network.index[address.replace("__", "/").replace("_", "-")]] *= factor
     covered = np.full(len(amount), 3600.0)
-    return flows(network, balance, amount, covered, levels)
+    return measure(network, balance, amount, covered, levels).carried()
 
 
 def test_many_windows_at_once_are_each_of_them(network, hour):
@@ -54,9 +54,9 @@ def test_many_windows_at_once_are_each_of_them(network, hour):
     amount, levels = hour
     half, covered = amount / 2, np.full(len(amount), 3600.0)
     both = [np.stack(pair) for pair in ((amount, half), (covered, covered), (levels, levels[::-1]))]
-    flow, sigma = flows(network, balance, *both)
+    flow, sigma = measure(network, balance, *both).carried()
     for n, one in enumerate(((amount, levels), (half, levels[::-1]))):
-        expected = flows(network, balance, one[0], covered, one[1])
+        expected = measure(network, balance, one[0], covered, one[1]).carried()
         assert np.allclose([flow[n], sigma[n]], expected, rtol=1e-12, atol=1e-9)
 
 

@@ -11,7 +11,6 @@ from simulators.process import make_process
 from simulators.sensors import make_sensors, observe
 from twin.balances import (
     compile_balance,
-    flows,
     left_of_mean,
     measure,
     random_share,
@@ -67,7 +66,7 @@ def line_of(balance, name):
 
 def test_without_an_analyser_it_is_the_linear_reconciliation():
     balance, found, result = closed(PLAIN)
-    flow, sigma = flows(PLAIN, balance, *window(PLAIN))
+    flow, sigma = measure(PLAIN, balance, *window(PLAIN)).carried()
     expected = reconcile(balance.incidence, flow, np.nan_to_num(sigma))
     np.testing.assert_array_equal(result.estimate, expected.estimate)
     np.testing.assert_array_equal(result.sigma, expected.sigma)
@@ -158,7 +157,7 @@ def test_nominal_composition_gives_way_to_the_measured_one():
     at = line_of(balance, "cl2-vcm")
     ((_, factor),) = balance.lines[at].tags
     assert factor == pytest.approx(0.85)  # without the analyser
-    flow, _ = flows(network, balance, *window(network, purity=0.7))
+    flow, _ = measure(network, balance, *window(network, purity=0.7)).carried()
     assert flow[at] == pytest.approx(700)
 
 

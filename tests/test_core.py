@@ -8,12 +8,12 @@ from test_tidy import imports, modules, within
 # Modules of formulas: what they compute has a source outside this project.
 FORMULAS = {
     "twin.alarms", "twin.allocation", "twin.benchmarks", "twin.byproducts", "twin.capture",
-    "twin.carbon", "twin.chisquare", "twin.chlorine", "twin.components", "twin.electrolysis",
-    "twin.emissions", "twin.energy", "twin.faraday", "twin.flood", "twin.hazards", "twin.headroom",
-    "twin.intervals", "twin.leastsquares", "twin.nonlinear", "twin.observability", "twin.outlets",
-    "twin.permits",
-    "twin.reconciliation", "twin.scenario", "twin.stoichiometry", "twin.substitution",
-    "twin.symbiosis", "twin.tanks", "twin.targets", "twin.tariffs", "twin.watch", "twin.watched",
+    "twin.carbon", "twin.chisquare", "twin.chlorine", "twin.circuits", "twin.components",
+    "twin.electrolysis", "twin.emissions", "twin.energy", "twin.faraday", "twin.flood",
+    "twin.hazards", "twin.headroom", "twin.intervals", "twin.leastsquares", "twin.nonlinear",
+    "twin.observability", "twin.outlets", "twin.permits", "twin.reconciliation", "twin.scenario",
+    "twin.stoichiometry", "twin.substitution", "twin.symbiosis", "twin.tanks", "twin.targets",
+    "twin.tariffs", "twin.watch", "twin.watched",
 }  # fmt: skip
 
 

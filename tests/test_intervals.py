@@ -1,5 +1,7 @@
 """Intervals of sums and ratios: what the errors of meters make of them."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from small_region import ALPHA, CAUSTIC, NETWORK
@@ -7,14 +9,24 @@ from small_region import ALPHA, CAUSTIC, NETWORK
 from twin.accounts import Account, cell_factor
 from twin.balances import (
     compile_balance,
+    efficiency_spread,
     efficiency_uncertainty,
-    fence,
-    flows,
     left_of_mean,
+    measure,
     random_share,
     uncertainty,
 )
-from twin.intervals import errors_of, half_width, ratio_weight, spread, weights
+from twin.intervals import (
+    Errors,
+    errors_of,
+    half_width,
+    ratio_weight,
+    spread,
+    spread_of_parts,
+    stored_spread,
+    weights,
+)
+from twin.network import compile_network
 
 HOUR = 3600.0
 COUNT = len(NETWORK.tags)
@@ -83,12 +95,34 @@ def test_what_is_made_has_the_error_of_the_efficiency(hour):
     weight = weights(NETWORK, {MADE: 1.0})
     made = cell_factor(NETWORK.park.electrolysers[0])["chlorine"] * 16e3 * HOUR
     found = spread(NETWORK, "chlorine", weight, *hour)
-    assert found == pytest.approx(made * np.hypot(0.01, 0.002), rel=5e-3)
+    current = np.sqrt(left_of_mean(0.2, 60.0, HOUR)) * 0.002
+    assert (efficiency_uncertainty("chlorine"), efficiency_spread("chlorine")) == (0.01, 0.002)
+    assert found == pytest.approx(made * np.sqrt(0.01**2 + 0.002**2 + current**2), rel=1e-12)
     # Just what the balance of the same scope says of its stream of the cells.
     balance = compile_balance(NETWORK, ALPHA, "chlorine")
     s = [line.origin for line in balance.lines].index("electrolysers")
     level = np.full((2, COUNT), np.nan)
-    assert flows(NETWORK, balance, *hour, level)[1][s] == pytest.approx(found, rel=1e-12)
+    assert measure(NETWORK, balance, *hour, level).carried()[1][s] == pytest.approx(
+        found, rel=1e-12
+    )
+
+
+def test_circuits_of_a_place_share_an_error_and_have_one_of_their_own():
+    cell = NETWORK.park.electrolysers[0]
+    second = replace(cell, id="E-2", current="alpha/II-2")
+    tags = (*NETWORK.park.tags, replace(NETWORK.tags[at("II-1")], tag="II-2"))
+    network = compile_network(replace(NETWORK.park, electrolysers=(cell, second), tags=tags))
+    one, other = network.index["alpha/II-1"], network.index["alpha/II-2"]
+    amount, covered_s = np.zeros((2, len(network.tags)))
+    amount[[one, other]], covered_s[[one, other]] = (16e3 * HOUR, 12e3 * HOUR), HOUR
+    made = np.zeros((2, len(network.tags)))
+    made[[0, 1], [one, other]] = cell_factor(cell)["chlorine"]
+    alone = spread(network, "chlorine", made, amount, covered_s)
+    together = spread(network, "chlorine", made.sum(axis=0), amount, covered_s)
+    common = efficiency_uncertainty("chlorine") * made @ amount
+    assert together**2 - (alone**2).sum() == pytest.approx(2 * common.prod())
+    # Hydrogen takes all of the current, in every circuit alike.
+    assert efficiency_spread("hydrogen") == 0
 
 
 def test_hydrogen_is_made_by_nearly_all_of_the_current(hour):
@@ -101,17 +135,6 @@ def test_hydrogen_is_made_by_nearly_all_of_the_current(hour):
     assert found == pytest.approx(made * np.hypot(own, 0.002), rel=0.1)
     lines = compile_balance(NETWORK, ALPHA, "hydrogen").lines
     assert {line.relative for line in lines if line.origin == "electrolysers"} <= {own}
-
-
-def test_at_the_fence_stands_what_enters_or_leaves_a_scope_as_a_whole():
-    balance = compile_balance(NETWORK, ALPHA, "chlorine")
-    edge = fence(balance)
-    inner = [line for line in balance.lines if line not in edge.lines]
-    assert inner
-    assert all({line.origin, line.to} <= set(balance.nodes) for line in inner)
-    total = edge.incidence.sum(axis=0)
-    assert set(np.abs(total)) == {1.0}
-    assert balance.incidence.sum() == total.sum()
 
 
 def test_a_meter_that_stands_on_both_sides_cancels(hour):
@@ -193,3 +216,47 @@ def test_a_tag_without_a_part_in_a_ratio_does_not_spoil_it(hour):
     assert spread(NETWORK, "chlorine", slope, amount, covered_s) == pytest.approx(
         [alone, np.nan], rel=1e-12, nan_ok=True
     )
+
+
+def test_what_stays_adds_up_over_the_hours_and_noise_does_not():
+    error = Errors(*np.array([[1.0, 0.0, 0.25, 600.0], [0.0, 0.1, 0.0, 0.0]]).T)
+    change = np.array([[3.0, 4.0, 100.0, 2.0], [1.0, -1.0, 100.0, np.nan]])
+    window = np.array([0, 0, -1, 1])
+    found = spread_of_parts(error, change, np.full((2, 4), HOUR), window, 3)
+    # Of an hour's noise with a memory of ten minutes (1 - 1 / 18) / 6 is left; the second cancels.
+    noise = 0.25 * (1 - 1 / 18) / 6 * (3**2 + 4**2)
+    assert found[0] == pytest.approx(np.sqrt(0.75 * 7**2 + noise))
+    assert np.isnan(found[1])
+    assert found[2] == 0
+
+
+def test_parts_that_are_sums_of_a_tag_have_the_error_of_the_sum():
+    tag = at("FT-1")
+    weight, amount = np.zeros(COUNT), np.full(COUNT, np.nan)
+    weight[tag], amount[tag] = 1.0, 0.5 * HOUR
+    whole = float(spread(NETWORK, "chlorine", weight, amount, np.full(COUNT, HOUR)))
+    error = errors_of(NETWORK, np.array([tag]))
+    change = np.full((1, 1), error.relative * amount[tag])
+    window, covered_s = np.zeros(1, np.int64), np.full((1, 1), HOUR)
+    (found,) = spread_of_parts(error, change, covered_s, window, 1)
+    assert found == pytest.approx(whole, rel=1e-12)
+    # A meter without a part in an hour need not have been there.
+    error = errors_of(NETWORK, np.array([tag, tag]))
+    change, covered_s = np.vstack([change, [[0.0]]]), np.array([[HOUR], [np.nan]])
+    (found,) = spread_of_parts(error, change, covered_s, window, 1)
+    assert found == pytest.approx(whole, rel=1e-12)
+
+
+def test_what_tanks_take_up_is_as_certain_as_in_their_balance():
+    balance = compile_balance(NETWORK, ALPHA, "chlorine")
+    (s,) = (s for s, line in enumerate(balance.lines) if line.tanks)
+    level = np.full((2, COUNT), np.nan)
+    for tank in NETWORK.tank_tag[list(balance.lines[s].tanks)]:
+        level[:, tank] = 50e3 if NETWORK.tags[tank].quantity == "mass" else (1.0, 1.2)
+    nothing = np.full(COUNT, np.nan)
+    sigma = measure(NETWORK, balance, nothing, nothing, level).carried()[1][s]
+    tanks = np.array(balance.lines[s].tanks)
+    assert sigma > 0
+    assert stored_spread(NETWORK, "chlorine", tanks, level) == pytest.approx(sigma, rel=1e-12)
+    level[1, NETWORK.tank_tag[tanks[0]]] = np.nan
+    assert np.isnan(stored_spread(NETWORK, "chlorine", tanks, level))

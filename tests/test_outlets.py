@@ -6,8 +6,9 @@ from small_park import FILES
 
 from twin import capture as c
 from twin.errors import ModelError
+from twin.intervals import Errors
 from twin.loading import parse_park
-from twin.outlets import evaluate, outlets_of
+from twin.outlets import changes, evaluate, outlets_of
 
 HOUR_S = 3600.0
 MG = 1e-6
@@ -148,6 +149,92 @@ def test_a_drain_is_water_without_temperature_and_oxygen():
     covered = dict.fromkeys(mean, np.array([HOUR_S]))
     found = evaluate(outlet, mean, covered, np.array([HOUR_S]))
     assert found.emission[0, 0] == pytest.approx(28 * MG * 12 * 7.07 * 3600)
+
+
+def changed(columns, sigma, **shown):
+    """Return what the errors of a stack's tags make of an hour, tag by tag."""
+    (outlet,) = (o for o in outlets_of(park(columns)) if o.id == "stack")
+    mean = {f"acme/{k}": np.array([v]) for k, v in (SHOWN | shown).items()}
+    known = np.array([sigma.get(a.removeprefix("acme/"), (0.0, 0.0)) for a in outlet.measured_by])
+    error = Errors(*known.T, *np.zeros((2, len(known))))
+    found = changes(outlet, error, mean, np.array([HOUR_S]))
+    at = {a.removeprefix("acme/"): u for u, a in enumerate(outlet.measured_by)}
+    return (
+        at,
+        found,
+        evaluate(outlet, mean, dict.fromkeys(mean, np.array([HOUR_S])), np.array([HOUR_S])),
+    )
+
+
+SIGMA = {"AI-1": (0.5 * MG, 0.0), "AI-2": (0.0, 0.02), "SI-1": (0.0, 0.03), "TI-1": (2.0, 0.0),
+         "PI-1": (50.0, 0.0), "MI-1": (0.005, 0.0), "AI-X": (0.001, 0.0)}  # fmt: skip
+
+
+def test_the_error_of_each_tag_moves_the_mass_by_its_sensitivity():
+    at, found, usual = changed('velocity = "acme/SI-1"\narea = "7.07 m^2"\n' + GAS, SIGMA)
+    parts = {
+        "AI-1": 0.5 / 28,
+        "SI-1": 0.03,
+        # Q_sn = Q_s · 273 / (273 + t) · (B_a + P_s) / 101325 · (1 - X_sw), by hand
+        "TI-1": -2.0 / (273 + 120),
+        "PI-1": 50.0 / (101_000 - 150),
+        "MI-1": -0.005 / (1 - 0.09),
+    }
+    mass = usual.emission[0, 0]
+    for name, part in parts.items():
+        assert found.emission[at[name], 0, 0] == pytest.approx(part * mass, rel=1e-4), name
+    # The other pollutant has its own analyser and the same gas.
+    assert found.emission[at["AI-2"], :, 0] == pytest.approx([0, 0.02 * usual.emission[1, 0]])
+    assert found.emission[at["TI-1"], 1, 0] == pytest.approx(
+        parts["TI-1"] * usual.emission[1, 0], rel=1e-4
+    )
+    assert found.concentration[at["SI-1"]].tolist() == [[0.0], [0.0]]
+
+
+def test_the_error_of_oxygen_moves_what_is_corrected_and_no_mass():
+    columns = 'flow = "acme/FI-N"\noxygen = "acme/AI-X"\noxygen_reference = 0.06\n'
+    at, found, usual = changed(columns, SIGMA | {"FI-N": (0.0, 0.02)})
+    # C · (21 - O2_ref) / (21 - O2): one part in thirteen per cent of oxygen
+    part = 0.001 / (0.21 - 0.08)
+    assert found.corrected[at["AI-X"], 0, 0] == pytest.approx(
+        part * usual.corrected[0, 0], rel=1e-4
+    )
+    assert found.corrected[at["AI-1"], 0, 0] == pytest.approx(0.5 / 28 * usual.corrected[0, 0])
+    assert found.emission[at["AI-X"]].tolist() == [[0.0], [0.0]]
+    assert found.emission[at["FI-N"], 0, 0] == pytest.approx(0.02 * usual.emission[0, 0])
+    assert found.flow[at["FI-N"], 0] == pytest.approx(0.02 * 50)
+
+
+def test_without_a_flow_there_are_concentrations_and_their_errors_but_no_mass():
+    at, found, usual = changed('source = "permit"\n', SIGMA)
+    assert list(at) == ["AI-1", "AI-2"]
+    assert found.concentration[at["AI-1"], :, 0] == pytest.approx([0.5 * MG, 0.0])
+    assert usual.measured.all()
+    assert np.isnan(usual.emission).all()
+    assert np.isnan(found.emission).all()
+
+
+def test_an_outlet_without_any_tag_has_no_errors():
+    head = HEAD.replace('pollutants = { SO2 = "acme/AI-1", NOx = "acme/AI-2" }\n', "")
+    (outlet,) = (o for o in outlets_of(park('source = "permit"\n', head)) if o.id == "stack")
+    none = Errors(*np.zeros((4, 0)))
+    found = changes(outlet, none, {}, np.full(3, HOUR_S))
+    assert (found.flow.shape, found.emission.shape) == ((0, 3), (0, 0, 3))
+
+
+def test_an_analyser_at_zero_is_as_uncertain_as_elsewhere():
+    at, found, usual = changed(
+        'flow = "acme/FI-N"\n', SIGMA | {"FI-N": (0.0, 0.02)}, **{"AI-1": 0.0}
+    )
+    assert usual.emission[0, 0] == 0
+    assert found.emission[at["AI-1"], 0, 0] == pytest.approx(0.5 * MG * 50 * HOUR_S)
+    assert found.emission[at["FI-N"], 0, 0] == 0
+
+
+def test_a_tag_of_which_nothing_is_said_is_not_taken_as_exact():
+    at, found, _ = changed('flow = "acme/FI-N"\n', SIGMA)
+    assert np.isnan(found.emission[at["FI-N"]]).all()
+    assert np.isfinite(found.concentration[at["AI-1"], 0]).all()
 
 
 @pytest.mark.parametrize(

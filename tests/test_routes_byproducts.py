@@ -1,9 +1,11 @@
 """By-products over HTTP: their balances, and where what is left could go."""
 
+import numpy as np
 import pytest
 from small_park import BEGIN, HOUR, roll_up, rows_of, stamp
 
 from api import schema_byproducts
+from twin.balances import efficiency_uncertainty, left_of_mean
 
 pytest_plugins = ["small_park"]
 QUERY = {
@@ -23,7 +25,16 @@ async def test_byproducts_are_balanced_and_scopes_without_any_are_empty(api):
     assert row["make_t"] == pytest.approx(made)
     assert row["vent_t"] == pytest.approx(VENTED)
     assert row["unaccounted_t"] == pytest.approx(made - VENTED)
-    assert row["inventory_change_t"] is None
+    assert (row["inventory_change_t"], row["inventory_change_ci_t"]) == (None, None)
+    left = np.sqrt(left_of_mean(0.2, 60.0, 3600.0))
+    cells, vent = np.hypot(0.002 * left, efficiency_uncertainty("hydrogen")), 0.01 * left
+    width = 1.959963984540054
+    assert row["make_ci_t"] == pytest.approx(width * cells * made, rel=1e-9)
+    assert row["vent_ci_t"] == pytest.approx(width * vent * VENTED, rel=1e-9)
+    assert row["unaccounted_ci_t"] == pytest.approx(
+        width * np.hypot(cells * made, vent * VENTED), rel=1e-9
+    )
+    assert (row["use_t"], row["use_ci_t"]) == (None, None)
     assert (await rows_of(api, "demo/idle/byproducts"))["items"] == []
     assert (await rows_of(api, "demo/idle/energy"))["items"] == []
     empty = await rows_of(api, "demo/idle/chlorine")

@@ -157,9 +157,15 @@ async def test_without_a_level_near_the_edge_the_balance_is_unknown(api, db, ids
     assert first["production_t"] > 0
 
 
+def efficiency():
+    """Return the uncertainty of the current efficiency of one circuit: the place's and its own."""
+    known = load("uncertainty")["current_efficiency"]
+    return np.hypot(known["relative"], known["own"])
+
+
 async def test_interval_of_the_unaccounted_is_that_of_the_meters_at_the_fence(farm, api):
     (row,) = (await rows_of(api, "demo/acme/chlorine", **HOUR_9))["items"]
-    cells = load("uncertainty")["current_efficiency"]["relative"]
+    cells = efficiency()
     levels = np.array([level(BEGIN + n * HOUR - 60 * S) for n in (1, 2)])
     # A fifth of the variance is random and averages out with a correlation of a minute: a third of
     # it in the minute of a level, nearly all in the hour of a meter.
@@ -174,7 +180,13 @@ async def test_interval_of_the_unaccounted_is_that_of_the_meters_at_the_fence(fa
     hour = (0.8 + 0.2 * (1 - 1 / 180) / 60) ** 0.5
     meters = [MADE * np.hypot(0.002 * hour, cells)]
     meters += [flow * 0.01 * hour for flow in (18, 1.8, 0.72, 3.6)]
-    assert row["unaccounted_ci_t"] == near(1.959963984540054 * np.hypot.reduce([*meters, *tanks]))
+    width = 1.959963984540054
+    assert row["unaccounted_ci_t"] == near(width * np.hypot.reduce([*meters, *tanks]))
+    assert row["production_ci_t"] == near(width * meters[0])
+    assert row["consumption_ci_t"] == near(width * np.hypot.reduce(meters[1:4]))
+    assert row["export_ci_t"] == near(width * meters[4])
+    assert row["inventory_change_ci_t"] == near(width * np.hypot.reduce(tanks))
+    assert (row["import_t"], row["import_ci_t"]) == (None, None)
     # The farm's own meter is inside the fence and cancels.
     assert row["consumption_t"] == near(18 + 1.8 + 0.72)
 
@@ -183,6 +195,8 @@ async def test_interval_is_null_when_a_term_is_unknown(farm, api, db, ids):
     await db.execute("DELETE FROM hour WHERE tag_id = $1", ids["acme/FT-3"])
     (row,) = (await rows_of(api, "demo/acme/chlorine", **HOUR_9))["items"]
     assert (row["unaccounted_t"], row["unaccounted_ci_t"]) == (None, None)
+    assert (row["export_t"], row["export_ci_t"]) == (None, None)
+    assert row["production_ci_t"] > 0
     assert (row["k1"], row["k2"]) == (None, None)
     assert (row["k1_ci"], row["k2_ci"]) == (None, None)
     assert row["quality"] >= q.BAD
@@ -191,7 +205,7 @@ async def test_interval_is_null_when_a_term_is_unknown(farm, api, db, ids):
 
 async def test_local_shares_depend_on_the_boundary(farm, api):
     hour = (0.8 + 0.2 * (1 - 1 / 180) / 60) ** 0.5
-    cells = np.hypot(0.002 * hour, load("uncertainty")["current_efficiency"]["relative"])
+    cells = np.hypot(0.002 * hour, efficiency())
     for path, local in {"demo": 1.8, "demo/acme": 1.8, "demo/acme/caustic": 0.0}.items():
         (row,) = (await rows_of(api, f"{path}/chlorine", **HOUR_9))["items"]
         assert row["k1"] == near(local / 5.4)

@@ -1,10 +1,15 @@
 """Emissions over HTTP: hours are multiplied, not days; what is missing or suspect is said."""
 
+import numpy as np
 import pytest
+import small_park
 from small_park import BEGIN, HOUR, MEAN, NOW, rows_of, serving, stamp
 
 from api import schema_emissions
 from twin import quality as q
+from twin.balances import left_of_mean
+from twin.loading import parse_park
+from twin.network import compile_network
 
 pytest_plugins = ["small_park"]
 
@@ -12,6 +17,12 @@ EIGHT = {"from": "2025-06-02T08:00:00+08:00", "to": "2025-06-02T09:00:00+08:00"}
 STACK = ("AT-901", "AT-902", "FT-901", "XS-901")
 # 28 mg/m³ in 10 m³/s for an hour; at 8 % oxygen, reference 6 %.
 HOUR_KG, CORRECTED = 1.008, 28 * 15 / 13
+WIDTH = 1.959963984540054
+# Analyser and flow meter are good to 1 %, of whose variance a fifth is noise: with a memory of ten
+# minutes, and of one. What is left of it in a mean of an hour:
+STAYS, NOISE, FLOW_NOISE = 0.8, *(0.2 * left_of_mean(1.0, m, 3600.0) for m in (600.0, 60.0))
+PART = 0.01 * np.sqrt(STAYS + NOISE)
+FLOW_PART = 0.01 * np.sqrt(STAYS + FLOW_NOISE)
 
 
 async def add_hours(db, ids, begin, end, concentration=28e-6):
@@ -50,6 +61,57 @@ async def test_an_hour_has_its_concentrations_its_mass_and_its_limit(api):
     }  # fmt: skip
     assert row["share_of_limit"] == pytest.approx(CORRECTED / 35, rel=1e-9)
     assert (row["completeness"], row["quality"]) == (1.0, 32)
+
+
+async def test_each_figure_of_an_hour_has_its_interval(api):
+    (row,) = (await rows_of(api, "demo/acme/emissions", **EIGHT))["items"]
+    assert row["concentration_ci_mg_m3"] == pytest.approx(WIDTH * PART * 28, rel=1e-9)
+    assert row["mass_ci_kg"] == pytest.approx(WIDTH * np.hypot(PART, FLOW_PART) * HOUR_KG, rel=1e-9)
+    # The oxygen is good to 0.1 % of the volume: 0.1 of the 13 between air and 8 %.
+    oxygen = 0.1 / 13 * np.sqrt(STAYS + NOISE)
+    assert row["corrected_ci_mg_m3"] == pytest.approx(
+        WIDTH * np.hypot(PART, oxygen) * CORRECTED, rel=1e-3
+    )
+
+
+async def test_over_many_hours_noise_averages_out_and_the_rest_stays(api, db, ids):
+    await add_hours(db, ids, 40, 0)
+    day = await rows_of(api, "demo/acme/emissions", window="day", **EIGHT)
+    (row,) = day["items"]
+    hours = 10  # eight before, and two that are full
+    assert row["mass_kg"] == pytest.approx(hours * HOUR_KG, rel=1e-9)
+    part = 0.01 * np.sqrt(2 * STAYS + (NOISE + FLOW_NOISE) / hours)
+    assert row["mass_ci_kg"] == pytest.approx(WIDTH * part * hours * HOUR_KG, rel=1e-9)
+    part = 0.01 * np.sqrt(STAYS + NOISE / hours)
+    assert row["concentration_ci_mg_m3"] == pytest.approx(WIDTH * part * 28, rel=1e-9)
+    (permit,) = day["permits"]
+    part = 0.01 * np.sqrt(2 * STAYS + (NOISE + FLOW_NOISE) / 42)
+    assert permit["measured_ci_t"] == pytest.approx(WIDTH * part * 42 * HOUR_KG / 1e3, rel=1e-9)
+    assert permit["emitted_ci_t"] == permit["measured_ci_t"]
+
+
+@pytest.fixture
+def drain(monkeypatch):
+    """The small park with waste water in the place of gas."""
+    toml = small_park.PARK_TOML.replace('kind = "stack"', 'kind = "drain"')
+    toml = toml.replace('oxygen = "acme/AT-902"\noxygen_reference = 0.06\n', "")
+    monkeypatch.setattr(small_park, "FILES", small_park.FILES | {"park.toml": toml})
+    monkeypatch.setattr(small_park, "NETWORK", compile_network(parse_park(small_park.FILES)))
+
+
+async def test_water_is_weighted_by_a_flow_that_is_uncertain_too(drain, api, db, ids):
+    await change_hour(db, ids, 0, "AT-901", 3600.0, 60e-6)
+    await change_hour(db, ids, 0, "FT-901", 3600.0, 2.0)
+    (row,) = (await rows_of(api, "demo/acme/emissions", window="shift", **EIGHT))["items"]
+    load = np.array([60 * 2, 28 * 10])
+    mean = load.sum() / 12
+    assert row["concentration_mg_m3"] == pytest.approx(mean, rel=1e-9)
+    # A flow meter that is always too high by as much weighs all hours alike; its noise does not.
+    far = (np.array([60, 28]) - mean) * [2, 10]
+    variance = STAYS * load.sum() ** 2 + NOISE * (load**2).sum() + FLOW_NOISE * (far**2).sum()
+    assert row["concentration_ci_mg_m3"] == pytest.approx(
+        WIDTH * 0.01 * np.sqrt(variance) / 12, rel=1e-6
+    )
 
 
 async def test_the_running_hour_is_not_valid_before_its_45th_minute(api, database, db, ids):
@@ -92,7 +154,12 @@ async def test_a_missing_hour_is_substituted_apart_and_by_the_largest_before_it(
     assert row["valid"] is False  # ten hours so far
     assert row["mass_kg"] == pytest.approx(9 * HOUR_KG, rel=1e-9)
     assert row["capture"] == pytest.approx(0.9)
-    assert day["permits"][0]["substituted_t"] == pytest.approx(2.16e-3, rel=1e-9)
+    (permit,) = day["permits"]
+    assert permit["substituted_t"] == pytest.approx(2.16e-3, rel=1e-9)
+    # What stands for an hour is a rule and no measurement: it has no interval, nor has the sum.
+    assert permit["emitted_ci_t"] is None
+    assert 0 < permit["measured_ci_t"] < 0.03 * permit["measured_t"]
+    assert 0 < row["mass_ci_kg"] < 0.03 * row["mass_kg"]
 
 
 async def test_below_three_quarters_of_capture_nothing_is_substituted(api, db, ids):
@@ -100,6 +167,7 @@ async def test_below_three_quarters_of_capture_nothing_is_substituted(api, db, i
     query = {"from": "2025-06-02T09:00:00+08:00", "to": "2025-06-02T10:00:00+08:00"}
     (row,) = (await rows_of(api, "demo/acme/emissions", **query))["items"]
     assert (row["mass_kg"], row["substituted_kg"], row["concentration_mg_m3"]) == (None,) * 3
+    assert (row["mass_ci_kg"], row["concentration_ci_mg_m3"]) == (None,) * 2
     assert row["quality"] == q.NO_DATA | q.SIMULATED
 
 
@@ -111,6 +179,7 @@ async def test_standing_still_is_zero_and_a_dead_meter_is_suspect(api, db, ids):
     await change_hour(db, ids, 0, "XS-901", 3600.0, 0.0)
     (still,) = (await rows_of(api, "demo/acme/emissions", **EIGHT))["items"]
     assert (still["mass_kg"], still["stopped_h"], still["suspect_h"]) == (0.0, 1.0, 0.0)
+    assert (still["mass_ci_kg"], suspect["mass_ci_kg"]) == (0.0, None)
     assert (still["concentration_mg_m3"], still["capture"], still["valid"]) == (None, None, True)
 
 

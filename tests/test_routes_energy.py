@@ -212,6 +212,9 @@ async def test_flagged_input_never_gives_a_good_figure(api, db, ids):
 
 AREA, CELLS, EFFICIENCY = 2.7, 100, 0.96
 VOLT = 305.0
+# Half widths as shares, of a meter good to 0.2 % over an hour, and of what cells make by it.
+OF_A_METER = 1.959963984540054 * 0.002 * np.sqrt(left_of_mean(0.2, 60.0, 3600.0))
+OF_WHAT_IS_MADE = np.hypot(OF_A_METER, 1.959963984540054 * np.hypot(0.01, 0.002))
 METER = """
 [[meter]]
 scope = "demo/acme/caustic/cells"
@@ -274,6 +277,13 @@ async def test_electrolyser_shows_voltage_density_energy_and_k(cells, api):
         assert row["k_v_m2_ka"] == pytest.approx((3.05 - 2.42) / (16 / AREA))
         made = faraday.caustic(np.array(16e3), np.array(CELLS), np.array(EFFICIENCY))
         assert row["product_t"] == pytest.approx(made * 3.6)
+        assert row["cell_voltage_ci_v"] == pytest.approx(OF_A_METER * 3.05)
+        assert row["current_density_ci_ka_m2"] == pytest.approx(OF_A_METER * 16 / AREA)
+        assert row["product_ci_t"] == pytest.approx(OF_WHAT_IS_MADE * made * 3.6)
+        assert row["dc_kwh_per_t_ci"] == pytest.approx(OF_WHAT_IS_MADE * row["dc_kwh_per_t"])
+        # The voltage above that of no current is a fifth of the voltage.
+        k_part = OF_A_METER * np.hypot(3.05 / (3.05 - 2.42), 1)
+        assert row["k_ci_v_m2_ka"] == pytest.approx(k_part * row["k_v_m2_ka"])
         assert (row["completeness"], row["quality"]) == (1.0, 32)
     (standing,) = found["standing_voltage"]
     assert (standing["kind"], standing["v"], standing["verified"]) == ("membrane", 2.42, False)
@@ -303,14 +313,19 @@ async def test_energy_is_the_integral_of_the_product_and_not_the_product_of_mean
     assert running["current_density_ka_m2"] == pytest.approx(density)
     assert running["k_v_m2_ka"] == pytest.approx((charge_weighted / CELLS - 2.42) / density)
     assert standing["product_t"] == 0
-    keys = ("cell_voltage_v", "current_density_ka_m2", "dc_kwh_per_t", "k_v_m2_ka")
-    assert [standing[key] for key in keys] == [None] * 4
+    keys = (
+        "cell_voltage_v", "current_density_ka_m2", "dc_kwh_per_t", "k_v_m2_ka",
+        "cell_voltage_ci_v", "current_density_ci_ka_m2", "dc_kwh_per_t_ci", "k_ci_v_m2_ka",
+    )  # fmt: skip
+    assert [standing[key] for key in keys] == [None] * 8
 
 
 async def test_meter_of_its_own_wins_over_the_product_of_means(metered, api):
     row = (await electrolyser_rows(api))["items"][0]
     assert row["method"] == "dc_meter"
     assert row["dc_kwh_per_t"] == per_tonne(1.01 * VOLT)
+    part = np.hypot(OF_WHAT_IS_MADE, OF_A_METER)
+    assert row["dc_kwh_per_t_ci"] == pytest.approx(part * row["dc_kwh_per_t"])
     assert row["cell_voltage_v"] == pytest.approx(3.05)
 
 

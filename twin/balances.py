@@ -10,7 +10,8 @@ References
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +39,7 @@ class Line:
     tags: tuple[tuple[int, float], ...] = ()  # (tag, factor to kg); empty = not measured
     tanks: tuple[int, ...] = ()
     relative: float = 0.0  # standard uncertainty on top of that of the tags
+    own: float = 0.0  # the same, of each tag's part by itself
     # Tag of the measured mass fraction, and the fraction that the factors take the medium to have.
     fraction: tuple[int, float] | None = None
 
@@ -124,11 +126,11 @@ def _cells(network: Network, scope: str, component: str) -> list[Line]:
         if place and factor and inside(place, scope):
             line = made.setdefault((place, factor > 0), [])
             line.append((network.index[cell.current], abs(factor)))
-    relative = efficiency_uncertainty(component)
+    relative, own = efficiency_uncertainty(component), efficiency_spread(component)
     found = []
     for (place, makes), tags in made.items():
         origin, to = ("electrolysers", place) if makes else (place, "electrolysers")
-        found.append(Line(f"{place}:faraday", origin, to, tuple(tags), relative=relative))
+        found.append(Line(f"{place}:faraday", origin, to, tuple(tags), relative=relative, own=own))
     return found
 
 
@@ -152,12 +154,10 @@ class Amounts:
     fraction: F64  # (..., S) [kg/kg] mean over the window; 1 where the flow is of the component
     fraction_sigma: F64  # (..., S) [kg/kg] 0 where the flow is of the component
 
-
-def fence(balance: Balance) -> Balance:
-    """Return the streams that enter or leave the balances of a scope as a whole."""
-    at = np.flatnonzero(balance.incidence.sum(axis=0))
-    lines = tuple(balance.lines[s] for s in at.tolist())
-    return replace(balance, lines=lines, incidence=balance.incidence[:, at])
+    def carried(self) -> tuple[F64, F64]:
+        """Return the amounts of the component and their uncertainties, of first order [1]_."""
+        sigma = np.hypot(self.sigma * self.fraction, self.flow * self.fraction_sigma)
+        return self.flow * self.fraction, sigma
 
 
 def efficiency_uncertainty(component: str) -> float:
@@ -173,9 +173,30 @@ def efficiency_uncertainty(component: str) -> float:
     float [1]
         relative standard uncertainty
     """
+    return float(_efficiency_row(component)["relative"])
+
+
+def efficiency_spread(component: str) -> float:
+    """Return how far the current efficiency of each electrolyser lies from that of its place.
+
+    Parameters
+    ----------
+    component : str
+        as of `efficiency_uncertainty`
+
+    Returns
+    -------
+    float [1]
+        relative standard uncertainty, on top of what all of a place have in common
+    """
+    return float(_efficiency_row(component)["own"])
+
+
+def _efficiency_row(component: str) -> dict[str, Any]:
+    """Return what is known of the efficiency with which cells make a component."""
     table = load_reference("uncertainty")
-    row = table["current_efficiency_of"].get(component, table["current_efficiency"])
-    return float(row["relative"])
+    row: dict[str, Any] = table["current_efficiency_of"].get(component, table["current_efficiency"])
+    return row
 
 
 def uncertainty(tag: Tag) -> tuple[float, float]:
@@ -243,29 +264,6 @@ def left_of_mean(share: F64 | float, correlation_s: F64 | float, length_s: F64 |
     return np.asarray(1 - share + share * left)
 
 
-def flows(
-    network: Network, balance: Balance, amount: F64, covered_s: F64, level: F64
-) -> tuple[F64, F64]:
-    """Return the amounts of a component in the streams of a balance, and their uncertainties.
-
-    Parameters
-    ----------
-    amount, covered_s : (..., T) float64 [SI, s]   sums of each tag over a window; NaN = no value
-    level : (..., 2, T) float64 [SI]               means of tags over the minute before each edge
-
-    Returns
-    -------
-    flow, sigma : (..., S) float64 [kg]            NaN where a stream is not measured
-
-    Notes
-    -----
-    Where the fraction is measured the amount is a product, its uncertainty of first order [1]_.
-    """
-    found = measure(network, balance, amount, covered_s, level)
-    spread = np.hypot(found.sigma * found.fraction, found.flow * found.fraction_sigma)
-    return found.flow * found.fraction, spread
-
-
 def measure(network: Network, balance: Balance, amount: F64, covered_s: F64, level: F64) -> Amounts:
     """Return the flows and fractions of the streams of a balance as they were measured.
 
@@ -287,7 +285,7 @@ def measure(network: Network, balance: Balance, amount: F64, covered_s: F64, lev
     flow, sigma = np.full((2, *shape), np.nan)
     fraction, fraction_sigma = np.ones(shape), np.zeros(shape)
     mass = tank_mass(network, level)
-    mass_sigma = _tank_sigma(network, level)
+    mass_sigma = tank_sigma(network, level)
     for s, line in enumerate(balance.lines):
         if line.tanks:
             tanks = list(line.tanks)
@@ -301,6 +299,7 @@ def measure(network: Network, balance: Balance, amount: F64, covered_s: F64, lev
             for (tag, factor), part in zip(line.tags, parts, strict=True):
                 covered = covered_s[..., tag]
                 deviations.append(_deviation(network.tags[tag], part, covered * factor, covered))
+                deviations.append(line.own * np.abs(part))
             sigma[..., s] = np.hypot.reduce(deviations)
         if line.fraction:
             tag, nominal = line.fraction
@@ -319,11 +318,21 @@ def _deviation(tag: Tag, part: F64, unit: F64 | float, covered_s: F64) -> F64:
     return np.asarray(np.hypot(absolute * unit, relative * part) * np.sqrt(left))
 
 
-def _tank_sigma(network: Network, level: F64) -> F64:
-    """Return the standard uncertainty of each tank's change between two edges; (..., K) [kg].
+def tank_sigma(network: Network, level: F64) -> F64:
+    """Return the standard uncertainty of what each tank takes up between two edges.
 
-    A level is a mean of a minute. Random errors are two at the edges; the rest moves both, and
-    cancels where the tank is straight.
+    Parameters
+    ----------
+    level : (..., 2, T) float64 [SI]
+        means of tags over the minute before each edge
+
+    Returns
+    -------
+    (..., K) float64 [kg]
+
+    Notes
+    -----
+    Random errors are two at the edges; the rest moves both, and cancels where the tank is straight.
     """
     tags = network.tank_tag
     models = [network.tags[tag] for tag in tags.tolist()]

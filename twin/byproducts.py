@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 F64 = NDArray[np.float64]
 
+# How the items of a balance count in what it leaves unexplained.
+SIGNS = {"make": 1.0, "use": -1.0, "import": 1.0, "export": -1.0, "vent": -1.0}
+
 
 @dataclass(frozen=True, slots=True)
 class Processes:

@@ -64,8 +64,7 @@ def close(balance: Balance, found: Amounts) -> Closure:
     Linear where every fraction is known, else bilinear: what a meter and an analyser say is
     adjusted together [1]_.
     """
-    measured = found.flow * found.fraction
-    sigma = np.hypot(found.sigma * found.fraction, found.flow * found.fraction_sigma)
+    measured, sigma = found.carried()
     analysed = np.array([line.fraction is not None for line in balance.lines], dtype=bool)
     if analysed.any():
         return _bilinear(balance, found, measured, sigma, analysed)

@@ -15,7 +15,14 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from twin.balances import efficiency_uncertainty, left_of_mean, random_share, uncertainty
+from twin.balances import (
+    efficiency_spread,
+    efficiency_uncertainty,
+    left_of_mean,
+    random_share,
+    tank_sigma,
+    uncertainty,
+)
 from twin.chisquare import quantile
 
 if TYPE_CHECKING:
@@ -101,7 +108,7 @@ def spread(network: Network, component: str, weight: F64, amount: F64, covered_s
     -----
     First order [1]_. Errors of meters are independent; a tag that stands in the sum twice has one
     error, and of its variance is left what is left in a mean [2]_. On top of that of the current,
-    the efficiency of all electrolysers at one place is in error alike.
+    the efficiency of all electrolysers at one place is in error alike, and that of each by itself.
     """
     used = np.flatnonzero(np.any(weight != 0, axis=tuple(range(weight.ndim - 1))))
     error = errors_of(network, used)
@@ -111,11 +118,74 @@ def spread(network: Network, component: str, weight: F64, amount: F64, covered_s
     size = np.where(weight != 0, np.hypot(error.absolute * covered_s, error.relative * amount), 0.0)
     variance = np.sum((weight * size * part) ** 2, axis=-1)
     made = np.where(weight != 0, weight * amount, 0.0)
-    relative = efficiency_uncertainty(component)
+    alike, own = efficiency_uncertainty(component), efficiency_spread(component)
     for cells in _places(network):
-        mine = np.isin(used, cells)
-        variance = variance + (relative * made[..., mine].sum(axis=-1)) ** 2
+        mine = made[..., np.isin(used, cells)]
+        variance = variance + (alike * mine.sum(axis=-1)) ** 2 + ((own * mine) ** 2).sum(axis=-1)
     return np.asarray(np.sqrt(variance))
+
+
+def stored_spread(network: Network, component: str, tanks: I64, level: F64) -> F64:
+    """Return the standard uncertainty of what tanks take up of a component.
+
+    Parameters
+    ----------
+    network : Network
+        T tags
+    component : str
+    tanks : (n,) int64
+        places of the tanks
+    level : (..., 2, T) float64 [SI]
+        means of tags over the minute before each edge
+
+    Returns
+    -------
+    (...) float64 [kg]
+        NaN where a level is not known; errors of tanks are independent [1]_
+    """
+    share = network.tank_share[component][tanks]
+    return np.asarray(np.hypot.reduce(tank_sigma(network, level)[..., tanks] * share, axis=-1))
+
+
+def spread_of_parts(error: Errors, change: F64, covered_s: F64, window: I64, count: int) -> F64:
+    """Return the standard uncertainty of sums of parts that are no sums of tags, like hours.
+
+    Parameters
+    ----------
+    error : Errors
+        of U tags
+    change : (U, H) float64 [SI]
+        what the standard uncertainty of a value of each tag makes of each part
+    covered_s : (U, H) float64 [s]
+        time each tag's mean in the part is of
+    window : (H,) int64
+        which sum each part belongs to; outside of 0..count to none
+    count : int
+        how many sums there are
+
+    Returns
+    -------
+    (count,) float64 [SI]
+        NaN where a change is not known
+
+    Notes
+    -----
+    First order; errors of tags are independent [1]_. What stays is one error in all parts of a sum.
+    Of what averages out each part has its own error, with what is left in a mean [2]_.
+    """
+    inner = (window >= 0) & (window < count)
+    share, correlation_s = error.share[:, None], error.correlation_s[:, None]
+    left = left_of_mean(share, correlation_s, covered_s) - (1 - share)
+    place = (np.arange(len(change))[:, None] * count + window[inner]).ravel()
+
+    def total(part: F64) -> F64:
+        found = np.bincount(place, part[:, inner].ravel(), len(change) * count)
+        return np.asarray(found.reshape(len(change), count))
+
+    # A tag that takes no part in an hour need not have been there.
+    noise = np.where(change != 0, change**2 * left, 0.0)
+    variance = (1 - share) * total(change) ** 2 + total(noise)
+    return np.asarray(np.sqrt(variance.sum(axis=0)))
 
 
 def _places(network: Network) -> list[list[int]]:

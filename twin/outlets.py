@@ -9,6 +9,8 @@ References
 ----------
 .. [1] HJ 212-2017, Annex D: computation of flue-gas data.
 .. [2] HJ 76-2017, Appendix B: valid hours.
+.. [3] JCGM 100:2008, Guide to the expression of uncertainty in measurement, 5.1.3 (sensitivities,
+   also found numerically).
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ from twin.windows import HOUR_US, SECOND_US
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from twin.intervals import Errors
     from twin.model import Park, Tag
 
 F64 = NDArray[np.float64]
@@ -39,6 +42,7 @@ TAGS = ("flow", "velocity", "temperature", "pressure", "moisture", "oxygen", "ru
 LIMITS = {"permit": "concentration", "annual": "mass"}
 REPORTED = {"reported": "concentration", "reported_mass": "mass"}
 REPORTED_S = HOUR_US / SECOND_US
+STEP = 1e-3  # of a standard uncertainty; a step so small leaves no guard of the formulas
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +67,13 @@ class Outlet:
     verified: bool
 
     @property
+    def measured_by(self) -> tuple[str, ...]:
+        """Addresses of all tags that concentrations and masses are made of."""
+        oxygen = () if np.isnan(self.oxygen_reference) else ("oxygen",)
+        aired = [self.tags[name] for name in oxygen if name in self.tags]
+        return tuple(dict.fromkeys([*self.pollutants.values(), *self.flow_tags, *aired]))
+
+    @property
     def flow_tags(self) -> tuple[str, ...]:
         """Addresses of the tags the flow is made of."""
         raw = ("flow",) if "flow" in self.tags else ("velocity",)
@@ -81,6 +92,16 @@ class Hours:
     corrected: F64  # (P, H) [kg/m^3] at the reference oxygen, where there is one
     emission: F64  # (P, H) [kg] by the measured concentration; 0 where it stood still
     valid: BOOL  # (P, H) the emission is valid; not where it stood still
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What the standard uncertainty of each of U tags makes of the columns of `Hours`."""
+
+    flow: F64  # (U, H) [m^3/s]
+    concentration: F64  # (U, P, H) [kg/m^3]
+    corrected: F64  # (U, P, H) [kg/m^3]
+    emission: F64  # (U, P, H) [kg] as if it did not stand still
 
 
 def outlets_of(park: Park) -> tuple[Outlet, ...]:
@@ -181,21 +202,37 @@ def evaluate(
     -----
     The product of concentration and flow is taken hour by hour [1]_.
     """
-    unknown = np.full(duration_s.shape, np.nan)
 
-    def tag(name: str) -> F64:
-        return mean[outlet.tags[name]] if name in outlet.tags else unknown
-
-    def enough(addresses: tuple[str, ...]) -> BOOL:
-        found = np.ones(unknown.shape, bool)
+    def enough(*addresses: str) -> BOOL:
+        found = np.ones(duration_s.shape, bool)
         for address in addresses:
             found &= covered_s[address] / 60 >= needed("hour")
         return found
 
-    flow = tag("flow" if "flow" in outlet.tags else "velocity")
-    state = operation(flow, outlet.full_scale, tag("running"))
+    unknown = np.full(duration_s.shape, np.nan)
+    moved, running = (
+        mean[outlet.tags[name]] if name in outlet.tags else unknown
+        for name in ("flow" if "flow" in outlet.tags else "velocity", "running")
+    )
+    state = operation(moved, outlet.full_scale, running)
+    flow, shown, corrected = _gas(outlet, mean, unknown)
+    good = np.array([enough(a) for a in outlet.pollutants.values()], bool).reshape(shown.shape)
+    if not np.isnan(outlet.oxygen_reference) and "oxygen" in outlet.tags:
+        corrected = np.where(enough(outlet.tags["oxygen"]), corrected, np.nan)
+    emission = booked(emissions.mass_emitted(shown, flow, duration_s), state)
+    valid = good & enough(*outlet.flow_tags) & ~np.isnan(emission) & (state != STOPPED)
+    return Hours(flow, state, shown, good & (state != STOPPED), corrected, emission, valid)
+
+
+def _gas(outlet: Outlet, mean: Mapping[str, F64], unknown: F64) -> tuple[F64, F64, F64]:
+    """Return the flow (H,), and concentrations as shown and as corrected (P, H)."""
+
+    def tag(name: str) -> F64:
+        return mean[outlet.tags[name]] if name in outlet.tags else unknown
+
+    flow = tag("flow")
     if "flow" not in outlet.tags:
-        flow = emissions.flow_of_velocity(flow, outlet.area)
+        flow = emissions.flow_of_velocity(tag("velocity"), outlet.area)
     if outlet.kind == "stack" and not outlet.normal:
         # Without a moisture tag the gas is taken as dry, which books more, not less.
         moisture = tag("moisture") if "moisture" in outlet.tags else np.zeros_like(unknown)
@@ -203,12 +240,50 @@ def evaluate(
         flow = emissions.standard_dry_flow(flow, tag("temperature"), pressure, moisture)
     addresses = tuple(outlet.pollutants.values())
     shown = np.array([mean[a] for a in addresses]).reshape(len(addresses), *unknown.shape)
-    good = np.array([enough((a,)) for a in addresses], bool).reshape(shown.shape)
     corrected = shown
     if not np.isnan(outlet.oxygen_reference):
-        aired = enough((outlet.tags["oxygen"],)) if "oxygen" in outlet.tags else unknown > 0
-        oxygen = np.where(aired, tag("oxygen"), np.nan)
-        corrected = emissions.oxygen_corrected(shown, oxygen, outlet.oxygen_reference).value
-    emission = booked(emissions.mass_emitted(shown, flow, duration_s), state)
-    valid = good & enough(outlet.flow_tags) & ~np.isnan(emission) & (state != STOPPED)
-    return Hours(flow, state, shown, good & (state != STOPPED), corrected, emission, valid)
+        corrected = emissions.oxygen_corrected(shown, tag("oxygen"), outlet.oxygen_reference).value
+    return flow, shown, corrected
+
+
+def changes(outlet: Outlet, error: Errors, mean: Mapping[str, F64], duration_s: F64) -> Changes:
+    """Return what the errors of its tags make of what an outlet did in each hour.
+
+    Parameters
+    ----------
+    outlet
+        with P pollutants and U tags, `Outlet.measured_by`
+    error
+        of these tags
+    mean : (H,) float64 [SI] by address
+        as of `evaluate`
+    duration_s : (H,) float64 [s]
+        as of `evaluate`
+
+    Returns
+    -------
+    Changes
+        of flows [m^3/s], concentrations [kg/m^3] and emissions [kg]; NaN where nothing is known of
+        the uncertainty of a tag: it is not exact
+
+    Notes
+    -----
+    First order: the formulas are taken once more a small step aside of each tag [3]_, so a tag that
+    stands in several of them has one error.
+    """
+    unknown = np.full(duration_s.shape, np.nan)
+
+    def figures(shown: Mapping[str, F64]) -> tuple[F64, ...]:
+        flow, concentration, corrected = _gas(outlet, shown, unknown)
+        mass = emissions.mass_emitted(concentration, flow, duration_s)
+        return flow, concentration, corrected, mass
+
+    usual = figures(mean)
+    found = [np.empty((len(outlet.measured_by), *column.shape)) for column in usual]
+    for u, address in enumerate(outlet.measured_by):
+        sigma = np.hypot(error.absolute[u], error.relative[u] * mean[address])
+        sigma = np.where(error.absolute[u] + error.relative[u] > 0, sigma, np.nan)
+        aside = figures({**mean, address: mean[address] + STEP * sigma})
+        for column, moved, still in zip(found, aside, usual, strict=True):
+            column[u] = (moved - still) / STEP
+    return Changes(*found)
