@@ -14,6 +14,8 @@ NPM     := PATH="$(abspath $(BIN)):$$PATH" npm --prefix $(CONSOLE) --loglevel er
 FITS    := const [a, b] = process.versions.node.split('.').map(Number); \
            process.exit(a > 22 || (a === 22 && b >= 12) || (a === 20 && b >= 19) ? 0 : 1)
 
+# The whole suite is shared out by files; each worker starts services of its own.
+WORKERS := --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 CODECS  := native senml mapped hj212 sparkplug
 
 .PHONY: setup check test demo bench score fuzz clean
@@ -52,7 +54,7 @@ check: setup
 	$(NPM) run check --silent
 
 test: setup
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest $(if $(ARGS),,$(WORKERS)) $(ARGS)
 
 demo: setup
 	@$(BIN)/parktwin up --simulate --history 6 $(ARGS)

@@ -1,7 +1,6 @@
 """Services for the tests: a real database and a real broker, started once, on free ports."""
 
-import asyncio
-import itertools
+import fcntl
 
 import asyncpg
 import pytest
@@ -10,7 +9,10 @@ from deploy.local import Services
 from ingest.store import Store
 from twin.loading import load_park
 
-NUMBERS = itertools.count(1)
+OTHERS_LEAVE = """
+SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
+WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()
+"""
 
 PARK_TOML = """
 [park]
@@ -43,38 +45,65 @@ FT-9,acmepark/other,mass_flow,t/h,gauge,0,100,1 %,another flow
 """
 
 
+# What takes longest begins first, so that no worker is busy alone at the end; those that wait for
+# programs alternate with those that compute.
+LONGEST = (
+    "test_services",
+    "test_properties",
+    "test_console",
+    "test_gateway_formats",
+    "test_scenarios",
+    "test_replay_command",
+    "test_sparkplug_services",
+    "test_import",
+    "test_publisher",
+    "test_same_numbers",
+    "test_components",
+    "test_cycle",
+    "test_gateways_health",
+    "test_local",
+)
+
+
+def pytest_collection_modifyitems(items):
+    """Put the longest files first."""
+    place = {name: at for at, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: place.get(item.path.stem, len(LONGEST)))
+
+
 @pytest.fixture(scope="session")
 def services(tmp_path_factory):
     """The private database server and broker."""
-    with Services(tmp_path_factory.mktemp("services")) as running:
-        yield running
+    own = Services(tmp_path_factory.mktemp("services"))
+    # On a fresh machine the first of the workers installs what is missing, and the others wait.
+    with (tmp_path_factory.getbasetemp().parent / "starting").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        own.start()
+    yield own
+    own.stop()
+
+
+@pytest.fixture(scope="session")
+async def server_database(services):
+    """The address of the tests' database, with nothing in it yet."""
+    connection = await asyncpg.connect(services.database_url)
+    await connection.execute("CREATE DATABASE test")
+    await connection.close()
+    return services.database_url.rpartition("/")[0] + "/test"
 
 
 @pytest.fixture
-async def database(services):
-    """The address of a fresh database with the schema applied."""
-    name = f"test_{next(NUMBERS)}"
-    await administer(services, f"CREATE DATABASE {name}")
-    url = services.database_url.rpartition("/")[0] + f"/{name}"
-    store = Store(url)
+async def database(server_database):
+    """The address of the database with the schema applied anew, and nobody connected."""
+    # To make and drop a database for each test takes longer than most of the tests.
+    connection = await asyncpg.connect(server_database)
+    await connection.execute(OTHERS_LEAVE)
+    await connection.execute("DROP SCHEMA IF EXISTS park CASCADE")
+    await connection.close()
+    store = Store(server_database)
     await store.open()
     await store.close()
-    yield url
-    await administer(services, f"DROP DATABASE {name} WITH (FORCE)")
-
-
-async def administer(services, statement):
-    """Run a statement in a connection of its own, waiting for TimescaleDB's workers to let go."""
-    connection = await asyncpg.connect(services.database_url)
-    try:
-        for _ in range(50):
-            try:
-                return await connection.execute(statement)
-            except asyncpg.ObjectInUseError:
-                await asyncio.sleep(0.1)
-        return await connection.execute(statement)
-    finally:
-        await connection.close()
+    return server_database
 
 
 @pytest.fixture

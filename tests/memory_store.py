@@ -6,6 +6,7 @@ PYTEST_DONT_REWRITE: tests import it by name.
 
 from collections import defaultdict
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from functools import cache, reduce
 from math import isnan, nan
 from operator import add, or_
@@ -226,8 +227,14 @@ def summed(rows):
     )  # fmt: skip
 
 
-async def started(park, store, now_us, **settings):
-    """Return a cycle over a store, as after a start of the program."""
+async def started(park, store, now_us, *, watched=True, **settings):
+    """Return a cycle over a store, as after a start of the program.
+
+    The watch over balances writes no sample and no minute, and takes most of the time of a cycle
+    here: where a test tells nothing of it, nobody is watched.
+    """
     cycle = Cycle(park, store, IngestSettings(**settings))
+    if not watched:
+        cycle._namings._watch = replace(cycle._namings._watch, members=())
     await cycle.start(now_us)
     return cycle

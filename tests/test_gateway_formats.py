@@ -42,7 +42,7 @@ async def published(database, instruments, form, events, batch, cycle_s):
     gateways = make_gateways(PARK, events=events, usual=form, batch=batch)
     store = Store(database)
     await store.open()
-    cycle = await started(with_gateways(PARK, gateways), store, BEGIN)
+    cycle = await started(with_gateways(PARK, gateways), store, BEGIN, watched=False)
     block, now, cycles = [], BEGIN, 0
     for at, topic, payload in play(gateways, instruments, TIMES, EVERY_US, SEED):
         if block and at > block[0].received_us + cycle_s * S:

@@ -110,14 +110,14 @@ def message(scan, received_us, park=PARK):
     return Message("park/v1/east/alpha/gw", payload, received_us, 0, 0, 0)
 
 
-async def _deliver(blocks, park, restart):
+async def _deliver(blocks, park, restart, watched):
     """Run each block of (scan, received) as a cycle and let the clock close what is silent."""
     store, now = MemoryStore(), T0
-    cycle = await started(park, store, T0)
+    cycle = await started(park, store, T0, watched=watched)
     for number, block in enumerate(blocks):
         now = max(now + S, *(received for _, received in block))
         if number == restart:
-            cycle = await started(park, store, now)
+            cycle = await started(park, store, now, watched=watched)
         await cycle.run([message(scan, received, park) for scan, received in block], now)
     # So late that ingest's own counters spread nothing over the time between.
     await cycle.run([], now + 2 * DAY_US)
@@ -125,11 +125,11 @@ async def _deliver(blocks, park, restart):
     return store
 
 
-def deliver(scans, size=9, park=PARK, restart=-1, received_us=None):
+def deliver(scans, size=9, park=PARK, restart=-1, received_us=None, *, watched=False):
     """Return the store after scans came in this order, in blocks."""
     timed = [(scan, received_us or scan.time_us + S // 2) for scan in scans]
     blocks = [timed[i : i + size] for i in range(0, len(timed), size)]
-    return asyncio.run(_deliver(blocks, park, restart))
+    return asyncio.run(_deliver(blocks, park, restart, watched))
 
 
 def kpis(store, park=PARK):
@@ -185,7 +185,8 @@ def test_order_delay_and_repetition_change_no_minute_sum_or_kpi(seed, size):
     again = [scans[i] for i in rng.permutation(len(scans))]
     again += [scans[i] for i in rng.integers(0, len(scans), 20)]
     end_us = scans[-1].time_us + S
-    disturbed = deliver(again, size, restart=int(rng.integers(0, 6)), received_us=end_us)
+    restart = int(rng.integers(0, 6))
+    disturbed = deliver(again, size, restart=restart, received_us=end_us, watched=True)
     assert len(disturbed.correction) == 0
     assert_same_bits(straight, disturbed)
 
