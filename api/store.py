@@ -32,6 +32,7 @@ CYCLES_AT_ONCE = 100
 AWAY = (
     OSError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # a query that begins while the server hangs up
     asyncpg.PostgresConnectionError,
     asyncpg.OperatorInterventionError,
     asyncpg.InsufficientResourcesError,
@@ -218,10 +219,8 @@ class Store:
             return await _columns(connection, fields, sql.PAIRS, *args)
 
     async def minutes_near(self, tag_ids: I64, times: I64, within: timedelta) -> Columns:
-        """Return each tag's minute at each time, or the nearest covered one, if there is any."""
-        fields = {
-            "time_us": TIME, "tag_id": INT, "amount": FLOAT, "covered_s": FLOAT, "quality": SMALL,
-        }  # fmt: skip
+        """Return the end of each tag's minute at each time, or of the nearest covered one."""
+        fields = {"time_us": TIME, "tag_id": INT, "last": FLOAT, "quality": SMALL}
         wanted = [stamp(time) for time in times.tolist()]
         async with self._connection() as connection:
             args = tag_ids.tolist(), wanted, wanted[0], wanted[-1]

@@ -36,6 +36,15 @@ SAMPLE_COLUMNS = ("time", "tag_id", "value", "quality", "received")
 MINUTE = ("timestamptz", *("int4",) * 2, *("float8",) * 2, *("float8?",) * 3, "int2")
 MINUTE_COLUMNS = ("time", "tag_id", "n", "amount", "covered_s", "min", "max", "last", "quality")
 
+# A query that begins between the server's last word and its hanging up is an internal error of the
+# driver.
+FAILURES = (
+    OSError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    TimeoutError,
+)
 # The longest day has 25 hours.
 SUM_REACH_US = 90_000_000_000
 SUM_SPAN_US = 28 * 86_400_000_000
@@ -65,7 +74,7 @@ class Store:
             await migrate(self._connection)
             await self._connection.execute("SELECT pg_advisory_lock_shared($1)", WRITER_LOCK)
             await self._connection.execute(sql.TEMPORARY)
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
+        except FAILURES as error:
             raise _store_error(error) from error
 
     async def close(self) -> None:
@@ -82,7 +91,10 @@ class Store:
         try:
             async with self._connection.transaction():
                 yield
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
+        except FAILURES as error:
+            if isinstance(error, asyncpg.InternalClientError):
+                # The driver does not know where it stands: only a new connection does.
+                await self.close()
             raise _store_error(error) from error
 
     async def fetch(self, statement: str, *args: Any) -> list[Any]:
@@ -359,6 +371,7 @@ def _store_error(error: BaseException) -> StoreError:
         OSError
         | TimeoutError
         | asyncpg.InterfaceError
+        | asyncpg.InternalClientError
         | asyncpg.PostgresConnectionError
         | asyncpg.OperatorInterventionError
         | asyncpg.InsufficientResourcesError

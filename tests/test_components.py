@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from small_networks import A_PARK, PARK_TRUTH, S_PARK
 
 from twin.components import reconcile_components
+from twin.nonlinear import UNSETTLED
 from twin.reconciliation import UNCHECKED, reconcile
 
 SEEDS = 200
@@ -235,8 +236,12 @@ def test_energy_is_balanced_as_a_component_whose_fractions_need_no_sum():
 @st.composite
 def plants(draw):
     """Return a network of mixers and splitters with positive flows, and what its meters show."""
-    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
-    nodes, streams = draw(st.integers(1, 4)), draw(st.integers(6, 10))
+    sizes = draw(st.integers(1, 4)), draw(st.integers(6, 10)), draw(st.sampled_from([0, 0.1, 0.3]))
+    return plant_of(draw(st.integers(0, 2**32 - 1)), *sizes)
+
+
+def plant_of(seed, nodes, streams, missing):
+    rng = np.random.default_rng(seed)
     ends = [(-1, 0), *((m, m + 1) for m in range(nodes - 1)), (nodes - 1, -2)]
     while len(ends) < streams:
         origin = int(rng.integers(-1, nodes))
@@ -256,7 +261,7 @@ def plants(draw):
     fraction = part / flow[:, None]
     sigma = 10.0 ** rng.uniform(-3, -2, (len(flow), 4)) * np.column_stack([flow, fraction])
     measured = np.column_stack([flow, fraction]) + sigma * rng.normal(size=sigma.shape)
-    measured[rng.random(sigma.shape) < draw(st.sampled_from([0, 0.1, 0.3]))] = NO
+    measured[rng.random(sigma.shape) < missing] = NO
     return incidence, measured, sigma
 
 
@@ -268,7 +273,12 @@ def test_every_balance_that_is_observable_is_closed(plant, normalised):
         incidence, measured[:, 0], measured[:, 1:], sigma[:, 0], sigma[:, 1:],
         normalised=normalised,
     )  # fmt: skip
-    assert result.result.reason in {"", UNCHECKED}
+    assert result.result.reason in {"", UNCHECKED, UNSETTLED}
+    if result.result.reason == UNSETTLED:
+        # Some plants have too few meters: the least adjustments let a flow vanish.
+        assert np.isnan(measured).mean() > 0.1
+        assert np.isnan(result.flow).all()
+        assert np.isnan(result.fraction).all()
     for column in (result.flow, *result.carried.T):
         whole = ~(incidence[:, np.isnan(column)] != 0).any(axis=1)
         assert incidence[whole] @ np.nan_to_num(column) == pytest.approx(
@@ -280,6 +290,18 @@ def test_every_balance_that_is_observable_is_closed(plant, normalised):
     if normalised:
         total = result.fraction.sum(axis=1)
         assert total[~np.isnan(total)] == pytest.approx(1, rel=1e-9)
+
+
+def test_hardly_a_plant_with_a_third_of_its_meters_missing_is_given_up():
+    given_up = 0
+    for seed in range(120):
+        incidence, measured, sigma = plant_of(seed, 1 + seed % 4, 6 + seed % 5, 0.3)
+        result = reconcile_components(
+            incidence, measured[:, 0], measured[:, 1:], sigma[:, 0], sigma[:, 1:],
+            normalised=seed % 2 == 0,
+        )  # fmt: skip
+        given_up += result.result.reason == UNSETTLED
+    assert given_up <= 1
 
 
 def test_times_and_missing_values_are_those_of_each_alone():

@@ -2,6 +2,7 @@
 
 import json
 
+import asyncpg
 import numpy as np
 import pytest
 import small_region
@@ -11,6 +12,7 @@ from ingest.directory import Message
 from ingest.settings import IngestSettings
 from ingest.store import Store
 from twin import quality as q
+from twin.errors import StoreError
 from twin.loading import load_park
 
 TOPIC = "park/v1/acmepark/acme/gw1"
@@ -295,6 +297,18 @@ async def test_health_of_ingest_is_stored_as_tags(cycle, db):
         " AND tag = 'ingest.samples' ORDER BY time"
     )
     assert [row["value"] for row in rows] == [0.0, 1.0]
+
+
+async def test_a_driver_that_has_lost_track_of_the_server_gets_a_new_connection(database):
+    store = Store(database)
+    await store.open()
+    with pytest.raises(StoreError) as lost:
+        async with store.transaction():
+            raise asyncpg.InternalClientError("unexpected data")
+    assert lost.value.retryable
+    async with store.transaction():
+        assert await store.fetch("SELECT 1 AS one")
+    await store.close()
 
 
 async def test_one_cycle_takes_thousands_of_messages(cycle, db):

@@ -91,6 +91,13 @@ def test_garbage_before_a_packet_is_a_fault_and_the_packet_stands():
     assert packets(b"\r\n\r\n" + PACKETS[0]) == [one(PACKETS[0])]
 
 
+def test_head_that_is_cut_in_two_behind_a_false_one_begins_a_packet():
+    framer = hj212.Framer()
+    (fault,) = framer.feed(b"##wxyz#")
+    assert fault.reason == "bad_frame"
+    assert framer.feed(PACKETS[0][1:]) == [one(PACKETS[0])]
+
+
 def test_lower_case_checksum_is_accepted():
     raw = PACKETS[1]
     assert one(raw[:-6] + raw[-6:].lower()) == one(raw)

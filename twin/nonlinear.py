@@ -202,7 +202,7 @@ def _step(adjust: F64, unseen: F64, left: F64, deviate: F64) -> tuple[F64, F64, 
     left : (..., M) float64        what the balances leave over
     deviate : (..., N) float64     so far
     """
-    back = np.asarray(np.linalg.pinv(unseen, rcond=NOTHING))
+    back = _inverse(unseen)
     # What is left of the balances once unmeasured quantities have taken up what they can.
     keep = np.eye(unseen.shape[-2]) - unseen @ back
     keep = np.where(np.abs(keep) > NOTHING, keep, 0.0)
@@ -210,13 +210,23 @@ def _step(adjust: F64, unseen: F64, left: F64, deviate: F64) -> tuple[F64, F64, 
     norm = np.linalg.norm(reduced, axis=-1)
     made_of = np.linalg.norm(np.abs(keep) @ np.abs(adjust), axis=-1)
     scale = np.divide(1.0, norm, out=np.zeros_like(norm), where=norm > NOTHING * made_of)
-    inverse = np.asarray(np.linalg.pinv(reduced * scale[..., None], rcond=NOTHING))
+    inverse = _inverse(reduced * scale[..., None])
 
     goal = _times(inverse, scale * _times(keep, _times(adjust, deviate) - left))
     change = goal - deviate
     hidden = _times(back, -left - _times(adjust, change))
     force = _times(np.swapaxes(keep, -1, -2), scale * _times(np.swapaxes(inverse, -1, -2), goal))
     return change, hidden, force
+
+
+def _inverse(matrix: F64) -> F64:
+    """Return pseudo-inverses; 0 for what has none, so that the step that follows is refused."""
+    try:
+        return np.asarray(np.linalg.pinv(matrix, rcond=NOTHING))
+    except np.linalg.LinAlgError:
+        if matrix.ndim > 2:
+            return np.stack([_inverse(one) for one in matrix])
+        return np.zeros_like(matrix.T)
 
 
 def _times(matrix: F64, vector: F64) -> F64:

@@ -158,9 +158,9 @@ class Framer:
 
     def _skip(self, reason: str, detail: str) -> Fault:
         """Give up the packet the data begin with and go on at the next head."""
+        # The second # of a false head may be the first of a true one, and a last # may be, too.
         end = self._data.find(HEAD, 2)
-        # The second # of a false head may be the first of a true one.
-        end = len(self._data) if end < 0 else end
+        end = len(self._data) - self._data.endswith(b"#") if end < 0 else end
         lost, self._data = self._data[:end], self._data[end:]
         return Fault(reason, detail, lost)
 
