@@ -159,7 +159,7 @@ async def read_inventory(
 ) -> Inventory:
     """Return how much of a component is in some tanks at each edge.
 
-    It follows from the mean level of the minute before the edge.
+    It follows from the last level before the edge.
     """
     levels, quality = await read_levels(world, network, tanks, edges, now_us)
     share = network.tank_share[component][tanks]
@@ -179,7 +179,7 @@ async def read_levels(
     order = np.argsort(ids)
     tag = tags[order[np.searchsorted(ids, rows["tag_id"], sorter=order)]]
     at = np.searchsorted(moments, rows["time_us"] + MINUTE_US)
-    value[at, tag] = rows["amount"] / rows["covered_s"]
+    value[at, tag] = rows["last"]
     severity, flag = np.zeros((2, len(moments)), np.uint8)
     mark = rows["quality"] & np.uint8(q.SIMULATED)
     np.maximum.at(severity, at, rows["quality"] & ~mark)

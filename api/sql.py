@@ -46,18 +46,18 @@ JOIN minute b ON b.tag_id = p.second AND b.time >= $4 AND b.time < $5 AND b.cove
              AND b.time = a.time
 GROUP BY 1, 2"""
 MINUTES_AT = """
-SELECT time, tag_id, amount, covered_s, quality FROM minute
+SELECT time, tag_id, coalesce(last, 'NaN'), quality FROM minute
 WHERE tag_id = ANY($1::int[]) AND time = ANY($2::timestamptz[]) AND time BETWEEN $3 AND $4
   AND covered_s > 0"""
 # Of each pair of a tag and a minute, the covered minute that is nearest, before or after.
 MINUTES_NEAR = """
-SELECT w.time, w.tag_id, m.amount, m.covered_s, m.quality
+SELECT w.time, w.tag_id, coalesce(m.last, 'NaN'), m.quality
 FROM unnest($1::int[], $2::timestamptz[]) w(tag_id, time), LATERAL (
-    (SELECT amount, covered_s, quality, w.time - time AS away FROM minute
+    (SELECT last, quality, w.time - time AS away FROM minute
      WHERE tag_id = w.tag_id AND time >= w.time - $3::interval AND time < w.time AND covered_s > 0
      ORDER BY time DESC LIMIT 1)
     UNION ALL
-    (SELECT amount, covered_s, quality, time - w.time FROM minute
+    (SELECT last, quality, time - w.time FROM minute
      WHERE tag_id = w.tag_id AND time > w.time AND time <= w.time + $3::interval AND covered_s > 0
      ORDER BY time LIMIT 1)
     ORDER BY away LIMIT 1) m"""

@@ -247,7 +247,7 @@ def _foreseen(hour: Hour) -> Iterator[Stated]:
     true_rate = hour.true_level[1] * hour.part["chlorine"]
     courses = []
     for rate, value, amount in (
-        (hour.last.copy(), hour.last, hour.amount),
+        (hour.level[1].copy(), hour.level[1], hour.amount),
         (true_rate, hour.true_level[1], hour.true_amount),
     ):
         counters = [t for t, tag in enumerate(known.park.tags) if tag.kind == "counter"]

@@ -54,8 +54,7 @@ class Hour:
     known: Known
     amount: F64  # (T,)
     covered_s: F64  # (T,)
-    level: F64  # (2, T) at its edges
-    last: F64  # (T,) [SI] values at its end
+    level: F64  # (2, T) [SI] last values before its edges
     minutes: Table
     true_amount: F64  # (T,) of a stream with an analyser what it would be at the usual fraction
     true_level: F64  # (2, T)
@@ -84,7 +83,7 @@ def make_hour(known: Known, seed: int) -> Hour:
     for component in sorted(components):
         balance = compile_balance(network, known.park.id, component)
         if balance.nodes:
-            found = measure(network, balance, *seen[:3])
+            found = measure(network, balance, *seen)
             closed[component] = balance, found, close(balance, found)
     part = {component: np.ones(len(network.tags)) for component in components}
     cells = process.plant.cells
@@ -93,14 +92,14 @@ def make_hour(known: Known, seed: int) -> Hour:
         for component in cell_factor(cell):
             better = hydrogen if component == "hydrogen" else efficiency / cell.current_efficiency
             part[component][network.index[cell.current]] = better
-    return Hour(known, *seen, table, *_true(network, process, start_us), part, closed)
+    amount, level, value, flow = _true(network, process, start_us)
+    return Hour(known, *seen, table, amount, level, value, flow, part, closed)
 
 
-def _seen(table: Table) -> tuple[F64, F64, F64, F64]:
-    """Return amounts, cover, the values at the edges (means of the minute before), and the last."""
-    mean = table.amount / np.where(table.covered_s > 0, table.covered_s, np.nan)
+def _seen(table: Table) -> tuple[F64, F64, F64]:
+    """Return amounts, cover, and the last values before the edges."""
     amount, covered_s = table.amount[1:].sum(axis=0), table.covered_s[1:].sum(axis=0)
-    return amount, covered_s, np.stack([mean[0], mean[-1]]), table.last[-1]
+    return amount, covered_s, table.last[[0, -1]]
 
 
 def _true(

@@ -195,16 +195,14 @@ def test_error_of_a_level_that_stays_cancels_in_a_straight_tank():
     amount, covered, level = window(PLAIN)
     at = PLAIN.tank_tag[0]
     absolute, relative = uncertainty(PLAIN.tags[at])
-    share, correlation = random_share(PLAIN.tags[at])
+    share, _ = random_share(PLAIN.tags[at])
     level[:, at] = 1.5, 1.6
     upright = replace(PLAIN, tank_horizontal=np.zeros(1, bool))
     found = measure(upright, balance, amount, covered, level)
     per_metre = PLAIN.tank_capacity[0] / PLAIN.tank_height[0]
     edges = (absolute + relative * level[:, at]) * per_metre
     scaling = relative * 0.1 * per_metre
-    # A level is a mean over a minute.
-    noise = left_of_mean(share, correlation, 60) - (1 - share)
-    expected = np.hypot(np.hypot(*edges) * np.sqrt(noise), scaling * np.sqrt(1 - share))
+    expected = np.hypot(np.hypot(*edges) * np.sqrt(share), scaling * np.sqrt(1 - share))
     assert found.sigma[stock] == pytest.approx(expected)
     lying = measure(PLAIN, balance, amount, covered, level)
     assert lying.sigma[stock] > 0

@@ -167,15 +167,15 @@ async def test_interval_of_the_unaccounted_is_that_of_the_meters_at_the_fence(fa
     (row,) = (await rows_of(api, "demo/acme/chlorine", **HOUR_9))["items"]
     cells = efficiency()
     levels = np.array([level(BEGIN + n * HOUR - 60 * S) for n in (1, 2)])
-    # A fifth of the variance is random and averages out with a correlation of a minute: a third of
-    # it in the minute of a level, nearly all in the hour of a meter.
+    # A fifth of the variance is random and averages out with a correlation of a minute: nearly all
+    # of it in the hour of a meter, nothing in a level.
     share = {q: load("uncertainty")["random"][q]["share"] for q in ("level", "current")}
     assert share == {"level": 0.2, "current": 0.2}
 
     def tank(h, part):
         return (held(h + 0.01 * part**0.5) - held(h - 0.01 * part**0.5)) / 2
 
-    tanks = [tank(h, 0.2 * 2 / 3) for h in (*levels, 0.05, 0.05)]
+    tanks = [tank(h, 0.2) for h in (*levels, 0.05, 0.05)]
     tanks.append(tank(levels[1], 0.8) - tank(levels[0], 0.8))
     hour = (0.8 + 0.2 * (1 - 1 / 180) / 60) ** 0.5
     meters = [MADE * np.hypot(0.002 * hour, cells)]

@@ -25,7 +25,6 @@ from twin.uom import parse_quantity
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
 
-MINUTE_S = 60.0
 TINY_S = 1e-9
 
 
@@ -270,7 +269,7 @@ def measure(network: Network, balance: Balance, amount: F64, covered_s: F64, lev
     Parameters
     ----------
     amount, covered_s : (..., T) float64 [SI, s]   sums of each tag over a window; NaN = no value
-    level : (..., 2, T) float64 [SI]               means of tags over the minute before each edge
+    level : (..., 2, T) float64 [SI]               last values of tags before each edge
 
     Returns
     -------
@@ -324,7 +323,7 @@ def tank_sigma(network: Network, level: F64) -> F64:
     Parameters
     ----------
     level : (..., 2, T) float64 [SI]
-        means of tags over the minute before each edge
+        last values of tags before each edge
 
     Returns
     -------
@@ -337,10 +336,9 @@ def tank_sigma(network: Network, level: F64) -> F64:
     tags = network.tank_tag
     models = [network.tags[tag] for tag in tags.tolist()]
     absolute, relative = np.array([uncertainty(tag) for tag in models]).reshape(-1, 2).T
-    share, correlation_s = np.array([random_share(tag) for tag in models]).reshape(-1, 2).T
+    share = np.array([random_share(tag)[0] for tag in models], dtype=np.float64)
     step = absolute + relative * np.abs(level[..., tags])
-    noise = left_of_mean(share, correlation_s, MINUTE_S) - (1 - share)
-    edges = np.hypot.reduce(_swing(network, level, step * np.sqrt(noise)), axis=-2)
+    edges = np.hypot.reduce(_swing(network, level, step * np.sqrt(share)), axis=-2)
     common = _swing(network, level, step * np.sqrt(1 - share))
     return np.asarray(np.hypot(edges, common[..., 1, :] - common[..., 0, :]))
 

@@ -136,7 +136,7 @@ def stored_spread(network: Network, component: str, tanks: I64, level: F64) -> F
     tanks : (n,) int64
         places of the tanks
     level : (..., 2, T) float64 [SI]
-        means of tags over the minute before each edge
+        last values of tags before each edge
 
     Returns
     -------
