@@ -15,12 +15,12 @@ from simulators import faulttrials, trials
 from simulators.coverage import coverage
 from simulators.faults import show
 from simulators.figures import figures
-from simulators.hour import know
 from simulators.memory import minutes_of
 from simulators.script import load_script, names
 from simulators.stage import learnt, make_stage, scene_of, watched_tags
 from simulators.trials import bias_of_every_stream
 from simulators.waves import EPOCH_US
+from simulators.window import DAY_S, know
 from twin import quality as q
 from twin.loading import load_park
 from twin.watch import advance, no_memory
@@ -31,9 +31,9 @@ if TYPE_CHECKING:
 
     from simulators.coverage import Coverage
     from simulators.figures import Stated
-    from simulators.hour import Known
     from simulators.stage import Stage
     from simulators.trials import Noticed, Row
+    from simulators.window import Known
     from twin.watch import Memory
 
 # A Saturday 08:00 in the park: any time will do, but the same one for all.
@@ -44,6 +44,7 @@ WINDOW_MINUTES = 15
 POWER = 0.95  # with which the least bias is noticed
 LOW, HIGH = 0.93, 0.97
 PARKS_AT_ONCE = 5
+OTHERS = 10_000  # From this seed on parks are others than those of an hour.
 
 
 class Size(NamedTuple):
@@ -52,7 +53,8 @@ class Size(NamedTuple):
     trials: int = 3
     biases: int = 5
     weeks: int = 6
-    parks: int = 400
+    parks: int = 400  # over an hour
+    days: int = 100  # and over a day
 
 
 class Line(NamedTuple):
@@ -71,23 +73,27 @@ def score(folder: str, size: Size | None = None) -> bool:
     park = load_park(folder)
     for name in names():
         load_script(name, park)
-    hours = [
-        range(first, min(first + PARKS_AT_ONCE, size.parks))
-        for first in range(0, size.parks, PARKS_AT_ONCE)
-    ]
     # What takes longest comes first.
-    weeks, tried, biases, parks = _work(
+    weeks, days, tried, biases, hours = _work(
         folder,
         (_false_namings, range(1, size.weeks + 1)),
+        (_days, _some(size.days)),
         (_trials, range(1, size.trials + 1)),
         (_biases, range(1, size.biases + 1)),
-        (_hours, hours),
+        (_hours, _some(size.parks)),
     )
+    hourly, daily = ([stated for some in parks for stated in some] for parks in (hours, days))
     lines = [
         *trial_lines(tried),
         *bias_lines(biases),
         *week_lines(weeks),
-        *coverage_lines(coverage([stated for some in parks for stated in some])),
+        *coverage_lines(
+            [
+                *coverage(hourly + daily),
+                coverage(hourly)[-1]._replace(kpi="all, over an hour"),
+                coverage(daily)[-1]._replace(kpi="all, over a day"),
+            ]
+        ),
     ]
     print_lines(lines)
     return all(line.met is not False for line in lines)
@@ -157,9 +163,20 @@ def _false_namings(folder: str, seed: int) -> int:
     return count
 
 
+def _some(parks: int) -> list[range]:
+    """Return the seeds of so many parks, some at once."""
+    firsts = range(0, parks, PARKS_AT_ONCE)
+    return [range(first, min(first + PARKS_AT_ONCE, parks)) for first in firsts]
+
+
 def _hours(folder: str, seeds: Sequence[int]) -> list[list[Stated]]:
     """Return all figures of an hour of some parks."""
     return [figures(_known(folder), seed) for seed in seeds]
+
+
+def _days(folder: str, seeds: Sequence[int]) -> list[list[Stated]]:
+    """Return all figures of a day of other parks."""
+    return [figures(_known(folder), seed + OTHERS, DAY_S) for seed in seeds]
 
 
 def trial_lines(seeds: Sequence[Sequence[Row]]) -> Iterator[Line]:

@@ -22,13 +22,13 @@ from simulators import faulttrials, score, trials
 from simulators.coverage import coverage
 from simulators.faults import Scene, show
 from simulators.figures import Stated, figures
-from simulators.hour import carried, know, make_hour
 from simulators.memory import minutes_of
 from simulators.overlay import lay_over
 from simulators.process import make_process
 from simulators.script import load_script, names
 from simulators.sensors import make_sensors
 from simulators.stage import learnt, make_stage, scene_of
+from simulators.window import carried, know, make_window
 from twin import quality as q
 from twin.loading import load_park
 from twin.minutes import MINUTE_US
@@ -166,7 +166,7 @@ def known():
 
 
 def test_what_is_called_the_truth_closes_every_balance(known):
-    hour = make_hour(known, 1)
+    hour = make_window(known, 1)
     assert {"chlorine", "caustic", "hydrogen", "hydrogen_chloride", "ammonia"} <= set(hour.closed)
     for component, (balance, _, _) in hour.closed.items():
         truth = np.array([carried(hour, component, line) for line in balance.lines])
@@ -252,10 +252,11 @@ def test_the_score_is_one_table_that_says_what_is_not_met(capsys):
 
 
 def test_the_score_shares_its_work_and_says_how_far_it_is(capsys):
-    size = score.Size(trials=0, biases=0, weeks=0, parks=2)
+    size = score.Size(trials=0, biases=0, weeks=0, parks=2, days=1)
     met = score.score("deploy/parks/liaocheng", size)
     printed = capsys.readouterr()
-    assert "1 of 1 done" in printed.err
+    assert "2 of 2 done" in printed.err
+    assert "all, over a day" in printed.out
     assert "time to full after a trip" in printed.out
     # Nothing was tried, so nothing can have been named.
     assert not met

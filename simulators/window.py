@@ -1,4 +1,4 @@
-"""An hour of a park as the twin sees it, nothing being wrong, and as it truly was."""
+"""A window of a park as the twin sees it, nothing being wrong, and as it truly was."""
 
 from __future__ import annotations
 
@@ -20,27 +20,28 @@ from twin.minutes import MINUTE_US
 from twin.network import compile_network, tank_mass
 from twin.reference import load as load_reference
 from twin.whatif.supply import compile_supply
+from twin.windows import HOUR_US
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from simulators.memory import Table
     from simulators.process import Process
-    from simulators.waves import F64
+    from simulators.waves import F64, I64
     from twin.balances import Amounts, Balance, Line
     from twin.closure import Closure
     from twin.model import Electrolyser, Park
     from twin.network import Network
     from twin.whatif.supply import Supply
 
-HOUR_S, SCAN_S = 3600.0, 10.0
-HOUR_US = round(HOUR_S * 1e6)
-# Hours all over some week.
+HOUR_S, DAY_S = 3600.0, 86400.0
+SCAN_S, SCANS_MAX = 10.0, 4320
+# They begin all over some week.
 FIRST_HOUR, STRIDE, WEEK_HOURS = 98 * 168, 37, 168
 
 
 class Known(NamedTuple):
-    """A park model compiled once for many hours."""
+    """A park model compiled once for many windows."""
 
     park: Park
     network: Network
@@ -48,10 +49,12 @@ class Known(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Hour:
-    """An hour as the twin sees it, and as it truly was; T tags."""
+class Window:
+    """A window as the twin sees it, and as it truly was; T tags."""
 
     known: Known
+    length_s: float
+    scan_s: float  # between two scans
     amount: F64  # (T,)
     covered_s: F64  # (T,)
     level: F64  # (2, T) [SI] last values before its edges
@@ -70,13 +73,14 @@ def know(park: Park) -> Known:
     return Known(park, network, compile_supply(network))
 
 
-def make_hour(known: Known, seed: int) -> Hour:
-    """Return the hour of a seed: its plants, its instruments, its place in the week."""
+def make_window(known: Known, seed: int, length_s: float = HOUR_S) -> Window:
+    """Return the window of a seed: its plants, its instruments, its place in the week."""
     network = known.network
     process = make_process(known.park, seed)
     start_us = EPOCH_US + (FIRST_HOUR + seed * STRIDE % WEEK_HOURS) * HOUR_US
+    stop_us, scan_s = start_us + round(length_s * 1e6), max(SCAN_S, length_s / SCANS_MAX)
     show = partial(observe, make_sensors(process, seed))
-    table = minutes_of(network, show, start_us - MINUTE_US, start_us + HOUR_US, scan_s=SCAN_S)
+    table = minutes_of(network, show, start_us - MINUTE_US, stop_us, scan_s=scan_s)
     seen = _seen(table)
     components = {a.subject for a in network.accounts if a.item in FLOW_ITEMS}
     closed = {}
@@ -92,8 +96,9 @@ def make_hour(known: Known, seed: int) -> Hour:
         for component in cell_factor(cell):
             better = hydrogen if component == "hydrogen" else efficiency / cell.current_efficiency
             part[component][network.index[cell.current]] = better
-    amount, level, value, flow = _true(network, process, start_us)
-    return Hour(known, *seen, table, amount, level, value, flow, part, closed)
+    times = np.arange(start_us, stop_us + 1, round(scan_s * 1e6))
+    amount, level, value, flow = _true(network, process, times, scan_s)
+    return Window(known, length_s, scan_s, *seen, table, amount, level, value, flow, part, closed)
 
 
 def _seen(table: Table) -> tuple[F64, F64, F64]:
@@ -103,20 +108,22 @@ def _seen(table: Table) -> tuple[F64, F64, F64]:
 
 
 def _true(
-    network: Network, process: Process, start_us: int
+    network: Network, process: Process, times: I64, scan_s: float
 ) -> tuple[F64, F64, F64, dict[str, dict[str, float]]]:
-    """Return the true amounts of an hour, values at its edges and at each scan, and all streams."""
+    """Return the true amounts of scans, values at their edges and at each, and all streams."""
     media, index = load_reference("media"), network.index
-    truth = state(process, np.arange(start_us, start_us + HOUR_US + 1, round(SCAN_S * 1e6)))
+    truth = state(process, times)
     values, edges = truth.values, truth.values[[0, -1]]
     flow = {}
-    for stream, mass in zip(network.park.streams, integral(truth.flow).tolist(), strict=True):
+    for stream, mass in zip(
+        network.park.streams, integral(truth.flow, scan_s).tolist(), strict=True
+    ):
         shares = media[stream.medium]["component"]
         flow[stream.id] = {component: mass * share for component, share in shares.items()}
         if stream.flow and stream.fraction:
             usual = max(shares.values())
             values[:, index[stream.flow]] *= values[:, index[stream.fraction]] / usual
-    amount = integral(values)
+    amount = integral(values, scan_s)
     amount[process.plant.counters] = np.diff(edges, axis=0)[0, process.plant.counters]
 
     def padded(column: F64) -> F64:
@@ -126,9 +133,9 @@ def _true(
     return padded(amount), padded(edges), padded(values), flow
 
 
-def integral(rate: F64) -> F64:
-    """Return the integral over the scans of an hour, (n, ...)."""
-    return np.asarray((rate[1:] + rate[:-1]).sum(axis=0) / 2 * SCAN_S)
+def integral(rate: F64, scan_s: float) -> F64:
+    """Return the integral over scans, (n, ...)."""
+    return np.asarray((rate[1:] + rate[:-1]).sum(axis=0) / 2 * scan_s)
 
 
 def kept(network: Network, component: str, tanks: Sequence[int], level: F64) -> float:
@@ -137,30 +144,30 @@ def kept(network: Network, component: str, tanks: Sequence[int], level: F64) -> 
     return float((after - before) @ network.tank_share[component][list(tanks)])
 
 
-def pairs(hour: Hour, cell: Electrolyser) -> tuple[Pair, Pair]:
+def pairs(window: Window, cell: Electrolyser) -> tuple[Pair, Pair]:
     """Return the integrals of current and voltage by the means of the minutes, and the true ones.
 
     Without a voltage the current stands in for it.
     """
-    index, minutes = hour.known.network.index, hour.minutes
+    index, minutes = window.known.network.index, window.minutes
     at = [index[cell.current], index[cell.voltage or cell.current]]
     covered_s = minutes.covered_s[1:, at]
     amount = minutes.amount[1:, at]
     mean = amount / np.where(covered_s > 0, covered_s, np.nan)
-    current, voltage = hour.true_value[:, at].T
+    current, voltage = window.true_value[:, at].T
     seen = Pair(*(np.nansum(amount[:, 0] * each, axis=0) for each in (1.0, mean[:, 1], mean[:, 0])))
-    truth = Pair(*(integral(current * each) for each in (1.0, voltage, current)))
+    truth = Pair(*(integral(current * each, window.scan_s) for each in (1.0, voltage, current)))
     return seen, truth
 
 
-def carried(hour: Hour, component: str, line: Line) -> float:
+def carried(window: Window, component: str, line: Line) -> float:
     """Return what a stream of a balance truly carried."""
     if line.tanks:
-        return kept(hour.known.network, component, line.tanks, hour.true_level)
-    if line.id in hour.true_flow:
-        return hour.true_flow[line.id][component]
+        return kept(window.known.network, component, line.tanks, window.true_level)
+    if line.id in window.true_flow:
+        return window.true_flow[line.id][component]
     # What cells make.
     return sum(
-        float(hour.part[component][tag] * hour.true_amount[tag]) * factor
+        float(window.part[component][tag] * window.true_amount[tag]) * factor
         for tag, factor in line.tags
     )
