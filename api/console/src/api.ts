@@ -73,7 +73,9 @@ export interface EnergyRow extends Row {
   mass_t: number | null;
   energy_kwh: number | null;
   kwh_per_t: number | null;
+  kwh_per_t_ci: number | null;
   kgce_per_t: number | null;
+  kgce_per_t_ci: number | null;
 }
 
 export interface Reference {
@@ -131,6 +133,7 @@ export interface ByproductRow extends Row {
   vent_t: number | null;
   inventory_change_t: number | null;
   unaccounted_t: number | null;
+  unaccounted_ci_t: number | null;
 }
 
 /** A stream before and after reconciliation; null = not measured, or not to be known. */

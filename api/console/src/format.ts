@@ -5,7 +5,7 @@ export const NO_VALUE = "—";
 const MINUS = "\u2212"; // as wide as a figure; a hyphen is not
 
 /** Decimals fall as magnitude grows, so a figure keeps its width while it moves. */
-function decimalsOf(size: number): number {
+export function decimalsOf(size: number): number {
   if (size >= 1000) return 0;
   if (size >= 100) return 1;
   if (size >= 0.1 || size === 0) return 2;

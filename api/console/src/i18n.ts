@@ -86,6 +86,7 @@ const TEXT = {
   verified: ["限额值，已核实", "reference, verified"],
   noReference: ["无参考值", "no reference"],
   worseThanBaseline: ["劣于基准", "worse than baseline"],
+  interval: ["± 为 95% 置信区间", "± is the interval of 95 %"],
   completeness: ["完整率", "Completeness"],
   balance: ["物料平衡", "Balances"],
   check: ["平衡校核", "Balance check"],
