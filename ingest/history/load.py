@@ -40,12 +40,15 @@ if TYPE_CHECKING:
 LOG = logging.getLogger("ingest.history")
 I64 = NDArray[np.int64]
 RETRY_S = (0.5, 1.0, 2.0, 5.0, 10.0)
+# A writer that has just connected may still be about to look which model the database has.
+ALONE_S = (0.05, 0.2, 0.75)
 
 # A cycle stores something every time: as long as nobody did, what is in memory holds.
 WRITERS = """
 SELECT (SELECT max(cycle_us) FROM cycle) AS cycle, (SELECT max(version) FROM touched) AS version
 """
 TAG_IDS = "SELECT tag_id, enterprise, tag FROM tag WHERE active"
+ALONE = "SELECT pg_try_advisory_xact_lock($1)"
 NEWEST_MODEL = "SELECT digest FROM model ORDER BY version DESC LIMIT 1"
 OCCUPIED = """
 SELECT w.number, r.first, r.last
@@ -91,24 +94,40 @@ class Loader:
 
     async def attach(self) -> None:
         """Find the tags of the model in the database; raises ParkError when it has another one."""
-        store, park = self._store, self._park
+        store = self._store
         async with store.transaction():
-            newest = await store.fetch(NEWEST_MODEL)
-            rows = await store.fetch(TAG_IDS)
-            ids = {(row["enterprise"], row["tag"]): row["tag_id"] for row in rows}
-            if newest and newest[0][0] == park.digest:
-                keys = [(tag.owner, tag.tag) for tag in self._tags]
-                if all(key in ids for key in keys):
-                    store.tag_id = np.array([ids[key] for key in keys], dtype=np.int64)
-                    return
+            if await self._find_tags():
+                return
+            # Who has no tags yet is in nobody's way: of several imports the first stores the model.
+            await store.fetch("SELECT pg_advisory_unlock_shared($1)", WRITER_LOCK)
             await take_turn(store, alone=True)
-            free = await store.fetch("SELECT pg_try_advisory_xact_lock($1)", WRITER_LOCK)
-            if not free[0][0]:
-                raise ParkError(
-                    "ingest is running with another park model than this one",
-                    hint="start ingest again with it, or name the folder it uses with --park",
-                )
-            await store.apply_model(park, self._tags)
+            if not await self._find_tags():
+                await self._be_alone()
+                await store.apply_model(self._park, self._tags)
+            await store.fetch("SELECT pg_advisory_lock_shared($1)", WRITER_LOCK)
+
+    async def _find_tags(self) -> bool:
+        """Return whether the database has this model; note the ids of its tags then."""
+        newest = await self._store.fetch(NEWEST_MODEL)
+        rows = await self._store.fetch(TAG_IDS)
+        ids = {(row["enterprise"], row["tag"]): row["tag_id"] for row in rows}
+        keys = [(tag.owner, tag.tag) for tag in self._tags]
+        if not newest or newest[0][0] != self._park.digest or not ids.keys() >= set(keys):
+            return False
+        self._store.tag_id = np.array([ids[key] for key in keys], dtype=np.int64)
+        return True
+
+    async def _be_alone(self) -> None:
+        """Wait until no other writer has a model; raises ParkError when one keeps it."""
+        for wait_s in (*ALONE_S, None):
+            if (await self._store.fetch(ALONE, WRITER_LOCK))[0][0]:
+                return
+            if wait_s is not None:
+                await asyncio.sleep(wait_s)
+        raise ParkError(
+            "ingest is running with another park model than this one",
+            hint="start ingest again with it, or name the folder it uses with --park",
+        )
 
     async def store(self, chunk: Chunk, ticket: Ticket) -> None:
         """Commit a chunk and the file's place."""
