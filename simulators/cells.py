@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from simulators import waves
-from twin import faraday
+from twin.accounts import cell_factor
 from twin.balances import efficiency_spread, efficiency_uncertainty
 
 if TYPE_CHECKING:
@@ -25,11 +25,6 @@ SPREAD_V = 0.02  # between one electrolyser and the next
 EFFICIENCY_MAX = 0.995
 WAVE_V = 0.005
 POTLINE_STEADINESS = 0.1  # A potline hardly follows the load of its site.
-# What they make, and the salt they use.
-PRODUCTS = {
-    "membrane": ("chlorine", "caustic", "hydrogen", "sodium_chloride"),
-    "potline": ("aluminium",),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,20 +107,14 @@ def make(cells: Cells, current: F64, lost: F64 | float = 0.0) -> dict[str, F64]:
 
     `lost` (n, e) [1] is taken off the current efficiency.
     """
-    efficiency = cells.efficiency - lost
-    chlorine = faraday.chlorine(current, cells.count, efficiency)
-    makes = {
-        component: np.array([component in PRODUCTS[e.kind] for e in cells.electrolysers], float)
-        for kind in PRODUCTS.values()
-        for component in kind
-    }
-    return {
-        "chlorine": chlorine * makes["chlorine"],
-        "sodium_chloride": -chlorine * (2 * faraday.SALT[0] / faraday.CL2[0]) * makes["chlorine"],
-        "caustic": faraday.caustic(current, cells.count, efficiency) * makes["caustic"],
-        "hydrogen": faraday.hydrogen(current, cells.count) * cells.hydrogen * makes["hydrogen"],
-        "aluminium": faraday.aluminium(current, cells.count, efficiency) * makes["aluminium"],
-    }
+    known = np.array([e.current_efficiency for e in cells.electrolysers])
+    better = (cells.efficiency - lost) / known
+    factors = [cell_factor(e) for e in cells.electrolysers]
+    made = {}
+    for component in dict.fromkeys(c for factor in factors for c in factor):
+        usual = current * np.array([factor.get(component, 0.0) for factor in factors])
+        made[component] = usual * (cells.hydrogen if component == "hydrogen" else better)
+    return made
 
 
 def show(cells: Cells, current: F64, voltage: F64, values: F64) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import product
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -118,7 +117,8 @@ def _stocks(window: Window) -> Iterator[Stated]:
     """Yield what the tanks took up, and what was left over, of each component, by scope."""
     network = window.known.network
     components = sorted({a.subject for a in network.accounts if a.item in FLOW_ITEMS})
-    for scope, component in product(_scopes(window), components):
+    asked = [(scope, component) for scope in _scopes(window) for component in components]
+    for scope, component in asked:
         stored = truth = width = 0.0
         if (tanks := network.tank_scopes.get((scope, component))) is not None:
             stored = kept(network, component, tanks.tolist(), window.level)

@@ -12,11 +12,12 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from simulators import waves
-from simulators.cells import PRODUCTS, Cells, make_cells
+from simulators.cells import Cells, make_cells
 from simulators.network import make_network, usual_flows
 from simulators.power import Captive, find_captive, power_columns
 from simulators.recipes import FUEL, Reaction, find_reactions, in_order
 from simulators.vessels import Vessels, make_vessels
+from twin.accounts import cell_factor
 from twin.model import inside, owner_of
 from twin.reference import load as load_reference
 from twin.uom import parse_quantity
@@ -217,7 +218,7 @@ def _cells_at(park: Park, component: str, scopes: set[str]) -> set[str]:
     makers = set()
     for e in park.electrolysers:
         near = [scope for scope in scopes if inside(e.scope, scope)]
-        if component in PRODUCTS[e.kind]:
+        if component in cell_factor(e):
             makers.add(max(near, key=len, default=e.scope))
     return makers
 
@@ -226,7 +227,7 @@ def _product_columns(park: Park, rates: Mapping[str, int]) -> tuple[tuple[int, s
     """Return the product tags that Faraday's law explains: column, component, electrolysers."""
     found = []
     for p in park.products:
-        below = [inside(e.scope, p.scope) and p.id in PRODUCTS[e.kind] for e in park.electrolysers]
+        below = [inside(e.scope, p.scope) and p.id in cell_factor(e) for e in park.electrolysers]
         if any(below):
             found.append((rates[p.tag], p.id, np.array(below, dtype=np.float64)))
     return tuple(found)

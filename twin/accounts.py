@@ -127,9 +127,8 @@ def _book_streams(park: Park, index: dict[str, int], book: Book) -> None:
 
 def _is_cell(park: Park, scope: str, component: str) -> bool:
     """Return whether electrolysers inside the scope make the component: Faraday books it then."""
-    kinds = {"chlorine": "membrane", "hydrogen": "membrane", "caustic": "membrane"}
-    kind = kinds.get(component, "potline" if component == "aluminium" else "")
-    return any(e.kind == kind and inside(e.scope, scope) for e in park.electrolysers)
+    cells = [cell_factor(e) for e in park.electrolysers if inside(e.scope, scope)]
+    return any(factor.get(component, 0.0) > 0 for factor in cells)
 
 
 def _items(stream: Stream, scope: str, *, makes: bool, uses: bool) -> Iterable[str]:

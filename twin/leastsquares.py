@@ -25,6 +25,8 @@ from twin.observability import BOOL, F64, NOTHING, ROUNDING, Projection, project
 
 # A Cholesky pivot below this share of its balance's own uncertainty calls for the slower SVD.
 WELL_POSED = 1e-2
+# A difference of two variances below this share of them is rounding.
+LOST = 1e-14
 CONTRADICTORY = "balances between exactly known flows contradict each other"
 
 
@@ -98,8 +100,11 @@ def plan(incidence: F64, spread: F64, measured: BOOL, balanced: BOOL) -> Plan:
     back = _times(effect, spread)
     present = np.where(measured, incidence, 0.0)
     link = projection.solve @ present
-    variance = own - (back**2).sum(axis=0)
-    variance[projection.solved] = _quadratic(link, spread) - ((link @ back.T) ** 2).sum(axis=1)
+    before, gained = own.copy(), (back**2).sum(axis=0)
+    before[projection.solved] = _quadratic(link, spread)
+    gained[projection.solved] = ((link @ back.T) ** 2).sum(axis=1)
+    # What the balances fix exactly has no variance left but rounding.
+    variance = np.where(before - gained > LOST * before, before - gained, 0.0)
     closed = balanced & (present == incidence).all(axis=1)
     return Plan(
         incidence=incidence,
@@ -114,7 +119,7 @@ def plan(incidence: F64, spread: F64, measured: BOOL, balanced: BOOL) -> Plan:
         delicate=delicate,
         link=link,
         own=np.where(measured, np.sqrt(own), np.nan),
-        sigma=np.where(projection.observable, np.sqrt(np.maximum(variance, 0.0)), np.nan),
+        sigma=np.where(projection.observable, np.sqrt(variance), np.nan),
         node_sigma=np.where(closed, np.sqrt(_quadratic(present, spread)), np.nan),
     )
 
