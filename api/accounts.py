@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from api.encode import in_uom, rfc3339
 from api.feed import NEVER
 from twin import quality as q
-from twin.intervals import half_width, ratio_weight, spread
+from twin.intervals import half_width, ratio_weight, spread, weights
 from twin.network import Network, tank_mass
 from twin.uom import compile_uom
 from twin.windows import MINUTE_US, SECOND_US
@@ -51,9 +51,20 @@ class Sums:
         """Return an account [SI], (W,): NaN where a tag has no amount or the model has no such."""
         if account not in self.network.accounts:
             return np.full(len(self.amount), np.nan)
-        lines = self.network.entries(account)
-        at = np.searchsorted(self.tags, self.network.entry_tag[lines])
-        return np.asarray(self.amount[:, at] @ self.network.entry_factor[lines])
+        return self.weigh(weights(self.network, {account: 1.0}))
+
+    def weigh(self, weight: F64) -> F64:
+        """Return a weighted sum of all tags, (T,) to (W,): NaN where a tag of it has no amount."""
+        part = weight[self.tags]
+        assert np.count_nonzero(part) == np.count_nonzero(weight), "tags that were not read"
+        return np.asarray(np.where(part != 0, part * self.amount, 0.0).sum(axis=1))
+
+    def ci(self, component: str, weight: F64) -> F64:
+        """Return the half width of the interval of a weighted sum of all tags, (W,).
+
+        `component` is what the sum is of, where electrolysers make it; weights are (T,) or (W, T).
+        """
+        return half_width(spread(self.network, component, weight, *self.of_all()))
 
     def of_all(self) -> tuple[F64, F64]:
         """Return amounts and coverage of all tags, (W, T); NaN where they were not read."""
@@ -66,10 +77,8 @@ class Sums:
 
         Both sums are weights of all tags, (T,) or (W, T).
         """
-        amount, covered_s = self.of_all()
-        slope = ratio_weight(over, under, amount)
-        sigma = spread(self.network, product, slope, amount, covered_s)
-        return np.where(np.any(under != 0), half_width(sigma), np.nan)
+        slope = ratio_weight(over, under, self.of_all()[0])
+        return np.where(np.any(under != 0), self.ci(product, slope), np.nan)
 
 
 def tags_of(network: Network, accounts: Iterable[Account]) -> I64:

@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import BaseModel, Field
 
 # Pydantic reads the annotations when the classes are made.
-from api.schema import Cursor, HalfWidth, Name, Number, Share, Uint8  # noqa: TC001
+from api.schema import Cursor, HalfWidth, Name, Number, Share, Uint8
 from api.schema_scopes import Trusted
 
 
@@ -80,6 +80,12 @@ class PermitRow(BaseModel):
     verified: bool
 
 
+MetersHalfWidth = Annotated[
+    Number,
+    Field(description="half width, 95 %, of what the meters add; the factors are taken as exact"),
+]
+
+
 class CarbonSource(BaseModel):
     """What one source emitted; scope -1 is captured and sold."""
 
@@ -88,6 +94,7 @@ class CarbonSource(BaseModel):
     amount: Number
     uom: str
     co2_t: Number
+    co2_ci_t: MetersHalfWidth
     reason: Annotated[str, Field(description="why it is not known")]
 
 
@@ -95,8 +102,11 @@ class CarbonRow(Trusted):
     """Scope 1 and 2 of one window."""
 
     scope1_t: Number
+    scope1_ci_t: MetersHalfWidth
     scope2_t: Number
+    scope2_ci_t: MetersHalfWidth
     total_t: Number
+    total_ci_t: MetersHalfWidth
     sources: list[CarbonSource]
 
 

@@ -8,9 +8,11 @@ import numpy as np
 
 from simulators.script import load_script
 from simulators.window import HOUR_S, carried, integral, kept, make_window, pairs
+from twin import carbon
 from twin.accounts import FLOW_ITEMS, Account
 from twin.byproducts import SIGNS
 from twin.circuits import MAIN, circuit
+from twin.emitters import emitters
 from twin.farms import drawn, find_taken
 from twin.intervals import (
     errors_of,
@@ -43,6 +45,7 @@ CELLS = {
 }
 SENT = {"emission": "{} emitted", "concentration": "{} concentration", "corrected": "{} corrected"}
 TRIP, AHEAD_S, AHEAD_STEP_S = "chlorine-user-trip", 30 * HOUR_S, HOUR_S / 6
+GRID_YEAR = 2022
 NAN = float("nan")
 
 
@@ -60,7 +63,7 @@ class Stated(NamedTuple):
 def figures(known: Known, seed: int, length_s: float = HOUR_S) -> list[Stated]:
     """Return all figures of some window of the week of a park, nothing being wrong."""
     window = make_window(known, seed, length_s)
-    parts = [_sums, _stocks, _shares, _energy, _cells, _streams]
+    parts = [_sums, _stocks, _shares, _energy, _carbon, _cells, _streams]
     # What outlets send out is booked hour by hour, and what is foreseen is so now.
     parts += [_outlets, _foreseen] if length_s == HOUR_S else []
     return [stated for part in parts for stated in part(window)]
@@ -97,7 +100,11 @@ def _adjusted(window: Window, component: str) -> F64 | None:
 
 def _of(window: Window, kpi: str, component: str, terms: Mapping[Account, float]) -> Stated:
     """Return a sum of accounts."""
-    weight = weights(window.known.network, terms)
+    return _weighed(window, kpi, component, weights(window.known.network, terms))
+
+
+def _weighed(window: Window, kpi: str, component: str, weight: F64) -> Stated:
+    """Return a sum of amounts of tags."""
     value = _dot(weight, window.amount)
     better = _adjusted(window, component)
     truth = _dot(weight * window.part.get(component, 1.0), window.true_amount)
@@ -172,6 +179,20 @@ def _energy(window: Window) -> Iterator[Stated]:
             if mass in accounts:
                 over, under = (weights(window.known.network, {a: 1.0}) for a in (account, mass))
                 yield _ratio(window, f"{product} {ENERGY[item]} per mass", product, over, under)
+
+
+def _carbon(window: Window) -> Iterator[Stated]:
+    """Yield the greenhouse gases of scopes, by what emits them; the factors are what they are."""
+    network = window.known.network
+    grid = carbon.grid_factor(GRID_YEAR, "CN", "location").value
+    for scope in _scopes(window):
+        total = np.zeros(len(network.tags))
+        for emitter in emitters(network, scope):
+            weight = emitter.activity * (grid if emitter.kind == "electricity" else emitter.factor)
+            yield _weighed(window, f"carbon dioxide, {emitter.name}", "aluminium", weight)
+            total += weight * (-1.0 if emitter.scope == -1 else 1.0)
+        if total.any():
+            yield _weighed(window, "carbon dioxide, all", "aluminium", total)
 
 
 def _cells(window: Window) -> Iterator[Stated]:

@@ -4,10 +4,15 @@ import fcntl
 
 import asyncpg
 import pytest
+from hypothesis import settings
 
 from deploy.local import Services
 from ingest.store import Store
 from twin.loading import load_park
+
+# One commit has one verdict: examples are drawn anew only on demand (CONTRIBUTING.md).
+settings.register_profile("same", derandomize=True)
+settings.load_profile("same")
 
 OTHERS_LEAVE = """
 SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity

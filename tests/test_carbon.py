@@ -4,6 +4,9 @@ import numpy as np
 import pytest
 
 from twin import carbon
+from twin.emitters import emitters
+from twin.loading import load_park
+from twin.network import compile_network
 from twin.reference import load
 from twin.uom import parse_quantity
 
@@ -104,3 +107,19 @@ def test_every_carrier_of_energy_is_accounted_for_or_said_to_be_unknown():
 def test_each_factor_of_the_grid_stands_once():
     keys = [(row["year"], row["region"], row["method"]) for row in load("carbon")["grid"]]
     assert len(keys) == len(set(keys))
+
+
+def test_a_scope_emits_what_comes_in_less_what_goes_out():
+    demo = load_park("deploy/parks/liaocheng")
+    network = compile_network(demo)
+    found = {e.name: e for e in emitters(network, "liaocheng")}
+    coal, steam, anode = found["coal"], found["steam"], found["anode"]
+    assert (coal.scope, steam.scope, anode.scope) == (1, 2, 1)
+    # GB/T 2589 and GB/T 32151.10 by their default figures, as by `carbon.fuel`.
+    assert coal.factor == pytest.approx(carbon.fuel(1.0, **carbon.parameters("fuel", "coal")))
+    assert np.isnan(found["electricity"].factor)
+    signs = {m.tag: 1 if m.direction == "in" else -1 for m in demo.meters if m.carrier == "steam"}
+    at = [network.index[tag] for tag in signs]
+    assert np.flatnonzero(steam.activity).tolist() == sorted(at)
+    assert np.sign(steam.activity[at]).tolist() == list(signs.values())
+    assert emitters(network, "nowhere") == []

@@ -222,7 +222,7 @@ async def test_bought_electricity_has_no_factor_of_a_year_that_is_not_there(api)
     (row,) = carbon["items"]
     assert (row["scope2_t"], row["total_t"]) == (None, None)
     power = next(s for s in row["sources"] if s["source"] == "electricity")
-    assert power["co2_t"] is None
+    assert power["co2_t"] is power["co2_ci_t"] is row["total_ci_t"] is None
     assert "no location factor of CN for 2025" in power["reason"]
     assert {f["year"] for f in carbon["available"] if f["region"] == "CN-SD"} == {2021, 2022}
 
@@ -239,6 +239,12 @@ async def test_a_year_that_is_chosen_is_used_and_shown(api):
     assert sources["steam"]["amount"] == pytest.approx(steam_gj, rel=1e-6)
     assert row["scope2_t"] == pytest.approx(kwh * 0.6410 / 1e3 + steam_gj * 0.11, rel=1e-6)
     assert (row["scope1_t"], row["completeness"], row["quality"]) == (0.0, 1.0, 32)
+    # Nothing burns here: there is no meter whose error could be told.
+    assert row["scope1_ci_t"] is None
+    power, steam = sources["electricity"], sources["steam"]
+    assert 0 < power["co2_ci_t"] < 0.03 * power["co2_t"]
+    both = np.hypot(power["co2_ci_t"], steam["co2_ci_t"])
+    assert row["scope2_ci_t"] == row["total_ci_t"] == pytest.approx(both, rel=1e-9)
     factor = next(f for f in carbon["factors"] if f["of"] == "electricity")
     assert (factor["year"], factor["region"], factor["figures"]["factor"]) == (
         2022, "CN-SD", "0.6410 kg/kWh",
