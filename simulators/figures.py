@@ -188,7 +188,8 @@ def _carbon(window: Window) -> Iterator[Stated]:
     for scope in _scopes(window):
         total = np.zeros(len(network.tags))
         for emitter in emitters(network, scope):
-            weight = emitter.activity * (grid if emitter.kind == "electricity" else emitter.factor)
+            factor = grid if emitter.kind == "electricity" else emitter.factor
+            weight = np.where(emitter.activity, emitter.activity * factor, 0.0)
             yield _weighed(window, f"carbon dioxide, {emitter.name}", "aluminium", weight)
             total += weight * (-1.0 if emitter.scope == -1 else 1.0)
         if total.any():
