@@ -54,31 +54,41 @@ class Sums:
         return self.weigh(weights(self.network, {account: 1.0}))
 
     def weigh(self, weight: F64) -> F64:
-        """Return a weighted sum of all tags, (T,) to (W,): NaN where a tag of it has no amount."""
-        part = weight[self.tags]
-        assert np.count_nonzero(part) == np.count_nonzero(weight), "tags that were not read"
+        """Return a weighted sum of tags, (T,) to (W,): NaN where a tag of it has no amount."""
+        part = self._part(weight)
         return np.asarray(np.where(part != 0, part * self.amount, 0.0).sum(axis=1))
 
     def ci(self, component: str, weight: F64) -> F64:
-        """Return the half width of the interval of a weighted sum of all tags, (W,).
+        """Return the half width of the interval of a weighted sum of tags [SI], (W,).
 
         `component` is what the sum is of, where electrolysers make it; weights are (T,) or (W, T).
         """
-        return half_width(spread(self.network, component, weight, *self.of_all()))
+        return self._half_width(component, self._part(weight))
+
+    def ratio_ci(self, product: str, over: F64, under: F64) -> F64:
+        """Return the half width of the interval of a ratio [SI], (W,); NaN without a ratio.
+
+        Both sums are weights of all tags, (T,) or (W, T); NaN throughout = not known.
+        """
+        slope = ratio_weight(self._part(over), self._part(under), self.amount)
+        return np.where(np.nan_to_num(under).any(), self._half_width(product, slope), np.nan)
+
+    def _part(self, weight: F64) -> F64:
+        """Return the weights of the tags that were read."""
+        part = weight[..., self.tags]
+        known, wanted = (np.count_nonzero(np.nan_to_num(each)) for each in (part, weight))
+        assert known == wanted, "tags that were not read"
+        return np.asarray(part)
+
+    def _half_width(self, component: str, part: F64) -> F64:
+        sums = self.amount, self.covered_s
+        return half_width(spread(self.network, component, part, *sums, self.tags))
 
     def of_all(self) -> tuple[F64, F64]:
         """Return amounts and coverage of all tags, (W, T); NaN where they were not read."""
         amount, covered_s = np.full((2, len(self.amount), len(self.network.tags)), np.nan)
         amount[:, self.tags], covered_s[:, self.tags] = self.amount, self.covered_s
         return amount, covered_s
-
-    def ratio_ci(self, product: str, over: F64, under: F64) -> F64:
-        """Return the half width of the interval of a ratio [SI], (W,); NaN without a ratio.
-
-        Both sums are weights of all tags, (T,) or (W, T).
-        """
-        slope = ratio_weight(over, under, self.of_all()[0])
-        return np.where(np.any(under != 0), self.ci(product, slope), np.nan)
 
 
 def tags_of(network: Network, accounts: Iterable[Account]) -> I64:

@@ -47,7 +47,7 @@ class Source:
     emitter: Emitter
     uom: str
     amount: F64  # in `uom`
-    weight: F64  # (W, T) [kg/SI] what it emits is the sum of these times the amounts of tags
+    factor: F64  # [kg/SI]
     emitted: F64  # [kg]; NaN = not known
     ci: F64  # [kg]
     reason: list[str]  # why it is not known; empty where it is
@@ -104,22 +104,21 @@ def _source(asked: Question, sums: Sums, emitter: Emitter, choice: Choice) -> So
         reason = [f"there is no carbon content of {emitter.name}"] * count
     uom = HEAT_UOM if emitter.kind == "heat" else SHOWN[emitter.quantity]
     amount = sums.weigh(emitter.activity)
-    weight = np.where(emitter.activity, emitter.activity * factor[:, None], 0.0)
-    ci = sums.ci("aluminium", weight)
     shown = amount / compile_uom(uom, emitter.quantity)[0]
-    return Source(emitter, uom, shown, weight, carbon.by_factor(amount, factor), ci, reason, rows)
+    emitted, ci = carbon.by_factor(amount, factor), factor * sums.ci("aluminium", emitter.activity)
+    return Source(emitter, uom, shown, factor, emitted, ci, reason, rows)
 
 
 def _ci(sums: Sums, sources: list[Source], scopes: tuple[int, ...]) -> F64:
     """Return half the interval of a sum of sources [kg], (W,); NaN without any."""
-    added = [
-        s.weight * (-1.0 if s.emitter.scope == -1 else 1.0)
-        for s in sources
-        if s.emitter.scope in scopes
-    ]
-    if not added:
+    some = [s for s in sources if s.emitter.scope in scopes]
+    if not some:
         return np.full(len(sums.amount), np.nan)
-    return sums.ci("aluminium", np.sum(added, axis=0))
+    weight = np.zeros((len(sums.amount), len(sums.network.tags)))
+    for s in some:
+        used, sign = s.emitter.activity != 0, -1.0 if s.emitter.scope == -1 else 1.0
+        weight[:, used] += sign * s.factor[:, None] * s.emitter.activity[used]
+    return sums.ci("aluminium", weight)
 
 
 def _grid_factors(asked: Question, choice: Choice) -> list[carbon.GridFactor]:

@@ -17,7 +17,7 @@ from api.world import From, To, World, stretch, world
 from twin import windows as w
 from twin.accounts import FLOW_ITEMS, Account
 from twin.byproducts import SIGNS, unaccounted
-from twin.intervals import half_width, spread, stored_spread, weights
+from twin.intervals import half_width, stored_spread, weights
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -177,17 +177,13 @@ def balance_columns(
 def _widths(asked: Question, component: str, sums: Sums, stock: Inventory | None) -> dict[str, F64]:
     """Return half the intervals [kg] of the terms of a balance, and of what they leave over."""
     network, scope = asked.network, asked.scope
-    amount, covered_s = sums.of_all()
     terms = {item: {Account(scope, component, item): sign} for item, sign in SIGNS.items()}
     terms["unaccounted"] = {account: s for term in terms.values() for account, s in term.items()}
-    sigma = {
-        name: spread(network, component, weights(network, term), amount, covered_s)
-        for name, term in terms.items()
-    }
-    sigma["change"] = np.zeros(len(amount))
+    width = {name: sums.ci(component, weights(network, term)) for name, term in terms.items()}
+    width["change"] = np.zeros(len(sums.amount))
     if stock is not None:
         level = np.stack([stock.level[:-1], stock.level[1:]], axis=1)
         tanks = network.tank_scopes[scope, component]
-        sigma["change"] = stored_spread(network, component, tanks, level)
-    sigma["unaccounted"] = np.hypot(sigma["unaccounted"], sigma["change"])
-    return {name: half_width(each) for name, each in sigma.items()}
+        width["change"] = half_width(stored_spread(network, component, tanks, level))
+    width["unaccounted"] = np.hypot(width["unaccounted"], width["change"])
+    return width

@@ -92,10 +92,20 @@ MEAN = {
 @pytest.fixture
 def farm(monkeypatch):
     """The small park with everything metered, a spare tank, an absorber and hazards."""
+    lay_out(monkeypatch, MORE)
+
+
+@pytest.fixture
+def unmetered(monkeypatch):
+    """The same park without the meter of what is vaporised."""
+    lay_out(monkeypatch, MORE.replace('flow = "acme/FT-1304"\n', ""))
+
+
+def lay_out(monkeypatch, more):
     toml = small_park.PARK_TOML.replace(
         'mode = "internal"', 'mode = "internal"\nflow = "acme/FT-1301"'
     )
-    files = {"park.toml": toml + MORE, "tags.csv": small_park.TAGS_CSV + TAGS}
+    files = {"park.toml": toml + more, "tags.csv": small_park.TAGS_CSV + TAGS}
     monkeypatch.setattr(small_park, "FILES", files)
     monkeypatch.setattr(small_park, "NETWORK", compile_network(parse_park(files)))
     monkeypatch.setattr(small_park, "MEAN", small_park.MEAN | MEAN)
@@ -220,6 +230,15 @@ async def test_local_shares_depend_on_the_boundary(farm, api):
     (row,) = (await rows_of(api, "demo/acme/vcm/chlorine", **HOUR_9))["items"]
     assert (row["k1"], row["k2"], row["quality"]) == (None, None, 32)
     assert (row["k1_ci"], row["k2_ci"]) == (None, None)
+
+
+async def test_a_user_without_a_meter_leaves_the_shares_it_is_part_of_unknown(unmetered, api):
+    (row,) = (await rows_of(api, "demo/acme/chlorine", **HOUR_9))["items"]
+    assert (row["k1"], row["k1_ci"]) == (None, None)
+    assert row["k2"] == near(1 - 3.6 / MADE)
+    assert row["k2_ci"] > 0
+    (row,) = (await rows_of(api, "demo/acme/caustic/chlorine", **HOUR_9))["items"]
+    assert (row["k2"], row["k2_ci"]) == (None, None)
 
 
 async def test_a_hole_in_a_meter_of_the_shares_alone_is_not_good(farm, api, db, ids):

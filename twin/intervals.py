@@ -85,7 +85,14 @@ def weights(network: Network, terms: Mapping[Account, float]) -> F64:
     return weight
 
 
-def spread(network: Network, component: str, weight: F64, amount: F64, covered_s: F64) -> F64:
+def spread(
+    network: Network,
+    component: str,
+    weight: F64,
+    amount: F64,
+    covered_s: F64,
+    tags: I64 | None = None,
+) -> F64:
     """Return the standard uncertainty of a weighted sum of tag amounts.
 
     Parameters
@@ -98,6 +105,8 @@ def spread(network: Network, component: str, weight: F64, amount: F64, covered_s
         as of `weights`; 0 = has no part in the sum
     amount, covered_s : (..., T) float64 [SI, s]
         sums of each tag over a window; NaN = no value
+    tags : (U,) int64
+        places of the tags there are columns of, where they are not all T
 
     Returns
     -------
@@ -110,9 +119,10 @@ def spread(network: Network, component: str, weight: F64, amount: F64, covered_s
     error, and of its variance is left what is left in a mean [2]_. On top of that of the current,
     the efficiency of all electrolysers at one place is in error alike, and that of each by itself.
     """
-    used = np.flatnonzero(np.any(weight != 0, axis=tuple(range(weight.ndim - 1))))
+    at = np.flatnonzero(np.any(weight != 0, axis=tuple(range(weight.ndim - 1))))
+    used = at if tags is None else tags[at]
     error = errors_of(network, used)
-    weight, amount, covered_s = (each[..., used] for each in (weight, amount, covered_s))
+    weight, amount, covered_s = (each[..., at] for each in (weight, amount, covered_s))
     part = np.sqrt(left_of_mean(error.share, error.correlation_s, covered_s))
     # What is not in this sum must not spoil it with a NaN.
     size = np.where(weight != 0, np.hypot(error.absolute * covered_s, error.relative * amount), 0.0)
