@@ -68,7 +68,7 @@ score: setup
 fuzz: setup
 	$(BIN)/pip --disable-pip-version-check install -qq --constraint constraints.txt atheris
 	@for codec in $(CODECS); do \
-		PYTHONPATH=.:tests $(BIN)/python -m fuzz $$codec $(ARGS) || exit 1; \
+		$(BIN)/python -m tests.support.fuzz $$codec $(ARGS) || exit 1; \
 	done
 
 clean:

@@ -17,7 +17,7 @@ from api.settings import ApiSettings, settings_help
 if TYPE_CHECKING:
     import socket
 
-    from api.world import World
+    from api.context import World
 
 EXAMPLES = """examples:
   parktwin api                                   serve on http://127.0.0.1:8080

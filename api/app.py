@@ -15,23 +15,23 @@ from fastapi.responses import PlainTextResponse
 from starlette.staticfiles import StaticFiles
 
 from api import (
+    alarms,
+    balance,
+    byproducts,
+    chlorine,
+    energy,
+    health,
+    park,
     problems,
-    routes,
-    routes_alarms,
-    routes_balance,
-    routes_byproducts,
-    routes_chlorine,
-    routes_emissions,
-    routes_energy,
-    routes_health,
-    routes_live,
-    routes_quarantine,
-    routes_scenarios,
-    routes_targets,
+    quarantine,
+    targets,
 )
-from api.feed import Feed
+from api.context import World
+from api.emissions import routes as emissions_routes
+from api.live import routes as live_routes
+from api.live.feed import Feed
+from api.scenarios import routes as scenarios_routes
 from api.store import Store
-from api.world import World
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -60,7 +60,7 @@ def create_app(
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await store.open()
-        follower = asyncio.create_task(here.feed.run(), name="api.feed")
+        follower = asyncio.create_task(here.feed.run(), name="api.live.feed")
         follower.add_done_callback(_stop_after_crash)
         yield
         here.feed.close()
@@ -81,18 +81,18 @@ def create_app(
     app.add_middleware(CountRequests, counts=here.requests)
     problems.install(app)
     for module in (
-        routes,
-        routes_live,
-        routes_alarms,
-        routes_energy,
-        routes_chlorine,
-        routes_balance,
-        routes_byproducts,
-        routes_emissions,
-        routes_targets,
-        routes_scenarios,
-        routes_quarantine,
-        routes_health,
+        park,
+        emissions_routes,
+        alarms,
+        energy,
+        chlorine,
+        balance,
+        byproducts,
+        live_routes,
+        targets,
+        scenarios_routes,
+        quarantine,
+        health,
     ):
         app.include_router(module.router)
     if console.is_dir():

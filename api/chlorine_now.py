@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from api.accounts import TONNE
 from api.encode import in_uom
+from api.sums import TONNE
 from twin import quality as q
-from twin.accounts import Account, components_of
-from twin.farms import GAS, find_farms, foresee
-from twin.hazards import grade, r_equivalent
-from twin.headroom import absorber_time, time_in_stock
-from twin.model import Stream, inside
-from twin.network import tank_mass
+from twin.accounts.accounts import Account, components_of
+from twin.accounts.network import tank_mass
+from twin.chlorine.hazards import grade, r_equivalent
+from twin.chlorine.headroom import absorber_time, time_in_stock
+from twin.chlorine.tank_farms import GAS, find_farms, foresee
+from twin.model.park import Stream, inside
 from twin.reference import figure
 from twin.reference import load as load_reference
 from twin.uom import compile_uom, parse_quantity
@@ -22,8 +22,8 @@ from twin.uom import compile_uom, parse_quantity
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from api.accounts import Live
-    from twin.network import Network
+    from api.sums import Live
+    from twin.accounts.network import Network
 
 T_PER_H = compile_uom("t/h", "mass_flow")[0]
 MINUTE, HOUR, DAY = (compile_uom(uom, "time")[0] for uom in ("min", "h", "day"))

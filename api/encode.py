@@ -12,7 +12,7 @@ import pyarrow.csv
 from fastapi import Response
 from numpy.typing import NDArray
 
-from twin.windows import local
+from twin.series.windows import local
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo

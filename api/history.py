@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from api.encode import Columns, in_uom
 from twin import quality as q
-from twin.windows import DAY_US, HOUR_US, MINUTE_US, SECOND_US
+from twin.series.windows import DAY_US, HOUR_US, MINUTE_US, SECOND_US
 
 if TYPE_CHECKING:
-    from api.world import World
-    from twin.model import Tag
+    from api.context import World
+    from twin.model.park import Tag
 
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]

@@ -7,7 +7,14 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 # Pydantic needs the types when it builds the models.
-from api.schema import Cursor, Name, Number, Rfc3339, Share, Uint8  # noqa: TC001
+from api.schema import (  # noqa: TC001
+    Cursor,
+    Name,
+    Number,
+    Rfc3339,
+    Share,
+    Uint8,
+)
 
 Priority = Literal["critical", "high", "medium", "low"]
 State = Literal[

@@ -7,7 +7,11 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 # Pydantic needs the types when it builds the models.
-from api.schema import Cursor, Number, Rfc3339  # noqa: TC001
+from api.schema import (  # noqa: TC001
+    Cursor,
+    Number,
+    Rfc3339,
+)
 from api.schema_alarms import Order
 
 Text = Annotated[str, Field(min_length=1, max_length=200)]

@@ -7,7 +7,15 @@ from typing import Annotated
 from pydantic import BaseModel, Field
 
 # Pydantic reads the annotations when the classes are made.
-from api.schema import Cursor, HalfWidth, Name, Number, Rfc3339, Share, Uint8  # noqa: TC001
+from api.schema import (  # noqa: TC001
+    Cursor,
+    HalfWidth,
+    Name,
+    Number,
+    Rfc3339,
+    Share,
+    Uint8,
+)
 
 
 class _Row(BaseModel):

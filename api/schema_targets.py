@@ -7,7 +7,14 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, Field
 
 # Pydantic reads the annotations when the classes are made.
-from api.schema import Cursor, Name, Number, Rfc3339, Share, Uint8  # noqa: TC001
+from api.schema import (  # noqa: TC001
+    Cursor,
+    Name,
+    Number,
+    Rfc3339,
+    Share,
+    Uint8,
+)
 
 
 class Target(BaseModel):

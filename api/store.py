@@ -11,7 +11,7 @@ import asyncpg
 import numpy as np
 from numpy.typing import NDArray
 
-from api import sql
+from api import queries
 from twin.errors import SchemaError, StoreError
 
 if TYPE_CHECKING:
@@ -119,13 +119,13 @@ class Store:
     async def model(self) -> tuple[int, datetime, str] | None:
         """Return version, time and files (JSON) of the newest park model."""
         async with self._connection() as connection:
-            row = await connection.fetchrow(sql.MODEL)
+            row = await connection.fetchrow(queries.MODEL)
         return None if row is None else (row["version"], row["applied"], row["files"])
 
     async def tags(self) -> list[Any]:
         """Return the rows of the active tags."""
         async with self._connection() as connection:
-            return list(await connection.fetch(sql.TAGS))
+            return list(await connection.fetch(queries.TAGS))
 
     async def image(self) -> tuple[int, Columns, str]:
         """Return newest cycle (0 = none), newest samples and alarms (JSON), all of one moment."""
@@ -134,14 +134,14 @@ class Store:
             self._connection() as connection,
             connection.transaction(isolation="repeatable_read", readonly=True),
         ):
-            cycle_us = await connection.fetchval(sql.NEWEST_CYCLE)
-            alarms = await connection.fetchval(sql.ALARMS)
-            return cycle_us or 0, await _columns(connection, fields, sql.IMAGE), alarms
+            cycle_us = await connection.fetchval(queries.NEWEST_CYCLE)
+            alarms = await connection.fetchval(queries.ALARMS)
+            return cycle_us or 0, await _columns(connection, fields, queries.IMAGE), alarms
 
     async def cycles(self, after_us: int) -> list[Any]:
         """Return the rows of the cycles after one, oldest first."""
         async with self._connection() as connection:
-            return list(await connection.fetch(sql.CYCLES, after_us, CYCLES_AT_ONCE))
+            return list(await connection.fetch(queries.CYCLES, after_us, CYCLES_AT_ONCE))
 
     async def alarm_events(
         self, from_us: int, before: tuple[int, int], alarms: list[str] | None, limit: int
@@ -149,20 +149,20 @@ class Store:
         """Return rows of the journal before a (time, id), newest first; None is all alarms."""
         async with self._connection() as connection:
             args = stamp(from_us), stamp(before[0]), before[1], alarms, limit
-            return list(await connection.fetch(sql.ALARM_EVENTS, *args))
+            return list(await connection.fetch(queries.ALARM_EVENTS, *args))
 
     async def annunciations(self, after_us: int, to_us: int, alarms: list[str]) -> list[Any]:
         """Return when some alarms became unacknowledged, in order."""
         async with self._connection() as connection:
             args = stamp(after_us), stamp(to_us), alarms
-            return list(await connection.fetch(sql.ANNUNCIATIONS, *args))
+            return list(await connection.fetch(queries.ANNUNCIATIONS, *args))
 
     async def order(self, kind: str, body: str, waiting_max: int) -> int | None:
         """Write a command down for ingest; None when too many wait already."""
         async with self._connection() as connection, connection.transaction():
             # The one thing the API writes.
             await connection.execute("SET TRANSACTION READ WRITE")
-            number = await connection.fetchval(sql.ORDER, kind, body, waiting_max)
+            number = await connection.fetchval(queries.ORDER, kind, body, waiting_max)
             return None if number is None else int(number)
 
     async def rows(self, statement: str, *args: Any) -> list[Any]:
@@ -173,24 +173,26 @@ class Store:
     async def command(self, number: int) -> Any:
         """Return the row of a command, or None."""
         async with self._connection() as connection:
-            return await connection.fetchrow(sql.COMMAND, number)
+            return await connection.fetchrow(queries.COMMAND, number)
 
     async def gateways(self, enterprises: list[str]) -> list[Any]:
         """Return the rows of the gateways of some enterprises, silent ones first."""
         async with self._connection() as connection:
-            return list(await connection.fetch(sql.GATEWAYS, enterprises))
+            return list(await connection.fetch(queries.GATEWAYS, enterprises))
 
     async def sample_count(self, tag_id: int, from_us: int, to_us: int) -> int:
         """Return about how many samples a tag has, from its hours."""
         async with self._connection() as connection:
-            return int(await connection.fetchval(sql.COUNT, tag_id, stamp(from_us), stamp(to_us)))
+            return int(
+                await connection.fetchval(queries.COUNT, tag_id, stamp(from_us), stamp(to_us))
+            )
 
     async def samples(self, tag_id: int, from_us: int, to_us: int, limit: int) -> Columns:
         """Return the samples of a tag in time order: time_us, value, quality."""
         fields = {"time_us": TIME, "value": FLOAT, "quality": SMALL}
         async with self._connection() as connection:
             args = tag_id, stamp(from_us), stamp(to_us), limit
-            return await _columns(connection, fields, sql.SAMPLES, *args)
+            return await _columns(connection, fields, queries.SAMPLES, *args)
 
     async def series(self, table: str, tag_id: int, from_us: int, to_us: int) -> Columns:
         """Return the minutes, hours or days of one tag in time order."""
@@ -198,7 +200,7 @@ class Store:
         fields = {"time_us": TIME, **dict.fromkeys(names, FLOAT), "quality": SMALL}
         async with self._connection() as connection:
             args = tag_id, stamp(from_us), stamp(to_us)
-            return await _columns(connection, fields, sql.SERIES[table], *args)
+            return await _columns(connection, fields, queries.SERIES[table], *args)
 
     async def amounts(self, table: str, tag_ids: I64, from_us: int, to_us: int) -> Columns:
         """Return amounts and coverage of some tags by minute, hour or day, in any order."""
@@ -207,7 +209,7 @@ class Store:
         }  # fmt: skip
         async with self._connection() as connection:
             args = tag_ids.tolist(), stamp(from_us), stamp(to_us)
-            return await _columns(connection, fields, sql.AMOUNTS[table], *args)
+            return await _columns(connection, fields, queries.AMOUNTS[table], *args)
 
     async def pairs(self, first: I64, second: I64, edges: I64) -> Columns:
         """Return sums over windows of the products of pairs of gauges, minute by minute."""
@@ -216,7 +218,7 @@ class Store:
         moments = [stamp(edge) for edge in edges.tolist()]
         async with self._connection() as connection:
             args = first.tolist(), second.tolist(), moments, moments[0], moments[-1]
-            return await _columns(connection, fields, sql.PAIRS, *args)
+            return await _columns(connection, fields, queries.PAIRS, *args)
 
     async def minutes_near(self, tag_ids: I64, times: I64, within: timedelta) -> Columns:
         """Return the end of each tag's minute at each time, or of the nearest covered one."""
@@ -224,7 +226,7 @@ class Store:
         wanted = [stamp(time) for time in times.tolist()]
         async with self._connection() as connection:
             args = tag_ids.tolist(), wanted, wanted[0], wanted[-1]
-            exact = await _columns(connection, fields, sql.MINUTES_AT, *args)
+            exact = await _columns(connection, fields, queries.MINUTES_AT, *args)
             # Nearly all are there: only what is missing is worth a search around it.
             missing = np.ones((len(tag_ids), len(times)), bool)
             order = np.argsort(tag_ids)
@@ -234,7 +236,7 @@ class Store:
             if not len(tag):
                 return exact
             pairs = tag_ids[tag].tolist(), [wanted[i] for i in at.tolist()]
-            near = await _columns(connection, fields, sql.MINUTES_NEAR, *pairs, within)
+            near = await _columns(connection, fields, queries.MINUTES_NEAR, *pairs, within)
         return {name: np.concatenate([exact[name], near[name]]) for name in fields}
 
 

@@ -24,10 +24,13 @@ PROGRAMS = {
     "ingest": ("ingest", "take samples from the broker into the database"),
     "api": ("api", "serve the twin and the console over HTTP"),
     "simulate": ("simulators", "publish a simulated park"),
-    "replay": ("ingest.replay", "derive a stretch of the past again, after a change of the model"),
-    "import": ("ingest.history", "import recorded history from CSV and Parquet files"),
-    "quarantine": ("ingest.quarantine", "list, adopt, release or drop what may not be stored"),
-    "rejects": ("ingest.rejects", "list, replay or drop refused payloads"),
+    "replay": (
+        "ingest.cli.replay",
+        "derive a stretch of the past again, after a change of the model",
+    ),
+    "import": ("ingest.file_import", "import recorded history from CSV and Parquet files"),
+    "quarantine": ("ingest.cli.quarantine", "list, adopt, release or drop what may not be stored"),
+    "rejects": ("ingest.cli.rejects", "list, replay or drop refused payloads"),
     "check": ("twin", "report every problem of a park model, without a database"),
 }
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)

@@ -12,21 +12,21 @@ from typing import TYPE_CHECKING, Any
 
 import uvloop
 
-from ingest.cycle import Cycle
-from ingest.desk import Desk
-from ingest.listener import Listener
-from ingest.program import status
-from ingest.publication import Publication
+from ingest.cli.progress import status
+from ingest.commands.commands import Desk
+from ingest.cycle.cycle import Cycle
 from ingest.settings import IngestSettings
 from ingest.store import Store, open_when_ready
-from ingest.subscriber import Subscriber
+from ingest.transport.hj212_listener import Listener
+from ingest.transport.publication import Publication
+from ingest.transport.subscriber import Subscriber
 from ingest.wire import sparkplug
-from twin.gateways import filters
 from twin.loading import load_park
+from twin.model.gateways import filters
 
 if TYPE_CHECKING:
-    from ingest.directory import Message
-    from ingest.edges import Edges
+    from ingest.routing.sparkplug_session import Edges
+    from ingest.routing.topics import Message
 
 LOG = logging.getLogger("ingest")
 IDLE_S = 0.5

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from twin.model import Tag
+from twin.model.park import Tag
 
 if TYPE_CHECKING:
-    from twin.model import Park
+    from twin.model.park import Park
 
 REASONS = {
     "rejected": (
@@ -40,7 +40,7 @@ REASONS = {
         "unknown_gateway",
     ),
     "quarantined": ("unknown_tag", "future", "unit_slip"),
-    # Stored, and uncertain: see `twin.assess` and `ingest.gateways`.
+    # Stored, and uncertain: see `twin.validation.assess` and `ingest.cycle.gateways`.
     "doubted": ("rate_of_change", "stuck", "unit_slip", "clock_skew"),
 }
 COUNTERS = (
@@ -69,7 +69,8 @@ GAUGES = {
 }
 STATES = ("connected", "alarm_flood")
 HEALTH = (*COUNTERS, *GAUGES, *STATES)
-# Of the data of each enterprise, ``<enterprise>/ingest.*``: what is computed by `ingest.gateways`.
+# Of the data of each enterprise, ``<enterprise>/ingest.*``: what is computed by
+# `ingest.cycle.gateways`.
 DATA_HEALTH = {
     "timeliness": ("fraction", ""),
     "completeness": ("fraction", ""),

@@ -14,18 +14,19 @@ import asyncpg
 import numpy as np
 from numpy.typing import NDArray
 
-from ingest import copy, sql
-from ingest.columns import TIME_MAX_US, distinct, micros, null, nulls, stamp, stamps
-from ingest.schema import WRITER_LOCK, migrate
+from deploy.database import copy
+from deploy.database.migrations import WRITER_LOCK, migrate
+from deploy.database.times import TIME_MAX_US, distinct, micros, null, nulls, stamp, stamps
+from ingest import queries
 from twin.errors import StoreError
-from twin.samples import Samples
-from twin.windows import QUARTER_US
+from twin.series.samples import Samples
+from twin.series.windows import QUARTER_US
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Sequence
 
-    from twin.minutes import Minutes
-    from twin.model import Park, Tag
+    from twin.model.park import Park, Tag
+    from twin.series.minutes import Minutes
 
 LOG = logging.getLogger("ingest.store")
 I64 = NDArray[np.int64]
@@ -73,7 +74,7 @@ class Store:
             )
             await migrate(self._connection)
             await self._connection.execute("SELECT pg_advisory_lock_shared($1)", WRITER_LOCK)
-            await self._connection.execute(sql.TEMPORARY)
+            await self._connection.execute(queries.TEMPORARY)
         except FAILURES as error:
             raise _store_error(error) from error
 
@@ -130,7 +131,7 @@ class Store:
             )
         )  # fmt: skip
         await db.execute("UPDATE tag SET active = false WHERE active")
-        rows = await db.fetch(sql.UPSERT_TAGS, *columns)
+        rows = await db.fetch(queries.UPSERT_TAGS, *columns)
         ids = {(row["enterprise"], row["tag"]): row["tag_id"] for row in rows}
         self.tag_id = np.array([ids[t.owner, t.tag] for t in tags], dtype=np.int64)
         await db.execute("NOTIFY park_model")
@@ -140,7 +141,7 @@ class Store:
     ) -> tuple[Samples, I64]:
         """Return the newest sample of each tag that has one, and the end of each tag's minutes."""
         at = np.arange(len(self.tag_id)) if tags is None else tags
-        rows = await self.fetch(sql.NEWEST, self.tag_id[at].tolist(), stamp(before_us))
+        rows = await self.fetch(queries.NEWEST, self.tag_id[at].tolist(), stamp(before_us))
         known = [row for row in rows if row["time"] is not None]
         samples = Samples(
             at[np.array([row["number"] - 1 for row in known], dtype=np.int64)],
@@ -194,10 +195,10 @@ class Store:
         db = self._connection
         await self.copy_samples(samples, "staged")
         span = stamps(np.array([samples.time_us.min(), samples.time_us.max()]))
-        changed = await db.fetch(sql.KEEP_CLASHES, *span)
+        changed = await db.fetch(queries.KEEP_CLASHES, *span)
         if changed:
-            await db.execute(sql.CORRECT, *span)
-        added = await db.fetch(sql.ADD_STAGED)
+            await db.execute(queries.CORRECT, *span)
+        added = await db.fetch(queries.ADD_STAGED)
         return self._rows_of(samples, added), self._rows_of(samples, changed)
 
     def _rows_of(self, samples: Samples, keys: list[Any]) -> Samples:
@@ -230,7 +231,7 @@ class Store:
     async def neighbours(self, tag: I64, start: I64, stop: I64, reach_us: int) -> tuple[I64, I64]:
         """Return the times of the usable samples next to stretches, else the bounds."""
         rows = await self._connection.fetch(
-            sql.NEIGHBOURS,
+            queries.NEIGHBOURS,
             self.tag_id[tag].tolist(),
             stamps(start),
             stamps(stop),
@@ -258,7 +259,7 @@ class Store:
                 )
             ),
         )
-        number, time_us, value, quality = await self.columns(READING, sql.STRETCH)
+        number, time_us, value, quality = await self.columns(READING, queries.STRETCH)
         await db.execute("TRUNCATE stretch")
         return number.astype(np.int64), time_us, value, quality.astype(np.uint8)
 
@@ -279,7 +280,7 @@ class Store:
     async def drop_minutes(self, tag: I64, start: I64, stop: I64) -> None:
         """Delete the minutes of stretches, before they are written anew."""
         await self._connection.execute(
-            sql.DROP_MINUTES,
+            queries.DROP_MINUTES,
             self.tag_id[tag].tolist(),
             stamps(start),
             stamps(stop),
@@ -302,7 +303,7 @@ class Store:
             await self.copy("minute", MINUTE_COLUMNS, MINUTE, columns)
         elif len(minutes):
             await db.execute(
-                sql.UPSERT_MINUTES,
+                queries.UPSERT_MINUTES,
                 stamps(minutes.time_us),
                 tag_id.tolist(),
                 minutes.n.tolist(),
@@ -323,9 +324,9 @@ class Store:
             tag, time_us = touched[piece == number], times[piece == number]
             span = stamps(np.array([time_us.min() - SUM_REACH_US, time_us.max() + SUM_REACH_US]))
             keys = tag.tolist(), stamps(time_us), zone
-            for table, rollup in sql.ROLLUPS.items():
+            for table, rollup in queries.ROLLUPS.items():
                 if len(also[0]):
-                    await db.execute(sql.DROP_SUMS.format(table=table), *keys)
+                    await db.execute(queries.DROP_SUMS.format(table=table), *keys)
                 await db.execute(rollup, *keys, *span)
 
     async def record_restatements(self, tag: I64, start: I64, stop: I64, now_us: int) -> None:
@@ -344,7 +345,7 @@ class Store:
         """Leave what changed in the image for the readers, and tell them at the commit."""
         time_us, value, quality = image
         await self._connection.execute(
-            sql.WAKE,
+            queries.WAKE,
             cycle_us,
             self.tag_id[tag].astype("<i4").tobytes(),
             time_us.astype("<i8").tobytes(),
@@ -352,7 +353,7 @@ class Store:
             quality.astype("u1").tobytes(),
         )
         if (cycle_us // 500_000) % 64 == 0:
-            await self._connection.execute(sql.FORGET_CYCLES, rows)
+            await self._connection.execute(queries.FORGET_CYCLES, rows)
         await self._connection.execute("SELECT pg_notify('park_cycle', $1)", str(cycle_us))
 
 

@@ -12,16 +12,17 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from simulators import load, options, publisher
-from simulators.faults import Scene, show
-from simulators.gateways import make_gateways, require_known, with_gateways
-from simulators.overlay import lay_over
-from simulators.process import make_process
-from simulators.schedule import Progress, Schedule
-from simulators.score import score
-from simulators.script import load_script
-from simulators.sensors import make_sensors
-from simulators.truth import encode, truths
+from simulators import load, options
+from simulators.gateways import publisher
+from simulators.gateways.gateways import make_gateways, require_known, with_gateways
+from simulators.gateways.schedule import Progress, Schedule
+from simulators.instruments.faults import Scene, show
+from simulators.instruments.sensors import make_sensors
+from simulators.process.process import make_process
+from simulators.scenarios.overlay import lay_over
+from simulators.scenarios.script import load_script
+from simulators.scenarios.truth import encode, truths
+from simulators.scoring.score import score
 from twin.errors import ParkError, SettingsError
 from twin.loading import load_park
 

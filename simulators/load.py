@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable, Iterator, Sequence
 
-    from simulators.waves import F64
+    from simulators.process.disturbances import F64
 
 TOPIC = "park/v1/load/works/sim-1"
 PARK_TOML = """[park]

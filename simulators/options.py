@@ -6,9 +6,9 @@ import argparse
 import os
 from pathlib import Path
 
-from simulators.gateways import BATCH_MAX, FORMATS
+from simulators.gateways.gateways import BATCH_MAX, FORMATS
 from simulators.load import RATE_MAX_HZ
-from simulators.script import names
+from simulators.scenarios.script import names
 
 PARK = Path(__file__).parent.parent / "deploy" / "parks" / "liaocheng"
 LOAD_BATCH = 100

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from twin.gateways import gateway_problems
-from twin.hazards import hazard_problems
-from twin.model import AMOUNTS, OUTSIDE, TOTAL, Tag, inside, owner_of
-from twin.outlets import outlet_problems
+from twin.chlorine.hazards import hazard_problems
+from twin.emissions.outlets import outlet_problems
+from twin.model.gateways import gateway_problems
+from twin.model.park import AMOUNTS, OUTSIDE, TOTAL, Tag, inside, owner_of
 from twin.reference import load as load_reference
 from twin.targets import target_problems
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from twin.tables import Row
+    from twin.model.tables import Row
 
 
 def row_problems(row: Row, values: dict[str, Any]) -> list[str]:

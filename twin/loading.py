@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from twin.alarmrules import check_alarms
-from twin.assessrules import check_assessment
+from twin.alarms.rules import check_alarms
 from twin.checks import (
     check_absorbers,
     check_exchange,
@@ -22,9 +21,9 @@ from twin.checks import (
     check_unique,
     row_problems,
 )
-from twin.columns import COLUMNS
 from twin.errors import ModelError, UomError
-from twin.model import (
+from twin.model.columns import COLUMNS
+from twin.model.park import (
     KINDS,
     Electrolyser,
     Meter,
@@ -36,8 +35,9 @@ from twin.model import (
     Tank,
     owner_of,
 )
-from twin.tables import Known, Row, parse_cell, parse_row, read_rows
+from twin.model.tables import Known, Row, parse_cell, parse_row, read_rows
 from twin.uom import QUANTITIES, compile_uom, parse_quantity
+from twin.validation.rules import check_assessment
 
 TAG_COLUMNS = ("tag", "scope", "quantity", "uom", "kind", "low", "high", "sigma", "description")
 TAG_KINDS = ("gauge", "counter", "state")
@@ -46,7 +46,7 @@ SIGMA = re.compile(r"\d+(\.\d*)?([eE][+-]?\d+)?\s*%?\Z")
 SHIFT = re.compile(r"([01]\d|2[0-3]):[0-5]\d\Z")
 GAP_DEFAULT = "5 min"
 FILES = ("park.toml", "tags.csv")
-# Tables whose rows become values of `twin.model`; the others stay rows.
+# Tables whose rows become values of `twin.model.park`; the others stay rows.
 BUILT = ("scope", "electrolyser", "stream", "tank", "meter", "product", "gap")
 
 

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from twin.minutes import NEVER
-from twin.registers import rollovers
-from twin.samples import Samples, concatenate, no_samples
+from twin.series.counters import rollovers
+from twin.series.minutes import NEVER
+from twin.series.samples import Samples, concatenate, no_samples
 from twin.step import SLOPE_EVERY_US, SLOPE_US, Memory, step
 
 if TYPE_CHECKING:
-    from twin.image import Image
-    from twin.network import Network
+    from twin.accounts.network import Network
+    from twin.series.image import Image
 
 I64 = NDArray[np.int64]
 

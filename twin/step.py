@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from twin import quality as q
-from twin.network import Network, tank_mass
+from twin.accounts.network import Network, tank_mass
+
+if TYPE_CHECKING:
+    from twin.series.image import View
 
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
@@ -18,20 +22,6 @@ I64 = NDArray[np.int64]
 SLOPE_US = 1_800_000_000
 SLOPE_EVERY_US = 10_000_000
 SLOPE_MIN_US = 600_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class View:
-    """The image as a step sees it: T tags.
-
-    time_us : (T,) int64, value : (T,) float64 [SI], rate : (T,) float64 [SI/s for counters, else
-    the value], quality : (T,) uint8.
-    """
-
-    time_us: I64
-    value: F64
-    rate: F64
-    quality: NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ingest.wire import TIME_MS_MAX, VALUE_MAX, Decoded, WireError
-from twin.capture import quality_of_flag
+from twin.emissions.validity import quality_of_flag
 from twin.reference import load as load_reference
 
 if TYPE_CHECKING:

@@ -1,7 +1,7 @@
 """Sparkplug B payloads (Eclipse Sparkplug 3.0, chapter 6): bytes to metrics and back.
 
 A payload alone does not say what it means: aliases and datatypes were told in a BIRTH. What is
-remembered of those is in `ingest.edges`.
+remembered of those is in `ingest.routing.sparkplug_session`.
 """
 
 from __future__ import annotations

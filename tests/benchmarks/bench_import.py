@@ -6,12 +6,12 @@ import time
 import numpy as np
 import pytest
 
-from ingest.history.__main__ import check, load
-from ingest.history.chunks import CHUNK_SAMPLES
+from ingest.file_import.__main__ import check, load
+from ingest.file_import.chunks import CHUNK_SAMPLES
 from ingest.settings import IngestSettings
 from ingest.store import Store
 from twin.loading import load_park
-from twin.samples import Samples
+from twin.series.samples import Samples
 
 TAGS, ROWS, EVERY_S = 100, 15_000, 5
 START_S = 1_700_000_000

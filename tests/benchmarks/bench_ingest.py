@@ -11,13 +11,13 @@ import time
 
 import asyncpg
 import httpx
-import load
 import numpy as np
 import pytest
 
 from deploy.service import free_port
 from ingest.store import Store
-from twin.samples import Samples
+from tests.support import load
+from twin.series.samples import Samples
 
 TOPIC = "park/v1/bench/acme/gw"
 TAGS = [f"FT-{i:05d}" for i in range(1000)]

@@ -7,14 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from simulators import load, publisher
-from simulators.gateways import make_gateways
-from simulators.process import make_process
-from simulators.schedule import Progress, Schedule
-from simulators.sensors import make_sensors, observe
+from simulators import load
+from simulators.gateways import publisher
+from simulators.gateways.gateways import make_gateways
+from simulators.gateways.schedule import Progress, Schedule
+from simulators.instruments.sensors import make_sensors, observe
+from simulators.process.process import make_process
 from twin.loading import load_park
 
-LIAOCHENG = Path(__file__).parent.parent.parent / "deploy" / "parks" / "liaocheng"
+LIAOCHENG = Path(__file__).parents[2] / "deploy" / "parks" / "liaocheng"
 S = 1_000_000
 DAYS = 5
 

@@ -5,15 +5,16 @@ import time
 import numpy as np
 
 from twin import quality as q
-from twin.assess import assess
-from twin.assess import no_memory as nothing_known
-from twin.assessrules import compile_limits
+from twin.accounts.network import compile_network
 from twin.loading import parse_park
-from twin.minutes import GAUGE, NEVER, fold, no_tail
-from twin.network import compile_network
-from twin.reconciliation import reconcile
-from twin.samples import Samples
-from twin.step import View, no_memory, step
+from twin.reconciliation.linear import reconcile
+from twin.series.image import View
+from twin.series.minutes import GAUGE, NEVER, fold, no_tail
+from twin.series.samples import Samples
+from twin.step import no_memory, step
+from twin.validation.assess import assess
+from twin.validation.assess import no_memory as nothing_known
+from twin.validation.rules import compile_limits
 
 TAGS, STREAMS, NODES = 10_000, 1_000, 300
 

@@ -1,0 +1,287 @@
+"""What outlets sent out hour by hour: measured, substituted or not known; summed by windows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+import numpy as np
+from numpy.typing import NDArray
+
+from api.problems import invalid
+from api.sums import elapsed_s, read_sums
+from twin.emissions.outlets import Changes, Hours, Outlet, changes, evaluate, outlets_of
+from twin.emissions.permits import year_of
+from twin.emissions.substitution import Substitution, lookback_h, substitute
+from twin.emissions.validity import STOPPED, SUSPECT, capture_rate, month_valid, needed
+from twin.model.park import inside
+from twin.reconciliation.uncertainty import Errors, errors_of, half_width, spread_of_parts
+from twin.series import windows as w
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from api.context import World
+    from api.sums import Sums
+    from api.windows import Question
+    from twin.accounts.network import Network
+
+F64 = NDArray[np.float64]
+I64 = NDArray[np.int64]
+BOOL = NDArray[np.bool_]
+
+HOUR_S = w.HOUR_US / w.SECOND_US
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """The hours some outlets are judged by: from the year's begin, or further back, to the end."""
+
+    edges: I64  # (H+1,)
+    elapsed_s: F64  # (H,) how much of each hour has passed
+    window: I64  # (H,) the window that was asked about, -1 or W outside of them
+    quarter: I64  # (H,)
+    sums: Sums  # of all tags of the outlets
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """The hours of one outlet, (P, H)."""
+
+    hours: Hours
+    error: Errors  # of the U tags the figures are made of
+    covered_s: F64  # (U, H) of these tags
+    changes: Changes
+    operating: BOOL  # hours that are over and count in the capture rate
+    known: BOOL  # the emission is measured, or the source stood still
+    substitution: Substitution
+    reported: F64  # [kg/m^3] mean of the hour, by the data logger; NaN = it has not said
+    reported_mass: F64  # [kg] of the hour, by the data logger; NaN = it has not said
+
+
+@dataclass(frozen=True, slots=True)
+class Windows:
+    """What one pollutant of one outlet was in the windows, (W,)."""
+
+    concentration: F64  # [kg/m^3]
+    concentration_ci: F64  # [kg/m^3] half width of the interval, here and below
+    corrected: F64  # [kg/m^3]
+    corrected_ci: F64  # [kg/m^3]
+    measured: F64  # [kg]
+    measured_ci: F64  # [kg]
+    substituted: F64  # [kg] NaN where nothing is
+    substituted_h: F64
+    previous_h: F64  # of the rule that looked back furthest; 0 = none
+    stopped_h: F64
+    suspect_h: F64
+    hours_above: F64  # valid hours above the limit
+    capture: F64  # share of the operating hours with valid data; NaN without any
+    valid: BOOL
+    reported: F64  # [kg/m^3] mean of the hours the data logger reported
+    reported_mass: F64  # [kg] sum of the hours the data logger reported
+    reported_difference: F64  # reported over ours - 1, of the hours both have
+    reported_mass_difference: F64  # reported over ours - 1, of the hours both have
+
+
+def outlets_in(network: Network, scope: str) -> list[Outlet]:
+    """Return the outlets at and below a scope."""
+    return [outlet for outlet in outlets_of(network.park) if inside(outlet.scope, scope)]
+
+
+def places(network: Network, addresses: Iterable[str]) -> I64:
+    """Return the network's places of some tags, sorted."""
+    return np.unique(np.array([network.index[a] for a in addresses], dtype=np.int64))
+
+
+def addresses_of(outlet: Outlet) -> set[str]:
+    """Return the addresses of all tags of an outlet."""
+    given = (outlet.pollutants, outlet.tags, outlet.reported, outlet.reported_mass)
+    return {address for tags in given for address in tags.values()}
+
+
+async def read_ledger(here: World, asked: Question, outlets: list[Outlet]) -> Ledger:
+    """Return the hours of some outlets; hours, because a mass is a product of hourly means."""
+    park = asked.network.park
+    first_us, last_us = int(asked.edges[0]), int(asked.edges[-1])
+    if last_us - first_us > here.settings.windows_max * w.DAY_US:
+        limit = here.settings.windows_max
+        raise invalid("from", f"it is more than {limit} days before `to`", hint="a shorter range")
+    back_us = round(lookback_h() * w.HOUR_US)
+    year_us = year_of(counted_until(asked), park.timezone)[0]
+    edges = w.edges("hour", min(first_us - back_us, year_us), last_us, park.timezone)
+    if not np.isin(asked.edges, edges).all():
+        raise invalid("window", "shifts that do not begin at full hours", hint="hour, day or month")
+    tags = places(asked.network, (a for outlet in outlets for a in addresses_of(outlet)))
+    return Ledger(
+        edges,
+        elapsed_s(edges, asked.expected_us),
+        np.searchsorted(asked.edges, edges[:-1], "right") - 1,
+        _quarters(edges, park.timezone),
+        await read_sums(here, asked.network, tags, "hour", edges),
+    )
+
+
+def counted_until(asked: Question) -> int:
+    """Return until when emissions are counted [µs]: the end of what was asked, or now."""
+    return max(min(int(asked.edges[-1]), asked.expected_us), int(asked.edges[0]))
+
+
+def _quarters(edges: I64, timezone: str) -> I64:
+    """Return the number of the quarter of each hour, from 0."""
+    zone = ZoneInfo(timezone)
+    months = w.edges("month", int(edges[0]), int(edges[-1]), timezone)
+    dates = [w.local(month, zone) for month in months.tolist()]
+    quarter = np.array([date.year * 4 + (date.month - 1) // 3 for date in dates], dtype=np.int64)
+    return np.asarray((quarter - quarter[0])[np.searchsorted(months, edges[:-1], "right") - 1])
+
+
+def record(ledger: Ledger, outlet: Outlet) -> Record:
+    """Return the hours of an outlet, with what stands for those that are missing."""
+    sums = ledger.sums
+    mean, covered = {}, {}
+    for address in addresses_of(outlet):
+        u = np.searchsorted(sums.tags, sums.network.index[address])
+        covered[address] = sums.covered_s[:, u]
+        some = covered[address] > 0
+        mean[address] = sums.amount[:, u] / np.where(some, covered[address], np.nan)
+    unknown = np.full(ledger.elapsed_s.shape, np.nan)
+    reported, reported_mass = (
+        np.array([mean[tags[name]] if name in tags else unknown for name in outlet.pollutants])
+        for tags in (outlet.reported, outlet.reported_mass)
+    )
+    hours = evaluate(outlet, mean, covered, ledger.elapsed_s)
+    at = np.array([sums.network.index[address] for address in outlet.measured_by], dtype=np.int64)
+    error = errors_of(sums.network, at)
+    covered_s = np.array([covered[address] for address in outlet.measured_by])
+    changed = changes(outlet, error, mean, ledger.elapsed_s)
+    over = ledger.elapsed_s >= np.diff(ledger.edges) / w.SECOND_US
+    # A monitor does not owe data from before its first valid hour.
+    begun = np.logical_or.accumulate(hours.valid, axis=-1)
+    operating = begun & over & (hours.state != STOPPED)
+    rate = capture_rate(hours.valid, operating, ledger.quarter)
+    found = substitute(hours.emission, hours.valid, operating & ~hours.valid, rate)
+    known = hours.valid | (hours.state == STOPPED)
+    return Record(
+        hours, error, covered_s, changed, operating, known, found, reported, reported_mass
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Sum:
+    """Adds columns of hours (H,) up to windows (W,)."""
+
+    window: I64  # (H,) of each hour; -1 outside of all, or not begun
+    count: int
+
+    def __call__(self, column: NDArray[np.generic]) -> F64:
+        inside_ = self.window >= 0
+        added = np.bincount(self.window[inside_], column[inside_].astype(np.float64), self.count)
+        return added.astype(np.float64)
+
+    def each(self, column: F64) -> F64:
+        """Return the figure of the window of each hour; NaN outside of all."""
+        return np.where(self.window >= 0, column[self.window], np.nan)
+
+
+def by_window(asked: Question, ledger: Ledger, outlet: Outlet, rec: Record, p: int) -> Windows:
+    """Return the windows of one pollutant, the p-th of the outlet."""
+    count = len(asked.edges) - 1
+    begun = (ledger.window < count) & (ledger.elapsed_s > 0)
+    total = _Sum(np.where(begun, ledger.window, -1), count)
+    hours, known, valid = rec.hours, rec.known[p], rec.hours.valid[p]
+    instead = rec.substitution.emission[p]
+    limit = outlet.permit.get(list(outlet.pollutants)[p], np.nan)
+    previous = np.zeros(count)
+    inner = total.window >= 0
+    np.maximum.at(previous, total.window[inner], rec.substitution.previous_h[p][inner])
+    operating = total(rec.operating[p])
+    reported, reported_mass = rec.reported[p], rec.reported_mass[p]
+    measured = np.where(hours.measured[p], hours.concentration[p], np.nan)
+    emitted = np.where(known, hours.emission[p], np.nan)
+    concentration, concentration_ci = _mean(total, rec, outlet, "concentration", p)
+    corrected, corrected_ci = _mean(total, rec, outlet, "corrected", p)
+    mass = _some(total, hours.emission[p], known)
+    return Windows(
+        concentration=concentration,
+        concentration_ci=concentration_ci,
+        corrected=corrected,
+        corrected_ci=corrected_ci,
+        measured=mass,
+        measured_ci=np.where(np.isnan(mass), np.nan, mass_ci(rec, p, total.window, count)),
+        substituted=_some(total, instead, ~np.isnan(instead)),
+        substituted_h=total(~np.isnan(instead)),
+        previous_h=previous,
+        stopped_h=total(hours.state == STOPPED),
+        suspect_h=total(hours.state == SUSPECT),
+        hours_above=total(hours.measured[p] & (hours.corrected[p] > limit)),
+        capture=total(valid & rec.operating[p]) / np.where(operating > 0, operating, np.nan),
+        valid=_valid(asked, ledger, total, known),
+        reported=_ratio(total, reported, np.ones_like(reported)),
+        reported_mass=_some(total, reported_mass, ~np.isnan(reported_mass)),
+        reported_difference=_ratio(total, reported, measured) - 1,
+        reported_mass_difference=_ratio(total, reported_mass, emitted) - 1,
+    )
+
+
+def _some(total: _Sum, column: F64, where: BOOL) -> F64:
+    """Return sums of the hours of a condition; NaN where no hour meets it."""
+    return np.where(total(where) > 0, total(np.where(where, column, 0.0)), np.nan)
+
+
+def _ratio(total: _Sum, upper: F64, lower: F64) -> F64:
+    """Return the ratio of two sums over the hours that have both; NaN without any, or over 0."""
+    both = ~np.isnan(upper + lower)
+    below = total(np.where(both, lower, 0.0))
+    return total(np.where(both, upper, 0.0)) / np.where(below > 0, below, np.nan)
+
+
+def mass_ci(rec: Record, p: int, window: I64, count: int) -> F64:
+    """Return half the intervals of the masses measured in windows; hours outside have -1, (W,)."""
+    # What stood still sent out nothing, whatever its meters say.
+    change = np.where(rec.hours.valid[p], rec.changes.emission[:, p], 0.0)
+    return half_width(spread_of_parts(rec.error, change, rec.covered_s, window, count))
+
+
+def _mean(total: _Sum, rec: Record, outlet: Outlet, name: str, p: int) -> tuple[F64, F64]:
+    """Return means of valid hours, of water by its flow; without any, of what there is.
+
+    With them half their intervals: the flow that water is weighted by has an error, too.
+    """
+    hours, column = rec.hours, getattr(rec.hours, name)[p]
+    there = ~np.isnan(column) & (hours.state != STOPPED)
+    best = there & hours.measured[p]
+    used = np.where(total.each(total(best)) > 0, best, there)
+    weight, moved = np.ones(len(column)), np.zeros_like(rec.changes.flow)
+    if outlet.kind == "drain":
+        weight = np.where(hours.flow > 0, hours.flow, 0.0)
+        moved = np.where(hours.flow > 0, rec.changes.flow, 0.0)
+    weight = np.where(used, weight, 0.0)
+    whole = total(weight)
+    whole = np.where(whole > 0, whole, np.nan)
+    mean = total(np.where(used, column, 0.0) * weight) / whole
+    far = column - total.each(mean)
+    change = (weight * getattr(rec.changes, name)[:, p] + far * moved) / total.each(whole)
+    change = np.where(used, change, 0.0)
+    sigma = spread_of_parts(rec.error, change, rec.covered_s, total.window, total.count)
+    return mean, np.where(np.isnan(mean), np.nan, half_width(sigma))
+
+
+def _valid(asked: Question, ledger: Ledger, total: _Sum, known: BOOL) -> BOOL:
+    """Return which windows are valid by their hours, months by their days."""
+    hours = total(known)
+    if asked.window == "hour":
+        return hours > 0
+    if asked.window == "day":
+        return hours >= needed("day")
+    if asked.window == "shift":
+        return hours >= needed("shift") / 24 * (np.diff(asked.edges) / w.HOUR_US)
+    timezone = asked.network.park.timezone
+    days = w.edges("day", int(asked.edges[0]), int(asked.edges[-1]), timezone)
+    day = np.searchsorted(days, ledger.edges[:-1], "right") - 1
+    inner = total.window >= 0
+    full = np.bincount(day[inner], known[inner], len(days) - 1) >= needed("day")
+    month = np.searchsorted(asked.edges, days[:-1], "right") - 1
+    zone = ZoneInfo(timezone)
+    number = np.array([w.local(edge, zone).month for edge in asked.edges[:-1].tolist()])
+    return month_valid(np.bincount(month, full, len(number)).astype(np.int64), number)

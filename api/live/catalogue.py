@@ -1,0 +1,102 @@
+"""What the API knows of the park: its tags as columns, its model compiled."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
+from twin.accounts.network import Network, compile_network
+from twin.loading import parse_park
+from twin.model.park import Park, Tag
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+
+F64 = NDArray[np.float64]
+I64 = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """The active tags in the order of their addresses, (T,)."""
+
+    tags: tuple[Tag, ...]
+    addresses: tuple[str, ...]
+    index: dict[str, int]
+    tag_id: I64
+    by_id: I64  # the order that sorts tag_id
+    scale: F64
+    shift: F64
+
+    def positions(self, tag_id: I64) -> I64:
+        """Return where some tag ids stand; -1 for one that is not here."""
+        if not len(self.tag_id):
+            return np.full(len(tag_id), -1, dtype=np.int64)
+        at = np.searchsorted(self.tag_id, tag_id, sorter=self.by_id)
+        at = self.by_id[np.minimum(at, len(self.tag_id) - 1)]
+        return np.where(self.tag_id[at] == tag_id, at, -1)
+
+    def find(self, addresses: Iterable[str]) -> I64:
+        """Return where some addresses stand; -1 for one that is not here."""
+        return np.array([self.index.get(each, -1) for each in addresses], dtype=np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A park model ingest has applied."""
+
+    version: int
+    applied: datetime
+    park: Park
+    network: Network
+
+    @property
+    def root(self) -> str:
+        """Where ingest's own health tags are."""
+        return self.park.id
+
+
+def build_catalogue(rows: Iterable[Any]) -> Catalogue:
+    """Return the catalogue of rows of table tag."""
+    found = sorted(((_tag(row), int(row["tag_id"])) for row in rows), key=lambda r: r[0].address)
+    tags = tuple(tag for tag, _ in found)
+    tag_id = np.array([number for _, number in found], dtype=np.int64)
+    addresses = tuple(tag.address for tag in tags)
+    return Catalogue(
+        tags=tags,
+        addresses=addresses,
+        index={address: at for at, address in enumerate(addresses)},
+        tag_id=tag_id,
+        by_id=np.argsort(tag_id).astype(np.int64),
+        scale=np.array([tag.scale for tag in tags], dtype=np.float64),
+        shift=np.array([tag.shift for tag in tags], dtype=np.float64),
+    )
+
+
+def build_model(version: int, applied: datetime, files: str) -> Model:
+    """Return the model of a row of table model; raises ModelError."""
+    park = parse_park(orjson.loads(files))
+    return Model(version, applied, park, compile_network(park))
+
+
+def _tag(row: Any) -> Tag:
+    nan = float("nan")
+    return Tag(
+        tag=row["tag"],
+        owner=row["enterprise"],
+        scope=row["scope"],
+        quantity=row["quantity"],
+        uom=row["uom"],
+        kind=row["kind"],
+        scale=row["scale"],
+        shift=row["shift"],
+        low=nan if row["low"] is None else row["low"],
+        high=nan if row["high"] is None else row["high"],
+        description=row["description"],
+        source=row["source"],
+    )

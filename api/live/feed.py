@@ -1,0 +1,219 @@
+"""The live image: follows the cycles ingest commits and wakes the clients that show them.
+
+There are no queues. Each tag has the sequence number of its last change, each client the number it
+has sent last; what lies between is what the client gets next. A slow client so gets the latest
+value of everything and misses what was in between: O(1) memory per client, whatever it does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
+from api.encode import in_uom, milliseconds
+from api.live.alarm_board import Board
+from api.live.catalogue import Catalogue, Model, build_catalogue, build_model
+from api.store import CYCLES_AT_ONCE
+from twin import quality as q
+from twin.errors import ModelError, StoreError
+
+if TYPE_CHECKING:
+    from api.store import Store
+
+I64 = NDArray[np.int64]
+
+NEVER = np.iinfo(np.int64).min
+BACK_OFF_S = (0.2, 5.0)
+# Table cycle is kept for some minutes: after a longer silence there may be rows we never saw.
+GAP_US = 240_000_000
+
+log = logging.getLogger("parktwin.api")
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """Newest sample of each tag of the catalogue, (T,); time_us is NEVER before the first."""
+
+    time_us: I64
+    value: NDArray[np.float64]
+    quality: NDArray[np.uint8]
+    changed: I64  # sequence number of the last change
+
+
+def empty_image(tags: int) -> Image:
+    """Return the image before the first sample."""
+    return Image(
+        time_us=np.full(tags, NEVER),
+        value=np.full(tags, np.nan),
+        quality=np.full(tags, q.NO_DATA, np.uint8),
+        changed=np.zeros(tags, np.int64),
+    )
+
+
+class Feed:
+    """The image of now and the clients that wait for the next; lives as long as the app."""
+
+    def __init__(self, store: Store, *, poll_s: float) -> None:
+        self.catalogue: Catalogue = build_catalogue(())
+        self.model: Model | None = None
+        self.image = empty_image(0)
+        self.board = Board(None, self.catalogue)
+        self.cycle_us = 0
+        self.seq = 0
+        self.generation = 0  # of the catalogue; 0 = nothing read yet
+        self.clients = 0
+        self.closed = False
+        self._store = store
+        self._poll_s = poll_s
+        self._next = asyncio.Event()
+        self._poked = asyncio.Event()
+        self._reload = False
+        self._unknown: set[int] = set()
+        self._payloads: dict[int, bytes] = {}
+
+    @property
+    def loaded(self) -> bool:
+        """Whether there is an image."""
+        return self.generation > 0
+
+    def close(self) -> None:
+        """Let every client end."""
+        self.closed = True
+        self._publish()
+
+    async def run(self) -> None:
+        """Follow the database until cancelled; a lost connection is made again."""
+        wait_s = BACK_OFF_S[0]
+        while True:
+            try:
+                async with self._store.listen(self._heard) as alive:
+                    # Listening first, so that no cycle falls between the image and the wake-ups.
+                    await self._load()
+                    wait_s = BACK_OFF_S[0]
+                    while alive():
+                        await self._wait_for_cycle()
+                        await self._follow()
+            except StoreError as error:
+                log.warning("live feed: %s; trying again in %.1f s", error.message, wait_s)
+            await asyncio.sleep(wait_s)
+            wait_s = min(2 * wait_s, BACK_OFF_S[1])
+
+    def _heard(self, channel: str) -> None:
+        self._reload |= channel == "park_model"
+        self._poked.set()
+
+    async def _wait_for_cycle(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._poked.wait(), self._poll_s)
+        self._poked.clear()
+
+    async def _load(self) -> None:
+        """Read model, tags and the whole image."""
+        self._reload = False
+        model, row = self.model, await self._store.model()
+        if row is not None and (model is None or model.version != row[0]):
+            try:
+                # Compiling a large park takes a moment, in which the clients want their cycles.
+                model = await asyncio.to_thread(build_model, *row)
+            except ModelError as error:
+                log.error("park model %s cannot be read: %s", row[0], "; ".join(error.problems))  # noqa: TRY400
+        catalogue = build_catalogue(await self._store.tags())
+        cycle_us, newest, alarms = await self._store.image()
+        image = empty_image(len(catalogue.tags))
+        at = catalogue.positions(newest["tag_id"])
+        known = at >= 0
+        image.time_us[at[known]] = newest["time_us"][known]
+        image.value[at[known]] = newest["value"][known]
+        image.quality[at[known]] = newest["quality"][known]
+        image.changed[at[known]] = self.seq + 1
+        self.board = Board(model.park if model else None, catalogue)
+        self.board.apply(alarms, self.seq + 1)
+        # From here on without a pause: nobody sees the new model with the old tags.
+        self.model = model
+        self.catalogue, self.image, self.cycle_us = catalogue, image, max(cycle_us, self.cycle_us)
+        self.generation += 1
+        self._publish()
+
+    async def _follow(self) -> None:
+        """Apply the cycles since the last one."""
+        while True:
+            rows = await self._store.cycles(self.cycle_us)
+            gap = bool(rows) and 0 < self.cycle_us < rows[0]["cycle_us"] - GAP_US
+            unknown: set[int] = set()
+            for row in rows:
+                unknown |= self._apply(row)
+            # A tag we do not know is new, or not active any more: looking once is enough.
+            if self._reload or gap or not unknown <= self._unknown:
+                self._unknown |= unknown
+                await self._load()
+            elif rows:
+                self._publish()
+            if len(rows) < CYCLES_AT_ONCE:
+                return
+
+    def _apply(self, row: Any) -> set[int]:
+        """Put one cycle into the image; return the tags the catalogue does not have."""
+        tag_id = np.frombuffer(row["tag_id"], "<i4").astype(np.int64)
+        at = self.catalogue.positions(tag_id)
+        time_us = np.frombuffer(row["time"], "<i8")
+        known = at >= 0
+        # A correction has the time of what it corrects; nothing moves the image back.
+        fresh = known & (time_us >= self.image.time_us[np.maximum(at, 0)]) if len(at) else known
+        to = at[fresh]
+        self.image.time_us[to] = time_us[fresh]
+        self.image.value[to] = np.frombuffer(row["value"], "<f8")[fresh]
+        self.image.quality[to] = np.frombuffer(row["quality"], "u1")[fresh]
+        self.image.changed[to] = self.seq + 1
+        self.board.apply(row["alarms"], self.seq + 1)
+        self.cycle_us = int(row["cycle_us"])
+        return set(tag_id[~known].tolist())
+
+    def _publish(self) -> None:
+        """Wake every waiting client."""
+        self.seq += 1
+        self._payloads.clear()
+        woken, self._next = self._next, asyncio.Event()
+        woken.set()
+
+    async def wait(self, seq: int, timeout_s: float) -> bool:
+        """Wait for something after `seq`; return whether it came in time."""
+        if self.seq == seq and not self.closed:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._next.wait(), timeout_s)
+        return self.seq != seq
+
+    def payload(self, since: int, picked: I64 | None) -> bytes:
+        """Return the event with what changed after `since`: an image when that is 0."""
+        if picked is not None:
+            return self._event(since, picked[self.image.changed[picked] > since])
+        # The image and the last cycle are what many ask for: made once, whoever asks.
+        if since not in (0, self.seq - 1):
+            return self._event(since, np.flatnonzero(self.image.changed > since))
+        if since not in self._payloads:
+            self._payloads[since] = self._event(since, np.flatnonzero(self.image.changed > since))
+        return self._payloads[since]
+
+    def _event(self, since: int, at: I64) -> bytes:
+        image, catalogue = self.image, self.catalogue
+        value = in_uom(image.value[at], catalogue.scale[at], catalogue.shift[at])
+        rows = zip(
+            value.tolist(),
+            image.quality[at].tolist(),
+            milliseconds(image.time_us[at]).tolist(),
+            strict=True,
+        )
+        names = (catalogue.addresses[i] for i in at.tolist())
+        body: dict[str, Any] = {
+            "time": self.cycle_us // 1000 if self.cycle_us else None,
+            "values": dict(zip(names, rows, strict=True)),
+            "alarms": self.board.changed(since),
+        }
+        kind = b"cycle" if since else b"image"
+        return b"event: %b\nid: %d\ndata: %b\n\n" % (kind, self.cycle_us, orjson.dumps(body))

@@ -1,0 +1,294 @@
+"""`parktwin replay`: derive a stretch of the past again from its stored samples."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+import numpy as np
+
+from deploy.database.migrations import WRITER_LOCK
+from deploy.database.times import micros, stamp
+from ingest.cli.progress import clear, show, status
+from ingest.counters import own_tags
+from ingest.cycle.restatement import Stretches, hours_of, join, refold, stretches
+from ingest.cycle.writers import take_turn, touch
+from ingest.settings import IngestSettings
+from ingest.store import READING, Store
+from twin.accounts.network import compile_network
+from twin.errors import ParkError
+from twin.loading import load_park
+from twin.replay import WARM_UP_US, replay
+from twin.series.counters import rollovers
+from twin.series.image import no_image
+from twin.series.minutes import COUNTER, KIND_CODES, MINUTE_US, NEVER, no_tail
+from twin.series.samples import Samples, concatenate, sort
+from twin.step import no_memory
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from twin.model.park import Park
+    from twin.series.image import Image
+
+    I64 = NDArray[np.int64]
+
+EXAMPLES = """examples:
+  parktwin replay --from 2026-03-01
+      from that day, on the park's clock, to the newest sample
+  parktwin replay --from 2026-03-01T06:00 --to 2026-03-02T06:00
+  PARKTWIN_PARK=/etc/parktwin/my-park parktwin replay --from 2026-03-01T00:00+08:00
+
+After a change of the model or of a formula, and after an import, derived values of the past are
+not what they would be now. This computes them again. Values it replaces are kept in table
+correction; minutes, hours and days are made anew where they change. Measured samples stay as they
+are, and so do alarms. It may run while ingest does, if that has the same model, and it may be
+interrupted and run again: what is right already is not touched.
+
+settings, from the environment: PARKTWIN_DATABASE_URL, PARKTWIN_PARK, PARKTWIN_CYCLE_S
+"""
+# A chunk is one transaction; its length follows the number of samples in it.
+CHUNK_SAMPLES = 200_000
+CHUNK_US = (MINUTE_US, 360 * MINUTE_US)
+SAMPLES = """
+SELECT tag_id, time, value, quality FROM sample
+WHERE tag_id = ANY($1::int[]) AND time > $2::timestamptz AND time <= $3::timestamptz
+"""
+MODEL = "SELECT digest FROM model ORDER BY version DESC LIMIT 1"
+ONLY_ONE = "SELECT pg_try_advisory_xact_lock($1)"
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What a replay has done so far, and where it is."""
+
+    done_us: int
+    cycles: int = 0
+    added: int = 0
+    corrected: int = 0
+    minutes: int = 0  # that had been written before and are not what they were
+
+    def text(self) -> str:
+        """Return it in words."""
+        return (
+            f"{self.added + self.corrected:,} samples changed ({self.added:,} new,"
+            f" {self.corrected:,} corrected), {self.minutes:,} minutes restated"
+        )
+
+
+class Replay:
+    """A replay of one park model over one database."""
+
+    def __init__(self, park: Park, store: Store, cycle_us: int) -> None:
+        self._park = park
+        self._store = store
+        self._cycle_us = cycle_us
+        self._network = network = compile_network(park)
+        self._count, self._measured = len(network.tags), len(park.tags)
+        self._kind = np.array([KIND_CODES[tag.kind] for tag in network.tags], dtype=np.int64)
+        self._rollover = rollovers(network.tags)
+
+    async def run(
+        self, from_us: int, to_us: int | None, report: Callable[[Progress, float], None]
+    ) -> Progress:
+        """Derive everything in [from, to) again, chunk by chunk; raises StoreError."""
+        length = self._cycle_us
+        at = begin = (from_us - WARM_UP_US) // length * length
+        image, stop = await self._begin(begin, to_us)
+        memory, width = no_memory(self._network), CHUNK_US[0]
+        progress = Progress(from_us)
+        while at < stop:
+            until = min((at + width) // length * length, stop)
+            cycles = np.arange(at, until, length)
+            # A sample takes part from the first cycle that is not before it.
+            async with self._store.transaction():
+                found = await self._read(0, self._measured, at - length, until - length)
+            result = replay(self._network, image, memory, found, cycles)
+            async with self._store.transaction():
+                await take_turn(self._store, alone=True)
+                progress = await self._write(
+                    image, result.samples, max(at, from_us), until, progress
+                )
+            image, memory, at = result.image, result.memory, until
+            progress = replace(progress, done_us=at, cycles=progress.cycles + len(cycles))
+            report(progress, (at - begin) / (stop - begin))
+            if 2 * len(found) < CHUNK_SAMPLES:
+                width = min(2 * width, CHUNK_US[1])
+            elif len(found) > CHUNK_SAMPLES:
+                width = max(width // 2, CHUNK_US[0])
+        return progress
+
+    async def _begin(self, begin: int, to_us: int | None) -> tuple[Image, int]:
+        """Apply the model; return the image before the first cycle, and where to stop."""
+        store, length = self._store, self._cycle_us
+        tags = (*self._network.tags, *own_tags(self._park))
+        async with store.transaction():
+            await take_turn(store, alone=True)
+            live = not (await store.fetch(ONLY_ONE, WRITER_LOCK))[0][0]
+            if live and [row[0] for row in await store.fetch(MODEL)] != [self._park.digest]:
+                raise ParkError(
+                    "ingest is running with another model",
+                    hint="start it again with this one, or stop it, and then replay",
+                )
+            await store.apply_model(self._park, tags)
+            newest, _ = await store.newest(tags=np.arange(self._measured))
+            before, _ = await store.newest(begin - length + 1, np.arange(self._count))
+            last_cycle = await store.last_cycle()
+        image = no_image(self._count)
+        image.forward(before, self._kind == COUNTER, self._rollover)
+        # Beyond the newest sample there is nothing to derive from, and ingest is where it is.
+        last = -(-newest.time_us.max(initial=begin - length) // length) * length
+        last = min(last, last_cycle // length * length) if live else last
+        stop = int(last) + length
+        return image, stop if to_us is None else min(stop, -(-to_us // length) * length)
+
+    async def _read(self, first: int, stop: int, after_us: int, until_us: int) -> Samples:
+        """Return the samples of tags [first, stop) with after < time <= until."""
+        ids = self._store.tag_id[first:stop]
+        tag_id, time_us, value, quality = await self._store.columns(
+            READING, SAMPLES, ids.tolist(), stamp(after_us), stamp(until_us)
+        )
+        order = np.argsort(ids)
+        tag = first + order[np.searchsorted(ids, tag_id, sorter=order)] if len(ids) else tag_id
+        return Samples(tag.astype(np.int64), time_us, value, quality.astype(np.uint8), time_us)
+
+    async def _write(
+        self, image: Image, derived: Samples, first: int, until: int, progress: Progress
+    ) -> Progress:
+        """Store what a chunk derived, also where a value was stored that is another one now."""
+        if first >= until:
+            return progress
+        stored = await self._read(self._measured, self._count, first - 1, until - 1)
+        held = _held(image, derived, stored, self._measured)
+        now = await self._store.fetch("SELECT now()")
+        rows = sort(concatenate(derived.take(derived.time_us >= first), held)).samples
+        rows = replace(rows, received_us=np.full(len(rows), micros([now[0][0]])[0]))
+        added, corrected = await self._store.merge_samples(rows)
+        touched = sort(concatenate(added, corrected)).samples
+        minutes = await self._fold_again(touched, int(rows.received_us[0])) if len(touched) else 0
+        return replace(
+            progress,
+            added=progress.added + len(added),
+            corrected=progress.corrected + len(corrected),
+            minutes=progress.minutes + minutes,
+        )
+
+    async def _fold_again(self, touched: Samples, now_us: int) -> int:
+        """Make the minutes anew that samples touch; return how many had been written before.
+
+        A tag's minutes are made up to that of its newest sample. The last one is left to ingest: to
+        its next cycle, or to its next start.
+        """
+        newest, ends = await self._store.newest(tags=np.unique(touched.tag))
+        until = ends.copy()
+        until[newest.tag] = np.maximum(ends[newest.tag], newest.time_us // MINUTE_US * MINUTE_US)
+        nothing = np.zeros(0, np.int64)
+        gap_us = self._network.gap_us
+        wanted = stretches(touched.tag, touched.time_us, gap_us, until, nothing)
+        # Their newest sample or their open minute is not what a running cycle has in memory.
+        await touch(self._store, np.unique(wanted.tag[wanted.open]))
+        stop = np.where(wanted.open, until[wanted.tag], wanted.stop)
+        # Between the last minute and what is new, the value before still holds.
+        beyond = (stop > ends[wanted.tag]) & (ends[wanted.tag] != NEVER)
+        start = np.where(beyond, np.minimum(wanted.start, ends[wanted.tag]), wanted.start)
+        real = start < stop
+        if not real.any():
+            return 0
+        tag, start, stop = wanted.tag[real], start[real], stop[real]
+        wanted = join(Stretches(tag, start, stop, np.zeros(len(tag), bool)))
+        await self._store.drop_minutes(wanted.tag, wanted.start, wanted.stop)
+        also = hours_of(wanted, until)
+        minutes = await refold(
+            self._store, self._kind, gap_us, self._rollover, no_tail(self._count), wanted
+        )
+        await self._store.write_minutes(minutes, self._park.timezone, also)
+        written = np.minimum(wanted.stop, ends[wanted.tag])
+        old = wanted.start < written
+        await self._store.record_restatements(
+            wanted.tag[old], wanted.start[old], written[old], now_us
+        )
+        return int(((written - wanted.start)[old] // MINUTE_US).sum())
+
+
+def _held(image: Image, derived: Samples, stored: Samples, measured: int) -> Samples:
+    """Return what was derived as of the times of stored samples: the newest before, or the image's.
+
+    Where a sample is stored and none is derived, the value has not changed since.
+    """
+    if not len(stored):
+        return stored
+    tag = np.arange(measured, len(image.time_us))
+    times = np.concatenate([derived.time_us, stored.time_us])
+    origin = int(times.min()) - 1
+    span = int(times.max()) - origin + 1
+    start = np.full(len(tag), origin)
+    before = Samples(tag, start, image.value[tag], image.quality[tag], start)
+    known = sort(concatenate(before, derived)).samples
+    at = np.searchsorted(
+        known.tag * span + (known.time_us - origin),
+        stored.tag * span + (stored.time_us - origin),
+        side="right",
+    )
+    return replace(stored, value=known.value[at - 1], quality=known.quality[at - 1])
+
+
+def _time(text: str, zone: ZoneInfo) -> int:
+    """Return a time in µs, on the clock of the park if it has no offset; raises ParkError."""
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise ParkError(str(error)) from None
+    local = time if time.tzinfo else time.replace(tzinfo=zone)
+    return round(local.timestamp() * 1_000_000)
+
+
+async def _main(settings: IngestSettings, from_: str, to: str | None) -> Progress:
+    park = load_park(settings.park)
+    zone = ZoneInfo(park.timezone)
+    from_us, to_us = _time(from_, zone), None if to is None else _time(to, zone)
+    if to_us is not None and to_us <= from_us:
+        raise ParkError("--to is not after --from")
+
+    def report(progress: Progress, share: float) -> None:
+        done = datetime.fromtimestamp(progress.done_us / 1e6, zone)
+        show(share, f"{done:%Y-%m-%d %H:%M}  {progress.text()}")
+
+    store = Store(settings.database_url)
+    await store.open()
+    try:
+        cycle_us = round(settings.cycle_s * 1e6)
+        return await Replay(park, store, cycle_us).run(from_us, to_us, report)
+    finally:
+        clear()
+        await store.close()
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run a replay; return 0 when it is complete."""
+    parser = argparse.ArgumentParser(
+        prog="parktwin replay",
+        description="Derive a stretch of the past again from its stored samples.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    about = "time like 2026-03-01 or 2026-03-01T06:00+08:00; without offset, on the park's clock"
+    parser.add_argument("--from", dest="from_", required=True, metavar="TIME", help=about)
+    parser.add_argument("--to", metavar="TIME", help="up to before it (default: the newest sample)")
+    options = parser.parse_args(argv)
+
+    def work() -> None:
+        progress = asyncio.run(_main(IngestSettings(), options.from_, options.to))
+        print(f"parktwin replay: {progress.cycles:,} cycles, {progress.text()}")
+
+    return status("parktwin replay", work, "stopped; run it again to go on")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

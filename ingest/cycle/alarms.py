@@ -1,0 +1,261 @@
+"""Alarms in the cycle: evaluated on what is new, told by operators, written with all the rest."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deploy.database.times import micros, null, stamp
+from ingest import queries
+from twin.alarms.commands import order, refusal
+from twin.alarms.engine import (
+    NEVER,
+    STATES,
+    UNACKNOWLEDGED,
+    Changes,
+    Memory,
+    evaluate,
+    input_quality,
+    no_memory,
+)
+from twin.alarms.metrics import Flood, advance, no_flood
+from twin.alarms.rules import compile_rules, park_alarms
+from twin.errors import ModelError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ingest.settings import IngestSettings
+    from ingest.store import Store
+    from twin.model.park import Park, Tag
+    from twin.series.image import Image
+    from twin.series.samples import Samples
+
+I64 = NDArray[np.int64]
+DAY_US = 86_400_000_000
+TEXT_CHARACTERS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where the alarms stand between two cycles."""
+
+    memory: Memory
+    quality: NDArray[np.uint8]  # (Al,) what each is marked with
+    flood: Flood
+
+
+class Event(NamedTuple):
+    """One change for the journal."""
+
+    alarm: int
+    time_us: int
+    before: int
+    after: int
+    value: float
+    quality: int
+    who: str | None = None
+    reason: str | None = None
+    command: int | None = None
+
+
+class Command(NamedTuple):
+    """One order of an operator, understood."""
+
+    alarm: int
+    who: str
+    reason: str | None
+    until_us: int
+
+
+class Alarms:
+    """The alarms of one park model; what changes is in `Standing`."""
+
+    def __init__(
+        self, park: Park, tags: Sequence[Tag], store: Store, settings: IngestSettings
+    ) -> None:
+        self._store = store
+        self._settings = settings
+        self._rules = compile_rules(park_alarms(park, tags), tags)
+        self._ids = [alarm.id for alarm in self._rules.alarms]
+        self._index = {name: at for at, name in enumerate(self._ids)}
+        wanted = {row["tag"] for row in park.tables.get("alarm", ())}
+        unknown = sorted(wanted - {tag.address for tag in tags})
+        if unknown:
+            raise ModelError(
+                f"alarms on tags that are not there: {', '.join(unknown)}",
+                hint="the tags of ingest itself are listed by /api/v1/tags?q=ingest",
+            )
+
+    def standing(self) -> Standing:
+        """Return where the alarms stand before anything is known."""
+        memory = no_memory(len(self._ids))
+        return Standing(memory, memory.quality, no_flood())
+
+    async def start(self, image: Image, now_us: int) -> Standing:
+        """Bring table alarm up to the model and go on where it stands; raises StoreError."""
+        rules, fetch = self._rules, self._store.fetch
+        await fetch(queries.DROP_ALARMS, self._ids, stamp(now_us))
+        found = await fetch(
+            queries.UPSERT_ALARMS,
+            self._ids,
+            self._store.tag_id[rules.tag].tolist(),
+            [alarm.priority for alarm in rules.alarms],
+            rules.limit.tolist(),
+            stamp(now_us),
+        )
+        rows = {row["alarm"]: row for row in found}
+        ordered = [rows[name] for name in self._ids]
+
+        def column(name: str) -> I64:
+            return np.array([_micros(row[name]) for row in ordered], dtype=np.int64)
+
+        active_us = column("active_since")
+        # A delay begins anew with the newest sample: how long it had run is not stored.
+        memory = Memory(
+            time_us=image.time_us[rules.tag],
+            value=image.value[rules.tag],
+            quality=image.quality[rules.tag],
+            run_us=image.time_us[rules.tag],
+            active=active_us != NEVER,
+            active_us=active_us,
+            state=np.array([STATES.index(row["state"]) for row in ordered], dtype=np.int8),
+            since_us=column("since"),
+            until_us=column("until"),
+        )
+        came = await fetch(queries.ANNUNCIATIONS, stamp(now_us - DAY_US))
+        flood, _ = advance(no_flood(), micros([row["time"] for row in came]), now_us)
+        quality = np.array([row["quality"] for row in ordered], dtype=np.uint8)
+        return Standing(memory, quality, flood)
+
+    async def run(
+        self, standing: Standing, samples: Samples, image: Image, cycle_us: int, read_us: int
+    ) -> Standing:
+        """Evaluate new samples, obey what was ordered, write what changed; raises StoreError.
+
+        Without a change this is one look for commands.
+        """
+        settings = self._settings
+        silent = image.heard_us < read_us - round(settings.silent_s * 1e6)
+        # As with minutes: a tag that sends tells itself, a silent one is settled by the clock.
+        known_us = np.where(silent, read_us - round(settings.grace_s * 1e6), NEVER)
+        memory, changes = evaluate(self._rules, standing.memory, samples, known_us, cycle_us)
+        events = sorted(_events(changes), key=lambda event: event.time_us)
+        memory, ordered = await self._obey(memory, cycle_us)
+        events += ordered
+        came = [event.time_us for event in events if event.after == UNACKNOWLEDGED]
+        flood = standing.flood
+        if came or flood.count or flood.since_us != NEVER:
+            flood, _ = advance(flood, np.array(came, dtype=np.int64), cycle_us)
+        quality = input_quality(self._rules, memory, cycle_us)
+        touched = (quality != standing.quality) | (memory.active != standing.memory.active)
+        touched[[event.alarm for event in events]] = True
+        if touched.any():
+            await self._write(memory, quality, np.flatnonzero(touched), events, cycle_us)
+        return Standing(memory, quality, flood)
+
+    async def _obey(self, memory: Memory, cycle_us: int) -> tuple[Memory, list[Event]]:
+        """Take the oldest commands: each is done, or has a reason why nothing came of it."""
+        rows = await self._store.fetch(queries.PENDING, self._settings.command_rows)
+        events: list[Event] = []
+        answers: list[str | None] = []
+        for row in rows:
+            try:
+                command = self._understand(row["kind"], row["body"], memory, cycle_us)
+            except ValueError as error:
+                answers.append(str(error)[:TEXT_CHARACTERS])
+                continue
+            memory, changes = order(
+                self._rules, memory, row["kind"], command.alarm, cycle_us, command.until_us
+            )
+            events += [
+                event._replace(who=command.who, reason=command.reason, command=row["id"])
+                for event in _events(changes)
+            ]
+            answers.append(None)
+        if rows:
+            await self._store.fetch(
+                queries.ANSWER, stamp(cycle_us), [row["id"] for row in rows], answers
+            )
+        return memory, events
+
+    def _understand(self, kind: str, body: str, memory: Memory, cycle_us: int) -> Command:
+        """Return a command whose order is not refused; raises ValueError with the reason."""
+        fields = json.loads(body)
+        if not isinstance(fields, dict):
+            raise ValueError("the body of a command is an object")  # noqa: TRY004
+        name, who, reason = (fields.get(key) for key in ("alarm", "by", "reason"))
+        if not isinstance(name, str) or name not in self._index:
+            raise ValueError(f"there is no alarm {name!r}")
+        if not isinstance(who, str) or not who.strip():
+            raise ValueError("`by` says who gives the order")
+        at, until_us = self._index[name], NEVER
+        refused = refusal(kind, int(memory.state[at]), shelvable=bool(self._rules.shelvable[at]))
+        if refused:
+            raise ValueError(refused)
+        if kind == "shelve":
+            until_us = cycle_us + round(self._minutes(fields.get("minutes")) * 60e6)
+            if not isinstance(reason, str) or not reason.strip():
+                raise ValueError("`reason` says why it is shelved")
+        text = reason[:TEXT_CHARACTERS] if isinstance(reason, str) else None
+        return Command(at, who[:TEXT_CHARACTERS], text, until_us)
+
+    def _minutes(self, minutes: Any) -> float:
+        """Return how long an alarm is shelved [min]; raises ValueError."""
+        limit = self._settings.shelve_minutes_max
+        number = isinstance(minutes, int | float) and not isinstance(minutes, bool)
+        if not number or not math.isfinite(minutes) or not 0 < minutes <= limit:
+            raise ValueError(f"`minutes` is a number above 0 and not above {limit}")
+        return float(minutes)
+
+    async def _write(
+        self,
+        memory: Memory,
+        quality: NDArray[np.uint8],
+        touched: NDArray[np.intp],
+        events: list[Event],
+        cycle_us: int,
+    ) -> None:
+        """Write the touched alarms and the journal, and leave the alarms for the readers."""
+        fetch, names = self._store.fetch, [self._ids[at] for at in touched.tolist()]
+        await fetch(
+            queries.UPDATE_ALARMS,
+            names,
+            [STATES[state] for state in memory.state[touched].tolist()],
+            *(
+                [_stamp(time_us) for time_us in column[touched].tolist()]
+                for column in (memory.since_us, memory.active_us, memory.until_us)
+            ),
+            quality[touched].tolist(),
+        )
+        if events:
+            await fetch(
+                queries.ADD_EVENTS,
+                stamp(cycle_us),
+                [stamp(event.time_us) for event in events],
+                [self._ids[event.alarm] for event in events],
+                [STATES[event.before] for event in events],
+                [STATES[event.after] for event in events],
+                [null(event.value) for event in events],
+                *([event[at] for event in events] for at in range(5, len(Event._fields))),
+            )
+        await fetch(queries.SHOW_ALARMS, cycle_us, names)
+
+
+def _events(changes: Changes) -> list[Event]:
+    """Return changes as rows of the journal."""
+    columns = (getattr(changes, name).tolist() for name in Changes.__slots__)
+    return [Event(*row) for row in zip(*columns, strict=True)]
+
+
+def _stamp(time_us: int) -> Any:
+    return None if time_us == NEVER else stamp(time_us)
+
+
+def _micros(time: Any) -> int:
+    return NEVER if time is None else int(micros([time])[0])

@@ -1,0 +1,385 @@
+"""The cycle: drain, decode, step, commit; then, and only then, acknowledge.
+
+One cycle is one transaction. Everything a cycle changes in memory is drafted on copies that replace
+the old state after the commit, so that a failed cycle can simply be tried again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ingest.counters import HEALTH, Counters, data_owners, own_tags
+from ingest.cycle.alarms import Alarms, Standing
+from ingest.cycle.balance_monitor import Named, Namings
+from ingest.cycle.gateways import Gateways, Tally, no_tally
+from ingest.cycle.rejected import keep_quarantined, keep_rejects
+from ingest.cycle.restatement import Stretches, renew, resume
+from ingest.cycle.validation import Doubts
+from ingest.cycle.writers import newest_version, news, read_back, take_turn
+from ingest.routing.decode import Intake, decode
+from ingest.routing.sparkplug_session import Edges
+from ingest.routing.topics import Directory, Message
+from twin.accounts.network import compile_network
+from twin.errors import StoreError
+from twin.replay import derive
+from twin.series.counters import rollovers
+from twin.series.image import Image, no_image
+from twin.series.minutes import KIND_CODES, MINUTE_US, NEVER, Tail, no_tail
+from twin.series.samples import Samples, Sorted, concatenate, sort
+from twin.step import SLOPE_MIN_US, SLOPE_US, Memory, no_memory, recall
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from ingest.routing.decode import Quarantined
+    from ingest.settings import IngestSettings
+    from ingest.store import Store
+    from twin.model.park import Park
+    from twin.validation import assess
+
+LOG = logging.getLogger("ingest.cycle.cycle")
+I64 = NDArray[np.int64]
+RETRY_S = (0.2, 0.5, 1.0, 2.0)
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What one cycle hands to the next."""
+
+    image: Image
+    tail: Tail
+    memory: Memory
+    alarms: Standing
+    version: int  # of what others have touched
+    doubts: assess.Memory
+    named: Named
+
+
+class Cycle:
+    """The one writer's loop over one park model."""
+
+    def __init__(self, park: Park, store: Store, settings: IngestSettings) -> None:
+        self.counters = Counters()
+        self.connected: Callable[[], bool] = lambda: False
+        self.inbox_size: Callable[[], int] = lambda: 0
+        self._store = store
+        self._settings = settings
+        self._zone = park.timezone
+        self.network = compile_network(park)
+        self._tags = (*self.network.tags, *own_tags(park))
+        self._health_at = len(self.network.tags)
+        self.edges = Edges(
+            park.tables.get("gateway", ()),
+            reorder_s=settings.sparkplug_reorder_s,
+            rebirth_s=settings.sparkplug_rebirth_s,
+            future_s=settings.future_s,
+            host_id=settings.sparkplug_host_id,
+            counters=self.counters,
+        )
+        self.directory = Directory(park, self._tags, self.edges)
+        self._kind = np.array([KIND_CODES[tag.kind] for tag in self._tags], dtype=np.int64)
+        self._counter = self._kind == KIND_CODES["counter"]
+        self._gap_us = np.array([round(tag.gap_s * 1e6) for tag in self._tags], dtype=np.int64)
+        self._rollover = rollovers(self._tags)
+        self._alarms = Alarms(park, self._tags, store, settings)
+        self._doubts = Doubts(park, self._tags)
+        self._namings = Namings(self.network, store)
+        self._gateways = Gateways(list(data_owners(park)), self._tags, self.directory, settings)
+        self._state = State(
+            no_image(len(self._tags)),
+            no_tail(len(self._tags)),
+            no_memory(self.network),
+            self._alarms.standing(),
+            0,
+            self._doubts.memory(),
+            Named(self._namings.memory(0)),
+        )
+        self._park = park
+        self._health_due_us = 0
+        self._last_cycle_us = 0
+        self._read_us = 0
+        self._lag_s = 0.0
+        self._spent_s = 0.0
+
+    @property
+    def image(self) -> Image:
+        """The newest committed sample of each tag."""
+        return self._state.image
+
+    async def start(self, now_us: int) -> None:
+        """Apply the model and go on where the stored samples and minutes end; raises StoreError."""
+        async with self._store.transaction():
+            await take_turn(self._store)
+            version = await newest_version(self._store)
+            await self._store.apply_model(self._park, self._tags)
+            self._last_cycle_us = await self._store.last_cycle()
+            samples, ends = await self._store.newest()
+            image = no_image(len(self._tags))
+            image.forward(samples, self._counter, self._rollover)
+            # What the broker kept for us comes now: no tag is silent before it had its chance.
+            image.heard_us[:] = now_us
+            tail = no_tail(len(self._tags))
+            minutes = await resume(
+                self._store, self._kind, self._gap_us, self._rollover, tail, samples, ends
+            )
+            nothing = np.zeros(0, np.int64)
+            await self._store.write_minutes(minutes, self._zone, (nothing, nothing))
+            alarms = await self._alarms.start(image, now_us)
+            doubts = await self._doubts.start(self._store, image)
+            named = await self._namings.start(now_us, self._last_cycle_us)
+            await self._gateways.start(self._store, now_us)
+        self._state = State(image, tail, no_memory(self.network), alarms, version, doubts, named)
+
+    async def run(
+        self, messages: Sequence[Message], now_us: int, past: Samples | None = None
+    ) -> None:
+        """Commit one cycle of messages, however long the database takes to come back.
+
+        Samples of the `past` are stored besides, whatever is thought of them.
+        """
+        began = time.perf_counter()
+        settings = self._settings
+        intake = decode(
+            self.directory,
+            messages,
+            payload_bytes=settings.payload_bytes,
+            future_us=round(settings.future_s * 1e6),
+            skewed=self._gateways.skewed,
+            spent=self._gateways.spent,
+        )
+        if past is not None:
+            intake.historical = concatenate(intake.historical, past)
+        incoming = sort(intake.samples)
+        cycle_us = self._grid(now_us)
+        # What still waits for us may be of any tag: nobody is silent in the time it came in.
+        behind = messages and self.inbox_size()
+        self._read_us = min(cycle_us, messages[-1].received_us) if behind else cycle_us
+        merge_all = False
+        for tries in itertools.count():
+            try:
+                counted, tally = await self._commit(intake, incoming, cycle_us, merge_all=merge_all)
+            except StoreError as error:
+                if not error.retryable:
+                    raise
+                # Some of these samples may be stored: by somebody else, or by a commit whose answer
+                # was lost. Look at each of them.
+                merge_all = True
+                self.counters["retries"] += 1
+                LOG.warning("%s; the cycle is tried again", error.message)
+                await self._store.close()
+                await asyncio.sleep(RETRY_S[min(tries, len(RETRY_S) - 1)])
+            else:
+                break
+        self.counters.update(counted)
+        self._gateways.take(intake, tally, cycle_us)
+        self.counters["messages"] += len(messages)
+        self.counters["bytes"] += sum(len(message.payload) for message in messages)
+        if messages:
+            self._lag_s = time.time() - messages[0].received_us / 1e6
+        self._spent_s = time.perf_counter() - began
+
+    def _grid(self, now_us: int) -> int:
+        """Return the cycle's id: `now_us` on the epoch grid, and always later than the last one."""
+        length = round(self._settings.cycle_s * 1e6)
+        cycle_us = max(now_us // length * length, self._last_cycle_us + length)
+        self._last_cycle_us = cycle_us
+        return cycle_us
+
+    async def _commit(
+        self, intake: Intake, incoming: Sorted, cycle_us: int, *, merge_all: bool
+    ) -> tuple[Counters, Tally]:
+        """Commit one cycle and replace the state; returns what there is to count."""
+        tally = no_tally(len(self._tags))
+        due = cycle_us >= self._health_due_us
+        self._gateways.begin()
+        past = sort(intake.historical)
+        counted = Counters(cycles=1, samples=len(intake.samples) + len(intake.historical))
+        counted["duplicates"] = incoming.duplicates + past.duplicates
+        counted["corrections"] = len(incoming.superseded) + len(past.superseded)
+        counted["dropped"] = len(intake.dropped)
+        if incoming.duplicates:
+            tally.repeat(intake.samples, incoming.samples, incoming.superseded)
+        image, tail = self._state.image.copy(), self._state.tail.copy()
+        samples = incoming.samples
+        async with self._store.transaction():
+            touched, version = await self._catch_up(image, tail)
+            fresh_rows = samples.time_us > image.time_us[samples.tag]
+            judged = self._doubts.judge(
+                self._state.doubts, samples.take(fresh_rows), samples.take(~fresh_rows)
+            )
+            judged.count(counted)
+            fresh = judged.fresh
+            old = concatenate(judged.old, fresh) if merge_all else judged.old
+            late = await self._merge(past.samples, image, counted, tally, anywhere=True)
+            late = concatenate(late, await self._merge(old, image, counted, tally))
+            image.forward(fresh, self._counter, self._rollover)
+            derived, memory = self._derive(image, await self._remembered(cycle_us), cycle_us)
+            if merge_all:
+                await self._store.merge_samples(derived)
+            else:
+                await self._store.copy_samples(concatenate(fresh, derived))
+            image.forward(derived, self._counter, self._rollover)
+            added = concatenate(fresh, derived)
+            await self._write_minutes(image, tail, added, late, cycle_us, counted)
+            named = await self._namings.run(self._state.named, self._read_us)
+            slips = self._doubts.kept_out(judged.slips, intake)
+            await self._keep_refused(intake, slips, (past, incoming), cycle_us, counted)
+            if due:
+                await self._gateways.write(self._store, cycle_us)
+            changed = np.unique(np.concatenate([added.tag, late.tag, touched]))
+            changed = changed[image.time_us[changed] != NEVER]
+            columns = image.time_us[changed], image.value[changed], image.quality[changed]
+            await self._store.wake_readers(cycle_us, changed, columns, self._settings.cycle_rows)
+            alarms = await self._alarms.run(
+                self._state.alarms, added, image, cycle_us, self._read_us
+            )
+        self._state = State(image, tail, memory, alarms, version, judged.memory, named)
+        return counted, tally
+
+    async def _catch_up(self, image: Image, tail: Tail) -> tuple[I64, int]:
+        """Wait for our turn; return the tags that others have touched, read back, and version."""
+        await take_turn(self._store)
+        tags, version = await news(self._store, self._state.version)
+        if len(tags):
+            folding = self._kind, self._gap_us, self._rollover
+            minutes = await read_back(self._store, *folding, image, tail, tags)
+            nothing = np.zeros(0, np.int64)
+            await self._store.write_minutes(minutes, self._zone, (nothing, nothing))
+        return tags, version
+
+    async def _merge(
+        self,
+        old: Samples,
+        image: Image,
+        counted: Counters,
+        tally: Tally,
+        *,
+        anywhere: bool = False,
+    ) -> Samples:
+        """Store samples that may be there already; return those that are new.
+
+        What is not behind the image is left to it, except samples that stay out of it `anywhere`.
+        """
+        if not len(old):
+            return old
+        added, corrected = await self._store.merge_samples(old)
+        counted["corrections"] += len(corrected)
+        counted["duplicates"] += len(old) - len(added) - len(corrected)
+        tally.repeat(old, added, corrected)
+        image.correct(corrected, self._counter)
+        np.maximum.at(image.heard_us, old.tag, old.received_us)
+        behind = added.take((added.time_us <= image.time_us[added.tag]) | anywhere)
+        counted["late"] += len(behind)
+        np.add.at(tally.late, behind.tag, 1)
+        return sort(concatenate(behind, corrected)).samples
+
+    async def _remembered(self, cycle_us: int) -> Memory:
+        """Return the memory; after a start, what the stored minutes of the tanks remember."""
+        memory = self._state.memory
+        if memory.span_us >= SLOPE_MIN_US or cycle_us < self._health_due_us:
+            return memory
+        tags = np.unique(self.network.tank_tag)
+        tag, time_us, mean = await self._store.minute_means(tags, cycle_us - SLOPE_US)
+        times, row = np.unique(time_us, return_inverse=True)
+        value = np.full((len(times), self._health_at), np.nan)
+        value[row, tag] = mean
+        stored = recall(self.network, times + MINUTE_US // 2, value)
+        return stored if stored.span_us > memory.span_us else memory
+
+    def _derive(self, image: Image, memory: Memory, cycle_us: int) -> tuple[Samples, Memory]:
+        """Return the derived values that changed, and our own health when it is due."""
+        derived, memory = derive(self.network, image, memory, cycle_us)
+        if cycle_us < self._health_due_us:
+            return derived, memory
+        self._health_due_us = cycle_us + round(self._settings.health_s * 1e6)
+        gauges = {
+            "lag": self._lag_s,
+            "cycle_duration": self._spent_s,
+            "inbox": float(self.inbox_size()),
+            "connected": float(self.connected()),
+            "alarm_rate": float(self._state.alarms.flood.count),
+            "alarm_flood": float(self._state.alarms.flood.since_us != NEVER),
+            "suspects": float(self._namings.suspects(self._state.named, cycle_us)),
+        }
+        own = [gauges.get(name, float(self.counters[name])) for name in HEALTH]
+        value = np.append(own, self._gateways.health(image, self._gap_us, cycle_us))
+        tag = np.arange(self._health_at, len(self._tags))
+        times = np.full(len(tag), cycle_us)
+        health = Samples(tag, times, value, np.zeros(len(tag), np.uint8), times)
+        # The clock was set back: what is in the image already cannot be written again.
+        return concatenate(derived, health.take(times > image.time_us[tag])), memory
+
+    async def _write_minutes(
+        self,
+        image: Image,
+        tail: Tail,
+        added: Samples,
+        late: Samples,
+        cycle_us: int,
+        counted: Counters,
+    ) -> None:
+        """Fold what is new, fold again what late samples touch, write both."""
+
+        async def note(wanted: Stretches) -> None:
+            counted["restated"] += await self._record(wanted, tail, cycle_us)
+
+        close_us = self._close_us(image, tail, self._read_us)
+        folding = self._kind, self._gap_us, self._rollover
+        await renew(self._store, *folding, tail, added, late, close_us, self._zone, note)
+
+    async def _record(self, wanted: Stretches, tail: Tail, cycle_us: int) -> int:
+        """Record the stretches in which minutes were written already."""
+        stop = np.minimum(wanted.stop, tail.open_us[wanted.tag])
+        written = wanted.start < stop
+        if written.any():
+            await self._store.record_restatements(
+                wanted.tag[written], wanted.start[written], stop[written], cycle_us
+            )
+        return int(((stop - wanted.start)[written] // MINUTE_US).sum())
+
+    def _close_us(self, image: Image, tail: Tail, read_us: int) -> I64:
+        """Return the time before which the minutes of each tag are complete, if it is silent.
+
+        A tag that sends closes its minutes itself, live or from a backlog. One that was not heard
+        of for a while is closed by the clock, but only as far as its last value holds.
+        """
+        settings = self._settings
+        silent = image.heard_us < read_us - round(settings.silent_s * 1e6)
+        silent &= (tail.time_us != NEVER) & ~self._counter
+        clock_us = read_us - round(settings.grace_s * 1e6)
+        held_us = np.where(silent, tail.time_us, 0) + self._gap_us + MINUTE_US - 1
+        return np.where(silent, np.minimum(clock_us, held_us) // MINUTE_US * MINUTE_US, NEVER)
+
+    async def _keep_refused(
+        self,
+        intake: Intake,
+        slips: Sequence[Quarantined],
+        parts: Sequence[Sorted],
+        cycle_us: int,
+        counted: Counters,
+    ) -> None:
+        """Store what was refused, quarantined or superseded."""
+        settings = self._settings
+        quarantined = [*intake.quarantined, *slips]
+        for reject in intake.rejects:
+            counted[f"rejected.{reject.reason}"] += 1
+        for item in quarantined:
+            counted[f"quarantined.{item.reason}"] += 1
+        if intake.rejects:
+            await keep_rejects(
+                self._store, intake.rejects, settings.reject_bytes, settings.reject_rows
+            )
+        if quarantined:
+            limits = settings.quarantine_rows, settings.quarantine_samples
+            await keep_quarantined(self._store, quarantined, cycle_us, *limits)
+        for part in parts:
+            if len(part.superseded):
+                await self._store.keep_corrections(part.superseded, part.superseded_by)

@@ -1,0 +1,361 @@
+"""Gateways: what each has sent, how its clock runs, when it was last heard; the health of data.
+
+They come and go, so they are rows of a table and no tags. Their number is bounded: the one that has
+been silent for longest makes room. What a gateway has sent is known after the commit, and written
+with the next health of ingest.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deploy.database.times import micros, null, plain, stamps
+from ingest import queries
+from ingest.counters import DATA_HEALTH
+from twin import quality as q
+from twin.series.minutes import NEVER
+from twin.validation.gateway_health import clock_skew, data_health
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from ingest.routing.decode import Intake
+    from ingest.routing.topics import Directory
+    from ingest.settings import IngestSettings
+    from ingest.store import Store
+    from twin.model.park import Tag
+    from twin.series.image import Image
+    from twin.series.samples import Samples
+
+I64 = NDArray[np.int64]
+F64 = NDArray[np.float64]
+BOOL = NDArray[np.bool_]
+
+COUNTS = ("messages", "samples", "rejected", "duplicates", "late", "dropped")
+MESSAGES, SAMPLES, REJECTED, DUPLICATES, LATE, DROPPED = range(len(COUNTS))
+# A clock is told by the quickest message of a minute; a quarter of an hour of them is remembered.
+STRETCH_US = 60_000_000
+STRETCHES = 16
+# Shares of what came late, twice or in vain are those of about the last ten minutes.
+RECENT_US = 600_000_000
+# What a gateway's usual pause is multiplied by before it is called silent.
+PAUSES = 2.0
+DAY_US = 86_400_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """How many samples of each tag were there already, and how many were late, (T,)."""
+
+    repeated: I64
+    late: I64
+
+    def repeat(self, came: Samples, *stayed: Samples) -> None:
+        """Count the samples that came and did not stay."""
+        self.repeated[:] += np.bincount(came.tag, minlength=len(self.repeated))
+        for samples in stayed:
+            self.repeated[:] -= np.bincount(samples.tag, minlength=len(self.repeated))
+
+
+def no_tally(tags: int) -> Tally:
+    """Return the tally of no samples."""
+    return Tally(np.zeros(tags, np.int64), np.zeros(tags, np.int64))
+
+
+@dataclass(slots=True)
+class _Table:
+    """Gateways as columns, (G,); a free row was never heard."""
+
+    heard_us: I64
+    first_us: I64
+    owner: I64  # place of the enterprise; -1 = none with tags
+    count: I64  # (G, 6)
+    recent: F64  # (G, 6)
+    room: F64  # samples it may still send
+    begin_us: I64  # of the stretch in which a clock is told
+    lowest_s: F64  # in it: smallest time from newest sample to arrival
+    longest_s: F64  # and longest pause
+    minima_s: F64  # (G, 16) of the stretches before
+    pauses_s: F64  # (G, 16)
+    delay_s: F64
+    skew_s: F64
+    pause_s: F64
+    marks: BOOL  # (G, 3) silent, skewed, runaway, as they were written
+    stale: BOOL  # what was written is no longer true
+
+    def clear(self, at: int, burst: float) -> None:
+        """Make a row free."""
+        for name in self.__slots__:
+            getattr(self, name)[at] = getattr(_table(1, burst), name)[0]
+
+
+def _table(size: int, burst: float) -> _Table:
+    """Return a table without gateways."""
+
+    def never() -> I64:
+        return np.full(size, NEVER)
+
+    def nan(*more: int) -> F64:
+        return np.full((size, *more), np.nan)
+
+    return _Table(
+        heard_us=never(), first_us=never(), owner=np.full(size, -1),
+        count=np.zeros((size, len(COUNTS)), np.int64), recent=np.zeros((size, len(COUNTS))),
+        room=np.full(size, burst), begin_us=never(), lowest_s=np.full(size, np.inf),
+        longest_s=nan(), minima_s=nan(STRETCHES), pauses_s=nan(STRETCHES), delay_s=nan(),
+        skew_s=nan(), pause_s=nan(), marks=np.zeros((size, 3), bool), stale=np.zeros(size, bool),
+    )  # fmt: skip
+
+
+class Gateways:
+    """All gateways that were heard; messages of those `skewed` or `spent` suffer for it."""
+
+    def __init__(
+        self, owners: Sequence[str], tags: Sequence[Tag], directory: Directory,
+        settings: IngestSettings,
+    ) -> None:  # fmt: skip
+        self.skewed: frozenset[str] = frozenset()
+        self.spent: frozenset[str] = frozenset()
+        self._owners = {owner: at for at, owner in enumerate(owners)}
+        measured = [self._owners.get(t.owner, -1) if t.source == "measured" else -1 for t in tags]
+        self._owner_of_tag = np.array(measured, dtype=np.int64)
+        self._directory = directory
+        self._settings = settings
+        self._table = _table(settings.gateways_max, settings.gateway_burst)
+        self._index = {"": -1}
+        self._names = [""] * settings.gateways_max
+        self._topics = [""] * settings.gateways_max
+        self._free = list(range(settings.gateways_max))[::-1]
+        self._sender = np.full(len(tags), -1)
+        self._gone: set[str] = set()
+        self._written: tuple[BOOL, BOOL, set[str]] | None = None  # until the commit
+        self._started_us = self._now_us = NEVER
+
+    async def start(self, store: Store, now_us: int) -> None:
+        """Go on with the gateways that were heard before."""
+        self._started_us = self._now_us = now_us
+        table = self._table
+        for row in await store.fetch(queries.GATEWAYS, self._settings.gateways_max):
+            at = self._enter(f"{row['enterprise']}/{row['gateway']}", row["topic"])
+            table.first_us[at], table.heard_us[at] = micros([row["first_heard"], row["last_heard"]])
+            table.count[at] = [row[name] for name in COUNTS]
+            pause_s = row["pause_s"]
+            table.pause_s[at] = np.nan if pause_s is None else pause_s
+            table.marks[at] = row["silent"], row["skewed"], row["runaway"]
+
+    def take(self, intake: Intake, tally: Tally, cycle_us: int) -> None:
+        """Count what a cycle has committed."""
+        table, settings = self._table, self._settings
+        self._settle()
+        passed_us = max(cycle_us - self._now_us, 0)
+        self._now_us = cycle_us
+        index, full = self._index, False
+        sent = zip(intake.senders, intake.messages, strict=True)
+        topics = {name: message.topic for name, message in sent}
+        for name, topic in topics.items():
+            if name in index and name:
+                self._topics[index[name]] = topic
+            elif name and not full:
+                full = self._enter(name, topic) < 0
+        at = np.array([index.get(name, -1) for name in intake.senders], dtype=np.int64)
+        added = self._added(at, intake, tally)
+        self._hear(at, intake)
+        table.stale |= added.any(axis=1)
+        table.count += added
+        table.recent *= np.exp(-passed_us / RECENT_US)
+        table.recent += added
+        if settings.gateway_rate:
+            room = table.room + settings.gateway_rate * passed_us * 1e-6
+            room = np.minimum(room, settings.gateway_burst) - added[:, SAMPLES]
+            table.room[:] = np.maximum(room, -settings.gateway_burst)
+            self.spent = self._named(table.room < 0)
+        if settings.skew_limit_s:
+            self.skewed = self._named(np.abs(table.skew_s) > settings.skew_limit_s)
+
+    def begin(self) -> None:
+        """Forget what was written by a cycle that has failed."""
+        self._written = None
+
+    def _settle(self) -> None:
+        """Believe what was written: it is committed."""
+        if self._written is not None:
+            rows, marks, gone = self._written
+            self._table.stale &= ~rows
+            self._table.marks[:] = marks
+            self._gone -= gone
+            self._written = None
+
+    def _named(self, wanted: BOOL) -> frozenset[str]:
+        return frozenset(self._names[at] for at in np.flatnonzero(wanted).tolist())
+
+    def _enter(self, name: str, topic: str) -> int:
+        """Give a gateway a row; -1 when there is none and nobody has been silent for long."""
+        if not self._free:
+            oldest = int(np.argmin(self._table.heard_us))
+            if not self._silent(self._now_us)[oldest]:
+                return -1
+            self._forget(oldest)
+        at = self._free.pop()
+        self._index[name] = at
+        self._names[at], self._topics[at] = name, topic
+        self._table.owner[at] = self._owners.get(name.partition("/")[0], -1)
+        self._gone.discard(name)
+        return at
+
+    def _forget(self, at: int) -> None:
+        """Let a gateway go."""
+        del self._index[self._names[at]]
+        self._gone.add(self._names[at])
+        self._names[at] = self._topics[at] = ""
+        self._table.clear(at, self._settings.gateway_burst)
+        self._sender[self._sender == at] = -1
+        self._free.append(at)
+
+    def _added(self, at: I64, intake: Intake, tally: Tally) -> I64:
+        """Return what each gateway has sent, (G, 6)."""
+        size = len(self._names)
+        added = np.zeros((size, len(COUNTS)), np.int64)
+
+        def add(what: int, places: I64, weights: I64 | None = None) -> None:
+            known = places >= 0
+            weights = None if weights is None else weights[known]
+            added[:, what] = np.bincount(places[known], weights, size).astype(np.int64)
+
+        source = at[intake.origin]
+        self._sender[intake.samples.tag] = source
+        add(MESSAGES, at)
+        add(SAMPLES, source)
+        refused = [self._directory.sender(reject.message.topic) for reject in intake.rejects]
+        for what, names in ((REJECTED, refused), (DROPPED, intake.dropped)):
+            if names:
+                add(what, np.array([self._index.get(name, -1) for name in names], dtype=np.int64))
+        # A tag is sent by one gateway as a rule: what was late or twice was its.
+        for what, by_tag in ((DUPLICATES, tally.repeated), (LATE, tally.late)):
+            tags = np.flatnonzero(by_tag)
+            if len(tags):
+                add(what, self._sender[tags], by_tag[tags])
+        return added
+
+    def _hear(self, at: I64, intake: Intake) -> None:
+        """Note when gateways were heard, and what it tells of their clocks."""
+        table, size = self._table, len(self._names)
+        known = at >= 0
+        at = at[known]
+        if not len(at):
+            return
+        received_us = np.array([message.received_us for message in intake.messages])[known]
+        newest_us = intake.newest_us[known]
+        first_us, last_us = np.full(size, np.iinfo(np.int64).max), np.full(size, NEVER)
+        np.minimum.at(first_us, at, received_us)
+        np.maximum.at(last_us, at, received_us)
+        timed = newest_us != NEVER
+        np.minimum.at(table.lowest_s, at[timed], (received_us - newest_us)[timed] * 1e-6)
+        heard = np.flatnonzero(last_us != NEVER)
+        new = heard[table.heard_us[heard] == NEVER]
+        table.first_us[new] = first_us[new]
+        old = heard[table.heard_us[heard] != NEVER]
+        pause_s = (first_us[old] - table.heard_us[old]) * 1e-6
+        # A message that is brought back was heard before: it tells of no pause.
+        pause_s = np.where(pause_s >= 0, pause_s, np.nan)
+        table.longest_s[old] = np.fmax(table.longest_s[old], pause_s)
+        table.heard_us[heard] = np.maximum(table.heard_us[heard], last_us[heard])
+        fresh = heard[table.begin_us[heard] == NEVER]
+        table.begin_us[fresh] = first_us[fresh]
+        full = table.heard_us[heard] - table.begin_us[heard] >= STRETCH_US
+        self._tell(heard[full & np.isfinite(table.lowest_s[heard])])
+
+    def _tell(self, at: I64) -> None:
+        """Close a stretch of some gateways, and tell their clocks."""
+        table = self._table
+        for ring, value in ((table.minima_s, table.lowest_s), (table.pauses_s, table.longest_s)):
+            ring[at, 1:] = ring[at, :-1]
+            ring[at, 0] = value[at]
+        table.begin_us[at], table.lowest_s[at], table.longest_s[at] = (
+            table.heard_us[at], np.inf, np.nan,
+        )  # fmt: skip
+        table.delay_s[at], table.skew_s[at] = clock_skew(table.minima_s[at], table.pauses_s[at])
+        known = at[~np.isnan(table.pauses_s[at]).all(axis=1)]
+        table.pause_s[known] = np.nanmedian(table.pauses_s[known], axis=1)
+
+    def _silent(self, now_us: int) -> BOOL:
+        """Return which gateways have not been heard for too long."""
+        table = self._table
+        # What the broker kept for us comes now: nobody is silent before he had his chance.
+        since_us = np.maximum(table.heard_us, self._started_us)
+        patience_s = np.fmax(self._settings.gateway_silent_s, PAUSES * table.pause_s)
+        late = now_us - since_us > patience_s * 1e6
+        return np.asarray((table.heard_us != NEVER) & late)
+
+    def health(self, image: Image, gap_us: I64, now_us: int) -> F64:
+        """Return the values of the health tags of the enterprises, in their order."""
+        table, count = self._table, len(self._owners)
+        known = table.owner >= 0
+        owner = table.owner[known]
+
+        def total(values: Any) -> F64:
+            return np.bincount(owner, values[known], count).astype(np.float64)
+
+        there, silent = total(table.heard_us != NEVER), total(self._silent(now_us))
+        recent = {name: total(table.recent[:, at]) for at, name in enumerate(COUNTS)}
+        samples = np.maximum(recent["samples"], np.finfo(float).tiny)
+        late = np.minimum(recent["late"] / samples, 1.0)
+        timeliness = (there - silent) / np.maximum(there, 1.0) * (1.0 - late)
+        duplicates = np.minimum(recent["duplicates"] / samples, 1.0)
+        rejects = recent["rejected"] / np.maximum(recent["rejected"] + samples, samples)
+        worst = np.zeros(count)
+        order = np.argsort(np.abs(np.nan_to_num(table.skew_s[known])))
+        worst[owner[order]] = np.nan_to_num(table.skew_s[known])[order]
+        holds = q.usable(image.quality) & (now_us - image.time_us <= gap_us)
+        holds &= image.time_us != NEVER
+        measured = self._owner_of_tag >= 0
+        tags = np.bincount(self._owner_of_tag[measured], minlength=count)
+        fresh = np.bincount(self._owner_of_tag[measured & holds], minlength=count)
+        completeness = fresh / np.maximum(tags, 1)
+        score = data_health(
+            timeliness, completeness, duplicates, rejects, worst, self._settings.skew_limit_s
+        )
+        columns = {
+            "timeliness": timeliness, "completeness": completeness, "duplicate_share": duplicates,
+            "skew": worst, "reject_share": rejects, "health": score,
+        }  # fmt: skip
+        return np.stack([columns[name] for name in DATA_HEALTH], axis=1).ravel()
+
+    async def write(self, store: Store, now_us: int) -> None:
+        """Write the gateways of which there is something new; raises StoreError."""
+        table = self._table
+        forget_us = now_us - round(self._settings.gateway_forget_days * DAY_US)
+        for at in np.flatnonzero((table.heard_us != NEVER) & (table.heard_us < forget_us)).tolist():
+            self._forget(at)
+        marks = np.stack([self._silent(now_us), *map(self._marked, (self.skewed, self.spent))], 1)
+        wanted = (table.stale | (marks != table.marks).any(axis=1)) & (table.heard_us != NEVER)
+        rows = np.flatnonzero(wanted)
+        if self._gone:
+            await store.fetch(queries.FORGET_GATEWAYS, *_halves(self._gone))
+        if len(rows):
+            await store.fetch(
+                queries.UPSERT_GATEWAYS,
+                *_halves([self._names[at] for at in rows.tolist()]),
+                [plain(self._topics[at]) for at in rows.tolist()],
+                stamps(table.first_us[rows]),
+                stamps(table.heard_us[rows]),
+                *(table.count[rows, what].tolist() for what in range(len(COUNTS))),
+                *(
+                    [null(value) for value in column[rows].tolist()]
+                    for column in (table.pause_s, table.delay_s, table.skew_s)
+                ),
+                *(marks[rows, mark].tolist() for mark in range(3)),
+            )
+        self._written = wanted, marks, set(self._gone)
+
+    def _marked(self, names: frozenset[str]) -> BOOL:
+        return np.array([name in names for name in self._names])
+
+
+def _halves(names: Iterable[str]) -> tuple[list[str], list[str]]:
+    """Return enterprises and gateways of some names."""
+    parts = [name.partition("/") for name in names]
+    return [part[0] for part in parts], [part[2] for part in parts]

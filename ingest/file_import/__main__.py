@@ -1,0 +1,252 @@
+"""`parktwin import`: recorded history from CSV and Parquet files into the database."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import hashlib
+import logging
+import sys
+import time
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+import numpy as np
+
+from ingest.cli.progress import clear, show, status
+from ingest.file_import.checkpoints import Ticket, begin
+from ingest.file_import.chunks import Pace, chunks, preview, preview_problems
+from ingest.file_import.files import Source, digest, open_source
+from ingest.file_import.loader import Loader
+from ingest.file_import.mapping import KEYS, FileMap, Form, header_problems, parse_map
+from ingest.file_import.rows import Reader
+from ingest.settings import IngestSettings
+from ingest.store import Store
+from twin.errors import ModelError, ParkError
+from twin.loading import load_park
+from twin.series.windows import local
+
+if TYPE_CHECKING:
+    from twin.model.park import Park
+    from twin.series.samples import Samples
+
+HELP = """examples:
+  parktwin import meters.csv --map meters.toml --dry-run     the first rows, as they would be stored
+  parktwin import 2025-*.csv --map meters.toml
+  PARKTWIN_PARK=/etc/parktwin/my-park parktwin import old.parquet --map old.toml
+
+A map for a table with one column per tag:
+
+  time = "date"
+  format = "%d/%m/%Y %H:%M"
+  stamp = "end"
+  interval = "15 min"
+  [columns]
+  "Usage_kWh" = {tag = "acme/JI-1001", uom = "kWh", as = "interval"}
+  "Temp" = "acme/TI-1001"
+
+and for one with a row per value:
+
+  time = "时间"
+  tag = "点名"
+  value = "值"
+  [tags]
+  "1#电表" = "acme/JI-1001"
+
+It may be interrupted and run again, and it may run while ingest does. What is stored already is
+not stored again; another value for the same time is a correction, as with live data. Derived values
+of the past are made by `parktwin replay`. Settings: PARKTWIN_DATABASE_URL, PARKTWIN_PARK.
+
+keys of a map:
+"""
+SHOWN = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What is to be imported, checked."""
+
+    park: Park
+    mapped: FileMap
+    sources: list[Source]
+    text: str
+
+    def reader(self, source: Source, settings: IngestSettings, now_us: int) -> Reader:
+        """Return what the rows of a file are read by."""
+        low, high = (
+            np.array([getattr(tag, name) for tag in self.park.tags]) for name in ("low", "high")
+        )
+        ahead_us = round(settings.future_s * 1e6)
+        topic = f"import/{source.path.name}"
+        return Reader(topic, self.mapped, self.park.tags, low, high, now_us, ahead_us)
+
+    def digest(self, source: Source) -> str:
+        """Return what tells this import from all others: the file, its map and the model."""
+        parts = "\0".join([digest(source.path), self.text, self.park.digest])
+        return hashlib.sha256(parts.encode()).hexdigest()
+
+
+def check(park: Park, paths: list[Path], map_path: Path) -> Job:
+    """Return what is to be imported; raises ModelError with all that is wrong."""
+    problems: list[str] = []
+    try:
+        text = map_path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ParkError(
+            f"{map_path}: {error}", hint="name a map with --map; --help shows one"
+        ) from None
+    own: list[str] = []
+    mapped, columns = parse_map(text, park, own)
+    problems += [f"{map_path}:{problem}" for problem in own]
+    sources = []
+    for path in paths:
+        try:
+            source = open_source(path, mapped.form if mapped else Form())
+        except ParkError as error:
+            problems.append(f"{error.message} ({error.hint})")
+            continue
+        found = header_problems(columns, source.names, source.place)
+        if mapped and not found:
+            found = preview_problems(source, mapped, preview(source, mapped))
+        problems += found
+        sources.append(source)
+    if problems or mapped is None:
+        raise ModelError(
+            f"{len(problems)} problem{'s' if len(problems) > 1 else ''} with map and files",
+            hint="nothing was imported; mend what is named and try again with --dry-run",
+            problems=problems,
+        )
+    return Job(park, mapped, sources, text)
+
+
+def show_first(job: Job, settings: IngestSettings, now_us: int) -> None:
+    """Print the first rows of each file as they would be stored."""
+    zone = ZoneInfo(job.park.timezone)
+    for source in job.sources:
+        rows = preview(source, job.mapped)
+        intake = job.reader(source, settings, now_us).read(rows, 1)
+        print(f"{source.path}: {source.encoding or 'Parquet'}, {rows.num_rows} rows looked at")
+        for line in _rows(job.park, intake.samples, zone):
+            print(f"  {line}")
+        for (owner, tag, reason), count in Counter(one[:3] for one in intake.held).items():
+            print(f"  quarantine, {reason}: {owner}/{tag}, {count} samples")
+        for example in intake.examples:
+            print(f"  {example}")
+
+
+def _rows(park: Park, samples: Samples, zone: ZoneInfo) -> list[str]:
+    """Return the first samples by time: time on the park's clock, tag, value, uom, quality."""
+    first = np.lexsort((samples.tag, samples.time_us))[:SHOWN]
+    shown = samples.take(first)
+    lines = []
+    for at, time_us, value, code in zip(
+        shown.tag.tolist(), shown.time_us.tolist(), shown.value.tolist(), shown.quality.tolist(),
+        strict=True,
+    ):  # fmt: skip
+        tag = park.tags[at]
+        told = (value - tag.shift) / tag.scale
+        when = local(time_us, zone).isoformat(sep=" ")
+        lines.append(f"{when}  {tag.address}  {told:.9g} {tag.uom}  quality {code}")
+    return lines
+
+
+async def load(job: Job, settings: IngestSettings, now_us: int, *, again: bool) -> list[Ticket]:
+    """Import all files; return what became of each."""
+    store = Store(settings.database_url)
+    await store.open()
+    tickets = []
+    try:
+        loader = Loader(job.park, store, settings, now_us)
+        await loader.attach()
+        for source in job.sources:
+            key = await asyncio.to_thread(job.digest, source)
+            tickets.append(await begin(store, key, source.path.name, again=again))
+            if tickets[-1].finished:
+                print(f"{source.path}: imported before: 0 new")
+            else:
+                await _load(source, job.reader(source, settings, now_us), loader, tickets[-1])
+    finally:
+        await store.close()
+    return tickets
+
+
+async def _load(source: Source, reader: Reader, loader: Loader, ticket: Ticket) -> None:
+    """Import one file, reading the next chunk while one is stored."""
+    before, resumed = ticket.counts.copy(), ticket.taken > 0
+    if resumed:
+        print(f"{source.path}: going on after row {ticket.taken:,}")
+    examples: list[str] = []
+    pace = Pace()
+    reading = chunks(source, reader, ticket.taken, pace, examples)
+    coming = asyncio.create_task(asyncio.to_thread(next, reading, None))
+    start, first = time.monotonic(), None
+    while (chunk := await coming) is not None:
+        share = source.share
+        first = share if first is None else first
+        coming = asyncio.create_task(asyncio.to_thread(next, reading, None))
+        began = time.monotonic()
+        await loader.store(chunk, ticket)
+        now = time.monotonic()
+        pace.took(now - began)
+        spent = now - start
+        left = round((1 - share) / (share - first) * spent) if share > first else 0
+        rate = f"{_samples(ticket.counts - before) / spent:,.0f} samples/s"
+        show(share, f"{rate}  {left // 60}:{left % 60:02d} left  {source.path.name}")
+    entries = reader.mapped.entries.values() if resumed else ()
+    await loader.finish(ticket, np.array([entry.tag for entry in entries], dtype=np.int64))
+    clear()
+    print(f"{source.path}: {_told(ticket.counts - before)}")
+    for example in examples:
+        print(f"  {example}")
+
+
+def _samples(counts: Counter[str]) -> int:
+    return counts["new"] + counts["duplicates"] + counts["corrections"]
+
+
+def _told(counts: Counter[str]) -> str:
+    """Return what an import came to, in words."""
+    known = ("rows", "new", "duplicates", "corrections")
+    parts = [f"{counts['rows']:,} rows", f"{counts['new']:,} new"]
+    parts += [f"{counts[name]:,} {name}" for name in known[2:] if counts[name]]
+    parts += [f"{count:,} {name}" for name, count in sorted(counts.items()) if name not in known]
+    return ", ".join(parts)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Import files; return 0 when all of them are stored."""
+    keys = "\n".join(f"  {key:12} {about}" for key, (_, about) in KEYS.items())
+    parser = argparse.ArgumentParser(
+        prog="parktwin import",
+        description="Import recorded history from CSV and Parquet files.",
+        epilog=HELP + keys,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("files", nargs="+", type=Path, metavar="FILE", help="CSV (also .gz) or Parquet")
+    add("--map", type=Path, required=True, metavar="MAP.toml", help="what the columns are")
+    add("--park", type=Path, metavar="DIR", help="park model (default: PARKTWIN_PARK)")
+    add("--dry-run", action="store_true", help="show the first rows as they would be stored")
+    add("--again", action="store_true", help="read files again that were imported before")
+    options = parser.parse_args(argv)
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
+
+    def work() -> None:
+        settings = IngestSettings()
+        now_us = time.time_ns() // 1000
+        job = check(load_park(options.park or settings.park), options.files, options.map)
+        for note in job.mapped.notes:
+            print(f"note: {note}")
+        if options.dry_run:
+            show_first(job, settings, now_us)
+        else:
+            asyncio.run(load(job, settings, now_us, again=options.again))
+
+    return status("parktwin import", work, "stopped; the same command goes on from here")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

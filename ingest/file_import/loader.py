@@ -1,0 +1,308 @@
+"""History into the database: chunk by chunk, each with its minutes and its place in the file."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deploy.database.migrations import WRITER_LOCK
+from deploy.database.times import micros, stamps
+from ingest.counters import own_tags
+from ingest.cycle.rejected import keep_quarantined
+from ingest.cycle.restatement import Stretches, renew
+from ingest.cycle.writers import read_back, take_turn, touch
+from ingest.file_import.checkpoints import advance, finish, is_next
+from twin.accounts.network import compile_network
+from twin.errors import ParkError, StoreError
+from twin.series.counters import rollovers
+from twin.series.image import no_image
+from twin.series.minutes import COUNTER, KIND_CODES, MINUTE_US, NEVER, fold, no_tail
+from twin.series.samples import Samples, Sorted, concatenate, no_samples, sort
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+    from ingest.file_import.checkpoints import Ticket
+    from ingest.routing.decode import Quarantined
+    from ingest.settings import IngestSettings
+    from ingest.store import Store
+    from twin.model.park import Park
+    from twin.series.image import Image
+    from twin.series.minutes import Tail
+
+LOG = logging.getLogger("ingest.file_import")
+I64 = NDArray[np.int64]
+RETRY_S = (0.5, 1.0, 2.0, 5.0, 10.0)
+# A writer that has just connected may still be about to look which model the database has.
+ALONE_S = (0.05, 0.2, 0.75)
+
+# A cycle stores something every time: as long as nobody did, what is in memory holds.
+WRITERS = """
+SELECT (SELECT max(cycle_us) FROM cycle) AS cycle, (SELECT max(version) FROM touched) AS version
+"""
+TAG_IDS = "SELECT tag_id, enterprise, tag FROM tag WHERE active"
+ALONE = "SELECT pg_try_advisory_xact_lock($1)"
+NEWEST_MODEL = "SELECT digest FROM model ORDER BY version DESC LIMIT 1"
+OCCUPIED = """
+SELECT w.number, r.first, r.last
+FROM unnest($1::int[], $2::timestamptz[], $3::timestamptz[])
+    WITH ORDINALITY AS w (tag_id, start, stop, number)
+CROSS JOIN LATERAL (SELECT min(time) AS first, max(time) AS last FROM {table}
+    WHERE tag_id = w.tag_id AND time >= w.start AND time < w.stop AND time >= $4 AND time < $5) r
+WHERE r.first IS NOT NULL
+"""
+
+
+@dataclass(slots=True)
+class Chunk:
+    """Some rows of a file: what is to be stored, and what may not be."""
+
+    samples: Sorted
+    rows: int = 0
+    refused: Counter[str] = field(default_factory=Counter)
+    held: list[Quarantined] = field(default_factory=list)
+
+
+class Loader:
+    """Writes the history of one park model, beside a live ingest if there is one."""
+
+    def __init__(self, park: Park, store: Store, settings: IngestSettings, now_us: int) -> None:
+        self._park = park
+        self._store = store
+        self._settings = settings
+        self._now_us = now_us
+        self._tags = (*compile_network(park).tags, *own_tags(park))
+        self._folding = (
+            np.array([KIND_CODES[tag.kind] for tag in self._tags], dtype=np.int64),
+            np.array([round(tag.gap_s * 1e6) for tag in self._tags], dtype=np.int64),
+            rollovers(self._tags),
+        )
+        self._image, self._tail = no_image(len(self._tags)), no_tail(len(self._tags))
+        self._known = np.zeros(len(self._tags), bool)
+        self._seen: tuple[Any, ...] = ()
+        # Start and stop of the minutes that the last chunk of each tag has written: where the next
+        # one writes them again, that is no restatement.
+        self._own = np.full((2, len(self._tags)), NEVER)
+        self._stored = np.zeros(len(self._tags), bool)
+
+    async def attach(self) -> None:
+        """Find the tags of the model in the database; raises ParkError when it has another one."""
+        store = self._store
+        async with store.transaction():
+            if await self._find_tags():
+                return
+            # Who has no tags yet is in nobody's way: of several imports the first stores the model.
+            await store.fetch("SELECT pg_advisory_unlock_shared($1)", WRITER_LOCK)
+            await take_turn(store, alone=True)
+            if not await self._find_tags():
+                await self._be_alone()
+                await store.apply_model(self._park, self._tags)
+            await store.fetch("SELECT pg_advisory_lock_shared($1)", WRITER_LOCK)
+
+    async def _find_tags(self) -> bool:
+        """Return whether the database has this model; note the ids of its tags then."""
+        newest = await self._store.fetch(NEWEST_MODEL)
+        rows = await self._store.fetch(TAG_IDS)
+        ids = {(row["enterprise"], row["tag"]): row["tag_id"] for row in rows}
+        keys = [(tag.owner, tag.tag) for tag in self._tags]
+        if not newest or newest[0][0] != self._park.digest or not ids.keys() >= set(keys):
+            return False
+        self._store.tag_id = np.array([ids[key] for key in keys], dtype=np.int64)
+        return True
+
+    async def _be_alone(self) -> None:
+        """Wait until no other writer has a model; raises ParkError when one keeps it."""
+        for wait_s in (*ALONE_S, None):
+            if (await self._store.fetch(ALONE, WRITER_LOCK))[0][0]:
+                return
+            if wait_s is not None:
+                await asyncio.sleep(wait_s)
+        raise ParkError(
+            "ingest is running with another park model than this one",
+            hint="start ingest again with it, or name the folder it uses with --park",
+        )
+
+    async def store(self, chunk: Chunk, ticket: Ticket) -> None:
+        """Commit a chunk and the file's place."""
+        await self._patiently(lambda careful: self._commit(chunk, ticket, careful=careful))
+
+    async def finish(self, ticket: Ticket, also: I64) -> None:
+        """Mark a file as done, and close the minutes in which the last values hold.
+
+        They are those of the tags this run has stored, and of others from before it.
+        """
+        self._stored[also] = True
+        await self._patiently(lambda _: self._close(ticket))
+
+    async def _patiently(self, work: Callable[[bool], Awaitable[None]]) -> None:
+        """Try again while the database comes back; from the second time on `work` is careful."""
+        for tries, wait_s in enumerate((*RETRY_S, None)):
+            try:
+                await work(tries > 0)
+            except StoreError as error:
+                self._known[:], self._own[:] = False, NEVER
+                if not error.retryable or wait_s is None:
+                    raise
+                LOG.warning("%s; trying again", error.message)
+                await self._store.close()
+                await asyncio.sleep(wait_s)
+            else:
+                return
+
+    @asynccontextmanager
+    async def _turn(self, tags: I64) -> AsyncIterator[tuple[Image, Tail]]:
+        """Yield drafts of image and tail that know some tags; they hold once all is committed."""
+        image, tail = self._image.copy(), self._tail.copy()
+        async with self._store.transaction():
+            await take_turn(self._store, alone=True)
+            await self._catch_up(tags, image, tail)
+            yield image, tail
+            seen = await self._writers()
+        self._image, self._tail, self._seen = image, tail, seen
+
+    async def _commit(self, chunk: Chunk, ticket: Ticket, *, careful: bool) -> None:
+        """Commit one chunk; `careful` expects rows in the way."""
+        samples = chunk.samples.samples
+        counted: Counter[str] = Counter()
+        async with self._turn(np.unique(samples.tag)) as (image, tail):
+            if await is_next(self._store, ticket, chunk.rows):
+                counted = await self._write(chunk, image, tail, careful=careful)
+                await advance(self._store, ticket, chunk.rows, counted)
+        self._stored[samples.tag] = True
+        ticket.taken += chunk.rows
+        ticket.counts += counted
+
+    async def _write(
+        self, chunk: Chunk, image: Image, tail: Tail, *, careful: bool
+    ) -> Counter[str]:
+        """Store samples and their minutes; return what they came to."""
+        samples = chunk.samples.samples
+        fresh_rows = samples.time_us > image.time_us[samples.tag]
+        fresh, old = samples.take(fresh_rows), samples.take(~fresh_rows)
+        free, added, corrected = await self._place(fresh, old, careful=careful)
+        newest = corrected.tag[corrected.time_us == image.time_us[corrected.tag]]
+        image.forward(fresh, self._folding[0] == COUNTER, self._folding[2])
+        late = sort(concatenate(free, added, corrected)).samples
+        counted = _counts(chunk, len(fresh) + len(free) + len(added), len(corrected))
+
+        async def note(wanted: Stretches) -> None:
+            counted["minutes restated"] = await self._restate(wanted, tail.open_us)
+
+        wanted = await renew(
+            self._store, *self._folding, tail, fresh, late, NEVER, self._park.timezone, note,
+            new=not careful, known=free,
+        )  # fmt: skip
+        await self._keep_refused(chunk)
+        await touch(self._store, np.concatenate([fresh.tag, wanted.tag[wanted.open], newest]))
+        # What was corrected under a closed minute is not in the tail.
+        self._known[newest] = False
+        # Of several stretches of a tag the last one stays, of new samples the first.
+        self._own[:, wanted.tag] = wanted.start, np.minimum(wanted.stop, tail.open_us[wanted.tag])
+        tag, time_us = fresh.tag[::-1], fresh.time_us[::-1]
+        self._own[:, tag] = time_us // MINUTE_US * MINUTE_US, tail.open_us[tag]
+        return counted
+
+    async def _close(self, ticket: Ticket) -> None:
+        """Close minutes as the clock does, and mark the file as done."""
+        clock_us = self._now_us - round(self._settings.grace_s * 1e6)
+        kind, gap_us, _ = self._folding
+        async with self._turn(np.flatnonzero(self._stored)) as (_, tail):
+            held_us = tail.time_us + gap_us + MINUTE_US - 1
+            over = self._stored & (kind != COUNTER) & (tail.time_us != NEVER)
+            over &= (held_us <= clock_us) & (tail.from_us < held_us)
+            close_us = np.where(over, held_us // MINUTE_US * MINUTE_US, NEVER)
+            none = no_samples()
+            minutes = fold(
+                tail, *self._folding, none.tag, none.time_us, none.value, none.quality, close_us
+            )
+            await self._store.write_minutes(minutes, self._park.timezone, (none.tag, none.time_us))
+            await touch(self._store, np.flatnonzero(over))
+            await finish(self._store, ticket)
+        ticket.finished = True
+
+    async def _writers(self) -> tuple[Any, ...]:
+        return tuple((await self._store.fetch(WRITERS))[0])
+
+    async def _catch_up(self, tags: I64, image: Image, tail: Tail) -> None:
+        """Read back what is not in memory, or may have changed since."""
+        if await self._writers() != self._seen:
+            self._known[:] = False
+        unknown = tags[~self._known[tags]]
+        if not len(unknown):
+            return
+        minutes = await read_back(self._store, *self._folding, image, tail, unknown)
+        nothing = np.zeros(0, np.int64)
+        await self._store.write_minutes(minutes, self._park.timezone, (nothing, nothing))
+        self._known[unknown] = True
+
+    async def _place(
+        self, fresh: Samples, old: Samples, *, careful: bool
+    ) -> tuple[Samples, Samples, Samples]:
+        """Store samples; return those behind the image that are new, and the corrections.
+
+        The first are new ones between whose first and last nothing of their tag was there.
+        """
+        if careful:
+            await self._store.merge_samples(fresh)
+            return no_samples(), *await self._store.merge_samples(old)
+        first = np.flatnonzero(np.append(True, old.tag[1:] != old.tag[:-1])[: len(old)])
+        at = old.tag[first]
+        stop = np.maximum.reduceat(old.time_us, first) + 1 if len(at) else first
+        there, _, _ = await self._occupied("sample", at, old.time_us[first], stop)
+        taken = np.isin(old.tag, at[there])
+        free = old.take(~taken)
+        await self._store.copy_samples(concatenate(fresh, free))
+        return free, *await self._store.merge_samples(old.take(taken))
+
+    async def _occupied(self, table: str, tag: I64, start: I64, stop: I64) -> tuple[I64, I64, I64]:
+        """Return which stretches of single tags have rows, and their first and last time."""
+        if not len(tag):
+            return tag, tag, tag
+        span = stamps(np.array([start.min(), stop.max()]))
+        ids = self._store.tag_id[tag].tolist()
+        rows = await self._store.fetch(
+            OCCUPIED.format(table=table), ids, stamps(start), stamps(stop), *span
+        )
+        number = np.array([row["number"] - 1 for row in rows], dtype=np.int64)
+        return number, micros([row["first"] for row in rows]), micros([row["last"] for row in rows])
+
+    async def _restate(self, wanted: Stretches, open_us: I64) -> int:
+        """Record where minutes of others are about to change; return how long that is [min]."""
+        start, stop = wanted.start, np.minimum(wanted.stop, open_us[wanted.tag])
+        low, high = self._own[:, wanted.tag]
+        start = np.where((low <= start) & (start < high), high, start)
+        stop = np.where((low < stop) & (stop <= high), low, stop)
+        some = start < stop
+        tag = wanted.tag[some]
+        there, first, last = await self._occupied("minute", tag, start[some], stop[some])
+        if len(there):
+            await self._store.record_restatements(tag[there], first, last + MINUTE_US, self._now_us)
+        return int((last + MINUTE_US - first).sum() // MINUTE_US)
+
+    async def _keep_refused(self, chunk: Chunk) -> None:
+        """Keep what is in quarantine, and what a later row of the same file has replaced."""
+        if chunk.held:
+            limits = self._settings.quarantine_rows, self._settings.quarantine_samples
+            await keep_quarantined(self._store, chunk.held, self._now_us, *limits)
+        sorted_ = chunk.samples
+        if len(sorted_.superseded):
+            await self._store.keep_corrections(sorted_.superseded, sorted_.superseded_by)
+
+
+def _counts(chunk: Chunk, added: int, corrected: int) -> Counter[str]:
+    """Return what became of a chunk that is not refused."""
+    inside = chunk.samples
+    counts = chunk.refused + Counter(
+        rows=chunk.rows,
+        new=added,
+        corrections=corrected + len(inside.superseded),
+        duplicates=inside.duplicates + len(inside.samples) - added - corrected,
+    )
+    return counts + Counter(one.reason for one in chunk.held)

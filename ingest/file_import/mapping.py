@@ -1,0 +1,355 @@
+"""MAP.toml: what the columns of a file are, whose they are, and how its times are meant."""
+
+from __future__ import annotations
+
+import codecs
+import difflib
+import math
+import re
+import tomllib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
+from zoneinfo import ZoneInfo
+
+from twin import quality as q
+from twin.errors import UomError
+from twin.model.park import AMOUNTS
+from twin.uom import compile_uom, parse_quantity
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from twin.model.park import Park, Tag
+
+    Wrong = Callable[[str, str], None]
+
+# Key of the map: the kind of its value, and what it says.
+KEYS = {
+    "time": ("texts", "column of the time, or a list of columns that make it together"),
+    "format": ("text", 'form of the time: iso (default), s, ms, us, ns, excel, "%d/%m/%Y %H:%M"'),
+    "timezone": ("zone", "time zone of times without offset; default: the park's"),
+    "interval": ("duration", 'length of the intervals, like "15 min"'),
+    "stamp": ("side", "the time is the start (default) or the end of its interval"),
+    "midnight": ("side", "00:00 is the start (default) or the end of the day written with it"),
+    "columns": ("table", "wide form: column = tag, or {tag, uom, as}"),
+    "tag": ("text", "long form: column with the name of the tag"),
+    "value": ("text", "long form: column with the value"),
+    "quality": ("text", "long form: column with the quality, if there is one"),
+    "tags": ("table", "long form: name in the file = tag, or {tag, uom, as}"),
+    "qualities": ("qualities", "word in the quality column = good, uncertain or bad"),
+    "enterprise": ("text", "whose tags names without an enterprise are"),
+    "simulated": ("flag", "true marks every value as simulated"),
+    "null": ("texts", "words for a value that was not there; an empty cell is no sample at all"),
+    "words": ("words", "word = number, for states like running"),
+    "encoding": ("encoding", "utf-8, gb18030, …; default: found out"),
+    "delimiter": ("mark", "what stands between columns; default: found out"),
+    "decimal": ("mark", 'decimal mark, "." (default) or ","'),
+    "thousands": ("mark", "mark between thousands"),
+    "skip_rows": ("count", "lines above the header"),
+}
+ENTRY_KEYS = ("tag", "uom", "as")
+INTERVAL = "interval"
+
+
+class Entry(NamedTuple):
+    """Where values go: the tag with this index in the model, ``si = value * scale + shift``."""
+
+    tag: int
+    scale: float
+    shift: float
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """How a file is written."""
+
+    encoding: str = ""  # empty: found out
+    delimiter: str = ""  # empty: found out
+    decimal: str = "."
+    thousands: str = ""
+    skip_rows: int = 0
+    null: tuple[str, ...] = ()
+    words: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """How the times of a file are meant."""
+
+    columns: tuple[str, ...]
+    form: str
+    zone: ZoneInfo
+    back_us: int = 0  # from the stamp to the start of its interval
+    midnight_ends: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class FileMap:
+    """A map that fits the park model."""
+
+    form: Form
+    clock: Clock
+    entries: Mapping[str, Entry]  # by column in the wide form, by name of the tag in the long one
+    tag: str = ""  # the columns of the long form
+    value: str = ""
+    quality: str = ""
+    qualities: Mapping[str, int] = field(default_factory=dict)
+    enterprise: str = ""
+    base: int = q.GOOD  # quality of a value of which nothing else is said
+    notes: tuple[str, ...] = ()
+
+    @property
+    def columns(self) -> list[str]:
+        """The columns to read, each once."""
+        own = (self.tag, self.value, self.quality) if self.tag else self.entries
+        return list(dict.fromkeys(filter(None, (*self.clock.columns, *own))))
+
+
+def parse_map(text: str, park: Park, problems: list[str]) -> tuple[FileMap | None, list[str]]:
+    """Return the map of a text, or None, and the columns it asks for.
+
+    Adds every problem with its line and what mends it.
+    """
+    before = len(problems)
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        problems.append(f"1: not valid TOML: {error}")
+        return None, []
+
+    def wrong(key: str, problem: str) -> None:
+        problems.append(f"{_line(text, key)}: {key}: {problem}")
+
+    values: dict[str, Any] = {}
+    for key, value in document.items():
+        if key not in KEYS:
+            wrong(key, f"there is no such key{guess(key, KEYS)}")
+            continue
+        try:
+            values[key] = _parse(KEYS[key][0], value)
+        except (ValueError, UomError) as error:
+            wrong(key, str(error))
+    long = "tag" in document or "value" in document
+    _check_form(document, long=long, wrong=wrong)
+    table = values.get("tags" if long else "columns", {})
+    whose = values.get("enterprise", "")
+    entries, notes = _entries(table, park, values.get("interval", math.nan), wrong, whose)
+    asked = [values.get(key) for key in ("tag", "value", "quality")] if long else table
+    columns = [c for c in (*values.get("time", ()), *asked) if c]
+    if len(problems) > before:
+        return None, columns
+    if long:
+        entries = _all_names(park, whose) | entries
+    return _assemble(values, park, entries, notes), columns
+
+
+def _check_form(document: Mapping[str, Any], *, long: bool, wrong: Wrong) -> None:
+    """Say which keys are missing or stand against each other."""
+    if not long and "columns" not in document:
+        wrong("columns", "is missing; the long form has `tag` and `value` instead")
+    for key in ("time", *(("tag", "value") if long else ())):
+        if key not in document:
+            wrong(key, f"is missing: {KEYS[key][1]}")
+    if long and "columns" in document:
+        wrong("columns", "is the wide form, `tag` and `value` are the long form: write one of them")
+    if document.get("stamp") == "end" and "interval" not in document:
+        wrong("stamp", 'an end needs the length: add interval = "15 min"')
+
+
+def _assemble(
+    values: dict[str, Any], park: Park, entries: dict[str, Entry], notes: list[str]
+) -> FileMap:
+    """Return the map of values that have been checked."""
+    back_s = values["interval"] if values.get("stamp") == "end" else 0.0
+    names = ("encoding", "delimiter", "decimal", "thousands", "skip_rows", "null", "words")
+    return FileMap(
+        form=Form(**{name: values[name] for name in names if name in values}),
+        clock=Clock(
+            values["time"],
+            values.get("format", "iso"),
+            values.get("timezone", ZoneInfo(park.timezone)),
+            round(back_s * 1e6),
+            values.get("midnight") == "end",
+        ),
+        entries=entries,
+        tag=values.get("tag", ""),
+        value=values.get("value", ""),
+        quality=values.get("quality", ""),
+        qualities=values.get("qualities", {}),
+        enterprise=values.get("enterprise", ""),
+        base=q.SIMULATED if values.get("simulated") else q.GOOD,
+        notes=tuple(notes),
+    )
+
+
+def _entries(
+    table: dict[str, Any], park: Park, seconds: float, wrong: Wrong, enterprise: str
+) -> tuple[dict[str, Entry], list[str]]:
+    """Return the entries of `columns` or `tags`, and what a user should know about them."""
+    index = {tag.address: at for at, tag in enumerate(park.tags)}
+    entries: dict[str, Entry] = {}
+    notes: list[str] = []
+    taken: dict[int, str] = {}
+    for name, said in table.items():
+        cell = {"tag": said} if isinstance(said, str) else said
+        if not isinstance(cell, dict) or not all(isinstance(v, str) for v in cell.values()):
+            wrong(name, 'write a tag, or a table like {tag = "acme/JI-1", uom = "kWh"}')
+            continue
+        for key in set(cell) - set(ENTRY_KEYS):
+            wrong(name, f"{key!r} is not one of {', '.join(ENTRY_KEYS)}{guess(key, ENTRY_KEYS)}")
+        address = cell.get("tag", "")
+        at = index.get(address, index.get(f"{enterprise}/{address}"))
+        if at is None:
+            wrong(name, f"the park model has no tag {address!r}{guess(address, index)}")
+            continue
+        if at in taken:
+            wrong(name, f"tag {address!r} is taken by {taken[at]!r} already")
+        taken[at] = name
+        try:
+            entries[name] = _entry(at, park.tags[at], cell, seconds)
+        except (ValueError, UomError) as error:
+            hint = getattr(error, "hint", "")
+            wrong(name, f"{error} ({hint})" if hint else str(error))
+            continue
+        notes += _notes(name, park.tags[at], cell, seconds)
+    return entries, notes
+
+
+def _entry(at: int, tag: Tag, cell: dict[str, str], seconds: float) -> Entry:
+    """Return one entry; raises ValueError or UomError."""
+    how = cell.get("as")
+    if how is None:
+        return Entry(at, *compile_uom(cell.get("uom", tag.uom), tag.quantity))
+    if how != INTERVAL:
+        raise ValueError(f"as = {how!r}: {INTERVAL!r} is all there is, an amount for each interval")
+    if tag.kind != "gauge" or tag.quantity not in AMOUNTS:
+        raise ValueError(
+            f"an amount of an interval becomes a mean rate, and {tag.address} is a {tag.kind} of"
+            f" {tag.quantity}; name a gauge of {' or '.join(AMOUNTS)}"
+        )
+    if "uom" not in cell:
+        raise ValueError('as = "interval" needs the uom of the amount, like uom = "kWh"')
+    if math.isnan(seconds):
+        raise ValueError('as = "interval" needs the length: add interval = "15 min" to the map')
+    if tag.gap_s < seconds:
+        raise ValueError(
+            f"a value of {tag.address} holds for {_minutes(tag.gap_s)} only and its interval is"
+            f' {_minutes(seconds)}; add to park.toml: [[gap]] tag = "{tag.address}"'
+            f' gap = "{_minutes(seconds)}"'
+        )
+    scale, shift = compile_uom(cell["uom"], AMOUNTS[tag.quantity])
+    return Entry(at, scale / seconds, shift)
+
+
+def _notes(name: str, tag: Tag, cell: dict[str, str], seconds: float) -> list[str]:
+    """Return what is not wrong, but perhaps not meant."""
+    if cell.get("as") == INTERVAL and tag.gap_s > seconds:
+        text = f"{name}: where an interval is missing, {tag.address} holds the one before for up to"
+        return [f"{text} {_minutes(tag.gap_s)}"]
+    if "as" not in cell and tag.kind != "counter" and tag.gap_s < seconds:
+        text = f"{name}: a value of {tag.address} holds for {_minutes(tag.gap_s)} of each"
+        return [f"{text} {_minutes(seconds)}; [[gap]] in park.toml says for how long it should"]
+    return []
+
+
+def _all_names(park: Park, enterprise: str) -> dict[str, Entry]:
+    """Return an entry in the tag's own uom for every name the long form may use without a word."""
+    entries = {tag.address: Entry(at, tag.scale, tag.shift) for at, tag in enumerate(park.tags)}
+    own = {tag.tag: entries[tag.address] for tag in park.tags if tag.owner == enterprise}
+    return entries | own
+
+
+def _parse(kind: str, value: Any) -> Any:
+    """Return a value of the map; raises ValueError or UomError."""
+    wanted, parse = KINDS[kind]
+    found = parse(value)
+    if found is None:
+        raise ValueError(f"{value!r} is not {wanted}")
+    return found
+
+
+def _texts(value: Any) -> tuple[str, ...] | None:
+    listed = [value] if isinstance(value, str) else value
+    fits = isinstance(listed, list) and listed and all(isinstance(v, str) and v for v in listed)
+    return tuple(listed) if fits else None
+
+
+def _count(value: Any) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+
+
+def _zone(value: Any) -> ZoneInfo | None:
+    try:
+        return ZoneInfo(value)
+    except (KeyError, ValueError, OSError, TypeError):
+        return None
+
+
+def _encoding(value: Any) -> str | None:
+    try:
+        return codecs.lookup(value).name
+    except (LookupError, TypeError):
+        return None
+
+
+def _duration(value: Any) -> float | None:
+    seconds = parse_quantity(str(value), "time")
+    return seconds if seconds > 0 else None
+
+
+def _qualities(value: Any) -> dict[str, int] | None:
+    fits = isinstance(value, dict) and set(value.values()) <= set(q.WORDS)
+    return {word: q.WORDS[said] for word, said in value.items()} if fits else None
+
+
+def _words(value: Any) -> dict[str, float] | None:
+    fits = isinstance(value, dict) and all(
+        isinstance(v, int | float) and not isinstance(v, bool) for v in value.values()
+    )
+    return {word: float(number) for word, number in value.items()} if fits else None
+
+
+# What the value of a key should be, and how it becomes that; None when it is something else.
+KINDS: dict[str, tuple[str, Callable[[Any], Any]]] = {
+    "text": ("a text", lambda v: v if isinstance(v, str) and v else None),
+    "texts": ("a text or a list of texts", _texts),
+    "table": ("a table", lambda v: v if isinstance(v, dict) else None),
+    "flag": ("true or false", lambda v: v if isinstance(v, bool) else None),
+    "count": ("a number, 0 or more", _count),
+    "side": ("start or end", lambda v: v if v in ("start", "end") else None),
+    "mark": ("one character", lambda v: v if isinstance(v, str) and len(v) == 1 else None),
+    "zone": ("an IANA time zone like Asia/Shanghai", _zone),
+    "encoding": ("an encoding like gb18030", _encoding),
+    "duration": ('a duration like "15 min"', _duration),
+    "qualities": ('a table like {"192" = "good"} of good, uncertain, bad', _qualities),
+    "words": ("a table of word = number", _words),
+}
+
+
+def header_problems(columns: Iterable[str], names: Sequence[str], place: str) -> list[str]:
+    """Return which columns the header of a file lacks, or has twice."""
+    shown = ", ".join(map(repr, names[:12])) + (" and more" if len(names) > 12 else "")
+    problems = []
+    for column in dict.fromkeys(columns):
+        if column not in names:
+            problems.append(f"{place}: no column {column!r}{guess(column, names)}; it has {shown}")
+        elif names.count(column) > 1:
+            problems.append(f"{place}: column {column!r} is there twice; rename one of them")
+    return problems
+
+
+def guess(word: str, words: Iterable[str]) -> str:
+    """Return ``, did you mean x?`` when something close exists."""
+    close = difflib.get_close_matches(word, list(words), n=1)
+    return f", did you mean {close[0]!r}?" if close else ""
+
+
+def _line(text: str, key: str) -> int:
+    """Return the line on which a key of the map stands; 1 when it is not there."""
+    plain = re.escape(key)
+    found = re.search(rf"""(?m)^\s*\[?\s*(["']?){plain}\1\s*[\]=]""", text)
+    return text.count("\n", 0, found.start(1)) + 1 if found else 1
+
+
+def _minutes(seconds: float) -> str:
+    return f"{seconds / 60:g} min"

@@ -1,1 +1,0 @@
-"""Recorded history from files: read by a map, stored as if it had come over the wire."""

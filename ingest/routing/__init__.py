@@ -1,0 +1,4 @@
+"""From a message to samples: topic to enterprise and codec, names to tags, values to SI.
+
+Start with `decode`. May import `ingest.wire` and `ingest.counters`.
+"""

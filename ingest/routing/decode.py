@@ -1,0 +1,240 @@
+"""From messages to samples: name to tag, uom to SI, first quality."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ingest.wire import VALUE_MAX, Decoded, WireError, native
+from twin import quality as q
+from twin.errors import UomError
+from twin.series.samples import Samples, no_samples
+from twin.uom import compile_uom
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from ingest.routing.topics import Directory, Message, Names
+
+I64 = NDArray[np.int64]
+NEVER = np.iinfo(np.int64).min
+
+
+class Reject(NamedTuple):
+    """A payload, or a value of one, that was refused."""
+
+    reason: str
+    detail: str
+    message: Message
+
+
+class Quarantined(NamedTuple):
+    """A sample that may not be stored: unknown tag, from the future, or in another uom."""
+
+    enterprise: str
+    tag: str
+    reason: str
+    topic: str
+    time_us: int
+    value: float
+    quality: int = q.GOOD
+    uom: str = ""  # empty: the tag's own
+    received_us: int = 0
+
+
+@dataclass(slots=True)
+class Intake:
+    """What a cycle's messages came to."""
+
+    samples: Samples
+    rejects: list[Reject] = field(default_factory=list)
+    quarantined: list[Quarantined] = field(default_factory=list)
+    # Samples that do not become the newest of their tag, whatever their time.
+    historical: Samples = field(default_factory=no_samples)
+    messages: Sequence[Message] = ()
+    # Of each message: its gateway (empty: nobody in particular) and the newest time in it.
+    senders: list[str] = field(default_factory=list)
+    newest_us: I64 = field(default_factory=lambda: np.zeros(0, np.int64))
+    origin: I64 = field(default_factory=lambda: np.zeros(0, np.int64))  # message of each sample
+    dropped: list[str] = field(default_factory=list)  # gateway of each message not taken
+
+
+@dataclass(slots=True)
+class _Columns:
+    """Columns that grow message by message; a run is a stretch of values of one time."""
+
+    tag: list[int] = field(default_factory=list)
+    value: list[float] = field(default_factory=list)
+    count: list[int] = field(default_factory=list)
+    time: list[int] = field(default_factory=list)
+    base: list[int] = field(default_factory=list)  # quality of a run
+    origin: list[int] = field(default_factory=list)  # message of a run
+    names: list[Collection[str]] = field(default_factory=list)  # names of a run
+    quality: dict[int, int] = field(default_factory=dict)
+    uom: dict[int, str] = field(default_factory=dict)
+    historical: list[int] = field(default_factory=list)
+
+
+def decode(
+    directory: Directory,
+    messages: Sequence[Message],
+    *,
+    payload_bytes: int,
+    future_us: int,
+    skewed: Collection[str] = (),
+    spent: Collection[str] = (),
+) -> Intake:
+    """Return the samples of some messages, in order of arrival, and what was refused.
+
+    What gateways with a `skewed` clock send is uncertain; those that have `spent` their share send
+    nothing at QoS 0.
+    """
+    columns = _Columns()
+    rejects: list[Reject] = []
+    senders, dropped = [""] * len(messages), []
+    for number, message in enumerate(messages):
+        try:
+            route = directory.route(message.topic)
+            senders[number] = route.gateway
+            if spent and message.qos == 0 and route.gateway in spent:
+                dropped.append(route.gateway)
+                continue
+            if len(message.payload) > payload_bytes:
+                size = len(message.payload)
+                raise WireError("too_large", f"{size} bytes, at most {payload_bytes}")  # noqa: TRY301
+            scan = native.decode_scan(message.payload) if route.native else None
+            if scan is not None:
+                columns.tag.extend(map(route.names.__getitem__, scan.values))
+                columns.value.extend(scan.values.values())
+                columns.count.append(len(scan.values))
+                columns.time.append(scan.ts * 1000)
+                simulated = scan.simulated or route.simulated
+                columns.base.append(q.SIMULATED if simulated else q.GOOD)
+                columns.origin.append(number)
+                columns.names.append(scan.values)
+                continue
+            decoded = route.codec(message)
+            decoded.simulated |= route.simulated
+        except WireError as error:
+            rejects.append(Reject(error.reason, error.detail, message))
+            continue
+        rejects.extend(Reject(*refused, message) for refused in decoded.refused)
+        _append(columns, decoded, route.names, number)
+    doubted = np.array([sender in skewed for sender in senders], dtype=bool) if skewed else None
+    intake = _sift(directory, columns, messages, rejects, future_us, doubted)
+    intake.messages, intake.senders, intake.dropped = messages, senders, dropped
+    return intake
+
+
+def _append(columns: _Columns, decoded: Decoded, names: Names, number: int) -> None:
+    """Add a decoded payload to the columns."""
+    start = len(columns.tag)
+    columns.tag.extend(names[name] for name in decoded.names)
+    columns.value.extend(decoded.values)
+    columns.quality.update({start + at: code for at, code in decoded.quality.items()})
+    columns.uom.update({start + at: uom for at, uom in decoded.uom.items()})
+    columns.historical.extend(start + at for at in decoded.historical)
+    base = q.SIMULATED if decoded.simulated else q.GOOD
+    at = 0
+    for count, time_us in decoded.runs:
+        columns.count.append(count)
+        columns.time.append(time_us)
+        columns.base.append(base)
+        columns.origin.append(number)
+        columns.names.append(decoded.names[at : at + count])
+        at += count
+
+
+def _sift(
+    directory: Directory,
+    columns: _Columns,
+    messages: Sequence[Message],
+    rejects: list[Reject],
+    future_us: int,
+    doubted: NDArray[np.bool_] | None,
+) -> Intake:
+    """Return the columns as SI samples, without those that must not be stored."""
+    tag = np.array(columns.tag, dtype=np.int64)
+    value = np.array(columns.value, dtype=np.float64)
+    count = np.array(columns.count, dtype=np.int64)
+    run = np.repeat(np.arange(len(count)), count)
+    time_us = np.array(columns.time, dtype=np.int64)[run]
+    origin = np.array(columns.origin, dtype=np.int64)
+    got = np.array([message.received_us for message in messages], dtype=np.int64)
+    source = origin[run]
+    received_us = got[source]
+    quality = np.array(columns.base, dtype=np.uint8)[run]
+    for at, code in columns.quality.items():
+        quality[at] |= code
+    known = tag >= 0
+    at_tag = np.where(known, tag, 0)
+    scale, shift = directory.scale[at_tag], directory.shift[at_tag]
+    keep = known & (time_us <= received_us + future_us)
+
+    def message_of(at: int) -> Message:
+        return messages[int(source[at])]
+
+    for at, uom in columns.uom.items():
+        try:
+            scale[at], shift[at] = compile_uom(uom, directory.quantity[at_tag[at]])
+        except UomError as error:
+            if known[at]:
+                keep[at] = False
+                rejects.append(Reject("wrong_uom", str(error), message_of(at)))
+    infinite = np.flatnonzero((np.abs(value) > VALUE_MAX) & keep)
+    keep[infinite] = False
+    rejects.extend(
+        Reject("not_finite", "a value is too large to be one", message_of(int(at)))
+        for at in infinite
+    )
+    si = value * scale + shift
+    quality = q.within(si, directory.low[at_tag], directory.high[at_tag], quality)
+    if doubted is not None:
+        skewed = doubted[source] & (quality < q.UNCERTAIN)
+        quality[skewed] = quality[skewed] & q.SIMULATED | q.UNCERTAIN | q.CLOCK_SKEW
+    newest_us = np.full(len(messages), NEVER)
+    np.maximum.at(newest_us, origin, np.array(columns.time, dtype=np.int64))
+    kept_out = np.flatnonzero(~known | (time_us > received_us + future_us))
+    quarantined = _kept_out(directory, columns, messages, kept_out) if len(kept_out) else []
+    samples = Samples(tag, time_us, si, quality, received_us)
+    past = np.zeros(len(tag), bool)
+    past[columns.historical] = True
+    stay = keep & ~past
+    return Intake(
+        samples if stay.all() else samples.take(stay),
+        rejects,
+        quarantined,
+        historical=samples.take(keep & past) if columns.historical else no_samples(),
+        newest_us=newest_us,
+        origin=source[stay],
+    )
+
+
+def _kept_out(
+    directory: Directory, columns: _Columns, messages: Sequence[Message], rows: NDArray[np.intp]
+) -> list[Quarantined]:
+    """Return what some values are in quarantine: those of no tag, and those of the future."""
+    end = np.cumsum(columns.count)
+    found = []
+    for at, run in zip(rows.tolist(), np.searchsorted(end, rows, "right").tolist(), strict=True):
+        message = messages[columns.origin[run]]
+        topic = message.topic
+        nth = at - int(end[run]) + columns.count[run]
+        found.append(
+            Quarantined(
+                directory.route(topic).owner,
+                next(islice(columns.names[run], nth, None)),
+                "future" if columns.tag[at] >= 0 else "unknown_tag",
+                topic,
+                columns.time[run],
+                float(columns.value[at]),
+                columns.base[run] | columns.quality.get(at, q.GOOD),
+                columns.uom.get(at, ""),
+                message.received_us,
+            )
+        )
+    return found

@@ -1,0 +1,303 @@
+"""Where a topic leads: to an enterprise's tags, by a codec, under the names of a gateway."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
+from zoneinfo import ZoneInfo
+
+import numpy as np
+
+from deploy.database.times import plain
+from ingest.routing.sparkplug_session import Edges
+from ingest.wire import Decoded, WireError, hj212, json_layout, native, senml, sparkplug
+from twin.model.gateways import Layout, parse_layout
+from twin.model.park import Tag, owner_of, park_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from twin.model.park import Park
+
+# Routes are kept by topic; senders choose the topics, so there is an end to it.
+ROUTES_MAX = 10_000
+NAME_CHARACTERS = 200
+# Where packets go that no logger of the model sent: to be rejected with what is wrong with them.
+NOBODY = "hj212/v1/-/-"
+
+
+class Message(NamedTuple):
+    """One MQTT message as it came in; `mid` is 0 at QoS 0."""
+
+    topic: str
+    payload: bytes
+    received_us: int
+    mid: int
+    qos: int
+    link: int  # number of the connection it came by: its `mid` means nothing to another one
+
+
+class Names(dict[str, int]):
+    """Name on the wire to tag index of one enterprise; -1 for a name that is not there."""
+
+    def __missing__(self, name: str) -> int:
+        return -1
+
+
+class MetricNames(Names):
+    """Names of Sparkplug metrics: a tag's is what follows the last slash, unless said otherwise."""
+
+    def __missing__(self, name: str) -> int:
+        return self.get(name.rpartition("/")[2], -1)
+
+
+# The owner and the names of an edge node's devices; those of the node itself have none before.
+Home = dict[str, tuple[str, Names]]
+
+
+class DeathNames(Names):
+    """Names of all metrics of an edge node, which are ``{device}/{metric}`` in its death."""
+
+    def __init__(self, home: Home) -> None:
+        super().__init__()
+        self._home = home
+
+    def __missing__(self, name: str) -> int:
+        device, _, metric = name.partition("/")
+        return _place(self._home, device)[1][metric]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """What a topic's messages are: whose, under which names, read by which codec."""
+
+    owner: str
+    names: Names
+    codec: Callable[[Message], Decoded]
+    native: bool = False  # the codec is our own JSON, whose common case has a short cut
+    simulated: bool = False  # the model says that a simulator sends them
+    gateway: str = ""  # ``owner/name`` of the sender; empty: nobody in particular
+
+
+class Directory:
+    """The tags a gateway may write, as columns, and the way from a topic to them."""
+
+    def __init__(self, park: Park, tags: Sequence[Tag], edges: Edges | None = None) -> None:
+        kinds = {scope.id: scope.kind for scope in park.scopes}
+        self.names: dict[str, Names] = {}
+        for i, tag in enumerate(tags):
+            # Derived tags are ours: a gateway cannot write them.
+            if tag.source != "derived":
+                self.names.setdefault(tag.owner, Names())[tag.tag] = i
+        self._owners: dict[tuple[str, str], str] = {}
+        for scope in park.scopes:
+            if scope.kind in ("region", "park", "enterprise"):
+                owner = owner_of(scope.id, kinds)
+                self._owners[park_of(scope.id, kinds), owner] = owner
+                self.names.setdefault(owner, Names())
+        self.quantity = [tag.quantity for tag in tags]
+        self.scale = np.array([tag.scale for tag in tags], dtype=np.float64)
+        self.shift = np.array([tag.shift for tag in tags], dtype=np.float64)
+        self.low = np.array([tag.low for tag in tags], dtype=np.float64)
+        self.high = np.array([tag.high for tag in tags], dtype=np.float64)
+        self._gateways = [
+            (owner_of(row["scope"], kinds), row) for row in park.tables.get("gateway", ())
+        ]
+        self._foreign = [
+            (
+                _pattern(row["topic"]),
+                owner,
+                self._renamed(owner, row),
+                parse_layout(row["payload"]),
+                row.get("simulated", False),
+                _sender(owner, row["id"]),
+            )
+            for owner, row in self._gateways
+            if row["protocol"] == "json"
+        ]
+        rows = [row for _, row in self._gateways]
+        self._edges = Edges(rows) if edges is None else edges
+        self._homes: dict[tuple[str, str], Home] = {}
+        self._simulated: set[tuple[str, str]] = set()
+        for owner, row in self._gateways:
+            if row["protocol"] == "sparkplug":
+                home = self._homes.setdefault((row["group"], row["node"]), {})
+                home[row.get("device", "")] = owner, MetricNames(self._renamed(owner, row))
+                if row.get("simulated"):
+                    self._simulated.add((row["group"], row["node"]))
+        self._zone = ZoneInfo(park.timezone)
+        self._routes: dict[str, Route | WireError] = {}
+
+    def route(self, topic: str) -> Route:
+        """Return where a topic leads; raises WireError."""
+        found = self._routes.get(topic)
+        if found is None:
+            if len(self._routes) >= ROUTES_MAX:
+                self._routes.clear()
+            try:
+                found = self._find(topic)
+            except WireError as error:
+                found = error
+            self._routes[topic] = found
+        if isinstance(found, WireError):
+            raise found
+        return found
+
+    def sender(self, topic: str) -> str:
+        """Return the gateway of a topic; empty when it leads nowhere."""
+        try:
+            return self.route(topic).gateway
+        except WireError:
+            return ""
+
+    def _find(self, topic: str) -> Route:
+        parts = topic.split("/")
+        if parts[0] == sparkplug.NAMESPACE:
+            return self._find_edge(parts)
+        if topic.startswith(NOBODY + "/"):
+            return Route("", Names(), partial(_decode_hj212, self._zone, {"mn": "-"}))
+        if len(parts) == 5 and parts[0] in CODECS and parts[1] == "v1":
+            owner = self._owners.get((parts[2], parts[3]))
+            if owner is None:
+                raise WireError(
+                    "unknown_enterprise",
+                    f"the model has no enterprise {parts[3]!r} in park {parts[2]!r}",
+                )
+            row = self._gateway(owner, parts[0], parts[4])
+            names = self._renamed(owner, row) if row else self.names[owner]
+            codec = partial(CODECS[parts[0]], self._zone, row)
+            simulated = row.get("simulated", False)
+            return Route(
+                owner,
+                names,
+                codec,
+                native=parts[0] == "park",
+                simulated=simulated,
+                gateway=_sender(owner, parts[4]),
+            )
+        for pattern, owner, names, layout, simulated, gateway in self._foreign:
+            match = pattern.fullmatch(topic)
+            if match:
+                tag = match.groupdict().get("tag", "")
+                codec = partial(_decode_mapped, layout, tag)
+                return Route(owner, names, codec, simulated=simulated, gateway=gateway)
+        formats = "|".join(CODECS)
+        raise WireError(
+            "bad_topic",
+            f"topics are ({formats})/v1/{{park}}/{{enterprise}}/{{gateway}}, or of a [[gateway]]",
+        )
+
+    def _find_edge(self, topic: list[str]) -> Route:
+        """Return where a topic of Sparkplug leads; commands and states lead to no tag."""
+        if topic[1:2] == ["STATE"]:
+            return Route("", Names(), partial(_hear_state, self._edges, topic))
+        kind = topic[2] if len(topic) > 2 else ""
+        if len(topic) != KINDS.get(kind) or not all(topic):
+            form = "{group}/{type}/{node}[/{device}]"
+            raise WireError("bad_topic", f"topics are {sparkplug.NAMESPACE}/{form}")
+        if kind.endswith("CMD"):
+            return Route("", Names(), _decode_nothing)
+        home = self._homes.get((topic[1], topic[3]))
+        if home is None:
+            raise WireError(
+                "unknown_gateway", f"the model has no gateway of node {topic[3]!r} in {topic[1]!r}"
+            )
+        owner, names = _place(home, topic[4] if len(topic) > 4 else "")
+        codec = partial(_decode_edge, self._edges, topic)
+        if kind.endswith("DEATH"):
+            names = DeathNames(home)
+            codec = partial(_decode_death, self._edges, topic, names)
+        simulated = (topic[1], topic[3]) in self._simulated
+        sender = _sender(owner, topic[3])
+        return Route(owner, names, codec, simulated=simulated, gateway=sender)
+
+    def _gateway(self, owner: str, protocol: str, gateway: str) -> dict[str, Any]:
+        """Return what the model knows of a gateway; nothing when it does not know it."""
+        protocol = "native" if protocol == "park" else protocol
+        for whose, row in self._gateways:
+            if (whose, row["protocol"], row["id"]) == (owner, protocol, gateway):
+                return row
+        return {}
+
+    def _renamed(self, owner: str, row: dict[str, Any]) -> Names:
+        """Return the names of an enterprise with those a gateway uses instead."""
+        own = self.names[owner]
+        return Names(own | {wire: own[tag] for wire, tag in row.get("tags", {}).items()})
+
+
+def _sender(owner: str, name: str) -> str:
+    """Return what a gateway is called: topics may hold what the database cannot."""
+    return plain(f"{owner}/{name}")[:NAME_CHARACTERS]
+
+
+def _decode_native(_zone: ZoneInfo, _gateway: dict[str, Any], message: Message) -> Decoded:
+    return native.decode(message.payload)
+
+
+def _decode_senml(_zone: ZoneInfo, _gateway: dict[str, Any], message: Message) -> Decoded:
+    return senml.decode(message.payload, message.received_us)
+
+
+def _decode_hj212(zone: ZoneInfo, gateway: dict[str, Any], message: Message) -> Decoded:
+    """Return what the packets of a data logger say."""
+    return hj212.decode_payload(
+        message.payload,
+        zone,
+        gateway.get("uoms", {}),
+        mn=gateway.get("mn", ""),
+        password=gateway.get("password", ""),
+    )
+
+
+def _place(home: Home, device: str) -> tuple[str, Names]:
+    """Return owner and names of a device: its own, else those of its node, else none at all."""
+    return home.get(device) or home.get("") or (next(iter(home.values()))[0], Names())
+
+
+def _hear_state(edges: Edges, topic: list[str], message: Message) -> Decoded:
+    edges.hear_state(topic, message.payload)
+    return Decoded()
+
+
+def _decode_nothing(_message: Message) -> Decoded:
+    return Decoded()
+
+
+def _decode_edge(edges: Edges, topic: list[str], message: Message) -> Decoded:
+    return edges.decode(topic, message.payload, message.received_us)
+
+
+def _decode_death(edges: Edges, topic: list[str], names: Names, message: Message) -> Decoded:
+    """Return the tags whose values end; a metric that is no tag has nothing to lose."""
+    decoded = edges.decode(topic, message.payload, message.received_us)
+    times = [time_us for count, time_us in decoded.runs for _ in range(count)]
+    known = [at for at, name in enumerate(decoded.names) if names[name] >= 0]
+    return Decoded(
+        [decoded.names[at] for at in known],
+        [decoded.values[at] for at in known],
+        [(1, times[at]) for at in known],
+        dict(enumerate(decoded.quality[at] for at in known)),
+    )
+
+
+# Types of Sparkplug messages, and how many segments their topics have.
+KINDS = {kind + what: 4 if kind == "N" else 5
+         for kind in "ND" for what in ("BIRTH", "DEATH", "DATA", "CMD")}  # fmt: skip
+# First segment of a topic ``<format>/v1/{park}/{enterprise}/{gateway}``: how its payloads are read.
+CODECS = {"park": _decode_native, "senml": _decode_senml, "hj212": _decode_hj212}
+
+
+def _decode_mapped(layout: Layout, tag: str, message: Message) -> Decoded:
+    """Return what a message of a foreign form says."""
+    return json_layout.decode(layout, message.payload, message.received_us, tag=tag)
+
+
+def _pattern(topic: str) -> re.Pattern[str]:
+    """Return the expression of a topic with ``+`` and one ``{tag}`` for single segments."""
+    parts = (
+        "(?P<tag>[^/]+)" if part == "{tag}" else "[^/]+" if part == "+" else re.escape(part)
+        for part in topic.split("/")
+    )
+    return re.compile("/".join(parts))

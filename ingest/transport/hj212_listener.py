@@ -1,0 +1,183 @@
+"""The door for HJ 212 data loggers: they call by TCP, and get their answer after the commit.
+
+A packet becomes a message under the topic of its gateway, like any other; what is damaged or not
+from a logger of the model becomes one too, so that it is rejected, counted and kept.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+from ingest.routing.topics import NOBODY, Message
+from ingest.wire import hj212
+from twin.errors import SettingsError
+from twin.model.park import owner_of, park_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from ingest.settings import IngestSettings
+    from ingest.wire.hj212 import Fault, Packet
+    from twin.model.park import Park
+
+LOG = logging.getLogger("ingest.transport.hj212_listener")
+READ_BYTES = 1 << 16
+
+
+@dataclass(slots=True)
+class _Caller:
+    """One connection: its packets that are not committed yet, and parts of split ones."""
+
+    link: int
+    peer: str
+    writer: asyncio.StreamWriter
+    answers: dict[int, bytes] = field(default_factory=dict)
+    parts: dict[tuple[str, str, str], dict[int, Packet]] = field(default_factory=dict)
+    room: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class Listener:
+    """The TCP server for data loggers; `put` takes messages that will be acknowledged by `ack`."""
+
+    def __init__(
+        self, park: Park, settings: IngestSettings, put: Callable[[Message], None]
+    ) -> None:
+        kinds = {scope.id: scope.kind for scope in park.scopes}
+        self._gateways: Mapping[str, tuple[str, dict[str, Any]]] = {
+            row["mn"]: (
+                "/".join(
+                    (
+                        "hj212/v1",
+                        park_of(row["scope"], kinds),
+                        owner_of(row["scope"], kinds),
+                        row["id"],
+                    )
+                ),
+                row,
+            )
+            for row in park.tables.get("gateway", ())
+            if row["protocol"] == "hj212"
+        }
+        self._settings = settings
+        self._put = put
+        self._callers: dict[int, _Caller] = {}
+        self._links = count(-1, -1)  # Links of the broker's connections are not negative.
+        self._mids = count(1)
+        self._server: asyncio.Server | None = None
+
+    async def start(self) -> int:
+        """Listen; return the port. Raises SettingsError when it is taken."""
+        settings = self._settings
+        try:
+            self._server = await asyncio.start_server(
+                self._serve, settings.hj212_host, settings.hj212_port, limit=READ_BYTES
+            )
+        except OSError as error:
+            raise SettingsError(
+                f"cannot listen for data loggers at port {settings.hj212_port}: {error.strerror}",
+                hint="choose another PARKTWIN_HJ212_PORT, or 0",
+            ) from error
+        port: int = self._server.sockets[0].getsockname()[1]
+        LOG.info("HJ 212 data loggers may call at port %d", port)
+        return port
+
+    async def stop(self) -> None:
+        """Stop listening and hang up."""
+        if self._server is not None:
+            self._server.close()
+        for caller in list(self._callers.values()):
+            caller.writer.close()
+
+    def ack(self, messages: list[Message]) -> None:
+        """Answer the packets among some messages, which are committed now."""
+        for message in messages:
+            caller = self._callers.get(message.link)
+            if caller is not None:
+                reply = caller.answers.pop(message.mid, b"")
+                if reply and not caller.writer.is_closing():
+                    caller.writer.write(reply)
+                caller.room.set()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Take the packets of one connection until it ends."""
+        host, port = writer.get_extra_info("peername")[:2]
+        if len(self._callers) >= self._settings.hj212_connections:
+            LOG.warning("%s:%d: too many data loggers (PARKTWIN_HJ212_CONNECTIONS)", host, port)
+            writer.close()
+            return
+        caller = _Caller(next(self._links), f"{host}:{port}", writer)
+        self._callers[caller.link] = caller
+        framer = hj212.Framer()
+        try:
+            with suppress(TimeoutError, ConnectionError):
+                while data := await asyncio.wait_for(
+                    reader.read(READ_BYTES), self._settings.hj212_idle_s
+                ):
+                    for found in framer.feed(data):
+                        self._take(caller, found)
+                    await self._wait_for_room(caller)
+        finally:
+            self._leave(caller, framer)
+            writer.close()
+
+    async def _wait_for_room(self, caller: _Caller) -> None:
+        """Read no more while too much is waiting for its commit: the logger's own buffer holds."""
+        while len(caller.answers) >= self._settings.hj212_waiting:
+            caller.room.clear()
+            await caller.room.wait()
+        await caller.writer.drain()
+
+    def _take(self, caller: _Caller, found: Packet | Fault) -> None:
+        """Pass a packet on; answer at once what cannot be one of our data."""
+        if isinstance(found, hj212.Fault):
+            self._refuse(caller, found.data, found.packet, found.reason)
+            return
+        topic, row = self._gateways.get(found.mn, ("", {}))
+        reason = hj212.problem_of(found, password=row.get("password", "")) if row else "unknown_mn"
+        if reason:
+            self._refuse(caller, hj212.encode(found), found, reason)
+            return
+        parts = caller.parts.setdefault((found.mn, found.qn, found.cn), {})
+        parts[found.pno] = found
+        if len(parts) < found.pnum:
+            if len(caller.parts) > self._settings.hj212_waiting:
+                oldest = next(iter(caller.parts))
+                self._send(caller, topic, _bytes_of(caller.parts.pop(oldest)), b"")
+            return
+        del caller.parts[found.mn, found.qn, found.cn]
+        reply = hj212.answer(found) if found.wants_answer else b""
+        self._send(caller, topic, _bytes_of(parts), reply)
+
+    def _refuse(self, caller: _Caller, data: bytes, packet: Packet | None, reason: str) -> None:
+        """Let the message be rejected by its codec, and say so to the logger when it asked."""
+        topic = self._gateways.get(packet.mn, ("", {}))[0] if packet else ""
+        self._send(caller, topic, data, b"")
+        if packet is not None and packet.wants_answer and not caller.writer.is_closing():
+            caller.writer.write(hj212.answer(packet, reason))
+
+    def _send(self, caller: _Caller, topic: str, payload: bytes, reply: bytes) -> None:
+        """Put a message into the inbox; its reply waits for the commit."""
+        mid = next(self._mids)
+        caller.answers[mid] = reply
+        topic = topic or f"{NOBODY}/{caller.peer}"
+        self._put(Message(topic, payload, time.time_ns() // 1000, mid, 1, caller.link))
+
+    def _leave(self, caller: _Caller, framer: hj212.Framer) -> None:
+        """Forget a connection; what it left unfinished is rejected, not lost silently."""
+        for parts in caller.parts.values():
+            self._send(caller, self._gateways[next(iter(parts.values())).mn][0],
+                       _bytes_of(parts), b"")  # fmt: skip
+        if framer.waiting.strip():
+            self._send(caller, "", framer.waiting, b"")
+        self._callers.pop(caller.link, None)
+
+
+def _bytes_of(parts: dict[int, Packet]) -> bytes:
+    """Return the bytes of the parts of a packet, one after the other."""
+    return b"".join(hj212.encode(parts[number]) for number in sorted(parts))

@@ -1,0 +1,354 @@
+"""The door to the broker: messages in by the block, acknowledgements out by the block."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import ssl
+import time
+from collections import deque
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
+
+import aiomqtt
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+
+from ingest.routing.topics import Message
+from ingest.wire import sparkplug
+from twin.errors import SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from ingest.counters import Counters
+    from ingest.settings import IngestSettings
+
+LOG = logging.getLogger("ingest.transport.subscriber")
+PUBLISH, PUBACK = 3, 0x40
+TOPICS_MAX = 10_000
+ALIKE_CYCLES = 30
+READ_BYTES = 1 << 18
+BACKOFF_S = (0.2, 0.5, 1.0, 2.0, 5.0)
+PUBLISH_S = 2.0
+
+
+class Inbox:
+    """Messages waiting for a cycle, bounded by number and bytes.
+
+    It stands in for the queue of `aiomqtt.Client`, whose `put_nowait` runs in the callback of the
+    socket: no task, no future, no wake-up per message.
+    """
+
+    def __init__(self, messages_max: int, bytes_max: int, counters: Counters) -> None:
+        self._waiting: deque[Message] = deque()
+        self._messages_max = messages_max
+        self._bytes_max = bytes_max
+        self._counters = counters
+        self.bytes = 0
+        self.link = 0
+        self.arrived = asyncio.Event()
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def put_nowait(self, message: aiomqtt.Message) -> None:
+        """Take a message from the client: one at QoS 2, the others come by `put`."""
+        payload = message.payload if isinstance(message.payload, bytes) else b""
+        self.put(message.topic.value, payload, message.mid, message.qos)
+
+    def put(self, topic: str, payload: bytes, mid: int, qos: int) -> None:
+        """Take a message; at QoS 0 it is dropped, and counted, when there is no room.
+
+        QoS 1 has room always: what the broker may have in flight is less than the inbox holds.
+        """
+        full = len(self._waiting) >= self._messages_max or self.bytes >= self._bytes_max
+        if full and qos == 0:
+            self._counters["dropped"] += 1
+            return
+        self.add(Message(topic, payload, time.time_ns() // 1000, mid, qos, self.link))
+
+    def add(self, message: Message) -> None:
+        """Take a message whose sender waits for its acknowledgement and sends no more than fit."""
+        self.bytes += len(message.payload)
+        self._waiting.append(message)
+        self.arrived.set()
+
+    def take(self, messages_max: int, bytes_max: int) -> list[Message]:
+        """Return the oldest messages, as many as one cycle may have."""
+        taken: list[Message] = []
+        size = 0
+        while self._waiting and len(taken) < messages_max and size < bytes_max:
+            message = self._waiting.popleft()
+            size += len(message.payload)
+            taken.append(message)
+        self.bytes -= size
+        if not self._waiting:
+            self.arrived.clear()
+        return taken
+
+
+class _Reader:
+    """Reads the socket in large blocks and takes the PUBLISH packets out itself.
+
+    paho spends three system calls and some forty objects on a packet, more than a message of one
+    value is worth. Every other packet is paho's: it reads this object as if it were its socket.
+    """
+
+    def __init__(self, sock: Any, paho: Any, inbox: Inbox) -> None:
+        self._sock = sock
+        self._paho = paho
+        self._inbox = inbox
+        self._rest = b""
+        self._others = b""
+        self._closed = False
+        self._topics: dict[bytes, str] = {}
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._sock, name)
+
+    def recv(self, size: int) -> bytes:
+        """Give paho its packets; raises BlockingIOError when there are none."""
+        if not self._others and not self._closed:
+            raise BlockingIOError
+        chunk, self._others = self._others[:size], self._others[size:]
+        return chunk
+
+    def pending(self) -> int:
+        """Return the bytes that wait for paho."""
+        return len(self._others)
+
+    def read(self) -> None:
+        """Take what has come; the callback of the socket."""
+        try:
+            data = self._sock.recv(READ_BYTES)
+            while isinstance(self._sock, ssl.SSLSocket) and self._sock.pending():
+                data += self._sock.recv(READ_BYTES)
+        except (BlockingIOError, ssl.SSLWantReadError):
+            return
+        except OSError:
+            data = b""
+        self._closed = not data
+        self._rest = self._split(self._rest + data)
+        while self._others or self._closed:
+            self._paho.loop_read()
+            if self._closed:
+                return
+
+    def _split(self, data: bytes) -> bytes:
+        """Sort out whole packets; return what is left of the last one."""
+        at = 0
+        while len(data) - at >= 2:
+            length = multiplier = 0
+            body = at + 1
+            while True:
+                if body >= len(data):
+                    return data[at:]
+                digit = data[body]
+                length |= (digit & 127) << multiplier
+                multiplier += 7
+                body += 1
+                if digit < 128 or multiplier > 28:
+                    break
+            end = body + length
+            if end > len(data):
+                return data[at:]
+            kind = data[at]
+            qos = kind >> 1 & 3
+            if kind >> 4 == PUBLISH and qos < 2:
+                self._publish(data, body, end, qos)
+            else:
+                self._others += data[at:end]
+            at = end
+        return data[at:]
+
+    def _publish(self, data: bytes, at: int, end: int, qos: int) -> None:
+        """Take one PUBLISH packet of MQTT 5, without its properties."""
+        stop = at + 2 + (data[at] << 8 | data[at + 1])
+        name = data[at + 2 : stop]
+        topic = self._topics.get(name)
+        if topic is None:
+            topic = name.decode("utf-8", "replace")
+            if len(self._topics) < TOPICS_MAX:
+                self._topics[name] = topic
+        mid = 0
+        if qos:
+            mid = data[stop] << 8 | data[stop + 1]
+            stop += 2
+        properties = shift = 0
+        while True:
+            digit = data[stop]
+            properties |= (digit & 127) << shift
+            shift += 7
+            stop += 1
+            if digit < 128:
+                break
+        self._inbox.put(topic, data[stop + properties : end], mid, qos)
+
+
+class Subscriber:
+    """The connection to the broker: a persistent session that survives us and itself."""
+
+    def __init__(
+        self,
+        settings: IngestSettings,
+        counters: Counters,
+        topics: Sequence[str] = (),
+        *,
+        state_topic: str = "",
+    ) -> None:
+        """With `state_topic`, edge nodes of Sparkplug are told there whether we are online."""
+        self.on_connection: Callable[[], None] = lambda: None
+        self._state_topic = state_topic
+        self._online_ms = 0
+        self._topics = [each.strip() for each in settings.topic_filter.split(",")] + [*topics]
+        self.inbox = Inbox(settings.inbox_messages, settings.inbox_bytes, counters)
+        self.connected = False
+        self._settings = settings
+        self._counters = counters
+        self._client: aiomqtt.Client | None = None
+        self._window = 0
+        self._alike = 0
+
+    def take(self) -> list[Message]:
+        """Return a cycle's messages; warn when the broker seems to hold the others back.
+
+        A broker does not tell how many messages it lets be in flight. If that is less than a cycle
+        of them, every cycle under load brings exactly so many.
+        """
+        settings = self._settings
+        messages = self.inbox.take(settings.cycle_messages, settings.cycle_bytes)
+        count = sum(message.qos > 0 for message in messages)
+        alike = count == self._window and 0 < count < settings.receive_max
+        self._window, self._alike = count, self._alike + 1 if alike else 0
+        if self._alike == ALIKE_CYCLES:
+            LOG.warning(
+                "each of the last %d cycles brought exactly %d messages: if the broker lets only so"
+                " many be in flight, raise it (mosquitto: max_inflight_messages 65535)",
+                ALIKE_CYCLES,
+                count,
+            )
+        return messages
+
+    async def run(self) -> None:
+        """Stay connected until cancelled."""
+        tries = 0
+        while True:
+            try:
+                client = self._prepare()
+                async with client:
+                    self._client = client
+                    _take_over(client, self.inbox)
+                    await client.subscribe([(topic, 1) for topic in self._topics])
+                    await self.announce()
+                    self.connected, tries = True, 0
+                    LOG.info("connected to %s", _without_password(self._settings.mqtt_url))
+                    self.on_connection()
+                    await self._until_lost(client)
+            except aiomqtt.MqttError as error:
+                LOG.warning("broker %s: %s", _without_password(self._settings.mqtt_url), error)
+            finally:
+                self.connected, self._client = False, None
+            self._counters["reconnects"] += 1
+            await asyncio.sleep(BACKOFF_S[min(tries, len(BACKOFF_S) - 1)])
+            tries += 1
+
+    async def _until_lost(self, client: aiomqtt.Client) -> None:
+        """Wait for the end of the connection; messages come through the inbox meanwhile."""
+        try:
+            # Shielded: once it is cancelled, the client takes its connection for lost.
+            await asyncio.shield(client._disconnected)  # noqa: SLF001
+        except asyncio.CancelledError:
+            client.timeout = PUBLISH_S
+            await self.announce(online=False)
+            raise
+
+    async def announce(self, *, online: bool = True) -> bool:
+        """Tell edge nodes whether we are there; return whether it worked."""
+        if not self._state_topic:
+            return True
+        # The birth has the time of the will of this connection, a farewell its own.
+        time_ms = self._online_ms if online else time.time_ns() // 1_000_000
+        payload = sparkplug.state(time_ms, online=online)
+        return await self.publish(self._state_topic, payload, qos=1, retain=True)
+
+    async def publish(
+        self, topic: str, payload: bytes, *, qos: int = 0, retain: bool = False
+    ) -> bool:
+        """Publish a message; False, and a warning, when that does not work now."""
+        if self._client is None:
+            return False
+        try:
+            await self._client.publish(topic, payload, qos, retain, timeout=PUBLISH_S)
+        except (aiomqtt.MqttError, ValueError) as error:
+            LOG.warning("cannot publish to %s: %s", topic, error)
+            return False
+        return True
+
+    def ack(self, messages: list[Message]) -> None:
+        """Acknowledge messages of this connection; those of an earlier one will come again.
+
+        The acknowledgements of a block leave in one piece: four bytes each, one system call.
+        """
+        client = self._client
+        if client is None:
+            return
+        paho = client._client  # noqa: SLF001
+        current = [m for m in messages if m.qos and m.link == self.inbox.link]
+        pubacks = b"".join(b"\x40\x02" + m.mid.to_bytes(2, "big") for m in current if m.qos == 1)
+        if pubacks:
+            paho._packet_queue(PUBACK, pubacks, 0, 0)  # noqa: SLF001
+        for message in current:
+            if message.qos == 2:
+                paho.ack(message.mid, message.qos)
+
+    def _prepare(self) -> aiomqtt.Client:
+        """Return a client whose session keeps, at the broker, what we have not acknowledged."""
+        settings = self._settings
+        parts = urlsplit(settings.mqtt_url)
+        if parts.scheme not in ("mqtt", "mqtts") or not parts.hostname:
+            raise SettingsError(
+                f"PARKTWIN_MQTT_URL {settings.mqtt_url!r} is not a broker's address",
+                hint="write it like mqtt://127.0.0.1:1883",
+            )
+        properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+        properties.SessionExpiryInterval = settings.session_expiry_s
+        properties.ReceiveMaximum = settings.receive_max
+        secure = parts.scheme == "mqtts"
+        self._online_ms = time.time_ns() // 1_000_000
+        offline = sparkplug.state(self._online_ms, online=False)
+        will = aiomqtt.Will(self._state_topic, offline, qos=1, retain=True)
+        client = aiomqtt.Client(
+            parts.hostname,
+            parts.port or (8883 if secure else 1883),
+            username=unquote(parts.username) if parts.username else None,
+            password=unquote(parts.password) if parts.password else None,
+            identifier=settings.client_id,
+            protocol=aiomqtt.ProtocolVersion.V5,
+            clean_start=False,
+            properties=properties,
+            will=will if self._state_topic else None,
+            tls_context=ssl.create_default_context() if secure else None,
+            queue_type=lambda maxsize: self.inbox,  # type: ignore[arg-type]  # noqa: ARG005
+        )
+        # Before the connection: what the broker kept for us comes right behind its first answer.
+        client._client.manual_ack_set(True)  # noqa: SLF001
+        self.inbox.link += 1
+        return client
+
+
+def _take_over(client: aiomqtt.Client, inbox: Inbox) -> None:
+    """Let our reader stand between the socket and the client."""
+    paho = client._client  # noqa: SLF001
+    sock = paho.socket()
+    if isinstance(sock, socket.socket):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        reader = _Reader(sock, paho, inbox)
+        paho._sock = reader  # noqa: SLF001
+        asyncio.get_running_loop().add_reader(sock.fileno(), reader.read)
+
+
+def _without_password(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.hostname}:{parts.port}" if parts.hostname else url

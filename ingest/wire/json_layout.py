@@ -1,0 +1,90 @@
+"""JSON of other makers, read by the layout of a ``[[gateway]]``."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from ingest.wire import TIME_MS_MAX, VALUE_MAX, Decoded, WireError
+from twin import quality as q
+from twin.model.gateways import PER_SECOND, Layout
+
+_JSON = msgspec.json.Decoder()
+
+
+def decode(layout: Layout, payload: bytes, received_us: int, *, tag: str = "") -> Decoded:
+    """Return what a document says; raises WireError when it is none or a key is missing."""
+    try:
+        document = _JSON.decode(payload)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise WireError("bad_json", str(error)) from error
+    records = _inside(document, layout.records) if layout.records else document
+    decoded = Decoded()
+    for record in records if isinstance(records, list) else [records]:
+        time_us = received_us
+        if layout.time:
+            time_us = _time_us(_inside(record, layout.time), layout.time_format)
+        before = len(decoded.names)
+        if layout.values:
+            values = _inside(record, layout.values)
+            if not isinstance(values, dict):
+                raise WireError("bad_shape", f"{layout.values!r} is not an object of tag: value")
+            for name, value in values.items():
+                _value(decoded, str(name), value, q.GOOD)
+        else:
+            name = _inside(record, layout.tag) if layout.tag else tag
+            quality = _inside(record, layout.quality) if layout.quality else q.GOOD
+            _value(decoded, name, _inside(record, layout.value), quality)
+        decoded.runs.append((len(decoded.names) - before, time_us))
+    return decoded
+
+
+def _inside(document: Any, keys: str) -> Any:
+    """Return what stands under some keys; raises WireError."""
+    for key in keys.split("."):
+        if not isinstance(document, dict) or key not in document:
+            raise WireError("bad_shape", f"there is no {keys!r} in the document")
+        document = document[key]
+    return document
+
+
+def _time_us(value: Any, form: str) -> int:
+    """Return a time in µs; raises WireError."""
+    try:
+        if form == "iso":
+            moment = datetime.fromisoformat(value)
+            if moment.tzinfo is None:
+                raise ValueError("a time without offset")  # noqa: TRY301
+            time_us = round(moment.timestamp() * 1e6)
+        elif isinstance(value, bool):
+            raise TypeError("a truth value")  # noqa: TRY301
+        else:
+            time_us = round(value * 1_000_000 / PER_SECOND[form])
+    except (ValueError, TypeError, OverflowError) as error:
+        raise WireError("bad_time", f"{value!r:.80} is not a time in {form}") from error
+    if not 0 <= time_us <= TIME_MS_MAX * 1000:
+        raise WireError("bad_time", f"{value!r:.80} is not a time in {form}")
+    return time_us
+
+
+def _value(decoded: Decoded, name: Any, value: Any, quality: Any) -> None:
+    """Add one value, or refuse it alone."""
+    code = q.WORDS.get(str(quality).lower()) if isinstance(quality, str) else quality
+    if not isinstance(name, str) or not name:
+        decoded.refused.append(("bad_name", f"a tag name is not a text: {name!r:.80}"))
+    elif not isinstance(code, int) or isinstance(code, bool) or not 0 <= code <= 255:
+        decoded.refused.append(("bad_quality", f"{name}: quality {quality!r:.80}"))
+    elif value is not None and not isinstance(value, int | float):
+        decoded.refused.append(("wrong_type", f"{name}: not a number: {value!r:.80}"))
+    else:
+        number = float("nan")
+        if value is None:
+            code = q.BAD | q.NOT_A_NUMBER
+        else:
+            number = float(value) if abs(value) < VALUE_MAX else float("inf")
+        if code:
+            decoded.quality[len(decoded.names)] = code
+        decoded.names.append(name)
+        decoded.values.append(number)

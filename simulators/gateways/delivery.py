@@ -1,0 +1,158 @@
+"""When messages go out: each of them is a pure function of the seed and the time of its scans.
+
+Nothing here holds a value. What waits, for an outage to end or because it is late, waits as the
+times of its scans; its values are made when it goes out.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from simulators.gateways.gateways import Gateway
+    from simulators.process.disturbances import I64
+    from simulators.scenarios.script import Event
+
+STREAM = 5  # of the generator; the instruments have others
+FOREVER_US = 1 << 62
+
+
+class Sending(NamedTuple):
+    """A message that goes out, in order of time; one without scans is a loss of connection."""
+
+    due_us: int
+    first_us: int  # time of the first scan
+    copy: int = 0
+    scans: int = 0
+    step_us: int = 0
+
+    @property
+    def times_us(self) -> I64:
+        """The times of its scans, (n,) int64 [µs]."""
+        return self.first_us + self.step_us * np.arange(self.scans)
+
+    @property
+    def complete_us(self) -> int:
+        """The time of its last scan."""
+        return self.first_us + self.step_us * (self.scans - 1)
+
+    @property
+    def historical(self) -> bool:
+        """Whether others may have gone out before it that are about a later time."""
+        return self.due_us > self.complete_us
+
+
+NOTHING = Sending(0, 0)
+
+
+def written(gateway: Gateway, origin_us: int, time_us: I64) -> I64:
+    """Return what the clock of a gateway says at some times [µs]."""
+    shift = np.zeros(len(time_us))
+    for event in gateway.events:
+        if event.kind == "skew":
+            since_s = (time_us - origin_us) / 1e6
+            shift += np.where((since_s >= event.start_s) & (since_s < event.stop_s), event.size, 0)
+    return time_us + np.round(shift * 1e6).astype(np.int64)
+
+
+def under(gateway: Gateway, kind: str, origin_us: int, time_us: int) -> list[Event]:
+    """Return the events of a kind that a gateway is under at a time."""
+    since_s = (time_us - origin_us) / 1e6
+    return [e for e in gateway.events if e.kind == kind and e.start_s <= since_s < e.stop_s]
+
+
+def sendings(gateway: Gateway, seed: int, origin_us: int, message: Sending) -> list[Sending]:
+    """Return when a complete message goes out: not at all, once, or twice."""
+    complete_us = message.complete_us
+    if under(gateway, "silence", origin_us, complete_us):
+        return []
+    times = [complete_us]
+    reorder, duplicate = (
+        under(gateway, kind, origin_us, complete_us) for kind in ("reorder", "duplicate")
+    )
+    if reorder or duplicate:
+        counter = [0, gateway.number, STREAM, message.first_us]
+        draws = np.random.Generator(np.random.Philox(key=seed, counter=counter)).random(4)
+        held, late, twice, later = draws.tolist()
+        if reorder and held < reorder[0].size:
+            times[0] += round(late * reorder[0].every_s * 1e6)
+        if duplicate and twice < duplicate[0].size:
+            times.append(times[0] + round(later * duplicate[0].every_s * 1e6))
+    for copy, due_us in enumerate(times):
+        # One outage may end in another one.
+        while outages := under(gateway, "outage", origin_us, times[copy]):
+            times[copy] = origin_us + math.ceil(max(e.stop_s for e in outages) * 1e6)
+        assert times[copy] >= due_us
+    return [message._replace(due_us=due_us, copy=copy) for copy, due_us in enumerate(times)]
+
+
+def losses(gateway: Gateway, origin_us: int, after_us: int, until_us: int) -> list[int]:
+    """Return the times at which the connection breaks, after one time and up to another [µs]."""
+    found = set()
+    for event in gateway.events:
+        start_us, stop_us = (origin_us + round(s * 1e6) for s in (event.start_s, event.stop_s))
+        if event.kind == "outage":
+            found.add(start_us)
+        elif event.kind == "storm":
+            step_us = max(round(event.size * 1e6), 1)
+            skipped = max(-(-(after_us - start_us) // step_us), 0)
+            first_us = start_us + skipped * step_us
+            found.update(range(first_us, min(stop_us, until_us + 1), step_us))
+    return sorted(time_us for time_us in found if after_us < time_us <= until_us)
+
+
+@dataclass(slots=True)
+class Outbox:
+    """What one gateway has to send: the message it is filling, and those that wait."""
+
+    gateway: Gateway
+    seed: int
+    origin_us: int
+    _open: Sending = NOTHING
+    _waiting: list[Sending] = field(default_factory=list)
+    _lost_us: int = -1
+
+    def __len__(self) -> int:
+        return len(self._waiting) + (self._open.scans > 0)
+
+    def scan(self, time_us: I64, step_us: int, batch: int = 0) -> None:
+        """Take the next scans, `step_us` apart; a message of `batch` of them is complete."""
+        batch = batch or self.gateway.batch
+        for at_us in time_us.tolist():
+            message = self._open
+            if message.scans and (
+                step_us != message.step_us or at_us != message.complete_us + step_us
+            ):
+                self.close()
+                message = self._open
+            first_us = message.first_us if message.scans else at_us
+            self._open = Sending(0, first_us, 0, message.scans + 1, step_us)
+            # Messages begin on a grid of their own, so that they do not depend on where a run does.
+            if (at_us // step_us + 1) % batch == 0:
+                self.close()
+
+    def close(self) -> None:
+        """Take the open message for complete."""
+        if self._open.scans:
+            for sending in sendings(self.gateway, self.seed, self.origin_us, self._open):
+                heapq.heappush(self._waiting, sending)
+        self._open = NOTHING
+
+    def take(self, until_us: int, most: int = FOREVER_US) -> list[Sending]:
+        """Return what goes out up to a time, the oldest first, up to about so many scans."""
+        if self._lost_us < 0:
+            self._lost_us = self.origin_us - 1
+        if until_us < FOREVER_US:
+            for lost_us in losses(self.gateway, self.origin_us, self._lost_us, until_us):
+                heapq.heappush(self._waiting, Sending(lost_us, -1))
+            self._lost_us = max(self._lost_us, until_us)
+        taken = []
+        while self._waiting and self._waiting[0].due_us <= until_us and most > 0:
+            taken.append(heapq.heappop(self._waiting))
+            most -= max(taken[-1].scans, 1)
+        return taken

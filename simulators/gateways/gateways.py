@@ -1,0 +1,230 @@
+"""Gateways as data: whose tags they carry, in which format, and what happens to them.
+
+A scenario names the gateways that are not the usual one of an enterprise::
+
+    [[gateway]]
+    enterprise = "xinfa"
+    id = "cems"
+    format = "hj212"
+    batch = 5
+    tags = ["AI-92*"]
+
+What goes wrong with them are events of the scenario (`simulators.scenarios.script`): outage,
+silence, skew, reorder, duplicate and storm, each for all gateways at or below its scope.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Any
+from zlib import crc32
+from zoneinfo import ZoneInfo
+
+from ingest.wire.sparkplug import NAMESPACE
+from twin.errors import SettingsError
+from twin.loading import parse_park
+from twin.model.park import inside, owner_of, park_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from simulators.scenarios.script import Event
+    from twin.model.park import Park
+
+# How a gateway writes, and what its protocol is called in the model.
+FORMATS = {
+    "native": "native",
+    "senml": "senml",
+    "senml-cbor": "senml",
+    "hj212": "hj212",
+    "hj212-tcp": "hj212",
+    "sparkplug": "sparkplug",
+}
+HOUR = "2061"  # HJ 212-2017: the command of hourly data
+KEYS = {"enterprise": str, "id": str, "format": str, "batch": int, "tags": list}
+BATCH_MAX = 3600
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """What stands between some tags of one enterprise and us."""
+
+    id: str
+    owner: str
+    scope: str
+    topic: str  # that of Sparkplug lacks the type of the message
+    names: tuple[str, ...]  # on the wire
+    columns: tuple[int, ...]
+    hours: Mapping[str, int]  # what it says of each hour: name on the wire, column of the mean
+    zone: ZoneInfo
+    format: str = "native"
+    batch: int = 1  # scans a message holds
+    events: tuple[Event, ...] = ()
+    row: Mapping[str, Any] = field(default_factory=dict)  # what the model must know of it
+
+    @property
+    def number(self) -> int:
+        """What tells its randomness from that of the others."""
+        return crc32(f"{self.owner}/{self.id}".encode())
+
+
+def make_gateways(
+    park: Park,
+    rows: Iterable[Mapping[str, Any]] = (),
+    events: Sequence[Event] = (),
+    *,
+    usual: str = "native",
+    batch: int = 1,
+) -> tuple[Gateway, ...]:
+    """Return the gateways of `rows`, and a usual one for the other tags of each enterprise.
+
+    Raises SettingsError for a row that is wrong.
+    """
+    left: dict[str, list[int]] = {}
+    for i, tag in enumerate(park.tags):
+        if tag.source == "measured":
+            left.setdefault(tag.owner, []).append(i)
+    wanted: list[tuple[str, str, list[int], str, int]] = []
+    for row in rows:
+        owner = _checked(row, left)
+        globs = row.get("tags", ["*"])
+        mine = [i for i in left[owner] if any(fnmatchcase(park.tags[i].tag, g) for g in globs)]
+        left[owner] = [i for i in left[owner] if i not in mine]
+        form, scans = row.get("format", usual), row.get("batch", batch)
+        wanted.append((owner, row.get("id", "sim-1"), mine, form, scans))
+    wanted += [
+        (owner, "sim-1", columns, usual, batch) for owner, columns in left.items() if columns
+    ]
+    names = [(owner, name) for owner, name, *_ in wanted]
+    for owner, name, columns, *_ in wanted:
+        if not columns:
+            raise _wrong(owner, "no tag is left for it")
+        if names.count((owner, name)) > 1:
+            raise _wrong(owner, f"there are two with the id {name}")
+    found = [_make(park, *each, events=events) for each in wanted]
+    return tuple(sorted(found, key=lambda gateway: gateway.topic))
+
+
+def _wrong(owner: str, problem: str) -> SettingsError:
+    return SettingsError(
+        f"[[gateway]] of {owner or '?'}: {problem}",
+        hint="its keys are " + ", ".join(KEYS) + "; formats are " + ", ".join(FORMATS),
+    )
+
+
+def _checked(row: Mapping[str, Any], owners: Mapping[str, Any]) -> str:
+    """Return the enterprise of a row; raises SettingsError."""
+    owner = str(row.get("enterprise", ""))
+    if owner not in owners:
+        raise _wrong(owner, "the park has no such enterprise with tags")
+    for key, value in row.items():
+        if key not in KEYS or not isinstance(value, KEYS[key]) or isinstance(value, bool):
+            raise _wrong(owner, f"{key} = {value!r}")
+    if row.get("format", "native") not in FORMATS:
+        raise _wrong(owner, f"{row['format']!r} is no format")
+    if not 1 <= row.get("batch", 1) <= BATCH_MAX:
+        raise _wrong(owner, f"a batch is 1 to {BATCH_MAX} scans")
+    return owner
+
+
+def _make(
+    park: Park,
+    owner: str,
+    name: str,
+    columns: list[int],
+    form: str,
+    batch: int,
+    *,
+    events: Sequence[Event],
+) -> Gateway:
+    """Return one gateway with its topic, its names on the wire, and its row of the model."""
+    kinds = {s.id: s.kind for s in park.scopes}
+    scope = min((s for s in kinds if owner_of(s, kinds) == owner), key=len)
+    place, protocol = park_of(scope, kinds), FORMATS[form]
+    # In the model an id is there once, whoever's it is.
+    known = f"{owner}-{name}"
+    topic = f"{protocol}/v1/{place}/{owner}/{known}"
+    if protocol == "native":
+        topic = f"park/v1/{place}/{owner}/{name}"
+    tags = [park.tags[i].tag for i in columns]
+    names = tags
+    hours: dict[str, int] = {}
+    row: dict[str, Any] = {"id": known, "scope": scope, "protocol": protocol, "simulated": True}
+    if protocol == "hj212":
+        said = _said(park, columns)
+        columns = [i for i in columns if i not in said]
+        tags = [park.tags[i].tag for i in columns]
+        names = [f"s{i:05d}-Rtd" for i in columns]
+        hours = {f"{HOUR}.s{of:05d}-Avg": of for of in said.values()}
+        row["mn"] = f"{crc32(topic.encode()):024X}"
+    elif protocol == "senml":
+        # A name ends the path of a SenML name, whose parts end with a colon.
+        names = [f"s{i:05d}" if ":" in tag else tag for i, tag in zip(columns, tags, strict=True)]
+    elif protocol == "sparkplug":
+        row |= {"group": place, "node": known}
+        topic = f"{NAMESPACE}/{place}/{{}}/{known}"
+    other = {wire: tag for wire, tag in zip(names, tags, strict=True) if wire != tag}
+    if hours:
+        other |= dict(zip(hours, (park.tags[i].tag for i in said), strict=True))
+    if other:
+        row["tags"] = other
+    return Gateway(
+        id=name,
+        owner=owner,
+        scope=scope,
+        topic=topic,
+        names=tuple(names),
+        columns=tuple(columns),
+        hours=hours,
+        zone=ZoneInfo(park.timezone),
+        format=form,
+        batch=batch,
+        events=tuple(e for e in events if inside(scope, e.scope) or inside(e.scope, scope)),
+        # Our own JSON says in each message that it is simulated; the others need the model for it.
+        row={} if protocol == "native" else row,
+    )
+
+
+def _said(park: Park, columns: Iterable[int]) -> dict[int, int]:
+    """Return which of some tags are said of each hour, and which they are the means of."""
+    at = {park.tags[i].address: i for i in columns}
+    return {
+        at[address]: at[outlet["pollutants"][name]]
+        for outlet in park.tables.get("outlet", ())
+        for name, address in outlet.get("reported", {}).items()
+        if {address, outlet["pollutants"][name]} <= at.keys()
+    }
+
+
+def with_gateways(park: Park, gateways: Iterable[Gateway]) -> Park:
+    """Return the model with the gateways it must know to read what they send."""
+    known = {row["id"] for row in park.tables.get("gateway", ())}
+    text = "".join(
+        "\n[[gateway]]\n" + "".join(f"{key} = {_toml(value)}\n" for key, value in g.row.items())
+        for g in gateways
+        if g.row and g.row["id"] not in known
+    )
+    if not text:
+        return park
+    return parse_park(park.files | {"park.toml": park.files["park.toml"].rstrip() + "\n" + text})
+
+
+def require_known(park: Park, gateways: Iterable[Gateway]) -> None:
+    """Raise SettingsError unless the model has the gateways, as they are."""
+    rows = park.tables.get("gateway", ())
+    for gateway in gateways:
+        if gateway.row and not any(gateway.row.items() <= row.items() for row in rows):
+            raise SettingsError(
+                f"the model has no simulated {gateway.format} gateway {gateway.row['id']}",
+                hint="write one with the same options and --write-park DIR, and use it for"
+                " parktwin ingest as well",
+            )
+
+
+def _toml(value: Any) -> str:
+    """Return a value of a row as TOML: a table is written in one line."""
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{_toml(k)} = {_toml(v)}" for k, v in value.items()) + " }"
+    return json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,90 @@
+"""What a gateway has to send next: of the past at full speed, then of now."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from simulators.gateways.delivery import FOREVER_US
+from simulators.gateways.encoding import BLOCK
+
+if TYPE_CHECKING:
+    from simulators.gateways.delivery import Outbox, Sending
+    from simulators.gateways.gateways import Gateway
+    from simulators.process.disturbances import I64
+
+PAST_SCANS_PER_MESSAGE = 60
+MESSAGE_BYTES = 200_000
+VALUE_BYTES = 45  # at most, beside its name, in any format
+BACKLOG_US = 24 * 3600 * 1_000_000  # Live scans older than this are given up after an outage.
+
+
+@dataclass(slots=True)
+class Progress:
+    """Where a gateway stands; `done_us` is the time of the newest scan it has taken."""
+
+    done_us: int
+    messages: int = 0
+    samples: int = 0
+    skipped_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """Which times are published: a coarse grid up to `history_until_us`, then a fine one."""
+
+    interval_us: int
+    history_interval_us: int
+    history_until_us: int
+    end_us: int | None = None
+
+
+def due(schedule: Schedule, progress: Progress, now_us: int) -> I64:
+    """Return the next times to publish, oldest first; may move `progress` over a long outage."""
+    done = progress.done_us
+    history = done < schedule.history_until_us
+    if not history and done < now_us - BACKLOG_US:
+        progress.skipped_s += (now_us - BACKLOG_US - done) / 1e6
+        done = progress.done_us = now_us - BACKLOG_US
+    step = schedule.history_interval_us if history else schedule.interval_us
+    last = min(now_us, schedule.history_until_us) if history else now_us
+    if schedule.end_us is not None:
+        last = min(last, schedule.end_us)
+    first = (done // step + 1) * step
+    return np.arange(first, min(last + 1, first + BLOCK * step), step, dtype=np.int64)
+
+
+def finished(schedule: Schedule, progress: Progress) -> bool:
+    """Return whether no time is left before the end."""
+    if schedule.end_us is None:
+        return False
+    history = progress.done_us < schedule.history_until_us
+    step = schedule.history_interval_us if history else schedule.interval_us
+    return (progress.done_us // step + 1) * step > schedule.end_us
+
+
+def fill(schedule: Schedule, box: Outbox, progress: Progress, now_us: int) -> list[Sending]:
+    """Return what a gateway has to send next; in the past, its clock is that of the scans."""
+    history = progress.done_us < schedule.history_until_us
+    found = box.take(progress.done_us if history else now_us, BLOCK)
+    if found:
+        return found
+    times = due(schedule, progress, now_us)
+    if len(times):
+        step_us = schedule.history_interval_us if history else schedule.interval_us
+        box.scan(times, step_us, _past_batch(box.gateway) if history else 0)
+        progress.done_us = int(times[-1])
+    elif finished(schedule, progress):
+        # What is late or cut off at the end goes out as well.
+        box.close()
+        return box.take(FOREVER_US, BLOCK)
+    return box.take(progress.done_us if history else now_us, BLOCK)
+
+
+def _past_batch(gateway: Gateway) -> int:
+    """Return how many scans of the past go into a message."""
+    scan_bytes = sum(len(name) + VALUE_BYTES for name in gateway.names)
+    fitting = max(MESSAGE_BYTES // scan_bytes, 1)
+    return max(min(PAST_SCANS_PER_MESSAGE, fitting), gateway.batch)

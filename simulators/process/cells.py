@@ -1,0 +1,124 @@
+"""Electrolysers: current, voltage, and what they make by the twin's own Faraday's law."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from simulators.process import disturbances
+from twin.accounts.accounts import cell_factor
+from twin.reconciliation.balances import efficiency_spread, efficiency_uncertainty
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from simulators.process.disturbances import F64, I64, Waves
+    from twin.model.park import Electrolyser, Park
+
+# Defaults of a simulation, not of a report: volts per cell at no current, and what the rated
+# current adds.
+MEMBRANE_BASE_V, ZERO_GAP_V, FINITE_GAP_V = 2.42, 0.625, 0.85
+POTLINE_BASE_V, POTLINE_V = 1.65, 2.32
+SPREAD_V = 0.02  # between one electrolyser and the next
+EFFICIENCY_MAX = 0.995
+WAVE_V = 0.005
+POTLINE_STEADINESS = 0.1  # A potline hardly follows the load of its site.
+
+
+@dataclass(frozen=True, slots=True)
+class Cells:
+    """The electrolysers of a park, arrays over electrolysers (e)."""
+
+    electrolysers: tuple[Electrolyser, ...]
+    current_column: I64
+    voltage_column: I64  # -1 where there is no tag
+    owner: I64
+    count: F64
+    efficiency: F64  # the true one; the model has what the last analysis said
+    hydrogen: F64  # that of hydrogen, which the model takes for 1
+    steadiness: F64
+    rated: F64  # [A]
+    base: F64  # [V] per cell
+    slope: F64  # [V] per cell at the rated current
+    waves: Waves
+
+
+def make_cells(
+    park: Park,
+    usual: F64,
+    column: Mapping[str, int],
+    owner_at: Callable[[str], int],
+    rng: np.random.Generator,
+) -> Cells:
+    """Return the electrolysers; the rated current is the usual value of the current tag."""
+    cells = park.electrolysers
+    potline = np.array([e.kind == "potline" for e in cells], dtype=bool)
+    gap = np.array([ZERO_GAP_V if e.zero_gap else FINITE_GAP_V for e in cells])
+    current = np.array([column[e.current] for e in cells], dtype=np.int64)
+    spread = rng.uniform(-SPREAD_V, SPREAD_V, len(cells))
+    wave = disturbances.make_waves(rng, len(cells))
+    return Cells(
+        electrolysers=cells,
+        current_column=current,
+        voltage_column=np.array([column.get(e.voltage, -1) for e in cells], dtype=np.int64),
+        owner=np.array([owner_at(e.scope) for e in cells], dtype=np.int64),
+        count=np.array([float(e.cells) for e in cells]),
+        efficiency=_efficiency(cells, rng),
+        hydrogen=1 + efficiency_uncertainty("hydrogen") * _common(cells, rng),
+        steadiness=np.where(potline, POTLINE_STEADINESS, 1.0),
+        rated=usual[current],
+        base=np.where(potline, POTLINE_BASE_V, MEMBRANE_BASE_V) + spread,
+        slope=np.where(potline, POTLINE_V, gap),
+        waves=wave,
+    )
+
+
+def _efficiency(cells: tuple[Electrolyser, ...], rng: np.random.Generator) -> F64:
+    """Return true current efficiencies: those of a place have aged alike since they were known."""
+    known = np.array([e.current_efficiency for e in cells])
+    common = efficiency_uncertainty("chlorine") * _common(cells, rng)
+    own = efficiency_spread("chlorine") * rng.standard_normal(len(cells))
+    return np.asarray(np.minimum(known * (1 + common + own), EFFICIENCY_MAX))
+
+
+def _common(cells: tuple[Electrolyser, ...], rng: np.random.Generator) -> F64:
+    """Return a normal deviate for each electrolyser, the same for all of a place."""
+    places = sorted({e.scope for e in cells})
+    return np.asarray(rng.standard_normal(len(places))[[places.index(e.scope) for e in cells]])
+
+
+def electrolyse(
+    cells: Cells, load: F64, time_s: F64, run: F64 | float = 1.0, added_v: F64 | float = 0.0
+) -> tuple[F64, F64]:
+    """Return current [A] and voltage [V], (n, e), at the load of each owner, (n, o).
+
+    `run` (n, e) is a load on top of that, 0 = tripped; `added_v` (n, e) [V] is per cell.
+    """
+    wave = disturbances.value(cells.waves, time_s)
+    relative = (1 + cells.steadiness * (load[:, cells.owner] - 1 + 0.01 * wave)) * run
+    voltage = cells.base + cells.slope * relative + WAVE_V * wave + added_v
+    return cells.rated * relative, voltage * cells.count
+
+
+def make(cells: Cells, current: F64, lost: F64 | float = 0.0) -> dict[str, F64]:
+    """Return what each electrolyser makes, (n, e) [kg/s] by component; < 0 is what it uses.
+
+    `lost` (n, e) [1] is taken off the current efficiency.
+    """
+    known = np.array([e.current_efficiency for e in cells.electrolysers])
+    better = (cells.efficiency - lost) / known
+    factors = [cell_factor(e) for e in cells.electrolysers]
+    made = {}
+    for component in dict.fromkeys(c for factor in factors for c in factor):
+        usual = current * np.array([factor.get(component, 0.0) for factor in factors])
+        made[component] = usual * (cells.hydrogen if component == "hydrogen" else better)
+    return made
+
+
+def show(cells: Cells, current: F64, voltage: F64, values: F64) -> None:
+    """Write the electrolysers' tags into the columns of `values`."""
+    values[:, cells.current_column] = current
+    has = cells.voltage_column >= 0
+    values[:, cells.voltage_column[has]] = voltage[:, has]

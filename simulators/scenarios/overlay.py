@@ -1,0 +1,368 @@
+"""A scenario laid over the process: the same pure function of time, with other loads.
+
+Users that trip take less chlorine, so more of it is liquefied and the tanks fill; at their limit
+the surplus goes to the absorber. What the tanks hold more than usual is the only thing that
+remembers: a table over the duration of the script. After it the tanks are drawn down again within a
+week.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from simulators.process import disturbances
+from simulators.process.process import UNCHANGED, Changes, State, counted, rates
+from simulators.process.process import state as undisturbed
+from simulators.process.vessels import inventory
+from simulators.scenarios import demand
+from simulators.scenarios.script import weight
+from twin.errors import ModelError
+from twin.model.park import inside
+from twin.uom import parse_quantity
+
+if TYPE_CHECKING:
+    from simulators.process.disturbances import F64, I64
+    from simulators.process.process import Process
+    from simulators.scenarios.demand import Farm
+    from simulators.scenarios.script import Event, Script
+
+STEP_S = 10.0
+STEPS_MAX = 1200
+RAMP_STEPS = 16
+CHUNK = 1440
+RECOVERY_S = 7 * 86400.0
+NOTHING: F64 = np.zeros((1, 0))
+TINY = 1e-9  # kg/s
+
+
+class Stretch(NamedTuple):
+    """From when to when a farm is full [s since the origin]."""
+
+    start_s: float
+    stop_s: float
+    lost: float  # [kg] that did not fit, up to the end of this stretch
+
+
+@dataclass(frozen=True, slots=True)
+class Overlay:
+    """A script that runs from `origin_us` on; w steps, f farms, c counters."""
+
+    process: Process
+    script: Script
+    origin_us: int
+    farms: tuple[Farm, ...] = ()
+    step_s: F64 = field(default_factory=lambda: np.zeros(1))  # (w,) since the origin
+    more: F64 = field(default_factory=lambda: NOTHING)  # (w, f) [kg] held without a limit
+    speed: F64 = field(default_factory=lambda: NOTHING)  # (w, f) [kg/s]
+    full: tuple[tuple[Stretch, ...], ...] = ()  # (f,)
+    count: F64 = field(default_factory=lambda: NOTHING)  # (w, c) [SI] counted more than usual
+
+
+def lay_over(process: Process, script: Script, origin_us: int) -> Overlay:
+    """Return a script over the process; raises ModelError for one no plant could follow."""
+    bare = Overlay(process, script, origin_us)
+    if not script.at("process"):
+        return bare
+    _check(bare)
+    moves = any(event.kind == "load" for event in script.events)
+    farms = demand.find_farms(process.plant) if moves else ()
+    step_s = _steps(script)
+    overlay = replace(bare, farms=farms, step_s=step_s)
+    if farms:
+        speed = np.concatenate([_left_over(overlay, part) for part in _chunks(step_s)])
+        more = _integral(step_s, speed)
+        full = tuple(
+            _stretches(overlay, f, step_s, more[:, f], speed[:, f]) for f in range(len(farms))
+        )
+        overlay = replace(overlay, more=more, speed=speed, full=full)
+    faster = np.concatenate([_faster(overlay, part) for part in _chunks(step_s)])
+    return replace(overlay, count=_integral(step_s, faster))
+
+
+def _forward(overlay: Overlay, now: State) -> None:
+    """Raise ModelError where a stream would run backwards: too little is made for what is fixed."""
+    least = np.nanmin(now.flow, axis=0, initial=0.0)
+    if least.min(initial=0.0) < -TINY:
+        stream = overlay.process.plant.park.streams[int(np.argmin(least))].id
+        raise ModelError(
+            f"scenario {overlay.script.id} lets {stream} run backwards",
+            hint="let its loads change less",
+        )
+
+
+def state(overlay: Overlay, time_us: I64) -> State:
+    """Return the truth at (n,) int64 [µs]; the same times always give the same values."""
+    if not overlay.script.at("process"):
+        return undisturbed(overlay.process, time_us)
+    since_s = (time_us - overlay.origin_us) / 1e6
+    truth = rates(
+        overlay.process.plant, disturbances.week_time(time_us), _changes(overlay, since_s)
+    )
+    counters = overlay.process.plant.counters
+    more = [np.interp(since_s, overlay.step_s, count) for count in overlay.count.T]
+    truth.values[:, counters] = counted(overlay.process, time_us)
+    truth.values[:, counters] += np.array(more).reshape(-1, len(time_us)).T
+    return truth
+
+
+def _steps(script: Script) -> F64:
+    """Return the times of the table: evenly spaced, and closer where an event begins or ends."""
+    count = min(round(script.duration_s / STEP_S), STEPS_MAX)
+    around = np.linspace(-0.5, 1.5, 2 * RAMP_STEPS + 1)
+    found = [np.linspace(0.0, script.duration_s, count + 1)]
+    for event in script.at("process"):
+        ramp_s = event.ramp_s or 1.0
+        found += [at_s + ramp_s * around for at_s in (event.start_s, event.stop_s - ramp_s)]
+    every = np.unique(np.round(np.concatenate(found), 3))
+    return np.asarray(every[(every >= 0) & (every <= script.duration_s)], dtype=np.float64)
+
+
+def _chunks(step_s: F64) -> list[F64]:
+    return [step_s[i : i + CHUNK] for i in range(0, len(step_s), CHUNK)]
+
+
+def _integral(step_s: F64, rate: F64) -> F64:
+    """Return the integral since the first step, (w, ...)."""
+    total = np.zeros_like(rate)
+    total[1:] = np.cumsum((rate[1:] + rate[:-1]) / 2 * np.diff(step_s)[:, None], axis=0)
+    return total
+
+
+def _week_s(overlay: Overlay, since_s: F64) -> F64:
+    time_us = overlay.origin_us + np.round(since_s * 1e6).astype(np.int64)
+    return disturbances.week_time(time_us)
+
+
+def _check(overlay: Overlay) -> None:
+    """Raise ModelError for events that have nowhere to happen."""
+    plant = overlay.process.plant
+    network = demand.chlorine_of(plant)
+    problems = [
+        f"event {event.id}: no chlorine passes through {event.scope}"
+        for event in overlay.script.events
+        if event.kind == "leak"
+        and (network is None or (node := network.index(event.scope)) is None
+             or not network.gives(node))
+    ]  # fmt: skip
+    problems += [
+        f"event {event.id}: nothing in {event.scope} has an alarm on a value of its own"
+        for event in overlay.script.events
+        if event.kind == "upset" and not _alarmed(overlay, event)
+    ]
+    if problems:
+        raise ModelError("the scenario does not fit the park", hint="", problems=problems)
+
+
+def _changes(overlay: Overlay, since_s: F64) -> Changes:
+    """Return what the script changes at (n,) float64 [s] since its origin."""
+    changes = _causes(overlay, since_s)
+    if not overlay.farms:
+        return changes
+    plant, time_s = overlay.process.plant, _week_s(overlay, since_s)
+    fixed, given = _fixed(overlay, since_s, time_s, changes)
+    network = demand.chlorine_of(plant)
+    assert network is not None, "a farm is a node of the chlorine network"
+    flow = demand.component_flow(network, given)
+    shape = (len(since_s), len(plant.vessels.tanks))
+    fill, accumulation = np.zeros(shape), np.zeros(shape)
+    chlorine = dict(fixed[demand.CHLORINE])
+    usual, rise = inventory(plant.vessels, time_s)
+    for f, farm in enumerate(overlay.farms):
+        left = demand.left_over(plant, farm, given)
+        more, speed, full = _held(overlay, f, since_s, left, usual, rise)
+        drawn = np.sum([flow[:, s] for s in farm.out], axis=0)
+        # After the script the farm goes back to its usual course by what it exports.
+        chlorine[farm.export] = flow[:, farm.export] + np.where(
+            since_s >= overlay.script.duration_s, left - speed, 0.0
+        )
+        if full.any():
+            came = sum((flow[:, s] for s in farm.other), np.zeros(len(since_s)))
+            piped = sum(flow[:, s] for s in farm.pipes)
+            for s in farm.pipes:
+                # A stretch without a surplus leaves the flow as it is.
+                chlorine[s] = np.where(full, (drawn - came) * flow[:, s] / piped, flow[:, s])
+        added = _spread(overlay, farm, more, speed, usual, rise)
+        fill[:, farm.tanks], accumulation[:, farm.tanks] = added
+    return replace(
+        changes, fixed=fixed | {demand.CHLORINE: chlorine}, fill=fill, accumulation=accumulation
+    )
+
+
+def _causes(overlay: Overlay, since_s: F64) -> Changes:
+    """Return the changes that do not depend on what the tanks hold."""
+    plant, script = overlay.process.plant, overlay.script
+    cells, tags = plant.cells.electrolysers, plant.park.tags
+    run, added_v, lost = (np.full((len(since_s), len(cells)), value) for value in (1.0, 0.0, 0.0))
+    factor, shift = np.ones((len(since_s), len(tags))), np.zeros((len(since_s), len(tags)))
+    leak: dict[str, F64] = {}
+    for event in script.at("process"):
+        part = weight(event, since_s)
+        mine = [e for e, c in enumerate(cells) if c.id == event.scope
+                or inside(c.scope, event.scope)]  # fmt: skip
+        if event.kind == "load":
+            asked = 1 + part * (event.size - 1)
+            run[:, mine] = np.minimum(run[:, mine], asked[:, None])
+            plain = [t for t, tag in enumerate(tags)
+                     if plant.load_gain[t] > 0 and inside(tag.scope, event.scope)]  # fmt: skip
+            factor[:, plain] = np.minimum(factor[:, plain], asked[:, None])
+        elif event.kind == "efficiency":
+            lost[:, mine] += part[:, None] * event.size
+        elif event.kind == "voltage":
+            added_v[:, mine] += part[:, None] * event.size
+        elif event.kind == "leak":
+            network = demand.chlorine_of(plant)
+            assert network is not None, "a leak is of a node of the chlorine network"
+            out = leak.setdefault(demand.CHLORINE, np.zeros((len(since_s), len(network.nodes))))
+            out[:, network.index(event.scope)] += part * event.size
+        elif event.kind == "upset":
+            for t, value in _alarmed(overlay, event).items():
+                factor[:, t] *= 1 - part
+                shift[:, t] += part * value
+    return Changes(run=run, added_v=added_v, lost=lost, factor=factor, shift=shift, leak=leak)
+
+
+def _alarmed(overlay: Overlay, event: Event) -> dict[int, float]:
+    """Return where an upset brings the alarmed tags nothing else explains: by tag [SI]."""
+    plant = overlay.process.plant
+    column = {tag.address: t for t, tag in enumerate(plant.park.tags)}
+    computed = {*plant.vessels.column, *plant.cells.current_column.tolist()}
+    computed |= {place for _, place, _, _ in plant.stream_columns}
+    found: dict[int, float] = {}
+    for row in plant.park.tables.get("alarm", ()):
+        t = column.get(row["tag"], -1)
+        if t < 0 or t in computed or not inside(plant.park.tags[t].scope, event.scope):
+            continue
+        limit = parse_quantity(str(row["limit"]), plant.park.tags[t].quantity)
+        sign = 1.0 if row["direction"] == "high" else -1.0
+        beyond = limit + sign * event.size * abs(limit)
+        further = found.get(t, beyond)
+        found[t] = max(beyond, further) if sign > 0 else min(beyond, further)
+    return found
+
+
+def _fixed(
+    overlay: Overlay, since_s: F64, time_s: F64, changes: Changes
+) -> tuple[demand.Fixed, State]:
+    """Return the flows that loads fix, and the state with them when the tanks take the rest."""
+    plant = overlay.process.plant
+    loads = [event for event in overlay.script.events if event.kind == "load"]
+
+    def load(scope: str) -> F64 | None:
+        asked = [1 + weight(event, since_s) * (event.size - 1)
+                 for event in loads if inside(scope, event.scope)]  # fmt: skip
+        return np.min(asked, axis=0) if asked else None
+
+    fixed = demand.demands(plant, rates(plant, time_s, UNCHANGED), load)
+    given = rates(plant, time_s, replace(changes, fixed=fixed))
+    fixed[demand.CHLORINE] = demand.granted(plant, fixed[demand.CHLORINE], given)
+    return fixed, rates(plant, time_s, replace(changes, fixed=fixed))
+
+
+def _left_over(overlay: Overlay, since_s: F64) -> F64:
+    """Return what each farm would take up more than usual without a limit, (n, f) [kg/s]."""
+    plant, time_s = overlay.process.plant, _week_s(overlay, since_s)
+    _, given = _fixed(overlay, since_s, time_s, _causes(overlay, since_s))
+    return np.stack([demand.left_over(plant, farm, given) for farm in overlay.farms], axis=1)
+
+
+def _faster(overlay: Overlay, since_s: F64) -> F64:
+    """Return how much faster than usual the counters count, (n, c) [SI/s]."""
+    plant, time_s = overlay.process.plant, _week_s(overlay, since_s)
+    now = rates(plant, time_s, _changes(overlay, since_s))
+    _forward(overlay, now)
+    return np.asarray((now.values - rates(plant, time_s).values)[:, plant.counters])
+
+
+def _room(overlay: Overlay, farm: Farm, fill: F64, rise: F64) -> tuple[F64, F64]:
+    """Return what each tank could take more than usual [kg], and the rate of it; (n, k)."""
+    vessels, tanks = overlay.process.plant.vessels, list(farm.tanks)
+    limit = np.array([vessels.tanks[k].fill_limit for k in tanks])
+    return (limit - fill[:, tanks]) * vessels.capacity[tanks], -rise[:, tanks]
+
+
+def _held(
+    overlay: Overlay, f: int, since_s: F64, left: F64, fill: F64, rise: F64
+) -> tuple[F64, F64, np.ndarray[tuple[int], np.dtype[np.bool_]]]:
+    """Return what a farm holds more than usual [kg], its rate [kg/s], and where it is full."""
+    step_s, end_s = overlay.step_s, overlay.script.duration_s
+    room, narrower = (each.sum(axis=1) for each in _room(overlay, overlay.farms[f], fill, rise))
+    more = _hermite(step_s, overlay.more[:, f], overlay.speed[:, f], since_s)
+    full = np.zeros(len(since_s), dtype=bool)
+    lost = np.zeros(len(since_s))
+    for stretch in overlay.full[f]:
+        full |= (since_s >= stretch.start_s) & (since_s < stretch.stop_s)
+        lost = np.where(since_s >= stretch.stop_s, stretch.lost, lost)
+    kept = overlay.more[-1, f] - (overlay.full[f][-1].lost if overlay.full[f] else 0.0)
+    past = np.clip((since_s - end_s) / RECOVERY_S, 0.0, 1.0)
+    drawn = kept * (1 - past) ** 2 * (1 + 2 * past)
+    slope = -6 * kept * past * (1 - past) / RECOVERY_S
+    after = since_s >= end_s
+    held = np.where(full, room, np.where(after, np.minimum(drawn, room), more - lost))
+    speed = np.where(full, narrower, np.where(after, np.where(drawn < room, slope, narrower), left))
+    begun = since_s >= 0
+    return np.where(begun, held, 0.0), np.where(begun, speed, 0.0), full
+
+
+def _hermite(step_s: F64, value: F64, slope: F64, at_s: F64) -> F64:
+    """Return the cubic through values with these slopes."""
+    i = np.clip(np.searchsorted(step_s, at_s, side="right") - 1, 0, len(step_s) - 2)
+    length = step_s[i + 1] - step_s[i]
+    u = np.clip((at_s - step_s[i]) / length, 0.0, 1.0)
+    return np.asarray(
+        (1 + 2 * u) * (1 - u) ** 2 * value[i]
+        + u * (1 - u) ** 2 * length * slope[i]
+        + u**2 * (3 - 2 * u) * value[i + 1]
+        - u**2 * (1 - u) * length * slope[i + 1]
+    )
+
+
+def _spread(
+    overlay: Overlay, farm: Farm, more: F64, speed: F64, fill: F64, rise: F64
+) -> tuple[F64, F64]:
+    """Return more fill [1] and accumulation [kg/s] of each tank: by its room, or its contents."""
+    capacity = overlay.process.plant.vessels.capacity[list(farm.tanks)]
+    room, narrower = _room(overlay, farm, fill, rise)
+    mass, rising = fill[:, farm.tanks] * capacity, rise[:, farm.tanks]
+    fills = (more >= 0)[:, None]
+    size, change = np.where(fills, room, mass), np.where(fills, narrower, rising)
+    total = size.sum(axis=1)[:, None]
+    share = size / total
+    turn = (change - share * change.sum(axis=1)[:, None]) / total
+    return (more[:, None] * share) / capacity, speed[:, None] * share + more[:, None] * turn
+
+
+def _stretches(overlay: Overlay, f: int, step_s: F64, more: F64, speed: F64) -> tuple[Stretch, ...]:
+    """Return when a farm is full: what it would hold is kept down to the room there is."""
+    fill, rise = inventory(overlay.process.plant.vessels, _week_s(overlay, step_s))
+    farm = overlay.farms[f]
+    room, narrower = (each.sum(axis=1) for each in _room(overlay, farm, fill, rise))
+    beyond = more - room
+    lost = np.maximum.accumulate(np.maximum(beyond, 0.0))
+    held = (fill[:, farm.tanks] * overlay.process.plant.vessels.capacity[list(farm.tanks)]).sum(1)
+    if (more - lost < -held).any():
+        at = step_s[np.argmax(more - lost < -held)] / 3600
+        raise ModelError(
+            f"scenario {overlay.script.id} empties the tanks of {farm.scope} after {at:.1f} h",
+            hint="let its loads change less, or not so long",
+        )
+    rising = np.diff(lost) > 0
+    starts = np.flatnonzero(rising & ~np.append(False, rising[:-1]))
+    stops = np.flatnonzero(rising & ~np.append(rising[1:], False)) + 1
+    found = []
+    for i, j in zip(starts.tolist(), stops.tolist(), strict=True):
+        part = (lost[i] - beyond[i]) / (beyond[i + 1] - beyond[i])
+        start_s = step_s[i] + part * (step_s[i + 1] - step_s[i])
+        stop_s = float(step_s[j])
+        # It stops to be full where the surplus, by now a shortage, is zero.
+        net = speed - narrower
+        if j + 1 < len(step_s) and net[j] > 0 >= net[j + 1]:
+            stop_s += net[j] / (net[j] - net[j + 1]) * (step_s[j + 1] - step_s[j])
+        at = np.array([stop_s])
+        fill, rise = inventory(overlay.process.plant.vessels, _week_s(overlay, at))
+        left = _room(overlay, farm, fill, rise)[0].sum()
+        most = float(_hermite(step_s, more, speed, at)[0] - left)
+        found.append(Stretch(float(start_s), stop_s, most))
+    return tuple(found)

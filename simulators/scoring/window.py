@@ -1,0 +1,173 @@
+"""A window of a park as the twin sees it, nothing being wrong, and as it truly was."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from simulators.instruments.sensors import make_sensors, observe
+from simulators.process.disturbances import EPOCH_US
+from simulators.process.process import make_process, state
+from simulators.scoring.pipeline import minutes_of
+from twin.accounts.accounts import FLOW_ITEMS, cell_factor
+from twin.accounts.network import compile_network, tank_mass
+from twin.energy.circuits import Pair
+from twin.reconciliation.balances import compile_balance, measure
+from twin.reconciliation.closure import close
+from twin.reference import load as load_reference
+from twin.scenario.network import compile_supply
+from twin.series.minutes import MINUTE_US
+from twin.series.windows import HOUR_US
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from simulators.process.disturbances import F64, I64
+    from simulators.process.process import Process
+    from simulators.scoring.pipeline import Table
+    from twin.accounts.network import Network
+    from twin.model.park import Electrolyser, Park
+    from twin.reconciliation.balances import Amounts, Balance, Line
+    from twin.reconciliation.closure import Closure
+    from twin.scenario.network import Supply
+
+HOUR_S, DAY_S = 3600.0, 86400.0
+SCAN_S, SCANS_MAX = 10.0, 4320
+# They begin all over some week.
+FIRST_HOUR, STRIDE, WEEK_HOURS = 98 * 168, 37, 168
+
+
+class Known(NamedTuple):
+    """A park model compiled once for many windows."""
+
+    park: Park
+    network: Network
+    supply: Supply
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A window as the twin sees it, and as it truly was; T tags."""
+
+    known: Known
+    length_s: float
+    scan_s: float  # between two scans
+    amount: F64  # (T,)
+    covered_s: F64  # (T,)
+    level: F64  # (2, T) [SI] last values before its edges
+    minutes: Table
+    true_amount: F64  # (T,) of a stream with an analyser what it would be at the usual fraction
+    true_level: F64  # (2, T)
+    true_value: F64  # (n, T) at each scan
+    true_flow: Mapping[str, Mapping[str, float]]  # [kg] by stream and component
+    part: Mapping[str, F64]  # component: (T,) [1] what cells make of it, over what is thought
+    closed: Mapping[str, tuple[Balance, Amounts, Closure]]  # component: the whole park's balance
+
+
+def know(park: Park) -> Known:
+    """Return a park model compiled."""
+    network = compile_network(park)
+    return Known(park, network, compile_supply(network))
+
+
+def make_window(known: Known, seed: int, length_s: float = HOUR_S) -> Window:
+    """Return the window of a seed: its plants, its instruments, its place in the week."""
+    network = known.network
+    process = make_process(known.park, seed)
+    start_us = EPOCH_US + (FIRST_HOUR + seed * STRIDE % WEEK_HOURS) * HOUR_US
+    stop_us, scan_s = start_us + round(length_s * 1e6), max(SCAN_S, length_s / SCANS_MAX)
+    show = partial(observe, make_sensors(process, seed))
+    table = minutes_of(network, show, start_us - MINUTE_US, stop_us, scan_s=scan_s)
+    seen = _seen(table)
+    components = {a.subject for a in network.accounts if a.item in FLOW_ITEMS}
+    closed = {}
+    for component in sorted(components):
+        balance = compile_balance(network, known.park.id, component)
+        if balance.nodes:
+            found = measure(network, balance, *seen)
+            closed[component] = balance, found, close(balance, found)
+    part = {component: np.ones(len(network.tags)) for component in components}
+    cells = process.plant.cells
+    rows = zip(cells.electrolysers, cells.efficiency, cells.hydrogen, strict=True)
+    for cell, efficiency, hydrogen in rows:
+        for component in cell_factor(cell):
+            better = hydrogen if component == "hydrogen" else efficiency / cell.current_efficiency
+            part[component][network.index[cell.current]] = better
+    times = np.arange(start_us, stop_us + 1, round(scan_s * 1e6))
+    amount, level, value, flow = _true(network, process, times, scan_s)
+    return Window(known, length_s, scan_s, *seen, table, amount, level, value, flow, part, closed)
+
+
+def _seen(table: Table) -> tuple[F64, F64, F64]:
+    """Return amounts, cover, and the last values before the edges."""
+    amount, covered_s = table.amount[1:].sum(axis=0), table.covered_s[1:].sum(axis=0)
+    return amount, covered_s, table.last[[0, -1]]
+
+
+def _true(
+    network: Network, process: Process, times: I64, scan_s: float
+) -> tuple[F64, F64, F64, dict[str, dict[str, float]]]:
+    """Return the true amounts of scans, values at their edges and at each, and all streams."""
+    media, index = load_reference("media"), network.index
+    truth = state(process, times)
+    values, edges = truth.values, truth.values[[0, -1]]
+    flow = {}
+    for stream, mass in zip(
+        network.park.streams, integral(truth.flow, scan_s).tolist(), strict=True
+    ):
+        shares = media[stream.medium]["component"]
+        flow[stream.id] = {component: mass * share for component, share in shares.items()}
+        if stream.flow and stream.fraction:
+            usual = max(shares.values())
+            values[:, index[stream.flow]] *= values[:, index[stream.fraction]] / usual
+    amount = integral(values, scan_s)
+    amount[process.plant.counters] = np.diff(edges, axis=0)[0, process.plant.counters]
+
+    def padded(column: F64) -> F64:
+        more = len(network.tags) - column.shape[-1]
+        return np.pad(column, [(0, 0)] * (column.ndim - 1) + [(0, more)], constant_values=np.nan)
+
+    return padded(amount), padded(edges), padded(values), flow
+
+
+def integral(rate: F64, scan_s: float) -> F64:
+    """Return the integral over scans, (n, ...)."""
+    return np.asarray((rate[1:] + rate[:-1]).sum(axis=0) / 2 * scan_s)
+
+
+def kept(network: Network, component: str, tanks: Sequence[int], level: F64) -> float:
+    """Return what some tanks took up between two levels of the tags, (2, T)."""
+    before, after = tank_mass(network, level)[:, list(tanks)]
+    return float((after - before) @ network.tank_share[component][list(tanks)])
+
+
+def pairs(window: Window, cell: Electrolyser) -> tuple[Pair, Pair]:
+    """Return the integrals of current and voltage by the means of the minutes, and the true ones.
+
+    Without a voltage the current stands in for it.
+    """
+    index, minutes = window.known.network.index, window.minutes
+    at = [index[cell.current], index[cell.voltage or cell.current]]
+    covered_s = minutes.covered_s[1:, at]
+    amount = minutes.amount[1:, at]
+    mean = amount / np.where(covered_s > 0, covered_s, np.nan)
+    current, voltage = window.true_value[:, at].T
+    seen = Pair(*(np.nansum(amount[:, 0] * each, axis=0) for each in (1.0, mean[:, 1], mean[:, 0])))
+    truth = Pair(*(integral(current * each, window.scan_s) for each in (1.0, voltage, current)))
+    return seen, truth
+
+
+def carried(window: Window, component: str, line: Line) -> float:
+    """Return what a stream of a balance truly carried."""
+    if line.tanks:
+        return kept(window.known.network, component, line.tanks, window.true_level)
+    if line.id in window.true_flow:
+        return window.true_flow[line.id][component]
+    # What cells make.
+    return sum(
+        float(window.part[component][tag] * window.true_amount[tag]) * factor
+        for tag, factor in line.tags
+    )

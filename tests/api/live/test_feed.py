@@ -1,0 +1,143 @@
+"""The live feed: image first, then what changed, latest wins."""
+
+import asyncio
+import json
+import socket
+from contextlib import asynccontextmanager
+
+import httpx
+import uvicorn
+
+from api.__main__ import Server
+from api.app import create_app
+from api.live.routes import events
+from api.settings import ApiSettings
+from tests.support.small_park import (
+    END,
+    FILES,
+    NOW,
+    PARK_TOML,
+    S,
+    add_cycle,
+    add_tags,
+    health_tag,
+    serving,
+    until,
+)
+
+pytest_plugins = ["small_park"]
+
+
+def parsed(event):
+    lines = dict(line.split(": ", 1) for line in event.decode().strip().splitlines())
+    return lines["event"], int(lines["id"]), json.loads(lines["data"])
+
+
+async def test_a_slow_client_gets_the_latest_of_everything_in_one_event(database, ids, db):
+    async with serving(database, poll_s=0.05, keep_alive_s=0.2) as (_, world):
+        everything, one = events(world, None), events(world, ["acme/FT-1"])
+        kind, _, image = parsed(await anext(everything))
+        assert (kind, image["time"]) == ("image", (NOW - 300_000) // 1000)
+        assert image["values"]["acme/FT-1"] == [18.0, 32, END // 1000]
+        assert "idle/XS-1" not in image["values"]
+        assert parsed(await anext(one))[2]["values"].keys() == {"acme/FT-1"}
+        assert await anext(everything) == b": keep-alive\n\n"
+        # No wake-up here: the table is looked at all the same.
+        for n in range(1, 6):
+            at = NOW + n * 500_000
+            row = (ids["acme/FT-1"], at, n / 3.6, 0)
+            late = (ids["acme/TT-1"], END - S, 0.0, 0)
+            other = (ids["acme/LT-1"], at, 1.0, 128)
+            await add_cycle(db, at, [row, late] + [other] * (n == 2), notify=False)
+        await until(lambda: world.feed.cycle_us == NOW + 2_500_000)
+        for client, tags in ((everything, {"acme/FT-1", "acme/LT-1"}), (one, {"acme/FT-1"})):
+            kind, cycle_us, cycle = parsed(await anext(client))
+            assert (kind, cycle_us) == ("cycle", NOW + 2_500_000)
+            assert cycle["values"].keys() == tags
+            assert cycle["values"]["acme/FT-1"] == [5.0, 0, (NOW + 2_500_000) // 1000]
+            assert cycle["alarms"] == []
+
+
+@asynccontextmanager
+async def listening(url, **settings):
+    """Run a real server on a free port; yields its address and the app's world."""
+    app = create_app(ApiSettings(database_url=url, **settings), lambda: NOW)
+    config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=5)
+    server = Server(config, app.state.world)
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        task = asyncio.create_task(server.serve([door]))
+        await until(lambda: server.started and app.state.world.feed.loaded)
+        yield f"http://127.0.0.1:{door.getsockname()[1]}", app.state.world
+        server.should_exit = True
+        await asyncio.wait_for(task, 5)
+
+
+async def next_event(chunks):
+    text = b""
+    async for chunk in chunks:
+        text += chunk
+        if text.endswith(b"\n\n"):
+            return parsed(text)
+    raise AssertionError("the stream ended")
+
+
+async def test_live_sends_the_image_then_a_cycle_after_each_wake_up(database, ids, db):
+    # So long between looks that only the wake-up can be what brings the cycle.
+    async with listening(database, poll_s=30, live_clients_max=1) as (url, world):
+        async with (
+            httpx.AsyncClient(base_url=url) as api,
+            api.stream("GET", "/api/v1/live") as live,
+        ):
+            assert live.headers["content-type"].startswith("text/event-stream")
+            chunks = live.aiter_raw()
+            assert (await next_event(chunks))[0] == "image"
+            assert world.feed.clients == 1
+            refused = await api.get("/api/v1/live")
+            assert refused.status_code == 503
+            assert "1 live clients already" in refused.json()["detail"]
+            for n in (1, 2):
+                await add_cycle(db, NOW + n, [(ids["acme/FT-1"], NOW + n, 10.0 * n, 0)])
+                kind, cycle_us, cycle = await asyncio.wait_for(next_event(chunks), 5)
+                assert (kind, cycle_us) == ("cycle", NOW + n)
+                assert cycle["values"] == {"acme/FT-1": [36.0 * n, 0, NOW // 1000]}
+        await until(lambda: world.feed.clients == 0)
+
+
+async def test_stopping_does_not_wait_for_live_clients(database, ids):
+    async with httpx.AsyncClient() as api:
+        async with listening(database) as (url, _):
+            request = api.build_request("GET", f"{url}/api/v1/live")
+            live = await api.send(request, stream=True)
+            chunks = live.aiter_raw()
+            assert (await next_event(chunks))[0] == "image"
+            begin = asyncio.get_running_loop().time()
+        assert asyncio.get_running_loop().time() - begin < 3
+        await live.aclose()
+
+
+async def test_connections_that_were_cut_are_made_again(database, ids, db):
+    async with serving(database, poll_s=0.1) as (api, world):
+        generation = world.feed.generation
+        await db.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE application_name = 'parktwin-api' AND datname = current_database()"
+        )
+        await until(lambda: world.feed.generation > generation)
+        answer = await api.get("/api/v1/history?tag=acme/TT-1")
+        assert answer.status_code in (200, 503)
+        assert (await api.get("/api/v1/history?tag=acme/TT-1")).status_code == 200
+
+
+async def test_a_new_model_and_its_tags_are_taken_over(database, ids, db):
+    async with serving(database) as (api, world):
+        files = FILES | {"park.toml": PARK_TOML.replace("Demo park", "New name")}
+        await db.execute("INSERT INTO model (digest, files) VALUES ('2', $1)", json.dumps(files))
+        (new,) = (await add_tags(db, [health_tag("inbox", "gauge")])).values()
+        await db.execute("NOTIFY park_model, '2'")
+        await until(lambda: world.feed.model.version == 2)
+        assert (await api.get("/api/v1/park")).json()["name"]["en"] == "New name"
+        await add_cycle(db, NOW, [(new, NOW, 7.0, 0)])
+        await until(lambda: world.feed.cycle_us == NOW)
+        assert (await api.get("/api/v1/latest?tag=demo/ingest.inbox")).json()["items"][0][
+            "value"
+        ] == 7

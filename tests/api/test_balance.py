@@ -1,0 +1,178 @@
+"""The reconciled balance over HTTP: estimates close, what is not measured is found, errors show."""
+
+import pytest
+
+from api import schema_scopes
+from tests.support import small_park
+from tests.support.small_park import HOUR as HOUR_US
+from tests.support.small_park import NOW, S, rows_of, stamp
+from twin.accounts.network import compile_network
+from twin.loading import parse_park
+
+pytest_plugins = ["small_park"]
+HOUR = {"from": "2025-06-02T09:00:00+08:00", "to": "2025-06-02T10:00:00+08:00"}
+
+
+@pytest.fixture
+def analysed(monkeypatch):
+    """The small park with an analyser in the chlorine to VCM, which shows 98 %."""
+    flow = 'flow = "acme/FT-1"\n'
+    files = {
+        "park.toml": small_park.PARK_TOML.replace(flow, flow + 'fraction = "acme/AT-77"\n'),
+        "tags.csv": small_park.TAGS_CSV
+        + "AT-77,demo/acme/vcm,fraction,%,gauge,90,100,0.5,purity\n",
+    }
+    monkeypatch.setattr(small_park, "FILES", files)
+    monkeypatch.setattr(small_park, "NETWORK", compile_network(parse_park(files)))
+    monkeypatch.setattr(small_park, "MEAN", small_park.MEAN | {"AT-77": 0.98})
+
+
+async def test_measured_purity_is_reconciled_together_with_the_flow(analysed, api, db, ids):
+    found = await rows_of(api, "demo/acme/balance", **HOUR)
+    schema_scopes.BalancePage.model_validate(found)
+    (row,) = found["items"]
+    streams = {stream["id"]: stream for stream in row["streams"]}
+    vcm = streams.pop("cl2-vcm")
+    assert vcm["fraction"] == pytest.approx(0.98)
+    assert vcm["measured_t"] == pytest.approx(5 * 3.6 * 0.98)
+    assert 0 < vcm["fraction_sigma"] < 0.005
+    assert vcm["fraction_estimate"] != vcm["fraction"]
+    assert all(s["fraction"] is None and s["fraction_estimate"] is None for s in streams.values())
+    left = sum(
+        (s["to"] == "demo/acme/caustic/cells") * s["estimate_t"]
+        - (s["from"] == "demo/acme/caustic/cells") * s["estimate_t"]
+        for s in row["streams"]
+    )
+    assert left == pytest.approx(0, abs=1e-9 * vcm["estimate_t"])
+    await db.execute("DELETE FROM hour WHERE tag_id = $1", ids["acme/AT-77"])
+    (row,) = (await rows_of(api, "demo/acme/balance", **HOUR))["items"]
+    vcm = next(stream for stream in row["streams"] if stream["id"] == "cl2-vcm")
+    assert (vcm["fraction"], vcm["measured_t"]) == (None, None)
+    assert vcm["estimate_t"] is not None
+    assert row["completeness"] < 1
+
+
+async def test_estimates_close_every_balance_and_find_what_is_not_measured(api):
+    found = await rows_of(api, "demo/acme/balance", **HOUR)
+    schema_scopes.BalancePage.model_validate(found)
+    (row,) = found["items"]
+    streams = {stream["id"]: stream for stream in row["streams"]}
+    assert streams["cl2-store"]["measured_t"] is None
+    assert streams["cl2-store"]["observable"] is True
+    for node in (residual["node"] for residual in row["residuals"]):
+        balance = sum(
+            (s["to"] == node) * s["estimate_t"] - (s["from"] == node) * s["estimate_t"]
+            for s in row["streams"]
+        )
+        assert balance == pytest.approx(0, abs=1e-9 * max(s["estimate_t"] for s in row["streams"]))
+    assert row["completeness"] == 1.0
+    assert row["quality"] == 32
+
+
+async def test_a_meter_far_off_makes_the_balance_inconsistent_and_names_suspects(api, db, ids):
+    before = (await rows_of(api, "demo/acme/balance", **HOUR))["items"][0]
+    await db.execute("UPDATE hour SET amount = amount * 3 WHERE tag_id = $1", ids["acme/FT-1"])
+    row = (await rows_of(api, "demo/acme/balance", **HOUR))["items"][0]
+    assert row["chi2"] > max(before["chi2"], row["chi2_critical"])
+    assert row["consistent"] is False
+    assert any("cl2-vcm" in suspects for suspects in row["suspects"])
+
+
+async def test_a_meter_with_a_hole_is_estimated_and_never_accused(api, db, ids):
+    await db.execute(
+        "UPDATE hour SET amount = amount / 2, covered_s = covered_s / 2 WHERE tag_id = $1",
+        ids["acme/FT-3"],
+    )
+    row = (await rows_of(api, "demo/acme/balance", **HOUR))["items"][0]
+    stream = next(s for s in row["streams"] if s["id"] == "cl2-market")
+    assert stream["measured_t"] is None
+    assert row["suspects"] == []
+    assert row["completeness"] < 1.0
+    assert row["quality"] & 0b11011111 == 64 + 9  # uncertain, incomplete
+
+
+async def test_unknown_component_is_a_problem_with_a_hint(api):
+    answer = await api.get("/api/v1/scopes/demo/acme/balance", params={"component": "chlorin"})
+    assert answer.status_code == 404
+    assert answer.headers["content-type"].startswith("application/problem+json")
+    assert "chlorine" in answer.json()["hint"]
+
+
+async def test_a_scope_without_nodes_says_so_and_shows_no_number(api):
+    row = (await rows_of(api, "demo/idle/balance", **HOUR))["items"][0]
+    assert row["streams"] == []
+    assert row["reason"] != ""
+    assert row["quality"] >= 128
+
+
+CELLS, STORE, VCM = (f"demo/acme/{place}" for place in ("caustic/cells", "caustic/store", "vcm"))
+
+
+async def name(db, hours, streams, leaks=()):
+    """Store what was noticed some hours ago."""
+    time_us = NOW - hours * HOUR_US
+    times = stamp(time_us), stamp(time_us - 240 * S)
+    await db.execute(
+        "INSERT INTO naming (time, since, component, streams, leaks, bias, test)"
+        " VALUES ($1, $2, 'chlorine', $3, $4, $5, 6.5)",
+        *times, streams, leaks, 1 / 3.6,
+    )  # fmt: skip
+
+
+async def test_who_was_named_is_listed_the_newest_first_a_page_at_a_time(api, db):
+    await name(db, 9, ["cl2-market", "long-gone"])
+    await name(db, 1, ["cl2-vcm", f"{CELLS}:faraday"], [CELLS])
+    first = await rows_of(api, "demo/namings", limit=1)
+    schema_scopes.NamingPage.model_validate(first)
+    assert first["items"] == [
+        {
+            "time": "2025-06-02T09:30:20+08:00",
+            "since": "2025-06-02T09:26:20+08:00",
+            "streams": [
+                {"id": "cl2-vcm", "from": CELLS, "to": VCM},
+                {"id": f"{CELLS}:faraday", "from": "electrolysers", "to": CELLS},
+            ],
+            "leaks": [CELLS],
+            "bias_t_h": 1.0,
+            "test": 6.5,
+            "current": True,
+        }
+    ]
+    second = await rows_of(api, "demo/namings", limit=1, cursor=first["next"])
+    schema_scopes.NamingPage.model_validate(second)
+    (item,) = second["items"]
+    assert [stream["to"] for stream in item["streams"]] == ["market", None]
+    assert item["current"] is False
+    assert second["next"] is None
+
+
+async def test_a_naming_belongs_to_the_scopes_its_streams_touch_and_its_leaks_are_in(api, db):
+    await name(db, 1, [], [CELLS])
+    await name(db, 2, ["cl2-market"])
+    await name(db, 3, ["cl2-vcm"])
+    for scope, hours in {
+        "demo": [1, 2, 3], CELLS: [1, 3], STORE: [2], VCM: [3], "demo/idle": []
+    }.items():  # fmt: skip
+        found = (await rows_of(api, f"{scope}/namings"))["items"]
+        assert [item["time"][11:13] for item in found] == [f"{10 - ago:02}" for ago in hours], scope
+
+
+async def test_namings_are_those_of_a_week_unless_asked_otherwise(api, db):
+    await name(db, 24 * 8, ["cl2-vcm"])
+    assert (await rows_of(api, "demo/namings"))["items"] == []
+    month = await rows_of(api, "demo/namings", **{"from": "2025-05-02T00:00:00+08:00"})
+    assert len(month["items"]) == 1
+    assert (await rows_of(api, "demo/namings", component="hydrogen"))["items"] == []
+
+
+async def test_questions_about_namings_that_cannot_be_answered_are_problems(api):
+    for scope, query, status in (
+        ("demo", {"component": "chlorin"}, 404),
+        ("demo/nowhere", {}, 404),
+        ("demo", {"limit": 1001}, 422),
+        ("demo", {"cursor": "newest"}, 422),
+        ("demo", {"from": "2026-01-01T00:00:00Z"}, 422),
+    ):
+        answer = await api.get(f"/api/v1/scopes/{scope}/namings", params=query)
+        assert answer.status_code == status, (scope, query)
+        assert answer.headers["content-type"].startswith("application/problem+json")

@@ -1,0 +1,369 @@
+"""Chlorine of a scope: balance with its interval, local shares, and what tanks can take now."""
+
+import numpy as np
+import pytest
+
+from api import schema_chlorine
+from tests.support import small_park
+from tests.support.small_park import BEGIN, END, HOUR, S, level, rows_of, stamp
+from twin import quality as q
+from twin.accounts.network import compile_network
+from twin.accounts.tanks import volume_fraction
+from twin.loading import parse_park
+from twin.reference import load
+
+pytest_plugins = ["small_park"]
+FULL = np.pi / 4 * 9 * 16 * 1.425  # t
+LIMIT = 0.8 * FULL
+CAUSTIC = np.pi / 4 * 4**2 * 1.34  # t in a metre of the tank at the absorber
+MADE = 16e3 * 100 * 0.96 * 70.906e-3 / (2 * 96485.33212) * 3.6  # t/h
+HOUR_9 = {"from": "2025-06-02T09:00:00+08:00", "to": "2025-06-02T10:00:00+08:00"}
+MORE = """
+[[stream]]
+id = "cl2-vap"
+from = "demo/acme/caustic/store"
+to = "demo/acme/vcm"
+medium = "liquid_chlorine"
+mode = "pipe"
+flow = "acme/FT-1304"
+[[stream]]
+id = "cl2-acid"
+from = "demo/acme/caustic/cells"
+to = "demo/acme/vcm"
+medium = "chlorine"
+mode = "pipe"
+flow = "acme/FT-1203"
+
+[[tank]]
+id = "V-2"
+scope = "demo/acme/caustic/store"
+medium = "liquid_chlorine"
+level = "acme/LT-1301"
+shape = "horizontal_cylinder"
+diameter = "3 m"
+length = "16 m"
+density = "1425 kg/m^3"
+fill_limit = 0.8
+spare = true
+[[tank]]
+id = "T-1"
+scope = "demo/acme/caustic"
+medium = "caustic_32"
+level = "acme/LT-1401"
+diameter = "4 m"
+length = "6 m"
+density = "1340 kg/m^3"
+
+[[absorber]]
+id = "A-1"
+scope = "demo/acme/caustic"
+chlorine = "acme/FT-1303"
+tank = "T-1"
+
+[[hazard]]
+id = "H-1"
+scope = "demo/acme/caustic/store"
+name = {zh = "液氯罐区", en = "Liquid-chlorine tank farm"}
+persons = 60
+substances = {chlorine = "206 t"}
+[[hazard]]
+id = "H-2"
+scope = "demo/acme/caustic"
+persons = 0
+substances = {chlorine = "4 t", hydrogen = "0.1 t"}
+"""
+TAGS = """FT-1301,demo/acme/caustic/store,mass_flow,t/h,gauge,0,100,1 %,chlorine liquefied
+FT-1304,demo/acme/caustic/store,mass_flow,t/h,gauge,0,100,1 %,chlorine vaporised
+FT-1203,demo/acme/caustic,mass_flow,t/h,gauge,0,100,1 %,chlorine to acid
+FT-1303,demo/acme/caustic,mass_flow,t/h,gauge,0,100,1 %,chlorine to the absorber
+LT-1301,demo/acme/caustic/store,level,m,gauge,0,3,0.01,level of V-2
+LT-1401,demo/acme/caustic,level,m,gauge,0,6,0.01,level of T-1
+"""
+MEAN = {
+    "FT-1301": 3.0,
+    "FT-1304": 0.5,
+    "FT-1203": 0.2,
+    "FT-1303": 0.1,
+    "LT-1301": 0.05,
+    "LT-1401": 2.0,
+}
+
+
+@pytest.fixture
+def farm(monkeypatch):
+    """The small park with everything metered, a spare tank, an absorber and hazards."""
+    lay_out(monkeypatch, MORE)
+
+
+@pytest.fixture
+def unmetered(monkeypatch):
+    """The same park without the meter of what is vaporised."""
+    lay_out(monkeypatch, MORE.replace('flow = "acme/FT-1304"\n', ""))
+
+
+def lay_out(monkeypatch, more):
+    toml = small_park.PARK_TOML.replace(
+        'mode = "internal"', 'mode = "internal"\nflow = "acme/FT-1301"'
+    )
+    files = {"park.toml": toml + more, "tags.csv": small_park.TAGS_CSV + TAGS}
+    monkeypatch.setattr(small_park, "FILES", files)
+    monkeypatch.setattr(small_park, "NETWORK", compile_network(parse_park(files)))
+    monkeypatch.setattr(small_park, "MEAN", small_park.MEAN | MEAN)
+
+
+def held(metres):
+    """Return what a tank holds [t]."""
+    return float(volume_fraction(np.array(metres / 3))) * FULL
+
+
+def near(value, rel=1e-9):
+    return pytest.approx(value, rel=rel)
+
+
+async def test_chlorine_balance_closes_with_the_tank(api):
+    query = {"from": "2025-06-02T08:00:00+08:00"}
+    found = await rows_of(api, "demo/acme/chlorine", **query)
+    schema_chlorine.Chlorine.model_validate(found)
+    first, second, running = found["items"]
+    change = held(level(BEGIN + 2 * HOUR - 60 * S)) - held(level(BEGIN + HOUR - 60 * S))
+    assert second["production_t"] == pytest.approx(MADE, rel=1e-9)
+    assert (second["consumption_t"], second["export_t"]) == (18.0, 3.6)
+    assert (second["import_t"], second["vent_t"]) == (None, None)
+    assert second["inventory_t"] == pytest.approx(held(level(BEGIN + 2 * HOUR - 60 * S)))
+    assert second["inventory_change_t"] == pytest.approx(change)
+    assert second["unaccounted_t"] == pytest.approx(MADE - 18 - 3.6 - change)
+    assert (second["completeness"], second["quality"]) == (1.0, 32)
+    # The first edge has no minute before it: the first one after it is near enough.
+    assert first["inventory_change_t"] == pytest.approx(
+        held(level(BEGIN + HOUR - 60 * S)) - held(level(BEGIN))
+    )
+    # The running hour is balanced up to the last full minute.
+    assert running["inventory_t"] == pytest.approx(held(level(END - 60 * S)))
+    assert found["tanks"] == [
+        {"id": "V-1", "scope": "demo/acme/caustic/store", "inventory_t": pytest.approx(held(1.5)),
+         "capacity_t": pytest.approx(FULL), "fill": 0.5, "fill_limit": 0.8,
+         "time": "2025-06-02T10:30:00+08:00", "quality": 32},
+    ]  # fmt: skip
+
+
+async def test_without_a_level_near_the_edge_the_balance_is_unknown(api, db, ids):
+    edge = BEGIN + HOUR
+    await db.execute(
+        "DELETE FROM minute WHERE tag_id = $1 AND time BETWEEN $2 AND $3",
+        ids["acme/LT-1"], stamp(edge - 10 * 60 * S), stamp(edge + 20 * 60 * S),
+    )  # fmt: skip
+    query = {"from": "2025-06-02T08:00:00+08:00", "to": "2025-06-02T10:00:00+08:00"}
+    first, second = (await rows_of(api, "demo/acme/chlorine", **query))["items"]
+    assert first["inventory_t"] is not None
+    await db.execute(
+        "DELETE FROM minute WHERE tag_id = $1 AND time BETWEEN $2 AND $3",
+        ids["acme/LT-1"], stamp(edge - 20 * 60 * S), stamp(edge + 20 * 60 * S),
+    )  # fmt: skip
+    first, second = (await rows_of(api, "demo/acme/chlorine", **query))["items"]
+    assert (first["inventory_t"], first["unaccounted_t"]) == (None, None)
+    assert second["inventory_t"] is not None
+    assert second["unaccounted_t"] is None
+    assert first["quality"] >= q.BAD
+    assert first["production_t"] > 0
+
+
+def efficiency():
+    """Return the uncertainty of the current efficiency of one circuit: the place's and its own."""
+    known = load("uncertainty")["current_efficiency"]
+    return np.hypot(known["relative"], known["own"])
+
+
+async def test_interval_of_the_unaccounted_is_that_of_the_meters_at_the_fence(farm, api):
+    (row,) = (await rows_of(api, "demo/acme/chlorine", **HOUR_9))["items"]
+    cells = efficiency()
+    levels = np.array([level(BEGIN + n * HOUR - 60 * S) for n in (1, 2)])
+    # A fifth of the variance is random and averages out with a correlation of a minute: nearly all
+    # of it in the hour of a meter, nothing in a level.
+    share = {q: load("uncertainty")["random"][q]["share"] for q in ("level", "current")}
+    assert share == {"level": 0.2, "current": 0.2}
+
+    def tank(h, part):
+        return (held(h + 0.01 * part**0.5) - held(h - 0.01 * part**0.5)) / 2
+
+    tanks = [tank(h, 0.2) for h in (*levels, 0.05, 0.05)]
+    tanks.append(tank(levels[1], 0.8) - tank(levels[0], 0.8))
+    hour = (0.8 + 0.2 * (1 - 1 / 180) / 60) ** 0.5
+    meters = [MADE * np.hypot(0.002 * hour, cells)]
+    meters += [flow * 0.01 * hour for flow in (18, 1.8, 0.72, 3.6)]
+    width = 1.959963984540054
+    assert row["unaccounted_ci_t"] == near(width * np.hypot.reduce([*meters, *tanks]))
+    assert row["production_ci_t"] == near(width * meters[0])
+    assert row["consumption_ci_t"] == near(width * np.hypot.reduce(meters[1:4]))
+    assert row["export_ci_t"] == near(width * meters[4])
+    assert row["inventory_change_ci_t"] == near(width * np.hypot.reduce(tanks))
+    assert (row["import_t"], row["import_ci_t"]) == (None, None)
+    # The farm's own meter is inside the fence and cancels.
+    assert row["consumption_t"] == near(18 + 1.8 + 0.72)
+
+
+async def test_interval_is_null_when_a_term_is_unknown(farm, api, db, ids):
+    await db.execute("DELETE FROM hour WHERE tag_id = $1", ids["acme/FT-3"])
+    (row,) = (await rows_of(api, "demo/acme/chlorine", **HOUR_9))["items"]
+    assert (row["unaccounted_t"], row["unaccounted_ci_t"]) == (None, None)
+    assert (row["export_t"], row["export_ci_t"]) == (None, None)
+    assert row["production_ci_t"] > 0
+    assert (row["k1"], row["k2"]) == (None, None)
+    assert (row["k1_ci"], row["k2_ci"]) == (None, None)
+    assert row["quality"] >= q.BAD
+    assert row["production_t"] == near(MADE)
+
+
+async def test_local_shares_depend_on_the_boundary(farm, api):
+    hour = (0.8 + 0.2 * (1 - 1 / 180) / 60) ** 0.5
+    cells = np.hypot(0.002 * hour, efficiency())
+    for path, local in {"demo": 1.8, "demo/acme": 1.8, "demo/acme/caustic": 0.0}.items():
+        (row,) = (await rows_of(api, f"{path}/chlorine", **HOUR_9))["items"]
+        assert row["k1"] == near(local / 5.4)
+        assert row["k2"] == near(1 - (5.4 - local) / MADE)
+        assert row["quality"] == 32
+        # What is all exported has a share of zero, whatever the meters say.
+        assert (row["k1_ci"] > 0) == (local > 0)
+        sold = [3.6] if local else [3.6, 1.8]
+        sigma = np.hypot(0.01 * hour * np.hypot.reduce(sold), cells * sum(sold)) / MADE
+        assert row["k2_ci"] == near(1.959963984540054 * sigma)
+    # No tanks and no cells: neither reading has a meaning here.
+    (row,) = (await rows_of(api, "demo/acme/vcm/chlorine", **HOUR_9))["items"]
+    assert (row["k1"], row["k2"], row["quality"]) == (None, None, 32)
+    assert (row["k1_ci"], row["k2_ci"]) == (None, None)
+
+
+async def test_a_user_without_a_meter_leaves_the_shares_it_is_part_of_unknown(unmetered, api):
+    (row,) = (await rows_of(api, "demo/acme/chlorine", **HOUR_9))["items"]
+    assert (row["k1"], row["k1_ci"]) == (None, None)
+    assert row["k2"] == near(1 - 3.6 / MADE)
+    assert row["k2_ci"] > 0
+    (row,) = (await rows_of(api, "demo/acme/caustic/chlorine", **HOUR_9))["items"]
+    assert (row["k2"], row["k2_ci"]) == (None, None)
+
+
+async def test_a_hole_in_a_meter_of_the_shares_alone_is_not_good(farm, api, db, ids):
+    # Inside the plant, the flow to the vaporiser is in none of the accounts of the enterprise's
+    # fence but in the first reading.
+    await db.execute(
+        "UPDATE hour SET covered_s = covered_s / 2 WHERE tag_id = $1", ids["acme/FT-1304"]
+    )
+    (row,) = (await rows_of(api, "demo/acme/caustic/chlorine", **HOUR_9))["items"]
+    assert row["completeness"] < 1
+    assert row["quality"] == q.UNCERTAIN | q.INCOMPLETE | 32
+
+
+async def test_without_production_the_shares_are_null_and_not_infinite(farm, api, db, ids):
+    for tag in ("II-1", "FT-3", "FT-1304"):
+        await db.execute("UPDATE hour SET amount = 0 WHERE tag_id = $1", ids[f"acme/{tag}"])
+    (row,) = (await rows_of(api, "demo/acme/chlorine", **HOUR_9))["items"]
+    assert (row["production_t"], row["k1"], row["k2"]) == (0.0, None, None)
+    assert (row["k1_ci"], row["k2_ci"]) == (None, None)
+
+
+async def test_room_in_the_tanks_follows_from_the_live_values(farm, api):
+    found = await rows_of(api, "demo/acme/chlorine")
+    schema_chlorine.Chlorine.model_validate(found)
+    room, filling = LIMIT - held(1.5), (3 - 1.5) * 3.6
+    now = found["now"]
+    assert now == {
+        "headroom_t": near(room),
+        "filling_t_per_h": near(filling),
+        "headroom_h": near(room / filling),
+        "stock_days": near((held(1.5) + held(0.05)) / MADE / 24),
+        "stock_of": "production",
+        "stock_limit_days": 3.0,
+        "minutes_to_full_on_trip": near(room / (filling + 18) * 60),
+        "largest_user": "cl2-vcm",
+        "largest_user_t_per_h": near(18),
+        "spare_tank_ready": True,
+        "absorbers": [
+            {
+                "id": "A-1", "scope": "demo/acme/caustic", "caustic_t": near(CAUSTIC * 2 * 0.32),
+                "chlorine_t_per_h": near(0.36), "absorber_min": now["absorbers"][0]["absorber_min"],
+                "quality": 32,
+            }
+        ],
+        "quality": 32,
+    }  # fmt: skip
+    caustic = now["absorbers"][0]["caustic_t"]
+    minutes = caustic / (0.36 * 2 * 39.99711 / 70.906) * 60
+    assert now["absorbers"][0]["absorber_min"] == near(minutes, rel=1e-6)
+
+
+async def test_legal_level_and_live_figure_stand_apart(farm, api, db, ids):
+    store, plant = (await rows_of(api, "demo/acme/chlorine"))["hazards"]
+    assert store["design_maximum"] == {
+        "s": near(41.2),
+        "r": near(247.2),
+        "level": 1,
+        "verified": False,
+    }
+    live = (held(1.5) + held(0.05)) / 5 * 4 * 1.5
+    assert store["live"] == {"r_equivalent": near(live), "quality": 32}
+    assert (store["name"]["en"], store["persons"]) == ("Liquid-chlorine tank farm", 60)
+    # Hydrogen is in no tank: what there is of it now is not known. Below S = 1 there is no level.
+    assert plant["design_maximum"]["s"] == near(0.82)
+    assert plant["design_maximum"]["level"] == 0
+    assert plant["live"]["r_equivalent"] is None
+    assert plant["name"] is None
+    assert [
+        h["id"] for h in (await rows_of(api, "demo/acme/caustic/store/chlorine"))["hazards"]
+    ] == ["H-1"]
+
+
+async def test_a_value_that_is_too_old_says_nothing_about_now(farm, db, ids, database):
+    old = END - 10 * 60 * S
+    await db.execute(
+        "UPDATE sample SET time = $1 WHERE tag_id = $2", stamp(old), ids["acme/FT-1301"]
+    )
+    await db.execute("UPDATE sample SET quality = 160 WHERE tag_id = $1", ids["acme/LT-1401"])
+    async with small_park.serving(database) as (api, _):
+        now = (await rows_of(api, "demo/acme/chlorine"))["now"]
+    unknown = ("filling_t_per_h", "headroom_h", "minutes_to_full_on_trip")
+    assert [now[name] for name in unknown] == [None] * 3
+    assert now["headroom_t"] == near(LIMIT - held(1.5))
+    assert now["quality"] == q.BAD | q.STALE | 32
+    absorber = now["absorbers"][0]
+    assert (absorber["caustic_t"], absorber["absorber_min"], absorber["quality"]) == (
+        None,
+        None,
+        160,
+    )
+
+
+async def test_tanks_that_do_not_fill_have_no_end_and_full_ones_no_time(farm, db, ids, database):
+    await db.execute("UPDATE sample SET value = 1 WHERE tag_id = $1", ids["acme/FT-1301"])
+    await db.execute("UPDATE sample SET value = 0 WHERE tag_id = $1", ids["acme/FT-1303"])
+    async with small_park.serving(database) as (api, _):
+        now = (await rows_of(api, "demo/acme/chlorine"))["now"]
+    assert now["headroom_h"] is None
+    assert now["filling_t_per_h"] == near(-1.8)
+    assert now["minutes_to_full_on_trip"] > 0
+    assert now["absorbers"][0]["absorber_min"] is None
+    assert now["absorbers"][0]["chlorine_t_per_h"] == 0
+    await db.execute("UPDATE sample SET value = 2.5 WHERE tag_id = $1", ids["acme/LT-1"])
+    await db.execute("UPDATE sample SET value = 2.5 WHERE tag_id = $1", ids["acme/LT-1301"])
+    async with small_park.serving(database) as (api, _):
+        now = (await rows_of(api, "demo/acme/chlorine"))["now"]
+    assert (now["headroom_t"], now["headroom_h"], now["minutes_to_full_on_trip"]) == (0, 0, 0)
+    assert now["spare_tank_ready"] is False
+
+
+async def test_what_the_model_does_not_have_is_null_and_not_nothing(api):
+    now = (await rows_of(api, "demo/acme/chlorine"))["now"]
+    # The inflow has no meter, and no tank is called a spare.
+    unknown = ("headroom_h", "filling_t_per_h", "minutes_to_full_on_trip", "spare_tank_ready")
+    assert [now[name] for name in unknown] == [None] * 4
+    assert now["headroom_t"] == near(LIMIT - held(1.5))
+    assert now["stock_days"] == near(held(1.5) / MADE / 24)
+    found = await rows_of(api, "demo/idle/chlorine")
+    schema_chlorine.Chlorine.model_validate(found)
+    assert (found["items"], found["tanks"], found["hazards"]) == ([], [], [])
+    assert found["now"].pop("absorbers") == []
+    assert found["now"].pop("quality") == q.NO_DATA
+    assert set(found["now"].values()) == {None}
+    figures = {figure["id"]: figure for figure in found["references"]}
+    assert (figures["local_share"]["value"], figures["local_share"]["uom"]) == (85.0, "%")
+    assert figures["local_share"]["verified"] is True
+    assert (figures["stock_producer"]["value"], figures["stock_user"]["value"]) == (3.0, 7.0)
+    assert figures["fill_limit"]["verified"] is False

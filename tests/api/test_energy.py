@@ -1,0 +1,357 @@
+"""Energy per tonne and in total, on both bases, and what each electrolyser takes."""
+
+import numpy as np
+import pytest
+
+from api import schema_scopes
+from tests.support import small_park
+from tests.support.small_park import BEGIN, HOUR, roll_up, rows_of, stamp
+from twin import faraday
+from twin import quality as q
+from twin.accounts.network import compile_network
+from twin.loading import parse_park
+from twin.reconciliation.balances import left_of_mean, random_share, uncertainty
+
+pytest_plugins = ["small_park"]
+
+TWO_HOURS = {"from": "2025-06-02T08:00:00+08:00", "to": "2025-06-02T10:00:00+08:00"}
+
+
+async def product_rows(api, product, path="demo/acme", **query):
+    """Return the energy rows of one product."""
+    found = await rows_of(api, f"{path}/energy", **query)
+    schema_scopes.Energy.model_validate(found)
+    return [row for row in found["items"] if row["product"] == product]
+
+
+@pytest.mark.parametrize(
+    ("window", "rows"), [("minute", 151), ("hour", 3), ("shift", 1), ("day", 1)]
+)
+async def test_energy_is_the_ratio_of_the_sums_of_its_samples(api, db, window, rows):
+    query = {"window": window, "from": "2025-06-02T08:00:00+08:00"}
+    found = await rows_of(api, "demo/acme/energy", **query)
+    schema_scopes.Energy.model_validate(found)
+    found["items"] = [row for row in found["items"] if row["product"] == "caustic"]
+    assert len(found["items"]) == rows
+    sums = dict(
+        await db.fetch(
+            "SELECT enterprise || '/' || tag, sum(amount) FROM minute"
+            " JOIN tag USING (tag_id) GROUP BY 1"
+        )
+    )
+    total = {
+        key: sum(row[key] for row in found["items"] if row[key] is not None)
+        for key in ("mass_t", "energy_kwh", "energy_kgce")
+    }
+    steam_t = sums["acme/FT-5"] / 1000
+    kwh = sums["acme/JQ-1"] / 3.6e6
+    assert total["mass_t"] == pytest.approx(sums["acme/FT-6"] / 1000, rel=1e-9)
+    assert total["energy_kwh"] == pytest.approx(kwh, rel=1e-9)
+    assert total["energy_kgce"] == pytest.approx(0.1229 * kwh + 128.6 * steam_t, rel=1e-9)
+    row = found["items"][0]
+    assert row["product"] == "caustic"
+    assert row["kwh_per_t"] == pytest.approx(row["energy_kwh"] / row["mass_t"], rel=1e-9)
+    assert row["kgce_per_t"] == pytest.approx(row["energy_kgce"] / row["mass_t"], rel=1e-9)
+    assert found["references"][0]["benchmark"] == 315
+    assert found["references"][0]["verified"] is False
+
+
+async def test_a_ratio_has_the_interval_its_meters_leave(api):
+    park = parse_park(small_park.FILES)
+    sigma = {}
+    for name in ("JQ-1", "FT-6"):
+        tag = next(tag for tag in park.tags if tag.tag == name)
+        left = left_of_mean(*random_share(tag), 3600.0)
+        sigma[name] = uncertainty(tag)[1] * np.sqrt(left)
+    first, second = await product_rows(api, "caustic", **TWO_HOURS)
+    for row in (first, second):
+        width = 1.959964 * np.hypot(sigma["JQ-1"], sigma["FT-6"]) * row["kwh_per_t"]
+        assert row["kwh_per_t_ci"] == pytest.approx(width, rel=1e-6)
+        assert 0 < row["kgce_per_t_ci"] < 0.1 * row["kgce_per_t"]
+    total = (await product_rows(api, "total", **TWO_HOURS))[0]
+    assert (total["kwh_per_t"], total["kwh_per_t_ci"]) == (None, None)
+
+
+async def test_completeness_counts_only_the_time_that_has_passed(api):
+    query = {"from": "2025-06-02T09:00:00+08:00", "to": "2025-06-02T12:00:00+08:00"}
+    full, running, future = await product_rows(api, "caustic", **query)
+    assert (full["completeness"], full["quality"]) == (1.0, 32)
+    assert (running["completeness"], running["quality"]) == (1.0, 32)
+    assert running["end"] == "2025-06-02T11:00:00+08:00"
+    assert future["completeness"] is None
+    assert future["mass_t"] is None
+
+
+async def test_missing_data_is_null_and_no_production_is_not_infinity(api, db, ids):
+    product, steam = ids["acme/FT-6"], ids["acme/FT-5"]
+    await db.execute("UPDATE minute SET amount = 0 WHERE tag_id = $1", product)
+    await db.execute(
+        "DELETE FROM minute WHERE tag_id = $1 AND time >= $2", steam, stamp(BEGIN + HOUR)
+    )
+    await db.execute(
+        "DELETE FROM minute WHERE tag_id = $1 AND time >= $2", product, stamp(BEGIN + 1.5 * HOUR)
+    )
+    await roll_up(db)
+    query = {"from": "2025-06-02T08:00:00+08:00", "to": "2025-06-02T10:00:00+08:00"}
+    first, second = await product_rows(api, "caustic", **query)
+    assert (first["mass_t"], first["kwh_per_t"], first["kgce_per_t"]) == (0.0, None, None)
+    assert (first["kwh_per_t_ci"], first["kgce_per_t_ci"]) == (None, None)
+    assert first["energy_kwh"] > 0
+    assert (first["completeness"], first["quality"]) == (1.0, 32)
+    # No steam at all: the comprehensive energy is not known, however much electricity there is.
+    assert second["energy_kgce"] is None
+    assert second["energy_kwh"] > 0
+    assert second["completeness"] == 0.5
+    assert second["quality"] == q.NO_DATA | 32
+
+
+async def test_a_hole_makes_the_sum_uncertain(api, db, ids):
+    await db.execute(
+        "UPDATE minute SET covered_s = 0, amount = 0, quality = 164"
+        " WHERE tag_id = $1 AND time = $2",
+        ids["acme/FT-6"], stamp(BEGIN),
+    )  # fmt: skip
+    query = {
+        "window": "minute",
+        "from": "2025-06-02T08:00:00+08:00",
+        "to": "2025-06-02T08:02:00+08:00",
+    }
+    hole, whole = await product_rows(api, "caustic", **query)
+    assert hole["mass_t"] is None
+    assert hole["quality"] == q.NO_DATA | 32
+    assert whole["quality"] == 32
+    await db.execute("UPDATE hour SET covered_s = 3540 WHERE tag_id = $1", ids["acme/FT-6"])
+    row = (await product_rows(api, "caustic", **query | {"window": "hour"}))[0]
+    assert row["completeness"] == pytest.approx(1 - 1 / 60 / 3)
+    await db.execute("UPDATE hour SET covered_s = 1800 WHERE tag_id = $1", ids["acme/FT-6"])
+    row = (await product_rows(api, "caustic", **query | {"window": "hour"}))[0]
+    assert row["quality"] == q.UNCERTAIN | q.INCOMPLETE | 32
+
+
+async def test_total_is_all_energy_of_a_scope_and_has_no_mass(api):
+    for path in ("demo", "demo/acme", "demo/acme/caustic"):
+        (total, _), (caustic, _) = [
+            await product_rows(api, product, path, **TWO_HOURS) for product in ("total", "caustic")
+        ]
+        assert total["energy_kgce"] == pytest.approx(caustic["energy_kgce"])
+        assert total["energy_kwh"] == pytest.approx(caustic["energy_kwh"])
+        assert (total["mass_t"], total["kgce_per_t"], total["position"]) == (None, None, None)
+        # The product's meter is no part of the total.
+        assert (total["completeness"], total["quality"]) == (1.0, 32)
+    assert await product_rows(api, "total", "demo/idle", **TWO_HOURS) == []
+
+
+async def test_equal_value_replaces_the_factor_of_all_electricity(api):
+    found = {
+        basis: await rows_of(api, "demo/acme/energy", basis=basis, **TWO_HOURS)
+        for basis in ("equivalent", "equal")
+    }
+    for basis, answer in found.items():
+        schema_scopes.Energy.model_validate(answer)
+        assert answer["basis"] == basis
+    (heat,), (coal,) = (answer["electricity"] for answer in found.values())
+    assert (heat["year"], heat["kgce_per_kwh"], heat["verified"]) == (None, 0.1229, False)
+    assert (coal["year"], coal["kgce_per_kwh"], coal["verified"]) == (2025, 0.3, False)
+    assert coal["note"]
+    for row, other in zip(*(answer["items"] for answer in found.values()), strict=True):
+        assert row["energy_kwh"] == other["energy_kwh"]
+        added = row["energy_kwh"] * (0.3 - 0.1229)
+        assert other["energy_kgce"] == pytest.approx(row["energy_kgce"] + added)
+    assert (await rows_of(api, "demo/acme/energy", **TWO_HOURS))["basis"] == "equivalent"
+    answer = await api.get("/api/v1/scopes/demo/acme/energy?basis=both")
+    assert answer.status_code == 422
+
+
+async def test_equal_value_is_that_of_the_year_of_each_window(api):
+    query = {"window": "month", "from": "2024-12-01T00:00:00+08:00", "basis": "equal"}
+    found = await rows_of(api, "demo/acme/energy", **query, to="2025-02-01T00:00:00+08:00")
+    assert [factor["year"] for factor in found["electricity"]] == [2024, 2025]
+
+
+@pytest.mark.parametrize(
+    ("kgce_per_t", "where"),
+    [(308.0, "better_than_benchmark"), (333.0, "between"), (358.0, "worse_than_baseline")],
+)
+async def test_position_is_against_the_benchmark_of_the_product(api, db, ids, kgce_per_t, where):
+    # 21.6 t and 1.8 t of steam an hour; the rest is electricity.
+    kwh = (kgce_per_t * 21.6 - 1.8 * 128.6) / 0.1229
+    await db.execute(
+        "UPDATE minute SET amount = $2 WHERE tag_id = $1", ids["acme/JQ-1"], kwh / 60 * 3.6e6
+    )
+    await roll_up(db)
+    rows = await product_rows(api, "caustic", **TWO_HOURS)
+    assert [row["kgce_per_t"] for row in rows] == pytest.approx([kgce_per_t] * 2)
+    assert [row["position"] for row in rows] == [where] * 2
+    # A benchmark by heat says nothing about electricity as it was made.
+    equal = await product_rows(api, "caustic", **TWO_HOURS, basis="equal")
+    assert [row["position"] for row in equal] == [None] * 2
+
+
+async def test_flagged_input_never_gives_a_good_figure(api, db, ids):
+    # In maintenance, but usable: the figure is there, and uncertain.
+    flagged = q.UNCERTAIN | q.MAINTENANCE | q.SIMULATED
+    await db.execute(
+        "UPDATE minute SET quality = $2 WHERE tag_id = $1 AND time = $3",
+        ids["acme/FT-5"], flagged, stamp(BEGIN),
+    )  # fmt: skip
+    # No production at all in the second hour.
+    await db.execute(
+        "UPDATE minute SET amount = 0 WHERE tag_id = $1 AND time >= $2",
+        ids["acme/FT-6"], stamp(BEGIN + HOUR),
+    )  # fmt: skip
+    await roll_up(db)
+    first, second = await product_rows(api, "caustic", **TWO_HOURS)
+    assert first["kgce_per_t"] > 0
+    assert first["quality"] == flagged
+    assert (second["kgce_per_t"], second["kwh_per_t"]) == (None, None)
+    assert second["position"] == "unknown"
+
+
+# --- electrolysers ------------------------------------------------------------
+
+
+AREA, CELLS, EFFICIENCY = 2.7, 100, 0.96
+VOLT = 305.0
+# Half widths as shares, of a meter good to 0.2 % over an hour, and of what cells make by it.
+OF_A_METER = 1.959963984540054 * 0.002 * np.sqrt(left_of_mean(0.2, 60.0, 3600.0))
+OF_WHAT_IS_MADE = np.hypot(OF_A_METER, 1.959963984540054 * np.hypot(0.01, 0.002))
+METER = """
+[[meter]]
+scope = "demo/acme/caustic/cells"
+carrier = "electricity"
+tag = "acme/JI-2"
+basis = "DC"
+"""
+
+
+@pytest.fixture
+def cells(monkeypatch):
+    """The small park with a voltage, the area of the cells and a spare power tag."""
+    toml = small_park.PARK_TOML.replace(
+        'current = "acme/II-1"',
+        f'current = "acme/II-1"\nvoltage = "acme/EI-1"\narea = "{AREA} m^2"',
+    )
+    csv = small_park.TAGS_CSV
+    csv += "EI-1,demo/acme/caustic/cells,voltage,V,gauge,0,600,0.2 %,voltage\n"
+    csv += "JI-2,demo/acme/caustic/cells,power,MW,gauge,0,60,0.2 %,direct current\n"
+
+    def use(extra=""):
+        files = {"park.toml": toml + extra, "tags.csv": csv}
+        monkeypatch.setattr(small_park, "FILES", files)
+        monkeypatch.setattr(small_park, "NETWORK", compile_network(parse_park(files)))
+
+    monkeypatch.setattr(
+        small_park, "MEAN", {**small_park.MEAN, "EI-1": VOLT, "JI-2": 1.01 * VOLT * 16e3}
+    )
+    use()
+    return use
+
+
+@pytest.fixture
+def metered(cells):
+    """The same with a direct-current meter of its own."""
+    cells(METER)
+
+
+async def electrolyser_rows(api, path="demo/acme", **query):
+    found = await rows_of(api, f"{path}/electrolysers", **{**TWO_HOURS, **query})
+    schema_scopes.Electrolysers.model_validate(found)
+    return found
+
+
+def per_tonne(volt):
+    energy = faraday.specific_energy(np.array(volt / CELLS), np.array(EFFICIENCY), faraday.NAOH)
+    return pytest.approx(energy / 3.6e3, rel=1e-9)
+
+
+async def test_electrolyser_shows_voltage_density_energy_and_k(cells, api):
+    for path in ("demo", "demo/acme/caustic/cells"):
+        found = await electrolyser_rows(api, path)
+        assert len(found["items"]) == 2
+        row = found["items"][0]
+        assert (row["electrolyser"], row["kind"]) == ("E-1", "membrane")
+        assert row["cell_voltage_v"] == pytest.approx(3.05)
+        assert row["current_density_ka_m2"] == pytest.approx(16 / AREA)
+        assert row["dc_kwh_per_t"] == per_tonne(VOLT)
+        assert row["method"] == "minute_means"
+        assert row["k_v_m2_ka"] == pytest.approx((3.05 - 2.42) / (16 / AREA))
+        made = faraday.caustic(np.array(16e3), np.array(CELLS), np.array(EFFICIENCY))
+        assert row["product_t"] == pytest.approx(made * 3.6)
+        assert row["cell_voltage_ci_v"] == pytest.approx(OF_A_METER * 3.05)
+        assert row["current_density_ci_ka_m2"] == pytest.approx(OF_A_METER * 16 / AREA)
+        assert row["product_ci_t"] == pytest.approx(OF_WHAT_IS_MADE * made * 3.6)
+        assert row["dc_kwh_per_t_ci"] == pytest.approx(OF_WHAT_IS_MADE * row["dc_kwh_per_t"])
+        # The voltage above that of no current is a fifth of the voltage.
+        k_part = OF_A_METER * np.hypot(3.05 / (3.05 - 2.42), 1)
+        assert row["k_ci_v_m2_ka"] == pytest.approx(k_part * row["k_v_m2_ka"])
+        assert (row["completeness"], row["quality"]) == (1.0, 32)
+    (standing,) = found["standing_voltage"]
+    assert (standing["kind"], standing["v"], standing["verified"]) == ("membrane", 2.42, False)
+    assert (await electrolyser_rows(api, "demo/idle"))["items"] == []
+
+
+async def test_energy_is_the_integral_of_the_product_and_not_the_product_of_means(
+    cells, api, db, ids
+):
+    """Half the hour at 16 kA and 305 V, half at 8 kA and 275 V, then standing still."""
+    half = stamp(BEGIN + HOUR // 2), stamp(BEGIN + HOUR)
+    for tag, value in (("II-1", 8e3), ("EI-1", 275.0)):
+        await db.execute(
+            "UPDATE minute SET amount = $2 WHERE tag_id = $1 AND time >= $3 AND time < $4",
+            ids[f"acme/{tag}"], value * 60, *half,
+        )  # fmt: skip
+        await db.execute(
+            "UPDATE minute SET amount = 0 WHERE tag_id = $1 AND time >= $2",
+            ids[f"acme/{tag}"], half[1],
+        )  # fmt: skip
+    await roll_up(db)
+    running, standing = (await electrolyser_rows(api))["items"]
+    charge_weighted = (16 * 305 + 8 * 275) / 24
+    assert running["cell_voltage_v"] == pytest.approx(charge_weighted / CELLS)
+    assert running["dc_kwh_per_t"] == per_tonne(charge_weighted)
+    density = (16**2 + 8**2) / 24 / AREA
+    assert running["current_density_ka_m2"] == pytest.approx(density)
+    assert running["k_v_m2_ka"] == pytest.approx((charge_weighted / CELLS - 2.42) / density)
+    assert standing["product_t"] == 0
+    keys = (
+        "cell_voltage_v", "current_density_ka_m2", "dc_kwh_per_t", "k_v_m2_ka",
+        "cell_voltage_ci_v", "current_density_ci_ka_m2", "dc_kwh_per_t_ci", "k_ci_v_m2_ka",
+    )  # fmt: skip
+    assert [standing[key] for key in keys] == [None] * 8
+
+
+async def test_meter_of_its_own_wins_over_the_product_of_means(metered, api):
+    row = (await electrolyser_rows(api))["items"][0]
+    assert row["method"] == "dc_meter"
+    assert row["dc_kwh_per_t"] == per_tonne(1.01 * VOLT)
+    part = np.hypot(OF_WHAT_IS_MADE, OF_A_METER)
+    assert row["dc_kwh_per_t_ci"] == pytest.approx(part * row["dc_kwh_per_t"])
+    assert row["cell_voltage_v"] == pytest.approx(3.05)
+
+
+async def test_minute_without_a_voltage_is_left_out_of_energy_and_makes_it_uncertain(
+    cells, api, db, ids
+):
+    await db.execute(
+        "DELETE FROM minute WHERE tag_id = $1 AND time >= $2 AND time < $3",
+        ids["acme/EI-1"], stamp(BEGIN), stamp(BEGIN + HOUR // 2),
+    )  # fmt: skip
+    await db.execute(
+        "DELETE FROM minute WHERE tag_id = $1 AND time >= $2",
+        ids["acme/EI-1"], stamp(BEGIN + HOUR),
+    )  # fmt: skip
+    await roll_up(db)
+    first, second = (await electrolyser_rows(api))["items"]
+    assert first["dc_kwh_per_t"] == per_tonne(VOLT)
+    assert (first["completeness"], first["quality"]) == (0.75, q.UNCERTAIN | q.INCOMPLETE | 32)
+    assert (second["dc_kwh_per_t"], second["k_v_m2_ka"]) == (None, None)
+    assert second["product_t"] > 0
+    assert second["quality"] >= q.BAD
+
+
+async def test_electrolyser_without_a_voltage_still_has_a_current(api):
+    row = (await electrolyser_rows(api))["items"][0]
+    assert row["product_t"] > 0
+    keys = ("method", "dc_kwh_per_t", "cell_voltage_v", "current_density_ka_m2", "k_v_m2_ka")
+    assert [row[key] for key in keys] == [None] * 5
+    assert (row["completeness"], row["quality"]) == (1.0, 32)

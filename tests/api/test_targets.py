@@ -1,0 +1,77 @@
+"""Targets over HTTP: values from the same sums as everything else, reasons where there are none."""
+
+import pytest
+
+from tests.support.small_park import FILES
+from twin.errors import ModelError
+from twin.loading import parse_park
+
+pytest_plugins = ["small_park"]
+HOUR_9 = {"from": "2025-06-02T09:00:00+08:00", "to": "2025-06-02T10:00:00+08:00"}
+# 7.5e8 J a minute; 6 kg/s of caustic.
+KWH_PER_T = 7.5e8 * 60 / 3.6e6 / (6 * 3.6)
+
+
+def model(row):
+    text = FILES["park.toml"] + '\n[[target]]\nid = "x"\nscope = "demo/acme"\nvalue = 85\n' + row
+    return parse_park(FILES | {"park.toml": text})
+
+
+async def items(api, **query):
+    answer = await api.get("/api/v1/targets", params=query)
+    assert answer.status_code == 200, answer.text
+    return {item["id"]: item for item in answer.json()["items"]}
+
+
+async def test_intensity_is_that_of_the_energy_route_and_judged(api):
+    found = (await items(api, **HOUR_9))["kwh"]
+    assert found["value"] == pytest.approx(KWH_PER_T, rel=1e-9)
+    assert (found["verdict"], found["shortfall"]) == ("met", 0.0)
+    assert (found["goal"], found["uom"], found["due"]) == (2500.0, "kWh/t", False)
+    assert (found["completeness"], found["quality"]) == (1.0, 32)
+    energy = await api.get("/api/v1/scopes/demo/acme/caustic/energy", params=HOUR_9)
+    row = energy.json()["items"][0]
+    assert row["kwh_per_t"] == pytest.approx(found["value"], rel=1e-11)
+    assert row["kwh_per_t_ci"] == pytest.approx(found["half_width"], rel=1e-11)
+
+
+async def test_target_without_a_kpi_says_what_it_needs(api):
+    found = (await items(api))["books"]
+    assert (found["value"], found["verdict"]) == (None, None)
+    assert "books" in found["reason"]
+
+
+async def test_time_without_data_gives_no_verdict(api):
+    query = {"from": "2025-05-01T00:00:00+08:00", "to": "2025-05-01T01:00:00+08:00"}
+    found = (await items(api, **query))["kwh"]
+    assert (found["value"], found["verdict"], found["shortfall"]) == (None, "undecided", None)
+    assert found["quality"] >= 128
+
+
+async def test_scope_narrows_the_list(api):
+    assert set(await items(api, scope="demo/acme")) == {"kwh"}
+    assert await items(api, scope="demo/idle") == {}
+
+
+@pytest.mark.parametrize(
+    ("row", "problem"),
+    [('uom = "%"\nkpi = "luck"', "is not one of"),
+     ('uom = "%"\nkpi = "local_share_of_liquid"', "needs sense"),
+     ('uom = "%"\nkpi = "capacity"\nsense = "at_most"\nproduct = "aluminium"', "uom"),
+     ('uom = "kWh/t"\nkpi = "electricity_intensity"\nsense = "at_most"', "needs product")],
+)  # fmt: skip
+def test_target_that_cannot_be_computed_is_a_problem_at_load(row, problem):
+    with pytest.raises(ModelError) as caught:
+        model(row)
+    assert len(caught.value.problems) == 1
+    assert problem in caught.value.problems[0]
+
+
+@pytest.mark.parametrize(
+    "row",
+    ['uom = "%"\nkpi = "zero_gap_share"\nsense = "at_least"',
+     'uom = "kt/year"\nkpi = "capacity"\nsense = "at_most"\nproduct = "aluminium"',
+     'uom = "%"\nkpi = "unaccounted_share"\nsense = "at_most"'],
+)  # fmt: skip
+def test_target_of_each_kind_is_taken(row):
+    assert model(row).tables["target"][-1]["kpi"]

@@ -1,0 +1,60 @@
+"""PostgreSQL's binary COPY format, byte by byte and both ways."""
+
+import struct
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from deploy.database.copy import EPOCH_US, HEADER, TRAILER, decode, encode, row_dtype
+
+TYPES = ("timestamptz", "int4", "float8", "int2")
+T0 = 1_760_000_000_000_000
+
+
+def test_one_row_is_what_the_documentation_says():
+    got = encode(TYPES, (np.array([T0]), np.array([7]), np.array([36.5]), np.array([96], np.uint8)))
+    signature = b"PGCOPY\n\xff\r\n\x00"
+    flags, extension = struct.pack(">i", 0), struct.pack(">i", 0)
+    row = struct.pack(">hiqiiidih", 4, 8, T0 - 946_684_800_000_000, 4, 7, 8, 36.5, 2, 96)
+    assert got == signature + flags + extension + row + struct.pack(">h", -1)
+
+
+def test_time_of_postgres_begins_with_the_year_2000():
+    days = np.datetime64("2000-01-01", "us") - np.datetime64("1970-01-01", "us")
+    assert days.astype(np.int64) == EPOCH_US
+
+
+def test_no_rows_are_header_and_trailer():
+    nothing = tuple(np.zeros(0, np.int64) for _ in TYPES)
+    assert encode(TYPES, nothing) == HEADER + TRAILER
+    assert [len(column) for column in decode(TYPES, HEADER + TRAILER)] == [0, 0, 0, 0]
+
+
+def test_row_has_no_padding():
+    assert row_dtype(TYPES).itemsize == 2 + 4 * 4 + 8 + 4 + 8 + 2
+
+
+def test_columns_of_different_length_are_a_mistake():
+    with pytest.raises(ValueError, match="broadcast"):
+        encode(("int4", "int4"), (np.arange(2), np.arange(3)))
+
+
+@settings(deadline=None)
+@given(st.data(), st.integers(0, 20))
+def test_what_is_encoded_is_decoded(data, count):
+    def draw(dtype, elements):
+        return data.draw(arrays(dtype, count, elements=elements))
+
+    columns = (
+        draw(np.int64, st.integers(-(2**62), 2**62)),
+        draw(np.int64, st.integers(-(2**31), 2**31 - 1)),
+        draw(np.float64, st.floats()),
+        draw(np.uint8, st.integers(0, 255)),
+    )
+    got = decode(TYPES, encode(TYPES, columns))
+    assert [column.dtype.str for column in got] == ["<i8", "<i4", "<f8", "<i2"]
+    for column, back in zip(columns, got, strict=True):
+        np.testing.assert_array_equal(back, column)

@@ -1,0 +1,244 @@
+"""The one-machine services, tried for real: started, stopped, killed, refused."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import aiomqtt
+import asyncpg
+import pytest
+
+from deploy import packages
+from deploy.local import Services
+from deploy.service import free_port
+from deploy.supervisor import Program
+from twin.errors import ParkError
+
+ROOT = Path(__file__).parents[2]
+SERVER = """
+    import http.server, os
+
+    class Ready(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.end_headers()
+
+    address = "127.0.0.1", int(os.environ["PARKTWIN_HTTP_PORT"])
+    http.server.ThreadingHTTPServer(address, Ready).serve_forever()
+"""
+SLEEPER = "import time; time.sleep(600)"
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """A data folder whose cluster was made by a first start."""
+    folder = tmp_path_factory.mktemp("local") / "data"
+    with Services(folder):
+        pass
+    return folder
+
+
+async def fetch(services, query):
+    connection = await asyncpg.connect(services.database_url, timeout=5)
+    try:
+        return await connection.fetchval(query)
+    finally:
+        await connection.close()
+
+
+def client(services):
+    return aiomqtt.Client("127.0.0.1", services.mosquitto.port)
+
+
+def alive(pid):
+    """Whether a process does anything; the remains nobody has collected do not count."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def owner(pid):
+    return Path(f"/proc/{pid}").stat().st_uid
+
+
+async def test_the_second_start_keeps_rows_and_retained_messages(data):
+    with Services(data) as services:
+        await fetch(services, "CREATE TABLE kept AS SELECT 42 AS answer")
+        async with client(services) as mqtt:
+            await mqtt.publish("kept", b"42", qos=1, retain=True)
+    with Services(data) as services:
+        assert await fetch(services, "SELECT answer FROM kept") == 42
+        async with client(services) as mqtt:
+            await mqtt.subscribe("kept")
+            message = await anext(aiter(mqtt.messages))
+            assert message.payload == b"42"
+
+
+async def test_the_database_has_timescaledb_and_syncs_what_it_acknowledges(data):
+    with Services(data, mqtt_port=None) as services:
+        extension = "SELECT count(*) FROM pg_extension WHERE extname = 'timescaledb'"
+        assert await fetch(services, extension) == 1
+        assert await fetch(services, "SHOW synchronous_commit") == "on"
+        assert await fetch(services, "SHOW fsync") == "on"
+        assert await fetch(services, "SHOW listen_addresses") == "127.0.0.1"
+        assert [service.name for service in services.active] == ["postgres"]
+
+
+async def test_a_server_stopped_and_started_comes_back_on_its_port(data):
+    with Services(data) as services:
+        url = services.database_url
+        services.postgres.stop()
+        with pytest.raises(OSError, match="Connect call failed"):
+            await asyncpg.connect(url)
+        services.postgres.start()
+        assert services.database_url == url
+        assert await fetch(services, "SELECT 1") == 1
+
+
+async def test_committed_rows_outlive_kill_nine_and_a_stale_process_file(data):
+    services = Services(data)
+    services.start()
+    await fetch(services, "CREATE TABLE outlived AS SELECT 7 AS answer")
+    services.postgres.kill()
+    services.mosquitto.kill()
+    services.stop()
+    # The number of the dead server now belongs to somebody else: this test.
+    stale = data / "services/mnt/postgres/postmaster.pid"
+    stale.write_text(f"{os.getpid()}\n")
+    with Services(data) as again:
+        assert await fetch(again, "SELECT answer FROM outlived") == 7
+
+
+async def test_a_stop_with_busy_clients_takes_less_than_ten_seconds(data):
+    services = Services(data)
+    services.start()
+    connection = await asyncpg.connect(services.database_url)
+    await connection.execute("CREATE TABLE busy AS SELECT generate_series(1, 300000) AS number")
+    pids = [service.pid for service in services.active]
+    started = time.monotonic()
+    services.stop()
+    assert time.monotonic() - started < 10
+    assert not any(alive(pid) for pid in pids)
+    connection.terminate()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may change the root folder")
+async def test_without_user_namespaces_root_uses_chroot_on_the_same_data(data):
+    with Services(data, mode="chroot") as services:
+        await fetch(services, "CREATE TABLE made_in_chroot AS SELECT 5 AS answer")
+        assert services.mosquitto.pid
+        # The servers themselves must not run as root.
+        assert owner(services.postgres.pid) != 0
+    with Services(data) as services:
+        assert await fetch(services, "SELECT answer FROM made_in_chroot") == 5
+
+
+def test_a_taken_port_is_one_sentence_and_leaves_nothing_running(data):
+    with socket.create_server(("127.0.0.1", 0)) as squatter:
+        port = squatter.getsockname()[1]
+        services = Services(data, mqtt_port=port)
+        with pytest.raises(ParkError, match=f"port {port} for mosquitto .* in use") as caught:
+            services.start()
+    assert "--mqtt" in caught.value.hint
+    assert not services.active
+
+
+def test_a_data_folder_that_cannot_be_written_is_one_sentence(tmp_path):
+    occupied = tmp_path / "file"
+    occupied.touch()
+    with pytest.raises(ParkError, match="Not a directory"):
+        Services(occupied).start()
+
+
+def test_too_little_disk_is_one_sentence(tmp_path):
+    with pytest.raises(ParkError, match=r"a bundle needs 1,000,000,000,000 MB .* MB are free"):
+        packages.require_space(tmp_path / "not" / "there", 10**18, "a bundle")
+
+
+def test_missing_packages_without_a_way_to_install_them_are_one_sentence(tmp_path, monkeypatch):
+    query = shutil.which("dpkg-query")
+    if query is None:
+        pytest.skip("not a Debian system")
+    (tmp_path / "dpkg-query").symlink_to(query)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(ParkError) as caught:
+        packages.ensure("parktwin-none", "parktwin-nil")
+    assert caught.value.hint == (
+        "Install parktwin-none and parktwin-nil: sudo apt-get install parktwin-none parktwin-nil"
+    )
+
+
+def test_a_system_without_debian_tools_is_told_the_alternatives(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(ParkError) as caught:
+        packages.ensure("parktwin-none")
+    assert "TimescaleDB" in caught.value.hint
+    assert "docker compose" in caught.value.hint
+
+
+def test_a_program_that_keeps_dying_is_started_less_and_less_often(tmp_path):
+    program = Program("parktwin_no_such_module", dict(os.environ), tmp_path)
+    pauses, now_s = [], 0.0
+    while len(pauses) < 3:
+        if program.tend(now_s):
+            pauses.append(program.pause_s)
+            now_s += program.pause_s
+        time.sleep(0.02)
+    assert pauses == [1, 2, 4]
+    assert "No module named parktwin_no_such_module" in program.log.read_text()
+
+
+def start_up(data, stand_ins, *options):
+    """Run `parktwin up` with small programs in the place of ours."""
+    for name, text in stand_ins.items():
+        folder = data.with_name("stand-ins") / name
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "__init__.py").touch()
+        (folder / "__main__.py").write_text(textwrap.dedent(text))
+    path = f"{data.with_name('stand-ins')}{os.pathsep}{ROOT}"
+    ports = [f"--{name}={free_port()}" for name in ("http", "mqtt", "pg")]
+    kept = {name: text for name, text in os.environ.items() if not name.startswith("PARKTWIN_")}
+    return subprocess.Popen(
+        [sys.executable, "-m", "deploy.cli", "up", f"--data={data}", *ports, *options],
+        env={**kept, "PYTHONPATH": path},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_up_announces_the_twin_refuses_a_second_one_and_stops_on_a_signal(data):
+    stand_ins = {"ingest": SLEEPER, "api": SERVER, "simulators": SLEEPER}
+    with start_up(data, stand_ins, "--simulate") as first:
+        lines = [first.stdout.readline() for _ in range(8)]
+        assert "console" in lines[1]
+        pid = int((data / "services/mnt/postgres/postmaster.pid").read_text().split()[0])
+        with start_up(data, stand_ins) as second:
+            _, said = second.communicate(timeout=10)
+        assert second.returncode == 2
+        assert f"parktwin: {data} is in use by another parktwin — stop that one" in said
+        started = time.monotonic()
+        # As when a terminal is closed: several signals at once must not cut the stop short.
+        for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+            first.send_signal(number)
+        first.communicate(timeout=15)
+    assert time.monotonic() - started < 10
+    assert first.returncode == 0
+    assert not alive(pid)
+    log = (data / "log/postgres.log").read_text()
+    assert log.rstrip().endswith("database system is shut down")
+
+
+def test_up_ends_with_the_reason_when_a_program_refuses_the_settings(data):
+    refusal = "import sys; print('ingest: 3 problems in park.toml'); sys.exit(2)"
+    with start_up(data, {"ingest": refusal, "api": SLEEPER}) as process:
+        _, said = process.communicate(timeout=15)
+    assert process.returncode == 2
+    assert "ingest ended with status 2: ingest: 3 problems in park.toml" in said

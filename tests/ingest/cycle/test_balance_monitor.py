@@ -1,0 +1,104 @@
+"""Whom ingest names: the watch over the balances goes on behind the minutes, through restarts."""
+
+import json
+from datetime import timedelta
+
+import numpy as np
+import pytest
+
+from ingest.cycle.cycle import Cycle
+from ingest.routing.topics import Message
+from ingest.settings import IngestSettings
+from ingest.store import Store
+from tests.support.small_park import stamp
+from tests.support.small_region import NETWORK, PARK_TOML, TAGS_CSV
+from tests.twin.reconciliation.test_monitor import FIRST_US, FLOWS, minutes
+from twin.loading import parse_park
+
+MINUTE_US = 60_000_000
+QUIET_H = 6
+TOPIC = "park/v1/east/alpha/gw"
+ALARM = """
+[[alarm]]
+tag = "r/ingest.suspects"
+limit = "1"
+direction = "high"
+priority = "medium"
+"""
+PARK = parse_park({"park.toml": PARK_TOML + ALARM, "tags.csv": TAGS_CSV})
+
+
+class Run:
+    """Ingest over the small region, whose gateway scans once a minute."""
+
+    def __init__(self, database):
+        self.store = Store(database)
+        self.minute = 0
+
+    @property
+    def now_us(self):
+        """The time of the scan that comes next, and a little."""
+        return FIRST_US + self.minute * MINUTE_US + 5_000_000
+
+    async def start(self):
+        self.cycle = Cycle(PARK, self.store, IngestSettings())
+        await self.cycle.start(self.now_us)
+
+    async def watch(self, number, at_once=1, **errors):
+        """Let some minutes go by, with errors of the meters; so many scans come in one cycle."""
+        amount, _, last = minutes(number, start=self.minute, **errors)
+        messages = []
+        for row in np.where(np.isnan(amount), last, amount / 60).tolist():
+            values = {
+                tag.tag: (value - tag.shift) / tag.scale
+                for tag, value in zip(NETWORK.tags, row, strict=True)
+                if np.isfinite(value)
+            }
+            body = {"ts": (FIRST_US + self.minute * MINUTE_US) // 1000, "values": values}
+            messages.append(Message(TOPIC, json.dumps(body).encode(), self.now_us, 0, 0, 0))
+            if len(messages) == at_once:
+                await self.cycle.run(messages, self.now_us)
+                messages = []
+            self.minute += 1
+
+
+async def suspects(db):
+    """Return how many are under suspicion, as ingest says of itself."""
+    return await db.fetchval(
+        "SELECT value FROM sample_named WHERE tag = 'ingest.suspects' ORDER BY time DESC LIMIT 1"
+    )
+
+
+async def test_a_meter_that_changes_is_named_once_and_nobody_before_it(database, db):
+    run = Run(database)
+    await run.store.open()
+    await run.start()
+    await run.watch(60 * QUIET_H, at_once=15)
+    await run.start()
+    await run.watch(15)
+    assert await db.fetch("SELECT * FROM naming") == []
+    assert await suspects(db) == 0
+    assert await db.fetchval("SELECT state FROM alarm") == "normal"
+
+    began = stamp(run.now_us)
+    await run.watch(15, bias={"FT-1": 0.04})
+    (row,) = await db.fetch("SELECT * FROM naming")
+    assert row["component"] == "chlorine"
+    assert "cl2-vcm" in row["streams"]
+    assert row["bias"] == pytest.approx(0.04 * FLOWS["FT-1"], rel=0.4)
+    assert abs(row["since"] - began) <= timedelta(minutes=3)
+    assert row["since"] < row["time"] <= began + timedelta(minutes=15)
+    count = len(row["streams"]) + len(row["leaks"])
+    assert await suspects(db) == count
+    assert await db.fetchval("SELECT state FROM alarm") == "unacknowledged"
+
+    await run.start()
+    await run.watch(15, bias={"FT-1": 0.04})
+    assert await db.fetch("SELECT * FROM naming") == [row]
+    assert await suspects(db) == count
+    # After a shift nobody is under suspicion any more.
+    run.minute += 8 * 60
+    await run.cycle.run([], run.now_us)
+    assert await suspects(db) == 0
+    assert await db.fetchval("SELECT state FROM alarm") == "returned"
+    await run.store.close()

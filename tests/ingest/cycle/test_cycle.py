@@ -1,0 +1,365 @@
+"""The cycle against a real database: what is stored, restated, refused, once each."""
+
+import json
+
+import asyncpg
+import numpy as np
+import pytest
+
+from ingest.cycle.cycle import Cycle
+from ingest.routing.topics import Message
+from ingest.settings import IngestSettings
+from ingest.store import Store
+from tests.support import small_region
+from twin import quality as q
+from twin.errors import StoreError
+from twin.loading import load_park
+
+TOPIC = "park/v1/acmepark/acme/gw1"
+T0 = 1_760_000_000_000 // 60_000 * 60_000  # a full minute, in ms
+
+
+def message(body, topic=TOPIC, at_ms=None, *, raw=False):
+    payload = body if raw else json.dumps(body).encode()
+    received = (at_ms if at_ms is not None else T0) * 1000
+    return Message(topic, payload, received, 0, 0, 0)
+
+
+@pytest.fixture
+async def cycle(database, park_folder):
+    """A started cycle over the small park."""
+    store = Store(database)
+    await store.open()
+    settings = IngestSettings(database_url=database, park=park_folder)
+    cycle = Cycle(load_park(park_folder), store, settings)
+    await cycle.start(T0 * 1000)
+    yield cycle
+    await store.close()
+
+
+async def samples(db, tag="FT-1"):
+    rows = await db.fetch(
+        "SELECT extract(epoch FROM time)::float8 AS t, value, quality FROM sample_named"
+        " WHERE tag = $1 ORDER BY time",
+        tag,
+    )
+    return [(round(row["t"] * 1000) - T0, row["value"], row["quality"]) for row in rows]
+
+
+async def minutes(db, tag="FT-1"):
+    rows = await db.fetch(
+        "SELECT extract(epoch FROM m.time)::float8 AS t, m.amount, m.covered_s, m.n FROM minute m"
+        " JOIN tag USING (tag_id) WHERE tag = $1 ORDER BY m.time",
+        tag,
+    )
+    return [(round(r["t"] * 1000) - T0, r["amount"], r["covered_s"], r["n"]) for r in rows]
+
+
+async def test_sample_is_stored_in_si_and_reads_as_it_was_sent(cycle, db):
+    await cycle.run([message({"ts": T0, "values": {"FT-1": 36.4, "TT-1": 21.5}})], T0 * 1000)
+    assert await samples(db) == [(0, 36.4, q.GOOD)]
+    assert await samples(db, "TT-1") == [(0, 21.5, q.GOOD)]
+    raw = await db.fetchval("SELECT value FROM sample JOIN tag USING (tag_id) WHERE tag = 'TT-1'")
+    assert raw == pytest.approx(294.65)
+
+
+async def test_the_three_forms_say_the_same(cycle, db):
+    scans = [{"ts": T0 + 1000, "values": {"FT-1": 1.0}}, {"ts": T0 + 2000, "values": {"FT-1": 2}}]
+    columns = {"tag": ["FT-1", "FT-1"], "ts": [T0 + 3000, T0 + 4000], "value": [3.0, 4.0],
+               "quality": ["good", 64]}  # fmt: skip
+    single = {"ts": T0, "values": {"FT-1": {"v": 0.5, "q": "uncertain"}}, "simulated": True}
+    now = T0 * 1000
+    await cycle.run([message(single), message(scans), message(columns)], now)
+    assert await samples(db) == [
+        (0, 0.5, q.UNCERTAIN | q.SIMULATED),
+        (1000, 1.0, q.GOOD),
+        (2000, 2.0, q.GOOD),
+        (3000, 3.0, q.GOOD),
+        (4000, 4.0, q.UNCERTAIN),
+    ]
+
+
+async def test_unit_of_measure_of_the_message_wins(cycle, db):
+    body = {
+        "ts": T0,
+        "values": {"FT-1": 10.0, "TT-1": 32.0},
+        "uom": {"FT-1": "kg/s", "TT-1": "degF"},
+    }
+    await cycle.run([message(body)], T0 * 1000)
+    assert (await samples(db))[0][1] == pytest.approx(36.0)
+    assert (await samples(db, "TT-1"))[0][1] == pytest.approx(0.0, abs=1e-9)
+
+
+BAD = {
+    "bad_json": b'{"ts": 1760000000000, "values": {"FT-1": NaN}}',
+    "bad_shape": b'{"hello": 1}',
+    "bad_time": b'{"ts": "now", "values": {"FT-1": 1}}',
+    "wrong_type": b'{"ts": 1760000000000, "values": {"FT-1": "36.4"}}',
+    "wrong_uom": b'{"ts": 1760000000000, "values": {"FT-1": 1}, "uom": {"FT-1": "kW"}}',
+    "not_finite": b'{"ts": 1760000000000, "values": {"FT-1": 1e305}}',
+    "bad_quality": b'{"ts": 1760000000000, "values": {"FT-1": {"v": 1, "q": 999}}}',
+    "too_large": b'{"ts": 1760000000000, "values": {"FT-1": 1, "x": "' + b"x" * (1 << 20) + b'"}}',
+}
+
+
+@pytest.mark.parametrize("reason", BAD)
+async def test_refused_payload_is_kept_counted_and_harmless(cycle, db, reason):
+    good = message({"ts": T0 + 1000, "values": {"FT-1": 5.0}})
+    await cycle.run([message(BAD[reason], raw=True), good], T0 * 1000)
+    row = await db.fetchrow("SELECT * FROM reject")
+    assert row["reason"] == reason
+    assert row["topic"] == TOPIC
+    assert row["payload"] == BAD[reason][:4096]
+    assert row["size"] == len(BAD[reason])
+    assert cycle.counters[f"rejected.{reason}"] == 1
+    assert await samples(db) == [(1000, 5.0, q.GOOD)]
+
+
+@pytest.mark.parametrize("payload", [b"NaN", b"[NaN, Infinity]", b"", b"\xff\xfe", b"[" * 100_000,
+                                     b'{"ts":1e400,"values":{}}', b"null", b"[1,2]"])  # fmt: skip
+async def test_garbage_never_stops_the_cycle(cycle, db, payload):
+    await cycle.run([message(payload, raw=True)], T0 * 1000)
+    assert await db.fetchval("SELECT count(*) FROM reject") == 1
+
+
+async def test_topic_of_another_enterprise_cannot_write_our_tags(cycle, db):
+    body = {"ts": T0, "values": {"FT-1": 1.0}}
+    other = message(body, topic="park/v1/acmepark/other/gw")
+    nobody = message(body, topic="park/v1/acmepark/nobody/gw")
+    short = message(body, topic="park/v1/acmepark")
+    await cycle.run([other, nobody, short], T0 * 1000)
+    row = await db.fetchrow("SELECT * FROM quarantine")
+    assert (row["enterprise"], row["tag"], row["reason"]) == ("other", "FT-1", "unknown_tag")
+    reasons = [r["reason"] for r in await db.fetch("SELECT reason FROM reject ORDER BY id")]
+    assert reasons == ["unknown_enterprise", "bad_topic"]
+    assert await samples(db) == []
+
+
+async def test_unknown_tags_and_the_future_are_quarantined_and_counted(cycle, db):
+    far = T0 + 300_001
+    bodies = [
+        {"ts": T0, "values": {"ZZ-1": 7.0, "FT-1": 1.0}},
+        {"ts": far, "values": {"FT-1": 2.0}},
+    ]
+    await cycle.run([message(b) for b in bodies], T0 * 1000)
+    await cycle.run([message(bodies[0])], T0 * 1000 + 10)
+    rows = {r["reason"]: r for r in await db.fetch("SELECT * FROM quarantine")}
+    assert (rows["unknown_tag"]["tag"], rows["unknown_tag"]["count"]) == ("ZZ-1", 2)
+    assert rows["unknown_tag"]["last_value"] == 7.0
+    assert (rows["future"]["tag"], rows["future"]["count"]) == ("FT-1", 1)
+    assert await samples(db) == [(0, 1.0, q.GOOD)]
+
+
+async def test_names_the_database_cannot_hold_do_no_harm(cycle, db):
+    body = rb'{"ts": 1760000000000, "values": {"a\u0000b": 1, "\ud800": "x", "FT-1": "\u0000"}}'
+    await cycle.run([message(body, raw=True)], T0 * 1000)
+    kept = await db.fetchval("SELECT count(*) FROM quarantine") + await db.fetchval(
+        "SELECT count(*) FROM reject"
+    )
+    assert kept >= 1
+
+
+async def test_quarantine_is_bounded(database, park_folder, db):
+    store = Store(database)
+    await store.open()
+    settings = IngestSettings(database_url=database, park=park_folder, quarantine_rows=5)
+    small = Cycle(load_park(park_folder), store, settings)
+    await small.start(T0 * 1000)
+    for turn in range(3):
+        body = {"ts": T0, "values": {f"Z{i}": 1.0 for i in range(turn, turn + 4)}}
+        await small.run([message(body)], T0 * 1000)
+    await store.close()
+    rows = await db.fetch("SELECT tag, count FROM quarantine ORDER BY tag")
+    assert [(r["tag"], r["count"]) for r in rows] == [
+        ("Z0", 1), ("Z1", 2), ("Z2", 3), ("Z3", 3), ("Z4", 2)
+    ]  # fmt: skip
+    assert small.counters["quarantined.unknown_tag"] == 12
+
+
+async def test_null_is_stored_as_bad_and_out_of_range_as_uncertain(cycle, db):
+    await cycle.run([message({"ts": T0, "values": {"FT-1": None, "TT-1": 500.0}})], T0 * 1000)
+    row = (await samples(db))[0]
+    assert np.isnan(row[1])
+    assert row[2] == q.BAD | q.NOT_A_NUMBER
+    assert (await samples(db, "TT-1"))[0][2] == q.UNCERTAIN | q.OUT_OF_RANGE
+
+
+async def test_same_value_again_is_ignored_and_another_one_is_a_correction(cycle, db):
+    first = {"ts": T0, "values": {"FT-1": 1.0}}
+    await cycle.run([message(first)], T0 * 1000)
+    await cycle.run([message(first), message(first)], T0 * 1000)
+    await cycle.run([message({"ts": T0, "values": {"FT-1": 3.6}})], T0 * 1000)
+    assert await samples(db) == [(0, 3.6, q.GOOD)]
+    assert cycle.counters["duplicates"] == 2
+    assert cycle.counters["corrections"] == 1
+    assert await db.fetchval("SELECT old_value FROM correction") == pytest.approx(1 / 3.6)
+
+
+async def test_same_value_of_another_quality_is_a_correction(cycle, db):
+    await cycle.run([message({"ts": T0, "values": {"FT-1": 1.0}})], T0 * 1000)
+    doubted = {"ts": T0, "values": {"FT-1": {"v": 1.0, "q": "bad"}}}
+    await cycle.run([message(doubted), message(doubted)], T0 * 1000)
+    assert await samples(db) == [(0, 1.0, q.BAD)]
+    assert cycle.counters["corrections"] == 1
+    assert await db.fetchval("SELECT old_quality FROM correction") == q.GOOD
+
+
+async def test_late_reading_of_a_counter_loses_no_minute_before_a_long_silence(cycle, db):
+    for second, energy in ((0, 0.0), (90, 3.0), (2 * 86_400, 50.0), (30, 1.0)):
+        at_ms = T0 + second * 1000
+        body = {"ts": at_ms, "values": {"JQ-1": energy}}
+        await cycle.run([message(body, at_ms=T0 + 2 * 86_400_000)], at_ms * 1000)
+    kwh = 3.6e6
+    assert await minutes(db, "JQ-1") == [
+        (0, pytest.approx(2.0 * kwh), 60.0, 2),
+        (60_000, pytest.approx(1.0 * kwh), 30.0, 1),
+    ]
+
+
+async def test_late_sample_is_stored_but_does_not_move_the_image(cycle, db):
+    await cycle.run([message({"ts": T0 + 10_000, "values": {"FT-1": 2.0}})], T0 * 1000)
+    await cycle.run([message({"ts": T0, "values": {"FT-1": 1.0}})], T0 * 1000)
+    assert [s[0] for s in await samples(db)] == [0, 10_000]
+    assert cycle.counters["late"] == 1
+    newest = await db.fetchrow("SELECT * FROM cycle ORDER BY cycle_us DESC LIMIT 1")
+    ids = np.frombuffer(newest["tag_id"], "<i4")
+    at = np.flatnonzero(ids == await db.fetchval("SELECT tag_id FROM tag WHERE tag = 'FT-1'"))
+    assert np.frombuffer(newest["value"], "<f8")[at] * 3.6 == pytest.approx(2.0)
+
+
+def bodies(rng, n=400, span_s=900):
+    """Samples of all tags in time order, as single messages."""
+    times = np.sort(rng.choice(span_s * 10, n, replace=False)) * 100 + T0
+    energy = np.cumsum(rng.uniform(0, 1, n))
+    return [
+        {"ts": int(t), "values": {"FT-1": float(rng.uniform(0, 50)), "JQ-1": float(energy[i]),
+                                  "XS-1": int(rng.integers(0, 2))}}
+        for i, t in enumerate(times)
+    ]  # fmt: skip
+
+
+async def everything(db):
+    """Return all minutes, hours and days, to the last bit."""
+    return {
+        table: await db.fetch(
+            "SELECT t.tag, x.time, n, amount, covered_s, x.min, x.max, last, quality"
+            f" FROM {table} x JOIN tag t USING (tag_id) WHERE t.source = 'measured' ORDER BY 1, 2"
+        )
+        for table in ("minute", "hour", "day")
+    }
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_disorder_changes_no_minute_hour_or_day(cycle, db, database, park_folder, seed):
+    rng = np.random.default_rng(seed)
+    straight = bodies(rng)
+    end_ms = T0 + 3_600_000
+    for i in range(0, len(straight), 37):
+        block = [message(b, at_ms=b["ts"] + 500) for b in straight[i : i + 37]]
+        await cycle.run(block, block[-1].received_us)
+    await cycle.run([], end_ms * 1000)
+    expected = await everything(db)
+    assert len(expected["minute"]) >= 45
+    await db.execute("TRUNCATE sample, minute, hour, day, restatement, cycle")
+
+    store = Store(database)
+    await store.open()
+    again = Cycle(load_park(park_folder), store, IngestSettings(database_url=database))
+    await again.start(T0 * 1000)
+    shuffled = [straight[i] for i in rng.permutation(len(straight))] + straight[::7]
+    now = T0 * 1000
+    for i in range(0, len(shuffled), 23):
+        block = [message(b, at_ms=end_ms) for b in shuffled[i : i + 23]]
+        now = end_ms * 1000 + i * 500_000
+        await again.run(block, now)
+        if i == 230:  # a restart in the middle
+            await store.close()
+            store = Store(database)
+            await store.open()
+            again = Cycle(load_park(park_folder), store, IngestSettings(database_url=database))
+            await again.start(T0 * 1000)
+    await again.run([], now + 7_200_000_000)
+    got = await everything(db)
+    await store.close()
+    for table in expected:
+        assert got[table] == expected[table], table
+    assert await db.fetchval(
+        "SELECT count(*) FROM sample s JOIN tag USING (tag_id) WHERE source = 'measured'"
+    ) == 3 * len(straight)
+    assert await db.fetchval("SELECT count(*) FROM correction") == 0
+
+
+async def test_health_of_ingest_is_stored_as_tags(cycle, db):
+    await cycle.run([message({"ts": T0, "values": {"FT-1": 1.0}})], T0 * 1000)
+    await cycle.run([], T0 * 1000 + 6_000_000)
+    rows = await db.fetch(
+        "SELECT value FROM sample_named WHERE enterprise = 'acmepark'"
+        " AND tag = 'ingest.samples' ORDER BY time"
+    )
+    assert [row["value"] for row in rows] == [0.0, 1.0]
+
+
+async def test_a_driver_that_has_lost_track_of_the_server_gets_a_new_connection(database):
+    store = Store(database)
+    await store.open()
+    with pytest.raises(StoreError) as lost:
+        async with store.transaction():
+            raise asyncpg.InternalClientError("unexpected data")
+    assert lost.value.retryable
+    async with store.transaction():
+        assert await store.fetch("SELECT 1 AS one")
+    await store.close()
+
+
+async def test_one_cycle_takes_thousands_of_messages(cycle, db):
+    bodies = [{"ts": T0 + i, "values": {"FT-1": float(i % 90)}} for i in range(5000)]
+    await cycle.run([message(body) for body in bodies], T0 * 1000)
+    assert await db.fetchval("SELECT count(*) FROM sample_named WHERE tag = 'FT-1'") == 5000
+    assert await db.fetchval("SELECT count(*) FROM cycle") == 1
+
+
+async def test_unaccounted_is_known_again_right_after_a_restart(database, db):
+    settings = IngestSettings(database_url=database)
+    owners = {"alpha": "east", "beta": "west"}
+
+    async def run(cycle, second):
+        at_ms = T0 + second * 1000
+        values = {owner: {} for owner in owners}
+        for tag in small_region.PARK.tags:
+            values[tag.owner][tag.tag] = 1.0
+        messages = [
+            message({"ts": at_ms, "values": v}, topic=f"park/v1/{owners[o]}/{o}/gw", at_ms=at_ms)
+            for o, v in values.items()
+        ]
+        await cycle.run(messages, at_ms * 1000)
+
+    for seconds in (range(0, 1500, 30), range(1500, 1502)):
+        store = Store(database)
+        await store.open()
+        cycle = Cycle(small_region.PARK, store, settings)
+        await cycle.start((T0 + seconds[0] * 1000) * 1000)
+        for second in seconds:
+            await run(cycle, second)
+        await store.close()
+    rows = await db.fetch(
+        "SELECT value FROM sample_named WHERE tag LIKE '%chlorine.mass_flow.residual'"
+        " AND time >= to_timestamp($1)",
+        T0 / 1000 + 1500,
+    )
+    assert len(rows) >= 2
+    assert not np.isnan([row["value"] for row in rows]).any()
+
+
+async def test_tag_whose_samples_wait_in_the_inbox_is_not_silent(cycle, db):
+    """Under overload the clock must not close minutes whose samples have come but are not read."""
+    first = message({"ts": T0, "values": {"FT-1": 1.0, "TT-1": 20.0}})
+    await cycle.run([first], T0 * 1000)
+    cycle.inbox_size = lambda: 1
+    late = [(T0 + 1000 * s, {"FT-1": 1.0}) for s in (20, 40, 70)]
+    for ts, values in late:
+        await cycle.run([message({"ts": ts, "values": values}, at_ms=ts)], (T0 + 200_000) * 1000)
+    cycle.inbox_size = lambda: 0
+    last = message({"ts": T0 + 75_000, "values": {"TT-1": 30.0}}, at_ms=T0 + 75_000)
+    await cycle.run([last], (T0 + 201_000) * 1000)
+    assert (cycle.counters["late"], cycle.counters["restated"]) == (0, 0)
+    assert (await minutes(db, "TT-1"))[0][2:] == (60.0, 1)

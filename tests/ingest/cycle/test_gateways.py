@@ -1,0 +1,399 @@
+"""Doubts and gateways through the cycle, against a real database; clocks and the health of data."""
+
+import json
+
+import numpy as np
+import pytest
+
+from ingest.counters import DATA_HEALTH
+from ingest.cycle.cycle import Cycle
+from ingest.queries import SAID
+from ingest.routing.topics import Message
+from ingest.settings import IngestSettings
+from ingest.store import Store
+from twin import quality as q
+from twin.loading import load_park
+from twin.validation.gateway_health import clock_skew, data_health
+
+TOPIC = "park/v1/acmepark/acme/gw1"
+T0 = 1_760_000_000_000 // 3_600_000 * 3_600_000  # a full hour, in ms
+STEADY = 600
+CHECK = '\n[[check]]\ntag = "acme/FT-1"\nrate = "20 t/h/min"\n'
+
+
+def message(values, at_ms, *, topic=TOPIC, after_ms=0, qos=1, **more):
+    body = json.dumps({"ts": at_ms, "values": values, **more}).encode()
+    return Message(topic, body, (at_ms + after_ms) * 1000, qos, qos, 0)
+
+
+class Bench:
+    """A cycle over the small park that can be started again."""
+
+    def __init__(self, url, folder, **settings):
+        self.settings = IngestSettings(database_url=url, park=folder, **settings)
+        self.folder, self.store, self.cycle = folder, None, None
+
+    async def start(self, now_ms=T0):
+        if self.store is not None:
+            await self.store.close()
+        self.store = Store(self.settings.database_url)
+        await self.store.open()
+        self.cycle = Cycle(load_park(self.folder), self.store, self.settings)
+        await self.cycle.start(now_ms * 1000)
+
+    async def run(self, messages, now_ms):
+        await self.cycle.run(messages, now_ms * 1000)
+
+
+@pytest.fixture
+async def bench(database, park_folder):
+    made = []
+
+    async def make(*, more="", **settings):
+        park = park_folder / "park.toml"
+        park.write_text(park.read_text(encoding="utf-8") + more, encoding="utf-8")
+        made.append(Bench(database, park_folder, **settings))
+        await made[-1].start()
+        return made[-1]
+
+    yield make
+    for each in made:
+        await each.store.close()
+
+
+def flow(nth, level=36.0):
+    """Return a steady flow with a little noise."""
+    return level * (1 + 0.002 * ((nth * 7919) % 11 - 5))
+
+
+async def steady(bench, *, start=0, count=STEADY, block=60):
+    """Run blocks of a steady flow, one sample in two seconds."""
+    for first in range(start, start + count, block):
+        now = [message({"FT-1": flow(i)}, T0 + i * 2000) for i in range(first, first + block)]
+        await bench.run(now, T0 + (first + block) * 2000)
+
+
+async def samples(db, tag="FT-1", since=STEADY):
+    rows = await db.fetch(
+        "SELECT extract(epoch FROM time)::float8 AS t, value, quality FROM sample_named"
+        " WHERE tag = $1 ORDER BY time",
+        tag,
+    )
+    found = [(round(r["t"] * 1000 - T0) // 2000, r["value"], r["quality"]) for r in rows]
+    return [row for row in found if row[0] >= since]
+
+
+async def gateways(db):
+    return {
+        f"{row['enterprise']}/{row['gateway']}": dict(row)
+        for row in await db.fetch("SELECT * FROM gateway")
+    }
+
+
+async def newest(db, owner, name):
+    return await db.fetchval(
+        "SELECT value FROM sample_named WHERE enterprise = $1 AND tag = $2 ORDER BY time DESC"
+        " LIMIT 1", owner, f"ingest.{name}",
+    )  # fmt: skip
+
+
+async def test_slip_goes_to_quarantine_and_neither_into_samples_nor_minutes(bench, db):
+    it = await bench()
+    await steady(it)
+    slipped = [message({"FT-1": 1000 * flow(i)}, T0 + i * 2000) for i in range(STEADY, STEADY + 30)]
+    await it.run(slipped[:20], T0 + (STEADY + 20) * 2000)
+    await it.run(slipped[20:], T0 + (STEADY + 30) * 2000)
+    await steady(it, start=STEADY + 30, count=60)
+    row = await db.fetchrow("SELECT * FROM quarantine")
+    assert (row["enterprise"], row["tag"], row["reason"]) == ("acme", "FT-1", "unit_slip")
+    assert (row["count"], row["topic"]) == (30, TOPIC)
+    assert row["last_value"] == pytest.approx(1000 * flow(STEADY + 29))
+    stored = await samples(db)
+    assert [at for at, _, _ in stored] == list(range(STEADY + 30, STEADY + 90))
+    assert {code for *_, code in stored} == {q.GOOD}
+    assert it.cycle.counters["quarantined.unit_slip"] == 30
+    assert it.cycle.counters["samples"] == STEADY + 60
+    assert (
+        await db.fetchval(
+            "SELECT max(m.max) * 3.6 FROM minute m JOIN tag USING (tag_id) WHERE tag = 'FT-1'"
+        )
+        < 40
+    )
+
+
+async def test_slip_inside_the_range_is_uncertain_twice_and_then_kept_out(bench, db):
+    it = await bench()
+    await steady(it)
+    now = [message({"FT-1": flow(i) / 3.6}, T0 + i * 2000) for i in range(STEADY, STEADY + 10)]
+    await it.run(now, T0 + (STEADY + 10) * 2000)
+    stored = await samples(db)
+    assert [(at, code) for at, _, code in stored] == [
+        (STEADY, q.UNCERTAIN | q.UNIT_SLIP), (STEADY + 1, q.UNCERTAIN | q.UNIT_SLIP)
+    ]  # fmt: skip
+    assert it.cycle.counters["quarantined.unit_slip"] == 8
+    assert it.cycle.counters["doubted.unit_slip"] == 2
+
+
+async def test_slip_that_comes_again_after_good_values_stays_out(bench, db):
+    it = await bench()
+    await steady(it)
+    slipped = [message({"FT-1": 1000 * flow(i)}, T0 + i * 2000) for i in range(STEADY, STEADY + 5)]
+    await it.run(slipped, T0 + (STEADY + 5) * 2000)
+    await steady(it, start=STEADY + 5, count=60)
+    await it.run(slipped, T0 + (STEADY + 70) * 2000)
+    assert await db.fetchval("SELECT count FROM quarantine") == 10
+    assert [at for at, _, _ in await samples(db)] == list(range(STEADY + 5, STEADY + 65))
+
+
+async def test_slip_is_known_after_a_start_in_the_middle_of_it(bench, db):
+    it = await bench()
+    await steady(it)
+    slipped = [message({"FT-1": 1000 * flow(i)}, T0 + i * 2000) for i in range(STEADY, STEADY + 20)]
+    await it.run(slipped[:10], T0 + (STEADY + 10) * 2000)
+    await it.start(T0 + (STEADY + 12) * 2000)
+    # Those that were committed and not acknowledged come again.
+    await it.run(slipped, T0 + (STEADY + 20) * 2000)
+    assert await samples(db) == []
+    assert await db.fetchval("SELECT count FROM quarantine") == 30
+
+
+async def test_failed_commit_judges_the_same_samples_in_the_same_way(bench, db):
+    it = await bench()
+    await steady(it)
+    write, failed = it.store.wake_readers, []
+
+    async def fail_once(*args):
+        if not failed:
+            failed.append(True)
+            raise ConnectionResetError
+        await write(*args)
+
+    it.store.wake_readers = fail_once
+    now = [message({"FT-1": flow(i) / 3.6}, T0 + i * 2000) for i in range(STEADY, STEADY + 10)]
+    await it.run(now, T0 + (STEADY + 10) * 2000)
+    assert failed
+    assert [at for at, _, _ in await samples(db)] == [STEADY, STEADY + 1]
+    assert await db.fetchval("SELECT count FROM quarantine") == 8
+    assert (await gateways(db))["acme/gw1"]["messages"] <= STEADY + 10
+
+
+async def test_spike_is_stored_as_uncertain_and_counted_and_stays_so_when_it_comes_again(bench, db):
+    it = await bench(more=CHECK)
+    await steady(it, count=60)
+    now = [
+        message({"FT-1": value}, T0 + at * 2000)
+        for at, value in ((60, 36.0), (61, 80.0), (62, 36.0))
+    ]
+    await it.run(now, T0 + 63 * 2000)
+    expected = [(60, 36.0, 0), (61, 80.0, q.UNCERTAIN | q.RATE_OF_CHANGE), (62, 36.0, 0)]
+    assert await samples(db, since=60) == expected
+    assert it.cycle.counters["spikes"] == it.cycle.counters["doubted.rate_of_change"] == 1
+    await it.run(now, T0 + 64 * 2000)
+    assert await samples(db, since=60) == expected
+    assert await db.fetchval("SELECT count(*) FROM correction") == 0
+    # A correction is one.
+    await it.run([message({"FT-1": 36.1}, T0 + 61 * 2000)], T0 + 65 * 2000)
+    assert (await samples(db, since=60))[1][1:] == (36.1, 0)
+
+
+def test_the_statements_know_the_doubts_by_their_numbers():
+    doubts = {q.RATE_OF_CHANGE, q.STUCK, q.UNIT_SLIP, q.CLOCK_SKEW}
+    assert doubts == set(range(77 - q.UNCERTAIN, 81 - q.UNCERTAIN))
+    assert "BETWEEN 77 AND 80" in SAID
+
+
+async def test_gateways_are_counted_each_for_itself(bench, db):
+    it = await bench()
+    other = "park/v1/acmepark/acme/gw2"
+    first = message({"FT-1": 1.0, "TT-1": 20.0}, T0)
+    second = message({"JQ-1": 5.0}, T0 + 1000, topic=other)
+    await it.run([first, second, message({"ZZ": 1.0}, T0, topic=other)], T0 + 1000)
+    broken = Message(other, b"{", (T0 + 1500) * 1000, 1, 1, 0)
+    again, late = first, message({"JQ-1": 4.0}, T0 - 60_000, topic=other)
+    await it.run([again, late, broken], T0 + 2000)
+    nobody = message({"FT-1": 1.0}, T0, topic="park/v1/acmepark/nobody/gw")
+    await it.run([nobody], T0 + 10_000)
+    await it.run([], T0 + 20_000)
+    found = await gateways(db)
+    counts = ("messages", "samples", "rejected", "duplicates", "late", "dropped")
+    assert {k: tuple(v[c] for c in counts) for k, v in found.items()} == {
+        "acme/gw1": (2, 4, 0, 2, 0, 0),
+        "acme/gw2": (4, 2, 1, 0, 1, 0),
+    }
+    assert found["acme/gw2"]["topic"] == other
+    assert found["acme/gw2"]["last_heard"].timestamp() * 1000 == T0 + 1500
+    # They go on where they were.
+    await it.start(T0 + 21_000)
+    await it.run([message({"FT-1": 2.0}, T0 + 22_000)], T0 + 22_000)
+    await it.run([], T0 + 30_000)
+    assert (await gateways(db))["acme/gw1"]["messages"] == 3
+
+
+async def test_silent_gateway_is_told_and_heard_again(bench, db):
+    it = await bench(gateway_silent_s=60)
+    for second in range(0, 20, 2):
+        at = T0 + second * 1000
+        both = [message({"FT-1": 1.0 + second}, at),
+                message({"TT-1": 1.0 + second}, at, topic=TOPIC + "b")]  # fmt: skip
+        await it.run(both, at)
+    for second in range(20, 200, 2):
+        at = T0 + second * 1000
+        await it.run([message({"FT-1": 1.0 + second}, at)], at)
+        if second == 40:
+            assert await newest(db, "acme", "timeliness") == 1.0
+    found = await gateways(db)
+    assert {key: row["silent"] for key, row in found.items()} == {
+        "acme/gw1": False, "acme/gw1b": True
+    }  # fmt: skip
+    assert await newest(db, "acme", "timeliness") == 0.5
+    assert await newest(db, "acme", "health") < 1
+    at = T0 + 200_000
+    await it.run([message({"TT-1": 9.0}, at, topic=TOPIC + "b")], at)
+    await it.run([], at + 6000)
+    assert not (await gateways(db))["acme/gw1b"]["silent"]
+
+
+async def test_hourly_gateway_is_not_silent_between_its_hours(bench, db):
+    it = await bench(gateway_silent_s=60)
+    for hour in range(8):
+        at = T0 + hour * 3_600_000
+        await it.run([message({"FT-1": 1.0 + hour}, at - 3_600_000, after_ms=3_600_000)], at)
+        await it.run([], at + 1_800_000)
+    row = (await gateways(db))["acme/gw1"]
+    assert not row["silent"]
+    assert row["pause_s"] == pytest.approx(3600)
+    assert (row["delay_s"], row["skew_s"]) == (3600, 0)
+    await it.run([], at + 3 * 3_600_000)
+    assert (await gateways(db))["acme/gw1"]["silent"]
+
+
+@pytest.mark.parametrize(("ahead_s", "doubted"), [(200, True), (-28_800, True), (5, False)])
+async def test_samples_of_a_wrong_clock_are_uncertain_and_not_moved(bench, db, ahead_s, doubted):
+    it = await bench()
+    for second in range(0, 420, 3):
+        now = T0 + second * 1000
+        at = now + ahead_s * 1000
+        value = 1.0 + second % 50
+        await it.run([message({"FT-1": value}, at, after_ms=-ahead_s * 1000)], now)
+    codes = [code for *_, code in await samples(db, since=-(10**9))]
+    assert codes[:90] == [0] * 90
+    assert set(codes[-20:]) == {(q.UNCERTAIN | q.CLOCK_SKEW) if doubted else 0}
+    await it.run([], now + 6000)
+    row = (await gateways(db))["acme/gw1"]
+    expected = ahead_s if ahead_s > 0 else ahead_s + 3
+    assert row["skew_s"] == pytest.approx(expected, abs=0.1)
+    assert row["skewed"] == doubted
+    assert await newest(db, "acme", "skew") == pytest.approx(row["skew_s"])
+    assert (it.cycle.counters["doubted.clock_skew"] > 0) == doubted
+
+
+async def test_backlog_after_an_outage_is_no_wrong_clock(bench, db):
+    it = await bench()
+    # Three hours of samples come in twenty minutes.
+    for second in range(0, 1200, 4):
+        now = T0 + second * 1000
+        at = now - round((1 - second / 1200) * 10_800_000)
+        await it.run([message({"FT-1": 1.0 + second}, at, after_ms=now - at)], now)
+    await it.run([], now + 6000)
+    assert not (await gateways(db))["acme/gw1"]["skewed"]
+    assert it.cycle.counters["doubted.clock_skew"] == 0
+
+
+async def test_runaway_loses_what_it_sends_at_qos_0_and_nobody_else_does(bench, db):
+    it = await bench(gateway_rate=10, gateway_burst=50)
+    lost = 0
+    for second in range(20):
+        now = T0 + second * 1000
+        flood = [message({"FT-1": float(i)}, now + i, qos=0) for i in range(100)]
+        other = message({"TT-1": 1.0 + second}, now, topic=TOPIC + "b", qos=0)
+        kept = message({"XS-1": 1.0}, now, topic=TOPIC)
+        await it.run([*flood, other, kept], now)
+    await it.run([], now + 10_000)
+    found = await gateways(db)
+    lost = found["acme/gw1"]["dropped"]
+    stored = await db.fetchval("SELECT count(*) FROM sample_named WHERE tag = 'FT-1'")
+    assert stored + lost == 2000
+    # Ten a second, once the burst of fifty is gone; a flood is noticed when it is committed.
+    assert stored <= 50 + 20 * 10 + 100
+    assert it.cycle.counters["dropped"] == lost
+    assert found["acme/gw1b"]["dropped"] == 0
+    assert await db.fetchval("SELECT count(*) FROM sample_named WHERE tag = 'TT-1'") == 20
+    assert await db.fetchval("SELECT count(*) FROM sample_named WHERE tag = 'XS-1'") == 20
+
+
+async def test_gateways_are_bounded_and_the_one_silent_for_longest_goes(bench, db):
+    it = await bench(gateways_max=3, gateway_silent_s=60)
+    for nth in range(4):
+        at = T0 + nth * 1000
+        await it.run([message({"FT-1": float(nth)}, at, topic=f"{TOPIC}-{nth}")], at)
+    await it.run([], T0 + 10_000)
+    assert set(await gateways(db)) == {f"acme/gw1-{nth}" for nth in range(3)}
+    at = T0 + 100_000
+    await it.run([message({"FT-1": 9.0}, at, topic=f"{TOPIC}-new")], at)
+    await it.run([], at + 6000)
+    assert set(await gateways(db)) == {"acme/gw1-1", "acme/gw1-2", "acme/gw1-new"}
+
+
+async def test_gateway_names_the_database_cannot_hold_do_no_harm(bench, db):
+    it = await bench()
+    names = ["a\0b", "x" * 60_000, "\ud800"]
+    for nth, name in enumerate(names):
+        at = T0 + nth * 1000
+        await it.run([message({"FT-1": float(nth)}, at, topic=f"park/v1/acmepark/acme/{name}")], at)
+    await it.run([], T0 + 10_000)
+    assert len(await gateways(db)) == 3
+
+
+async def test_health_of_the_data_is_a_tag_of_each_enterprise(bench, db):
+    it = await bench()
+    await it.run([message({"FT-1": 1.0, "TT-1": 20.0, "JQ-1": 1.0}, T0)], T0)
+    await it.run([], T0 + 6000)
+    rows = await db.fetch(
+        "SELECT enterprise, tag, scope FROM tag"
+        " WHERE source = 'derived' AND enterprise <> 'acmepark'"
+    )
+    named = {(row["enterprise"], row["tag"], row["scope"]) for row in rows}
+    assert named == {
+        (owner, f"ingest.{name}", f"acmepark/{owner}")
+        for owner in ("acme", "other")
+        for name in DATA_HEALTH
+    }
+    # Three of the four tags of acme have a value; of the other enterprise nothing was heard.
+    assert await newest(db, "acme", "completeness") == 0.75
+    assert await newest(db, "acme", "health") == pytest.approx(0.75**0.4)
+    assert await newest(db, "other", "health") == 0.0
+
+
+async def test_health_of_the_data_can_raise_an_alarm(bench, db):
+    alarm = '\n[[alarm]]\nid = "data"\ntag = "acme/ingest.health"\nlimit = "0.9"\n'
+    it = await bench(more=alarm + 'direction = "low"\n')
+    await it.run([message({"FT-1": 1.0}, T0)], T0)
+    for second in (6, 12, 18):
+        await it.run([], T0 + second * 1000)
+    assert await db.fetchval("SELECT state FROM alarm WHERE alarm = 'data'") == "unacknowledged"
+
+
+def test_health_is_the_weighted_geometric_mean_of_its_parts():
+    one, none = np.ones(1), np.zeros(1)
+    assert data_health(one, one, none, none, none, 60.0)[0] == 1.0
+    assert data_health(none, one, none, none, none, 60.0)[0] == 0.0
+    half = data_health(one, one, none, none, np.array([-60.0]), 60.0)[0]
+    assert half == pytest.approx(0.5**0.1)
+    assert data_health(one, one, none, none, np.array([-60.0]), 0.0)[0] == 1.0
+
+
+def test_clock_is_told_by_the_median_of_the_quickest():
+    nan = np.nan
+    minima = np.array([
+        [-30.0, -30.1, -30.2, -29.9, -30.0, 400.0],  # ahead, and one outage
+        [0.2, 0.2, 0.3, -120.0, 0.2, 0.2],           # right, and one mistake
+        [3605.0, 3600.0, 3601.0, 3602.0, 3600.0, nan],  # hours, sent at their end
+        [28_800.0, 28_800.1, 28_800.0, 28_800.2, 28_800.0, 28_800.0],  # eight hours behind
+        [900.0, 700.0, 500.0, 300.0, 100.0, nan],    # catching up
+        [-90.0, nan, nan, nan, nan, nan],            # once
+    ])  # fmt: skip
+    pause = np.tile([[2.0], [2.0], [3600.0], [2.0], [2.0], [2.0]], (1, 6))
+    delay, skew = clock_skew(minima, pause)
+    np.testing.assert_allclose(delay[:5], [-30.0, 0.2, 3601.0, 28_800.0, 500.0], atol=0.06)
+    np.testing.assert_allclose(skew[:5], [30.0, 0.0, -1.0, -28_798.0, 0.0], atol=0.06)
+    assert np.isnan([delay[5], skew[5]]).all()

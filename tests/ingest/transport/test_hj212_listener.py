@@ -1,0 +1,195 @@
+"""HJ 212 data loggers on a real socket: answered after the commit, told what is wrong, bounded."""
+
+import asyncio
+from contextlib import asynccontextmanager
+
+import pytest
+
+from ingest.cycle.cycle import Cycle
+from ingest.settings import IngestSettings
+from ingest.store import Store
+from ingest.transport.hj212_listener import Listener
+from ingest.wire import hj212
+from twin.errors import SettingsError
+from twin.loading import load_park
+
+MN, OTHER = "010000A8900016F000169DC0", "FFFF00A8900016F000169DC0"
+QN = "20251122083005123"
+NOW_US = 1_763_771_405_000_000  # 2025-11-22 08:30:05 at +08:00
+GATEWAY = f"""
+[[gateway]]
+id = "cems-1"
+scope = "acmepark/acme"
+protocol = "hj212"
+mn = "{MN}"
+password = "123456"
+tags = {{ "a21022-Rtd" = "FT-1", "2061.a21022-Cou" = "TT-1" }}
+uoms = {{ a21022 = "t/h" }}
+"""
+
+
+def packet(cp="DataTime=20251122083000;a21022-Rtd=1.8,a21022-Flag=N", *, cn="2011", qn=QN, mn=MN,
+           pw="123456", flag=5, pnum=1, pno=1):  # fmt: skip
+    return hj212.encode(hj212.Packet(qn, "31", cn, pw, mn, flag, cp, pnum, pno))
+
+
+@pytest.fixture
+def park(park_folder):
+    file = park_folder / "park.toml"
+    file.write_text(file.read_text(encoding="utf-8") + GATEWAY, encoding="utf-8")
+    return load_park(park_folder)
+
+
+@asynccontextmanager
+async def listening(park, **settings):
+    messages = []
+    limits = IngestSettings(hj212_host="127.0.0.1", **settings)
+    listener = Listener(park, limits, messages.append)
+    port = await listener.start()
+    try:
+        yield listener, messages, port
+    finally:
+        await listener.stop()
+
+
+async def call(port, *chunks):
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    for chunk in chunks:
+        writer.write(chunk)
+        await writer.drain()
+        await asyncio.sleep(0.01)
+    return reader, writer
+
+
+async def until(condition):
+    for _ in range(1000):
+        if condition():
+            return
+        await asyncio.sleep(0.005)
+    raise AssertionError("it did not happen within 5 s")
+
+
+async def reply(reader):
+    async with asyncio.timeout(5):
+        (found,) = hj212.Framer().feed(await reader.readuntil(b"\r\n"))
+    return found
+
+
+async def test_packet_is_answered_after_the_commit_and_not_before(park):
+    async with listening(park) as (listener, messages, port):
+        reader, writer = await call(port, packet()[:30], packet()[30:])
+        await until(lambda: messages)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(reader.read(1), 0.1)
+        listener.ack(messages)
+        answer = await reply(reader)
+        assert (answer.cn, answer.qn, answer.mn) == ("9014", QN, MN)
+        assert messages[0].topic == "hj212/v1/acmepark/acme/cems-1"
+        writer.close()
+
+
+async def test_sender_that_wants_no_answer_gets_none(park):
+    async with listening(park) as (listener, messages, port):
+        reader, writer = await call(port, packet(flag=4), packet(qn="20251122083005124"))
+        await until(lambda: len(messages) == 2)
+        listener.ack(messages)
+        assert (await reply(reader)).qn == "20251122083005124"
+        writer.close()
+
+
+@pytest.mark.parametrize(
+    ("raw", "code"),
+    [(packet(mn=OTHER), 4), (packet(pw="654321"), 3), (packet(cn="1062"), 8),
+     (packet(qn="1"), 7), (packet(flag=13), 6),
+     (packet().replace(b"1.8", b"1.9"), 9)],
+)  # fmt: skip
+async def test_what_is_wrong_is_told_by_the_code_of_the_standard(park, raw, code):
+    async with listening(park) as (_, messages, port):
+        reader, writer = await call(port, raw)
+        answer = await reply(reader)
+        assert (answer.cn, answer.cp) == ("9011", f"QnRtn={code}")
+        assert [m.payload for m in messages] == [raw]
+        writer.close()
+
+
+async def test_split_packets_come_as_one_message(park):
+    async with listening(park) as (listener, messages, port):
+        first = packet("DataTime=20251122083000;a21022-Rtd=1.8", flag=7, pnum=2, pno=1)
+        second = packet("a21024-Rtd=2", flag=7, pnum=2, pno=2)
+        reader, writer = await call(port, second, first)
+        await until(lambda: messages)
+        assert messages[0].payload == first + second
+        listener.ack(messages)
+        assert (await reply(reader)).cn == "9014"
+        writer.close()
+
+
+async def test_what_a_caller_leaves_unfinished_is_handed_on_to_be_rejected(park):
+    async with listening(park) as (_, messages, port):
+        half = packet("DataTime=20251122083000;a21022-Rtd=1.8", flag=7, pnum=2, pno=1)
+        _, writer = await call(port, half, packet()[:50])
+        writer.close()
+        await until(lambda: len(messages) == 2)
+        assert [m.payload for m in messages] == [half, packet()[:50]]
+
+
+async def test_number_of_loggers_and_their_silence_are_limited(park):
+    async with listening(park, hj212_connections=1, hj212_idle_s=0.3) as (_, _, port):
+        first, writer = await call(port)
+        second, other = await call(port)
+        assert await asyncio.wait_for(second.read(), 5) == b""
+        assert await asyncio.wait_for(first.read(), 5) == b""
+        writer.close()
+        other.close()
+
+
+async def test_logger_waits_while_too_much_is_not_committed(park):
+    async with listening(park, hj212_waiting=5) as (listener, messages, port):
+        reader, writer = await call(port)
+        burst = [packet(qn=f"{int(QN) + n}", cp="DataTime=20251122083000;" + "a-Rtd=1;" * 100)
+                 for n in range(2000)]  # fmt: skip
+        writer.write(b"".join(burst))
+        await asyncio.sleep(0.3)
+        assert 5 <= len(messages) < 500
+        done = 0
+        async with asyncio.timeout(20):
+            while done < 2000:
+                batch, messages[:] = messages[:], []
+                listener.ack(batch)
+                done += len(batch)
+                await asyncio.sleep(0.001)
+        assert (await reply(reader)).cn == "9014"
+        writer.close()
+
+
+async def test_port_that_is_taken_is_said_with_a_hint(park):
+    async with listening(park) as (_, _, port):
+        with pytest.raises(SettingsError) as caught:
+            await Listener(
+                park, IngestSettings(hj212_host="127.0.0.1", hj212_port=port), list
+            ).start()
+        assert "PARKTWIN_HJ212_PORT" in caught.value.hint
+
+
+async def test_data_are_stored_before_they_are_acknowledged(database, db, park):
+    store = Store(database)
+    await store.open()
+    cycle = Cycle(park, store, IngestSettings(database_url=database))
+    await cycle.start(NOW_US)
+    async with listening(park) as (listener, messages, port):
+        hour = "DataTime=20251122070000;a21022-Cou=293.15,a21022-Flag=M"
+        reader, writer = await call(port, packet(), packet().replace(b"1.8", b"1.9"),
+                                    packet(hour, cn="2061", qn="20251122083005124"))  # fmt: skip
+        assert (await reply(reader)).cp == "QnRtn=9"
+        await until(lambda: len(messages) == 3)
+        await cycle.run([m._replace(received_us=NOW_US) for m in messages], NOW_US)
+        stored = await db.fetch("SELECT tag, value, quality, time FROM sample_named"
+                                " WHERE enterprise = 'acme' ORDER BY tag")  # fmt: skip
+        rejects = await db.fetch("SELECT reason FROM reject")
+        listener.ack(messages)
+        assert [(await reply(reader)).qn for _ in range(2)] == [QN, "20251122083005124"]
+        writer.close()
+    await store.close()
+    found = {row["tag"]: (row["value"], row["quality"] & 0xC0) for row in stored}
+    assert found["FT-1"] == (1.8, 0)
+    assert [row["reason"] for row in rejects] == ["bad_crc", "wrong_uom"]

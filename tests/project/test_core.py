@@ -1,0 +1,138 @@
+"""The rules of the core, held by reading its source: pure, documented, without literal factors."""
+
+import ast
+import re
+
+from tests.project.test_tidy import imports, modules, within
+
+# Modules of formulas: what they compute has a source outside this project.
+FORMULAS = {
+    "twin.accounts.carriers",
+    "twin.accounts.tanks",
+    "twin.alarms.engine",
+    "twin.alarms.metrics",
+    "twin.byproducts.allocation",
+    "twin.byproducts.balance",
+    "twin.byproducts.exchange",
+    "twin.chlorine.figures",
+    "twin.chlorine.hazards",
+    "twin.chlorine.headroom",
+    "twin.emissions.carbon",
+    "twin.emissions.flue_gas",
+    "twin.emissions.outlets",
+    "twin.emissions.permits",
+    "twin.emissions.substitution",
+    "twin.emissions.validity",
+    "twin.energy.benchmarks",
+    "twin.energy.circuits",
+    "twin.energy.consumption",
+    "twin.energy.electrolysis",
+    "twin.energy.tariffs",
+    "twin.faraday",
+    "twin.reconciliation.chi_square",
+    "twin.reconciliation.components",
+    "twin.reconciliation.least_squares",
+    "twin.reconciliation.linear",
+    "twin.reconciliation.monitor",
+    "twin.reconciliation.monitored",
+    "twin.reconciliation.nonlinear",
+    "twin.reconciliation.observability",
+    "twin.reconciliation.uncertainty",
+    "twin.scenario.scenario",
+    "twin.stoichiometry",
+    "twin.targets",
+}
+
+
+def test_core_needs_numpy_and_scipy_only():
+    others = {
+        other.split(".")[0]
+        for name in modules()
+        if within(name, ["twin"]) and name != "twin.uom"
+        for other in imports(name)
+    }
+    known = {"argparse", "collections", "csv", "dataclasses", "datetime", "difflib", "functools",
+             "hashlib", "importlib", "math", "pathlib", "re", "sys", "tomllib", "typing",
+             "zoneinfo", "__future__", "numpy", "scipy", "twin"}  # fmt: skip
+    assert others <= known
+
+
+def test_core_has_no_clock_and_does_no_input_or_output():
+    used = {
+        f"{name} imports {other}"
+        for name in modules()
+        if within(name, ["twin"])
+        for other in imports(name)
+        if other.split(".")[0] in {"time", "socket", "asyncio", "random", "subprocess", "os", "io"}
+    }
+    assert used == set()
+
+
+def public_functions(body, place):
+    """Yield the public functions of a module or class, and those of its public classes."""
+    for node in body:
+        named = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
+        if not named or node.name.startswith("_"):
+            continue
+        yield f"{place}.{node.name}", node
+        if isinstance(node, ast.ClassDef):
+            yield from public_functions(node.body, f"{place}.{node.name}")
+
+
+def test_everything_public_in_the_core_says_what_it_is():
+    silent = [
+        place
+        for name, tree in modules().items()
+        if within(name, ["twin"])
+        for place, node in [(name, tree), *public_functions(tree.body, name)]
+        if not ast.get_docstring(node)
+    ]
+    assert silent == []
+
+
+def takes_numbers(node):
+    """Return whether a function works on numbers: an argument or its result is one or an array."""
+    hints = [a.annotation for a in [*node.args.args, *node.args.kwonlyargs]] + [node.returns]
+    return any(re.search(r"\b(F64|I64|U8|BOOL|INT|float)\b", ast.unparse(h)) for h in hints if h)
+
+
+def lacks(name, tree, node):
+    """Return what the docstring of a numerical function does not say."""
+    text = ast.get_docstring(node) or ""
+    sources = text + (ast.get_docstring(tree) or "")
+    raises = any(isinstance(n, ast.Raise) for n in ast.walk(node))
+    says = {
+        "Parameters": not node.args.args or "Parameters\n---" in text,
+        "Returns": "Returns\n---" in text,
+        "units": "float" not in text or re.search(r"\bfloat(64)? +\[[^\]]+\]|SI", text),
+        "what it raises": not raises or "Raises" in text,
+        "its source": name not in FORMULAS or "References\n" in sources,
+    }
+    return [what for what, said in says.items() if not said]
+
+
+def test_numerical_functions_of_the_core_state_shapes_units_errors_and_source():
+    """The contract of a formula: what goes in and comes out, in what unit, by whose authority."""
+    poor = {
+        f"{name}.{node.name}": missing
+        for name, tree in modules().items()
+        if within(name, ["twin"])
+        for node in tree.body
+        if isinstance(node, ast.FunctionDef) and not node.name.startswith("_")
+        if takes_numbers(node) and (missing := lacks(name, tree, node))
+    }
+    assert poor == {}
+
+
+def test_no_factor_is_a_literal_in_the_core():
+    """Factors, limits and constants are data with provenance; half, a millionth and 60 are not."""
+    literals = [
+        f"{name}:{node.lineno}: {node.value}"
+        for name, tree in modules().items()
+        if within(name, ["twin"])
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant)
+        and isinstance(node.value, float)
+        and len(f"{node.value:.12e}".partition("e")[0].replace(".", "").strip("0-")) > 2
+    ]
+    assert literals == []

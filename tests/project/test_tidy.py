@@ -1,0 +1,381 @@
+"""The shape of the project, held by reading the source tree: imports, sizes, words, dead files."""
+
+import ast
+import re
+import tomllib
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGES = ("twin", "ingest", "api", "simulators", "deploy")
+GROUND = (
+    "twin.arrays", "twin.errors", "twin.quality", "twin.uom", "twin.reference", "twin.faraday",
+    "twin.stoichiometry",
+)  # fmt: skip
+SERIES = (*GROUND, "twin.model", "twin.series")
+BALANCES = (*SERIES, "twin.accounts", "twin.reconciliation")
+ROUTING = ("ingest.wire", "ingest.routing", "ingest.settings", "ingest.counters")
+STORING = (*ROUTING, "ingest.queries", "ingest.store")
+READING = ("twin", "deploy.database")
+# What a room may import of ours, besides itself. A room is a package of a package, or a module that
+# stands beside those. deploy starts everything and may see it all.
+MAY_IMPORT = {
+    **dict.fromkeys(GROUND, GROUND),
+    "twin.model": GROUND,
+    "twin.series": (*GROUND, "twin.model"),
+    "twin.accounts": SERIES,
+    "twin.step": (*SERIES, "twin.accounts"),
+    "twin.replay": (*SERIES, "twin.accounts", "twin.step"),
+    "twin.reconciliation": (*SERIES, "twin.accounts"),
+    "twin.alarms": (*SERIES, "twin.accounts"),
+    "twin.targets": GROUND,
+    "twin.validation": BALANCES,
+    "twin.chlorine": (*BALANCES, "twin.targets"),
+    "twin.energy": BALANCES,
+    "twin.emissions": BALANCES,
+    "twin.byproducts": BALANCES,
+    "twin.scenario": (*BALANCES, "twin.chlorine"),
+    "twin.checks": (*BALANCES, "twin.chlorine", "twin.emissions", "twin.targets"),
+    "twin.loading": (*BALANCES, "twin.alarms", "twin.checks", "twin.validation"),
+    "twin.__main__": ("twin",),
+    "deploy.database": GROUND,
+    "ingest.settings": READING,
+    "ingest.counters": READING,
+    "ingest.queries": (),
+    "ingest.store": (*READING, "ingest.queries"),
+    "ingest.wire": ("twin",),
+    "ingest.routing": (*READING, *ROUTING),
+    "ingest.transport": (*READING, *ROUTING),
+    "ingest.cycle": (*READING, *STORING),
+    "ingest.commands": (*READING, *STORING),
+    "ingest.cli": (*READING, *STORING, "ingest.cycle", "ingest.commands"),
+    "ingest.file_import": (*READING, *STORING, "ingest.cycle", "ingest.cli"),
+    "ingest.__main__": (*READING, "ingest"),
+    "api": (*READING, "api"),
+    "simulators.process": ("twin",),
+    "simulators.scenarios": ("twin", "simulators.process"),
+    "simulators.instruments": ("twin", "simulators.process", "simulators.scenarios"),
+    "simulators.gateways": (
+        "twin", "ingest.wire", "simulators.process", "simulators.scenarios",
+        "simulators.instruments",
+    ),
+    "simulators.load": ("twin", "ingest.wire", "simulators.process"),
+    "simulators": ("twin", "simulators"),
+    "deploy": PACKAGES,
+}  # fmt: skip
+DOORS = {
+    "asyncpg": {"ingest.store", "api.store"},
+    "aiomqtt": {"ingest.transport.subscriber", "simulators.gateways.publisher"},
+    "paho": {"ingest.transport.subscriber", "simulators.gateways.publisher"},
+    "pint": {"twin.uom"},
+    "scipy": {"twin.byproducts.allocation", "twin.reconciliation.chi_square"},
+}
+# Who else may ask for the time of day, and why. Programs' entries (`__main__`) may.
+CLOCKS = {
+    "ingest.cycle.cycle": "the lag lies between the arrival of a message and its commit",
+    "ingest.transport.hj212_listener": "the received time of a packet is the moment it arrives",
+    "ingest.transport.subscriber": "a message is received when it arrives; STATE says since when",
+}
+CLOCK_CALLS = {"time", "time_ns", "now", "utcnow", "today"}
+FUNCTION_LINES = 70
+MADE = {
+    ".git", ".venv", ".hypothesis", ".mypy_cache", ".pytest_cache", ".ruff_cache", "__pycache__",
+    "node_modules", "dist", "build", "parktwin-data",
+}  # fmt: skip
+TEXTS = {
+    ".py", ".pyi", ".toml", ".md", ".txt", ".csv", ".sql", ".yaml", ".yml", ".json", ".conf", ".ts",
+    ".vue", ".css", ".html", ".sh", ".cfg", ".ini", ".js", "",
+}  # fmt: skip
+
+
+@cache
+def committed():
+    """Return every file of the project but what the tools make."""
+    found = []
+    folders = [ROOT]
+    for folder in folders:
+        for path in folder.iterdir():
+            if path.name in MADE or path.name.endswith(".egg-info"):
+                continue
+            if path.is_dir():
+                folders.append(path)
+            elif path.suffix != ".tsbuildinfo" and path.name != ".env":
+                found.append(path)
+    return sorted(found)
+
+
+@cache
+def texts():
+    """Return the committed texts by their path in the project."""
+    return {
+        path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8")
+        for path in committed()
+        if path.suffix in TEXTS
+    }
+
+
+def name_of(path):
+    """Return the module's name of a Python file."""
+    return path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+
+
+@cache
+def modules():
+    """Return the syntax tree of every module of the packages by its name."""
+    return {
+        name_of(path): ast.parse(text, path)
+        for path, text in texts().items()
+        if path.endswith(".py") and path.split("/")[0] in PACKAGES
+    }
+
+
+@cache
+def imports(name, *, runtime=False):
+    """Return the modules a module imports; at run time, those for type checkers are not."""
+    found = set()
+    skipped = set()
+    for node in ast.walk(modules()[name]):
+        if runtime and isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            skipped.update(id(inner) for inner in ast.walk(node))
+        if id(node) in skipped:
+            continue
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{name}: imports are absolute"
+            full = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= {f if f in modules() else node.module for f in full}
+    return found
+
+
+def within(name, places):
+    return any(name == place or name.startswith(place + ".") for place in places)
+
+
+def room_of(name):
+    """Return the room of a module: the longest name in the table that it lies within."""
+    return max((room for room in MAY_IMPORT if within(name, [room])), key=len, default="")
+
+
+@pytest.mark.parametrize("room", MAY_IMPORT)
+def test_room_imports_only_what_it_may(room):
+    members = [name for name in modules() if room_of(name) == room]
+    wrong = [
+        f"{name} imports {other}"
+        for name in members
+        for other in imports(name)
+        if other.split(".")[0] in (*PACKAGES, "tests")
+        and not within(other, (room, *MAY_IMPORT[room]))
+    ]
+    assert wrong == []
+
+
+def test_every_module_has_a_room():
+    assert [n for n in modules() if not room_of(n) and n not in {"twin", "ingest"}] == []
+
+
+@pytest.mark.parametrize("library", DOORS)
+def test_library_has_one_door(library):
+    through = {n for n in modules() if library in {i.split(".")[0] for i in imports(n)}}
+    assert through <= DOORS[library]
+
+
+def test_imports_make_no_circle():
+    """Walk the imports at run time depth first: a module met again on the way is a circle."""
+    done = set()
+
+    def walk(name, way):
+        if name in way:
+            return [" -> ".join([*way[way.index(name) :], name])]
+        if name in done:
+            return []
+        found = [c for other in sorted(imports(name, runtime=True) & set(modules()))
+                 for c in walk(other, [*way, name])]  # fmt: skip
+        done.add(name)
+        return found
+
+    assert [circle for name in sorted(modules()) for circle in walk(name, [])] == []
+
+
+def test_imports_stand_at_the_top():
+    inner = [
+        f"{name}:{node.lineno}"
+        for name, tree in modules().items()
+        for function in ast.walk(tree)
+        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
+        for node in ast.walk(function)
+        if isinstance(node, ast.Import | ast.ImportFrom)
+    ]
+    assert inner == []
+
+
+def test_time_of_day_is_asked_for_at_the_entries_only():
+    asking = {}
+    for name, tree in modules().items():
+        for node in ast.walk(tree):
+            if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
+                continue
+            owner = ast.unparse(node.func.value)
+            if node.func.attr in CLOCK_CALLS and owner.split(".")[-1] in (
+                "time",
+                "datetime",
+                "date",
+            ):
+                asking.setdefault(name, []).append(f"{ast.unparse(node)}, line {node.lineno}")
+    entries = {name for name in asking if name.endswith(".__main__")}
+    others = {name: calls for name, calls in asking.items() if name not in entries}
+    assert {name: calls for name, calls in others.items() if name not in CLOCKS} == {}
+    assert set(CLOCKS) <= set(others), "the list is longer than it need be"
+
+
+def test_clock_is_not_taken_out_of_its_module():
+    taken = [
+        f"{name}: from {node.module} import {alias.name}"
+        for name, tree in modules().items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and node.module == "time"
+        for alias in node.names
+        if alias.name in CLOCK_CALLS
+    ]
+    assert taken == []
+
+
+def python_files():
+    return {path: text for path, text in texts().items() if path.endswith(".py")}
+
+
+def lines_of(function):
+    """Return the lines of a function without its docstring."""
+    count = function.end_lineno - function.lineno + 1
+    first = function.body[0]
+    if ast.get_docstring(function) is not None:
+        count -= first.end_lineno - first.lineno + 1
+    return count
+
+
+def test_functions_are_short():
+    long = {
+        f"{path}: {node.name}": count
+        for path, text in python_files().items()
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and (count := lines_of(node)) > FUNCTION_LINES
+    }
+    assert long == {}
+
+
+def test_names_of_tests_are_sentences():
+    short = [
+        f"{path}: {node.name}"
+        for path, text in python_files().items()
+        if path.startswith("tests/")
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and node.name.startswith("test_")
+        and node.name.count("_") < 3
+    ]
+    assert short == []
+
+
+def test_every_test_asserts_something():
+    """An assertion, an expected exception or failure, in the test or a helper it calls."""
+    idle = []
+    for path, text in python_files().items():
+        if not path.startswith("tests/"):
+            continue
+        functions = {n.name: n for n in ast.walk(ast.parse(text))
+                     if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)}  # fmt: skip
+        asserting = {
+            name for name, node in functions.items()
+            if any(isinstance(n, ast.Assert) for n in ast.walk(node))
+            or re.search(r"pytest\.(raises|fail)|np\.testing|expect\(", ast.unparse(node))
+        }  # fmt: skip
+        for name, node in functions.items():
+            calls = {n.func.id for n in ast.walk(node)
+                     if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)}  # fmt: skip
+            if name.startswith("test_") and name not in asserting and not calls & asserting:
+                idle.append(f"{path}: {name}")
+    assert idle == []
+
+
+def test_every_module_is_used_or_is_a_program():
+    scripts = tomllib.loads(texts()["pyproject.toml"])["project"]["scripts"]
+    programs = {target.partition(":")[0] for target in scripts.values()}
+    used = set(programs)
+    for text in python_files().values():
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.Import):
+                used |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                used |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    # `python -m deploy.packages` in the Makefile is a use as well.
+    used |= set(re.findall(r"-m ([\w.]+)", texts()["Makefile"]))
+    helpers = {name_of(path) for path in python_files() if path.startswith("tests/support/")}
+    dead = [name for name in modules()
+            if not name.endswith("__main__") and name not in used
+            and not any(other.startswith(name + ".") for other in modules())]  # fmt: skip
+    dead += [name for name in helpers
+             if name not in used]  # fmt: skip
+    assert dead == []
+
+
+MARKS = ("TO" + "DO", "FIX" + "ME", "XX" + "X")
+PLACES = ("/wo" + "rk/", "/ro" + "ot/")
+REGISTRIES = (
+    "deb." + "debian.org",
+    "pypi." + "org",
+    "registry." + "npmjs.org",
+    "files." + "pythonhosted.org",
+)
+
+
+def lines_with(pattern, skip=()):
+    """Return the lines of the committed texts in which a pattern is found."""
+    return [
+        f"{path}:{number}: {line.strip():.100}"
+        for path, text in texts().items()
+        if not path.endswith(tuple(skip))
+        for number, line in enumerate(text.splitlines(), start=1)
+        if re.search(pattern, line)
+    ]
+
+
+def test_nothing_is_left_to_do():
+    marks = "|".join(MARKS)
+    assert lines_with(rf"\b({marks})\b", skip=["package-lock.json"]) == []
+
+
+def test_no_path_of_a_machine_is_committed():
+    pattern = "|".join(rf"(?<![\w./-]){re.escape(place)}" for place in PLACES)
+    assert lines_with(pattern) == []
+
+
+def test_no_host_of_a_package_registry_is_committed():
+    assert lines_with("|".join(re.escape(host) for host in REGISTRIES)) == []
+
+
+def test_lock_files_carry_no_download_addresses():
+    locks = [path for path in texts() if path.endswith(("package-lock.json", "constraints.txt"))]
+    assert len(locks) >= 2
+    found = [path for path in locks if '"resolved"' in texts()[path] or "://" in texts()[path]]
+    # A funding address of a package is no download address.
+    assert [p for p in found if re.search(r'"resolved"|\.tgz|\.whl', texts()[p])] == []
+
+
+def test_every_dependency_is_pinned():
+    loose = [
+        line
+        for line in texts()["constraints.txt"].splitlines()
+        if line.strip() and not line.startswith("#") and not re.match(r"[\w.\[\]-]+==[\w.]+", line)
+    ]
+    assert loose == []
+    project = tomllib.loads(texts()["pyproject.toml"])["project"]
+    wanted = [*project["dependencies"], *project["optional-dependencies"]["dev"]]
+    names = {re.match(r"[\w.-]+", line)[0].lower() for line in wanted}
+    pinned = {
+        match[0].lower().replace("_", "-")
+        for match in re.finditer(r"(?m)^\w[\w.-]*", texts()["constraints.txt"])
+    }
+    assert names - pinned == set()

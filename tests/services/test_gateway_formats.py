@@ -1,0 +1,98 @@
+"""The same logical data through every format, late, twice and out of order: the same rows, sums."""
+
+from functools import partial
+
+import numpy as np
+import pytest
+
+from ingest.routing.topics import Message
+from ingest.store import Store
+from simulators.gateways.encoding import play
+from simulators.gateways.gateways import FORMATS, make_gateways, with_gateways
+from simulators.instruments.sensors import make_sensors, observe
+from simulators.process.process import make_process
+from simulators.scenarios.script import Event
+from tests.support.memory_store import started
+from tests.support.small_park import rows_of, serving
+from tests.support.small_region import ALPHA, PARK
+from twin import quality as q
+
+S = 1_000_000
+DAY_S = 86_400.0
+EVERY_US = 30 * S
+# On the hour in the park.
+BEGIN = 1_763_784_000 * S
+TIMES = BEGIN + np.arange(90) * EVERY_US
+END_S = 2700.0
+SEED = 7
+# Each message comes up to two days late, and a third of them a second time, up to two days later.
+DISORDER = tuple(
+    Event(kind, kind, ALPHA, "", 0.0, END_S, size, every_s=2 * DAY_S)
+    for kind, size in (("reorder", 1.0), ("duplicate", 0.33))
+)
+
+
+@pytest.fixture(scope="module")
+def instruments():
+    return partial(observe, make_sensors(make_process(PARK, SEED), SEED))
+
+
+async def published(database, instruments, form, events, batch, cycle_s):
+    """Run what gateways send through cycles over a real database; return how many there were."""
+    gateways = make_gateways(PARK, events=events, usual=form, batch=batch)
+    store = Store(database)
+    await store.open()
+    cycle = await started(with_gateways(PARK, gateways), store, BEGIN, watched=False)
+    block, now, cycles = [], BEGIN, 0
+    for at, topic, payload in play(gateways, instruments, TIMES, EVERY_US, SEED):
+        if block and at > block[0].received_us + cycle_s * S:
+            await cycle.run(block, now)
+            block, cycles = [], cycles + 1
+        block.append(Message(topic, payload, at, 0, 0, 0))
+        now = max(now, at)
+    await cycle.run(block, now)
+    await cycle.run([], now + 3600 * S)
+    await store.close()
+    return cycles
+
+
+async def kept(db, database):
+    """Return everything that is known of the measured tags, and what the API makes of it."""
+    tables = {
+        "sample": await db.fetch(
+            "SELECT t.tag, x.time, float8send(value), quality FROM sample x"
+            " JOIN tag t USING (tag_id) WHERE t.source = 'measured' ORDER BY 1, 2"
+        )
+    }
+    for table in ("minute", "hour", "day"):
+        tables[table] = await db.fetch(
+            "SELECT t.tag, x.time, n, amount, covered_s, x.min, x.max, last, quality"
+            f" FROM {table} x JOIN tag t USING (tag_id) WHERE t.source = 'measured' ORDER BY 1, 2"
+        )
+    async with serving(database, BEGIN + 2 * 3600 * S) as (client, _):
+        for kpi in ("energy", "chlorine"):
+            tables[kpi] = (await rows_of(client, f"{ALPHA}/{kpi}", window="hour"))["items"]
+    return tables
+
+
+@pytest.mark.parametrize("form", FORMATS)
+async def test_disorder_in_any_format_leaves_the_same_samples_minutes_and_sums(
+    database, db, instruments, form
+):
+    await published(database, instruments, "native", (), 1, 300)
+    wanted = await kept(db, database)
+    assert len(wanted["sample"]) == len(TIMES) * len(PARK.tags)
+    assert {row["quality"] for row in wanted["sample"]} == {q.SIMULATED}
+    assert len(wanted["minute"]) >= 45 * len(PARK.tags)
+    assert any(row["kwh_per_t"] for row in wanted["energy"])
+    assert any(row["production_t"] for row in wanted["chlorine"])
+    await db.execute("TRUNCATE sample, minute, hour, day, restatement, cycle")
+
+    batch = 1 + 6 * (list(FORMATS).index(form) % 2)
+    assert await published(database, instruments, form, DISORDER, batch, 4 * 3600) >= 8
+    got = await kept(db, database)
+    for table, rows in wanted.items():
+        assert got[table] == rows, table
+    assert await db.fetchval("SELECT count(*) FROM restatement") > 10
+    for table in ("reject", "quarantine", "correction"):
+        assert await db.fetchval(f"SELECT count(*) FROM {table}") == 0, table

@@ -1,0 +1,221 @@
+"""The whole path on real services: nothing acknowledged is lost, nothing is stored twice."""
+
+import asyncio
+import itertools
+import json
+import os
+import subprocess
+import sys
+import time
+from contextlib import asynccontextmanager
+
+import asyncpg
+import httpx
+
+from deploy.service import free_port
+from tests.support import load
+
+NUMBERS = itertools.count(1)
+TAGS = [f"LT-{i:02d}" for i in range(20)]
+TOPIC = "park/v1/acmepark/acme/gw1"
+
+
+def program(module, environment, log):
+    """Start one of our programs."""
+    return subprocess.Popen(
+        [sys.executable, "-m", module],
+        env={**os.environ, **environment},
+        stdout=log,
+        stderr=subprocess.STDOUT,
+    )
+
+
+def environment_of(services, database, park_folder):
+    with (park_folder / "tags.csv").open("a", encoding="utf-8") as tags:
+        tags.writelines(f"{t},acmepark/acme,mass_flow,t/h,gauge,0,1000,1 %,load\n" for t in TAGS)
+    return {
+        "PARKTWIN_DATABASE_URL": database,
+        "PARKTWIN_MQTT_URL": services.mqtt_url,
+        "PARKTWIN_PARK": str(park_folder),
+        "PARKTWIN_CLIENT_ID": f"test-ingest-{next(NUMBERS)}",
+        "PARKTWIN_SESSION_EXPIRY_S": "60",
+        "PARKTWIN_HTTP_PORT": str(free_port()),
+    }
+
+
+@asynccontextmanager
+async def running(module, environment, log):
+    process = program(module, environment, log)
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.terminate()
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+async def stored(database, wanted, seconds=90.0):
+    """Wait until so many samples of the load are stored; return (rows, distinct values in uom)."""
+    end = time.monotonic() + seconds
+    rows = -1
+    while time.monotonic() < end and rows < wanted:
+        try:
+            connection = await asyncpg.connect(database, timeout=5)
+        except (OSError, asyncpg.PostgresError):
+            await asyncio.sleep(0.5)
+            continue
+        rows = await connection.fetchval(
+            "SELECT count(*) FROM park.sample s JOIN park.tag USING (tag_id) WHERE tag LIKE 'LT-%'"
+        )
+        await connection.close()
+        await asyncio.sleep(0.3)
+    return rows
+
+
+async def subscribed(services, environment):
+    """Wait until the broker has the session of ingest, so that it keeps what is published."""
+    end = time.monotonic() + 20
+    database = environment["PARKTWIN_DATABASE_URL"]
+    while time.monotonic() < end:
+        connection = await asyncpg.connect(database)
+        value = await connection.fetchval(
+            "SELECT value FROM park.sample s JOIN park.tag USING (tag_id)"
+            " WHERE tag = 'ingest.connected' ORDER BY time DESC LIMIT 1"
+        )
+        await connection.close()
+        if value == 1.0:
+            return
+        await asyncio.sleep(0.2)
+    raise AssertionError("ingest did not connect to the broker")
+
+
+def start_load(services, messages, rate):
+    start_ms = int(time.time() * 1000) - 60_000
+    payloads = list(load.scan_payloads(TAGS, start_ms, 10, messages, values_per_message=len(TAGS)))
+    return load.publish_in_background(services.mosquitto.port, TOPIC, payloads, rate=rate, block=5)
+
+
+async def check_values(database, messages):
+    """Every value is there once, as it was sent."""
+    connection = await asyncpg.connect(database)
+    row = await connection.fetchrow(
+        "SELECT count(*) AS n, count(DISTINCT (tag, time)) AS keys, sum(value) AS total"
+        " FROM park.sample_named WHERE tag LIKE 'LT-%'"
+    )
+    corrections = await connection.fetchval("SELECT count(*) FROM park.correction")
+    await connection.close()
+    expected = sum((turn * 7) % 50 + i / 8 for turn in range(messages) for i in range(len(TAGS)))
+    assert row["n"] == row["keys"] == messages * len(TAGS)
+    assert abs(row["total"] - expected) < 1e-6 * expected
+    assert corrections == 0
+
+
+async def test_killing_ingest_under_load_loses_nothing(services, database, park_folder, tmp_path):
+    environment = environment_of(services, database, park_folder)
+    messages = 3000
+    with (tmp_path / "ingest.log").open("w") as log:
+        async with running("ingest", environment, log) as first:
+            await subscribed(services, environment)
+            process, result = start_load(services, messages, rate=600)
+            await asyncio.sleep(1.5)
+            first.kill()
+            first.wait()
+            await asyncio.sleep(1.0)
+            async with running("ingest", environment, log):
+                sent, acked, _ = await asyncio.to_thread(result.get)
+                assert (sent, acked) == (messages, messages)
+                assert await stored(database, messages * len(TAGS)) == messages * len(TAGS)
+        process.join()
+    await check_values(database, messages)
+
+
+async def test_losing_the_database_for_30_s_loses_nothing(
+    services, database, park_folder, tmp_path
+):
+    environment = environment_of(services, database, park_folder)
+    messages = 8000
+    with (tmp_path / "ingest.log").open("w") as log:
+        async with running("ingest", environment, log):
+            await subscribed(services, environment)
+            process, result = start_load(services, messages, rate=200)
+            await asyncio.sleep(2.0)
+            services.postgres.stop()  # in this thread: the kernel ends a service with its starter
+            await asyncio.sleep(30.0)
+            services.postgres.start()
+            sent, acked, _ = await asyncio.to_thread(result.get)
+            assert (sent, acked) == (messages, messages)
+            assert await stored(database, messages * len(TAGS)) == messages * len(TAGS)
+            process.join()
+            # The image has caught up: what the readers are told is the newest sample.
+            connection = await asyncpg.connect(database)
+            newest = await connection.fetchval(
+                "SELECT max(time) FROM park.sample s JOIN park.tag USING (tag_id)"
+                " WHERE tag LIKE 'LT-%'"
+            )
+            cycles = await connection.fetch("SELECT time, value FROM park.cycle")
+            await connection.close()
+            last = max(int.from_bytes(r["time"][i : i + 8], "little", signed=True)
+                       for r in cycles for i in range(0, len(r["time"]), 8)
+                       if len(r["time"]) >= 8 * len(TAGS))  # fmt: skip
+            assert last >= int(newest.timestamp() * 1e6)
+    await check_values(database, messages)
+
+
+async def test_one_sample_from_publish_to_console_event(services, database, park_folder, tmp_path):
+    environment = environment_of(services, database, park_folder)
+    base = f"http://127.0.0.1:{environment['PARKTWIN_HTTP_PORT']}"
+    with (tmp_path / "programs.log").open("w") as log:
+        async with running("ingest", environment, log), running("api", environment, log):
+            await subscribed(services, environment)
+            async with httpx.AsyncClient(base_url=base, timeout=20) as client:
+                await until_ready(client)
+                async with client.stream(
+                    "GET", "/api/v1/live", params={"tag": "acme/FT-1"}
+                ) as stream:
+                    lines = stream.aiter_lines()
+                    assert (await next_event(lines))[0] == "image"
+                    publisher = load.Publisher(load.HOST, services.mosquitto.port, client_id="one")
+                    now_ms = int(time.time() * 1000)
+                    body = {"ts": now_ms, "values": {"FT-1": 36.4}}
+                    began = time.monotonic()
+                    publisher.publish(TOPIC, [json.dumps(body).encode()])
+                    publisher.drain()
+                    publisher.sock.close()
+                    while True:
+                        name, data = await asyncio.wait_for(next_event(lines), 10)
+                        if "acme/FT-1" in data["values"]:
+                            break
+                    assert name == "cycle"
+                    assert data["values"]["acme/FT-1"] == [36.4, 0, now_ms]
+                    assert time.monotonic() - began < 3.0
+                latest = (await client.get("/api/v1/latest", params={"tag": "acme/FT-1"})).json()
+                assert latest["items"][0]["value"] == 36.4
+                metrics = (await client.get("/metrics")).text
+                assert "parktwin_ingest_samples_total" in metrics
+
+
+async def until_ready(client, seconds=30.0):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        try:
+            if (await client.get("/readyz")).status_code == 200:
+                return
+        except httpx.TransportError:
+            await asyncio.sleep(0.1)
+        await asyncio.sleep(0.3)
+    raise AssertionError("the API did not become ready")
+
+
+async def next_event(lines):
+    """Return the next (event, data) of a server-sent event stream."""
+    name = ""
+    async for line in lines:
+        if line.startswith("event:"):
+            name = line[6:].strip()
+        elif line.startswith("data:") and name:
+            return name, json.loads(line[5:])
+    raise AssertionError("the stream ended")

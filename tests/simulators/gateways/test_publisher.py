@@ -1,0 +1,334 @@
+"""The publisher on a real broker and a real ingest: formats, losses, births, the past, load."""
+
+import asyncio
+import json
+import time
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
+from functools import partial
+
+import aiomqtt
+import asyncpg
+import numpy as np
+import pytest
+
+from deploy.service import free_port
+from ingest.wire import sparkplug
+from simulators import __main__ as simulate
+from simulators import load
+from simulators.gateways import publisher
+from simulators.gateways.gateways import make_gateways, with_gateways
+from simulators.gateways.schedule import Progress, Schedule
+from simulators.instruments.sensors import make_sensors, observe
+from simulators.process.process import make_process
+from simulators.scenarios.script import Event
+from tests.services.test_services import program
+from tests.support.small_region import ALPHA, PARK
+from twin import quality as q
+from twin.loading import parse_park
+
+S = 1_000_000
+SEED = 3
+FORMATS = {
+    "native": ["FT-1", "FT-2"],
+    "senml": ["FT-3"],
+    "senml-cbor": ["FT-4", "FT-5"],
+    "hj212": ["FT-6", "FT-7"],
+    "hj212-tcp": ["FT-8", "FT-9"],
+    "sparkplug": ["*"],
+}
+
+
+@pytest.fixture(scope="module")
+def instruments():
+    return partial(observe, make_sensors(make_process(PARK, SEED), SEED))
+
+
+def event(kind, start, stop, size=0.0):
+    return Event(kind, kind, ALPHA, "", start, stop, size)
+
+
+def shared(services, *, origin_us, end_s, history_s=0, interval_s=0.5, logger_port=0, says=None):
+    schedule = Schedule(
+        interval_us=round(interval_s * S),
+        history_interval_us=S,
+        history_until_us=origin_us // S * S if history_s else 0,
+        end_us=origin_us + round(end_s * S),
+    )
+    return publisher.Run(
+        mqtt=services.mqtt_url,
+        logger=("127.0.0.1", logger_port),
+        schedule=schedule,
+        seed=SEED,
+        origin_us=origin_us,
+        now=lambda: time.time_ns() // 1000,
+        report=lambda _, text: says.append(text) if text and says is not None else None,
+    )
+
+
+@asynccontextmanager
+async def hearing(services, topic, **session):
+    """Collect the messages of a topic."""
+    heard = []
+    client = aiomqtt.Client(
+        "127.0.0.1", services.mosquitto.port, protocol=aiomqtt.ProtocolVersion.V5, **session
+    )
+
+    async def listen():
+        with suppress(aiomqtt.MqttError):
+            async for message in client.messages:
+                heard.append((message.topic.value, message.payload))  # noqa: PERF401
+
+    async with client:
+        await client.subscribe(topic, 1)
+        task = asyncio.create_task(listen())
+        yield heard, client
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+async def until(condition, seconds=20.0):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        await asyncio.sleep(0.05)
+
+
+async def stored(database, tag):
+    """Return the stored values of a tag by time, as they were sent."""
+    connection = await asyncpg.connect(database, server_settings={"search_path": "park,public"})
+    try:
+        return {
+            row["at"]: (row["value"], row["quality"])
+            for row in await connection.fetch(
+                "SELECT (extract(epoch FROM time) * 1000000)::bigint AS at, value, quality"
+                " FROM sample_named WHERE tag = $1",
+                tag,
+            )
+        }
+    except asyncpg.UndefinedTableError:
+        return {}
+    finally:
+        await connection.close()
+
+
+async def test_every_format_arrives_through_its_own_door(services, database, tmp_path, instruments):
+    """MQTT and TCP, a minute of the past and then live; ingest asks the edge node for its birth."""
+    rows = [
+        {"enterprise": "alpha", "id": f"g{n}", "format": form, "tags": tags, "batch": 1 + n % 3}
+        for n, (form, tags) in enumerate(FORMATS.items())
+    ]
+    gateways = make_gateways(PARK, rows)
+    folder = tmp_path / "park"
+    folder.mkdir()
+    for name, text in with_gateways(PARK, gateways).files.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    port = free_port()
+    environment = {
+        "PARKTWIN_DATABASE_URL": database,
+        "PARKTWIN_MQTT_URL": services.mqtt_url,
+        "PARKTWIN_PARK": str(folder),
+        "PARKTWIN_CLIENT_ID": "test-every-format",
+        "PARKTWIN_HJ212_PORT": str(port),
+        "PARKTWIN_HEALTH_S": "0.5",
+    }
+    with (tmp_path / "ingest.log").open("w") as log:
+        ingest = program("ingest", environment, log)
+        try:
+            end = time.monotonic() + 30
+            while 1.0 not in [v for v, _ in (await stored(database, "ingest.connected")).values()]:
+                assert time.monotonic() < end
+                await asyncio.sleep(0.2)
+            origin_us = time.time_ns() // 1000
+            run = shared(services, origin_us=origin_us, end_s=3, history_s=60, logger_port=port)
+            total = Progress(origin_us - 60 * S)
+            await publisher.run(run, gateways, total, instruments)
+            past = np.arange(total.done_us // S - 3600, total.done_us // S + 1) * S
+            past = past[(past > origin_us - 60 * S) & (past <= origin_us)]
+            live = np.arange(origin_us // (S // 2), run.schedule.end_us // (S // 2) + 1) * (S // 2)
+            times = np.concatenate([past, live[live > past[-1]]])
+            assert total.samples >= len(times) * len(PARK.tags)
+            values = instruments(times)
+            for column, tag in enumerate(PARK.tags):
+                end = time.monotonic() + 20
+                found = {}
+                while not set(times.tolist()) <= set(found):
+                    assert time.monotonic() < end, (tag.tag, len(found), len(times))
+                    found = await stored(database, tag.tag)
+                    await asyncio.sleep(0.1)
+                for at, value in zip(times.tolist(), values[:, column], strict=True):
+                    assert found[at] == (pytest.approx(value, rel=1e-12), q.SIMULATED)
+        finally:
+            ingest.terminate()
+            ingest.wait(20)
+
+
+async def test_lost_connections_are_deaths_and_births_and_a_late_burst(services, instruments):
+    events = (event("outage", 1.0, 2.6), event("storm", 3.6, 4.7, 0.5))
+    gateways = make_gateways(PARK, events=events, usual="sparkplug")
+    async with hearing(services, "spBv1.0/east/#") as (heard, _):
+        origin_us = time.time_ns() // 1000
+        run = shared(services, origin_us=origin_us, end_s=6, interval_s=0.25)
+        total = Progress(origin_us)
+        await publisher.run(run, gateways, total, instruments)
+        await until(lambda: heard[-1][0].split("/")[2] == "NDEATH")
+    kinds = [topic.split("/")[2] for topic, _ in heard]
+    sessions = [
+        next(m.value for m in sparkplug.decode(payload).metrics if m.name == "bdSeq")
+        for topic, payload in heard if topic.split("/")[2] != "NDATA"
+    ]  # fmt: skip
+    # One loss by the outage, three by the storm, one death at the end; a death is of its birth.
+    assert kinds.count("NBIRTH") == kinds.count("NDEATH") == 5
+    assert sessions == [number for n in range(1, 6) for number in (n, n)]
+    data = [sparkplug.decode(payload) for kind, (_, payload) in zip(kinds, heard, strict=True)
+            if kind == "NDATA"]  # fmt: skip
+    late = [p for p in data if p.metrics[0].historical]
+    assert 5 <= len(late) <= 7
+    times = [p.metrics[0].time_ms for p in data]
+    step = 250
+    assert times == sorted(times)
+    assert np.diff(times).tolist() == [step] * (len(times) - 1)
+    assert total.done_us == run.schedule.end_us // (step * 1000) * step * 1000
+
+
+async def test_edge_node_that_is_asked_is_born_again(services, instruments):
+    gateways = make_gateways(PARK, usual="sparkplug")
+    async with hearing(services, "spBv1.0/east/#") as (heard, client):
+        origin_us = time.time_ns() // 1000
+        run = shared(services, origin_us=origin_us, end_s=60, interval_s=1.0)
+        task = asyncio.create_task(publisher.run(run, gateways, Progress(origin_us), instruments))
+        await until(lambda: len(heard) >= 2)
+        topic = heard[0][0].replace("NBIRTH", "NCMD")
+        await client.publish(topic, sparkplug.rebirth(1), 1)
+
+        def births():
+            return [sparkplug.decode(payload) for at, payload in heard if "/NBIRTH/" in at]
+
+        await until(lambda: len(births()) == 2)
+        await asyncio.sleep(1.5)
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+    # Once is enough, though there were two occasions.
+    first, second = births()
+    assert (first.seq, second.seq) == (0, 0)
+    names = [[m.name for m in birth.metrics] for birth in (first, second)]
+    assert names[0] == names[1]
+    assert {tag.tag for tag in PARK.tags} <= set(names[0])
+
+
+async def test_broker_that_goes_away_costs_no_scan(services, instruments):
+    gateways = make_gateways(PARK)
+    says = []
+    session = {"identifier": "test-away", "clean_start": False}
+    properties = aiomqtt.client.Properties(1)
+    properties.SessionExpiryInterval = 60
+    heard = []
+    async with hearing(services, gateways[0].topic, properties=properties, **session) as (first, _):
+        origin_us = time.time_ns() // 1000
+        run = shared(services, origin_us=origin_us, end_s=6, interval_s=0.2, says=says)
+        task = asyncio.create_task(publisher.run(run, gateways, Progress(origin_us), instruments))
+        await until(lambda: len(first) >= 5)
+    services.mosquitto.stop()
+    await asyncio.sleep(1.5)
+    services.mosquitto.start()
+    async with hearing(services, gateways[0].topic, properties=properties, **session) as (rest, _):
+        await task
+        await until(lambda: len(rest) >= 5)
+        await asyncio.sleep(0.5)
+        heard = first + rest
+    scans = [scan for _, payload in heard for scan in _scans(payload)]
+    times = {scan["ts"] for scan in scans}
+    assert np.diff(sorted(times)).tolist() == [200] * (len(times) - 1)
+    assert max(times) * 1000 == run.schedule.end_us // (S // 5) * (S // 5)
+    assert any("trying again" in text for text in says)
+
+
+def _scans(payload):
+    document = json.loads(payload)
+    return document if isinstance(document, list) else [document]
+
+
+async def test_past_waits_for_a_broker_that_holds_too_much(services, instruments, monkeypatch):
+    monkeypatch.setattr(publisher, "HELD_BYTES", -1)
+    says = []
+    origin_us = time.time_ns() // 1000
+    run = shared(services, origin_us=origin_us, end_s=60, history_s=3600, says=says)
+    total = Progress(origin_us - 10_000_000 * S)
+    task = asyncio.create_task(publisher.run(run, make_gateways(PARK), total, instruments))
+    await until(lambda: any("waiting for them" in text for text in says))
+    await asyncio.sleep(0.5)
+    before = total.samples
+    await asyncio.sleep(1.5)
+    assert total.samples == before
+    assert total.done_us < run.schedule.history_until_us
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+
+
+def broker(services):
+    return publisher.address(services.mqtt_url)
+
+
+async def test_load_is_what_its_model_knows_and_every_message_is_acknowledged(services):
+    what = load.Load(tags=250, rate_hz=20, batch=100, qos=1)
+    says, done = [], load.Done()
+    start_ms = time.time_ns() // 1_000_000
+    async with hearing(services, load.TOPIC) as (heard, _):
+        await asyncio.to_thread(load.run, broker(services), what, start_ms, 1.5, done, says.append)
+        await until(lambda: len(heard) >= done.sent)
+    assert (done.sent, done.acked, done.samples) == (90, 90, 30 * 250)
+    assert len(says) == 1
+    tags = {tag.tag for tag in parse_park(load.park_files(250)).tags}
+    scans = [json.loads(payload) for _, payload in heard]
+    assert {name for scan in scans for name in scan["values"]} == tags == set(what.names)
+    assert all(scan["simulated"] for scan in scans)
+    assert sorted({scan["ts"] - start_ms for scan in scans}) == [50 * n for n in range(30)]
+    at = scans[0]["ts"] / 1000
+    assert list(scans[0]["values"].values()) == load.values(what, at)[:100].tolist()
+    assert (load.values(what, at) != load.values(replace(what, seed=2), at)).any()
+
+
+async def test_load_at_qos_0_ends_when_the_broker_has_read_it(services):
+    what = load.Load(tags=100, rate_hz=50, batch=1, qos=0)
+    done = load.Done()
+    async with hearing(services, load.TOPIC) as (heard, _):
+        await asyncio.to_thread(load.run, broker(services), what, 0, 0.2, done, print)
+        await until(lambda: len(heard) >= done.sent)
+    # How many turns of the tags there are in the time is the machine's affair.
+    assert done.acked == done.sent == len(heard) >= what.tags
+    assert len(heard) % what.tags == 0
+
+
+def test_load_and_other_formats_write_the_model_they_need(tmp_path, capsys):
+    folder = tmp_path / "load"
+    assert simulate.main(["--load", "30", "--write-park", str(folder)]) == 0
+    assert len(parse_park({p.name: p.read_text() for p in folder.iterdir()}).tags) == 30
+    assert simulate.main(["--load", "30", "--write-park", str(folder)]) == 1
+    assert "is not empty" in capsys.readouterr().err
+    edges = tmp_path / "edges"
+    assert simulate.main(["--format", "sparkplug", "--write-park", str(edges)]) == 0
+    park = parse_park({p.name: p.read_text(encoding="utf-8") for p in edges.iterdir()})
+    assert {row["protocol"] for row in park.tables["gateway"]} == {"sparkplug"}
+    assert simulate.main(["--format", "sparkplug", "--duration", "1"]) == 1
+    assert "--write-park" in capsys.readouterr().err
+    loggers = str(tmp_path / "loggers")
+    assert simulate.main(["--format", "hj212-tcp", "--write-park", loggers]) == 0
+    assert simulate.main(["--format", "hj212-tcp", "--park", loggers]) == 1
+    assert "--hj212 HOST:PORT" in capsys.readouterr().err
+
+
+def test_load_without_a_broker_is_one_clear_sentence(capsys):
+    url = f"mqtt://127.0.0.1:{free_port()}"
+    assert simulate.main(["--mqtt", url, "--load", "10", "--duration", "1"]) == 1
+    assert "is it running?" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("arguments", [["--batch", "0"], ["--rate", "2000"], ["--load", "0"],
+                                       ["--format", "xml"], ["--qos", "2"]])  # fmt: skip
+def test_option_out_of_its_range_is_refused(arguments, capsys):
+    with pytest.raises(SystemExit):
+        simulate.main(arguments)
+    assert arguments[0] in capsys.readouterr().err

@@ -1,0 +1,328 @@
+"""Every scenario in memory, at high speed: what the twin says of it is what truly happened.
+
+The same trials, with more seeds and weeks, are the score (`make score`).
+"""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import time
+from functools import partial
+from pathlib import Path
+
+import asyncpg
+import numpy as np
+import pytest
+
+from simulators import __main__ as program
+from simulators.instruments.faults import Scene, show
+from simulators.instruments.sensors import make_sensors
+from simulators.process.process import make_process
+from simulators.scenarios.overlay import lay_over
+from simulators.scenarios.script import load_script, names
+from simulators.scoring import fault_trials, score, trials
+from simulators.scoring.coverage import coverage
+from simulators.scoring.figures import Stated, figures
+from simulators.scoring.harness import learnt, make_stage, scene_of
+from simulators.scoring.pipeline import minutes_of
+from simulators.scoring.window import carried, know, make_window
+from tests.services.test_services import running, subscribed
+from twin import quality as q
+from twin.loading import load_park
+from twin.series.minutes import MINUTE_US
+
+HCL = "hydrogen_chloride"
+PARK = load_park("deploy/parks/liaocheng")
+S = 1_000_000
+LOST = [tag.address for tag in PARK.tags].index("huaxiang/FI-1410")
+OWN = """
+name = { zh = "自带", en = "Our own" }
+duration = "10 min"
+[[event]]
+id = "bias"
+kind = "bias"
+tag = "xinfa/FI-1203"
+start = "2 min"
+stop = "8 min"
+size = "10 %"
+[[event]]
+id = "silent"
+kind = "dropout"
+tag = "xinfa/FI-1204"
+start = "4 min"
+[[event]]
+id = "cut-off"
+kind = "outage"
+scope = "liaocheng/shenxian/huaxiang"
+start = "3 min"
+stop = "6 min"
+"""
+
+
+@pytest.fixture(scope="module")
+def stage():
+    return make_stage(PARK, 1, score.START_US)
+
+
+@pytest.fixture(scope="module")
+def memory(stage):
+    return learnt(stage, 8)
+
+
+def check(rows):
+    """Every figure of a trial meets its goal."""
+    assert rows
+    assert [row for row in rows if not row.met] == []
+
+
+def test_nothing_is_said_of_a_day_in_which_nothing_happens(stage):
+    check(trials.normal(stage))
+
+
+def test_full_tanks_are_foretold_after_a_trip_and_no_meter_is_accused(stage, memory):
+    check(trials.user_trip(stage, memory))
+
+
+def test_a_biased_meter_is_named_within_a_quarter_of_an_hour(stage, memory):
+    check(trials.meter_bias(stage, memory))
+
+
+def test_every_stream_that_can_be_checked_is_named_and_the_others_are_not_promised(stage, memory):
+    found = trials.bias_of_every_stream(stage, memory, minutes=score.WINDOW_MINUTES)
+    checkable = [each for each in found if each.least <= score.BIAS]
+    assert len(found) == 35
+    assert len(checkable) >= 18
+    assert [each.stream for each in checkable if not each.named] == []
+    # What is sold is known by levels only, and they wave by tonnes.
+    assert {e.stream for e in found if e.least > 1} >= {"luxi-cl2-export", "xinfa-cl2-export"}
+    assert max(each.suspects for each in checkable) <= 6
+
+
+def test_a_leak_is_placed_at_its_node(stage, memory):
+    check(trials.leak(stage, memory))
+
+
+def test_failing_analysers_are_doubted(stage):
+    check(fault_trials.doubted(stage, "cems-fault", {"stuck": q.STUCK}, 35 * 60))
+    check(fault_trials.silent(stage, "cems-fault"))
+
+
+def test_nothing_is_lost_and_nothing_counted_twice_by_an_outage(stage):
+    check(trials.gateway_outage(stage))
+
+
+def test_what_a_dead_gateway_did_not_send_is_missing_and_nothing_else(stage):
+    check(trials.silent_gateway(stage))
+
+
+def test_ageing_membranes_are_found_in_months_of_data(stage):
+    check(trials.membrane_ageing(stage))
+
+
+def test_a_reset_costs_no_more_than_a_scan_and_a_rollover_nothing(stage):
+    rows = fault_trials.counter_reset(stage)
+    check(rows)
+    found = {row.figure: row.found for row in rows}
+    assert found["luxi/JQI-1001 counted wrongly"] == pytest.approx(0, abs=1e-9)
+    # A model that does not say where a register begins again loses what was above its last reading.
+    assert -0.6 < found["luxi/JQI-1001 counted wrongly, register unknown"] < -0.1
+
+
+def test_worn_instruments_are_doubted_or_named_or_move_no_hour_beyond_its_interval(stage, memory):
+    rows = fault_trials.worn_instruments(stage, memory)
+    check(rows)
+    found = {row.figure: row.found for row in rows}
+    # What is doubted counts all the same: half as much again in a fifteenth of the time.
+    assert found["luxi/FI-1401 hour moved by them"] == pytest.approx(100 / 30, abs=0.05)
+    # Of a tenth of the samples some are further apart than a value holds.
+    since_s = np.arange(3600 - 10, 5 * 3600 + 10, 10)
+    shown = show(scene_of(stage, "worn-instruments"), stage.start_us + since_s * S)[:, LOST]
+    there_s = np.append(since_s[np.isfinite(shown)], 5 * 3600)
+    complete = np.minimum(np.diff(there_s), 300).sum() / (4 * 3600)
+    assert found["huaxiang/FI-1410 complete"] == pytest.approx(100 * complete, abs=0.1)
+    assert complete < 0.97
+    assert 10 < found["huaxiang/FI-1204 named after"] < 120
+
+
+def test_another_unit_of_measure_is_noticed_at_once(stage):
+    check(fault_trials.doubted(stage, "unit-slip", {"unit": q.UNIT_SLIP}, 60))
+
+
+def test_a_flood_of_alarms_is_seen_as_one(stage):
+    check(trials.alarm_flood(stage))
+
+
+def test_the_score_tries_every_scenario_there_is():
+    modules = (trials, fault_trials, score)
+    source = "".join(Path(module.__file__).read_text(encoding="utf-8") for module in modules)
+    assert [name for name in names() if f'"{name}"' not in source] == []
+
+
+@pytest.fixture(scope="module")
+def known():
+    return know(PARK)
+
+
+def test_what_is_called_the_truth_closes_every_balance(known):
+    hour = make_window(known, 1)
+    assert {"chlorine", "caustic", "hydrogen", "hydrogen_chloride", "ammonia"} <= set(hour.closed)
+    for component, (balance, _, _) in hour.closed.items():
+        truth = np.array([carried(hour, component, line) for line in balance.lines])
+        left = np.abs(balance.incidence @ truth) / (np.abs(balance.incidence) @ np.abs(truth))
+        assert left.max() < 1e-5, component
+
+
+def test_intervals_hold_the_truth_about_as_often_as_they_say(known):
+    rows = {row.kpi: row for row in coverage([figures(known, seed) for seed in range(3)])}
+    whole = rows["all"]
+    assert whole.intervals > 1200
+    assert 0.85 < whole.share < 1
+    assert whole.low < whole.share < whole.high
+    for figure in ("chlorine made", "hydrogen made", "local share K1", "ammonia stored",
+                   "caustic electricity per mass", "time to full after a trip", "SO2 emitted",
+                   "SO2 corrected", "COD concentration", "hydrogen vented", "hydrogen unaccounted",
+                   "caustic of each circuit", "caustic direct current per mass",
+                   "cell voltage of each caustic circuit", "K of each caustic circuit",
+                   "current density of each caustic circuit"):  # fmt: skip
+        assert rows[figure].intervals >= 6, figure
+    # Reconciliation brings the flows nearer to the truth than their meters are.
+    some = [rows[f"{name} by each meter, reconciled"] for name in ("chlorine", "caustic", HCL)]
+    assert np.mean([row.reconciled / row.raw for row in some]) < 0.95
+
+
+def stated(inside):
+    return Stated("x", 1.0, 0.1, 1.0 if inside else 2.0, 1.0, float("nan"))
+
+
+def test_the_interval_of_a_share_counts_parks_not_intervals():
+    alone = coverage([[stated(n % 20 > 0)] for n in range(400)])[0]
+    alike = coverage([[stated(n % 20 > 0)] * 5 for n in range(400)])[0]
+    assert alone.share == alike.share == 0.95
+    # Wilson's interval of 380 of 400.
+    assert (alone.low, alone.high) == pytest.approx((0.92412, 0.96743), abs=2e-4)
+    assert (alike.low, alike.high) == pytest.approx((alone.low, alone.high), rel=1e-12)
+    apart = coverage([[stated((n + k) % 20 > 0) for k in range(5)] for n in range(400)])[0]
+    assert alone.low < apart.low < 0.95 < apart.high < alone.high
+
+
+def test_a_figure_that_says_nothing_is_not_counted():
+    nothing = Stated("x", 1.0, 0.0, 1.0, 1.0, float("nan"))
+    row = coverage([[nothing, stated(inside=True)], [nothing]])[0]
+    assert (row.intervals, row.share) == (1, 1.0)
+
+
+def test_minutes_in_memory_are_those_of_the_instruments(stage):
+    scene = scene_of(stage, "normal")
+    start_us = stage.start_us
+    table = minutes_of(
+        stage.network, partial(show, scene), start_us, start_us + 3 * MINUTE_US, scan_s=5
+    )
+    at = stage.network.index["xinfa/FI-1203"]
+    times = start_us + np.arange(36) * 5 * S
+    values = show(scene, times)[:, at] * PARK.tags[at].scale
+    assert table.amount[:, at] == pytest.approx(values.reshape(3, 12).sum(axis=1) * 5)
+    assert table.last[:, at] == pytest.approx(values[11::12])
+    assert (table.covered_s[:, at] == 60).all()
+    assert (table.quality[:, at] == q.SIMULATED).all()
+    assert table.edge_us.tolist() == [start_us + n * MINUTE_US for n in range(4)]
+
+
+def test_the_score_is_one_table_that_says_what_is_not_met(capsys):
+    rows = [
+        [trials.Row("leak", "place named after", 4.0, "min", "<= 15", met=True)],
+        [trials.Row("leak", "place named after", np.nan, "min", "<= 15", met=False)],
+    ]
+    noticed = [[trials.Noticed("a", 0.02, 120.0, named=True, suspects=2)],
+               [trials.Noticed("a", 0.02, float("nan"), named=False, suspects=0)]]  # fmt: skip
+    held = [[stated(n % 20 > 0)] for n in range(400)]
+    lines = [
+        *score.trial_lines(rows), *score.bias_lines(noticed), *score.week_lines([0, 1, 1]),
+        *score.week_lines([3, 1]), *score.coverage_lines(coverage(held)),
+    ]  # fmt: skip
+    assert [line.met for line in lines if line.met is not None] == [
+        False, False, True, False, True, True,
+    ]  # fmt: skip
+    score.print_lines(lines)
+    printed = capsys.readouterr().out
+    assert "named 1/2 within 2 min" in printed
+    assert "95.0% (92.4%..96.7%) of 400" in printed
+    assert "3 of 6 goals met" in printed
+
+
+def test_the_score_shares_its_work_and_says_how_far_it_is(capsys):
+    size = score.Size(trials=0, biases=0, weeks=0, parks=2, days=1)
+    met = score.score("deploy/parks/liaocheng", size)
+    printed = capsys.readouterr()
+    assert "2 of 2 done" in printed.err
+    assert "all, over a day" in printed.out
+    assert "time to full after a trip" in printed.out
+    # Nothing was tried, so nothing can have been named.
+    assert not met
+
+
+def test_a_scenario_that_is_not_there_is_one_clear_sentence(capsys):
+    assert program.main(["--scenario", "earthquake"]) == 1
+    assert "use one of alarm-flood" in capsys.readouterr().err
+
+
+async def test_a_scenario_arrives_in_the_database_as_it_was_made(services, database, tmp_path):
+    script, truth = tmp_path / "own.toml", tmp_path / "truth.json"
+    script.write_text(OWN, encoding="utf-8")
+    environment = {
+        "PARKTWIN_DATABASE_URL": database,
+        "PARKTWIN_MQTT_URL": services.mqtt_url,
+        "PARKTWIN_CLIENT_ID": f"test-scenario-{os.getpid()}",
+        "PARKTWIN_SESSION_EXPIRY_S": "60",
+    }
+    words = "--speed 60 --duration 10.5 --interval 10 --seed 3"
+    with (tmp_path / "log").open("w") as log:
+        async with running("ingest", environment, log):
+            await subscribed(services, environment)
+            ended = await asyncio.to_thread(
+                subprocess.run,
+                [sys.executable, "-m", "simulators", "--scenario", str(script), "--truth",
+                 str(truth), "--mqtt", services.mqtt_url, *words.split()],
+                env=os.environ | environment, stderr=log, timeout=90, check=False,
+            )  # fmt: skip
+            assert ended.returncode == 0, (tmp_path / "log").read_text()
+            rows = json.loads(truth.read_text())
+            start_us = rows[0]["start_us"] - 120 * S
+            scene = Scene(
+                make_sensors(make_process(PARK, 3), 3),
+                lay_over(make_process(PARK, 3), load_script(str(script), PARK), start_us),
+            )
+            columns = {f"{t.owner}/{t.tag}": i for i, t in enumerate(PARK.tags)}
+            wanted = ["xinfa/FI-1203", "xinfa/FI-1204", "huaxiang/FI-1203", "luxi/JI-1001"]
+            stored = await samples_of(database, wanted, 10 * 60 * S + start_us)
+    for name in wanted:
+        times = np.array([at for at, _ in stored[name]])
+        values = np.array([value for _, value in stored[name]])
+        # Nothing is missing but what was never shown.
+        gaps = [gap for gap in np.diff(times).tolist() if gap != 10 * S]
+        assert gaps == ([370 * S] if name == "xinfa/FI-1204" else [])
+        made = show(scene, times)[:, columns[name]]
+        np.testing.assert_allclose(values, made, rtol=1e-9)
+        assert len(times) >= (23 if name == "xinfa/FI-1204" else 59)
+
+
+async def samples_of(database, wanted, until_us, seconds=60.0):
+    """Return times and values of some tags in their own uom, when the last of them has come."""
+    end = time.monotonic() + seconds
+    while True:
+        connection = await asyncpg.connect(database)
+        found = await connection.fetch(
+            "SELECT enterprise || '/' || tag AS name, value,"
+            " (extract(epoch FROM time) * 1000000)::bigint AS at FROM park.sample_named"
+            " WHERE enterprise || '/' || tag = ANY($1) ORDER BY time",
+            wanted,
+        )
+        await connection.close()
+        rows = {name: [(r["at"], r["value"]) for r in found if r["name"] == name]
+                for name in wanted}  # fmt: skip
+        newest = [rows[name][-1][0] for name in wanted if rows[name] and name != "xinfa/FI-1204"]
+        if len(newest) == len(wanted) - 1 and min(newest) >= until_us - 10 * S:
+            return rows
+        assert time.monotonic() < end, {name: len(row) for name, row in rows.items()}
+        await asyncio.sleep(0.3)

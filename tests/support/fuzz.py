@@ -1,0 +1,222 @@
+"""Mutated payloads against a codec, guided by what they reach: `make fuzz`.
+
+One process per codec. Each payload goes the whole way from message to samples. A crash is an error,
+and so is a sample that no payload may make: of an unknown tag, without a time, infinite, or NaN and
+not bad. libFuzzer stops at the first, and writes it to a file; such a file becomes a test.
+
+PYTEST_DONT_REWRITE: this is a program.
+"""
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import time
+from contextlib import nullcontext
+from pathlib import Path
+
+import atheris
+import numpy as np
+
+from twin import quality as q
+from twin.loading import parse_park
+
+# Only the batches are watched: the watcher itself remembers, and memory is looked at without it.
+WATCHED = any(argument.startswith("--seed") for argument in sys.argv)
+WATCH = atheris.instrument_imports(include=["ingest.wire", "ingest.routing.sparkplug_session"])
+with WATCH if WATCHED else nullcontext():
+    from ingest.routing.decode import decode
+    from ingest.routing.topics import Directory, Message
+    from ingest.wire import hj212, native, senml, sparkplug
+
+
+NOW_US = 1_795_332_864_000_000
+FUTURE_US = 300_000_000
+BATCH = 200_000
+ROUNDS, SLACK_MIB = 20, 2.0
+PARK = {
+    "park.toml": """
+[park]
+id = "p"
+kind = "park"
+name = {zh = "示例", en = "Demo"}
+timezone = "Asia/Shanghai"
+[[scope]]
+id = "p/a"
+kind = "enterprise"
+name = {zh = "示例", en = "Demo"}
+[[gateway]]
+id = "json"
+scope = "p/a"
+protocol = "json"
+topic = "x/{tag}"
+payload = {records = "r", time = "t.ms", value = "v", quality = "q"}
+[[gateway]]
+id = "cems"
+scope = "p/a"
+protocol = "hj212"
+mn = "010000A8900016F000169DC0"
+tags = {"a21022-Rtd" = "AT-1", "2061.a21022-Avg" = "AT-1"}
+[[gateway]]
+id = "edge"
+scope = "p/a"
+protocol = "sparkplug"
+group = "g"
+node = "n"
+""",
+    "tags.csv": """tag,scope,quantity,uom,kind,low,high,sigma,description
+FT-1,p/a,mass_flow,t/h,gauge,0,100,1 %,a flow
+TT-1,p/a,temperature,degC,gauge,-20,200,0.5,a temperature
+AT-1,p/a,concentration,mg/m^3,gauge,0,100,,chlorine
+JQ-1,p/a,energy,kWh,counter,,,,a meter
+XS-1,p/a,state,,state,,,,running
+""",
+}
+MODEL = parse_park(PARK)
+VALUES = {"FT-1": 36.4, "TT-1": -1.5, "JQ-1": 1e6, "XS-1": 1.0}
+MS = NOW_US // 1000
+CP = "DataTime=20261122080000;a21022-Rtd=1.8,a21022-Flag=N;a21024-Rtd=6.2,a21024-Flag=D"
+
+
+def seeds_of(codec):
+    """Return topic and well-formed payloads of a codec."""
+    if codec == "native":
+        columns = {
+            "tag": ["FT-1", "TT-1"],
+            "ts": [MS, MS],
+            "value": [1.0, None],
+            "quality": ["bad", 64],
+        }
+        doubtful = {"FT-1": {"v": 1.2, "q": "uncertain"}}
+        scan = {"ts": MS, "values": doubtful, "uom": {"FT-1": "kg/s"}}
+        return "park/v1/p/a/g", [
+            native.encode(MS, VALUES),
+            json.dumps(columns).encode(),
+            json.dumps([scan, scan]).encode(),
+        ]  # fmt: skip
+    if codec == "senml":
+        return "senml/v1/p/a/g", [
+            senml.encode(NOW_US, VALUES, base_name="urn:dev:"),
+            senml.encode(NOW_US, VALUES, cbor=True),
+            b'[{"bn":"a:","bt":-5,"bu":"Cel","bv":1,"bs":2,"n":"TT-1","s":1,"ut":5}]',
+            b'[{"n":"XS-1","vb":true}]',
+        ]  # fmt: skip
+    if codec == "hj212":
+        packet = hj212.Packet(
+            "20261122080005123", "31", "2011", "", "010000A8900016F000169DC0", 5, CP
+        )
+        raw = hj212.encode(packet)
+        # What does not begin with ## is a data segment that gets its length and checksum.
+        return "hj212/v1/p/a/cems", [raw, raw * 2, raw[6:-6]]
+    if codec == "mapped":
+        record = {"t": {"ms": MS}, "v": 1.5, "q": "good"}
+        return "x/FT-1", [json.dumps({"r": [record, record]}).encode()]
+    metric = sparkplug.Metric
+    flow = metric("FT-1", 1.5, sparkplug.DataType.DOUBLE, alias=7)
+    state = metric("XS-1", value=True, datatype=sparkplug.DataType.BOOLEAN, alias=8)
+    # The first byte says which kind of message it is.
+    return "spBv1.0/g", [
+        b"\0" + sparkplug.nbirth(MS, [flow, state], 1),
+        b"\1" + sparkplug.data(MS, [flow], 1),
+        b"\2" + sparkplug.dbirth(MS, [metric("d/TT-1", 3, sparkplug.DataType.INT16)], 2),
+        b"\4" + sparkplug.ndeath(1),
+    ]
+
+
+def message_of(topic, payload):
+    """Return a payload as the message of its topic."""
+    if topic.startswith("spBv1.0"):
+        kind = ("NBIRTH/n", "NDATA/n", "DBIRTH/n/d", "DDATA/n/d", "NDEATH/n", "DDEATH/n/d")
+        number, payload = (payload[0], payload[1:]) if payload else (0, payload)
+        topic = f"{topic}/{kind[number % len(kind)]}"
+    if topic.startswith("hj212") and not payload.startswith(hj212.HEAD):
+        payload = b"##%04d%s%04X\r\n" % (len(payload), payload, hj212.crc(payload))
+    return Message(topic, payload, NOW_US, 0, 1, 0)
+
+
+def check(samples):
+    """Raise AssertionError for a sample no payload may make."""
+    assert ((samples.tag >= 0) & (samples.tag < len(MODEL.tags))).all()
+    assert (samples.time_us >= 0).all()
+    assert (samples.time_us <= NOW_US + FUTURE_US).all()
+    assert not np.isinf(samples.value).any()
+    unknown = np.isnan(samples.value)
+    assert (samples.quality[unknown] >= q.BAD).all()
+
+
+def read(directory, topic, payload):
+    """Take one payload all the way, and check what comes out."""
+    intake = decode(
+        directory, [message_of(topic, payload)], payload_bytes=1 << 18, future_us=FUTURE_US
+    )
+    check(intake.samples)
+    return intake
+
+
+def guided(codec, runs, seed, folder):
+    """Let libFuzzer mutate payloads by what they reach; it ends the process."""
+    topic, seeds = seeds_of(codec)
+    corpus = folder / codec
+    corpus.mkdir(parents=True, exist_ok=True)
+    directory = Directory(MODEL, MODEL.tags)
+    for number, payload in enumerate(seeds):
+        (corpus / f"seed-{number}").write_bytes(payload)
+        assert len(read(directory, topic, payload).samples), "a seed is not well formed"
+    arguments = [sys.argv[0], str(corpus), f"-runs={runs}", f"-seed={seed}", "-max_len=600",
+                 "-rss_limit_mb=2000", "-timeout=5", "-verbosity=0",
+                 f"-artifact_prefix={folder}/{codec}-"]  # fmt: skip
+    atheris.Setup(arguments, lambda payload: read(directory, topic, payload))
+    atheris.Fuzz()
+
+
+def memory_mib():
+    """Return what this process holds now."""
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    return pages * resource.getpagesize() / 2**20
+
+
+def flat(codec, folder):
+    """Read everything that was found, again and again: memory must not grow."""
+    topic, _ = seeds_of(codec)
+    found = [path.read_bytes() for path in sorted((folder / codec).iterdir())]
+    directory = Directory(MODEL, MODEL.tags)
+    held = []
+    for _ in range(ROUNDS):
+        for payload in found:
+            read(directory, topic, payload)
+        held.append(memory_mib())
+    assert held[-1] < held[ROUNDS // 2] + SLACK_MIB, f"memory grows: {held}"
+    return len(found), held[-1]
+
+
+def main():
+    """Fuzz one codec, a process for each batch: the fuzzer itself does not give memory back."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("codec", choices=["native", "senml", "hj212", "mapped", "sparkplug"])
+    parser.add_argument("--runs", type=int, default=1_000_000)
+    parser.add_argument("--corpus", type=Path, default=Path(".fuzz"), help="what was found")
+    parser.add_argument("--seed", type=int, help="one batch only")
+    options = parser.parse_args()
+    if options.seed is not None:
+        guided(options.codec, options.runs, options.seed, options.corpus)
+        return 0
+    started = time.monotonic()
+    for seed, done in enumerate(range(0, options.runs, BATCH), start=1):
+        runs = min(BATCH, options.runs - done)
+        command = [sys.executable, "-m", "tests.support.fuzz", options.codec, f"--runs={runs}",
+                   f"--corpus={options.corpus}", f"--seed={seed}"]  # fmt: skip
+        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as batch:
+            said = batch.stderr.read()
+        if batch.returncode:
+            print(said, file=sys.stderr)
+            return 1
+        spent = time.monotonic() - started
+        print(f"{options.codec}: {done + runs:,} payloads, {spent:.0f} s", flush=True)
+    found, held = flat(options.codec, options.corpus)
+    print(f"{options.codec}: no crash, no wrong sample; {found} ways found, {held:.0f} MiB, flat")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,240 @@
+"""A store in memory that a cycle can be driven against, and the ways to drive it.
+
+`test_same_numbers` holds it to the real one: the same messages leave the same rows in both.
+PYTEST_DONT_REWRITE: tests import it by name.
+"""
+
+from collections import defaultdict
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from functools import cache, reduce
+from math import isnan, nan
+from operator import add, or_
+
+import numpy as np
+
+from deploy.database.times import TIME_MAX_US, micros
+from ingest import queries
+from ingest.cycle.cycle import Cycle
+from ingest.settings import IngestSettings
+from twin.alarms.engine import STATES
+from twin.series.minutes import MINUTE_US, Minutes
+from twin.series.samples import Samples
+from twin.series.windows import edges
+
+NEVER = np.iinfo(np.int64).min
+SUMS = ("hour", "day")
+
+
+@cache
+def start_of(table, minute_us, zone):
+    """Return the local hour or day a minute belongs to, and its end."""
+    return tuple(edges(table, minute_us, minute_us + 1, zone).tolist())
+
+
+class MemoryStore:
+    """What a cycle asks of the store, in dictionaries; rows are keyed by tag and time."""
+
+    def __init__(self):
+        self.sample = defaultdict(dict)  # tag: {time: (value, quality, received)}
+        self.minute = defaultdict(dict)  # tag: {time: row}
+        self.hour, self.day = {}, {}
+        self.correction, self.restatement = [], []
+        self.cycle_us = 0
+
+    @asynccontextmanager
+    async def transaction(self):
+        yield
+
+    async def apply_model(self, park, tags):
+        self.count = len(tags)
+        self.tag_id = np.arange(len(tags))
+
+    async def fetch(self, statement, *args):
+        """Answer for a park whose alarms nobody looks at: they begin normal, and no order comes."""
+        if statement != queries.UPSERT_ALARMS:
+            return []
+        nothing = {"active_since": None, "since": None, "until": None, "quality": 0}
+        return [{"alarm": name, "state": STATES[0], **nothing} for name in args[0]]
+
+    async def columns(self, types, statement, ids, start, stop):
+        assert statement == queries.WATCHED_MINUTES
+        span = range(*micros([start, stop]).tolist())
+        rows = [
+            (t, time_us, row[1], row[2], row[5])
+            for t in ids
+            for time_us, row in self.minute[t].items()
+            if time_us in span and row[2] > 0
+        ]
+        kinds = (np.int64, np.int64, *(np.float64,) * 3)
+        found = zip(*rows, strict=True) if rows else ((),) * 5
+        return tuple(np.array(c, kind) for c, kind in zip(found, kinds, strict=True))
+
+    async def last_cycle(self):
+        return self.cycle_us
+
+    async def newest(self):
+        rows = []
+        for tag in range(self.count):
+            if self.sample[tag]:
+                time_us = max(self.sample[tag])
+                rows.append((tag, time_us, *self.sample[tag][time_us]))
+        ends = [max(self.minute[tag], default=NEVER) for tag in range(self.count)]
+        return samples_of(rows), np.array([e if e == NEVER else e + MINUTE_US for e in ends])
+
+    async def copy_samples(self, samples):
+        for tag, time_us, *row in rows_of(samples):
+            assert time_us not in self.sample[tag], "a sample is there already"
+            self.sample[tag][time_us] = tuple(row)
+
+    async def merge_samples(self, samples):
+        added, corrected = [], []
+        for tag, time_us, value, quality, received_us in rows_of(samples):
+            old = self.sample[tag].get(time_us)
+            if old is None:
+                added.append((tag, time_us, value, quality, received_us))
+            elif not same((old[0], said(old[1])), (value, said(quality))):
+                corrected.append((tag, time_us, value, quality, received_us))
+                self.correction.append((tag, time_us, *old, received_us))
+            else:
+                continue
+            self.sample[tag][time_us] = (value, quality, received_us)
+        return samples_of(added), samples_of(corrected)
+
+    async def keep_corrections(self, old, corrected_us):
+        rows = zip(rows_of(old), corrected_us.tolist(), strict=True)
+        self.correction.extend((*row, at) for row, at in rows)
+
+    def _nearest(self, tag, since, until, latest, usable):
+        """Return the latest or earliest sample in [since, until)."""
+        found = [
+            t for t, (_, quality, _) in self.sample[tag].items()
+            if since <= t < until and (quality < 128 or not usable)
+        ]  # fmt: skip
+        return (max if latest else min)(found, default=None)
+
+    async def neighbours(self, tag, start, stop, reach_us):
+        before, after = [], []
+        for t, a, b in zip(tag.tolist(), start.tolist(), stop.tolist(), strict=True):
+            earlier = self._nearest(t, a - reach_us, a, latest=True, usable=True)
+            later = self._nearest(t, b, b + reach_us, latest=False, usable=True)
+            before.append(a if earlier is None else earlier)
+            after.append(b if later is None else later)
+        return np.array(before, np.int64), np.array(after, np.int64)
+
+    async def read_stretches(self, tag, counter, start, stop, reach_us):
+        rows = []
+        columns = (tag.tolist(), counter.tolist(), start.tolist(), stop.tolist())
+        for number, (t, counts, a, b) in enumerate(zip(*columns, strict=True)):
+            wanted = [time for time in self.sample[t] if a <= time < b]
+            wanted.append(self._nearest(t, a - reach_us, a, latest=True, usable=counts))
+            if b < TIME_MAX_US:
+                wanted.append(self._nearest(t, b, b + reach_us, latest=False, usable=counts))
+            rows += [
+                (number, time, *self.sample[t][time])
+                for time in sorted(time for time in wanted if time is not None)
+            ]
+        found = samples_of(rows)
+        return found.tag, found.time_us, found.value, found.quality
+
+    async def minute_means(self, tag, since_us):
+        rows = [
+            (t, time_us, row[1] / row[2])
+            for t in tag.tolist()
+            for time_us, row in self.minute[t].items()
+            if time_us >= since_us and row[2] > 0
+        ]
+        found, time_us, mean = zip(*rows, strict=True) if rows else ((), (), ())
+        return np.array(found, np.int64), np.array(time_us, np.int64), np.array(mean, np.float64)
+
+    async def drop_minutes(self, tag, start, stop):
+        for t, a, b in zip(tag.tolist(), start.tolist(), stop.tolist(), strict=True):
+            for time_us in [time for time in self.minute[t] if a <= time < b]:
+                del self.minute[t][time_us]
+
+    async def write_minutes(self, minutes, zone, also, *, new=False):
+        touched = [*zip(*(column.tolist() for column in also), strict=True)]
+        for tag, time_us, *row in zip(
+            *(getattr(minutes, name).tolist() for name in Minutes.__slots__), strict=True
+        ):
+            row[2] *= 1e-6  # covered
+            self.minute[tag][time_us] = tuple(row)
+            touched.append((tag, time_us))
+        for table in SUMS:
+            for tag, (start, stop) in dict.fromkeys(
+                (tag, start_of(table, time_us // MINUTE_US * MINUTE_US, zone))
+                for tag, time_us in touched
+            ):
+                rows = [self.minute[tag][t] for t in sorted(self.minute[tag]) if start <= t < stop]
+                if rows:
+                    getattr(self, table)[tag, start] = summed(rows)
+                else:
+                    getattr(self, table).pop((tag, start), None)
+
+    async def record_restatements(self, tag, start, stop, now_us):
+        columns = (tag.tolist(), start.tolist(), stop.tolist())
+        self.restatement.extend((now_us, *row) for row in zip(*columns, strict=True))
+
+    async def wake_readers(self, cycle_us, tag, image, rows):
+        self.cycle_us = cycle_us
+
+    def samples(self, tags):
+        """Return all samples of the first `tags` tags."""
+        return samples_of(
+            [(t, at, *self.sample[t][at]) for t in range(tags) for at in sorted(self.sample[t])]
+        )
+
+    def table(self, name, tags):
+        """Return the rows of minute, hour or day of the first `tags` tags, in order, as text."""
+        rows = getattr(self, name)
+        if name == "minute":
+            rows = {(t, time_us): row for t in rows for time_us, row in rows[t].items()}
+        return [(*key, repr(rows[key])) for key in sorted(rows) if key[0] < tags]
+
+
+def samples_of(rows):
+    """Return columns of (tag, time, value, quality, received) rows."""
+    columns = zip(*rows, strict=True) if rows else ((),) * 5
+    kinds = (np.int64, np.int64, np.float64, np.uint8, np.int64)
+    return Samples(*(np.array(c, kind) for c, kind in zip(columns, kinds, strict=True)))
+
+
+def rows_of(samples):
+    """Return (tag, time, value, quality, received) rows of columns."""
+    return zip(*(getattr(samples, name).tolist() for name in Samples.__slots__), strict=True)
+
+
+def said(quality):
+    """Return the quality a value came with: what we doubted ourselves was good."""
+    return quality & 32 if 77 <= quality & 223 <= 80 else quality
+
+
+def same(first, second):
+    """Return whether value and quality are the same; NaN is."""
+    return repr(first) == repr(second)
+
+
+def summed(rows):
+    """Return the sum of some minutes in order, as the database makes it."""
+    n, amount, covered, low, high, last, quality = zip(*rows, strict=True)
+    low, high, last = ([x for x in column if not isnan(x)] for column in (low, high, last))
+    used = [code & 223 for code, c in zip(quality, covered, strict=True) if c > 0]
+    flag = reduce(or_, quality) & 32
+    return (
+        sum(n), reduce(add, amount), reduce(add, covered), min(low, default=nan),
+        max(high, default=nan), last[-1] if last else nan,
+        max(used or [code & 223 for code in quality]) | flag,
+    )  # fmt: skip
+
+
+async def started(park, store, now_us, *, watched=True, **settings):
+    """Return a cycle over a store, as after a start of the program.
+
+    The watch over balances writes no sample and no minute, and takes most of the time of a cycle
+    here: where a test tells nothing of it, nobody is watched.
+    """
+    cycle = Cycle(park, store, IngestSettings(**settings))
+    if not watched:
+        cycle._namings._watch = replace(cycle._namings._watch, members=())
+    await cycle.start(now_us)
+    return cycle

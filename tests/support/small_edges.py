@@ -1,0 +1,70 @@
+"""One edge node, or a few, and a hand on the wire.
+
+PYTEST_DONT_REWRITE: tests import it by name.
+"""
+
+import pytest
+
+from ingest.routing.sparkplug_session import Edges
+from ingest.wire import WireError, sparkplug
+from ingest.wire.sparkplug import DataType, Metric
+from twin import quality as q
+
+T = 1_795_332_864_000
+S = 1_000_000
+NODE = {"protocol": "sparkplug", "group": "G", "node": "N"}
+BORN = [
+    Metric("Area/FT-1", 1.5, DataType.DOUBLE, alias=1),
+    Metric("LT-1", -12, DataType.INT32, alias=2),
+    Metric("Node Info/Maker", b"x", DataType.STRING, alias=3),
+]
+
+
+def row(node="N", device=None):
+    return NODE | {"node": node} | ({"device": device} if device else {})
+
+
+def at_us(second):
+    return T * 1000 + round(second * S)
+
+
+class Desk:
+    """Edges with one hand on the wire: `second` counts from T."""
+
+    def __init__(self, *rows, **settings):
+        self.edges = Edges(rows or (row(),), **settings)
+
+    def hear(self, kind, payload, second=0.0, node="N", device=None):
+        topic = ["spBv1.0", "G", kind, node, *([device] if device else [])]
+        return self.edges.decode(topic, payload, at_us(second))
+
+    def born(self, second=0.0, seq=0, bd_seq=7, node="N", metrics=BORN):
+        return self.hear("NBIRTH", sparkplug.nbirth(T + round(second * 1000), metrics, bd_seq, seq),
+                         second, node)  # fmt: skip
+
+    def said(self, seq, second=0.0, value=2.5, **more):
+        return self.hear(
+            "NDATA", sparkplug.data(T + round(second * 1000), [Metric("", value, 10, **more)], seq),
+            second,
+        )  # fmt: skip
+
+    def asked(self, second=0.0):
+        return [topic for topic, _ in self.edges.requests(at_us(second))]
+
+
+def refusal(desk, *args, **more):
+    with pytest.raises(WireError) as caught:
+        desk.hear(*args, **more)
+    return caught.value.reason
+
+
+def rows(decoded):
+    """Return (name, ms after T, value, quality), in order."""
+    times = [time_us for count, time_us in decoded.runs for _ in range(count)]
+    assert len(times) == len(decoded.names) == len(decoded.values)
+    return [
+        (name, round(time_us / 1000) - T, value, decoded.quality.get(i, q.GOOD))
+        for i, (name, value, time_us) in enumerate(
+            zip(decoded.names, decoded.values, times, strict=True)
+        )
+    ]

@@ -1,0 +1,201 @@
+"""Major hazard sources (case T-13) and toxic gas in the air (case T-14)."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.support.small_region import PARK_TOML, STORE, TAGS_CSV, problems_of
+from twin import reference
+from twin.chlorine.hazards import (
+    alpha,
+    detector_level,
+    detector_limits,
+    gradable,
+    grade,
+    mass_concentration,
+    r_equivalent,
+    volume_share,
+)
+from twin.loading import parse_park
+from twin.stoichiometry import molar_mass
+from twin.uom import parse_quantity
+
+T = 1000.0
+MG = 1e-6
+PPM = 1e-6
+CELSIUS = 273.15
+CHLORINE = molar_mass("Cl2")
+
+
+def near(value, rel=1e-6):
+    return pytest.approx(value, rel=rel)
+
+
+def persons_of(factor):
+    table = reference.load("hazards")["alpha"]
+    return np.array(float(table["persons"][table["factor"].index(factor)]))
+
+
+@pytest.mark.parametrize(
+    ("persons", "factor"),
+    [(0, 0.5), (1, 1), (29, 1), (30, 1.2), (49, 1.2), (50, 1.5), (99, 1.5), (100, 2), (1e6, 2)],
+)
+def test_factor_of_the_persons_is_the_published_one(persons, factor):
+    assert alpha(np.array(persons)) == factor
+
+
+def test_factor_of_an_unknown_number_of_persons_is_unknown():
+    found = alpha(np.array([[np.nan, -1], [0, 30]]))
+    assert np.isnan(found[0]).all()
+    assert found[1].tolist() == [0.5, 1.2]
+
+
+@pytest.mark.parametrize(
+    ("tonnes", "factor", "s", "r", "level"),
+    [
+        ({"chlorine": 4}, 1.0, 0.8, 3.2, 0),
+        ({"chlorine": 5}, 1.0, 1.0, 4.0, 4),
+        ({"chlorine": 4, "ammonia": 3}, 1.0, 1.1, 3.8, 4),
+        ({"chlorine": 12}, 1.0, 2.4, 9.6, 4),
+        ({"chlorine": 12.5}, 1.0, 2.5, 10.0, 3),
+        ({"chlorine": 60}, 1.0, 12, 48, 3),
+        ({"chlorine": 62.5}, 1.0, 12.5, 50, 2),
+        ({"chlorine": 125}, 1.0, 25, 100, 1),
+        ({"chlorine": 128.8}, 1.0, 25.76, 103.04, 1),
+        ({"chlorine": 773}, 1.5, 154.6, 927.6, 1),
+        (
+            {"chlorine": 30, "ammonia": 40, "hydrogen_chloride": 8, "hydrogen": 2},
+            2.0, 10.8, 67.6, 2,
+        ),
+    ],
+)  # fmt: skip
+def test_grade_of_a_unit_is_the_published_one(tonnes, factor, s, r, level):
+    mass = np.array(list(tonnes.values())) * T
+    found = grade(mass, list(tonnes), persons_of(factor))
+    assert (found.s, found.r, found.level) == (near(s), near(r), level)
+
+
+def test_grades_are_vectorised_and_an_unknown_mass_has_none():
+    mass = np.array([[4.0, 3.0], [np.nan, 3.0], [62.5, 0.0]]) * T
+    found = grade(mass, ["chlorine", "ammonia"], np.array([1.0, 1.0, np.nan]))
+    assert found.level[0] == 4
+    assert np.isnan(found.level[1:]).all()
+    assert np.isnan([found.s[1], found.r[1], found.r[2]]).all()
+    assert found.s[2] == near(12.5)
+
+
+def test_a_sum_that_is_a_limit_is_not_lost_to_rounding():
+    found = grade(np.array([0.1, 0.2, 0.7]) * 10 * T, ["ammonia"] * 3, np.array(1.0))
+    assert found.level == 4
+    thirds = grade(np.array([12.5 / 3] * 3) * T, ["chlorine"] * 3, np.array(1.0))
+    assert thirds.level == 3
+
+
+def test_live_figure_is_r_of_what_is_there_and_has_no_level():
+    live = r_equivalent(np.array([[400.0, 1000.0], [np.nan, 0]]) * T, ["chlorine", "ammonia"], 60)
+    assert live[0] == near(1.5 * (4 * 80 + 2 * 100))
+    assert np.isnan(live[1])
+    assert isinstance(live, np.ndarray)
+
+
+def test_substances_without_beta_cannot_be_graded():
+    rows = reference.load("hazards")["substance"]
+    assert rows.keys() - gradable() == {"epichlorohydrin", "ammonium_nitrate_fertiliser"}
+    assert all(parse_quantity(row["critical"], "mass") > 0 for row in rows.values())
+    assert all(set(row["media"]) <= set(reference.load("media")) for row in rows.values())
+
+
+@settings(deadline=None, max_examples=100)
+@given(st.floats(0, 2000), st.floats(0, 100), st.integers(0, 200))
+def test_more_chlorine_is_never_a_lower_hazard(tonnes, more, persons):
+    mass = np.array([[tonnes], [tonnes + more]]) * T
+    less, full = grade(mass, ["chlorine"], np.array(persons)).level.tolist()
+    assert (less or 5) >= (full or 5)
+
+
+def test_concentrations_are_the_published_ones():
+    warm, room = np.array(25 + CELSIUS), np.array(20 + CELSIUS)
+    assert volume_share(MG, CHLORINE, warm) == near(0.345034 * PPM, rel=1e-4)
+    assert volume_share(MG, CHLORINE, room) == near(0.339252 * PPM, rel=1e-4)
+    assert mass_concentration(10 * PPM, CHLORINE, warm) == near(28.9826 * MG, rel=1e-4)
+    assert volume_share(88 * MG, CHLORINE, warm) == near(30.363 * PPM, rel=1e-4)
+    factors = mass_concentration(PPM, CHLORINE, np.array([25, 20, 0]) + CELSIUS)
+    assert factors / MG == near([2.898, 2.948, 3.163], rel=3e-4)
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.floats(0, 1e-3), st.floats(230, 330))
+def test_share_of_the_mass_of_a_share_is_that_share(share, temperature):
+    mass = mass_concentration(share, CHLORINE, temperature)
+    assert volume_share(mass, CHLORINE, temperature) == pytest.approx(share)
+
+
+def test_the_two_idlh_of_chlorine_are_kept_apart():
+    table = reference.load("exposure")["gas"]["chlorine"]
+    table_value = parse_quantity(table["idlh_gbt50493"]["value"], "concentration")
+    niosh = parse_quantity(table["idlh_niosh"]["value"], "fraction")
+    assert table_value == near(88 * MG)
+    assert mass_concentration(niosh, CHLORINE, 25 + CELSIUS) == near(29.0 * MG, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("gas", "first", "second"),
+    [
+        ("chlorine", 1, 2), ("hydrogen_chloride", 7.5, 15), ("ammonia", 20, 40),
+        ("carbon_monoxide", 20, 40), ("hydrogen_sulphide", 10, 20), ("sulphur_dioxide", 5, 10),
+        ("vinyl_chloride", 10, 20), ("benzene", 6, 12), ("hydrogen_fluoride", 2, 4),
+        ("phosgene", 0.5, 1), ("hydrogen_peroxide", 1.5, 3), ("methanol", 25, 50),
+    ],
+)  # fmt: skip
+def test_alarms_of_a_detector_are_one_and_two_times_the_limit(gas, first, second):
+    assert detector_limits(gas) == (near(first * MG), near(second * MG))
+
+
+def test_alarms_by_idlh_use_that_of_the_same_standard():
+    assert detector_limits("chlorine", by_idlh=True) == (near(4.4 * MG), near(8.8 * MG))
+    assert np.isnan(detector_limits("vinyl_chloride", by_idlh=True)).all()
+
+
+def test_level_of_a_concentration_includes_the_limit_itself():
+    found = detector_level(np.array([0.9, 1.0, 1.5, 2.0, 2.5, np.nan]) * MG, "chlorine")
+    assert found[:5].tolist() == [0, 1, 1, 2, 2]
+    assert np.isnan(found[5])
+    assert np.isnan(detector_level(np.array([1.0]), "vinyl_chloride", by_idlh=True)).all()
+
+
+HAZARD = f"""
+[[hazard]] # HERE
+id = "H-1"
+scope = "{STORE}"
+persons = 60
+substances = {{chlorine = "773 t", ammonia = "3 t"}}
+"""
+
+
+def test_unit_of_a_model_keeps_its_substances_as_they_were_written():
+    park = parse_park({"park.toml": PARK_TOML + HAZARD, "tags.csv": TAGS_CSV})
+    (row,) = park.tables["hazard"]
+    assert row["substances"] == {"chlorine": "773 t", "ammonia": "3 t"}
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "said"),
+    [
+        ("ammonia =", "amonia =", "'amonia' is no substance that can be graded; use one of"),
+        ("ammonia =", "epichlorohydrin =", "'epichlorohydrin' is no substance"),
+        ('"3 t"', '"3 m"', "ammonia: 'm' is not a unit of mass"),
+        ('"3 t"', "3", "ammonia: '' is not a unit of mass"),
+        ('"3 t"', '"-3 t"', "ammonia: '-3 t' is not above nothing"),
+        ('"3 t"', '"nan t"', "ammonia: 'nan t' is not above nothing"),
+        ('{chlorine = "773 t", ammonia = "3 t"}', "{}", "needs substances"),
+        ("persons = 60", "persons = -1", "-1 persons cannot be"),
+        ("persons = 60", "persons = nan", "nan persons cannot be"),
+    ],
+)
+def test_wrong_unit_is_a_problem_with_its_line(right, wrong, said):
+    text = PARK_TOML + HAZARD.replace(right, wrong)
+    line = next(n for n, row in enumerate(text.splitlines(), start=1) if "HERE" in row)
+    (problem,) = problems_of(text)
+    assert problem.startswith(f"park.toml:{line}: [[hazard]] H-1: ")
+    assert said in problem

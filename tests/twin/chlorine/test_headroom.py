@@ -1,0 +1,192 @@
+"""What tanks and absorbers can still take (case T-06), and for how long."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.support.small_region import CAUSTIC, PARK_TOML, STORE, TAGS_CSV, problems_of
+from twin.accounts.tanks import height_fraction
+from twin.chlorine.headroom import (
+    absorber_time,
+    greatest_mass,
+    headroom,
+    liquid_density,
+    liquid_mass,
+    spare_ready,
+    time_in_stock,
+    time_left,
+    user_trip,
+)
+from twin.loading import parse_park
+from twin.reference import figure
+
+CELSIUS = 273.15
+DENSITY = 1425.0
+DAY = 86400.0
+INF, NAN = float("inf"), float("nan")
+
+
+def near(value, rel=1e-6):
+    return pytest.approx(value, rel=rel)
+
+
+def test_density_is_that_of_the_table_and_straight_between_its_rows():
+    found = liquid_density(np.array([0.0, 15, 20, 7.5, 17.5]) + CELSIUS)
+    assert found == near([1468, 1425, 1410, 1446.5, 1417.5])
+
+
+def test_density_beyond_the_table_is_unknown():
+    assert np.isnan(liquid_density(np.array([[-1.0, 21.0], [np.nan, 90.0]]) + CELSIUS)).all()
+
+
+@pytest.mark.parametrize(
+    ("level", "volume"),
+    [(0.25, 0.19550), (0.50, 0.5), (0.75, 0.80450), (0.80, 0.85762), (0.745931, 0.8)],
+)
+def test_mass_follows_the_volume_and_not_the_level(level, volume):
+    length = 113 / (np.pi / 4 * 3.0**2)
+    mass = liquid_mass(np.array(level * 3.0), 3.0, length, np.array(15 + CELSIUS))
+    assert mass == near(volume * 113 * DENSITY, rel=1e-4)
+
+
+def test_mass_of_a_tank_without_level_or_temperature_is_unknown():
+    level = np.array([[1.0, np.nan], [1.0, 1.0]])
+    temperature = np.array([[15.0, 15.0], [np.nan, 60.0]]) + CELSIUS
+    found = liquid_mass(level, np.array(3.0), np.array(16.0), temperature)
+    assert np.isfinite(found).tolist() == [[True, False], [False, False]]
+
+
+def test_greatest_mass_of_a_tank_is_the_published_one():
+    limit = figure("chlorine.fill_limit", "fraction")
+    assert height_fraction(np.array(limit)) == near(0.745931)
+    tank = greatest_mass(np.full(6, 113.0), np.full(6, DENSITY), np.array(limit))
+    assert tank[0] == near(128.82e3)
+    assert tank.sum() == near(772.92e3)
+    # The volume governs; without its limit the filling coefficient would.
+    assert greatest_mass(np.array(113.0), np.array(DENSITY), np.array(1.0)) == near(141.25e3)
+
+
+def test_headroom_of_a_tank_beyond_its_limit_is_nothing():
+    assert headroom(np.array([100.0, 140.0, 0.0]), np.full(3, 128.0)) == near(156.0)
+    farm = np.array([[100.0, 128.0], [128.0, 130.0], [100.0, np.nan]])
+    found = headroom(farm, np.full(2, 128.0))
+    assert found[:2] == near([28.0, 0.0])
+    assert np.isnan(found[2])
+    assert headroom(np.zeros(0), np.zeros(0)) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("amount", "rate", "time"),
+    [(3600, 2, 1800), (0, 2, 0), (0, -1, 0), (-5, 1, 0), (10, 0, INF), (10, -1, INF), (0, NAN, 0),
+     (10, NAN, NAN), (NAN, 1, NAN), (NAN, -1, NAN)],
+)  # fmt: skip
+def test_time_left_is_zero_when_full_and_infinite_when_nothing_comes(amount, rate, time):
+    assert time_left(np.array(amount), np.array(rate)) == pytest.approx(time, nan_ok=True)
+
+
+def test_time_in_stock_is_compared_with_three_and_seven_days():
+    stock = time_in_stock(np.array([300e3, 300e3, 300e3, NAN]), np.array([1.0, 0, NAN, 1.0]))
+    assert stock[0] == near(300e3)
+    assert np.isnan(stock[1:]).all()
+    assert figure("chlorine.stock_producer", "time") == near(3 * DAY)
+    assert figure("chlorine.stock_user", "time") == near(7 * DAY)
+
+
+def test_a_trip_fills_the_tanks_up_to_the_capacity_of_liquefaction():
+    found = user_trip(
+        np.array(36e3), np.array(4.0), np.array(3.0), np.array(3.0), np.array([INF, 5.0, 4.0, 3.0])
+    )
+    # A machine above its rated capacity goes on as it is.
+    assert found.liquefied.tolist() == [7.0, 5.0, 4.0, 4.0]
+    assert found.absorbed.tolist() == [0.0, 2.0, 3.0, 3.0]
+    assert found.full_s.tolist() == [9e3, 18e3, 36e3, 36e3]
+
+
+def test_a_trip_does_not_fill_tanks_that_are_drawn_faster_and_unknown_stays_unknown():
+    assert user_trip(1e3, np.array(1.0), 9.0, 3.0, INF).full_s == INF
+    assert user_trip(0.0, np.array(4.0), 1.0, 3.0, INF).full_s == 0
+    for arrays in ((NAN, 1, 1, 1, 9), (1, NAN, 1, 1, 9), (1, 1, NAN, 1, 9), (1, 1, 1, NAN, 9)):
+        assert np.isnan(user_trip(*(np.array(float(a)) for a in arrays)).full_s)
+
+
+@settings(deadline=None, max_examples=100)
+@given(*[st.floats(0, 100)] * 3, st.floats(0, 200))
+def test_all_chlorine_of_a_user_that_trips_goes_somewhere(inflow, draw, user, capacity):
+    found = user_trip(1e3, np.array(inflow), draw, user, capacity)
+    assert found.liquefied + found.absorbed == pytest.approx(inflow + user)
+    assert found.absorbed >= 0
+    assert found.full_s >= user_trip(1e3, np.array(inflow), draw, user, INF).full_s
+
+
+def test_absorber_lasts_as_long_as_its_caustic():
+    one_tonne_an_hour = np.array([1 / 3.6, 1 / 3.6, 0.0, NAN])
+    found = absorber_time(np.array([1.12817e3, 0, 1e3, 1e3]), one_tonne_an_hour, np.array(0.0))
+    assert found[0] == near(3600, rel=1e-5)
+    assert found[1:3].tolist() == [0.0, INF]
+    assert np.isnan(found[3])
+    with_excess = absorber_time(np.array(1.12817e3), one_tonne_an_hour[0], np.array(0.25))
+    assert with_excess == near(3600 / 1.25, rel=1e-5)
+
+
+def test_spare_tank_is_ready_when_empty_and_as_large_as_the_largest():
+    filled = np.array([0.0, 0.05, 0.06, 0.02, NAN])
+    found = spare_ready(filled, np.array([113.0, 113, 113, 60, 113]), np.array(113.0))
+    assert found[:4].tolist() == [1, 1, 0, 0]
+    assert np.isnan(found[4])
+
+
+ABSORBER = f"""
+[[tank]]
+id = "T-1"
+scope = "{CAUSTIC}"
+medium = "caustic_32"
+mass = "alpha/WT-1"
+[[absorber]] # HERE
+id = "A-1"
+scope = "{CAUSTIC}"
+chlorine = "alpha/FT-5"
+tank = "T-1"
+"""
+
+
+def test_absorber_of_a_model_has_a_tank_of_caustic():
+    park = parse_park({"park.toml": PARK_TOML + ABSORBER, "tags.csv": TAGS_CSV})
+    assert park.tables["absorber"][0]["tank"] == "T-1"
+
+
+@pytest.mark.parametrize(
+    ("tank", "said"),
+    [("T-9", "there is no tank 'T-9'"), ("V-1", "tank 'V-1' holds no caustic soda")],
+)
+def test_absorber_without_a_tank_of_caustic_is_a_problem_with_its_line(tank, said):
+    text = PARK_TOML + ABSORBER.replace('tank = "T-1"', f'tank = "{tank}"')
+    line = next(n for n, row in enumerate(text.splitlines(), start=1) if "HERE" in row)
+    assert problems_of(text) == [f"park.toml:{line}: [[absorber]] A-1: {said}"]
+
+
+SPARE = f"""
+[[template]]
+id = "tank"
+params = ["n", "spare"]
+[[template.tank]]
+id = "V-{{n}}"
+scope = "{STORE}"
+medium = "liquid_chlorine"
+mass = "alpha/WT-1"
+spare = "{{spare}}"
+[[use]]
+template = "tank"
+with = {{n = 8, spare = false}}
+[[use]]
+template = "tank"
+with = {{n = 9, spare = true}}
+"""
+
+
+def test_a_template_may_say_which_tank_is_the_spare():
+    park = parse_park({"park.toml": PARK_TOML + SPARE, "tags.csv": TAGS_CSV})
+    assert {tank.id for tank in park.tanks if tank.spare} == {"V-9"}
+    assert (
+        "is not true or false" in problems_of(PARK_TOML + SPARE.replace("= true}", '= "yes"}'))[0]
+    )

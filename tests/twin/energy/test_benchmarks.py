@@ -1,0 +1,76 @@
+"""Between benchmark and baseline (test case T-07)."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from twin import reference
+from twin.energy import benchmarks
+from twin.uom import from_si, parse_quantity
+
+UNIT = parse_quantity("1 kgce/t", "intensity")
+CAUSTIC = benchmarks.find_marks("caustic", "kgce_per_t")
+
+
+@pytest.mark.parametrize(
+    ("kgce_per_t", "where"),
+    [
+        (308.675, "better_than_benchmark"),
+        (315.0, "better_than_benchmark"),
+        (315.001, "between"),
+        (350.0, "between"),
+        (350.001, "worse_than_baseline"),
+        (358.12, "worse_than_baseline"),
+        (np.nan, "unknown"),
+    ],
+)
+def test_caustic_stands_where_t_07_says(kgce_per_t, where):
+    assert benchmarks.position(kgce_per_t * UNIT, CAUSTIC) == where
+
+
+def test_sum_that_is_the_benchmark_but_for_its_last_bit_meets_it():
+    # From Python 3.12 on its own sum makes up for what it rounds.
+    total = np.cumsum(np.full(3150, 0.1))[-1] * UNIT
+    assert total != 315.0 * UNIT
+    assert benchmarks.position(np.array([total]), CAUSTIC).tolist() == ["better_than_benchmark"]
+
+
+def test_gap_is_per_tonne_and_over_all_that_was_made():
+    mass = np.array([1e6, 1e6, np.nan])
+    per_mass, total = benchmarks.gap(np.array([358.12, 308.675, 320.0]) * UNIT, mass, CAUSTIC)
+    assert per_mass / UNIT == pytest.approx([43.12, -6.325, 5.0])
+    assert [from_si(each, "tce", "energy") for each in total[:2]] == pytest.approx([43.12, -6.325])
+    assert np.isnan(total[2])
+
+
+def test_first_row_of_a_product_is_what_it_is_compared_with():
+    ammonia = benchmarks.find_marks("ammonia", "kgce_per_t")
+    assert (ammonia.benchmark / UNIT, ammonia.baseline / UNIT) == pytest.approx((1350, 1550))
+    aluminium = benchmarks.find_marks("aluminium", "kwh_per_t")
+    assert from_si(aluminium.benchmark, "kWh/t", "intensity") == pytest.approx(13_000)
+    assert benchmarks.find_marks("aluminium", "kgce_per_t") is None
+    ethylene = benchmarks.find_marks("ethylene", "kgoe_per_t")
+    assert ethylene.benchmark / UNIT == pytest.approx(590 * 1.4286, rel=1e-4)
+
+
+def test_unknown_figures_are_absent_and_compared_with_nothing():
+    rows = reference.load("benchmarks")["benchmark"]
+    unknown = {row["product"] for row in rows if "benchmark" not in row}
+    assert unknown == {"pvc", "urea", "ethylene_glycol"}
+    assert all(benchmarks.find_marks(product, "kgce_per_t") is None for product in unknown)
+
+
+def test_every_benchmark_is_below_its_baseline():
+    rows = [row for row in reference.load("benchmarks")["benchmark"] if "benchmark" in row]
+    assert [row["product"] for row in rows if not row["benchmark"] < row["baseline"]] == []
+    assert len(rows) == 22
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.lists(st.floats(-1e3, 1e3), min_size=2, max_size=9))
+def test_position_never_gets_better_with_more_energy(values):
+    order = ("better_than_benchmark", "between", "worse_than_baseline")
+    marks = benchmarks.Marks(benchmark=-30.0, baseline=-10.0)
+    found = benchmarks.position(np.sort(values), marks)
+    assert np.all(np.diff([order.index(each) for each in found.tolist()]) >= 0)

@@ -1,0 +1,145 @@
+"""Electricity of cells by voltage, claims, ageing (test cases T-03 and T-08)."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from twin import faraday
+from twin.energy import electrolysis
+from twin.energy.electrolysis import ageing, cell_energy, check_saving, k_factor
+from twin.uom import parse_quantity
+
+KWH_PER_T = parse_quantity("1 kWh/t", "intensity")
+DAY_S = 86_400.0
+
+
+def caustic(voltage, efficiency, basis="DC", **more):
+    found = cell_energy(np.asarray(voltage), np.asarray(efficiency), faraday.NAOH, basis, **more)
+    return found / KWH_PER_T
+
+
+@pytest.mark.parametrize(
+    ("voltage", "efficiency", "kwh_per_t"),
+    [(2.90, 0.96, 2024.2164), (3.05, 0.95, 2151.3269), (3.20, 0.95, 2257.1299)],
+)
+def test_direct_current_of_caustic_is_that_of_t_03(voltage, efficiency, kwh_per_t):
+    assert caustic(voltage, efficiency) == pytest.approx(kwh_per_t, rel=1e-6)
+
+
+def test_alternating_current_is_what_the_rectifier_takes_and_auxiliaries_come_on_top():
+    ac = caustic(2.90, 0.96, "AC_cell", rectifier_efficiency=0.98)
+    assert ac == pytest.approx(2065.5270, rel=1e-6)
+    more = {"rectifier_efficiency": 0.98, "auxiliary": 100 * KWH_PER_T}
+    assert caustic(2.90, 0.96, "AC_comprehensive", **more) == pytest.approx(2165.5270, rel=1e-6)
+    # What a figure does not need does not change it.
+    assert caustic(2.90, 0.96, "DC", **more) == pytest.approx(2024.2164, rel=1e-6)
+
+
+def test_aluminium_on_both_bases_is_that_of_t_08():
+    pots = np.array(3.95), np.array(0.93), faraday.AL
+    assert cell_energy(*pots, "DC") / KWH_PER_T == pytest.approx(12_656.904, rel=1e-6)
+    ac = cell_energy(*pots, "AC_cell", rectifier_efficiency=0.985)
+    assert ac / KWH_PER_T == pytest.approx(12_849.649, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("kwh_per_t", "voltage"),
+    [(13_000, 3.996), (12_800, 3.935), (12_500, 3.843), (13_300, 4.088)],
+)
+def test_alternating_current_of_a_target_asks_for_the_published_voltage(kwh_per_t, voltage):
+    found = cell_energy(
+        np.array(voltage), np.array(0.93), faraday.AL, "AC_cell", rectifier_efficiency=0.985
+    )
+    assert found / KWH_PER_T == pytest.approx(kwh_per_t, rel=2e-4)
+
+
+@pytest.mark.parametrize(
+    ("basis", "more"),
+    [("AC", {"rectifier_efficiency": 0.98}), ("AC_cell", {}),
+     ("AC_comprehensive", {"rectifier_efficiency": 0.98})],
+)  # fmt: skip
+def test_basis_has_to_be_told_with_all_it_needs(basis, more):
+    with pytest.raises(ValueError, match=r"basis|comprehensive"):
+        caustic(2.9, 0.96, basis, **more)
+
+
+def test_cells_that_make_nothing_have_no_energy_per_tonne():
+    assert np.isnan(caustic([2.9, np.nan, 2.9], [0.0, 0.96, np.nan])).all()
+    assert np.isnan(caustic(2.9, 0.96, "AC_cell", rectifier_efficiency=0.0))
+    assert caustic([[2.9], [3.0]], [0.96, 0.95]).shape == (2, 2)
+
+
+# --- claims ------------------------------------------------------------------
+
+
+def test_claim_of_twice_what_the_voltage_gives_is_refused():
+    claimed = np.array([252.0, 125.6, 0.0, np.nan]) * KWH_PER_T
+    found = check_saving(claimed, np.array(0.18), np.array(0.96), faraday.NAOH)
+    assert found.expected / KWH_PER_T == pytest.approx(125.6410, rel=1e-6)
+    assert found.verdict.tolist() == ["refused", "accepted", "refused", "unknown"]
+
+
+def test_claim_needs_a_voltage_and_an_efficiency_to_be_judged():
+    drop, efficiency = np.array([np.nan, 0.18, 0.18]), np.array([0.96, 0.0, np.nan])
+    found = check_saving(np.full(3, 125.6 * KWH_PER_T), drop, efficiency, faraday.NAOH)
+    assert found.verdict.tolist() == ["unknown"] * 3
+
+
+@settings(deadline=None, max_examples=50)
+@given(drop=st.floats(0.01, 0.5), share=st.floats(0.91, 1.09))
+def test_claim_near_what_physics_says_is_accepted_at_any_scale(drop, share):
+    expected = faraday.specific_energy(np.array(drop), np.array(0.96), faraday.NAOH)
+    found = check_saving(share * expected, np.array(drop), np.array(0.96), faraday.NAOH)
+    assert found.verdict == "accepted"
+    twice = check_saving(2 * expected, np.array(drop), np.array(0.96), faraday.NAOH)
+    assert twice.verdict == "refused"
+
+
+# --- the slope of the voltage line -------------------------------------------
+
+
+def test_k_does_not_move_with_the_load_but_the_voltage_does():
+    density = np.array([4e3, 5e3, 6e3])
+    voltage = 2.42 + 0.12e-3 * density
+    assert k_factor(voltage, density, 2.42) == pytest.approx([0.12e-3] * 3)
+    assert electrolysis.standing_voltage("membrane") == pytest.approx(2.42)
+    assert np.isnan(electrolysis.standing_voltage("potline"))
+    found = k_factor(np.array([3.0, np.nan, 3.0]), np.array([0.0, 5e3, np.nan]), 2.42)
+    assert np.isnan(found).all()
+
+
+def test_ageing_of_cells_is_the_slope_of_k_with_its_error():
+    time_s = np.arange(5) * 30 * DAY_S
+    noise = np.array([1.0, -2.0, 0.0, 2.0, -1.0]) * 1e-7
+    found = ageing(time_s, 0.12e-3 + 1e-13 * time_s + noise)
+    # By hand: x = -2..2 months, Σx² = 10, and this noise has no slope of its own.
+    assert found.slope == pytest.approx(1e-13)
+    assert found.sigma == pytest.approx(np.sqrt((noise**2).sum() / 3 / 10) / (30 * DAY_S))
+
+
+def test_ageing_agrees_with_the_fit_of_numpy_and_takes_holes():
+    rng = np.random.default_rng(3)
+    time_s = np.sort(rng.uniform(1.7e9, 1.72e9, 40))
+    value = 1e-4 + rng.normal(0, 1e-6, (2, 3, 40)) + 1e-14 * (time_s - 1.7e9)
+    value[0, 1, ::3] = np.nan
+    found = ageing(time_s, value)
+    assert found.slope.shape == found.sigma.shape == (2, 3)
+    for at in np.ndindex(2, 3):
+        known = ~np.isnan(value[at])
+        x = time_s[known] - time_s.mean()
+        fit, covariance = np.polyfit(x, value[at][known], 1, cov=True)
+        assert found.slope[at] == pytest.approx(fit[0])
+        assert found.sigma[at] == pytest.approx(np.sqrt(covariance[0, 0]))
+
+
+def test_ageing_needs_two_times_and_its_error_three():
+    time_s = np.array([0.0, 1.0, 2.0])
+    value = np.array([[1.0, 2.0, np.nan], [1.0, np.nan, np.nan], [np.nan] * 3, [1.0, 2.0, 3.0]])
+    found = ageing(time_s, value)
+    assert found.slope[[0, 3]] == pytest.approx([1.0, 1.0])
+    assert np.isnan(found.slope[1:3]).all()
+    assert np.isnan(found.sigma[:3]).all()
+    assert found.sigma[3] == pytest.approx(0.0, abs=1e-12)
+    assert np.isnan(ageing(np.zeros(3), np.arange(3.0)).slope)
+    assert np.isnan(ageing(np.zeros(0), np.zeros(0)).slope)

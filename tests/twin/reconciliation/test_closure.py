@@ -1,0 +1,241 @@
+"""Balances closed: linear as they are, bilinear where an analyser shows the fraction."""
+
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from simulators.instruments.sensors import make_sensors, observe
+from simulators.process.process import make_process
+from tests.support.small_park import PARK_TOML, TAGS_CSV
+from twin.accounts.network import compile_network
+from twin.loading import load_park, parse_park
+from twin.reconciliation.balances import (
+    compile_balance,
+    left_of_mean,
+    measure,
+    random_share,
+    uncertainty,
+)
+from twin.reconciliation.closure import close
+from twin.reconciliation.linear import reconcile
+
+HOUR_S = 3600.0
+# The chlorine to VCM is 98 % and analysed; a stream without a meter is, too.
+PURE = 0.98
+FLOW = 1.0  # [t/h]; the cells make 1.524 of chlorine
+ANALYSER = "AT-77,demo/acme/caustic/cells,fraction,%,gauge,90,100,0.5,purity\n"
+
+
+def with_analyser(stream="cl2-vcm"):
+    toml = re.sub(rf'(id = "{stream}"\n)', r'\1fraction = "acme/AT-77"\n', PARK_TOML)
+    assert toml != PARK_TOML
+    park = parse_park({"park.toml": toml, "tags.csv": TAGS_CSV.rstrip("\n") + "\n" + ANALYSER})
+    return compile_network(park)
+
+
+PLAIN = compile_network(parse_park({"park.toml": PARK_TOML, "tags.csv": TAGS_CSV}))
+ANALYSED = with_analyser()
+
+
+def window(network, purity=PURE, hours=1.0, **t_per_h):
+    """Return amounts, covered time and levels of a window in which everything is steady."""
+    rate = {"acme/II-1": 12000.0, "acme/FT-1": FLOW, "acme/FT-3": 0.55} | t_per_h
+    amount, covered = np.full(len(network.tags), np.nan), np.full(len(network.tags), np.nan)
+    for address, value in rate.items():
+        scale = 1.0 if "II" in address else 1000 / HOUR_S
+        amount[network.index[address]] = value * scale * hours * HOUR_S
+    if "acme/AT-77" in network.index and purity is not None:
+        amount[network.index["acme/AT-77"]] = purity * hours * HOUR_S
+    covered[~np.isnan(amount)] = hours * HOUR_S
+    level = np.full((2, len(network.tags)), np.nan)
+    level[:, network.tank_tag] = 1.5
+    return amount, covered, level
+
+
+def closed(network, **changes):
+    balance = compile_balance(network, "demo", "chlorine")
+    found = measure(network, balance, *window(network, **changes))
+    return balance, found, close(balance, found)
+
+
+def line_of(balance, name):
+    return [line.id for line in balance.lines].index(name)
+
+
+def test_without_an_analyser_it_is_the_linear_reconciliation():
+    balance, found, result = closed(PLAIN)
+    flow, sigma = measure(PLAIN, balance, *window(PLAIN)).carried()
+    expected = reconcile(balance.incidence, flow, np.nan_to_num(sigma))
+    np.testing.assert_array_equal(result.estimate, expected.estimate)
+    np.testing.assert_array_equal(result.sigma, expected.sigma)
+    assert (found.fraction == 1).all()
+    assert np.isnan(result.fraction).all()
+    assert result.suspects == expected.suspects
+    assert result.chi2 == expected.chi2
+
+
+def test_what_an_analysed_stream_carries_is_flow_times_fraction():
+    balance, found, result = closed(ANALYSED)
+    at = line_of(balance, "cl2-vcm")
+    assert found.flow[at] == pytest.approx(1000)
+    assert found.fraction[at] == pytest.approx(PURE)
+    assert result.measured[at] == pytest.approx(980)
+    relative = result.measured_sigma[at] / result.measured[at]
+    parts = found.sigma[at] / found.flow[at], found.fraction_sigma[at] / found.fraction[at]
+    assert relative == pytest.approx(np.hypot(*parts))
+    assert ANALYSED.index["acme/AT-77"] in balance.tags
+    assert (np.delete(found.fraction, at) == 1).all()
+
+
+def test_bilinear_estimates_close_and_agree_with_the_linear_ones_to_first_order():
+    balance, found, result = closed(ANALYSED)
+    assert balance.incidence @ result.estimate == pytest.approx(0, abs=1e-6)
+    linear = reconcile(balance.incidence, result.measured, np.nan_to_num(result.measured_sigma))
+    assert result.estimate == pytest.approx(linear.estimate, rel=1e-3)
+    assert result.sigma == pytest.approx(linear.sigma, rel=0.02)
+    assert result.chi2 == pytest.approx(float(linear.chi2), rel=0.02)
+    assert result.dof == linear.dof
+    assert result.residual == pytest.approx(linear.residual, nan_ok=True)
+    assert result.observable.tolist() == linear.observable.tolist()
+    assert result.redundant.tolist() == linear.redundant.tolist()
+    assert result.detectable == pytest.approx(linear.detectable, rel=0.3, nan_ok=True)
+    at = line_of(balance, "cl2-vcm")
+    assert result.adjustment[at] == pytest.approx(linear.adjustment[at], rel=0.02)
+    # The estimate moves flow and purity, each as far as its own uncertainty lets it.
+    moved = result.fraction[at] - PURE, result.estimate[at] / result.fraction[at] - 1000
+    share = found.fraction_sigma[at] / PURE, found.sigma[at] / 1000
+    assert moved[0] / PURE / (moved[1] / 1000) == pytest.approx(
+        (share[0] / share[1]) ** 2, rel=0.02
+    )
+    assert result.fraction_sigma[at] <= found.fraction_sigma[at]
+
+
+def test_flow_or_fraction_far_off_makes_its_stream_a_suspect():
+    # Over four days the tank's level hardly counts.
+    balance, _, well = closed(ANALYSED, hours=100)
+    assert well.consistent
+    for change in ({"acme/FT-1": 1.5}, {"purity": 0.5}):
+        _, _, result = closed(ANALYSED, hours=100, **change)
+        assert not result.consistent
+        suspects = set.union(*result.suspects)
+        assert line_of(balance, "cl2-vcm") in suspects
+        assert max(suspects) < len(balance.lines)
+
+
+def test_analyser_without_a_value_leaves_its_stream_to_the_balances():
+    balance, found, result = closed(ANALYSED, purity=None)
+    at = line_of(balance, "cl2-vcm")
+    assert np.isnan(found.fraction[at])
+    assert np.isnan(result.measured[at])
+    assert result.estimate[at] == pytest.approx(1523.87 - 550, abs=0.01)
+    assert result.fraction[at] == pytest.approx(result.estimate[at] / 1000)
+    assert not result.redundant[at]
+
+
+def test_stream_without_a_meter_gets_its_flow_from_what_it_carries():
+    network = with_analyser("cl2-store")
+    balance, found, result = closed(network)
+    at = line_of(balance, "cl2-store")
+    assert np.isnan(found.flow[at])
+    assert result.observable[at]
+    assert np.isnan(result.measured[at])
+    assert result.fraction[at] == pytest.approx(PURE)
+    assert balance.incidence @ result.estimate == pytest.approx(0, abs=1e-6)
+
+
+def test_nominal_composition_gives_way_to_the_measured_one():
+    toml = PARK_TOML.replace(
+        'medium = "chlorine"\nmode = "pipe"\nflow = "acme/FT-1"',
+        'medium = "tail_gas"\nmode = "pipe"\nflow = "acme/FT-1"\nfraction = "acme/AT-77"',
+    )
+    assert toml != PARK_TOML
+    csv = TAGS_CSV.rstrip("\n") + "\n" + ANALYSER
+    network = compile_network(parse_park({"park.toml": toml, "tags.csv": csv}))
+    balance = compile_balance(network, "demo", "chlorine")
+    at = line_of(balance, "cl2-vcm")
+    ((_, factor),) = balance.lines[at].tags
+    assert factor == pytest.approx(0.85)  # without the analyser
+    flow, _ = measure(network, balance, *window(network, purity=0.7)).carried()
+    assert flow[at] == pytest.approx(700)
+
+
+def test_windows_at_once_are_each_of_them_with_an_analyser_too():
+    balance = compile_balance(ANALYSED, "demo", "chlorine")
+    ones = [window(ANALYSED, purity=p, hours=h) for p, h in ((0.98, 1), (0.95, 8), (None, 24))]
+    both = measure(ANALYSED, balance, *[np.stack(column) for column in zip(*ones, strict=True)])
+    for n, one in enumerate(ones):
+        alone = measure(ANALYSED, balance, *one)
+        for name in ("flow", "sigma", "fraction", "fraction_sigma"):
+            assert getattr(both, name)[n] == pytest.approx(getattr(alone, name), nan_ok=True), name
+
+
+def test_random_errors_average_out_and_the_others_stay():
+    balance = compile_balance(PLAIN, "demo", "chlorine")
+    at = line_of(balance, "cl2-vcm")
+    tag = PLAIN.tags[balance.lines[at].tags[0][0]]
+    share, correlation = random_share(tag)
+    _, relative = uncertainty(tag)
+    assert 0 < share < 1
+    shares = []
+    for hours in (1e-6, 1.0, 24.0, 8760.0):
+        found = measure(PLAIN, balance, *window(PLAIN, hours=hours))
+        shares.append(found.sigma[at] / found.flow[at] / relative)
+        left = left_of_mean(share, correlation, hours * HOUR_S)
+        assert shares[-1] == pytest.approx(np.sqrt(left))
+    assert shares[0] == pytest.approx(1, rel=1e-3)
+    assert shares == sorted(shares, reverse=True)
+    assert shares[-1] == pytest.approx(np.sqrt(1 - share), rel=1e-3)
+
+
+def test_error_of_a_level_that_stays_cancels_in_a_straight_tank():
+    balance = compile_balance(PLAIN, "demo", "chlorine")
+    stock = next(s for s, line in enumerate(balance.lines) if line.tanks)
+    amount, covered, level = window(PLAIN)
+    at = PLAIN.tank_tag[0]
+    absolute, relative = uncertainty(PLAIN.tags[at])
+    share, _ = random_share(PLAIN.tags[at])
+    level[:, at] = 1.5, 1.6
+    upright = replace(PLAIN, tank_horizontal=np.zeros(1, bool))
+    found = measure(upright, balance, amount, covered, level)
+    per_metre = PLAIN.tank_capacity[0] / PLAIN.tank_height[0]
+    edges = (absolute + relative * level[:, at]) * per_metre
+    scaling = relative * 0.1 * per_metre
+    expected = np.hypot(np.hypot(*edges) * np.sqrt(share), scaling * np.sqrt(1 - share))
+    assert found.sigma[stock] == pytest.approx(expected)
+    lying = measure(PLAIN, balance, amount, covered, level)
+    assert lying.sigma[stock] > 0
+    # An error that was all random would not know that the tank is the same one.
+    assert found.sigma[stock] < np.hypot(*edges)
+
+
+def test_quantity_without_a_known_split_has_one_error_all_the_time():
+    tag = replace(PLAIN.tags[PLAIN.index["acme/FT-1"]], quantity="count")
+    assert random_share(tag) == (0.0, 0.0)
+
+
+def test_chi2_of_the_simulated_park_is_about_its_degrees_of_freedom():
+    park = load_park("deploy/parks/liaocheng")
+    network = compile_network(park)
+    balance = compile_balance(network, park.id, "chlorine")
+    scale, shift = np.array([(tag.scale, tag.shift) for tag in park.tags]).T
+    times = 1_760_000_400_000_000 + np.arange(-1, 60) * 60_000_000
+    amount, covered = np.full((2, len(network.tags)), np.nan)
+    level = np.full((2, len(network.tags)), np.nan)
+    covered[:] = HOUR_S
+    ratio = []
+    # What stays of a meter's errors is drawn once: only other parks tell how great it is.
+    for seed in range(5):
+        shown = observe(make_sensors(make_process(park, seed), seed), times) * scale + shift
+        amount[: len(scale)] = shown[1:].mean(axis=0) * HOUR_S
+        level[:, : len(scale)] = shown[0], shown[-1]
+        result = close(balance, measure(network, balance, amount, covered, level))
+        assert result.reason == ""
+        assert np.isfinite(result.estimate).all()
+        known = ~np.isnan(result.fraction)
+        assert known.sum() == 3
+        assert (np.abs(result.fraction[known] - 0.85) < 0.1).all()
+        ratio.append(result.chi2 / result.dof)
+    assert result.dof == 15
+    assert 0.4 < np.mean(ratio) < 1.8

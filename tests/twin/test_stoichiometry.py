@@ -1,0 +1,273 @@
+"""Published demands of chlorine and hydrogen chloride (test case T-23), and the algebra of chains.
+
+A printed figure is met when it differs by no more than half a unit of its last digit.
+"""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from twin import faraday
+from twin.byproducts.balance import compile_processes
+from twin.reference import load
+from twin.stoichiometry import (
+    compile_reactions,
+    composition,
+    demand,
+    element_residual,
+    molar_mass,
+    net_demand,
+    normal_density,
+    per_product,
+    read_reactions,
+)
+from twin.uom import parse_quantity
+
+TABLE = load("reactions")
+NAMES = [*TABLE["reaction"], *TABLE["route"]]
+# Route or reaction, species, kg per kg of product as printed (made > 0, used < 0).
+PRINTED = [
+    ("methanol-hydrochlorination", "HCl", "-0.7222"),
+    ("methanol-hydrochlorination", "CH3OH", "-0.6346"),
+    ("dichloromethane", "Cl2", "-0.8349"),
+    ("dichloromethane", "HCl", "0.0000"),
+    ("dichloromethane", "CH3OH", "-0.3773"),
+    ("chloroform", "Cl2", "-1.1879"),
+    ("chloroform", "HCl", "0.3054"),
+    ("chloroform", "CH3OH", "-0.2684"),
+    ("carbon-tetrachloride", "Cl2", "-1.3829"),
+    ("carbon-tetrachloride", "HCl", "0.4741"),
+    ("ethylene-chlorination", "Cl2", "-0.7165"),
+    ("ethylene-chlorination", "C2H4", "-0.2835"),
+    ("dichloroethane-cracking", "HCl", "0.5834"),
+    ("dichloroethane-cracking", "C2H4Cl2", "-1.5834"),
+    ("vinyl-chloride-balanced", "Cl2", "-0.5673"),
+    ("vinyl-chloride-balanced", "HCl", "0.0000"),
+    ("vinyl-chloride-balanced", "C2H4", "-0.4489"),
+    ("acetylene-hydrochlorination", "HCl", "-0.5834"),
+    ("acetylene-hydrochlorination", "C2H2", "-0.4166"),
+    ("vinyl-chloride-carbide", "HCl", "-0.5834"),
+    ("vinyl-chloride-carbide", "CaC2", "-1.0256"),
+    ("vinyl-chloride-carbide-synthesis", "Cl2", "-0.5673"),
+    ("hydrogen-chloride-synthesis", "Cl2", "-0.9724"),
+    ("hydrogen-chloride-synthesis", "H2", "-0.02764"),
+    ("propylene-chlorination", "Cl2", "-0.9266"),
+    ("propylene-chlorination", "HCl", "0.4765"),
+    ("propylene-chlorination", "C3H6", "-0.5499"),
+    ("epichlorohydrin-chlorohydrin-lime", "Cl2", "-1.5327"),
+    ("epichlorohydrin-chlorohydrin-lime", "HCl", "0.3941"),
+    ("epichlorohydrin-chlorohydrin-lime", "Ca(OH)2", "-0.8008"),
+    ("epichlorohydrin-chlorohydrin-caustic", "Cl2", "-1.5327"),
+    ("epichlorohydrin-chlorohydrin-caustic", "NaOH", "-0.8646"),
+    ("epichlorohydrin-epoxidation", "Cl2", "-0.7664"),
+    ("epichlorohydrin-epoxidation", "HCl", "0.3941"),
+    ("epichlorohydrin-epoxidation", "H2O2", "-0.3676"),
+    ("epichlorohydrin-epoxidation-hydrogen", "Cl2", "-0.7664"),
+    ("epichlorohydrin-epoxidation-hydrogen", "H2", "-0.0218"),
+    ("epichlorohydrin-glycerol", "HCl", "-0.7881"),
+    ("epichlorohydrin-glycerol", "NaOH", "-0.4323"),
+    ("benzene-chlorination", "Cl2", "-0.9647"),
+    ("benzene-chlorination", "HCl", "0.4961"),
+    ("benzene-chlorination", "C6H6", "-0.5314"),
+    ("silicon-hydrochlorination", "HCl", "-0.8075"),
+    ("silicon-hydrochlorination", "Si", "-0.2073"),
+    ("trichlorosilane-synthesis", "Cl2", "-0.7852"),
+    ("direct-synthesis", "CH3Cl", "-0.7824"),
+    ("direct-synthesis", "Si", "-0.2176"),
+    ("hypochlorite", "Cl2", "-0.9525"),
+    ("hypochlorite", "NaOH", "-1.0746"),
+    ("urea", "CO2", "-0.7328"),
+    ("urea", "NH3", "-0.5672"),
+    ("ammonia", "H2", "-0.17755"),
+    ("ammonia-coal", "CO2", "1.938"),
+    ("methanol-from-carbon-dioxide", "CO2", "-1.3735"),
+    ("methanol-from-carbon-dioxide", "H2", "-0.1887"),
+    ("hydrogen-peroxide", "H2", "-0.05926"),
+    ("soda", "CO2", "-0.4152"),
+    ("chlor-alkali", "Cl2", "0.88639"),
+    ("chlor-alkali", "H2", "0.025200"),
+    ("chlor-alkali", "NaCl", "-1.46117"),
+]
+
+
+def half_a_digit(text):
+    """Return half a unit of the last printed digit, and a little for binary fractions."""
+    return 0.5000001 * 10.0 ** -len(text.partition(".")[2])
+
+
+@pytest.mark.parametrize(("name", "species", "printed"), PRINTED)
+def test_demand_per_product_is_the_printed_one(name, species, printed):
+    assert demand(name)[species] == pytest.approx(float(printed), rel=0, abs=half_a_digit(printed))
+
+
+@pytest.mark.parametrize(
+    ("name", "species", "per", "printed"),
+    [
+        ("chlor-alkali", "NaOH", "Cl2", "1.12817"),
+        ("chlor-alkali", "H2", "Cl2", "0.028430"),
+        ("chlor-alkali", "NaCl", "Cl2", "-1.64846"),
+        ("silane-hydrolysis", "HCl", "(CH3)2SiCl2", "-0.5650"),
+        ("hydrogen-chloride-oxidation", "Cl2", "HCl", "-0.9724"),
+        ("hydrogen-chloride-electrolysis", "Cl2", "HCl", "-0.9724"),
+        ("urea", "CO2", "NH3", "1.292"),
+        ("hypochlorite", "NaOH", "Cl2", "1.128"),
+    ],
+)
+def test_ratio_of_two_species_of_a_reaction_is_the_printed_one(name, species, per, printed):
+    ratio = demand(name)[species] / demand(name)[per]
+    assert ratio == pytest.approx(float(printed), rel=0, abs=half_a_digit(printed))
+
+
+def test_acid_of_31_percent_takes_the_printed_chlorine():
+    assert -0.31 * demand("hydrogen-chloride-synthesis")["Cl2"] == pytest.approx(0.3014, abs=5e-5)
+
+
+@pytest.mark.parametrize(
+    ("name", "normal_cubic_metres"),
+    [("chlor-alkali", 280.2), ("ammonia", 1974), ("hydrogen-peroxide", 659)],
+)
+def test_hydrogen_per_tonne_is_the_printed_normal_volume(name, normal_cubic_metres):
+    volume = 1000 * abs(demand(name)["H2"]) / normal_density("H2")
+    assert volume == pytest.approx(normal_cubic_metres, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("medium", "formula"),
+    [("chlorine", "Cl2"), ("hydrogen", "H2"), ("hydrogen_chloride", "HCl"), ("ammonia", "NH3"),
+     ("carbon_dioxide", "CO2")],
+)  # fmt: skip
+def test_densities_of_the_gases_in_the_table_are_those_of_their_molar_masses(medium, formula):
+    table = parse_quantity(load("media")[medium]["normal_density"], "density")
+    assert normal_density(formula) == pytest.approx(table, rel=2e-4)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_mass_of_every_reaction_and_route_closes(name):
+    assert sum(demand(name).values()) == pytest.approx(0, abs=1e-12)
+
+
+def test_elements_of_every_reaction_close_exactly():
+    residual = element_residual(read_reactions(list(TABLE["reaction"])))
+    assert residual.shape[0] == len(TABLE["reaction"])
+    assert not residual.any()
+
+
+def test_a_forgotten_coefficient_shows_in_the_elements():
+    reactions = compile_reactions({"burn": ("H2 + O2 -> H2O", "H2O")})
+    # Elements in alphabetical order: hydrogen closes, one atom of oxygen is lost.
+    assert element_residual(reactions).tolist() == [[0.0, -1.0]]
+
+
+def test_methyl_chloride_of_the_silicone_loop_is_no_sink_of_chlorine():
+    route = demand("organosilicon")
+    assert "Cl2" not in route
+    assert route["HCl"] == route["CH3Cl"] == route["(CH3)2SiCl2"] == 0
+
+
+@pytest.mark.parametrize("name", [n for n, r in TABLE["route"].items() if r["loop"]])
+def test_species_of_a_loop_neither_leave_nor_enter_the_route(name):
+    assert [demand(name)[species] for species in TABLE["route"][name]["loop"]] == [0.0]
+
+
+def test_open_loop_books_twice_what_the_closed_one_books_once():
+    steps = TABLE["route"]["vinyl-chloride-balanced"]["reactions"]
+    chlorine_only = read_reactions([steps[0], steps[2]])
+    open_loop = dict(
+        zip(chlorine_only.species, net_demand(chlorine_only, "C2H3Cl", ["C2H4Cl2"]), strict=True)
+    )
+    assert open_loop["HCl"] == pytest.approx(0.5834, abs=5e-5)
+    assert open_loop["Cl2"] == pytest.approx(2 * demand("vinyl-chloride-balanced")["Cl2"])
+
+
+def test_industrial_figures_lie_above_the_stoichiometric_ones():
+    noted = {n: r["industrial"] for n, r in TABLE["route"].items() if "industrial" in r}
+    assert noted
+    for name, note in noted.items():
+        low, high = (parse_quantity(note[end], "fraction") for end in ("low", "high"))
+        assert -demand(name)[note["species"]] < low < high
+        assert (note["confidence"], note["verified"]) == ("M", False)
+
+
+def test_chain_is_refused_when_it_is_open_contradictory_or_backwards():
+    steps = read_reactions(["ethylene-chlorination", "dichloroethane-cracking"])
+    with pytest.raises(ValueError, match="open"):
+        net_demand(steps, "C2H3Cl", [])
+    with pytest.raises(ValueError, match="cannot all be closed"):
+        net_demand(steps, "C2H3Cl", ["C2H4Cl2", "HCl"])
+    backwards = read_reactions(["hydrogen-chloride-synthesis", "hydrogen-chloride-electrolysis"])
+    with pytest.raises(ValueError, match="open"):
+        net_demand(backwards, "HCl", ["Cl2"])
+    against = compile_reactions({"a": ("C -> CO", "CO"), "b": ("C + O2 -> CO2", "CO2")})
+    with pytest.raises(ValueError, match="backwards"):
+        net_demand(against, "CO", ["C"])
+
+
+@pytest.mark.parametrize(
+    ("formula", "atoms"),
+    [
+        ("Ca(OH)2", {"Ca": 1, "O": 2, "H": 2}),
+        ("CO(NH2)2", {"C": 1, "O": 1, "N": 2, "H": 4}),
+        ("(CH3)2SiCl2", {"C": 2, "H": 6, "Si": 1, "Cl": 2}),
+        ("Al2(SiO3(OH)2)3", {"Al": 2, "Si": 3, "O": 15, "H": 6}),
+        ("C3H5ClO", {"C": 3, "H": 5, "Cl": 1, "O": 1}),
+    ],
+)
+def test_formula_is_read_with_its_parentheses(formula, atoms):
+    assert composition(formula) == atoms
+
+
+@pytest.mark.parametrize("formula", ["", "2H", "Ca(OH", "OH)2", "h2", "()", "H-", "Na Cl", "(2)"])
+def test_what_is_not_a_formula_is_refused(formula):
+    with pytest.raises(ValueError, match="not a chemical formula"):
+        composition(formula)
+
+
+@pytest.mark.parametrize("equation", ["H2 + Cl2", "H2 -> -> HCl", "H2 Cl2 -> 2 HCl", "C -> CO"])
+def test_equation_that_says_nothing_of_its_product_is_refused(equation):
+    with pytest.raises(ValueError, match=r"equation|make"):
+        compile_reactions({"it": (equation, "HCl")})
+
+
+def test_unknown_elements_reactions_and_routes_are_refused():
+    with pytest.raises(ValueError, match="atomic weight"):
+        molar_mass("Xx2")
+    with pytest.raises(ValueError, match="no reaction"):
+        demand("alchemy")
+    with pytest.raises(ValueError, match="no reaction"):
+        compile_processes(["alchemy"])
+
+
+def test_molar_masses_are_those_of_the_published_values():
+    masses = {"NaOH": 39.99711, "Cl2": 70.906, "H2": 2.01588, "Al": 26.9815385}
+    for formula, grams in masses.items():
+        assert molar_mass(formula) * 1000 == pytest.approx(grams, rel=1e-7)
+    assert faraday.FARADAY == 96485.33212
+
+
+def test_each_reaction_is_scaled_to_its_own_product():
+    reactions = read_reactions(["ammonia", "urea"])
+    per = per_product(reactions)
+    assert per.shape == (2, len(reactions.species))
+    assert per[0, reactions.species.index("NH3")] == 1
+    assert per[1, reactions.species.index("CO(NH2)2")] == 1
+    assert per[0, reactions.species.index("CO2")] == 0
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.lists(st.sampled_from(["H", "C", "O", "Cl", "Na"]), min_size=1, max_size=5),
+       st.integers(2, 9))  # fmt: skip
+def test_molar_mass_of_a_repeated_group_is_that_of_the_group_times_its_count(group, count):
+    inner = "".join(group)
+    assert molar_mass(f"({inner}){count}") == pytest.approx(count * molar_mass(inner))
+    assert molar_mass(f"{inner}Ca") == pytest.approx(molar_mass(inner) + molar_mass("Ca"))
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.permutations(TABLE["route"]["carbon-tetrachloride"]["reactions"]))
+def test_order_of_the_steps_does_not_matter(steps):
+    reactions = read_reactions(steps)
+    route = TABLE["route"]["carbon-tetrachloride"]
+    found = net_demand(reactions, "CCl4", route["closed"])
+    expected = [demand("carbon-tetrachloride")[species] for species in reactions.species]
+    np.testing.assert_allclose(found, expected, atol=1e-12)

@@ -1,0 +1,391 @@
+"""Doubtful samples: spikes, stuck values, unit slips; and what must not be doubted."""
+
+import time
+from dataclasses import replace
+from itertools import chain, pairwise, repeat
+
+import numpy as np
+import pytest
+
+from twin import quality as q
+from twin.errors import ModelError
+from twin.loading import parse_park
+from twin.model.park import Tag
+from twin.series.samples import Samples, concatenate
+from twin.uom import compile_uom
+from twin.validation.assess import assess, no_memory
+from twin.validation.rules import compile_limits
+from twin.validation.unit_errors import known_slips, recall
+
+T0 = 1_760_000_000_000_000
+S = 1_000_000
+DOUBT = q.UNCERTAIN
+STEADY = 900  # half an hour of samples, one in two seconds
+
+
+def gauge(quantity="mass_flow", uom="t/h", low=np.nan, high=np.nan, **more):
+    scale, shift = compile_uom(uom, quantity)
+    return Tag(
+        tag=more.pop("tag", "FT-1"), owner="acme", scope="acme", quantity=quantity, uom=uom,
+        kind="gauge", scale=scale, shift=shift, low=low * scale + shift, high=high * scale + shift,
+        **more,
+    )  # fmt: skip
+
+
+def samples_of(tag, own, times, at=0):
+    """Return samples of one tag, in its own uom, as decode passes them on."""
+    value = np.asarray(own, dtype=np.float64) * tag.scale + tag.shift
+    wide = (value < tag.low) | (value > tag.high)
+    quality = np.where(np.isnan(value), q.BAD | q.NOT_A_NUMBER, np.where(wide, DOUBT | 1, 0))
+    times = np.asarray(times, dtype=np.int64)
+    return Samples(np.full(len(value), at), times, value, quality.astype(np.uint8), times)
+
+
+def run(tag, own, *, rows=(), step_s=2.0, blocks=None, simulated=False):
+    """Return quality, slips, spikes and memory of values that come in blocks of some sizes."""
+    limits, memory = compile_limits(rows, [tag]), no_memory(1)
+    samples = samples_of(tag, own, T0 + np.arange(len(own)) * round(step_s * S))
+    if simulated:
+        samples.quality[:] |= q.SIMULATED
+    quality, slip, spikes, at = [], [], 0, 0
+    blocks = blocks or some(np.random.default_rng(9))
+    while at < len(samples):
+        size = next(blocks)
+        found = assess(limits, memory, samples.take(slice(at, at + size)))
+        memory = found.memory
+        quality.append(found.quality)
+        slip.append(found.slip)
+        spikes += found.spikes
+        at += size
+    return np.concatenate(quality), np.concatenate(slip), spikes, memory
+
+
+def some(rng, most=20):
+    """Yield sizes of blocks."""
+    while True:
+        yield int(rng.integers(1, most))
+
+
+def noisy(rng, level, spread, count=STEADY):
+    return level * (1 + spread * rng.normal(size=count))
+
+
+RATE = [{"tag": "acme/FT-1", "rate": "2 t/h/min"}]
+
+
+def test_spike_is_suspect_and_the_way_back_is_not():
+    own = [30.0, 30.1, 55.0, 30.2, 30.3]
+    quality, slip, spikes, _ = run(gauge(sigma="0.1"), own, rows=RATE)
+    assert quality.tolist() == [0, 0, DOUBT | q.RATE_OF_CHANGE, 0, 0]
+    assert spikes == 1
+    assert not slip.any()
+
+
+def test_step_is_suspect_until_the_tag_could_have_moved_so_far_and_is_no_spike():
+    own = [30.0] * 10 + [36.0] * 120
+    quality, _, spikes, _ = run(gauge(sigma="0.1"), own, rows=RATE)
+    suspect = np.flatnonzero(quality == DOUBT | q.RATE_OF_CHANGE)
+    # 6 t/h take three minutes at 2 t/h a minute, less what the noise of the instrument explains.
+    assert suspect.tolist() == list(range(10, 10 + len(suspect)))
+    assert 80 <= len(suspect) <= 90
+    assert spikes == 0
+
+
+def test_noise_of_the_instrument_is_not_too_fast():
+    own = noisy(np.random.default_rng(1), 30.0, 0.01)
+    quality, *_ = run(gauge(sigma="1 %"), own, rows=RATE)
+    assert (quality == 0).mean() > 0.999
+
+
+def test_two_values_of_a_spike_are_suspect_and_counted_once():
+    quality, _, spikes, _ = run(gauge(sigma="0.1"), [30, 60, 60, 30, 30], rows=RATE)
+    assert (quality > 0).tolist() == [False, True, True, False, False]
+    assert spikes == 1
+
+
+def test_uncertain_and_bad_values_are_not_what_others_are_compared_with():
+    tag = gauge(sigma="0.1", low=0, high=50)
+    quality, _, spikes, _ = run(tag, [30, 55, np.nan, 30, 30], rows=RATE)
+    assert quality.tolist() == [0, DOUBT | q.OUT_OF_RANGE, q.BAD | q.NOT_A_NUMBER, 0, 0]
+    assert spikes == 0
+
+
+STUCK = [{"tag": "acme/FT-1", "stuck": 60.0, "slip": False}]
+
+
+def test_value_without_a_bit_of_change_is_stuck_until_it_changes():
+    own = [1.0, 2.0] + [3.0] * 50 + [3.0000001, 3.0]
+    quality, *_ = run(gauge(), own, rows=STUCK)
+    suspect = np.flatnonzero(quality == DOUBT | q.STUCK)
+    # A minute of samples, one in two seconds, since the third.
+    assert suspect.tolist() == list(range(2 + 30, 52))
+
+
+def test_silence_is_not_stuck():
+    quality, *_ = run(gauge(gap_s=300.0), [5.0] * 20, rows=STUCK, step_s=301.0)
+    assert (quality == 0).all()
+    quality, *_ = run(gauge(gap_s=300.0), [5.0] * 20, rows=STUCK, step_s=300.0)
+    assert (quality[1:] == DOUBT | q.STUCK).all()
+
+
+def test_simulated_flag_stays_on_doubtful_values():
+    quality, *_ = run(gauge(sigma="0.1"), [30, 60, 30], rows=RATE, simulated=True)
+    assert quality.tolist() == [32, DOUBT | q.SIMULATED | q.RATE_OF_CHANGE, 32]
+
+
+# Factor and the level [own uom] it happens to; the range is 0 to 100.
+OUTSIDE = [(1000.0, 36.4), (3.6, 60.0)]
+INSIDE = [(0.001, 36.4), (1 / 3.6, 36.4), (3.6, 20.0)]
+
+
+@pytest.mark.parametrize(("factor", "level"), OUTSIDE)
+@pytest.mark.parametrize("spread", [0.0, 0.002, 0.01])
+def test_slip_out_of_the_range_is_not_stored_from_its_first_sample(factor, level, spread):
+    rng = np.random.default_rng(3)
+    own = noisy(rng, level, spread, STEADY + 110)
+    own[STEADY : STEADY + 100] *= factor
+    quality, slip, _, memory = run(gauge(low=0, high=100), own, blocks=some(rng))
+    assert slip[STEADY : STEADY + 100].all()
+    assert slip.sum() == 100
+    assert (quality[~slip] == 0).all()
+    assert memory.levels.level[0] * 3.6 == pytest.approx(level, rel=0.01)
+
+
+@pytest.mark.parametrize(("factor", "level"), INSIDE)
+@pytest.mark.parametrize("spread", [0.0, 0.002, 0.01])
+def test_slip_inside_the_range_is_uncertain_twice_and_then_not_stored(factor, level, spread):
+    rng = np.random.default_rng(5)
+    own = noisy(rng, level, spread, STEADY + 110)
+    own[STEADY : STEADY + 100] *= factor
+    quality, slip, _, memory = run(gauge(low=0, high=100), own, blocks=some(rng))
+    assert np.flatnonzero(slip).tolist() == list(range(STEADY + 2, STEADY + 100))
+    assert np.flatnonzero(quality[:-108] > 0).tolist() == [STEADY, STEADY + 1]
+    assert quality[STEADY] == DOUBT | q.UNIT_SLIP
+    assert memory.levels.level[0] * 3.6 == pytest.approx(level, rel=0.01)
+
+
+@pytest.mark.parametrize(("uom", "level", "other"), [("degC", 80.0, 176.0), ("degF", 176.0, 80.0)])
+def test_celsius_and_fahrenheit_are_told_apart(uom, level, other):
+    own = np.full(STEADY + 20, level)
+    own[STEADY:] = other
+    own += np.random.default_rng(7).normal(scale=0.2, size=len(own))
+    _, slip, _, _ = run(gauge("temperature", uom, -20, 400), own)
+    assert np.flatnonzero(slip).tolist() == list(range(STEADY + 2, STEADY + 20))
+
+
+@pytest.mark.parametrize("level", [15.0, 3.0, -12.0])
+def test_a_drift_near_the_zero_of_its_scale_leaves_a_tag_steady_enough(level):
+    own = level + np.linspace(-2.0, 0.0, STEADY + 20)
+    own[STEADY:] = own[STEADY:] * 1.8 + 32.0
+    own += np.random.default_rng(7).normal(scale=0.1, size=len(own))
+    quality, slip, _, _ = run(gauge("temperature", "degC", -30, 400), own)
+    assert np.flatnonzero(slip).tolist() == list(range(STEADY + 2, STEADY + 20))
+    assert (quality[:STEADY] == 0).all()
+
+
+def test_kelvin_and_pressures_have_no_slip_of_another_quantity():
+    for tag, factor in ((gauge("temperature", "K"), 1.8), (gauge("pressure", "bar"), 3.6)):
+        own = np.full(STEADY + 20, 80.0)
+        own[STEADY:] *= factor
+        quality, slip, _, _ = run(tag, own)
+        assert not slip.any()
+        assert (quality == 0).all()
+
+
+def test_slip_after_a_long_silence_is_seen_and_no_level_of_its_own():
+    limits, tag = compile_limits([], [gauge()]), gauge()
+    *_, memory = run(tag, [36.4] * STEADY)
+    later = T0 + 86_400 * S + np.arange(500) * 2 * S
+    found = assess(limits, memory, samples_of(tag, [0.0364] * 500, later))
+    assert found.slip.sum() == 498
+
+
+def test_nothing_is_slip_before_the_tag_was_steady_long_enough():
+    for steady in (20, 60):
+        own = [36.4] * steady + [36_400.0] * 5
+        assert not run(gauge(low=0, high=100), own)[1].any()
+    restless = np.random.default_rng(1).uniform(10, 60, STEADY)
+    assert not run(gauge(low=0, high=100), [*restless, 36_400.0])[1].any()
+
+
+def test_slip_can_be_switched_off():
+    own = [36.4] * STEADY + [36_400.0] * 5
+    rows = [{"tag": "acme/FT-1", "slip": False}]
+    assert not run(gauge(low=0, high=100), own, rows=rows)[1].any()
+
+
+def tails(rng, level, spread):
+    """Return what a process may do, and no gateway's slip does."""
+    count = 300
+    step = rng.choice([0.3, 0.5, 0.7, 1.3, 1.5, 2.0, 2.5])
+    slope = np.arange(count) / count
+    toggle = np.where(np.arange(count) // 25 % 2, 1.6, 1.0)
+    return {
+        "step": noisy(rng, step * level, spread, count),
+        "trip": np.zeros(count),
+        "trip, with the noise of a standstill": rng.normal(size=count) * level * 1e-3,
+        "trip, with a positive one": np.abs(rng.normal(size=count)) * level * 2e-3,
+        "ramp up": noisy(rng, level, spread, count) * (1 + 4 * slope),
+        "ramp down": noisy(rng, level, spread, count) * (1 - slope),
+        "steps to and fro": noisy(rng, level, spread, count) * toggle,
+    }
+
+
+def test_what_a_process_does_is_never_kept_out():
+    """Two hundred processes of each sort, side by side."""
+    tags, columns, names = [], [], []
+    for seed in range(200):
+        rng = np.random.default_rng(seed)
+        level, spread = rng.uniform(5, 60), rng.choice([0.0, 0.002, 0.005, 0.01, 0.015])
+        tag, before = gauge(low=rng.choice([0.0, 2.0]), high=100), noisy(rng, level, spread)
+        for name, tail in tails(rng, level, spread).items():
+            times = T0 + np.arange(STEADY + len(tail)) * 2 * S
+            columns.append(samples_of(tag, np.append(before, tail), times, len(tags)))
+            tags.append(tag)
+            names.append(f"{name}, seed {seed}")
+    limits, memory, kept_out = compile_limits([], tags), no_memory(len(tags)), set()
+    edges = np.cumsum([0, STEADY, *np.random.default_rng(1).integers(1, 60, 12)])
+    for start, stop in pairwise(edges.tolist()):
+        now = [column.take(slice(start, stop)) for column in columns]
+        found = assess(limits, memory, concatenate(*now))
+        memory = found.memory
+        kept_out |= {names[at] for at in concatenate(*now).tag[found.slip].tolist()}
+    assert stop >= STEADY + 250
+    assert kept_out == set()
+
+
+def test_step_becomes_the_new_level_and_a_slip_of_that_is_seen():
+    rng = np.random.default_rng(2)
+    levels = (36.0, STEADY), (50.0, STEADY), (50_000.0, 20)
+    own = np.concatenate([noisy(rng, level, 0.005, count) for level, count in levels])
+    quality, slip, _, _ = run(gauge(low=0, high=100), own, blocks=some(rng))
+    assert np.flatnonzero(slip).tolist() == list(range(2 * STEADY, 2 * STEADY + 20))
+    assert (quality[: 2 * STEADY] == 0).all()
+
+
+def test_one_odd_value_in_a_slip_does_not_end_it():
+    own = np.full(STEADY + 50, 20.0)
+    own[STEADY : STEADY + 40] = 72.0
+    own[STEADY + 20] = 41.0
+    quality, slip, _, _ = run(gauge(low=0, high=100), own)
+    assert np.flatnonzero(~slip[STEADY : STEADY + 40]).tolist() == [0, 1, 20]
+    assert quality[STEADY + 20] == 0
+
+
+def test_single_values_and_blocks_come_to_the_same():
+    rng = np.random.default_rng(4)
+    own = noisy(rng, 20.0, 0.005, STEADY + 300)
+    own[STEADY + 50 : STEADY + 80] *= 3.6
+    own[[STEADY + 120, STEADY + 160, STEADY + 161]] = 90.0
+    own[STEADY + 200 : STEADY + 260] = 20.0
+    rows = [{"tag": "acme/FT-1", "rate": "20 t/h/min", "stuck": 60.0}]
+    one, block, whole = (
+        run(gauge(low=0, high=100, sigma="1 %"), own, rows=rows, blocks=sizes)
+        for sizes in (chain([STEADY], repeat(1)), chain([STEADY], some(rng)), iter([STEADY, 300]))
+    )
+    assert {q.RATE_OF_CHANGE, q.STUCK, q.UNIT_SLIP} <= set((one[0] & 31).tolist())
+    assert one[2] == block[2] == 2
+    assert one[0].tolist() == block[0].tolist()
+    assert one[1].tolist() == block[1].tolist()
+    assert one[1].tolist() == whole[1].tolist()
+
+
+def test_late_sample_is_a_slip_only_where_slips_were_found():
+    tag = gauge(low=0, high=100)
+    limits = compile_limits([], [tag])
+    own = [36.4] * STEADY + [36_400.0] * 10 + [36.4] * 10
+    _, slip, _, memory = run(tag, own)
+    at = T0 + np.flatnonzero(slip)[[0, 5]] * 2 * S
+    late = samples_of(tag, [36_400.0, 36.4, 36_400.0], [at[0], at[1], at[0] - 2 * S])
+    assert known_slips(memory.levels, late, limits).tolist() == [True, False, False]
+
+
+def test_level_that_was_remembered_judges_the_first_sample():
+    tag = gauge(low=0, high=100)
+    memory = no_memory(1)
+    levels = recall(
+        memory.levels, np.array([0]), np.array([36.4 / 3.6]), np.array([0.01]),
+        np.array([1800.0]), np.array([900]),
+    )  # fmt: skip
+    memory = replace(memory, levels=levels)
+    found = assess(compile_limits([], [tag]), memory, samples_of(tag, [36_400.0], [T0]))
+    assert found.slip.all()
+
+
+def test_nothing_and_tags_that_are_not_judged_pass():
+    tag = gauge()
+    state = Tag("XS-1", "acme", "acme", "state", "", "state", 1.0, 0.0)
+    limits = compile_limits([], [state, tag])
+    memory = no_memory(2)
+    empty = samples_of(tag, [], [])
+    assert len(assess(limits, memory, empty).quality) == 0
+    found = assess(limits, memory, samples_of(state, [1, 0, 1], T0 + np.arange(3), at=0))
+    assert found.memory is memory
+    assert not found.quality.any()
+
+
+def test_calm_samples_cost_little():
+    tags, each = 1000, 100
+    limits = compile_limits([], [gauge(tag=f"FT-{i}") for i in range(tags)])
+    rng = np.random.default_rng(1)
+    tag = np.repeat(np.arange(tags), each)
+    memory, spent = no_memory(tags), []
+    for block in range(20):
+        time_us = T0 + np.tile(np.arange(each), tags) * S + block * each * S
+        value = 10.0 * (1 + 0.005 * rng.normal(size=len(tag)))
+        samples = Samples(tag, time_us, value, np.zeros(len(tag), np.uint8), time_us)
+        began = time.perf_counter()
+        memory = assess(limits, memory, samples).memory
+        spent.append(time.perf_counter() - began)
+    # Measured 5 ms on one shared core; ten times that would be felt.
+    assert min(spent) < 0.05
+
+
+MODEL = """
+[park]
+id = "demo"
+kind = "park"
+name = {zh = "甲", en = "A"}
+timezone = "UTC"
+[[scope]]
+id = "demo/acme"
+kind = "enterprise"
+name = {zh = "乙", en = "B"}
+"""
+TAGS = """tag,scope,quantity,uom,kind,low,high,sigma,description
+FT-1,demo/acme,mass_flow,t/h,gauge,0,100,1 %,a flow
+TT-1,demo/acme,temperature,degC,gauge,,,0.5,a temperature
+JQ-1,demo/acme,energy,kWh,counter,,,,a meter
+"""
+
+
+def model(checks):
+    return parse_park({"park.toml": MODEL + checks, "tags.csv": TAGS})
+
+
+def test_checks_of_the_model_are_compiled_to_si():
+    park = model(
+        '[[check]]\ntag = "acme/FT-1"\nrate = "2 t/h/min"\nstuck = "30 min"\n'
+        '[[check]]\ntag = "acme/TT-1"\nrate = "6 degC/min"\nslip = false\n'
+    )
+    limits = compile_limits(park.tables["check"], park.tags)
+    np.testing.assert_allclose(limits.rate, [2 / 3.6 / 60, 0.1, np.inf])
+    assert limits.stuck_us[0] == 1800 * S
+    assert limits.followed.tolist() == [True, False, False]
+    assert limits.judged.tolist() == [True, True, False]
+
+
+def test_checks_that_cannot_be_are_problems_with_their_line():
+    with pytest.raises(ModelError) as caught:
+        model(
+            '[[check]]\ntag = "acme/FT-1"\nrate = "2 t/min"\n'
+            '[[check]]\ntag = "acme/FT-1"\nstuck = "0 min"\n'
+            '[[check]]\ntag = "acme/JQ-1"\nslip = true\n'
+            '[[check]]\ntag = "acme/TT-1"\n'
+        )
+    text = "\n".join(caught.value.problems)
+    assert "'2 t/min' is not a change of mass_flow in time (write it like '2 kg/s/min')" in text
+    assert "line 11 has it already" in text
+    assert "stuck is not above 0" in text
+    assert "it is a counter; only a gauge can be checked" in text
+    assert "needs rate, stuck or slip" in text

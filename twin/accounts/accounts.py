@@ -1,0 +1,172 @@
+"""What each tag adds to which account of which scope: the booking of a park model.
+
+An account is one additive quantity of one scope: the chlorine a park made, the electricity its
+caustic used. Every account is a linear function of the tags.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from twin import faraday
+from twin.accounts.carriers import carrier_factor
+from twin.model.park import AMOUNTS, OUTSIDE, TOTAL, Electrolyser, Park, Stream, Tag, inside
+from twin.reference import load as load_reference
+from twin.uom import parse_quantity
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+FLOW_ITEMS = ("make", "use", "import", "export", "vent")
+
+
+class Account(NamedTuple):
+    """One additive quantity: of a scope, about a component or product, in SI (kg or J)."""
+
+    scope: str
+    subject: str
+    item: str
+
+
+Book = dict[Account, list[tuple[int, float]]]
+
+
+def book_park(park: Park, index: dict[str, int]) -> Book:
+    """Return the (tag, factor) entries of every account of a park."""
+    book: Book = {}
+    _book_electrolysers(park, index, book)
+    _book_streams(park, index, book)
+    _book_energy(park, index, book)
+    return book
+
+
+def scopes_above(path: str) -> Iterable[str]:
+    """Yield a scope and all above it; nothing for the outside."""
+    while path and path not in OUTSIDE:
+        yield path
+        path = path.rpartition("/")[0]
+
+
+def cell_factor(cell: Electrolyser) -> dict[str, float]:
+    """Return what cells in series make, by Faraday's law.
+
+    Parameters
+    ----------
+    cell : Electrolyser
+
+    Returns
+    -------
+    dict of float [kg/C]   by component: mass per charge of the line current; < 0 is used
+    """
+    ampere = cell.cells * cell.current_efficiency
+    if cell.kind == "membrane":
+        return {
+            "chlorine": ampere * faraday.mass_per_charge(faraday.CL2),
+            "caustic": ampere * faraday.mass_per_charge(faraday.NAOH),
+            "hydrogen": cell.cells * faraday.mass_per_charge(faraday.H2),
+            # Two sodium chloride for each chlorine.
+            "sodium_chloride": -ampere * faraday.mass_per_charge(faraday.SALT),
+        }
+    return {"aluminium": ampere * faraday.mass_per_charge(faraday.AL)}
+
+
+def components_of(stream: Stream, meter: Tag) -> dict[str, float]:
+    """Return what a stream carries of each component by what its meter counts.
+
+    Parameters
+    ----------
+    stream : Stream
+    meter : Tag               of its flow
+
+    Returns
+    -------
+    dict of float [kg/kg]     by component; [kg/m³] for a volume: NaN without a normal density
+    """
+    medium = load_reference("media")[stream.medium]
+    density = 1.0
+    if AMOUNTS.get(meter.quantity, meter.quantity) != "mass":
+        density = parse_quantity(medium.get("normal_density", "nan kg/m^3"), "density")
+    return {name: share * density for name, share in medium["component"].items()}
+
+
+def _add(book: Book, account: Account, tag: int, factor: float) -> None:
+    book.setdefault(account, []).append((tag, factor))
+
+
+def _book_electrolysers(park: Park, index: dict[str, int], book: Book) -> None:
+    """Book what the cells make and use, by Faraday's law on their current."""
+    for cell in park.electrolysers:
+        for component, factor in cell_factor(cell).items():
+            item = "make" if factor > 0 else "use"
+            for scope in scopes_above(cell.scope):
+                _add(book, Account(scope, component, item), index[cell.current], abs(factor))
+
+
+def _book_streams(park: Park, index: dict[str, int], book: Book) -> None:
+    """Book each measured stream as made, used, imported, exported or vented, scope by scope."""
+    media = load_reference("media")
+    sources: set[tuple[str, str]] = set()
+    sinks: set[tuple[str, str]] = set()
+    for stream in park.streams:
+        for component in media[stream.medium]["component"]:
+            sources.add((stream.origin, component))
+            sinks.add((stream.to, component))
+    held = {(t.scope, c) for t in park.tanks for c in media[t.medium]["component"]}
+    for stream in park.streams:
+        if not stream.flow:
+            continue
+        meter = park.tags[index[stream.flow]]
+        for component, factor in components_of(stream, meter).items():
+            origin, to = (stream.origin, component), (stream.to, component)
+            makes = origin not in sinks and origin not in held and not _is_cell(park, *origin)
+            uses = to not in sources and to not in held
+            for scope in dict.fromkeys([*scopes_above(stream.origin), *scopes_above(stream.to)]):
+                for item in _items(stream, scope, makes=makes, uses=uses):
+                    _add(book, Account(scope, component, item), index[stream.flow], factor)
+
+
+def _is_cell(park: Park, scope: str, component: str) -> bool:
+    """Return whether electrolysers inside the scope make the component: Faraday books it then."""
+    cells = [cell_factor(e) for e in park.electrolysers if inside(e.scope, scope)]
+    return any(factor.get(component, 0.0) > 0 for factor in cells)
+
+
+def _items(stream: Stream, scope: str, *, makes: bool, uses: bool) -> Iterable[str]:
+    """Yield what a stream is to a scope."""
+    leaves, enters = inside(stream.origin, scope), inside(stream.to, scope)
+    if leaves and makes:
+        yield "make"
+    if enters and uses:
+        yield "use"
+    if leaves and not enters:
+        yield "vent" if stream.to == "atmosphere" or stream.mode == "vent" else "export"
+    if enters and not leaves:
+        yield "import"
+
+
+def _book_energy(park: Park, index: dict[str, int], book: Book) -> None:
+    """Book products by mass; energy meters by their product and in total, as coal equivalent.
+
+    What a captive plant makes goes out there and comes in at its users: inside a scope that has
+    both it cancels, and only the fuel and what is sold remain (GB/T 2589-2020).
+    """
+    for product in park.products:
+        for scope in scopes_above(product.scope):
+            _add(book, Account(scope, product.id, "mass"), index[product.tag], 1.0)
+    for meter in park.meters:
+        if meter.basis == "DC":
+            continue
+        near = [
+            p.id
+            for p in park.products
+            if inside(p.scope, meter.scope) or inside(meter.scope, p.scope)
+        ]
+        subject = meter.product or (near[0] if near else "")
+        factor = carrier_factor(meter.carrier)
+        sign = 1.0 if meter.direction == "in" else -1.0
+        at = index[meter.tag]
+        for scope in scopes_above(meter.scope):
+            for name in (subject, TOTAL) if subject else (TOTAL,):
+                _add(book, Account(scope, name, "coal_equivalent"), at, sign * factor)
+                if meter.carrier == "electricity":
+                    _add(book, Account(scope, name, "electricity"), at, sign)

@@ -1,0 +1,38 @@
+"""Energy carriers: what an amount of each is worth in coal equivalent.
+
+References
+----------
+.. [1] GB/T 2589-2020, General rules for calculation of the comprehensive energy consumption.
+.. [2] GB/T 50441-2016, Standard for calculation of energy consumption in petrochemical design.
+"""
+
+from __future__ import annotations
+
+from twin.reference import load as load_reference
+from twin.uom import parse_quantity
+
+# Coefficient of a carrier's amount in coal-equivalent energy, by what it is accounted by.
+FACTOR_QUANTITY = {"energy": "fraction", "mass": "intensity", "normal_volume": "energy_density"}
+
+
+def carrier_factor(carrier: str) -> float:
+    """Return the coal equivalent of a carrier, equivalent calorific value (当量值).
+
+    Parameters
+    ----------
+    carrier : str   a table of ``reference/energy.toml``
+
+    Returns
+    -------
+    float           coal-equivalent energy [J] per SI amount: J/J, J/kg or J/m³ by the carrier
+
+    Raises
+    ------
+    KeyError        there is no such carrier
+
+    Notes
+    -----
+    Annex A (fuels) and annex B (energy-carrying media) of [1]_, steam by pressure class of [2]_.
+    """
+    row = load_reference("energy")[carrier]
+    return parse_quantity(row["factor"], FACTOR_QUANTITY[row["quantity"]])

@@ -1,0 +1,261 @@
+"""The park model compiled to arrays: accounts, tanks and derived tags as functions of the tags.
+
+Every account is a linear function of the tags, so the same coefficients turn live rates into rates
+and the amounts of a minute or a year into amounts: live and report cannot differ.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from twin.accounts.accounts import FLOW_ITEMS, Account, Book, book_park, scopes_above
+from twin.accounts.tanks import volume_fraction
+from twin.model.park import Park, Scope, Tag, owner_of
+from twin.reference import load as load_reference
+from twin.uom import compile_uom
+
+F64 = NDArray[np.float64]
+I64 = NDArray[np.int64]
+
+# Derived tags of a scope and component: role in the name, uom, quantity.
+ROLES = {
+    "production": ("mass_flow", "t/h"),
+    "consumption": ("mass_flow", "t/h"),
+    "residual": ("mass_flow", "t/h"),
+    "inventory": ("mass", "t"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """The compiled park model.
+
+    T tags (measured first, then derived), A accounts, E entries sorted by account, K tanks.
+    """
+
+    park: Park
+    tags: tuple[Tag, ...]
+    index: dict[str, int]
+    accounts: dict[Account, int]
+    entry_start: I64  # (A,) first entry of each account
+    entry_tag: I64  # (E,)
+    entry_factor: F64  # (E,) SI amount of the account per SI amount of the tag
+    tank_tag: I64  # (K,)
+    tank_horizontal: NDArray[np.bool_]  # (K,)
+    tank_height: (
+        F64  # (K,) [m] level that is full; 1 for a level given as a fraction; NaN for mass tags
+    )
+    tank_capacity: F64  # (K,) [kg] when full to the brim; NaN for mass tags
+    tank_scopes: dict[tuple[str, str], I64]  # (scope, component) -> tanks inside
+    tank_share: dict[str, F64]  # component -> (K,) kg of it per kg in the tank
+    derived: tuple[tuple[str, str, str], ...]  # (D,) scope, component, role of each derived tag
+    derived_start: I64  # (D,) first of the derived tag's entries
+    derived_tag: I64  # (F,) a tank's tag stands here with factor 0, for its quality
+    derived_factor: F64  # (F,)
+    derived_tanks: I64  # (X, 2) derived tag, tank
+    derived_share: F64  # (X,) kg of component per kg in the tank; negative: of its accumulation
+    gap_us: I64  # (T,) how long a value holds
+
+    def entries(self, account: Account) -> slice:
+        """Return the entries of an account."""
+        at = self.accounts[account]
+        stop = self.entry_start[at + 1] if at + 1 < len(self.entry_start) else len(self.entry_tag)
+        return slice(int(self.entry_start[at]), int(stop))
+
+
+def compile_network(park: Park) -> Network:
+    """Return the arrays of a park model."""
+    kinds = {scope.id: scope.kind for scope in park.scopes}
+    index = {tag.address: i for i, tag in enumerate(park.tags)}
+    book = book_park(park, index)
+    tank_scopes = _tank_scopes(park)
+    derived = _derived(park.scopes, book, tank_scopes)
+    tags = (*park.tags, *(_derived_tag(*d, kinds, park.gap_s) for d in derived))
+    entry_start, entry_tag, entry_factor = _columns(list(book.values()))
+    height, capacity = _tank_sizes(park)
+    tank_tag = np.array([index[t.mass or t.level] for t in park.tanks], dtype=np.int64)
+    tank_share = _tank_share(park)
+    lines, tanks = _derived_entries(derived, book, tank_scopes, tank_tag)
+    derived_start, derived_tag, derived_factor = _columns(lines)
+    return Network(
+        park=park,
+        tags=tags,
+        index={tag.address: i for i, tag in enumerate(tags)},
+        accounts={account: i for i, account in enumerate(book)},
+        entry_start=entry_start,
+        entry_tag=entry_tag,
+        entry_factor=entry_factor,
+        tank_tag=tank_tag,
+        tank_horizontal=np.array([t.shape == "horizontal_cylinder" for t in park.tanks], bool),
+        tank_height=height,
+        tank_capacity=capacity,
+        tank_scopes=tank_scopes,
+        tank_share=tank_share,
+        derived=derived,
+        derived_start=derived_start,
+        derived_tag=derived_tag,
+        derived_factor=derived_factor,
+        derived_tanks=np.array([(d, k) for d, k, _ in tanks], dtype=np.int64).reshape(-1, 2),
+        derived_share=np.array([s * tank_share[derived[d][1]][k] for d, k, s in tanks], np.float64),
+        gap_us=np.array([round(tag.gap_s * 1e6) for tag in tags], dtype=np.int64),
+    )
+
+
+def _columns(lines: list[list[tuple[int, float]]]) -> tuple[I64, I64, F64]:
+    """Return the start of each line and all its tags and factors, one after the other."""
+    flat = [entry for line in lines for entry in line]
+    start = np.cumsum([0, *(len(line) for line in lines)], dtype=np.int64)[:-1]
+    return (
+        start,
+        np.array([tag for tag, _ in flat], dtype=np.int64),
+        np.array([factor for _, factor in flat], dtype=np.float64),
+    )
+
+
+def tally(network: Network, amount: F64) -> F64:
+    """Return the accounts of tag amounts, or their rates of tag rates.
+
+    Parameters
+    ----------
+    amount : (..., T) float64 [SI]   amount (or rate) of each tag; NaN = no value
+
+    Returns
+    -------
+    (..., A) float64 [SI]            NaN where a tag of the account has no value
+    """
+    if not len(network.entry_start):
+        return np.zeros((*amount.shape[:-1], 0))
+    parts = amount[..., network.entry_tag] * network.entry_factor
+    return np.asarray(np.add.reduceat(parts, network.entry_start, axis=-1))
+
+
+def tank_mass(network: Network, value: F64) -> F64:
+    """Return the inventory of each tank.
+
+    Parameters
+    ----------
+    value : (..., T) float64 [SI]   values of the tags; NaN = no value
+
+    Returns
+    -------
+    (..., K) float64 [kg]
+    """
+    reading = value[..., network.tank_tag]
+    height = np.clip(reading / network.tank_height, 0.0, 1.0)
+    filled = np.where(network.tank_horizontal, volume_fraction(height), height)
+    return np.where(np.isnan(network.tank_height), reading, filled * network.tank_capacity)
+
+
+def _tank_sizes(park: Park) -> tuple[F64, F64]:
+    """Return the full level [m] (1 for fractions, NaN for mass tags) and the full mass [kg]."""
+    levels = {tag.address: tag.quantity for tag in park.tags}
+    height = np.full(len(park.tanks), np.nan)
+    capacity = np.full(len(park.tanks), np.nan)
+    for k, tank in enumerate(park.tanks):
+        if tank.mass:
+            continue
+        full = tank.diameter if tank.shape == "horizontal_cylinder" else tank.length
+        height[k] = 1.0 if levels[tank.level] == "fraction" else full
+        capacity[k] = np.pi / 4 * tank.diameter**2 * tank.length * tank.density
+    return height, capacity
+
+
+def _tank_share(park: Park) -> dict[str, F64]:
+    """Return how much of each component a kilogram in each tank is: acid is not all chloride."""
+    media = load_reference("media")
+    share: dict[str, F64] = {}
+    for k, tank in enumerate(park.tanks):
+        for component, part in media[tank.medium]["component"].items():
+            share.setdefault(component, np.zeros(len(park.tanks)))[k] = part
+    return share
+
+
+def _tank_scopes(park: Park) -> dict[tuple[str, str], I64]:
+    """Return the tanks inside each scope, by component."""
+    media = load_reference("media")
+    found: dict[tuple[str, str], list[int]] = {}
+    for k, tank in enumerate(park.tanks):
+        for component in media[tank.medium]["component"]:
+            for scope in scopes_above(tank.scope):
+                found.setdefault((scope, component), []).append(k)
+    return {key: np.array(tanks, dtype=np.int64) for key, tanks in found.items()}
+
+
+def _derived(
+    scopes: tuple[Scope, ...],
+    book: Book,
+    tank_scopes: dict[tuple[str, str], I64],
+) -> tuple[tuple[str, str, str], ...]:
+    """Return the (scope, component, role) with a live tag: where a component is made or kept."""
+    components = dict.fromkeys(a.subject for a in book if a.item in FLOW_ITEMS)
+    found: list[tuple[str, str, str]] = []
+    for scope in scopes:
+        for component in components:
+            has = {item for item in FLOW_ITEMS if Account(scope.id, component, item) in book}
+            kept = (scope.id, component) in tank_scopes
+            if scope.kind == "unit" or not ("make" in has or kept):
+                continue
+            if "make" in has:
+                found.append((scope.id, component, "production"))
+            if "use" in has:
+                found.append((scope.id, component, "consumption"))
+            if len(has) > 1:
+                found.append((scope.id, component, "residual"))
+            if kept:
+                found.append((scope.id, component, "inventory"))
+    return tuple(found)
+
+
+def _derived_entries(
+    derived: tuple[tuple[str, str, str], ...],
+    book: Book,
+    tank_scopes: dict[tuple[str, str], I64],
+    tank_tag: I64,
+) -> tuple[list[list[tuple[int, float]]], list[tuple[int, int, int]]]:
+    """Return the (tag, factor) lines of the derived tags and their (derived, tank, sign) rows."""
+    signs = {
+        "production": {"make": 1},
+        "consumption": {"use": 1},
+        "residual": {"make": 1, "import": 1, "use": -1, "export": -1, "vent": -1},
+        "inventory": {},
+    }
+    lines: list[list[tuple[int, float]]] = []
+    tanks: list[tuple[int, int, int]] = []
+    for d, (scope, component, role) in enumerate(derived):
+        line = [
+            (tag, sign * factor)
+            for item, sign in signs[role].items()
+            for tag, factor in book.get(Account(scope, component, item), [])
+        ]
+        if role in ("inventory", "residual"):
+            for k in tank_scopes.get((scope, component), ()):
+                tanks.append((d, int(k), 1 if role == "inventory" else -1))
+                line.append((int(tank_tag[k]), 0.0))
+        lines.append(line)
+    return lines, tanks
+
+
+def _derived_tag(scope: str, component: str, role: str, kinds: dict[str, str], gap_s: float) -> Tag:
+    """Return the derived tag ``<component>.<quantity>.<role>`` of a scope."""
+    owner = owner_of(scope, kinds)
+    quantity, uom = ROLES[role]
+    scale, shift = compile_uom(uom, quantity)
+    home = next((path for path in scopes_above(scope) if kinds[path] == "enterprise"), scope)
+    below = scope[len(home) + 1 :].replace("/", ".")
+    name = f"{component}.{quantity}.{role}"
+    return Tag(
+        tag=f"{below}.{name}" if below else name,
+        owner=owner,
+        scope=scope,
+        quantity=quantity,
+        uom=uom,
+        kind="gauge",
+        scale=scale,
+        shift=shift,
+        description=f"{role} of {component}",
+        source="derived",
+        gap_s=gap_s,
+    )

@@ -1,0 +1,85 @@
+"""What an operator asks of an alarm, and what that makes of its state.
+
+References
+----------
+.. [1] ANSI/ISA-18.2-2016 (IEC 62682), Management of Alarm Systems for the Process Industries: alarm
+   state transition diagram; shelving, suppression by design, out of service.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from twin.alarms.engine import (
+    ACKNOWLEDGED,
+    NEVER,
+    NORMAL,
+    OUT_OF_SERVICE,
+    SHELVED,
+    STATES,
+    SUPPRESSED,
+    UNACKNOWLEDGED,
+    Changes,
+    Memory,
+    after,
+)
+
+if TYPE_CHECKING:
+    from twin.alarms.rules import Rules
+
+# What an order makes of each state, in the order of STATES. To release an alarm is to show it as it
+# is: unacknowledged when its condition is on, else normal.
+_NO, _RELEASE = -1, -2
+ORDERS: dict[str, tuple[int, ...]] = {
+    "acknowledge": (_NO, ACKNOWLEDGED, _NO, NORMAL, _NO, _NO, _NO),
+    "shelve": (SHELVED, SHELVED, SHELVED, SHELVED, SHELVED, _NO, _NO),
+    "unshelve": (_NO, _NO, _NO, _NO, _RELEASE, _NO, _NO),
+    "suppress": (SUPPRESSED,) * 5 + (_NO, _NO),
+    "unsuppress": (_NO, _NO, _NO, _NO, _NO, _RELEASE, _NO),
+    "take_out_of_service": (OUT_OF_SERVICE,) * 6 + (_NO,),
+    "return_to_service": (_NO, _NO, _NO, _NO, _NO, _NO, _RELEASE),
+}
+# What hides an alarm from the operator, and so is forbidden where shelving is.
+HIDING = ("shelve", "suppress", "take_out_of_service")
+
+
+def order(
+    rules: Rules, memory: Memory, name: str, alarm: int, now_us: int, until_us: int = NEVER
+) -> tuple[Memory, Changes]:
+    """Return the memory after an order of ORDERS that is not refused, and the change it makes.
+
+    The order takes effect at `now_us` [µs]; a shelving ends at `until_us` [µs].
+    """
+    assert not refusal(name, int(memory.state[alarm]), shelvable=bool(rules.shelvable[alarm]))
+    target = ORDERS[name][int(memory.state[alarm])]
+    if target == _RELEASE:
+        target = UNACKNOWLEDGED if memory.active[alarm] else NORMAL
+    at = np.array([alarm], dtype=np.int64)
+    changes = Changes(
+        alarm=at,
+        time_us=np.array([now_us], dtype=np.int64),
+        before=memory.state[at],
+        after=np.array([target], dtype=np.int8),
+        value=memory.value[at],
+        quality=memory.quality[at],
+    )
+    memory = after(memory, changes)
+    if target == SHELVED:
+        until = memory.until_us.copy()
+        until[at] = until_us
+        memory = replace(memory, until_us=until)
+    return memory, changes
+
+
+def refusal(name: str, state: int, *, shelvable: bool) -> str:
+    """Return why an order makes no sense for an alarm in this state, or an empty text."""
+    if name not in ORDERS:
+        return f"there is no order {name!r}; there are {', '.join(ORDERS)}"
+    if name in HIDING and not shelvable:
+        return "this alarm may not be shelved, suppressed or taken out of service"
+    if ORDERS[name][state] == _NO:
+        return f"{name.replace('_', ' ')}: the alarm is {STATES[state].replace('_', ' ')}"
+    return ""

@@ -1,0 +1,249 @@
+"""Headroom: what liquid-chlorine tanks and absorbers can still take, and for how long.
+
+References
+----------
+.. [1] GB 11984-2008, safety code for chlorine: at most 80 % of a tank's volume and 1.25 kg/L, stock
+   of 3 days of production or 7 days of use, an empty spare tank as large as the largest.
+.. [2] Circular segment of a horizontal cylinder with flat heads, see `twin.accounts.tanks`.
+.. [3] T. F. O'Brien, T. V. Bommaraju, F. Hine, Handbook of Chlor-Alkali Technology, Springer 2005,
+   chapter 9: liquefaction, storage, and absorption of chlorine in caustic soda.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from twin import faraday
+from twin.accounts.tanks import volume_fraction
+from twin.chlorine.figures import ratio
+from twin.reference import figure
+from twin.reference import load as load_reference
+from twin.uom import parse_quantity
+
+F64 = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Trip:
+    """What happens to the chlorine of a user that trips, as long as nobody acts."""
+
+    full_s: F64  # (...) [s] until the tanks are at their limit; +inf when they are not filling
+    liquefied: F64  # (...) [kg/s] what liquefaction then makes
+    absorbed: F64  # (...) [kg/s] what is left over for the absorber
+
+
+@cache
+def _density_table() -> tuple[F64, F64]:
+    """Return temperatures [K], rising, and the densities of liquid chlorine there [kg/m^3]."""
+    table = load_reference("chlorine")["liquid_density"]
+    return (
+        np.array([parse_quantity(text, "temperature") for text in table["temperature"]]),
+        np.array([parse_quantity(text, "density") for text in table["density"]]),
+    )
+
+
+def liquid_density(temperature: F64) -> F64:
+    """Return the density of liquid chlorine.
+
+    Parameters
+    ----------
+    temperature : (...) float64 [K]
+        of the liquid
+
+    Returns
+    -------
+    (...) float64 [kg/m^3]
+        straight lines between the rows of the reference table; NaN outside of it
+    """
+    at, density = _density_table()
+    return np.asarray(np.interp(temperature, at, density, left=np.nan, right=np.nan))
+
+
+def liquid_mass(level: F64, diameter: F64, length: F64, temperature: F64) -> F64:
+    """Return the chlorine in a lying tank with flat heads.
+
+    Parameters
+    ----------
+    level : (...) float64 [m]
+        of the liquid above the bottom
+    diameter, length : (...) float64 [m]
+        of the cylinder
+    temperature : (...) float64 [K]
+        of the liquid
+
+    Returns
+    -------
+    (...) float64 [kg]
+
+    Notes
+    -----
+    The level is no measure of the volume: 80 % of the diameter is 86 % of the volume [2]_. The gas
+    above the liquid is neglected.
+    """
+    volume = volume_fraction(level / diameter) * np.pi / 4 * diameter**2 * length
+    return np.asarray(volume * liquid_density(temperature))
+
+
+def greatest_mass(volume: F64, density: F64, fill_limit: F64) -> F64:
+    """Return how much liquid chlorine a tank may hold.
+
+    Parameters
+    ----------
+    volume : (...) float64 [m^3]
+        of the tank
+    density : (...) float64 [kg/m^3]
+        of the liquid
+    fill_limit : (...) float64 [1]
+        greatest filled share of the volume, ``chlorine.fill_limit``
+
+    Returns
+    -------
+    (...) float64 [kg]
+        the smaller of what the filled share and what the filling coefficient allow [1]_
+    """
+    filling = figure("chlorine.filling", "density")
+    return np.asarray(volume * np.minimum(fill_limit * density, filling))
+
+
+def headroom(mass: F64, limit: F64) -> F64:
+    """Return how much more some tanks may take together.
+
+    Parameters
+    ----------
+    mass : (..., K) float64 [kg]
+        what each tank holds
+    limit : (..., K) float64 [kg]
+        what each tank may hold
+
+    Returns
+    -------
+    (...) float64 [kg]
+        a tank beyond its limit adds nothing and takes nothing from the others; NaN where a tank is
+        not known
+
+    Notes
+    -----
+    Spare tanks are for accidents: leave them out [1]_.
+    """
+    return np.asarray(np.sum(np.maximum(limit - mass, 0.0), axis=-1))
+
+
+def time_left(amount: F64, rate: F64) -> F64:
+    """Return how long an amount lasts at a rate: headroom at a net inflow, caustic at its use.
+
+    Parameters
+    ----------
+    amount : (...) float64 [kg]
+        what is left
+    rate : (...) float64 [kg/s]
+        at which it goes; zero or less = it does not
+
+    Returns
+    -------
+    (...) float64 [s]
+        0 where nothing is left, +inf where it does not go, NaN where something is not known
+    """
+    some = np.asarray(rate) > 0
+    with np.errstate(over="ignore"):  # longer than any number is for ever
+        lasting = np.where(some, amount / np.where(some, rate, 1.0), np.inf)
+    lasting = np.where(np.isnan(rate) | np.isnan(amount), np.nan, lasting)
+    return np.asarray(np.where(np.asarray(amount) <= 0, 0.0, lasting))
+
+
+def time_in_stock(mass: F64, rate: F64) -> F64:
+    """Return how long it takes to make, or to use, what is in stock.
+
+    Parameters
+    ----------
+    mass : (...) float64 [kg]
+        liquid chlorine in the tanks
+    rate : (...) float64 [kg/s]
+        normal production of a producer, normal use of a user
+
+    Returns
+    -------
+    (...) float64 [s]
+        to compare with ``stock_producer`` or ``stock_user`` of the reference table [1]_; NaN where
+        nothing is made or used
+    """
+    return ratio(mass, rate)
+
+
+def user_trip(room: F64, inflow: F64, draw: F64, user: F64, capacity: F64) -> Trip:
+    """Return how soon the tanks are full when a user of chlorine gas trips.
+
+    Parameters
+    ----------
+    room : (...) float64 [kg]
+        headroom of the tanks
+    inflow : (...) float64 [kg/s]
+        what liquefaction makes now
+    draw : (...) float64 [kg/s]
+        what is drawn from the tanks
+    user : (...) float64 [kg/s]
+        chlorine the user took before it tripped
+    capacity : (...) float64 [kg/s]
+        what liquefaction can make; +inf gives the shortest time
+
+    Returns
+    -------
+    Trip
+        NaN where something is not known
+
+    Notes
+    -----
+    Cells go on as before: what the user took is liquefied up to the capacity, and the rest goes to
+    the absorber [3]_.
+    """
+    liquefied = np.minimum(inflow + user, np.maximum(capacity, inflow))
+    full_s = time_left(room, liquefied - draw)
+    return Trip(full_s, np.asarray(liquefied), np.asarray(inflow + user - liquefied))
+
+
+def absorber_time(caustic: F64, chlorine: F64, excess: F64) -> F64:
+    """Return how long the caustic soda of an absorber lasts.
+
+    Parameters
+    ----------
+    caustic : (...) float64 [kg]
+        caustic soda that feeds the absorber, as 100 % NaOH
+    chlorine : (...) float64 [kg/s]
+        chlorine that goes into it
+    excess : (...) float64 [1]
+        caustic it needs beyond stoichiometry, ``chlorine.absorber_excess``
+
+    Returns
+    -------
+    (...) float64 [s]
+        0 without caustic, +inf without chlorine, NaN where something is not known
+
+    Notes
+    -----
+    Cl2 + 2 NaOH → NaClO + NaCl + H2O: as much caustic as the cells made with the chlorine [3]_.
+    """
+    need = faraday.mass_per_charge(faraday.NAOH) / faraday.mass_per_charge(faraday.CL2)
+    return time_left(caustic, chlorine * need * (1 + np.asarray(excess)))
+
+
+def spare_ready(filled: F64, volume: F64, largest: F64) -> F64:
+    """Return whether a spare tank is ready for the contents of the largest tank.
+
+    Parameters
+    ----------
+    filled : (...) float64 [1]
+        filled share of the spare tank
+    volume, largest : (...) float64 [m^3]
+        volume of the spare tank and of the largest other tank, or their masses [kg] when full
+
+    Returns
+    -------
+    (...) float64 [1]
+        1 where it is empty and large enough [1]_, 0 where it is not, NaN where that is not known
+    """
+    empty = np.asarray(filled) <= figure("chlorine.spare_empty", "fraction")
+    known = ~(np.isnan(filled) | np.isnan(volume) | np.isnan(largest))
+    return np.asarray(np.where(known, 1.0 * (empty & (volume >= np.asarray(largest))), np.nan))

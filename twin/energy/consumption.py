@@ -1,0 +1,160 @@
+"""Energy accounts: what carriers are worth in coal equivalent, and energy per mass of product.
+
+References
+----------
+.. [1] GB/T 2589-2020, General rules for calculation of the comprehensive energy consumption.
+.. [2] GB/T 50441-2016, Standard for calculation of energy consumption in petrochemical design.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from twin.accounts.carriers import carrier_factor
+from twin.reference import load as load_reference
+from twin.uom import parse_quantity
+
+F64 = NDArray[np.float64]
+Basis = Literal["equivalent", "equal"]
+
+
+def comprehensive(amount: F64, factor: F64, sign: F64) -> F64:
+    """Return the comprehensive energy consumption of some carriers.
+
+    Parameters
+    ----------
+    amount : (..., n) float64 [J, kg, m³]       amount of each carrier; NaN = not known
+    factor : (n,) float64 [J/J, J/kg, J/m³]     its coal equivalent
+    sign : (n,) float64 [1]                     1 where it comes in, -1 where it goes out
+
+    Returns
+    -------
+    (...) float64 [J]                           NaN where an amount is not known
+
+    Notes
+    -----
+    E = Σ(±E_i k_i) over the boundary [1]_. What a captive power plant makes leaves the plant and
+    enters its users, so fuel counts once and only what is sold is taken off.
+    """
+    return np.asarray((amount * (factor * sign)).sum(axis=-1))
+
+
+def intensity(energy: F64, mass: F64) -> F64:
+    """Return the energy per mass of product.
+
+    Parameters
+    ----------
+    energy : (...) float64 [J]   energy of a window; NaN = not known
+    mass : (...) float64 [kg]    product of the same window; NaN = not known
+
+    Returns
+    -------
+    (...) float64 [J/kg]         NaN where nothing was made or something is not known
+
+    Notes
+    -----
+    Comprehensive energy consumption per unit of product, e = E / P [1]_. Without production there
+    is no intensity: not zero, and not infinity.
+    """
+    made = mass > 0
+    return np.asarray(np.where(made, energy / np.where(made, mass, 1.0), np.nan))
+
+
+def electricity_row(basis: Basis, year: int) -> dict[str, Any]:
+    """Return the factor of electricity on a basis in a year, with its provenance.
+
+    Parameters
+    ----------
+    basis : str   ``equivalent`` (当量, calorific) or ``equal`` (等价, coal burnt to make it)
+    year : int    of the consumption; the equivalent value has none
+
+    Returns
+    -------
+    dict          the row of the reference table; ``factor`` is a text like ``0.1229 kgce/kWh``
+
+    Raises
+    ------
+    ValueError    the basis is neither
+
+    Notes
+    -----
+    The equal value is the coal rate of thermal plants and set by year; the table's ``usual`` row
+    holds for a year that has none [1]_.
+    """
+    if basis == "equivalent":
+        return dict(load_reference("energy")["electricity"])
+    if basis != "equal":
+        raise ValueError(f"the basis {basis!r} is neither 'equivalent' nor 'equal'")
+    rows = load_reference("equal_value")
+    return dict(rows.get(str(year), rows["usual"]))
+
+
+def coal_equivalent(energy: F64, electricity: F64, basis: Basis, year: ArrayLike) -> F64:
+    """Return a comprehensive energy with all its electricity on one basis.
+
+    Parameters
+    ----------
+    energy : (...) float64 [J]        comprehensive energy, electricity at its equivalent value
+    electricity : (...) float64 [J]   the electricity in it, what leaves taken off
+    basis : str                       ``equivalent`` or ``equal``
+    year : (...) int                  year of each value, for the equal value
+
+    Returns
+    -------
+    (...) float64 [J]                 NaN where a part is not known
+
+    Raises
+    ------
+    ValueError                        the basis is neither
+
+    Notes
+    -----
+    Both bases are defined by [1]_ and never mixed: the equal value replaces the equivalent one in
+    all the electricity of the sum, bought, used and sold.
+    """
+    years, place = np.unique(np.asarray(year), return_inverse=True)
+    rows = (electricity_row(basis, each) for each in years.tolist())
+    factors = np.array([parse_quantity(row["factor"], "fraction") for row in rows])
+    added = factors[place].reshape(np.shape(year)) - carrier_factor("electricity")
+    return np.asarray(energy + electricity * added)
+
+
+def steam_factor(enthalpy: F64, reference: F64) -> F64:
+    """Return the coal equivalent of steam by its measured enthalpy.
+
+    Parameters
+    ----------
+    enthalpy : (...) float64 [J/kg]    specific enthalpy of the steam
+    reference : (...) float64 [J/kg]   what it counts from, declared with the result: water at
+                                       20 °C (`reference_enthalpy`) or the returned condensate
+
+    Returns
+    -------
+    (...) float64 [J/kg]               NaN where an enthalpy is not known
+
+    Notes
+    -----
+    The heat above the reference at the factor of heat [1]_; it wins over the pressure class [2]_.
+    """
+    return np.asarray((enthalpy - reference) * carrier_factor("heat"))
+
+
+def reference_enthalpy(name: str) -> float:
+    """Return the enthalpy of a declared reference of steam.
+
+    Parameters
+    ----------
+    name : str      a table of ``reference/steam.toml``, like ``water_20c``
+
+    Returns
+    -------
+    float [J/kg]
+
+    Raises
+    ------
+    KeyError        there is no such reference
+    """
+    return parse_quantity(load_reference("steam")[name]["enthalpy"], "intensity")

@@ -1,0 +1,143 @@
+"""A balance of a component closed: what its streams must have carried, and what speaks against it.
+
+References
+----------
+.. [1] Narasimhan, Jordache: Data Reconciliation and Gross Error Detection, Gulf, 2000, chapters 3
+   (linear) and 4 (bilinear).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from twin.reconciliation.components import reconcile_components
+from twin.reconciliation.linear import reconcile
+
+if TYPE_CHECKING:
+    from twin.reconciliation.balances import Amounts, Balance
+    from twin.reconciliation.linear import Reconciliation
+    from twin.reconciliation.observability import BOOL, F64
+
+
+@dataclass(frozen=True, slots=True)
+class Closure:
+    """The S streams of a balance in one window, and the M nodes; NaN = not known."""
+
+    measured: F64  # (S,) [kg] of the component
+    measured_sigma: F64  # (S,) [kg]
+    estimate: F64  # (S,) [kg] closes every balance
+    sigma: F64  # (S,) [kg]
+    fraction: F64  # (S,) [kg/kg] estimate, where the fraction is measured
+    fraction_sigma: F64  # (S,) [kg/kg]
+    adjustment: F64  # (S,) [1] measurement test |z| of the flow meter
+    detectable: F64  # (S,) [kg] least bias of the flow that a test shows; inf = not checkable
+    observable: BOOL  # (S,)
+    redundant: BOOL  # (S,) something measured of this stream is checked by the balances
+    residual: F64  # (M,) [kg] in - out as measured
+    chi2: float
+    chi2_critical: float
+    dof: int
+    consistent: bool
+    reason: str  # why there is no solution or no check
+    suspects: list[set[int]]  # streams whose flow or fraction cannot be believed, most first
+
+
+def close(balance: Balance, found: Amounts) -> Closure:
+    """Return the estimates of one window, and the tests of the meters they rest on.
+
+    Parameters
+    ----------
+    balance : Balance
+        M nodes, S streams
+    found : Amounts
+        (S,) of one window [kg, kg/kg]
+
+    Returns
+    -------
+    Closure
+
+    Notes
+    -----
+    Linear where every fraction is known, else bilinear: what a meter and an analyser say is
+    adjusted together [1]_.
+    """
+    measured, sigma = found.carried()
+    analysed = np.array([line.fraction is not None for line in balance.lines], dtype=bool)
+    if analysed.any():
+        return _bilinear(balance, found, measured, sigma, analysed)
+    result = reconcile(balance.incidence, measured, np.nan_to_num(sigma))
+    unknown = np.full(len(measured), np.nan)
+    return Closure(
+        measured=measured,
+        measured_sigma=sigma,
+        estimate=result.estimate,
+        sigma=result.sigma,
+        fraction=unknown,
+        fraction_sigma=unknown,
+        adjustment=result.adjustment,
+        detectable=result.detectable,
+        observable=result.observable,
+        redundant=result.redundant,
+        residual=result.residual,
+        suspects=result.suspects,
+        **_tests(result),
+    )
+
+
+def _tests(result: Reconciliation) -> dict[str, Any]:
+    """Return the tests of all meters together."""
+    return {
+        "chi2": float(result.chi2),
+        "chi2_critical": float(result.chi2_critical),
+        "dof": int(result.dof),
+        "consistent": bool(result.consistent),
+        "reason": str(result.reason),
+    }
+
+
+def _bilinear(
+    balance: Balance, found: Amounts, measured: F64, sigma: F64, analysed: BOOL
+) -> Closure:
+    """Return the closure of flows and fractions; a fraction that is no variable is known exactly.
+
+    Only the component is balanced: what else is in the streams has sources the model does not know.
+    """
+    streams = len(balance.lines)
+    solved = reconcile_components(
+        balance.incidence,
+        found.flow,
+        found.fraction[:, None],
+        found.sigma,
+        found.fraction_sigma[:, None],
+        total=False,
+    )
+    result = solved.result
+    flow, fraction, carried = (slice(start, start + streams) for start in (0, streams, 2 * streams))
+    return Closure(
+        measured=measured,
+        measured_sigma=sigma,
+        estimate=solved.carried[:, 0],
+        sigma=solved.carried_sigma[:, 0],
+        fraction=np.where(analysed, solved.fraction[:, 0], np.nan),
+        fraction_sigma=np.where(analysed, solved.fraction_sigma[:, 0], np.nan),
+        adjustment=result.adjustment[flow],
+        detectable=result.detectable[flow] * solved.fraction[:, 0],
+        observable=result.observable[carried],
+        redundant=result.redundant[flow] | (result.redundant[fraction] & analysed),
+        residual=solved.residual[:, 0],
+        suspects=_streams(result.suspects, streams),
+        **_tests(result),
+    )
+
+
+def _streams(suspects: list[set[int]], streams: int) -> list[set[int]]:
+    """Return the suspect streams, each once: a flow and its fraction cannot be told apart."""
+    found: list[set[int]] = []
+    for suspect in suspects:
+        some = {quantity % streams for quantity in suspect}
+        if some not in found:
+            found.append(some)
+    return found

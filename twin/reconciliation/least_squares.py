@@ -1,0 +1,292 @@
+"""Least squares under balances: factorised once for a pattern of missing values, solved for many.
+
+The projected residuals are whitened: in the new coordinates they are independent with variance 1,
+so that every statistic is a product of the same few columns.
+
+References
+----------
+.. [1] Narasimhan, Jordache: Data Reconciliation and Gross Error Detection, Gulf, 2000, chapters 3,
+   7 and 8.
+.. [2] Mah, Tamhane: Detection of gross errors in process data, AIChE Journal 28, 1982, 828-830,
+   doi:10.1002/aic.690280519.
+.. [3] Narasimhan, Mah: Generalized likelihood ratio method for gross error identification, AIChE
+   Journal 33, 1987, 1514-1521, doi:10.1002/aic.690330911.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from twin.reconciliation.chi_square import quantile
+from twin.reconciliation.observability import BOOL, F64, NOTHING, ROUNDING, Projection, project
+
+# A Cholesky pivot below this share of its balance's own uncertainty calls for the slower SVD.
+WELL_POSED = 1e-2
+# A difference of two variances below this share of them is rounding.
+LOST = 1e-14
+CONTRADICTORY = "balances between exactly known flows contradict each other"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What one pattern of missing values determines; R degrees of freedom, [u] uom of the flow."""
+
+    incidence: F64  # (M, S)
+    measured: BOOL  # (S,)
+    balanced: BOOL  # (M,)
+    projection: Projection
+    spread: F64  # (S,) variances or (S, S) covariance of the measurements [u^2]
+    whiten: F64  # (R, M) from residuals to independent standard normal deviates
+    effect: F64  # (R, S) of a bias of 1 u on these; exactly zero where it has none
+    back: F64  # (R, S) effect @ covariance: from the deviates to the adjustments
+    impossible: F64  # (Q, M) combinations of balances without uncertainty, which must be zero
+    delicate: bool  # rounding asks for a second step towards the balances
+    link: F64  # (U, S) from the estimates to the unmeasured streams
+    own: F64  # (S,) standard uncertainty of the measurement [u]
+    sigma: F64  # (S,) of the estimate [u]
+    node_sigma: F64  # (M,) of the residual [u]; NaN if a stream or the accumulation is missing
+
+
+@dataclass(frozen=True, slots=True)
+class Solution:
+    """The results of n times, as `twin.reconciliation.linear.Reconciliation` has them."""
+
+    estimate: F64
+    sigma: F64
+    adjustment: F64
+    residual: F64
+    chi2: F64
+    consistent: BOOL
+    bias: F64
+    bias_test: F64
+    leak: F64
+    leak_test: F64
+    nodal: F64
+    reason: Any
+
+
+def plan(incidence: F64, spread: F64, measured: BOOL, balanced: BOOL) -> Plan:
+    """Factorise the balances for one pattern of missing values.
+
+    Parameters
+    ----------
+    incidence : (M, S) float64 [1]
+    spread : (S,) or (S, S) float64 [u^2]   variances or covariance of the measurements
+    measured : (S,) bool
+    balanced : (M,) bool   the accumulation is known
+
+    Returns
+    -------
+    Plan
+        everything that does not depend on the values; one serves all times with this pattern
+
+    Notes
+    -----
+    Deviates of unit variance are made of the balances that are left after projection [1]_.
+    """
+    projection = project(incidence, measured, balanced)
+    columns = projection.columns
+    gram = _times(columns, spread) @ columns.T
+    own = spread if spread.ndim == 1 else np.diag(spread)
+    size = np.sqrt(np.diag(gram).clip(min=0.0))
+    certain = size <= ROUNDING**0.5 * (np.abs(columns) @ np.sqrt(own))
+    scale = np.divide(1.0, size, out=np.zeros_like(size), where=~certain)
+    reduce, impossible, delicate = _whitened(columns, spread, gram, scale)
+    effect = _cleared(reduce @ columns, scale @ np.abs(columns))
+    whiten = _cleared(reduce @ projection.combine, scale @ np.abs(projection.combine))
+    back = _times(effect, spread)
+    present = np.where(measured, incidence, 0.0)
+    link = projection.solve @ present
+    before, gained = own.copy(), (back**2).sum(axis=0)
+    before[projection.solved] = _quadratic(link, spread)
+    gained[projection.solved] = ((link @ back.T) ** 2).sum(axis=1)
+    # What the balances fix exactly has no variance left but rounding.
+    variance = np.where(before - gained > LOST * before, before - gained, 0.0)
+    closed = balanced & (present == incidence).all(axis=1)
+    return Plan(
+        incidence=incidence,
+        measured=measured,
+        balanced=balanced,
+        projection=projection,
+        spread=spread,
+        whiten=whiten,
+        effect=effect,
+        back=back,
+        impossible=impossible @ projection.combine,
+        delicate=delicate,
+        link=link,
+        own=np.where(measured, np.sqrt(own), np.nan),
+        sigma=np.where(projection.observable, np.sqrt(variance), np.nan),
+        node_sigma=np.where(closed, np.sqrt(_quadratic(present, spread)), np.nan),
+    )
+
+
+def solve(plan: Plan, flow: F64, accumulation: F64, critical: float) -> Solution:
+    """Return estimates and test values of the times that share a plan.
+
+    Parameters
+    ----------
+    flow : (n, S) float64 [u]
+    accumulation : (n, M) float64 [u]
+    critical : float [1]   of chi2
+
+    Returns
+    -------
+    Solution
+        arrays (n, ...); NaN and a reason where there is no solution
+
+    Notes
+    -----
+    With deviates w and the effect c_j of stream j on them, Σ⁻¹(flow - estimate) is c_j·w, and
+    (c_j·w)² / c_j·c_j is the likelihood ratio of a bias of c_j·w / c_j·c_j [3]_. Its root is the
+    measurement test [2]_ of uncorrelated meters. With a covariance the adjustment b_j·w has another
+    standard deviation, norm(b_j). The column of `whiten` is the effect of a leak of its node.
+    """
+    flow = flow if plan.measured.all() else np.where(plan.measured, flow, 0.0)
+    booked = np.where(plan.balanced, accumulation, 0.0)
+    residual = flow @ plan.incidence.T
+    residual -= booked
+    deviate = residual @ plan.whiten.T
+    chi2 = np.einsum("nr,nr->n", deviate, deviate)
+    score = deviate @ plan.effect
+    correlated = plan.spread.ndim == 2
+    change = deviate @ plan.back if correlated else score * plan.spread
+    bias, bias_test = _ratios(score, plan.effect)
+    adjustment = _standardised(plan, change, bias_test) if correlated else bias_test
+    estimate = np.subtract(flow, change, out=change)
+    if plan.delicate:
+        estimate -= (estimate @ plan.incidence.T - booked) @ plan.whiten.T @ plan.back
+    solved = plan.projection.solved
+    estimate[:, solved] = booked @ plan.projection.solve.T - estimate @ plan.link.T
+    estimate[:, ~plan.projection.observable] = np.nan
+    leak, leak_test = _ratios(deviate @ plan.whiten, plan.whiten)
+    sigma = np.broadcast_to(plan.sigma, estimate.shape)
+    unsolved = _contradictions(plan, flow, booked, residual)
+    if unsolved.any():
+        sigma = sigma.copy()
+        for result in (estimate, sigma, adjustment, chi2, bias, bias_test, leak, leak_test):
+            result[unsolved] = np.nan
+    residual[:, np.isnan(plan.node_sigma)] = np.nan
+    certain = np.where(plan.node_sigma > 0, plan.node_sigma, np.nan)
+    return Solution(
+        estimate=estimate,
+        sigma=sigma,
+        adjustment=adjustment,
+        residual=residual,
+        chi2=chi2,
+        consistent=chi2 <= critical,
+        bias=bias,
+        bias_test=bias_test,
+        leak=leak,
+        leak_test=leak_test,
+        nodal=np.abs(residual) / certain,
+        reason=np.where(unsolved, CONTRADICTORY, "").astype(object),
+    )
+
+
+def detectable(plan: Plan, confidence: float) -> F64:
+    """Return the least bias of each meter that reaches the limit of a single test.
+
+    Parameters
+    ----------
+    plan
+        of one pattern of missing values
+    confidence : float [1]
+        of the test
+
+    Returns
+    -------
+    (S,) float64 [u]
+        infinite where no balance checks the meter, NaN where there is none [3]_
+    """
+    size = np.linalg.norm(plan.effect, axis=0)
+    limit = quantile(confidence, 1) ** 0.5
+    least = np.divide(limit, size, out=np.full_like(size, np.inf), where=size > 0)
+    return np.where(plan.measured, least, np.nan)
+
+
+def adjustability(plan: Plan) -> F64:
+    """Return the share of each meter's uncertainty that the balances take away.
+
+    Parameters
+    ----------
+    plan
+        of one pattern of missing values
+
+    Returns
+    -------
+    (S,) float64 [1]
+        1 - sigma of the estimate / sigma of the meter; NaN where there is no meter [1]_
+    """
+    share = np.divide(plan.sigma, plan.own, out=np.ones_like(plan.own), where=plan.own > 0)
+    return np.where(plan.measured, 1 - share, np.nan)
+
+
+def _times(matrix: F64, spread: F64) -> F64:
+    """Return ``matrix @ covariance``."""
+    return np.asarray(matrix * spread if spread.ndim == 1 else matrix @ spread)
+
+
+def _quadratic(matrix: F64, spread: F64) -> F64:
+    """Return the variances of ``matrix @ measurements``."""
+    return np.asarray(np.maximum((_times(matrix, spread) * matrix).sum(axis=1), 0.0))
+
+
+def _cleared(effect: F64, bound: F64) -> F64:
+    """Return the columns, exactly zero where they are but rounding of what they were made from."""
+    small = np.linalg.norm(effect, axis=0) <= NOTHING * bound
+    return np.where(small, 0.0, effect)
+
+
+def _ratios(score: F64, effect: F64) -> tuple[F64, F64]:
+    """Return the likeliest sizes and the test values |z|; NaN where there is no effect."""
+    size = np.linalg.norm(effect, axis=0)
+    inverse = np.divide(1.0, size, out=np.full_like(size, np.nan), where=size > 0)
+    test = np.abs(score)
+    test *= inverse
+    score *= inverse**2
+    return score, test
+
+
+def _standardised(plan: Plan, change: F64, test: F64) -> F64:
+    """Return |adjustments| in their standard deviations; `test` where this is 0 over 0, or NaN."""
+    sigma = np.linalg.norm(plan.back, axis=0)
+    moves = (sigma > NOTHING * plan.own) & (plan.effect != 0).any(axis=0)
+    return np.asarray(np.divide(np.abs(change), sigma, out=test.copy(), where=moves))
+
+
+def _whitened(columns: F64, spread: F64, gram: F64, scale: F64) -> tuple[F64, F64, bool]:
+    """Return what makes K residuals independent, (R, K), what has no variance, whether delicate."""
+    try:
+        lower = np.linalg.cholesky(scale[:, None] * gram * scale)
+    except np.linalg.LinAlgError:
+        lower = np.zeros_like(gram)
+    if np.diag(lower).min(initial=1.0) >= WELL_POSED:
+        return np.linalg.inv(lower) * scale, np.zeros((0, len(gram))), False
+    # Singular values of the root resolve what the Gram matrix, its square, has lost.
+    root = columns * scale[:, None]
+    if spread.ndim == 1:
+        root = root * np.sqrt(spread)
+    else:
+        sigma = np.sqrt(np.diag(spread))
+        both = np.outer(sigma, sigma)
+        value, vector = np.linalg.eigh(np.divide(spread, both, np.zeros_like(both), where=both > 0))
+        root = (root * sigma) @ (vector * np.sqrt(np.where(value > ROUNDING, value, 0.0)))
+    left, size, _ = np.linalg.svd(root, full_matrices=root.shape[0] > root.shape[1])
+    rank = int((size > NOTHING * size.max(initial=0.0)).sum())
+    exact = np.where(scale > 0, scale, 1.0)
+    # What is but rounding here must not be all there is to a balance without streams.
+    spare = np.where(np.abs(left[:, rank:]) > NOTHING, left[:, rank:], 0.0)
+    return left[:, :rank].T * scale / size[:rank, None], spare.T * exact, True
+
+
+def _contradictions(plan: Plan, flow: F64, booked: F64, residual: F64) -> BOOL:
+    """Return the times at which a combination without uncertainty is not zero, (n,)."""
+    if not len(plan.impossible):
+        return np.zeros(len(flow), bool)
+    magnitude = np.abs(flow) @ np.abs(plan.incidence).T + np.abs(booked)
+    left = np.abs(residual @ plan.impossible.T)
+    return np.asarray((left > NOTHING * (magnitude @ np.abs(plan.impossible).T)).any(axis=1))

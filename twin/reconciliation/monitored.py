@@ -1,0 +1,205 @@
+"""What a watch over the balances sees: minutes of flows and stocks, and their errors.
+
+References
+----------
+.. [1] JCGM 100:2008 (GUM), 5.1.2 and F.1.2: errors that stay and errors that average.
+.. [2] M. Basseville, I. V. Nikiforov, Detection of Abrupt Changes: Theory and Application, Prentice
+   Hall 1993, chapter 2: the rate of false alarms of a test that is repeated.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from twin.accounts.network import Network, tank_mass
+from twin.reconciliation.balances import Balance, compile_balance
+from twin.reconciliation.chi_square import quantile
+from twin.reconciliation.uncertainty import errors_of
+from twin.reference import load as load_reference
+from twin.series.windows import DAY_US, MINUTE_US
+
+F64 = NDArray[np.float64]
+I64 = NDArray[np.int64]
+
+MINUTE_S = 60.0
+WEEK_MINUTES = 7 * DAY_US // MINUTE_US
+# A minute that is covered less than this is no measurement of its meter.
+COVERED_S = 0.99 * MINUTE_S
+# Of a flow that is not measured nothing is known: many times all flows together.
+UNKNOWN = 100.0
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """What is watched: S lines, M nodes, U meters, X errors that stay, J directions."""
+
+    network: Network
+    balance: Balance
+    meter_line: I64  # (U,) line each meter is of; that of cells has one for each circuit
+    meter_tag: I64  # (U,)
+    meter_factor: F64  # (U,) [kg/SI]
+    common_line: I64  # lines with an error that all their meters share
+    error_line: I64  # (X,) line of each error: those of the meters, then the common ones
+    tanks: I64  # tanks at nodes,
+    tank_node: I64  # the node of each
+    tank_share: F64  # [kg/kg] and how much of the component is in them
+    direction: F64  # (M, J) [1] what a bias of 1 does to the residuals
+    members: tuple[tuple[int, ...], ...]  # (J,) lines of each direction; without any, a leak
+    leaks: tuple[int, ...]  # (J,) node of a leak in this direction, -1 = none
+    limit: float  # [1] of |z|
+
+
+class Seen(NamedTuple):
+    """What was seen in n minutes."""
+
+    flow: F64  # (n, S) [kg] by the meters
+    stay: F64  # (n, X) [kg] what one standard uncertainty of each error that stays is
+    noise: F64  # (n, S) [kg^2] variance of what averages out
+    stock: F64  # (n, M) [kg] in the tanks at the end of each minute
+    stock_noise: F64  # (n, M) [kg^2] inf where a tank is not known
+
+
+def compile_watch(network: Network, scope: str, component: str) -> Watch:
+    """Return the watch over the balances of a component inside a scope.
+
+    Parameters
+    ----------
+    network : Network
+    scope : str
+    component : str
+
+    Returns
+    -------
+    Watch
+        streams with the same effect on all balances are one direction: nobody can tell them apart
+
+    Notes
+    -----
+    The limit is that of independent tests, as many as there are minutes, windows and directions in
+    a week; windows overlap, so false namings are fewer [2]_.
+    """
+    balance = compile_balance(network, scope, component)
+    meters = [(s, *each) for s, line in enumerate(balance.lines) for each in line.tags]
+    meter_line = np.array([s for s, _, _ in meters], dtype=np.int64)
+    common = np.array([s for s, line in enumerate(balance.lines) if line.relative], dtype=np.int64)
+    stocks = [(k, balance.nodes.index(line.origin)) for line in balance.lines for k in line.tanks
+              if line.origin in balance.nodes]  # fmt: skip
+    direction, members, leaks = _directions(balance)
+    table = load_reference("watch")
+    tests = WEEK_MINUTES * max(len(members), 1) * len(table["windows"]["minutes"])
+    tanks = np.array([k for k, _ in stocks], dtype=np.int64)
+    return Watch(
+        network,
+        balance,
+        meter_line,
+        np.array([tag for _, tag, _ in meters], dtype=np.int64),
+        np.array([factor for *_, factor in meters], dtype=np.float64),
+        common,
+        np.concatenate([meter_line, common]),
+        tanks,
+        np.array([m for _, m in stocks], dtype=np.int64),
+        network.tank_share.get(component, np.zeros(len(network.tank_tag)))[tanks],
+        direction,
+        members,
+        leaks,
+        quantile(1 - table["naming"]["per_week"] / tests, 1) ** 0.5,
+    )
+
+
+def _directions(balance: Balance) -> tuple[F64, tuple[tuple[int, ...], ...], tuple[int, ...]]:
+    """Return the distinct effects of streams and leaks on the residuals, and who has them."""
+    found: dict[tuple[float, ...], list[int]] = {}
+    for s, line in enumerate(balance.lines):
+        if line.tags or line.tanks:
+            column = balance.incidence[:, s]
+            sign = np.sign(column[np.flatnonzero(column)[0]])
+            found.setdefault(tuple((sign * column).tolist()), []).append(s)
+    leaks = dict.fromkeys(found, -1)
+    for m, unit in enumerate(np.eye(len(balance.nodes)).tolist()):
+        found.setdefault(tuple(unit), [])
+        leaks[tuple(unit)] = m
+    effects = np.array(list(found), dtype=np.float64).reshape(len(found), len(balance.nodes))
+    return effects.T, tuple(map(tuple, found.values())), tuple(leaks[each] for each in found)
+
+
+def see(watch: Watch, amount: F64, covered_s: F64, last: F64) -> Seen:
+    """Return what is seen in some minutes.
+
+    Parameters
+    ----------
+    watch : Watch
+        T tags
+    amount, covered_s : (n, T) float64 [SI, s]
+        sums of each tag over each minute; NaN = no value
+    last : (n, T) float64 [SI]
+        last value of each tag in the minute
+
+    Returns
+    -------
+    Seen
+        a flow that is not known is zero, with a variance beyond all others
+
+    Notes
+    -----
+    Errors that average out are as good as independent from one correlation time to the next [1]_.
+    Where the fraction is measured it is taken as it is: its error is small beside that of the flow.
+    Each circuit of cells may be in error by as much as all of them together.
+    """
+    at, lines = watch.meter_tag, np.arange(len(watch.balance.lines))
+    of_line = (watch.meter_line[:, None] == lines).astype(np.float64)
+    part = amount[:, at] * watch.meter_factor * _richer(watch, amount, covered_s)
+    known = (covered_s[:, at] >= COVERED_S) & np.isfinite(part)
+    metered = of_line.any(axis=0) | np.array(
+        [bool(line.tanks) for line in watch.balance.lines], bool
+    )
+    # A line of which one meter is missing, or that has none, may carry anything.
+    missing = (~known @ of_line > 0) | ~metered
+    part = np.where(known & ~missing[:, watch.meter_line], part, 0.0)
+    flow = part @ of_line
+    error = errors_of(watch.network, at)
+    relative = np.array([line.relative for line in watch.balance.lines], dtype=np.float64)
+    deviation = np.hypot(error.absolute * MINUTE_S * watch.meter_factor, error.relative * part)
+    deviation = np.where(missing[:, watch.meter_line], 0.0, deviation)
+    noise = (deviation**2 * error.share * error.correlation_s / MINUTE_S) @ of_line
+    own = np.hypot(deviation * np.sqrt(1 - error.share), relative[watch.meter_line] * part)
+    common = relative[watch.common_line] * flow[:, watch.common_line]
+    unknown = (UNKNOWN * np.abs(flow).sum(axis=1, keepdims=True) + 1.0) ** 2
+    return Seen(
+        flow,
+        np.concatenate([own, common], axis=1),
+        np.where(missing, unknown, noise),
+        *_stock(watch, last),
+    )
+
+
+def _richer(watch: Watch, amount: F64, covered_s: F64) -> F64:
+    """Return what part of the usual fraction each meter's stream has, (n, U); 1 where not known."""
+    found = np.ones((len(amount), len(watch.meter_line)))
+    for u, s in enumerate(watch.meter_line.tolist()):
+        fraction = watch.balance.lines[s].fraction
+        if fraction is not None:
+            tag, nominal = fraction
+            mean = amount[:, tag] / np.where(covered_s[:, tag] > 0, covered_s[:, tag], np.nan)
+            found[:, u] = np.where(np.isfinite(mean), mean / nominal, 1.0)
+    return found
+
+
+def _stock(watch: Watch, last: F64) -> tuple[F64, F64]:
+    """Return what is in the tanks of each node, (n, M) [kg], and its variance [kg^2]."""
+    at = watch.network.tank_tag[watch.tanks]
+    error = errors_of(watch.network, at)
+    step = np.zeros(last.shape)
+    step[:, at] = np.hypot(error.absolute, error.relative * np.abs(last[:, at]))
+    step[:, at] *= np.sqrt(error.share)
+    low, mass, high = (
+        tank_mass(watch.network, last + sign * step)[:, watch.tanks] * watch.tank_share
+        for sign in (-1, 0, 1)
+    )
+    known = np.isfinite(mass)
+    of_node = (watch.tank_node[:, None] == np.arange(len(watch.balance.nodes))).astype(np.float64)
+    variance = np.where(known, ((high - low) / 2) ** 2, 0.0) @ of_node
+    return np.where(known, mass, 0.0) @ of_node, np.where(~known @ of_node > 0, np.inf, variance)

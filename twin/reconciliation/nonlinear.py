@@ -1,0 +1,320 @@
+"""Reconciliation under balances that are not linear, by successive linearisation.
+
+Every step minimises the squared adjustments under the balances linearised where the last step led
+[1]_ [2]_; all times take it at once. At the solution the linearised balances are linear balances
+with an accumulation, so the tests are those of `twin.reconciliation.linear.reconcile`.
+
+References
+----------
+.. [1] Knepper, Gorman: Statistical analysis of constrained data sets, AIChE Journal 26, 1980,
+   260-264, doi:10.1002/aic.690260212.
+.. [2] Narasimhan, Jordache: Data Reconciliation and Gross Error Detection, Gulf, 2000, chapter 5.
+.. [3] Han: A globally convergent method for nonlinear programming, Journal of Optimization Theory
+   and Applications 22, 1977, 297-309, doi:10.1007/BF00932858: the exact penalty.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from twin.reconciliation.linear import UNCHECKED, Reconciliation, reconcile
+from twin.reconciliation.measured import missing, spread
+from twin.reconciliation.observability import BOOL, F64, NOTHING, ROUNDING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+UNSETTLED = "no convergence: nothing near these measurements closes the balances"
+
+# A residual or a step below this share of what its balance is made from is no residual or step.
+CLOSED = 1e-10
+# An estimate that one more step moves by more than this share is none.
+DRIFT = 1e-6
+# Below this share of where it began a quantity has vanished.
+TRACE = 1e-3
+# A step is halved at most so often; what is left of it then is rounding.
+HALVINGS = 30
+# Armijo's share of the promised decrease that a step has to keep.
+SUFFICIENT = 1e-4
+
+
+def reconcile_nonlinear(
+    constraint: Callable[[F64], F64],
+    jacobian: Callable[[F64], F64],
+    measured: F64,
+    sigma: F64,
+    *,
+    start: F64 | None = None,
+    confidence: float = 0.95,
+    iterations: int = 100,
+) -> Reconciliation:
+    """Least-squares estimates that close balances of any form, with tests for gross errors.
+
+    Parameters
+    ----------
+    constraint : (..., N) float64 [u] -> (..., M) float64
+        what each balance leaves over; all times are asked for together
+    jacobian : (..., N) float64 [u] -> (..., M, N) float64
+        its derivatives
+    measured : (..., N) float64 [u]
+        NaN, infinite or beyond 1e100 = not measured; each quantity has a uom of its own
+    sigma : (N,) float64 [u] or (N, N) float64 [u^2]
+        standard uncertainty, or covariance, as of `twin.reconciliation.linear.reconcile`: 0 = known
+        exactly, NaN = not measured
+    start : (..., N) float64 [u], optional
+        where unmeasured quantities begin, and how large they usually are; 1 where it is NaN or not
+        given
+    confidence : float [1]
+        of each test, 0 to 1
+    iterations : int
+        at most so many linearisations
+
+    Returns
+    -------
+    Reconciliation
+        of N quantities and M balances. `residual` is that of the measurements in the balances as
+        they are; every other number is of the balances linearised at the solution.
+
+    Raises
+    ------
+    ValueError
+        shapes do not fit, or confidence is not within 0 and 1
+
+    Notes
+    -----
+    Minimises (measured - estimate)ᵀ Σ⁻¹ (measured - estimate) subject to constraint(estimate) = 0
+    [1]_ [2]_. A step is halved while it does not lessen the adjustments plus an exact penalty on
+    what the balances leave over [3]_, or leads to where the balances have no value. Never raises on
+    data: what does not converge is NaN, and `reason` says so.
+    """
+    measured = np.asarray(measured, dtype=np.float64)
+    sigma = np.asarray(sigma, dtype=np.float64)
+    count = measured.shape[-1] if measured.ndim else -1
+    variance, known, _ = spread(sigma, count)
+    seen = ~missing(measured) & known
+    begin = np.broadcast_to(np.float64(1) if start is None else start, measured.shape)
+    here = np.where(seen, measured, np.where(missing(begin), 1.0, begin))
+    # What has vanished is still compared with a share of its beginning.
+    trace = TRACE * np.where(here != 0, np.abs(here), 1.0)
+    # What overflows on the way is seen by its value.
+    with np.errstate(all="ignore"):
+        solution, settled = _descend(constraint, jacobian, here, trace, seen, variance, iterations)
+        solution = np.where(settled[..., None], solution, here)
+        slope, left = _finite(jacobian(solution)), _finite(constraint(solution))
+        booked = _times(slope, solution) - left
+        # In units of their own size all quantities, kilograms and fractions alike, weigh the same.
+        own = np.sqrt(variance if variance.ndim == 1 else np.diag(variance))
+        size = (np.abs(solution) + trace).reshape(-1, count).max(axis=0, initial=0.0) + own
+        size = np.where(size > 0, size, 1.0)
+        unit = size if sigma.ndim == 1 else np.outer(size, size)
+        flow = np.where(seen, measured, np.nan) / size
+        result = _linear(slope * size, flow, sigma / unit, booked, confidence)
+    # At a singular point, all flows of a loop zero, one more step still leads elsewhere.
+    drift = np.abs(result.estimate - solution / size)
+    settled &= ~(drift > DRIFT).any(axis=-1)
+    result = replace(
+        result,
+        residual=_residual(constraint, slope, np.where(seen, measured, solution), seen),
+        **{
+            name: getattr(result, name) * size
+            for name in ("estimate", "sigma", "bias", "detectable")
+        },
+    )
+    return result if settled.all() else _withdrawn(result, settled)
+
+
+def _finite(values: F64) -> F64:
+    """Return numbers, 0 for what is none."""
+    return np.where(missing(values), 0.0, values)
+
+
+def _descend(
+    constraint: Callable[[F64], F64],
+    jacobian: Callable[[F64], F64],
+    here: F64,
+    trace: F64,
+    seen: BOOL,
+    variance: F64,
+    iterations: int,
+) -> tuple[F64, BOOL]:
+    """Return (..., N) where the steps lead and (...) whether they arrived.
+
+    Adjustments are kept as deviates: independent, of variance 1, `root` of them away from what was
+    measured. So meters known exactly, and correlated ones, need no inverse of their covariance.
+    """
+    root = _root(variance)
+    own = np.sqrt((root**2).sum(axis=1)) * seen
+    root = root * seen[..., None]
+    deviate, change, hidden = np.zeros((3, *here.shape))
+    settled = np.zeros(here.shape[:-1], bool)
+    moving = ~settled
+    for _ in range(iterations):
+        slope, left = jacobian(here), constraint(here)
+        reach = _times(np.abs(slope), np.abs(here) + own + trace)
+        reach = np.where(reach > 0, reach, 1.0)
+        # Unmeasured quantities that nothing tells apart change by the same share of their size.
+        size = np.where(seen, 0.0, np.maximum(np.abs(here), trace / TRACE))
+        slope, left = slope / reach[..., None], left / reach
+        moving &= ~(missing(left).any(axis=-1) | missing(slope).any(axis=(-2, -1)))
+        if not moving.any():
+            break
+        slope, left = _finite(slope), _finite(left)
+        change[moving], hidden[moving], force = _step(
+            slope[moving] @ root[moving],
+            (slope * size[..., None, :])[moving],
+            left[moving],
+            deviate[moving],
+        )
+        step = np.where(seen, _times(root, change), hidden * size)
+        moved = np.abs(slope * step[..., None, :]).max(axis=(-2, -1), initial=0.0)
+        settled |= moving & (np.maximum(moved, np.abs(left).max(axis=-1, initial=0.0)) <= CLOSED)
+        # The penalty is exact from the greatest force on: below, a step may leave the balances.
+        penalty = np.ones(moving.shape)
+        penalty[moving] += 2 * np.linalg.norm(force, axis=-1)
+        moving &= ~settled
+        share = _share(constraint, (here, step), (deviate, change), reach, penalty, moving)
+        moving &= share > 0
+        here = here + share[..., None] * step
+        deviate = deviate + share[..., None] * change
+    return here, settled
+
+
+def _root(variance: F64) -> F64:
+    """Return the (N, N) symmetric root of variances or of a covariance."""
+    if variance.ndim == 1:
+        return np.diag(np.sqrt(variance))
+    own = np.sqrt(np.diag(variance))
+    both = np.outer(own, own)
+    value, vector = np.linalg.eigh(np.divide(variance, both, np.zeros_like(both), where=both > 0))
+    return np.asarray(own[:, None] * (vector * np.sqrt(np.where(value > ROUNDING, value, 0.0))))
+
+
+def _step(adjust: F64, unseen: F64, left: F64, deviate: F64) -> tuple[F64, F64, F64]:
+    """Return the changes of deviates and of unmeasured quantities, and the force of each balance.
+
+    Parameters
+    ----------
+    adjust : (..., M, N) float64   derivatives by the deviates
+    unseen : (..., M, N) float64   derivatives by unmeasured quantities of size 1, 0 elsewhere
+    left : (..., M) float64        what the balances leave over
+    deviate : (..., N) float64     so far
+    """
+    back = _inverse(unseen)
+    # What is left of the balances once unmeasured quantities have taken up what they can.
+    keep = np.eye(unseen.shape[-2]) - unseen @ back
+    keep = np.where(np.abs(keep) > NOTHING, keep, 0.0)
+    reduced = keep @ adjust
+    norm = np.linalg.norm(reduced, axis=-1)
+    made_of = np.linalg.norm(np.abs(keep) @ np.abs(adjust), axis=-1)
+    scale = np.divide(1.0, norm, out=np.zeros_like(norm), where=norm > NOTHING * made_of)
+    inverse = _inverse(reduced * scale[..., None])
+
+    goal = _times(inverse, scale * _times(keep, _times(adjust, deviate) - left))
+    change = goal - deviate
+    hidden = _times(back, -left - _times(adjust, change))
+    force = _times(np.swapaxes(keep, -1, -2), scale * _times(np.swapaxes(inverse, -1, -2), goal))
+    return change, hidden, force
+
+
+def _inverse(matrix: F64) -> F64:
+    """Return pseudo-inverses; 0 for what has none, so that the step that follows is refused."""
+    try:
+        return np.asarray(np.linalg.pinv(matrix, rcond=NOTHING))
+    except np.linalg.LinAlgError:
+        if matrix.ndim > 2:
+            return np.stack([_inverse(one) for one in matrix])
+        return np.zeros_like(matrix.T)
+
+
+def _times(matrix: F64, vector: F64) -> F64:
+    """Return matrices (..., M, N) times vectors (..., N)."""
+    return np.asarray((matrix @ vector[..., None])[..., 0])
+
+
+def _share(
+    constraint: Callable[[F64], F64],
+    path: tuple[F64, F64],
+    deviates: tuple[F64, F64],
+    reach: F64,
+    penalty: F64,
+    moving: BOOL,
+) -> F64:
+    """Return the share of each step to take, (...): 0 for those that rest, or are no good.
+
+    A path begins somewhere and goes on by a step; so do its deviates.
+    """
+
+    def merit(share: F64) -> tuple[F64, F64]:
+        part = share[..., None]
+        adjusted = ((deviates[0] + part * deviates[1]) ** 2).sum(axis=-1) / 2
+        left = np.linalg.norm(constraint(path[0] + part * path[1]) / reach, axis=-1)
+        return adjusted, penalty * left
+
+    share = np.where(moving, 1.0, 0.0)
+    adjusted, left = merit(np.zeros_like(share))
+    promise = (deviates[0] * deviates[1]).sum(axis=-1) - left
+    limit = (adjusted + left) * (1 + ROUNDING) + ROUNDING
+    for _ in range(HALVINGS):
+        # Where the balances have no value the comparison is false, which is right.
+        worse = moving & ~(sum(merit(share)) <= limit + SUFFICIENT * share * promise)
+        if not worse.any():
+            break
+        share = np.where(worse, share / 2, share)
+    else:
+        share = np.where(worse, 0.0, share)
+    return share
+
+
+def _linear(slope: F64, flow: F64, sigma: F64, booked: F64, confidence: float) -> Reconciliation:
+    """Reconcile balances whose coefficients differ between times, (..., M, N)."""
+    lead, shape = slope.shape[:-2], slope.shape[-2:]
+    times = slope.reshape(-1, *shape)
+    if not len(times) or (times == times[0]).all():
+        shared = times[0] if len(times) else np.zeros(shape)
+        return reconcile(shared, flow, sigma, accumulation=booked, confidence=confidence)
+    each = [
+        reconcile(slope[at], flow[at], sigma, accumulation=booked[at], confidence=confidence)
+        for at in np.ndindex(lead)
+    ]
+    together: dict[str, Any] = {}
+    for name in Reconciliation.__slots__:
+        values = [getattr(result, name) for result in each]
+        if name in ("suspects", "leaks"):
+            together[name] = values
+        else:
+            column = np.array(values, dtype=object if name == "reason" else None)
+            together[name] = column.reshape(lead + column.shape[1:])
+    return Reconciliation(**together)
+
+
+def _residual(constraint: Callable[[F64], F64], slope: F64, values: F64, seen: BOOL) -> F64:
+    """Return what the measurements leave over, (..., M); NaN if one of a balance is missing."""
+    blind = ((slope != 0) & ~seen[..., None, :]).any(axis=-1)
+    return np.where(blind, np.nan, constraint(values))
+
+
+def _withdrawn(result: Reconciliation, settled: BOOL) -> Reconciliation:
+    """Return a result without the numbers of the times that did not converge."""
+    names = ("estimate", "sigma", "adjustment", "bias", "bias_test", "leak", "leak_test", "nodal")
+    numbers: dict[str, Any] = {
+        name: np.where(np.expand_dims(settled, -1), getattr(result, name), np.nan) for name in names
+    }
+    reason = np.asarray(result.reason, dtype=object)
+    mute = ~settled & ((reason == "") | (reason == UNCHECKED))
+    lists: dict[str, Any] = {
+        name: [one if fine else [] for one, fine in zip(found, settled.reshape(-1), strict=True)]
+        if settled.ndim
+        else []
+        for name, found in (("suspects", result.suspects), ("leaks", result.leaks))
+    }
+    return replace(
+        result,
+        **numbers,
+        **lists,
+        chi2=np.where(settled, result.chi2, np.nan)[()],
+        consistent=np.asarray(result.consistent & settled)[()],
+        reason=np.where(mute, UNSETTLED, reason)[()],
+    )

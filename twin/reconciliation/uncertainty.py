@@ -1,0 +1,252 @@
+"""Confidence intervals of sums and their ratios: what the errors of all meters make of them.
+
+References
+----------
+.. [1] JCGM 100:2008, Guide to the expression of uncertainty in measurement, 5.1.2 (propagation),
+   6.2 (expanded uncertainty), 3.3.3 and F.1.2 (errors that stay, errors that average).
+.. [2] Bendat, Piersol: Random Data, 4th edition, Wiley, 2010, 8.2.1: the variance of a mean from
+   the autocorrelation (`twin.reconciliation.balances.left_of_mean`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from twin.reconciliation.balances import (
+    efficiency_spread,
+    efficiency_uncertainty,
+    left_of_mean,
+    random_share,
+    tank_sigma,
+    uncertainty,
+)
+from twin.reconciliation.chi_square import quantile
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from twin.accounts.accounts import Account
+    from twin.accounts.network import Network
+
+F64 = NDArray[np.float64]
+I64 = NDArray[np.int64]
+
+
+class Errors(NamedTuple):
+    """What the errors of tags are, (U,)."""
+
+    absolute: F64  # [SI] standard uncertainty of a value, and
+    relative: F64  # [1] as a share of it
+    share: F64  # [1] of the variance that averages out
+    correlation_s: F64  # [s] after what time
+
+
+def errors_of(network: Network, tags: I64) -> Errors:
+    """Return what the errors of some tags are.
+
+    Parameters
+    ----------
+    network : Network
+    tags : (U,) int64
+        places of the tags
+
+    Returns
+    -------
+    Errors
+    """
+    models = [network.tags[tag] for tag in tags.tolist()]
+    pairs = [(*uncertainty(tag), *random_share(tag)) for tag in models]
+    return Errors(*np.array(pairs, dtype=np.float64).reshape(-1, 4).T)
+
+
+def weights(network: Network, terms: Mapping[Account, float]) -> F64:
+    """Return what a sum of accounts is made of.
+
+    Parameters
+    ----------
+    network : Network
+        T tags
+    terms : mapping of Account to float [1]
+        accounts and their signs; those the model does not have add nothing
+
+    Returns
+    -------
+    (T,) float64 [SI]
+        weight of each tag's amount: ``weights @ amount`` is the sum
+    """
+    weight = np.zeros(len(network.tags))
+    for account, sign in terms.items():
+        if account in network.accounts:
+            lines = network.entries(account)
+            np.add.at(weight, network.entry_tag[lines], sign * network.entry_factor[lines])
+    return weight
+
+
+def spread(
+    network: Network,
+    component: str,
+    weight: F64,
+    amount: F64,
+    covered_s: F64,
+    tags: I64 | None = None,
+) -> F64:
+    """Return the standard uncertainty of a weighted sum of tag amounts.
+
+    Parameters
+    ----------
+    network : Network
+        T tags
+    component : str
+        what the sum is of, where electrolysers make it
+    weight : (..., T) float64 [SI]
+        as of `weights`; 0 = has no part in the sum
+    amount, covered_s : (..., T) float64 [SI, s]
+        sums of each tag over a window; NaN = no value
+    tags : (U,) int64
+        places of the tags there are columns of, where they are not all T
+
+    Returns
+    -------
+    (...) float64 [SI]
+        NaN where a tag of the sum has no value
+
+    Notes
+    -----
+    First order [1]_. Errors of meters are independent; a tag that stands in the sum twice has one
+    error, and of its variance is left what is left in a mean [2]_. On top of that of the current,
+    the efficiency of all electrolysers at one place is in error alike, and that of each by itself.
+    """
+    at = np.flatnonzero(np.any(weight != 0, axis=tuple(range(weight.ndim - 1))))
+    used = at if tags is None else tags[at]
+    error = errors_of(network, used)
+    weight, amount, covered_s = (each[..., at] for each in (weight, amount, covered_s))
+    part = np.sqrt(left_of_mean(error.share, error.correlation_s, covered_s))
+    # What is not in this sum must not spoil it with a NaN.
+    size = np.where(weight != 0, np.hypot(error.absolute * covered_s, error.relative * amount), 0.0)
+    variance = np.sum((weight * size * part) ** 2, axis=-1)
+    made = np.where(weight != 0, weight * amount, 0.0)
+    alike, own = efficiency_uncertainty(component), efficiency_spread(component)
+    for cells in _places(network):
+        mine = made[..., np.isin(used, cells)]
+        variance = variance + (alike * mine.sum(axis=-1)) ** 2 + ((own * mine) ** 2).sum(axis=-1)
+    return np.asarray(np.sqrt(variance))
+
+
+def stored_spread(network: Network, component: str, tanks: I64, level: F64) -> F64:
+    """Return the standard uncertainty of what tanks take up of a component.
+
+    Parameters
+    ----------
+    network : Network
+        T tags
+    component : str
+    tanks : (n,) int64
+        places of the tanks
+    level : (..., 2, T) float64 [SI]
+        last values of tags before each edge
+
+    Returns
+    -------
+    (...) float64 [kg]
+        NaN where a level is not known; errors of tanks are independent [1]_
+    """
+    share = network.tank_share[component][tanks]
+    return np.asarray(np.hypot.reduce(tank_sigma(network, level)[..., tanks] * share, axis=-1))
+
+
+def spread_of_parts(error: Errors, change: F64, covered_s: F64, window: I64, count: int) -> F64:
+    """Return the standard uncertainty of sums of parts that are no sums of tags, like hours.
+
+    Parameters
+    ----------
+    error : Errors
+        of U tags
+    change : (U, H) float64 [SI]
+        what the standard uncertainty of a value of each tag makes of each part
+    covered_s : (U, H) float64 [s]
+        time each tag's mean in the part is of
+    window : (H,) int64
+        which sum each part belongs to; outside of 0..count to none
+    count : int
+        how many sums there are
+
+    Returns
+    -------
+    (count,) float64 [SI]
+        NaN where a change is not known
+
+    Notes
+    -----
+    First order; errors of tags are independent [1]_. What stays is one error in all parts of a sum.
+    Of what averages out each part has its own error, with what is left in a mean [2]_.
+    """
+    inner = (window >= 0) & (window < count)
+    share, correlation_s = error.share[:, None], error.correlation_s[:, None]
+    left = left_of_mean(share, correlation_s, covered_s) - (1 - share)
+    place = (np.arange(len(change))[:, None] * count + window[inner]).ravel()
+
+    def total(part: F64) -> F64:
+        found = np.bincount(place, part[:, inner].ravel(), len(change) * count)
+        return np.asarray(found.reshape(len(change), count))
+
+    # A tag that takes no part in an hour need not have been there.
+    noise = np.where(change != 0, change**2 * left, 0.0)
+    variance = (1 - share) * total(change) ** 2 + total(noise)
+    return np.asarray(np.sqrt(variance.sum(axis=0)))
+
+
+def _places(network: Network) -> list[list[int]]:
+    """Return the current tags of the electrolysers of each place."""
+    found: dict[str, list[int]] = {}
+    for cell in network.park.electrolysers:
+        found.setdefault(cell.scope, []).append(network.index[cell.current])
+    return list(found.values())
+
+
+def ratio_weight(over: F64, under: F64, amount: F64) -> F64:
+    """Return the weights whose spread is that of a ratio of two sums.
+
+    Parameters
+    ----------
+    over, under : (..., T) float64 [SI]
+        weights of both sums
+    amount : (..., T) float64 [SI]
+        sums of each tag over a window; NaN = no value
+
+    Returns
+    -------
+    (..., T) float64 [SI]
+        derivative of the ratio by each amount [1]_; NaN where there is no ratio, 0 for a tag that
+        has no part in it
+    """
+    top, bottom = (
+        np.where(weight != 0, weight * amount, 0.0).sum(axis=-1, keepdims=True)
+        for weight in (over, under)
+    )
+    whole = np.where(bottom > 0, bottom, np.nan)
+    slope = (over - (top / whole) * under) / whole
+    return np.asarray(np.where((over != 0) | (under != 0), slope, 0.0))
+
+
+def half_width(sigma: F64, confidence: float = 0.95) -> F64:
+    """Return the half width of the confidence interval of a normal error.
+
+    Parameters
+    ----------
+    sigma : (...) float64 [SI]
+        standard uncertainty
+    confidence : float [1]
+        probability the interval stands for
+
+    Returns
+    -------
+    (...) float64 [SI]
+
+    Notes
+    -----
+    The expanded uncertainty with the quantile of the normal distribution [1]_.
+    """
+    return np.asarray(quantile(confidence, 1) ** 0.5 * sigma)

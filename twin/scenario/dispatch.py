@@ -1,0 +1,342 @@
+"""What flows when loads change: every node in balance again, by declared order of preference.
+
+The present flows close every node. A changed load changes the lines at its plant, which leaves some
+nodes with more than they give on and others with less; the ways of `twin.scenario.routes` take up
+the
+difference, one after the other, each as far as its lines, tanks and plants go. A plant that is cut
+on the way changes its lines of the other components too, so the components are resolved until no
+load changes any more. Where nothing has changed nothing is computed: an unknown flow spoils only
+what depends on it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from twin import faraday
+from twin.reference import figure
+
+if TYPE_CHECKING:
+    from twin.scenario.network import Supply
+    from twin.scenario.routes import Way
+
+F64 = NDArray[np.float64]
+BOOL = NDArray[np.bool_]
+
+# Loads only fall from pass to pass: this many are far more than parks have stages.
+PASSES_MAX = 20
+# A rate this small beside the largest flow is rounding, and no reason to look for a way.
+ROUNDING = 1e-12
+
+
+@dataclass(frozen=True, slots=True)
+class Flows:
+    """The flows of a step; leading dimensions of the loads.
+
+    Every node closes: in - out = stock + relief + absorbed.
+    """
+
+    line: F64  # (..., S) [kg/s]
+    load: F64  # (..., L) [1] of the present
+    stock: F64  # (..., M) [kg/s] into the tanks of a node
+    relief: F64  # (..., M) [kg/s] leaves a node for absorber or vent; negative = is missing there
+    unplaced: F64  # (..., M) [kg/s] the part of the relief that began as surplus of this node
+    absorbed: F64  # (..., M) [kg/s] caustic the absorbers take out of a node
+
+
+@dataclass(slots=True)
+class _Work:
+    """Arrays in the making; `change` is against the base flows."""
+
+    base: F64
+    change: F64
+    most: F64
+    wanted: F64
+    net: F64  # (..., M) in - out that the changes leave at a node
+    still: F64  # (..., M) [kg/s] into the tanks before any change
+    room: F64
+    draw: F64
+    load: F64
+    relief: F64
+    unplaced: F64
+    absorbed: F64
+    ready: BOOL
+    tiny: float
+
+
+def dispatch(
+    supply: Supply,
+    base: F64,
+    parts: tuple[F64, ...],
+    load: F64,
+    *,
+    room: F64 | None = None,
+    draw: F64 | None = None,
+    ready: BOOL | None = None,
+) -> Flows:
+    """Return the flows that loads lead to.
+
+    Parameters
+    ----------
+    supply : Supply
+        M nodes, S lines, L loads
+    base : (..., S) float64 [kg/s]
+        present flows, closing every node; NaN = unknown
+    parts : S arrays of float64 [1]
+        what each maker of a line contributes to it; sums to 1
+    load : (..., L) float64 [1]
+        asked for, of the present
+    room, draw : (..., M) float64 [kg/s], optional
+        fastest the tanks of a node may fill and empty; default without limit
+    ready : (..., M) bool, optional
+        nodes whose surplus cuts the electrolysis; default none
+
+    Returns
+    -------
+    Flows
+        NaN where a flow that is needed is unknown
+    """
+    lead = np.broadcast_shapes(base.shape[:-1], load.shape[:-1])
+    nodes = len(supply.nodes)
+    still = _still(supply, base)
+
+    def full(array: F64 | BOOL | float, last: int) -> F64:
+        return np.array(np.broadcast_to(array, (*lead, last)))
+
+    work = _Work(
+        base=full(base, len(supply.lines)),
+        change=np.zeros((*lead, len(supply.lines))),
+        most=full(np.maximum(supply.capacity, base), len(supply.lines)),
+        wanted=np.zeros((*lead, len(supply.lines))),
+        net=np.zeros((*lead, nodes)),
+        still=full(still, nodes),
+        room=full(np.inf if room is None else room, nodes),
+        draw=full(np.inf if draw is None else draw, nodes),
+        load=full(load, len(supply.loads)),
+        relief=np.zeros((*lead, nodes)),
+        unplaced=np.zeros((*lead, nodes)),
+        absorbed=np.zeros((*lead, nodes)),
+        ready=np.broadcast_to(False if ready is None else ready, (*lead, nodes)),
+        tiny=tiny(base),
+    )
+    for _ in range(PASSES_MAX):
+        before = work.load.copy()
+        _begin(supply, work, parts)
+        for m in range(nodes):
+            _settle(supply, work, m)
+        if np.array_equal(before, work.load, equal_nan=True):
+            break
+    return _finish(supply, work)
+
+
+def tiny(flow: F64) -> float:
+    """Return the rate below which a difference between flows is rounding.
+
+    Parameters
+    ----------
+    flow : (...) float64 [kg/s]
+        NaN = unknown
+
+    Returns
+    -------
+    float [kg/s]
+    """
+    return ROUNDING * float(np.abs(flow[np.isfinite(flow)]).max(initial=0.0))
+
+
+def _still(supply: Supply, base: F64) -> F64:
+    """Return what goes into the tanks of each node at the base flows; 0 without tanks."""
+    still = np.zeros((*base.shape[:-1], len(supply.nodes)))
+    for m, tanks in enumerate(supply.tanks):
+        if len(tanks):
+            still[..., m] = _into(supply, base, m)
+    return still
+
+
+def _into(supply: Supply, flow: F64, m: int) -> F64:
+    """Return in - out of a node."""
+    into = [s for s, edge in enumerate(supply.edges) if edge.to == m]
+    out = [s for s, edge in enumerate(supply.edges) if edge.origin == m]
+    return np.asarray(flow[..., into].sum(axis=-1) - flow[..., out].sum(axis=-1))
+
+
+def _begin(supply: Supply, work: _Work, parts: tuple[F64, ...]) -> None:
+    """Set the lines to what the loads ask for."""
+    for array in (work.change, work.net, work.relief, work.unplaced, work.absorbed):
+        array[...] = 0.0
+    work.most[...] = np.maximum(supply.capacity, work.base)
+    axes = tuple(range(work.load.ndim - 1))
+    moved = (work.load != 1).any(axis=axes)
+    for s in range(len(supply.lines)):
+        makers, user, gate = supply.makers[s], supply.users[s], supply.gates[s]
+        ends = [*makers.tolist(), *(end for end in (user, gate) if end >= 0)]
+        if not moved[ends].any():
+            continue
+        more = np.zeros(work.load.shape[:-1])
+        for maker, part in zip(makers, parts[s], strict=True):
+            more = more + _product(work.load[..., maker] - 1, part)
+        if user >= 0:
+            more = work.load[..., user] - 1
+        if gate >= 0:
+            opening = work.load[..., gate]
+            closed = opening < 1
+            more = np.where(closed, np.minimum(more, opening - 1), more)
+            narrow = _product(opening, work.base[..., s])
+            work.most[..., s] = np.where(closed, narrow, work.most[..., s])
+        _add(supply, work, s, _product(more, work.base[..., s]))
+    work.wanted[...] = work.base + work.change
+
+
+def _product(factor: F64, amount: F64 | float) -> F64:
+    """Return factor * amount; nothing of the unknown is nothing."""
+    return np.where(factor == 0, 0.0, factor * amount)
+
+
+def _add(supply: Supply, work: _Work, s: int, amount: F64) -> None:
+    """Let a line carry more, and book it at the nodes it joins."""
+    edge = supply.edges[s]
+    work.change[..., s] += amount
+    if edge.to >= 0:
+        work.net[..., edge.to] += amount
+    if edge.origin >= 0:
+        work.net[..., edge.origin] -= amount
+
+
+def _excess(supply: Supply, work: _Work, m: int) -> F64:
+    """Return what a node has too much (+) or too little (-) of [kg/s]."""
+    net = work.net[..., m]
+    if not len(supply.tanks[m]):
+        return net
+    rate = work.still[..., m] + net
+    over = np.where(np.isinf(work.room[..., m]), 0.0, rate - work.room[..., m])
+    under = np.where(np.isinf(work.draw[..., m]), 0.0, rate + work.draw[..., m])
+    return np.asarray(np.maximum(over, 0.0) + np.minimum(under, 0.0))
+
+
+def _settle(supply: Supply, work: _Work, m: int) -> None:
+    """Send what a node has too much or too little of along its ways."""
+    _take_caustic(supply, work, m)
+    for ways, sign in zip(supply.ways[m], (1.0, -1.0), strict=True):
+        left = _left(supply, work, m, sign)
+        for way in ways:
+            if not left.any():
+                break
+            if _send(supply, work, m, way, sign, left):
+                left = _left(supply, work, m, sign)
+
+
+def _left(supply: Supply, work: _Work, m: int, sign: float) -> F64:
+    """Return what a node has too much (sign +1) or too little (-1) of, rounding apart [kg/s]."""
+    left = np.maximum(sign * _excess(supply, work, m), 0.0)
+    return np.where(left <= work.tiny, 0.0, left)
+
+
+def _take_caustic(supply: Supply, work: _Work, m: int) -> None:
+    """Let the absorbers take their caustic out of a node."""
+    for number, absorber in enumerate(supply.absorbers):
+        if absorber.caustic != m:
+            continue
+        chlorine = np.maximum(work.relief[..., supply.relief == number], 0.0).sum(axis=-1)
+        need = chlorine * caustic_per_chlorine()
+        work.absorbed[..., m] += need
+        work.net[..., m] -= need
+
+
+def caustic_per_chlorine() -> float:
+    """Return the caustic an absorber needs per chlorine, as 100 % NaOH.
+
+    Returns
+    -------
+    float [kg/kg]
+
+    Notes
+    -----
+    Cl2 + 2 NaOH = NaClO + NaCl + H2O, with the excess of the reference table [1]_.
+
+    References
+    ----------
+    .. [1] T. F. O'Brien, T. V. Bommaraju, F. Hine, Handbook of Chlor-Alkali Technology, Springer
+       2005, chapter 9 (treatment of waste chlorine).
+    """
+    excess = figure("chlorine.absorber_excess", "fraction")
+    return 2 * faraday.NAOH[0] / faraday.CL2[0] * (1 + excess)
+
+
+def _send(supply: Supply, work: _Work, m: int, way: Way, sign: float, left: F64) -> bool:
+    """Send as much of `left` along a way as it takes; return whether it takes any."""
+    # Most ends take nothing: they are asked before the lines.
+    fan = work.base[..., way.fan] + work.change[..., way.fan]
+    amount = left
+    if len(way.fan):
+        if way.kind == "cells":
+            fan = np.where(work.ready[..., [m]], fan, 0.0)
+        fan = np.maximum(fan, 0.0)
+        amount = _lesser(amount, fan.sum(axis=-1))
+    elif way.kind == "meet":
+        amount = _lesser(amount, -sign * _excess(supply, work, way.end))
+    elif way.kind != "relief":
+        amount = _lesser(amount, _takes(work, way.end, sign))
+    signs = (sign * way.sign).tolist()
+    for s, direction in zip(way.lines.tolist(), signs, strict=True):
+        if not amount.any():
+            return False
+        flow = work.base[..., s] + work.change[..., s]
+        amount = _lesser(amount, work.most[..., s] - flow if direction > 0 else flow)
+    for s, direction in zip(way.lines.tolist(), signs, strict=True):
+        _add(supply, work, s, direction * amount)
+    if len(way.fan):
+        _cut(supply, work, way.fan, amount, fan)
+    elif way.kind == "relief":
+        work.relief[..., way.end] += amount
+        work.net[..., way.end] -= amount
+        work.unplaced[..., m] += amount
+    return True
+
+
+def _lesser(amount: F64, spare: F64) -> F64:
+    """Return the lesser of both, not below 0; where nothing is to be sent, nothing is unknown."""
+    return np.where(amount == 0, 0.0, np.minimum(amount, np.maximum(spare, 0.0)))
+
+
+def _takes(work: _Work, m: int, sign: float) -> F64:
+    """Return what the tanks of a node can still take (+) or give (-) [kg/s]."""
+    limit = work.room[..., m] if sign > 0 else work.draw[..., m]
+    rate = work.still[..., m] + work.net[..., m]
+    return np.where(np.isinf(limit), np.inf, limit - sign * rate)
+
+
+def _cut(supply: Supply, work: _Work, fan: NDArray[np.int64], amount: F64, flow: F64) -> None:
+    """Cut lines in proportion to their flow, and the load of the plants at their ends."""
+    total = flow.sum(axis=-1)
+    share = np.where(amount == 0, 0.0, amount / np.where(total == 0, 1.0, total))
+    for i, s in enumerate(fan.tolist()):
+        less = _product(share, flow[..., i])
+        _add(supply, work, s, -less)
+        # What the plant at its end gets, or makes, by all its lines of this component.
+        whole = work.wanted[..., supply.same[s]].sum(axis=-1)
+        kept = 1 - np.where(less == 0, 0.0, less / np.where(whole == 0, 1.0, whole))
+        for end in (e for e in (*supply.makers[s], supply.users[s]) if e >= 0):
+            work.load[..., end] *= np.maximum(kept, 0.0)
+
+
+def _finish(supply: Supply, work: _Work) -> Flows:
+    """Book what found no way where it is, and return the flows."""
+    for m in range(len(supply.nodes)):
+        rest = _excess(supply, work, m)
+        rest = np.where(np.abs(rest) <= work.tiny, 0.0, rest)
+        work.relief[..., m] += rest
+        work.unplaced[..., m] += np.maximum(rest, 0.0)
+        work.net[..., m] -= rest
+    holds = np.array([len(tanks) > 0 for tanks in supply.tanks], dtype=bool)
+    return Flows(
+        line=work.base + work.change,
+        load=work.load,
+        stock=np.where(holds, work.still + work.net, 0.0),
+        relief=work.relief,
+        unplaced=work.unplaced,
+        absorbed=work.absorbed,
+    )

@@ -1,0 +1,194 @@
+"""The present state of a park, as a what-if begins with it: flows that close, and inventories.
+
+References
+----------
+.. [1] Narasimhan, Jordache: Data Reconciliation and Gross Error Detection, Gulf, 2000, chapter 3.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from twin.accounts.network import tank_mass
+from twin.reconciliation.balances import uncertainty
+from twin.reconciliation.linear import reconcile
+from twin.scenario.dispatch import tiny
+
+if TYPE_CHECKING:
+    from twin.scenario.network import Supply
+
+F64 = NDArray[np.float64]
+I64 = NDArray[np.int64]
+
+
+# A moment of noise accuses nobody: one in a hundred does.
+CONFIDENCE = 0.99
+
+
+class Missing(NamedTuple):
+    """A tag, or a stream or tank without one, that has no value, and the nodes it belongs to."""
+
+    name: str
+    nodes: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """The present state: P measured lines, S lines, K tanks, Q electricity meters."""
+
+    flow: F64  # (1 + P, S) [kg/s] reconciled, then with one meter's uncertainty added each
+    parts: tuple[F64, ...]  # S arrays [1] what each maker of a line contributes
+    mass: F64  # (K,) [kg] of component
+    sigma: F64  # (K,) [kg]
+    most: F64  # (K,) [kg] of component at the fill limit
+    power: F64  # (Q,) [W]
+    missing: tuple[Missing, ...]  # what has no value
+    doubtful: tuple[str, ...]  # components whose meters contradict each other, or run backwards
+
+
+def present(supply: Supply, rate: F64, value: F64) -> Start:
+    """Return the state a scenario begins with.
+
+    Parameters
+    ----------
+    supply : Supply
+        S lines, K tanks
+    rate : (T,) float64 [SI/s for counters, else SI]
+        what the tags show, as in `twin.step.View`; NaN = no value
+    value : (T,) float64 [SI]
+        values of the tags; NaN = no value
+
+    Returns
+    -------
+    Start
+
+    Notes
+    -----
+    The flows are reconciled component by component [1]_, the uptake of the tanks being free: what
+    the meters say together. A flow that neither its meter nor a balance tells is NaN.
+    """
+    flow = np.full((1, len(supply.lines)), np.nan)
+    shifted: list[F64] = []
+    missing: list[Missing] = []
+    doubtful: list[str] = []
+    for balance, column in zip(supply.balances, supply.columns, strict=True):
+        measured, sigma = _measured(supply, column, rate)
+        known = np.flatnonzero(np.isfinite(measured) & (sigma > 0))
+        rows = np.concatenate([measured[None], measured + np.diag(sigma)[known]])
+        result = reconcile(balance.incidence, rows, np.nan_to_num(sigma), confidence=CONFIDENCE)
+        estimate = result.estimate
+        moved = np.full((len(rows), len(supply.lines)), np.nan)
+        moved[:, column[column >= 0]] = estimate[:, column >= 0]
+        flow[0] = np.where(np.isnan(moved[0]), flow[0], moved[0])
+        shifted.extend(moved[1:])
+        missing += _without_value(supply, column, measured, estimate[0])
+        backwards = estimate[0, column >= 0] < -3 * result.sigma[0, column >= 0]
+        # A flow that is known exactly, or follows from such, has no uncertainty but rounding.
+        backwards &= estimate[0, column >= 0] < -tiny(estimate[0])
+        if not result.consistent[0] or backwards.any():
+            doubtful.append(balance.component)
+    # Where a row is of another component it is the present flow.
+    rows = np.array([flow[0], *(np.where(np.isnan(row), flow[0], row) for row in shifted)])
+    mass, spread = _inventories(supply, value)
+    missing += _unknown_tanks(supply, mass)
+    return Start(
+        flow=rows,
+        parts=_parts(supply, rate),
+        mass=mass,
+        sigma=spread,
+        most=supply.limit * supply.share,
+        power=rate[list(supply.meters)],
+        missing=tuple(missing),
+        doubtful=tuple(doubtful),
+    )
+
+
+def _measured(supply: Supply, column: I64, rate: F64) -> tuple[F64, F64]:
+    """Return what the meters of a balance say, stocks NaN, and their standard uncertainties."""
+    flow, sigma = np.full((2, len(column)), np.nan)
+    for i, s in enumerate(column.tolist()):
+        line = supply.lines[s]
+        if s < 0 or not line.tags:
+            continue
+        part = np.array([rate[tag] * factor for tag, factor in line.tags])
+        deviations = [line.relative * abs(part.sum())]
+        for (tag, factor), each in zip(line.tags, part, strict=True):
+            absolute, relative = uncertainty(supply.network.tags[tag])
+            deviations.append(np.hypot(absolute * factor, relative * each))
+        flow[i] = part.sum()
+        sigma[i] = np.hypot.reduce(deviations)
+    return flow, sigma
+
+
+def _without_value(supply: Supply, column: I64, measured: F64, estimate: F64) -> list[Missing]:
+    """Return the tags, or streams without a tag, of the flows nobody knows."""
+    found = []
+    for i, s in enumerate(column.tolist()):
+        if s < 0 or not np.isnan(measured[i]) or not np.isnan(estimate[i]):
+            continue
+        edge = supply.edges[s]
+        nodes = tuple(m for m in (edge.origin, edge.to) if m >= 0)
+        tags = [supply.network.tags[tag].address for tag, _ in supply.lines[s].tags]
+        found += [Missing(name, nodes) for name in tags or [supply.lines[s].id]]
+    return found
+
+
+def _unknown_tanks(supply: Supply, mass: F64) -> list[Missing]:
+    """Return the tags of tanks without a value, and the tanks without a size."""
+    found = []
+    for m, at in enumerate(supply.tanks):
+        for k in at.tolist():
+            tank = supply.network.park.tanks[k]
+            if np.isnan(mass[k]):
+                found.append(Missing(tank.mass or tank.level, (m,)))
+            if np.isnan(supply.limit[k]):
+                found.append(Missing(tank.id, (m,)))
+    return found
+
+
+def reasons(supply: Supply, start: Start, m: int) -> list[str]:
+    """Return why nothing is known of a node: what has no value around it.
+
+    Around a node is what pipes join to it, and the plants on them: a road is no connection.
+    """
+    around, plants, grown = {m}, set[str](), True
+    while grown:
+        size = len(around) + len(plants)
+        for edge in supply.edges:
+            nodes = {n for n in (edge.origin, edge.to) if n >= 0}
+            if not edge.moved and (nodes & around or set(edge.ends) & plants):
+                around |= nodes
+                plants |= set(edge.ends)
+        grown = len(around) + len(plants) > size
+    near = [missing.name for missing in start.missing if around & set(missing.nodes)]
+    return list(dict.fromkeys(near))
+
+
+def _inventories(supply: Supply, value: F64) -> tuple[F64, F64]:
+    """Return what the tanks hold of their component [kg], and its standard uncertainty."""
+    network = supply.network
+    tags = network.tank_tag
+    pairs = [uncertainty(network.tags[tag]) for tag in tags.tolist()]
+    absolute, relative = np.array(pairs).reshape(-1, 2).T
+    step = absolute + relative * np.abs(value[tags])
+    higher, lower = value.copy(), value.copy()
+    higher[tags] += step
+    lower[tags] -= step
+    spread = (tank_mass(network, higher) - tank_mass(network, lower)) / 2
+    return tank_mass(network, value) * supply.share, spread * supply.share
+
+
+def _parts(supply: Supply, rate: F64) -> tuple[F64, ...]:
+    """Return what each maker of each line contributes: electrolysers by their current."""
+    parts = []
+    for line, makers in zip(supply.lines, supply.makers, strict=True):
+        part = np.ones(len(makers))
+        if line.origin == "electrolysers":
+            made = np.array([rate[tag] * factor for tag, factor in line.tags])
+            part = made / made.sum() if made.sum() else np.full(len(makers), 1 / len(makers))
+        parts.append(part)
+    return tuple(parts)

@@ -1,0 +1,295 @@
+"""Who makes, moves, keeps and uses each component: the park as lines between nodes, and loads.
+
+A line is a stream of one component, or what the electrolysers of a place make. A load is what can
+be tripped or re-rated: an electrolyser by its id, a plant or unit by its scope; 1 is the present.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from twin.accounts.accounts import cell_factor, scopes_above
+from twin.model.park import Electrolyser, Park, Tag, inside
+from twin.reconciliation.balances import Balance, Line, compile_balance
+from twin.reference import load as load_reference
+from twin.scenario.routes import Edge, Way, find_ways
+
+if TYPE_CHECKING:
+    from twin.accounts.network import Network
+
+F64 = NDArray[np.float64]
+I64 = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Absorber:
+    """Where relieved chlorine goes, and the node that keeps its caustic."""
+
+    id: str
+    scope: str
+    caustic: int
+
+
+@dataclass(frozen=True, slots=True)
+class Supply:
+    """The compiled what-if model: S lines and M nodes of all components, L loads, K tanks."""
+
+    network: Network
+    balances: tuple[Balance, ...]  # one for each component, in the order of their resolution
+    columns: tuple[I64, ...]  # by component: (streams of the balance,) its line; -1 for a stock
+    lines: tuple[Line, ...]
+    edges: tuple[Edge, ...]  # the same lines as a graph
+    nodes: tuple[tuple[str, str], ...]  # component, place
+    capacity: F64  # (S,) [kg/s] what a line can carry; inf where nothing says it
+    loads: tuple[str, ...]
+    makers: tuple[I64, ...]  # (S,) loads that make what comes in by a line; else empty
+    users: I64  # (S,) load that uses what a line brings; -1 for none
+    same: tuple[I64, ...]  # (S,) lines of its component at the same plant, itself among them
+    gates: I64  # (S,) load of the node a line leads into; -1 for none
+    ways: tuple[tuple[tuple[Way, ...], tuple[Way, ...]], ...]  # (M,) for surplus, for shortage
+    tanks: tuple[I64, ...]  # (M,) tanks at each node
+    share: F64  # (K,) kg of component per kg in the tank
+    limit: F64  # (K,) [kg] of medium at the fill limit
+    spare: NDArray[np.bool_]  # (K,) kept empty: neither filled nor emptied
+    absorbers: tuple[Absorber, ...]
+    relief: I64  # (M,) absorber that takes what a node relieves; -1 for none
+    meters: tuple[int, ...]  # (Q,) tags of the electricity meters
+    metered: tuple[str, ...]  # (Q,) their scopes
+
+
+def compile_supply(network: Network) -> Supply:
+    """Return the arrays a what-if is computed on."""
+    park = network.park
+    policy: dict[str, dict[str, list[str]]] = load_reference("scenario")["component"]
+    found = [compile_balance(network, park.id, component) for component in policy]
+    balances = tuple(balance for balance in found if balance.nodes)
+    nodes = tuple((b.component, place) for b in balances for place in b.nodes)
+    lines, columns = _lines(balances)
+    edges = _edges(park, balances, columns, lines, nodes)
+    cells = [_cells_of(network, edge, line) for edge, line in zip(edges, lines, strict=True)]
+    loads = _loads(park, edges, lines, nodes)
+    at = {name: i for i, name in enumerate(loads)}
+    tanks = _tanks(balances, nodes)
+    absorbers = _absorbers(park, nodes, tanks)
+    metered = [m for m in park.meters if _counts(m.carrier, m.direction, m.basis)]
+    return Supply(
+        network=network,
+        balances=balances,
+        columns=columns,
+        lines=lines,
+        edges=edges,
+        nodes=nodes,
+        capacity=np.array([_capacity(network, line) for line in lines], np.float64),
+        loads=loads,
+        makers=tuple(
+            _ints([at[c.id] for c in some] or ([at[e.maker]] if e.maker else []))
+            for e, some in zip(edges, cells, strict=True)
+        ),
+        users=_ints([at[e.user] if e.user else -1 for e in edges]),
+        same=tuple(_same(edges, s) for s in range(len(edges))),
+        gates=_ints([at[nodes[e.to][1]] if e.to >= 0 else -1 for e in edges]),
+        ways=find_ways(edges, len(nodes), [len(t) > 0 for t in tanks], policy),
+        tanks=tanks,
+        share=_shares(network, balances),
+        limit=_limits(network),
+        spare=np.array([tank.spare for tank in park.tanks], dtype=bool),
+        absorbers=absorbers,
+        relief=_relief(nodes, absorbers, park),
+        meters=tuple(network.index[m.tag] for m in metered),
+        metered=tuple(m.scope for m in metered),
+    )
+
+
+def loads_of(supply: Supply, scope: str) -> list[int]:
+    """Return the loads an action on an electrolyser or a scope is about; none = it has none.
+
+    A plant's scope means its electrolysers and what makes or uses a component in it, not the
+    headers, liquefaction or vaporiser that only pass it on: those are named themselves.
+    """
+    passing = {place for _, place in supply.nodes} - {n for e in supply.edges for n in e.ends}
+    relief = {e.user for e in supply.edges if e.sink == "relief"}
+    scopes = {e.id: e.scope for e in supply.network.park.electrolysers}
+    chosen = [
+        i
+        for i, name in enumerate(supply.loads)
+        if name == scope
+        or (inside(scopes.get(name, name), scope) and name not in passing and name not in relief)
+    ]
+    # What feeds only a unit that stands has no way out: it stands, too.
+    for i, name in enumerate(supply.loads):
+        ends = [e for e in supply.edges if e.maker == name]
+        if ends and all(e.to >= 0 and supply.nodes[e.to][1] == scope for e in ends):
+            chosen.append(i)
+    return sorted(set(chosen))
+
+
+def _lines(balances: tuple[Balance, ...]) -> tuple[tuple[Line, ...], tuple[I64, ...]]:
+    """Return the lines of all balances, stocks apart, and where the streams of each are."""
+    lines: list[Line] = []
+    columns = []
+    for balance in balances:
+        column = []
+        for line in balance.lines:
+            column.append(-1 if line.tanks else len(lines))
+            if not line.tanks:
+                lines.append(line)
+        columns.append(_ints(column))
+    return tuple(lines), tuple(columns)
+
+
+def _edges(
+    park: Park,
+    balances: tuple[Balance, ...],
+    columns: tuple[I64, ...],
+    lines: tuple[Line, ...],
+    nodes: tuple[tuple[str, str], ...],
+) -> tuple[Edge, ...]:
+    """Return the lines as edges between nodes, makers and users."""
+    node = {name: m for m, name in enumerate(nodes)}
+    modes = {stream.id: stream.mode for stream in park.streams}
+    scrubs = {row["scope"] for row in park.tables.get("absorber", ())}
+    of_line = {int(s): b.component for b, c in zip(balances, columns, strict=True) for s in c}
+    edges = []
+    for s, line in enumerate(lines):
+        component = of_line[s]
+        origin, to = node.get((component, line.origin), -1), node.get((component, line.to), -1)
+        cells = line.origin == "electrolysers"
+        source = "node" if origin >= 0 else "cells" if cells else "producer"
+        source = "market" if line.origin == "market" else source
+        mode = modes.get(line.id, "internal")
+        scrubbed = component == "chlorine" and line.to in scrubs
+        vents = line.to == "atmosphere" or mode == "vent" or scrubbed
+        sink = "node" if to >= 0 else "relief" if vents else "user"
+        sink = "market" if line.to == "market" else sink
+        inner = line.to in ("market", "atmosphere")
+        edges.append(
+            Edge(
+                component=component,
+                origin=origin,
+                to=to,
+                source=source,
+                sink=sink,
+                maker=line.origin if source == "producer" else "",
+                user="" if to >= 0 or inner else line.to,
+                moved=mode in ("road", "rail"),
+            )
+        )
+    takes: dict[str, set[str]] = {}
+    for edge in edges:
+        takes.setdefault(edge.user, set()).add(edge.component)
+    return tuple(replace(e, takes=frozenset(takes.get(e.maker or e.user, ()))) for e in edges)
+
+
+def _same(edges: tuple[Edge, ...], s: int) -> I64:
+    """Return the lines that bring to, or take from, the plant of a line the same component."""
+    mine = (edges[s].component, edges[s].ends)
+    return _ints(
+        [r for r, e in enumerate(edges) if r == s or (e.ends and (e.component, e.ends) == mine)]
+    )
+
+
+def _cells_of(network: Network, edge: Edge, line: Line) -> list[Electrolyser]:
+    """Return the electrolysers of a line, in the order of its tags; none for a stream."""
+    if edge.source != "cells":
+        return []
+    rest = list(network.park.electrolysers)
+    found = []
+    for tag, factor in line.tags:
+        cell = next(
+            c
+            for c in rest
+            if network.index[c.current] == tag and cell_factor(c).get(edge.component) == factor
+        )
+        rest.remove(cell)
+        found.append(cell)
+    return found
+
+
+def _loads(
+    park: Park,
+    edges: tuple[Edge, ...],
+    lines: tuple[Line, ...],
+    nodes: tuple[tuple[str, str], ...],
+) -> tuple[str, ...]:
+    """Return all that has a load; a metered scope has one of its own where nothing in it has."""
+    names = [e.id for e in park.electrolysers]
+    names += [n for e in edges for n in (e.maker, e.user) if n]
+    names += [place for _, place in nodes]
+    places = [line.origin for line in lines] + [e.scope for e in park.electrolysers] + names
+    names += [
+        m.scope
+        for m in park.meters
+        if _counts(m.carrier, m.direction, m.basis) and not any(inside(p, m.scope) for p in places)
+    ]
+    return tuple(dict.fromkeys(names))
+
+
+def _counts(carrier: str, direction: str, basis: str) -> bool:
+    return carrier == "electricity" and direction == "in" and basis != "DC"
+
+
+def _capacity(network: Network, line: Line) -> float:
+    """Return the most a line can carry: what its meter can show [kg/s]."""
+    if len(line.tags) != 1 or line.origin == "electrolysers":
+        return np.inf
+    tag: Tag = network.tags[line.tags[0][0]]
+    most = tag.high * line.tags[0][1]
+    return most if np.isfinite(most) and tag.kind == "gauge" else np.inf
+
+
+def _tanks(balances: tuple[Balance, ...], nodes: tuple[tuple[str, str], ...]) -> tuple[I64, ...]:
+    """Return the tanks at each node."""
+    kept = {(b.component, line.origin): line.tanks for b in balances for line in b.lines}
+    return tuple(_ints(list(kept.get(node, ()))) for node in nodes)
+
+
+def _shares(network: Network, balances: tuple[Balance, ...]) -> F64:
+    """Return how much of its component a kilogram in each tank is; 0 for tanks at no node."""
+    share = np.zeros(len(network.park.tanks))
+    for balance in balances:
+        share = np.maximum(share, network.tank_share.get(balance.component, 0.0))
+    return share
+
+
+def _limits(network: Network) -> F64:
+    """Return what each tank may hold [kg]; by the range of its mass tag where it has no size."""
+    limit = np.full(len(network.park.tanks), np.nan)
+    for k, tank in enumerate(network.park.tanks):
+        full = np.pi / 4 * tank.diameter**2 * tank.length * tank.density
+        if not np.isfinite(full):
+            full = network.tags[network.tank_tag[k]].high if tank.mass else np.nan
+        limit[k] = full * tank.fill_limit
+    return limit
+
+
+def _absorbers(
+    park: Park, nodes: tuple[tuple[str, str], ...], tanks: tuple[I64, ...]
+) -> tuple[Absorber, ...]:
+    """Return the absorbers whose caustic stands at a node."""
+    ids = [tank.id for tank in park.tanks]
+    return tuple(
+        Absorber(row["id"], row["scope"], m)
+        for row in park.tables.get("absorber", ())
+        for m in range(len(nodes))
+        if row["tank"] in ids and ids.index(row["tank"]) in tanks[m]
+    )
+
+
+def _relief(nodes: tuple[tuple[str, str], ...], absorbers: tuple[Absorber, ...], park: Park) -> I64:
+    """Return the nearest absorber of the same enterprise for the chlorine of each node."""
+    kinds = {scope.id: scope.kind for scope in park.scopes}
+    found = []
+    for component, place in nodes:
+        above = [p for p in scopes_above(place) if kinds.get(p) not in ("park", "region")]
+        depth = [max((len(p) for p in above if inside(a.scope, p)), default=0) for a in absorbers]
+        best = int(np.argmax(depth)) if depth and component == "chlorine" else -1
+        found.append(best if best >= 0 and depth[best] else -1)
+    return _ints(found)
+
+
+def _ints(values: list[int]) -> I64:
+    return np.array(values, dtype=np.int64)

@@ -1,0 +1,60 @@
+"""What a counter has counted between two readings of its register."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from twin.model.park import Tag
+
+F64 = NDArray[np.float64]
+BOOL = NDArray[np.bool_]
+
+# A full register starts again at zero. Read often enough, it is then seen close below its top and
+# next close above zero; a fall from or to anywhere else means a meter that was reset or replaced.
+# A tenth of the range on both sides is far more than a register moves between two readings, and
+# leaves four fifths of it in which a reset cannot be taken for a rollover.
+NEAR_TOP = 0.9
+NEAR_ZERO = 0.1
+
+
+def increase(last: F64, new: F64, rollover: F64) -> tuple[F64, BOOL]:
+    """Return what was counted between two readings, and where the register was reset.
+
+    Parameters
+    ----------
+    last, new : (...) float64 [SI]   two readings, the older one first; NaN = no value
+    rollover : (...) float64 [SI]    where the register starts again at zero; NaN = it never does
+
+    Returns
+    -------
+    rise : (...) float64 [SI]   new − last; over a rollover the rest of the register and `new`;
+        after a reset `new` alone, as far as it is above zero. NaN where a reading is missing.
+    reset : (...) bool          what was counted between `last` and the reset is lost
+    """
+    falls = new < last
+    full = (last >= NEAR_TOP * rollover) & (last <= rollover)
+    over = falls & full & (new <= NEAR_ZERO * rollover) & (new >= 0)
+    reset = falls & ~over
+    rise = np.where(over, rollover - last + new, new - last)
+    return np.where(reset, np.maximum(new, 0.0), rise), reset
+
+
+def rollovers(tags: Sequence[Tag]) -> F64:
+    """Return where the register of each tag starts again at zero.
+
+    Parameters
+    ----------
+    tags : T tags
+        a counter's `high` is the range of its register
+
+    Returns
+    -------
+    (T,) float64 [SI]   NaN for what is no counter, and for counters without a range
+    """
+    return np.array([tag.high if tag.kind == "counter" else np.nan for tag in tags], np.float64)

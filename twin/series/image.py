@@ -1,0 +1,89 @@
+"""The newest sample of each tag."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from twin import quality as q
+from twin.series.counters import increase
+from twin.series.minutes import NEVER
+
+if TYPE_CHECKING:
+    from twin.series.samples import Samples
+
+F64 = NDArray[np.float64]
+I64 = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """The image as a step sees it: T tags.
+
+    time_us : (T,) int64, value : (T,) float64 [SI], rate : (T,) float64 [SI/s for counters, else
+    the value], quality : (T,) uint8.
+    """
+
+    time_us: I64
+    value: F64
+    rate: F64
+    quality: NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """Columns over all tags, (T,): it only moves forward in event time."""
+
+    time_us: I64
+    value: F64
+    rate: F64
+    quality: NDArray[np.uint8]
+    heard_us: I64  # when anything at all came for the tag
+
+    def copy(self) -> Image:
+        """Return a draft that may be changed and thrown away."""
+        return Image(*(getattr(self, name).copy() for name in self.__slots__))
+
+    def view(self, tags: int) -> View:
+        """Return what a step sees: the first `tags` tags."""
+        return View(self.time_us[:tags], self.value[:tags], self.rate[:tags], self.quality[:tags])
+
+    def forward(
+        self, samples: Samples, counter: NDArray[np.bool_], rollover: NDArray[np.float64]
+    ) -> None:
+        """Move forward to the newest of `samples` (sorted by tag, then time, all newer)."""
+        if not len(samples):
+            return
+        last = np.append(samples.tag[1:] != samples.tag[:-1], True)
+        at = samples.tag[last]
+        value, time_us = samples.value[last], samples.time_us[last]
+        rise, reset = increase(self.value[at], value, rollover[at])
+        known = (self.time_us[at] != NEVER) & q.usable(self.quality[at])
+        rise = np.where(known & ~reset, rise, np.nan)
+        rate = rise / ((time_us - self.time_us[at]) * 1e-6)
+        self.rate[at] = np.where(counter[at], rate, value)
+        self.time_us[at] = time_us
+        self.value[at] = value
+        self.quality[at] = samples.quality[last]
+        self.heard_us[at] = np.maximum(self.heard_us[at], samples.received_us[last])
+
+    def correct(self, samples: Samples, counter: NDArray[np.bool_]) -> None:
+        """Take over corrections of the newest samples; a counter's rate waits for its next one."""
+        newest = samples.take(samples.time_us == self.time_us[samples.tag])
+        self.value[newest.tag] = newest.value
+        self.rate[newest.tag] = np.where(counter[newest.tag], np.nan, newest.value)
+        self.quality[newest.tag] = newest.quality
+
+
+def no_image(tags: int) -> Image:
+    """Return the image before the first sample."""
+    return Image(
+        np.full(tags, NEVER),
+        np.full(tags, np.nan),
+        np.full(tags, np.nan),
+        np.full(tags, q.NO_DATA, np.uint8),
+        np.full(tags, NEVER),
+    )

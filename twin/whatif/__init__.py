@@ -1,1 +1,0 @@
-"""What-if: what flows in a park when loads change. `twin.scenario` is its front."""
