@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from ingest.counters import HEALTH, Counters, data_owners, own_tags
+from ingest.counters import Counters, data_owners, own_tags
 from ingest.cycle.alarms import Alarms, Standing
 from ingest.cycle.balance_monitor import Named, Namings
 from ingest.cycle.gateways import Gateways, Tally, no_tally
+from ingest.cycle.health import Health
 from ingest.cycle.rejected import keep_quarantined, keep_rejects
 from ingest.cycle.restatement import Stretches, renew, resume
 from ingest.cycle.validation import Doubts
@@ -61,6 +62,7 @@ class State:
     version: int  # of what others have touched
     doubts: assess.Memory
     named: Named
+    health_due_us: int
 
 
 class Cycle:
@@ -75,7 +77,6 @@ class Cycle:
         self._zone = park.timezone
         self.network = compile_network(park)
         self._tags = (*self.network.tags, *own_tags(park))
-        self._health_at = len(self.network.tags)
         self.edges = Edges(
             park.tables.get("gateway", ()),
             reorder_s=settings.sparkplug_reorder_s,
@@ -93,6 +94,9 @@ class Cycle:
         self._doubts = Doubts(park, self._tags)
         self._namings = Namings(self.network, store)
         self._gateways = Gateways(list(data_owners(park)), self._tags, self.directory, settings)
+        self._health = Health(
+            self.counters, self._gateways, self._tags, len(self.network.tags), settings
+        )
         self._state = State(
             no_image(len(self._tags)),
             no_tail(len(self._tags)),
@@ -101,9 +105,9 @@ class Cycle:
             0,
             self._doubts.memory(),
             Named(self._namings.memory(0)),
+            0,
         )
         self._park = park
-        self._health_due_us = 0
         self._last_cycle_us = 0
         self._read_us = 0
         self._lag_s = 0.0
@@ -136,7 +140,9 @@ class Cycle:
             doubts = await self._doubts.start(self._store, image)
             named = await self._namings.start(now_us, self._last_cycle_us)
             await self._gateways.start(self._store, now_us)
-        self._state = State(image, tail, no_memory(self.network), alarms, version, doubts, named)
+        self._state = State(
+            image, tail, no_memory(self.network), alarms, version, doubts, named, health_due_us=0
+        )
 
     async def run(
         self, messages: Sequence[Message], now_us: int, past: Samples | None = None
@@ -198,7 +204,7 @@ class Cycle:
     ) -> tuple[Counters, Tally]:
         """Commit one cycle and replace the state; returns what there is to count."""
         tally = no_tally(len(self._tags))
-        due = cycle_us >= self._health_due_us
+        due = cycle_us >= self._state.health_due_us
         self._gateways.begin()
         past = sort(intake.historical)
         counted = Counters(cycles=1, samples=len(intake.samples) + len(intake.historical))
@@ -221,7 +227,11 @@ class Cycle:
             late = await self._merge(past.samples, image, counted, tally, anywhere=True)
             late = concatenate(late, await self._merge(old, image, counted, tally))
             image.forward(fresh, self._counter, self._rollover)
-            derived, memory = self._derive(image, await self._remembered(cycle_us), cycle_us)
+            memory = await self._remembered(cycle_us) if due else self._state.memory
+            derived, memory = derive(self.network, image, memory, cycle_us)
+            if due:
+                health = self._health.samples(image, self._gauges(cycle_us), cycle_us)
+                derived = concatenate(derived, health)
             if merge_all:
                 await self._store.merge_samples(derived)
             else:
@@ -241,7 +251,8 @@ class Cycle:
             alarms = await self._alarms.run(
                 self._state.alarms, added, image, cycle_us, self._read_us
             )
-        self._state = State(image, tail, memory, alarms, version, judged.memory, named)
+        health_us = self._health.next_due_us(cycle_us) if due else self._state.health_due_us
+        self._state = State(image, tail, memory, alarms, version, judged.memory, named, health_us)
         return counted, tally
 
     async def _catch_up(self, image: Image, tail: Tail) -> tuple[I64, int]:
@@ -284,38 +295,28 @@ class Cycle:
     async def _remembered(self, cycle_us: int) -> Memory:
         """Return the memory; after a start, what the stored minutes of the tanks remember."""
         memory = self._state.memory
-        if memory.span_us >= SLOPE_MIN_US or cycle_us < self._health_due_us:
+        if memory.span_us >= SLOPE_MIN_US:
             return memory
         tags = np.unique(self.network.tank_tag)
         tag, time_us, mean = await self._store.minute_means(tags, cycle_us - SLOPE_US)
         times, row = np.unique(time_us, return_inverse=True)
-        value = np.full((len(times), self._health_at), np.nan)
+        value = np.full((len(times), len(self.network.tags)), np.nan)
         value[row, tag] = mean
         stored = recall(self.network, times + MINUTE_US // 2, value)
         return stored if stored.span_us > memory.span_us else memory
 
-    def _derive(self, image: Image, memory: Memory, cycle_us: int) -> tuple[Samples, Memory]:
-        """Return the derived values that changed, and our own health when it is due."""
-        derived, memory = derive(self.network, image, memory, cycle_us)
-        if cycle_us < self._health_due_us:
-            return derived, memory
-        self._health_due_us = cycle_us + round(self._settings.health_s * 1e6)
-        gauges = {
+    def _gauges(self, cycle_us: int) -> dict[str, float]:
+        """Return the gauges of ingest by their names in `GAUGES` and `STATES`."""
+        flood = self._state.alarms.flood
+        return {
             "lag": self._lag_s,
             "cycle_duration": self._spent_s,
             "inbox": float(self.inbox_size()),
             "connected": float(self.connected()),
-            "alarm_rate": float(self._state.alarms.flood.count),
-            "alarm_flood": float(self._state.alarms.flood.since_us != NEVER),
+            "alarm_rate": float(flood.count),
+            "alarm_flood": float(flood.since_us != NEVER),
             "suspects": float(self._namings.suspects(self._state.named, cycle_us)),
         }
-        own = [gauges.get(name, float(self.counters[name])) for name in HEALTH]
-        value = np.append(own, self._gateways.health(image, self._gap_us, cycle_us))
-        tag = np.arange(self._health_at, len(self._tags))
-        times = np.full(len(tag), cycle_us)
-        health = Samples(tag, times, value, np.zeros(len(tag), np.uint8), times)
-        # The clock was set back: what is in the image already cannot be written again.
-        return concatenate(derived, health.take(times > image.time_us[tag])), memory
 
     async def _write_minutes(
         self,

@@ -1,11 +1,14 @@
 """The cycle against a real database: what is stored, restated, refused, once each."""
 
 import json
+from contextlib import asynccontextmanager
 
 import asyncpg
 import numpy as np
 import pytest
 
+from deploy.database.times import stamp
+from ingest.counters import DATA_HEALTH, HEALTH
 from ingest.cycle.cycle import Cycle
 from ingest.routing.topics import Message
 from ingest.settings import IngestSettings
@@ -23,6 +26,20 @@ def message(body, topic=TOPIC, at_ms=None, *, raw=False):
     payload = body if raw else json.dumps(body).encode()
     received = (at_ms if at_ms is not None else T0) * 1000
     return Message(topic, payload, received, 0, 0, 0)
+
+
+class LostOnce(Store):
+    """A store that loses its connection at the end of a transaction, when it is told to."""
+
+    lost = False
+
+    @asynccontextmanager
+    async def transaction(self):
+        async with super().transaction():
+            yield
+            if self.lost:
+                self.lost = False
+                raise StoreError("the connection was lost", retryable=True)
 
 
 @pytest.fixture
@@ -299,6 +316,27 @@ async def test_health_of_ingest_is_stored_as_tags(cycle, db):
     assert [row["value"] for row in rows] == [0.0, 1.0]
 
 
+async def test_health_of_a_cycle_whose_commit_failed_is_stored_by_the_next_try(
+    database, park_folder, db
+):
+    store = LostOnce(database)
+    await store.open()
+    cycle = Cycle(load_park(park_folder), store, IngestSettings(database_url=database))
+    await cycle.start(T0 * 1000)
+    due_us = T0 * 1000 + 6_000_000
+    await cycle.run([message({"ts": T0, "values": {"FT-1": 1.0}})], T0 * 1000)
+    store.lost = True
+    await cycle.run([message({"ts": T0 + 6000, "values": {"FT-1": 2.0}})], due_us)
+    await store.close()
+    assert cycle.counters["retries"] == 1
+    health = await db.fetch(
+        "SELECT DISTINCT tag FROM sample_named WHERE tag LIKE 'ingest.%' AND time = $1",
+        stamp(due_us),
+    )
+    assert {row["tag"] for row in health} == {f"ingest.{name}" for name in (*HEALTH, *DATA_HEALTH)}
+    assert await db.fetchval("SELECT messages FROM gateway WHERE gateway = 'gw1'") == 1
+
+
 async def test_a_driver_that_has_lost_track_of_the_server_gets_a_new_connection(database):
     store = Store(database)
     await store.open()
@@ -318,7 +356,8 @@ async def test_one_cycle_takes_thousands_of_messages(cycle, db):
     assert await db.fetchval("SELECT count(*) FROM cycle") == 1
 
 
-async def test_unaccounted_is_known_again_right_after_a_restart(database, db):
+@pytest.mark.parametrize("lost", [False, True])
+async def test_unaccounted_is_known_again_right_after_a_restart(database, db, lost):
     settings = IngestSettings(database_url=database)
     owners = {"alpha": "east", "beta": "west"}
 
@@ -334,10 +373,11 @@ async def test_unaccounted_is_known_again_right_after_a_restart(database, db):
         await cycle.run(messages, at_ms * 1000)
 
     for seconds in (range(0, 1500, 30), range(1500, 1502)):
-        store = Store(database)
+        store = LostOnce(database)
         await store.open()
         cycle = Cycle(small_region.PARK, store, settings)
         await cycle.start((T0 + seconds[0] * 1000) * 1000)
+        store.lost = lost
         for second in seconds:
             await run(cycle, second)
         await store.close()
