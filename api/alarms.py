@@ -10,15 +10,16 @@ from fastapi import APIRouter, Path, Query, Request, Response
 
 from api import schema_alarms
 from api.commands import order
-from api.context import DAY_US, From, Limit, To, World, stretch, world
+from api.context import From, Limit, To, World, stretch, world
 from api.encode import json_answer, rfc3339
 from api.live.alarm_board import Standing, counts
 from api.problems import RESPONSES, Problem, invalid, not_found
 from api.store import to_us
 from twin.alarms import metrics as f
 from twin.alarms.commands import refusal
-from twin.alarms.engine import NEVER, STATES
+from twin.alarms.engine import STATES
 from twin.alarms.rules import PRIORITIES
+from twin.arrays import DAY_US, NEVER
 from twin.model.park import inside
 from twin.reference import load as load_reference
 from twin.uom import parse_quantity

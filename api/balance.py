@@ -9,12 +9,13 @@ import numpy as np
 from fastapi import APIRouter, Request, Response
 
 from api import queries, schema_scopes
-from api.context import DAY_US, After, From, Limit, To, stretch, world
+from api.context import After, From, Limit, To, stretch, world
 from api.encode import in_uom, json_answer, rfc3339
 from api.problems import RESPONSES
 from api.store import stamp, to_us
 from api.sums import TONNE, elapsed_s, read_levels, read_sums
 from api.windows import Component, Hourly, ScopePath, require_component
+from twin.arrays import BOOL, DAY_US, F64, SECOND_US
 from twin.model.park import inside
 from twin.reconciliation.balances import Amounts, Balance, compile_balance, measure
 from twin.reconciliation.closure import Closure, close
@@ -23,10 +24,7 @@ from twin.series import windows as w
 from twin.uom import compile_uom, parse_quantity
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from api.sums import Sums
-    from api.windows import F64
     from twin.accounts.network import Network
 
 router = APIRouter(prefix="/api/v1/scopes", responses=RESPONSES)
@@ -106,12 +104,12 @@ def _naming(
         "leaks": row["leaks"],
         "bias_t_h": float(in_uom(np.array(row["bias"]), T_PER_H, 0.0)),
         "test": row["test"],
-        "current": 0 <= now_us - time_us < hold_s * w.SECOND_US,
+        "current": 0 <= now_us - time_us < hold_s * SECOND_US,
     }
 
 
 def _measured(
-    network: Network, found: Balance, sums: Sums, levels: F64, number: int, whole: NDArray[np.bool_]
+    network: Network, found: Balance, sums: Sums, levels: F64, number: int, whole: BOOL
 ) -> Amounts:
     """Return the amounts of one window that were measured as a whole, and their uncertainties."""
     amount, covered_s = np.full((2, len(network.tags)), np.nan)

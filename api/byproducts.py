@@ -13,8 +13,9 @@ from api.context import world
 from api.encode import in_uom, json_answer
 from api.problems import RESPONSES, not_found
 from api.sums import TONNE, elapsed_s, read_sums, tags_of
-from api.windows import F64, I64, Daily, Hourly, Question, component_balance
+from api.windows import Daily, Hourly, Question, component_balance
 from twin.accounts.accounts import FLOW_ITEMS, Account
+from twin.arrays import F64, I64
 from twin.byproducts.allocation import allocate
 from twin.byproducts.exchange import compile_exchange, modes, offered, surplus_rate
 from twin.reference import load

@@ -15,6 +15,7 @@ from api.problems import RESPONSES
 from api.sums import live_values, read_sums, tags_of, tank_states
 from api.windows import TRUST, Hourly, Question, balance_columns, read_stock
 from twin.accounts.accounts import FLOW_ITEMS, Account
+from twin.arrays import F64
 from twin.chlorine.figures import local_share_of_liquid, local_share_of_made
 from twin.chlorine.tank_farms import drawn, find_taken, meter_of
 from twin.reconciliation.uncertainty import weights
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from api.sums import Sums
-    from api.windows import F64
     from twin.accounts.network import Network
     from twin.model.park import Stream
 

@@ -12,6 +12,7 @@ from pydantic import BeforeValidator, WithJsonSchema
 
 from api.problems import Problem, invalid, not_found
 from api.store import to_us
+from twin.arrays import DAY_US
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from api.live.feed import Feed
     from api.settings import ApiSettings
     from api.store import Store
-
-DAY_US = 86_400_000_000
 
 
 @dataclass(frozen=True, slots=True)

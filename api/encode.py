@@ -10,16 +10,12 @@ import orjson
 import pyarrow as pa
 import pyarrow.csv
 from fastapi import Response
-from numpy.typing import NDArray
 
+from twin.arrays import F64, I64, U8
 from twin.series.windows import local
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
-
-F64 = NDArray[np.float64]
-I64 = NDArray[np.int64]
-U8 = NDArray[np.uint8]
 
 # A value in uom loses its last bits on the way through SI; 12 digits are more than any meter has.
 DIGITS = 12

@@ -13,8 +13,9 @@ from api.context import world
 from api.encode import in_uom, json_answer
 from api.problems import RESPONSES
 from api.sums import TONNE, elapsed_s, read_pairs, read_sums, tags_of
-from api.windows import F64, Hourly, Question, trust
+from api.windows import Hourly, Question, trust
 from twin.accounts.accounts import Account
+from twin.arrays import F64, I64
 from twin.energy.benchmarks import find_marks, position
 from twin.energy.circuits import Pair, circuit, own_meter
 from twin.energy.consumption import Basis, coal_equivalent, electricity_row, intensity
@@ -27,8 +28,6 @@ from twin.uom import compile_uom, from_si, parse_quantity
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-    from numpy.typing import NDArray
 
     from api.sums import Pairs, Sums
     from twin.energy.circuits import Figure
@@ -88,7 +87,7 @@ def _references(products: Iterable[str]) -> list[dict[str, Any]]:
 
 
 def energy_rows(
-    asked: Question, sums: Sums, product: str, basis: Basis, years: NDArray[np.int64]
+    asked: Question, sums: Sums, product: str, basis: Basis, years: I64
 ) -> list[dict[str, Any]]:
     """Return the rows of one product, or of the total: that has no mass."""
     accounts = [Account(asked.scope, product, item) for item in ENERGY_ITEMS]

@@ -12,10 +12,10 @@ from fastapi.responses import PlainTextResponse
 from api import schema
 from api.context import World, world
 from api.encode import json_answer, rfc3339
-from api.live.feed import NEVER
 from api.problems import RESPONSES, Problem
 from api.store import to_us
 from twin import quality as q
+from twin.arrays import HOUR_US, NEVER, SECOND_US
 from twin.errors import StoreError
 from twin.series import windows as w
 
@@ -78,7 +78,7 @@ def cycle_age_s(here: World) -> float | None:
     """Return how old the newest cycle is; None before the first."""
     if not here.feed.cycle_us:
         return None
-    return (here.now_us() - here.feed.cycle_us) / w.SECOND_US
+    return (here.now_us() - here.feed.cycle_us) / SECOND_US
 
 
 def ingest_health(here: World) -> dict[str, float]:
@@ -129,7 +129,7 @@ async def read_data_health(request: Request) -> Response:
     here.require_image()
     park, now_us = here.model.park, here.now_us()
     catalogue, image, network = here.feed.catalogue, here.feed.image, here.model.network
-    hours = w.edges("hour", now_us - 2 * w.HOUR_US, now_us, park.timezone)
+    hours = w.edges("hour", now_us - 2 * HOUR_US, now_us, park.timezone)
     last = int(np.searchsorted(hours, now_us, "right")) - 1
     start_us, end_us = int(hours[last - 1]), int(hours[last])
     rows = await here.store.amounts("hour", catalogue.tag_id, start_us, end_us)
@@ -147,9 +147,7 @@ async def read_data_health(request: Request) -> Response:
         never = image.time_us[places] == NEVER
         gaps = [gap_us.get(catalogue.addresses[i], round(park.gap_s * 1e6)) for i in members]
         fresh = ~never & (now_us - np.where(never, 0, image.time_us[places]) <= np.array(gaps))
-        share = w.completeness(
-            covered_s[None, places], np.array([(end_us - start_us) / w.SECOND_US])
-        )
+        share = w.completeness(covered_s[None, places], np.array([(end_us - start_us) / SECOND_US]))
         items.append(
             {
                 "enterprise": owner,

@@ -13,16 +13,23 @@ from numpy.typing import NDArray
 
 from api.encode import Columns, in_uom
 from twin import quality as q
-from twin.series.windows import DAY_US, HOUR_US, MINUTE_US, SECOND_US
+from twin.arrays import (
+    BOOL,
+    DAY_US,
+    F64,
+    HOUR_US,
+    I64,
+    INTP,
+    MINUTE_US,
+    SECOND_US,
+    U8,
+    last_known,
+    runs,
+)
 
 if TYPE_CHECKING:
     from api.context import World
     from twin.model.park import Tag
-
-F64 = NDArray[np.float64]
-I64 = NDArray[np.int64]
-U8 = NDArray[np.uint8]
-BOOL = NDArray[np.bool_]
 
 # Up to here the samples themselves are counted; the hours at the ends would mislead.
 PROBE_US = 2 * HOUR_US
@@ -97,7 +104,7 @@ def bucket_samples(
     usable = q.usable(quality) & ~np.isnan(value)
     good = np.where(usable, value, np.nan)
     bucket = time_us // step_us
-    start = _starts(bucket)
+    start = np.flatnonzero(runs(bucket)[0])
     left = bucket[start] * step_us
     low, high = np.fmin.reduceat(good, start), np.fmax.reduceat(good, start)
     if gauge:
@@ -108,9 +115,9 @@ def bucket_samples(
         held = np.roll(np.where(usable, time_us + hold, 0), 1)[start] > left
         before = np.where(held & (start > 0), np.roll(good, 1)[start], np.nan)
         low, high = np.fmin(low, before), np.fmax(high, before)
-        result = np.where(np.isnan(mean), _last(good, start), mean)
+        result = np.where(np.isnan(mean), last_known(good, start), mean)
     else:
-        result = _last(good, start)
+        result = last_known(good, start)
     hole = np.add.reduceat((~usable).astype(np.int64), start) > 0
     return Series(left, result, low, high, _grade(quality, usable, hole, start))
 
@@ -124,7 +131,7 @@ def bucket_rollups(
         return Series(time_us, rows["min"], rows["min"], rows["max"], rows["quality"])
     phase = int(time_us[0]) % base_us  # local hours of a half-hour time zone
     bucket = (time_us - phase) // step_us
-    start = _starts(bucket)
+    start = np.flatnonzero(runs(bucket)[0])
     covered_s = np.add.reduceat(rows["covered_s"], start)
     amount = np.add.reduceat(rows["amount"], start)
     mean = np.where(covered_s > 0, amount / np.where(covered_s > 0, covered_s, 1.0), np.nan)
@@ -134,15 +141,11 @@ def bucket_rollups(
     usable = rows["covered_s"] > 0
     return Series(
         time_us=bucket[start] * step_us + phase,
-        value=mean if gauge else _last(rows["last"], start),
+        value=mean if gauge else last_known(rows["last"], start),
         min=np.fmin.reduceat(rows["min"], start),
         max=np.fmax.reduceat(rows["max"], start),
         quality=_grade(rows["quality"], usable, covered_s < 0.99 * expected_s, start),
     )
-
-
-def _starts(bucket: I64) -> NDArray[np.intp]:
-    return np.flatnonzero(np.append(True, bucket[1:] != bucket[:-1]))
 
 
 def _held_mean(time_us: I64, value: F64, hold_us: I64, left: I64, right: I64) -> F64:
@@ -165,13 +168,7 @@ def _held_mean(time_us: I64, value: F64, hold_us: I64, left: I64, right: I64) ->
     return np.where(covered > 0, middle + between(part) / np.where(covered > 0, covered, 1), np.nan)
 
 
-def _last(value: F64, start: NDArray[np.intp]) -> F64:
-    """Return the last value of each run that is not NaN."""
-    at = np.maximum.reduceat(np.where(np.isnan(value), -1, np.arange(len(value))), start)
-    return np.where(at >= start, value[np.maximum(at, 0)], np.nan)
-
-
-def _grade(quality: U8, usable: BOOL, hole: BOOL, start: NDArray[np.intp]) -> U8:
+def _grade(quality: U8, usable: BOOL, hole: BOOL, start: INTP) -> U8:
     """Return the worst quality of what was used; not good with a hole, bad without a value."""
     flag = np.uint8(q.SIMULATED)
     worst = q.worst_of(np.where(usable, quality, quality & flag), start)

@@ -12,13 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from api import queries
+from twin.arrays import I64
 from twin.errors import SchemaError, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-F64 = NDArray[np.float64]
-I64 = NDArray[np.int64]
 Columns = dict[str, NDArray[Any]]
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

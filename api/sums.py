@@ -8,14 +8,12 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
-from numpy.typing import NDArray
 
 from api.encode import in_uom, rfc3339
-from api.live.feed import NEVER
 from twin import quality as q
 from twin.accounts.network import Network, tank_mass
+from twin.arrays import F64, I64, MINUTE_US, NEVER, SECOND_US, U8
 from twin.reconciliation.uncertainty import half_width, ratio_weight, spread, weights
-from twin.series.windows import MINUTE_US, SECOND_US
 from twin.uom import compile_uom
 
 if TYPE_CHECKING:
@@ -23,10 +21,6 @@ if TYPE_CHECKING:
 
     from api.context import World
     from twin.accounts.accounts import Account
-
-F64 = NDArray[np.float64]
-I64 = NDArray[np.int64]
-U8 = NDArray[np.uint8]
 
 # An inventory at an edge may come from a minute that is this far away.
 NEAR = timedelta(minutes=15)

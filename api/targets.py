@@ -18,9 +18,10 @@ from api.problems import RESPONSES
 from api.sums import read_sums, tags_of
 from api.windows import ask
 from twin.accounts.accounts import FLOW_ITEMS, Account
+from twin.arrays import DAY_US
 from twin.model.park import inside
 from twin.quality import NO_DATA
-from twin.series.windows import DAY_US, local
+from twin.series.windows import local
 from twin.targets import KPIS, WORDS, capacity_share, shortfall, verdict
 from twin.uom import compile_uom
 

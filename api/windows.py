@@ -8,13 +8,13 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 from fastapi import Depends, Path, Query, Request
-from numpy.typing import NDArray
 
 from api.context import From, To, World, stretch, world
 from api.encode import in_uom, rfc3339
 from api.problems import invalid, not_found
 from api.sums import TONNE, elapsed_s, read_inventory
 from twin.accounts.accounts import FLOW_ITEMS, Account
+from twin.arrays import DAY_US, F64, I64, SECOND_US
 from twin.byproducts.balance import SIGNS, unaccounted
 from twin.reconciliation.uncertainty import half_width, stored_spread, weights
 from twin.series import windows as w
@@ -24,9 +24,6 @@ if TYPE_CHECKING:
 
     from api.sums import Inventory, Sums
     from twin.accounts.network import Network
-
-F64 = NDArray[np.float64]
-I64 = NDArray[np.int64]
 
 ScopePath = Annotated[str, Path(description="path of a scope, slashes included")]
 Component = Annotated[str, Query(description="chlorine, hydrogen, …")]
@@ -73,13 +70,13 @@ def ask(
     now_us = here.now_us()
     from_us, to_us = stretch(now_us, from_, to)
     limit = here.settings.windows_max
-    per_shift_us = w.DAY_US // max(len(park.shifts), 1)
+    per_shift_us = DAY_US // max(len(park.shifts), 1)
     if (to_us - from_us) // w.SHORTEST_US.get(window, per_shift_us) > limit:
         raise invalid(
             "window", f"there are more than {limit} of them", hint="longer ones, or a shorter range"
         )
     edges = w.edges(window, from_us, to_us, park.timezone, park.shifts)
-    expected_us = now_us - round(here.settings.minute_delay_s * w.SECOND_US)
+    expected_us = now_us - round(here.settings.minute_delay_s * SECOND_US)
     return Question(here.model.network, path, window, edges, now_us, expected_us)
 
 

@@ -18,6 +18,7 @@ from deploy.database import copy
 from deploy.database.migrations import WRITER_LOCK, migrate
 from deploy.database.times import TIME_MAX_US, distinct, micros, null, nulls, stamp, stamps
 from ingest import queries
+from twin.arrays import BOOL, DAY_US, F64, HOUR_US, I64, MINUTE_US, NEVER, U8
 from twin.errors import StoreError
 from twin.series.samples import Samples
 from twin.series.windows import QUARTER_US
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from twin.series.minutes import Minutes
 
 LOG = logging.getLogger("ingest.store")
-I64 = NDArray[np.int64]
 
 SAMPLE = ("timestamptz", "int4", "float8", "int2", "timestamptz")
 READING = ("int4", "timestamptz", "float8", "int2")
@@ -47,8 +47,8 @@ FAILURES = (
     TimeoutError,
 )
 # The longest day has 25 hours.
-SUM_REACH_US = 90_000_000_000
-SUM_SPAN_US = 28 * 86_400_000_000
+SUM_REACH_US = 25 * HOUR_US
+SUM_SPAN_US = 28 * DAY_US
 
 
 class Store:
@@ -150,11 +150,10 @@ class Store:
             np.array([row["quality"] for row in known], dtype=np.uint8),
             micros([row["received"] for row in known]),
         )
-        never = np.iinfo(np.int64).min
-        ends = np.full(len(self.tag_id), never)
+        ends = np.full(len(self.tag_id), NEVER)
         for row in rows:
             if row["minute"] is not None:
-                ends[at[row["number"] - 1]] = micros([row["minute"]])[0] + 60_000_000
+                ends[at[row["number"] - 1]] = micros([row["minute"]])[0] + MINUTE_US
         return samples, ends
 
     async def last_cycle(self) -> int:
@@ -240,8 +239,8 @@ class Store:
         return micros([row["a"] for row in rows]), micros([row["b"] for row in rows])
 
     async def read_stretches(
-        self, tag: I64, counter: NDArray[np.bool_], start: I64, stop: I64, reach_us: int
-    ) -> tuple[I64, I64, NDArray[np.float64], NDArray[np.uint8]]:
+        self, tag: I64, counter: BOOL, start: I64, stop: I64, reach_us: int
+    ) -> tuple[I64, I64, F64, U8]:
         """Return (stretch, time, value, quality) of the samples in and next to each stretch."""
         db = self._connection
         await db.copy_records_to_table(
@@ -263,7 +262,7 @@ class Store:
         await db.execute("TRUNCATE stretch")
         return number.astype(np.int64), time_us, value, quality.astype(np.uint8)
 
-    async def minute_means(self, tag: I64, since_us: int) -> tuple[I64, I64, NDArray[np.float64]]:
+    async def minute_means(self, tag: I64, since_us: int) -> tuple[I64, I64, F64]:
         """Return (tag, minute, mean) of the covered minutes of some gauges since a time."""
         rows = await self._connection.fetch(
             "SELECT tag_id, time, amount / covered_s AS mean FROM minute"

@@ -16,12 +16,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ingest.wire import native
+from twin.arrays import F64
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable, Iterator, Sequence
-
-    from simulators.process.disturbances import F64
 
 TOPIC = "park/v1/load/works/sim-1"
 PARK_TOML = """[park]

@@ -10,12 +10,10 @@ References
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from twin.arrays import F64
 from twin.reference import figure
 from twin.stoichiometry import molar_mass
-
-F64 = NDArray[np.float64]
 
 FARADAY = figure("constants.faraday", "charge")  # C/mol
 # molar mass [kg/mol], electrons per molecule

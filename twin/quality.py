@@ -7,7 +7,8 @@ that the value came from a simulator; it travels into everything derived from su
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
+
+from twin.arrays import BOOL, F64, INTP, U8
 
 GOOD = 0
 UNCERTAIN = 64
@@ -34,12 +35,10 @@ CLOCK_SKEW = 16  # its gateway's clock is wrong
 WORDS = {"good": GOOD, "uncertain": UNCERTAIN, "bad": BAD}
 NO_DATA = BAD | NOT_CONNECTED
 
-F64 = NDArray[np.float64]
-U8 = NDArray[np.uint8]
 _FLAG = np.uint8(SIMULATED)
 
 
-def usable(quality: U8) -> NDArray[np.bool_]:
+def usable(quality: U8) -> BOOL:
     """Return where a value may be used: good or uncertain.
 
     Parameters
@@ -85,7 +84,7 @@ def worse(first: U8, second: U8) -> U8:
     return np.asarray(np.maximum(first & ~_FLAG, second & ~_FLAG) | flag, dtype=np.uint8)
 
 
-def worst_of(quality: U8, starts: NDArray[np.intp]) -> U8:
+def worst_of(quality: U8, starts: INTP) -> U8:
     """Return the worst quality of each run of values.
 
     Parameters

@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
+from twin.arrays import FOREVER, I64, NEVER
 from twin.series.counters import rollovers
-from twin.series.minutes import NEVER
 from twin.series.samples import Samples, concatenate, no_samples
 from twin.step import SLOPE_EVERY_US, SLOPE_US, Memory, step
 
@@ -22,10 +21,7 @@ if TYPE_CHECKING:
     from twin.accounts.network import Network
     from twin.series.image import Image
 
-I64 = NDArray[np.int64]
-
 WARM_UP_US = SLOPE_US + SLOPE_EVERY_US
-NEVER_AGAIN = np.iinfo(np.int64).max
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,4 +139,4 @@ def _wake(network: Network, image: Image, memory: Memory, now_us: int) -> int:
     due = _due(image.time_us[measured:count], network.gap_us[measured:])
     remember = (memory.mass_us[-1:] // SLOPE_EVERY_US + 1) * SLOPE_EVERY_US
     times = np.concatenate([stale, due, remember])
-    return int(np.min(times, where=times > now_us, initial=NEVER_AGAIN))
+    return int(np.min(times, where=times > now_us, initial=FOREVER))

@@ -6,16 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from twin import quality as q
 from twin.accounts.network import Network, tank_mass
+from twin.arrays import F64, I64, U8
 
 if TYPE_CHECKING:
     from twin.series.image import View
-
-F64 = NDArray[np.float64]
-I64 = NDArray[np.int64]
 
 # The rate of an inventory is the slope of a straight line through this much history: level noise on
 # a tank farm is worth several tonnes, so two readings a minute apart would show only noise.
@@ -42,7 +39,7 @@ class Outcome:
     """Derived values of one step, in the order of ``network.derived``; (D,) float64 and uint8."""
 
     value: F64
-    quality: NDArray[np.uint8]
+    quality: U8
     memory: Memory
 
 

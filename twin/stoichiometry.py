@@ -16,15 +16,13 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
+from twin.arrays import F64
 from twin.reference import figure, load
 from twin.uom import parse_quantity
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
-F64 = NDArray[np.float64]
 
 TOKEN = re.compile(r"([A-Z][a-z]?|[()])(\d*)")
 TERM = re.compile(r"(?:(\d+) )?(\S+)\Z")

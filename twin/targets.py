@@ -15,16 +15,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from twin.arrays import BOOL, F64, I8
 from twin.errors import UomError
 from twin.uom import parse_quantity
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-F64 = NDArray[np.float64]
-BOOL = NDArray[np.bool_]
 
 NOT_MET, MET, UNDECIDED = 0, 1, 2
 WORDS = ("not_met", "met", "undecided")
@@ -60,9 +57,7 @@ def target_problems(row: dict[str, Any]) -> Iterator[str]:
         yield f"uom: {error} ({error.hint})"
 
 
-def verdict(
-    value: F64, goal: F64, at_most: BOOL, half_width: F64 | float = 0.0
-) -> NDArray[np.int8]:
+def verdict(value: F64, goal: F64, at_most: BOOL, half_width: F64 | float = 0.0) -> I8:
     """Say whether goals are met.
 
     Parameters

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
-from numpy.typing import NDArray
 
 from api.encode import in_uom
 from api.sums import TONNE, elapsed_s, read_sums
+from twin.arrays import F64
 from twin.emissions import carbon
 from twin.emissions.sources import emitters
 from twin.reference import load as load_reference
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from api.sums import Sums
     from api.windows import Question
     from twin.emissions.sources import Emitter
-
-F64 = NDArray[np.float64]
 
 # What an activity is shown in, by its quantity.
 SHOWN = {"energy": "MWh", "mass": "t", "normal_volume": "m^3"}

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from api.problems import invalid
 from api.sums import elapsed_s, read_sums
+from twin.arrays import BOOL, DAY_US, F64, HOUR_US, I64, SECOND_US
 from twin.emissions.outlets import Changes, Hours, Outlet, changes, evaluate, outlets_of
 from twin.emissions.permits import year_of
 from twin.emissions.substitution import Substitution, lookback_h, substitute
@@ -26,12 +27,6 @@ if TYPE_CHECKING:
     from api.sums import Sums
     from api.windows import Question
     from twin.accounts.network import Network
-
-F64 = NDArray[np.float64]
-I64 = NDArray[np.int64]
-BOOL = NDArray[np.bool_]
-
-HOUR_S = w.HOUR_US / w.SECOND_US
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,10 +99,10 @@ async def read_ledger(here: World, asked: Question, outlets: list[Outlet]) -> Le
     """Return the hours of some outlets; hours, because a mass is a product of hourly means."""
     park = asked.network.park
     first_us, last_us = int(asked.edges[0]), int(asked.edges[-1])
-    if last_us - first_us > here.settings.windows_max * w.DAY_US:
+    if last_us - first_us > here.settings.windows_max * DAY_US:
         limit = here.settings.windows_max
         raise invalid("from", f"it is more than {limit} days before `to`", hint="a shorter range")
-    back_us = round(lookback_h() * w.HOUR_US)
+    back_us = round(lookback_h() * HOUR_US)
     year_us = year_of(counted_until(asked), park.timezone)[0]
     edges = w.edges("hour", min(first_us - back_us, year_us), last_us, park.timezone)
     if not np.isin(asked.edges, edges).all():
@@ -155,7 +150,7 @@ def record(ledger: Ledger, outlet: Outlet) -> Record:
     error = errors_of(sums.network, at)
     covered_s = np.array([covered[address] for address in outlet.measured_by])
     changed = changes(outlet, error, mean, ledger.elapsed_s)
-    over = ledger.elapsed_s >= np.diff(ledger.edges) / w.SECOND_US
+    over = ledger.elapsed_s >= np.diff(ledger.edges) / SECOND_US
     # A monitor does not owe data from before its first valid hour.
     begun = np.logical_or.accumulate(hours.valid, axis=-1)
     operating = begun & over & (hours.state != STOPPED)
@@ -275,7 +270,7 @@ def _valid(asked: Question, ledger: Ledger, total: _Sum, known: BOOL) -> BOOL:
     if asked.window == "day":
         return hours >= needed("day")
     if asked.window == "shift":
-        return hours >= needed("shift") / 24 * (np.diff(asked.edges) / w.HOUR_US)
+        return hours >= needed("shift") / 24 * (np.diff(asked.edges) / HOUR_US)
     timezone = asked.network.park.timezone
     days = w.edges("day", int(asked.edges[0]), int(asked.edges[-1]), timezone)
     day = np.searchsorted(days, ledger.edges[:-1], "right") - 1

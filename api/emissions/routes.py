@@ -26,6 +26,7 @@ from api.encode import in_uom, json_answer
 from api.problems import RESPONSES
 from api.sums import TONNE, elapsed_s, read_sums
 from api.windows import Question, ScopePath, ask
+from twin.arrays import DAY_S, I64
 from twin.emissions.permits import outlook, year_of
 from twin.reference import load as load_reference
 from twin.series import windows as w
@@ -41,7 +42,6 @@ if TYPE_CHECKING:
 router = APIRouter(prefix="/api/v1/scopes", responses=RESPONSES)
 
 MG = compile_uom("mg/m^3", "concentration")[0]
-DAY_S = w.DAY_US / w.SECOND_US
 
 HourWindow = Annotated[
     Literal["hour", "shift", "day", "month"],
@@ -101,7 +101,7 @@ async def emissions(
     return json_answer({**body, "next": None})
 
 
-def _columns(asked: Question, sums: Sums, outlet: Outlet, name: str) -> NDArray[np.int64]:
+def _columns(asked: Question, sums: Sums, outlet: Outlet, name: str) -> I64:
     """Return the columns of the tags the figures of a pollutant rest on."""
     oxygen = () if np.isnan(outlet.oxygen_reference) else ("oxygen",)
     aired = [outlet.tags[column] for column in oxygen if column in outlet.tags]

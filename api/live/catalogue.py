@@ -7,18 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import orjson
-from numpy.typing import NDArray
 
 from twin.accounts.network import Network, compile_network
+from twin.arrays import F64, I64
 from twin.loading import parse_park
 from twin.model.park import Park, Tag
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
-
-F64 = NDArray[np.float64]
-I64 = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,21 +15,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import orjson
-from numpy.typing import NDArray
 
 from api.encode import in_uom, milliseconds
 from api.live.alarm_board import Board
 from api.live.catalogue import Catalogue, Model, build_catalogue, build_model
 from api.store import CYCLES_AT_ONCE
 from twin import quality as q
+from twin.arrays import F64, I64, NEVER, U8
 from twin.errors import ModelError, StoreError
 
 if TYPE_CHECKING:
     from api.store import Store
 
-I64 = NDArray[np.int64]
-
-NEVER = np.iinfo(np.int64).min
 BACK_OFF_S = (0.2, 5.0)
 # Table cycle is kept for some minutes: after a longer silence there may be rows we never saw.
 GAP_US = 240_000_000
@@ -42,8 +39,8 @@ class Image:
     """Newest sample of each tag of the catalogue, (T,); time_us is NEVER before the first."""
 
     time_us: I64
-    value: NDArray[np.float64]
-    quality: NDArray[np.uint8]
+    value: F64
+    quality: U8
     changed: I64  # sequence number of the last change
 
 

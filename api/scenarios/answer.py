@@ -11,20 +11,18 @@ import numpy as np
 from api.encode import in_uom, rfc3339
 from api.sums import TONNE, live_values, read_sums
 from twin import quality as q
+from twin.arrays import F64, HOUR_S, HOUR_US, MINUTE_US, U8
 from twin.chlorine.headroom import absorber_time
 from twin.model.park import inside
 from twin.reference import figure
 from twin.scenario import scenario as s
 from twin.scenario.initial_state import present, reasons
 from twin.scenario.network import loads_of
-from twin.series.windows import HOUR_US, MINUTE_US
 from twin.uom import compile_uom
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from zoneinfo import ZoneInfo
-
-    from numpy.typing import NDArray
 
     from api.context import World
     from twin.model.park import Scope
@@ -32,11 +30,8 @@ if TYPE_CHECKING:
     from twin.scenario.network import Supply
     from twin.scenario.simulation import Course, Event, Policy
 
-    F64 = NDArray[np.float64]
-
 T_PER_H = compile_uom("t/h", "mass_flow")[0]
 MEGAWATT = compile_uom("MW", "power")[0]
-HOUR_S = compile_uom("h", "time")[0]
 # A counter shows no rate: it is that of so many full minutes.
 RATE_US = 5 * MINUTE_US
 # A load that differs by less is the present one.
@@ -50,7 +45,7 @@ class Now:
     supply: Supply
     start: Start
     time_us: int
-    quality: NDArray[np.uint8]  # (T,)
+    quality: U8  # (T,)
 
 
 async def now(here: World, supply: Supply) -> Now:

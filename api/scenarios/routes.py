@@ -14,6 +14,7 @@ from api.context import World, world
 from api.encode import json_answer, rfc3339
 from api.problems import RESPONSES, Problem, not_found
 from api.scenarios import answer, schema
+from twin.arrays import HOUR_S
 from twin.reference import figure
 from twin.reference import load as load_reference
 from twin.scenario.network import Supply, compile_supply, loads_of
@@ -28,7 +29,6 @@ router = APIRouter(prefix="/api/v1", responses=RESPONSES)
 # Steps people know; the shortest that keeps an answer small is taken when none is asked for.
 STEPS_S = (60.0, 120.0, 300.0, 600.0)
 USUAL_STEPS = 720
-HOUR_S = 3600.0
 # Two at a time leave the live feed its share of the processor.
 BUSY = asyncio.Semaphore(2)
 

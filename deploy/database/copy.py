@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from twin.arrays import BOOL
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -52,7 +54,7 @@ def _rows(types: tuple[str, ...], columns: Sequence[NDArray[Any]]) -> bytes:
     dtype = row_dtype(types)
     rows = np.empty(len(columns[0]), dtype)
     rows["fields"] = len(types)
-    nulls: list[tuple[int, NDArray[np.bool_]]] = []
+    nulls: list[tuple[int, BOOL]] = []
     for i, (name, column) in enumerate(zip(types, columns, strict=True)):
         rows[f"l{i}"] = np.dtype(_WIRE[name]).itemsize
         rows[f"v{i}"] = column - EPOCH_US if name == "timestamptz" else column
@@ -61,7 +63,7 @@ def _rows(types: tuple[str, ...], columns: Sequence[NDArray[Any]]) -> bytes:
     return _without(nulls, rows) if nulls else rows.tobytes()
 
 
-def _without(nulls: list[tuple[int, NDArray[np.bool_]]], rows: NDArray[Any]) -> bytes:
+def _without(nulls: list[tuple[int, BOOL]], rows: NDArray[Any]) -> bytes:
     """Return rows in bytes; a NULL has the length -1 and no value."""
     sent = np.ones((len(rows), rows.dtype.itemsize), bool)
     for i, none in nulls:

@@ -6,12 +6,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
+
+from twin.arrays import F64, I64, runs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-I64 = NDArray[np.int64]
 
 # asyncpg takes datetimes; beyond this span everything is clipped to it.
 TIME_MIN_US = -2_000_000_000_000_000
@@ -22,7 +21,7 @@ def distinct(first: I64, second: I64) -> tuple[I64, I64]:
     """Return the pairs of two columns, sorted and each once."""
     order = np.lexsort((second, first))
     a, b = first[order], second[order]
-    new = np.append(True, (a[1:] != a[:-1]) | (b[1:] != b[:-1]))[: len(a)]
+    new, _ = runs(a, b)
     return a[new], b[new]
 
 
@@ -47,7 +46,7 @@ def null(value: float) -> float | None:
     return None if np.isnan(value) else float(value)
 
 
-def nulls(column: NDArray[np.float64]) -> list[float | None]:
+def nulls(column: F64) -> list[float | None]:
     """Return a column with None for NaN."""
     return [None if value != value else value for value in column.tolist()]  # noqa: PLR0124
 

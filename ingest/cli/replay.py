@@ -21,24 +21,21 @@ from ingest.cycle.writers import take_turn, touch
 from ingest.settings import IngestSettings
 from ingest.store import READING, Store
 from twin.accounts.network import compile_network
+from twin.arrays import MINUTE_US, NEVER
 from twin.errors import ParkError
 from twin.loading import load_park
 from twin.replay import WARM_UP_US, replay
 from twin.series.counters import rollovers
 from twin.series.image import no_image
-from twin.series.minutes import COUNTER, KIND_CODES, MINUTE_US, NEVER, no_tail
+from twin.series.minutes import COUNTER, KIND_CODES, no_tail
 from twin.series.samples import Samples, concatenate, sort
 from twin.step import no_memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from numpy.typing import NDArray
-
     from twin.model.park import Park
     from twin.series.image import Image
-
-    I64 = NDArray[np.int64]
 
 EXAMPLES = """examples:
   parktwin replay --from 2026-03-01

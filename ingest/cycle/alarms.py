@@ -8,13 +8,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from deploy.database.times import micros, null, stamp
 from ingest import queries
 from twin.alarms.commands import order, refusal
 from twin.alarms.engine import (
-    NEVER,
     STATES,
     UNACKNOWLEDGED,
     Changes,
@@ -25,6 +23,7 @@ from twin.alarms.engine import (
 )
 from twin.alarms.metrics import Flood, advance, no_flood
 from twin.alarms.rules import compile_rules, park_alarms
+from twin.arrays import DAY_US, I64, INTP, NEVER, U8
 from twin.errors import ModelError
 
 if TYPE_CHECKING:
@@ -36,8 +35,6 @@ if TYPE_CHECKING:
     from twin.series.image import Image
     from twin.series.samples import Samples
 
-I64 = NDArray[np.int64]
-DAY_US = 86_400_000_000
 TEXT_CHARACTERS = 200
 
 
@@ -46,7 +43,7 @@ class Standing:
     """Where the alarms stand between two cycles."""
 
     memory: Memory
-    quality: NDArray[np.uint8]  # (Al,) what each is marked with
+    quality: U8  # (Al,) what each is marked with
     flood: Flood
 
 
@@ -216,8 +213,8 @@ class Alarms:
     async def _write(
         self,
         memory: Memory,
-        quality: NDArray[np.uint8],
-        touched: NDArray[np.intp],
+        quality: U8,
+        touched: INTP,
         events: list[Event],
         cycle_us: int,
     ) -> None:

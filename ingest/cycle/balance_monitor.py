@@ -10,14 +10,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from deploy.database.times import micros, stamps
 from ingest import queries
+from twin.arrays import F64, MINUTE_US
 from twin.reconciliation.monitor import Memory, advance, no_memory
 from twin.reconciliation.monitored import compile_watch
 from twin.reference import load as load_reference
-from twin.series.windows import MINUTE_US
 from twin.uom import parse_quantity
 
 if TYPE_CHECKING:
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
     from twin.accounts.network import Network
     from twin.reconciliation.monitor import Naming
 
-F64 = NDArray[np.float64]
 COLUMNS = ("int4", "timestamptz", "float8", "float8", "float8")
 PIECE = 60  # minutes that are read at once
 

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ingest.counters import Counters, data_owners, own_tags
 from ingest.cycle.alarms import Alarms, Standing
@@ -29,11 +28,12 @@ from ingest.routing.decode import Intake, decode
 from ingest.routing.sparkplug_session import Edges
 from ingest.routing.topics import Directory, Message
 from twin.accounts.network import compile_network
+from twin.arrays import I64, MINUTE_US, NEVER
 from twin.errors import StoreError
 from twin.replay import derive
 from twin.series.counters import rollovers
 from twin.series.image import Image, no_image
-from twin.series.minutes import KIND_CODES, MINUTE_US, NEVER, Tail, no_tail
+from twin.series.minutes import KIND_CODES, Tail, no_tail
 from twin.series.samples import Samples, Sorted, concatenate, sort
 from twin.step import SLOPE_MIN_US, SLOPE_US, Memory, no_memory, recall
 
@@ -47,7 +47,6 @@ if TYPE_CHECKING:
     from twin.validation import assess
 
 LOG = logging.getLogger("ingest.cycle.cycle")
-I64 = NDArray[np.int64]
 RETRY_S = (0.2, 0.5, 1.0, 2.0)
 
 

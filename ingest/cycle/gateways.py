@@ -11,13 +11,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from deploy.database.times import micros, null, plain, stamps
 from ingest import queries
 from ingest.counters import DATA_HEALTH
 from twin import quality as q
-from twin.series.minutes import NEVER
+from twin.arrays import BOOL, DAY_US, F64, FOREVER, I64, MINUTE_US, NEVER
 from twin.validation.gateway_health import clock_skew, data_health
 
 if TYPE_CHECKING:
@@ -31,20 +30,15 @@ if TYPE_CHECKING:
     from twin.series.image import Image
     from twin.series.samples import Samples
 
-I64 = NDArray[np.int64]
-F64 = NDArray[np.float64]
-BOOL = NDArray[np.bool_]
-
 COUNTS = ("messages", "samples", "rejected", "duplicates", "late", "dropped")
 MESSAGES, SAMPLES, REJECTED, DUPLICATES, LATE, DROPPED = range(len(COUNTS))
 # A clock is told by the quickest message of a minute; a quarter of an hour of them is remembered.
-STRETCH_US = 60_000_000
+STRETCH_US = MINUTE_US
 STRETCHES = 16
 # Shares of what came late, twice or in vain are those of about the last ten minutes.
 RECENT_US = 600_000_000
 # What a gateway's usual pause is multiplied by before it is called silent.
 PAUSES = 2.0
-DAY_US = 86_400_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,7 +243,7 @@ class Gateways:
             return
         received_us = np.array([message.received_us for message in intake.messages])[known]
         newest_us = intake.newest_us[known]
-        first_us, last_us = np.full(size, np.iinfo(np.int64).max), np.full(size, NEVER)
+        first_us, last_us = np.full(size, FOREVER), np.full(size, NEVER)
         np.minimum.at(first_us, at, received_us)
         np.maximum.at(last_us, at, received_us)
         timed = newest_us != NEVER

@@ -6,19 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from deploy.database.times import TIME_MAX_US
-from twin.series.minutes import (
-    COUNTER,
-    COUNTER_GAP_US,
-    MINUTE_US,
-    NEVER,
-    Minutes,
-    Tail,
-    fold,
-    no_tail,
-)
+from twin.arrays import BOOL, F64, HOUR_US, I64, MINUTE_US, NEVER, U8, runs
+from twin.series.minutes import COUNTER, COUNTER_GAP_US, Minutes, Tail, fold, no_tail
 from twin.series.samples import concatenate, no_samples, sort
 
 if TYPE_CHECKING:
@@ -26,10 +17,6 @@ if TYPE_CHECKING:
 
     from ingest.store import Store
     from twin.series.samples import Samples
-
-F64 = NDArray[np.float64]
-I64 = NDArray[np.int64]
-HOUR_US = 3_600_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +29,7 @@ class Stretches:
     tag: I64
     start: I64
     stop: I64
-    open: NDArray[np.bool_]
+    open: BOOL
 
     def __len__(self) -> int:
         return len(self.tag)
@@ -107,8 +94,8 @@ def _within(wanted: Stretches, samples: Samples) -> tuple[Samples, I64]:
 
 
 async def _read(
-    store: Store, counter: NDArray[np.bool_], wanted: Stretches, known: Samples
-) -> tuple[I64, I64, F64, NDArray[np.uint8]]:
+    store: Store, counter: BOOL, wanted: Stretches, known: Samples
+) -> tuple[I64, I64, F64, U8]:
     """Return (stretch, time, value, quality) of the samples in and next to each stretch.
 
     `known` is all there is from the first to the last sample of each tag in it: of a stretch that
@@ -180,7 +167,7 @@ async def renew(
     """
     # A new sample in a minute that is closed already, or before one that has stayed out of
     # the image, and everything late, is read back.
-    first = np.append(True, added.tag[1:] != added.tag[:-1])[: len(added)]
+    first, _ = runs(added.tag)
     at = added.tag[first]
     closed = at[added.time_us[first] < np.maximum(tail.open_us[at], tail.time_us[at] + 1)]
     again = np.isin(added.tag, closed)

@@ -10,19 +10,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from deploy.database.migrations import TURN_LOCK
 from ingest.cycle.restatement import resume
+from twin.arrays import F64, I64
 from twin.series.image import no_image
 from twin.series.minutes import COUNTER, Minutes, Tail, no_tail
 
 if TYPE_CHECKING:
     from ingest.store import Store
     from twin.series.image import Image
-
-F64 = NDArray[np.float64]
-I64 = NDArray[np.int64]
 
 NEWS = "SELECT tag_id, version FROM touched WHERE version > $1"
 VERSION = "SELECT coalesce(max(version), 0) FROM touched"

@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
+
+from twin.arrays import BOOL, F64
 
 if TYPE_CHECKING:
     from ingest.file_import.mapping import Form
 
-BOOL = NDArray[np.bool_]
-F64 = NDArray[np.float64]
 TRUTH = {"true": 1.0, "false": 0.0}
 
 

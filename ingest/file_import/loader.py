@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from deploy.database.migrations import WRITER_LOCK
 from deploy.database.times import micros, stamps
@@ -20,10 +19,11 @@ from ingest.cycle.restatement import Stretches, renew
 from ingest.cycle.writers import read_back, take_turn, touch
 from ingest.file_import.checkpoints import advance, finish, is_next
 from twin.accounts.network import compile_network
+from twin.arrays import I64, MINUTE_US, NEVER, runs
 from twin.errors import ParkError, StoreError
 from twin.series.counters import rollovers
 from twin.series.image import no_image
-from twin.series.minutes import COUNTER, KIND_CODES, MINUTE_US, NEVER, fold, no_tail
+from twin.series.minutes import COUNTER, KIND_CODES, fold, no_tail
 from twin.series.samples import Samples, Sorted, concatenate, no_samples, sort
 
 if TYPE_CHECKING:
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from twin.series.minutes import Tail
 
 LOG = logging.getLogger("ingest.file_import")
-I64 = NDArray[np.int64]
 RETRY_S = (0.5, 1.0, 2.0, 5.0, 10.0)
 # A writer that has just connected may still be about to look which model the database has.
 ALONE_S = (0.05, 0.2, 0.75)
@@ -252,7 +251,7 @@ class Loader:
         if careful:
             await self._store.merge_samples(fresh)
             return no_samples(), *await self._store.merge_samples(old)
-        first = np.flatnonzero(np.append(True, old.tag[1:] != old.tag[:-1])[: len(old)])
+        first = np.flatnonzero(runs(old.tag)[0])
         at = old.tag[first]
         stop = np.maximum.reduceat(old.time_us, first) + 1 if len(at) else first
         there, _, _ = await self._occupied("sample", at, old.time_us[first], stop)

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from ingest.file_import.cells import cast_or_null, flat, is_text, numbers
 from ingest.file_import.times import NO_TIME, times
 from ingest.routing.decode import Quarantined
 from ingest.wire import VALUE_MAX
 from twin import quality as q
+from twin.arrays import BOOL, F64, I64, U8
 from twin.series.samples import Samples, concatenate, no_samples
 
 if TYPE_CHECKING:
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from ingest.file_import.mapping import Entry, FileMap
     from twin.model.park import Tag
 
-F64 = NDArray[np.float64]
-I64 = NDArray[np.int64]
 EXAMPLES = 5
 
 
@@ -110,7 +108,7 @@ class Reader:
         si = value * scale + shift
         intake.samples = self._samples(intake, keep, tag, si, value, quality, time_us, first_row)
 
-    def _qualities(self, column: Any) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    def _qualities(self, column: Any) -> tuple[U8, BOOL]:
         """Return the codes of a quality column, and where it says nothing we know."""
         found = _texts(column).dictionary_encode()
         codes = [self._quality(word) for word in found.dictionary.to_pylist()]
@@ -126,8 +124,8 @@ class Reader:
         return int(word) if code < 0 and word.isdecimal() and int(word) <= 255 else code
 
     def _samples(
-        self, intake: Intake, keep: NDArray[np.bool_], tag: I64, si: F64, value: F64,
-        quality: NDArray[np.uint8], time_us: I64, first_row: int,
+        self, intake: Intake, keep: BOOL, tag: I64, si: F64, value: F64,
+        quality: U8, time_us: I64, first_row: int,
     ) -> Samples:  # fmt: skip
         """Return what is kept as samples, without those that are too large or of the future."""
         huge = keep & (np.abs(value) > VALUE_MAX)
@@ -148,8 +146,8 @@ class Reader:
         return Samples(tag, time_us, si, quality, np.full(len(tag), self.received_us))
 
     def _hold(
-        self, intake: Intake, keys: Sequence[tuple[str, str, str]], rows: NDArray[np.bool_],
-        which: I64, value: F64, quality: NDArray[np.uint8], time_us: I64,
+        self, intake: Intake, keys: Sequence[tuple[str, str, str]], rows: BOOL,
+        which: I64, value: F64, quality: U8, time_us: I64,
     ) -> None:  # fmt: skip
         """Keep samples that may not be stored, each of the key with its number."""
         columns = which, time_us, value, _known(value, quality)
@@ -159,7 +157,7 @@ class Reader:
             intake.held.append(item._replace(received_us=self.received_us))
 
 
-def _known(value: F64, quality: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def _known(value: F64, quality: U8) -> U8:
     """Return qualities in which a value that is not there is bad."""
     none = np.isnan(value) & (quality < q.BAD)
     told = np.where(none, quality & q.SIMULATED | q.BAD | q.NOT_A_NUMBER, quality)
@@ -172,7 +170,7 @@ def _texts(column: Any) -> Any:
 
 
 def _refuse(
-    intake: Intake, reason: str, rows: NDArray[np.bool_], columns: list[Any], first_row: int,
+    intake: Intake, reason: str, rows: BOOL, columns: list[Any], first_row: int,
     name: str = "",
 ) -> None:  # fmt: skip
     """Count rows that are refused, and keep the first few to show."""

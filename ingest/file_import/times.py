@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 
 from ingest.file_import.cells import cast_or_null, flat, is_text, valid
 from ingest.wire import TIME_MS_MAX
-from twin.series.windows import DAY_US, QUARTER_US, SECOND_US
+from twin.arrays import BOOL, DAY_US, I64, NEVER, SECOND_US
+from twin.series.windows import QUARTER_US
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,10 +21,7 @@ if TYPE_CHECKING:
 
     from ingest.file_import.mapping import Clock
 
-BOOL = NDArray[np.bool_]
-I64 = NDArray[np.int64]
-
-NO_TIME = int(np.iinfo(np.int64).min)
+NO_TIME = NEVER
 PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 # Day 0 of a spreadsheet is 1899-12-30.
 EXCEL_ZERO_US = -25_569 * DAY_US

@@ -7,10 +7,10 @@ from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ingest.wire import VALUE_MAX, Decoded, WireError, native
 from twin import quality as q
+from twin.arrays import BOOL, I64, INTP, NEVER
 from twin.errors import UomError
 from twin.series.samples import Samples, no_samples
 from twin.uom import compile_uom
@@ -19,9 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from ingest.routing.topics import Directory, Message, Names
-
-I64 = NDArray[np.int64]
-NEVER = np.iinfo(np.int64).min
 
 
 class Reject(NamedTuple):
@@ -155,7 +152,7 @@ def _sift(
     messages: Sequence[Message],
     rejects: list[Reject],
     future_us: int,
-    doubted: NDArray[np.bool_] | None,
+    doubted: BOOL | None,
 ) -> Intake:
     """Return the columns as SI samples, without those that must not be stored."""
     tag = np.array(columns.tag, dtype=np.int64)
@@ -215,7 +212,7 @@ def _sift(
 
 
 def _kept_out(
-    directory: Directory, columns: _Columns, messages: Sequence[Message], rows: NDArray[np.intp]
+    directory: Directory, columns: _Columns, messages: Sequence[Message], rows: INTP
 ) -> list[Quarantined]:
     """Return what some values are in quarantine: those of no tag, and those of the future."""
     end = np.cumsum(columns.count)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from twin.series.minutes import NEVER
+from twin.arrays import NEVER
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from twin.arrays import I64
+
 if TYPE_CHECKING:
     from simulators.gateways.gateways import Gateway
-    from simulators.process.disturbances import I64
     from simulators.scenarios.script import Event
 
 STREAM = 5  # of the generator; the instruments have others

@@ -13,7 +13,7 @@ from ingest.wire import hj212, native, senml, sparkplug
 from ingest.wire.sparkplug import DataType, Metric
 from simulators.gateways.delivery import FOREVER_US, Outbox, written
 from simulators.gateways.gateways import HOUR
-from twin.series.windows import HOUR_US
+from twin.arrays import F64, HOUR_US, I64
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from simulators.gateways.delivery import Sending
     from simulators.gateways.gateways import Gateway
-    from simulators.process.disturbances import F64, I64
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # HJ 212-2017 §6.3.2: the data segment of a packet has at most 1,024 characters.

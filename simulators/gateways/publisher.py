@@ -17,6 +17,7 @@ from simulators.gateways.delivery import Outbox, under
 from simulators.gateways.encoding import BLOCK, Shown, Writer
 from simulators.gateways.hj212_logger import LoggerLink
 from simulators.gateways.schedule import Progress, Schedule, fill, finished
+from twin.arrays import F64, I64
 from twin.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
     from simulators.gateways.delivery import Sending
     from simulators.gateways.gateways import Gateway
-    from simulators.process.disturbances import F64, I64
 
 BACKOFF_MAX_S = 30.0
 WAIT_S = (0.02, 1.0)

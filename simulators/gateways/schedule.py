@@ -9,16 +9,16 @@ import numpy as np
 
 from simulators.gateways.delivery import FOREVER_US
 from simulators.gateways.encoding import BLOCK
+from twin.arrays import DAY_US, I64
 
 if TYPE_CHECKING:
     from simulators.gateways.delivery import Outbox, Sending
     from simulators.gateways.gateways import Gateway
-    from simulators.process.disturbances import I64
 
 PAST_SCANS_PER_MESSAGE = 60
 MESSAGE_BYTES = 200_000
 VALUE_BYTES = 45  # at most, beside its name, in any format
-BACKLOG_US = 24 * 3600 * 1_000_000  # Live scans older than this are given up after an outage.
+BACKLOG_US = DAY_US  # Live scans older than this are given up after an outage.
 
 
 @dataclass(slots=True)

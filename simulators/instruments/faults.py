@@ -10,11 +10,11 @@ import numpy as np
 from simulators.instruments.sensors import observe
 from simulators.scenarios.overlay import Overlay, state
 from simulators.scenarios.script import STAYING, weight
+from twin.arrays import F64, I64
 from twin.uom import compile_uom
 
 if TYPE_CHECKING:
     from simulators.instruments.sensors import Sensors
-    from simulators.process.disturbances import F64, I64
     from simulators.scenarios.script import Event
 
 

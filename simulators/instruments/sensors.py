@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from simulators.process import disturbances, process
+from twin.arrays import F64, I64
 from twin.reconciliation.balances import random_share
 
 if TYPE_CHECKING:
-    from simulators.process.disturbances import F64, I64
     from simulators.process.process import Process
     from twin.model.park import Tag
 

@@ -9,12 +9,13 @@ import numpy as np
 
 from simulators.process import disturbances
 from twin.accounts.accounts import cell_factor
+from twin.arrays import F64, I64
 from twin.reconciliation.balances import efficiency_spread, efficiency_uncertainty
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from simulators.process.disturbances import F64, I64, Waves
+    from simulators.process.disturbances import Waves
     from twin.model.park import Electrolyser, Park
 
 # Defaults of a simulation, not of a report: volts per cell at no current, and what the rated

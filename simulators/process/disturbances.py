@@ -8,14 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-F64 = NDArray[np.float64]
-I64 = NDArray[np.int64]
+from twin.arrays import DAY_US, F64, I64
 
 EPOCH_US = 1_704_067_200_000_000  # Monday 2024-01-01 00:00 UTC, where counters start at zero.
 WEEK_S = 7 * 24 * 3600
-WEEK_US = WEEK_S * 1_000_000
+WEEK_US = 7 * DAY_US
 
 # Whole cycles per week of each harmonic: days, hours, and the restlessness of about an hour.
 BANDS = ((3, 14), (15, 42), (43, 120))

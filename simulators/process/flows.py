@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from simulators.process.recipes import DRAWN, Usual
+from twin.arrays import F64
 from twin.model.park import OUTSIDE
 
 if TYPE_CHECKING:
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     from twin.model.park import Park, Stream
 
-F64 = NDArray[np.float64]
 UNMEASURED_SHARE = 0.1  # of the other flows of its node, where nothing tells the size of a stream
 
 

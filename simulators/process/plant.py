@@ -18,6 +18,7 @@ from simulators.process.power import Captive, find_captive, power_columns
 from simulators.process.recipes import FUEL, Reaction, find_reactions, in_order
 from simulators.process.vessels import Vessels, make_vessels
 from twin.accounts.accounts import cell_factor
+from twin.arrays import F64, I64
 from twin.model.park import inside, owner_of
 from twin.reference import load as load_reference
 from twin.uom import parse_quantity
@@ -25,7 +26,7 @@ from twin.uom import parse_quantity
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from simulators.process.disturbances import F64, I64, Waves
+    from simulators.process.disturbances import Waves
     from simulators.process.flows import Network
     from twin.model.park import Park, Stream, Tag
 

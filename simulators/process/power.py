@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from simulators.process.recipes import POWER
+from twin.arrays import F64, I64
 from twin.model.park import inside, owner_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from simulators.process.disturbances import F64, I64
     from twin.model.park import Meter, Park
 
 RECTIFIER_EFFICIENCY = 0.985

@@ -15,11 +15,11 @@ from simulators.process.plant import make_plant
 from simulators.process.recipes import FUEL, POWER
 from simulators.process.vessels import inventory, let_swing
 from simulators.process.vessels import show as show_vessels
+from twin.arrays import F64, I64
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from simulators.process.disturbances import F64, I64
     from simulators.process.flows import Network
     from simulators.process.plant import Load, Plant
     from twin.model.park import Park

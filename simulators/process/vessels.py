@@ -10,12 +10,13 @@ import numpy as np
 
 from simulators.process import disturbances
 from twin.accounts.tanks import height_fraction
+from twin.arrays import F64
 from twin.reference import load as load_reference
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from simulators.process.disturbances import F64, Waves
+    from simulators.process.disturbances import Waves
     from simulators.process.flows import Network
     from twin.model.park import Park, Tag, Tank
 

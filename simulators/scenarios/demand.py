@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from twin.arrays import F64
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from simulators.process.disturbances import F64
     from simulators.process.flows import Network
     from simulators.process.plant import Plant
     from simulators.process.process import State

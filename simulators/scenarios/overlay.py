@@ -19,12 +19,12 @@ from simulators.process.process import state as undisturbed
 from simulators.process.vessels import inventory
 from simulators.scenarios import demand
 from simulators.scenarios.script import weight
+from twin.arrays import F64, I64
 from twin.errors import ModelError
 from twin.model.park import inside
 from twin.uom import parse_quantity
 
 if TYPE_CHECKING:
-    from simulators.process.disturbances import F64, I64
     from simulators.process.process import Process
     from simulators.scenarios.demand import Farm
     from simulators.scenarios.script import Event, Script

@@ -24,13 +24,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from twin.arrays import F64
 from twin.errors import ModelError, UomError
 from twin.model.park import inside
 from twin.model.tables import toml_lines
 from twin.uom import compile_uom, parse_difference, parse_quantity
 
 if TYPE_CHECKING:
-    from simulators.process.disturbances import F64
     from twin.model.park import Park, Tag
 
 FOLDER = Path(__file__).parent

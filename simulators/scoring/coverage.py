@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from twin.arrays import F64
 from twin.reconciliation.chi_square import quantile
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from simulators.process.disturbances import F64
     from simulators.scoring.figures import Stated
 
 CONFIDENCE = 0.95

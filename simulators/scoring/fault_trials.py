@@ -12,17 +12,16 @@ from simulators.instruments.faults import show
 from simulators.scenarios.truth import truths
 from simulators.scoring.harness import SCAN_S, scene_of, watch_on
 from simulators.scoring.pipeline import minutes_of
-from simulators.scoring.trials import MINUTE_S, NAN, Row
+from simulators.scoring.trials import NAN, Row
 from twin import quality as q
 from twin.accounts.network import compile_network
+from twin.arrays import F64, MINUTE_S, MINUTE_US
 from twin.reconciliation.uncertainty import half_width, spread
-from twin.series.minutes import MINUTE_US
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from simulators.instruments.faults import Scene
-    from simulators.process.disturbances import F64
     from simulators.scenarios.truth import Truth
     from simulators.scoring.harness import Stage
     from simulators.scoring.pipeline import Table

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from simulators.scenarios.script import load_script
-from simulators.scoring.window import HOUR_S, carried, integral, kept, make_window, pairs
+from simulators.scoring.window import carried, integral, kept, make_window, pairs
 from twin.accounts.accounts import FLOW_ITEMS, Account
+from twin.arrays import F64, HOUR_S
 from twin.byproducts.balance import SIGNS
 from twin.chlorine.tank_farms import drawn, find_taken
 from twin.emissions import carbon
@@ -31,7 +32,6 @@ from twin.scenario.simulation import Policy
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from simulators.process.disturbances import F64
     from simulators.scoring.window import Known, Window
 
 MADE = {"make": "made", "use": "used", "import": "imported", "export": "exported", "vent": "vented"}

@@ -15,13 +15,12 @@ from simulators.scenarios.overlay import lay_over
 from simulators.scenarios.script import load_script
 from simulators.scoring.pipeline import minutes_of
 from twin.accounts.network import Network, compile_network
+from twin.arrays import I64, MINUTE_US
 from twin.reconciliation.monitor import advance, no_memory
 from twin.reconciliation.monitored import Watch, compile_watch
-from twin.series.minutes import MINUTE_US
 
 if TYPE_CHECKING:
     from simulators.instruments.sensors import Sensors
-    from simulators.process.disturbances import I64
     from simulators.process.process import Process
     from twin.model.park import Park
     from twin.reconciliation.monitor import Memory, Naming

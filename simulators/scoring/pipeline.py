@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from twin import quality as q
+from twin.arrays import BOOL, F64, FOREVER, I64, MINUTE_US, NEVER, U8
 from twin.series.counters import rollovers
-from twin.series.minutes import KIND_CODES, MINUTE_US, NEVER, Minutes, Tail, fold, no_tail
+from twin.series.minutes import KIND_CODES, Minutes, Tail, fold, no_tail
 from twin.series.samples import Samples, no_samples, sort
 from twin.validation.assess import assess, no_memory
 from twin.validation.rules import compile_limits
@@ -21,17 +22,11 @@ from twin.validation.rules import compile_limits
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from numpy.typing import NDArray
-
-    from simulators.process.disturbances import F64, I64
     from twin.accounts.network import Network
     from twin.model.park import Park
 
-    U8 = NDArray[np.uint8]
-
 # An assessment asks once for a block of samples what is usual, so a block must not be long.
 CHUNK_S = 900.0
-FOREVER_US = np.iinfo(np.int64).max
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,13 +113,13 @@ def minutes_of(
     return table_of(network, parts, start_us, stop_us, doubts)
 
 
-def _note(doubts: dict[tuple[int, int], int], samples: Samples, slip: NDArray[np.bool_]) -> None:
+def _note(doubts: dict[tuple[int, int], int], samples: Samples, slip: BOOL) -> None:
     """Keep the first time at which each tag was doubted for a reason."""
     reason = samples.quality & np.uint8(q.SIMULATED - 1)
     reason = np.where(slip, np.uint8(q.UNIT_SLIP), reason)
     for row in np.flatnonzero((samples.quality >= q.UNCERTAIN) | slip).tolist():
         key = int(samples.tag[row]), int(reason[row])
-        doubts[key] = min(doubts.get(key, FOREVER_US), int(samples.time_us[row]))
+        doubts[key] = min(doubts.get(key, FOREVER), int(samples.time_us[row]))
 
 
 def _folded(network: Network, tail: Tail, samples: Samples, close_us: int) -> Minutes:

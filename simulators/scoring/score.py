@@ -20,11 +20,11 @@ from simulators.scoring.figures import figures
 from simulators.scoring.harness import learnt, make_stage, scene_of, watched_tags
 from simulators.scoring.pipeline import minutes_of
 from simulators.scoring.trials import bias_of_every_stream
-from simulators.scoring.window import DAY_S, know
+from simulators.scoring.window import know
 from twin import quality as q
+from twin.arrays import DAY_S, DAY_US
 from twin.loading import load_park
 from twin.reconciliation.monitor import advance, no_memory
-from twin.series.windows import DAY_US
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -16,8 +16,9 @@ from simulators.scoring.pipeline import in_si, minutes_of, samples_of
 from twin import quality as q
 from twin.alarms.engine import UNACKNOWLEDGED, evaluate
 from twin.alarms.engine import no_memory as no_alarms
-from twin.alarms.metrics import NEVER, advance, no_flood
+from twin.alarms.metrics import advance, no_flood
 from twin.alarms.rules import compile_rules, park_alarms
+from twin.arrays import DAY_S, F64, HOUR_S, I64, MINUTE_S, MINUTE_US, NEVER
 from twin.chlorine.figures import cathode_efficiency
 from twin.chlorine.tank_farms import find_farms, foresee
 from twin.energy.electrolysis import ageing
@@ -25,19 +26,16 @@ from twin.model.park import inside
 from twin.reconciliation.monitor import advance as advance_watch
 from twin.reconciliation.monitor import no_memory as no_watch
 from twin.reconciliation.monitor import noticeable
-from twin.series.minutes import MINUTE_US
 from twin.series.samples import concatenate, sort
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from simulators.instruments.faults import Scene
-    from simulators.process.disturbances import F64, I64
     from simulators.scoring.harness import Stage
     from twin.reconciliation.monitor import Memory
     from twin.series.samples import Sorted
 
-MINUTE_S, HOUR_S, DAY_S = 60.0, 3600.0, 86400.0
 # What is announced is what happens in this shift, if nobody does anything.
 AHEAD_S = 8 * HOUR_S
 # What is announced has been so for some minutes.

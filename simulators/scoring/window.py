@@ -14,18 +14,16 @@ from simulators.process.process import make_process, state
 from simulators.scoring.pipeline import minutes_of
 from twin.accounts.accounts import FLOW_ITEMS, cell_factor
 from twin.accounts.network import compile_network, tank_mass
+from twin.arrays import F64, HOUR_S, HOUR_US, I64, MINUTE_US
 from twin.energy.circuits import Pair
 from twin.reconciliation.balances import compile_balance, measure
 from twin.reconciliation.closure import close
 from twin.reference import load as load_reference
 from twin.scenario.network import compile_supply
-from twin.series.minutes import MINUTE_US
-from twin.series.windows import HOUR_US
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from simulators.process.disturbances import F64, I64
     from simulators.process.process import Process
     from simulators.scoring.pipeline import Table
     from twin.accounts.network import Network
@@ -34,7 +32,6 @@ if TYPE_CHECKING:
     from twin.reconciliation.closure import Closure
     from twin.scenario.network import Supply
 
-HOUR_S, DAY_S = 3600.0, 86400.0
 SCAN_S, SCANS_MAX = 10.0, 4320
 # They begin all over some week.
 FIRST_HOUR, STRIDE, WEEK_HOURS = 98 * 168, 37, 168

@@ -6,10 +6,11 @@ import numpy as np
 
 from twin import quality as q
 from twin.accounts.network import compile_network
+from twin.arrays import NEVER
 from twin.loading import parse_park
 from twin.reconciliation.linear import reconcile
 from twin.series.image import View
-from twin.series.minutes import GAUGE, NEVER, fold, no_tail
+from twin.series.minutes import GAUGE, fold, no_tail
 from twin.series.samples import Samples
 from twin.step import no_memory, step
 from twin.validation.assess import assess

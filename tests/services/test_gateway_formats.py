@@ -16,9 +16,9 @@ from tests.support.memory_store import started
 from tests.support.small_park import rows_of, serving
 from tests.support.small_region import ALPHA, PARK
 from twin import quality as q
+from twin.arrays import DAY_S
 
 S = 1_000_000
-DAY_S = 86_400.0
 EVERY_US = 30 * S
 # On the hour in the park.
 BEGIN = 1_763_784_000 * S

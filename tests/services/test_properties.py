@@ -14,16 +14,16 @@ from tests.support.memory_store import MemoryStore, started
 from tests.support.small_region import ALPHA, CAUSTIC, PARK_TOML, TAGS_CSV
 from twin import quality as q
 from twin.accounts.network import FLOW_ITEMS, Account, compile_network, tally
+from twin.arrays import DAY_US, MINUTE_US, NEVER
 from twin.energy.consumption import intensity
 from twin.loading import parse_park
 from twin.series.counters import rollovers
-from twin.series.minutes import COUNTER, KIND_CODES, MINUTE_US, NEVER, Minutes, fold, no_tail
+from twin.series.minutes import COUNTER, KIND_CODES, Minutes, fold, no_tail
 from twin.series.windows import completeness, edges, grade, shares
 from twin.uom import compile_uom
 
 S = 1_000_000
 T0 = 1_763_784_000 * S  # on the hour
-DAY_US = 86_400 * S
 # A register of 500 kWh is full again and again in what follows.
 CSV = TAGS_CSV.replace(
     "JQ-1,r/east/alpha/caustic,energy,kWh,counter,0,,",

@@ -21,13 +21,14 @@ from tests.support.memory_store import MemoryStore, samples_of, started
 from tests.support.small_park import rows_of, serving
 from twin import quality as q
 from twin.accounts.network import FLOW_ITEMS, Account, compile_network, tally
+from twin.arrays import MINUTE_US, NEVER
 from twin.energy.consumption import intensity
 from twin.loading import load_park
 from twin.model.park import park_of
 from twin.replay import WARM_UP_US, replay
 from twin.series.counters import rollovers
 from twin.series.image import no_image
-from twin.series.minutes import KIND_CODES, MINUTE_US, NEVER, Minutes, fold, no_tail
+from twin.series.minutes import KIND_CODES, Minutes, fold, no_tail
 from twin.series.samples import Samples, concatenate, sort
 from twin.series.windows import local
 from twin.step import no_memory

@@ -18,11 +18,11 @@ from ingest import queries
 from ingest.cycle.cycle import Cycle
 from ingest.settings import IngestSettings
 from twin.alarms.engine import STATES
-from twin.series.minutes import MINUTE_US, Minutes
+from twin.arrays import MINUTE_US, NEVER
+from twin.series.minutes import Minutes
 from twin.series.samples import Samples
 from twin.series.windows import edges
 
-NEVER = np.iinfo(np.int64).min
 SUMS = ("hour", "day")
 
 

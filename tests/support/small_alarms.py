@@ -7,8 +7,9 @@ import numpy as np
 
 from twin import quality as q
 from twin.alarms.commands import order, refusal
-from twin.alarms.engine import NEVER, STATES, evaluate, no_memory
+from twin.alarms.engine import STATES, evaluate, no_memory
 from twin.alarms.rules import Alarm, compile_rules
+from twin.arrays import NEVER
 from twin.model.park import Tag
 from twin.series.samples import Samples
 

@@ -9,9 +9,9 @@ from tests.support.small_region import HEAD, NETWORK, T_PER_H, TAGS_CSV
 from twin import faraday
 from twin import quality as q
 from twin.accounts.network import compile_network, tank_mass
+from twin.arrays import NEVER
 from twin.loading import parse_park
 from twin.series.image import View
-from twin.series.minutes import NEVER
 from twin.step import SLOPE_EVERY_US, SLOPE_US, Memory, no_memory, step
 
 S = 1_000_000

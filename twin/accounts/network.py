@@ -9,16 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from twin.accounts.accounts import FLOW_ITEMS, Account, Book, book_park, scopes_above
 from twin.accounts.tanks import volume_fraction
+from twin.arrays import BOOL, F64, I64
 from twin.model.park import Park, Scope, Tag, owner_of
 from twin.reference import load as load_reference
 from twin.uom import compile_uom
-
-F64 = NDArray[np.float64]
-I64 = NDArray[np.int64]
 
 # Derived tags of a scope and component: role in the name, uom, quantity.
 ROLES = {
@@ -44,7 +41,7 @@ class Network:
     entry_tag: I64  # (E,)
     entry_factor: F64  # (E,) SI amount of the account per SI amount of the tag
     tank_tag: I64  # (K,)
-    tank_horizontal: NDArray[np.bool_]  # (K,)
+    tank_horizontal: BOOL  # (K,)
     tank_height: (
         F64  # (K,) [m] level that is full; 1 for a level given as a fraction; NaN for mass tags
     )

@@ -8,9 +8,8 @@ References
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-F64 = NDArray[np.float64]
+from twin.arrays import F64
 
 
 def volume_fraction(height_fraction: F64) -> F64:

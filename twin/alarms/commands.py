@@ -15,7 +15,6 @@ import numpy as np
 
 from twin.alarms.engine import (
     ACKNOWLEDGED,
-    NEVER,
     NORMAL,
     OUT_OF_SERVICE,
     SHELVED,
@@ -26,6 +25,7 @@ from twin.alarms.engine import (
     Memory,
     after,
 )
+from twin.arrays import NEVER
 
 if TYPE_CHECKING:
     from twin.alarms.rules import Rules

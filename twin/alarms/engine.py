@@ -24,18 +24,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twin import quality as q
+from twin.arrays import BOOL, F64, I8, I64, INTP, NEVER, U8, runs
 
 if TYPE_CHECKING:
     from twin.alarms.rules import Rules
     from twin.series.samples import Samples
 
-F64 = NDArray[np.float64]
-I64 = NDArray[np.int64]
-I8 = NDArray[np.int8]
-U8 = NDArray[np.uint8]
-BOOL = NDArray[np.bool_]
-
-NEVER = np.iinfo(np.int64).min
 STATES = (
     "normal",
     "unacknowledged",
@@ -77,7 +71,7 @@ class Changes:
     def __len__(self) -> int:
         return len(self.alarm)
 
-    def take(self, rows: NDArray[np.intp] | NDArray[np.bool_]) -> Changes:
+    def take(self, rows: INTP | BOOL) -> Changes:
         """Return some of the changes."""
         return Changes(*(getattr(self, name)[rows] for name in self.__slots__))
 
@@ -258,7 +252,7 @@ def _changes(
     # Nobody hears an alarm that is suppressed or out of service, or shelved and not opened yet.
     heard = (was < SHELVED) | ((was == SHELVED) & (_latest(opens, first) >= 0))
     alarm, time_us, opens, row, on = (c[heard] for c in (alarm, time_us, opens, row, on))
-    head = np.append(True, alarm[1:] != alarm[:-1])[: len(alarm)]
+    head, _ = runs(alarm)
     was = memory.state[alarm]
     quiet = opens | (head & (was == ACKNOWLEDGED))
     after = np.where(on, UNACKNOWLEDGED, np.where(quiet, NORMAL, RETURNED)).astype(np.int8)

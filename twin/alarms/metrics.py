@@ -13,17 +13,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from twin.alarms.rules import PRIORITIES
+from twin.arrays import BOOL, F64, I64, NEVER
 from twin.reference import load as load_reference
 from twin.uom import parse_quantity
-
-F64 = NDArray[np.float64]
-I64 = NDArray[np.int64]
-BOOL = NDArray[np.bool_]
-
-NEVER = np.iinfo(np.int64).min
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from twin.accounts.network import ROLES, compile_network
+from twin.arrays import BOOL, F64, I64
 from twin.errors import UomError
 from twin.reference import load as load_reference
 from twin.uom import parse_difference, parse_quantity
@@ -24,10 +24,6 @@ if TYPE_CHECKING:
 
     from twin.model.park import Park, Tag
     from twin.model.tables import Row
-
-F64 = NDArray[np.float64]
-I64 = NDArray[np.int64]
-BOOL = NDArray[np.bool_]
 
 PRIORITIES = ("critical", "high", "medium", "low")
 TEXTS = ("name", "cause", "consequence", "response")

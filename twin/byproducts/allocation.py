@@ -21,8 +21,7 @@ from numpy.typing import NDArray
 from scipy.optimize import linprog
 from scipy.sparse import csr_array, eye_array, kron, vstack
 
-F64 = NDArray[np.float64]
-I64 = NDArray[np.int64]
+from twin.arrays import F64, I64
 
 # Share of a supply or capacity that is taken for nothing.
 NOTHING = 1e-9

@@ -12,15 +12,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
+from twin.arrays import F64
 from twin.reference import load
 from twin.stoichiometry import demand
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-F64 = NDArray[np.float64]
 
 # How the items of a balance count in what it leaves unexplained.
 SIGNS = {"make": 1.0, "use": -1.0, "import": 1.0, "export": -1.0, "vent": -1.0}

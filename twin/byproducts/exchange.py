@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from twin.accounts.accounts import Account
+from twin.arrays import BOOL, F64, I64
 from twin.byproducts.allocation import Links, unit_cost
 from twin.byproducts.balance import surplus
 from twin.model.park import AMOUNTS, OUTSIDE, inside
@@ -26,9 +26,6 @@ from twin.uom import parse_quantity
 if TYPE_CHECKING:
     from twin.accounts.network import Network
     from twin.model.park import Park, Stream
-
-F64 = NDArray[np.float64]
-I64 = NDArray[np.int64]
 
 # What comes in on balance, and does not stay, leaves by the one stream without a meter.
 SIGNS = {"make": 1.0, "import": 1.0, "use": -1.0, "export": -1.0, "vent": -1.0}
@@ -59,7 +56,7 @@ class Exchange:
     cost: F64  # (L,) [CNY/kg]
     tags: I64  # (U,) of the network, that the surplus follows from
     factor: F64  # (P, U) [kg per SI amount]
-    known: NDArray[np.bool_]  # (P,) whether the meters of the model tell the surplus
+    known: BOOL  # (P,) whether the meters of the model tell the surplus
 
 
 def modes() -> tuple[str, ...]:

@@ -16,13 +16,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from twin import faraday
+from twin.arrays import BOOL, F64, I8
 from twin.reconciliation.uncertainty import half_width
 from twin.targets import verdict
-
-F64 = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +29,7 @@ class Imbalance:
 
     residual: F64  # (...) [kg or kg/s]
     half_width: F64  # (...) [as residual] of the confidence interval
-    significant: NDArray[np.bool_]  # (...) False where something is not known
+    significant: BOOL  # (...) False where something is not known
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +38,7 @@ class Verdict:
 
     share: F64  # (...) [1] unaccounted over made
     half_width: F64  # (...) [1] of the confidence interval
-    verdict: NDArray[np.int8]  # (...) MET, NOT_MET or UNDECIDED of `twin.targets`
+    verdict: I8  # (...) MET, NOT_MET or UNDECIDED of `twin.targets`
 
 
 def ratio(part: F64, whole: F64) -> F64:
@@ -211,7 +209,7 @@ def closure(chlorine: F64, caustic: F64, hydrogen: F64) -> F64:
     return ratio(charge, charge.mean(axis=-1, keepdims=True))
 
 
-def local_share_of_liquid(flow: F64, local: NDArray[np.bool_]) -> F64:
+def local_share_of_liquid(flow: F64, local: BOOL) -> F64:
     """Return the share of the liquid chlorine taken out of storage that is used inside a boundary.
 
     Parameters

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from twin.arrays import F64
 from twin.errors import UomError
 from twin.reference import figure
 from twin.reference import load as load_reference
@@ -24,8 +24,6 @@ from twin.uom import parse_quantity
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-
-F64 = NDArray[np.float64]
 
 DIGITS = 9  # A sum of quotients that is 10 by the standard must not fall short of it by rounding.
 IDLH = "idlh_gbt50493"

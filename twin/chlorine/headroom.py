@@ -15,16 +15,14 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
-from numpy.typing import NDArray
 
 from twin import faraday
 from twin.accounts.tanks import volume_fraction
+from twin.arrays import F64
 from twin.chlorine.figures import ratio
 from twin.reference import figure
 from twin.reference import load as load_reference
 from twin.uom import parse_quantity
-
-F64 = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)

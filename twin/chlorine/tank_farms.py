@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from twin.accounts.accounts import components_of
 from twin.accounts.network import tank_mass
+from twin.arrays import BOOL, F64, I64
 from twin.chlorine.headroom import greatest_mass, headroom, spare_ready, time_left, user_trip
 from twin.model.park import OUTSIDE, inside
 
@@ -22,9 +22,6 @@ if TYPE_CHECKING:
 
     from twin.accounts.network import Network
     from twin.model.park import Stream
-
-F64 = NDArray[np.float64]
-I64 = NDArray[np.int64]
 
 GAS, LIQUID = "chlorine", "liquid_chlorine"
 
@@ -60,7 +57,7 @@ class Taken:
     """Streams that take liquid chlorine out of the tanks of a boundary, or out of the boundary."""
 
     streams: tuple[Stream, ...]  # out of a tank; transfers between tanks inside are left out
-    local: NDArray[np.bool_]  # (S,) which of them end inside the boundary
+    local: BOOL  # (S,) which of them end inside the boundary
     exported: tuple[Stream, ...]  # liquid chlorine across the boundary
 
 

@@ -16,13 +16,11 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from twin.accounts.carriers import carrier_factor
+from twin.arrays import F64
 from twin.reference import load as load_reference
 from twin.uom import parse_quantity
-
-F64 = NDArray[np.float64]
 
 # What the figures of the table are.
 _QUANTITY = {

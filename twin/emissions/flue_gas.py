@@ -15,13 +15,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from twin.arrays import F64, U8
 from twin.reference import load as load_reference
 from twin.uom import compile_uom, parse_quantity
-
-F64 = NDArray[np.float64]
-U8 = NDArray[np.uint8]
 
 # What became of an oxygen correction.
 CORRECTED, NOT_PRESCRIBED, NOT_REPRESENTATIVE, NOT_KNOWN = 0, 1, 2, 3

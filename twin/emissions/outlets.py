@@ -19,12 +19,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from twin.arrays import BOOL, F64, HOUR_US, SECOND_US, U8
 from twin.emissions import flue_gas
 from twin.emissions.validity import STOPPED, booked, needed, operation
 from twin.errors import UomError
-from twin.series.windows import HOUR_US, SECOND_US
 from twin.uom import parse_quantity
 
 if TYPE_CHECKING:
@@ -32,10 +31,6 @@ if TYPE_CHECKING:
 
     from twin.model.park import Park, Tag
     from twin.reconciliation.uncertainty import Errors
-
-F64 = NDArray[np.float64]
-U8 = NDArray[np.uint8]
-BOOL = NDArray[np.bool_]
 
 # Columns of an outlet that name a tag, besides its pollutants.
 TAGS = ("flow", "velocity", "temperature", "pressure", "moisture", "oxygen", "running")

@@ -15,11 +15,9 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 import numpy as np
-from numpy.typing import NDArray
 
-from twin.series.windows import SECOND_US, local
-
-F64 = NDArray[np.float64]
+from twin.arrays import F64, SECOND_US
+from twin.series.windows import local
 
 
 @dataclass(frozen=True, slots=True)

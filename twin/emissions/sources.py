@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from twin.accounts.accounts import Account
 from twin.accounts.carriers import carrier_factor
+from twin.arrays import F64
 from twin.emissions import carbon
 from twin.model.park import inside
 from twin.reconciliation.uncertainty import weights
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
     from twin.accounts.network import Network
 
-F64 = NDArray[np.float64]
 NAN = float("nan")
 
 

@@ -20,13 +20,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twin import quality as q
+from twin.arrays import BOOL, F64, I64, U8
 from twin.reference import load as load_reference
 from twin.uom import parse_quantity
 
-F64 = NDArray[np.float64]
-I64 = NDArray[np.int64]
-U8 = NDArray[np.uint8]
-BOOL = NDArray[np.bool_]
 FLAGS = NDArray[np.str_]
 
 FEBRUARY = 2

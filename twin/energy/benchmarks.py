@@ -12,10 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from twin.arrays import F64
 from twin.reference import load as load_reference
 from twin.uom import parse_quantity
-
-F64 = NDArray[np.float64]
 
 BETTER, BETWEEN, WORSE = "better_than_benchmark", "between", "worse_than_baseline"
 UNKNOWN = "unknown"

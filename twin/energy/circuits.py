@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from twin.accounts.accounts import cell_factor
+from twin.arrays import F64
 from twin.energy.consumption import intensity
 from twin.energy.electrolysis import k_factor, standing_voltage
 from twin.model.park import inside
@@ -26,8 +26,6 @@ from twin.reconciliation.uncertainty import errors_of, spread
 if TYPE_CHECKING:
     from twin.accounts.network import Network
     from twin.model.park import Electrolyser, Park
-
-F64 = NDArray[np.float64]
 
 # What the energy of an electrolyser is counted by.
 MAIN = {"membrane": "caustic", "potline": "aluminium"}

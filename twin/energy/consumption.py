@@ -11,13 +11,13 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from twin.accounts.carriers import carrier_factor
+from twin.arrays import F64
 from twin.reference import load as load_reference
 from twin.uom import parse_quantity
 
-F64 = NDArray[np.float64]
 Basis = Literal["equivalent", "equal"]
 
 

@@ -15,11 +15,11 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from twin.arrays import BOOL, F64, I64
 from twin.faraday import specific_energy
 from twin.reference import load as load_reference
 from twin.uom import parse_quantity
 
-F64 = NDArray[np.float64]
 Basis = Literal["DC", "AC_cell", "AC_comprehensive"]
 ACCEPTED, REFUSED, UNKNOWN = "accepted", "refused", "unknown"
 
@@ -181,7 +181,7 @@ def ageing(time_s: F64, value: F64) -> Ageing:
     return Ageing(slope, np.sqrt(left / _positive(count - 2.0) / _positive(spread)))
 
 
-def _centred(value: F64, known: NDArray[np.bool_], count: NDArray[np.int64]) -> F64:
+def _centred(value: F64, known: BOOL, count: I64) -> F64:
     """Return values less their mean; 0 where not known."""
     mean = np.where(known, value, 0.0).sum(axis=-1) / np.maximum(count, 1)
     return np.where(known, value - mean[..., None], 0.0)

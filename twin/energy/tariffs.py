@@ -11,12 +11,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from twin.arrays import F64
 from twin.reference import load as load_reference
 from twin.uom import parse_quantity
-
-F64 = NDArray[np.float64]
 
 # Steps and points are counted to a millionth of one, far below what a meter can tell apart, so that
 # the last bit of a division makes no step.

@@ -14,16 +14,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from twin.accounts.accounts import cell_factor, components_of, scopes_above
 from twin.accounts.network import Network, tank_mass
+from twin.arrays import F64, I64
 from twin.model.park import OUTSIDE, Stream, Tag, inside
 from twin.reference import load as load_reference
 from twin.uom import parse_quantity
-
-F64 = NDArray[np.float64]
-I64 = NDArray[np.int64]
 
 TINY_S = 1e-9
 

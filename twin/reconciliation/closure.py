@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from twin.arrays import BOOL, F64
 from twin.reconciliation.components import reconcile_components
 from twin.reconciliation.linear import reconcile
 
 if TYPE_CHECKING:
     from twin.reconciliation.balances import Amounts, Balance
     from twin.reconciliation.linear import Reconciliation
-    from twin.reconciliation.observability import BOOL, F64
 
 
 @dataclass(frozen=True, slots=True)

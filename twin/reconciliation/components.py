@@ -20,13 +20,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from twin.arrays import F64, INTP
 from twin.reconciliation.measured import missing
 from twin.reconciliation.nonlinear import reconcile_nonlinear
 from twin.reconciliation.observability import NOTHING
 
 if TYPE_CHECKING:
     from twin.reconciliation.linear import Reconciliation
-    from twin.reconciliation.observability import F64, INT
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +141,7 @@ def reconcile_components(
         iterations=iterations,
     )
 
-    def table(column: F64, places: INT) -> F64:
+    def table(column: F64, places: INTP) -> F64:
         return np.asarray(column[..., places].reshape(fraction.shape))
 
     return Components(

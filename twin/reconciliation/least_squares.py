@@ -20,8 +20,9 @@ from typing import Any
 
 import numpy as np
 
+from twin.arrays import BOOL, F64
 from twin.reconciliation.chi_square import quantile
-from twin.reconciliation.observability import BOOL, F64, NOTHING, ROUNDING, Projection, project
+from twin.reconciliation.observability import NOTHING, ROUNDING, Projection, project
 
 # A Cholesky pivot below this share of its balance's own uncertainty calls for the slower SVD.
 WELL_POSED = 1e-2

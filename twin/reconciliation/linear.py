@@ -21,10 +21,11 @@ from typing import Any
 
 import numpy as np
 
+from twin.arrays import BOOL, F64, INTP
 from twin.reconciliation.chi_square import quantile
 from twin.reconciliation.least_squares import Plan, Solution, adjustability, detectable, plan, solve
 from twin.reconciliation.measured import missing, spread
-from twin.reconciliation.observability import BOOL, F64, INT, NOTHING
+from twin.reconciliation.observability import NOTHING
 
 # Two test values closer than this are the same number, calculated in two ways.
 TIE = 1e-6
@@ -239,7 +240,7 @@ def _aligned(
     )
 
 
-def _patterns(absent: BOOL) -> tuple[BOOL, INT]:
+def _patterns(absent: BOOL) -> tuple[BOOL, INTP]:
     """Return the distinct rows, at least one, and for each row which of them it is."""
     if not len(absent):
         absent = np.zeros((1, absent.shape[1]), bool)
@@ -282,7 +283,7 @@ def _accuse(
     each: Plan,
     solution: Solution,
     level: float,
-    times: INT,
+    times: INTP,
     suspects: list[Any],
     leaks: list[Any],
 ) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from twin.reconciliation.observability import BOOL, F64, NOTHING
+from twin.arrays import BOOL, F64
+from twin.reconciliation.observability import NOTHING
 
 # Uncertainties that differ by more have no common arithmetic; such values are no measurements.
 EXTREME = 1e100

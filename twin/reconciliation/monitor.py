@@ -28,20 +28,16 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
+from twin.arrays import F64, I64, MINUTE_S, MINUTE_US
 from twin.reconciliation.chi_square import quantile
-from twin.reconciliation.monitored import MINUTE_S, UNKNOWN, Seen, Watch, see
+from twin.reconciliation.monitored import UNKNOWN, Seen, Watch, see
 from twin.reconciliation.uncertainty import errors_of
 from twin.reference import load as load_reference
-from twin.series.windows import MINUTE_US
 from twin.uom import parse_quantity
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-F64 = NDArray[np.float64]
-I64 = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)

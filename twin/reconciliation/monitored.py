@@ -13,19 +13,14 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from twin.accounts.network import Network, tank_mass
+from twin.arrays import DAY_US, F64, I64, MINUTE_S, MINUTE_US
 from twin.reconciliation.balances import Balance, compile_balance
 from twin.reconciliation.chi_square import quantile
 from twin.reconciliation.uncertainty import errors_of
 from twin.reference import load as load_reference
-from twin.series.windows import DAY_US, MINUTE_US
 
-F64 = NDArray[np.float64]
-I64 = NDArray[np.int64]
-
-MINUTE_S = 60.0
 WEEK_MINUTES = 7 * DAY_US // MINUTE_US
 # A minute that is covered less than this is no measurement of its meter.
 COVERED_S = 0.99 * MINUTE_S

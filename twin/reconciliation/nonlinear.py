@@ -20,9 +20,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from twin.arrays import BOOL, F64
 from twin.reconciliation.linear import UNCHECKED, Reconciliation, reconcile
 from twin.reconciliation.measured import missing, spread
-from twin.reconciliation.observability import BOOL, F64, NOTHING, ROUNDING
+from twin.reconciliation.observability import NOTHING, ROUNDING
 
 if TYPE_CHECKING:
     from collections.abc import Callable

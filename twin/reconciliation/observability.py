@@ -12,11 +12,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-F64 = NDArray[np.float64]
-INT = NDArray[np.intp]
-BOOL = NDArray[np.bool_]
+from twin.arrays import BOOL, F64, INTP
 
 # A number below this share of what it was made from is rounding and counts as zero.
 NOTHING = 1e-9
@@ -34,7 +31,7 @@ class Projection:
 
     combine: F64  # (R, M) combinations of balances that need measured streams only
     columns: F64  # (R, S) combine @ incidence, exactly zero where nothing but rounding is left
-    solved: INT  # (U,) unmeasured streams that the balances fix
+    solved: INTP  # (U,) unmeasured streams that the balances fix
     solve: F64  # (U, M)
     observable: BOOL  # (S,) measured, or fixed by the balances
     redundant: BOOL  # (S,) measured, and observable without its own meter
@@ -82,14 +79,14 @@ def _scale(matrix: F64, axis: int) -> F64:
     return np.asarray(np.where(greatest > 0, greatest, 1.0))
 
 
-def _widen(matrix: F64, nodes: INT, count: int) -> F64:
+def _widen(matrix: F64, nodes: INTP, count: int) -> F64:
     """Return the columns of `matrix` at their nodes, zero elsewhere."""
     wide = np.zeros((len(matrix), count))
     wide[:, nodes] = matrix
     return wide
 
 
-def _reduce(matrix: F64) -> tuple[F64, INT, F64]:
+def _reduce(matrix: F64) -> tuple[F64, INTP, F64]:
     """Solve ``matrix @ x = b`` as far as it goes, by Gauss-Jordan with complete pivoting.
 
     Graphs stay exact under it, and rows stay local: no node is mixed with one it does not touch.

@@ -13,8 +13,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from twin.arrays import F64, I64
 from twin.reconciliation.balances import (
     efficiency_spread,
     efficiency_uncertainty,
@@ -30,9 +30,6 @@ if TYPE_CHECKING:
 
     from twin.accounts.accounts import Account
     from twin.accounts.network import Network
-
-F64 = NDArray[np.float64]
-I64 = NDArray[np.int64]
 
 
 class Errors(NamedTuple):

@@ -15,17 +15,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from twin import faraday
+from twin.arrays import BOOL, F64, I64
 from twin.reference import figure
 
 if TYPE_CHECKING:
     from twin.scenario.network import Supply
     from twin.scenario.routes import Way
-
-F64 = NDArray[np.float64]
-BOOL = NDArray[np.bool_]
 
 # Loads only fall from pass to pass: this many are far more than parks have stages.
 PASSES_MAX = 20
@@ -309,7 +306,7 @@ def _takes(work: _Work, m: int, sign: float) -> F64:
     return np.where(np.isinf(limit), np.inf, limit - sign * rate)
 
 
-def _cut(supply: Supply, work: _Work, fan: NDArray[np.int64], amount: F64, flow: F64) -> None:
+def _cut(supply: Supply, work: _Work, fan: I64, amount: F64, flow: F64) -> None:
     """Cut lines in proportion to their flow, and the load of the plants at their ends."""
     total = flow.sum(axis=-1)
     share = np.where(amount == 0, 0.0, amount / np.where(total == 0, 1.0, total))

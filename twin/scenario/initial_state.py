@@ -11,19 +11,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from twin.accounts.network import tank_mass
+from twin.arrays import F64, I64
 from twin.reconciliation.balances import uncertainty
 from twin.reconciliation.linear import reconcile
 from twin.scenario.dispatch import tiny
 
 if TYPE_CHECKING:
     from twin.scenario.network import Supply
-
-F64 = NDArray[np.float64]
-I64 = NDArray[np.int64]
-
 
 # A moment of noise accuses nobody: one in a hundred does.
 CONFIDENCE = 0.99

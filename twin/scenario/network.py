@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from twin.accounts.accounts import cell_factor, scopes_above
+from twin.arrays import BOOL, F64, I64
 from twin.model.park import Electrolyser, Park, Tag, inside
 from twin.reconciliation.balances import Balance, Line, compile_balance
 from twin.reference import load as load_reference
@@ -20,9 +20,6 @@ from twin.scenario.routes import Edge, Way, find_ways
 
 if TYPE_CHECKING:
     from twin.accounts.network import Network
-
-F64 = NDArray[np.float64]
-I64 = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +51,7 @@ class Supply:
     tanks: tuple[I64, ...]  # (M,) tanks at each node
     share: F64  # (K,) kg of component per kg in the tank
     limit: F64  # (K,) [kg] of medium at the fill limit
-    spare: NDArray[np.bool_]  # (K,) kept empty: neither filled nor emptied
+    spare: BOOL  # (K,) kept empty: neither filled nor emptied
     absorbers: tuple[Absorber, ...]
     relief: I64  # (M,) absorber that takes what a node relieves; -1 for none
     meters: tuple[int, ...]  # (Q,) tags of the electricity meters

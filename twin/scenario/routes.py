@@ -12,13 +12,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
+
+from twin.arrays import F64, I64
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-
-F64 = NDArray[np.float64]
-I64 = NDArray[np.int64]
 
 # A longer way is no longer something a shift would do, and there are too many of them.
 LINES_MAX = 6

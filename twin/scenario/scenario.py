@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
+from twin.arrays import F64
 from twin.model.park import inside
 from twin.reference import figure
 from twin.reference import load as load_reference
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 
     from twin.scenario.initial_state import Start
     from twin.scenario.network import Supply
-
-F64 = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)

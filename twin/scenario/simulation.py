@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
+from twin.arrays import BOOL, F64
 from twin.scenario.dispatch import Flows, dispatch, tiny
 
 if TYPE_CHECKING:
@@ -26,10 +26,6 @@ if TYPE_CHECKING:
 
     from twin.scenario.initial_state import Start
     from twin.scenario.network import Supply
-
-F64 = NDArray[np.float64]
-I64 = NDArray[np.int64]
-BOOL = NDArray[np.bool_]
 
 NO_TANKS = np.zeros(0, dtype=np.int64)
 # Answers of the dispatch that are kept: more than there are changes within a few steps.

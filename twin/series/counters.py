@@ -5,15 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
+
+from twin.arrays import BOOL, F64
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from twin.model.park import Tag
-
-F64 = NDArray[np.float64]
-BOOL = NDArray[np.bool_]
 
 # A full register starts again at zero. Read often enough, it is then seen close below its top and
 # next close above zero; a fall from or to anywhere else means a meter that was reset or replaced.

@@ -6,17 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from twin import quality as q
+from twin.arrays import BOOL, F64, I64, NEVER, U8, runs
 from twin.series.counters import increase
-from twin.series.minutes import NEVER
 
 if TYPE_CHECKING:
     from twin.series.samples import Samples
-
-F64 = NDArray[np.float64]
-I64 = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +26,7 @@ class View:
     time_us: I64
     value: F64
     rate: F64
-    quality: NDArray[np.uint8]
+    quality: U8
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +36,7 @@ class Image:
     time_us: I64
     value: F64
     rate: F64
-    quality: NDArray[np.uint8]
+    quality: U8
     heard_us: I64  # when anything at all came for the tag
 
     def copy(self) -> Image:
@@ -51,13 +47,11 @@ class Image:
         """Return what a step sees: the first `tags` tags."""
         return View(self.time_us[:tags], self.value[:tags], self.rate[:tags], self.quality[:tags])
 
-    def forward(
-        self, samples: Samples, counter: NDArray[np.bool_], rollover: NDArray[np.float64]
-    ) -> None:
+    def forward(self, samples: Samples, counter: BOOL, rollover: F64) -> None:
         """Move forward to the newest of `samples` (sorted by tag, then time, all newer)."""
         if not len(samples):
             return
-        last = np.append(samples.tag[1:] != samples.tag[:-1], True)
+        _, last = runs(samples.tag)
         at = samples.tag[last]
         value, time_us = samples.value[last], samples.time_us[last]
         rise, reset = increase(self.value[at], value, rollover[at])
@@ -70,7 +64,7 @@ class Image:
         self.quality[at] = samples.quality[last]
         self.heard_us[at] = np.maximum(self.heard_us[at], samples.received_us[last])
 
-    def correct(self, samples: Samples, counter: NDArray[np.bool_]) -> None:
+    def correct(self, samples: Samples, counter: BOOL) -> None:
         """Take over corrections of the newest samples; a counter's rate waits for its next one."""
         newest = samples.take(samples.time_us == self.time_us[samples.tag])
         self.value[newest.tag] = newest.value

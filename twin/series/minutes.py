@@ -12,21 +12,15 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from twin import quality as q
+from twin.arrays import BOOL, DAY_US, F64, I64, INTP, MINUTE_US, NEVER, U8, last_known, runs
 from twin.series.counters import increase
 
-F64 = NDArray[np.float64]
-I64 = NDArray[np.int64]
-U8 = NDArray[np.uint8]
-
-MINUTE_US = 60_000_000
 GAUGE, COUNTER, STATE = 0, 1, 2
 KIND_CODES = {"gauge": GAUGE, "counter": COUNTER, "state": STATE}
 # The increase of a counter over a longer silence belongs to no minute in particular.
-COUNTER_GAP_US = 86_400_000_000
-NEVER = np.iinfo(np.int64).min
+COUNTER_GAP_US = DAY_US
 _RESET = np.array([q.UNCERTAIN | q.RESET], np.uint8)
 
 
@@ -47,7 +41,7 @@ class Minutes:
     def __len__(self) -> int:
         return len(self.tag)
 
-    def take(self, rows: NDArray[np.intp] | NDArray[np.bool_]) -> Minutes:
+    def take(self, rows: INTP | BOOL) -> Minutes:
         """Return some of the rows."""
         return Minutes(*(getattr(self, name)[rows] for name in self.__slots__))
 
@@ -80,11 +74,11 @@ class Tail:
         """Return a draft that may be changed and thrown away."""
         return Tail(*(getattr(self, name).copy() for name in self.__slots__))
 
-    def take(self, rows: NDArray[np.intp]) -> Tail:
+    def take(self, rows: INTP) -> Tail:
         """Return some of the tags."""
         return Tail(*(getattr(self, name)[rows] for name in self.__slots__))
 
-    def put(self, rows: NDArray[np.int64], other: Tail) -> None:
+    def put(self, rows: I64, other: Tail) -> None:
         """Replace some tags by the rows of another tail."""
         for name in self.__slots__:
             getattr(self, name)[rows] = getattr(other, name)
@@ -188,7 +182,7 @@ def _pieces(
     values = np.concatenate([tail.value[head], value])[order]
     qualities = np.concatenate([tail.quality[head], quality])[order]
     start = np.concatenate([tail.from_us[head], time_us])[order]
-    last = np.append(tags[1:] != tags[:-1], True) if len(tags) else np.zeros(0, bool)
+    _, last = runs(tags)
     # The last sample of a tag waits for its successor, or runs up to the close.
     end = np.where(last, np.maximum(close_us[tags], start), np.append(times[1:], 0))
     counter = kind[tags] == COUNTER
@@ -249,8 +243,8 @@ def _accumulate(tail: Tail, pieces: _Pieces, end_us: I64) -> Minutes:
         return np.concatenate([open_minute[held], parts])[order]
 
     minute = column(tail.open_us, pieces.start_us // MINUTE_US * MINUTE_US)
-    change = (tag[1:] != tag[:-1]) | (minute[1:] != minute[:-1])
-    start = np.flatnonzero(np.concatenate([np.ones(min(len(tag), 1), bool), change]))
+    first, _ = runs(tag, minute)
+    start = np.flatnonzero(first)
     if not len(start):
         return _NOTHING
     used_us = pieces.stop_us - pieces.start_us
@@ -258,7 +252,7 @@ def _accumulate(tail: Tail, pieces: _Pieces, end_us: I64) -> Minutes:
     # A product of a missing rate and no time is no amount; a value that was not used only counts.
     part = np.where(used_us > 0, pieces.rate * (used_us * 1e-6), 0.0)
     worst = np.where(used_us > 0, pieces.quality, pieces.quality & np.uint8(q.SIMULATED))
-    group = np.cumsum(np.concatenate([[0], change]))
+    group = np.cumsum(first) - 1
     rows = Minutes(
         tag=tag[start],
         time_us=minute[start],
@@ -268,10 +262,10 @@ def _accumulate(tail: Tail, pieces: _Pieces, end_us: I64) -> Minutes:
         covered_us=np.add.reduceat(column(tail.covered_us, used_us), start),
         min=np.fmin.reduceat(column(tail.min, value), start),
         max=np.fmax.reduceat(column(tail.max, value), start),
-        last=_last_known(column(tail.last, value), start),
+        last=last_known(column(tail.last, value), start),
         quality=q.worst_of(column(tail.worst, worst).astype(np.uint8), start),
     )
-    final = np.append(rows.tag[1:] != rows.tag[:-1], True)
+    _, final = runs(rows.tag)
     full = end_us[rows.tag] >= rows.time_us + MINUTE_US
     _reopen(tail, rows.tag[final], end_us)
     _keep(tail, rows.take(final & ~full))
@@ -299,13 +293,6 @@ def _keep(tail: Tail, stay: Minutes) -> None:
     tail.worst[at] = stay.quality
 
 
-def _last_known(value: F64, start: NDArray[np.intp]) -> F64:
-    """Return the last value of each run that is not NaN; NaN where there is none."""
-    at = np.where(np.isnan(value), -1, np.arange(len(value)))
-    last = np.maximum.reduceat(at, start)
-    return np.where(last >= start, value[np.maximum(last, 0)], np.nan)
-
-
 def _graded(rows: Minutes) -> Minutes:
     """Give minutes with a hole at least uncertain, those without value bad; drop empty ones."""
     rows = rows.take((rows.covered_us > 0) | (rows.n > 0))
@@ -320,7 +307,7 @@ def _advance(tail: Tail, tag: I64, time_us: I64, value: F64, quality: U8, end_us
     """Make the newest sample of each tag the one that is held."""
     if not len(tag):
         return
-    last = np.append(tag[1:] != tag[:-1], True)
+    _, last = runs(tag)
     at = tag[last]
     tail.time_us[at] = time_us[last]
     tail.value[at] = value[last]

@@ -5,11 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-F64 = NDArray[np.float64]
-I64 = NDArray[np.int64]
-U8 = NDArray[np.uint8]
+from twin.arrays import BOOL, F64, I64, INTP, U8
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +22,7 @@ class Samples:
     def __len__(self) -> int:
         return len(self.tag)
 
-    def take(self, rows: NDArray[np.intp] | NDArray[np.bool_] | slice) -> Samples:
+    def take(self, rows: INTP | BOOL | slice) -> Samples:
         """Return some of the rows."""
         return Samples(*(getattr(self, name)[rows] for name in self.__slots__))
 

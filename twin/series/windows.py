@@ -7,22 +7,14 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 import numpy as np
-from numpy.typing import NDArray
 
 from twin import quality as q
+from twin.arrays import BOOL, DAY_US, F64, HOUR_US, I64, MINUTE_US, SECOND_US, U8
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-F64 = NDArray[np.float64]
-I64 = NDArray[np.int64]
-U8 = NDArray[np.uint8]
-
-SECOND_US = 1_000_000
-MINUTE_US = 60 * SECOND_US
 QUARTER_US = 15 * MINUTE_US
-HOUR_US = 60 * MINUTE_US
-DAY_US = 24 * HOUR_US
 # The shortest each kind of window can be, shifts apart: a limit on their number needs no calendar.
 SHORTEST_US = {
     "minute": MINUTE_US,
@@ -155,7 +147,7 @@ def on_share(on_s: F64, covered_s: F64) -> F64:
     return np.asarray(on_s / np.where(covered_s > 0, covered_s, np.nan))
 
 
-def grade(quality: U8, share: F64, known: NDArray[np.bool_]) -> U8:
+def grade(quality: U8, share: F64, known: BOOL) -> U8:
     """Return the quality of sums: the worst of their parts, not good when incomplete.
 
     Parameters

@@ -24,20 +24,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from twin import quality as q
-from twin.validation.rules import FOREVER
-from twin.validation.unit_errors import NEVER, Levels, ends, learn, match, no_levels, steady_near
+from twin.arrays import BOOL, F64, FOREVER, I64, INTP, NEVER, U8, runs
+from twin.validation.unit_errors import Levels, learn, match, no_levels, steady_near
 
 if TYPE_CHECKING:
     from twin.series.samples import Samples
     from twin.validation.rules import Limits
-
-F64 = NDArray[np.float64]
-I64 = NDArray[np.int64]
-U8 = NDArray[np.uint8]
-BOOL = NDArray[np.bool_]
 
 # Two values of a tag that stands still differ by no more than so many of their deviations.
 RATE_SIGMAS = 4.0
@@ -138,7 +132,7 @@ def _stuck(limits: Limits, memory: Memory, part: Samples) -> BOOL:
     if not len(rows):
         return found
     at, time_us, value = part.tag[rows], part.time_us[rows], part.value[rows]
-    first, last = ends(at)
+    first, last = runs(at)
     before = np.where(first, memory.held[at], np.append(np.nan, value[:-1]))
     before_us = np.where(first, memory.seen_us[at], np.append(NEVER, time_us[:-1]))
     silent = (before_us == NEVER) | (time_us - before_us > limits.gap_us[at])
@@ -161,7 +155,7 @@ def _uneasy(limits: Limits, memory: Memory, part: Samples) -> BOOL:
     rows = np.flatnonzero((limits.rate[at] < np.inf) & (part.quality < q.UNCERTAIN))
     if len(rows):
         at, time_us, value = at[rows], part.time_us[rows], part.value[rows]
-        first, _ = ends(at)
+        first, _ = runs(at)
         before = np.where(first, memory.good[at], np.append(np.nan, value[:-1]))
         before_us = np.where(first, memory.good_us[at], np.append(NEVER, time_us[:-1]))
         found[rows] |= _too_fast(limits, at, before_us, before, time_us, value)
@@ -170,7 +164,7 @@ def _uneasy(limits: Limits, memory: Memory, part: Samples) -> BOOL:
 
 def _pass(memory: Memory, part: Samples) -> None:
     """Make the newest samples the last unsuspected ones."""
-    _, last = ends(part.tag)
+    _, last = runs(part.tag)
     memory.good_us[part.tag[last]] = part.time_us[last]
     memory.good[part.tag[last]] = part.value[last]
 
@@ -203,10 +197,10 @@ def _where(wanted: BOOL, samples: Samples) -> Samples:
     return samples if wanted.all() else samples.take(wanted)
 
 
-def _side_by_side(at: I64) -> list[NDArray[np.intp]]:
+def _side_by_side(at: I64) -> list[INTP]:
     """Return the first rows of all tags, then the second ones, and so on."""
     if not len(at):
         return []
-    start = np.flatnonzero(ends(at)[0])
+    start = np.flatnonzero(runs(at)[0])
     rank = np.arange(len(at)) - np.repeat(start, np.diff(np.append(start, len(at))))
     return np.split(np.argsort(rank, kind="stable"), np.cumsum(np.bincount(rank))[:-1])

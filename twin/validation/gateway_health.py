@@ -11,11 +11,9 @@ References
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from twin.arrays import F64
 from twin.reference import load as load_reference
-
-F64 = NDArray[np.float64]
 
 # Fewer minima than these say nothing yet.
 MINIMA = 5

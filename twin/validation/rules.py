@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from twin.arrays import BOOL, F64, FOREVER, I64
 from twin.errors import UomError
 from twin.reconciliation.balances import uncertainty
 from twin.reference import load as load_reference
@@ -18,12 +18,6 @@ if TYPE_CHECKING:
 
     from twin.model.park import Tag
     from twin.model.tables import Row
-
-F64 = NDArray[np.float64]
-I64 = NDArray[np.int64]
-BOOL = NDArray[np.bool_]
-
-FOREVER = np.iinfo(np.int64).max
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,19 +17,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from twin import quality as q
+from twin.arrays import BOOL, F64, I64, NEVER, runs
 
 if TYPE_CHECKING:
     from twin.series.samples import Samples
     from twin.validation.rules import Limits
 
-F64 = NDArray[np.float64]
-I64 = NDArray[np.int64]
-BOOL = NDArray[np.bool_]
-
-NEVER = np.iinfo(np.int64).min
 # The level remembers about ten minutes: a process moves, a change of units is over in a sample.
 LEVEL_US = 600_000_000
 # No sample weighs more than a sixteenth of that, however long the silence before it: what a
@@ -179,7 +174,7 @@ def learn(levels: Levels, part: Samples) -> None:
     """
     if not len(part):
         return
-    first, last = ends(part.tag)
+    first, last = runs(part.tag)
     start, end = np.flatnonzero(first), np.flatnonzero(last)
     at, count = part.tag[start], end - start + 1
     passed_us = part.time_us[end] - np.maximum(levels.time_us[at], part.time_us[start] - SAMPLE_US)
@@ -257,20 +252,3 @@ def match(limits: Limits, levels: Levels, part: Samples) -> tuple[BOOL, BOOL]:
     levels.weight[at[elsewhere]], levels.count[at[elsewhere]] = 0.0, 0
     learn(levels, part.take((~away | elsewhere) & (part.quality < q.UNCERTAIN)))
     return slips, certain
-
-
-def ends(at: I64) -> tuple[BOOL, BOOL]:
-    """Return which rows are the first and which the last of their tag.
-
-    Parameters
-    ----------
-    at : (n,) int64
-        tags, ascending
-
-    Returns
-    -------
-    first, last : (n,) bool
-    """
-    change = at[1:] != at[:-1]
-    one = np.ones(min(len(at), 1), bool)
-    return np.concatenate([one, change]), np.concatenate([change, one])

@@ -13,9 +13,9 @@ from ingest.store import Store
 from tests.support.small_park import stamp
 from tests.support.small_region import NETWORK, PARK_TOML, TAGS_CSV
 from tests.twin.reconciliation.test_monitor import FIRST_US, FLOWS, minutes
+from twin.arrays import MINUTE_US
 from twin.loading import parse_park
 
-MINUTE_US = 60_000_000
 QUIET_H = 6
 TOPIC = "park/v1/east/alpha/gw"
 ALARM = """

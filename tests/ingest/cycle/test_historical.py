@@ -15,8 +15,8 @@ from ingest.wire import sparkplug
 from ingest.wire.sparkplug import DataType, Metric
 from tests.support.memory_store import MemoryStore, started
 from tests.support.small_region import PARK
+from twin.arrays import NEVER
 from twin.loading import parse_park
-from twin.series.minutes import NEVER
 
 T0 = 1_760_000_000_000 // 60_000 * 60_000
 FILES = PARK.files

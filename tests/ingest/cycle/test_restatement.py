@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deploy.database.times import TIME_MAX_US
-from ingest.cycle.restatement import HOUR_US, Stretches, hours_of, join, stretches
-from twin.series.minutes import MINUTE_US
+from ingest.cycle.restatement import Stretches, hours_of, join, stretches
+from twin.arrays import HOUR_US, MINUTE_US
 
 S = 1_000_000
 GAP_US = np.array([300 * S, 90 * S])

@@ -12,6 +12,7 @@ from simulators.scenarios.truth import truths
 from tests.support.books import node_books
 from twin import faraday
 from twin.accounts.tanks import volume_fraction
+from twin.arrays import HOUR_US
 from twin.errors import ModelError
 from twin.loading import load_park, parse_park
 
@@ -19,7 +20,6 @@ PARK = load_park("deploy/parks/liaocheng")
 TAGS = {tag.address: t for t, tag in enumerate(PARK.tags)}
 START_US = 1_763_791_200_000_000
 S = 1_000_000
-HOUR_US = 3600 * S
 XINFA = "liaocheng/chiping/xinfa"
 FARM = f"{XINFA}/caustic/liquid-chlorine"
 CELLS = f"{XINFA}/caustic/electrolysis"

@@ -9,9 +9,9 @@ from simulators.process.process import make_process
 from simulators.scenarios.overlay import Overlay, lay_over
 from simulators.scenarios.script import Event, load_script, names, parse_script, weight
 from simulators.scenarios.truth import encode, truths
+from twin.arrays import MINUTE_US
 from twin.errors import ModelError
 from twin.loading import load_park
-from twin.series.minutes import MINUTE_US
 
 PARK = load_park("deploy/parks/liaocheng")
 PROCESS = make_process(PARK, 1)

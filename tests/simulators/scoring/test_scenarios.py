@@ -30,8 +30,8 @@ from simulators.scoring.pipeline import minutes_of
 from simulators.scoring.window import carried, know, make_window
 from tests.services.test_services import running, subscribed
 from twin import quality as q
+from twin.arrays import MINUTE_US
 from twin.loading import load_park
-from twin.series.minutes import MINUTE_US
 
 HCL = "hydrogen_chloride"
 PARK = load_park("deploy/parks/liaocheng")

@@ -6,7 +6,6 @@ from tests.support.small_alarms import Bench, alarm, bench_in
 from twin.alarms.commands import HIDING, ORDERS
 from twin.alarms.engine import (
     ACKNOWLEDGED,
-    NEVER,
     NORMAL,
     OUT_OF_SERVICE,
     RETURNED,
@@ -15,6 +14,7 @@ from twin.alarms.engine import (
     SUPPRESSED,
     UNACKNOWLEDGED,
 )
+from twin.arrays import NEVER
 
 S = 1_000_000
 # (order, state before) -> state after; the condition is on except where the state says it is off.

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from tests.support.small_alarms import GAP_S, Bench, S, alarm, bench_in, samples
 from twin import quality as q
-from twin.alarms.engine import NEVER, NORMAL, UNACKNOWLEDGED, evaluate, input_quality
+from twin.alarms.engine import NORMAL, UNACKNOWLEDGED, evaluate, input_quality
+from twin.arrays import NEVER
 
 # What the value does, and what the alarm is after it.
 HIGH = [

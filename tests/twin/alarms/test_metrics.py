@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from twin.alarms.metrics import NEVER, advance, load_of, no_flood, stale
+from twin.alarms.metrics import advance, load_of, no_flood, stale
+from twin.arrays import NEVER
 
 S = 1_000_000
 DAY = 86_400

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 from tests.support.small_park import FILES
+from twin.arrays import HOUR_S
 from twin.emissions import validity as c
 from twin.emissions.outlets import changes, evaluate, outlets_of
 from twin.errors import ModelError
 from twin.loading import parse_park
 from twin.reconciliation.uncertainty import Errors
 
-HOUR_S = 3600.0
 MG = 1e-6
 TAGS = """AI-1,demo/acme,concentration,mg/m^3,gauge,0,200,,SO2
 AI-2,demo/acme,concentration,mg/m^3,gauge,0,200,,NOx

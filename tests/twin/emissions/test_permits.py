@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from twin.arrays import DAY_S
 from twin.emissions.permits import outlook, year_of
 
-DAY_S = 86_400
 ZONE = "Asia/Shanghai"
 
 

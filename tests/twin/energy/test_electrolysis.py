@@ -6,12 +6,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from twin import faraday
+from twin.arrays import DAY_S
 from twin.energy import electrolysis
 from twin.energy.electrolysis import ageing, cell_energy, check_saving, k_factor
 from twin.uom import parse_quantity
 
 KWH_PER_T = parse_quantity("1 kWh/t", "intensity")
-DAY_S = 86_400.0
 
 
 def caustic(voltage, efficiency, basis="DC", **more):

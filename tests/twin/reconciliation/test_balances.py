@@ -9,11 +9,11 @@ from simulators.process.process import make_process, state
 from tests.support.books import true_electrolysers
 from tests.support.small_region import NETWORK as SMALL
 from twin.accounts.network import compile_network
+from twin.arrays import HOUR_US
 from twin.loading import load_park
 from twin.reconciliation.balances import compile_balance, measure, uncertainty
 from twin.reconciliation.linear import reconcile
 
-HOUR_US = 3_600_000_000
 START_US = 1_760_000_400_000_000
 
 

@@ -10,6 +10,7 @@ from simulators.instruments.sensors import make_sensors, observe
 from simulators.process.process import make_process
 from tests.support.small_park import PARK_TOML, TAGS_CSV
 from twin.accounts.network import compile_network
+from twin.arrays import HOUR_S
 from twin.loading import load_park, parse_park
 from twin.reconciliation.balances import (
     compile_balance,
@@ -21,7 +22,6 @@ from twin.reconciliation.balances import (
 from twin.reconciliation.closure import close
 from twin.reconciliation.linear import reconcile
 
-HOUR_S = 3600.0
 # The chlorine to VCM is 98 % and analysed; a stream without a meter is, too.
 PURE = 0.98
 FLOW = 1.0  # [t/h]; the cells make 1.524 of chlorine

@@ -6,17 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from twin import quality as q
-from twin.series.minutes import (
-    COUNTER,
-    GAUGE,
-    KIND_CODES,
-    MINUTE_US,
-    NEVER,
-    STATE,
-    Minutes,
-    fold,
-    no_tail,
-)
+from twin.arrays import MINUTE_US, NEVER
+from twin.series.minutes import COUNTER, GAUGE, KIND_CODES, STATE, Minutes, fold, no_tail
 
 S = 1_000_000
 GAP = np.array([300 * S])

@@ -9,18 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from twin import quality as q
-from twin.series.windows import (
-    DAY_US,
-    HOUR_US,
-    MINUTE_US,
-    SHORTEST_US,
-    completeness,
-    edges,
-    grade,
-    local,
-    on_share,
-    shares,
-)
+from twin.arrays import DAY_US, HOUR_US, MINUTE_US
+from twin.series.windows import SHORTEST_US, completeness, edges, grade, local, on_share, shares
 
 SHIFTS = ("00:00", "08:00", "16:00")
 ZONES = ("Asia/Shanghai", "Europe/Berlin", "Asia/Kolkata", "America/Havana", "Australia/Lord_Howe")

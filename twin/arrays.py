@@ -1,0 +1,57 @@
+"""Types of arrays, units of time, and runs of equal values: what every numerical module needs."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+F64 = NDArray[np.float64]
+I64 = NDArray[np.int64]
+I8 = NDArray[np.int8]
+U8 = NDArray[np.uint8]
+BOOL = NDArray[np.bool_]
+INTP = NDArray[np.intp]  # row numbers
+
+SECOND_US = 1_000_000
+MINUTE_US = 60 * SECOND_US
+HOUR_US = 60 * MINUTE_US
+DAY_US = 24 * HOUR_US
+MINUTE_S, HOUR_S, DAY_S = MINUTE_US / SECOND_US, HOUR_US / SECOND_US, DAY_US / SECOND_US
+# A time before all others (of a tag without a sample), and one after all others.
+NEVER = np.iinfo(np.int64).min
+FOREVER = np.iinfo(np.int64).max
+
+
+def runs(key: NDArray[np.generic], *keys: NDArray[np.generic]) -> tuple[BOOL, BOOL]:
+    """Return the first and the last row of each run of equal keys, as masks.
+
+    Parameters
+    ----------
+    key, keys : (n,)         one or more columns; a run ends where any of them changes
+
+    Returns
+    -------
+    first, last : (n,) bool
+    """
+    change = key[1:] != key[:-1]
+    for other in keys:
+        change |= other[1:] != other[:-1]
+    end = np.ones(min(len(key), 1), bool)
+    return np.concatenate([end, change]), np.concatenate([change, end])
+
+
+def last_known(value: F64, starts: INTP) -> F64:
+    """Return the last value of each run that is not NaN.
+
+    Parameters
+    ----------
+    value : (n,) float64 [u]
+    starts : (r,) intp          the first row of each run
+
+    Returns
+    -------
+    (r,) float64 [u]            NaN where a run has no value
+    """
+    at = np.where(np.isnan(value), -1, np.arange(len(value)))
+    last = np.maximum.reduceat(at, starts)
+    return np.where(last >= starts, value[np.maximum(last, 0)], np.nan)
