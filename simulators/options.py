@@ -118,7 +118,8 @@ def _add_scenario(parser: argparse.ArgumentParser) -> None:
     add(
         "--score",
         action="store_true",
-        help="publish nothing: try all scenarios in memory and print how well the twin sees them",
+        help="publish nothing: try all scenarios in memory and print how well the twin sees them;"
+        " a scenario that names tags or scopes the park does not have is left out, and named",
     )
 
 

@@ -42,7 +42,7 @@ def coverage(parks: Sequence[Sequence[Stated]]) -> list[Coverage]:
     names = dict.fromkeys(s.kpi for park in parks for s in park)
     rows = [(s.kpi, number, *s[1:]) for number, park in enumerate(parks) for s in park]
     kpi = np.array([row[0] for row in rows])
-    table = np.array([row[1:] for row in rows], dtype=np.float64)
+    table = np.array([row[1:] for row in rows], dtype=np.float64).reshape(-1, 6)
     return [_covered(name, table[kpi == name]) for name in names] + [_covered("all", table)]
 
 

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from simulators.scenarios.script import load_script
 from simulators.scoring.window import carried, integral, kept, make_window, pairs
 from twin.accounts.accounts import FLOW_ITEMS, Account
 from twin.arrays import F64, HOUR_S
@@ -44,7 +43,7 @@ CELLS = {
     "k": "K of each {} circuit",
 }
 SENT = {"emission": "{} emitted", "concentration": "{} concentration", "corrected": "{} corrected"}
-TRIP, AHEAD_S, AHEAD_STEP_S = "chlorine-user-trip", 30 * HOUR_S, HOUR_S / 6
+AHEAD_S, AHEAD_STEP_S = 30 * HOUR_S, HOUR_S / 6
 GRID_YEAR = 2022
 NAN = float("nan")
 
@@ -268,8 +267,10 @@ def _streams(window: Window) -> Iterator[Stated]:
 
 def _foreseen(window: Window) -> Iterator[Stated]:
     """Yield when tanks would be full if a user tripped now."""
-    known, (event, *_) = window.known, load_script(TRIP, window.known.park).at("process")
-    tripped = [[Action(event.scope, event.size)]]
+    known, trip = window.known, window.known.trip
+    if trip is None:
+        return
+    tripped = [[Action(trip.scope, trip.size)]]
     true_rate = window.true_level[1] * window.part["chlorine"]
     courses = []
     for rate, value, amount in (

@@ -12,7 +12,7 @@ from simulators.instruments.faults import Scene, show
 from simulators.instruments.sensors import make_sensors
 from simulators.process.process import make_process
 from simulators.scenarios.overlay import lay_over
-from simulators.scenarios.script import load_script
+from simulators.scenarios.script import Script, load_script
 from simulators.scoring.pipeline import minutes_of
 from twin.accounts.network import Network, compile_network
 from twin.arrays import I64, MINUTE_US
@@ -22,7 +22,8 @@ from twin.reconciliation.monitored import Watch, compile_watch
 if TYPE_CHECKING:
     from simulators.instruments.sensors import Sensors
     from simulators.process.process import Process
-    from twin.model.park import Park
+    from simulators.scenarios.script import Event
+    from twin.model.park import Park, Tag
     from twin.reconciliation.monitor import Memory, Naming
 
 SCAN_S = 20.0
@@ -51,20 +52,20 @@ def make_stage(park: Park, seed: int, start_us: int) -> Stage:
     return Stage(process, make_sensors(process, seed), network, watch, start_us)
 
 
-def scene_of(stage: Stage, name: str, *, tag: str = "") -> Scene:
-    """Return a scenario on the stage; with a tag, its faults of instruments are of that one."""
-    script = load_script(name, stage.park)
-    if tag:
-        scope = next(t.scope for t in stage.park.tags if t.address == tag)
-        events = tuple(replace(event, tag=tag, scope=scope) for event in script.events)
-        script = replace(script, events=events)
-    return Scene(stage.sensors, lay_over(stage.process, script, stage.start_us))
+def scene_of(stage: Stage, name: str) -> Scene:
+    """Return a scenario on the stage; raises ModelError where it does not fit the park."""
+    return _scene(stage, load_script(name, stage.park), stage.start_us)
 
 
-def moved(scene: Scene, origin_us: int) -> Scene:
-    """Return a scene that only has faults of instruments, beginning at another time."""
-    assert not scene.overlay.script.at("process"), "the process has a course of its own"
-    return replace(scene, overlay=replace(scene.overlay, origin_us=origin_us))
+def biased(stage: Stage, bias: Event, tag: Tag, start_us: int) -> Scene:
+    """Return a scene in which one tag, and nothing else, is wrong by a bias from a time on [µs]."""
+    duration_s = bias.stop_s - bias.start_s
+    event = replace(bias, tag=tag.address, scope=tag.scope, start_s=0.0, stop_s=duration_s)
+    return _scene(stage, Script(bias.id, {}, duration_s, (event,)), start_us)
+
+
+def _scene(stage: Stage, script: Script, start_us: int) -> Scene:
+    return Scene(stage.sensors, lay_over(stage.process, script, start_us))
 
 
 def watched_tags(stage: Stage) -> I64:

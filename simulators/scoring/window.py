@@ -11,11 +11,13 @@ import numpy as np
 from simulators.instruments.sensors import make_sensors, observe
 from simulators.process.disturbances import EPOCH_US
 from simulators.process.process import make_process, state
+from simulators.scenarios.script import load_script
 from simulators.scoring.pipeline import minutes_of
 from twin.accounts.accounts import FLOW_ITEMS, cell_factor
 from twin.accounts.network import compile_network, tank_mass
 from twin.arrays import F64, HOUR_S, HOUR_US, I64, MINUTE_US
 from twin.energy.circuits import Pair
+from twin.errors import ModelError
 from twin.reconciliation.balances import compile_balance, measure
 from twin.reconciliation.closure import close
 from twin.reference import load as load_reference
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from simulators.process.process import Process
+    from simulators.scenarios.script import Event
     from simulators.scoring.pipeline import Table
     from twin.accounts.network import Network
     from twin.model.park import Electrolyser, Park
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
 
 SCAN_S, SCANS_MAX = 10.0, 4320
 # They begin all over some week.
+TRIP = "chlorine-user-trip"
 FIRST_HOUR, STRIDE, WEEK_HOURS = 98 * 168, 37, 168
 
 
@@ -43,6 +47,7 @@ class Known(NamedTuple):
     park: Park
     network: Network
     supply: Supply
+    trip: Event | None  # of a chlorine user, None where the scenario of it does not fit the park
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +72,11 @@ class Window:
 def know(park: Park) -> Known:
     """Return a park model compiled."""
     network = compile_network(park)
-    return Known(park, network, compile_supply(network))
+    try:
+        trip = load_script(TRIP, park).at("process")[0]
+    except ModelError:
+        trip = None
+    return Known(park, network, compile_supply(network), trip)
 
 
 def make_window(known: Known, seed: int, length_s: float = HOUR_S) -> Window:

@@ -4,13 +4,14 @@ The same trials, with more seeds and weeks, are the score (`make score`).
 """
 
 import asyncio
+import dataclasses
 import json
 import os
+import re
 import subprocess
 import sys
 import time
 from functools import partial
-from pathlib import Path
 
 import asyncpg
 import numpy as np
@@ -19,18 +20,21 @@ import pytest
 from simulators import __main__ as program
 from simulators.instruments.faults import Scene, show
 from simulators.instruments.sensors import make_sensors
+from simulators.load import park_files
 from simulators.process.process import make_process
 from simulators.scenarios.overlay import lay_over
 from simulators.scenarios.script import load_script, names
-from simulators.scoring import fault_trials, score, trials
+from simulators.scoring import score, trials
 from simulators.scoring.coverage import coverage
 from simulators.scoring.figures import Stated, figures
 from simulators.scoring.harness import learnt, make_stage, scene_of
 from simulators.scoring.pipeline import minutes_of
 from simulators.scoring.window import carried, know, make_window
 from tests.services.test_services import running, subscribed
+from tests.support import small_supply
 from twin import quality as q
 from twin.arrays import MINUTE_US
+from twin.errors import ModelError
 from twin.loading import load_park
 
 HCL = "hydrogen_chloride"
@@ -91,7 +95,7 @@ def test_a_biased_meter_is_named_within_a_quarter_of_an_hour(stage, memory):
 
 def test_every_stream_that_can_be_checked_is_named_and_the_others_are_not_promised(stage, memory):
     found = trials.bias_of_every_stream(stage, memory, minutes=score.WINDOW_MINUTES)
-    checkable = [each for each in found if each.least <= score.BIAS]
+    checkable = [each for each in found if each.least <= trials.BIAS.size]
     assert len(found) == 35
     assert len(checkable) >= 18
     assert [each.stream for each in checkable if not each.named] == []
@@ -105,8 +109,7 @@ def test_a_leak_is_placed_at_its_node(stage, memory):
 
 
 def test_failing_analysers_are_doubted(stage):
-    check(fault_trials.doubted(stage, "cems-fault", {"stuck": q.STUCK}, 35 * 60))
-    check(fault_trials.silent(stage, "cems-fault"))
+    check(trials.cems_fault(stage))
 
 
 def test_nothing_is_lost_and_nothing_counted_twice_by_an_outage(stage):
@@ -122,7 +125,7 @@ def test_ageing_membranes_are_found_in_months_of_data(stage):
 
 
 def test_a_reset_costs_no_more_than_a_scan_and_a_rollover_nothing(stage):
-    rows = fault_trials.counter_reset(stage)
+    rows = trials.counter_reset(stage)
     check(rows)
     found = {row.figure: row.found for row in rows}
     assert found["luxi/JQI-1001 counted wrongly"] == pytest.approx(0, abs=1e-9)
@@ -131,7 +134,7 @@ def test_a_reset_costs_no_more_than_a_scan_and_a_rollover_nothing(stage):
 
 
 def test_worn_instruments_are_doubted_or_named_or_move_no_hour_beyond_its_interval(stage, memory):
-    rows = fault_trials.worn_instruments(stage, memory)
+    rows = trials.worn_instruments(stage, memory)
     check(rows)
     found = {row.figure: row.found for row in rows}
     # What is doubted counts all the same: half as much again in a fifteenth of the time.
@@ -147,7 +150,7 @@ def test_worn_instruments_are_doubted_or_named_or_move_no_hour_beyond_its_interv
 
 
 def test_another_unit_of_measure_is_noticed_at_once(stage):
-    check(fault_trials.doubted(stage, "unit-slip", {"unit": q.UNIT_SLIP}, 60))
+    check(trials.doubted(stage, "unit-slip", {"unit": q.UNIT_SLIP}, 60))
 
 
 def test_a_flood_of_alarms_is_seen_as_one(stage):
@@ -155,9 +158,7 @@ def test_a_flood_of_alarms_is_seen_as_one(stage):
 
 
 def test_the_score_tries_every_scenario_there_is():
-    modules = (trials, fault_trials, score)
-    source = "".join(Path(module.__file__).read_text(encoding="utf-8") for module in modules)
-    assert [name for name in names() if f'"{name}"' not in source] == []
+    assert set(trials.all_trials(None, None)) == set(names())
 
 
 @pytest.fixture(scope="module")
@@ -260,6 +261,36 @@ def test_the_score_shares_its_work_and_says_how_far_it_is(capsys):
     assert "time to full after a trip" in printed.out
     # Nothing was tried, so nothing can have been named.
     assert not met
+
+
+def test_the_score_of_another_park_tries_what_fits_and_says_what_it_leaves_out(tmp_path, capsys):
+    for name, text in {"park.toml": small_supply.toml(), "tags.csv": small_supply.csv()}.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    size = score.Size(trials=1, biases=1, weeks=0, parks=1, days=0)
+    score.score(str(tmp_path), size)
+    printed = capsys.readouterr()
+    left_out = set(names()) - {"normal"}
+    for name in left_out | {"time to full after a trip"}:
+        assert re.search(rf"(?m)^{name}  +left out ", printed.out), name
+        assert f"{name}: left out: " in printed.err
+    assert re.search(r"left out +meter-bias\.toml:\d+: .*xinfa/FI-1203", printed.out)
+    assert re.search(r"(?m)^normal +meters named +0 1/d +0 +yes$", printed.out)
+    assert re.search(r"(?m)^a bias of 4% +main ", printed.out)
+    assert re.search(r"(?m)^all +interval holds the truth +\S+% ", printed.out)
+
+
+def test_the_score_of_a_park_without_streams_promises_nothing(tmp_path, capsys):
+    for name, text in park_files(3).items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    assert score.score(str(tmp_path), score.Size(trials=1, biases=1, weeks=1, parks=1, days=1))
+    assert re.search(r"checkable streams named +0 of 0 ", capsys.readouterr().out)
+
+
+def test_a_plant_whose_product_is_not_weighed_is_named_as_such(stage):
+    park = dataclasses.replace(PARK, products=())
+    with pytest.raises(ModelError, match="no product is weighed") as caught:
+        trials._product_tag(park, park.electrolysers[:6])
+    assert "[[product]]" in caught.value.hint
 
 
 def test_a_scenario_that_is_not_there_is_one_clear_sentence(capsys):
