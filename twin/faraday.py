@@ -41,69 +41,6 @@ def mass_per_charge(species: tuple[float, int]) -> float:
     return mass / (electrons * FARADAY)
 
 
-def chlorine(current: F64, cells: F64, current_efficiency: F64) -> F64:
-    """Return the chlorine made.
-
-    Parameters
-    ----------
-    current : (...) float64 [A]               current through the series of cells
-    cells : (...) float64 [1]                 cells in series
-    current_efficiency : (...) float64 [1]    share of the current that makes the product
-
-    Returns
-    -------
-    (...) float64 [kg/s]                      NaN where an argument is not known
-    """
-    return np.asarray(current * cells * current_efficiency * mass_per_charge(CL2))
-
-
-def caustic(current: F64, cells: F64, current_efficiency: F64) -> F64:
-    """Return the caustic soda made, as 100 % NaOH.
-
-    Parameters
-    ----------
-    current : (...) float64 [A]               current through the series of cells
-    cells : (...) float64 [1]                 cells in series
-    current_efficiency : (...) float64 [1]    share of the current that makes the product
-
-    Returns
-    -------
-    (...) float64 [kg/s]                      NaN where an argument is not known
-    """
-    return np.asarray(current * cells * current_efficiency * mass_per_charge(NAOH))
-
-
-def hydrogen(current: F64, cells: F64) -> F64:
-    """Return the hydrogen made, at a current efficiency of 1.
-
-    Parameters
-    ----------
-    current : (...) float64 [A]               current through the series of cells
-    cells : (...) float64 [1]                 cells in series
-
-    Returns
-    -------
-    (...) float64 [kg/s]                      NaN where an argument is not known
-    """
-    return np.asarray(current * cells * mass_per_charge(H2))
-
-
-def aluminium(current: F64, cells: F64, current_efficiency: F64) -> F64:
-    """Return the aluminium made.
-
-    Parameters
-    ----------
-    current : (...) float64 [A]               current through the potline
-    cells : (...) float64 [1]                 pots in series
-    current_efficiency : (...) float64 [1]    share of the current that makes the product
-
-    Returns
-    -------
-    (...) float64 [kg/s]                      NaN where an argument is not known
-    """
-    return np.asarray(current * cells * current_efficiency * mass_per_charge(AL))
-
-
 def specific_energy(cell_voltage: F64, current_efficiency: F64, species: tuple[float, int]) -> F64:
     """Return the direct-current energy per mass of product.
 

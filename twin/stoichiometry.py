@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from twin.arrays import F64
-from twin.reference import figure, load
+from twin.reference import load
 from twin.uom import parse_quantity
 
 if TYPE_CHECKING:
@@ -92,22 +92,6 @@ def molar_mass(formula: str) -> float:
     return sum(weights)
 
 
-def normal_density(formula: str) -> float:
-    """Return the density of an ideal gas at normal conditions (0 °C, 101,325 Pa).
-
-    Parameters
-    ----------
-    formula
-        of the gas
-
-    Returns
-    -------
-    float [kg/m^3]
-        molar mass over molar volume [1]_
-    """
-    return molar_mass(formula) / figure("constants.molar_gas_volume", "molar_volume")
-
-
 def compile_reactions(equations: Mapping[str, tuple[str, str]]) -> Reactions:
     """Return the arrays of equations like ``C + H2O -> CO + H2``, each with its main product.
 
@@ -159,25 +143,6 @@ def read_reactions(names: Sequence[str]) -> Reactions:
     if unknown:
         raise ValueError(f"there is no reaction {', '.join(unknown)}")
     return compile_reactions({n: (table[n]["equation"], table[n]["product"]) for n in names})
-
-
-def element_residual(reactions: Reactions) -> F64:
-    """Return the atoms each reaction makes out of nothing.
-
-    Parameters
-    ----------
-    reactions
-        R reactions between S species
-
-    Returns
-    -------
-    (R, E) float64 [mol/mol]
-        atoms made minus atoms used, of each of the E elements that occur; all 0 = balanced [1]_
-    """
-    atoms = [composition(species) for species in reactions.species]
-    elements = sorted({element for counts in atoms for element in counts})
-    table = np.array([[counts.get(e, 0) for e in elements] for counts in atoms], np.float64)
-    return reactions.moles @ table.reshape(len(atoms), len(elements))
 
 
 def per_product(reactions: Reactions) -> F64:

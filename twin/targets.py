@@ -99,26 +99,6 @@ def shortfall(value: F64, goal: F64, at_most: BOOL) -> F64:
     return np.asarray(np.maximum(np.where(at_most, value - goal, goal - value), 0.0))
 
 
-def yearly_pace(value: F64, goal: F64, now_year: F64, goal_year: F64) -> F64:
-    """Return the change per year that leads from a figure to its goal in time.
-
-    Parameters
-    ----------
-    value, goal : (...) float64 [u]
-        figure now and goal
-    now_year, goal_year : (...) float64 [year]
-        moments as fractions of years, 2025.5 is the middle of 2025; the goal holds from the end of
-        its year, so `goal_year` of a goal "2025" is 2026.0
-
-    Returns
-    -------
-    (...) float64 [u/year]
-        straight line from now to the goal [1]_; NaN once its time has come
-    """
-    left = np.asarray(goal_year, dtype=np.float64) - now_year
-    return np.asarray(np.where(left > 0, (goal - value) / np.where(left > 0, left, 1.0), np.nan))
-
-
 def capacity_share(capacity: F64, counted: BOOL) -> float:
     """Return the share of the capacity that has a property: zero-gap cells, clean gasification.
 

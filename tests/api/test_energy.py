@@ -275,7 +275,7 @@ async def test_electrolyser_shows_voltage_density_energy_and_k(cells, api):
         assert row["dc_kwh_per_t"] == per_tonne(VOLT)
         assert row["method"] == "minute_means"
         assert row["k_v_m2_ka"] == pytest.approx((3.05 - 2.42) / (16 / AREA))
-        made = faraday.caustic(np.array(16e3), np.array(CELLS), np.array(EFFICIENCY))
+        made = 16e3 * CELLS * EFFICIENCY * faraday.mass_per_charge(faraday.NAOH)
         assert row["product_t"] == pytest.approx(made * 3.6)
         assert row["cell_voltage_ci_v"] == pytest.approx(OF_A_METER * 3.05)
         assert row["current_density_ci_ka_m2"] == pytest.approx(OF_A_METER * 16 / AREA)

@@ -93,9 +93,7 @@ def test_everything_public_in_the_core_says_what_it_is():
 def takes_numbers(node):
     """Return whether a function works on numbers: an argument or its result is one or an array."""
     hints = [a.annotation for a in [*node.args.args, *node.args.kwonlyargs]] + [node.returns]
-    return any(
-        re.search(r"\b([FIU]\d+|BOOL|INTP|float)\b", ast.unparse(h)) for h in hints if h
-    )
+    return any(re.search(r"\b([FIU]\d+|BOOL|INTP|float)\b", ast.unparse(h)) for h in hints if h)
 
 
 def lacks(name, tree, node):

@@ -20,17 +20,16 @@ def made_by_cells(process, column, truth):
     cells = process.plant.cells
     for cell, hydrogen in zip(true_electrolysers(cells), cells.hydrogen, strict=True):
         current = truth.values[:, column[cell.current]]
+        charge = current * cell.cells * cell.current_efficiency
         if cell.kind == "membrane":
             products = {
-                "chlorine": faraday.chlorine(current, cell.cells, cell.current_efficiency),
-                "caustic": faraday.caustic(current, cell.cells, cell.current_efficiency),
-                "hydrogen": faraday.hydrogen(current, cell.cells) * hydrogen,
+                "chlorine": charge * faraday.mass_per_charge(faraday.CL2),
+                "caustic": charge * faraday.mass_per_charge(faraday.NAOH),
+                "hydrogen": current * cell.cells * faraday.mass_per_charge(faraday.H2) * hydrogen,
             }
             products["sodium_chloride"] = -SALT_PER_CHLORINE * products["chlorine"]
         else:
-            products = {
-                "aluminium": faraday.aluminium(current, cell.cells, cell.current_efficiency)
-            }
+            products = {"aluminium": charge * faraday.mass_per_charge(faraday.AL)}
         for component, rate in products.items():
             made[cell.scope, component] += rate
     return made

@@ -10,15 +10,13 @@ from hypothesis import strategies as st
 
 from twin import faraday
 from twin.byproducts.balance import compile_processes
-from twin.reference import load
+from twin.reference import figure, load
 from twin.stoichiometry import (
     compile_reactions,
     composition,
     demand,
-    element_residual,
     molar_mass,
     net_demand,
-    normal_density,
     per_product,
     read_reactions,
 )
@@ -89,6 +87,18 @@ PRINTED = [
     ("chlor-alkali", "H2", "0.025200"),
     ("chlor-alkali", "NaCl", "-1.46117"),
 ]
+
+
+def normal_density(formula):
+    """Return the density of an ideal gas at 0 °C and 101,325 Pa [kg/m³]."""
+    return molar_mass(formula) / figure("constants.molar_gas_volume", "molar_volume")
+
+
+def element_residual(reactions):
+    """Return the atoms each reaction makes out of nothing, (R, E)."""
+    atoms = [composition(species) for species in reactions.species]
+    elements = sorted({element for counts in atoms for element in counts})
+    return reactions.moles @ np.array([[counts.get(e, 0) for e in elements] for counts in atoms])
 
 
 def half_a_digit(text):

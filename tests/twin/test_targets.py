@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from twin.targets import MET, NOT_MET, UNDECIDED, capacity_share, shortfall, verdict, yearly_pace
+from twin.targets import MET, NOT_MET, UNDECIDED, capacity_share, shortfall, verdict
 
 
 def test_value_on_the_right_side_of_its_goal_meets_it():
@@ -29,11 +29,6 @@ def test_goal_inside_the_confidence_interval_is_undecided():
 def test_shortfall_is_zero_when_met_and_unknown_without_value():
     gap = shortfall(np.array([12_900.0, 12_700.0, np.nan]), np.float64(12_800), np.True_)
     assert gap.tolist() == pytest.approx([100.0, 0.0, np.nan], nan_ok=True)
-
-
-def test_pace_ends_when_the_time_of_the_goal_has_come():
-    pace = yearly_pace(np.array([13_000.0, 13_000.0]), 12_500.0, 2024.0, np.array([2026.0, 2023.0]))
-    assert pace.tolist() == pytest.approx([-250.0, np.nan], nan_ok=True)
 
 
 def test_zero_gap_share_is_weighted_by_capacity():

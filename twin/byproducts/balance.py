@@ -33,34 +33,6 @@ class Processes:
     coefficient: F64  # (R, M) [kg/kg] per main product of the process; made > 0, used < 0
 
 
-@dataclass(frozen=True, slots=True)
-class Yield:
-    """What became of what was put in."""
-
-    loss: F64  # (...) [same as the input] put in and not got out; negative = more than expected
-    fraction: F64  # (...) [1] got out over put in; NaN where nothing was put in
-
-
-@dataclass(frozen=True, slots=True)
-class HydrogenLedger:
-    """Where the hydrogen of a chlor-alkali plant goes."""
-
-    make: F64  # (...) [kg/s] made with the chlorine
-    synthesis: F64  # (...) [kg/s] burnt with chlorine to hydrogen chloride
-    other: F64  # (...) [kg/s] taken by the other users
-    vent: F64  # (...) [kg/s] what is left; negative = more is taken than is made
-    vent_share: F64  # (...) [1] of what is made; NaN where nothing is made
-
-
-@dataclass(frozen=True, slots=True)
-class CarbonDioxideBook:
-    """Carbon dioxide of ammonia from coal and of urea."""
-
-    make: F64  # (...) [kg/s] the least the coal route can make
-    use: F64  # (...) [kg/s] what urea binds
-    surplus: F64  # (...) [kg/s] the least that is left for other users
-
-
 def unaccounted(
     make: F64, use: F64, imported: F64, exported: F64, vented: F64, inventory_change: F64
 ) -> F64:
@@ -149,86 +121,6 @@ def expected(processes: Processes, rate: F64) -> tuple[F64, F64]:
     total = np.where(unknown.astype(np.float64) @ (sides > 0) > 0, np.nan, total)
     count = len(processes.components)
     return total[..., :count], total[..., count:]
-
-
-def compare(put_in: F64, got_out: F64) -> Yield:
-    """Return loss and yield of what was put in.
-
-    Parameters
-    ----------
-    put_in : (...) float64 [kg or kg/s]
-        for a product what theory expects of it; for a reactant what was metered
-    got_out : (...) float64 [kg or kg/s]
-        for a product what was metered; for a reactant what theory needs
-
-    Returns
-    -------
-    Yield
-        loss [kg or kg/s] and fraction [1]; NaN where one of the two is not known
-
-    Notes
-    -----
-    Yield is the mass obtained over the mass that complete conversion would give [1]_.
-    """
-    made = put_in > 0
-    fraction = np.where(made, got_out / np.where(made, put_in, 1.0), np.nan)
-    return Yield(np.asarray(put_in - got_out), np.asarray(fraction))
-
-
-def hydrogen_ledger(chlorine: F64, burnt: F64, taken: F64) -> HydrogenLedger:
-    """Return where the hydrogen of electrolysis goes.
-
-    Parameters
-    ----------
-    chlorine : (...) float64 [kg/s]     chlorine the cells make
-    burnt : (...) float64 [kg/s]        chlorine burnt with hydrogen to hydrogen chloride
-    taken : (..., U) float64 [kg/s]     hydrogen that goes to each of the other users
-
-    Returns
-    -------
-    HydrogenLedger
-        all in [kg/s] but the share; NaN where a term is not known
-
-    Notes
-    -----
-    One molecule of hydrogen is made with each of chlorine and one is burnt with each; the vent
-    closes the balance [1]_.
-    """
-    cells, burner = demand("chlor-alkali"), demand("hydrogen-chloride-synthesis")
-    make = chlorine * (cells["H2"] / cells["Cl2"])
-    synthesis = burnt * (burner["H2"] / burner["Cl2"])
-    other = taken.sum(axis=-1)
-    vent = make - synthesis - other
-    running = make > 0
-    share = np.where(running, vent / np.where(running, make, 1.0), np.nan)
-    return HydrogenLedger(
-        np.asarray(make), np.asarray(synthesis), np.asarray(other), np.asarray(vent), share
-    )
-
-
-def carbon_dioxide_book(ammonia: F64, converted: F64) -> CarbonDioxideBook:
-    """Return the carbon dioxide that ammonia from coal makes, urea binds, and that is left.
-
-    Parameters
-    ----------
-    ammonia : (...) float64 [kg/s]      ammonia made from coal
-    converted : (...) float64 [kg/s]    ammonia turned into urea
-
-    Returns
-    -------
-    CarbonDioxideBook
-        all in [kg/s]; NaN where an argument is not known
-
-    Notes
-    -----
-    Gasification and shift give two molecules of hydrogen per molecule of carbon dioxide, so coal
-    makes at least 3/4 mol per mol of ammonia; urea binds 1/2 mol per mol [1]_. Fuel, losses and the
-    hydrogen of other sources are not in the book.
-    """
-    urea = demand("urea")
-    make = ammonia * demand("ammonia-coal")["CO2"]
-    use = converted * (urea["CO2"] / urea["NH3"])
-    return CarbonDioxideBook(np.asarray(make), np.asarray(use), np.asarray(make - use))
 
 
 def surplus(make: F64, use: F64, vent_limit: F64) -> F64:

@@ -4,25 +4,20 @@ References
 ----------
 .. [1] GB 11984-2008, safety code for chlorine: at most 80 % of a tank's volume and 1.25 kg/L, stock
    of 3 days of production or 7 days of use, an empty spare tank as large as the largest.
-.. [2] Circular segment of a horizontal cylinder with flat heads, see `twin.accounts.tanks`.
-.. [3] T. F. O'Brien, T. V. Bommaraju, F. Hine, Handbook of Chlor-Alkali Technology, Springer 2005,
+.. [2] T. F. O'Brien, T. V. Bommaraju, F. Hine, Handbook of Chlor-Alkali Technology, Springer 2005,
    chapter 9: liquefaction, storage, and absorption of chlorine in caustic soda.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
 
 from twin import faraday
-from twin.accounts.tanks import volume_fraction
 from twin.arrays import F64
 from twin.chlorine.figures import ratio
 from twin.reference import figure
-from twin.reference import load as load_reference
-from twin.uom import parse_quantity
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,58 +27,6 @@ class Trip:
     full_s: F64  # (...) [s] until the tanks are at their limit; +inf when they are not filling
     liquefied: F64  # (...) [kg/s] what liquefaction then makes
     absorbed: F64  # (...) [kg/s] what is left over for the absorber
-
-
-@cache
-def _density_table() -> tuple[F64, F64]:
-    """Return temperatures [K], rising, and the densities of liquid chlorine there [kg/m^3]."""
-    table = load_reference("chlorine")["liquid_density"]
-    return (
-        np.array([parse_quantity(text, "temperature") for text in table["temperature"]]),
-        np.array([parse_quantity(text, "density") for text in table["density"]]),
-    )
-
-
-def liquid_density(temperature: F64) -> F64:
-    """Return the density of liquid chlorine.
-
-    Parameters
-    ----------
-    temperature : (...) float64 [K]
-        of the liquid
-
-    Returns
-    -------
-    (...) float64 [kg/m^3]
-        straight lines between the rows of the reference table; NaN outside of it
-    """
-    at, density = _density_table()
-    return np.asarray(np.interp(temperature, at, density, left=np.nan, right=np.nan))
-
-
-def liquid_mass(level: F64, diameter: F64, length: F64, temperature: F64) -> F64:
-    """Return the chlorine in a lying tank with flat heads.
-
-    Parameters
-    ----------
-    level : (...) float64 [m]
-        of the liquid above the bottom
-    diameter, length : (...) float64 [m]
-        of the cylinder
-    temperature : (...) float64 [K]
-        of the liquid
-
-    Returns
-    -------
-    (...) float64 [kg]
-
-    Notes
-    -----
-    The level is no measure of the volume: 80 % of the diameter is 86 % of the volume [2]_. The gas
-    above the liquid is neglected.
-    """
-    volume = volume_fraction(level / diameter) * np.pi / 4 * diameter**2 * length
-    return np.asarray(volume * liquid_density(temperature))
 
 
 def greatest_mass(volume: F64, density: F64, fill_limit: F64) -> F64:
@@ -195,7 +138,7 @@ def user_trip(room: F64, inflow: F64, draw: F64, user: F64, capacity: F64) -> Tr
     Notes
     -----
     Cells go on as before: what the user took is liquefied up to the capacity, and the rest goes to
-    the absorber [3]_.
+    the absorber [2]_.
     """
     liquefied = np.minimum(inflow + user, np.maximum(capacity, inflow))
     full_s = time_left(room, liquefied - draw)
@@ -221,7 +164,7 @@ def absorber_time(caustic: F64, chlorine: F64, excess: F64) -> F64:
 
     Notes
     -----
-    Cl2 + 2 NaOH → NaClO + NaCl + H2O: as much caustic as the cells made with the chlorine [3]_.
+    Cl2 + 2 NaOH → NaClO + NaCl + H2O: as much caustic as the cells made with the chlorine [2]_.
     """
     need = faraday.mass_per_charge(faraday.NAOH) / faraday.mass_per_charge(faraday.CL2)
     return time_left(caustic, chlorine * need * (1 + np.asarray(excess)))

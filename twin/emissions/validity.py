@@ -4,7 +4,7 @@ References
 ----------
 .. [1] HJ 76-2017, Specifications and test procedures for continuous emission monitoring systems,
    Appendix B: valid minutes, hours, days and months.
-.. [2] HJ 212-2017, data flags and Annex C: the flag of an interval.
+.. [2] HJ 212-2017, data flags.
 .. [3] HJ 75-2017, Specifications for continuous emissions monitoring of SO2, NOx and particulate
    matter: capture rate of a quarter.
 .. [4] Ministry of Ecology and Environment, announcement 2022 no. 21: rules for marking monitoring
@@ -63,44 +63,14 @@ def month_valid(days: I64, month: I64) -> BOOL:
     return np.asarray(days >= np.where(month == FEBRUARY, needed("february"), needed("month")))
 
 
-def valid_mean(value: F64, valid: BOOL, least: int) -> tuple[F64, BOOL]:
-    """Return the means of valid parts, and whether they are valid themselves.
-
-    Parameters
-    ----------
-    value : (..., n) float64 [u]   means of the parts, like the minutes of an hour
-    valid : (..., n) bool          which of them are valid; NaN never is
-    least : int                    how many must be, see `needed`
-
-    Returns
-    -------
-    mean : (...) float64 [u]       of the valid parts; NaN where there are fewer
-    valid : (...) bool             where there are enough [1]_
-    """
-    used = valid & ~np.isnan(value)
-    count = used.sum(axis=-1)
-    enough = count >= max(least, 1)
-    total = np.where(used, value, 0.0).sum(axis=-1)
-    return np.where(enough, total / np.maximum(count, 1), np.nan), np.asarray(enough)
-
-
 @cache
-def _tables() -> tuple[U8, FLAGS, BOOL]:
-    """Return quality by letter, letter by quality, and which letters there are."""
+def _qualities() -> U8:
+    """Return the quality of each ASCII letter."""
     quality = np.full(128, q.BAD | q.FAULT, np.uint8)
-    known = np.zeros(128, bool)
-    letter = np.full(256, "D")
     for flag, row in load_reference("cems")["flag"].items():
         reason = getattr(q, row["reason"].upper()) if row["reason"] else 0
         quality[ord(flag)] = q.WORDS[row["severity"]] | reason
-        known[ord(flag)] = True
-        codes = {reason, *(getattr(q, name.upper()) for name in row.get("also", ()))}
-        for code in codes:
-            letter[[q.UNCERTAIN | code, q.BAD | code]] = flag
-    letter[: q.UNCERTAIN] = "N"
-    # An uncertain or bad value without a reason, or with one HJ 212 has no flag for, is a fault.
-    letter[[q.UNCERTAIN, q.BAD]] = "D"
-    return quality, letter, known
+    return quality
 
 
 def quality_of_flag(flag: FLAGS) -> U8:
@@ -116,43 +86,8 @@ def quality_of_flag(flag: FLAGS) -> U8:
     """
     first = np.asarray(flag).astype("U1")
     code = np.ascontiguousarray(first).view(np.uint32).reshape(first.shape)
-    table, _, _ = _tables()
+    table = _qualities()
     return np.asarray(table[np.minimum(code, len(table) - 1)])
-
-
-def flag_of_quality(quality: U8) -> FLAGS:
-    """Return the HJ 212 data flag that says a quality.
-
-    Parameters
-    ----------
-    quality : (...) uint8    quality [code]; that a value is simulated makes no difference
-
-    Returns
-    -------
-    (...) str                N, F, M, S, D, C, T or B [2]_
-    """
-    _, letter, _ = _tables()
-    return np.asarray(letter[np.asarray(quality) & ~np.uint8(q.SIMULATED)])
-
-
-def interval_flag(flag: FLAGS, kind: Literal["gas", "water"]) -> FLAGS:
-    """Return the flag of intervals from those of their values.
-
-    Parameters
-    ----------
-    flag : (..., n) str     flags of the values of each interval
-    kind                    ``gas``: N when 75 % or more are N; ``water``: N when all are
-
-    Returns
-    -------
-    (...) str               N or D [2]_; D for an interval without values
-    """
-    share = load_reference("cems")["interval"][kind]["normal_share"]
-    normal = np.asarray(flag) == "N"
-    count = normal.sum(axis=-1)
-    # In whole values, so that exactly three of four are enough whatever the rounding.
-    enough = (count >= np.ceil(share * normal.shape[-1] - 1e-9)) & (count > 0)
-    return np.where(enough, "N", "D")
 
 
 def operation(flow: F64, full_scale: F64 | float, running: F64) -> U8:

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from twin.arrays import F64
 from twin.reference import load as load_reference
 from twin.uom import parse_quantity
 
@@ -75,25 +74,3 @@ def position(intensity: ArrayLike, marks: Marks) -> NDArray[np.str_]:
     found = np.where(value <= marks.baseline + slack, BETWEEN, WORSE)
     found = np.where(value <= marks.benchmark + slack, BETTER, found)
     return np.asarray(np.where(np.isnan(value), UNKNOWN, found))
-
-
-def gap(intensity: F64, mass: F64, marks: Marks) -> tuple[F64, F64]:
-    """Return how far production is from the benchmark.
-
-    Parameters
-    ----------
-    intensity : (...) float64 [J/kg]   NaN = not known
-    mass : (...) float64 [kg]          what was made; NaN = not known
-    marks : Marks [J/kg]
-
-    Returns
-    -------
-    per_mass : (...) float64 [J/kg]    above the benchmark; negative = better than it
-    total : (...) float64 [J]          the same over all that was made
-
-    Notes
-    -----
-    Intensity less the benchmark of [1]_.
-    """
-    per_mass = np.asarray(intensity - marks.benchmark)
-    return per_mass, np.asarray(per_mass * mass)

@@ -21,27 +21,6 @@ from twin.uom import parse_quantity
 Basis = Literal["equivalent", "equal"]
 
 
-def comprehensive(amount: F64, factor: F64, sign: F64) -> F64:
-    """Return the comprehensive energy consumption of some carriers.
-
-    Parameters
-    ----------
-    amount : (..., n) float64 [J, kg, m³]       amount of each carrier; NaN = not known
-    factor : (n,) float64 [J/J, J/kg, J/m³]     its coal equivalent
-    sign : (n,) float64 [1]                     1 where it comes in, -1 where it goes out
-
-    Returns
-    -------
-    (...) float64 [J]                           NaN where an amount is not known
-
-    Notes
-    -----
-    E = Σ(±E_i k_i) over the boundary [1]_. What a captive power plant makes leaves the plant and
-    enters its users, so fuel counts once and only what is sold is taken off.
-    """
-    return np.asarray((amount * (factor * sign)).sum(axis=-1))
-
-
 def intensity(energy: F64, mass: F64) -> F64:
     """Return the energy per mass of product.
 

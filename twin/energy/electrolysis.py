@@ -1,4 +1,4 @@
-"""Energy of electrolysis by voltage and efficiency, claims against physics, ageing of cells.
+"""Electrolysis: claimed savings against physics, the slope K of the voltage line, its ageing.
 
 References
 ----------
@@ -10,7 +10,6 @@ References
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -20,7 +19,6 @@ from twin.faraday import specific_energy
 from twin.reference import load as load_reference
 from twin.uom import parse_quantity
 
-Basis = Literal["DC", "AC_cell", "AC_comprehensive"]
 ACCEPTED, REFUSED, UNKNOWN = "accepted", "refused", "unknown"
 
 
@@ -38,52 +36,6 @@ class Ageing:
 
     slope: F64  # (...) of the value per second
     sigma: F64  # (...) standard error of the slope
-
-
-def cell_energy(
-    cell_voltage: F64,
-    current_efficiency: F64,
-    species: tuple[float, int],
-    basis: Basis,
-    *,
-    rectifier_efficiency: F64 | float | None = None,
-    auxiliary: F64 | float | None = None,
-) -> F64:
-    """Return the electricity per mass of product on a basis.
-
-    Parameters
-    ----------
-    cell_voltage : (...) float64 [V]           mean voltage of one cell
-    current_efficiency : (...) float64 [1]     share of the current that makes the product
-    species : tuple                            one of the species of `twin.faraday`
-    basis : str                                ``DC``; ``AC_cell``, before the rectifier;
-                                               ``AC_comprehensive``, with auxiliaries
-    rectifier_efficiency : (...) float64 [1]   needed for alternating current
-    auxiliary : (...) float64 [J/kg]           needed for the comprehensive figure
-
-    Returns
-    -------
-    (...) float64 [J/kg]                       NaN where an efficiency is 0 or something not known
-
-    Raises
-    ------
-    ValueError                                 the basis is none of these, or needs what is missing
-
-    Notes
-    -----
-    DC = U / (CE · mass per charge), AC = DC / rectifier efficiency [1]_.
-    """
-    found = specific_energy(cell_voltage, current_efficiency, species)
-    if basis == "DC":
-        return found
-    if basis not in ("AC_cell", "AC_comprehensive") or rectifier_efficiency is None:
-        raise ValueError(f"the basis {basis!r} is unknown or needs the rectifier's efficiency")
-    found = np.asarray(found / _positive(rectifier_efficiency))
-    if basis == "AC_cell":
-        return found
-    if auxiliary is None:
-        raise ValueError("the comprehensive figure needs the auxiliaries")
-    return np.asarray(found + auxiliary)
 
 
 def check_saving(

@@ -73,15 +73,6 @@ class Reconciliation:
     reason: Any  # (...) str: why there is no solution or no check; empty when all is well
 
 
-@dataclass(frozen=True, slots=True)
-class Elimination:
-    """What serial elimination arrived at."""
-
-    result: Reconciliation  # without the removed measurements
-    # The suspect sets that were removed, in order; one list, or one per time as in `suspects`.
-    removed: list[Any]
-
-
 def reconcile(
     incidence: F64,
     flow: F64,
@@ -160,60 +151,6 @@ def reconcile(
         **{name: values.reshape(lead + values.shape[1:])[()] for name, values in results.items()},
         **shared,
     )
-
-
-def eliminate(
-    incidence: F64,
-    flow: F64,
-    sigma: F64,
-    *,
-    accumulation: F64 | None = None,
-    confidence: float = 0.95,
-    limit: int = 3,
-) -> Elimination:
-    """Remove the most suspect measurement of each time until it is consistent [1]_.
-
-    Parameters
-    ----------
-    incidence, flow, sigma, accumulation, confidence
-        as of `reconcile`
-    limit : int
-        at most so many measurements are removed at a time. The last degree of freedom is never
-        spent: without it anything would be consistent.
-
-    Returns
-    -------
-    Elimination
-        of a suspect set the first stream is removed and stands for all of it: the others are not
-        redundant then, and the estimates inside the set depend on that choice, those outside not
-
-    Raises
-    ------
-    ValueError
-        as `reconcile`, or the limit is negative
-    """
-    if limit < 0:
-        raise ValueError(f"the limit must not be negative, {limit} is")
-    _, times, _, lead = _aligned(incidence, flow, accumulation)
-    times = times.copy()
-    removed: list[Any] = [[] for _ in times]
-    for turn in range(limit + 1):
-        result = reconcile(
-            incidence,
-            times.reshape(lead + times.shape[1:]),
-            sigma,
-            accumulation=accumulation,
-            confidence=confidence,
-        )
-        lists = result.suspects if lead else [result.suspects]
-        dof = np.broadcast_to(result.dof, lead).reshape(-1)
-        worst = [(t, sets[0]) for t, sets in enumerate(lists) if sets and dof[t] > 1]
-        if turn == limit or not worst:
-            break
-        for t, suspect in worst:
-            times[t, min(suspect)] = np.nan
-            removed[t].append(suspect)
-    return Elimination(result, removed if lead else removed[0])
 
 
 def _aligned(

@@ -132,21 +132,6 @@ def completeness(covered_s: F64, elapsed_s: F64) -> F64:
     return np.asarray(shares(covered_s, elapsed_s).mean(axis=-1))
 
 
-def on_share(on_s: F64, covered_s: F64) -> F64:
-    """Return the share of the known time for which a state was not zero.
-
-    Parameters
-    ----------
-    on_s : (...) float64 [s]        amount of the state tag in each window
-    covered_s : (...) float64 [s]   time for which the state is known
-
-    Returns
-    -------
-    (...) float64 [1]               0..1; NaN where the state is not known at all
-    """
-    return np.asarray(on_s / np.where(covered_s > 0, covered_s, np.nan))
-
-
 def grade(quality: U8, share: F64, known: BOOL) -> U8:
     """Return the quality of sums: the worst of their parts, not good when incomplete.
 

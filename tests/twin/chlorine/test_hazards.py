@@ -1,4 +1,4 @@
-"""Major hazard sources (case T-13) and toxic gas in the air (case T-14)."""
+"""Major hazard sources (case T-13)."""
 
 import numpy as np
 import pytest
@@ -9,23 +9,14 @@ from tests.support.small_region import PARK_TOML, STORE, TAGS_CSV, problems_of
 from twin import reference
 from twin.chlorine.hazards import (
     alpha,
-    detector_level,
-    detector_limits,
     gradable,
     grade,
-    mass_concentration,
     r_equivalent,
-    volume_share,
 )
 from twin.loading import parse_park
-from twin.stoichiometry import molar_mass
 from twin.uom import parse_quantity
 
 T = 1000.0
-MG = 1e-6
-PPM = 1e-6
-CELSIUS = 273.15
-CHLORINE = molar_mass("Cl2")
 
 
 def near(value, rel=1e-6):
@@ -112,56 +103,6 @@ def test_more_chlorine_is_never_a_lower_hazard(tonnes, more, persons):
     mass = np.array([[tonnes], [tonnes + more]]) * T
     less, full = grade(mass, ["chlorine"], np.array(persons)).level.tolist()
     assert (less or 5) >= (full or 5)
-
-
-def test_concentrations_are_the_published_ones():
-    warm, room = np.array(25 + CELSIUS), np.array(20 + CELSIUS)
-    assert volume_share(MG, CHLORINE, warm) == near(0.345034 * PPM, rel=1e-4)
-    assert volume_share(MG, CHLORINE, room) == near(0.339252 * PPM, rel=1e-4)
-    assert mass_concentration(10 * PPM, CHLORINE, warm) == near(28.9826 * MG, rel=1e-4)
-    assert volume_share(88 * MG, CHLORINE, warm) == near(30.363 * PPM, rel=1e-4)
-    factors = mass_concentration(PPM, CHLORINE, np.array([25, 20, 0]) + CELSIUS)
-    assert factors / MG == near([2.898, 2.948, 3.163], rel=3e-4)
-
-
-@settings(deadline=None, max_examples=50)
-@given(st.floats(0, 1e-3), st.floats(230, 330))
-def test_share_of_the_mass_of_a_share_is_that_share(share, temperature):
-    mass = mass_concentration(share, CHLORINE, temperature)
-    assert volume_share(mass, CHLORINE, temperature) == pytest.approx(share)
-
-
-def test_the_two_idlh_of_chlorine_are_kept_apart():
-    table = reference.load("exposure")["gas"]["chlorine"]
-    table_value = parse_quantity(table["idlh_gbt50493"]["value"], "concentration")
-    niosh = parse_quantity(table["idlh_niosh"]["value"], "fraction")
-    assert table_value == near(88 * MG)
-    assert mass_concentration(niosh, CHLORINE, 25 + CELSIUS) == near(29.0 * MG, rel=1e-3)
-
-
-@pytest.mark.parametrize(
-    ("gas", "first", "second"),
-    [
-        ("chlorine", 1, 2), ("hydrogen_chloride", 7.5, 15), ("ammonia", 20, 40),
-        ("carbon_monoxide", 20, 40), ("hydrogen_sulphide", 10, 20), ("sulphur_dioxide", 5, 10),
-        ("vinyl_chloride", 10, 20), ("benzene", 6, 12), ("hydrogen_fluoride", 2, 4),
-        ("phosgene", 0.5, 1), ("hydrogen_peroxide", 1.5, 3), ("methanol", 25, 50),
-    ],
-)  # fmt: skip
-def test_alarms_of_a_detector_are_one_and_two_times_the_limit(gas, first, second):
-    assert detector_limits(gas) == (near(first * MG), near(second * MG))
-
-
-def test_alarms_by_idlh_use_that_of_the_same_standard():
-    assert detector_limits("chlorine", by_idlh=True) == (near(4.4 * MG), near(8.8 * MG))
-    assert np.isnan(detector_limits("vinyl_chloride", by_idlh=True)).all()
-
-
-def test_level_of_a_concentration_includes_the_limit_itself():
-    found = detector_level(np.array([0.9, 1.0, 1.5, 2.0, 2.5, np.nan]) * MG, "chlorine")
-    assert found[:5].tolist() == [0, 1, 1, 2, 2]
-    assert np.isnan(found[5])
-    assert np.isnan(detector_level(np.array([1.0]), "vinyl_chloride", by_idlh=True)).all()
 
 
 HAZARD = f"""

@@ -11,8 +11,6 @@ from twin.chlorine.headroom import (
     absorber_time,
     greatest_mass,
     headroom,
-    liquid_density,
-    liquid_mass,
     spare_ready,
     time_in_stock,
     time_left,
@@ -21,7 +19,6 @@ from twin.chlorine.headroom import (
 from twin.loading import parse_park
 from twin.reference import figure
 
-CELSIUS = 273.15
 DENSITY = 1425.0
 DAY = 86400.0
 INF, NAN = float("inf"), float("nan")
@@ -29,32 +26,6 @@ INF, NAN = float("inf"), float("nan")
 
 def near(value, rel=1e-6):
     return pytest.approx(value, rel=rel)
-
-
-def test_density_is_that_of_the_table_and_straight_between_its_rows():
-    found = liquid_density(np.array([0.0, 15, 20, 7.5, 17.5]) + CELSIUS)
-    assert found == near([1468, 1425, 1410, 1446.5, 1417.5])
-
-
-def test_density_beyond_the_table_is_unknown():
-    assert np.isnan(liquid_density(np.array([[-1.0, 21.0], [np.nan, 90.0]]) + CELSIUS)).all()
-
-
-@pytest.mark.parametrize(
-    ("level", "volume"),
-    [(0.25, 0.19550), (0.50, 0.5), (0.75, 0.80450), (0.80, 0.85762), (0.745931, 0.8)],
-)
-def test_mass_follows_the_volume_and_not_the_level(level, volume):
-    length = 113 / (np.pi / 4 * 3.0**2)
-    mass = liquid_mass(np.array(level * 3.0), 3.0, length, np.array(15 + CELSIUS))
-    assert mass == near(volume * 113 * DENSITY, rel=1e-4)
-
-
-def test_mass_of_a_tank_without_level_or_temperature_is_unknown():
-    level = np.array([[1.0, np.nan], [1.0, 1.0]])
-    temperature = np.array([[15.0, 15.0], [np.nan, 60.0]]) + CELSIUS
-    found = liquid_mass(level, np.array(3.0), np.array(16.0), temperature)
-    assert np.isfinite(found).tolist() == [[True, False], [False, False]]
 
 
 def test_greatest_mass_of_a_tank_is_the_published_one():

@@ -36,14 +36,6 @@ def test_sum_that_is_the_benchmark_but_for_its_last_bit_meets_it():
     assert benchmarks.position(np.array([total]), CAUSTIC).tolist() == ["better_than_benchmark"]
 
 
-def test_gap_is_per_tonne_and_over_all_that_was_made():
-    mass = np.array([1e6, 1e6, np.nan])
-    per_mass, total = benchmarks.gap(np.array([358.12, 308.675, 320.0]) * UNIT, mass, CAUSTIC)
-    assert per_mass / UNIT == pytest.approx([43.12, -6.325, 5.0])
-    assert [from_si(each, "tce", "energy") for each in total[:2]] == pytest.approx([43.12, -6.325])
-    assert np.isnan(total[2])
-
-
 def test_first_row_of_a_product_is_what_it_is_compared_with():
     ammonia = benchmarks.find_marks("ammonia", "kgce_per_t")
     assert (ammonia.benchmark / UNIT, ammonia.baseline / UNIT) == pytest.approx((1350, 1550))

@@ -2,8 +2,6 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from twin import reference
 from twin.accounts import carriers
@@ -27,10 +25,8 @@ def coal(carrier, amount):
     [(2250, 0.25, 308.675), (2600, 0.30, 358.12), (2450, 0.0, 301.105)],
 )
 def test_caustic_unit_energy_of_the_published_cases(electricity, steam_t, expected):
-    amount = np.array([[electricity * KWH, steam_t * TONNE]])
-    factor = np.array([carriers.carrier_factor("electricity"), carriers.carrier_factor("steam")])
-    total = energy.comprehensive(amount, factor, np.ones(2))
-    found = intensity(total, np.array([TONNE]))
+    total = coal("electricity", electricity * KWH) + coal("steam", steam_t * TONNE)
+    found = intensity(np.array([total * KGCE]), np.array([TONNE]))
     assert from_si(float(found[0]), "kgce/t", "intensity") == pytest.approx(expected, abs=1e-9)
 
 
@@ -84,27 +80,6 @@ def test_steam_counts_from_the_declared_reference():
 def test_unknown_carrier_has_no_factor():
     with pytest.raises(KeyError):
         carriers.carrier_factor("moonlight")
-
-
-# --- no double counting ------------------------------------------------------
-
-
-def test_what_is_sold_is_taken_off_and_what_is_unknown_stays_unknown():
-    amount = np.array([[1000.0, 2000 * KWH], [1000.0, np.nan]])
-    factor = np.array([carriers.carrier_factor("coal"), carriers.carrier_factor("electricity")])
-    found = energy.comprehensive(amount, factor, np.array([1.0, -1.0])) / KGCE
-    assert found[0] == pytest.approx(714.3 - 245.8)
-    assert np.isnan(found[1])
-
-
-@settings(deadline=None, max_examples=50)
-@given(made=st.floats(0, 1e12), used=st.floats(0, 1e12))
-def test_captive_electricity_used_on_site_cancels(made, used):
-    """Fuel in; made out at the power plant; used in at the plants: only the surplus is sold."""
-    factor = np.array([1.0, 1.0, 1.0])
-    amount = np.array([2e12, made, used])
-    found = energy.comprehensive(amount, factor, np.array([1.0, -1.0, 1.0]))
-    assert found == pytest.approx(2e12 - (made - used), abs=1e-3)
 
 
 # --- equivalent and equal value ----------------------------------------------

@@ -8,15 +8,10 @@ from hypothesis import strategies as st
 from twin import faraday
 from twin.arrays import DAY_S
 from twin.energy import electrolysis
-from twin.energy.electrolysis import ageing, cell_energy, check_saving, k_factor
+from twin.energy.electrolysis import ageing, check_saving, k_factor
 from twin.uom import parse_quantity
 
 KWH_PER_T = parse_quantity("1 kWh/t", "intensity")
-
-
-def caustic(voltage, efficiency, basis="DC", **more):
-    found = cell_energy(np.asarray(voltage), np.asarray(efficiency), faraday.NAOH, basis, **more)
-    return found / KWH_PER_T
 
 
 @pytest.mark.parametrize(
@@ -24,50 +19,8 @@ def caustic(voltage, efficiency, basis="DC", **more):
     [(2.90, 0.96, 2024.2164), (3.05, 0.95, 2151.3269), (3.20, 0.95, 2257.1299)],
 )
 def test_direct_current_of_caustic_is_that_of_t_03(voltage, efficiency, kwh_per_t):
-    assert caustic(voltage, efficiency) == pytest.approx(kwh_per_t, rel=1e-6)
-
-
-def test_alternating_current_is_what_the_rectifier_takes_and_auxiliaries_come_on_top():
-    ac = caustic(2.90, 0.96, "AC_cell", rectifier_efficiency=0.98)
-    assert ac == pytest.approx(2065.5270, rel=1e-6)
-    more = {"rectifier_efficiency": 0.98, "auxiliary": 100 * KWH_PER_T}
-    assert caustic(2.90, 0.96, "AC_comprehensive", **more) == pytest.approx(2165.5270, rel=1e-6)
-    # What a figure does not need does not change it.
-    assert caustic(2.90, 0.96, "DC", **more) == pytest.approx(2024.2164, rel=1e-6)
-
-
-def test_aluminium_on_both_bases_is_that_of_t_08():
-    pots = np.array(3.95), np.array(0.93), faraday.AL
-    assert cell_energy(*pots, "DC") / KWH_PER_T == pytest.approx(12_656.904, rel=1e-6)
-    ac = cell_energy(*pots, "AC_cell", rectifier_efficiency=0.985)
-    assert ac / KWH_PER_T == pytest.approx(12_849.649, rel=1e-6)
-
-
-@pytest.mark.parametrize(
-    ("kwh_per_t", "voltage"),
-    [(13_000, 3.996), (12_800, 3.935), (12_500, 3.843), (13_300, 4.088)],
-)
-def test_alternating_current_of_a_target_asks_for_the_published_voltage(kwh_per_t, voltage):
-    found = cell_energy(
-        np.array(voltage), np.array(0.93), faraday.AL, "AC_cell", rectifier_efficiency=0.985
-    )
-    assert found / KWH_PER_T == pytest.approx(kwh_per_t, rel=2e-4)
-
-
-@pytest.mark.parametrize(
-    ("basis", "more"),
-    [("AC", {"rectifier_efficiency": 0.98}), ("AC_cell", {}),
-     ("AC_comprehensive", {"rectifier_efficiency": 0.98})],
-)  # fmt: skip
-def test_basis_has_to_be_told_with_all_it_needs(basis, more):
-    with pytest.raises(ValueError, match=r"basis|comprehensive"):
-        caustic(2.9, 0.96, basis, **more)
-
-
-def test_cells_that_make_nothing_have_no_energy_per_tonne():
-    assert np.isnan(caustic([2.9, np.nan, 2.9], [0.0, 0.96, np.nan])).all()
-    assert np.isnan(caustic(2.9, 0.96, "AC_cell", rectifier_efficiency=0.0))
-    assert caustic([[2.9], [3.0]], [0.96, 0.95]).shape == (2, 2)
+    found = faraday.specific_energy(np.array(voltage), np.array(efficiency), faraday.NAOH)
+    assert found / KWH_PER_T == pytest.approx(kwh_per_t, rel=1e-6)
 
 
 # --- claims ------------------------------------------------------------------

@@ -16,7 +16,7 @@ from tests.support.small_networks import (
     numbered,
     without,
 )
-from twin.reconciliation.linear import eliminate, reconcile
+from twin.reconciliation.linear import reconcile
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -103,13 +103,12 @@ def test_biased_meter_is_found_sized_and_eliminated_as_published():
     found = reconcile(incidence, flow, sigma)
     assert found.suspects == [{4}, {6}, {7, 8, 9}]
     assert found.bias[4] == pytest.approx(1.741491, abs=1e-6)
-    without_it = eliminate(incidence, flow, sigma)
-    assert without_it.removed == [{4}]
-    assert without_it.result.chi2 == pytest.approx(1.345744, abs=1e-6)
-    assert without_it.result.dof == 2
-    assert without_it.result.estimate[[4, 0]] == pytest.approx([14.958509, 50.246576], abs=1e-6)
-    assert without_it.result.consistent
-    assert without_it.result.suspects == []
+    without_it = reconcile(incidence, without(flow, 5), sigma)
+    assert without_it.chi2 == pytest.approx(1.345744, abs=1e-6)
+    assert without_it.dof == 2
+    assert without_it.estimate[[4, 0]] == pytest.approx([14.958509, 50.246576], abs=1e-6)
+    assert without_it.consistent
+    assert without_it.suspects == []
 
 
 def test_streams_that_meet_in_one_balance_only_are_one_suspect_set():
@@ -161,25 +160,6 @@ def test_meter_that_nothing_checks_has_no_detectable_bias():
 def test_adjustability_is_the_share_of_uncertainty_taken_away():
     result = reconcile(A_PARK, Y_PARK, S_PARK)
     assert result.adjustability == pytest.approx(1 - result.sigma / S_PARK)
-
-
-def test_elimination_stops_at_its_limit_and_keeps_a_degree_of_freedom():
-    flow = Y_PARK + np.array([20, 0, 0, 0, 9, 0, 0, 7, 0, 0])
-    assert len(eliminate(A_PARK, flow, S_PARK, limit=1).removed) == 1
-    assert eliminate(A_PARK, flow, S_PARK, limit=0).removed == []
-    whole = eliminate(A_PARK, flow, S_PARK, limit=10)
-    assert whole.result.dof == 1
-    assert len(whole.removed) == 2
-
-
-def test_elimination_of_several_times_is_that_of_each():
-    times = np.array([Y_PARK, BIASED["flow"], without(BIASED["flow"], 2)])
-    whole = eliminate(A_PARK, times, S_PARK)
-    alone = [eliminate(A_PARK, flow, S_PARK) for flow in times]
-    assert whole.removed == [each.removed for each in alone]
-    assert whole.result.dof.tolist() == [each.result.dof for each in alone]
-    for estimate, each in zip(whole.result.estimate, alone, strict=True):
-        assert estimate == pytest.approx(each.result.estimate, abs=1e-9)
 
 
 def test_times_with_several_patterns_are_those_of_each_alone():

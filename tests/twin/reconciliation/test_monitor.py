@@ -14,7 +14,7 @@ from twin.reconciliation.monitored import compile_watch, see
 WATCH = compile_watch(NETWORK, "r", "chlorine")
 IDS = [line.id for line in WATCH.balance.lines]
 MINUTE = 60.0
-MADE = faraday.chlorine(np.array(16e3), 160, 0.96)  # kg/s
+MADE = np.array(16e3 * 160 * 0.96 * faraday.mass_per_charge(faraday.CL2))  # kg/s
 # What flows as usual [kg/s]: the tail and what is sold are small.
 FLOWS = {"FT-1": 0.5, "FT-5": 0.01, "FT-3": 0.25, "FT-4": 0.05}
 FLOWS["FT-2"] = float(MADE) - FLOWS["FT-1"] - FLOWS["FT-5"]

@@ -5,7 +5,7 @@ import pytest
 
 from tests.support.small_networks import A_PARK, S_PARK, Y_PARK, without
 from twin.reconciliation.least_squares import CONTRADICTORY
-from twin.reconciliation.linear import UNCHECKED, eliminate, reconcile
+from twin.reconciliation.linear import UNCHECKED, reconcile
 from twin.reconciliation.measured import UNFIT
 
 
@@ -160,16 +160,11 @@ def test_wrong_shapes_are_refused_at_once(incidence, flow, sigma, accumulation):
         reconcile(incidence, flow, sigma, accumulation=accumulation)
 
 
-def test_negative_limit_of_eliminations_is_refused():
-    with pytest.raises(ValueError, match="limit"):
-        eliminate(A_PARK, Y_PARK, S_PARK, limit=-1)
-
-
 def test_inputs_are_not_changed():
     given_ = [A_PARK.copy(), without(Y_PARK, 5), S_PARK.copy(), np.array([0, 0.1, np.nan])]
     before = [array.copy() for array in given_]
     reconcile(*given_[:3], accumulation=given_[3])
-    eliminate(*given_[:3], accumulation=given_[3])
+
     for array, copy in zip(given_, before, strict=True):
         np.testing.assert_array_equal(array, copy)
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from twin import quality as q
 from twin.arrays import DAY_US, HOUR_US, MINUTE_US
-from twin.series.windows import SHORTEST_US, completeness, edges, grade, local, on_share, shares
+from twin.series.windows import SHORTEST_US, completeness, edges, grade, local, shares
 
 SHIFTS = ("00:00", "08:00", "16:00")
 ZONES = ("Asia/Shanghai", "Europe/Berlin", "Asia/Kolkata", "America/Havana", "Australia/Lord_Howe")
@@ -150,11 +150,6 @@ def test_no_figure_with_a_bad_or_stale_input_is_good(codes, data):
         assert found < q.UNCERTAIN
 
 
-def test_state_time_is_the_share_of_the_time_the_state_is_known():
-    on, covered = np.array([1800.0, 900.0, 0.0, 0.0]), np.array([3600.0, 900.0, 60.0, 0.0])
-    assert on_share(on, covered) == pytest.approx([0.5, 1.0, 0.0, np.nan], nan_ok=True)
-
-
 def test_state_time_of_a_shift_adds_up_over_a_change_of_the_clock():
     # The night the clock goes back: the first shift of the day has nine hours.
     cut = edges(
@@ -162,4 +157,3 @@ def test_state_time_of_a_shift_adds_up_over_a_change_of_the_clock():
     )
     second = np.diff(cut) / 1e6
     assert (second / 3600).tolist() == [9.0, 8.0, 8.0]
-    assert on_share(second / 2, second).tolist() == [0.5, 0.5, 0.5]
