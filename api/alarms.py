@@ -14,7 +14,7 @@ from api.context import From, Limit, To, World, stretch, world
 from api.encode import json_answer, rfc3339
 from api.live.alarm_board import Standing, counts
 from api.problems import RESPONSES, Problem, invalid, not_found
-from api.store import to_us
+from deploy.database.times import to_us
 from twin.alarms import metrics as f
 from twin.alarms.commands import refusal
 from twin.alarms.engine import STATES

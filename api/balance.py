@@ -12,9 +12,9 @@ from api import queries, schema_scopes
 from api.context import After, From, Limit, To, stretch, world
 from api.encode import in_uom, json_answer, rfc3339
 from api.problems import RESPONSES
-from api.store import stamp, to_us
 from api.sums import TONNE, elapsed_s, read_levels, read_sums
 from api.windows import Component, Hourly, ScopePath, require_component
+from deploy.database.times import stamp, to_us
 from twin.arrays import BOOL, DAY_US, F64, SECOND_US
 from twin.model.park import inside
 from twin.reconciliation.balances import Amounts, Balance, compile_balance, measure

@@ -11,7 +11,7 @@ from fastapi import Query, Request
 from pydantic import BeforeValidator, WithJsonSchema
 
 from api.problems import Problem, invalid, not_found
-from api.store import to_us
+from deploy.database.times import to_us
 from twin.arrays import DAY_US
 
 if TYPE_CHECKING:

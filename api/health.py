@@ -13,7 +13,7 @@ from api import schema
 from api.context import World, world
 from api.encode import json_answer, rfc3339
 from api.problems import RESPONSES, Problem
-from api.store import to_us
+from deploy.database.times import to_us
 from twin import quality as q
 from twin.arrays import HOUR_US, NEVER, SECOND_US
 from twin.errors import StoreError

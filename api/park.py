@@ -13,7 +13,7 @@ from api.context import From, Limit, To, World, stretch, world
 from api.encode import accepted, history_answer, in_uom, json_answer, rfc3339
 from api.history import read_history
 from api.problems import RESPONSES, Problem, invalid, not_found
-from api.store import to_us
+from deploy.database.times import to_us
 from twin.arrays import DAY_US, NEVER
 from twin.model.park import Park, inside
 from twin.uom import compile_uom

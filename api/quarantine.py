@@ -14,7 +14,7 @@ from api.context import After, Limit, World, world
 from api.encode import json_answer, rfc3339
 from api.problems import RESPONSES, Problem, not_found
 from api.schema_alarms import Accepted
-from api.store import to_us
+from deploy.database.times import to_us
 from twin.errors import UomError
 from twin.model.park import owner_of
 from twin.uom import compile_uom

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
@@ -12,44 +10,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from api import queries
+from deploy.database import copy
+from deploy.database.errors import EXPECTED, store_errors
+from deploy.database.times import stamp, stamps
 from twin.arrays import I64
-from twin.errors import SchemaError, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
+    from datetime import datetime, timedelta
 
 Columns = dict[str, NDArray[Any]]
+TIME, INT, FLOAT, SMALL = "timestamptz", "int4", "float8", "int2"
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-# PostgreSQL counts its microseconds from here.
-EPOCH_2000_US = 946_684_800_000_000
-COPY_HEAD, COPY_TAIL = 19, 2
 CONNECT_S = 5.0
 CYCLES_AT_ONCE = 100
-
-# What a database that is down, starting, stopping, full or locked says; the rest is our mistake.
-AWAY = (
-    OSError,
-    asyncpg.InterfaceError,
-    asyncpg.InternalClientError,  # a query that begins while the server hangs up
-    asyncpg.PostgresConnectionError,
-    asyncpg.OperatorInterventionError,
-    asyncpg.InsufficientResourcesError,
-    asyncpg.InvalidAuthorizationSpecificationError,
-    asyncpg.InvalidCatalogNameError,
-)
-
-TIME, INT, FLOAT, SMALL = "t", ">i4", ">f8", ">i2"
-
-
-def stamp(time_us: int) -> datetime:
-    """Return a time as the driver wants it."""
-    return EPOCH + timedelta(microseconds=time_us)
-
-
-def to_us(time: datetime) -> int:
-    """Return a time of the driver [µs]."""
-    return (time - EPOCH) // timedelta(microseconds=1)
 
 
 class Store:
@@ -81,7 +55,7 @@ class Store:
 
     async def open(self) -> None:
         """Prepare the pool; no connection is made yet."""
-        with _translated():
+        with store_errors(EXPECTED):
             self._pool = await asyncpg.create_pool(
                 min_size=0, max_size=self._pool_size, **self._options()
             )
@@ -94,7 +68,7 @@ class Store:
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[Any]:
         assert self._pool is not None, "the store is not open"
-        with _translated():
+        with store_errors(EXPECTED):
             async with self._pool.acquire(timeout=CONNECT_S) as connection:
                 yield connection
 
@@ -105,10 +79,10 @@ class Store:
         def notified(_connection: Any, _pid: int, channel: str, _payload: str) -> None:
             heard(channel)
 
-        with _translated():
+        with store_errors(EXPECTED):
             connection: Any = await asyncpg.connect(**self._options())
         try:
-            with _translated():
+            with store_errors(EXPECTED):
                 for channel in ("park_cycle", "park_model"):
                     await connection.add_listener(channel, notified)
             yield lambda: not connection.is_closed()
@@ -214,7 +188,7 @@ class Store:
         """Return sums over windows of the products of pairs of gauges, minute by minute."""
         sums = ("first", "product", "square")
         fields = {"place": INT, "window": INT, **dict.fromkeys(sums, FLOAT)}
-        moments = [stamp(edge) for edge in edges.tolist()]
+        moments = stamps(edges)
         async with self._connection() as connection:
             args = first.tolist(), second.tolist(), moments, moments[0], moments[-1]
             return await _columns(connection, fields, queries.PAIRS, *args)
@@ -222,7 +196,7 @@ class Store:
     async def minutes_near(self, tag_ids: I64, times: I64, within: timedelta) -> Columns:
         """Return the end of each tag's minute at each time, or of the nearest covered one."""
         fields = {"time_us": TIME, "tag_id": INT, "last": FLOAT, "quality": SMALL}
-        wanted = [stamp(time) for time in times.tolist()]
+        wanted = stamps(times)
         async with self._connection() as connection:
             args = tag_ids.tolist(), wanted, wanted[0], wanted[-1]
             exact = await _columns(connection, fields, queries.MINUTES_AT, *args)
@@ -240,52 +214,9 @@ class Store:
 
 
 async def _columns(connection: Any, fields: dict[str, str], query: str, *args: Any) -> Columns:
-    """Return the answer of a query as columns: COPY's binary rows are one structured array."""
-    data = bytearray()
-
-    async def collect(chunk: bytes) -> None:
-        data.extend(chunk)
-
-    await connection.copy_from_query(query, *args, output=collect, format="binary")
-    parts: list[tuple[str, str]] = [("", ">i2")]
-    for name, code in fields.items():
-        parts += [(f"{name} size", ">i4"), (name, ">i8" if code == TIME else code)]
-    row = np.dtype([(name or "fields", code) for name, code in parts])
-    count, rest = divmod(len(data) - COPY_HEAD - COPY_TAIL, row.itemsize)
-    assert rest == 0, "a column of this query can be null"
-    rows = np.frombuffer(data, row, count, COPY_HEAD)
-    columns = {name: rows[name].astype(rows[name].dtype.newbyteorder("=")) for name in fields}
-    for name, code in fields.items():
-        if code == TIME:
-            columns[name] += EPOCH_2000_US
-        elif code == SMALL:
-            columns[name] = columns[name].astype(np.uint8)
-    return columns
-
-
-class _translated:  # noqa: N801 - reads as a statement
-    """Turn what the driver raises into a StoreError with a hint."""
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        hint = "it comes back by itself when the database does"
-        if isinstance(error, asyncpg.QueryCanceledError):
-            raise StoreError(
-                "the query took too long",
-                hint="ask for a shorter range, or raise PARKTWIN_QUERY_TIMEOUT_S",
-                retryable=True,
-            ) from error
-        if isinstance(error, asyncpg.UndefinedTableError | asyncpg.InvalidSchemaNameError):
-            raise SchemaError(
-                "the database has no park schema yet",
-                hint="start ingest once: it applies the schema",
-                retryable=True,
-            ) from error
-        if isinstance(error, asyncio.TimeoutError):
-            raise StoreError(
-                "the database did not answer in time", hint=hint, retryable=True
-            ) from error
-        if isinstance(error, AWAY):
-            raise StoreError(f"the database is away: {error}", hint=hint, retryable=True) from error
+    """Return the answer of a query as columns by name; `fields` are their types in `copy`."""
+    columns = await copy.read(connection, tuple(fields.values()), query, *args)
+    return {
+        name: column.astype(np.uint8) if kind == SMALL else column
+        for (name, kind), column in zip(fields.items(), columns, strict=True)
+    }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import io
 import json
 import logging
 from contextlib import asynccontextmanager
@@ -15,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deploy.database import copy
+from deploy.database.errors import store_errors
 from deploy.database.migrations import WRITER_LOCK, migrate
 from deploy.database.times import TIME_MAX_US, distinct, micros, null, nulls, stamp, stamps
 from ingest import queries
@@ -37,15 +37,6 @@ SAMPLE_COLUMNS = ("time", "tag_id", "value", "quality", "received")
 MINUTE = ("timestamptz", *("int4",) * 2, *("float8",) * 2, *("float8?",) * 3, "int2")
 MINUTE_COLUMNS = ("time", "tag_id", "n", "amount", "covered_s", "min", "max", "last", "quality")
 
-# A query that begins between the server's last word and its hanging up is an internal error of the
-# driver.
-FAILURES = (
-    OSError,
-    asyncpg.PostgresError,
-    asyncpg.InterfaceError,
-    asyncpg.InternalClientError,
-    TimeoutError,
-)
 # The longest day has 25 hours.
 SUM_REACH_US = 25 * HOUR_US
 SUM_SPAN_US = 28 * DAY_US
@@ -62,7 +53,7 @@ class Store:
     async def open(self) -> None:
         """Connect and bring the schema up to date; raises StoreError."""
         await self.close()
-        try:
+        with store_errors():
             self._connection = await asyncpg.connect(
                 self._url,
                 timeout=10,
@@ -75,8 +66,6 @@ class Store:
             await migrate(self._connection)
             await self._connection.execute("SELECT pg_advisory_lock_shared($1)", WRITER_LOCK)
             await self._connection.execute(queries.TEMPORARY)
-        except FAILURES as error:
-            raise _store_error(error) from error
 
     async def close(self) -> None:
         """Close the connection, whatever state it is in."""
@@ -89,14 +78,14 @@ class Store:
         """Everything inside is committed together or not at all; raises StoreError."""
         if self._connection is None or self._connection.is_closed():
             await self.open()
-        try:
-            async with self._connection.transaction():
-                yield
-        except FAILURES as error:
-            if isinstance(error, asyncpg.InternalClientError):
+        with store_errors():
+            try:
+                async with self._connection.transaction():
+                    yield
+            except asyncpg.InternalClientError:
                 # The driver does not know where it stands: only a new connection does.
                 await self.close()
-            raise _store_error(error) from error
+                raise
 
     async def fetch(self, statement: str, *args: Any) -> list[Any]:
         """Return the rows of a statement of the transaction."""
@@ -104,9 +93,7 @@ class Store:
 
     async def columns(self, types: Sequence[str], statement: str, *args: Any) -> tuple[Any, ...]:
         """Return the columns of a query without NULLs, by binary COPY."""
-        output = io.BytesIO()
-        await self._connection.copy_from_query(statement, *args, output=output, format="binary")
-        return copy.decode(tuple(types), output.getvalue())
+        return await copy.read(self._connection, tuple(types), statement, *args)
 
     async def apply_model(self, park: Park, tags: Sequence[Tag]) -> None:
         """Store the model when it is new, and the tags; sets `tag_id` in the order of `tags`."""
@@ -360,28 +347,6 @@ async def _each(pieces: Iterable[bytes]) -> AsyncIterator[bytes]:
     """Yield pieces as the driver wants them: what has `read` would be read by other threads."""
     for piece in pieces:
         yield piece
-
-
-def _store_error(error: BaseException) -> StoreError:
-    """Return what the database said, with what to do about it."""
-    if isinstance(error, asyncpg.UniqueViolationError):
-        return StoreError("a sample is there already", retryable=True)
-    retryable = isinstance(
-        error,
-        OSError
-        | TimeoutError
-        | asyncpg.InterfaceError
-        | asyncpg.InternalClientError
-        | asyncpg.PostgresConnectionError
-        | asyncpg.OperatorInterventionError
-        | asyncpg.InsufficientResourcesError
-        | asyncpg.TransactionRollbackError,
-    )
-    return StoreError(
-        f"database: {str(error) or type(error).__name__}",
-        hint="is PostgreSQL with TimescaleDB up, and PARKTWIN_DATABASE_URL right?",
-        retryable=retryable,
-    )
 
 
 async def open_when_ready(store: Store) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import orjson
 
 from api.encode import in_uom, rfc3339
-from api.store import to_us
+from deploy.database.times import to_us
 from twin.alarms.engine import NORMAL, STATES
 from twin.alarms.rules import PRIORITIES, TEXTS, Alarm, park_alarms
 from twin.model.park import inside

@@ -74,9 +74,26 @@ def _without(nulls: list[tuple[int, BOOL]], rows: NDArray[Any]) -> bytes:
     return rows.view(np.uint8).reshape(sent.shape)[sent].tobytes()
 
 
-def decode(types: tuple[str, ...], data: bytes) -> tuple[NDArray[Any], ...]:
-    """Return the columns of rows without NULLs, in native byte order."""
-    rows = np.frombuffer(data[len(HEADER) : -len(TRAILER)], row_dtype(types))
+async def read(
+    connection: Any, types: tuple[str, ...], statement: str, *args: Any
+) -> tuple[NDArray[Any], ...]:
+    """Return the columns of a query without NULLs; raises what the driver raises."""
+    data = bytearray()
+
+    # A coroutine: the driver would hand each piece for a file to another thread.
+    async def collect(piece: bytes) -> None:
+        data.extend(piece)
+
+    await connection.copy_from_query(statement, *args, output=collect, format="binary")
+    return decode(types, data)
+
+
+def decode(types: tuple[str, ...], data: bytes | bytearray) -> tuple[NDArray[Any], ...]:
+    """Return the columns of rows without NULLs, in native byte order; times are int64 µs."""
+    dtype = row_dtype(types)
+    count, excess = divmod(len(data) - len(HEADER) - len(TRAILER), dtype.itemsize)
+    assert excess == 0, "a column of this query can be NULL"
+    rows = np.frombuffer(data, dtype, count, len(HEADER))
     return tuple(
         rows[f"v{i}"].astype(np.dtype(_WIRE[name]).newbyteorder("="))
         + (EPOCH_US if name == "timestamptz" else 0)

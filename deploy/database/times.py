@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,6 +11,8 @@ from twin.arrays import F64, I64, runs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 # asyncpg takes datetimes; beyond this span everything is clipped to it.
 TIME_MIN_US = -2_000_000_000_000_000
@@ -34,6 +36,11 @@ def stamps(time_us: I64) -> list[datetime]:
 def stamp(time_us: int) -> datetime:
     """Return one time as a datetime."""
     return stamps(np.array([time_us], dtype=np.int64))[0]
+
+
+def to_us(time: datetime) -> int:
+    """Return one datetime with an offset as µs since 1970."""
+    return (time - EPOCH) // timedelta(microseconds=1)
 
 
 def plain(text: str) -> str:

@@ -14,7 +14,7 @@ from tests.support.small_park import FILES, NOW, S, add_cycle, serving, stamp, u
 from twin import quality as q
 from twin.loading import parse_park
 
-pytest_plugins = ["small_park"]
+pytest_plugins = ["tests.support.small_park"]
 
 ALARMS = """
 [[alarm]]

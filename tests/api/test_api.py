@@ -13,7 +13,7 @@ from api.settings import ApiSettings
 from deploy.local import free_port
 from tests.support.small_park import NOW, serving
 
-pytest_plugins = ["small_park"]
+pytest_plugins = ["tests.support.small_park"]
 
 
 PROBLEMS = [

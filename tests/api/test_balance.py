@@ -9,7 +9,7 @@ from tests.support.small_park import NOW, S, rows_of, stamp
 from twin.accounts.network import compile_network
 from twin.loading import parse_park
 
-pytest_plugins = ["small_park"]
+pytest_plugins = ["tests.support.small_park"]
 HOUR = {"from": "2025-06-02T09:00:00+08:00", "to": "2025-06-02T10:00:00+08:00"}
 
 

@@ -7,7 +7,7 @@ from api import schema_byproducts
 from tests.support.small_park import BEGIN, HOUR, roll_up, rows_of, stamp
 from twin.reconciliation.balances import efficiency_uncertainty, left_of_mean
 
-pytest_plugins = ["small_park"]
+pytest_plugins = ["tests.support.small_park"]
 QUERY = {
     "window": "hour",
     "from": "2025-06-02T08:00:00+08:00",

@@ -12,7 +12,7 @@ from twin.accounts.tanks import volume_fraction
 from twin.loading import parse_park
 from twin.reference import load
 
-pytest_plugins = ["small_park"]
+pytest_plugins = ["tests.support.small_park"]
 FULL = np.pi / 4 * 9 * 16 * 1.425  # t
 LIMIT = 0.8 * FULL
 CAUSTIC = np.pi / 4 * 4**2 * 1.34  # t in a metre of the tank at the absorber

@@ -11,7 +11,7 @@ from twin.accounts.network import compile_network
 from twin.loading import parse_park
 from twin.reconciliation.balances import left_of_mean
 
-pytest_plugins = ["small_park"]
+pytest_plugins = ["tests.support.small_park"]
 
 EIGHT = {"from": "2025-06-02T08:00:00+08:00", "to": "2025-06-02T09:00:00+08:00"}
 STACK = ("AT-901", "AT-902", "FT-901", "XS-901")

@@ -12,7 +12,7 @@ from twin.accounts.network import compile_network
 from twin.loading import parse_park
 from twin.reconciliation.balances import left_of_mean, random_share, uncertainty
 
-pytest_plugins = ["small_park"]
+pytest_plugins = ["tests.support.small_park"]
 
 TWO_HOURS = {"from": "2025-06-02T08:00:00+08:00", "to": "2025-06-02T10:00:00+08:00"}
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 from api import schema
 from tests.support.small_park import HOUR, NOW, S, add_samples, add_tags, health_tag, serving, stamp
 
-pytest_plugins = ["small_park"]
+pytest_plugins = ["tests.support.small_park"]
 NOTHING = dict.fromkeys(("health", "timeliness", "duplicate_share", "reject_share", "skew_s"), None)
 
 

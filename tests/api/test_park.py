@@ -21,7 +21,7 @@ from tests.support.small_park import (
 )
 from twin import quality as q
 
-pytest_plugins = ["small_park"]
+pytest_plugins = ["tests.support.small_park"]
 
 
 async def test_park_is_the_model_in_use(api):

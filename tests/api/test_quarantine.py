@@ -13,7 +13,7 @@ from ingest.store import Store
 from tests.support.small_park import FILES, NOW, serving
 from twin.loading import load_park
 
-pytest_plugins = ["small_park"]
+pytest_plugins = ["tests.support.small_park"]
 
 TOPIC = "park/v1/demo/acme/gw1"
 ADOPT = {"by": "ann", "scope": "demo/acme", "quantity": "temperature", "uom": "degC"}

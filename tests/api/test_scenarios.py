@@ -8,7 +8,7 @@ from tests.support.small_park import MEAN, NETWORK, NOW, add_cycle, add_samples,
 from twin.accounts.network import tank_mass
 from twin.faraday import CL2, mass_per_charge
 
-pytest_plugins = ["small_park"]
+pytest_plugins = ["tests.support.small_park"]
 
 T_H = 1000 / 3600
 VCM = {"scope": "demo/acme/vcm", "load": 0}

@@ -6,7 +6,7 @@ from tests.support.small_park import FILES
 from twin.errors import ModelError
 from twin.loading import parse_park
 
-pytest_plugins = ["small_park"]
+pytest_plugins = ["tests.support.small_park"]
 HOUR_9 = {"from": "2025-06-02T09:00:00+08:00", "to": "2025-06-02T10:00:00+08:00"}
 # 7.5e8 J a minute; 6 kg/s of caustic.
 KWH_PER_T = 7.5e8 * 60 / 3.6e6 / (6 * 3.6)

@@ -66,7 +66,7 @@ MAY_IMPORT = {
     "deploy": PACKAGES,
 }  # fmt: skip
 DOORS = {
-    "asyncpg": {"ingest.store", "api.store"},
+    "asyncpg": {"deploy.database.errors", "ingest.store", "api.store"},
     "aiomqtt": {"ingest.transport.subscriber", "simulators.gateways.publisher"},
     "paho": {"ingest.transport.subscriber", "simulators.gateways.publisher"},
     "pint": {"twin.uom"},

@@ -25,7 +25,7 @@ from tests.support.small_park import (
     until,
 )
 
-pytest_plugins = ["small_park"]
+pytest_plugins = ["tests.support.small_park"]
 
 
 def parsed(event):
