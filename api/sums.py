@@ -13,7 +13,7 @@ from api.encode import in_uom, rfc3339
 from twin import quality as q
 from twin.accounts.network import Network, tank_mass
 from twin.arrays import F64, I64, MINUTE_US, NEVER, SECOND_US, U8
-from twin.reconciliation.uncertainty import half_width, ratio_weight, spread, weights
+from twin.reconciliation.uncertainty import half_width, ratio_weight, sum_sigma, weights
 from twin.uom import compile_uom
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class Sums:
 
     def _half_width(self, component: str, part: F64) -> F64:
         sums = self.amount, self.covered_s
-        return half_width(spread(self.network, component, part, *sums, self.tags))
+        return half_width(sum_sigma(self.network, component, part, *sums, self.tags))
 
     def of_all(self) -> tuple[F64, F64]:
         """Return amounts and coverage of all tags, (W, T); NaN where they were not read."""

@@ -16,7 +16,7 @@ from api.sums import TONNE, elapsed_s, read_inventory
 from twin.accounts.accounts import FLOW_ITEMS, Account
 from twin.arrays import DAY_US, F64, I64, SECOND_US
 from twin.byproducts.balance import SIGNS, unaccounted
-from twin.reconciliation.uncertainty import half_width, stored_spread, weights
+from twin.reconciliation.uncertainty import half_width, stored_sigma, weights
 from twin.series import windows as w
 
 if TYPE_CHECKING:
@@ -181,6 +181,6 @@ def _widths(asked: Question, component: str, sums: Sums, stock: Inventory | None
     if stock is not None:
         level = np.stack([stock.level[:-1], stock.level[1:]], axis=1)
         tanks = network.tank_scopes[scope, component]
-        width["change"] = half_width(stored_spread(network, component, tanks, level))
+        width["change"] = half_width(stored_sigma(network, component, tanks, level))
     width["unaccounted"] = np.hypot(width["unaccounted"], width["change"])
     return width

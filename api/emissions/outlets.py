@@ -17,7 +17,7 @@ from twin.emissions.permits import year_of
 from twin.emissions.substitution import Substitution, lookback_h, substitute
 from twin.emissions.validity import STOPPED, SUSPECT, capture_rate, month_valid, needed
 from twin.model.park import inside
-from twin.reconciliation.uncertainty import Errors, errors_of, half_width, spread_of_parts
+from twin.reconciliation.uncertainty import Errors, errors_of, half_width, parts_sigma
 from twin.series import windows as w
 
 if TYPE_CHECKING:
@@ -235,7 +235,7 @@ def mass_ci(rec: Record, p: int, window: I64, count: int) -> F64:
     """Return half the intervals of the masses measured in windows; hours outside have -1, (W,)."""
     # What stood still sent out nothing, whatever its meters say.
     change = np.where(rec.hours.valid[p], rec.changes.emission[:, p], 0.0)
-    return half_width(spread_of_parts(rec.error, change, rec.covered_s, window, count))
+    return half_width(parts_sigma(rec.error, change, rec.covered_s, window, count))
 
 
 def _mean(total: _Sum, rec: Record, outlet: Outlet, name: str, p: int) -> tuple[F64, F64]:
@@ -258,7 +258,7 @@ def _mean(total: _Sum, rec: Record, outlet: Outlet, name: str, p: int) -> tuple[
     far = column - total.each(mean)
     change = (weight * getattr(rec.changes, name)[:, p] + far * moved) / total.each(whole)
     change = np.where(used, change, 0.0)
-    sigma = spread_of_parts(rec.error, change, rec.covered_s, total.window, total.count)
+    sigma = parts_sigma(rec.error, change, rec.covered_s, total.window, total.count)
     return mean, np.where(np.isnan(mean), np.nan, half_width(sigma))
 
 

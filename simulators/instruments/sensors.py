@@ -13,7 +13,7 @@ import numpy as np
 
 from simulators.process import disturbances, process
 from twin.arrays import F64, I64
-from twin.reconciliation.balances import random_share
+from twin.reconciliation.uncertainty import random_share
 
 if TYPE_CHECKING:
     from simulators.process.process import Process

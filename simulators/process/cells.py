@@ -10,7 +10,7 @@ import numpy as np
 from simulators.process import disturbances
 from twin.accounts.accounts import cell_factor
 from twin.arrays import F64, I64
-from twin.reconciliation.balances import efficiency_spread, efficiency_uncertainty
+from twin.reconciliation.uncertainty import cell_efficiency_uncertainty, efficiency_uncertainty
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -80,7 +80,7 @@ def _efficiency(cells: tuple[Electrolyser, ...], rng: np.random.Generator) -> F6
     """Return true current efficiencies: those of a place have aged alike since they were known."""
     known = np.array([e.current_efficiency for e in cells])
     common = efficiency_uncertainty("chlorine") * _common(cells, rng)
-    own = efficiency_spread("chlorine") * rng.standard_normal(len(cells))
+    own = cell_efficiency_uncertainty("chlorine") * rng.standard_normal(len(cells))
     return np.asarray(np.minimum(known * (1 + common + own), EFFICIENCY_MAX))
 
 

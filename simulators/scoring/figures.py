@@ -18,10 +18,10 @@ from twin.energy.circuits import MAIN, circuit
 from twin.reconciliation.uncertainty import (
     errors_of,
     half_width,
+    parts_sigma,
     ratio_weight,
-    spread,
-    spread_of_parts,
-    stored_spread,
+    stored_sigma,
+    sum_sigma,
     weights,
 )
 from twin.scenario.initial_state import present
@@ -80,7 +80,7 @@ def _dot(weight: F64, amount: F64) -> float:
 
 def _width(window: Window, component: str, weight: F64) -> float:
     """Return half the interval of a sum."""
-    found = spread(window.known.network, component, weight, window.amount, window.covered_s)
+    found = sum_sigma(window.known.network, component, weight, window.amount, window.covered_s)
     return float(half_width(found))
 
 
@@ -129,7 +129,7 @@ def _stocks(window: Window) -> Iterator[Stated]:
         if (tanks := network.tank_scopes.get((scope, component))) is not None:
             stored = kept(network, component, tanks.tolist(), window.level)
             truth = kept(network, component, tanks.tolist(), window.true_level)
-            width = float(half_width(stored_spread(network, component, tanks, window.level)))
+            width = float(half_width(stored_sigma(network, component, tanks, window.level)))
             yield Stated(f"{component} stored", stored, width, truth, stored, NAN)
         terms = {Account(scope, component, item): sign for item, sign in SIGNS.items()}
         left = _of(window, f"{component} unaccounted", component, terms)
@@ -232,7 +232,7 @@ def _outlets(window: Window) -> Iterator[Stated]:
             for name, kpi in SENT.items():
                 if name == "corrected" and np.isnan(outlet.oxygen_reference):
                     continue
-                sigma = spread_of_parts(
+                sigma = parts_sigma(
                     error, getattr(change, name)[:, p], covered_s, np.zeros(1, np.int64), 1
                 )
                 # A scan's emission is that of its length, a concentration a mean.

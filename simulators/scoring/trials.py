@@ -31,7 +31,7 @@ from twin.model.park import inside
 from twin.reconciliation.monitor import advance as advance_watch
 from twin.reconciliation.monitor import no_memory as no_watch
 from twin.reconciliation.monitor import noticeable
-from twin.reconciliation.uncertainty import half_width, spread
+from twin.reconciliation.uncertainty import half_width, sum_sigma
 from twin.series.samples import concatenate, sort
 
 if TYPE_CHECKING:
@@ -513,7 +513,7 @@ def _moved(stage: Stage, row: Truth, shown: Table, sound: Table) -> tuple[F64, F
         for column in (table.amount, table.covered_s)
     )
     moved = amount[:, t] / covered_s[:, t] / (usual[:, t] / usual_s[:, t]) - 1
-    sigma = spread(stage.network, "", np.eye(tags)[t], amount, covered_s)
+    sigma = sum_sigma(stage.network, "", np.eye(tags)[t], amount, covered_s)
     return moved, half_width(sigma) / amount[:, t]
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from api import schema_byproducts
 from tests.support.small_park import BEGIN, HOUR, roll_up, rows_of, stamp
-from twin.reconciliation.balances import efficiency_uncertainty, left_of_mean
+from twin.reconciliation.uncertainty import efficiency_uncertainty, left_of_mean
 
 pytest_plugins = ["tests.support.small_park"]
 QUERY = {

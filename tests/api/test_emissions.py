@@ -9,7 +9,7 @@ from tests.support.small_park import BEGIN, HOUR, MEAN, NOW, rows_of, serving, s
 from twin import quality as q
 from twin.accounts.network import compile_network
 from twin.loading import parse_park
-from twin.reconciliation.balances import left_of_mean
+from twin.reconciliation.uncertainty import left_of_mean
 
 pytest_plugins = ["tests.support.small_park"]
 

@@ -10,7 +10,7 @@ from twin import faraday
 from twin import quality as q
 from twin.accounts.network import compile_network
 from twin.loading import parse_park
-from twin.reconciliation.balances import left_of_mean, random_share, uncertainty
+from twin.reconciliation.uncertainty import left_of_mean, random_share, tag_uncertainty
 
 pytest_plugins = ["tests.support.small_park"]
 
@@ -62,7 +62,7 @@ async def test_a_ratio_has_the_interval_its_meters_leave(api):
     for name in ("JQ-1", "FT-6"):
         tag = next(tag for tag in park.tags if tag.tag == name)
         left = left_of_mean(*random_share(tag), 3600.0)
-        sigma[name] = uncertainty(tag)[1] * np.sqrt(left)
+        sigma[name] = tag_uncertainty(tag)[1] * np.sqrt(left)
     first, second = await product_rows(api, "caustic", **TWO_HOURS)
     for row in (first, second):
         width = 1.959964 * np.hypot(sigma["JQ-1"], sigma["FT-6"]) * row["kwh_per_t"]

@@ -20,8 +20,13 @@ from twin.arrays import F64
 from twin.energy.consumption import intensity
 from twin.energy.electrolysis import k_factor, standing_voltage
 from twin.model.park import inside
-from twin.reconciliation.balances import efficiency_spread, efficiency_uncertainty, left_of_mean
-from twin.reconciliation.uncertainty import errors_of, spread
+from twin.reconciliation.uncertainty import (
+    cell_efficiency_uncertainty,
+    efficiency_uncertainty,
+    errors_of,
+    left_of_mean,
+    sum_sigma,
+)
 
 if TYPE_CHECKING:
     from twin.accounts.network import Network
@@ -100,14 +105,14 @@ def circuit(
     made = np.zeros(len(network.tags))
     made[at] = cell_factor(cell)[component]
     mass = amount[..., at] * made[at]
-    product = Figure(mass, spread(network, component, made, amount, covered_s))
+    product = Figure(mass, sum_sigma(network, component, made, amount, covered_s))
     charge = np.where(pair.charge > 0, pair.charge, np.nan)
     voltage = voltage_part = energy = energy_part = np.full(charge.shape, np.nan)
     if cell.voltage:
         voltage = pair.energy / charge / cell.cells
         voltage_part = _part(network, cell.voltage, amount, covered_s)
         energy = intensity(pair.energy, pair.charge * made[at])
-        efficiency = efficiency_uncertainty(component), efficiency_spread(component)
+        efficiency = efficiency_uncertainty(component), cell_efficiency_uncertainty(component)
         energy_part = np.hypot(voltage_part, np.hypot(*efficiency))
     if meter := own_meter(network.park, cell):
         energy = intensity(amount[..., network.index[meter]], mass)

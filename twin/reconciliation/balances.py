@@ -11,7 +11,6 @@ References
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -19,10 +18,15 @@ from twin.accounts.accounts import cell_factor, components_of, scopes_above
 from twin.accounts.network import Network, tank_mass
 from twin.arrays import F64, I64
 from twin.model.park import OUTSIDE, Stream, Tag, inside
+from twin.reconciliation.uncertainty import (
+    cell_efficiency_uncertainty,
+    efficiency_uncertainty,
+    left_of_mean,
+    random_share,
+    tag_uncertainty,
+    uptake_sigma,
+)
 from twin.reference import load as load_reference
-from twin.uom import parse_quantity
-
-TINY_S = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +126,7 @@ def _cells(network: Network, scope: str, component: str) -> list[Line]:
         if place and factor and inside(place, scope):
             line = made.setdefault((place, factor > 0), [])
             line.append((network.index[cell.current], abs(factor)))
-    relative, own = efficiency_uncertainty(component), efficiency_spread(component)
+    relative, own = efficiency_uncertainty(component), cell_efficiency_uncertainty(component)
     found = []
     for (place, makes), tags in made.items():
         origin, to = ("electrolysers", place) if makes else (place, "electrolysers")
@@ -156,110 +160,6 @@ class Amounts:
         return self.flow * self.fraction, sigma
 
 
-def efficiency_uncertainty(component: str) -> float:
-    """Return how uncertain the current efficiency of cells is, the same for all of a place.
-
-    Parameters
-    ----------
-    component : str
-        what they make; the efficiency of hydrogen is not that of chlorine
-
-    Returns
-    -------
-    float [1]
-        relative standard uncertainty
-    """
-    return float(_efficiency_row(component)["relative"])
-
-
-def efficiency_spread(component: str) -> float:
-    """Return how far the current efficiency of each electrolyser lies from that of its place.
-
-    Parameters
-    ----------
-    component : str
-        as of `efficiency_uncertainty`
-
-    Returns
-    -------
-    float [1]
-        relative standard uncertainty, on top of what all of a place have in common
-    """
-    return float(_efficiency_row(component)["own"])
-
-
-def _efficiency_row(component: str) -> dict[str, Any]:
-    """Return what is known of the efficiency with which cells make a component."""
-    table = load_reference("uncertainty")
-    row: dict[str, Any] = table["current_efficiency_of"].get(component, table["current_efficiency"])
-    return row
-
-
-def uncertainty(tag: Tag) -> tuple[float, float]:
-    """Return the standard uncertainty of a tag: what the model says, else the usual one.
-
-    Parameters
-    ----------
-    tag : Tag
-
-    Returns
-    -------
-    absolute, relative : float [SI, 1]   of a single value
-    """
-    text = tag.sigma.strip()
-    if text.endswith("%"):
-        return 0.0, float(text[:-1]) / 100
-    if text:
-        return float(text) * tag.scale, 0.0
-    usual = load_reference("uncertainty").get(tag.quantity, {"relative": 0.0})
-    absolute = usual.get("absolute")
-    return (parse_quantity(absolute, tag.quantity) if absolute else 0.0), usual.get("relative", 0.0)
-
-
-def random_share(tag: Tag) -> tuple[float, float]:
-    """Return how much of a tag's variance averages out, and after what time.
-
-    Parameters
-    ----------
-    tag : Tag
-
-    Returns
-    -------
-    share, correlation : float [1, s]   0 where nothing is known: one error all the time
-    """
-    usual = load_reference("uncertainty")["random"].get(tag.quantity)
-    if usual is None:
-        return 0.0, 0.0
-    return float(usual["share"]), parse_quantity(usual["correlation"], "time")
-
-
-def left_of_mean(share: F64 | float, correlation_s: F64 | float, length_s: F64 | float) -> F64:
-    """Return how much of the variance of a value is left in its mean over some time.
-
-    Parameters
-    ----------
-    share, correlation_s : (...) float64 [1, s]
-        as of `random_share`
-    length_s : (...) float64 [s]
-        time of the mean; NaN = not known
-
-    Returns
-    -------
-    (...) float64 [1]
-        1 for a moment, 1 - share for ever
-
-    Notes
-    -----
-    The rest is one error all the time [1]_. Of what averages out the correlation falls evenly from
-    1 to 0 within the correlation time, as that of an instrument that shows the mean of so long: of
-    it is left 1 - x / 3 after x correlation times up to 1, and (1 - 1 / 3x) / x beyond [2]_.
-    """
-    times = length_s / np.maximum(correlation_s, TINY_S)
-    longer = np.maximum(times, 1.0)
-    left = np.where(times < 1, 1 - times / 3, (1 - 1 / (3 * longer)) / longer)
-    return np.asarray(1 - share + share * left)
-
-
 def measure(network: Network, balance: Balance, amount: F64, covered_s: F64, level: F64) -> Amounts:
     """Return the flows and fractions of the streams of a balance as they were measured.
 
@@ -281,7 +181,7 @@ def measure(network: Network, balance: Balance, amount: F64, covered_s: F64, lev
     flow, sigma = np.full((2, *shape), np.nan)
     fraction, fraction_sigma = np.ones(shape), np.zeros(shape)
     mass = tank_mass(network, level)
-    mass_sigma = tank_sigma(network, level)
+    mass_sigma = uptake_sigma(network, level)
     for s, line in enumerate(balance.lines):
         if line.tanks:
             tanks = list(line.tanks)
@@ -309,40 +209,6 @@ def measure(network: Network, balance: Balance, amount: F64, covered_s: F64, lev
 
 def _deviation(tag: Tag, part: F64, unit: F64 | float, covered_s: F64) -> F64:
     """Return the standard uncertainty of a sum: `unit` is what an error of one makes of it."""
-    absolute, relative = uncertainty(tag)
+    absolute, relative = tag_uncertainty(tag)
     left = left_of_mean(*random_share(tag), covered_s)
     return np.asarray(np.hypot(absolute * unit, relative * part) * np.sqrt(left))
-
-
-def tank_sigma(network: Network, level: F64) -> F64:
-    """Return the standard uncertainty of what each tank takes up between two edges.
-
-    Parameters
-    ----------
-    level : (..., 2, T) float64 [SI]
-        last values of tags before each edge
-
-    Returns
-    -------
-    (..., K) float64 [kg]
-
-    Notes
-    -----
-    Random errors are two at the edges; the rest moves both, and cancels where the tank is straight.
-    """
-    tags = network.tank_tag
-    models = [network.tags[tag] for tag in tags.tolist()]
-    absolute, relative = np.array([uncertainty(tag) for tag in models]).reshape(-1, 2).T
-    share = np.array([random_share(tag)[0] for tag in models], dtype=np.float64)
-    step = absolute + relative * np.abs(level[..., tags])
-    edges = np.hypot.reduce(_swing(network, level, step * np.sqrt(share)), axis=-2)
-    common = _swing(network, level, step * np.sqrt(1 - share))
-    return np.asarray(np.hypot(edges, common[..., 1, :] - common[..., 0, :]))
-
-
-def _swing(network: Network, level: F64, step: F64) -> F64:
-    """Return what the mass in each tank changes by a step of its level; (..., 2, K) [kg]."""
-    higher, lower = level.copy(), level.copy()
-    higher[..., network.tank_tag] += step
-    lower[..., network.tank_tag] -= step
-    return np.asarray((tank_mass(network, higher) - tank_mass(network, lower)) / 2)

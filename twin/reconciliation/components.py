@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from twin.arrays import F64, INTP
-from twin.reconciliation.measured import missing
+from twin.reconciliation.least_squares import missing
 from twin.reconciliation.nonlinear import reconcile_nonlinear
 from twin.reconciliation.observability import NOTHING
 

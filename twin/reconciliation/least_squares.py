@@ -28,6 +28,9 @@ from twin.reconciliation.observability import NOTHING, ROUNDING, Projection, pro
 WELL_POSED = 1e-2
 # A difference of two variances below this share of them is rounding.
 LOST = 1e-14
+# Uncertainties that differ by more have no common arithmetic; such values are no measurements.
+EXTREME = 1e100
+UNFIT = "covariance is not symmetric and positive semi-definite"
 CONTRADICTORY = "balances between exactly known flows contradict each other"
 
 
@@ -39,7 +42,7 @@ class Plan:
     measured: BOOL  # (S,)
     balanced: BOOL  # (M,)
     projection: Projection
-    spread: F64  # (S,) variances or (S, S) covariance of the measurements [u^2]
+    covariance: F64  # (S,) variances or (S, S) covariance of the measurements [u^2]
     whiten: F64  # (R, M) from residuals to independent standard normal deviates
     effect: F64  # (R, S) of a bias of 1 u on these; exactly zero where it has none
     back: F64  # (R, S) effect @ covariance: from the deviates to the adjustments
@@ -69,13 +72,68 @@ class Solution:
     reason: Any
 
 
-def plan(incidence: F64, spread: F64, measured: BOOL, balanced: BOOL) -> Plan:
+def missing(values: F64) -> BOOL:
+    """Tell values that are no measurements.
+
+    Parameters
+    ----------
+    values : (...) float64 [u]
+
+    Returns
+    -------
+    (...) bool
+        NaN, infinite or beyond 1e100; a comparison with NaN is false
+    """
+    return np.asarray(~(np.abs(values) < EXTREME))
+
+
+def variance_of(sigma: F64, count: int) -> tuple[F64, BOOL, str]:
+    """Return the variances or the covariance of measurements, and which of them are known.
+
+    Parameters
+    ----------
+    sigma : (S,) float64 [u] or (S, S) float64 [u^2]
+        standard uncertainty or covariance; NaN, infinite, negative or beyond 1e100 = not known
+    count : int
+        S
+
+    Returns
+    -------
+    variance : (S,) or (S, S) float64 [u^2]   0 where not known
+    known : (S,) bool
+    problem : str                           empty, or why it is no covariance
+
+    Raises
+    ------
+    ValueError
+        it has another shape
+    """
+    if sigma.shape == (count,):
+        known = ~missing(sigma) & (sigma >= 0)
+        return np.where(known & (sigma > 1 / EXTREME), sigma, 0.0) ** 2, known, ""
+    if sigma.shape != (count, count):
+        raise ValueError(f"sigma must have shape ({count},) or ({count}, {count}), "
+                         f"not {sigma.shape}")  # fmt: skip
+    sound = ~missing(sigma)
+    known = np.diag(sound) & (np.diag(sigma) >= 0)
+    known = known & sound[:, known].all(axis=1) & sound[known].all(axis=0)
+    some = known & ((np.diag(sigma) == 0) | (np.diag(sigma) > EXTREME**-2))
+    covariance = np.where(np.outer(some, some), sigma, 0.0)
+    scale = np.sqrt(np.diag(covariance))
+    correlation = covariance / np.outer(*[np.where(scale > 0, scale, 1.0)] * 2)
+    fit = np.allclose(correlation, correlation.T, rtol=0, atol=NOTHING)
+    if not fit or np.linalg.eigvalsh(correlation).min(initial=0.0) < -NOTHING:
+        return np.zeros(count), np.zeros(count, bool), UNFIT
+    return (covariance + covariance.T) / 2, known, ""
+
+
+def plan(incidence: F64, covariance: F64, measured: BOOL, balanced: BOOL) -> Plan:
     """Factorise the balances for one pattern of missing values.
 
     Parameters
     ----------
     incidence : (M, S) float64 [1]
-    spread : (S,) or (S, S) float64 [u^2]   variances or covariance of the measurements
+    covariance : (S,) or (S, S) float64 [u^2]   variances or covariance of the measurements
     measured : (S,) bool
     balanced : (M,) bool   the accumulation is known
 
@@ -90,19 +148,19 @@ def plan(incidence: F64, spread: F64, measured: BOOL, balanced: BOOL) -> Plan:
     """
     projection = project(incidence, measured, balanced)
     columns = projection.columns
-    gram = _times(columns, spread) @ columns.T
-    own = spread if spread.ndim == 1 else np.diag(spread)
+    gram = _times(columns, covariance) @ columns.T
+    own = covariance if covariance.ndim == 1 else np.diag(covariance)
     size = np.sqrt(np.diag(gram).clip(min=0.0))
     certain = size <= ROUNDING**0.5 * (np.abs(columns) @ np.sqrt(own))
     scale = np.divide(1.0, size, out=np.zeros_like(size), where=~certain)
-    reduce, impossible, delicate = _whitened(columns, spread, gram, scale)
+    reduce, impossible, delicate = _whitened(columns, covariance, gram, scale)
     effect = _cleared(reduce @ columns, scale @ np.abs(columns))
     whiten = _cleared(reduce @ projection.combine, scale @ np.abs(projection.combine))
-    back = _times(effect, spread)
+    back = _times(effect, covariance)
     present = np.where(measured, incidence, 0.0)
     link = projection.solve @ present
     before, gained = own.copy(), (back**2).sum(axis=0)
-    before[projection.solved] = _quadratic(link, spread)
+    before[projection.solved] = _quadratic(link, covariance)
     gained[projection.solved] = ((link @ back.T) ** 2).sum(axis=1)
     # What the balances fix exactly has no variance left but rounding.
     variance = np.where(before - gained > LOST * before, before - gained, 0.0)
@@ -112,7 +170,7 @@ def plan(incidence: F64, spread: F64, measured: BOOL, balanced: BOOL) -> Plan:
         measured=measured,
         balanced=balanced,
         projection=projection,
-        spread=spread,
+        covariance=covariance,
         whiten=whiten,
         effect=effect,
         back=back,
@@ -121,7 +179,7 @@ def plan(incidence: F64, spread: F64, measured: BOOL, balanced: BOOL) -> Plan:
         link=link,
         own=np.where(measured, np.sqrt(own), np.nan),
         sigma=np.where(projection.observable, np.sqrt(variance), np.nan),
-        node_sigma=np.where(closed, np.sqrt(_quadratic(present, spread)), np.nan),
+        node_sigma=np.where(closed, np.sqrt(_quadratic(present, covariance)), np.nan),
     )
 
 
@@ -153,8 +211,8 @@ def solve(plan: Plan, flow: F64, accumulation: F64, critical: float) -> Solution
     deviate = residual @ plan.whiten.T
     chi2 = np.einsum("nr,nr->n", deviate, deviate)
     score = deviate @ plan.effect
-    correlated = plan.spread.ndim == 2
-    change = deviate @ plan.back if correlated else score * plan.spread
+    correlated = plan.covariance.ndim == 2
+    change = deviate @ plan.back if correlated else score * plan.covariance
     bias, bias_test = _ratios(score, plan.effect)
     adjustment = _standardised(plan, change, bias_test) if correlated else bias_test
     estimate = np.subtract(flow, change, out=change)
@@ -226,14 +284,14 @@ def adjustability(plan: Plan) -> F64:
     return np.where(plan.measured, 1 - share, np.nan)
 
 
-def _times(matrix: F64, spread: F64) -> F64:
+def _times(matrix: F64, covariance: F64) -> F64:
     """Return ``matrix @ covariance``."""
-    return np.asarray(matrix * spread if spread.ndim == 1 else matrix @ spread)
+    return np.asarray(matrix * covariance if covariance.ndim == 1 else matrix @ covariance)
 
 
-def _quadratic(matrix: F64, spread: F64) -> F64:
+def _quadratic(matrix: F64, covariance: F64) -> F64:
     """Return the variances of ``matrix @ measurements``."""
-    return np.asarray(np.maximum((_times(matrix, spread) * matrix).sum(axis=1), 0.0))
+    return np.asarray(np.maximum((_times(matrix, covariance) * matrix).sum(axis=1), 0.0))
 
 
 def _cleared(effect: F64, bound: F64) -> F64:
@@ -259,7 +317,7 @@ def _standardised(plan: Plan, change: F64, test: F64) -> F64:
     return np.asarray(np.divide(np.abs(change), sigma, out=test.copy(), where=moves))
 
 
-def _whitened(columns: F64, spread: F64, gram: F64, scale: F64) -> tuple[F64, F64, bool]:
+def _whitened(columns: F64, covariance: F64, gram: F64, scale: F64) -> tuple[F64, F64, bool]:
     """Return what makes K residuals independent, (R, K), what has no variance, whether delicate."""
     try:
         lower = np.linalg.cholesky(scale[:, None] * gram * scale)
@@ -269,12 +327,14 @@ def _whitened(columns: F64, spread: F64, gram: F64, scale: F64) -> tuple[F64, F6
         return np.linalg.inv(lower) * scale, np.zeros((0, len(gram))), False
     # Singular values of the root resolve what the Gram matrix, its square, has lost.
     root = columns * scale[:, None]
-    if spread.ndim == 1:
-        root = root * np.sqrt(spread)
+    if covariance.ndim == 1:
+        root = root * np.sqrt(covariance)
     else:
-        sigma = np.sqrt(np.diag(spread))
+        sigma = np.sqrt(np.diag(covariance))
         both = np.outer(sigma, sigma)
-        value, vector = np.linalg.eigh(np.divide(spread, both, np.zeros_like(both), where=both > 0))
+        value, vector = np.linalg.eigh(
+            np.divide(covariance, both, np.zeros_like(both), where=both > 0)
+        )
         root = (root * sigma) @ (vector * np.sqrt(np.where(value > ROUNDING, value, 0.0)))
     left, size, _ = np.linalg.svd(root, full_matrices=root.shape[0] > root.shape[1])
     rank = int((size > NOTHING * size.max(initial=0.0)).sum())

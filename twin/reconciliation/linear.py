@@ -23,8 +23,16 @@ import numpy as np
 
 from twin.arrays import BOOL, F64, INTP
 from twin.reconciliation.chi_square import quantile
-from twin.reconciliation.least_squares import Plan, Solution, adjustability, detectable, plan, solve
-from twin.reconciliation.measured import missing, spread
+from twin.reconciliation.least_squares import (
+    Plan,
+    Solution,
+    adjustability,
+    detectable,
+    missing,
+    plan,
+    solve,
+    variance_of,
+)
 from twin.reconciliation.observability import NOTHING
 
 # Two test values closer than this are the same number, calculated in two ways.
@@ -117,7 +125,7 @@ def reconcile(
     raises on data: what has no solution is NaN, and `reason` says why.
     """
     incidence, flow, booked, lead = _aligned(incidence, flow, accumulation)
-    variance, known, problem = spread(np.asarray(sigma, dtype=np.float64), incidence.shape[1])
+    variance, known, problem = variance_of(np.asarray(sigma, dtype=np.float64), incidence.shape[1])
     patterns, group = _patterns(np.hstack([missing(flow) | ~known, missing(booked)]))
     suspects: list[Any] = [[] for _ in flow]
     leaks: list[Any] = [[] for _ in flow]

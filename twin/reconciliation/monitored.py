@@ -18,7 +18,7 @@ from twin.accounts.network import Network, tank_mass
 from twin.arrays import DAY_US, F64, I64, MINUTE_S, MINUTE_US
 from twin.reconciliation.balances import Balance, compile_balance
 from twin.reconciliation.chi_square import quantile
-from twin.reconciliation.uncertainty import errors_of
+from twin.reconciliation.uncertainty import errors_of, tank_sigma
 from twin.reference import load as load_reference
 
 WEEK_MINUTES = 7 * DAY_US // MINUTE_US
@@ -185,16 +185,10 @@ def _richer(watch: Watch, amount: F64, covered_s: F64) -> F64:
 
 def _stock(watch: Watch, last: F64) -> tuple[F64, F64]:
     """Return what is in the tanks of each node, (n, M) [kg], and its variance [kg^2]."""
-    at = watch.network.tank_tag[watch.tanks]
-    error = errors_of(watch.network, at)
-    step = np.zeros(last.shape)
-    step[:, at] = np.hypot(error.absolute, error.relative * np.abs(last[:, at]))
-    step[:, at] *= np.sqrt(error.share)
-    low, mass, high = (
-        tank_mass(watch.network, last + sign * step)[:, watch.tanks] * watch.tank_share
-        for sign in (-1, 0, 1)
-    )
+    share = errors_of(watch.network, watch.network.tank_tag).share
+    mass = tank_mass(watch.network, last)[:, watch.tanks] * watch.tank_share
+    sigma = tank_sigma(watch.network, last, share)[:, watch.tanks] * watch.tank_share
     known = np.isfinite(mass)
     of_node = (watch.tank_node[:, None] == np.arange(len(watch.balance.nodes))).astype(np.float64)
-    variance = np.where(known, ((high - low) / 2) ** 2, 0.0) @ of_node
+    variance = np.where(known, sigma**2, 0.0) @ of_node
     return np.where(known, mass, 0.0) @ of_node, np.where(~known @ of_node > 0, np.inf, variance)

@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from twin.arrays import BOOL, F64
+from twin.reconciliation.least_squares import missing, variance_of
 from twin.reconciliation.linear import UNCHECKED, Reconciliation, reconcile
-from twin.reconciliation.measured import missing, spread
 from twin.reconciliation.observability import NOTHING, ROUNDING
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def reconcile_nonlinear(
     measured = np.asarray(measured, dtype=np.float64)
     sigma = np.asarray(sigma, dtype=np.float64)
     count = measured.shape[-1] if measured.ndim else -1
-    variance, known, _ = spread(sigma, count)
+    variance, known, _ = variance_of(sigma, count)
     seen = ~missing(measured) & known
     begin = np.broadcast_to(np.float64(1) if start is None else start, measured.shape)
     here = np.where(seen, measured, np.where(missing(begin), 1.0, begin))

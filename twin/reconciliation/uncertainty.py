@@ -5,31 +5,29 @@ References
 .. [1] JCGM 100:2008, Guide to the expression of uncertainty in measurement, 5.1.2 (propagation),
    6.2 (expanded uncertainty), 3.3.3 and F.1.2 (errors that stay, errors that average).
 .. [2] Bendat, Piersol: Random Data, 4th edition, Wiley, 2010, 8.2.1: the variance of a mean from
-   the autocorrelation (`twin.reconciliation.balances.left_of_mean`).
+   the autocorrelation.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from twin.accounts.network import tank_mass
 from twin.arrays import F64, I64
-from twin.reconciliation.balances import (
-    efficiency_spread,
-    efficiency_uncertainty,
-    left_of_mean,
-    random_share,
-    tank_sigma,
-    uncertainty,
-)
 from twin.reconciliation.chi_square import quantile
+from twin.reference import load as load_reference
+from twin.uom import parse_quantity
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from twin.accounts.accounts import Account
     from twin.accounts.network import Network
+    from twin.model.park import Tag
+
+TINY_S = 1e-9
 
 
 class Errors(NamedTuple):
@@ -39,6 +37,44 @@ class Errors(NamedTuple):
     relative: F64  # [1] as a share of it
     share: F64  # [1] of the variance that averages out
     correlation_s: F64  # [s] after what time
+
+
+def tag_uncertainty(tag: Tag) -> tuple[float, float]:
+    """Return the standard uncertainty of a tag: what the model says, else the usual one.
+
+    Parameters
+    ----------
+    tag : Tag
+
+    Returns
+    -------
+    absolute, relative : float [SI, 1]   of a single value
+    """
+    text = tag.sigma.strip()
+    if text.endswith("%"):
+        return 0.0, float(text[:-1]) / 100
+    if text:
+        return float(text) * tag.scale, 0.0
+    usual = load_reference("uncertainty").get(tag.quantity, {"relative": 0.0})
+    absolute = usual.get("absolute")
+    return (parse_quantity(absolute, tag.quantity) if absolute else 0.0), usual.get("relative", 0.0)
+
+
+def random_share(tag: Tag) -> tuple[float, float]:
+    """Return how much of a tag's variance averages out, and after what time.
+
+    Parameters
+    ----------
+    tag : Tag
+
+    Returns
+    -------
+    share, correlation : float [1, s]   0 where nothing is known: one error all the time
+    """
+    usual = load_reference("uncertainty")["random"].get(tag.quantity)
+    if usual is None:
+        return 0.0, 0.0
+    return float(usual["share"]), parse_quantity(usual["correlation"], "time")
 
 
 def errors_of(network: Network, tags: I64) -> Errors:
@@ -55,8 +91,125 @@ def errors_of(network: Network, tags: I64) -> Errors:
     Errors
     """
     models = [network.tags[tag] for tag in tags.tolist()]
-    pairs = [(*uncertainty(tag), *random_share(tag)) for tag in models]
+    pairs = [(*tag_uncertainty(tag), *random_share(tag)) for tag in models]
     return Errors(*np.array(pairs, dtype=np.float64).reshape(-1, 4).T)
+
+
+def left_of_mean(share: F64 | float, correlation_s: F64 | float, length_s: F64 | float) -> F64:
+    """Return how much of the variance of a value is left in its mean over some time.
+
+    Parameters
+    ----------
+    share, correlation_s : (...) float64 [1, s]
+        as of `random_share`
+    length_s : (...) float64 [s]
+        time of the mean; NaN = not known
+
+    Returns
+    -------
+    (...) float64 [1]
+        1 for a moment, 1 - share for ever
+
+    Notes
+    -----
+    The rest is one error all the time [1]_. Of what averages out the correlation falls evenly from
+    1 to 0 within the correlation time, as that of an instrument that shows the mean of so long: of
+    it is left 1 - x / 3 after x correlation times up to 1, and (1 - 1 / 3x) / x beyond [2]_.
+    """
+    times = length_s / np.maximum(correlation_s, TINY_S)
+    longer = np.maximum(times, 1.0)
+    left = np.where(times < 1, 1 - times / 3, (1 - 1 / (3 * longer)) / longer)
+    return np.asarray(1 - share + share * left)
+
+
+def efficiency_uncertainty(component: str) -> float:
+    """Return how uncertain the current efficiency of cells is, the same for all of a place.
+
+    Parameters
+    ----------
+    component : str
+        what they make; the efficiency of hydrogen is not that of chlorine
+
+    Returns
+    -------
+    float [1]
+        relative standard uncertainty
+    """
+    return float(_efficiency_row(component)["relative"])
+
+
+def cell_efficiency_uncertainty(component: str) -> float:
+    """Return how far the current efficiency of each electrolyser lies from that of its place.
+
+    Parameters
+    ----------
+    component : str
+        as of `efficiency_uncertainty`
+
+    Returns
+    -------
+    float [1]
+        relative standard uncertainty, on top of what all of a place have in common
+    """
+    return float(_efficiency_row(component)["own"])
+
+
+def _efficiency_row(component: str) -> dict[str, Any]:
+    """Return what is known of the efficiency with which cells make a component."""
+    table = load_reference("uncertainty")
+    row: dict[str, Any] = table["current_efficiency_of"].get(component, table["current_efficiency"])
+    return row
+
+
+def tank_sigma(network: Network, level: F64, share: F64 | float = 1.0) -> F64:
+    """Return the standard uncertainty of the mass in each tank, from that of its level.
+
+    Parameters
+    ----------
+    network : Network
+        T tags, K tanks
+    level : (..., T) float64 [SI]
+        values of the tags; NaN = no value
+    share : (K,) float64 [1], optional
+        part of the variance of the level that counts; default all of it
+
+    Returns
+    -------
+    (..., K) float64 [kg]
+        half the difference of the masses one standard uncertainty above and below the level [1]_
+    """
+    tags = network.tank_tag
+    error = errors_of(network, tags)
+    step = np.hypot(error.absolute, error.relative * np.abs(level[..., tags])) * np.sqrt(share)
+    higher, lower = level.copy(), level.copy()
+    higher[..., tags] += step
+    lower[..., tags] -= step
+    return np.asarray((tank_mass(network, higher) - tank_mass(network, lower)) / 2)
+
+
+def uptake_sigma(network: Network, level: F64) -> F64:
+    """Return the standard uncertainty of the mass each tank takes up between two edges.
+
+    Parameters
+    ----------
+    network : Network
+        T tags, K tanks
+    level : (..., 2, T) float64 [SI]
+        last values of tags before each edge
+
+    Returns
+    -------
+    (..., K) float64 [kg]
+
+    Notes
+    -----
+    Random errors are two, one at each edge. The error that stays moves both edges, and cancels
+    where the tank is straight [1]_.
+    """
+    share = errors_of(network, network.tank_tag).share
+    edges = np.hypot.reduce(tank_sigma(network, level, share), axis=-2)
+    common = tank_sigma(network, level, 1 - share)
+    return np.asarray(np.hypot(edges, common[..., 1, :] - common[..., 0, :]))
 
 
 def weights(network: Network, terms: Mapping[Account, float]) -> F64:
@@ -82,7 +235,7 @@ def weights(network: Network, terms: Mapping[Account, float]) -> F64:
     return weight
 
 
-def spread(
+def sum_sigma(
     network: Network,
     component: str,
     weight: F64,
@@ -125,14 +278,14 @@ def spread(
     size = np.where(weight != 0, np.hypot(error.absolute * covered_s, error.relative * amount), 0.0)
     variance = np.sum((weight * size * part) ** 2, axis=-1)
     made = np.where(weight != 0, weight * amount, 0.0)
-    alike, own = efficiency_uncertainty(component), efficiency_spread(component)
+    alike, own = efficiency_uncertainty(component), cell_efficiency_uncertainty(component)
     for cells in _places(network):
         mine = made[..., np.isin(used, cells)]
         variance = variance + (alike * mine.sum(axis=-1)) ** 2 + ((own * mine) ** 2).sum(axis=-1)
     return np.asarray(np.sqrt(variance))
 
 
-def stored_spread(network: Network, component: str, tanks: I64, level: F64) -> F64:
+def stored_sigma(network: Network, component: str, tanks: I64, level: F64) -> F64:
     """Return the standard uncertainty of what tanks take up of a component.
 
     Parameters
@@ -151,10 +304,10 @@ def stored_spread(network: Network, component: str, tanks: I64, level: F64) -> F
         NaN where a level is not known; errors of tanks are independent [1]_
     """
     share = network.tank_share[component][tanks]
-    return np.asarray(np.hypot.reduce(tank_sigma(network, level)[..., tanks] * share, axis=-1))
+    return np.asarray(np.hypot.reduce(uptake_sigma(network, level)[..., tanks] * share, axis=-1))
 
 
-def spread_of_parts(error: Errors, change: F64, covered_s: F64, window: I64, count: int) -> F64:
+def parts_sigma(error: Errors, change: F64, covered_s: F64, window: I64, count: int) -> F64:
     """Return the standard uncertainty of sums of parts that are no sums of tags, like hours.
 
     Parameters
@@ -204,7 +357,7 @@ def _places(network: Network) -> list[list[int]]:
 
 
 def ratio_weight(over: F64, under: F64, amount: F64) -> F64:
-    """Return the weights whose spread is that of a ratio of two sums.
+    """Return the weights of a ratio of two sums: their `sum_sigma` is that of the ratio.
 
     Parameters
     ----------

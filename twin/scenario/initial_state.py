@@ -14,8 +14,8 @@ import numpy as np
 
 from twin.accounts.network import tank_mass
 from twin.arrays import F64, I64
-from twin.reconciliation.balances import uncertainty
 from twin.reconciliation.linear import reconcile
+from twin.reconciliation.uncertainty import tag_uncertainty, tank_sigma
 from twin.scenario.dispatch import tiny
 
 if TYPE_CHECKING:
@@ -89,13 +89,13 @@ def present(supply: Supply, rate: F64, value: F64) -> Start:
             doubtful.append(balance.component)
     # Where a row is of another component it is the present flow.
     rows = np.array([flow[0], *(np.where(np.isnan(row), flow[0], row) for row in shifted)])
-    mass, spread = _inventories(supply, value)
+    mass, sigma = _inventories(supply, value)
     missing += _unknown_tanks(supply, mass)
     return Start(
         flow=rows,
         parts=_parts(supply, rate),
         mass=mass,
-        sigma=spread,
+        sigma=sigma,
         most=supply.limit * supply.share,
         power=rate[list(supply.meters)],
         missing=tuple(missing),
@@ -113,7 +113,7 @@ def _measured(supply: Supply, column: I64, rate: F64) -> tuple[F64, F64]:
         part = np.array([rate[tag] * factor for tag, factor in line.tags])
         deviations = [line.relative * abs(part.sum())]
         for (tag, factor), each in zip(line.tags, part, strict=True):
-            absolute, relative = uncertainty(supply.network.tags[tag])
+            absolute, relative = tag_uncertainty(supply.network.tags[tag])
             deviations.append(np.hypot(absolute * factor, relative * each))
         flow[i] = part.sum()
         sigma[i] = np.hypot.reduce(deviations)
@@ -165,17 +165,9 @@ def reasons(supply: Supply, start: Start, m: int) -> list[str]:
 
 
 def _inventories(supply: Supply, value: F64) -> tuple[F64, F64]:
-    """Return what the tanks hold of their component [kg], and its standard uncertainty."""
-    network = supply.network
-    tags = network.tank_tag
-    pairs = [uncertainty(network.tags[tag]) for tag in tags.tolist()]
-    absolute, relative = np.array(pairs).reshape(-1, 2).T
-    step = absolute + relative * np.abs(value[tags])
-    higher, lower = value.copy(), value.copy()
-    higher[tags] += step
-    lower[tags] -= step
-    spread = (tank_mass(network, higher) - tank_mass(network, lower)) / 2
-    return tank_mass(network, value) * supply.share, spread * supply.share
+    """Return the component in each tank [kg], and its standard uncertainty."""
+    sigma = tank_sigma(supply.network, value)
+    return tank_mass(supply.network, value) * supply.share, sigma * supply.share
 
 
 def _parts(supply: Supply, rate: F64) -> tuple[F64, ...]:

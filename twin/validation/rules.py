@@ -9,7 +9,7 @@ import numpy as np
 
 from twin.arrays import BOOL, F64, FOREVER, I64
 from twin.errors import UomError
-from twin.reconciliation.balances import uncertainty
+from twin.reconciliation.uncertainty import tag_uncertainty
 from twin.reference import load as load_reference
 from twin.uom import compile_uom, parse_rate
 
@@ -65,7 +65,7 @@ def compile_limits(rows: Iterable[dict[str, Any]], tags: Sequence[Tag]) -> Limit
     ]
     wanted = [g and row.get("slip", True) for g, row in zip(gauge, own, strict=True)]
     uncertainties = [
-        uncertainty(tag) if rate < np.inf else (0.0, 0.0)
+        tag_uncertainty(tag) if rate < np.inf else (0.0, 0.0)
         for tag, rate in zip(tags, rates, strict=True)
     ]
     stuck_us = [round(row["stuck"] * 1e6) if "stuck" in row else FOREVER for row in own]

@@ -18,7 +18,7 @@ from twin import faraday
 from twin.accounts.tanks import volume_fraction
 from twin.errors import SettingsError
 from twin.loading import load_park, parse_park
-from twin.reconciliation.balances import random_share
+from twin.reconciliation.uncertainty import random_share
 from twin.reference import load as load_reference
 
 FOLDER = Path(__file__).parents[3] / "deploy" / "parks" / "liaocheng"

@@ -10,7 +10,11 @@ from twin.accounts.accounts import cell_factor
 from twin.accounts.network import compile_network
 from twin.energy.circuits import Pair, circuit, own_meter
 from twin.energy.electrolysis import standing_voltage
-from twin.reconciliation.balances import efficiency_spread, efficiency_uncertainty, left_of_mean
+from twin.reconciliation.uncertainty import (
+    cell_efficiency_uncertainty,
+    efficiency_uncertainty,
+    left_of_mean,
+)
 
 HOUR = 3600.0
 CURRENT, VOLT, AREA = 16e3, 488.0, 2.7
@@ -49,7 +53,7 @@ def found(of, current=CURRENT, volt=VOLT, power=1.01 * CURRENT * VOLT):
 # What of a variance is left after an hour, with a memory of a minute: errors are 1 sigma.
 LEFT = np.sqrt(left_of_mean(0.2, 60.0, HOUR))
 I_PART, U_PART, P_PART = 0.002 * LEFT, 0.005 * LEFT, 0.002 * LEFT
-EFFICIENCY = np.hypot(efficiency_uncertainty("caustic"), efficiency_spread("caustic"))
+EFFICIENCY = np.hypot(efficiency_uncertainty("caustic"), cell_efficiency_uncertainty("caustic"))
 
 
 def test_each_figure_has_the_errors_of_the_meters_it_is_made_of():

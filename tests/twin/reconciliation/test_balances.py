@@ -11,8 +11,9 @@ from tests.support.small_region import NETWORK as SMALL
 from twin.accounts.network import compile_network
 from twin.arrays import HOUR_US
 from twin.loading import load_park
-from twin.reconciliation.balances import compile_balance, measure, uncertainty
+from twin.reconciliation.balances import compile_balance, measure
 from twin.reconciliation.linear import reconcile
+from twin.reconciliation.uncertainty import tag_uncertainty
 
 START_US = 1_760_000_400_000_000
 
@@ -93,10 +94,10 @@ def test_a_scope_without_the_component_has_no_nodes():
 
 def test_uncertainty_is_what_the_tag_says_else_the_usual_one(network):
     by_kind = {tag.sigma.endswith("%"): tag for tag in network.park.tags if tag.sigma}
-    absolute, relative = uncertainty(by_kind[True])
+    absolute, relative = tag_uncertainty(by_kind[True])
     assert absolute == 0.0
     assert relative == pytest.approx(float(by_kind[True].sigma.rstrip(" %")) / 100)
-    absolute, relative = uncertainty(by_kind[False])
+    absolute, relative = tag_uncertainty(by_kind[False])
     assert absolute == pytest.approx(float(by_kind[False].sigma) * by_kind[False].scale)
     assert relative == 0.0
 

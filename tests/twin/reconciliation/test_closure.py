@@ -12,15 +12,10 @@ from tests.support.small_park import PARK_TOML, TAGS_CSV
 from twin.accounts.network import compile_network
 from twin.arrays import HOUR_S
 from twin.loading import load_park, parse_park
-from twin.reconciliation.balances import (
-    compile_balance,
-    left_of_mean,
-    measure,
-    random_share,
-    uncertainty,
-)
+from twin.reconciliation.balances import compile_balance, measure
 from twin.reconciliation.closure import close
 from twin.reconciliation.linear import reconcile
+from twin.reconciliation.uncertainty import left_of_mean, random_share, tag_uncertainty
 
 # The chlorine to VCM is 98 % and analysed; a stream without a meter is, too.
 PURE = 0.98
@@ -176,7 +171,7 @@ def test_random_errors_average_out_and_the_others_stay():
     at = line_of(balance, "cl2-vcm")
     tag = PLAIN.tags[balance.lines[at].tags[0][0]]
     share, correlation = random_share(tag)
-    _, relative = uncertainty(tag)
+    _, relative = tag_uncertainty(tag)
     assert 0 < share < 1
     shares = []
     for hours in (1e-6, 1.0, 24.0, 8760.0):
@@ -194,7 +189,7 @@ def test_error_of_a_level_that_stays_cancels_in_a_straight_tank():
     stock = next(s for s, line in enumerate(balance.lines) if line.tanks)
     amount, covered, level = window(PLAIN)
     at = PLAIN.tank_tag[0]
-    absolute, relative = uncertainty(PLAIN.tags[at])
+    absolute, relative = tag_uncertainty(PLAIN.tags[at])
     share, _ = random_share(PLAIN.tags[at])
     level[:, at] = 1.5, 1.6
     upright = replace(PLAIN, tank_horizontal=np.zeros(1, bool))

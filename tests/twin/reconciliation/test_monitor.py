@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 
 from tests.support.small_region import NETWORK
 from twin import faraday
-from twin.reconciliation.balances import random_share, uncertainty
 from twin.reconciliation.monitor import advance, no_memory, noticeable
 from twin.reconciliation.monitored import compile_watch, see
+from twin.reconciliation.uncertainty import random_share, tag_uncertainty
 
 WATCH = compile_watch(NETWORK, "r", "chlorine")
 IDS = [line.id for line in WATCH.balance.lines]
@@ -44,7 +44,7 @@ def minutes(number, *, seed=1, trip=None, bias=None, start=0, spread=1.0, leak=0
         t = NETWORK.index[f"alpha/{name}"]
         share, _ = random_share(NETWORK.tags[t])
         error = constant[t] * np.sqrt(1 - share) + rng.standard_normal(number) * np.sqrt(share)
-        shown = flow * (1 + uncertainty(NETWORK.tags[t])[1] * error)
+        shown = flow * (1 + tag_uncertainty(NETWORK.tags[t])[1] * error)
         amount[:, t] = shown * MINUTE * (1 + (bias or {}).get(name, 0.0))
     taken = (true["FT-2"] - true["FT-3"] - true["FT-4"]) * MINUTE
     t = NETWORK.index["alpha/WT-1"]

@@ -7,9 +7,8 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize
 
 from tests.support.small_networks import A_PARK, CASES, PARK_TRUTH, S_PARK, Y_PARK, arrays, without
-from twin.reconciliation.least_squares import CONTRADICTORY
+from twin.reconciliation.least_squares import CONTRADICTORY, UNFIT
 from twin.reconciliation.linear import UNCHECKED, Reconciliation, reconcile
-from twin.reconciliation.measured import UNFIT
 from twin.reconciliation.nonlinear import UNSETTLED, reconcile_nonlinear
 
 

@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 
 from tests.support.small_networks import A_PARK, S_PARK, Y_PARK, without
-from twin.reconciliation.least_squares import CONTRADICTORY
+from twin.reconciliation.least_squares import CONTRADICTORY, UNFIT
 from twin.reconciliation.linear import UNCHECKED, reconcile
-from twin.reconciliation.measured import UNFIT
 
 
 def test_nothing_measured_gives_no_number_and_says_why():

@@ -8,23 +8,20 @@ import pytest
 from tests.support.small_region import ALPHA, CAUSTIC, NETWORK
 from twin.accounts.accounts import Account, cell_factor
 from twin.accounts.network import compile_network
-from twin.reconciliation.balances import (
-    compile_balance,
-    efficiency_spread,
-    efficiency_uncertainty,
-    left_of_mean,
-    measure,
-    random_share,
-    uncertainty,
-)
+from twin.reconciliation.balances import compile_balance, measure
 from twin.reconciliation.uncertainty import (
     Errors,
+    cell_efficiency_uncertainty,
+    efficiency_uncertainty,
     errors_of,
     half_width,
+    left_of_mean,
+    parts_sigma,
+    random_share,
     ratio_weight,
-    spread,
-    spread_of_parts,
-    stored_spread,
+    stored_sigma,
+    sum_sigma,
+    tag_uncertainty,
     weights,
 )
 
@@ -58,14 +55,14 @@ def test_a_sum_is_its_weights_times_the_amounts(hour):
 
 def test_one_meter_keeps_what_stays_and_averages_the_rest(hour):
     tag = NETWORK.tags[at("FT-1")]
-    (absolute, relative), (share, correlation_s) = uncertainty(tag), random_share(tag)
+    (absolute, relative), (share, correlation_s) = tag_uncertainty(tag), random_share(tag)
     assert absolute == 0
     weight = np.zeros(COUNT)
     weight[at("FT-1")] = 1.0
     expected = relative * 0.5 * HOUR * np.sqrt(left_of_mean(share, correlation_s, HOUR))
-    assert spread(NETWORK, "chlorine", weight, *hour) == pytest.approx(expected, rel=1e-12)
+    assert sum_sigma(NETWORK, "chlorine", weight, *hour) == pytest.approx(expected, rel=1e-12)
     short = np.full(COUNT, 1e-6)
-    one = spread(NETWORK, "chlorine", weight, hour[0], short)
+    one = sum_sigma(NETWORK, "chlorine", weight, hour[0], short)
     assert one == pytest.approx(relative * 0.5 * HOUR, rel=1e-6)
 
 
@@ -86,7 +83,7 @@ def test_an_absolute_error_grows_with_the_time_it_is_covered(hour):
     weight[at("WT-1")] = 1.0
     amount, covered = hour[0].copy(), hour[1]
     amount[at("WT-1")] = 50e3 * HOUR
-    found = spread(NETWORK, "chlorine", weight, amount, covered)
+    found = sum_sigma(NETWORK, "chlorine", weight, amount, covered)
     part = np.sqrt(left_of_mean(*random_share(NETWORK.tags[at("WT-1")]), HOUR))
     assert found == pytest.approx(100.0 * HOUR * part, rel=1e-12)
 
@@ -94,9 +91,12 @@ def test_an_absolute_error_grows_with_the_time_it_is_covered(hour):
 def test_what_is_made_has_the_error_of_the_efficiency(hour):
     weight = weights(NETWORK, {MADE: 1.0})
     made = cell_factor(NETWORK.park.electrolysers[0])["chlorine"] * 16e3 * HOUR
-    found = spread(NETWORK, "chlorine", weight, *hour)
+    found = sum_sigma(NETWORK, "chlorine", weight, *hour)
     current = np.sqrt(left_of_mean(0.2, 60.0, HOUR)) * 0.002
-    assert (efficiency_uncertainty("chlorine"), efficiency_spread("chlorine")) == (0.01, 0.002)
+    assert (efficiency_uncertainty("chlorine"), cell_efficiency_uncertainty("chlorine")) == (
+        0.01,
+        0.002,
+    )
     assert found == pytest.approx(made * np.sqrt(0.01**2 + 0.002**2 + current**2), rel=1e-12)
     # Just what the balance of the same scope says of its stream of the cells.
     balance = compile_balance(NETWORK, ALPHA, "chlorine")
@@ -117,12 +117,12 @@ def test_circuits_of_a_place_share_an_error_and_have_one_of_their_own():
     amount[[one, other]], covered_s[[one, other]] = (16e3 * HOUR, 12e3 * HOUR), HOUR
     made = np.zeros((2, len(network.tags)))
     made[[0, 1], [one, other]] = cell_factor(cell)["chlorine"]
-    alone = spread(network, "chlorine", made, amount, covered_s)
-    together = spread(network, "chlorine", made.sum(axis=0), amount, covered_s)
+    alone = sum_sigma(network, "chlorine", made, amount, covered_s)
+    together = sum_sigma(network, "chlorine", made.sum(axis=0), amount, covered_s)
     common = efficiency_uncertainty("chlorine") * made @ amount
     assert together**2 - (alone**2).sum() == pytest.approx(2 * common.prod())
     # Hydrogen takes all of the current, in every circuit alike.
-    assert efficiency_spread("hydrogen") == 0
+    assert cell_efficiency_uncertainty("hydrogen") == 0
 
 
 def test_hydrogen_is_made_by_nearly_all_of_the_current(hour):
@@ -131,7 +131,7 @@ def test_hydrogen_is_made_by_nearly_all_of_the_current(hour):
     assert weight[at("II-1")] * hour[0][at("II-1")] == pytest.approx(made)
     own = efficiency_uncertainty("hydrogen")
     assert own < efficiency_uncertainty("chlorine") == efficiency_uncertainty("caustic")
-    found = spread(NETWORK, "hydrogen", weight, *hour)
+    found = sum_sigma(NETWORK, "hydrogen", weight, *hour)
     assert found == pytest.approx(made * np.hypot(own, 0.002), rel=0.1)
     lines = compile_balance(NETWORK, ALPHA, "hydrogen").lines
     assert {line.relative for line in lines if line.origin == "electrolysers"} <= {own}
@@ -143,8 +143,8 @@ def test_a_meter_that_stands_on_both_sides_cancels(hour):
     one = np.zeros(COUNT)
     one[at("FT-1")] = weight[at("FT-1")]
     assert weight[at("FT-3")] == 0
-    assert spread(NETWORK, "chlorine", weight, *hour) == pytest.approx(
-        spread(NETWORK, "chlorine", one, *hour)
+    assert sum_sigma(NETWORK, "chlorine", weight, *hour) == pytest.approx(
+        sum_sigma(NETWORK, "chlorine", one, *hour)
     )
 
 
@@ -152,9 +152,10 @@ def test_a_ratio_has_the_relative_errors_of_both(hour):
     over, under = np.zeros(COUNT), np.zeros(COUNT)
     over[at("JQ-1")], under[at("FT-8")] = 1.0, 1.0
     ratio = hour[0][at("JQ-1")] / hour[0][at("FT-8")]
-    found = spread(NETWORK, "chlorine", ratio_weight(over, under, hour[0]), *hour) / ratio
+    found = sum_sigma(NETWORK, "chlorine", ratio_weight(over, under, hour[0]), *hour) / ratio
     parts = [
-        spread(NETWORK, "chlorine", w, *hour) / (w[w > 0] @ hour[0][w > 0]) for w in (over, under)
+        sum_sigma(NETWORK, "chlorine", w, *hour) / (w[w > 0] @ hour[0][w > 0])
+        for w in (over, under)
     ]
     assert found == pytest.approx(np.hypot(*parts), rel=1e-12)
 
@@ -162,7 +163,7 @@ def test_a_ratio_has_the_relative_errors_of_both(hour):
 def test_a_ratio_of_a_sum_to_itself_is_certain(hour):
     weight = np.zeros(COUNT)
     weight[at("FT-8")] = 1.0
-    assert spread(NETWORK, "chlorine", ratio_weight(weight, 2 * weight, hour[0]), *hour) == 0
+    assert sum_sigma(NETWORK, "chlorine", ratio_weight(weight, 2 * weight, hour[0]), *hour) == 0
 
 
 def test_without_production_there_is_no_interval(hour):
@@ -170,23 +171,27 @@ def test_without_production_there_is_no_interval(hour):
     over[at("JQ-1")], under[at("FT-8")] = 1.0, 1.0
     amount = hour[0].copy()
     amount[at("FT-8")] = 0.0
-    assert np.isnan(spread(NETWORK, "chlorine", ratio_weight(over, under, amount), amount, hour[1]))
+    assert np.isnan(
+        sum_sigma(NETWORK, "chlorine", ratio_weight(over, under, amount), amount, hour[1])
+    )
 
 
 def test_what_is_not_known_spoils_only_its_own_sum(hour):
     amount = hour[0].copy()
-    assert np.isfinite(spread(NETWORK, "chlorine", weights(NETWORK, {USED: 1.0}), amount, hour[1]))
+    assert np.isfinite(
+        sum_sigma(NETWORK, "chlorine", weights(NETWORK, {USED: 1.0}), amount, hour[1])
+    )
     amount[at("FT-1")] = np.nan
-    assert np.isnan(spread(NETWORK, "chlorine", weights(NETWORK, {USED: 1.0}), amount, hour[1]))
+    assert np.isnan(sum_sigma(NETWORK, "chlorine", weights(NETWORK, {USED: 1.0}), amount, hour[1]))
 
 
 def test_many_windows_at_once_are_each_of_them(hour):
     weight = weights(NETWORK, {MADE: 1.0, USED: -1.0})
     amount = np.stack([hour[0], 2 * hour[0], 0 * hour[0]])
     covered = np.stack([hour[1]] * 3)
-    found = spread(NETWORK, "chlorine", weight, amount, covered)
+    found = sum_sigma(NETWORK, "chlorine", weight, amount, covered)
     alone = [
-        spread(NETWORK, "chlorine", weight, a, c) for a, c in zip(amount, covered, strict=True)
+        sum_sigma(NETWORK, "chlorine", weight, a, c) for a, c in zip(amount, covered, strict=True)
     ]
     np.testing.assert_allclose(found, alone, rtol=1e-12)
 
@@ -212,8 +217,8 @@ def test_a_tag_without_a_part_in_a_ratio_does_not_spoil_it(hour):
     covered_s[:, np.isnan(amount[0])] = np.nan
     slope = ratio_weight(over, under, amount)
     assert (slope[:, (over == 0) & (under == 0)] == 0).all()
-    alone = float(spread(NETWORK, "chlorine", ratio_weight(over, under, hour[0]), *hour))
-    assert spread(NETWORK, "chlorine", slope, amount, covered_s) == pytest.approx(
+    alone = float(sum_sigma(NETWORK, "chlorine", ratio_weight(over, under, hour[0]), *hour))
+    assert sum_sigma(NETWORK, "chlorine", slope, amount, covered_s) == pytest.approx(
         [alone, np.nan], rel=1e-12, nan_ok=True
     )
 
@@ -222,7 +227,7 @@ def test_what_stays_adds_up_over_the_hours_and_noise_does_not():
     error = Errors(*np.array([[1.0, 0.0, 0.25, 600.0], [0.0, 0.1, 0.0, 0.0]]).T)
     change = np.array([[3.0, 4.0, 100.0, 2.0], [1.0, -1.0, 100.0, np.nan]])
     window = np.array([0, 0, -1, 1])
-    found = spread_of_parts(error, change, np.full((2, 4), HOUR), window, 3)
+    found = parts_sigma(error, change, np.full((2, 4), HOUR), window, 3)
     # Of an hour's noise with a memory of ten minutes (1 - 1 / 18) / 6 is left; the second cancels.
     noise = 0.25 * (1 - 1 / 18) / 6 * (3**2 + 4**2)
     assert found[0] == pytest.approx(np.sqrt(0.75 * 7**2 + noise))
@@ -234,16 +239,16 @@ def test_parts_that_are_sums_of_a_tag_have_the_error_of_the_sum():
     tag = at("FT-1")
     weight, amount = np.zeros(COUNT), np.full(COUNT, np.nan)
     weight[tag], amount[tag] = 1.0, 0.5 * HOUR
-    whole = float(spread(NETWORK, "chlorine", weight, amount, np.full(COUNT, HOUR)))
+    whole = float(sum_sigma(NETWORK, "chlorine", weight, amount, np.full(COUNT, HOUR)))
     error = errors_of(NETWORK, np.array([tag]))
     change = np.full((1, 1), error.relative * amount[tag])
     window, covered_s = np.zeros(1, np.int64), np.full((1, 1), HOUR)
-    (found,) = spread_of_parts(error, change, covered_s, window, 1)
+    (found,) = parts_sigma(error, change, covered_s, window, 1)
     assert found == pytest.approx(whole, rel=1e-12)
     # A meter without a part in an hour need not have been there.
     error = errors_of(NETWORK, np.array([tag, tag]))
     change, covered_s = np.vstack([change, [[0.0]]]), np.array([[HOUR], [np.nan]])
-    (found,) = spread_of_parts(error, change, covered_s, window, 1)
+    (found,) = parts_sigma(error, change, covered_s, window, 1)
     assert found == pytest.approx(whole, rel=1e-12)
 
 
@@ -257,6 +262,6 @@ def test_what_tanks_take_up_is_as_certain_as_in_their_balance():
     sigma = measure(NETWORK, balance, nothing, nothing, level).carried()[1][s]
     tanks = np.array(balance.lines[s].tanks)
     assert sigma > 0
-    assert stored_spread(NETWORK, "chlorine", tanks, level) == pytest.approx(sigma, rel=1e-12)
+    assert stored_sigma(NETWORK, "chlorine", tanks, level) == pytest.approx(sigma, rel=1e-12)
     level[1, NETWORK.tank_tag[tanks[0]]] = np.nan
-    assert np.isnan(stored_spread(NETWORK, "chlorine", tanks, level))
+    assert np.isnan(stored_sigma(NETWORK, "chlorine", tanks, level))
