@@ -1,0 +1,125 @@
+"""`make docs`: write the pages of docs/ that follow from the code, or check that they are current."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from api.app import create_app
+from api.settings import ApiSettings
+from ingest.settings import IngestSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pydantic_settings import BaseSettings
+
+DOCS = Path(__file__).resolve().parent.parent / "docs"
+MADE = "Written by `make docs` from {source}; changes here are lost.\n"
+SIMULATOR = """
+## parktwin simulate
+
+`PARKTWIN_PARK` and `PARKTWIN_MQTT_URL` as above, and
+
+| setting | default | meaning |
+|---|---|---|
+| `PARKTWIN_HISTORY_H` | 0 | hours of the past to publish first (`parktwin up` sets it from `--history`) |
+| `PARKTWIN_HJ212_PORT` | 0 | port of the HJ 212 listener on this machine, with `--format hj212-tcp` |
+"""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Write the pages and return 0; with ``--check`` return 1 when a page is not current."""
+    parser = argparse.ArgumentParser(
+        prog="python -m deploy.documentation", description=__doc__, epilog="example:\n  make docs"
+    )
+    parser.add_argument("--check", action="store_true", help="write nothing, name stale pages")
+    check = parser.parse_args(argv).check
+    pages = {"settings.md": settings_page(), "http.md": http_page()}
+    stale = [name for name, text in pages.items() if _read(DOCS / name) != text]
+    for name in stale:
+        if check:
+            print(f"docs/{name} is not current: run make docs", file=sys.stderr)
+        else:
+            (DOCS / name).write_text(pages[name], encoding="utf-8")
+            print(f"docs/{name} written")
+    return int(check and bool(stale))
+
+
+def _read(path: Path) -> str:
+    return path.read_text(encoding="utf-8") if path.exists() else ""
+
+
+def settings_page() -> str:
+    """Return the page of all settings: environment variable, default and meaning."""
+    lines = [
+        "# Settings\n",
+        MADE.format(source="the settings classes"),
+        "Each setting is an environment variable. `parktwin up` hands them on to the programs it"
+        " starts; `deploy/compose.yaml` names the few that only the containers have.\n",
+    ]
+    for title, settings in (("parktwin ingest", IngestSettings), ("parktwin api", ApiSettings)):
+        lines += [f"## {title}\n", "| setting | default | meaning |", "|---|---|---|"]
+        lines += [*_settings_rows(settings), ""]
+    return "\n".join(lines).rstrip() + "\n" + SIMULATOR
+
+
+def _settings_rows(settings: type[BaseSettings]) -> Iterator[str]:
+    for name, field in settings.model_fields.items():
+        # A path of this machine is no default of anybody else's.
+        default = "the demonstration park" if isinstance(field.default, Path) else field.default
+        yield f"| `PARKTWIN_{name.upper()}` | {default} | {field.description} |"
+
+
+def http_page() -> str:
+    """Return the page of all HTTP endpoints, from the OpenAPI document of the api."""
+    paths = create_app(ApiSettings(), lambda: 0).openapi()["paths"]
+    lines = [
+        "# HTTP interface\n",
+        MADE.format(source="`/openapi.json`, which describes every field of every answer"),
+        "Times are RFC 3339 with an offset (in a URL, `+` is written `%2B`). A failure is"
+        " `application/problem+json` (RFC 9457), with a `hint` where there is one. `window` is"
+        " minute, hour, shift, day or month on the clock of the park; without `from` and `to` an"
+        " answer covers the last 24 hours. A row carries `completeness`, the share of the time with"
+        " usable data, and `quality`. Missing data give null, never zero and never infinity.\n",
+    ]
+    for path, methods in paths.items():
+        for method, operation in methods.items():
+            lines += _endpoint(f"{method.upper()} {path}", operation)
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _endpoint(title: str, operation: dict[str, Any]) -> Iterator[str]:
+    yield f"## {title}\n"
+    text = operation.get("description", operation["summary"]).strip().removeprefix("Return ")
+    yield f"{text[0].upper()}{text[1:]}\n"
+    parameters = operation.get("parameters", ())
+    if parameters:
+        yield "| parameter | type | default | meaning |"
+        yield "|---|---|---|---|"
+        yield from (_parameter_row(each) for each in parameters)
+        yield ""
+
+
+def _parameter_row(parameter: dict[str, Any]) -> str:
+    schema = parameter["schema"]
+    default = "required" if parameter.get("required") else schema.get("default", "")
+    meaning = " ".join(parameter.get("description", "").split())
+    return f"| `{parameter['name']}` | {_type_of(schema)} | {default} | {meaning} |"
+
+
+def _type_of(schema: dict[str, Any]) -> str:
+    """Return the type of a parameter in words."""
+    if "anyOf" in schema:
+        return " or ".join(_type_of(each) for each in schema["anyOf"] if each != {"type": "null"})
+    if "enum" in schema:
+        return ", ".join(map(str, schema["enum"]))
+    if schema.get("type") == "array":
+        return f"{_type_of(schema['items'])}, repeatable"
+    return str(schema.get("format") or schema.get("const") or schema.get("type", ""))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
