@@ -18,7 +18,7 @@ FITS    := const [a, b] = process.versions.node.split('.').map(Number); \
 WORKERS := --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 CODECS  := native senml mapped hj212 sparkplug
 
-.PHONY: setup check test demo bench score fuzz clean
+.PHONY: setup check test demo bench score fuzz docs clean
 
 setup: $(VENV)/installed $(DIST)
 
@@ -70,6 +70,9 @@ fuzz: setup
 	@for codec in $(CODECS); do \
 		$(BIN)/python -m tests.support.fuzz $$codec $(ARGS) || exit 1; \
 	done
+
+docs: setup
+	@$(BIN)/python -m deploy.documentation $(ARGS)
 
 clean:
 	rm -rf $(VENV) build dist $(CONSOLE)/dist $(CONSOLE)/node_modules

@@ -1,4 +1,4 @@
-"""`make docs`: write the pages of docs/ that follow from the code, or check that they are current."""
+"""`make docs`: write the pages of docs/ that follow from the code, or check them."""
 
 from __future__ import annotations
 
@@ -18,6 +18,15 @@ if TYPE_CHECKING:
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 MADE = "Written by `make docs` from {source}; changes here are lost.\n"
+SETTINGS_HEAD = """Each setting is an environment variable. `parktwin up` hands them on to the
+programs it starts; `deploy/compose.yaml` names the few that only the containers have.
+"""
+HTTP_HEAD = """Times are RFC 3339 with an offset (in a URL, `+` is written `%2B`). A failure is
+`application/problem+json` (RFC 9457), with a `hint` where there is one. `window` is minute, hour,
+shift, day or month on the clock of the park; without `from` and `to` an answer covers the last 24
+hours. A row carries `completeness`, the share of the time with usable data, and `quality`. Missing
+data give null, never zero and never infinity.
+"""
 SIMULATOR = """
 ## parktwin simulate
 
@@ -25,8 +34,8 @@ SIMULATOR = """
 
 | setting | default | meaning |
 |---|---|---|
-| `PARKTWIN_HISTORY_H` | 0 | hours of the past to publish first (`parktwin up` sets it from `--history`) |
-| `PARKTWIN_HJ212_PORT` | 0 | port of the HJ 212 listener on this machine, with `--format hj212-tcp` |
+| `PARKTWIN_HISTORY_H` | 0 | hours of the past to publish first; `--history` of `parktwin up` |
+| `PARKTWIN_HJ212_PORT` | 0 | port of the HJ 212 listener, with `--format hj212-tcp` |
 """
 
 
@@ -54,12 +63,7 @@ def _read(path: Path) -> str:
 
 def settings_page() -> str:
     """Return the page of all settings: environment variable, default and meaning."""
-    lines = [
-        "# Settings\n",
-        MADE.format(source="the settings classes"),
-        "Each setting is an environment variable. `parktwin up` hands them on to the programs it"
-        " starts; `deploy/compose.yaml` names the few that only the containers have.\n",
-    ]
+    lines = ["# Settings\n", MADE.format(source="the settings classes"), SETTINGS_HEAD]
     for title, settings in (("parktwin ingest", IngestSettings), ("parktwin api", ApiSettings)):
         lines += [f"## {title}\n", "| setting | default | meaning |", "|---|---|---|"]
         lines += [*_settings_rows(settings), ""]
@@ -76,15 +80,8 @@ def _settings_rows(settings: type[BaseSettings]) -> Iterator[str]:
 def http_page() -> str:
     """Return the page of all HTTP endpoints, from the OpenAPI document of the api."""
     paths = create_app(ApiSettings(), lambda: 0).openapi()["paths"]
-    lines = [
-        "# HTTP interface\n",
-        MADE.format(source="`/openapi.json`, which describes every field of every answer"),
-        "Times are RFC 3339 with an offset (in a URL, `+` is written `%2B`). A failure is"
-        " `application/problem+json` (RFC 9457), with a `hint` where there is one. `window` is"
-        " minute, hour, shift, day or month on the clock of the park; without `from` and `to` an"
-        " answer covers the last 24 hours. A row carries `completeness`, the share of the time with"
-        " usable data, and `quality`. Missing data give null, never zero and never infinity.\n",
-    ]
+    source = "`/openapi.json`, which describes every field of every answer"
+    lines = ["# HTTP interface\n", MADE.format(source=source), HTTP_HEAD]
     for path, methods in paths.items():
         for method, operation in methods.items():
             lines += _endpoint(f"{method.upper()} {path}", operation)
