@@ -136,7 +136,9 @@ async def read_data_health(request: Request) -> Response:
     covered_s = np.zeros(len(catalogue.tags))
     at = catalogue.positions(rows["tag_id"])
     np.add.at(covered_s, at, rows["covered_s"])
-    gap_us = {tag.address: int(gap) for tag, gap in zip(network.tags, network.gap_us, strict=True)}
+    gap_us = {
+        tag.address: int(gap) for tag, gap in zip(network.tags, network.traits.gap_us, strict=True)
+    }
     owners: dict[str, list[int]] = {}
     for i, tag in enumerate(catalogue.tags):
         if tag.source == "measured":

@@ -228,7 +228,7 @@ async def read_tag_history(
     gap_s = 300.0
     if model is not None:
         place = model.network.index.get(tag)
-        gap_s = model.park.gap_s if place is None else model.network.gap_us[place] / 1e6
+        gap_s = model.park.gap_s if place is None else model.network.traits.gap_us[place] / 1e6
     columns = await read_history(
         here, catalogue.tags[at], int(catalogue.tag_id[at]), round(gap_s * 1e6), from_us, to_us_,
         points,

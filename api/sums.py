@@ -226,7 +226,7 @@ def live_values(world: World, network: Network, now_us: int) -> Live:
     value[known], quality[known] = image.value[at[known]], image.quality[at[known]]
     seen = known & (image.time_us[np.maximum(at, 0)] != NEVER) if len(image.time_us) else known
     age_us[seen] = now_us - image.time_us[at[seen]]
-    old = np.where(age_us > network.gap_us, q.BAD | q.STALE, 0).astype(np.uint8)
+    old = np.where(age_us > network.traits.gap_us, q.BAD | q.STALE, 0).astype(np.uint8)
     quality = q.worse(quality, old)
     value = np.where(q.usable(quality), value, np.nan)
     counter = np.array([tag.kind == "counter" for tag in network.tags], dtype=bool)

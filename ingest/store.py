@@ -215,7 +215,7 @@ class Store:
         )
 
     async def neighbours(self, tag: I64, start: I64, stop: I64, reach_us: int) -> tuple[I64, I64]:
-        """Return the times of the usable samples next to stretches, else the bounds."""
+        """Return the times of the usable samples next to intervals, else the bounds."""
         rows = await self._connection.fetch(
             queries.NEIGHBOURS,
             self.tag_id[tag].tolist(),
@@ -225,10 +225,10 @@ class Store:
         )
         return micros([row["a"] for row in rows]), micros([row["b"] for row in rows])
 
-    async def read_stretches(
+    async def read_intervals(
         self, tag: I64, counter: BOOL, start: I64, stop: I64, reach_us: int
     ) -> tuple[I64, I64, F64, U8]:
-        """Return (stretch, time, value, quality) of the samples in and next to each stretch."""
+        """Return (interval, time, value, quality) of the samples in and next to each interval."""
         db = self._connection
         await db.copy_records_to_table(
             "stretch",
@@ -264,7 +264,7 @@ class Store:
         return found, micros([row["time"] for row in rows]), mean
 
     async def drop_minutes(self, tag: I64, start: I64, stop: I64) -> None:
-        """Delete the minutes of stretches, before they are written anew."""
+        """Delete the minutes of intervals, before they are written anew."""
         await self._connection.execute(
             queries.DROP_MINUTES,
             self.tag_id[tag].tolist(),
@@ -274,11 +274,17 @@ class Store:
         )
 
     async def write_minutes(
-        self, minutes: Minutes, zone: str, also: tuple[I64, I64], *, new: bool = False
+        self,
+        minutes: Minutes,
+        zone: str,
+        hours: tuple[I64, I64] | None = None,
+        *,
+        new: bool = False,
     ) -> None:
-        """Write minutes, and renew the hours and days they (and `also`: tags, times) belong to.
+        """Write minutes, and renew their hours and days; raises StoreError.
 
-        With `new` none of these minutes is there yet: that is faster.
+        `hours`, (n,) tags and times [µs], are renewed as well: minutes were dropped there. With
+        `new` none of these minutes is stored yet: that is faster.
         """
         tag_id = self.tag_id[minutes.tag]
         db = self._connection
@@ -298,8 +304,10 @@ class Store:
                 *(nulls(column) for column in (minutes.min, minutes.max, minutes.last)),
                 minutes.quality.tolist(),
             )
-        touched = np.concatenate([tag_id, self.tag_id[also[0]]])
-        times = np.concatenate([minutes.time_us, also[1]])
+        touched, times = tag_id, minutes.time_us
+        if hours is not None:
+            touched = np.concatenate([touched, self.tag_id[hours[0]]])
+            times = np.concatenate([times, hours[1]])
         if not len(touched):
             return
         # Wherever the park is, a quarter lies in one hour and one day of its clock.
@@ -311,7 +319,7 @@ class Store:
             span = stamps(np.array([time_us.min() - SUM_REACH_US, time_us.max() + SUM_REACH_US]))
             keys = tag.tolist(), stamps(time_us), zone
             for table, rollup in queries.ROLLUPS.items():
-                if len(also[0]):
+                if hours is not None:
                     await db.execute(queries.DROP_SUMS.format(table=table), *keys)
                 await db.execute(rollup, *keys, *span)
 

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from twin.arrays import FOREVER, I64, NEVER
-from twin.series.counters import rollovers
 from twin.series.samples import Samples, concatenate, no_samples
 from twin.step import SLOPE_EVERY_US, SLOPE_US, Memory, step
 
@@ -61,7 +60,7 @@ def derive(network: Network, image: Image, memory: Memory, now_us: int) -> tuple
     known = image.time_us[tag] != NEVER
     same = (value == image.value[tag]) | (np.isnan(value) & np.isnan(image.value[tag]))
     same &= quality == image.quality[tag]
-    due = now_us >= _due(image.time_us[tag], network.gap_us[tag])
+    due = now_us >= _due(image.time_us[tag], network.traits.gap_us[tag])
     moved = np.where(known, ~same | due, ~np.isnan(value))
     # The clock was set back: what is in the image already cannot be written again.
     moved &= now_us > image.time_us[tag]
@@ -96,8 +95,6 @@ def replay(
     Cycles in which nothing can change are skipped: no sample arrives, none goes stale, no memory
     and no stored value is due. The result is the same, bit by bit, as with a step in each of them.
     """
-    counter = np.array([tag.kind == "counter" for tag in network.tags], dtype=bool)
-    rollover = rollovers(network.tags)
     image = image.copy()
     samples = samples.take(samples.time_us > image.time_us[samples.tag])
     arrival = np.searchsorted(cycle_us, samples.time_us)
@@ -108,10 +105,10 @@ def replay(
     number = steps = 0
     while number < len(cycle_us):
         now_us = int(cycle_us[number])
-        image.forward(samples.take(slice(begin[number], begin[number + 1])), counter, rollover)
+        image.update(samples.take(slice(begin[number], begin[number + 1])), network.traits)
         derived, memory = derive(network, image, memory, now_us)
         if len(derived):
-            image.forward(derived, counter, rollover)
+            image.update(derived, network.traits)
             found.append(derived)
         steps += 1
         # The next cycle in which anything can happen.
@@ -135,8 +132,8 @@ def _wake(network: Network, image: Image, memory: Memory, now_us: int) -> int:
     """Return the earliest time after `now_us` at which a step without a new sample may differ."""
     count = len(network.tags)
     measured = count - len(network.derived)
-    stale = image.time_us[:measured] + network.gap_us[:measured] + 1
-    due = _due(image.time_us[measured:count], network.gap_us[measured:])
+    stale = image.time_us[:measured] + network.traits.gap_us[:measured] + 1
+    due = _due(image.time_us[measured:count], network.traits.gap_us[measured:])
     remember = (memory.mass_us[-1:] // SLOPE_EVERY_US + 1) * SLOPE_EVERY_US
     times = np.concatenate([stale, due, remember])
     return int(np.min(times, where=times > now_us, initial=FOREVER))

@@ -73,7 +73,7 @@ def step(network: Network, memory: Memory, view: View, now_us: int) -> Outcome:
 
     A derived value is NaN and bad when one of its tags is bad, stale or was never seen.
     """
-    usable = q.usable(view.quality) & (now_us - view.time_us <= network.gap_us)
+    usable = q.usable(view.quality) & (now_us - view.time_us <= network.traits.gap_us)
     rate = np.where(usable, view.rate, np.nan)
     mass = tank_mass(network, np.where(usable, view.value, np.nan))
     memory = _remember(memory, mass, now_us)

@@ -16,7 +16,13 @@ from deploy.database.migrations import WRITER_LOCK
 from deploy.database.times import micros, stamp
 from ingest.cli.progress import clear, show, status
 from ingest.counters import own_tags
-from ingest.cycle.restatement import Stretches, hours_of, join, refold, stretches
+from ingest.cycle.restatement import (
+    Aggregation,
+    Intervals,
+    MinutePlan,
+    intervals_around,
+    merge_intervals,
+)
 from ingest.cycle.writers import take_turn, touch
 from ingest.settings import IngestSettings
 from ingest.store import READING, Store
@@ -25,10 +31,9 @@ from twin.arrays import MINUTE_US, NEVER
 from twin.errors import ParkError
 from twin.loading import load_park
 from twin.replay import WARM_UP_US, replay
-from twin.series.counters import rollovers
 from twin.series.image import no_image
-from twin.series.minutes import COUNTER, KIND_CODES, no_tail
-from twin.series.samples import Samples, concatenate, sort
+from twin.series.minutes import no_open_minutes
+from twin.series.samples import Samples, concatenate, no_samples, sort
 from twin.step import no_memory
 
 if TYPE_CHECKING:
@@ -89,8 +94,7 @@ class Replay:
         self._cycle_us = cycle_us
         self._network = network = compile_network(park)
         self._count, self._measured = len(network.tags), len(park.tags)
-        self._kind = np.array([KIND_CODES[tag.kind] for tag in network.tags], dtype=np.int64)
-        self._rollover = rollovers(network.tags)
+        self._aggregation = Aggregation(store, network.traits, park.timezone)
 
     async def run(
         self, from_us: int, to_us: int | None, report: Callable[[Progress, float], None]
@@ -139,7 +143,7 @@ class Replay:
             before, _ = await store.newest(begin - length + 1, np.arange(self._count))
             last_cycle = await store.last_cycle()
         image = no_image(self._count)
-        image.forward(before, self._kind == COUNTER, self._rollover)
+        image.update(before, self._network.traits)
         # Beyond the newest sample there is nothing to derive from, and ingest is where it is.
         last = -(-newest.time_us.max(initial=begin - length) // length) * length
         last = min(last, last_cycle // length * length) if live else last
@@ -169,7 +173,7 @@ class Replay:
         rows = replace(rows, received_us=np.full(len(rows), micros([now[0][0]])[0]))
         added, corrected = await self._store.merge_samples(rows)
         touched = sort(concatenate(added, corrected)).samples
-        minutes = await self._fold_again(touched, int(rows.received_us[0])) if len(touched) else 0
+        minutes = await self._restate(touched, int(rows.received_us[0])) if len(touched) else 0
         return replace(
             progress,
             added=progress.added + len(added),
@@ -177,7 +181,7 @@ class Replay:
             minutes=progress.minutes + minutes,
         )
 
-    async def _fold_again(self, touched: Samples, now_us: int) -> int:
+    async def _restate(self, touched: Samples, now_us: int) -> int:
         """Make the minutes anew that samples touch; return how many had been written before.
 
         A tag's minutes are made up to that of its newest sample. The last one is left to ingest: to
@@ -187,31 +191,27 @@ class Replay:
         until = ends.copy()
         until[newest.tag] = np.maximum(ends[newest.tag], newest.time_us // MINUTE_US * MINUTE_US)
         nothing = np.zeros(0, np.int64)
-        gap_us = self._network.gap_us
-        wanted = stretches(touched.tag, touched.time_us, gap_us, until, nothing)
+        gap_us = self._network.traits.gap_us
+        around = intervals_around(touched.tag, touched.time_us, gap_us, until, nothing)
         # Their newest sample or their open minute is not what a running cycle has in memory.
-        await touch(self._store, np.unique(wanted.tag[wanted.open]))
-        stop = np.where(wanted.open, until[wanted.tag], wanted.stop)
+        await touch(self._store, np.unique(around.tag[around.open]))
+        stop = np.where(around.open, until[around.tag], around.stop)
         # Between the last minute and what is new, the value before still holds.
-        beyond = (stop > ends[wanted.tag]) & (ends[wanted.tag] != NEVER)
-        start = np.where(beyond, np.minimum(wanted.start, ends[wanted.tag]), wanted.start)
+        beyond = (stop > ends[around.tag]) & (ends[around.tag] != NEVER)
+        start = np.where(beyond, np.minimum(around.start, ends[around.tag]), around.start)
         real = start < stop
         if not real.any():
             return 0
-        tag, start, stop = wanted.tag[real], start[real], stop[real]
-        wanted = join(Stretches(tag, start, stop, np.zeros(len(tag), bool)))
-        await self._store.drop_minutes(wanted.tag, wanted.start, wanted.stop)
-        also = hours_of(wanted, until)
-        minutes = await refold(
-            self._store, self._kind, gap_us, self._rollover, no_tail(self._count), wanted
-        )
-        await self._store.write_minutes(minutes, self._park.timezone, also)
-        written = np.minimum(wanted.stop, ends[wanted.tag])
-        old = wanted.start < written
+        tag, start, stop = around.tag[real], start[real], stop[real]
+        intervals = merge_intervals(Intervals(tag, start, stop, np.zeros(len(tag), bool)))
+        plan = MinutePlan(no_samples(), intervals)
+        await self._aggregation.apply(no_open_minutes(self._count), plan, NEVER)
+        written = np.minimum(intervals.stop, ends[intervals.tag])
+        old = intervals.start < written
         await self._store.record_restatements(
-            wanted.tag[old], wanted.start[old], written[old], now_us
+            intervals.tag[old], intervals.start[old], written[old], now_us
         )
-        return int(((written - wanted.start)[old] // MINUTE_US).sum())
+        return int(((written - intervals.start)[old] // MINUTE_US).sum())
 
 
 def _held(image: Image, derived: Samples, stored: Samples, measured: int) -> Samples:

@@ -138,7 +138,7 @@ class Alarms:
         Without a change this is one look for commands.
         """
         settings = self._settings
-        silent = image.heard_us < read_us - round(settings.silent_s * 1e6)
+        silent = image.last_received_us < read_us - round(settings.silent_s * 1e6)
         # As with minutes: a tag that sends tells itself, a silent one is settled by the clock.
         known_us = np.where(silent, read_us - round(settings.grace_s * 1e6), NEVER)
         memory, changes = evaluate(self._rules, standing.memory, samples, known_us, cycle_us)

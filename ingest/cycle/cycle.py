@@ -21,9 +21,9 @@ from ingest.cycle.balance_monitor import Named, Namings
 from ingest.cycle.gateways import Gateways, Tally, no_tally
 from ingest.cycle.health import Health
 from ingest.cycle.rejected import keep_quarantined, keep_rejects
-from ingest.cycle.restatement import Stretches, renew, resume
+from ingest.cycle.restatement import Aggregation, Intervals
 from ingest.cycle.validation import Doubts
-from ingest.cycle.writers import newest_version, news, read_back, take_turn
+from ingest.cycle.writers import newest_version, news, take_turn
 from ingest.routing.decode import Intake, decode
 from ingest.routing.sparkplug_session import Edges
 from ingest.routing.topics import Directory, Message
@@ -31,10 +31,10 @@ from twin.accounts.network import compile_network
 from twin.arrays import I64, MINUTE_US, NEVER
 from twin.errors import StoreError
 from twin.replay import derive
-from twin.series.counters import rollovers
 from twin.series.image import Image, no_image
-from twin.series.minutes import KIND_CODES, Tail, no_tail
+from twin.series.minutes import OpenMinutes, no_open_minutes
 from twin.series.samples import Samples, Sorted, concatenate, sort
+from twin.series.traits import traits_of
 from twin.step import SLOPE_MIN_US, SLOPE_US, Memory, no_memory, recall
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class State:
     """What one cycle hands to the next."""
 
     image: Image
-    tail: Tail
+    open_minutes: OpenMinutes
     memory: Memory
     alarms: Standing
     version: int  # of what others have touched
@@ -73,7 +73,6 @@ class Cycle:
         self.inbox_size: Callable[[], int] = lambda: 0
         self._store = store
         self._settings = settings
-        self._zone = park.timezone
         self.network = compile_network(park)
         self._tags = (*self.network.tags, *own_tags(park))
         self.edges = Edges(
@@ -85,10 +84,8 @@ class Cycle:
             counters=self.counters,
         )
         self.directory = Directory(park, self._tags, self.edges)
-        self._kind = np.array([KIND_CODES[tag.kind] for tag in self._tags], dtype=np.int64)
-        self._counter = self._kind == KIND_CODES["counter"]
-        self._gap_us = np.array([round(tag.gap_s * 1e6) for tag in self._tags], dtype=np.int64)
-        self._rollover = rollovers(self._tags)
+        self._traits = traits_of(self._tags)
+        self._aggregation = Aggregation(store, self._traits, park.timezone)
         self._alarms = Alarms(park, self._tags, store, settings)
         self._doubts = Doubts(park, self._tags)
         self._namings = Namings(self.network, store)
@@ -98,7 +95,7 @@ class Cycle:
         )
         self._state = State(
             no_image(len(self._tags)),
-            no_tail(len(self._tags)),
+            no_open_minutes(len(self._tags)),
             no_memory(self.network),
             self._alarms.standing(),
             0,
@@ -126,21 +123,24 @@ class Cycle:
             self._last_cycle_us = await self._store.last_cycle()
             samples, ends = await self._store.newest()
             image = no_image(len(self._tags))
-            image.forward(samples, self._counter, self._rollover)
+            image.update(samples, self._traits)
             # What the broker kept for us comes now: no tag is silent before it had its chance.
-            image.heard_us[:] = now_us
-            tail = no_tail(len(self._tags))
-            minutes = await resume(
-                self._store, self._kind, self._gap_us, self._rollover, tail, samples, ends
-            )
-            nothing = np.zeros(0, np.int64)
-            await self._store.write_minutes(minutes, self._zone, (nothing, nothing))
+            image.last_received_us[:] = now_us
+            open_minutes = no_open_minutes(len(self._tags))
+            await self._aggregation.restore(open_minutes, samples, ends)
             alarms = await self._alarms.start(image, now_us)
             doubts = await self._doubts.start(self._store, image)
             named = await self._namings.start(now_us, self._last_cycle_us)
             await self._gateways.start(self._store, now_us)
         self._state = State(
-            image, tail, no_memory(self.network), alarms, version, doubts, named, health_due_us=0
+            image,
+            open_minutes,
+            no_memory(self.network),
+            alarms,
+            version,
+            doubts,
+            named,
+            health_due_us=0,
         )
 
     async def run(
@@ -212,10 +212,10 @@ class Cycle:
         counted["dropped"] = len(intake.dropped)
         if incoming.duplicates:
             tally.repeat(intake.samples, incoming.samples, incoming.superseded)
-        image, tail = self._state.image.copy(), self._state.tail.copy()
+        image, open_minutes = self._state.image.copy(), self._state.open_minutes.copy()
         samples = incoming.samples
         async with self._store.transaction():
-            touched, version = await self._catch_up(image, tail)
+            touched, version = await self._catch_up(image, open_minutes)
             fresh_rows = samples.time_us > image.time_us[samples.tag]
             judged = self._doubts.judge(
                 self._state.doubts, samples.take(fresh_rows), samples.take(~fresh_rows)
@@ -225,7 +225,7 @@ class Cycle:
             old = concatenate(judged.old, fresh) if merge_all else judged.old
             late = await self._merge(past.samples, image, counted, tally, anywhere=True)
             late = concatenate(late, await self._merge(old, image, counted, tally))
-            image.forward(fresh, self._counter, self._rollover)
+            image.update(fresh, self._traits)
             memory = await self._remembered(cycle_us) if due else self._state.memory
             derived, memory = derive(self.network, image, memory, cycle_us)
             if due:
@@ -235,9 +235,9 @@ class Cycle:
                 await self._store.merge_samples(derived)
             else:
                 await self._store.copy_samples(concatenate(fresh, derived))
-            image.forward(derived, self._counter, self._rollover)
+            image.update(derived, self._traits)
             added = concatenate(fresh, derived)
-            await self._write_minutes(image, tail, added, late, cycle_us, counted)
+            await self._write_minutes(image, open_minutes, added, late, cycle_us, counted)
             named = await self._namings.run(self._state.named, self._read_us)
             slips = self._doubts.kept_out(judged.slips, intake)
             await self._keep_refused(intake, slips, (past, incoming), cycle_us, counted)
@@ -251,18 +251,17 @@ class Cycle:
                 self._state.alarms, added, image, cycle_us, self._read_us
             )
         health_us = self._health.next_due_us(cycle_us) if due else self._state.health_due_us
-        self._state = State(image, tail, memory, alarms, version, judged.memory, named, health_us)
+        self._state = State(
+            image, open_minutes, memory, alarms, version, judged.memory, named, health_us
+        )
         return counted, tally
 
-    async def _catch_up(self, image: Image, tail: Tail) -> tuple[I64, int]:
+    async def _catch_up(self, image: Image, open_minutes: OpenMinutes) -> tuple[I64, int]:
         """Wait for our turn; return the tags that others have touched, read back, and version."""
         await take_turn(self._store)
         tags, version = await news(self._store, self._state.version)
         if len(tags):
-            folding = self._kind, self._gap_us, self._rollover
-            minutes = await read_back(self._store, *folding, image, tail, tags)
-            nothing = np.zeros(0, np.int64)
-            await self._store.write_minutes(minutes, self._zone, (nothing, nothing))
+            await self._aggregation.read_back(image, open_minutes, tags)
         return tags, version
 
     async def _merge(
@@ -284,8 +283,8 @@ class Cycle:
         counted["corrections"] += len(corrected)
         counted["duplicates"] += len(old) - len(added) - len(corrected)
         tally.repeat(old, added, corrected)
-        image.correct(corrected, self._counter)
-        np.maximum.at(image.heard_us, old.tag, old.received_us)
+        image.apply_corrections(corrected, self._traits)
+        np.maximum.at(image.last_received_us, old.tag, old.received_us)
         behind = added.take((added.time_us <= image.time_us[added.tag]) | anywhere)
         counted["late"] += len(behind)
         np.add.at(tally.late, behind.tag, 1)
@@ -320,42 +319,40 @@ class Cycle:
     async def _write_minutes(
         self,
         image: Image,
-        tail: Tail,
+        open_minutes: OpenMinutes,
         added: Samples,
         late: Samples,
         cycle_us: int,
         counted: Counters,
     ) -> None:
-        """Fold what is new, fold again what late samples touch, write both."""
+        """Aggregate what is new, aggregate again what late samples touch, write both."""
+        plan = await self._aggregation.plan(open_minutes, added, late)
+        counted["restated"] += await self._record(plan.intervals, open_minutes, cycle_us)
+        await self._aggregation.apply(
+            open_minutes, plan, self._close_us(image, open_minutes, self._read_us)
+        )
 
-        async def note(wanted: Stretches) -> None:
-            counted["restated"] += await self._record(wanted, tail, cycle_us)
-
-        close_us = self._close_us(image, tail, self._read_us)
-        folding = self._kind, self._gap_us, self._rollover
-        await renew(self._store, *folding, tail, added, late, close_us, self._zone, note)
-
-    async def _record(self, wanted: Stretches, tail: Tail, cycle_us: int) -> int:
-        """Record the stretches in which minutes were written already."""
-        stop = np.minimum(wanted.stop, tail.open_us[wanted.tag])
-        written = wanted.start < stop
+    async def _record(self, intervals: Intervals, open_minutes: OpenMinutes, cycle_us: int) -> int:
+        """Record the intervals in which minutes were written already."""
+        stop = np.minimum(intervals.stop, open_minutes.open_us[intervals.tag])
+        written = intervals.start < stop
         if written.any():
             await self._store.record_restatements(
-                wanted.tag[written], wanted.start[written], stop[written], cycle_us
+                intervals.tag[written], intervals.start[written], stop[written], cycle_us
             )
-        return int(((stop - wanted.start)[written] // MINUTE_US).sum())
+        return int(((stop - intervals.start)[written] // MINUTE_US).sum())
 
-    def _close_us(self, image: Image, tail: Tail, read_us: int) -> I64:
+    def _close_us(self, image: Image, open_minutes: OpenMinutes, read_us: int) -> I64:
         """Return the time before which the minutes of each tag are complete, if it is silent.
 
         A tag that sends closes its minutes itself, live or from a backlog. One that was not heard
         of for a while is closed by the clock, but only as far as its last value holds.
         """
         settings = self._settings
-        silent = image.heard_us < read_us - round(settings.silent_s * 1e6)
-        silent &= (tail.time_us != NEVER) & ~self._counter
+        silent = image.last_received_us < read_us - round(settings.silent_s * 1e6)
+        silent &= (open_minutes.time_us != NEVER) & ~self._traits.counter
         clock_us = read_us - round(settings.grace_s * 1e6)
-        held_us = np.where(silent, tail.time_us, 0) + self._gap_us + MINUTE_US - 1
+        held_us = np.where(silent, open_minutes.time_us, 0) + self._traits.gap_us + MINUTE_US - 1
         return np.where(silent, np.minimum(clock_us, held_us) // MINUTE_US * MINUTE_US, NEVER)
 
     async def _keep_refused(

@@ -1,29 +1,29 @@
-"""Restatement: minutes that a late, corrected or doubted sample touches are folded again."""
+"""Minutes in the database: added samples go on where they ended, late ones aggregate them again."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from deploy.database.times import TIME_MAX_US
-from twin.arrays import BOOL, F64, HOUR_US, I64, MINUTE_US, NEVER, U8, runs
-from twin.series.minutes import COUNTER, COUNTER_GAP_US, Minutes, Tail, fold, no_tail
-from twin.series.samples import concatenate, no_samples, sort
+from twin.arrays import BOOL, HOUR_US, I64, MINUTE_US, NEVER, runs
+from twin.series.image import no_image
+from twin.series.minutes import COUNTER_GAP_US, Minutes, OpenMinutes, aggregate, no_open_minutes
+from twin.series.samples import Samples, concatenate, no_samples, sort
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
     from ingest.store import Store
-    from twin.series.samples import Samples
+    from twin.series.image import Image
+    from twin.series.traits import SeriesTraits
 
 
 @dataclass(frozen=True, slots=True)
-class Stretches:
-    """Stretches of time of single tags, (w,): from `start` to before `stop`, on the minute.
+class Intervals:
+    """Intervals of time of single tags, (w,): from `start` to before `stop` [µs], on the minute.
 
-    One that reaches the tag's open minute has no stop: it is read to its newest sample.
+    An open one reaches the open minute of its tag, has no stop and is read to the newest sample.
     """
 
     tag: I64
@@ -35,188 +35,205 @@ class Stretches:
         return len(self.tag)
 
 
-def stretches(tag: I64, time_us: I64, gap_us: I64, open_us: I64, newer: I64) -> Stretches:
-    """Return what samples at these times can change; (n,) sorted by tag, then time.
+@dataclass(frozen=True, slots=True)
+class MinutePlan:
+    """Work to do for a set of samples: those that go on, and intervals to aggregate again."""
 
-    A sample holds until the gap limit, so it changes nothing beyond; stretches that meet are one.
-    Those of the tags `newer` have the tag's newest sample in them: the tail is read again, too.
+    added: Samples
+    intervals: Intervals
+
+
+class Aggregation:
+    """Aggregation of the samples of one park into the minutes of one database."""
+
+    def __init__(self, store: Store, traits: SeriesTraits, zone: str) -> None:
+        self._store = store
+        self._traits = traits
+        self._zone = zone
+
+    async def plan(self, open_minutes: OpenMinutes, added: Samples, late: Samples) -> MinutePlan:
+        """Return the work for samples newer than the image and for late ones; raises StoreError.
+
+        Both are sorted by tag, then time. What the plan drops is still stored: record it first.
+        """
+        # An added sample in a closed minute, or before one that stays out of the image, is late.
+        first, _ = runs(added.tag)
+        at = added.tag[first]
+        begin_us = np.maximum(open_minutes.open_us[at], open_minutes.time_us[at] + 1)
+        closed = at[added.time_us[first] < begin_us]
+        again = added.take(np.isin(added.tag, closed))
+        touched = sort(concatenate(late, again)).samples
+        # Nothing is aggregated yet of a tag without an open minute: all its samples go on.
+        unseen = open_minutes.open_us[touched.tag] == NEVER
+        if unseen.any():
+            added = sort(concatenate(touched.take(unseen), added)).samples
+            touched = touched.take(~unseen)
+        intervals = intervals_around(
+            touched.tag, touched.time_us, self._traits.gap_us, open_minutes.open_us, closed
+        )
+        if len(intervals):
+            intervals = await self._extend_to_samples(open_minutes.open_us, intervals)
+            intervals = merge_intervals(intervals)
+            added = added.take(~np.isin(added.tag, intervals.tag[intervals.open]))
+        return MinutePlan(added, intervals)
+
+    async def apply(
+        self,
+        open_minutes: OpenMinutes,
+        plan: MinutePlan,
+        close_us: int | I64,
+        *,
+        new: bool = False,
+        known: Samples | None = None,
+    ) -> None:
+        """Write the minutes of a plan and change `open_minutes` in place; raises StoreError.
+
+        Minutes before `close_us`, (T,) [µs], are complete. With `new` no other minute is stored in
+        the same time; `known` need not be read: it is all there is between its ends, tag by tag.
+        """
+        parts, hours = [], None
+        if len(plan.intervals):
+            await self._store.drop_minutes(
+                plan.intervals.tag, plan.intervals.start, plan.intervals.stop
+            )
+            hours = hours_of(plan.intervals, open_minutes.open_us)
+            parts = [await self.reaggregate(open_minutes, plan.intervals, known)]
+        parts.append(aggregate(open_minutes, self._traits, plan.added, close_us))
+        minutes = parts[0] if len(parts) == 1 else Minutes(
+            *(np.concatenate([getattr(p, n) for p in parts]) for n in Minutes.__slots__)
+        )  # fmt: skip
+        await self._store.write_minutes(minutes, self._zone, hours, new=new)
+
+    async def reaggregate(
+        self, open_minutes: OpenMinutes, intervals: Intervals, known: Samples | None = None
+    ) -> Minutes:
+        """Return the minutes of intervals, aggregated from the stored samples; raises StoreError.
+
+        Changes `open_minutes` in place where an interval is open. `known` as for `apply`.
+        """
+        samples = await self._read(intervals, known or no_samples())
+        # Each interval is aggregated as a tag of its own.
+        at = intervals.tag
+        own = no_open_minutes(len(intervals))
+        close_us = np.where(intervals.open, open_minutes.open_us[at], intervals.stop)
+        rows = aggregate(own, self._traits.take(at), samples, close_us)
+        np.maximum(own.open_us, intervals.start, out=own.open_us)
+        open_rows = np.flatnonzero(intervals.open)
+        open_minutes.put(at[open_rows], own.take(open_rows))
+        inside = rows.time_us >= intervals.start[rows.tag]
+        inside &= rows.time_us < intervals.stop[rows.tag]
+        kept = rows.take(inside)
+        return Minutes(at[kept.tag], *(getattr(kept, n) for n in Minutes.__slots__[1:]))
+
+    async def restore(self, open_minutes: OpenMinutes, newest: Samples, ends: I64) -> None:
+        """Go on where the stored minutes of the tags of `newest` end; raises StoreError.
+
+        `newest` is the newest sample of each tag, `ends` the (T,) end of its minutes [µs].
+        """
+        at = newest.tag
+        start = np.where(ends[at] == NEVER, newest.time_us // MINUTE_US * MINUTE_US, ends[at])
+        intervals = Intervals(at, start, np.full(len(at), TIME_MAX_US), np.ones(len(at), bool))
+        open_minutes.open_us[at] = start
+        minutes = await self.reaggregate(open_minutes, intervals)
+        # Minutes that are complete may not be stored yet.
+        await self._store.write_minutes(minutes, self._zone)
+
+    async def read_back(self, image: Image, open_minutes: OpenMinutes, tags: I64) -> None:
+        """Take newest sample and open minute of some tags from the store; raises StoreError."""
+        newest, ends = await self._store.newest(tags=tags)
+        nothing = no_image(len(tags))
+        for name in ("time_us", "value", "rate", "quality"):
+            getattr(image, name)[tags] = getattr(nothing, name)
+        image.update(newest, self._traits)
+        open_minutes.put(tags, no_open_minutes(len(tags)))
+        await self.restore(open_minutes, newest, ends)
+
+    async def _extend_to_samples(self, open_us: I64, intervals: Intervals) -> Intervals:
+        """Extend the intervals of counters to a sample: their increase is spread between."""
+        rows = np.flatnonzero(self._traits.counter[intervals.tag])
+        if not len(rows):
+            return intervals
+        tag = intervals.tag[rows]
+        start, stop, reaches = intervals.start.copy(), intervals.stop.copy(), intervals.open.copy()
+        before, after = await self._store.neighbours(tag, start[rows], stop[rows], COUNTER_GAP_US)
+        start[rows] = before // MINUTE_US * MINUTE_US
+        reaches[rows] |= after >= open_us[tag]
+        stop[rows] = np.where(reaches[rows], TIME_MAX_US, -(-after // MINUTE_US) * MINUTE_US)
+        return Intervals(intervals.tag, start, stop, reaches)
+
+    async def _read(self, intervals: Intervals, known: Samples) -> Samples:
+        """Return the samples in and next to each interval, with its number as their tag.
+
+        Of an interval that has some of the `known` only the two ends are read.
+        """
+        known = _within(intervals, known)
+        some, first = np.unique(known.tag, return_index=True)
+        last = np.append(first[1:], len(known))[: len(some)] - 1
+        number = np.append(np.arange(len(intervals)), some)
+        start = np.append(intervals.start, known.time_us[last] + 1)
+        stop = np.append(intervals.stop, intervals.stop[some])
+        stop[some] = known.time_us[first]
+        tag = intervals.tag[number]
+        row, time_us, value, quality = await self._store.read_intervals(
+            tag, self._traits.counter[tag], start, stop, COUNTER_GAP_US
+        )
+        read = Samples(number[row], time_us, value, quality, time_us)
+        # The sample next to an end is read as well, and it may be a known one.
+        other = np.where(row < len(intervals), time_us < stop[row], time_us >= start[row])
+        other |= ~np.isin(read.tag, some)
+        return sort(concatenate(read.take(other), known)).samples
+
+
+def intervals_around(tag: I64, time_us: I64, gap_us: I64, open_us: I64, newer: I64) -> Intervals:
+    """Return the intervals that samples at these times can change; (n,) sorted by tag, then time.
+
+    A sample holds until the gap limit, (T,) [µs], and changes nothing beyond; intervals that meet
+    are one. Those of the tags `newer` hold the tag's newest sample: they are open.
     """
     first = time_us // MINUTE_US * MINUTE_US
     stop = -(-(time_us + gap_us[tag]) // MINUTE_US) * MINUTE_US
-    apart = np.append(True, (tag[1:] != tag[:-1]) | (first[1:] > stop[:-1]))[: len(tag)]
+    apart, _ = runs(tag)
+    apart[1:] |= first[1:] > stop[:-1]
     starts = np.flatnonzero(apart)
     at = tag[starts]
     end = np.maximum.reduceat(stop, starts)
     reaches = (end > open_us[at]) | np.isin(at, newer)
     # One that begins beyond the open minute has what is in that minute to read as well.
     start = np.where(reaches, np.minimum(first[starts], open_us[at]), first[starts])
-    return Stretches(at, start, np.where(reaches, TIME_MAX_US, end), reaches)
+    return Intervals(at, start, np.where(reaches, TIME_MAX_US, end), reaches)
 
 
-async def widen(store: Store, kind: I64, open_us: I64, wanted: Stretches) -> Stretches:
-    """Let the stretches of counters begin and end at a sample: their increase is spread between."""
-    rows = np.flatnonzero(kind[wanted.tag] == COUNTER)
-    if not len(rows):
-        return wanted
-    start, stop, reaches = wanted.start.copy(), wanted.stop.copy(), wanted.open.copy()
-    before, after = await store.neighbours(
-        wanted.tag[rows], start[rows], stop[rows], COUNTER_GAP_US
-    )
-    start[rows] = before // MINUTE_US * MINUTE_US
-    reaches[rows] |= after >= open_us[wanted.tag[rows]]
-    stop[rows] = np.where(reaches[rows], TIME_MAX_US, -(-after // MINUTE_US) * MINUTE_US)
-    return Stretches(wanted.tag, start, stop, reaches)
-
-
-def join(wanted: Stretches) -> Stretches:
-    """Return the stretches with those of a tag that meet made one."""
-    joined: list[list[int]] = []
-    order = np.lexsort((wanted.start, wanted.tag))
-    columns = (wanted.tag, wanted.start, wanted.stop, wanted.open)
+def merge_intervals(intervals: Intervals) -> Intervals:
+    """Return intervals in which those of a tag that meet are one, sorted by tag, then time."""
+    merged: list[list[int]] = []
+    order = np.lexsort((intervals.start, intervals.tag))
+    columns = (intervals.tag, intervals.start, intervals.stop, intervals.open)
     for tag, start, stop, reaches in zip(*(c[order].tolist() for c in columns), strict=True):
-        if joined and joined[-1][0] == tag and start <= joined[-1][2]:
-            joined[-1][2] = max(joined[-1][2], stop)
-            joined[-1][3] |= reaches
+        if merged and merged[-1][0] == tag and start <= merged[-1][2]:
+            merged[-1][2] = max(merged[-1][2], stop)
+            merged[-1][3] |= reaches
         else:
-            joined.append([tag, start, stop, reaches])
-    table = np.array(joined, dtype=np.int64)
-    return Stretches(table[:, 0], table[:, 1], table[:, 2], table[:, 3].astype(bool))
+            merged.append([tag, start, stop, reaches])
+    table = np.array(merged, dtype=np.int64)
+    return Intervals(table[:, 0], table[:, 1], table[:, 2], table[:, 3].astype(bool))
 
 
-def _within(wanted: Stretches, samples: Samples) -> tuple[Samples, I64]:
-    """Return the samples that lie in stretches, and the number of the stretch of each."""
-    tag = np.append(wanted.tag, samples.tag)
-    # Of the same time a stretch comes first: the sort is stable.
-    order = np.lexsort((np.append(wanted.start, samples.time_us), tag))
-    number = (np.cumsum(order < len(wanted)) - 1)[order >= len(wanted)]
-    inside = (wanted.tag[number] == samples.tag) & (samples.time_us < wanted.stop[number])
-    return samples.take(inside), number[inside]
+def _within(intervals: Intervals, samples: Samples) -> Samples:
+    """Return the samples that lie in intervals, with the interval's number as their tag."""
+    tag = np.append(intervals.tag, samples.tag)
+    # At equal times the interval comes first: the sort is stable.
+    order = np.lexsort((np.append(intervals.start, samples.time_us), tag))
+    number = (np.cumsum(order < len(intervals)) - 1)[order >= len(intervals)]
+    inside = intervals.tag[number] == samples.tag
+    inside &= samples.time_us < intervals.stop[number]
+    return replace(samples.take(inside), tag=number[inside])
 
 
-async def _read(
-    store: Store, counter: BOOL, wanted: Stretches, known: Samples
-) -> tuple[I64, I64, F64, U8]:
-    """Return (stretch, time, value, quality) of the samples in and next to each stretch.
-
-    `known` is all there is from the first to the last sample of each tag in it: of a stretch that
-    has some of it only the two ends are read.
-    """
-    known, number = _within(wanted, known)
-    some, first = np.unique(number, return_index=True)
-    last = np.append(first[1:], len(number))[: len(some)] - 1
-    at = np.append(np.arange(len(wanted)), some)
-    start = np.append(wanted.start, known.time_us[last] + 1)
-    stop = np.append(wanted.stop, wanted.stop[some])
-    stop[some] = known.time_us[first]
-    read, time_us, value, quality = await store.read_stretches(
-        wanted.tag[at], counter[at], start, stop, COUNTER_GAP_US
-    )
-    # The sample next to an end is read as well, and it may be a known one.
-    other = np.where(read < len(wanted), time_us < stop[read], time_us >= start[read])
-    other |= ~np.isin(at[read], some)
-    number = np.append(at[read[other]], number)
-    time_us = np.append(time_us[other], known.time_us)
-    value = np.append(value[other], known.value)
-    quality = np.append(quality[other], known.quality)
-    order = np.lexsort((time_us, number))
-    return number[order], time_us[order], value[order], quality[order]
-
-
-async def refold(
-    store: Store, kind: I64, gap_us: I64, rollover: F64, tail: Tail, wanted: Stretches,
-    known: Samples | None = None,
-) -> Minutes:  # fmt: skip
-    """Return the minutes of stretches, folded from the stored samples; mend `tail` in place.
-
-    `known` need not be read: all samples there are from the first to the last of each tag in it.
-    """
-    counter = kind[wanted.tag] == COUNTER
-    number, time_us, value, quality = await _read(store, counter, wanted, known or no_samples())
-    # Each stretch is folded as a tag of its own.
-    own = no_tail(len(wanted))
-    close = np.where(wanted.open, tail.open_us[wanted.tag], wanted.stop)
-    at = wanted.tag
-    rows = fold(own, kind[at], gap_us[at], rollover[at], number, time_us, value, quality, close)
-    open_rows = np.flatnonzero(wanted.open)
-    np.maximum(own.open_us, wanted.start, out=own.open_us)
-    tail.put(wanted.tag[open_rows], own.take(open_rows))
-    inside = (rows.time_us >= wanted.start[rows.tag]) & (rows.time_us < wanted.stop[rows.tag])
-    kept = rows.take(inside)
-    return Minutes(wanted.tag[kept.tag], *(getattr(kept, n) for n in Minutes.__slots__[1:]))
-
-
-async def renew(
-    store: Store,
-    kind: I64,
-    gap_us: I64,
-    rollover: F64,
-    tail: Tail,
-    added: Samples,
-    late: Samples,
-    close_us: int | I64,
-    zone: str,
-    note: Callable[[Stretches], Awaitable[None]],
-    *,
-    new: bool = False,
-    known: Samples | None = None,
-) -> Stretches:
-    """Fold samples newer than the image, fold again what late ones touch, write both.
-
-    Mends `tail` in place. `note` is told which stretches are about to be dropped; `new` says that
-    no other minute can be in the way, `known` what need not be read. Returns those stretches.
-    """
-    # A new sample in a minute that is closed already, or before one that has stayed out of
-    # the image, and everything late, is read back.
-    first, _ = runs(added.tag)
-    at = added.tag[first]
-    closed = at[added.time_us[first] < np.maximum(tail.open_us[at], tail.time_us[at] + 1)]
-    again = np.isin(added.tag, closed)
-    touched = sort(concatenate(late, added.take(again))).samples
-    rows: list[Minutes] = []
-    also = (np.zeros(0, np.int64), np.zeros(0, np.int64))
-    unseen = tail.open_us[touched.tag] == NEVER
-    seen = touched.take(~unseen)
-    if unseen.any():
-        added = sort(concatenate(touched.take(unseen), added)).samples
-    wanted = stretches(seen.tag, seen.time_us, gap_us, tail.open_us, closed)
-    if len(wanted):
-        wanted = join(await widen(store, kind, tail.open_us, wanted))
-        await note(wanted)
-        await store.drop_minutes(wanted.tag, wanted.start, wanted.stop)
-        also = hours_of(wanted, tail.open_us)
-        reread = np.isin(added.tag, wanted.tag[wanted.open])
-        rows.append(await refold(store, kind, gap_us, rollover, tail, wanted, known))
-        added = added.take(~reread)
-    columns = added.tag, added.time_us, added.value, added.quality
-    rows.append(fold(tail, kind, gap_us, rollover, *columns, close_us))
-    minutes = rows[0] if len(rows) == 1 else Minutes(
-        *(np.concatenate([getattr(r, n) for r in rows]) for n in Minutes.__slots__)
-    )  # fmt: skip
-    await store.write_minutes(minutes, zone, also, new=new)
-    return wanted
-
-
-def hours_of(wanted: Stretches, open_us: I64) -> tuple[I64, I64]:
-    """Return (tag, time) with at least one time in each hour of the stretches."""
-    stop = np.where(wanted.open, np.maximum(open_us[wanted.tag], wanted.start), wanted.stop)
-    count = np.maximum(-(-(stop - wanted.start) // HOUR_US), 0) + 1
-    row = np.repeat(np.arange(len(wanted)), count)
+def hours_of(intervals: Intervals, open_us: I64) -> tuple[I64, I64]:
+    """Return (tag, time) with at least one time in each hour of the intervals, up to `open_us`."""
+    reached = np.maximum(open_us[intervals.tag], intervals.start)
+    stop = np.where(intervals.open, reached, intervals.stop)
+    count = np.maximum(-(-(stop - intervals.start) // HOUR_US), 0) + 1
+    row = np.repeat(np.arange(len(intervals)), count)
     nth = np.arange(len(row)) - np.repeat(np.cumsum(count) - count, count)
-    return wanted.tag[row], wanted.start[row] + nth * HOUR_US
-
-
-async def resume(
-    store: Store,
-    kind: I64,
-    gap_us: I64,
-    rollover: F64,
-    tail: Tail,
-    newest: Samples,
-    ends: I64,
-) -> Minutes:
-    """Rebuild the tail after a start: from the stored minutes' `ends` to the `newest` samples."""
-    at = newest.tag
-    start = np.where(ends[at] == NEVER, newest.time_us // MINUTE_US * MINUTE_US, ends[at])
-    wanted = Stretches(at, start, np.full(len(at), TIME_MAX_US), np.ones(len(at), bool))
-    tail.open_us[at] = start
-    return await refold(store, kind, gap_us, rollover, tail, wanted)
+    return intervals.tag[row], intervals.start[row] + nth * HOUR_US

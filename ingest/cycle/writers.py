@@ -12,14 +12,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from deploy.database.migrations import TURN_LOCK
-from ingest.cycle.restatement import resume
-from twin.arrays import F64, I64
-from twin.series.image import no_image
-from twin.series.minutes import COUNTER, Minutes, Tail, no_tail
+from twin.arrays import I64
 
 if TYPE_CHECKING:
     from ingest.store import Store
-    from twin.series.image import Image
 
 NEWS = "SELECT tag_id, version FROM touched WHERE version > $1"
 VERSION = "SELECT coalesce(max(version), 0) FROM touched"
@@ -54,19 +50,3 @@ async def news(store: Store, since: int) -> tuple[I64, int]:
 async def touch(store: Store, tags: I64) -> None:
     """Say that these tags are no longer what a cycle may have in memory."""
     await store.fetch(TOUCH, store.tag_id[np.unique(tags)].tolist())
-
-
-async def read_back(
-    store: Store, kind: I64, gap_us: I64, rollover: F64, image: Image, tail: Tail, tags: I64
-) -> Minutes:
-    """Take image and tail of some tags from what is stored; mends both in place.
-
-    Returns minutes that are complete and may not be stored yet, as after a start.
-    """
-    newest, ends = await store.newest(tags=tags)
-    nothing = no_image(len(tags))
-    for name in ("time_us", "value", "rate", "quality"):
-        getattr(image, name)[tags] = getattr(nothing, name)
-    image.forward(newest, kind == COUNTER, rollover)
-    tail.put(tags, no_tail(len(tags)))
-    return await resume(store, kind, gap_us, rollover, tail, newest, ends)

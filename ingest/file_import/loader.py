@@ -15,16 +15,16 @@ from deploy.database.migrations import WRITER_LOCK
 from deploy.database.times import micros, stamps
 from ingest.counters import own_tags
 from ingest.cycle.rejected import keep_quarantined
-from ingest.cycle.restatement import Stretches, renew
-from ingest.cycle.writers import read_back, take_turn, touch
+from ingest.cycle.restatement import Aggregation, Intervals
+from ingest.cycle.writers import take_turn, touch
 from ingest.file_import.checkpoints import advance, finish, is_next
 from twin.accounts.network import compile_network
 from twin.arrays import I64, MINUTE_US, NEVER, runs
 from twin.errors import ParkError, StoreError
-from twin.series.counters import rollovers
 from twin.series.image import no_image
-from twin.series.minutes import COUNTER, KIND_CODES, fold, no_tail
+from twin.series.minutes import no_open_minutes
 from twin.series.samples import Samples, Sorted, concatenate, no_samples, sort
+from twin.series.traits import traits_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from ingest.store import Store
     from twin.model.park import Park
     from twin.series.image import Image
-    from twin.series.minutes import Tail
+    from twin.series.minutes import OpenMinutes
 
 LOG = logging.getLogger("ingest.file_import")
 RETRY_S = (0.5, 1.0, 2.0, 5.0, 10.0)
@@ -78,12 +78,10 @@ class Loader:
         self._settings = settings
         self._now_us = now_us
         self._tags = (*compile_network(park).tags, *own_tags(park))
-        self._folding = (
-            np.array([KIND_CODES[tag.kind] for tag in self._tags], dtype=np.int64),
-            np.array([round(tag.gap_s * 1e6) for tag in self._tags], dtype=np.int64),
-            rollovers(self._tags),
-        )
-        self._image, self._tail = no_image(len(self._tags)), no_tail(len(self._tags))
+        self._traits = traits_of(self._tags)
+        self._aggregation = Aggregation(store, self._traits, park.timezone)
+        self._image = no_image(len(self._tags))
+        self._open_minutes = no_open_minutes(len(self._tags))
         self._known = np.zeros(len(self._tags), bool)
         self._seen: tuple[Any, ...] = ()
         # Start and stop of the minutes that the last chunk of each tag has written: where the next
@@ -156,30 +154,30 @@ class Loader:
                 return
 
     @asynccontextmanager
-    async def _turn(self, tags: I64) -> AsyncIterator[tuple[Image, Tail]]:
-        """Yield drafts of image and tail that know some tags; they hold once all is committed."""
-        image, tail = self._image.copy(), self._tail.copy()
+    async def _turn(self, tags: I64) -> AsyncIterator[tuple[Image, OpenMinutes]]:
+        """Yield copies of image and open minutes that know some tags; a commit keeps them."""
+        image, open_minutes = self._image.copy(), self._open_minutes.copy()
         async with self._store.transaction():
             await take_turn(self._store, alone=True)
-            await self._catch_up(tags, image, tail)
-            yield image, tail
+            await self._catch_up(tags, image, open_minutes)
+            yield image, open_minutes
             seen = await self._writers()
-        self._image, self._tail, self._seen = image, tail, seen
+        self._image, self._open_minutes, self._seen = image, open_minutes, seen
 
     async def _commit(self, chunk: Chunk, ticket: Ticket, *, careful: bool) -> None:
         """Commit one chunk; `careful` expects rows in the way."""
         samples = chunk.samples.samples
         counted: Counter[str] = Counter()
-        async with self._turn(np.unique(samples.tag)) as (image, tail):
+        async with self._turn(np.unique(samples.tag)) as (image, open_minutes):
             if await is_next(self._store, ticket, chunk.rows):
-                counted = await self._write(chunk, image, tail, careful=careful)
+                counted = await self._write(chunk, image, open_minutes, careful=careful)
                 await advance(self._store, ticket, chunk.rows, counted)
         self._stored[samples.tag] = True
         ticket.taken += chunk.rows
         ticket.counts += counted
 
     async def _write(
-        self, chunk: Chunk, image: Image, tail: Tail, *, careful: bool
+        self, chunk: Chunk, image: Image, open_minutes: OpenMinutes, *, careful: bool
     ) -> Counter[str]:
         """Store samples and their minutes; return what they came to."""
         samples = chunk.samples.samples
@@ -187,41 +185,35 @@ class Loader:
         fresh, old = samples.take(fresh_rows), samples.take(~fresh_rows)
         free, added, corrected = await self._place(fresh, old, careful=careful)
         newest = corrected.tag[corrected.time_us == image.time_us[corrected.tag]]
-        image.forward(fresh, self._folding[0] == COUNTER, self._folding[2])
+        image.update(fresh, self._traits)
         late = sort(concatenate(free, added, corrected)).samples
         counted = _counts(chunk, len(fresh) + len(free) + len(added), len(corrected))
 
-        async def note(wanted: Stretches) -> None:
-            counted["minutes restated"] = await self._restate(wanted, tail.open_us)
-
-        wanted = await renew(
-            self._store, *self._folding, tail, fresh, late, NEVER, self._park.timezone, note,
-            new=not careful, known=free,
-        )  # fmt: skip
+        plan = await self._aggregation.plan(open_minutes, fresh, late)
+        counted["minutes restated"] = await self._restate(plan.intervals, open_minutes.open_us)
+        await self._aggregation.apply(open_minutes, plan, NEVER, new=not careful, known=free)
+        intervals = plan.intervals
         await self._keep_refused(chunk)
-        await touch(self._store, np.concatenate([fresh.tag, wanted.tag[wanted.open], newest]))
-        # What was corrected under a closed minute is not in the tail.
+        await touch(self._store, np.concatenate([fresh.tag, intervals.tag[intervals.open], newest]))
+        # What was corrected under a closed minute is not in the open minutes.
         self._known[newest] = False
-        # Of several stretches of a tag the last one stays, of new samples the first.
-        self._own[:, wanted.tag] = wanted.start, np.minimum(wanted.stop, tail.open_us[wanted.tag])
+        # Of several intervals of a tag the last one stays, of new samples the first.
+        stop = np.minimum(intervals.stop, open_minutes.open_us[intervals.tag])
+        self._own[:, intervals.tag] = intervals.start, stop
         tag, time_us = fresh.tag[::-1], fresh.time_us[::-1]
-        self._own[:, tag] = time_us // MINUTE_US * MINUTE_US, tail.open_us[tag]
+        self._own[:, tag] = time_us // MINUTE_US * MINUTE_US, open_minutes.open_us[tag]
         return counted
 
     async def _close(self, ticket: Ticket) -> None:
         """Close minutes as the clock does, and mark the file as done."""
         clock_us = self._now_us - round(self._settings.grace_s * 1e6)
-        kind, gap_us, _ = self._folding
-        async with self._turn(np.flatnonzero(self._stored)) as (_, tail):
-            held_us = tail.time_us + gap_us + MINUTE_US - 1
-            over = self._stored & (kind != COUNTER) & (tail.time_us != NEVER)
-            over &= (held_us <= clock_us) & (tail.from_us < held_us)
+        async with self._turn(np.flatnonzero(self._stored)) as (_, open_minutes):
+            held_us = open_minutes.time_us + self._traits.gap_us + MINUTE_US - 1
+            over = self._stored & ~self._traits.counter & (open_minutes.time_us != NEVER)
+            over &= (held_us <= clock_us) & (open_minutes.from_us < held_us)
             close_us = np.where(over, held_us // MINUTE_US * MINUTE_US, NEVER)
-            none = no_samples()
-            minutes = fold(
-                tail, *self._folding, none.tag, none.time_us, none.value, none.quality, close_us
-            )
-            await self._store.write_minutes(minutes, self._park.timezone, (none.tag, none.time_us))
+            plan = await self._aggregation.plan(open_minutes, no_samples(), no_samples())
+            await self._aggregation.apply(open_minutes, plan, close_us)
             await touch(self._store, np.flatnonzero(over))
             await finish(self._store, ticket)
         ticket.finished = True
@@ -229,16 +221,14 @@ class Loader:
     async def _writers(self) -> tuple[Any, ...]:
         return tuple((await self._store.fetch(WRITERS))[0])
 
-    async def _catch_up(self, tags: I64, image: Image, tail: Tail) -> None:
+    async def _catch_up(self, tags: I64, image: Image, open_minutes: OpenMinutes) -> None:
         """Read back what is not in memory, or may have changed since."""
         if await self._writers() != self._seen:
             self._known[:] = False
         unknown = tags[~self._known[tags]]
         if not len(unknown):
             return
-        minutes = await read_back(self._store, *self._folding, image, tail, unknown)
-        nothing = np.zeros(0, np.int64)
-        await self._store.write_minutes(minutes, self._park.timezone, (nothing, nothing))
+        await self._aggregation.read_back(image, open_minutes, unknown)
         self._known[unknown] = True
 
     async def _place(
@@ -261,7 +251,7 @@ class Loader:
         return free, *await self._store.merge_samples(old.take(taken))
 
     async def _occupied(self, table: str, tag: I64, start: I64, stop: I64) -> tuple[I64, I64, I64]:
-        """Return which stretches of single tags have rows, and their first and last time."""
+        """Return which intervals of single tags have rows, and their first and last time."""
         if not len(tag):
             return tag, tag, tag
         span = stamps(np.array([start.min(), stop.max()]))
@@ -272,14 +262,14 @@ class Loader:
         number = np.array([row["number"] - 1 for row in rows], dtype=np.int64)
         return number, micros([row["first"] for row in rows]), micros([row["last"] for row in rows])
 
-    async def _restate(self, wanted: Stretches, open_us: I64) -> int:
+    async def _restate(self, intervals: Intervals, open_us: I64) -> int:
         """Record where minutes of others are about to change; return how long that is [min]."""
-        start, stop = wanted.start, np.minimum(wanted.stop, open_us[wanted.tag])
-        low, high = self._own[:, wanted.tag]
+        start, stop = intervals.start, np.minimum(intervals.stop, open_us[intervals.tag])
+        low, high = self._own[:, intervals.tag]
         start = np.where((low <= start) & (start < high), high, start)
         stop = np.where((low < stop) & (stop <= high), low, stop)
         some = start < stop
-        tag = wanted.tag[some]
+        tag = intervals.tag[some]
         there, first, last = await self._occupied("minute", tag, start[some], stop[some])
         if len(there):
             await self._store.record_restatements(tag[there], first, last + MINUTE_US, self._now_us)

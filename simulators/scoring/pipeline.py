@@ -13,8 +13,7 @@ import numpy as np
 
 from twin import quality as q
 from twin.arrays import BOOL, F64, FOREVER, I64, MINUTE_US, NEVER, U8
-from twin.series.counters import rollovers
-from twin.series.minutes import KIND_CODES, Minutes, Tail, fold, no_tail
+from twin.series.minutes import Minutes, aggregate, no_open_minutes
 from twin.series.samples import Samples, no_samples, sort
 from twin.validation.assess import assess, no_memory
 from twin.validation.rules import compile_limits
@@ -93,7 +92,7 @@ def minutes_of(
     step_us = round(scan_s * 1e6)
     # A counter tells what it has counted with the reading after the end.
     times = np.arange(start_us, stop_us + step_us, step_us, dtype=np.int64)
-    tail = no_tail(len(network.tags))
+    open_minutes = no_open_minutes(len(network.tags))
     limits = compile_limits(network.park.tables.get("check", ()), network.tags)
     memory = no_memory(len(network.tags))
     parts, doubts = [], dict[tuple[int, int], int]()
@@ -108,8 +107,9 @@ def minutes_of(
         samples = replace(samples, quality=found.quality)
         _note(doubts, samples, found.slip)
         # What is known to be in another unit of measure is not stored.
-        parts.append(_folded(network, tail, samples.take(~found.slip), NEVER))
-    parts.append(_folded(network, tail, no_samples(), stop_us))
+        samples = samples.take(~found.slip)
+        parts.append(aggregate(open_minutes, network.traits, samples, NEVER))
+    parts.append(aggregate(open_minutes, network.traits, no_samples(), stop_us))
     return table_of(network, parts, start_us, stop_us, doubts)
 
 
@@ -120,12 +120,6 @@ def _note(doubts: dict[tuple[int, int], int], samples: Samples, slip: BOOL) -> N
     for row in np.flatnonzero((samples.quality >= q.UNCERTAIN) | slip).tolist():
         key = int(samples.tag[row]), int(reason[row])
         doubts[key] = min(doubts.get(key, FOREVER), int(samples.time_us[row]))
-
-
-def _folded(network: Network, tail: Tail, samples: Samples, close_us: int) -> Minutes:
-    columns = (samples.tag, samples.time_us, samples.value, samples.quality)
-    kind = np.array([KIND_CODES[tag.kind] for tag in network.tags])
-    return fold(tail, kind, network.gap_us, rollovers(network.tags), *columns, close_us)
 
 
 def table_of(

@@ -4,13 +4,14 @@ import time
 
 import numpy as np
 
+from tests.support.series import series
 from twin import quality as q
 from twin.accounts.network import compile_network
 from twin.arrays import NEVER
 from twin.loading import parse_park
 from twin.reconciliation.linear import reconcile
 from twin.series.image import View
-from twin.series.minutes import GAUGE, fold, no_tail
+from twin.series.minutes import aggregate, no_open_minutes
 from twin.series.samples import Samples
 from twin.step import no_memory, step
 from twin.validation.assess import assess
@@ -84,24 +85,23 @@ def bench_step(report):
            f"{shortest / bare:.0f} × its bare gather and multiply", "goal 10 ms")  # fmt: skip
 
 
-def bench_fold(report):
+def bench_aggregate(report):
     tags, per_tag = 10_000, 10
-    kind, gap = np.full(tags, GAUGE), np.full(tags, 300_000_000)
-    rollover = np.full(tags, np.nan)
+    traits = series("gauge", tags=tags)
     tag = np.repeat(np.arange(tags), per_tag)
     rng = np.random.default_rng(1)
     value, quality = rng.uniform(0, 1, len(tag)), np.zeros(len(tag), np.uint8)
-    tail = no_tail(tags)
+    open_minutes = no_open_minutes(tags)
     base = [10**15]
 
     def once():
         time_us = np.tile(np.arange(per_tag) * 50_000, tags) + base[0]
         base[0] += 500_000
-        fold(tail, kind, gap, rollover, tag, time_us, value, quality, NEVER)
+        aggregate(open_minutes, traits, Samples(tag, time_us, value, quality, time_us), NEVER)
 
     _, median = best_of(once, 15)
     bare, _ = best_of(lambda: np.bincount(tag, value, tags))
-    report("fold of 100,000 samples of 10,000 tags into minutes", f"{median:.0f} ms",
+    report("aggregation of 100,000 samples of 10,000 tags into minutes", f"{median:.0f} ms",
            f"{median / bare:.0f} × bare bincount")  # fmt: skip
 
 

@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 from ingest.routing.topics import Message
 from ingest.wire import native
 from tests.support.memory_store import MemoryStore, started
+from tests.support.series import samples_at, series
 from tests.support.small_region import ALPHA, CAUSTIC, PARK_TOML, TAGS_CSV
 from twin import quality as q
 from twin.accounts.network import FLOW_ITEMS, Account, compile_network, tally
 from twin.arrays import DAY_US, MINUTE_US, NEVER
 from twin.energy.consumption import intensity
 from twin.loading import parse_park
-from twin.series.counters import rollovers
-from twin.series.minutes import COUNTER, KIND_CODES, Minutes, fold, no_tail
+from twin.series.minutes import Minutes, aggregate, no_open_minutes
 from twin.series.windows import completeness, edges, grade, shares
 from twin.uom import compile_uom
 
@@ -54,7 +54,6 @@ def park_of(toml, csv):
 PARK = park_of(PARK_TOML, CSV)
 NETWORK = compile_network(PARK)
 COUNT = len(PARK.tags)
-KIND = np.array([KIND_CODES[tag.kind] for tag in NETWORK.tags])
 
 
 @dataclass(frozen=True)
@@ -214,17 +213,13 @@ def test_restated_minutes_are_those_of_a_computation_from_scratch(seed):
     assert len(store.restatement) > 0
     assert len(store.correction) > 0
     samples = store.samples(COUNT)
-    last_us = np.full(len(KIND), NEVER)
+    last_us = np.full(len(NETWORK.tags), NEVER)
     np.maximum.at(last_us, samples.tag, samples.time_us)
-    hold_us = -(-(last_us + NETWORK.gap_us) // MINUTE_US) * MINUTE_US
-    rows = fold(
-        no_tail(len(KIND)), KIND, NETWORK.gap_us, rollovers(NETWORK.tags),
-        samples.tag, samples.time_us, samples.value, samples.quality,
-        np.where((last_us == NEVER) | (KIND == COUNTER), NEVER, hold_us),
-    )  # fmt: skip
+    hold_us = -(-(last_us + NETWORK.traits.gap_us) // MINUTE_US) * MINUTE_US
+    close_us = np.where((last_us == NEVER) | NETWORK.traits.counter, NEVER, hold_us)
+    rows = aggregate(no_open_minutes(len(NETWORK.tags)), NETWORK.traits, samples, close_us)
     scratch = MemoryStore()
-    nothing = np.zeros(0, np.int64)
-    asyncio.run(scratch.write_minutes(rows, PARK.timezone, (nothing, nothing)))
+    asyncio.run(scratch.write_minutes(rows, PARK.timezone))
     assert_same_bits(store, scratch)
 
 
@@ -267,14 +262,13 @@ def test_counter_counts_through_rollovers_and_what_is_left_of_resets(readings, b
         shown = new
         times.append(second)
         values.append(shown)
-    tail = no_tail(1)
-    rule = np.array([COUNTER]), np.array([60 * S]), np.array([high])
+    open_minutes, traits = no_open_minutes(1), series("counter", gap_s=60, high=high)
+    samples = samples_at(times, values)
     rows = [
-        fold(tail, *rule, np.zeros(len(part), np.int64), np.array(times)[part] * S,
-             np.array(values)[part], np.zeros(len(part), np.uint8), NEVER)
+        aggregate(open_minutes, traits, samples.take(part), NEVER)
         for part in np.array_split(np.arange(len(times)), blocks)
-    ]  # fmt: skip
-    amount = sum(part.amount.sum() for part in rows) + tail.amount[0]
+    ]
+    amount = sum(part.amount.sum() for part in rows) + open_minutes.amount[0]
     assert amount == pytest.approx(sum(rises), rel=1e-9, abs=1e-9)
     minutes = Minutes(
         *(np.concatenate([getattr(part, n) for part in rows]) for n in Minutes.__slots__)

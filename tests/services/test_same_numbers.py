@@ -26,9 +26,8 @@ from twin.energy.consumption import intensity
 from twin.loading import load_park
 from twin.model.park import park_of
 from twin.replay import WARM_UP_US, replay
-from twin.series.counters import rollovers
 from twin.series.image import no_image
-from twin.series.minutes import KIND_CODES, Minutes, fold, no_tail
+from twin.series.minutes import Minutes, aggregate, no_open_minutes
 from twin.series.samples import Samples, concatenate, sort
 from twin.series.windows import local
 from twin.step import no_memory
@@ -109,14 +108,7 @@ async def stored_minutes(db, table="minute"):
 
 def folded(samples):
     """Return the complete minutes of samples sorted by tag, then time, as the database has them."""
-    rows = fold(
-        no_tail(COUNT),
-        np.array([KIND_CODES[tag.kind] for tag in NETWORK.tags]),
-        NETWORK.gap_us,
-        rollovers(NETWORK.tags),
-        *(getattr(samples, name) for name in COLUMNS),
-        NEVER,
-    )
+    rows = aggregate(no_open_minutes(COUNT), NETWORK.traits, samples, NEVER)
     found = {}
     for tag, at, n, amount, covered_us, *rest in zip(
         *(getattr(rows, name).tolist() for name in Minutes.__slots__), strict=True

@@ -122,7 +122,7 @@ class MemoryStore:
             after.append(b if later is None else later)
         return np.array(before, np.int64), np.array(after, np.int64)
 
-    async def read_stretches(self, tag, counter, start, stop, reach_us):
+    async def read_intervals(self, tag, counter, start, stop, reach_us):
         rows = []
         columns = (tag.tolist(), counter.tolist(), start.tolist(), stop.tolist())
         for number, (t, counts, a, b) in enumerate(zip(*columns, strict=True)):
@@ -152,8 +152,8 @@ class MemoryStore:
             for time_us in [time for time in self.minute[t] if a <= time < b]:
                 del self.minute[t][time_us]
 
-    async def write_minutes(self, minutes, zone, also, *, new=False):
-        touched = [*zip(*(column.tolist() for column in also), strict=True)]
+    async def write_minutes(self, minutes, zone, hours=None, *, new=False):
+        touched = [*zip(*(column.tolist() for column in hours), strict=True)] if hours else []
         for tag, time_us, *row in zip(
             *(getattr(minutes, name).tolist() for name in Minutes.__slots__), strict=True
         ):

@@ -10,7 +10,6 @@ from twin import quality as q
 from twin.accounts.network import compile_network
 from twin.loading import parse_park
 from twin.replay import WARM_UP_US, derive, replay
-from twin.series.counters import rollovers
 from twin.series.image import no_image
 from twin.series.samples import Samples, concatenate
 from twin.step import no_memory
@@ -41,15 +40,13 @@ def samples(rng, seconds, every_s=20):
 
 def one_by_one(found, cycles):
     """Replay without leaving out a cycle."""
-    counter = np.array([tag.kind == "counter" for tag in NETWORK.tags])
-    rollover = rollovers(NETWORK.tags)
     image, memory, derived = no_image(COUNT), no_memory(NETWORK), []
     before = -1
     for now in cycles.tolist():
         new = found.take((found.time_us <= now) & (found.time_us > before))
-        image.forward(new.take(np.lexsort((new.time_us, new.tag))), counter, rollover)
+        image.update(new.take(np.lexsort((new.time_us, new.tag))), NETWORK.traits)
         rows, memory = derive(NETWORK, image, memory, now)
-        image.forward(rows, counter, rollover)
+        image.update(rows, NETWORK.traits)
         derived.append(rows)
         before = now
     return concatenate(*derived), image, memory
@@ -105,8 +102,7 @@ def test_where_a_replay_begins_does_not_matter_after_its_warm_up(seed, start):
     known = known.take(known.time_us < begin)
     known = known.take(np.lexsort((known.time_us, known.tag)))
     image = no_image(COUNT)
-    counter = np.array([tag.kind == "counter" for tag in NETWORK.tags])
-    image.forward(known, counter, rollovers(NETWORK.tags))
+    image.update(known, NETWORK.traits)
     later = replay(NETWORK, image, no_memory(NETWORK), found, cycles[cycles >= begin])
 
     def after(rows):

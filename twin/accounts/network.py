@@ -15,6 +15,7 @@ from twin.accounts.tanks import volume_fraction
 from twin.arrays import BOOL, F64, I64
 from twin.model.park import Park, Scope, Tag, owner_of
 from twin.reference import load as load_reference
+from twin.series.traits import SeriesTraits, traits_of
 from twin.uom import compile_uom
 
 # Derived tags of a scope and component: role in the name, uom, quantity.
@@ -54,7 +55,7 @@ class Network:
     derived_factor: F64  # (F,)
     derived_tanks: I64  # (X, 2) derived tag, tank
     derived_share: F64  # (X,) kg of component per kg in the tank; negative: of its accumulation
-    gap_us: I64  # (T,) how long a value holds
+    traits: SeriesTraits  # of the tags
 
     def entries(self, account: Account) -> slice:
         """Return the entries of an account."""
@@ -97,7 +98,7 @@ def compile_network(park: Park) -> Network:
         derived_factor=derived_factor,
         derived_tanks=np.array([(d, k) for d, k, _ in tanks], dtype=np.int64).reshape(-1, 2),
         derived_share=np.array([s * tank_share[derived[d][1]][k] for d, k, s in tanks], np.float64),
-        gap_us=np.array([round(tag.gap_s * 1e6) for tag in tags], dtype=np.int64),
+        traits=traits_of(tags),
     )
 
 

@@ -17,6 +17,7 @@ from twin.accounts.network import ROLES, compile_network
 from twin.arrays import BOOL, F64, I64
 from twin.errors import UomError
 from twin.reference import load as load_reference
+from twin.series.traits import traits_of
 from twin.uom import parse_difference, parse_quantity
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def compile_rules(alarms: Sequence[Alarm], tags: Sequence[Tag]) -> Rules:
     """Return alarms as arrays over tags that have them all."""
     index = {tag.address: i for i, tag in enumerate(tags)}
     at = np.array([index[a.tag] for a in alarms], dtype=np.int64)
-    gap_us = np.array([round(tag.gap_s * 1e6) for tag in tags], dtype=np.int64)
+    gap_us = traits_of(tags).gap_us
 
     def column(name: str) -> F64:
         return np.array([getattr(a, name) for a in alarms], dtype=np.float64)

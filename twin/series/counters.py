@@ -2,16 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from twin.arrays import BOOL, F64
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from twin.model.park import Tag
 
 # A full register starts again at zero. Read often enough, it is then seen close below its top and
 # next close above zero; a fall from or to anywhere else means a meter that was reset or replaced.
@@ -41,18 +34,3 @@ def increase(last: F64, new: F64, rollover: F64) -> tuple[F64, BOOL]:
     reset = falls & ~over
     rise = np.where(over, rollover - last + new, new - last)
     return np.where(reset, np.maximum(new, 0.0), rise), reset
-
-
-def rollovers(tags: Sequence[Tag]) -> F64:
-    """Return where the register of each tag starts again at zero.
-
-    Parameters
-    ----------
-    tags : T tags
-        a counter's `high` is the range of its register
-
-    Returns
-    -------
-    (T,) float64 [SI]   NaN for what is no counter, and for counters without a range
-    """
-    return np.array([tag.high if tag.kind == "counter" else np.nan for tag in tags], np.float64)

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from twin import quality as q
-from twin.arrays import BOOL, F64, I64, NEVER, U8, runs
+from twin.arrays import F64, I64, NEVER, U8, runs
 from twin.series.counters import increase
 
 if TYPE_CHECKING:
     from twin.series.samples import Samples
+    from twin.series.traits import SeriesTraits
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,38 +38,38 @@ class Image:
     value: F64
     rate: F64
     quality: U8
-    heard_us: I64  # when anything at all came for the tag
+    last_received_us: I64  # when a message for the tag last came
 
     def copy(self) -> Image:
-        """Return a draft that may be changed and thrown away."""
+        """Return a copy that may be changed."""
         return Image(*(getattr(self, name).copy() for name in self.__slots__))
 
     def view(self, tags: int) -> View:
         """Return what a step sees: the first `tags` tags."""
         return View(self.time_us[:tags], self.value[:tags], self.rate[:tags], self.quality[:tags])
 
-    def forward(self, samples: Samples, counter: BOOL, rollover: F64) -> None:
-        """Move forward to the newest of `samples` (sorted by tag, then time, all newer)."""
+    def update(self, samples: Samples, traits: SeriesTraits) -> None:
+        """Take over the newest of `samples` (sorted by tag, then time, all newer)."""
         if not len(samples):
             return
         _, last = runs(samples.tag)
         at = samples.tag[last]
         value, time_us = samples.value[last], samples.time_us[last]
-        rise, reset = increase(self.value[at], value, rollover[at])
+        rise, reset = increase(self.value[at], value, traits.rollover[at])
         known = (self.time_us[at] != NEVER) & q.usable(self.quality[at])
         rise = np.where(known & ~reset, rise, np.nan)
         rate = rise / ((time_us - self.time_us[at]) * 1e-6)
-        self.rate[at] = np.where(counter[at], rate, value)
+        self.rate[at] = np.where(traits.counter[at], rate, value)
         self.time_us[at] = time_us
         self.value[at] = value
         self.quality[at] = samples.quality[last]
-        self.heard_us[at] = np.maximum(self.heard_us[at], samples.received_us[last])
+        self.last_received_us[at] = np.maximum(self.last_received_us[at], samples.received_us[last])
 
-    def correct(self, samples: Samples, counter: BOOL) -> None:
+    def apply_corrections(self, samples: Samples, traits: SeriesTraits) -> None:
         """Take over corrections of the newest samples; a counter's rate waits for its next one."""
         newest = samples.take(samples.time_us == self.time_us[samples.tag])
         self.value[newest.tag] = newest.value
-        self.rate[newest.tag] = np.where(counter[newest.tag], np.nan, newest.value)
+        self.rate[newest.tag] = np.where(traits.counter[newest.tag], np.nan, newest.value)
         self.quality[newest.tag] = newest.quality
 
 

@@ -1,4 +1,4 @@
-"""Amounts per tag and minute, as a left fold over samples in time order.
+"""Amounts per tag and minute: aggregation as a left fold over samples in time order.
 
 A minute is a pure function of the samples around it: gauges hold their value until the next sample
 or the gap limit, counters spread their increase evenly between two samples, states count the time
@@ -9,7 +9,7 @@ by one, in blocks or all at once give the same bits.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,8 +17,10 @@ from twin import quality as q
 from twin.arrays import BOOL, DAY_US, F64, I64, INTP, MINUTE_US, NEVER, U8, last_known, runs
 from twin.series.counters import increase
 
-GAUGE, COUNTER, STATE = 0, 1, 2
-KIND_CODES = {"gauge": GAUGE, "counter": COUNTER, "state": STATE}
+if TYPE_CHECKING:
+    from twin.series.samples import Samples
+    from twin.series.traits import SeriesTraits
+
 # The increase of a counter over a longer silence belongs to no minute in particular.
 COUNTER_GAP_US = DAY_US
 _RESET = np.array([q.UNCERTAIN | q.RESET], np.uint8)
@@ -54,8 +56,8 @@ _NOTHING = Minutes(
 
 
 @dataclass(frozen=True, slots=True)
-class Tail:
-    """Where the fold of each tag stands, (T,): its last sample and its open minute."""
+class OpenMinutes:
+    """State of the aggregation of T tags, (T,): the last sample and the open minute of each."""
 
     time_us: I64  # last sample; NEVER before the first
     value: F64
@@ -70,57 +72,47 @@ class Tail:
     last: F64
     worst: U8
 
-    def copy(self) -> Tail:
-        """Return a draft that may be changed and thrown away."""
-        return Tail(*(getattr(self, name).copy() for name in self.__slots__))
+    def copy(self) -> OpenMinutes:
+        """Return a copy that may be changed."""
+        return OpenMinutes(*(getattr(self, name).copy() for name in self.__slots__))
 
-    def take(self, rows: INTP) -> Tail:
+    def take(self, rows: INTP) -> OpenMinutes:
         """Return some of the tags."""
-        return Tail(*(getattr(self, name)[rows] for name in self.__slots__))
+        return OpenMinutes(*(getattr(self, name)[rows] for name in self.__slots__))
 
-    def put(self, rows: I64, other: Tail) -> None:
-        """Replace some tags by the rows of another tail."""
+    def put(self, rows: I64, other: OpenMinutes) -> None:
+        """Replace some tags by the rows of `other`."""
         for name in self.__slots__:
             getattr(self, name)[rows] = getattr(other, name)
 
 
-def no_tail(tags: int) -> Tail:
-    """Return the tail before the first sample of each tag."""
+def no_open_minutes(tags: int) -> OpenMinutes:
+    """Return the state of the aggregation before the first sample of each tag."""
     never = np.full(tags, NEVER)
     nan = np.full(tags, np.nan)
     zero = np.zeros(tags, np.int64)
-    return Tail(
+    return OpenMinutes(
         never, nan, np.full(tags, q.NO_DATA, np.uint8), never.copy(), never.copy(),
         zero, np.zeros(tags), zero.copy(), nan.copy(), nan.copy(), nan.copy(),
         np.zeros(tags, np.uint8),
     )  # fmt: skip
 
 
-def fold(
-    tail: Tail,
-    kind: I64,
-    gap_us: I64,
-    rollover: F64,
-    tag: I64,
-    time_us: I64,
-    value: F64,
-    quality: U8,
-    close_us: int | I64,
+def aggregate(
+    open_minutes: OpenMinutes, traits: SeriesTraits, samples: Samples, close_us: int | I64
 ) -> Minutes:
-    """Add samples to the tail, in place, and return the minutes that are complete now.
+    """Add samples to the open minutes, in place, and return the minutes that are complete now.
 
     Parameters
     ----------
-    tail
+    open_minutes : OpenMinutes
         one row per tag
-    kind, gap_us : (T,) int64
-        kind code of each tag, and how long its value holds [µs]
-    rollover : (T,) float64 [SI]
-        where the register of a counter starts again at zero; NaN = it never does
-    tag, time_us, value, quality : (n,)
-        samples sorted by tag, then time; each later than the last sample of its tag, and not before
+    traits : SeriesTraits
+        of the same tags
+    samples : Samples
+        (n,) sorted by tag, then time; each later than the last sample of its tag, and not before
         its open minute
-    close_us : int or (T,) int64
+    close_us : int or (T,) int64 [µs]
         every minute before this is complete, whatever comes; on the minute. NEVER closes nothing,
         and is right for a counter that goes on: its next sample spreads over the time before.
 
@@ -129,24 +121,22 @@ def fold(
     Minutes
         sorted by tag, then time; a minute without a sample and without a held value has no row
     """
-    if len(tag):
-        usable = q.usable(quality) & ~np.isnan(value)
-        counting = (kind[tag] != COUNTER) | usable  # a counter's bad value says nothing at all
-        tag, time_us, value, quality = (
-            column[counting] for column in (tag, time_us, value, quality)
-        )
-    close = np.broadcast_to(np.asarray(close_us, dtype=np.int64), tail.time_us.shape)
-    pieces = _pieces(tail, kind, gap_us, rollover, tag, time_us, value, quality, close)
-    end_us = np.full(len(tail.time_us), NEVER)
+    if len(samples):
+        usable = q.usable(samples.quality) & ~np.isnan(samples.value)
+        # A counter's bad value counts nothing and ends nothing.
+        samples = samples.take(usable | ~traits.counter[samples.tag])
+    close = np.broadcast_to(np.asarray(close_us, dtype=np.int64), open_minutes.time_us.shape)
+    pieces = _pieces(open_minutes, traits, samples, close)
+    end_us = np.full(len(open_minutes.time_us), NEVER)
     np.maximum.at(end_us, pieces.tag, pieces.end_us)
-    complete = _accumulate(tail, _split(pieces), end_us)
-    _advance(tail, tag, time_us, value, quality, end_us)
+    complete = _accumulate(open_minutes, _split(pieces), end_us)
+    _advance(open_minutes, samples, end_us)
     return complete
 
 
 @dataclass(frozen=True, slots=True)
 class _Pieces:
-    """Stretches of time in which a tag has one value, (p,): sorted by tag, then time."""
+    """Intervals of time in which a tag has one value, (p,): sorted by tag, then time."""
 
     tag: I64
     start_us: I64
@@ -159,39 +149,35 @@ class _Pieces:
 
 
 def _pieces(
-    tail: Tail,
-    kind: I64,
-    gap_us: I64,
-    rollover: F64,
-    tag: I64,
-    time_us: I64,
-    value: F64,
-    quality: U8,
-    close_us: I64,
+    open_minutes: OpenMinutes, traits: SeriesTraits, samples: Samples, close_us: I64
 ) -> _Pieces:
-    """Return one piece for each sample: from it (or the tail) to the next, or to the close."""
-    # Every tag with new samples or with a minute to close begins with the sample of its tail.
-    touched = np.zeros(len(tail.time_us), bool)
-    touched[tag] = True
-    known = tail.time_us != NEVER
-    touched |= known & (tail.from_us < close_us)
+    """Return one piece for each sample: from it (or the held one) to the next, or to the close."""
+    # Every tag with new samples or with a minute to close begins with the sample it holds.
+    touched = np.zeros(len(open_minutes.time_us), bool)
+    touched[samples.tag] = True
+    known = open_minutes.time_us != NEVER
+    touched |= known & (open_minutes.from_us < close_us)
     head = np.flatnonzero(touched & known)
-    order = np.argsort(np.concatenate([head, tag]), kind="stable")
-    tags = np.concatenate([head, tag])[order]
-    times = np.concatenate([tail.time_us[head], time_us])[order]
-    values = np.concatenate([tail.value[head], value])[order]
-    qualities = np.concatenate([tail.quality[head], quality])[order]
-    start = np.concatenate([tail.from_us[head], time_us])[order]
+    order = np.argsort(np.concatenate([head, samples.tag]), kind="stable")
+
+    def column(held: Any, added: Any) -> Any:
+        return np.concatenate([held[head], added])[order]
+
+    tags = np.concatenate([head, samples.tag])[order]
+    times = column(open_minutes.time_us, samples.time_us)
+    values = column(open_minutes.value, samples.value)
+    qualities = column(open_minutes.quality, samples.quality)
+    start = column(open_minutes.from_us, samples.time_us)
     _, last = runs(tags)
     # The last sample of a tag waits for its successor, or runs up to the close.
     end = np.where(last, np.maximum(close_us[tags], start), np.append(times[1:], 0))
-    counter = kind[tags] == COUNTER
-    hold = np.where(counter, end, np.minimum(end, times + gap_us[tags]))
+    counter = traits.counter[tags]
+    hold = np.where(counter, end, np.minimum(end, times + traits.gap_us[tags]))
     following = np.where(last, np.nan, np.append(values[1:], np.nan))
-    rise, reset = increase(values, following, rollover[tags])
+    rise, reset = increase(values, following, traits.rollover[tags])
     with np.errstate(invalid="ignore", divide="ignore"):
         per_s = np.where(end - times <= COUNTER_GAP_US, rise / ((end - times) * 1e-6), np.nan)
-    rate = np.where(counter, per_s, np.where(kind[tags] == STATE, values != 0, values))
+    rate = np.where(counter, per_s, np.where(traits.state[tags], values != 0, values))
     rate = np.where(q.usable(qualities) & ~np.isnan(values), rate, np.nan)
     # An increase is as good as the worse of its two readings.
     second = np.where(last, np.uint8(q.GOOD), np.append(qualities[1:], np.uint8(q.GOOD)))
@@ -230,10 +216,10 @@ def _split(whole: _Pieces) -> _Pieces:
     )
 
 
-def _accumulate(tail: Tail, pieces: _Pieces, end_us: I64) -> Minutes:
-    """Fold pieces into the open minutes; return those that are complete, keep the others open."""
+def _accumulate(open_minutes: OpenMinutes, pieces: _Pieces, end_us: I64) -> Minutes:
+    """Add pieces to the open minutes; return those that are complete, keep the others open."""
     held = np.unique(pieces.tag)
-    held = held[tail.open_us[held] != NEVER]
+    held = held[open_minutes.open_us[held] != NEVER]
     # What an open minute has so far goes first: the sum goes on where it stopped.
     tag = np.concatenate([held, pieces.tag])
     order = np.argsort(tag, kind="stable")
@@ -242,7 +228,7 @@ def _accumulate(tail: Tail, pieces: _Pieces, end_us: I64) -> Minutes:
     def column(open_minute: Any, parts: Any) -> Any:
         return np.concatenate([open_minute[held], parts])[order]
 
-    minute = column(tail.open_us, pieces.start_us // MINUTE_US * MINUTE_US)
+    minute = column(open_minutes.open_us, pieces.start_us // MINUTE_US * MINUTE_US)
     first, _ = runs(tag, minute)
     start = np.flatnonzero(first)
     if not len(start):
@@ -256,41 +242,41 @@ def _accumulate(tail: Tail, pieces: _Pieces, end_us: I64) -> Minutes:
     rows = Minutes(
         tag=tag[start],
         time_us=minute[start],
-        n=np.add.reduceat(column(tail.n, pieces.n), start),
-        # bincount adds in order of appearance, one by one: that is what makes the fold exact.
-        amount=np.bincount(group, column(tail.amount, part), len(start)).astype(np.float64),
-        covered_us=np.add.reduceat(column(tail.covered_us, used_us), start),
-        min=np.fmin.reduceat(column(tail.min, value), start),
-        max=np.fmax.reduceat(column(tail.max, value), start),
-        last=last_known(column(tail.last, value), start),
-        quality=q.worst_of(column(tail.worst, worst).astype(np.uint8), start),
+        n=np.add.reduceat(column(open_minutes.n, pieces.n), start),
+        # bincount adds in order of appearance, one by one: that is what makes the sums exact.
+        amount=np.bincount(group, column(open_minutes.amount, part), len(start)).astype(np.float64),
+        covered_us=np.add.reduceat(column(open_minutes.covered_us, used_us), start),
+        min=np.fmin.reduceat(column(open_minutes.min, value), start),
+        max=np.fmax.reduceat(column(open_minutes.max, value), start),
+        last=last_known(column(open_minutes.last, value), start),
+        quality=q.worst_of(column(open_minutes.worst, worst).astype(np.uint8), start),
     )
     _, final = runs(rows.tag)
     full = end_us[rows.tag] >= rows.time_us + MINUTE_US
-    _reopen(tail, rows.tag[final], end_us)
-    _keep(tail, rows.take(final & ~full))
+    _reopen(open_minutes, rows.tag[final], end_us)
+    _keep(open_minutes, rows.take(final & ~full))
     return _graded(rows.take(full))
 
 
-def _reopen(tail: Tail, at: I64, end_us: I64) -> None:
+def _reopen(open_minutes: OpenMinutes, at: I64, end_us: I64) -> None:
     """Open the minute in which the last piece of each tag ended, empty."""
-    tail.from_us[at] = end_us[at]
-    tail.open_us[at] = end_us[at] // MINUTE_US * MINUTE_US
-    tail.n[at] = 0
-    tail.amount[at] = 0.0
-    tail.covered_us[at] = 0
-    for column in (tail.min, tail.max, tail.last):
+    open_minutes.from_us[at] = end_us[at]
+    open_minutes.open_us[at] = end_us[at] // MINUTE_US * MINUTE_US
+    open_minutes.n[at] = 0
+    open_minutes.amount[at] = 0.0
+    open_minutes.covered_us[at] = 0
+    for column in (open_minutes.min, open_minutes.max, open_minutes.last):
         column[at] = np.nan
-    tail.worst[at] = 0
+    open_minutes.worst[at] = 0
 
 
-def _keep(tail: Tail, stay: Minutes) -> None:
+def _keep(open_minutes: OpenMinutes, stay: Minutes) -> None:
     """Put the minutes that are not complete back."""
     at = stay.tag
-    tail.open_us[at] = stay.time_us
-    tail.n[at], tail.amount[at], tail.covered_us[at] = stay.n, stay.amount, stay.covered_us
-    tail.min[at], tail.max[at], tail.last[at] = stay.min, stay.max, stay.last
-    tail.worst[at] = stay.quality
+    open_minutes.open_us[at] = stay.time_us
+    for name in ("n", "amount", "covered_us", "min", "max", "last"):
+        getattr(open_minutes, name)[at] = getattr(stay, name)
+    open_minutes.worst[at] = stay.quality
 
 
 def _graded(rows: Minutes) -> Minutes:
@@ -303,15 +289,13 @@ def _graded(rows: Minutes) -> Minutes:
     return replace(rows, quality=quality)
 
 
-def _advance(tail: Tail, tag: I64, time_us: I64, value: F64, quality: U8, end_us: I64) -> None:
+def _advance(open_minutes: OpenMinutes, samples: Samples, end_us: I64) -> None:
     """Make the newest sample of each tag the one that is held."""
-    if not len(tag):
-        return
-    _, last = runs(tag)
-    at = tag[last]
-    tail.time_us[at] = time_us[last]
-    tail.value[at] = value[last]
-    tail.quality[at] = quality[last]
-    tail.from_us[at] = np.maximum(time_us[last], end_us[at])
-    first = at[tail.open_us[at] == NEVER]
-    tail.open_us[first] = tail.time_us[first] // MINUTE_US * MINUTE_US
+    newest = samples.take(runs(samples.tag)[1])
+    at = newest.tag
+    open_minutes.time_us[at] = newest.time_us
+    open_minutes.value[at] = newest.value
+    open_minutes.quality[at] = newest.quality
+    open_minutes.from_us[at] = np.maximum(newest.time_us, end_us[at])
+    first = at[open_minutes.open_us[at] == NEVER]
+    open_minutes.open_us[first] = open_minutes.time_us[first] // MINUTE_US * MINUTE_US

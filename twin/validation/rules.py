@@ -11,6 +11,7 @@ from twin.arrays import BOOL, F64, FOREVER, I64
 from twin.errors import UomError
 from twin.reconciliation.uncertainty import tag_uncertainty
 from twin.reference import load as load_reference
+from twin.series.traits import traits_of
 from twin.uom import compile_uom, parse_rate
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ def compile_limits(rows: Iterable[dict[str, Any]], tags: Sequence[Tag]) -> Limit
         sigma=column(absolute for absolute, _ in uncertainties),
         share=column(relative for _, relative in uncertainties),
         stuck_us=np.array(stuck_us, dtype=np.int64),
-        gap_us=np.array([round(tag.gap_s * 1e6) for tag in tags], dtype=np.int64),
+        gap_us=traits_of(tags).gap_us,
         low=column(tag.low for tag in tags),
         high=column(tag.high for tag in tags),
         scale=scale,

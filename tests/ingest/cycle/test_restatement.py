@@ -1,4 +1,4 @@
-"""Which stretches of minutes a late sample touches (the folding itself is in test_cycle)."""
+"""Which intervals of minutes a late sample touches (aggregation itself is in test_cycle)."""
 
 from itertools import pairwise
 
@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deploy.database.times import TIME_MAX_US
-from ingest.cycle.restatement import Stretches, hours_of, join, stretches
+from ingest.cycle.restatement import Intervals, hours_of, intervals_around, merge_intervals
 from twin.arrays import HOUR_US, MINUTE_US
 
 S = 1_000_000
@@ -19,7 +19,7 @@ OPEN_US = np.array([60 * MINUTE_US, 60 * MINUTE_US])
 def touched(samples, open_us=OPEN_US, newer=NONE):
     """Return (tag, first minute, minute of the stop or None) for (tag, second) samples."""
     tag, second = np.array(samples, dtype=np.int64).reshape(-1, 2).T
-    got = stretches(tag, second * S, GAP_US, open_us, newer)
+    got = intervals_around(tag, second * S, GAP_US, open_us, newer)
     return rows(got)
 
 
@@ -33,10 +33,10 @@ def rows(got):
 
 
 def made(table):
-    """Return stretches of (tag, first minute, stop minute, open) rows."""
+    """Return intervals of (tag, first minute, stop minute, open) rows."""
     tag, start, stop, reaches = np.array(table, dtype=np.int64).reshape(-1, 4).T
     stop = np.where(reaches, TIME_MAX_US, stop * MINUTE_US)
-    return Stretches(tag, start * MINUTE_US, stop, reaches.astype(bool))
+    return Intervals(tag, start * MINUTE_US, stop, reaches.astype(bool))
 
 
 def test_sample_touches_its_minute_and_those_its_value_holds():
@@ -45,7 +45,7 @@ def test_sample_touches_its_minute_and_those_its_value_holds():
     assert touched([(1, 60)]) == [(1, 1, 3)]
 
 
-def test_stretches_that_meet_are_one_and_others_stay_apart():
+def test_intervals_that_meet_are_one_and_others_stay_apart():
     assert touched([(1, 0), (1, 120)]) == [(1, 0, 4)]
     assert touched([(1, 0), (1, 180)]) == [(1, 0, 2), (1, 3, 5)]
     assert touched([(1, 0), (1, 10), (1, 20)]) == [(1, 0, 2)]
@@ -55,23 +55,25 @@ def test_tags_are_never_mixed():
     assert touched([(0, 0), (1, 0)]) == [(0, 0, 5), (1, 0, 2)]
 
 
-def test_stretch_that_reaches_the_open_minute_has_no_stop():
+def test_interval_that_reaches_the_open_minute_has_no_stop():
     assert touched([(0, 55 * 60)]) == [(0, 55, 60)]
     assert touched([(0, 55 * 60 + 1)]) == [(0, 55, None)]
     assert touched([(1, 59 * 60), (1, 70 * 60)]) == [(1, 59, None), (1, 60, None)]
 
 
-def test_tag_with_its_newest_sample_in_the_stretch_is_read_again():
+def test_tag_with_its_newest_sample_in_the_interval_is_read_again():
     assert touched([(0, 0), (1, 0)], newer=np.array([1])) == [(0, 0, 5), (1, 0, None)]
 
 
-def test_join_makes_one_of_stretches_that_meet():
-    got = join(made([(1, 5, 9, 0), (0, 0, 5, 0), (0, 5, 7, 0), (0, 9, 10, 0), (1, 3, 6, 0)]))
+def test_merging_makes_one_of_intervals_that_meet():
+    got = merge_intervals(
+        made([(1, 5, 9, 0), (0, 0, 5, 0), (0, 5, 7, 0), (0, 9, 10, 0), (1, 3, 6, 0)])
+    )
     assert rows(got) == [(0, 0, 7), (0, 9, 10), (1, 3, 9)]
 
 
-def test_join_stays_open_when_one_is():
-    got = join(made([(0, 0, 5, 0), (0, 4, 0, 1), (0, 8, 9, 0)]))
+def test_merging_stays_open_when_one_is():
+    got = merge_intervals(made([(0, 0, 5, 0), (0, 4, 0, 1), (0, 8, 9, 0)]))
     assert rows(got) == [(0, 0, None)]
     assert got.stop.tolist() == [TIME_MAX_US]
 
@@ -81,7 +83,7 @@ SECONDS = st.lists(st.tuples(st.integers(0, 1), st.integers(0, 50 * 60)), min_si
 
 @settings(deadline=None)
 @given(SECONDS)
-def test_stretches_cover_every_minute_a_sample_can_change_and_do_not_meet(samples):
+def test_intervals_cover_every_minute_a_sample_can_change_and_do_not_meet(samples):
     found = touched(sorted(samples))
     for tag, second in samples:
         last = second + int(GAP_US[tag]) // S
@@ -99,18 +101,18 @@ TABLE = st.lists(
 
 @settings(deadline=None)
 @given(TABLE)
-def test_join_covers_the_same_minutes_once(table):
+def test_merging_covers_the_same_minutes_once(table):
     def minutes(found):
         return [(tag, m) for tag, start, stop in found for m in range(start, stop)]
 
     wanted = made([(tag, start, start + length, 0) for tag, start, length in table])
-    joined = minutes(rows(join(wanted)))
+    joined = minutes(rows(merge_intervals(wanted)))
     assert set(joined) == set(minutes(rows(wanted)))
     assert len(joined) == len(set(joined))
-    assert rows(join(join(wanted))) == rows(join(wanted))
+    assert rows(merge_intervals(merge_intervals(wanted))) == rows(merge_intervals(wanted))
 
 
-def test_hours_of_a_stretch_name_each_hour_it_touches():
+def test_hours_of_a_interval_name_each_hour_it_touches():
     wanted = made([(0, 50, 190, 0), (1, 30, 0, 1)])
     tag, time_us = hours_of(wanted, np.array([0, 100 * MINUTE_US]))
     named = {(t, at // HOUR_US) for t, at in zip(tag.tolist(), time_us.tolist(), strict=True)}

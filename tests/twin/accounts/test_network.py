@@ -216,7 +216,7 @@ def test_derived_tags_stand_behind_the_measured_ones_in_order():
     assert {(t.source, t.kind) for t in derived} == {("derived", "gauge")}
     assert {t.uom for t in derived} == {"t/h", "t"}
     assert NETWORK.index == {tag.address: i for i, tag in enumerate(NETWORK.tags)}
-    assert len(NETWORK.gap_us) == len(NETWORK.tags)
+    assert len(NETWORK.traits.gap_us) == len(NETWORK.tags)
 
 
 @pytest.mark.parametrize("plant", ["acid", "acid-plant", "new-acid"])

@@ -5,31 +5,23 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support.series import S, samples_at, series
 from twin import quality as q
 from twin.arrays import MINUTE_US, NEVER
-from twin.series.minutes import COUNTER, GAUGE, KIND_CODES, STATE, Minutes, fold, no_tail
+from twin.series.minutes import Minutes, aggregate, no_open_minutes
 
-S = 1_000_000
-GAP = np.array([300 * S])
+GAUGE, COUNTER, STATE = KINDS = ("gauge", "counter", "state")
 
 
 def run(kind, times_s, values, qualities=None, close_s=None, blocks=1, gap_s=300, high=np.nan):
-    """Fold samples of one tag in some blocks."""
-    tail = no_tail(1)
-    times = np.array(times_s, dtype=np.int64) * S
-    values = np.array(values, dtype=np.float64)
-    qualities = (
-        np.zeros(len(times), np.uint8) if qualities is None else np.array(qualities, np.uint8)
-    )
+    """Aggregate samples of one tag in some blocks."""
+    open_minutes, traits = no_open_minutes(1), series(kind, gap_s=gap_s, high=high)
+    samples = samples_at(times_s, values, qualities)
     out = []
-    parts = np.array_split(np.arange(len(times)), blocks)
+    parts = np.array_split(np.arange(len(samples)), blocks)
     for i, part in enumerate(parts):
         close = close_s * S if close_s is not None and i == len(parts) - 1 else NEVER
-        out.append(
-            fold(tail, np.array([kind]), np.array([gap_s * S]), np.array([high]),
-                 np.zeros(len(part), np.int64),
-                 times[part], values[part], qualities[part], close)
-        )  # fmt: skip
+        out.append(aggregate(open_minutes, traits, samples.take(part), close))
     return Minutes(*(np.concatenate([getattr(o, n) for o in out]) for n in Minutes.__slots__))
 
 
@@ -129,7 +121,7 @@ def test_state_counts_the_seconds_it_is_on():
 
 
 @settings(max_examples=150, deadline=None)
-@given(data=st.data(), kind=st.sampled_from(list(KIND_CODES.values())))
+@given(data=st.data(), kind=st.sampled_from(KINDS))
 def test_blocks_and_closes_change_no_bit(data, kind):
     high = data.draw(st.sampled_from([np.nan, 5e5]))
     times = sorted(data.draw(st.sets(st.integers(0, 1500), min_size=1, max_size=40)))
@@ -150,18 +142,13 @@ def test_blocks_and_closes_change_no_bit(data, kind):
 @given(data=st.data())
 def test_closing_on_the_way_changes_no_bit(data):
     times = sorted(data.draw(st.sets(st.integers(0, 1500), min_size=1, max_size=40)))
-    values = np.array(data.draw(
-        st.lists(st.floats(-1e6, 1e6), min_size=len(times), max_size=len(times))
-    ))  # fmt: skip
+    values = data.draw(st.lists(st.floats(-1e6, 1e6), min_size=len(times), max_size=len(times)))
     whole = run(GAUGE, times, values, close_s=1800)
-    tail, out = no_tail(1), []
+    open_minutes, traits, out = no_open_minutes(1), series(GAUGE), []
+    samples = samples_at(times, values)
     for close in range(60, 1860, 60):
-        now = [i for i, t in enumerate(times) if close - 60 <= t < close]
-        out.append(
-            fold(tail, np.array([GAUGE]), GAP, np.array([np.nan]), np.zeros(len(now), np.int64),
-                 np.array([times[i] for i in now], np.int64) * S, values[now],
-                 np.zeros(len(now), np.uint8), close * S)
-        )  # fmt: skip
+        now = samples.take((samples.time_us >= (close - 60) * S) & (samples.time_us < close * S))
+        out.append(aggregate(open_minutes, traits, now, close * S))
     for name in Minutes.__slots__:
         parts = np.concatenate([getattr(o, name) for o in out])
         assert getattr(whole, name).tobytes() == parts.tobytes(), name
