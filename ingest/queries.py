@@ -107,9 +107,9 @@ FROM unnest($1::int[], $2::timestamptz[], $3::timestamptz[])
 ORDER BY w.number
 """
 UPSERT_MINUTES = """
-INSERT INTO minute
-SELECT * FROM unnest($1::timestamptz[], $2::int[], $3::int[], $4::float8[],
-    $5::float8[], $6::float8[], $7::float8[], $8::float8[], $9::smallint[])
+INSERT INTO minute (time, amount, covered_s, min, max, last, tag_id, n, quality)
+SELECT * FROM unnest($1::timestamptz[], $2::float8[], $3::float8[], $4::float8[],
+    $5::float8[], $6::float8[], $7::int[], $8::int[], $9::smallint[])
 ON CONFLICT (tag_id, time) DO UPDATE SET n = excluded.n, amount = excluded.amount,
     covered_s = excluded.covered_s, min = excluded.min, max = excluded.max,
     last = excluded.last, quality = excluded.quality

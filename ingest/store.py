@@ -31,11 +31,11 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger("ingest.store")
 
-SAMPLE = ("timestamptz", "int4", "float8", "int2", "timestamptz")
+SAMPLE = ("timestamptz", "float8", "timestamptz", "int4", "int2")
 READING = ("int4", "timestamptz", "float8", "int2")
-SAMPLE_COLUMNS = ("time", "tag_id", "value", "quality", "received")
-MINUTE = ("timestamptz", *("int4",) * 2, *("float8",) * 2, *("float8?",) * 3, "int2")
-MINUTE_COLUMNS = ("time", "tag_id", "n", "amount", "covered_s", "min", "max", "last", "quality")
+SAMPLE_COLUMNS = ("time", "value", "received", "tag_id", "quality")
+MINUTE = ("timestamptz", *("float8",) * 2, *("float8?",) * 3, *("int4",) * 2, "int2")
+MINUTE_COLUMNS = ("time", "amount", "covered_s", "min", "max", "last", "tag_id", "n", "quality")
 
 # The longest day has 25 hours.
 SUM_REACH_US = 25 * HOUR_US
@@ -153,10 +153,10 @@ class Store:
             return
         columns = (
             samples.time_us,
-            self.tag_id[samples.tag],
             samples.value,
-            samples.quality,
             samples.received_us,
+            self.tag_id[samples.tag],
+            samples.quality,
         )
         await self.copy(table, SAMPLE_COLUMNS, SAMPLE, columns)
 
@@ -289,19 +289,19 @@ class Store:
         tag_id = self.tag_id[minutes.tag]
         db = self._connection
         if new and len(minutes):
-            columns = (minutes.time_us, tag_id, minutes.n, minutes.amount,
-                       minutes.covered_us * 1e-6, minutes.min, minutes.max, minutes.last,
+            columns = (minutes.time_us, minutes.amount, minutes.covered_us * 1e-6,
+                       minutes.min, minutes.max, minutes.last, tag_id, minutes.n,
                        minutes.quality)  # fmt: skip
             await self.copy("minute", MINUTE_COLUMNS, MINUTE, columns)
         elif len(minutes):
             await db.execute(
                 queries.UPSERT_MINUTES,
                 stamps(minutes.time_us),
-                tag_id.tolist(),
-                minutes.n.tolist(),
                 minutes.amount.tolist(),
                 (minutes.covered_us * 1e-6).tolist(),
                 *(nulls(column) for column in (minutes.min, minutes.max, minutes.last)),
+                tag_id.tolist(),
+                minutes.n.tolist(),
                 minutes.quality.tolist(),
             )
         touched, times = tag_id, minutes.time_us

@@ -29,7 +29,8 @@ async def add_hours(db, ids, begin, end, concentration=28e-6):
     """Write full hours of the stack, from so many hours before 08:00 to so many."""
     shown = {name: MEAN[name] for name in STACK} | {"AT-901": concentration}
     await db.executemany(
-        "INSERT INTO hour VALUES ($1, $2, 3600, $3, 3600, $4, $4, $4, 32)",
+        "INSERT INTO hour (time, tag_id, n, amount, covered_s, min, max, last, quality)"
+        " VALUES ($1, $2, 3600, $3, 3600, $4, $4, $4, 32)",
         [
             (stamp(BEGIN - back * HOUR), ids[f"acme/{name}"], value * 3600, value)
             for back in range(begin, end, -1)

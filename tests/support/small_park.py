@@ -269,7 +269,8 @@ async def add_tags(db, tags):
 
 async def add_minutes(db, tag_id, times, amount, value, covered_s=60.0, quality=32):
     await db.executemany(
-        "INSERT INTO minute VALUES ($1, $2, 60, $3, $4, $5, $5, $5, $6)",
+        "INSERT INTO minute (time, tag_id, n, amount, covered_s, min, max, last, quality)"
+        " VALUES ($1, $2, 60, $3, $4, $5, $5, $5, $6)",
         [
             (stamp(t), tag_id, amount(t), covered_s, value(t), quality)
             for t in np.atleast_1d(times).tolist()
@@ -281,6 +282,7 @@ async def roll_up(db):
     for table in ("hour", "day"):
         await db.execute(
             f"""DELETE FROM {table}; INSERT INTO {table}
+            (time, tag_id, n, amount, covered_s, min, max, last, quality)
             SELECT date_trunc('{table}', time, 'Asia/Shanghai'), tag_id, sum(n), sum(amount),
                    sum(covered_s), min(min), max(max), max(last), max(quality)
             FROM minute GROUP BY 1, 2"""
@@ -289,7 +291,7 @@ async def roll_up(db):
 
 async def add_samples(db, tag_id, times, values, quality=32):
     await db.executemany(
-        "INSERT INTO sample VALUES ($1, $2, $3, $4, $1)",
+        "INSERT INTO sample (time, tag_id, value, quality, received) VALUES ($1, $2, $3, $4, $1)",
         [(stamp(t), tag_id, v, quality) for t, v in zip(times, values, strict=True)],
     )
 

@@ -28,12 +28,13 @@ CREATE TABLE tag (
     UNIQUE (enterprise, tag)
 );
 
+-- The wide columns come first, here and in `minute`: in this order PostgreSQL pads nothing.
 CREATE TABLE sample (
     time     timestamptz NOT NULL,
-    tag_id   int NOT NULL,
     value    float8,
-    quality  smallint NOT NULL,
-    received timestamptz NOT NULL
+    received timestamptz NOT NULL,
+    tag_id   int NOT NULL,
+    quality  smallint NOT NULL
 );
 SELECT create_hypertable('sample', 'time', chunk_time_interval => interval '1 day',
                          create_default_indexes => false);
@@ -44,13 +45,13 @@ CREATE UNIQUE INDEX sample_tag_time ON sample (tag_id, time);
 -- for which there was usable data; the mean of a gauge is amount / covered_s.
 CREATE TABLE minute (
     time      timestamptz NOT NULL,
-    tag_id    int NOT NULL,
-    n         int NOT NULL,
     amount    float8 NOT NULL,
     covered_s float8 NOT NULL,
     min       float8,
     max       float8,
     last      float8,
+    tag_id    int NOT NULL,
+    n         int NOT NULL,
     quality   smallint NOT NULL
 );
 SELECT create_hypertable('minute', 'time', chunk_time_interval => interval '7 days',

@@ -403,3 +403,13 @@ async def test_tag_whose_samples_wait_in_the_inbox_is_not_silent(cycle, db):
     await cycle.run([last], (T0 + 201_000) * 1000)
     assert (cycle.counters["late"], cycle.counters["restated"]) == (0, 0)
     assert (await minutes(db, "TT-1"))[0][2:] == (60.0, 1)
+
+
+@pytest.mark.parametrize("table", ["sample", "minute", "hour", "day"])
+async def test_columns_are_in_the_order_that_pads_nothing(db, table):
+    widths = await db.fetchval(
+        "SELECT array_agg(attlen ORDER BY attnum) FROM pg_attribute"
+        " WHERE attrelid = $1::text::regclass AND attnum > 0",
+        table,
+    )
+    assert widths == sorted(widths, reverse=True)
