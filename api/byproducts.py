@@ -15,7 +15,7 @@ from api.problems import RESPONSES, not_found
 from api.sums import TONNE, elapsed_s, read_sums, tags_of
 from api.windows import Daily, Hourly, Question, component_balance
 from twin.accounts.accounts import FLOW_ITEMS, Account
-from twin.arrays import F64, I64
+from twin.arrays import F64, I64, ratio
 from twin.byproducts.allocation import allocate
 from twin.byproducts.exchange import compile_exchange, modes, offered, surplus_rate
 from twin.reference import load
@@ -83,7 +83,7 @@ async def symbiosis(
         at = np.searchsorted(tags, exchange.tags)
         covered_s = sums.covered_s[:, at]
         # The mean of the time there are data for; how much that is, completeness tells.
-        rate = sums.amount[:, at] / np.where(covered_s > 0, covered_s, np.nan)
+        rate = ratio(sums.amount[:, at], covered_s)
         supply = surplus_rate(exchange, rate)
         # The solver may take a second for many windows: the feeds go on meanwhile.
         found = await asyncio.to_thread(

@@ -24,6 +24,7 @@ from twin.arrays import (
     SECOND_US,
     U8,
     last_known,
+    ratio,
     runs,
 )
 
@@ -134,7 +135,7 @@ def bucket_rollups(
     start = np.flatnonzero(runs(bucket)[0])
     covered_s = np.add.reduceat(rows["covered_s"], start)
     amount = np.add.reduceat(rows["amount"], start)
-    mean = np.where(covered_s > 0, amount / np.where(covered_s > 0, covered_s, 1.0), np.nan)
+    mean = ratio(amount, covered_s)
     # Rows at the ends may not be there yet; a hole is what is missing in between.
     final = np.append(start[1:], len(time_us)) - 1
     expected_s = (time_us[final] - time_us[start] + base_us) / SECOND_US

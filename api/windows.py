@@ -13,9 +13,9 @@ from api.context import From, To, World, stretch, world
 from api.encode import in_uom, rfc3339
 from api.problems import invalid, not_found
 from api.sums import TONNE, elapsed_s, read_inventory
-from twin.accounts.accounts import FLOW_ITEMS, Account
+from twin.accounts.accounts import FLOW_ITEMS, SIGNS, Account
 from twin.arrays import DAY_US, F64, I64, SECOND_US
-from twin.byproducts.balance import SIGNS, unaccounted
+from twin.byproducts.balance import unaccounted
 from twin.reconciliation.uncertainty import half_width, stored_sigma, weights
 from twin.series import windows as w
 

@@ -1,4 +1,4 @@
-"""Types of arrays, units of time, and runs of equal values: what every numerical module needs."""
+"""Types of arrays, units of time, ratios and runs of equal values, for every numerical module."""
 
 from __future__ import annotations
 
@@ -20,6 +20,23 @@ MINUTE_S, HOUR_S, DAY_S = MINUTE_US / SECOND_US, HOUR_US / SECOND_US, DAY_US / S
 # A time before all others (of a tag without a sample), and one after all others.
 NEVER = np.iinfo(np.int64).min
 FOREVER = np.iinfo(np.int64).max
+
+
+def ratio(part: F64 | float, whole: F64 | float) -> F64:
+    """Return a part of a whole, an amount over a rate, or an energy over a mass.
+
+    Parameters
+    ----------
+    part, whole : (...) float64 [SI]
+
+    Returns
+    -------
+    (...) float64 [SI]       part / whole; NaN where there is no whole, or next to none
+    """
+    some = np.asarray(whole) > 0
+    with np.errstate(over="ignore"):
+        quotient = part / np.where(some, whole, 1.0)
+    return np.asarray(np.where(some & np.isfinite(quotient), quotient, np.nan))
 
 
 def runs(key: NDArray[np.generic], *keys: NDArray[np.generic]) -> tuple[BOOL, BOOL]:

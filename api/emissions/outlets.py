@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from api.problems import invalid
 from api.sums import elapsed_s, read_sums
-from twin.arrays import BOOL, DAY_US, F64, HOUR_US, I64, SECOND_US
+from twin.arrays import BOOL, DAY_US, F64, HOUR_US, I64, SECOND_US, ratio
 from twin.emissions.outlets import Changes, Hours, Outlet, changes, evaluate, outlets_of
 from twin.emissions.permits import year_of
 from twin.emissions.substitution import Substitution, lookback_h, substitute
@@ -138,8 +138,7 @@ def record(ledger: Ledger, outlet: Outlet) -> Record:
     for address in addresses_of(outlet):
         u = np.searchsorted(sums.tags, sums.network.index[address])
         covered[address] = sums.covered_s[:, u]
-        some = covered[address] > 0
-        mean[address] = sums.amount[:, u] / np.where(some, covered[address], np.nan)
+        mean[address] = ratio(sums.amount[:, u], covered[address])
     unknown = np.full(ledger.elapsed_s.shape, np.nan)
     reported, reported_mass = (
         np.array([mean[tags[name]] if name in tags else unknown for name in outlet.pollutants])
@@ -210,12 +209,12 @@ def by_window(asked: Question, ledger: Ledger, outlet: Outlet, rec: Record, p: i
         stopped_h=total(hours.state == STOPPED),
         suspect_h=total(hours.state == SUSPECT),
         hours_above=total(hours.measured[p] & (hours.corrected[p] > limit)),
-        capture=total(valid & rec.operating[p]) / np.where(operating > 0, operating, np.nan),
+        capture=ratio(total(valid & rec.operating[p]), operating),
         valid=_valid(asked, ledger, total, known),
-        reported=_ratio(total, reported, np.ones_like(reported)),
+        reported=_total_ratio(total, reported, np.ones_like(reported)),
         reported_mass=_some(total, reported_mass, ~np.isnan(reported_mass)),
-        reported_difference=_ratio(total, reported, measured) - 1,
-        reported_mass_difference=_ratio(total, reported_mass, emitted) - 1,
+        reported_difference=_total_ratio(total, reported, measured) - 1,
+        reported_mass_difference=_total_ratio(total, reported_mass, emitted) - 1,
     )
 
 
@@ -224,11 +223,10 @@ def _some(total: _Sum, column: F64, where: BOOL) -> F64:
     return np.where(total(where) > 0, total(np.where(where, column, 0.0)), np.nan)
 
 
-def _ratio(total: _Sum, upper: F64, lower: F64) -> F64:
+def _total_ratio(total: _Sum, upper: F64, lower: F64) -> F64:
     """Return the ratio of two sums over the hours that have both; NaN without any, or over 0."""
     both = ~np.isnan(upper + lower)
-    below = total(np.where(both, lower, 0.0))
-    return total(np.where(both, upper, 0.0)) / np.where(below > 0, below, np.nan)
+    return ratio(total(np.where(both, upper, 0.0)), total(np.where(both, lower, 0.0)))
 
 
 def mass_ci(rec: Record, p: int, window: I64, count: int) -> F64:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from simulators.process import disturbances
-from twin.accounts.tanks import height_fraction
+from twin.accounts.tanks import fill_share, full_mass, height_fraction
 from twin.arrays import F64
 from twin.reference import load as load_reference
 
@@ -54,7 +54,7 @@ def make_vessels(
     for k, tank in enumerate(park.tanks):
         farms.setdefault((tank.scope, tank.medium), []).append(k)
     count = len(park.tanks)
-    limit = np.array([t.fill_limit for t in park.tanks])
+    limit = np.array([fill_share(t) for t in park.tanks])
     fill, turn, mates = rng.uniform(0.5, 0.65, count) * limit, np.zeros(count), [0] * count
     for (_, medium), farm in farms.items():
         spare = medium == "liquid_chlorine" and len(farm) >= SPARE_FROM
@@ -95,8 +95,8 @@ def let_swing(vessels: Vessels, through: Mapping[str, F64]) -> Vessels:
         lowest = max(float(np.min(through[component][:, node])), 0.0)
         flow = lowest / fraction / vessels.capacity[k]
         alone = FARM_RATE if mates == 1 else TANK_RATE
-        rotation[k] = min(0.2 * tank.fill_limit, alone * flow / ROTATION)
-        drift[k] = min(0.1 * tank.fill_limit, FARM_RATE * flow / mates / speed)
+        rotation[k] = min(0.2 * fill_share(tank), alone * flow / ROTATION)
+        drift[k] = min(0.1 * fill_share(tank), FARM_RATE * flow / mates / speed)
     return replace(vessels, rotation=rotation, drift=drift)
 
 
@@ -129,11 +129,9 @@ def _height(tank: Tank, tag: Tag) -> float:
 
 
 def _capacity(tank: Tank, tag: Tag) -> float:
-    """Return what fits into a tank [kg]; without geometry, the range of its mass tag."""
-    volume = np.pi / 4 * tank.diameter**2 * tank.length
-    if math.isfinite(volume * tank.density):
-        return float(volume * tank.density)
-    return tag.high if math.isfinite(tag.high) else 1.0
+    """Return the mass that fills a tank [kg]; 1 where it is not known."""
+    full = full_mass(tank, tag)
+    return full if math.isfinite(full) else 1.0
 
 
 def _place(tank: Tank, networks: Sequence[Network]) -> tuple[str, int, float] | None:

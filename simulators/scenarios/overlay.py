@@ -19,6 +19,7 @@ from simulators.process.process import state as undisturbed
 from simulators.process.vessels import inventory
 from simulators.scenarios import demand
 from simulators.scenarios.script import weight
+from twin.accounts.tanks import fill_share
 from twin.arrays import F64, I64
 from twin.errors import ModelError
 from twin.model.park import inside
@@ -279,7 +280,7 @@ def _faster(overlay: Overlay, since_s: F64) -> F64:
 def _room(overlay: Overlay, farm: Farm, fill: F64, rise: F64) -> tuple[F64, F64]:
     """Return what each tank could take more than usual [kg], and the rate of it; (n, k)."""
     vessels, tanks = overlay.process.plant.vessels, list(farm.tanks)
-    limit = np.array([vessels.tanks[k].fill_limit for k in tanks])
+    limit = np.array([fill_share(vessels.tanks[k]) for k in tanks])
     return (limit - fill[:, tanks]) * vessels.capacity[tanks], -rise[:, tanks]
 
 

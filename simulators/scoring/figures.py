@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from simulators.scoring.window import carried, integral, kept, make_window, pairs
-from twin.accounts.accounts import FLOW_ITEMS, Account
+from twin.accounts.accounts import FLOW_ITEMS, SIGNS, Account
 from twin.arrays import F64, HOUR_S
-from twin.byproducts.balance import SIGNS
 from twin.chlorine.tank_farms import drawn, find_taken
 from twin.emissions import carbon
 from twin.emissions.outlets import changes, evaluate, outlets_of

@@ -17,7 +17,9 @@ from twin.uom import parse_quantity
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-FLOW_ITEMS = ("make", "use", "import", "export", "vent")
+# How the items of a balance count in the amount it leaves unexplained.
+SIGNS = {"make": 1.0, "use": -1.0, "import": 1.0, "export": -1.0, "vent": -1.0}
+FLOW_ITEMS = tuple(SIGNS)
 
 
 class Account(NamedTuple):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from twin.accounts.accounts import FLOW_ITEMS, Account, Book, book_park, scopes_above
-from twin.accounts.tanks import volume_fraction
+from twin.accounts.tanks import full_mass, volume_fraction
 from twin.arrays import BOOL, F64, I64
 from twin.model.park import Park, Scope, Tag, owner_of
 from twin.reference import load as load_reference
@@ -149,15 +149,15 @@ def tank_mass(network: Network, value: F64) -> F64:
 
 def _tank_sizes(park: Park) -> tuple[F64, F64]:
     """Return the full level [m] (1 for fractions, NaN for mass tags) and the full mass [kg]."""
-    levels = {tag.address: tag.quantity for tag in park.tags}
+    tags = {tag.address: tag for tag in park.tags}
     height = np.full(len(park.tanks), np.nan)
     capacity = np.full(len(park.tanks), np.nan)
     for k, tank in enumerate(park.tanks):
         if tank.mass:
             continue
         full = tank.diameter if tank.shape == "horizontal_cylinder" else tank.length
-        height[k] = 1.0 if levels[tank.level] == "fraction" else full
-        capacity[k] = np.pi / 4 * tank.diameter**2 * tank.length * tank.density
+        height[k] = 1.0 if tags[tank.level].quantity == "fraction" else full
+        capacity[k] = full_mass(tank, tags[tank.level])
     return height, capacity
 
 

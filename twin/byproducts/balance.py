@@ -20,9 +20,6 @@ from twin.stoichiometry import demand
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-# How the items of a balance count in what it leaves unexplained.
-SIGNS = {"make": 1.0, "use": -1.0, "import": 1.0, "export": -1.0, "vent": -1.0}
-
 
 @dataclass(frozen=True, slots=True)
 class Processes:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from twin.accounts.accounts import Account
+from twin.accounts.accounts import SIGNS, Account
 from twin.arrays import BOOL, F64, I64
 from twin.byproducts.allocation import Links, unit_cost
 from twin.byproducts.balance import surplus
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from twin.accounts.network import Network
     from twin.model.park import Park, Stream
 
-# What comes in on balance, and does not stay, leaves by the one stream without a meter.
-SIGNS = {"make": 1.0, "import": 1.0, "use": -1.0, "export": -1.0, "vent": -1.0}
 Parts = tuple[tuple[int, float], ...]  # (tag of the network, kg per SI amount of it)
 
 
@@ -188,6 +186,7 @@ def _balance(network: Network, place: str, medium: str) -> Parts:
     if (place, component) in network.tank_scopes:
         return ()
     parts: list[tuple[int, float]] = []
+    # What comes in on balance, and does not stay, leaves by the one stream without a meter.
     for item, sign in SIGNS.items():
         account = Account(place, component, item)
         if account in network.accounts:

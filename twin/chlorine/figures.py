@@ -13,25 +13,7 @@ from __future__ import annotations
 import numpy as np
 
 from twin import faraday
-from twin.arrays import BOOL, F64
-
-
-def ratio(part: F64, whole: F64) -> F64:
-    """Return a part of a whole, or an amount over a rate.
-
-    Parameters
-    ----------
-    part, whole : (...) float64 [SI]
-
-    Returns
-    -------
-    (...) float64 [SI]
-        part / whole; NaN where there is no whole, or next to none
-    """
-    some = np.asarray(whole) > 0
-    with np.errstate(over="ignore"):
-        found = part / np.where(some, whole, 1.0)
-    return np.asarray(np.where(some & np.isfinite(found), found, np.nan))
+from twin.arrays import BOOL, F64, ratio
 
 
 def anode_efficiency(oxygen: F64, chlorine: F64) -> F64:

@@ -2,8 +2,8 @@
 
 References
 ----------
-.. [1] GB 11984-2008, safety code for chlorine: at most 80 % of a tank's volume and 1.25 kg/L, stock
-   of 3 days of production or 7 days of use, an empty spare tank as large as the largest.
+.. [1] GB 11984-2008, safety code for chlorine: stock of 3 days of production or 7 days of use, an
+   empty spare tank as large as the largest.
 .. [2] T. F. O'Brien, T. V. Bommaraju, F. Hine, Handbook of Chlor-Alkali Technology, Springer 2005,
    chapter 9: liquefaction, storage, and absorption of chlorine in caustic soda.
 """
@@ -15,8 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from twin import faraday
-from twin.arrays import F64
-from twin.chlorine.figures import ratio
+from twin.arrays import F64, ratio
 from twin.reference import figure
 
 
@@ -27,27 +26,6 @@ class Trip:
     full_s: F64  # (...) [s] until the tanks are at their limit; +inf when they are not filling
     liquefied: F64  # (...) [kg/s] what liquefaction then makes
     absorbed: F64  # (...) [kg/s] what is left over for the absorber
-
-
-def greatest_mass(volume: F64, density: F64, fill_limit: F64) -> F64:
-    """Return how much liquid chlorine a tank may hold.
-
-    Parameters
-    ----------
-    volume : (...) float64 [m^3]
-        of the tank
-    density : (...) float64 [kg/m^3]
-        of the liquid
-    fill_limit : (...) float64 [1]
-        greatest filled share of the volume, ``chlorine.fill_limit``
-
-    Returns
-    -------
-    (...) float64 [kg]
-        the smaller of what the filled share and what the filling coefficient allow [1]_
-    """
-    filling = figure("chlorine.filling", "density")
-    return np.asarray(volume * np.minimum(fill_limit * density, filling))
 
 
 def headroom(mass: F64, limit: F64) -> F64:
@@ -145,6 +123,27 @@ def user_trip(room: F64, inflow: F64, draw: F64, user: F64, capacity: F64) -> Tr
     return Trip(full_s, np.asarray(liquefied), np.asarray(inflow + user - liquefied))
 
 
+def caustic_per_chlorine(excess: F64 | float) -> F64:
+    """Return the caustic soda that an absorber needs per chlorine.
+
+    Parameters
+    ----------
+    excess : (...) float64 [1]
+        caustic it needs beyond stoichiometry, ``chlorine.absorber_excess``
+
+    Returns
+    -------
+    (...) float64 [kg/kg]
+        as 100 % NaOH
+
+    Notes
+    -----
+    Cl2 + 2 NaOH → NaClO + NaCl + H2O: as much caustic as the cells made with the chlorine [2]_.
+    """
+    made = faraday.mass_per_charge(faraday.NAOH) / faraday.mass_per_charge(faraday.CL2)
+    return made * (1 + np.asarray(excess))
+
+
 def absorber_time(caustic: F64, chlorine: F64, excess: F64) -> F64:
     """Return how long the caustic soda of an absorber lasts.
 
@@ -155,19 +154,14 @@ def absorber_time(caustic: F64, chlorine: F64, excess: F64) -> F64:
     chlorine : (...) float64 [kg/s]
         chlorine that goes into it
     excess : (...) float64 [1]
-        caustic it needs beyond stoichiometry, ``chlorine.absorber_excess``
+        as of `caustic_per_chlorine`
 
     Returns
     -------
     (...) float64 [s]
-        0 without caustic, +inf without chlorine, NaN where something is not known
-
-    Notes
-    -----
-    Cl2 + 2 NaOH → NaClO + NaCl + H2O: as much caustic as the cells made with the chlorine [2]_.
+        0 without caustic, +inf without chlorine, NaN where something is not known [2]_
     """
-    need = faraday.mass_per_charge(faraday.NAOH) / faraday.mass_per_charge(faraday.CL2)
-    return time_left(caustic, chlorine * need * (1 + np.asarray(excess)))
+    return time_left(caustic, chlorine * caustic_per_chlorine(excess))
 
 
 def spare_ready(filled: F64, volume: F64, largest: F64) -> F64:

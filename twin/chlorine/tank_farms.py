@@ -13,8 +13,9 @@ import numpy as np
 
 from twin.accounts.accounts import components_of
 from twin.accounts.network import tank_mass
+from twin.accounts.tanks import LIQUID_CHLORINE, tank_limits
 from twin.arrays import BOOL, F64, I64
-from twin.chlorine.headroom import greatest_mass, headroom, spare_ready, time_left, user_trip
+from twin.chlorine.headroom import headroom, spare_ready, time_left, user_trip
 from twin.model.park import OUTSIDE, inside
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from twin.accounts.network import Network
     from twin.model.park import Stream
 
-GAS, LIQUID = "chlorine", "liquid_chlorine"
+GAS, LIQUID = "chlorine", LIQUID_CHLORINE
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,11 +189,11 @@ def foresee(network: Network, farms: tuple[Farm, ...], value: F64) -> Outlook:
     if not farms:
         nan = float("nan")
         return Outlook(nan, nan, nan, nan, "", nan, nan, np.zeros(0, np.int64))
-    mass = tank_mass(network, value)
+    mass, limits = tank_mass(network, value), tank_limits(network)
     rooms, nets, full, trips, spares = [], [], [], [], []
     for farm in farms:
         tanks = list(farm.tanks)
-        rooms.append(headroom(mass[tanks], _limits(network)[tanks]))
+        rooms.append(headroom(mass[tanks], limits[tanks]))
         inflow = _rates(network, farm.fills, value).sum()
         draw = _rates(network, farm.draws, value).sum()
         nets.append(inflow - draw)
@@ -215,14 +216,6 @@ def foresee(network: Network, farms: tuple[Farm, ...], value: F64) -> Outlook:
         spare=_least(spares),
         tags=_tags(network, farms),
     )
-
-
-def _limits(network: Network) -> F64:
-    """Return what each tank may hold [kg], (K,); NaN for tanks without a volume."""
-    tanks = network.park.tanks
-    density = np.array([tank.density for tank in tanks])
-    limit = np.array([tank.fill_limit for tank in tanks])
-    return greatest_mass(network.tank_capacity / density, density, limit)
 
 
 def _trip(

@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from twin.arrays import F64, SECOND_US
+from twin.arrays import F64, SECOND_US, ratio
 from twin.series.windows import local
 
 
@@ -96,7 +96,7 @@ def outlook(
     emitted = np.asarray(measured + substituted, dtype=np.float64)
     known = np.asarray(known_s, dtype=np.float64)
     allowed = np.where(np.asarray(permit) > 0, permit, np.nan)
-    rate = emitted / np.where(known > 0, known, np.nan)
+    rate = ratio(emitted, known)
     left = np.maximum(allowed - emitted, 0.0)
     goes_on = rate > 0
     exhausted_in_s = np.where(
@@ -109,7 +109,7 @@ def outlook(
         rate=rate,
         forecast=np.asarray(emitted + rate * rest_s),
         exhausted_in_s=np.where(left > 0, exhausted_in_s, np.where(np.isnan(left), np.nan, 0.0)),
-        substituted_share=substituted / np.where(emitted > 0, emitted, np.nan),
+        substituted_share=ratio(substituted, emitted),
         completeness=np.minimum(known / elapsed_s, 1.0)
         if elapsed_s
         else np.full(known.shape, np.nan),

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twin import quality as q
-from twin.arrays import BOOL, F64, I64, U8
+from twin.arrays import BOOL, F64, I64, U8, ratio
 from twin.reference import load as load_reference
 from twin.uom import parse_quantity
 
@@ -149,5 +149,4 @@ def capture_rate(valid: BOOL, operating: BOOL, period: I64) -> F64:
     member = (period[:, None] == np.arange(period.max(initial=0) + 1)).astype(np.float64)
     hours = operating.astype(np.float64) @ member
     good = (operating & valid).astype(np.float64) @ member
-    rate = np.where(hours > 0, good / np.maximum(hours, 1.0), np.nan)
-    return np.asarray(rate[..., period])
+    return np.asarray(ratio(good, hours)[..., period])

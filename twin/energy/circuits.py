@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from twin.accounts.accounts import cell_factor
-from twin.arrays import F64
+from twin.arrays import F64, ratio
 from twin.energy.consumption import intensity
 from twin.energy.electrolysis import k_factor, standing_voltage
 from twin.model.park import inside
@@ -116,7 +116,7 @@ def circuit(
         energy_part = np.hypot(voltage_part, np.hypot(*efficiency))
     if meter := own_meter(network.park, cell):
         energy = intensity(amount[..., network.index[meter]], mass)
-        mass_part = product.sigma / np.where(mass > 0, mass, np.nan)
+        mass_part = ratio(product.sigma, mass)
         energy_part = np.hypot(_part(network, meter, amount, covered_s), mass_part)
     density = pair.square / charge / cell.area
     density_sigma = density * _part(network, cell.current, amount, covered_s)

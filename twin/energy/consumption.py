@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from twin.accounts.carriers import carrier_factor
-from twin.arrays import F64
+from twin.arrays import F64, ratio
 from twin.reference import load as load_reference
 from twin.uom import parse_quantity
 
@@ -38,8 +38,7 @@ def intensity(energy: F64, mass: F64) -> F64:
     Comprehensive energy consumption per unit of product, e = E / P [1]_. Without production there
     is no intensity: not zero, and not infinity.
     """
-    made = mass > 0
-    return np.asarray(np.where(made, energy / np.where(made, mass, 1.0), np.nan))
+    return ratio(energy, mass)
 
 
 def electricity_row(basis: Basis, year: int) -> dict[str, Any]:

@@ -12,9 +12,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from twin.arrays import BOOL, F64, I64
+from twin.arrays import BOOL, F64, I64, ratio
 from twin.faraday import specific_energy
 from twin.reference import load as load_reference
 from twin.uom import parse_quantity
@@ -103,7 +103,7 @@ def k_factor(cell_voltage: F64, current_density: F64, standing: F64 | float) -> 
     -----
     K = (U - U0) / j [1]_. The voltage moves with the load, K with membrane and coating.
     """
-    return np.asarray((cell_voltage - standing) / _positive(current_density))
+    return ratio(cell_voltage - standing, current_density)
 
 
 def ageing(time_s: F64, value: F64) -> Ageing:
@@ -127,19 +127,13 @@ def ageing(time_s: F64, value: F64) -> Ageing:
     count = known.sum(axis=-1)
     time = _centred(np.broadcast_to(time_s, known.shape), known, count)
     rest = _centred(np.broadcast_to(value, known.shape), known, count)
-    spread = (time**2).sum(axis=-1)
-    slope = (time * rest).sum(axis=-1) / _positive(spread)
-    left = (np.where(known, rest - slope[..., None] * time, 0.0) ** 2).sum(axis=-1)
-    return Ageing(slope, np.sqrt(left / _positive(count - 2.0) / _positive(spread)))
+    square = (time**2).sum(axis=-1)
+    slope = ratio((time * rest).sum(axis=-1), square)
+    residual = (np.where(known, rest - slope[..., None] * time, 0.0) ** 2).sum(axis=-1)
+    return Ageing(slope, np.sqrt(ratio(ratio(residual, count - 2.0), square)))
 
 
 def _centred(value: F64, known: BOOL, count: I64) -> F64:
     """Return values less their mean; 0 where not known."""
     mean = np.where(known, value, 0.0).sum(axis=-1) / np.maximum(count, 1)
     return np.where(known, value - mean[..., None], 0.0)
-
-
-def _positive(value: ArrayLike) -> F64:
-    """Return what can be divided by; NaN elsewhere."""
-    number = np.asarray(value, dtype=np.float64)
-    return np.where(number > 0, number, np.nan)

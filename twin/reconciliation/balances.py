@@ -16,7 +16,7 @@ import numpy as np
 
 from twin.accounts.accounts import cell_factor, components_of, scopes_above
 from twin.accounts.network import Network, tank_mass
-from twin.arrays import F64, I64
+from twin.arrays import F64, I64, ratio
 from twin.model.park import OUTSIDE, Stream, Tag, inside
 from twin.reconciliation.uncertainty import (
     cell_efficiency_uncertainty,
@@ -202,7 +202,7 @@ def measure(network: Network, balance: Balance, amount: F64, covered_s: F64, lev
             covered = covered_s[..., tag]
             flow[..., s] /= nominal
             sigma[..., s] /= nominal
-            fraction[..., s] = mean = amount[..., tag] / np.where(covered > 0, covered, np.nan)
+            fraction[..., s] = mean = ratio(amount[..., tag], covered)
             fraction_sigma[..., s] = _deviation(network.tags[tag], mean, 1.0, covered)
     return Amounts(flow, sigma, fraction, fraction_sigma)
 

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from twin.accounts.network import Network, tank_mass
-from twin.arrays import DAY_US, F64, I64, MINUTE_S, MINUTE_US
+from twin.arrays import DAY_US, F64, I64, MINUTE_S, MINUTE_US, ratio
 from twin.reconciliation.balances import Balance, compile_balance
 from twin.reconciliation.chi_square import quantile
 from twin.reconciliation.uncertainty import errors_of, tank_sigma
@@ -178,7 +178,7 @@ def _richer(watch: Watch, amount: F64, covered_s: F64) -> F64:
         fraction = watch.balance.lines[s].fraction
         if fraction is not None:
             tag, nominal = fraction
-            mean = amount[:, tag] / np.where(covered_s[:, tag] > 0, covered_s[:, tag], np.nan)
+            mean = ratio(amount[:, tag], covered_s[:, tag])
             found[:, u] = np.where(np.isfinite(mean), mean / nominal, 1.0)
     return found
 

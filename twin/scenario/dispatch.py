@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from twin import faraday
 from twin.arrays import BOOL, F64, I64
+from twin.chlorine.headroom import caustic_per_chlorine
 from twin.reference import figure
 
 if TYPE_CHECKING:
@@ -238,29 +238,9 @@ def _take_caustic(supply: Supply, work: _Work, m: int) -> None:
         if absorber.caustic != m:
             continue
         chlorine = np.maximum(work.relief[..., supply.relief == number], 0.0).sum(axis=-1)
-        need = chlorine * caustic_per_chlorine()
+        need = chlorine * caustic_per_chlorine(figure("chlorine.absorber_excess", "fraction"))
         work.absorbed[..., m] += need
         work.net[..., m] -= need
-
-
-def caustic_per_chlorine() -> float:
-    """Return the caustic an absorber needs per chlorine, as 100 % NaOH.
-
-    Returns
-    -------
-    float [kg/kg]
-
-    Notes
-    -----
-    Cl2 + 2 NaOH = NaClO + NaCl + H2O, with the excess of the reference table [1]_.
-
-    References
-    ----------
-    .. [1] T. F. O'Brien, T. V. Bommaraju, F. Hine, Handbook of Chlor-Alkali Technology, Springer
-       2005, chapter 9 (treatment of waste chlorine).
-    """
-    excess = figure("chlorine.absorber_excess", "fraction")
-    return 2 * faraday.NAOH[0] / faraday.CL2[0] * (1 + excess)
 
 
 def _send(supply: Supply, work: _Work, m: int, way: Way, sign: float, left: F64) -> bool:

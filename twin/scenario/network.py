@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from twin.accounts.accounts import cell_factor, scopes_above
+from twin.accounts.tanks import tank_limits
 from twin.arrays import BOOL, F64, I64
 from twin.model.park import Electrolyser, Park, Tag, inside
 from twin.reconciliation.balances import Balance, Line, compile_balance
@@ -92,7 +93,7 @@ def compile_supply(network: Network) -> Supply:
         ways=find_ways(edges, len(nodes), [len(t) > 0 for t in tanks], policy),
         tanks=tanks,
         share=_shares(network, balances),
-        limit=_limits(network),
+        limit=tank_limits(network),
         spare=np.array([tank.spare for tank in park.tanks], dtype=bool),
         absorbers=absorbers,
         relief=_relief(nodes, absorbers, park),
@@ -250,17 +251,6 @@ def _shares(network: Network, balances: tuple[Balance, ...]) -> F64:
     for balance in balances:
         share = np.maximum(share, network.tank_share.get(balance.component, 0.0))
     return share
-
-
-def _limits(network: Network) -> F64:
-    """Return what each tank may hold [kg]; by the range of its mass tag where it has no size."""
-    limit = np.full(len(network.park.tanks), np.nan)
-    for k, tank in enumerate(network.park.tanks):
-        full = np.pi / 4 * tank.diameter**2 * tank.length * tank.density
-        if not np.isfinite(full):
-            full = network.tags[network.tank_tag[k]].high if tank.mass else np.nan
-        limit[k] = full * tank.fill_limit
-    return limit
 
 
 def _absorbers(

@@ -6,10 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.small_region import CAUSTIC, PARK_TOML, STORE, TAGS_CSV, problems_of
-from twin.accounts.tanks import height_fraction
 from twin.chlorine.headroom import (
     absorber_time,
-    greatest_mass,
     headroom,
     spare_ready,
     time_in_stock,
@@ -19,23 +17,12 @@ from twin.chlorine.headroom import (
 from twin.loading import parse_park
 from twin.reference import figure
 
-DENSITY = 1425.0
 DAY = 86400.0
 INF, NAN = float("inf"), float("nan")
 
 
 def near(value, rel=1e-6):
     return pytest.approx(value, rel=rel)
-
-
-def test_greatest_mass_of_a_tank_is_the_published_one():
-    limit = figure("chlorine.fill_limit", "fraction")
-    assert height_fraction(np.array(limit)) == near(0.745931)
-    tank = greatest_mass(np.full(6, 113.0), np.full(6, DENSITY), np.array(limit))
-    assert tank[0] == near(128.82e3)
-    assert tank.sum() == near(772.92e3)
-    # The volume governs; without its limit the filling coefficient would.
-    assert greatest_mass(np.array(113.0), np.array(DENSITY), np.array(1.0)) == near(141.25e3)
 
 
 def test_headroom_of_a_tank_beyond_its_limit_is_nothing():

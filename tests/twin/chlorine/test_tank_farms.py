@@ -146,13 +146,17 @@ def test_a_full_farm_is_full_whatever_is_not_known_of_the_others(network, usual)
     assert found.full_s == 0.0
 
 
-def test_a_farm_without_a_spare_in_the_model_or_with_tanks_by_mass_is_not_known():
+def test_a_tank_by_mass_is_as_large_as_the_range_of_its_tag_and_no_spare_is_not_known():
     farms = find_farms(SMALL, "r")
     value = values(SMALL, alpha_WT_1=50e3, alpha_LT_2=1.5, alpha_FT_2=2.0, alpha_FT_3=1.0,
                    alpha_FT_4=0.5, alpha_FT_1=3.0)  # fmt: skip
     found = foresee(SMALL, farms, value)
-    assert np.isnan([found.headroom, found.full_s, found.spare]).all()
+    assert np.isnan(found.spare)
+    # 150 t by mass, and a lying tank of liquid chlorine that is half full at 1.5 m.
+    lying = 1250 * np.pi / 4 * 3**2 * 16 - 1425 * np.pi / 8 * 3**2 * 16
+    assert found.headroom == pytest.approx(150e3 - 50e3 + lying)
     assert found.filling == pytest.approx(0.5)
+    assert found.full_s == pytest.approx(found.headroom / 0.5)
     assert found.user == "cl2-vcm"
 
 

@@ -16,16 +16,20 @@ from tests.support.small_supply import (
     SUPPLY,
     T_H,
     TANKS,
+    csv,
     line,
     node,
+    readings,
     residual,
     start_of,
     supply_of,
+    toml,
 )
 from twin.accounts.network import compile_network
-from twin.chlorine.headroom import user_trip
+from twin.chlorine.headroom import caustic_per_chlorine, user_trip
+from twin.chlorine.tank_farms import find_farms, foresee
 from twin.loading import load_park, parse_park
-from twin.scenario.dispatch import caustic_per_chlorine
+from twin.reference import figure
 from twin.scenario.initial_state import present, reasons
 from twin.scenario.network import compile_supply, loads_of
 from twin.scenario.scenario import (
@@ -42,6 +46,7 @@ from twin.scenario.simulation import Policy
 
 FARM = node("chlorine", "chlor/farm")
 VENT, CUT = Policy(cut=False, response_s=600), Policy(cut=True, response_s=600)
+CAUSTIC_NEED = float(caustic_per_chlorine(figure("chlorine.absorber_excess", "fraction")))
 EDC, VCM = "w/a/edc", "w/a/vcm"
 
 
@@ -61,6 +66,18 @@ def course_of(*actions, policy=VENT, hours=24, step_s=300, supply=SUPPLY, start=
 def first(course, kind, component="chlorine"):
     found = [e for e in course.events if e.kind == kind and e.subject[0] == component]
     return found[0] if found else None
+
+
+def test_what_if_and_the_chlorine_figures_agree_when_a_tank_is_full():
+    """0.9 of the volume at 1425 kg/m³ is more than the filling coefficient of 1.25 kg/L allows."""
+    text = toml().replace(f"fill_limit = {FILL}", "fill_limit = 0.9")
+    network = compile_network(parse_park({"park.toml": text, "tags.csv": csv()}))
+    supply = compile_supply(network)
+    start = start_of(supply)
+    volume = np.pi / 4 * 4**2 * 10
+    assert supply.limit[:2] == pytest.approx([1250 * volume] * 2)
+    outlook = foresee(network, find_farms(network, "w"), readings(supply)[1])
+    assert outlook.headroom == pytest.approx((start.most - start.mass)[:2].sum(), rel=1e-12)
 
 
 def test_nothing_happens_when_nothing_is_changed():
@@ -108,7 +125,7 @@ def test_without_a_cut_the_surplus_of_full_tanks_goes_to_the_absorber_and_takes_
     # The absorber drinks what the tank holds and more.
     empty = first(course_of(Action(EDC, 0), hours=96), "empty", "caustic")
     lye = mass_of("V-4", 5) * 0.32
-    assert empty.time_s == pytest.approx(full_s + lye / (18 * T_H * caustic_per_chlorine()), 1e-9)
+    assert empty.time_s == pytest.approx(full_s + lye / (18 * T_H * CAUSTIC_NEED), 1e-9)
 
 
 def test_absorber_is_exhausted_when_its_caustic_is_used_up_and_none_is_made():
@@ -117,7 +134,7 @@ def test_absorber_is_exhausted_when_its_caustic_is_used_up_and_none_is_made():
     course = course_of(*actions, start=start)
     gone = first(course, "exhausted", "caustic")
     lye = mass_of("V-4", 0.5) * 0.32
-    assert 0 < gone.time_s <= lye / (33 * T_H * caustic_per_chlorine())
+    assert 0 < gone.time_s <= lye / (33 * T_H * CAUSTIC_NEED)
     assert residual(SUPPLY, course, 300) < 1e-9
 
 
