@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING
 from simulators import load, options
 from simulators.gateways import publisher
 from simulators.gateways.gateways import make_gateways, require_known, with_gateways
-from simulators.gateways.schedule import Progress, Schedule
-from simulators.instruments.faults import Scene, show
+from simulators.gateways.schedule import GatewayProgress, Schedule
+from simulators.instruments.faults import Scene, readings
 from simulators.instruments.sensors import make_sensors
 from simulators.process.process import make_process
-from simulators.scenarios.overlay import lay_over
+from simulators.scenarios.overlay import make_overlay
 from simulators.scenarios.script import load_script
 from simulators.scenarios.truth import encode, truths
 from simulators.scoring.score import score
@@ -69,7 +69,7 @@ def _simulate(chosen: argparse.Namespace) -> int:
     process = make_process(park, chosen.seed)
     wall_us = _wall_us()
     start_us, clock = _clock(chosen.history, chosen.speed, chosen.duration, wall_us)
-    scene = Scene(make_sensors(process, chosen.seed), lay_over(process, script, start_us))
+    scene = Scene(make_sensors(process, chosen.seed), make_overlay(process, script, start_us))
     if chosen.truth:
         _tell(chosen.truth, scene)
     coarse = round(chosen.history_interval * 1e6)
@@ -84,7 +84,7 @@ def _simulate(chosen: argparse.Namespace) -> int:
         f" seed {chosen.seed}, scenario {script.id}",
         file=sys.stderr,
     )
-    shared = publisher.Run(
+    shared = publisher.PublishSettings(
         mqtt=chosen.mqtt,
         logger=logger,
         schedule=schedule,
@@ -94,8 +94,8 @@ def _simulate(chosen: argparse.Namespace) -> int:
         report=_Report(schedule, start_us),
         qos=chosen.qos,
     )
-    total = Progress(start_us)
-    run = publisher.run(shared, gateways, total, partial(show, scene))
+    total = GatewayProgress(start_us)
+    run = publisher.run(shared, gateways, total, partial(readings, scene))
     asyncio.run(_until_stopped(run))
     print(
         f"acknowledged: {total.messages} messages, {total.samples} samples"
@@ -110,8 +110,8 @@ def _load(chosen: argparse.Namespace) -> int:
     broker = publisher.address(chosen.mqtt)
     if chosen.write_park:
         return _write(chosen.write_park, load.park_files(chosen.load))
-    what = load.Load(chosen.load, chosen.rate, chosen.batch, chosen.qos, chosen.seed)
-    done = load.Done()
+    what = load.LoadTest(chosen.load, chosen.rate, chosen.batch, chosen.qos, chosen.seed)
+    done = load.LoadResult()
     with contextlib.suppress(KeyboardInterrupt, ValueError):
         # A test may run us outside the main thread, where signals cannot be handled.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -206,7 +206,7 @@ class _Report:
     began: float = field(default_factory=time.monotonic)
     said: float = field(default=0.0)
 
-    def __call__(self, progress: Progress, text: str) -> None:
+    def __call__(self, progress: GatewayProgress, text: str) -> None:
         until = self.schedule.history_until_us
         if text:
             print(text, file=sys.stderr)

@@ -144,7 +144,7 @@ class Publisher:
 
 
 @dataclass(frozen=True, slots=True)
-class Load:
+class LoadTest:
     """What is published: `tags` values at `rate_hz`, `batch` of them a message."""
 
     tags: int
@@ -160,7 +160,7 @@ class Load:
 
 
 @dataclass(slots=True)
-class Done:
+class LoadResult:
     """What a load came to; at QoS 0 `acked` is what the broker has read."""
 
     sent: int = 0
@@ -172,19 +172,20 @@ class Done:
 def park_files(tags: int) -> dict[str, str]:
     """Return the model whose tags a load publishes."""
     rows = [
-        f"{name},load/works,mass_flow,t/h,gauge,0,1000,1 %,\n" for name in Load(tags, 1, 1, 1).names
+        f"{name},load/works,mass_flow,t/h,gauge,0,1000,1 %,\n"
+        for name in LoadTest(tags, 1, 1, 1).names
     ]
     return {"park.toml": PARK_TOML, "tags.csv": TAGS_HEAD + "".join(rows)}
 
 
-def values(load: Load, time_s: float) -> F64:
+def values(load: LoadTest, time_s: float) -> F64:
     """Return the value of each tag [t/h]: a slow wave of its own place and phase."""
     tag = np.arange(load.tags)
     wave = np.sin(2 * np.pi * (time_s / 600 + (tag + load.seed) / 97))
     return np.asarray(np.round(100 + tag % 500 + 10 * wave, 2))
 
 
-def payloads(load: Load, names: Sequence[str], time_ms: int) -> Iterator[bytes]:
+def payloads(load: LoadTest, names: Sequence[str], time_ms: int) -> Iterator[bytes]:
     """Yield the messages of one time."""
     shown = values(load, time_ms / 1000).tolist()
     for start in range(0, load.tags, load.batch):
@@ -195,10 +196,10 @@ def payloads(load: Load, names: Sequence[str], time_ms: int) -> Iterator[bytes]:
 
 def run(
     broker: dict[str, Any],
-    load: Load,
+    load: LoadTest,
     start_ms: int,
     duration_s: float | None,
-    done: Done,
+    done: LoadResult,
     report: Callable[[str], None],
 ) -> None:
     """Publish until the duration is over, and count into `done`; raises OSError.

@@ -16,14 +16,14 @@ import numpy as np
 from twin.arrays import I64
 
 if TYPE_CHECKING:
-    from simulators.gateways.gateways import Gateway
+    from simulators.gateways.gateways import SimulatedGateway
     from simulators.scenarios.script import Event
 
 STREAM = 5  # of the generator; the instruments have others
 FOREVER_US = 1 << 62
 
 
-class Sending(NamedTuple):
+class Transmission(NamedTuple):
     """A message that goes out, in order of time; one without scans is a loss of connection."""
 
     due_us: int
@@ -48,10 +48,10 @@ class Sending(NamedTuple):
         return self.due_us > self.complete_us
 
 
-NOTHING = Sending(0, 0)
+NOTHING = Transmission(0, 0)
 
 
-def written(gateway: Gateway, origin_us: int, time_us: I64) -> I64:
+def clock_times(gateway: SimulatedGateway, origin_us: int, time_us: I64) -> I64:
     """Return what the clock of a gateway says at some times [µs]."""
     shift = np.zeros(len(time_us))
     for event in gateway.events:
@@ -61,20 +61,24 @@ def written(gateway: Gateway, origin_us: int, time_us: I64) -> I64:
     return time_us + np.round(shift * 1e6).astype(np.int64)
 
 
-def under(gateway: Gateway, kind: str, origin_us: int, time_us: int) -> list[Event]:
+def active_events(
+    gateway: SimulatedGateway, kind: str, origin_us: int, time_us: int
+) -> list[Event]:
     """Return the events of a kind that a gateway is under at a time."""
     since_s = (time_us - origin_us) / 1e6
     return [e for e in gateway.events if e.kind == kind and e.start_s <= since_s < e.stop_s]
 
 
-def sendings(gateway: Gateway, seed: int, origin_us: int, message: Sending) -> list[Sending]:
+def transmissions(
+    gateway: SimulatedGateway, seed: int, origin_us: int, message: Transmission
+) -> list[Transmission]:
     """Return when a complete message goes out: not at all, once, or twice."""
     complete_us = message.complete_us
-    if under(gateway, "silence", origin_us, complete_us):
+    if active_events(gateway, "silence", origin_us, complete_us):
         return []
     times = [complete_us]
     reorder, duplicate = (
-        under(gateway, kind, origin_us, complete_us) for kind in ("reorder", "duplicate")
+        active_events(gateway, kind, origin_us, complete_us) for kind in ("reorder", "duplicate")
     )
     if reorder or duplicate:
         counter = [0, gateway.number, STREAM, message.first_us]
@@ -86,13 +90,15 @@ def sendings(gateway: Gateway, seed: int, origin_us: int, message: Sending) -> l
             times.append(times[0] + round(later * duplicate[0].every_s * 1e6))
     for copy, due_us in enumerate(times):
         # One outage may end in another one.
-        while outages := under(gateway, "outage", origin_us, times[copy]):
+        while outages := active_events(gateway, "outage", origin_us, times[copy]):
             times[copy] = origin_us + math.ceil(max(e.stop_s for e in outages) * 1e6)
         assert times[copy] >= due_us
     return [message._replace(due_us=due_us, copy=copy) for copy, due_us in enumerate(times)]
 
 
-def losses(gateway: Gateway, origin_us: int, after_us: int, until_us: int) -> list[int]:
+def connection_losses(
+    gateway: SimulatedGateway, origin_us: int, after_us: int, until_us: int
+) -> list[int]:
     """Return the times at which the connection breaks, after one time and up to another [µs]."""
     found = set()
     for event in gateway.events:
@@ -111,11 +117,11 @@ def losses(gateway: Gateway, origin_us: int, after_us: int, until_us: int) -> li
 class Outbox:
     """What one gateway has to send: the message it is filling, and those that wait."""
 
-    gateway: Gateway
+    gateway: SimulatedGateway
     seed: int
     origin_us: int
-    _open: Sending = NOTHING
-    _waiting: list[Sending] = field(default_factory=list)
+    _open: Transmission = NOTHING
+    _waiting: list[Transmission] = field(default_factory=list)
     _lost_us: int = -1
 
     def __len__(self) -> int:
@@ -132,7 +138,7 @@ class Outbox:
                 self.close()
                 message = self._open
             first_us = message.first_us if message.scans else at_us
-            self._open = Sending(0, first_us, 0, message.scans + 1, step_us)
+            self._open = Transmission(0, first_us, 0, message.scans + 1, step_us)
             # Messages begin on a grid of their own, so that they do not depend on where a run does.
             if (at_us // step_us + 1) % batch == 0:
                 self.close()
@@ -140,17 +146,17 @@ class Outbox:
     def close(self) -> None:
         """Take the open message for complete."""
         if self._open.scans:
-            for sending in sendings(self.gateway, self.seed, self.origin_us, self._open):
+            for sending in transmissions(self.gateway, self.seed, self.origin_us, self._open):
                 heapq.heappush(self._waiting, sending)
         self._open = NOTHING
 
-    def take(self, until_us: int, most: int = FOREVER_US) -> list[Sending]:
+    def take(self, until_us: int, most: int = FOREVER_US) -> list[Transmission]:
         """Return what goes out up to a time, the oldest first, up to about so many scans."""
         if self._lost_us < 0:
             self._lost_us = self.origin_us - 1
         if until_us < FOREVER_US:
-            for lost_us in losses(self.gateway, self.origin_us, self._lost_us, until_us):
-                heapq.heappush(self._waiting, Sending(lost_us, -1))
+            for lost_us in connection_losses(self.gateway, self.origin_us, self._lost_us, until_us):
+                heapq.heappush(self._waiting, Transmission(lost_us, -1))
             self._lost_us = max(self._lost_us, until_us)
         taken = []
         while self._waiting and self._waiting[0].due_us <= until_us and most > 0:

@@ -11,7 +11,7 @@ import numpy as np
 
 from ingest.wire import hj212, native, senml, sparkplug
 from ingest.wire.sparkplug import DataType, Metric
-from simulators.gateways.delivery import FOREVER_US, Outbox, written
+from simulators.gateways.delivery import FOREVER_US, Outbox, clock_times
 from simulators.gateways.gateways import HOUR
 from twin.arrays import F64, HOUR_US, I64
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from zoneinfo import ZoneInfo
 
-    from simulators.gateways.delivery import Sending
-    from simulators.gateways.gateways import Gateway
+    from simulators.gateways.delivery import Transmission
+    from simulators.gateways.gateways import SimulatedGateway
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # HJ 212-2017 §6.3.2: the data segment of a packet has at most 1,024 characters.
@@ -32,7 +32,7 @@ BLOCK = 240
 VALUES_KEPT = 2_000_000
 
 
-def encode(gateway: Gateway, time_us: I64, values: F64) -> bytes:
+def encode(gateway: SimulatedGateway, time_us: I64, values: F64) -> bytes:
     """Return the payload of scans in any format but Sparkplug's; `values` are of all tags."""
     names = gateway.names
     shown = values[:, gateway.columns]
@@ -49,7 +49,7 @@ def encode(gateway: Gateway, time_us: I64, values: F64) -> bytes:
     return b"".join(hj212.encode(packet) for scan in scans for packet in _packets(gateway, *scan))
 
 
-def encode_hour(gateway: Gateway, start_us: int, values: F64) -> bytes:
+def encode_hour(gateway: SimulatedGateway, start_us: int, values: F64) -> bytes:
     """Return what a data logger says of an hour; `values` (n, t) are what was shown in it."""
     means = np.ma.masked_invalid(values).mean(axis=0).filled(np.nan).tolist()
     said = {name.removeprefix(f"{HOUR}."): means[i] for name, i in gateway.hours.items()}
@@ -58,7 +58,7 @@ def encode_hour(gateway: Gateway, start_us: int, values: F64) -> bytes:
 
 
 def _packets(
-    gateway: Gateway, time_us: int, values: dict[str, float], command: str = CN_REAL_TIME
+    gateway: SimulatedGateway, time_us: int, values: dict[str, float], command: str = CN_REAL_TIME
 ) -> Iterator[hj212.Packet]:
     """Yield the packets of one scan: one, or as many parts as the standard asks for."""
     # An hour is told just before the scan that ends it.
@@ -95,7 +95,7 @@ def _local(time_us: int, zone: ZoneInfo, *, milliseconds: bool = False) -> str:
 class EdgeNode:
     """The sending side of a Sparkplug edge node: the numbers of its session."""
 
-    def __init__(self, gateway: Gateway) -> None:
+    def __init__(self, gateway: SimulatedGateway) -> None:
         self.born = False
         self._gateway = gateway
         self._bd_seq = 0
@@ -149,7 +149,7 @@ class EdgeNode:
                     )
 
 
-class Shown:
+class ReadingCache:
     """What the instruments show; kept for a while, as several gateways ask for the same times."""
 
     def __init__(self, observe: Callable[[I64], F64]) -> None:
@@ -170,16 +170,18 @@ class Shown:
         return shown
 
 
-class Writer:
+class MessageWriter:
     """Makes the messages of one gateway; of its formats only Sparkplug remembers anything."""
 
-    def __init__(self, gateway: Gateway, origin_us: int, observe: Callable[[I64], F64]) -> None:
+    def __init__(
+        self, gateway: SimulatedGateway, origin_us: int, observe: Callable[[I64], F64]
+    ) -> None:
         self.gateway = gateway
         self.edge = EdgeNode(gateway) if gateway.format == "sparkplug" else None
         self._origin_us = origin_us
         self._observe = observe
 
-    def write(self, sending: Sending) -> Iterator[tuple[str, bytes]]:
+    def write(self, sending: Transmission) -> Iterator[tuple[str, bytes]]:
         """Yield what goes out as (topic, payload): an edge node says first that it is born.
 
         When the connection breaks, that is what the broker says for it.
@@ -192,7 +194,7 @@ class Writer:
         if self.edge is not None and not self.edge.born:
             yield self.birth(sending.due_us, sending.step_us)
         values = self._observe(sending.times_us)
-        at_us = written(self.gateway, self._origin_us, sending.times_us)
+        at_us = clock_times(self.gateway, self._origin_us, sending.times_us)
         if self.edge is None:
             yield self.gateway.topic, encode(self.gateway, at_us, values)
             if self.gateway.hours:
@@ -202,26 +204,26 @@ class Writer:
             payload = self.edge.data(at_us, values, sending.due_us, historical=historical)
             yield self.edge.topic("NDATA"), payload
 
-    def _hours(self, sending: Sending) -> Iterator[tuple[str, bytes]]:
+    def _hours(self, sending: Transmission) -> Iterator[tuple[str, bytes]]:
         """Yield what is said of the hours that end with some scans."""
         step_us = sending.step_us
         hour = sending.times_us // HOUR_US
         for end_us in (hour[hour > (sending.times_us - step_us) // HOUR_US] * HOUR_US).tolist():
             start_us = end_us - HOUR_US
             shown = self._observe(np.arange(-(-start_us // step_us) * step_us, end_us, step_us))
-            at_us = written(self.gateway, self._origin_us, np.array([start_us]))
+            at_us = clock_times(self.gateway, self._origin_us, np.array([start_us]))
             yield self.gateway.topic, encode_hour(self.gateway, int(at_us[0]), shown)
 
     def birth(self, now_us: int, step_us: int) -> tuple[str, bytes]:
         """Return the birth of an edge node, with the newest scan there is."""
         assert self.edge is not None
         scan = np.array([now_us // step_us * step_us])
-        at_us = written(self.gateway, self._origin_us, scan)
+        at_us = clock_times(self.gateway, self._origin_us, scan)
         return self.edge.topic("NBIRTH"), self.edge.birth(at_us, self._observe(scan))
 
 
 def play(
-    gateways: Iterable[Gateway],
+    gateways: Iterable[SimulatedGateway],
     observe: Callable[[I64], F64],
     time_us: I64,
     step_us: int,
@@ -232,9 +234,9 @@ def play(
 
     It is what a run publishes, without a broker; at the end goes out whatever still waits.
     """
-    shown = Shown(observe)
+    shown = ReadingCache(observe)
     origin_us = int(time_us[0]) if origin_us is None else origin_us
-    writers = [Writer(gateway, origin_us, shown) for gateway in gateways]
+    writers = [MessageWriter(gateway, origin_us, shown) for gateway in gateways]
     boxes = [Outbox(writer.gateway, seed, origin_us) for writer in writers]
 
     def out(until_us: int) -> Iterator[tuple[int, str, bytes]]:

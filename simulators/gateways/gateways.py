@@ -48,7 +48,7 @@ BATCH_MAX = 3600
 
 
 @dataclass(frozen=True, slots=True)
-class Gateway:
+class SimulatedGateway:
     """What stands between some tags of one enterprise and us."""
 
     id: str
@@ -77,7 +77,7 @@ def make_gateways(
     *,
     usual: str = "native",
     batch: int = 1,
-) -> tuple[Gateway, ...]:
+) -> tuple[SimulatedGateway, ...]:
     """Return the gateways of `rows`, and a usual one for the other tags of each enterprise.
 
     Raises SettingsError for a row that is wrong.
@@ -138,7 +138,7 @@ def _make(
     batch: int,
     *,
     events: Sequence[Event],
-) -> Gateway:
+) -> SimulatedGateway:
     """Return one gateway with its topic, its names on the wire, and its row of the model."""
     kinds = {s.id: s.kind for s in park.scopes}
     scope = min((s for s in kinds if owner_of(s, kinds) == owner), key=len)
@@ -170,7 +170,7 @@ def _make(
         other |= dict(zip(hours, (park.tags[i].tag for i in said), strict=True))
     if other:
         row["tags"] = other
-    return Gateway(
+    return SimulatedGateway(
         id=name,
         owner=owner,
         scope=scope,
@@ -198,7 +198,7 @@ def _said(park: Park, columns: Iterable[int]) -> dict[int, int]:
     }
 
 
-def with_gateways(park: Park, gateways: Iterable[Gateway]) -> Park:
+def with_gateways(park: Park, gateways: Iterable[SimulatedGateway]) -> Park:
     """Return the model with the gateways it must know to read what they send."""
     known = {row["id"] for row in park.tables.get("gateway", ())}
     text = "".join(
@@ -211,7 +211,7 @@ def with_gateways(park: Park, gateways: Iterable[Gateway]) -> Park:
     return parse_park(park.files | {"park.toml": park.files["park.toml"].rstrip() + "\n" + text})
 
 
-def require_known(park: Park, gateways: Iterable[Gateway]) -> None:
+def require_known(park: Park, gateways: Iterable[SimulatedGateway]) -> None:
     """Raise SettingsError unless the model has the gateways, as they are."""
     rows = park.tables.get("gateway", ())
     for gateway in gateways:

@@ -13,18 +13,18 @@ from urllib.parse import unquote, urlsplit
 import aiomqtt
 
 from ingest.wire import WireError, sparkplug
-from simulators.gateways.delivery import Outbox, under
-from simulators.gateways.encoding import BLOCK, Shown, Writer
+from simulators.gateways.delivery import Outbox, active_events
+from simulators.gateways.encoding import BLOCK, MessageWriter, ReadingCache
 from simulators.gateways.hj212_logger import LoggerLink
-from simulators.gateways.schedule import Progress, Schedule, fill, finished
+from simulators.gateways.schedule import GatewayProgress, Schedule, fill, finished
 from twin.arrays import F64, I64
 from twin.errors import SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from simulators.gateways.delivery import Sending
-    from simulators.gateways.gateways import Gateway
+    from simulators.gateways.delivery import Transmission
+    from simulators.gateways.gateways import SimulatedGateway
 
 BACKOFF_MAX_S = 30.0
 WAIT_S = (0.02, 1.0)
@@ -34,7 +34,7 @@ HELD_BYTES = 128 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class PublishSettings:
     """What the gateways of a run have in common."""
 
     mqtt: str
@@ -43,7 +43,7 @@ class Run:
     seed: int
     origin_us: int  # what the events of a scenario count from
     now: Callable[[], int]
-    report: Callable[[Progress, str], None]
+    report: Callable[[GatewayProgress, str], None]
     qos: int = 1
 
 
@@ -69,7 +69,7 @@ def address(url: str) -> dict[str, Any]:
 class MqttLink:
     """The connection of one gateway: made when it is needed, and again after every loss."""
 
-    def __init__(self, url: str, writer: Writer, qos: int) -> None:
+    def __init__(self, url: str, writer: MessageWriter, qos: int) -> None:
         self._url = url
         self._edge = writer.edge
         # An edge node publishes at QoS 0, as its standard asks for.
@@ -140,14 +140,17 @@ class MqttLink:
 
 
 async def run(
-    shared: Run, gateways: Sequence[Gateway], total: Progress, observe: Callable[[I64], F64]
+    shared: PublishSettings,
+    gateways: Sequence[SimulatedGateway],
+    total: GatewayProgress,
+    observe: Callable[[I64], F64],
 ) -> None:
     """Publish everything that is due until the schedule ends, and count it in `total`.
 
     Nothing is kept in memory for an outage: values are a function of time, so what the broker
     has not acknowledged is simply made again.
     """
-    shown = Shown(observe)
+    shown = ReadingCache(observe)
     places = [replace(total) for _ in gateways]
     room = asyncio.Event()
     room.set()
@@ -164,7 +167,7 @@ async def run(
     try:
         async with asyncio.TaskGroup() as group:
             for gateway, place in zip(gateways, places, strict=True):
-                writer = Writer(gateway, shared.origin_us, shown)
+                writer = MessageWriter(gateway, shared.origin_us, shown)
                 group.create_task(_serve(shared, writer, place, room, tell))
     finally:
         if watch is not None:
@@ -187,9 +190,9 @@ async def _watch(url: str, room: asyncio.Event, tell: Callable[[str], None]) -> 
 
 
 async def _serve(
-    shared: Run,
-    writer: Writer,
-    place: Progress,
+    shared: PublishSettings,
+    writer: MessageWriter,
+    place: GatewayProgress,
     room: asyncio.Event,
     tell: Callable[[str], None],
 ) -> None:
@@ -202,7 +205,7 @@ async def _serve(
         else MqttLink(shared.mqtt, writer, shared.qos)
     )
     name = f"{gateway.owner}/{gateway.id} ({gateway.format})"
-    waiting: list[Sending] = []
+    waiting: list[Transmission] = []
     backoff_s, begun = 0.0, False
     try:
         while waiting or len(box) or not finished(schedule, place):
@@ -231,7 +234,10 @@ async def _serve(
 
 
 async def _send(
-    link: MqttLink | LoggerLink, writer: Writer, sendings: Sequence[Sending], place: Progress
+    link: MqttLink | LoggerLink,
+    writer: MessageWriter,
+    sendings: Sequence[Transmission],
+    place: GatewayProgress,
 ) -> None:
     """Send messages, and break the connection where that is what happens."""
     messages: list[tuple[str, bytes]] = []
@@ -251,12 +257,14 @@ async def _send(
             await link.lose()
 
 
-async def _pause(link: MqttLink | LoggerLink, writer: Writer, shared: Run) -> None:
+async def _pause(
+    link: MqttLink | LoggerLink, writer: MessageWriter, shared: PublishSettings
+) -> None:
     """Wait a moment, as nothing is due; an edge node that was asked for its birth gives it."""
     now_us, step_us = shared.now(), shared.schedule.interval_us
     if isinstance(link, MqttLink) and link.asked:
         link.asked = False
-        silent = under(writer.gateway, "silence", shared.origin_us, now_us)
+        silent = active_events(writer.gateway, "silence", shared.origin_us, now_us)
         if writer.edge is not None and not writer.edge.born and not silent:
             await link.send([writer.birth(now_us, step_us)])
     wait_s = (step_us - now_us % step_us) / 1e6

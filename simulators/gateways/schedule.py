@@ -12,8 +12,8 @@ from simulators.gateways.encoding import BLOCK
 from twin.arrays import DAY_US, I64
 
 if TYPE_CHECKING:
-    from simulators.gateways.delivery import Outbox, Sending
-    from simulators.gateways.gateways import Gateway
+    from simulators.gateways.delivery import Outbox, Transmission
+    from simulators.gateways.gateways import SimulatedGateway
 
 PAST_SCANS_PER_MESSAGE = 60
 MESSAGE_BYTES = 200_000
@@ -22,7 +22,7 @@ BACKLOG_US = DAY_US  # Live scans older than this are given up after an outage.
 
 
 @dataclass(slots=True)
-class Progress:
+class GatewayProgress:
     """Where a gateway stands; `done_us` is the time of the newest scan it has taken."""
 
     done_us: int
@@ -41,7 +41,7 @@ class Schedule:
     end_us: int | None = None
 
 
-def due(schedule: Schedule, progress: Progress, now_us: int) -> I64:
+def due(schedule: Schedule, progress: GatewayProgress, now_us: int) -> I64:
     """Return the next times to publish, oldest first; may move `progress` over a long outage."""
     done = progress.done_us
     history = done < schedule.history_until_us
@@ -56,7 +56,7 @@ def due(schedule: Schedule, progress: Progress, now_us: int) -> I64:
     return np.arange(first, min(last + 1, first + BLOCK * step), step, dtype=np.int64)
 
 
-def finished(schedule: Schedule, progress: Progress) -> bool:
+def finished(schedule: Schedule, progress: GatewayProgress) -> bool:
     """Return whether no time is left before the end."""
     if schedule.end_us is None:
         return False
@@ -65,7 +65,9 @@ def finished(schedule: Schedule, progress: Progress) -> bool:
     return (progress.done_us // step + 1) * step > schedule.end_us
 
 
-def fill(schedule: Schedule, box: Outbox, progress: Progress, now_us: int) -> list[Sending]:
+def fill(
+    schedule: Schedule, box: Outbox, progress: GatewayProgress, now_us: int
+) -> list[Transmission]:
     """Return what a gateway has to send next; in the past, its clock is that of the scans."""
     history = progress.done_us < schedule.history_until_us
     found = box.take(progress.done_us if history else now_us, BLOCK)
@@ -83,7 +85,7 @@ def fill(schedule: Schedule, box: Outbox, progress: Progress, now_us: int) -> li
     return box.take(progress.done_us if history else now_us, BLOCK)
 
 
-def _past_batch(gateway: Gateway) -> int:
+def _past_batch(gateway: SimulatedGateway) -> int:
     """Return how many scans of the past go into a message."""
     scan_bytes = sum(len(name) + VALUE_BYTES for name in gateway.names)
     fitting = max(MESSAGE_BYTES // scan_bytes, 1)

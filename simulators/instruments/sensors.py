@@ -1,7 +1,7 @@
-"""What the instruments say: truth, errors of the tag's sigma, resolution. Pure in (seed, time).
+"""Sound instruments: truth, errors of the tag's sigma, resolution; pure in seed and time.
 
-The errors are those the twin reckons with (`twin.reconciliation.balances`): one part stays for
-good, drawn once for each instrument, the other averages out over the correlation time.
+The errors are those of the twin (`twin.reconciliation.balances`): a constant part, drawn once for
+each instrument, and a part that averages out over the correlation time.
 """
 
 from __future__ import annotations
@@ -38,15 +38,15 @@ class Sensors:
     shift: F64
     absolute: F64
     relative: F64
-    constant: F64  # the error that stays, in standard uncertainties
-    random: F64  # what part of a standard uncertainty the noise is
-    knot_us: I64  # time between two draws of the noise; 0 = every value has its own
+    constant: F64  # the constant error, in standard uncertainties
+    random: F64  # standard deviation of the noise, in standard uncertainties
+    knot_us: I64  # time between two draws of the noise; 0 = one draw for each value
     inverse_step: F64
-    register: F64  # (c,) what a counter can show; it begins again there
+    register: F64  # (c,) range of a counter, which rolls over at its end
 
 
 def make_sensors(truth: Process, seed: int) -> Sensors:
-    """Return the instruments of every tag of the model."""
+    """Compile the instruments of every tag of the model; everything random comes from `seed`."""
     tags = truth.plant.park.tags
     scale = np.array([t.scale for t in tags])
     shift = np.array([t.shift for t in tags])
@@ -64,8 +64,8 @@ def make_sensors(truth: Process, seed: int) -> Sensors:
         truth.table[-1] / disturbances.WEEK_S * COUNTER_S / scale[truth.plant.counters]
     )
     decimals = -np.floor(np.log10(np.maximum(fine, 10.0**-DECIMALS_MAX)))
-    stays, noise = np.array([_parts(tag) for tag in tags]).reshape(-1, 2).T
-    drawn = np.random.Generator(np.random.Philox(key=seed, counter=[0, 0, 1, 0]))
+    constant, noise = np.array([_parts(tag) for tag in tags]).reshape(-1, 2).T
+    rng = np.random.Generator(np.random.Philox(key=seed, counter=[0, 0, 1, 0]))
     correlation_s = np.array([random_share(tag)[1] for tag in tags])
     return Sensors(
         truth,
@@ -74,7 +74,7 @@ def make_sensors(truth: Process, seed: int) -> Sensors:
         shift,
         absolute,
         relative,
-        drawn.standard_normal(len(tags)) * np.sqrt(stays),
+        rng.standard_normal(len(tags)) * np.sqrt(constant),
         np.sqrt(noise),
         np.round(correlation_s * KNOT * 1e6).astype(np.int64),
         10 ** np.maximum(decimals, 0.0),
@@ -83,32 +83,32 @@ def make_sensors(truth: Process, seed: int) -> Sensors:
 
 
 def _parts(tag: Tag) -> tuple[float, float]:
-    """Return what parts of the variance stay and are noise."""
+    """Return the parts [1] of the variance that are constant and noise."""
     share = random_share(tag)[0]
     if tag.kind == "counter":
-        # A register only ever counts on: noise of its rate would be gone within the hour.
+        # Noise of the rate of a counter averages out within the hour.
         return 1 - share, 0.0
-    # An instrument of which nothing is said to stay is all noise.
+    # An instrument without a constant part is all noise.
     return (1 - share, share) if share else (0.0, 1.0)
 
 
 def observe(sensors: Sensors, time_us: I64, truth: F64 | None = None) -> F64:
-    """Return what the instruments show at (n,) int64 [µs]: (n, t) in each tag's uom.
+    """Return the readings at (n,) int64 [µs]: (n, t) in each tag's uom.
 
-    `truth` is what there is to see, (n, t) in SI; the undisturbed process without it.
+    `truth` is the state, (n, t) in SI; by default that of the undisturbed process.
     """
     if truth is None:
         truth = process.state(sensors.process, time_us).values
     true = (truth - sensors.shift) / sensors.scale
     error = sensors.constant + sensors.random * _noise(sensors, time_us)
-    shown = true + error * (sensors.absolute + sensors.relative * np.abs(true))
-    digits = shown * sensors.inverse_step
+    reading = true + error * (sensors.absolute + sensors.relative * np.abs(true))
+    digits = reading * sensors.inverse_step
     counters = sensors.process.plant.counters
     digits[:, counters] = np.floor(digits[:, counters])
-    shown = np.round(digits) / sensors.inverse_step
-    ends = np.isfinite(sensors.register)
-    shown[:, counters[ends]] %= sensors.register[ends]
-    return np.asarray(shown)
+    reading = np.round(digits) / sensors.inverse_step
+    limited = np.isfinite(sensors.register)
+    reading[:, counters[limited]] %= sensors.register[limited]
+    return np.asarray(reading)
 
 
 def _noise(sensors: Sensors, time_us: I64) -> F64:
@@ -116,21 +116,21 @@ def _noise(sensors: Sensors, time_us: I64) -> F64:
     noise = np.zeros((len(time_us), len(sensors.scale)))
     for knot_us in np.unique(sensors.knot_us).tolist():
         at = np.flatnonzero((sensors.knot_us == knot_us) & (sensors.random > 0))
-        # What is drawn belongs to a time: a sample does not depend on where a run began.
+        # A draw belongs to a time: a sample does not depend on the start of a run.
         if not knot_us:
             noise[:, at] = _draws(sensors.seed, 0, time_us, len(at))
             continue
         knot, since_us = np.divmod(time_us, knot_us)
-        knots, place = np.unique(np.concatenate([knot, knot + 1]), return_inverse=True)
-        drawn = _draws(sensors.seed, knot_us, knots, len(at))
+        knots, inverse = np.unique(np.concatenate([knot, knot + 1]), return_inverse=True)
+        draws = _draws(sensors.seed, knot_us, knots, len(at))
         angle = np.pi / 2 * (since_us / knot_us)[:, None]
-        before, behind = np.split(place, 2)
-        noise[:, at] = np.cos(angle) * drawn[before] + np.sin(angle) * drawn[behind]
+        before, after = np.split(inverse, 2)
+        noise[:, at] = np.cos(angle) * draws[before] + np.sin(angle) * draws[after]
     return noise
 
 
 def _draws(seed: int, stream: int, number: I64, count: int) -> F64:
-    """Return `count` normal deviates for each number of a stream: (n, count)."""
+    """Return `count` normal deviates for each number of a random stream, (n, count)."""
     if not len(number):
         return np.zeros((0, count))
     # Streams of knots lie apart from that of the constants, 1, by the length of their knots.

@@ -1,4 +1,4 @@
-"""Electrolysers: current, voltage, and what they make by the twin's own Faraday's law."""
+"""Electrolysers: current, voltage and production by the twin's Faraday's law."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from twin.reconciliation.uncertainty import cell_efficiency_uncertainty, efficie
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from simulators.process.disturbances import Waves
+    from simulators.process.disturbances import Disturbances
     from twin.model.park import Electrolyser, Park
 
-# Defaults of a simulation, not of a report: volts per cell at no current, and what the rated
-# current adds.
+# Defaults of a simulation, not of a report: volts per cell at no current, and the rise at the rated
+# current.
 MEMBRANE_BASE_V, ZERO_GAP_V, FINITE_GAP_V = 2.42, 0.625, 0.85
 POTLINE_BASE_V, POTLINE_V = 1.65, 2.32
 SPREAD_V = 0.02  # between one electrolyser and the next
 EFFICIENCY_MAX = 0.995
-WAVE_V = 0.005
+DISTURBANCE_V = 0.005
 POTLINE_STEADINESS = 0.1  # A potline hardly follows the load of its site.
 
 
@@ -37,13 +37,13 @@ class Cells:
     voltage_column: I64  # -1 where there is no tag
     owner: I64
     count: F64
-    efficiency: F64  # the true one; the model has what the last analysis said
-    hydrogen: F64  # that of hydrogen, which the model takes for 1
+    efficiency: F64  # the true one; the model has that of the last analysis
+    hydrogen: F64  # the true one for hydrogen, which is 1 in the model
     steadiness: F64
     rated: F64  # [A]
     base: F64  # [V] per cell
     slope: F64  # [V] per cell at the rated current
-    waves: Waves
+    disturbance: Disturbances
 
 
 def make_cells(
@@ -53,13 +53,17 @@ def make_cells(
     owner_at: Callable[[str], int],
     rng: np.random.Generator,
 ) -> Cells:
-    """Return the electrolysers; the rated current is the usual value of the current tag."""
+    """Compile the electrolysers of a park.
+
+    `usual` (t,) [SI] has the usual value of each tag, that of the current tag being the rated
+    current; `column` the index of a tag's address, `owner_at` that of the owner of a scope.
+    """
     cells = park.electrolysers
     potline = np.array([e.kind == "potline" for e in cells], dtype=bool)
     gap = np.array([ZERO_GAP_V if e.zero_gap else FINITE_GAP_V for e in cells])
     current = np.array([column[e.current] for e in cells], dtype=np.int64)
     spread = rng.uniform(-SPREAD_V, SPREAD_V, len(cells))
-    wave = disturbances.make_waves(rng, len(cells))
+    disturbance = disturbances.make_disturbances(rng, len(cells))
     return Cells(
         electrolysers=cells,
         current_column=current,
@@ -72,54 +76,55 @@ def make_cells(
         rated=usual[current],
         base=np.where(potline, POTLINE_BASE_V, MEMBRANE_BASE_V) + spread,
         slope=np.where(potline, POTLINE_V, gap),
-        waves=wave,
+        disturbance=disturbance,
     )
 
 
 def _efficiency(cells: tuple[Electrolyser, ...], rng: np.random.Generator) -> F64:
-    """Return true current efficiencies: those of a place have aged alike since they were known."""
+    """Return the true current efficiencies [1], (e,): those of one scope have aged alike."""
     known = np.array([e.current_efficiency for e in cells])
     common = efficiency_uncertainty("chlorine") * _common(cells, rng)
-    own = cell_efficiency_uncertainty("chlorine") * rng.standard_normal(len(cells))
-    return np.asarray(np.minimum(known * (1 + common + own), EFFICIENCY_MAX))
+    individual = cell_efficiency_uncertainty("chlorine") * rng.standard_normal(len(cells))
+    return np.asarray(np.minimum(known * (1 + common + individual), EFFICIENCY_MAX))
 
 
 def _common(cells: tuple[Electrolyser, ...], rng: np.random.Generator) -> F64:
-    """Return a normal deviate for each electrolyser, the same for all of a place."""
-    places = sorted({e.scope for e in cells})
-    return np.asarray(rng.standard_normal(len(places))[[places.index(e.scope) for e in cells]])
+    """Return a normal deviate for each electrolyser, (e,), the same for all of one scope."""
+    scopes = sorted({e.scope for e in cells})
+    return np.asarray(rng.standard_normal(len(scopes))[[scopes.index(e.scope) for e in cells]])
 
 
 def electrolyse(
     cells: Cells, load: F64, time_s: F64, run: F64 | float = 1.0, added_v: F64 | float = 0.0
 ) -> tuple[F64, F64]:
-    """Return current [A] and voltage [V], (n, e), at the load of each owner, (n, o).
+    """Return current [A] and voltage [V], (n, e), at the load of each owner.
 
-    `run` (n, e) is a load on top of that, 0 = tripped; `added_v` (n, e) [V] is per cell.
+    `load` (n, o) [1] is relative to the usual load, `time_s` (n,) [s] of the week, `run` (n, e) [1]
+    a further factor on the current, 0 = tripped, `added_v` (n, e) [V] a voltage per cell.
     """
-    wave = disturbances.value(cells.waves, time_s)
-    relative = (1 + cells.steadiness * (load[:, cells.owner] - 1 + 0.01 * wave)) * run
-    voltage = cells.base + cells.slope * relative + WAVE_V * wave + added_v
+    disturbance = disturbances.value(cells.disturbance, time_s)
+    relative = (1 + cells.steadiness * (load[:, cells.owner] - 1 + 0.01 * disturbance)) * run
+    voltage = cells.base + cells.slope * relative + DISTURBANCE_V * disturbance + added_v
     return cells.rated * relative, voltage * cells.count
 
 
-def make(cells: Cells, current: F64, lost: F64 | float = 0.0) -> dict[str, F64]:
-    """Return what each electrolyser makes, (n, e) [kg/s] by component; < 0 is what it uses.
+def production(cells: Cells, current: F64, lost: F64 | float = 0.0) -> dict[str, F64]:
+    """Return the production of each electrolyser by component, (n, e) [kg/s]; use is negative.
 
-    `lost` (n, e) [1] is taken off the current efficiency.
+    `current` (n, e) [A]; `lost` (n, e) [1] is subtracted from the current efficiency.
     """
     known = np.array([e.current_efficiency for e in cells.electrolysers])
-    better = (cells.efficiency - lost) / known
+    ratio = (cells.efficiency - lost) / known
     factors = [cell_factor(e) for e in cells.electrolysers]
     made = {}
     for component in dict.fromkeys(c for factor in factors for c in factor):
         usual = current * np.array([factor.get(component, 0.0) for factor in factors])
-        made[component] = usual * (cells.hydrogen if component == "hydrogen" else better)
+        made[component] = usual * (cells.hydrogen if component == "hydrogen" else ratio)
     return made
 
 
-def show(cells: Cells, current: F64, voltage: F64, values: F64) -> None:
-    """Write the electrolysers' tags into the columns of `values`."""
+def write_cell_tags(cells: Cells, current: F64, voltage: F64, values: F64) -> None:
+    """Write current [A] and voltage [V], (n, e), into the columns of `values`, (n, t)."""
     values[:, cells.current_column] = current
-    has = cells.voltage_column >= 0
-    values[:, cells.voltage_column[has]] = voltage[:, has]
+    measured = cells.voltage_column >= 0
+    values[:, cells.voltage_column[measured]] = voltage[:, measured]

@@ -1,6 +1,6 @@
-"""Slow signals that are pure functions of time: bounded, smooth and periodic in one week.
+"""Slow process disturbances: pure functions of time, bounded, smooth and periodic in one week.
 
-The period makes every integral over time closed: a counter is whole weeks plus a table of one week.
+The period closes every integral over time: a counter is whole weeks plus a table of one week.
 """
 
 from __future__ import annotations
@@ -15,26 +15,28 @@ EPOCH_US = 1_704_067_200_000_000  # Monday 2024-01-01 00:00 UTC, where counters 
 WEEK_S = 7 * 24 * 3600
 WEEK_US = 7 * DAY_US
 
-# Whole cycles per week of each harmonic: days, hours, and the restlessness of about an hour.
+# Whole cycles per week of each harmonic: of days, of hours, and of about an hour.
 BANDS = ((3, 14), (15, 42), (43, 120))
 WEIGHTS = (0.6, 0.25, 0.15)
 
 
 @dataclass(frozen=True, slots=True)
-class Waves:
-    """k signals, each the sum of the harmonics of `BANDS` and never outside -1..1."""
+class Disturbances:
+    """Disturbances of k signals, each a sum of harmonics of `BANDS` within -1..1; (bands, k)."""
 
     cycles: F64
     phase: F64
     weight: F64
 
 
-def make_waves(rng: np.random.Generator, count: int, bands: int = len(BANDS)) -> Waves:
-    """Return `count` signals of the first `bands` bands."""
+def make_disturbances(
+    rng: np.random.Generator, count: int, bands: int = len(BANDS)
+) -> Disturbances:
+    """Draw `count` signals with a harmonic in each of the first `bands` bands."""
     cycles = np.stack([rng.integers(low, high + 1, count) for low, high in BANDS[:bands]])
     phase = rng.uniform(0.0, 2 * np.pi, cycles.shape)
     weight = np.array(WEIGHTS[:bands])[:, None]
-    return Waves(cycles.astype(np.float64), phase, weight / weight.sum())
+    return Disturbances(cycles.astype(np.float64), phase, weight / weight.sum())
 
 
 def week_time(time_us: I64) -> F64:
@@ -42,21 +44,21 @@ def week_time(time_us: I64) -> F64:
     return np.asarray(((time_us - EPOCH_US) % WEEK_US) / 1e6)
 
 
-def value(waves: Waves, time_s: F64) -> F64:
+def value(signals: Disturbances, time_s: F64) -> F64:
     """Return the signals, (n, k) float64 [1], within -1..1."""
-    angle = _angle(waves, time_s)
-    return np.asarray((waves.weight * np.sin(angle)).sum(axis=1))
+    angle = _angle(signals, time_s)
+    return np.asarray((signals.weight * np.sin(angle)).sum(axis=1))
 
 
-def slope(waves: Waves, time_s: F64) -> F64:
+def slope(signals: Disturbances, time_s: F64) -> F64:
     """Return the time derivative of the signals, (n, k) float64 [1/s]."""
-    omega = 2 * np.pi * waves.cycles / WEEK_S
-    return np.asarray((waves.weight * omega * np.cos(_angle(waves, time_s))).sum(axis=1))
+    omega = 2 * np.pi * signals.cycles / WEEK_S
+    return np.asarray((signals.weight * omega * np.cos(_angle(signals, time_s))).sum(axis=1))
 
 
-def _angle(waves: Waves, time_s: F64) -> F64:
+def _angle(signals: Disturbances, time_s: F64) -> F64:
     return np.asarray(
-        2 * np.pi / WEEK_S * time_s[:, None, None] * waves.cycles[None] + waves.phase[None]
+        2 * np.pi / WEEK_S * time_s[:, None, None] * signals.cycles[None] + signals.phase[None]
     )
 
 

@@ -1,7 +1,7 @@
 """The stream graph of one component: flows that close every node exactly.
 
-What a node takes in it gives out by shares, less what its tanks keep; so the flows are the solution
-of one small linear system per time, whatever the shape of the graph.
+A node passes its inflow on by shares, less the accumulation in its tanks; so the flows solve one
+small linear system per time, whatever the shape of the graph.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from simulators.process.recipes import DRAWN, Usual
+from simulators.process.recipes import DEMAND_DRIVEN, UsualFlows
 from twin.arrays import F64
 from twin.model.park import OUTSIDE
 
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
     from twin.model.park import Park, Stream
 
-UNMEASURED_SHARE = 0.1  # of the other flows of its node, where nothing tells the size of a stream
+UNMEASURED_SHARE = 0.1  # of a stream without a meter, relative to the other flows of its node
 
 
 @dataclass(frozen=True, slots=True)
-class Network:
+class ComponentNetwork:
     """The streams that carry one component; arrays over its own streams (s) and nodes (m)."""
 
     component: str
@@ -35,7 +35,7 @@ class Network:
     to: tuple[int, ...]
     nominal: F64
     free: tuple[bool, ...]
-    drawn: bool  # what flows in follows what flows out
+    demand_driven: bool  # inflow follows outflow
 
     def index(self, scope: str) -> int | None:
         """Return the node at `scope` or at the nearest scope above it, None without one."""
@@ -56,10 +56,10 @@ class Network:
 
 def usual_flows(
     park: Park, fractions: Mapping[str, float], known: Mapping[str, float]
-) -> tuple[F64, Usual]:
+) -> tuple[F64, UsualFlows]:
     """Return the usual flows [kg/s] of a component in its streams, (s,), and at their ends.
 
-    `fractions` is its mass fraction by medium, `known` the usual flow of measured streams by id.
+    `fractions` has its mass fraction by medium, `known` the usual flow [kg/s] of measured streams.
     """
     streams = [s for s in park.streams if fractions.get(s.medium)]
     flow = _nominal(streams, np.array([fractions[s.medium] for s in streams]), known)
@@ -67,26 +67,32 @@ def usual_flows(
     for stream, size in zip(streams, flow.tolist(), strict=True):
         for ends, scope in ((into, stream.to), (out, stream.origin)):
             ends[scope] = ends.get(scope, 0.0) + size
-    return flow, Usual(into, out)
+    return flow, UsualFlows(into, out)
 
 
-def make_network(
+def make_component_network(
     park: Park, component: str, fractions: Mapping[str, float], nominal: F64, known: Collection[str]
-) -> Network:
-    """Return the network of one component.
+) -> ComponentNetwork:
+    """Compile the network of one component.
 
-    `fractions` is its mass fraction by medium, `nominal` the usual flows of its streams, `known`
-    the scopes whose production, or need where it is drawn, is known from elsewhere. The streams out
-    of any other node without inflow are given like those from outside, not solved for; where it is
-    drawn, those into any other node without outflow.
+    Parameters
+    ----------
+    fractions : {medium: float [kg/kg]}      mass fraction of the component
+    nominal : (s,) float64 [kg/s]            usual flows of its streams
+    known : scopes with a known production, or need if the component is demand-driven
+
+    Notes
+    -----
+    Streams out of any other node without inflow are given, like those from outside, and not solved
+    for; of a demand-driven component those into any other node without outflow.
     """
     streams = [(i, s) for i, s in enumerate(park.streams) if fractions.get(s.medium)]
     nodes = sorted({p for _, s in streams for p in (s.origin, s.to)} - set(OUTSIDE))
     position = {node: m for m, node in enumerate(nodes)}
-    drawn = component in DRAWN
-    ends = [(s.to, s.origin) if drawn else (s.origin, s.to) for _, s in streams]
+    demand_driven = component in DEMAND_DRIVEN
+    ends = [(s.to, s.origin) if demand_driven else (s.origin, s.to) for _, s in streams]
     fed = {end for _, end in ends} | set(known)
-    return Network(
+    return ComponentNetwork(
         component,
         tuple(nodes),
         tuple(i for i, _ in streams),
@@ -95,12 +101,12 @@ def make_network(
         tuple(position.get(s.to, -1) for _, s in streams),
         nominal,
         tuple(begin in fed and begin not in OUTSIDE for begin, _ in ends),
-        drawn,
+        demand_driven,
     )
 
 
 def _nominal(streams: list[Stream], fraction: F64, known: Mapping[str, float]) -> F64:
-    """Return usual component flows; a stream without a meter gets what its neighbours leave."""
+    """Return usual component flows [kg/s]; one without a meter closes the balance of a node."""
     flow = np.array([known.get(s.id, np.nan) for s in streams]) * fraction
     for k in np.flatnonzero(np.isnan(flow)):
         sizes = [1.0]
@@ -113,11 +119,10 @@ def _nominal(streams: list[Stream], fraction: F64, known: Mapping[str, float]) -
     return flow
 
 
-def demanded(network: Network, needs: Mapping[int, F64]) -> dict[int, F64]:
-    """Return the flows [kg/s] that needs fix: by stream, split over a node's inflows by size.
+def demand_flows(network: ComponentNetwork, needs: Mapping[int, F64]) -> dict[int, F64]:
+    """Return the flows [kg/s] by stream that cover needs [kg/s] by node, split by usual size.
 
-    A stream that is the only way out of its origin stays free: it has to take what comes. From
-    outside there comes what is needed.
+    A stream that is the only one out of its origin stays free. Streams from outside cover any need.
     """
     flows: dict[int, F64] = {}
     for node, need in needs.items():
@@ -135,10 +140,10 @@ def demanded(network: Network, needs: Mapping[int, F64]) -> dict[int, F64]:
     return flows
 
 
-def undecomposed(network: Network, used: F64, swing: F64) -> dict[int, F64]:
-    """Return the flows [kg/s] of what cells do not use, by stream: in proportion to their use.
+def unconverted_flows(network: ComponentNetwork, used: F64, split_weight: F64) -> dict[int, F64]:
+    """Return the flows [kg/s] by stream that leave cells unconverted, in proportion to their use.
 
-    `used` (n, m) [kg/s] is their use at each node, `swing` (n, s) [1] their restlessness.
+    `used` (n, m) [kg/s] is the use at each node, `split_weight` (n, s) [1] a factor on each flow.
     """
     flows = {}
     for node in np.flatnonzero(used.any(axis=0)).tolist():
@@ -146,16 +151,16 @@ def undecomposed(network: Network, used: F64, swing: F64) -> dict[int, F64]:
                    for s in range(len(network.streams)))  # fmt: skip
         for s, origin in enumerate(network.origin):
             if origin == node:
-                flows[s] = used[:, node] * swing[:, s] * (network.nominal[s] / size)
+                flows[s] = used[:, node] * split_weight[:, s] * (network.nominal[s] / size)
     return flows
 
 
 def solve(
-    network: Network,
+    network: ComponentNetwork,
     made: F64,
     kept: F64,
     given: F64,
-    swing: F64,
+    split_weight: F64,
     fixed: Mapping[int, F64],
     returned: Collection[tuple[int, int, float]] = (),
 ) -> tuple[F64, F64]:
@@ -166,24 +171,24 @@ def solve(
     made : (n, m) float64 [kg/s]     production of each node, less its use
     kept : (n, m) float64 [kg/s]     accumulation in its tanks
     given : (n, s) float64 [1]       size of the streams that are not free, over nominal
-    swing : (n, s) float64 [1]       weight of a stream's share over nominal; > 0
-    fixed : {stream: (n,) float64 [kg/s]}   flows that a node's need fixes
-    returned : of (user, node, [1])  what a node makes of what goes through a user
+    split_weight : (n, s) float64 [1]   weight of a stream's share over nominal; > 0
+    fixed : {stream: (n,) float64 [kg/s]}   flows that are set by a need
+    returned : of (user, node, [1])  production of a node from the throughput of a user
 
     Returns
     -------
     flow : (n, s) float64 [kg/s]     of the component
-    through : (n, m) float64 [kg/s]  inflow + production - accumulation of each node; where the
-                                     component is drawn, what has to flow in
+    through : (n, m) float64 [kg/s]  inflow + production - accumulation of each node; of a
+                                     demand-driven component the inflow it needs
     """
-    # What is drawn is solved against the stream: then outflow and accumulation make the inflow.
-    begins, ends = (network.origin, network.to)[:: -1 if network.drawn else 1]
-    # The place -1 is the outside, a node of which nothing is asked.
-    right = np.pad(kept - made if network.drawn else made - kept, ((0, 0), (0, 1)))
+    # A demand-driven component is solved upstream: outflow and accumulation make the inflow.
+    begins, ends = (network.origin, network.to)[:: -1 if network.demand_driven else 1]
+    # Index -1 is the outside, a node without a balance.
+    right = np.pad(kept - made if network.demand_driven else made - kept, ((0, 0), (0, 1)))
     flow = given * network.nominal
-    for s, wanted in fixed.items():
-        flow[:, s] = wanted
-    share = swing * network.nominal
+    for s, size in fixed.items():
+        flow[:, s] = size
+    share = split_weight * network.nominal
     released, weight = np.zeros_like(right), np.zeros_like(right)
     solved = [s for s, free in enumerate(network.free) if free and s not in fixed]
     for s in fixed:
@@ -199,7 +204,7 @@ def solve(
         share[:, s] /= weight[:, begins[s]]
         matrix[:, ends[s], begins[s]] -= share[:, s]
         right[:, ends[s]] -= share[:, s] * released[:, begins[s]]
-    through = np.asarray(np.linalg.solve(matrix, right[..., None])[..., 0], dtype=np.float64)
+    throughput = np.asarray(np.linalg.solve(matrix, right[..., None])[..., 0], dtype=np.float64)
     for s in solved:
-        flow[:, s] = share[:, s] * (through[:, begins[s]] - released[:, begins[s]])
-    return flow, through[:, :-1]
+        flow[:, s] = share[:, s] * (throughput[:, begins[s]] - released[:, begins[s]])
+    return flow, throughput[:, :-1]

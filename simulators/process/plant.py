@@ -1,4 +1,4 @@
-"""A park model compiled for simulation: what each tag shows, and on what it depends."""
+"""A park model compiled for simulation: the equations behind each tag."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ import numpy as np
 
 from simulators.process import disturbances
 from simulators.process.cells import Cells, make_cells
-from simulators.process.flows import make_network, usual_flows
-from simulators.process.power import Captive, find_captive, power_columns
-from simulators.process.recipes import FUEL, Reaction, find_reactions, in_order
+from simulators.process.flows import make_component_network, usual_flows
+from simulators.process.power import CaptivePlant, find_captive_plants, power_columns
+from simulators.process.recipes import FUEL, Reaction, find_reactions, order_components
 from simulators.process.vessels import Vessels, make_vessels
 from twin.accounts.accounts import cell_factor
 from twin.arrays import F64, I64
@@ -26,11 +26,11 @@ from twin.uom import parse_quantity
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from simulators.process.disturbances import Waves
-    from simulators.process.flows import Network
+    from simulators.process.disturbances import Disturbances
+    from simulators.process.flows import ComponentNetwork
     from twin.model.park import Park, Stream, Tag
 
-WATER = 1000.0  # kg/m^3, where nothing says the density of a liquid
+WATER = 1000.0  # kg/m^3, of a liquid whose density the model does not state
 RATE_OF = {
     "energy": "power",
     "mass": "mass_flow",
@@ -41,35 +41,35 @@ LOOP = re.compile(r"([A-Z])[A-Z]*-(.+)")
 
 
 @dataclass(frozen=True, slots=True)
-class Load:
-    """How hard each owner (o) works: a night valley, shifts, and a drift."""
+class LoadPattern:
+    """Load of each owner (o) over the week: a night valley, shifts, and a slow disturbance."""
 
     shift_starts: F64
     shift_levels: F64
     utc_offset_s: float
-    waves: Waves
+    disturbance: Disturbances
 
 
 @dataclass(frozen=True, slots=True)
 class Plant:
-    """Arrays over the park's tags (t) and streams (s); a column is a tag's place."""
+    """Arrays over the park's tags (t) and streams (s); a column is the index of a tag."""
 
     park: Park
-    load: Load
+    load: LoadPattern
     base: F64
     load_gain: F64
-    wave_gain: F64
+    disturbance_gain: F64
     tag_owner: I64
-    tag_waves: Waves
+    tag_disturbances: Disturbances
     rate_column: I64
     counters: I64
     cells: Cells
     vessels: Vessels
-    captive: tuple[Captive, ...]
-    networks: tuple[Network, ...]
+    captive: tuple[CaptivePlant, ...]
+    networks: tuple[ComponentNetwork, ...]
     reactions: tuple[Reaction, ...]
     stream_owner: I64
-    stream_waves: Waves
+    stream_disturbances: Disturbances
     stream_columns: tuple[tuple[int, int, float, int], ...]  # stream, flow, factor, fraction or -1
     product_columns: tuple[tuple[int, str, F64], ...]
     power_columns: tuple[tuple[int, F64], ...]
@@ -77,18 +77,18 @@ class Plant:
 
 
 def make_plant(park: Park, seed: int) -> Plant:
-    """Return the arrays of a park model; all that is random comes from `seed`."""
+    """Compile the arrays of a park model; everything random comes from `seed`."""
     kinds = {s.id: s.kind for s in park.scopes}
     owners = sorted({owner_of(scope, kinds) for scope in kinds})
     column = {t.address: i for i, t in enumerate(park.tags)}
     rate_column = _rate_columns(park.tags)
     rates = {t.address: int(rate_column[i]) for i, t in enumerate(park.tags)}
-    base, load_gain, wave_gain = _plain(park.tags)
-    captive = find_captive(park, rates, base, kinds)
+    base, load_gain, disturbance_gain = _unexplained(park.tags)
+    captive = find_captive_plants(park, rates, base, kinds)
     power = {plant.scope: plant.usual for plant in captive}
     networks, reactions, factors = _networks(park, base, rates, power)
     stacks = _stack_columns(park, rates, networks)
-    load_gain[[stack for stack, _, _ in stacks]] = 0.0  # They follow the fires.
+    load_gain[[stack for stack, _, _ in stacks]] = 0.0  # Stacks follow the fuel.
     rng = iter(np.random.default_rng(seed).spawn(5))
 
     def owner_at(scope: str) -> int:
@@ -100,9 +100,9 @@ def make_plant(park: Park, seed: int) -> Plant:
         load=_load(park, len(owners), next(rng)),
         base=base,
         load_gain=load_gain,
-        wave_gain=wave_gain,
+        disturbance_gain=disturbance_gain,
         tag_owner=np.array([owners.index(t.owner) for t in park.tags], dtype=np.int64),
-        tag_waves=disturbances.make_waves(next(rng), len(park.tags)),
+        tag_disturbances=disturbances.make_disturbances(next(rng), len(park.tags)),
         rate_column=rate_column,
         counters=np.flatnonzero([t.kind == "counter" for t in park.tags]),
         cells=make_cells(park, base, column, owner_at, next(rng)),
@@ -111,7 +111,7 @@ def make_plant(park: Park, seed: int) -> Plant:
         networks=networks,
         reactions=reactions,
         stream_owner=np.array([owner_at(scope) for scope in inner], dtype=np.int64),
-        stream_waves=disturbances.make_waves(next(rng), len(park.streams)),
+        stream_disturbances=disturbances.make_disturbances(next(rng), len(park.streams)),
         stream_columns=tuple(
             (i, rates[s.flow], factors[i] * _share(s), column.get(s.fraction, -1))
             for i, s in enumerate(park.streams)
@@ -124,12 +124,12 @@ def make_plant(park: Park, seed: int) -> Plant:
 
 
 def _share(stream: Stream) -> float:
-    """Return the nominal fraction that a measured one takes the place of; 1 without one."""
+    """Return the nominal mass fraction that the analyser of a stream replaces; 1 without one."""
     shares = load_reference("media")[stream.medium]["component"].values()
     return float(max(shares, default=1.0)) if stream.fraction else 1.0
 
 
-def _load(park: Park, owners: int, rng: np.random.Generator) -> Load:
+def _load(park: Park, owners: int, rng: np.random.Generator) -> LoadPattern:
     """Return the load pattern of a park's shifts and time zone."""
     clock = [int(s[:2]) * 3600 + int(s[3:]) * 60 for s in park.shifts or ("00:00",)]
     starts = np.array(sorted(day * 86400.0 + s for day in range(7) for s in clock))
@@ -138,17 +138,17 @@ def _load(park: Park, owners: int, rng: np.random.Generator) -> Load:
         ZoneInfo(park.timezone)
     )
     lead = offset.utcoffset()
-    return Load(
+    return LoadPattern(
         starts,
         rng.uniform(-1, 1, (len(starts), owners)),
         lead.total_seconds() if lead else 0.0,
-        disturbances.make_waves(rng, owners),
+        disturbances.make_disturbances(rng, owners),
     )
 
 
-def _plain(tags: Sequence[Tag]) -> tuple[F64, F64, F64]:
-    """Return usual value, gain of the load and gain of the wave of tags nothing else explains."""
-    base, load, wave = np.zeros(len(tags)), np.zeros(len(tags)), np.zeros(len(tags))
+def _unexplained(tags: Sequence[Tag]) -> tuple[F64, F64, F64]:
+    """Return usual value, gain of load and gain of disturbance, (t,), of tags without equation."""
+    base, load, disturbance = np.zeros(len(tags)), np.zeros(len(tags)), np.zeros(len(tags))
     for i, tag in enumerate(tags):
         ranged = math.isfinite(tag.high - tag.low)
         span = tag.high - tag.low if ranged else 0.0
@@ -156,16 +156,16 @@ def _plain(tags: Sequence[Tag]) -> tuple[F64, F64, F64]:
         if tag.kind == "state":
             base[i] = tag.high if ranged else 1.0
         elif tag.kind == "counter":
-            # Nothing tells the rate of a counter that stands alone: one of its uom a minute.
+            # A counter without a gauge counts one of its uom a minute.
             base[i] = load[i] = tag.scale / 60.0
         elif tag.quantity in RATE_OF.values():
-            load[i], wave[i] = base[i], 0.02 * base[i]
+            load[i], disturbance[i] = base[i], 0.02 * base[i]
         elif tag.quantity == "concentration" and ranged:
             # An analyser of pollutants is ranged for the worst day; a usual day sits at a tenth.
-            base[i], wave[i] = tag.low + 0.1 * span, 0.05 * span
+            base[i], disturbance[i] = tag.low + 0.1 * span, 0.05 * span
         else:
-            wave[i] = 0.17 * span
-    return base, load, wave
+            disturbance[i] = 0.17 * span
+    return base, load, disturbance
 
 
 def _rate_columns(tags: Sequence[Tag]) -> I64:
@@ -186,8 +186,8 @@ def _loop(tag: Tag) -> tuple[str, str]:
 
 def _networks(
     park: Park, usual: F64, rates: Mapping[str, int], power: Mapping[str, float]
-) -> tuple[tuple[Network, ...], tuple[Reaction, ...], list[float]]:
-    """Return the networks, drivers first, the reactions, and tag value per kg/s by stream."""
+) -> tuple[tuple[ComponentNetwork, ...], tuple[Reaction, ...], list[float]]:
+    """Return the networks, drivers first, the reactions, and the tag value per kg/s by stream."""
     media = load_reference("media")
     factors, known = [], {}
     for s in park.streams:
@@ -207,17 +207,17 @@ def _networks(
     }
     flows = {c: usual_flows(park, fractions[c], known) for c in sorted(carried)}
     cells = {c: _cells_at(park, c, {*flow.into, *flow.out}) for c, (_, flow) in flows.items()}
-    found = find_reactions(park, {c: flow for c, (_, flow) in flows.items()}, cells, power)
-    order, reactions = in_order(carried, found)
+    candidates = find_reactions(park, {c: flow for c, (_, flow) in flows.items()}, cells, power)
+    order, reactions = order_components(carried, candidates)
     networks = []
     for c in order:
         scopes = cells[c] | {r.scope for r in reactions if r.component == c}
-        networks.append(make_network(park, c, fractions[c], flows[c][0], scopes))
+        networks.append(make_component_network(park, c, fractions[c], flows[c][0], scopes))
     return tuple(networks), reactions, factors
 
 
 def _cells_at(park: Park, component: str, scopes: set[str]) -> set[str]:
-    """Return the scopes of streams where electrolysers make, or use, a component."""
+    """Return the scopes of streams in which electrolysers make or use a component."""
     makers = set()
     for e in park.electrolysers:
         near = [scope for scope in scopes if inside(e.scope, scope)]
@@ -227,26 +227,26 @@ def _cells_at(park: Park, component: str, scopes: set[str]) -> set[str]:
 
 
 def _product_columns(park: Park, rates: Mapping[str, int]) -> tuple[tuple[int, str, F64], ...]:
-    """Return the product tags that Faraday's law explains: column, component, electrolysers."""
-    found = []
+    """Return the product tags that follow Faraday's law: column, component, (e,) electrolysers."""
+    columns = []
     for p in park.products:
         below = [inside(e.scope, p.scope) and p.id in cell_factor(e) for e in park.electrolysers]
         if any(below):
-            found.append((rates[p.tag], p.id, np.array(below, dtype=np.float64)))
-    return tuple(found)
+            columns.append((rates[p.tag], p.id, np.array(below, dtype=np.float64)))
+    return tuple(columns)
 
 
 def _stack_columns(
-    park: Park, rates: Mapping[str, int], networks: Sequence[Network]
+    park: Park, rates: Mapping[str, int], networks: Sequence[ComponentNetwork]
 ) -> tuple[tuple[int, int, float], ...]:
-    """Return the stacks of the scopes where fuel is burnt."""
+    """Return the stacks of the scopes that burn fuel: column, node, usual fuel [kg/s]."""
     fuel = next((n for n in networks if n.component == FUEL), None)
-    found = []
+    columns = []
     for row in park.tables.get("outlet", ()):
         if fuel and row["kind"] == "stack" and row["scope"] in fuel.nodes:
             node = fuel.nodes.index(row["scope"])
             burnt = sum(
                 size for size, to in zip(fuel.nominal.tolist(), fuel.to, strict=True) if to == node
             )
-            found.append((rates[row["flow"]], node, burnt))
-    return tuple(found)
+            columns.append((rates[row["flow"]], node, burnt))
+    return tuple(columns)

@@ -1,4 +1,4 @@
-"""Electricity: what the meters over cells show, and what captive plants send out."""
+"""Electricity: power meters of electrolysis, and power plants of the enterprises."""
 
 from __future__ import annotations
 
@@ -20,42 +20,49 @@ RECTIFIER_EFFICIENCY = 0.985
 
 
 @dataclass(frozen=True, slots=True)
-class Captive:
-    """A captive power plant: it sends out what the meters of its enterprise take, and the rest."""
+class CaptivePlant:
+    """A captive power plant: it covers a share of the metered users, and unmetered ones."""
 
     column: int
     scope: str
     users: I64  # columns
     usual: float  # [W]
-    share: float  # [1] of what the users take
-    rest: float  # [W] usually, for what has no meter
+    share: float  # [1] of the power of the users
+    other: float  # [W] usual power of users without a meter
 
 
-def find_captive(
+def find_captive_plants(
     park: Park, rates: Mapping[str, int], usual: F64, kinds: Mapping[str, str]
-) -> tuple[Captive, ...]:
-    """Return the captive power plants of the enterprises."""
+) -> tuple[CaptivePlant, ...]:
+    """Return the captive power plants of the enterprises.
+
+    `rates` has the column of the rate of each tag's address, `usual` (t,) [SI] the usual values,
+    `kinds` the kind of each scope.
+    """
     meters: dict[tuple[str, str], list[Meter]] = {}
     for m in park.meters:
         if m.carrier == POWER and m.basis != "DC":
             meters.setdefault((owner_of(m.scope, kinds), m.direction), []).append(m)
-    found = []
-    for (owner, direction), plants in meters.items():
+    plants = list[CaptivePlant]()
+    for (owner, direction), outgoing in meters.items():
         if direction != "out":
             continue
         users = np.array([rates[m.tag] for m in meters.get((owner, "in"), ())], dtype=np.int64)
-        taken, sent = usual[users].sum(), sum(usual[rates[m.tag]] for m in plants)
-        for m in plants:
+        taken, sent = usual[users].sum(), sum(usual[rates[m.tag]] for m in outgoing)
+        for m in outgoing:
             out = float(usual[rates[m.tag]])
             share = out / sent * min(sent / taken, 1.0) if taken else 0.0
-            found.append(
-                Captive(rates[m.tag], m.scope, users, out, share, out - share * float(taken))
+            plants.append(
+                CaptivePlant(rates[m.tag], m.scope, users, out, share, out - share * float(taken))
             )
-    return tuple(found)
+    return tuple(plants)
 
 
 def power_columns(park: Park, rates: Mapping[str, int], usual: F64) -> tuple[tuple[int, F64], ...]:
-    """Return the power tags of electrolysis: the innermost meters of each basis over a cell."""
+    """Return the power tags of electrolysis: column, and share [1] of each electrolyser, (e,).
+
+    They are the innermost meters of each basis, AC or DC, over an electrolyser.
+    """
     shares: dict[int, F64] = {}
 
     def size(meter: Meter) -> float:

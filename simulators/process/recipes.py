@@ -1,4 +1,4 @@
-"""What units make of what they take: told from the streams, by the twin's own chemistry."""
+"""Reactions in the units of a park, derived from its streams and the twin's chemistry."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from twin.model.park import Park
 
-# What a unit takes, the component first that the others follow, and what happens to it there. Any
-# substitution by chlorine leaves one hydrogen chloride for each chlorine.
+# Reactions by the components that end in a unit, the leading one first. Any substitution by
+# chlorine leaves one hydrogen chloride for each chlorine.
 CHEMISTRY = {
     ("chlorine", "hydrogen"): ("hydrogen-chloride-synthesis",),
     ("chlorine",): ("methyl-chloride-chlorination",),
@@ -27,27 +27,27 @@ CHEMISTRY = {
     ),
     ("ammonia", "carbon_dioxide"): ("urea",),
 }
-# As much of these is made or bought as is drawn; of anything else users get what there is.
-DRAWN = ("sodium_chloride", "steam")
+# The supply of these follows the demand; users of any other component get what is produced.
+DEMAND_DRIVEN = ("sodium_chloride", "steam")
 TURBINE = 0.4  # electricity of a captive plant over its heat
 POWER, FUEL = "electricity", "coal"
 
 
 @dataclass(frozen=True, slots=True)
 class Reaction:
-    """What a unit makes or needs of a component, for each unit of what drives it."""
+    """Production or need of a component in a unit, in proportion to a driver."""
 
     scope: str
     component: str
     makes: bool
     ratio: float  # [kg/kg], [kg/J] of electricity
     driver: str  # a component, or electricity
-    at: str  # the scope that takes the driver, or makes it where it is drawn; of power its meter
+    at: str  # scope that uses the driver, makes a demand-driven one, or meters electricity
 
 
 @dataclass(frozen=True, slots=True)
-class Usual:
-    """Usual flows of one component at the scopes where streams begin and end, [kg/s]."""
+class UsualFlows:
+    """Usual flows of one component by the scope they enter and leave [kg/s]."""
 
     into: Mapping[str, float]
     out: Mapping[str, float]
@@ -59,50 +59,51 @@ class Usual:
 
 def find_reactions(
     park: Park,
-    usual: Mapping[str, Usual],
+    usual: Mapping[str, UsualFlows],
     makers: Mapping[str, set[str]],
     power: Mapping[str, float],
 ) -> tuple[Reaction, ...]:
-    """Return what happens in the units of a park.
+    """Return the reactions in the units of a park.
 
-    `usual` is by component, `makers` the scopes where electrolysers make it; `power` is the usual
-    electricity [W] by the scope of a captive plant.
+    `usual` has the usual flows by component, `makers` the scopes of the electrolysers that make it,
+    `power` the usual electricity [W] by the scope of a captive plant.
     """
-    found = [*_chemistry(usual), *_boilers(usual, power)]
-    explained = {(r.scope, r.component) for r in found} | {
+    reactions = [*_chemistry(usual), *_boilers(usual, power)]
+    explained = {(r.scope, r.component) for r in reactions} | {
         (scope, component) for component, scopes in makers.items() for scope in scopes
     }
-    return tuple(found + list(_proportions(park, usual, explained)))
+    return tuple(reactions + list(_proportions(park, usual, explained)))
 
 
-def in_order(
+def order_components(
     components: set[str], reactions: tuple[Reaction, ...]
 ) -> tuple[list[str], tuple[Reaction, ...]]:
-    """Return components after those that drive them, and the reactions.
+    """Return components after those that drive them, and the reactions without cycles.
 
-    What is made in a circle is given where the circle begins: a reaction is left out there.
+    A cycle of drivers is cut by leaving out the reaction at its first component.
     """
-    left, found = sorted(components), list[str]()
-    while left:
-        waits = {r.component for r in reactions if r.driver in left and r.driver != r.component}
-        ready = [c for c in left if c not in waits] or left[:1]
-        left = [c for c in left if c not in ready]
-        found += ready
-    place = {c: i for i, c in enumerate([POWER, *found])}
-    return found, tuple(r for r in reactions if place[r.driver] <= place[r.component])
+    remaining, order = sorted(components), list[str]()
+    while remaining:
+        waits = {r.component for r in reactions
+                 if r.driver in remaining and r.driver != r.component}  # fmt: skip
+        ready = [c for c in remaining if c not in waits] or remaining[:1]
+        remaining = [c for c in remaining if c not in ready]
+        order += ready
+    rank = {c: i for i, c in enumerate([POWER, *order])}
+    return order, tuple(r for r in reactions if rank[r.driver] <= rank[r.component])
 
 
-def _takes(usual: Mapping[str, Usual]) -> dict[str, set[str]]:
-    """Return the components that end at each scope, utilities apart."""
+def _takes(usual: Mapping[str, UsualFlows]) -> dict[str, set[str]]:
+    """Return the components that end at each scope, without the demand-driven ones."""
     scopes = {scope for flows in usual.values() for scope in flows.into} - set(OUTSIDE)
     return {
-        scope: {c for c, flows in usual.items() if c not in DRAWN and flows.ends(scope)}
+        scope: {c for c, flows in usual.items() if c not in DEMAND_DRIVEN and flows.ends(scope)}
         for scope in scopes
     }
 
 
-def _chemistry(usual: Mapping[str, Usual]) -> Iterator[Reaction]:
-    """Yield what the units do of which the reaction is known."""
+def _chemistry(usual: Mapping[str, UsualFlows]) -> Iterator[Reaction]:
+    """Yield the reactions of units that take the components of a known recipe."""
     for scope, takes in sorted(_takes(usual).items()):
         key = next((key for key in CHEMISTRY if set(key) == takes), None)
         if key is None:
@@ -116,7 +117,7 @@ def _chemistry(usual: Mapping[str, Usual]) -> Iterator[Reaction]:
 
 
 def _yields(names: tuple[str, ...], driver: str) -> dict[str, float]:
-    """Return what reactions make (> 0) and need (< 0) for each kg of the driver, by component."""
+    """Return production (> 0) and need (< 0) of reactions by component [kg/kg of the driver]."""
     table = load_reference("reactions")
     rows = {name: table["reaction"][name] for name in names}
     reactions = compile_reactions({n: (r["equation"], r["product"]) for n, r in rows.items()})
@@ -125,9 +126,9 @@ def _yields(names: tuple[str, ...], driver: str) -> dict[str, float]:
     return {c: m / -known[driver] for c, m in known.items()}
 
 
-def _boilers(usual: Mapping[str, Usual], power: Mapping[str, float]) -> Iterator[Reaction]:
-    """Yield the coal that boilers need for the steam and the electricity they make."""
-    none = Usual({}, {})
+def _boilers(usual: Mapping[str, UsualFlows], power: Mapping[str, float]) -> Iterator[Reaction]:
+    """Yield the need of boilers for coal, in proportion to their steam and electricity."""
+    none = UsualFlows({}, {})
     coal, steam = usual.get(FUEL, none), usual.get("steam", none)
     for scope in sorted(set(coal.into) - set(OUTSIDE)):
         heat = {("steam", scope): carrier_factor("steam")} if scope in steam.out else {}
@@ -139,17 +140,17 @@ def _boilers(usual: Mapping[str, Usual], power: Mapping[str, float]) -> Iterator
 
 
 def _proportions(
-    park: Park, usual: Mapping[str, Usual], explained: set[tuple[str, str]]
+    park: Park, usual: Mapping[str, UsualFlows], explained: set[tuple[str, str]]
 ) -> Iterator[Reaction]:
-    """Yield what comes of a unit that nothing else explains: in its usual proportion.
+    """Yield production without a known reaction, in its usual proportion to a driver.
 
-    To what the unit itself takes most of, else to what its plant takes.
+    The driver is the greatest inflow of the unit, else that of its plant.
     """
     parents = {s.id: s.id.rpartition("/")[0] for s in park.scopes if s.kind == "unit"}
     takes = _takes(usual)
     for component, flows in usual.items():
         for scope in sorted(set(flows.out) - set(flows.into) - set(OUTSIDE)):
-            if (scope, component) in explained or component in DRAWN:
+            if (scope, component) in explained or component in DEMAND_DRIVEN:
                 continue
             near = [(c, scope) for c in takes.get(scope, ()) if c != component]
             if not near and scope in parents:

@@ -1,7 +1,7 @@
-"""Who takes how much chlorine when loads change, and what is left for the tanks.
+"""Distribution of chlorine between users and tanks when loads change.
 
-Users take what their load asks for, the cells give what theirs allows. What is left over in a
-header is liquefied; what a tank farm cannot take goes from liquefaction to the absorber.
+Users take chlorine in proportion to their load, as far as there is any. The surplus of a header is
+liquefied; the surplus of a full tank farm goes from liquefaction to the absorber.
 """
 
 from __future__ import annotations
@@ -16,50 +16,50 @@ from twin.arrays import F64
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from simulators.process.flows import Network
+    from simulators.process.flows import ComponentNetwork
     from simulators.process.plant import Plant
-    from simulators.process.process import State
+    from simulators.process.process import ProcessState
 
 CHLORINE = "chlorine"
 Fixed = dict[str, dict[int, "F64"]]
 
 
 @dataclass(frozen=True, slots=True)
-class Farm:
-    """The tanks of a node of the chlorine network; streams by their place in the network."""
+class FarmNode:
+    """A tank farm of the chlorine network; streams by their index in the network."""
 
     scope: str
     node: int
     tanks: tuple[int, ...]  # spares apart
-    pipes: tuple[int, ...]  # what liquefaction sends
-    other: tuple[int, ...]  # what comes in from other farms
+    pipes: tuple[int, ...]  # inflows from liquefaction
+    other: tuple[int, ...]  # inflows from other farms
     out: tuple[int, ...]
-    export: int  # of `out`, what takes more or less when the farm goes back to its usual course
+    export: int  # the outflow that brings the farm back to its usual inventory
 
 
-def chlorine_of(plant: Plant) -> Network | None:
-    """Return the network of chlorine, None in a park without."""
+def chlorine_of(plant: Plant) -> ComponentNetwork | None:
+    """Return the chlorine network of a park, None without one."""
     return next((n for n in plant.networks if n.component == CHLORINE), None)
 
 
-def find_farms(plant: Plant) -> tuple[Farm, ...]:
+def find_farm_nodes(plant: Plant) -> tuple[FarmNode, ...]:
     """Return the tank farms of the chlorine network."""
     network = chlorine_of(plant)
     if network is None:
         return ()
     tanks: dict[int, list[int]] = {}
-    for k, place in enumerate(plant.vessels.place):
-        if place is not None and place[0] == CHLORINE and plant.vessels.mates[k]:
-            tanks.setdefault(place[1], []).append(k)
-    found = []
+    for k, at in enumerate(plant.vessels.balance_node):
+        if at is not None and at.component == CHLORINE and plant.vessels.group_size[k]:
+            tanks.setdefault(at.node, []).append(k)
+    farms = []
     for node, mine in tanks.items():
         into = [s for s, to in enumerate(network.to) if to == node]
         pipes = [s for s in into if network.origin[s] not in tanks and network.free[s]]
         out = [s for s, origin in enumerate(network.origin) if origin == node]
         # Road tankers can be sent to the market more or less at will.
         export = max(out, key=lambda s: (network.to[s] < 0, network.nominal[s]))
-        found.append(
-            Farm(
+        farms.append(
+            FarmNode(
                 network.nodes[node],
                 node,
                 tuple(mine),
@@ -69,18 +69,18 @@ def find_farms(plant: Plant) -> tuple[Farm, ...]:
                 export,
             )
         )
-    return tuple(found)
+    return tuple(farms)
 
 
-def component_flow(network: Network, state: State) -> F64:
-    """Return the flows of a network's component, (n, s) [kg/s]."""
+def component_flow(network: ComponentNetwork, state: ProcessState) -> F64:
+    """Return the flows of the component of a network, (n, s) [kg/s]."""
     return np.asarray(state.flow[:, list(network.streams)] * network.fraction)
 
 
-def demands(plant: Plant, usual: State, load: Callable[[str], F64 | None]) -> Fixed:
-    """Return the flows that the loads of their users fix, by component and stream.
+def demands(plant: Plant, usual: ProcessState, load: Callable[[str], F64 | None]) -> Fixed:
+    """Return the flows set by the loads of their users, by component and stream, (n,) [kg/s].
 
-    `load` tells the load of a scope on top of the usual one, (n,) [1], None where it is that.
+    `load` returns the load of a scope relative to the usual one, (n,) [1], None where unchanged.
     """
     fixed: Fixed = {}
     burnt: dict[str, F64] = {}
@@ -90,24 +90,24 @@ def demands(plant: Plant, usual: State, load: Callable[[str], F64 | None]) -> Fi
     network = chlorine_of(plant)
     if network is None:
         return fixed
-    relief = reliefs(plant, network)
+    relief = relief_streams(plant, network)
     flow = component_flow(network, usual)
     chlorine: dict[int, F64] = {}
     for s, to in enumerate(network.to):
         if to < 0 or network.gives(to) or s in relief:
             continue
-        asked = load(network.nodes[to])
+        factor = load(network.nodes[to])
         part = burnt.get(network.nodes[to], np.ones(len(flow)))
-        chlorine[s] = flow[:, s] * (part if asked is None else np.minimum(part, asked))
-    farms = {farm.node for farm in find_farms(plant)}
+        chlorine[s] = flow[:, s] * (part if factor is None else np.minimum(part, factor))
+    farms = {farm.node for farm in find_farm_nodes(plant)}
     for s, origin in enumerate(network.origin):
         if origin in farms and s not in chlorine:
-            chlorine[s] = _drawn(network, s, flow, chlorine, farms)
+            chlorine[s] = _withdrawal(network, s, flow, chlorine, farms)
     fixed[CHLORINE] = chlorine
     return fixed
 
 
-def reliefs(plant: Plant, network: Network) -> set[int]:
+def relief_streams(plant: Plant, network: ComponentNetwork) -> set[int]:
     """Return the streams into absorbers and into the air."""
     absorbers = {row["scope"] for row in plant.park.tables.get("absorber", ())}
     streams = [plant.park.streams[i] for i in network.streams]
@@ -116,36 +116,44 @@ def reliefs(plant: Plant, network: Network) -> set[int]:
 
 def _cut(
     plant: Plant,
-    network: Network,
-    usual: State,
+    network: ComponentNetwork,
+    usual: ProcessState,
     load: Callable[[str], F64 | None],
     burnt: dict[str, F64],
 ) -> dict[int, F64]:
-    """Return what users take of another component, and note how much less is burnt to make it."""
+    """Return the flows of another component to users whose load changes, (n,) [kg/s] by stream.
+
+    `burnt` gets the relative load of the burners that make it, (n,) [1] by scope.
+    """
     flow = component_flow(network, usual)
     fixed, less = {}, np.zeros((len(flow), len(network.nodes)))
     for s, to in enumerate(network.to):
-        if to < 0 or network.gives(to) or network.free[s] == network.drawn:
+        if to < 0 or network.gives(to) or network.free[s] == network.demand_driven:
             continue
-        asked = load(network.nodes[to])
-        if asked is not None:
-            fixed[s] = flow[:, s] * asked
+        factor = load(network.nodes[to])
+        if factor is not None:
+            fixed[s] = flow[:, s] * factor
             if network.origin[s] >= 0:
                 less[:, network.origin[s]] += flow[:, s] - fixed[s]
     burners = {
         r.scope for r in plant.reactions if (r.component, r.driver) == ("hydrogen", CHLORINE)
     }
     for s, origin in enumerate(network.origin):
-        place = network.nodes[origin] if origin >= 0 else ""
-        makes = any(r.makes and (r.scope, r.component) == (place, network.component)
+        scope = network.nodes[origin] if origin >= 0 else ""
+        makes = any(r.makes and (r.scope, r.component) == (scope, network.component)
                     for r in plant.reactions)  # fmt: skip
-        if place in burners and makes and network.to[s] >= 0 and less[:, network.to[s]].any():
-            burnt[place] = np.clip(1 - less[:, network.to[s]] / flow[:, s], 0.0, 1.0)
+        if scope in burners and makes and network.to[s] >= 0 and less[:, network.to[s]].any():
+            burnt[scope] = np.clip(1 - less[:, network.to[s]] / flow[:, s], 0.0, 1.0)
     return fixed
 
 
-def _drawn(network: Network, s: int, flow: F64, fixed: Mapping[int, F64], farms: set[int]) -> F64:
-    """Return what is drawn from a farm: for a vaporiser what its users take, else as usual."""
+def _withdrawal(
+    network: ComponentNetwork, s: int, flow: F64, fixed: Mapping[int, F64], farms: set[int]
+) -> F64:
+    """Return the outflow of a farm in a stream, (n,) [kg/s].
+
+    That to a vaporiser is the demand of its users, any other as usual.
+    """
     to = network.to[s]
     out = [i for i, origin in enumerate(network.origin) if origin == to]
     if to < 0 or to in farms or not all(i in fixed for i in out):
@@ -155,25 +163,27 @@ def _drawn(network: Network, s: int, flow: F64, fixed: Mapping[int, F64], farms:
     return np.asarray(share * np.sum([fixed[i] for i in out], axis=0))
 
 
-def granted(plant: Plant, fixed: Mapping[int, F64], state: State) -> dict[int, F64]:
-    """Return the fixed flows as far as there is chlorine for them: a header gives what it has."""
+def limit_to_supply(plant: Plant, fixed: Mapping[int, F64], state: ProcessState) -> dict[int, F64]:
+    """Return the fixed flows, reduced where a header has less chlorine than they need."""
     network = chlorine_of(plant)
     if network is None:
         return {}
-    through = state.through[CHLORINE]
+    throughput = state.throughput[CHLORINE]
     given = dict(fixed)
     free = {origin for s, origin in enumerate(network.origin) if s not in fixed}
     for node in free - {-1}:
         mine = [s for s in fixed if network.origin[s] == node]
-        asked = np.sum([fixed[s] for s in mine], axis=0)
-        part = np.clip(through[:, node] / np.where(asked > 0, asked, 1.0), 0.0, 1.0)
+        need = np.sum([fixed[s] for s in mine], axis=0)
+        part = np.clip(throughput[:, node] / np.where(need > 0, need, 1.0), 0.0, 1.0)
         given.update({s: fixed[s] * part for s in mine})
     return given
 
 
-def left_over(plant: Plant, farm: Farm, state: State) -> F64:
-    """Return what is left at a farm beyond what its tanks usually keep, (n,) [kg/s]."""
+def surplus(plant: Plant, farm: FarmNode, state: ProcessState) -> F64:
+    """Return the surplus of a farm over the usual accumulation in its tanks, (n,) [kg/s]."""
     network = chlorine_of(plant)
     assert network is not None, "a farm is a node of the chlorine network"
     flow = component_flow(network, state)
-    return np.asarray(state.through[CHLORINE][:, farm.node] - flow[:, list(farm.out)].sum(axis=1))
+    return np.asarray(
+        state.throughput[CHLORINE][:, farm.node] - flow[:, list(farm.out)].sum(axis=1)
+    )

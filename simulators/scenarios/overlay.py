@@ -1,9 +1,8 @@
 """A scenario laid over the process: the same pure function of time, with other loads.
 
 Users that trip take less chlorine, so more of it is liquefied and the tanks fill; at their limit
-the surplus goes to the absorber. What the tanks hold more than usual is the only thing that
-remembers: a table over the duration of the script. After it the tanks are drawn down again within a
-week.
+the surplus goes to the absorber. The excess inventory of the tanks is the only integral: a table
+over the duration of the script. After it the tanks return to their usual course within a week.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from simulators.process import disturbances
-from simulators.process.process import UNCHANGED, Changes, State, counted, rates
+from simulators.process.process import UNCHANGED, ProcessChanges, ProcessState, counted, rates
 from simulators.process.process import state as undisturbed
 from simulators.process.vessels import inventory
 from simulators.scenarios import demand
@@ -27,7 +26,7 @@ from twin.uom import parse_quantity
 
 if TYPE_CHECKING:
     from simulators.process.process import Process
-    from simulators.scenarios.demand import Farm
+    from simulators.scenarios.demand import FarmNode
     from simulators.scenarios.script import Event, Script
 
 STEP_S = 10.0
@@ -39,12 +38,12 @@ NOTHING: F64 = np.zeros((1, 0))
 TINY = 1e-9  # kg/s
 
 
-class Stretch(NamedTuple):
-    """From when to when a farm is full [s since the origin]."""
+class FullInterval(NamedTuple):
+    """An interval in which a farm is full [s since the origin]."""
 
     start_s: float
     stop_s: float
-    lost: float  # [kg] that did not fit, up to the end of this stretch
+    lost: float  # [kg] surplus that did not fit, up to the end of this interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,37 +53,43 @@ class Overlay:
     process: Process
     script: Script
     origin_us: int
-    farms: tuple[Farm, ...] = ()
+    farms: tuple[FarmNode, ...] = ()
     step_s: F64 = field(default_factory=lambda: np.zeros(1))  # (w,) since the origin
-    more: F64 = field(default_factory=lambda: NOTHING)  # (w, f) [kg] held without a limit
-    speed: F64 = field(default_factory=lambda: NOTHING)  # (w, f) [kg/s]
-    full: tuple[tuple[Stretch, ...], ...] = ()  # (f,)
-    count: F64 = field(default_factory=lambda: NOTHING)  # (w, c) [SI] counted more than usual
+    # Inventory over the usual without a limit, and its rate.
+    excess: F64 = field(default_factory=lambda: NOTHING)  # (w, f) [kg]
+    excess_rate: F64 = field(default_factory=lambda: NOTHING)  # (w, f) [kg/s]
+    full: tuple[tuple[FullInterval, ...], ...] = ()  # (f,)
+    count: F64 = field(default_factory=lambda: NOTHING)  # (w, c) [SI] count over the usual
 
 
-def lay_over(process: Process, script: Script, origin_us: int) -> Overlay:
-    """Return a script over the process; raises ModelError for one no plant could follow."""
+def make_overlay(process: Process, script: Script, origin_us: int) -> Overlay:
+    """Lay a script over the process from `origin_us` on.
+
+    Raises ModelError if an event does not fit the park, a stream would run backwards or a farm
+    would run empty.
+    """
     bare = Overlay(process, script, origin_us)
     if not script.at("process"):
         return bare
     _check(bare)
     moves = any(event.kind == "load" for event in script.events)
-    farms = demand.find_farms(process.plant) if moves else ()
+    farms = demand.find_farm_nodes(process.plant) if moves else ()
     step_s = _steps(script)
     overlay = replace(bare, farms=farms, step_s=step_s)
     if farms:
-        speed = np.concatenate([_left_over(overlay, part) for part in _chunks(step_s)])
-        more = _integral(step_s, speed)
+        excess_rate = np.concatenate([_surplus(overlay, part) for part in _chunks(step_s)])
+        excess = _integral(step_s, excess_rate)
         full = tuple(
-            _stretches(overlay, f, step_s, more[:, f], speed[:, f]) for f in range(len(farms))
+            _full_intervals(overlay, f, step_s, excess[:, f], excess_rate[:, f])
+            for f in range(len(farms))
         )
-        overlay = replace(overlay, more=more, speed=speed, full=full)
-    faster = np.concatenate([_faster(overlay, part) for part in _chunks(step_s)])
-    return replace(overlay, count=_integral(step_s, faster))
+        overlay = replace(overlay, excess=excess, excess_rate=excess_rate, full=full)
+    count_rate = np.concatenate([_count_rate(overlay, part) for part in _chunks(step_s)])
+    return replace(overlay, count=_integral(step_s, count_rate))
 
 
-def _forward(overlay: Overlay, now: State) -> None:
-    """Raise ModelError where a stream would run backwards: too little is made for what is fixed."""
+def _check_direction(overlay: Overlay, now: ProcessState) -> None:
+    """Raise ModelError if a stream runs backwards: less is made than the fixed flows need."""
     least = np.nanmin(now.flow, axis=0, initial=0.0)
     if least.min(initial=0.0) < -TINY:
         stream = overlay.process.plant.park.streams[int(np.argmin(least))].id
@@ -94,8 +99,8 @@ def _forward(overlay: Overlay, now: State) -> None:
         )
 
 
-def state(overlay: Overlay, time_us: I64) -> State:
-    """Return the truth at (n,) int64 [µs]; the same times always give the same values."""
+def state(overlay: Overlay, time_us: I64) -> ProcessState:
+    """Return the truth at (n,) int64 [µs]; equal times give equal values in every run."""
     if not overlay.script.at("process"):
         return undisturbed(overlay.process, time_us)
     since_s = (time_us - overlay.origin_us) / 1e6
@@ -103,21 +108,21 @@ def state(overlay: Overlay, time_us: I64) -> State:
         overlay.process.plant, disturbances.week_time(time_us), _changes(overlay, since_s)
     )
     counters = overlay.process.plant.counters
-    more = [np.interp(since_s, overlay.step_s, count) for count in overlay.count.T]
+    excess = [np.interp(since_s, overlay.step_s, count) for count in overlay.count.T]
     truth.values[:, counters] = counted(overlay.process, time_us)
-    truth.values[:, counters] += np.array(more).reshape(-1, len(time_us)).T
+    truth.values[:, counters] += np.array(excess).reshape(-1, len(time_us)).T
     return truth
 
 
 def _steps(script: Script) -> F64:
-    """Return the times of the table: evenly spaced, and closer where an event begins or ends."""
+    """Return the times of the table, (w,) [s]: evenly spaced, and closer around events."""
     count = min(round(script.duration_s / STEP_S), STEPS_MAX)
     around = np.linspace(-0.5, 1.5, 2 * RAMP_STEPS + 1)
-    found = [np.linspace(0.0, script.duration_s, count + 1)]
+    times = [np.linspace(0.0, script.duration_s, count + 1)]
     for event in script.at("process"):
         ramp_s = event.ramp_s or 1.0
-        found += [at_s + ramp_s * around for at_s in (event.start_s, event.stop_s - ramp_s)]
-    every = np.unique(np.round(np.concatenate(found), 3))
+        times += [at_s + ramp_s * around for at_s in (event.start_s, event.stop_s - ramp_s)]
+    every = np.unique(np.round(np.concatenate(times), 3))
     return np.asarray(every[(every >= 0) & (every <= script.duration_s)], dtype=np.float64)
 
 
@@ -126,7 +131,7 @@ def _chunks(step_s: F64) -> list[F64]:
 
 
 def _integral(step_s: F64, rate: F64) -> F64:
-    """Return the integral since the first step, (w, ...)."""
+    """Return the integral of a rate since the first step, (w, ...)."""
     total = np.zeros_like(rate)
     total[1:] = np.cumsum((rate[1:] + rate[:-1]) / 2 * np.diff(step_s)[:, None], axis=0)
     return total
@@ -138,7 +143,7 @@ def _week_s(overlay: Overlay, since_s: F64) -> F64:
 
 
 def _check(overlay: Overlay) -> None:
-    """Raise ModelError for events that have nowhere to happen."""
+    """Raise ModelError for events without an effect in this park."""
     plant = overlay.process.plant
     network = demand.chlorine_of(plant)
     problems = [
@@ -157,8 +162,8 @@ def _check(overlay: Overlay) -> None:
         raise ModelError("the scenario does not fit the park", hint="", problems=problems)
 
 
-def _changes(overlay: Overlay, since_s: F64) -> Changes:
-    """Return what the script changes at (n,) float64 [s] since its origin."""
+def _changes(overlay: Overlay, since_s: F64) -> ProcessChanges:
+    """Return the changes of the process at (n,) float64 [s] since the origin."""
     changes = _causes(overlay, since_s)
     if not overlay.farms:
         return changes
@@ -172,28 +177,28 @@ def _changes(overlay: Overlay, since_s: F64) -> Changes:
     chlorine = dict(fixed[demand.CHLORINE])
     usual, rise = inventory(plant.vessels, time_s)
     for f, farm in enumerate(overlay.farms):
-        left = demand.left_over(plant, farm, given)
-        more, speed, full = _held(overlay, f, since_s, left, usual, rise)
-        drawn = np.sum([flow[:, s] for s in farm.out], axis=0)
-        # After the script the farm goes back to its usual course by what it exports.
+        surplus = demand.surplus(plant, farm, given)
+        excess, excess_rate, full = _excess(overlay, f, since_s, surplus, usual, rise)
+        out = np.sum([flow[:, s] for s in farm.out], axis=0)
+        # After the script the exports bring the farm back to its usual course.
         chlorine[farm.export] = flow[:, farm.export] + np.where(
-            since_s >= overlay.script.duration_s, left - speed, 0.0
+            since_s >= overlay.script.duration_s, surplus - excess_rate, 0.0
         )
         if full.any():
             came = sum((flow[:, s] for s in farm.other), np.zeros(len(since_s)))
             piped = sum(flow[:, s] for s in farm.pipes)
             for s in farm.pipes:
-                # A stretch without a surplus leaves the flow as it is.
-                chlorine[s] = np.where(full, (drawn - came) * flow[:, s] / piped, flow[:, s])
-        added = _spread(overlay, farm, more, speed, usual, rise)
+                # Without a surplus the flow stays as it is.
+                chlorine[s] = np.where(full, (out - came) * flow[:, s] / piped, flow[:, s])
+        added = _distribute(overlay, farm, excess, excess_rate, usual, rise)
         fill[:, farm.tanks], accumulation[:, farm.tanks] = added
     return replace(
         changes, fixed=fixed | {demand.CHLORINE: chlorine}, fill=fill, accumulation=accumulation
     )
 
 
-def _causes(overlay: Overlay, since_s: F64) -> Changes:
-    """Return the changes that do not depend on what the tanks hold."""
+def _causes(overlay: Overlay, since_s: F64) -> ProcessChanges:
+    """Return the changes that do not depend on the inventory of the tanks."""
     plant, script = overlay.process.plant, overlay.script
     cells, tags = plant.cells.electrolysers, plant.park.tags
     run, added_v, lost = (np.full((len(since_s), len(cells)), value) for value in (1.0, 0.0, 0.0))
@@ -204,11 +209,11 @@ def _causes(overlay: Overlay, since_s: F64) -> Changes:
         mine = [e for e, c in enumerate(cells) if c.id == event.scope
                 or inside(c.scope, event.scope)]  # fmt: skip
         if event.kind == "load":
-            asked = 1 + part * (event.size - 1)
-            run[:, mine] = np.minimum(run[:, mine], asked[:, None])
+            load = 1 + part * (event.size - 1)
+            run[:, mine] = np.minimum(run[:, mine], load[:, None])
             plain = [t for t, tag in enumerate(tags)
                      if plant.load_gain[t] > 0 and inside(tag.scope, event.scope)]  # fmt: skip
-            factor[:, plain] = np.minimum(factor[:, plain], asked[:, None])
+            factor[:, plain] = np.minimum(factor[:, plain], load[:, None])
         elif event.kind == "efficiency":
             lost[:, mine] += part[:, None] * event.size
         elif event.kind == "voltage":
@@ -222,16 +227,18 @@ def _causes(overlay: Overlay, since_s: F64) -> Changes:
             for t, value in _alarmed(overlay, event).items():
                 factor[:, t] *= 1 - part
                 shift[:, t] += part * value
-    return Changes(run=run, added_v=added_v, lost=lost, factor=factor, shift=shift, leak=leak)
+    return ProcessChanges(
+        run=run, added_v=added_v, lost=lost, factor=factor, shift=shift, leak=leak
+    )
 
 
 def _alarmed(overlay: Overlay, event: Event) -> dict[int, float]:
-    """Return where an upset brings the alarmed tags nothing else explains: by tag [SI]."""
+    """Return the values to which an upset brings the alarmed tags without equation, by tag [SI]."""
     plant = overlay.process.plant
     column = {tag.address: t for t, tag in enumerate(plant.park.tags)}
     computed = {*plant.vessels.column, *plant.cells.current_column.tolist()}
-    computed |= {place for _, place, _, _ in plant.stream_columns}
-    found: dict[int, float] = {}
+    computed |= {flow for _, flow, _, _ in plant.stream_columns}
+    values: dict[int, float] = {}
     for row in plant.park.tables.get("alarm", ()):
         t = column.get(row["tag"], -1)
         if t < 0 or t in computed or not inside(plant.park.tags[t].scope, event.scope):
@@ -239,76 +246,80 @@ def _alarmed(overlay: Overlay, event: Event) -> dict[int, float]:
         limit = parse_quantity(str(row["limit"]), plant.park.tags[t].quantity)
         sign = 1.0 if row["direction"] == "high" else -1.0
         beyond = limit + sign * event.size * abs(limit)
-        further = found.get(t, beyond)
-        found[t] = max(beyond, further) if sign > 0 else min(beyond, further)
-    return found
+        further = values.get(t, beyond)
+        values[t] = max(beyond, further) if sign > 0 else min(beyond, further)
+    return values
 
 
 def _fixed(
-    overlay: Overlay, since_s: F64, time_s: F64, changes: Changes
-) -> tuple[demand.Fixed, State]:
-    """Return the flows that loads fix, and the state with them when the tanks take the rest."""
+    overlay: Overlay, since_s: F64, time_s: F64, changes: ProcessChanges
+) -> tuple[demand.Fixed, ProcessState]:
+    """Return the flows fixed by loads, and the state in which tanks take up the surplus."""
     plant = overlay.process.plant
     loads = [event for event in overlay.script.events if event.kind == "load"]
 
     def load(scope: str) -> F64 | None:
-        asked = [1 + weight(event, since_s) * (event.size - 1)
-                 for event in loads if inside(scope, event.scope)]  # fmt: skip
-        return np.min(asked, axis=0) if asked else None
+        factors = [1 + weight(event, since_s) * (event.size - 1)
+                   for event in loads if inside(scope, event.scope)]  # fmt: skip
+        return np.min(factors, axis=0) if factors else None
 
     fixed = demand.demands(plant, rates(plant, time_s, UNCHANGED), load)
     given = rates(plant, time_s, replace(changes, fixed=fixed))
-    fixed[demand.CHLORINE] = demand.granted(plant, fixed[demand.CHLORINE], given)
+    fixed[demand.CHLORINE] = demand.limit_to_supply(plant, fixed[demand.CHLORINE], given)
     return fixed, rates(plant, time_s, replace(changes, fixed=fixed))
 
 
-def _left_over(overlay: Overlay, since_s: F64) -> F64:
-    """Return what each farm would take up more than usual without a limit, (n, f) [kg/s]."""
+def _surplus(overlay: Overlay, since_s: F64) -> F64:
+    """Return the surplus of each farm over its usual accumulation, (n, f) [kg/s], no limit."""
     plant, time_s = overlay.process.plant, _week_s(overlay, since_s)
     _, given = _fixed(overlay, since_s, time_s, _causes(overlay, since_s))
-    return np.stack([demand.left_over(plant, farm, given) for farm in overlay.farms], axis=1)
+    return np.stack([demand.surplus(plant, farm, given) for farm in overlay.farms], axis=1)
 
 
-def _faster(overlay: Overlay, since_s: F64) -> F64:
-    """Return how much faster than usual the counters count, (n, c) [SI/s]."""
+def _count_rate(overlay: Overlay, since_s: F64) -> F64:
+    """Return the rate of the counters over the usual rate, (n, c) [SI/s]."""
     plant, time_s = overlay.process.plant, _week_s(overlay, since_s)
     now = rates(plant, time_s, _changes(overlay, since_s))
-    _forward(overlay, now)
+    _check_direction(overlay, now)
     return np.asarray((now.values - rates(plant, time_s).values)[:, plant.counters])
 
 
-def _room(overlay: Overlay, farm: Farm, fill: F64, rise: F64) -> tuple[F64, F64]:
-    """Return what each tank could take more than usual [kg], and the rate of it; (n, k)."""
+def _free_capacity(overlay: Overlay, farm: FarmNode, fill: F64, rise: F64) -> tuple[F64, F64]:
+    """Return the free capacity of each tank [kg] and its rate of change [kg/s], (n, k)."""
     vessels, tanks = overlay.process.plant.vessels, list(farm.tanks)
     limit = np.array([fill_share(vessels.tanks[k]) for k in tanks])
     return (limit - fill[:, tanks]) * vessels.capacity[tanks], -rise[:, tanks]
 
 
-def _held(
-    overlay: Overlay, f: int, since_s: F64, left: F64, fill: F64, rise: F64
+def _excess(
+    overlay: Overlay, f: int, since_s: F64, surplus: F64, fill: F64, rise: F64
 ) -> tuple[F64, F64, np.ndarray[tuple[int], np.dtype[np.bool_]]]:
-    """Return what a farm holds more than usual [kg], its rate [kg/s], and where it is full."""
+    """Return the excess inventory of a farm [kg], its rate [kg/s], and whether it is full; (n,)."""
     step_s, end_s = overlay.step_s, overlay.script.duration_s
-    room, narrower = (each.sum(axis=1) for each in _room(overlay, overlay.farms[f], fill, rise))
-    more = _hermite(step_s, overlay.more[:, f], overlay.speed[:, f], since_s)
+    free, free_rate = (
+        each.sum(axis=1) for each in _free_capacity(overlay, overlay.farms[f], fill, rise)
+    )
+    excess = _hermite(step_s, overlay.excess[:, f], overlay.excess_rate[:, f], since_s)
     full = np.zeros(len(since_s), dtype=bool)
     lost = np.zeros(len(since_s))
-    for stretch in overlay.full[f]:
-        full |= (since_s >= stretch.start_s) & (since_s < stretch.stop_s)
-        lost = np.where(since_s >= stretch.stop_s, stretch.lost, lost)
-    kept = overlay.more[-1, f] - (overlay.full[f][-1].lost if overlay.full[f] else 0.0)
+    for interval in overlay.full[f]:
+        full |= (since_s >= interval.start_s) & (since_s < interval.stop_s)
+        lost = np.where(since_s >= interval.stop_s, interval.lost, lost)
+    kept = overlay.excess[-1, f] - (overlay.full[f][-1].lost if overlay.full[f] else 0.0)
     past = np.clip((since_s - end_s) / RECOVERY_S, 0.0, 1.0)
-    drawn = kept * (1 - past) ** 2 * (1 + 2 * past)
+    fading = kept * (1 - past) ** 2 * (1 + 2 * past)
     slope = -6 * kept * past * (1 - past) / RECOVERY_S
     after = since_s >= end_s
-    held = np.where(full, room, np.where(after, np.minimum(drawn, room), more - lost))
-    speed = np.where(full, narrower, np.where(after, np.where(drawn < room, slope, narrower), left))
+    held = np.where(full, free, np.where(after, np.minimum(fading, free), excess - lost))
+    excess_rate = np.where(
+        full, free_rate, np.where(after, np.where(fading < free, slope, free_rate), surplus)
+    )
     begun = since_s >= 0
-    return np.where(begun, held, 0.0), np.where(begun, speed, 0.0), full
+    return np.where(begun, held, 0.0), np.where(begun, excess_rate, 0.0), full
 
 
 def _hermite(step_s: F64, value: F64, slope: F64, at_s: F64) -> F64:
-    """Return the cubic through values with these slopes."""
+    """Return the cubic Hermite interpolation of values and slopes at some times, (n,)."""
     i = np.clip(np.searchsorted(step_s, at_s, side="right") - 1, 0, len(step_s) - 2)
     length = step_s[i + 1] - step_s[i]
     u = np.clip((at_s - step_s[i]) / length, 0.0, 1.0)
@@ -320,31 +331,38 @@ def _hermite(step_s: F64, value: F64, slope: F64, at_s: F64) -> F64:
     )
 
 
-def _spread(
-    overlay: Overlay, farm: Farm, more: F64, speed: F64, fill: F64, rise: F64
+def _distribute(
+    overlay: Overlay, farm: FarmNode, excess: F64, excess_rate: F64, fill: F64, rise: F64
 ) -> tuple[F64, F64]:
-    """Return more fill [1] and accumulation [kg/s] of each tank: by its room, or its contents."""
+    """Return excess fill [1] and accumulation [kg/s] of each tank, (n, k).
+
+    An excess is shared by free capacity, a deficit by inventory.
+    """
     capacity = overlay.process.plant.vessels.capacity[list(farm.tanks)]
-    room, narrower = _room(overlay, farm, fill, rise)
+    free, free_rate = _free_capacity(overlay, farm, fill, rise)
     mass, rising = fill[:, farm.tanks] * capacity, rise[:, farm.tanks]
-    fills = (more >= 0)[:, None]
-    size, change = np.where(fills, room, mass), np.where(fills, narrower, rising)
+    fills = (excess >= 0)[:, None]
+    size, change = np.where(fills, free, mass), np.where(fills, free_rate, rising)
     total = size.sum(axis=1)[:, None]
     share = size / total
     turn = (change - share * change.sum(axis=1)[:, None]) / total
-    return (more[:, None] * share) / capacity, speed[:, None] * share + more[:, None] * turn
+    return (excess[:, None] * share) / capacity, excess_rate[:, None] * share + excess[
+        :, None
+    ] * turn
 
 
-def _stretches(overlay: Overlay, f: int, step_s: F64, more: F64, speed: F64) -> tuple[Stretch, ...]:
-    """Return when a farm is full: what it would hold is kept down to the room there is."""
+def _full_intervals(
+    overlay: Overlay, f: int, step_s: F64, excess: F64, excess_rate: F64
+) -> tuple[FullInterval, ...]:
+    """Return the intervals in which a farm is full; raises ModelError if it runs empty."""
     fill, rise = inventory(overlay.process.plant.vessels, _week_s(overlay, step_s))
     farm = overlay.farms[f]
-    room, narrower = (each.sum(axis=1) for each in _room(overlay, farm, fill, rise))
-    beyond = more - room
+    free, free_rate = (each.sum(axis=1) for each in _free_capacity(overlay, farm, fill, rise))
+    beyond = excess - free
     lost = np.maximum.accumulate(np.maximum(beyond, 0.0))
     held = (fill[:, farm.tanks] * overlay.process.plant.vessels.capacity[list(farm.tanks)]).sum(1)
-    if (more - lost < -held).any():
-        at = step_s[np.argmax(more - lost < -held)] / 3600
+    if (excess - lost < -held).any():
+        at = step_s[np.argmax(excess - lost < -held)] / 3600
         raise ModelError(
             f"scenario {overlay.script.id} empties the tanks of {farm.scope} after {at:.1f} h",
             hint="let its loads change less, or not so long",
@@ -352,18 +370,18 @@ def _stretches(overlay: Overlay, f: int, step_s: F64, more: F64, speed: F64) -> 
     rising = np.diff(lost) > 0
     starts = np.flatnonzero(rising & ~np.append(False, rising[:-1]))
     stops = np.flatnonzero(rising & ~np.append(rising[1:], False)) + 1
-    found = []
+    intervals = []
     for i, j in zip(starts.tolist(), stops.tolist(), strict=True):
         part = (lost[i] - beyond[i]) / (beyond[i + 1] - beyond[i])
         start_s = step_s[i] + part * (step_s[i + 1] - step_s[i])
         stop_s = float(step_s[j])
-        # It stops to be full where the surplus, by now a shortage, is zero.
-        net = speed - narrower
+        # The farm is full until the surplus turns into a shortage.
+        net = excess_rate - free_rate
         if j + 1 < len(step_s) and net[j] > 0 >= net[j + 1]:
             stop_s += net[j] / (net[j] - net[j + 1]) * (step_s[j + 1] - step_s[j])
         at = np.array([stop_s])
         fill, rise = inventory(overlay.process.plant.vessels, _week_s(overlay, at))
-        left = _room(overlay, farm, fill, rise)[0].sum()
-        most = float(_hermite(step_s, more, speed, at)[0] - left)
-        found.append(Stretch(float(start_s), stop_s, most))
-    return tuple(found)
+        remaining = _free_capacity(overlay, farm, fill, rise)[0].sum()
+        most = float(_hermite(step_s, excess, excess_rate, at)[0] - remaining)
+        intervals.append(FullInterval(float(start_s), stop_s, most))
+    return tuple(intervals)

@@ -1,4 +1,4 @@
-"""What truly happened: the rows a detection is scored against, readable by machines."""
+"""The truth of a scenario: the rows that detections are scored against."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Truth:
-    """One thing that is so from start to stop; texts are empty where they do not apply."""
+    """A condition from start to stop; texts are empty where they do not apply."""
 
     id: str
     kind: str
@@ -29,11 +29,11 @@ class Truth:
 
 
 def truths(overlay: Overlay) -> tuple[Truth, ...]:
-    """Return the events of a scenario and what follows from them: farms that are full."""
+    """Return the events of a scenario, and the intervals in which tank farms are full."""
     rows = [_of_event(overlay, event) for event in overlay.script.events]
     before = 0.0
-    for farm, stretches in zip(overlay.farms, overlay.full, strict=True):
-        for stretch in stretches:
+    for farm, intervals in zip(overlay.farms, overlay.full, strict=True):
+        for interval in intervals:
             rows.append(
                 Truth(
                     id=f"{farm.scope}:full",
@@ -41,20 +41,20 @@ def truths(overlay: Overlay) -> tuple[Truth, ...]:
                     tag="",
                     stream="",
                     scope=farm.scope,
-                    start_us=_us(overlay, stretch.start_s),
-                    stop_us=_us(overlay, stretch.stop_s),
-                    # What went to the absorber instead.
-                    size=(stretch.lost - before) / compile_uom("t", "mass")[0],
+                    start_us=_us(overlay, interval.start_s),
+                    stop_us=_us(overlay, interval.stop_s),
+                    # The surplus that went to the absorber.
+                    size=(interval.lost - before) / compile_uom("t", "mass")[0],
                     uom="t",
                 )
             )
-            before = stretch.lost
+            before = interval.lost
         before = 0.0
     return tuple(rows)
 
 
 def encode(rows: tuple[Truth, ...]) -> bytes:
-    """Return rows of truth as JSON."""
+    """Encode rows of truth as JSON."""
     return json.dumps([asdict(row) for row in rows], indent=1).encode() + b"\n"
 
 

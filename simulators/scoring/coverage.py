@@ -1,4 +1,4 @@
-"""How often the intervals the twin states hold the truth, and how far off its figures are.
+"""Coverage of the truth by the intervals of the twin, and the errors of its figures.
 
 References
 ----------
@@ -20,25 +20,25 @@ from twin.reconciliation.chi_square import quantile
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from simulators.scoring.figures import Stated
+    from simulators.scoring.figures import StatedFigure
 
 CONFIDENCE = 0.95
 
 
 class Coverage(NamedTuple):
-    """A figure over all parks and places."""
+    """The coverage of one kind of figure over all parks."""
 
     kpi: str
     intervals: int
-    share: float  # of the intervals that hold the truth
+    share: float  # [1] of the intervals that hold the truth
     low: float  # of the interval of that share
     high: float
     raw: float  # median of |value - truth| / |truth| by the meters alone; NaN where truth is zero
     reconciled: float  # the same of the reconciled value
 
 
-def coverage(parks: Sequence[Sequence[Stated]]) -> list[Coverage]:
-    """Return how often intervals hold the truth, figure by figure, and of all together."""
+def coverage(parks: Sequence[Sequence[StatedFigure]]) -> list[Coverage]:
+    """Return the coverage of each kind of figure, and of all together as the last row."""
     names = dict.fromkeys(s.kpi for park in parks for s in park)
     rows = [(s.kpi, number, *s[1:]) for number, park in enumerate(parks) for s in park]
     kpi = np.array([row[0] for row in rows])
@@ -47,7 +47,7 @@ def coverage(parks: Sequence[Sequence[Stated]]) -> list[Coverage]:
 
 
 def _covered(kpi: str, table: F64) -> Coverage:
-    """Return the coverage of some rows: park, value, width, truth, raw, reconciled."""
+    """Return the coverage of rows of park, value, width, truth, raw and reconciled, (n, 6)."""
     table = table[np.isfinite(table[:, 1:4]).all(axis=1) & (table[:, 2] > 0)]
     park, value, width, truth, raw, reconciled = table.T
     inside = np.abs(value - truth) <= width
@@ -66,7 +66,7 @@ def _median(error: F64) -> float:
 
 
 def _share(park: F64, inside: F64) -> tuple[float, float, float]:
-    """Return a share and its interval [2]_: of as many samples as the parks are worth [1]_."""
+    """Return a share and its interval [2]_ at the effective number of samples of parks [1]_."""
     if not len(park):
         return np.nan, np.nan, np.nan
     _, cluster = np.unique(park, return_inverse=True)

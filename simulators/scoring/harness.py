@@ -1,4 +1,4 @@
-"""A stage for scenarios: a park, its instruments, and the twin's watch over them, in memory."""
+"""The test harness of scenarios: a park, its instruments and the monitor of its balances."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from simulators.instruments.faults import Scene, show
+from simulators.instruments.faults import Scene, readings
 from simulators.instruments.sensors import make_sensors
 from simulators.process.process import make_process
-from simulators.scenarios.overlay import lay_over
+from simulators.scenarios.overlay import make_overlay
 from simulators.scenarios.script import Script, load_script
 from simulators.scoring.pipeline import minutes_of
 from twin.accounts.network import Network, compile_network
@@ -30,8 +30,8 @@ SCAN_S = 20.0
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
-    """A park with the instruments of a seed, and when its scenarios begin."""
+class Harness:
+    """A park with the instruments of a seed; its scenarios begin at `start_us`."""
 
     process: Process
     sensors: Sensors
@@ -41,56 +41,56 @@ class Stage:
 
     @property
     def park(self) -> Park:
-        """The model."""
+        """The park model."""
         return self.process.plant.park
 
 
-def make_stage(park: Park, seed: int, start_us: int) -> Stage:
-    """Return the stage of a seed."""
+def make_harness(park: Park, seed: int, start_us: int) -> Harness:
+    """Compile a park with the plants and instruments of a seed."""
     process, network = make_process(park, seed), compile_network(park)
     watch = compile_watch(network, park.id, "chlorine")
-    return Stage(process, make_sensors(process, seed), network, watch, start_us)
+    return Harness(process, make_sensors(process, seed), network, watch, start_us)
 
 
-def scene_of(stage: Stage, name: str) -> Scene:
-    """Return a scenario on the stage; raises ModelError where it does not fit the park."""
-    return _scene(stage, load_script(name, stage.park), stage.start_us)
+def scene_of(harness: Harness, name: str) -> Scene:
+    """Return a scenario in the harness; raises ModelError if it does not fit the park."""
+    return _scene(harness, load_script(name, harness.park), harness.start_us)
 
 
-def biased(stage: Stage, bias: Event, tag: Tag, start_us: int) -> Scene:
+def biased(harness: Harness, bias: Event, tag: Tag, start_us: int) -> Scene:
     """Return a scene in which one tag, and nothing else, is wrong by a bias from a time on [µs]."""
     duration_s = bias.stop_s - bias.start_s
     event = replace(bias, tag=tag.address, scope=tag.scope, start_s=0.0, stop_s=duration_s)
-    return _scene(stage, Script(bias.id, {}, duration_s, (event,)), start_us)
+    return _scene(harness, Script(bias.id, {}, duration_s, (event,)), start_us)
 
 
-def _scene(stage: Stage, script: Script, start_us: int) -> Scene:
-    return Scene(stage.sensors, lay_over(stage.process, script, start_us))
+def _scene(harness: Harness, script: Script, start_us: int) -> Scene:
+    return Scene(harness.sensors, make_overlay(harness.process, script, start_us))
 
 
-def watched_tags(stage: Stage) -> I64:
-    """Return the tags the watch over chlorine looks at."""
-    tanks = stage.network.tank_tag[stage.watch.tanks]
-    return np.unique(np.concatenate([stage.watch.balance.tags, tanks]))
+def monitored_tags(harness: Harness) -> I64:
+    """Return the indices of the tags that the monitor of chlorine reads, (u,) int64."""
+    tanks = harness.network.tank_tag[harness.watch.tanks]
+    return np.unique(np.concatenate([harness.watch.balance.tags, tanks]))
 
 
-def watch_on(
-    stage: Stage, scene: Scene, memory: Memory, minutes: int, *, scan_s: float = SCAN_S
+def run_monitor(
+    harness: Harness, scene: Scene, memory: Memory, minutes: int, *, scan_s: float = SCAN_S
 ) -> tuple[Memory, list[Naming]]:
-    """Let the watch go on for some minutes."""
+    """Run the monitor for some minutes; return its memory and its detections."""
     table = minutes_of(
-        stage.network,
-        partial(show, scene),
+        harness.network,
+        partial(readings, scene),
         memory.time_us,
         memory.time_us + minutes * MINUTE_US,
         scan_s=scan_s,
-        tags=watched_tags(stage),
+        tags=monitored_tags(harness),
     )
-    return advance(stage.watch, memory, table.amount, table.covered_s, table.last)
+    return advance(harness.watch, memory, table.amount, table.covered_s, table.last)
 
 
-def learnt(stage: Stage, hours: float) -> Memory:
-    """Return the memory of the watch at the start, after some hours in which nothing happened."""
+def quiet_memory(harness: Harness, hours: float) -> Memory:
+    """Return the memory of the monitor at the start, after some hours without an event."""
     before = round(hours * 60)
-    memory = no_memory(stage.watch, stage.start_us - before * MINUTE_US)
-    return watch_on(stage, scene_of(stage, "normal"), memory, before)[0]
+    memory = no_memory(harness.watch, harness.start_us - before * MINUTE_US)
+    return run_monitor(harness, scene_of(harness, "normal"), memory, before)[0]

@@ -1,4 +1,4 @@
-"""A window of a park as the twin sees it, nothing being wrong, and as it truly was."""
+"""A window of a sound park: the sums of the twin, and the truth."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from simulators.process.process import Process
     from simulators.scenarios.script import Event
-    from simulators.scoring.pipeline import Table
+    from simulators.scoring.pipeline import MinuteTable
     from twin.accounts.network import Network
     from twin.model.park import Electrolyser, Park
     from twin.reconciliation.balances import Amounts, Balance, Line
@@ -41,7 +41,7 @@ TRIP = "chlorine-user-trip"
 FIRST_HOUR, STRIDE, WEEK_HOURS = 98 * 168, 37, 168
 
 
-class Known(NamedTuple):
+class CompiledPark(NamedTuple):
     """A park model compiled once for many windows."""
 
     park: Park
@@ -51,64 +51,66 @@ class Known(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
-    """A window as the twin sees it, and as it truly was; T tags."""
+class ScoreWindow:
+    """A window by the twin, and the truth; T tags."""
 
-    known: Known
+    known: CompiledPark
     length_s: float
     scan_s: float  # between two scans
     amount: F64  # (T,)
     covered_s: F64  # (T,)
     level: F64  # (2, T) [SI] last values before its edges
-    minutes: Table
-    true_amount: F64  # (T,) of a stream with an analyser what it would be at the usual fraction
+    minutes: MinuteTable
+    true_amount: F64  # (T,) of a stream with an analyser at its usual fraction
     true_level: F64  # (2, T)
     true_value: F64  # (n, T) at each scan
     true_flow: Mapping[str, Mapping[str, float]]  # [kg] by stream and component
-    part: Mapping[str, F64]  # component: (T,) [1] what cells make of it, over what is thought
+    part: Mapping[str, F64]  # component: (T,) [1] true production of cells over that of the model
     closed: Mapping[str, tuple[Balance, Amounts, Closure]]  # component: the whole park's balance
 
 
-def know(park: Park) -> Known:
-    """Return a park model compiled."""
+def compile_park(park: Park) -> CompiledPark:
+    """Compile a park model for windows."""
     network = compile_network(park)
     try:
         trip = load_script(TRIP, park).at("process")[0]
     except ModelError:
         trip = None
-    return Known(park, network, compile_supply(network), trip)
+    return CompiledPark(park, network, compile_supply(network), trip)
 
 
-def make_window(known: Known, seed: int, length_s: float = HOUR_S) -> Window:
-    """Return the window of a seed: its plants, its instruments, its place in the week."""
+def make_window(known: CompiledPark, seed: int, length_s: float = HOUR_S) -> ScoreWindow:
+    """Return the window of a seed, which chooses plants, instruments and the time in the week."""
     network = known.network
     process = make_process(known.park, seed)
     start_us = EPOCH_US + (FIRST_HOUR + seed * STRIDE % WEEK_HOURS) * HOUR_US
     stop_us, scan_s = start_us + round(length_s * 1e6), max(SCAN_S, length_s / SCANS_MAX)
-    show = partial(observe, make_sensors(process, seed))
-    table = minutes_of(network, show, start_us - MINUTE_US, stop_us, scan_s=scan_s)
+    readings = partial(observe, make_sensors(process, seed))
+    table = minutes_of(network, readings, start_us - MINUTE_US, stop_us, scan_s=scan_s)
     seen = _seen(table)
     components = {a.subject for a in network.accounts if a.item in FLOW_ITEMS}
     closed = {}
     for component in sorted(components):
         balance = compile_balance(network, known.park.id, component)
         if balance.nodes:
-            found = measure(network, balance, *seen)
-            closed[component] = balance, found, close(balance, found)
+            amounts = measure(network, balance, *seen)
+            closed[component] = balance, amounts, close(balance, amounts)
     part = {component: np.ones(len(network.tags)) for component in components}
     cells = process.plant.cells
     rows = zip(cells.electrolysers, cells.efficiency, cells.hydrogen, strict=True)
     for cell, efficiency, hydrogen in rows:
         for component in cell_factor(cell):
-            better = hydrogen if component == "hydrogen" else efficiency / cell.current_efficiency
-            part[component][network.index[cell.current]] = better
+            ratio = hydrogen if component == "hydrogen" else efficiency / cell.current_efficiency
+            part[component][network.index[cell.current]] = ratio
     times = np.arange(start_us, stop_us + 1, round(scan_s * 1e6))
     amount, level, value, flow = _true(network, process, times, scan_s)
-    return Window(known, length_s, scan_s, *seen, table, amount, level, value, flow, part, closed)
+    return ScoreWindow(
+        known, length_s, scan_s, *seen, table, amount, level, value, flow, part, closed
+    )
 
 
-def _seen(table: Table) -> tuple[F64, F64, F64]:
-    """Return amounts, cover, and the last values before the edges."""
+def _seen(table: MinuteTable) -> tuple[F64, F64, F64]:
+    """Return amounts, cover [s], and the last values before the edges."""
     amount, covered_s = table.amount[1:].sum(axis=0), table.covered_s[1:].sum(axis=0)
     return amount, covered_s, table.last[[0, -1]]
 
@@ -116,7 +118,7 @@ def _seen(table: Table) -> tuple[F64, F64, F64]:
 def _true(
     network: Network, process: Process, times: I64, scan_s: float
 ) -> tuple[F64, F64, F64, dict[str, dict[str, float]]]:
-    """Return the true amounts of scans, values at their edges and at each, and all streams."""
+    """Return true amounts, values at the edges and at each scan, and mass of all streams [kg]."""
     media, index = load_reference("media"), network.index
     truth = state(process, times)
     values, edges = truth.values, truth.values[[0, -1]]
@@ -140,18 +142,18 @@ def _true(
 
 
 def integral(rate: F64, scan_s: float) -> F64:
-    """Return the integral over scans, (n, ...)."""
+    """Return the integral of a rate at scans, (n, ...), by trapezia."""
     return np.asarray((rate[1:] + rate[:-1]).sum(axis=0) / 2 * scan_s)
 
 
-def kept(network: Network, component: str, tanks: Sequence[int], level: F64) -> float:
-    """Return what some tanks took up between two levels of the tags, (2, T)."""
+def stored_mass(network: Network, component: str, tanks: Sequence[int], level: F64) -> float:
+    """Return the mass of a component stored in tanks [kg] between two rows of `level`, (2, T)."""
     before, after = tank_mass(network, level)[:, list(tanks)]
     return float((after - before) @ network.tank_share[component][list(tanks)])
 
 
-def pairs(window: Window, cell: Electrolyser) -> tuple[Pair, Pair]:
-    """Return the integrals of current and voltage by the means of the minutes, and the true ones.
+def pairs(window: ScoreWindow, cell: Electrolyser) -> tuple[Pair, Pair]:
+    """Return the integrals of current and voltage by the means of minutes, and the true ones.
 
     Without a voltage the current stands in for it.
     """
@@ -166,13 +168,13 @@ def pairs(window: Window, cell: Electrolyser) -> tuple[Pair, Pair]:
     return seen, truth
 
 
-def carried(window: Window, component: str, line: Line) -> float:
-    """Return what a stream of a balance truly carried."""
+def true_stream_mass(window: ScoreWindow, component: str, line: Line) -> float:
+    """Return the true mass of a component in a line of a balance [kg]."""
     if line.tanks:
-        return kept(window.known.network, component, line.tanks, window.true_level)
+        return stored_mass(window.known.network, component, line.tanks, window.true_level)
     if line.id in window.true_flow:
         return window.true_flow[line.id][component]
-    # What cells make.
+    # The line is the production of cells.
     return sum(
         float(window.part[component][tag] * window.true_amount[tag]) * factor
         for tag, factor in line.tags

@@ -10,7 +10,7 @@ import pytest
 from simulators import load
 from simulators.gateways import publisher
 from simulators.gateways.gateways import make_gateways
-from simulators.gateways.schedule import Progress, Schedule
+from simulators.gateways.schedule import GatewayProgress, Schedule
 from simulators.instruments.sensors import make_sensors, observe
 from simulators.process.process import make_process
 from twin.loading import load_park
@@ -23,8 +23,8 @@ DAYS = 5
 @pytest.mark.parametrize("qos", [0, 1])
 @pytest.mark.parametrize(("batch", "goal"), [(100, "goal 200,000"), (1, "")])
 def bench_load(services, report, batch, goal, qos):
-    done = load.Done()
-    what = load.Load(tags=10_000, rate_hz=1000, batch=batch, qos=qos)
+    done = load.LoadResult()
+    what = load.LoadTest(tags=10_000, rate_hz=1000, batch=batch, qos=qos)
     broker = publisher.address(services.mqtt_url)
     load.run(broker, what, time.time_ns() // 1_000_000, 5.0, done, lambda _: None)
     assert done.acked == done.sent
@@ -44,10 +44,10 @@ async def bench_history(services, report):
     instruments = partial(observe, make_sensors(make_process(park, 1), 1))
     now_us = time.time_ns() // 1000 // (60 * S) * 60 * S
     schedule = Schedule(60 * S, 60 * S, now_us, end_us=now_us)
-    run = publisher.Run(
+    run = publisher.PublishSettings(
         services.mqtt_url, ("127.0.0.1", 0), schedule, 1, 0, lambda: now_us, lambda *_: None
     )
-    total = Progress(now_us - DAYS * 86_400 * S)
+    total = GatewayProgress(now_us - DAYS * 86_400 * S)
     began = time.perf_counter()
     await publisher.run(run, make_gateways(park), total, instruments)
     spent = time.perf_counter() - began

@@ -13,10 +13,16 @@ from ingest.routing.decode import decode
 from ingest.routing.topics import Directory, Message
 from ingest.wire import hj212, sparkplug
 from simulators.gateways import encoding
-from simulators.gateways.delivery import Outbox, Sending, losses, sendings, written
+from simulators.gateways.delivery import (
+    Outbox,
+    Transmission,
+    clock_times,
+    connection_losses,
+    transmissions,
+)
 from simulators.gateways.encoding import PART_CHARACTERS, encode, play
 from simulators.gateways.gateways import FORMATS, make_gateways, require_known, with_gateways
-from simulators.gateways.schedule import Progress, Schedule, fill
+from simulators.gateways.schedule import GatewayProgress, Schedule, fill
 from simulators.instruments.sensors import make_sensors, observe
 from simulators.process.process import make_process
 from simulators.scenarios.script import Event, parse_script
@@ -219,16 +225,16 @@ def test_what_an_outage_held_back_comes_in_one_burst_in_order():
 
 def test_storm_breaks_the_connection_again_and_again():
     carrier = gateway(event("storm", 10, 20, 2.5))
-    assert losses(carrier, 0, -1, 60 * S) == [10 * S, 12_500_000, 15 * S, 17_500_000]
-    assert losses(carrier, 0, 12_500_000, 15 * S) == [15 * S]
-    in_parts = [t for a in range(-1, 60) for t in losses(carrier, 0, a * S, (a + 1) * S)]
-    assert in_parts == losses(carrier, 0, -1, 60 * S)
+    assert connection_losses(carrier, 0, -1, 60 * S) == [10 * S, 12_500_000, 15 * S, 17_500_000]
+    assert connection_losses(carrier, 0, 12_500_000, 15 * S) == [15 * S]
+    in_parts = [t for a in range(-1, 60) for t in connection_losses(carrier, 0, a * S, (a + 1) * S)]
+    assert in_parts == connection_losses(carrier, 0, -1, 60 * S)
 
 
 def test_clock_that_is_wrong_shows_in_what_is_written_only():
     carrier = gateway(event("skew", 10, 20, -3.5), event("skew", 15, 30, 1.0))
     times = np.array([9, 10, 15, 20, 30]) * S
-    assert ((written(carrier, 0, times) - times) / S).tolist() == [0, -3.5, -2.5, 1.0, 0]
+    assert ((clock_times(carrier, 0, times) - times) / S).tolist() == [0, -3.5, -2.5, 1.0, 0]
     box = Outbox(carrier, SEED, 0)
     box.scan(np.arange(40) * S, S)
     assert [s.due_us // S for s in box.take(40 * S)] == list(range(40))
@@ -237,7 +243,7 @@ def test_clock_that_is_wrong_shows_in_what_is_written_only():
 def test_past_goes_out_in_large_messages_at_the_pace_of_its_own_scans():
     carrier = gateway(event("reorder", 0, 7200, 1.0, every=3600))
     schedule = Schedule(2 * S, 10 * S, BEGIN + 7200 * S, end_us=BEGIN + 7300 * S)
-    box, place = Outbox(carrier, SEED, BEGIN), Progress(BEGIN - 1)
+    box, place = Outbox(carrier, SEED, BEGIN), GatewayProgress(BEGIN - 1)
     got, waiting = [], []
     while True:
         waiting.append(len(box))
@@ -353,8 +359,10 @@ def test_names_that_a_format_cannot_carry_are_named_otherwise():
 
 
 def test_sending_without_scans_sorts_before_the_message_of_its_time():
-    assert Sending(5, -1) < Sending(5, 5, 0, 1, 1)
-    assert sendings(gateway(), SEED, 0, Sending(0, 5, 0, 2, 3)) == [Sending(8, 5, 0, 2, 3)]
+    assert Transmission(5, -1) < Transmission(5, 5, 0, 1, 1)
+    assert transmissions(gateway(), SEED, 0, Transmission(0, 5, 0, 2, 3)) == [
+        Transmission(8, 5, 0, 2, 3)
+    ]
 
 
 def test_what_was_shown_is_kept_in_a_bounded_memory_and_made_once(monkeypatch):
@@ -365,7 +373,7 @@ def test_what_was_shown_is_kept_in_a_bounded_memory_and_made_once(monkeypatch):
         asked.extend(times.tolist())
         return plain(times)
 
-    shown = encoding.Shown(observe_once)
+    shown = encoding.ReadingCache(observe_once)
     times = BEGIN + np.arange(5000) * S
     for start in range(0, 5000, 100):
         for _ in range(3):

@@ -18,7 +18,7 @@ from simulators import __main__ as simulate
 from simulators import load
 from simulators.gateways import publisher
 from simulators.gateways.gateways import make_gateways, with_gateways
-from simulators.gateways.schedule import Progress, Schedule
+from simulators.gateways.schedule import GatewayProgress, Schedule
 from simulators.instruments.sensors import make_sensors, observe
 from simulators.process.process import make_process
 from simulators.scenarios.script import Event
@@ -55,7 +55,7 @@ def shared(services, *, origin_us, end_s, history_s=0, interval_s=0.5, logger_po
         history_until_us=origin_us // S * S if history_s else 0,
         end_us=origin_us + round(end_s * S),
     )
-    return publisher.Run(
+    return publisher.PublishSettings(
         mqtt=services.mqtt_url,
         logger=("127.0.0.1", logger_port),
         schedule=schedule,
@@ -142,7 +142,7 @@ async def test_every_format_arrives_through_its_own_door(services, database, tmp
                 await asyncio.sleep(0.2)
             origin_us = time.time_ns() // 1000
             run = shared(services, origin_us=origin_us, end_s=3, history_s=60, logger_port=port)
-            total = Progress(origin_us - 60 * S)
+            total = GatewayProgress(origin_us - 60 * S)
             await publisher.run(run, gateways, total, instruments)
             past = np.arange(total.done_us // S - 3600, total.done_us // S + 1) * S
             past = past[(past > origin_us - 60 * S) & (past <= origin_us)]
@@ -170,7 +170,7 @@ async def test_lost_connections_are_deaths_and_births_and_a_late_burst(services,
     async with hearing(services, "spBv1.0/east/#") as (heard, _):
         origin_us = time.time_ns() // 1000
         run = shared(services, origin_us=origin_us, end_s=6, interval_s=0.25)
-        total = Progress(origin_us)
+        total = GatewayProgress(origin_us)
         await publisher.run(run, gateways, total, instruments)
         await until(lambda: heard[-1][0].split("/")[2] == "NDEATH")
     kinds = [topic.split("/")[2] for topic, _ in heard]
@@ -197,7 +197,9 @@ async def test_edge_node_that_is_asked_is_born_again(services, instruments):
     async with hearing(services, "spBv1.0/east/#") as (heard, client):
         origin_us = time.time_ns() // 1000
         run = shared(services, origin_us=origin_us, end_s=60, interval_s=1.0)
-        task = asyncio.create_task(publisher.run(run, gateways, Progress(origin_us), instruments))
+        task = asyncio.create_task(
+            publisher.run(run, gateways, GatewayProgress(origin_us), instruments)
+        )
         await until(lambda: len(heard) >= 2)
         topic = heard[0][0].replace("NBIRTH", "NCMD")
         await client.publish(topic, sparkplug.rebirth(1), 1)
@@ -228,7 +230,9 @@ async def test_broker_that_goes_away_costs_no_scan(services, instruments):
     async with hearing(services, gateways[0].topic, properties=properties, **session) as (first, _):
         origin_us = time.time_ns() // 1000
         run = shared(services, origin_us=origin_us, end_s=6, interval_s=0.2, says=says)
-        task = asyncio.create_task(publisher.run(run, gateways, Progress(origin_us), instruments))
+        task = asyncio.create_task(
+            publisher.run(run, gateways, GatewayProgress(origin_us), instruments)
+        )
         await until(lambda: len(first) >= 5)
     services.mosquitto.stop()
     await asyncio.sleep(1.5)
@@ -255,7 +259,7 @@ async def test_past_waits_for_a_broker_that_holds_too_much(services, instruments
     says = []
     origin_us = time.time_ns() // 1000
     run = shared(services, origin_us=origin_us, end_s=60, history_s=3600, says=says)
-    total = Progress(origin_us - 10_000_000 * S)
+    total = GatewayProgress(origin_us - 10_000_000 * S)
     task = asyncio.create_task(publisher.run(run, make_gateways(PARK), total, instruments))
     await until(lambda: any("waiting for them" in text for text in says))
     await asyncio.sleep(0.5)
@@ -273,8 +277,8 @@ def broker(services):
 
 
 async def test_load_is_what_its_model_knows_and_every_message_is_acknowledged(services):
-    what = load.Load(tags=250, rate_hz=20, batch=100, qos=1)
-    says, done = [], load.Done()
+    what = load.LoadTest(tags=250, rate_hz=20, batch=100, qos=1)
+    says, done = [], load.LoadResult()
     start_ms = time.time_ns() // 1_000_000
     async with hearing(services, load.TOPIC) as (heard, _):
         await asyncio.to_thread(load.run, broker(services), what, start_ms, 1.5, done, says.append)
@@ -292,8 +296,8 @@ async def test_load_is_what_its_model_knows_and_every_message_is_acknowledged(se
 
 
 async def test_load_at_qos_0_ends_when_the_broker_has_read_it(services):
-    what = load.Load(tags=100, rate_hz=50, batch=1, qos=0)
-    done = load.Done()
+    what = load.LoadTest(tags=100, rate_hz=50, batch=1, qos=0)
+    done = load.LoadResult()
     async with hearing(services, load.TOPIC) as (heard, _):
         await asyncio.to_thread(load.run, broker(services), what, 0, 0.2, done, print)
         await until(lambda: len(heard) >= done.sent)

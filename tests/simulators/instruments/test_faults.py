@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from simulators.instruments.faults import Scene, show
+from simulators.instruments.faults import Scene, readings
 from simulators.instruments.sensors import make_sensors, observe
 from simulators.process.process import make_process
-from simulators.scenarios.overlay import lay_over
+from simulators.scenarios.overlay import make_overlay
 from simulators.scenarios.script import STAYING, parse_script
 from twin.loading import load_park
 
@@ -36,11 +36,11 @@ def scene_of(sensors, kind, tag, more=""):
         f'start = "30 min"\n{stop}\n{more}\n'
     )
     script = parse_script("made", text, PARK)
-    return Scene(sensors, lay_over(sensors.process, script, START_US))
+    return Scene(sensors, make_overlay(sensors.process, script, START_US))
 
 
 def shown(sensors, kind, tag, more=""):
-    return show(scene_of(sensors, kind, tag, more), TIMES)
+    return readings(scene_of(sensors, kind, tag, more), TIMES)
 
 
 CASES = [
@@ -77,10 +77,10 @@ def test_only_the_faulty_tag_is_wrong_and_only_while_the_fault_lasts(
 @pytest.mark.parametrize(("kind", "tag", "more"), CASES)
 def test_a_value_does_not_depend_on_when_it_is_asked_for(sensors, kind, tag, more):
     scene = scene_of(sensors, kind, tag, more)
-    whole = show(scene, TIMES)[:, TAGS[tag]]
+    whole = readings(scene, TIMES)[:, TAGS[tag]]
     for i in (200, 333, 539):
-        np.testing.assert_array_equal(show(scene, TIMES[i : i + 1])[0, TAGS[tag]], whole[i])
-    coarse = show(scene, TIMES[::7])[:, TAGS[tag]]
+        np.testing.assert_array_equal(readings(scene, TIMES[i : i + 1])[0, TAGS[tag]], whole[i])
+    coarse = readings(scene, TIMES[::7])[:, TAGS[tag]]
     np.testing.assert_array_equal(coarse, whole[::7])
 
 

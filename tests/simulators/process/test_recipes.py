@@ -2,7 +2,7 @@
 
 import pytest
 
-from simulators.process.recipes import Reaction, Usual, find_reactions, in_order
+from simulators.process.recipes import Reaction, UsualFlows, find_reactions, order_components
 from twin.loading import parse_park
 
 PARK = """
@@ -43,10 +43,10 @@ def park():
 
 def test_a_burner_a_chlorination_and_an_absorber_are_told_by_what_they_take(park):
     usual = {
-        "chlorine": Usual({"burner": 3.0, "chlorination": 2.0, "absorber": 1.0}, {}),
-        "hydrogen": Usual({"burner": 0.1}, {}),
-        "caustic": Usual({"absorber": 1.0}, {}),
-        "hydrogen_chloride": Usual({}, {"burner": 3.1, "chlorination": 1.0}),
+        "chlorine": UsualFlows({"burner": 3.0, "chlorination": 2.0, "absorber": 1.0}, {}),
+        "hydrogen": UsualFlows({"burner": 0.1}, {}),
+        "caustic": UsualFlows({"absorber": 1.0}, {}),
+        "hydrogen_chloride": UsualFlows({}, {"burner": 3.1, "chlorination": 1.0}),
     }
     found = {(r.scope, r.component, r.makes): r for r in find_reactions(park, usual, {}, {})}
     assert {key: r.ratio for key, r in found.items()} == {
@@ -62,11 +62,11 @@ def test_a_burner_a_chlorination_and_an_absorber_are_told_by_what_they_take(park
 
 def test_what_a_unit_gives_follows_what_it_takes_most_of_else_what_its_plant_takes(park):
     usual = {
-        "syngas": Usual({IN: 8.0}, {}),
-        "hydrogen": Usual({IN: 1.0}, {}),
-        "ammonia": Usual({}, {IN: 6.0}),
-        "pvc": Usual({}, {OUT: 4.0}),
-        "steam": Usual({IN: 9.0}, {"boilers": 9.0}),
+        "syngas": UsualFlows({IN: 8.0}, {}),
+        "hydrogen": UsualFlows({IN: 1.0}, {}),
+        "ammonia": UsualFlows({}, {IN: 6.0}),
+        "pvc": UsualFlows({}, {OUT: 4.0}),
+        "steam": UsualFlows({IN: 9.0}, {"boilers": 9.0}),
     }
     found = set(find_reactions(park, usual, {}, {}))
     assert found == {
@@ -79,8 +79,8 @@ def test_what_a_unit_gives_follows_what_it_takes_most_of_else_what_its_plant_tak
 
 def test_coal_follows_steam_and_electricity_by_the_heat_they_take(park):
     usual = {
-        "coal": Usual({"plant/boilers": 10.0}, {}),
-        "steam": Usual({}, {"plant/boilers": 20.0}),
+        "coal": UsualFlows({"plant/boilers": 10.0}, {}),
+        "steam": UsualFlows({}, {"plant/boilers": 20.0}),
     }
     rows = find_reactions(park, usual, {}, {"plant": 50e6})
     ratio = {r.driver: r.ratio for r in rows}
@@ -94,6 +94,8 @@ def test_a_circle_is_cut_where_it_begins(park):
     deacon = Reaction("b", "chlorine", True, 0.9, "hydrogen_chloride", "b")
     loop = Reaction("c", "hydrogen_chloride", True, 0.9, "hydrogen_chloride", "d")
     power = Reaction("e", "coal", False, 1.0, "electricity", "e")
-    order, kept = in_order({"hydrogen_chloride", "chlorine", "coal"}, (burner, deacon, loop, power))
+    order, kept = order_components(
+        {"hydrogen_chloride", "chlorine", "coal"}, (burner, deacon, loop, power)
+    )
     assert order == ["coal", "chlorine", "hydrogen_chloride"]
     assert kept == (burner, loop, power)

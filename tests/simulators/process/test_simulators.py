@@ -327,7 +327,7 @@ def test_history_runs_into_live_without_gap_or_future():
     plan = schedule.Schedule(
         interval_us=2 * S_US, history_interval_us=10 * S_US, history_until_us=NOW_US
     )
-    progress = schedule.Progress(NOW_US - 3600 * S_US)
+    progress = schedule.GatewayProgress(NOW_US - 3600 * S_US)
     seen = []
     now_us = NOW_US + 5 * S_US
     while len(times := schedule.due(plan, progress, now_us)):
@@ -342,7 +342,7 @@ def test_history_runs_into_live_without_gap_or_future():
 
 def test_a_long_outage_gives_up_the_oldest_scans_and_says_so():
     plan = schedule.Schedule(2 * S_US, 10 * S_US, 0)
-    progress = schedule.Progress(NOW_US - 2 * schedule.BACKLOG_US)
+    progress = schedule.GatewayProgress(NOW_US - 2 * schedule.BACKLOG_US)
     times = schedule.due(plan, progress, NOW_US)
     assert times[0] > NOW_US - schedule.BACKLOG_US
     assert progress.skipped_s == schedule.BACKLOG_US / 1e6

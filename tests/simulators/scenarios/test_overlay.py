@@ -6,7 +6,7 @@ import pytest
 from simulators.process.disturbances import WEEK_US
 from simulators.process.process import make_process
 from simulators.process.process import state as undisturbed
-from simulators.scenarios.overlay import lay_over, state
+from simulators.scenarios.overlay import make_overlay, state
 from simulators.scenarios.script import load_script, parse_script
 from simulators.scenarios.truth import truths
 from tests.support.books import node_books
@@ -32,7 +32,7 @@ def process():
 
 @pytest.fixture(scope="module")
 def trip(process):
-    return lay_over(process, load_script("chlorine-user-trip", PARK), START_US)
+    return make_overlay(process, load_script("chlorine-user-trip", PARK), START_US)
 
 
 @pytest.fixture(scope="module")
@@ -160,7 +160,7 @@ def test_counters_count_what_the_gauges_show_through_the_trip(trip):
 
 
 def test_a_script_without_process_events_changes_nothing(process):
-    bias = lay_over(process, load_script("meter-bias", PARK), START_US)
+    bias = make_overlay(process, load_script("meter-bias", PARK), START_US)
     times = START_US + np.arange(5) * HOUR_US
     same = (state(bias, times).values, undisturbed(process, times).values)
     np.testing.assert_array_equal(*same)
@@ -168,7 +168,7 @@ def test_a_script_without_process_events_changes_nothing(process):
 
 def test_a_leak_is_what_its_node_misses(process):
     node = "liaocheng/gaoxin/luxi/caustic/liquefaction"
-    leak = lay_over(process, script_of(one("leak", node, "0.8 t/h")), START_US)
+    leak = make_overlay(process, script_of(one("leak", node, "0.8 t/h")), START_US)
     times = START_US + np.array([0.5, 2.0, 4.0]) * HOUR_US
     truth = state(leak, times.astype(np.int64))
     into, out, kept = node_books(process, TAGS, truth)
@@ -185,7 +185,7 @@ def test_membranes_age_in_voltage_and_in_what_they_make(process):
     cell = next(e for e in PARK.electrolysers if e.id == "luxi-E-1103")
     events = one("voltage", cell.id, "100 mV", "0 h", "100 day")
     events += one("efficiency", cell.id, "2 %", "0 h", "100 day")
-    aged = lay_over(process, script_of(events, "100 day"), START_US)
+    aged = make_overlay(process, script_of(events, "100 day"), START_US)
     times = START_US + np.array([0, 50, 99.999]) * 24 * HOUR_US
     times = times.astype(np.int64)
     now, usual = state(aged, times).values, undisturbed(process, times).values
@@ -199,7 +199,7 @@ def test_membranes_age_in_voltage_and_in_what_they_make(process):
 
 
 def test_who_takes_less_steam_and_power_saves_coal(process):
-    cut = lay_over(process, script_of(one("load", f"{XINFA}/pvc", "40 %")), START_US)
+    cut = make_overlay(process, script_of(one("load", f"{XINFA}/pvc", "40 %")), START_US)
     times = START_US + np.array([2 * HOUR_US])
 
     def changes(name, tags=TAGS):
@@ -218,7 +218,7 @@ def test_who_takes_less_steam_and_power_saves_coal(process):
 
 
 def test_an_upset_takes_alarmed_values_beyond_their_limits(process):
-    upset = lay_over(process, script_of(one("upset", "liaocheng", "10 %")), START_US)
+    upset = make_overlay(process, script_of(one("upset", "liaocheng", "10 %")), START_US)
     during = state(upset, np.array([START_US + 2 * HOUR_US])).values[0]
     assert during[TAGS["luxi/AI-1290"]] == pytest.approx(2.2e-6)  # of the second level
     assert during[TAGS["huaxiang/PI-1201"]] == pytest.approx(1.1 * 190e3, rel=1e-6)
@@ -227,7 +227,7 @@ def test_an_upset_takes_alarmed_values_beyond_their_limits(process):
 
 def test_less_is_given_than_asked_for_where_there_is_not_enough(process):
     cells = "liaocheng/gaoxin/luxi/caustic/electrolysis"
-    cut = lay_over(process, script_of(one("load", cells, "70 %", stop="2 h")), START_US)
+    cut = make_overlay(process, script_of(one("load", cells, "70 %", stop="2 h")), START_US)
     truth = state(cut, np.array([START_US + int(1.5 * HOUR_US)]))
     assert np.nanmin(truth.flow) >= -1e-12
     into, out, kept = node_books(process, TAGS, truth)
@@ -246,7 +246,7 @@ def test_a_script_no_plant_could_follow_is_refused(process):
         (one("upset", f"{XINFA}/aluminium", "10 %"), "does not fit the park"),
     ):
         with pytest.raises(ModelError, match=said):
-            lay_over(process, script_of(events, "72 h"), START_US)
+            make_overlay(process, script_of(events, "72 h"), START_US)
 
 
 def test_a_park_without_chlorine_can_have_loads_too():
@@ -258,7 +258,7 @@ def test_a_park_without_chlorine_can_have_loads_too():
         "JI-1,p/a,power,MW,gauge,0,10,1 %,\n",
     })  # fmt: skip
     text = 'duration = "6 h"\n' + one("load", "p/a", "50 %")
-    half = lay_over(make_process(tiny, 1), parse_script("made", text, tiny), START_US)
+    half = make_overlay(make_process(tiny, 1), parse_script("made", text, tiny), START_US)
     times = START_US + np.array([0, 2]) * HOUR_US
     usual = undisturbed(half.process, times).values
     assert state(half, times).values / usual == pytest.approx(np.array([[1.0], [0.5]]))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from simulators.process.process import make_process
-from simulators.scenarios.overlay import Overlay, lay_over
+from simulators.scenarios.overlay import Overlay, make_overlay
 from simulators.scenarios.script import Event, load_script, names, parse_script, weight
 from simulators.scenarios.truth import encode, truths
 from twin.arrays import MINUTE_US
@@ -168,7 +168,7 @@ def test_truth_of_an_instrument_says_size_uom_start_and_stop(kind, tag, more, st
 
 def test_truth_says_what_when_where_and_how_much():
     script = load_script("meter-bias", PARK)
-    overlay = lay_over(PROCESS, script, 1_760_000_000_000_000)
+    overlay = make_overlay(PROCESS, script, 1_760_000_000_000_000)
     (row,) = json.loads(encode(truths(overlay)))
     assert row == {
         "id": "drift",

@@ -18,18 +18,18 @@ import numpy as np
 import pytest
 
 from simulators import __main__ as program
-from simulators.instruments.faults import Scene, show
+from simulators.instruments.faults import Scene, readings
 from simulators.instruments.sensors import make_sensors
 from simulators.load import park_files
 from simulators.process.process import make_process
-from simulators.scenarios.overlay import lay_over
+from simulators.scenarios.overlay import make_overlay
 from simulators.scenarios.script import load_script, names
 from simulators.scoring import score, trials
 from simulators.scoring.coverage import coverage
-from simulators.scoring.figures import Stated, figures
-from simulators.scoring.harness import learnt, make_stage, scene_of
+from simulators.scoring.figures import StatedFigure, figures
+from simulators.scoring.harness import make_harness, quiet_memory, scene_of
 from simulators.scoring.pipeline import minutes_of
-from simulators.scoring.window import carried, know, make_window
+from simulators.scoring.window import compile_park, make_window, true_stream_mass
 from tests.services.test_services import running, subscribed
 from tests.support import small_supply
 from twin import quality as q
@@ -66,13 +66,13 @@ stop = "6 min"
 
 
 @pytest.fixture(scope="module")
-def stage():
-    return make_stage(PARK, 1, score.START_US)
+def harness():
+    return make_harness(PARK, 1, score.START_US)
 
 
 @pytest.fixture(scope="module")
-def memory(stage):
-    return learnt(stage, 8)
+def memory(harness):
+    return quiet_memory(harness, 8)
 
 
 def check(rows):
@@ -81,80 +81,80 @@ def check(rows):
     assert [row for row in rows if not row.met] == []
 
 
-def test_nothing_is_said_of_a_day_in_which_nothing_happens(stage):
-    check(trials.normal(stage))
+def test_nothing_is_said_of_a_day_in_which_nothing_happens(harness):
+    check(trials.normal(harness))
 
 
-def test_full_tanks_are_foretold_after_a_trip_and_no_meter_is_accused(stage, memory):
-    check(trials.user_trip(stage, memory))
+def test_full_tanks_are_foretold_after_a_trip_and_no_meter_is_accused(harness, memory):
+    check(trials.user_trip(harness, memory))
 
 
-def test_a_biased_meter_is_named_within_a_quarter_of_an_hour(stage, memory):
-    check(trials.meter_bias(stage, memory))
+def test_a_biased_meter_is_named_within_a_quarter_of_an_hour(harness, memory):
+    check(trials.meter_bias(harness, memory))
 
 
-def test_every_stream_that_can_be_checked_is_named_and_the_others_are_not_promised(stage, memory):
-    found = trials.bias_of_every_stream(stage, memory, minutes=score.WINDOW_MINUTES)
+def test_every_stream_that_can_be_checked_is_named_and_the_others_are_not_promised(harness, memory):
+    found = trials.bias_of_every_stream(harness, memory, minutes=score.WINDOW_MINUTES)
     checkable = [each for each in found if each.least <= trials.BIAS.size]
     assert len(found) == 35
     assert len(checkable) >= 18
-    assert [each.stream for each in checkable if not each.named] == []
+    assert [each.stream for each in checkable if not each.detected] == []
     # What is sold is known by levels only, and they wave by tonnes.
     assert {e.stream for e in found if e.least > 1} >= {"luxi-cl2-export", "xinfa-cl2-export"}
     assert max(each.suspects for each in checkable) <= 6
 
 
-def test_a_leak_is_placed_at_its_node(stage, memory):
-    check(trials.leak(stage, memory))
+def test_a_leak_is_placed_at_its_node(harness, memory):
+    check(trials.leak(harness, memory))
 
 
-def test_failing_analysers_are_doubted(stage):
-    check(trials.cems_fault(stage))
+def test_failing_analysers_are_doubted(harness):
+    check(trials.cems_fault(harness))
 
 
-def test_nothing_is_lost_and_nothing_counted_twice_by_an_outage(stage):
-    check(trials.gateway_outage(stage))
+def test_nothing_is_lost_and_nothing_counted_twice_by_an_outage(harness):
+    check(trials.gateway_outage(harness))
 
 
-def test_what_a_dead_gateway_did_not_send_is_missing_and_nothing_else(stage):
-    check(trials.silent_gateway(stage))
+def test_what_a_dead_gateway_did_not_send_is_missing_and_nothing_else(harness):
+    check(trials.silent_gateway(harness))
 
 
-def test_ageing_membranes_are_found_in_months_of_data(stage):
-    check(trials.membrane_ageing(stage))
+def test_ageing_membranes_are_found_in_months_of_data(harness):
+    check(trials.membrane_ageing(harness))
 
 
-def test_a_reset_costs_no_more_than_a_scan_and_a_rollover_nothing(stage):
-    rows = trials.counter_reset(stage)
+def test_a_reset_costs_no_more_than_a_scan_and_a_rollover_nothing(harness):
+    rows = trials.counter_reset(harness)
     check(rows)
-    found = {row.figure: row.found for row in rows}
+    found = {row.figure: row.value for row in rows}
     assert found["luxi/JQI-1001 counted wrongly"] == pytest.approx(0, abs=1e-9)
     # A model that does not say where a register begins again loses what was above its last reading.
     assert -0.6 < found["luxi/JQI-1001 counted wrongly, register unknown"] < -0.1
 
 
-def test_worn_instruments_are_doubted_or_named_or_move_no_hour_beyond_its_interval(stage, memory):
-    rows = trials.worn_instruments(stage, memory)
+def test_worn_instruments_are_doubted_or_named_or_move_no_hour_beyond_its_interval(harness, memory):
+    rows = trials.worn_instruments(harness, memory)
     check(rows)
-    found = {row.figure: row.found for row in rows}
+    found = {row.figure: row.value for row in rows}
     # What is doubted counts all the same: half as much again in a fifteenth of the time.
     assert found["luxi/FI-1401 hour moved by them"] == pytest.approx(100 / 30, abs=0.05)
     # Of a tenth of the samples some are further apart than a value holds.
     since_s = np.arange(3600 - 10, 5 * 3600 + 10, 10)
-    shown = show(scene_of(stage, "worn-instruments"), stage.start_us + since_s * S)[:, LOST]
+    shown = readings(scene_of(harness, "worn-instruments"), harness.start_us + since_s * S)[:, LOST]
     there_s = np.append(since_s[np.isfinite(shown)], 5 * 3600)
     complete = np.minimum(np.diff(there_s), 300).sum() / (4 * 3600)
     assert found["huaxiang/FI-1410 complete"] == pytest.approx(100 * complete, abs=0.1)
     assert complete < 0.97
-    assert 10 < found["huaxiang/FI-1204 named after"] < 120
+    assert 10 < found["huaxiang/FI-1204 detected after"] < 120
 
 
-def test_another_unit_of_measure_is_noticed_at_once(stage):
-    check(trials.doubted(stage, "unit-slip", {"unit": q.UNIT_SLIP}, 60))
+def test_another_unit_of_measure_is_noticed_at_once(harness):
+    check(trials.flagged(harness, "unit-slip", {"unit": q.UNIT_SLIP}, 60))
 
 
-def test_a_flood_of_alarms_is_seen_as_one(stage):
-    check(trials.alarm_flood(stage))
+def test_a_flood_of_alarms_is_seen_as_one(harness):
+    check(trials.alarm_flood(harness))
 
 
 def test_the_score_tries_every_scenario_there_is():
@@ -163,14 +163,14 @@ def test_the_score_tries_every_scenario_there_is():
 
 @pytest.fixture(scope="module")
 def known():
-    return know(PARK)
+    return compile_park(PARK)
 
 
 def test_what_is_called_the_truth_closes_every_balance(known):
     hour = make_window(known, 1)
     assert {"chlorine", "caustic", "hydrogen", "hydrogen_chloride", "ammonia"} <= set(hour.closed)
     for component, (balance, _, _) in hour.closed.items():
-        truth = np.array([carried(hour, component, line) for line in balance.lines])
+        truth = np.array([true_stream_mass(hour, component, line) for line in balance.lines])
         left = np.abs(balance.incidence @ truth) / (np.abs(balance.incidence) @ np.abs(truth))
         assert left.max() < 1e-5, component
 
@@ -194,7 +194,7 @@ def test_intervals_hold_the_truth_about_as_often_as_they_say(known):
 
 
 def stated(inside):
-    return Stated("x", 1.0, 0.1, 1.0 if inside else 2.0, 1.0, float("nan"))
+    return StatedFigure("x", 1.0, 0.1, 1.0 if inside else 2.0, 1.0, float("nan"))
 
 
 def test_the_interval_of_a_share_counts_parks_not_intervals():
@@ -209,20 +209,20 @@ def test_the_interval_of_a_share_counts_parks_not_intervals():
 
 
 def test_a_figure_that_says_nothing_is_not_counted():
-    nothing = Stated("x", 1.0, 0.0, 1.0, 1.0, float("nan"))
+    nothing = StatedFigure("x", 1.0, 0.0, 1.0, 1.0, float("nan"))
     row = coverage([[nothing, stated(inside=True)], [nothing]])[0]
     assert (row.intervals, row.share) == (1, 1.0)
 
 
-def test_minutes_in_memory_are_those_of_the_instruments(stage):
-    scene = scene_of(stage, "normal")
-    start_us = stage.start_us
+def test_minutes_in_memory_are_those_of_the_instruments(harness):
+    scene = scene_of(harness, "normal")
+    start_us = harness.start_us
     table = minutes_of(
-        stage.network, partial(show, scene), start_us, start_us + 3 * MINUTE_US, scan_s=5
+        harness.network, partial(readings, scene), start_us, start_us + 3 * MINUTE_US, scan_s=5
     )
-    at = stage.network.index["xinfa/FI-1203"]
+    at = harness.network.index["xinfa/FI-1203"]
     times = start_us + np.arange(36) * 5 * S
-    values = show(scene, times)[:, at] * PARK.tags[at].scale
+    values = readings(scene, times)[:, at] * PARK.tags[at].scale
     assert table.amount[:, at] == pytest.approx(values.reshape(3, 12).sum(axis=1) * 5)
     assert table.last[:, at] == pytest.approx(values[11::12])
     assert (table.covered_s[:, at] == 60).all()
@@ -232,11 +232,11 @@ def test_minutes_in_memory_are_those_of_the_instruments(stage):
 
 def test_the_score_is_one_table_that_says_what_is_not_met(capsys):
     rows = [
-        [trials.Row("leak", "place named after", 4.0, "min", "<= 15", met=True)],
-        [trials.Row("leak", "place named after", np.nan, "min", "<= 15", met=False)],
+        [trials.TrialFigure("leak", "node detected after", 4.0, "min", "<= 15", met=True)],
+        [trials.TrialFigure("leak", "node detected after", np.nan, "min", "<= 15", met=False)],
     ]
-    noticed = [[trials.Noticed("a", 0.02, 120.0, named=True, suspects=2)],
-               [trials.Noticed("a", 0.02, float("nan"), named=False, suspects=0)]]  # fmt: skip
+    noticed = [[trials.BiasTrial("a", 0.02, 120.0, detected=True, suspects=2)],
+               [trials.BiasTrial("a", 0.02, float("nan"), detected=False, suspects=0)]]  # fmt: skip
     held = [[stated(n % 20 > 0)] for n in range(400)]
     lines = [
         *score.trial_lines(rows), *score.bias_lines(noticed), *score.week_lines([0, 1, 1]),
@@ -247,13 +247,13 @@ def test_the_score_is_one_table_that_says_what_is_not_met(capsys):
     ]  # fmt: skip
     score.print_lines(lines)
     printed = capsys.readouterr().out
-    assert "named 1/2 within 2 min" in printed
+    assert "detected 1/2 within 2 min" in printed
     assert "95.0% (92.4%..96.7%) of 400" in printed
     assert "3 of 6 goals met" in printed
 
 
 def test_the_score_shares_its_work_and_says_how_far_it_is(capsys):
-    size = score.Size(trials=0, biases=0, weeks=0, parks=2, days=1)
+    size = score.ScoreSize(trials=0, biases=0, weeks=0, parks=2, days=1)
     met = score.score("deploy/parks/liaocheng", size)
     printed = capsys.readouterr()
     assert "2 of 2 done" in printed.err
@@ -266,7 +266,7 @@ def test_the_score_shares_its_work_and_says_how_far_it_is(capsys):
 def test_the_score_of_another_park_tries_what_fits_and_says_what_it_leaves_out(tmp_path, capsys):
     for name, text in {"park.toml": small_supply.toml(), "tags.csv": small_supply.csv()}.items():
         (tmp_path / name).write_text(text, encoding="utf-8")
-    size = score.Size(trials=1, biases=1, weeks=0, parks=1, days=0)
+    size = score.ScoreSize(trials=1, biases=1, weeks=0, parks=1, days=0)
     score.score(str(tmp_path), size)
     printed = capsys.readouterr()
     left_out = set(names()) - {"normal"}
@@ -274,7 +274,7 @@ def test_the_score_of_another_park_tries_what_fits_and_says_what_it_leaves_out(t
         assert re.search(rf"(?m)^{name}  +left out ", printed.out), name
         assert f"{name}: left out: " in printed.err
     assert re.search(r"left out +meter-bias\.toml:\d+: .*xinfa/FI-1203", printed.out)
-    assert re.search(r"(?m)^normal +meters named +0 1/d +0 +yes$", printed.out)
+    assert re.search(r"(?m)^normal +meters detected +0 1/d +0 +yes$", printed.out)
     assert re.search(r"(?m)^a bias of 4% +main ", printed.out)
     assert re.search(r"(?m)^all +interval holds the truth +\S+% ", printed.out)
 
@@ -282,11 +282,11 @@ def test_the_score_of_another_park_tries_what_fits_and_says_what_it_leaves_out(t
 def test_the_score_of_a_park_without_streams_promises_nothing(tmp_path, capsys):
     for name, text in park_files(3).items():
         (tmp_path / name).write_text(text, encoding="utf-8")
-    assert score.score(str(tmp_path), score.Size(trials=1, biases=1, weeks=1, parks=1, days=1))
+    assert score.score(str(tmp_path), score.ScoreSize(trials=1, biases=1, weeks=1, parks=1, days=1))
     assert re.search(r"checkable streams named +0 of 0 ", capsys.readouterr().out)
 
 
-def test_a_plant_whose_product_is_not_weighed_is_named_as_such(stage):
+def test_a_plant_whose_product_is_not_weighed_is_named_as_such(harness):
     park = dataclasses.replace(PARK, products=())
     with pytest.raises(ModelError, match="no product is weighed") as caught:
         trials._product_tag(park, park.electrolysers[:6])
@@ -322,7 +322,7 @@ async def test_a_scenario_arrives_in_the_database_as_it_was_made(services, datab
             start_us = rows[0]["start_us"] - 120 * S
             scene = Scene(
                 make_sensors(make_process(PARK, 3), 3),
-                lay_over(make_process(PARK, 3), load_script(str(script), PARK), start_us),
+                make_overlay(make_process(PARK, 3), load_script(str(script), PARK), start_us),
             )
             columns = {f"{t.owner}/{t.tag}": i for i, t in enumerate(PARK.tags)}
             wanted = ["xinfa/FI-1203", "xinfa/FI-1204", "huaxiang/FI-1203", "luxi/JI-1001"]
@@ -333,7 +333,7 @@ async def test_a_scenario_arrives_in_the_database_as_it_was_made(services, datab
         # Nothing is missing but what was never shown.
         gaps = [gap for gap in np.diff(times).tolist() if gap != 10 * S]
         assert gaps == ([370 * S] if name == "xinfa/FI-1204" else [])
-        made = show(scene, times)[:, columns[name]]
+        made = readings(scene, times)[:, columns[name]]
         np.testing.assert_allclose(values, made, rtol=1e-9)
         assert len(times) >= (23 if name == "xinfa/FI-1204" else 59)
 
