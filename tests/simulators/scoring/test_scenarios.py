@@ -283,7 +283,7 @@ def test_the_score_of_a_park_without_streams_promises_nothing(tmp_path, capsys):
     for name, text in park_files(3).items():
         (tmp_path / name).write_text(text, encoding="utf-8")
     assert score.score(str(tmp_path), score.ScoreSize(trials=1, biases=1, weeks=1, parks=1, days=1))
-    assert re.search(r"checkable streams named +0 of 0 ", capsys.readouterr().out)
+    assert re.search(r"checkable streams detected +0 of 0 ", capsys.readouterr().out)
 
 
 def test_a_plant_whose_product_is_not_weighed_is_named_as_such(harness):
