@@ -94,7 +94,7 @@ def _naming(
     row: Any, ends: dict[str, tuple[str, str]], now_us: int, zone: ZoneInfo
 ) -> dict[str, Any]:
     """Return a naming; ends of a stream that the model no longer has are null."""
-    hold_s = parse_quantity(load_reference("watch")["live"]["hold"], "time")
+    hold_s = parse_quantity(load_reference("monitor")["live"]["hold"], "time")
     time_us = to_us(row["time"])
     named = [(name, *ends.get(name, (None, None))) for name in row["streams"]]
     return {

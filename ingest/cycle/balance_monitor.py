@@ -14,15 +14,15 @@ import numpy as np
 from deploy.database.times import micros, stamps
 from ingest import queries
 from twin.arrays import F64, MINUTE_US
-from twin.reconciliation.monitor import Memory, advance, no_memory
-from twin.reconciliation.monitored import compile_watch
+from twin.reconciliation.detection import MonitorState, begin_monitor, detect
+from twin.reconciliation.monitor import compile_monitor
 from twin.reference import load as load_reference
 from twin.uom import parse_quantity
 
 if TYPE_CHECKING:
     from ingest.store import Store
     from twin.accounts.network import Network
-    from twin.reconciliation.monitor import Naming
+    from twin.reconciliation.detection import Detection
 
 COLUMNS = ("int4", "timestamptz", "float8", "float8", "float8")
 PIECE = 60  # minutes that are read at once
@@ -32,7 +32,7 @@ PIECE = 60  # minutes that are read at once
 class Named:
     """What the watch remembers between two cycles, and whom it has named last."""
 
-    memory: Memory
+    memory: MonitorState
     time_us: int = 0
     suspects: int = 0
 
@@ -41,20 +41,20 @@ class Namings:
     """The watch over one component in the whole park."""
 
     def __init__(self, network: Network, store: Store) -> None:
-        table = load_reference("watch")
+        table = load_reference("monitor")
         self._component = table["live"]["component"]
         self._wait_us, self._learn_us, self._hold_us = (
             round(parse_quantity(table["live"][name], "time") * 1e6)
             for name in ("wait", "learn", "hold")
         )
         self._store = store
-        self._watch = compile_watch(network, network.park.id, self._component)
-        tanks = network.tank_tag[self._watch.tanks]
-        self._tags = np.unique(np.concatenate([self._watch.balance.tags, tanks]))
+        self._model = compile_monitor(network, network.park.id, self._component)
+        tanks = network.tank_tag[self._model.tanks]
+        self._tags = np.unique(np.concatenate([self._model.balance.tags, tanks]))
 
-    def memory(self, now_us: int) -> Memory:
+    def memory(self, now_us: int) -> MonitorState:
         """Return what is remembered before anything is known."""
-        return no_memory(self._watch, (now_us - self._learn_us) // MINUTE_US * MINUTE_US)
+        return begin_monitor(self._model, (now_us - self._learn_us) // MINUTE_US * MINUTE_US)
 
     async def start(self, now_us: int, last_us: int) -> Named:
         """Learn again what was learnt before the last cycle; raises StoreError."""
@@ -86,15 +86,17 @@ class Namings:
         """Return how many meters and places are under suspicion."""
         return named.suspects if now_us - named.time_us < self._hold_us else 0
 
-    async def _look(self, memory: Memory, read_us: int) -> tuple[Memory, list[Naming]]:
+    async def _look(
+        self, memory: MonitorState, read_us: int
+    ) -> tuple[MonitorState, list[Detection]]:
         """Advance over the minutes from where the memory is."""
-        namings: list[Naming] = []
-        while self._watch.members:
+        namings: list[Detection] = []
+        while self._model.members:
             count = (read_us - self._wait_us - memory.time_us) // MINUTE_US
             if count <= 0:
                 break
             table = await self._minutes(memory.time_us, min(count, PIECE))
-            memory, found = advance(self._watch, memory, *table)
+            memory, found = detect(self._model, memory, *table)
             namings += found
         return memory, namings
 

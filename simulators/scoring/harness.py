@@ -16,15 +16,15 @@ from simulators.scenarios.script import Script, load_script
 from simulators.scoring.pipeline import minutes_of
 from twin.accounts.network import Network, compile_network
 from twin.arrays import I64, MINUTE_US
-from twin.reconciliation.monitor import advance, no_memory
-from twin.reconciliation.monitored import Watch, compile_watch
+from twin.reconciliation.detection import begin_monitor, detect
+from twin.reconciliation.monitor import MonitorModel, compile_monitor
 
 if TYPE_CHECKING:
     from simulators.instruments.sensors import Sensors
     from simulators.process.process import Process
     from simulators.scenarios.script import Event
     from twin.model.park import Park, Tag
-    from twin.reconciliation.monitor import Memory, Naming
+    from twin.reconciliation.detection import Detection, MonitorState
 
 SCAN_S = 20.0
 
@@ -36,7 +36,7 @@ class Harness:
     process: Process
     sensors: Sensors
     network: Network
-    watch: Watch
+    monitor: MonitorModel
     start_us: int
 
     @property
@@ -48,8 +48,8 @@ class Harness:
 def make_harness(park: Park, seed: int, start_us: int) -> Harness:
     """Compile a park with the plants and instruments of a seed."""
     process, network = make_process(park, seed), compile_network(park)
-    watch = compile_watch(network, park.id, "chlorine")
-    return Harness(process, make_sensors(process, seed), network, watch, start_us)
+    monitor = compile_monitor(network, park.id, "chlorine")
+    return Harness(process, make_sensors(process, seed), network, monitor, start_us)
 
 
 def scene_of(harness: Harness, name: str) -> Scene:
@@ -70,13 +70,13 @@ def _scene(harness: Harness, script: Script, start_us: int) -> Scene:
 
 def monitored_tags(harness: Harness) -> I64:
     """Return the indices of the tags that the monitor of chlorine reads, (u,) int64."""
-    tanks = harness.network.tank_tag[harness.watch.tanks]
-    return np.unique(np.concatenate([harness.watch.balance.tags, tanks]))
+    tanks = harness.network.tank_tag[harness.monitor.tanks]
+    return np.unique(np.concatenate([harness.monitor.balance.tags, tanks]))
 
 
 def run_monitor(
-    harness: Harness, scene: Scene, memory: Memory, minutes: int, *, scan_s: float = SCAN_S
-) -> tuple[Memory, list[Naming]]:
+    harness: Harness, scene: Scene, memory: MonitorState, minutes: int, *, scan_s: float = SCAN_S
+) -> tuple[MonitorState, list[Detection]]:
     """Run the monitor for some minutes; return its memory and its detections."""
     table = minutes_of(
         harness.network,
@@ -86,11 +86,11 @@ def run_monitor(
         scan_s=scan_s,
         tags=monitored_tags(harness),
     )
-    return advance(harness.watch, memory, table.amount, table.covered_s, table.last)
+    return detect(harness.monitor, memory, table.amount, table.covered_s, table.last)
 
 
-def quiet_memory(harness: Harness, hours: float) -> Memory:
+def quiet_memory(harness: Harness, hours: float) -> MonitorState:
     """Return the memory of the monitor at the start, after some hours without an event."""
     before = round(hours * 60)
-    memory = no_memory(harness.watch, harness.start_us - before * MINUTE_US)
+    memory = begin_monitor(harness.monitor, harness.start_us - before * MINUTE_US)
     return run_monitor(harness, scene_of(harness, "normal"), memory, before)[0]

@@ -23,7 +23,7 @@ from simulators.scoring.window import TRIP, compile_park
 from twin.arrays import DAY_S, DAY_US
 from twin.errors import ModelError
 from twin.loading import load_park
-from twin.reconciliation.monitor import advance, no_memory
+from twin.reconciliation.detection import begin_monitor, detect
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -150,15 +150,15 @@ def _biases(folder: str, seed: int) -> list[BiasTrial]:
 def _false_detections(folder: str, seed: int) -> int:
     """Return the number of detections in a week without an event."""
     harness = make_harness(_known(folder).park, seed, START_US)
-    memory, count = no_memory(harness.watch, START_US), 0
+    memory, count = begin_monitor(harness.monitor, START_US), 0
     scene, tags = scene_of(harness, "normal"), monitored_tags(harness)
     for _ in range(7):
         table = minutes_of(
             harness.network, partial(readings, scene), memory.time_us, memory.time_us + DAY_US,
             scan_s=30.0, tags=tags,
         )  # fmt: skip
-        memory, detections = advance(
-            harness.watch, memory, table.amount, table.covered_s, table.last
+        memory, detections = detect(
+            harness.monitor, memory, table.amount, table.covered_s, table.last
         )
         count += len(detections)
     return count

@@ -28,9 +28,7 @@ from twin.energy.circuits import MAIN
 from twin.energy.electrolysis import ageing
 from twin.errors import ModelError
 from twin.model.park import inside
-from twin.reconciliation.monitor import advance as advance_watch
-from twin.reconciliation.monitor import no_memory as no_watch
-from twin.reconciliation.monitor import noticeable
+from twin.reconciliation.detection import begin_monitor, detect, detectable_bias
 from twin.reconciliation.uncertainty import half_width, sum_sigma
 from twin.series.samples import concatenate, sort
 
@@ -43,7 +41,7 @@ if TYPE_CHECKING:
     from simulators.scoring.pipeline import MinuteTable
     from twin.accounts.network import Network
     from twin.model.park import Electrolyser, Park
-    from twin.reconciliation.monitor import Memory
+    from twin.reconciliation.detection import MonitorState
     from twin.series.samples import Sorted
 
 # A forecast announces events of this shift.
@@ -91,8 +89,8 @@ def normal(harness: Harness) -> list[TrialFigure]:
     table = minutes_of(
         harness.network, partial(readings, scene), harness.start_us, stop_us, scan_s=2 * SCAN_S
     )
-    memory = no_watch(harness.watch, harness.start_us)
-    _, detections = advance_watch(harness.watch, memory, table.amount, table.covered_s, table.last)
+    memory = begin_monitor(harness.monitor, harness.start_us)
+    _, detections = detect(harness.monitor, memory, table.amount, table.covered_s, table.last)
     flags = [key for key in table.flags if key[1] != q.OUT_OF_RANGE]
     came_us = _alarms(harness, scene, stop_us, 2 * SCAN_S)
     return [
@@ -117,7 +115,7 @@ def _alarms(harness: Harness, scene: Scene, stop_us: int, scan_s: float) -> I64:
     return np.asarray(changes.time_us[changes.after == UNACKNOWLEDGED])
 
 
-def user_trip(harness: Harness, memory: Memory) -> list[TrialFigure]:
+def user_trip(harness: Harness, memory: MonitorState) -> list[TrialFigure]:
     """Compare the forecast of full tanks with the truth; a trip must cause no detection."""
     name = "chlorine-user-trip"
     scene = scene_of(harness, name)
@@ -149,7 +147,7 @@ def user_trip(harness: Harness, memory: Memory) -> list[TrialFigure]:
 
 def bias_of_every_stream(
     harness: Harness,
-    memory: Memory,
+    memory: MonitorState,
     *,
     minutes: int,
     bias: Event = BIAS,
@@ -160,9 +158,9 @@ def bias_of_every_stream(
     The bias begins at the time of `memory`; without `streams` all lines with one meter are tried.
     """
     rows = []
-    least = noticeable(harness.watch, memory)
-    wanted = set(streams) or {line.id for line in harness.watch.balance.lines}
-    for s, line in enumerate(harness.watch.balance.lines):
+    least = detectable_bias(harness.monitor, memory)
+    wanted = set(streams) or {line.id for line in harness.monitor.balance.lines}
+    for s, line in enumerate(harness.monitor.balance.lines):
         if len(line.tags) != 1 or line.id not in wanted:
             continue
         tag = harness.network.tags[line.tags[0][0]]
@@ -181,7 +179,7 @@ def bias_of_every_stream(
     return rows
 
 
-def meter_bias(harness: Harness, memory: Memory) -> list[TrialFigure]:
+def meter_bias(harness: Harness, memory: MonitorState) -> list[TrialFigure]:
     """Return the detection of the bias in the scenario."""
     scene = scene_of(harness, "meter-bias")
     (bias,), (truth,) = scene.overlay.script.events, truths(scene.overlay)
@@ -193,7 +191,7 @@ def meter_bias(harness: Harness, memory: Memory) -> list[TrialFigure]:
     ]
 
 
-def leak(harness: Harness, memory: Memory) -> list[TrialFigure]:
+def leak(harness: Harness, memory: MonitorState) -> list[TrialFigure]:
     """Return the detection of the leak in the scenario."""
     scene = scene_of(harness, "leak")
     truth = truths(scene.overlay)[0]
@@ -438,7 +436,7 @@ def counter_reset(harness: Harness) -> list[TrialFigure]:
     return [TrialFigure(name, *line) for line in figures]
 
 
-def worn_instruments(harness: Harness, memory: Memory) -> list[TrialFigure]:
+def worn_instruments(harness: Harness, memory: MonitorState) -> list[TrialFigure]:
     """Return changes of hourly means by worn instruments, flags and detections."""
     name = "worn-instruments"
     scene = scene_of(harness, name)
@@ -468,7 +466,9 @@ def _spikes(harness: Harness, row: Truth, faulty: MinuteTable, faultless: Minute
     ]
 
 
-def _detections(harness: Harness, scene: Scene, rows: Sequence[Truth], memory: Memory) -> Figures:
+def _detections(
+    harness: Harness, scene: Scene, rows: Sequence[Truth], memory: MonitorState
+) -> Figures:
     """Return the delay of the detection of the drift, and the number of other detections."""
     (drift,) = (row for row in rows if row.kind == "drift")
     (level,) = (row for row in rows if row.kind == "quantised" and _lines(harness, row))
@@ -495,7 +495,7 @@ def _lines(harness: Harness, row: Truth) -> set[str]:
     t, tank_tag = harness.network.index[row.tag], harness.network.tank_tag
     return {
         line.id
-        for line in harness.watch.balance.lines
+        for line in harness.monitor.balance.lines
         if any(t == tag for tag, _ in line.tags) or any(t == tank_tag[k] for k in line.tanks)
     }
 
@@ -574,7 +574,9 @@ def _minutes(
     )
 
 
-def all_trials(harness: Harness, memory: Memory) -> dict[str, Callable[[], list[TrialFigure]]]:
+def all_trials(
+    harness: Harness, memory: MonitorState
+) -> dict[str, Callable[[], list[TrialFigure]]]:
     """Return the trial of each scenario by its name, as a function without arguments."""
     return {
         "alarm-flood": partial(alarm_flood, harness),

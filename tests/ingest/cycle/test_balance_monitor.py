@@ -12,7 +12,7 @@ from ingest.settings import IngestSettings
 from ingest.store import Store
 from tests.support.small_park import stamp
 from tests.support.small_region import NETWORK, PARK_TOML, TAGS_CSV
-from tests.twin.reconciliation.test_monitor import FIRST_US, FLOWS, minutes
+from tests.twin.reconciliation.test_detection import FIRST_US, FLOWS, minutes
 from twin.arrays import MINUTE_US
 from twin.loading import parse_park
 

@@ -1,4 +1,4 @@
-"""The watch: who begins to show something else is named, and nobody else."""
+"""The monitor: a meter that begins to show something else is detected, and no other one."""
 
 import numpy as np
 import pytest
@@ -7,12 +7,12 @@ from hypothesis import strategies as st
 
 from tests.support.small_region import NETWORK
 from twin import faraday
-from twin.reconciliation.monitor import advance, no_memory, noticeable
-from twin.reconciliation.monitored import compile_watch, see
+from twin.reconciliation.detection import begin_monitor, detect, detectable_bias
+from twin.reconciliation.monitor import compile_monitor, observe
 from twin.reconciliation.uncertainty import random_share, tag_uncertainty
 
-WATCH = compile_watch(NETWORK, "r", "chlorine")
-IDS = [line.id for line in WATCH.balance.lines]
+MODEL = compile_monitor(NETWORK, "r", "chlorine")
+IDS = [line.id for line in MODEL.balance.lines]
 MINUTE = 60.0
 MADE = np.array(16e3 * 160 * 0.96 * faraday.mass_per_charge(faraday.CL2))  # kg/s
 # What flows as usual [kg/s]: the tail and what is sold are small.
@@ -56,16 +56,16 @@ def minutes(number, *, seed=1, trip=None, bias=None, start=0, spread=1.0, leak=0
 
 @pytest.fixture(scope="module")
 def learnt():
-    """What the watch knows after six quiet hours."""
-    memory, named = advance(WATCH, no_memory(WATCH, FIRST_US), *minutes(360))
+    """State of the monitor after six quiet hours."""
+    memory, named = detect(MODEL, begin_monitor(MODEL, FIRST_US), *minutes(360))
     assert named == []
     return memory
 
 
 def test_a_day_without_a_change_names_nobody():
-    memory = no_memory(WATCH, FIRST_US)
+    memory = begin_monitor(MODEL, FIRST_US)
     for hour in range(24):
-        memory, named = advance(WATCH, memory, *minutes(60, seed=5, start=60 * hour))
+        memory, named = detect(MODEL, memory, *minutes(60, seed=5, start=60 * hour))
         assert named == []
     assert memory.time_us == FIRST_US + 24 * 3_600_000_000
     assert len(memory.flow) == 16
@@ -78,7 +78,7 @@ def test_a_day_without_a_change_names_nobody():
 @pytest.mark.parametrize("share", [0.04, -0.04])
 def test_a_biased_meter_is_named_and_the_sign_of_its_bias_is_known(learnt, tag, line, share):
     more = minutes(15, start=360, bias={tag: share})
-    _, named = advance(WATCH, learnt, *more)
+    _, named = detect(MODEL, learnt, *more)
     first = named[0]
     assert any(name.startswith(line) for name in first.lines)
     assert first.time_us - learnt.time_us <= 5 * 60_000_000
@@ -91,12 +91,12 @@ def test_a_biased_meter_is_named_and_the_sign_of_its_bias_is_known(learnt, tag, 
 
 
 def test_a_named_meter_is_learnt_anew_and_not_named_twice(learnt):
-    _, named = advance(WATCH, learnt, *minutes(180, start=360, bias={"FT-1": 0.04}))
+    _, named = detect(MODEL, learnt, *minutes(180, start=360, bias={"FT-1": 0.04}))
     assert len(named) == 1
 
 
 def test_streams_with_one_effect_are_suspects_together_with_the_leak(learnt):
-    _, named = advance(WATCH, learnt, *minutes(15, start=360, leak=0.04))
+    _, named = detect(MODEL, learnt, *minutes(15, start=360, leak=0.04))
     assert {"cl2-vcm", "cl2-tail"} <= set(named[0].lines)
     assert named[0].leaks[0] == "r/east/alpha/caustic/cells"
 
@@ -104,13 +104,13 @@ def test_streams_with_one_effect_are_suspects_together_with_the_leak(learnt):
 def test_a_trip_accuses_nobody():
     # What the meters are wrong by moves with the flows.
     for seed in range(20):
-        memory = no_memory(WATCH, FIRST_US)
-        memory, named = advance(WATCH, memory, *minutes(150, seed=seed, trip=120))
+        memory = begin_monitor(MODEL, FIRST_US)
+        memory, named = detect(MODEL, memory, *minutes(150, seed=seed, trip=120))
         assert named == [], seed
 
 
 def test_errors_that_stay_are_learnt_but_not_told_from_the_truth(learnt):
-    names = [IDS[s] for s in WATCH.error_line.tolist()]
+    names = [IDS[s] for s in MODEL.error_line.tolist()]
     sigma = np.sqrt(np.diag(learnt.covariance[-1]))
     assert (sigma <= 1.02).all()
     assert sigma[-1] < 0.8  # the efficiency of the cells
@@ -121,8 +121,8 @@ def test_errors_that_stay_are_learnt_but_not_told_from_the_truth(learnt):
 
 def test_a_bias_from_the_beginning_on_is_within_the_uncertainty_or_is_named():
     for share, found in ((0.01, False), (0.2, True)):
-        memory = no_memory(WATCH, FIRST_US)
-        _, named = advance(WATCH, memory, *minutes(30, seed=3, spread=0.3, bias={"FT-2": share}))
+        memory = begin_monitor(MODEL, FIRST_US)
+        _, named = detect(MODEL, memory, *minutes(30, seed=3, spread=0.3, bias={"FT-2": share}))
         assert bool(named) == found
 
 
@@ -130,10 +130,10 @@ def test_a_bias_from_the_beginning_on_is_within_the_uncertainty_or_is_named():
 @given(cuts=st.lists(st.integers(1, 59), max_size=5, unique=True), seed=st.integers(0, 99))
 def test_minutes_one_by_one_or_all_at_once_are_the_same(cuts, seed):
     rows = minutes(60, seed=seed, trip=30, bias={"FT-4": 3.0})
-    whole, named = advance(WATCH, no_memory(WATCH, FIRST_US), *rows)
-    memory, found = no_memory(WATCH, FIRST_US), []
+    whole, named = detect(MODEL, begin_monitor(MODEL, FIRST_US), *rows)
+    memory, found = begin_monitor(MODEL, FIRST_US), []
     for start, stop in zip([0, *sorted(cuts)], [*sorted(cuts), 60], strict=True):
-        memory, more = advance(WATCH, memory, *(column[start:stop] for column in rows))
+        memory, more = detect(MODEL, memory, *(column[start:stop] for column in rows))
         found += more
     assert found == named
     for name in ("time_us", "minutes", "flow", "stay", "noise", "stock", "error", "covariance"):
@@ -151,7 +151,7 @@ def test_what_is_not_measured_is_no_suspect_and_nobody_else_is(learnt, hole):
         covered_s[5:15, t] /= 2
     else:
         last[5:15] = np.nan
-    memory, named = advance(WATCH, learnt, amount, covered_s, last)
+    memory, named = detect(MODEL, learnt, amount, covered_s, last)
     assert named == []
     assert np.isfinite(memory.covariance).all()
 
@@ -161,20 +161,20 @@ def test_a_meter_that_comes_back_wrong_is_named(learnt):
     t = NETWORK.index["alpha/FT-2"]
     amount[5:15, t] = np.nan
     amount[15:, t] *= 1.05
-    _, named = advance(WATCH, learnt, amount, covered_s, last)
+    _, named = detect(MODEL, learnt, amount, covered_s, last)
     assert "cl2-store" in named[0].lines
 
 
 def test_nothing_at_all_is_no_reason_to_name_anybody():
     rows = np.full((30, COUNT), np.nan), np.zeros((30, COUNT)), np.full((30, COUNT), np.nan)
-    memory, named = advance(WATCH, no_memory(WATCH, FIRST_US), *rows)
+    memory, named = detect(MODEL, begin_monitor(MODEL, FIRST_US), *rows)
     assert named == []
     assert np.isfinite(memory.error).all()
 
 
 def test_the_least_noticeable_bias_is_noticed_as_often_as_promised(learnt):
-    least = noticeable(WATCH, learnt)
-    assert np.isnan(noticeable(WATCH, no_memory(WATCH, FIRST_US))).all()
+    least = detectable_bias(MODEL, learnt)
+    assert np.isnan(detectable_bias(MODEL, begin_monitor(MODEL, FIRST_US))).all()
     share = float(least[IDS.index("cl2-vcm")])
     assert share < 0.02
     assert least[IDS.index("cl2-tail")] > 20 * share
@@ -183,26 +183,26 @@ def test_the_least_noticeable_bias_is_noticed_as_often_as_promised(learnt):
         more = minutes(15, seed=1, start=start, bias={"FT-1": share})
         # The tanks begin where they were, whatever the errors are drawn for.
         more[2][:, NETWORK.index["alpha/WT-1"]] += (360 - start) * STOCK * MINUTE
-        _, named = advance(WATCH, learnt, *more)
+        _, named = detect(MODEL, learnt, *more)
         hits += any("cl2-vcm" in each.lines for each in named)
     assert hits >= 90
 
 
 def test_what_is_seen_of_a_minute_is_in_kilograms():
     amount, covered_s, last = minutes(3, spread=0.0)
-    seen = see(WATCH, amount, covered_s, last)
+    seen = observe(MODEL, amount, covered_s, last)
     at = IDS.index("cl2-vcm")
     assert seen.flow[:, at] == pytest.approx(FLOWS["FT-1"] * MINUTE, rel=0.02)
     share, _ = random_share(NETWORK.tags[NETWORK.index["alpha/FT-1"]])
     assert seen.noise[0, at] == pytest.approx(share * (0.01 * seen.flow[0, at]) ** 2)
-    meter = WATCH.error_line.tolist().index(at)
+    meter = MODEL.error_line.tolist().index(at)
     assert seen.stay[0, meter] == pytest.approx((1 - share) ** 0.5 * 0.01 * seen.flow[0, at])
-    assert WATCH.balance.nodes[-1].endswith("store")
+    assert MODEL.balance.nodes[-1].endswith("store")
     assert (seen.stock[:, -1] > 20e3).all()
 
 
 def test_a_component_nobody_balances_has_nothing_to_watch():
-    watch = compile_watch(NETWORK, "r/west", "urea")
-    memory, named = advance(watch, no_memory(watch, FIRST_US), *minutes(20))
+    model = compile_monitor(NETWORK, "r/west", "urea")
+    memory, named = detect(model, begin_monitor(model, FIRST_US), *minutes(20))
     assert named == []
     assert memory.minutes == 20

@@ -1,0 +1,325 @@
+"""Detection of gross errors in the balances of a component, minute by minute.
+
+A calibration error stays, and the balances cannot tell it from the truth. They can tell that a
+residual has left its course: the errors that stay are estimated block by block, within the
+uncertainty of the meters, and every window that ends now is tested against the estimate made before
+it began. A trip moves all flows, and with them the amounts of the errors; how far follows from how
+well each error is known, so a trip is no detection. A bias that comes more slowly than the estimate
+follows is found by reconciliation only, once it exceeds the uncertainty of its meter.
+
+References
+----------
+.. [1] A. S. Willsky, H. L. Jones, A generalized likelihood ratio approach to the detection and
+   estimation of jumps in linear systems, IEEE Transactions on Automatic Control 21 (1), 1976,
+   108-112, doi:10.1109/TAC.1976.1101146.
+.. [2] M. Basseville, I. V. Nikiforov, Detection of Abrupt Changes: Theory and Application, Prentice
+   Hall 1993, chapters 2 and 7: windows of likelihood ratios, and the rate of false alarms.
+.. [3] Narasimhan, Mah: Generalized likelihood ratio method for gross error identification, AIChE
+   Journal 33, 1987, 1514-1521, doi:10.1002/aic.690330911.
+.. [4] R. E. Kalman, A new approach to linear filtering and prediction problems, Journal of Basic
+   Engineering 82 (1), 1960, 35-45, doi:10.1115/1.3662552.
+.. [5] JCGM 100:2008 (GUM), 5.1.2 and F.1.2: errors that stay and errors that average.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from twin.arrays import F64, I64, MINUTE_S, MINUTE_US
+from twin.reconciliation.chi_square import quantile
+from twin.reconciliation.monitor import UNKNOWN, MonitorModel, Observation, observe
+from twin.reconciliation.uncertainty import errors_of
+from twin.reference import load as load_reference
+from twin.uom import parse_quantity
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+@dataclass(frozen=True, slots=True)
+class MonitorState:
+    """Sums and estimates up to a minute: W windows, B blocks, L + 1 minutes."""
+
+    time_us: int  # end of the last minute
+    minutes: int  # since the monitor began, or the last detection
+    flow: F64  # (L + 1, S) [kg] running sum of the flows by the meters
+    stay: F64  # (L + 1, X) [kg] running sum of one standard uncertainty of each error that stays
+    noise: F64  # (L + 1, S) [kg^2] running sum of the variances that average out
+    stock: F64  # (L + 1, M) [kg] in the tanks at the end of each minute
+    stock_noise: F64  # (L + 1, M) [kg^2]
+    block: I64  # (B,) minutes after which each was estimated
+    error: F64  # (B, X) [1] errors that stay, in standard uncertainties
+    covariance: F64  # (B, X, X) [1]
+
+
+@dataclass(frozen=True, slots=True)
+class Detection:
+    """A change of a residual, and the meters or leaks that may have made it."""
+
+    time_us: int
+    since_us: int  # about when it began
+    lines: tuple[str, ...]  # ids of the streams, most suspect first
+    leaks: tuple[str, ...]  # nodes at which a leak would do the same
+    bias: float  # [kg/s] by which the most suspect shows too much
+    test: float  # [1] |z| of the most suspect
+
+
+def begin_monitor(model: MonitorModel, time_us: int) -> MonitorState:
+    """Return the state before the first minute: meters are as good as their uncertainty says.
+
+    Parameters
+    ----------
+    model : MonitorModel
+    time_us : int [µs]
+        where the first minute begins
+
+    Returns
+    -------
+    MonitorState
+    """
+    nodes, lines, meters = len(model.balance.nodes), len(model.balance.lines), len(model.error_line)
+    return MonitorState(
+        time_us=time_us,
+        minutes=0,
+        flow=np.zeros((1, lines)),
+        stay=np.zeros((1, meters)),
+        noise=np.zeros((1, lines)),
+        # The tanks before the first minute are not known.
+        stock=np.zeros((1, nodes)),
+        stock_noise=np.full((1, nodes), np.inf),
+        block=np.zeros(1, np.int64),
+        error=np.zeros((1, meters)),
+        covariance=np.eye(meters)[None],
+    )
+
+
+def detect(
+    model: MonitorModel, state: MonitorState, amount: F64, covered_s: F64, last: F64
+) -> tuple[MonitorState, list[Detection]]:
+    """Return the state after some minutes, and the detections in them.
+
+    Parameters
+    ----------
+    model : MonitorModel
+        T tags
+    state : MonitorState
+        returned by the call before
+    amount, covered_s : (n, T) float64 [SI, s]
+        sums of each tag over the minutes that follow; NaN = no value
+    last : (n, T) float64 [SI]
+        last value of each tag in the minute
+
+    Returns
+    -------
+    state : MonitorState
+    detections : list of Detection
+        in order of time. The errors of detected meters are estimated anew: a bias is detected once.
+
+    Notes
+    -----
+    A recursive estimate of the errors that stay [4]_, made in blocks, and for each window a
+    likelihood ratio of a jump of one meter at its beginning [1]_ [3]_. Minutes that come one by one
+    or all at once give the same.
+    """
+    detections = []
+    seen = observe(model, amount, covered_s, last)
+    block = round(parse_quantity(load_reference("monitor")["block"]["length"], "time") / MINUTE_S)
+    for row in range(len(amount)):
+        state = _append(state, Observation(*(column[row] for column in seen)))
+        detection = _test(model, state)
+        if detection is not None:
+            detections.append(detection[0])
+            state = _restart(model, state, *detection[1:])
+        elif state.time_us // MINUTE_US % block == 0:
+            state = _estimate(model, state)
+    return state, detections
+
+
+def detectable_bias(model: MonitorModel, state: MonitorState) -> F64:
+    """Return the least bias of each line that is detected within the longest window.
+
+    Parameters
+    ----------
+    model : MonitorModel
+        S lines
+    state : MonitorState
+        of a time of usual operation
+
+    Returns
+    -------
+    (S,) float64 [1]
+        share of what the line carried in that window; inf where no balance shows it, or nothing
+        flowed, NaN before there is a whole window
+
+    Notes
+    -----
+    The probability to detect it is that of the reference table: the test value of a bias is
+    normal around its expectation [2]_.
+    """
+    table = load_reference("monitor")
+    longest = max(table["windows"]["minutes"])
+    least = np.full(len(model.balance.lines), np.nan)
+    if state.minutes <= longest:
+        return least
+    whiten, _, _ = _windows(model, state, np.array([longest]))
+    size = np.linalg.norm(whiten[0] @ model.direction, axis=0)
+    margin = model.limit + quantile(2 * table["power"]["probability"] - 1, 1) ** 0.5
+    carried = np.abs(state.flow[-1] - state.flow[-1 - longest])
+    for j, lines in enumerate(model.members):
+        for s in lines:
+            shown = size[j] * carried[s]
+            least[s] = margin / shown if shown > 0 else np.inf
+    return least
+
+
+def _append(state: MonitorState, seen: Observation) -> MonitorState:
+    """Return the state with one more minute."""
+    longest = max(load_reference("monitor")["windows"]["minutes"])
+
+    def longer(past: F64, now: F64) -> F64:
+        return np.concatenate([past[-longest:], now[None]])
+
+    return replace(
+        state,
+        time_us=state.time_us + MINUTE_US,
+        minutes=state.minutes + 1,
+        flow=longer(state.flow, state.flow[-1] + seen.flow),
+        stay=longer(state.stay, state.stay[-1] + seen.stay),
+        noise=longer(state.noise, state.noise[-1] + seen.noise),
+        stock=longer(state.stock, seen.stock),
+        stock_noise=longer(state.stock_noise, seen.stock_noise),
+    )
+
+
+def _residuals(model: MonitorModel, state: MonitorState, length: I64) -> tuple[F64, F64, F64]:
+    """Return residuals (w, M) [kg], effects of the errors (w, M, X), random covariance (w, M, M).
+
+    Of windows of these lengths, (w,) [minutes], that end now.
+    """
+    incidence = model.balance.incidence
+    first = -1 - length
+    flow = state.flow[-1] - state.flow[first]
+    levels = state.stock_noise[-1] + state.stock_noise[first]
+    kept = np.where(np.isfinite(levels), state.stock[-1] - state.stock[first], 0.0)
+    residual = flow @ incidence.T - kept
+    effect = incidence[:, model.error_line] * (state.stay[-1] - state.stay[first])[:, None, :]
+    noise = state.noise[-1] - state.noise[first]
+    spread = (incidence * noise[:, None, :]) @ incidence.T
+    # The uptake of unknown tanks may be many times all flows together.
+    unknown = (UNKNOWN * np.abs(flow).sum(axis=1, keepdims=True) + 1.0) ** 2
+    spread += np.where(np.isfinite(levels), levels, unknown)[:, :, None] * np.eye(len(incidence))
+    return residual, effect, spread
+
+
+def _process_noise(model: MonitorModel, minutes: I64) -> F64:
+    """Return the growth of the covariance of the errors in some minutes, (..., X, X)."""
+    time_s = parse_quantity(load_reference("monitor")["drift"]["time"], "time")
+    grown = minutes * MINUTE_S / time_s
+    return np.asarray(grown[..., None, None] * np.eye(len(model.error_line)))
+
+
+def _windows(model: MonitorModel, state: MonitorState, length: I64) -> tuple[F64, F64, I64]:
+    """Return the whitening of the residuals of windows, their deviates, and the block before each.
+
+    (w, M, M) [1/kg], (w, M) [1], (w,).
+    """
+    block = np.searchsorted(state.block, state.minutes - length, side="right") - 1
+    residual, effect, spread = _residuals(model, state, length)
+    covariance = state.covariance[block]
+    covariance = covariance + _process_noise(model, state.minutes - state.block[block])
+    spread = spread + effect @ covariance @ effect.transpose(0, 2, 1)
+    whiten = np.linalg.inv(np.linalg.cholesky(spread))
+    surprise = residual - (effect @ state.error[block][..., None])[..., 0]
+    return whiten, (whiten @ surprise[..., None])[..., 0], block
+
+
+def _test(
+    model: MonitorModel, state: MonitorState
+) -> tuple[Detection, int, tuple[int, ...]] | None:
+    """Return the detection by the windows that end now, the block before it, its lines."""
+    table = load_reference("monitor")
+    length = np.array(table["windows"]["minutes"])
+    length = length[length <= state.minutes]
+    if not len(length) or not len(model.members):
+        return None
+    whiten, deviate, block = _windows(model, state, length)
+    effect = whiten @ model.direction
+    size = np.linalg.norm(effect, axis=1)
+    score = np.einsum("wm,wmj->wj", deviate, effect)
+    test = np.abs(score) / np.where(size > 0, size, np.inf)
+    w, j = np.unravel_index(int(test.argmax()), test.shape)
+    if not test[w, j] > model.limit:
+        return None
+    floor = test[w, j] ** 2 - 2 * np.log(table["likelihood"]["ratio"])
+    suspects = [i for i in np.argsort(-test[w], kind="stable").tolist() if test[w, i] ** 2 >= floor]
+    lines = tuple(s for i in suspects for s in model.members[i])
+    nodes, since = model.balance.nodes, int(length[w])
+    detection = Detection(
+        time_us=state.time_us,
+        since_us=state.time_us - since * MINUTE_US,
+        lines=tuple(model.balance.lines[s].id for s in lines),
+        leaks=tuple(nodes[model.leaks[i]] for i in suspects if model.leaks[i] >= 0),
+        bias=float(score[w, j] / size[w, j] ** 2 / (since * MINUTE_S)) * _sign(model, int(j)),
+        test=float(test[w, j]),
+    )
+    at_nodes = np.flatnonzero(model.direction[:, j])
+    around = np.flatnonzero(model.balance.incidence[at_nodes].any(axis=0)).tolist()
+    return detection, int(block[w]), lines or tuple(around)
+
+
+def _sign(model: MonitorModel, j: int) -> float:
+    """Return the sign with which the first stream of a direction enters the residuals."""
+    members = model.members[j]
+    if not members:
+        return 1.0
+    return float(np.sign(model.direction[:, j] @ model.balance.incidence[:, members[0]]))
+
+
+def _estimate(model: MonitorModel, state: MonitorState) -> MonitorState:
+    """Return the state with the errors that stay, estimated by the minutes since the last block."""
+    since = state.minutes - state.block[-1:]
+    residual, effect, spread = (rows[0] for rows in _residuals(model, state, since))
+    covariance = state.covariance[-1] + _process_noise(model, since)[0]
+    cross = covariance @ effect.T
+    gain = np.linalg.solve(effect @ cross + spread, cross.T).T
+    error = state.error[-1] + gain @ (residual - effect @ state.error[-1])
+    covariance = covariance - gain @ cross.T
+    covariance = (covariance + covariance.T) / 2
+    longest = max(load_reference("monitor")["windows"]["minutes"])
+    # The longest window needs the block before it.
+    keep = max(int(np.searchsorted(state.block, state.minutes - longest, side="right")) - 1, 0)
+    return replace(
+        state,
+        block=np.append(state.block[keep:], state.minutes),
+        error=np.concatenate([state.error[keep:], error[None]]),
+        covariance=np.concatenate([state.covariance[keep:], covariance[None]]),
+    )
+
+
+def _restart(
+    model: MonitorModel, state: MonitorState, block: int, lines: Sequence[int]
+) -> MonitorState:
+    """Return the state in which the errors of some lines are estimated anew from now on."""
+    relative = np.ones(len(model.error_line))
+    own = errors_of(model.network, model.meter_tag).relative
+    relative[: len(own)] = np.where(own > 0, own, 1.0)
+    wide = load_reference("monitor")["suspect"]["relative"] / relative
+    suspect = np.isin(model.error_line, lines)
+    age = np.array(state.minutes - state.block[block])
+    covariance = state.covariance[block] + _process_noise(model, age)
+    covariance = covariance + np.diag(np.where(suspect, wide**2, 0.0))
+    return replace(
+        state,
+        minutes=0,
+        flow=state.flow[-1:],
+        stay=state.stay[-1:],
+        noise=state.noise[-1:],
+        stock=state.stock[-1:],
+        stock_noise=state.stock_noise[-1:],
+        block=np.zeros(1, np.int64),
+        error=state.error[block][None],
+        covariance=covariance[None],
+    )
