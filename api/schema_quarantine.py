@@ -56,7 +56,7 @@ class Adopt(Order):
 class Release(Order):
     """Doubted samples that are to be stored as they are."""
 
-    reason: Literal["future", "unit_slip"]
+    reason: Literal["future"]
 
 
 class Reject(BaseModel):

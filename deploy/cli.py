@@ -31,6 +31,7 @@ PROGRAMS = {
     "import": ("ingest.file_import", "import recorded history from CSV and Parquet files"),
     "quarantine": ("ingest.cli.quarantine", "list, adopt, release or drop what may not be stored"),
     "rejects": ("ingest.cli.rejects", "list, replay or drop refused payloads"),
+    "unit-errors": ("ingest.cli.unit_errors", "list, dismiss or rescale suspected unit errors"),
     "check": ("twin", "report every problem of a park model, without a database"),
 }
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)

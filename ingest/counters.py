@@ -39,9 +39,9 @@ REASONS = {
         "stale_death",
         "unknown_gateway",
     ),
-    "quarantined": ("unknown_tag", "future", "unit_slip"),
-    # Stored, and uncertain: see `twin.validation.assess` and `ingest.cycle.gateways`.
-    "doubted": ("rate_of_change", "stuck", "unit_slip", "clock_skew"),
+    "quarantined": ("unknown_tag", "future"),
+    # Stored, and uncertain or bad: see `twin.validation.assess` and `ingest.cycle.gateways`.
+    "doubted": ("rate_of_change", "stuck", "unit_error", "clock_skew"),
 }
 COUNTERS = (
     "messages",

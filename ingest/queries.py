@@ -75,9 +75,15 @@ LEFT JOIN LATERAL (SELECT time FROM minute WHERE tag_id = t.tag_id
                    ORDER BY time DESC LIMIT 1) m ON true
 ORDER BY t.number
 """
-# What we doubted ourselves (quality 77 to 80, less the simulated flag) is good where it comes from.
-SAID = "CASE WHEN {0}.quality & 223 BETWEEN 77 AND 80 THEN {0}.quality & 32 ELSE {0}.quality END"
-DIFFERS = f"(s.value, {SAID.format('s')}) IS DISTINCT FROM (n.value, {SAID.format('n')})"
+# What was marked here (quality 77 to 80, less the simulated flag) came as good; a bad unit error,
+# 143, came as out of range.
+SAID = """CASE WHEN {0}.quality & 223 BETWEEN 77 AND 80 THEN {0}.quality & 32
+    WHEN {0}.quality & 223 = 143 THEN {0}.quality & 32 | 65 ELSE {0}.quality END"""
+# A value that was rescaled since may come again as it was: that corrects nothing.
+DIFFERS = f"""(s.value, {SAID.format("s")}) IS DISTINCT FROM (n.value, {SAID.format("n")})
+    AND NOT EXISTS (SELECT FROM unit_error e JOIN correction c ON c.tag_id = e.tag_id
+        AND c.corrected = e.answered AND c.time = s.time AND c.old_value = n.value
+        WHERE e.tag_id = s.tag_id AND e.answer = 'rescale' AND s.time BETWEEN e.since AND e.last)"""
 KEEP_CLASHES = """
 WITH clash AS (
     SELECT s.tag_id, s.time, s.value, s.quality, s.received, n.received AS corrected
@@ -209,7 +215,7 @@ FORGET_GATEWAYS = """
 DELETE FROM gateway g USING unnest($1::text[], $2::text[]) AS n (enterprise, gateway)
 WHERE (g.enterprise, g.gateway) = (n.enterprise, n.gateway)
 """
-# Of each tag, how its last covered minutes lay: their quartiles, and how wide each was.
+# Of each tag, how the good of its last covered minutes lay: their quartiles, and how wide each was.
 LEVELS = """
 SELECT t.number, sum(m.covered_s) AS covered_s, sum(m.n)::bigint AS n,
        percentile_cont(ARRAY[0.25, 0.5, 0.75]) WITHIN GROUP (ORDER BY m.amount / m.covered_s)
@@ -218,14 +224,55 @@ SELECT t.number, sum(m.covered_s) AS covered_s, sum(m.n)::bigint AS n,
 FROM unnest($1::int[]) WITH ORDINALITY AS t (tag_id, number)
 CROSS JOIN LATERAL (SELECT * FROM minute WHERE tag_id = t.tag_id AND covered_s > 0
                     ORDER BY time DESC LIMIT $2) m
+WHERE m.quality & 223 < 64
 GROUP BY t.number
 """
-# A command whose kind has a dot is none about alarms: the desk takes it.
+# A command whose kind has a dot is none about alarms: the desk takes it, or the validator.
 PENDING = """
 SELECT id, kind, body FROM command WHERE done IS NULL AND kind NOT LIKE '%.%' ORDER BY id LIMIT $1
 """
 DESK = """
-SELECT id, kind, body FROM command WHERE done IS NULL AND kind LIKE '%.%' ORDER BY id LIMIT 1
+SELECT id, kind, body FROM command WHERE done IS NULL AND kind LIKE '%.%'
+    AND NOT starts_with(kind, 'unit_error.') ORDER BY id LIMIT 1
+"""
+UNIT_ERROR_COMMAND = """
+SELECT id, kind, body FROM command WHERE done IS NULL AND starts_with(kind, 'unit_error.')
+ORDER BY id LIMIT 1
+"""
+# Of each tag, the open suspicion and the newest one after which another level is right.
+SUSPICIONS = """
+SELECT DISTINCT ON (tag_id, state = 'open') * FROM unit_error
+WHERE tag_id = ANY($1::int[]) AND (state IN ('open', 'learnt') OR answer = 'dismiss')
+ORDER BY tag_id, state = 'open', since DESC
+"""
+UPSERT_SUSPICIONS = """
+INSERT INTO unit_error (tag_id, since, last, samples, factor, shift, level, spread, state)
+SELECT * FROM unnest($1::int[], $2::timestamptz[], $3::timestamptz[], $4::bigint[], $5::float8[],
+    $6::float8[], $7::float8[], $8::float8[], $9::text[])
+ON CONFLICT (tag_id, since) DO UPDATE SET last = excluded.last, samples = excluded.samples,
+    state = excluded.state
+"""
+FORGET_SUSPICIONS = """
+DELETE FROM unit_error WHERE id IN (
+    SELECT id FROM unit_error WHERE state <> 'open' ORDER BY since DESC OFFSET $1)
+"""
+SUSPICION = "SELECT * FROM unit_error WHERE id = $1"
+ANSWERED = "SELECT * FROM unit_error WHERE answered = $1"
+ANSWER_SUSPICION = """
+UPDATE unit_error SET state = $2, answer = $3, answered = $4, command = $5 WHERE id = $1
+"""
+CORRECT_UNIT_ERRORS = """
+WITH old AS MATERIALIZED (
+    SELECT *, value * $6::float8 + $7::float8 AS corrected FROM sample
+    WHERE tag_id = $1 AND time BETWEEN $2 AND $3 AND quality & 223 IN (79, 143)
+    ORDER BY time LIMIT $4),
+kept AS (
+    INSERT INTO correction (tag_id, time, old_value, old_quality, old_received, corrected)
+    SELECT tag_id, time, value, quality, received, $5::timestamptz FROM old)
+UPDATE sample s SET value = o.corrected, received = $5,
+    quality = o.quality & 32 | CASE WHEN o.corrected BETWEEN $8 AND $9 THEN 0 ELSE 65 END
+FROM old o WHERE s.tag_id = o.tag_id AND s.time = o.time AND s.time BETWEEN $2 AND $3
+RETURNING s.time, s.value, s.quality
 """
 HELD = """
 SELECT enterprise, tag, reason, topic FROM quarantine

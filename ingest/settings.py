@@ -79,6 +79,12 @@ class IngestSettings(BaseSettings):
     quarantine_samples: int = Field(
         1_000_000, ge=0, description="samples in quarantine kept for the day they are adopted"
     )
+    unit_error_rows: int = Field(
+        1_000, ge=1, description="rows kept in table unit_error, besides the open ones"
+    )
+    unit_error_samples: int = Field(
+        20_000, ge=1, description="samples one cycle corrects for the answer to a unit error"
+    )
     cycle_rows: int = Field(1_200, description="rows kept in table cycle, for readers that resume")
     command_rows: int = Field(100, ge=1, description="commands of operators one cycle takes")
     shelve_minutes_max: int = Field(480, ge=1, description="longest shelving of an alarm [min]")

@@ -29,7 +29,7 @@ RESET = 11  # a counter was reset: what it had counted since the reading before 
 OUT_OF_SERVICE = 12
 RATE_OF_CHANGE = 13  # further from the value before than the tag can move in the time between
 STUCK = 14  # samples come, and not a bit of them changes
-UNIT_SLIP = 15  # what it would be in another unit of measure
+UNIT_ERROR = 15  # what it would be in another unit of measure
 CLOCK_SKEW = 16  # its gateway's clock is wrong
 
 WORDS = {"good": GOOD, "uncertain": UNCERTAIN, "bad": BAD}

@@ -24,8 +24,8 @@ EXAMPLES = """examples:
   parktwin quarantine adopt acme/TI-7 --scope mypark/acme --quantity temperature --uom degC
       adds the tag to tags.csv of the running ingest, which reads its model again and stores
       the samples that were kept
-  parktwin quarantine release acme/FT-1 --reason unit_slip
-      stores what was doubted, as it is
+  parktwin quarantine release acme/FT-1 --reason future
+      stores the samples whose time has come
   parktwin quarantine drop acme/TI-7
 
 settings, from the environment: PARKTWIN_DATABASE_URL
@@ -45,7 +45,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--limit", type=int, default=100, metavar="N", help="rows (default: %(default)s)")
     about = {
         "adopt": "make an unknown tag one of the model",
-        "release": "store samples of the future or of another unit as they are",
+        "release": "store samples of the future whose time has come",
         "drop": "forget samples and counts of a tag",
     }
     found = {name: commands.add_parser(name, help=line) for name, line in about.items()}

@@ -37,7 +37,7 @@ BLOCK_SAMPLES, BLOCK_REJECTS = 20_000, 1_000
 # A Sparkplug message is nothing without the session it belonged to: its rebirth says it all again.
 NOT_AGAIN = "spBv1.0/"
 TEXT_CHARACTERS = 1_000
-ADOPTABLE, RELEASABLE = "unknown_tag", ("future", "unit_slip")
+ADOPTABLE, RELEASABLE = "unknown_tag", ("future",)
 
 
 class Key(NamedTuple):

@@ -22,7 +22,7 @@ from ingest.cycle.gateways import Gateways, Tally, no_tally
 from ingest.cycle.health import Health
 from ingest.cycle.rejected import keep_quarantined, keep_rejects
 from ingest.cycle.restatement import Aggregation, Intervals
-from ingest.cycle.validation import Doubts
+from ingest.cycle.validation import Validator
 from ingest.cycle.writers import newest_version, news, take_turn
 from ingest.routing.decode import Intake, decode
 from ingest.routing.sparkplug_session import Edges
@@ -40,11 +40,10 @@ from twin.step import SLOPE_MIN_US, SLOPE_US, Memory, no_memory, recall
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from ingest.routing.decode import Quarantined
     from ingest.settings import IngestSettings
     from ingest.store import Store
     from twin.model.park import Park
-    from twin.validation import assess
+    from twin.validation.assess import ValidationState
 
 LOG = logging.getLogger("ingest.cycle.cycle")
 RETRY_S = (0.2, 0.5, 1.0, 2.0)
@@ -59,7 +58,7 @@ class State:
     memory: Memory
     alarms: Standing
     version: int  # of what others have touched
-    doubts: assess.Memory
+    validation: ValidationState
     named: Named
     health_due_us: int
 
@@ -87,7 +86,7 @@ class Cycle:
         self._traits = traits_of(self._tags)
         self._aggregation = Aggregation(store, self._traits, park.timezone)
         self._alarms = Alarms(park, self._tags, store, settings)
-        self._doubts = Doubts(park, self._tags)
+        self._validator = Validator(park, self._tags, store, settings)
         self._namings = Namings(self.network, store)
         self._gateways = Gateways(list(data_owners(park)), self._tags, self.directory, settings)
         self._health = Health(
@@ -99,7 +98,7 @@ class Cycle:
             no_memory(self.network),
             self._alarms.standing(),
             0,
-            self._doubts.memory(),
+            self._validator.state(),
             Named(self._namings.memory(0)),
             0,
         )
@@ -129,7 +128,7 @@ class Cycle:
             open_minutes = no_open_minutes(len(self._tags))
             await self._aggregation.restore(open_minutes, samples, ends)
             alarms = await self._alarms.start(image, now_us)
-            doubts = await self._doubts.start(self._store, image)
+            validation = await self._validator.start(image)
             named = await self._namings.start(now_us, self._last_cycle_us)
             await self._gateways.start(self._store, now_us)
         self._state = State(
@@ -138,7 +137,7 @@ class Cycle:
             no_memory(self.network),
             alarms,
             version,
-            doubts,
+            validation,
             named,
             health_due_us=0,
         )
@@ -217,14 +216,20 @@ class Cycle:
         async with self._store.transaction():
             touched, version = await self._catch_up(image, open_minutes)
             fresh_rows = samples.time_us > image.time_us[samples.tag]
-            judged = self._doubts.judge(
-                self._state.doubts, samples.take(fresh_rows), samples.take(~fresh_rows)
+            validation, mended = await self._validator.answer(
+                self._state.validation, cycle_us, again=merge_all
             )
-            judged.count(counted)
-            fresh = judged.fresh
-            old = concatenate(judged.old, fresh) if merge_all else judged.old
+            image.apply_corrections(mended, self._traits)
+            counted["corrections"] += len(mended)
+            validated = self._validator.validate(
+                validation, samples.take(fresh_rows), samples.take(~fresh_rows)
+            )
+            validated.count(counted)
+            await self._validator.record(validated.suspicions)
+            fresh = validated.fresh
+            old = concatenate(validated.old, fresh) if merge_all else validated.old
             late = await self._merge(past.samples, image, counted, tally, anywhere=True)
-            late = concatenate(late, await self._merge(old, image, counted, tally))
+            late = concatenate(mended, late, await self._merge(old, image, counted, tally))
             image.update(fresh, self._traits)
             memory = await self._remembered(cycle_us) if due else self._state.memory
             derived, memory = derive(self.network, image, memory, cycle_us)
@@ -239,8 +244,7 @@ class Cycle:
             added = concatenate(fresh, derived)
             await self._write_minutes(image, open_minutes, added, late, cycle_us, counted)
             named = await self._namings.run(self._state.named, self._read_us)
-            slips = self._doubts.kept_out(judged.slips, intake)
-            await self._keep_refused(intake, slips, (past, incoming), cycle_us, counted)
+            await self._keep_refused(intake, (past, incoming), cycle_us, counted)
             if due:
                 await self._gateways.write(self._store, cycle_us)
             changed = np.unique(np.concatenate([added.tag, late.tag, touched]))
@@ -252,7 +256,7 @@ class Cycle:
             )
         health_us = self._health.next_due_us(cycle_us) if due else self._state.health_due_us
         self._state = State(
-            image, open_minutes, memory, alarms, version, judged.memory, named, health_us
+            image, open_minutes, memory, alarms, version, validated.state, named, health_us
         )
         return counted, tally
 
@@ -358,25 +362,23 @@ class Cycle:
     async def _keep_refused(
         self,
         intake: Intake,
-        slips: Sequence[Quarantined],
         parts: Sequence[Sorted],
         cycle_us: int,
         counted: Counters,
     ) -> None:
         """Store what was refused, quarantined or superseded."""
         settings = self._settings
-        quarantined = [*intake.quarantined, *slips]
         for reject in intake.rejects:
             counted[f"rejected.{reject.reason}"] += 1
-        for item in quarantined:
+        for item in intake.quarantined:
             counted[f"quarantined.{item.reason}"] += 1
         if intake.rejects:
             await keep_rejects(
                 self._store, intake.rejects, settings.reject_bytes, settings.reject_rows
             )
-        if quarantined:
+        if intake.quarantined:
             limits = settings.quarantine_rows, settings.quarantine_samples
-            await keep_quarantined(self._store, quarantined, cycle_us, *limits)
+            await keep_quarantined(self._store, intake.quarantined, cycle_us, *limits)
         for part in parts:
             if len(part.superseded):
                 await self._store.keep_corrections(part.superseded, part.superseded_by)

@@ -1,25 +1,37 @@
-"""Doubtful samples in the cycle: judged before they move the image, slips kept out of it."""
+"""Validation of samples in the cycle, and the answers of operators to suspected unit errors."""
 
 from __future__ import annotations
 
+import json
+import math
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from deploy.database.times import micros, stamp, stamps
 from ingest import queries
-from ingest.routing.decode import Quarantined
+from ingest.cycle.writers import touch
 from twin import quality as q
-from twin.series.samples import Samples, concatenate
-from twin.validation.assess import Memory, assess, no_memory
+from twin.errors import ParkError
+from twin.series.samples import Samples, no_samples
+from twin.validation.assess import ValidationState, assess, no_state
 from twin.validation.rules import compile_limits
-from twin.validation.unit_errors import known_slips, recall
+from twin.validation.unit_errors import (
+    Suspicion,
+    are_late_errors,
+    begin_anew,
+    dismiss,
+    mark,
+    restore,
+    resume,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ingest.counters import Counters
-    from ingest.routing.decode import Intake
+    from ingest.settings import IngestSettings
     from ingest.store import Store
     from twin.model.park import Park, Tag
     from twin.series.image import Image
@@ -30,98 +42,238 @@ MINUTES = 30
 # samples in four.
 HALF_SIGMAS = 1.35
 ALL_SIGMAS = 4.0
+TEXT_CHARACTERS = 1_000
+FACTOR_MAX = 1e9
 REASON = 31  # the bits of a quality that say why
 REASONS = {
     q.RATE_OF_CHANGE: "rate_of_change",
     q.STUCK: "stuck",
-    q.UNIT_SLIP: "unit_slip",
+    q.UNIT_ERROR: "unit_error",
     q.CLOCK_SKEW: "clock_skew",
 }
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
-    """A cycle's samples as they may be stored, and what is remembered of them."""
+class Validated:
+    """Samples of a cycle with their qualities, and the state after them."""
 
     fresh: Samples
     old: Samples
-    slips: Samples
-    memory: Memory
+    state: ValidationState
+    suspicions: tuple[Suspicion, ...]
     spikes: int
 
     def count(self, counted: Counters) -> None:
-        """Add up what was doubted."""
+        """Add up the marked samples by reason."""
         quality = np.concatenate([self.fresh.quality, self.old.quality])
         reasons = np.bincount(quality[quality >= q.UNCERTAIN] & REASON, minlength=REASON + 1)
         for code, name in REASONS.items():
             counted[f"doubted.{name}"] += int(reasons[code])
         counted["spikes"] += self.spikes
-        counted["samples"] -= len(self.slips)
 
 
-class Doubts:
-    """What the samples of one park model are judged by."""
+class Correction(NamedTuple):
+    """Values [SI] become value * factor + shift."""
 
-    def __init__(self, park: Park, tags: Sequence[Tag]) -> None:
+    factor: float
+    shift: float
+
+
+class Validator:
+    """Validates the samples of one park model, and obeys the commands about unit errors."""
+
+    def __init__(
+        self, park: Park, tags: Sequence[Tag], store: Store, settings: IngestSettings
+    ) -> None:
         self._tags = tags
         self._limits = compile_limits(park.tables.get("check", ()), tags)
+        self._store = store
+        self._settings = settings
 
-    def memory(self) -> Memory:
-        """Return what is remembered before anything is known."""
-        return no_memory(len(self._tags))
+    def state(self) -> ValidationState:
+        """Return the state before the first sample."""
+        return no_state(len(self._tags))
 
-    async def start(self, store: Store, image: Image) -> Memory:
-        """Return what is remembered of what is stored; raises StoreError."""
-        memory = self.memory()
+    async def start(self, image: Image) -> ValidationState:
+        """Return the state as image, stored minutes and suspicions have it; raises StoreError."""
+        state, store = self.state(), self._store
         good = image.quality < q.UNCERTAIN
-        memory = replace(
-            memory,
-            good_us=np.where(good, image.time_us, memory.good_us),
+        state = replace(
+            state,
+            good_us=np.where(good, image.time_us, state.good_us),
             good=np.where(good, image.value, np.nan),
         )
         tags = np.flatnonzero(self._limits.followed)
         rows = await store.fetch(queries.LEVELS, store.tag_id[tags].tolist(), MINUTES)
-        if not rows:
-            return memory
-        means = np.array([row["means"] for row in rows], dtype=np.float64)
-        between = (means[:, 2] - means[:, 0]) / HALF_SIGMAS
-        within = np.array([row["width"] for row in rows], dtype=np.float64) / ALL_SIGMAS
-        levels = recall(
-            memory.levels,
-            tags[np.array([row["number"] - 1 for row in rows])],
-            means[:, 1],
-            np.hypot(between, within),
-            np.array([row["covered_s"] for row in rows], dtype=np.float64),
-            np.array([row["n"] for row in rows], dtype=np.int64),
-        )
-        return replace(memory, levels=levels)
-
-    def judge(self, memory: Memory, fresh: Samples, old: Samples) -> Judged:
-        """Judge the samples that are newer than the image; of the others only known slips go."""
-        found = assess(self._limits, memory, fresh)
-        fresh = replace(fresh, quality=found.quality)
-        known = known_slips(found.memory.levels, old, self._limits)
-        slips = concatenate(fresh.take(found.slip), old.take(known))
-        if len(slips):
-            fresh, old = fresh.take(~found.slip), old.take(~known)
-        return Judged(fresh, old, slips, found.memory, found.spikes)
-
-    def kept_out(self, slips: Samples, intake: Intake) -> list[Quarantined]:
-        """Return slips of an intake as they are in quarantine, in the uom of their tags."""
-        if not len(slips):
-            return []
-        source = np.zeros(len(self._tags), np.int64)
-        source[intake.samples.tag] = intake.origin
-        found = []
-        for at, time_us, value, code in zip(
-            slips.tag.tolist(), slips.time_us.tolist(), slips.value.tolist(),
-            slips.quality.tolist(), strict=True,
-        ):  # fmt: skip
-            tag = self._tags[at]
-            own = (value - tag.shift) / tag.scale
-            message = intake.messages[source[at]]
-            key = tag.owner, tag.tag, "unit_slip"
-            found.append(
-                Quarantined(*key, message.topic, time_us, own, code, "", message.received_us)
+        if rows:
+            means = np.array([row["means"] for row in rows], dtype=np.float64)
+            between = (means[:, 2] - means[:, 0]) / HALF_SIGMAS
+            within = np.array([row["width"] for row in rows], dtype=np.float64) / ALL_SIGMAS
+            levels = restore(
+                state.levels,
+                tags[np.array([row["number"] - 1 for row in rows])],
+                means[:, 1],
+                np.hypot(between, within),
+                np.array([row["covered_s"] for row in rows], dtype=np.float64),
+                np.array([row["n"] for row in rows], dtype=np.int64),
             )
-        return found
+            state = replace(state, levels=levels)
+        for row in await store.fetch(queries.SUSPICIONS, store.tag_id[tags].tolist()):
+            suspicion = self._suspicion(row)
+            if suspicion is None:
+                continue
+            if row["state"] == "open":
+                resume(self._limits, state.levels, suspicion)
+            else:
+                # The way back from a learnt level is no error, nor is a step that was dismissed.
+                both = row["answer"] == "dismiss"
+                shown = self._shown(row) if both else math.nan
+                state.levels.confirmed[suspicion.tag] = suspicion.level, shown
+        return state
+
+    def validate(self, state: ValidationState, fresh: Samples, old: Samples) -> Validated:
+        """Return samples newer than the image, and late ones, with their qualities."""
+        result = assess(self._limits, state, fresh)
+        fresh = replace(fresh, quality=result.quality)
+        late = are_late_errors(result.state.levels, old)
+        if late.any():
+            quality = old.quality.copy()
+            quality[late] = mark(self._limits, old.take(late))
+            old = replace(old, quality=quality)
+        return Validated(fresh, old, result.state, result.suspicions, result.spikes)
+
+    async def record(self, suspicions: Sequence[Suspicion]) -> None:
+        """Store suspicions that have begun, gone on or ended; raises StoreError."""
+        if not suspicions:
+            return
+        limits, fetch = self._limits, self._store.fetch
+        # Of a tag and time the last entry counts.
+        rows = list({(each.tag, each.since_us): each for each in suspicions}.values())
+        error = np.array([each.error for each in rows])
+        await fetch(
+            queries.UPSERT_SUSPICIONS,
+            self._store.tag_id[[each.tag for each in rows]].tolist(),
+            *(stamps(np.array(c)) for c in ([r.since_us for r in rows], [r.last_us for r in rows])),
+            [each.samples for each in rows],
+            limits.factor[error].tolist(),
+            limits.offset[error].tolist(),
+            [each.level for each in rows],
+            [each.spread for each in rows],
+            [each.state for each in rows],
+        )
+        await fetch(queries.FORGET_SUSPICIONS, self._settings.unit_error_rows)
+
+    async def answer(
+        self, state: ValidationState, cycle_us: int, *, again: bool
+    ) -> tuple[ValidationState, Samples]:
+        """Obey the oldest command about a unit error; return the samples it has corrected.
+
+        A command with more samples than one cycle corrects goes on in the next one: what is
+        corrected is no longer marked. `again`: the commit of this cycle may have been done already.
+        Raises StoreError.
+        """
+        rows = await self._store.fetch(queries.UNIT_ERROR_COMMAND)
+        corrected, error, is_done = no_samples(), None, True
+        for row in rows:
+            try:
+                corrected = await self._obey(row["id"], row["kind"], row["body"], cycle_us)
+                is_done = len(corrected) < self._settings.unit_error_samples
+            except ParkError as refused:
+                error = str(refused)[:TEXT_CHARACTERS]
+            if is_done:
+                await self._store.fetch(queries.ANSWER, stamp(cycle_us), [row["id"]], [error])
+        if rows or again:
+            state = state.copy()
+            for row in await self._store.fetch(queries.ANSWERED, stamp(cycle_us)):
+                self._apply(state, row)
+        return state, corrected
+
+    async def _obey(self, number: int, kind: str, body: str, cycle_us: int) -> Samples:
+        """Correct the next samples of a suspicion; raises ParkError when there is no reason to."""
+        fields = json.loads(body)
+        if not isinstance(fields, dict) or not isinstance(fields.get("id"), int):
+            raise ParkError("`id` is the number of a suspected unit error")
+        rows = await self._store.fetch(queries.SUSPICION, fields["id"])
+        suspicion = self._suspicion(rows[0]) if rows else None
+        if suspicion is None:
+            raise ParkError(f"there is no suspected unit error {fields['id']}")
+        row, at, answer = rows[0], suspicion.tag, kind.partition(".")[2]
+        if row["answer"] is not None and row["command"] != number:
+            raise ParkError(f"it has been answered already: {row['answer']}")
+        correction = self._correction(answer, fields, row, at)
+        answered = row["answered"] or stamp(cycle_us)
+        ended = {"dismiss": "learnt", "rescale": "ended"}[answer]
+        await self._store.fetch(
+            queries.ANSWER_SUSPICION, fields["id"], ended, answer, answered, number
+        )
+        low, high = (np.nan_to_num(b[at], nan=n) for b, n in (
+            (self._limits.low, -np.inf), (self._limits.high, np.inf)))  # fmt: skip
+        rows = await self._store.fetch(
+            queries.CORRECT_UNIT_ERRORS, row["tag_id"], row["since"], row["last"],
+            self._settings.unit_error_samples, answered, *correction, low, high,
+        )  # fmt: skip
+        # Should the answer to our commit be lost, the next cycle reads image and minute back.
+        await touch(self._store, np.array([at]))
+        return Samples(
+            np.full(len(rows), at),
+            micros([each["time"] for each in rows]),
+            np.array([each["value"] for each in rows], dtype=np.float64),
+            np.array([each["quality"] for each in rows], dtype=np.uint8),
+            np.full(len(rows), cycle_us),
+        )
+
+    def _correction(self, answer: str, fields: dict[str, Any], row: Any, at: int) -> Correction:
+        """Return what a command does to values [SI]; raises ParkError."""
+        if answer == "dismiss":
+            return Correction(1.0, 0.0)
+        if answer != "rescale":
+            raise ParkError(f"there is no command unit_error.{answer}")
+        factor, offset = fields.get("factor"), fields.get("offset") or 0.0
+        if factor is None:
+            factor, offset = 1 / row["factor"], -row["shift"] / row["factor"]
+        for number in (factor, offset):
+            if not isinstance(number, int | float) or not math.isfinite(number):
+                raise ParkError("`factor` and `offset` are numbers")
+        if not 1 / FACTOR_MAX <= abs(factor) <= FACTOR_MAX:
+            raise ParkError(f"`factor` is between {1 / FACTOR_MAX:g} and {FACTOR_MAX:g}")
+        # In the tag's own uom: value * factor + offset.
+        scale, zero = self._limits.scale[at], self._limits.shift[at]
+        return Correction(float(factor), float(zero * (1 - factor) + offset * scale))
+
+    def _apply(self, state: ValidationState, row: Any) -> None:
+        """Let the level follow an answer that is stored, in place."""
+        suspicion = self._suspicion(row)
+        if suspicion is None:
+            return
+        levels, at = state.levels, suspicion.tag
+        if row["answer"] == "rescale":
+            begin_anew(levels, suspicion)
+            return
+        expected = self._shown(row)
+        if dismiss(levels, suspicion, expected):
+            # Where the tag is now, it has not come too fast.
+            state.good_us[at], state.good[at], state.fast[at] = (
+                suspicion.last_us, expected, np.nan
+            )  # fmt: skip
+
+    def _suspicion(self, row: Any) -> Suspicion | None:
+        """Return a stored suspicion; None when tag or factor are no longer in the model."""
+        limits = self._limits
+        tags = np.flatnonzero(self._store.tag_id == row["tag_id"])
+        if not len(tags):
+            return None
+        fits = limits.possible[tags[0]] & (limits.factor == row["factor"])
+        error = np.flatnonzero(fits & (limits.offset == row["shift"]))
+        if not len(error):
+            return None
+        since_us, last_us = micros([row["since"], row["last"]]).tolist()
+        return Suspicion(
+            int(tags[0]), row["state"], since_us, last_us, row["samples"], int(error[0]),
+            row["level"], row["spread"],
+        )  # fmt: skip
+
+    def _shown(self, row: Any) -> float:
+        """Return the value [SI] that a stored unit error makes of its level."""
+        at = np.flatnonzero(self._store.tag_id == row["tag_id"])[0]
+        scale, zero = self._limits.scale[at], self._limits.shift[at]
+        return float((row["level"] - zero) * row["factor"] + row["shift"] * scale + zero)

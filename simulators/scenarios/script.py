@@ -92,7 +92,7 @@ class Event:
     stop_s: float
     size: float = 0.0
     relative: bool = False
-    uom: str = ""  # of a unit slip
+    uom: str = ""  # of a unit error
     ramp_s: float = 0.0
     every_s: float = 0.0  # of spikes, one in each such time
     lasting_s: float = 0.0
@@ -279,10 +279,10 @@ def _size(kind: str, text: str, tag: Tag | None) -> tuple[float, bool]:
 
 
 def _uom(row: dict[str, Any], tag: Tag | None) -> str:
-    """Return the uom of a unit slip, or raise _WrongError."""
+    """Return the uom of a unit error, or raise _WrongError."""
     uom = str(row.get("uom", ""))
     if (row["kind"] == "unit") != bool(uom):
-        raise _WrongError("uom", "is what a unit slip sends, and only that")
+        raise _WrongError("uom", "is what a unit error sends, and only that")
     if uom and tag is not None:
         try:
             compile_uom(uom, tag.quantity)

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from twin import quality as q
-from twin.arrays import BOOL, F64, FOREVER, I64, MINUTE_US, NEVER, U8
+from twin.arrays import F64, FOREVER, I64, MINUTE_US, NEVER, U8
 from twin.series.minutes import Minutes, aggregate, no_open_minutes
 from twin.series.samples import Samples, no_samples, sort
-from twin.validation.assess import assess, no_memory
+from twin.validation.assess import assess, no_state
 from twin.validation.rules import compile_limits
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def minutes_of(
     times = np.arange(start_us, stop_us + step_us, step_us, dtype=np.int64)
     open_minutes = no_open_minutes(len(network.tags))
     limits = compile_limits(network.park.tables.get("check", ()), network.tags)
-    memory = no_memory(len(network.tags))
+    state = no_state(len(network.tags))
     parts, flags = [], dict[tuple[int, int], int]()
     scans = max(round(CHUNK_S / scan_s), 1)
     for i in range(0, len(times), scans):
@@ -105,22 +105,19 @@ def minutes_of(
         readings = np.full((len(now), len(network.park.tags)), np.nan)
         readings[:, keep] = observe(now)[:, keep]
         samples = sort(samples_of(network, now, readings)).samples
-        result = assess(limits, memory, samples)
-        memory = result.memory
+        result = assess(limits, state, samples)
+        state = result.state
         samples = replace(samples, quality=result.quality)
-        _note(flags, samples, result.slip)
-        # Samples in another unit of measure are withheld.
-        samples = samples.take(~result.slip)
+        _note(flags, samples)
         parts.append(aggregate(open_minutes, network.traits, samples, NEVER))
     parts.append(aggregate(open_minutes, network.traits, no_samples(), stop_us))
     return table_of(network, parts, start_us, stop_us, flags)
 
 
-def _note(flags: dict[tuple[int, int], int], samples: Samples, slip: BOOL) -> None:
+def _note(flags: dict[tuple[int, int], int], samples: Samples) -> None:
     """Note the time of the first flagged sample of each tag and reason."""
     reason = samples.quality & np.uint8(q.SIMULATED - 1)
-    reason = np.where(slip, np.uint8(q.UNIT_SLIP), reason)
-    for row in np.flatnonzero((samples.quality >= q.UNCERTAIN) | slip).tolist():
+    for row in np.flatnonzero(samples.quality >= q.UNCERTAIN).tolist():
         key = int(samples.tag[row]), int(reason[row])
         flags[key] = min(flags.get(key, FOREVER), int(samples.time_us[row]))
 

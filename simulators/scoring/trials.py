@@ -589,6 +589,6 @@ def all_trials(
         "meter-bias": partial(meter_bias, harness, memory),
         "normal": partial(normal, harness),
         "silent-gateway": partial(silent_gateway, harness),
-        "unit-slip": partial(flagged, harness, "unit-slip", {"unit": q.UNIT_SLIP}, 60.0),
+        "unit-error": partial(flagged, harness, "unit-error", {"unit": q.UNIT_ERROR}, 60.0),
         "worn-instruments": partial(worn_instruments, harness, memory),
     }

@@ -14,8 +14,7 @@ from twin.series.image import View
 from twin.series.minutes import aggregate, no_open_minutes
 from twin.series.samples import Samples
 from twin.step import no_memory, step
-from twin.validation.assess import assess
-from twin.validation.assess import no_memory as nothing_known
+from twin.validation.assess import assess, no_state
 from twin.validation.rules import compile_limits
 
 TAGS, STREAMS, NODES = 10_000, 1_000, 300
@@ -109,7 +108,7 @@ def bench_assess(report):
     tags, per_tag, park = 1_000, 100, large_park()
     limits = compile_limits((), park.tags)
     tag = np.repeat(np.arange(tags), per_tag)
-    rng, memory, blocks = np.random.default_rng(1), nothing_known(len(park.tags)), []
+    rng, state, blocks = np.random.default_rng(1), no_state(len(park.tags)), []
 
     def block(number, factor=1.0):
         time_us = np.tile(np.arange(per_tag) * 500_000, tags) + 10**15 + number * 50_000_000
@@ -118,13 +117,13 @@ def bench_assess(report):
 
     for number in range(40):
         blocks.append(block(number))
-        memory = assess(limits, memory, blocks[-1]).memory
-    calm, slipped = block(40), block(40, 1000.0)
-    assert not assess(limits, memory, calm).quality.any()
-    assert assess(limits, memory, slipped).slip.sum() == len(tag) - 2 * tags
+        state = assess(limits, state, blocks[-1]).state
+    calm, wrong = block(40), block(40, 1000.0)
+    assert not assess(limits, state, calm).quality.any()
+    assert (assess(limits, state, wrong).quality == q.UNCERTAIN | q.UNIT_ERROR).all()
     bare, _ = best_of(lambda: np.lexsort((calm.time_us, calm.tag)))
-    for name, samples in (("calm", calm), ("all slipped", slipped)):
-        shortest, median = best_of(lambda s=samples: assess(limits, memory, s))
+    for name, samples in (("calm", calm), ("all in another unit", wrong)):
+        shortest, median = best_of(lambda s=samples: assess(limits, state, s))
         report(f"assessment of 100,000 samples of 1,000 tags, {name}", f"{median * 1000:,.0f} µs",
                f"{shortest / bare:.1f} × sorting them")  # fmt: skip
 

@@ -160,5 +160,5 @@ COLUMNS: dict[str, dict[str, str]] = {
         "simulated": "?flag",
     },
     "gap": {"tag": "tag", "gap": "quantity time"},
-    "check": {"tag": "tag", "rate": "?text", "stuck": "?quantity time", "slip": "?flag"},
+    "check": {"tag": "tag", "rate": "?text", "stuck": "?quantity time", "unit_error": "?flag"},
 }

@@ -1,4 +1,4 @@
-"""What samples are judged by: rows of ``[[check]]`` and what the tags themselves say, as arrays."""
+"""Limits of validation: rows of ``[[check]]`` and the ranges of the tags, compiled to arrays."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """What the samples of T tags are judged by, and F slips of units of measure."""
+class ValidationLimits:
+    """Limits of T tags, and F errors of the unit of measure."""
 
     rate: F64  # (T,) [SI/s] fastest change; inf = any
     sigma: F64  # (T,) [SI] standard uncertainty of a value,
@@ -34,16 +34,16 @@ class Limits:
     high: F64  # (T,)
     scale: F64  # (T,) value [SI] = value [own uom] * scale + shift
     shift: F64  # (T,)
-    slips: BOOL  # (T, F) which slips can happen to a tag
-    factor: F64  # (F,) what a slip shows, in the tag's own uom: value * factor + offset
+    possible: BOOL  # (T, F) which unit errors can happen to a tag
+    factor: F64  # (F,) a unit error turns a value [own uom] into value * factor + offset
     offset: F64  # (F,)
-    apart: F64  # (T,) [SI] least offset of the slips that can happen to it
-    followed: BOOL  # (T,) whether any slip can happen to it
-    judged: BOOL  # (T,) whether it is judged at all
+    apart: F64  # (T,) [SI] least offset of the unit errors that can happen to it
+    followed: BOOL  # (T,) whether any unit error can happen to it
+    validated: BOOL  # (T,) whether anything is checked
 
 
-def compile_limits(rows: Iterable[dict[str, Any]], tags: Sequence[Tag]) -> Limits:
-    """Return what tags are judged by; slips are looked for in every measured gauge unless told not.
+def compile_limits(rows: Iterable[dict[str, Any]], tags: Sequence[Tag]) -> ValidationLimits:
+    """Return the limits of tags; every measured gauge is checked for unit errors by default.
 
     Parameters
     ----------
@@ -54,33 +54,35 @@ def compile_limits(rows: Iterable[dict[str, Any]], tags: Sequence[Tag]) -> Limit
 
     Returns
     -------
-    Limits
+    ValidationLimits
     """
     checks = {row["tag"]: row for row in rows}
     own = [checks.get(tag.address, {}) for tag in tags]
     gauge = [tag.kind == "gauge" and tag.source == "measured" for tag in tags]
-    slips = _slips()
+    errors = _unit_errors()
     rates = [
         parse_rate(row["rate"], tag.quantity) if "rate" in row else np.inf
         for row, tag in zip(own, tags, strict=True)
     ]
-    wanted = [g and row.get("slip", True) for g, row in zip(gauge, own, strict=True)]
+    wanted = [g and row.get("unit_error", True) for g, row in zip(gauge, own, strict=True)]
     uncertainties = [
         tag_uncertainty(tag) if rate < np.inf else (0.0, 0.0)
         for tag, rate in zip(tags, rates, strict=True)
     ]
     stuck_us = [round(row["stuck"] * 1e6) if "stuck" in row else FOREVER for row in own]
-    fits = [[w and slip.fits(tag) for slip in slips] for tag, w in zip(tags, wanted, strict=True)]
-    can = np.array(fits, dtype=bool).reshape(len(tags), len(slips))
-    followed = np.asarray(can.any(axis=1))
-    offset = np.abs([slip.offset for slip in slips])
+    fits = [
+        [w and error.fits(tag) for error in errors] for tag, w in zip(tags, wanted, strict=True)
+    ]
+    possible = np.array(fits, dtype=bool).reshape(len(tags), len(errors))
+    followed = np.asarray(possible.any(axis=1))
+    offset = np.abs([error.offset for error in errors])
     scale = np.array([tag.scale for tag in tags], dtype=np.float64)
-    apart = np.where(can, offset, np.inf).min(axis=1, initial=np.inf) * scale
+    apart = np.where(possible, offset, np.inf).min(axis=1, initial=np.inf) * scale
 
     def column(values: Iterable[float]) -> F64:
         return np.array(list(values), dtype=np.float64)
 
-    return Limits(
+    return ValidationLimits(
         rate=column(rates),
         sigma=column(absolute for absolute, _ in uncertainties),
         share=column(relative for _, relative in uncertainties),
@@ -90,12 +92,12 @@ def compile_limits(rows: Iterable[dict[str, Any]], tags: Sequence[Tag]) -> Limit
         high=column(tag.high for tag in tags),
         scale=scale,
         shift=column(tag.shift for tag in tags),
-        slips=can,
-        factor=column(slip.factor for slip in slips),
-        offset=column(slip.offset for slip in slips),
+        possible=possible,
+        factor=column(error.factor for error in errors),
+        offset=column(error.offset for error in errors),
         apart=np.where(followed, apart, 0.0),
         followed=followed,
-        judged=followed | (column(rates) < np.inf) | (np.array(stuck_us) < FOREVER),
+        validated=followed | (column(rates) < np.inf) | (np.array(stuck_us) < FOREVER),
     )
 
 
@@ -105,26 +107,26 @@ def check_assessment(
     """Add checks of tags that are no gauges or have one already, and rates that are none."""
     seen: dict[str, int] = {}
     for row, values in rows:
-        address, place = values["tag"], f"park.toml:{row.line}: [[check]] {values['tag']}"
+        address, label = values["tag"], f"park.toml:{row.line}: [[check]] {values['tag']}"
         tag = tags[address]
         if address in seen:
-            problems.append(f"{place}: line {seen[address]} has it already")
+            problems.append(f"{label}: line {seen[address]} has it already")
         seen.setdefault(address, row.line)
         if tag.kind != "gauge":
-            problems.append(f"{place}: it is a {tag.kind}; only a gauge can be checked")
-        elif not {"rate", "stuck", "slip"} & values.keys():
-            problems.append(f"{place}: needs rate, stuck or slip")
+            problems.append(f"{label}: it is a {tag.kind}; only a gauge can be checked")
+        elif not {"rate", "stuck", "unit_error"} & values.keys():
+            problems.append(f"{label}: needs rate, stuck or unit_error")
         if not values.get("stuck", 1.0) > 0:
-            problems.append(f"{place}: stuck is not above 0")
+            problems.append(f"{label}: stuck is not above 0")
         try:
             if "rate" in values and not parse_rate(values["rate"], tag.quantity) > 0:
-                problems.append(f"{place}: rate is not above 0")
+                problems.append(f"{label}: rate is not above 0")
         except UomError as error:
-            problems.append(f"{place}: rate: {error} ({error.hint})")
+            problems.append(f"{label}: rate: {error} ({error.hint})")
 
 
-class _Slip(NamedTuple):
-    """A slip, one way: the tag shows value * factor + offset."""
+class _UnitError(NamedTuple):
+    """A unit error in one direction: the tag shows value * factor + offset."""
 
     factor: float
     offset: float
@@ -138,11 +140,11 @@ class _Slip(NamedTuple):
         return not self.uom or (tag.scale, tag.shift) == compile_uom(self.uom, tag.quantity)
 
 
-def _slips() -> list[_Slip]:
-    """Return the slips of the reference, each with its inverse."""
-    found = []
-    for row in load_reference("slips").values():
-        factor, offset, where = row["scale"], row.get("shift", 0.0), tuple(row["quantities"])
-        found.append(_Slip(factor, offset, where, row.get("from", "")))
-        found.append(_Slip(1 / factor, -offset / factor, where, row.get("to", "")))
-    return found
+def _unit_errors() -> list[_UnitError]:
+    """Return the unit errors of the reference, each with its inverse."""
+    errors = []
+    for row in load_reference("unit_errors").values():
+        factor, offset, quantities = row["scale"], row.get("shift", 0.0), tuple(row["quantities"])
+        errors.append(_UnitError(factor, offset, quantities, row.get("from", "")))
+        errors.append(_UnitError(1 / factor, -offset / factor, quantities, row.get("to", "")))
+    return errors

@@ -226,7 +226,7 @@ const TEXT = {
   reset: ["计数器清零", "counter was reset"],
   rate_of_change: ["变化过快", "changes too fast"],
   stuck: ["数值卡死", "stuck"],
-  unit_slip: ["疑似单位错误", "another unit of measure"],
+  unit_error: ["疑似单位错误", "another unit of measure"],
   clock_skew: ["网关时钟不准", "clock of its gateway is wrong"],
   whatIf: ["假如…", "What if…"],
   fromLive: ["起点：实时数据", "From the live state at"],

@@ -25,7 +25,7 @@ const REASONS = [
   "out_of_service",
   "rate_of_change",
   "stuck",
-  "unit_slip",
+  "unit_error",
   "clock_skew",
 ] as const;
 

@@ -1,86 +1,18 @@
-"""Doubts and gateways through the cycle, against a real database; clocks and the health of data."""
-
-import json
+"""Gateways and marked samples through the cycle, with a real database; clocks, health of data."""
 
 import numpy as np
 import pytest
 
 from ingest.counters import DATA_HEALTH
-from ingest.cycle.cycle import Cycle
 from ingest.queries import SAID
 from ingest.routing.topics import Message
-from ingest.settings import IngestSettings
-from ingest.store import Store
+from tests.support.cycle_bench import T0, TOPIC, message, samples, steady
 from twin import quality as q
-from twin.loading import load_park
 from twin.validation.gateway_health import clock_skew, data_health
 
-TOPIC = "park/v1/acmepark/acme/gw1"
-T0 = 1_760_000_000_000 // 3_600_000 * 3_600_000  # a full hour, in ms
-STEADY = 600
+pytest_plugins = ["tests.support.cycle_bench"]
+
 CHECK = '\n[[check]]\ntag = "acme/FT-1"\nrate = "20 t/h/min"\n'
-
-
-def message(values, at_ms, *, topic=TOPIC, after_ms=0, qos=1, **more):
-    body = json.dumps({"ts": at_ms, "values": values, **more}).encode()
-    return Message(topic, body, (at_ms + after_ms) * 1000, qos, qos, 0)
-
-
-class Bench:
-    """A cycle over the small park that can be started again."""
-
-    def __init__(self, url, folder, **settings):
-        self.settings = IngestSettings(database_url=url, park=folder, **settings)
-        self.folder, self.store, self.cycle = folder, None, None
-
-    async def start(self, now_ms=T0):
-        if self.store is not None:
-            await self.store.close()
-        self.store = Store(self.settings.database_url)
-        await self.store.open()
-        self.cycle = Cycle(load_park(self.folder), self.store, self.settings)
-        await self.cycle.start(now_ms * 1000)
-
-    async def run(self, messages, now_ms):
-        await self.cycle.run(messages, now_ms * 1000)
-
-
-@pytest.fixture
-async def bench(database, park_folder):
-    made = []
-
-    async def make(*, more="", **settings):
-        park = park_folder / "park.toml"
-        park.write_text(park.read_text(encoding="utf-8") + more, encoding="utf-8")
-        made.append(Bench(database, park_folder, **settings))
-        await made[-1].start()
-        return made[-1]
-
-    yield make
-    for each in made:
-        await each.store.close()
-
-
-def flow(nth, level=36.0):
-    """Return a steady flow with a little noise."""
-    return level * (1 + 0.002 * ((nth * 7919) % 11 - 5))
-
-
-async def steady(bench, *, start=0, count=STEADY, block=60):
-    """Run blocks of a steady flow, one sample in two seconds."""
-    for first in range(start, start + count, block):
-        now = [message({"FT-1": flow(i)}, T0 + i * 2000) for i in range(first, first + block)]
-        await bench.run(now, T0 + (first + block) * 2000)
-
-
-async def samples(db, tag="FT-1", since=STEADY):
-    rows = await db.fetch(
-        "SELECT extract(epoch FROM time)::float8 AS t, value, quality FROM sample_named"
-        " WHERE tag = $1 ORDER BY time",
-        tag,
-    )
-    found = [(round(r["t"] * 1000 - T0) // 2000, r["value"], r["quality"]) for r in rows]
-    return [row for row in found if row[0] >= since]
 
 
 async def gateways(db):
@@ -95,86 +27,6 @@ async def newest(db, owner, name):
         "SELECT value FROM sample_named WHERE enterprise = $1 AND tag = $2 ORDER BY time DESC"
         " LIMIT 1", owner, f"ingest.{name}",
     )  # fmt: skip
-
-
-async def test_slip_goes_to_quarantine_and_neither_into_samples_nor_minutes(bench, db):
-    it = await bench()
-    await steady(it)
-    slipped = [message({"FT-1": 1000 * flow(i)}, T0 + i * 2000) for i in range(STEADY, STEADY + 30)]
-    await it.run(slipped[:20], T0 + (STEADY + 20) * 2000)
-    await it.run(slipped[20:], T0 + (STEADY + 30) * 2000)
-    await steady(it, start=STEADY + 30, count=60)
-    row = await db.fetchrow("SELECT * FROM quarantine")
-    assert (row["enterprise"], row["tag"], row["reason"]) == ("acme", "FT-1", "unit_slip")
-    assert (row["count"], row["topic"]) == (30, TOPIC)
-    assert row["last_value"] == pytest.approx(1000 * flow(STEADY + 29))
-    stored = await samples(db)
-    assert [at for at, _, _ in stored] == list(range(STEADY + 30, STEADY + 90))
-    assert {code for *_, code in stored} == {q.GOOD}
-    assert it.cycle.counters["quarantined.unit_slip"] == 30
-    assert it.cycle.counters["samples"] == STEADY + 60
-    assert (
-        await db.fetchval(
-            "SELECT max(m.max) * 3.6 FROM minute m JOIN tag USING (tag_id) WHERE tag = 'FT-1'"
-        )
-        < 40
-    )
-
-
-async def test_slip_inside_the_range_is_uncertain_twice_and_then_kept_out(bench, db):
-    it = await bench()
-    await steady(it)
-    now = [message({"FT-1": flow(i) / 3.6}, T0 + i * 2000) for i in range(STEADY, STEADY + 10)]
-    await it.run(now, T0 + (STEADY + 10) * 2000)
-    stored = await samples(db)
-    assert [(at, code) for at, _, code in stored] == [
-        (STEADY, q.UNCERTAIN | q.UNIT_SLIP), (STEADY + 1, q.UNCERTAIN | q.UNIT_SLIP)
-    ]  # fmt: skip
-    assert it.cycle.counters["quarantined.unit_slip"] == 8
-    assert it.cycle.counters["doubted.unit_slip"] == 2
-
-
-async def test_slip_that_comes_again_after_good_values_stays_out(bench, db):
-    it = await bench()
-    await steady(it)
-    slipped = [message({"FT-1": 1000 * flow(i)}, T0 + i * 2000) for i in range(STEADY, STEADY + 5)]
-    await it.run(slipped, T0 + (STEADY + 5) * 2000)
-    await steady(it, start=STEADY + 5, count=60)
-    await it.run(slipped, T0 + (STEADY + 70) * 2000)
-    assert await db.fetchval("SELECT count FROM quarantine") == 10
-    assert [at for at, _, _ in await samples(db)] == list(range(STEADY + 5, STEADY + 65))
-
-
-async def test_slip_is_known_after_a_start_in_the_middle_of_it(bench, db):
-    it = await bench()
-    await steady(it)
-    slipped = [message({"FT-1": 1000 * flow(i)}, T0 + i * 2000) for i in range(STEADY, STEADY + 20)]
-    await it.run(slipped[:10], T0 + (STEADY + 10) * 2000)
-    await it.start(T0 + (STEADY + 12) * 2000)
-    # Those that were committed and not acknowledged come again.
-    await it.run(slipped, T0 + (STEADY + 20) * 2000)
-    assert await samples(db) == []
-    assert await db.fetchval("SELECT count FROM quarantine") == 30
-
-
-async def test_failed_commit_judges_the_same_samples_in_the_same_way(bench, db):
-    it = await bench()
-    await steady(it)
-    write, failed = it.store.wake_readers, []
-
-    async def fail_once(*args):
-        if not failed:
-            failed.append(True)
-            raise ConnectionResetError
-        await write(*args)
-
-    it.store.wake_readers = fail_once
-    now = [message({"FT-1": flow(i) / 3.6}, T0 + i * 2000) for i in range(STEADY, STEADY + 10)]
-    await it.run(now, T0 + (STEADY + 10) * 2000)
-    assert failed
-    assert [at for at, _, _ in await samples(db)] == [STEADY, STEADY + 1]
-    assert await db.fetchval("SELECT count FROM quarantine") == 8
-    assert (await gateways(db))["acme/gw1"]["messages"] <= STEADY + 10
 
 
 async def test_spike_is_stored_as_uncertain_and_counted_and_stays_so_when_it_comes_again(bench, db):
@@ -196,10 +48,12 @@ async def test_spike_is_stored_as_uncertain_and_counted_and_stays_so_when_it_com
     assert (await samples(db, since=60))[1][1:] == (36.1, 0)
 
 
-def test_the_statements_know_the_doubts_by_their_numbers():
-    doubts = {q.RATE_OF_CHANGE, q.STUCK, q.UNIT_SLIP, q.CLOCK_SKEW}
-    assert doubts == set(range(77 - q.UNCERTAIN, 81 - q.UNCERTAIN))
+def test_the_statements_know_the_marks_by_their_numbers():
+    marks = {q.RATE_OF_CHANGE, q.STUCK, q.UNIT_ERROR, q.CLOCK_SKEW}
+    assert marks == set(range(77 - q.UNCERTAIN, 81 - q.UNCERTAIN))
     assert "BETWEEN 77 AND 80" in SAID
+    assert q.BAD | q.UNIT_ERROR == 143
+    assert q.UNCERTAIN | q.OUT_OF_RANGE == 65
 
 
 async def test_gateways_are_counted_each_for_itself(bench, db):

@@ -17,7 +17,7 @@ PARK = load_park("deploy/parks/liaocheng")
 PROCESS = make_process(PARK, 1)
 WANTED = {
     "normal", "chlorine-user-trip", "meter-bias", "leak", "cems-fault", "gateway-outage",
-    "membrane-ageing", "counter-reset", "unit-slip", "worn-instruments", "silent-gateway",
+    "membrane-ageing", "counter-reset", "unit-error", "worn-instruments", "silent-gateway",
     "alarm-flood",
 }  # fmt: skip
 BIAS = """
@@ -69,7 +69,7 @@ def test_an_event_is_read_in_si():
         ('start = "soon"', 'start = "30 min"', "write it like 30 min"),
         ('ramp = "40 min"', 'ramp = "10 min"', "must fit twice"),
         ("amount = 3", 'size = "4 %"', "is none of id, kind"),
-        ('uom = "kg/h"', 'ramp = "10 min"', "uom: is what a unit slip sends"),
+        ('uom = "kg/h"', 'ramp = "10 min"', "uom: is what a unit error sends"),
     ],
 )
 def test_what_is_wrong_is_told_with_its_line(wrong, right, said):
@@ -98,7 +98,7 @@ def test_an_id_is_there_once():
         ("stuck", 'tag = "xinfa/FI-1203"\nsize = "1 t/h"', "a stuck has none"),
         ("reset", 'tag = "xinfa/FI-1203"', "reset is not for a gauge"),
         ("bias", 'tag = "xinfa/JQI-1001"\nsize = "4 %"', "bias is not for a counter"),
-        ("unit", 'tag = "xinfa/FI-1203"', "is what a unit slip sends"),
+        ("unit", 'tag = "xinfa/FI-1203"', "is what a unit error sends"),
         ("unit", 'tag = "xinfa/FI-1203"\nuom = "degC"', "degC"),
         ("drift", 'tag = "xinfa/FI-1203"\nsize = "1 %"\nramp = "1 min"', "grows all the time"),
         ("reset", 'tag = "xinfa/JQI-1001"\nstop = "30 min"', "does not come back"),

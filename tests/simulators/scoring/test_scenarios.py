@@ -150,7 +150,7 @@ def test_worn_instruments_are_doubted_or_named_or_move_no_hour_beyond_its_interv
 
 
 def test_another_unit_of_measure_is_noticed_at_once(harness):
-    check(trials.flagged(harness, "unit-slip", {"unit": q.UNIT_SLIP}, 60))
+    check(trials.flagged(harness, "unit-error", {"unit": q.UNIT_ERROR}, 60))
 
 
 def test_a_flood_of_alarms_is_seen_as_one(harness):

@@ -1,0 +1,80 @@
+"""A cycle over the small park and a real database that can be started again, and steady traffic.
+
+PYTEST_DONT_REWRITE: tests import it by name.
+"""
+
+import json
+
+import pytest
+
+from ingest.cycle.cycle import Cycle
+from ingest.routing.topics import Message
+from ingest.settings import IngestSettings
+from ingest.store import Store
+from twin.loading import load_park
+
+TOPIC = "park/v1/acmepark/acme/gw1"
+T0 = 1_760_000_000_000 // 3_600_000 * 3_600_000  # a full hour, in ms
+STEADY = 600
+
+
+def message(values, at_ms, *, topic=TOPIC, after_ms=0, qos=1, **more):
+    body = json.dumps({"ts": at_ms, "values": values, **more}).encode()
+    return Message(topic, body, (at_ms + after_ms) * 1000, qos, qos, 0)
+
+
+class Bench:
+    """A cycle over the small park that can be started again."""
+
+    def __init__(self, url, folder, **settings):
+        self.settings = IngestSettings(database_url=url, park=folder, **settings)
+        self.folder, self.store, self.cycle = folder, None, None
+
+    async def start(self, now_ms=T0):
+        if self.store is not None:
+            await self.store.close()
+        self.store = Store(self.settings.database_url)
+        await self.store.open()
+        self.cycle = Cycle(load_park(self.folder), self.store, self.settings)
+        await self.cycle.start(now_ms * 1000)
+
+    async def run(self, messages, now_ms):
+        await self.cycle.run(messages, now_ms * 1000)
+
+
+@pytest.fixture
+async def bench(database, park_folder):
+    made = []
+
+    async def make(*, more="", **settings):
+        park = park_folder / "park.toml"
+        park.write_text(park.read_text(encoding="utf-8") + more, encoding="utf-8")
+        made.append(Bench(database, park_folder, **settings))
+        await made[-1].start()
+        return made[-1]
+
+    yield make
+    for each in made:
+        await each.store.close()
+
+
+def flow(nth, level=36.0):
+    """Return a steady flow with a little noise."""
+    return level * (1 + 0.002 * ((nth * 7919) % 11 - 5))
+
+
+async def steady(bench, *, start=0, count=STEADY, block=60):
+    """Run blocks of a steady flow, one sample in two seconds."""
+    for first in range(start, start + count, block):
+        now = [message({"FT-1": flow(i)}, T0 + i * 2000) for i in range(first, first + block)]
+        await bench.run(now, T0 + (first + block) * 2000)
+
+
+async def samples(db, tag="FT-1", since=STEADY):
+    rows = await db.fetch(
+        "SELECT extract(epoch FROM time)::float8 AS t, value, quality FROM sample_named"
+        " WHERE tag = $1 ORDER BY time",
+        tag,
+    )
+    found = [(round(r["t"] * 1000 - T0) // 2000, r["value"], r["quality"]) for r in rows]
+    return [row for row in found if row[0] >= since]
