@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from twin import quality as q
-from twin.accounts.network import Network, tank_mass
+from twin.accounts.network import Network, tally, tank_mass
 from twin.arrays import F64, I64, U8
 
 if TYPE_CHECKING:
@@ -77,16 +77,14 @@ def step(network: Network, memory: Memory, view: View, now_us: int) -> Outcome:
     rate = np.where(usable, view.rate, np.nan)
     mass = tank_mass(network, np.where(usable, view.value, np.nan))
     memory = _remember(memory, mass, now_us)
-    count = len(network.derived)
-    if not count:
-        return Outcome(np.zeros(0), np.zeros(0, np.uint8), memory)
-    # A tank's tag may be a level: its factor is 0, and only whether it has a value matters.
-    parts = rate[network.derived_tag] * network.derived_factor
-    value = np.add.reduceat(parts, network.derived_start)
-    at, tank = network.derived_tanks.T
-    held = np.where(network.derived_share > 0, mass[tank], _slope(memory)[tank])
-    value += np.bincount(at, held * network.derived_share, count)
-    quality = q.worst_of(view.quality[network.derived_tag], network.derived_start)
+    signs = network.signs
+    column = np.concatenate([tally(network, rate), mass, _slope(memory)])
+    # bincount adds in the order of the entries, so that a sum by hand gives the same bits.
+    part = column[signs.column] * signs.factor
+    value = np.bincount(signs.row, part, len(network.derived)).astype(np.float64)
+    tank = view.quality[network.tank_tag]
+    worst = q.worst_of(view.quality[network.entry_tag], network.entry_start)
+    quality = q.worst_of(np.concatenate([worst, tank, tank])[signs.column], signs.start)
     lost = np.uint8(q.NO_DATA) | (quality & np.uint8(q.SIMULATED))
     return Outcome(value, np.where(np.isnan(value), lost, quality), memory)
 

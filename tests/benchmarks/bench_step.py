@@ -79,7 +79,7 @@ def bench_step(report):
     outcome = step(network, memory, view, now)
     assert len(outcome.value) > 200
     assert (outcome.quality == q.GOOD).any()
-    bare, _ = best_of(lambda: value[network.derived_tag] * network.derived_factor)
+    bare, _ = best_of(lambda: value[network.entry_tag] * network.entry_factor)
     report(f"step, {count:,} tags, {STREAMS:,} streams, {NODES} nodes", f"{median:.2f} ms",
            f"{shortest / bare:.0f} × its bare gather and multiply", "goal 10 ms")  # fmt: skip
 

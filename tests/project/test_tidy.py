@@ -100,7 +100,6 @@ KEPT = {
 UNUSED = (
     "deploy.database.copy.encode", "ingest.wire.senml.encode", "ingest.wire.sparkplug.dbirth",
     "ingest.wire.sparkplug.ddeath", "simulators.gateways.encoding.play",
-    "twin.accounts.network.tally",
 )  # fmt: skip
 MADE = {
     ".git", ".venv", ".hypothesis", ".mypy_cache", ".pytest_cache", ".ruff_cache", "__pycache__",

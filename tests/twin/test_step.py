@@ -8,11 +8,13 @@ from hypothesis import strategies as st
 from tests.support.small_region import HEAD, NETWORK, T_PER_H, TAGS_CSV
 from twin import faraday
 from twin import quality as q
-from twin.accounts.network import compile_network, tank_mass
+from twin.accounts.accounts import SIGNS, Account
+from twin.accounts.network import compile_network, tally, tank_mass
 from twin.arrays import NEVER
 from twin.loading import parse_park
 from twin.series.image import View
 from twin.step import SLOPE_EVERY_US, SLOPE_US, Memory, no_memory, step
+from twin.step import _slope as slope
 
 S = 1_000_000
 T0 = 1_760_000_000 * S
@@ -82,6 +84,32 @@ def test_production_is_that_of_faraday():
         assert quality == q.GOOD
     assert derived["alpha/caustic.mass_flow.production"][0] / T_PER_H == pytest.approx(3.0945307)
     assert derived["alpha/hydrogen.mass_flow.production"][0] * 3600 == pytest.approx(81.232466)
+
+
+@settings(deadline=None)
+@given(seed=st.integers(0, 10_000))
+def test_live_rates_are_the_signed_accounts_of_the_reports_to_the_last_bit(seed):
+    rng = np.random.default_rng(seed)
+    memory = no_memory(NETWORK)
+    for now in range(T0, T0 + 900 * S, 10 * S):
+        image = view(now, **{tag: value * rng.uniform(0.8, 1.2) for tag, value in VALUES.items()})
+        outcome = step(NETWORK, memory, image, now)
+        memory = outcome.memory
+    account, mass, rate = tally(NETWORK, image.rate), tank_mass(NETWORK, image.value), slope(memory)
+    for (scope, component, role), value in zip(NETWORK.derived, outcome.value, strict=True):
+        tanks = NETWORK.tank_scopes.get((scope, component), ())
+        share = NETWORK.tank_share.get(component)
+        items = {"production": ["make"], "consumption": ["use"], "residual": SIGNS}.get(role, [])
+        parts = [
+            account[NETWORK.accounts[key]] * (SIGNS[item] if role == "residual" else 1)
+            for item in items
+            if (key := Account(scope, component, item)) in NETWORK.accounts
+        ]
+        if role == "inventory":
+            parts += [mass[k] * share[k] for k in tanks]
+        elif role == "residual":
+            parts += [-rate[k] * share[k] for k in tanks]
+        assert value == sum(parts), (scope, component, role)
 
 
 def test_consumption_of_the_region_counts_both_parks():

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from twin.accounts.accounts import FLOW_ITEMS, Account, Book, book_park, scopes_above
+from twin.accounts.accounts import FLOW_ITEMS, SIGNS, Account, Book, book_park, scopes_above
 from twin.accounts.tanks import full_mass, volume_fraction
-from twin.arrays import BOOL, F64, I64
+from twin.arrays import BOOL, F64, I64, runs
 from twin.model.park import Park, Scope, Tag, owner_of
 from twin.reference import load as load_reference
 from twin.series.traits import SeriesTraits, traits_of
@@ -25,6 +25,26 @@ ROLES = {
     "residual": ("mass_flow", "t/h"),
     "inventory": ("mass", "t"),
 }
+ROLE_SIGNS: dict[str, dict[str, float]] = {
+    "production": {"make": 1.0},
+    "consumption": {"use": 1.0},
+    "residual": SIGNS,
+    "inventory": {},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Signs:
+    """The derived tags as a sparse matrix, (D, A + 2K), with F entries sorted by row.
+
+    Its columns are the rates of the accounts [kg/s], the masses in the tanks [kg] and the rates of
+    those [kg/s].
+    """
+
+    row: I64  # (F,) derived tag
+    start: I64  # (D,) first entry of each row
+    column: I64  # (F,)
+    factor: F64  # (F,) sign of an account; kg of the component per kg in a tank, with its sign
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +57,7 @@ class Network:
     park: Park
     tags: tuple[Tag, ...]
     index: dict[str, int]
+    traits: SeriesTraits  # of the tags
     accounts: dict[Account, int]
     entry_start: I64  # (A,) first entry of each account
     entry_tag: I64  # (E,)
@@ -50,12 +71,7 @@ class Network:
     tank_scopes: dict[tuple[str, str], I64]  # (scope, component) -> tanks inside
     tank_share: dict[str, F64]  # component -> (K,) kg of it per kg in the tank
     derived: tuple[tuple[str, str, str], ...]  # (D,) scope, component, role of each derived tag
-    derived_start: I64  # (D,) first of the derived tag's entries
-    derived_tag: I64  # (F,) a tank's tag stands here with factor 0, for its quality
-    derived_factor: F64  # (F,)
-    derived_tanks: I64  # (X, 2) derived tag, tank
-    derived_share: F64  # (X,) kg of component per kg in the tank; negative: of its accumulation
-    traits: SeriesTraits  # of the tags
+    signs: Signs  # of the derived tags
 
     def entries(self, account: Account) -> slice:
         """Return the entries of an account."""
@@ -69,47 +85,29 @@ def compile_network(park: Park) -> Network:
     kinds = {scope.id: scope.kind for scope in park.scopes}
     index = {tag.address: i for i, tag in enumerate(park.tags)}
     book = book_park(park, index)
-    tank_scopes = _tank_scopes(park)
-    derived = _derived(park.scopes, book, tank_scopes)
-    tags = (*park.tags, *(_derived_tag(*d, kinds, park.gap_s) for d in derived))
-    entry_start, entry_tag, entry_factor = _columns(list(book.values()))
+    accounts = {account: i for i, account in enumerate(book)}
+    entries = [entry for lines in book.values() for entry in lines]
+    tank_scopes, tank_share = _tank_scopes(park), _tank_share(park)
     height, capacity = _tank_sizes(park)
-    tank_tag = np.array([index[t.mass or t.level] for t in park.tanks], dtype=np.int64)
-    tank_share = _tank_share(park)
-    lines, tanks = _derived_entries(derived, book, tank_scopes, tank_tag)
-    derived_start, derived_tag, derived_factor = _columns(lines)
+    derived = _derived(park.scopes, book, tank_scopes)
+    tags = (*park.tags, *(_derived_tag(*key, kinds, park.gap_s) for key in derived))
     return Network(
         park=park,
         tags=tags,
         index={tag.address: i for i, tag in enumerate(tags)},
-        accounts={account: i for i, account in enumerate(book)},
-        entry_start=entry_start,
-        entry_tag=entry_tag,
-        entry_factor=entry_factor,
-        tank_tag=tank_tag,
+        traits=traits_of(tags),
+        accounts=accounts,
+        entry_start=np.cumsum([0, *map(len, book.values())], dtype=np.int64)[:-1],
+        entry_tag=np.array([tag for tag, _ in entries], np.int64),
+        entry_factor=np.array([factor for _, factor in entries], np.float64),
+        tank_tag=np.array([index[t.mass or t.level] for t in park.tanks], np.int64),
         tank_horizontal=np.array([t.shape == "horizontal_cylinder" for t in park.tanks], bool),
         tank_height=height,
         tank_capacity=capacity,
         tank_scopes=tank_scopes,
         tank_share=tank_share,
         derived=derived,
-        derived_start=derived_start,
-        derived_tag=derived_tag,
-        derived_factor=derived_factor,
-        derived_tanks=np.array([(d, k) for d, k, _ in tanks], dtype=np.int64).reshape(-1, 2),
-        derived_share=np.array([s * tank_share[derived[d][1]][k] for d, k, s in tanks], np.float64),
-        traits=traits_of(tags),
-    )
-
-
-def _columns(lines: list[list[tuple[int, float]]]) -> tuple[I64, I64, F64]:
-    """Return the start of each line and all its tags and factors, one after the other."""
-    flat = [entry for line in lines for entry in line]
-    start = np.cumsum([0, *(len(line) for line in lines)], dtype=np.int64)[:-1]
-    return (
-        start,
-        np.array([tag for tag, _ in flat], dtype=np.int64),
-        np.array([factor for _, factor in flat], dtype=np.float64),
+        signs=_signs(derived, accounts, tank_scopes, tank_share),
     )
 
 
@@ -124,8 +122,6 @@ def tally(network: Network, amount: F64) -> F64:
     -------
     (..., A) float64 [SI]            NaN where a tag of the account has no value
     """
-    if not len(network.entry_start):
-        return np.zeros((*amount.shape[:-1], 0))
     parts = amount[..., network.entry_tag] * network.entry_factor
     return np.asarray(np.add.reduceat(parts, network.entry_start, axis=-1))
 
@@ -207,33 +203,33 @@ def _derived(
     return tuple(found)
 
 
-def _derived_entries(
+def _signs(
     derived: tuple[tuple[str, str, str], ...],
-    book: Book,
+    accounts: dict[Account, int],
     tank_scopes: dict[tuple[str, str], I64],
-    tank_tag: I64,
-) -> tuple[list[list[tuple[int, float]]], list[tuple[int, int, int]]]:
-    """Return the (tag, factor) lines of the derived tags and their (derived, tank, sign) rows."""
-    signs = {
-        "production": {"make": 1},
-        "consumption": {"use": 1},
-        "residual": {"make": 1, "import": 1, "use": -1, "export": -1, "vent": -1},
-        "inventory": {},
-    }
-    lines: list[list[tuple[int, float]]] = []
-    tanks: list[tuple[int, int, int]] = []
-    for d, (scope, component, role) in enumerate(derived):
-        line = [
-            (tag, sign * factor)
-            for item, sign in signs[role].items()
-            for tag, factor in book.get(Account(scope, component, item), [])
-        ]
-        if role in ("inventory", "residual"):
-            for k in tank_scopes.get((scope, component), ()):
-                tanks.append((d, int(k), 1 if role == "inventory" else -1))
-                line.append((int(tank_tag[k]), 0.0))
-        lines.append(line)
-    return lines, tanks
+    tank_share: dict[str, F64],
+) -> Signs:
+    """Return the matrix of the derived tags over accounts, tank masses and their rates."""
+    masses = len(accounts)
+    rates = masses + max((len(share) for share in tank_share.values()), default=0)
+    stored = {"inventory": (masses, 1.0), "residual": (rates, -1.0)}
+    entries: list[tuple[int, int, float]] = []
+    for row, (scope, component, role) in enumerate(derived):
+        for item, sign in ROLE_SIGNS[role].items():
+            account = Account(scope, component, item)
+            if account in accounts:
+                entries.append((row, accounts[account], sign))
+        if role in stored:
+            first, sign = stored[role]
+            tanks = tank_scopes.get((scope, component), ())
+            entries += [(row, first + k, sign * tank_share[component][k]) for k in tanks]
+    row_of = np.array([row for row, _, _ in entries], np.int64)
+    return Signs(
+        row=row_of,
+        start=np.flatnonzero(runs(row_of)[0]),
+        column=np.array([column for _, column, _ in entries], np.int64),
+        factor=np.array([factor for _, _, factor in entries], np.float64),
+    )
 
 
 def _derived_tag(scope: str, component: str, role: str, kinds: dict[str, str], gap_s: float) -> Tag:
