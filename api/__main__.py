@@ -9,10 +9,11 @@ import time
 from typing import TYPE_CHECKING
 
 import uvicorn
-from pydantic import ValidationError
 
 from api.app import create_app
-from api.settings import ApiSettings, settings_help
+from api.settings import ApiSettings
+from twin.errors import SettingsError
+from twin.program import run_program
 
 if TYPE_CHECKING:
     import socket
@@ -43,24 +44,23 @@ class Server(uvicorn.Server):
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Serve until stopped; return 0, or 1 when it could not start."""
+    """Serve until stopped; return the exit status."""
     parser = argparse.ArgumentParser(
         prog="parktwin api",
         description="Serve the twin over HTTP: REST, live feed, console.",
-        epilog=EXAMPLES + settings_help(),
+        epilog=EXAMPLES + ApiSettings.help(),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--host", help="address to listen on (PARKTWIN_HTTP_HOST)")
     parser.add_argument("--port", type=int, help="port to listen on (PARKTWIN_HTTP_PORT)")
     options = parser.parse_args(argv)
     given = {"http_host": options.host, "http_port": options.port}
-    try:
-        settings = ApiSettings(**{k: v for k, v in given.items() if v is not None})
-    except ValidationError as error:
-        for one in error.errors():
-            name = "PARKTWIN_" + str(one["loc"][0]).upper() if one["loc"] else "settings"
-            print(f"parktwin api: {name}: {one['msg']}", file=sys.stderr)
-        return 1
+    overrides = {name: value for name, value in given.items() if value is not None}
+    return run_program("parktwin api", lambda: _serve(ApiSettings(**overrides)))
+
+
+def _serve(settings: ApiSettings) -> int:
+    """Serve until a signal; return 0, or 1 when the app did not start; raises SettingsError."""
     app = create_app(settings, now_us=lambda: time.time_ns() // 1000)
     config = uvicorn.Config(
         app,
@@ -78,12 +78,11 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 0
     except SystemExit:
-        print(
-            f"parktwin api: cannot listen on {settings.http_host}:{settings.http_port}"
-            " — another program uses it; choose another port with --port",
-            file=sys.stderr,
-        )
-        return 1
+        raise SettingsError(
+            f"cannot listen on {settings.http_host}:{settings.http_port}",
+            hint="another program uses it; choose another port with --port",
+            retryable=True,
+        ) from None
     return 0 if server.started else 1
 
 

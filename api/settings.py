@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from pydantic import Field, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from deploy.database.settings import Settings
 
 
-class ApiSettings(BaseSettings):
-    """Each field is the environment variable PARKTWIN_<NAME>."""
+class ApiSettings(Settings):
+    """Settings of the API; each field is the environment variable PARKTWIN_<NAME>."""
 
-    model_config = SettingsConfigDict(env_prefix="PARKTWIN_")
-
-    database_url: str = Field(
-        "postgresql://park@127.0.0.1:5433/park", description="where TimescaleDB is"
-    )
     http_host: str = Field("127.0.0.1", description="address to listen on; 0.0.0.0 for all")
     http_port: int = Field(8080, ge=1, le=65_535, description="port to listen on")
     pool_size: int = Field(8, ge=1, le=100, description="database connections for requests")
@@ -49,12 +45,3 @@ class ApiSettings(BaseSettings):
         if self.history_points_max > self.raw_rows_max:
             raise ValueError("PARKTWIN_HISTORY_POINTS_MAX must not be above PARKTWIN_RAW_ROWS_MAX")
         return self
-
-
-def settings_help() -> str:
-    """Return one line for each setting: name, default, what it is."""
-    fields = ApiSettings.model_fields
-    return "\n".join(
-        f"  PARKTWIN_{name.upper():<20} {field.description} (default {field.default})"
-        for name, field in fields.items()
-    )

@@ -14,6 +14,7 @@ from deploy import local, supervisor
 from deploy.packages import say
 from deploy.service import HOST, require_port
 from twin.errors import ParkError
+from twin.program import run_program
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -57,14 +58,15 @@ def main(argv: list[str] | None = None) -> int:
         module = PROGRAMS[words[0]][0]
         os.execv(sys.executable, [*supervisor.python(module), *words[1:]])  # noqa: S606
     options = _parser().parse_args(words)
-    try:
-        up(options)
-    except ParkError as error:
-        print(f"parktwin: {' — '.join(filter(None, (str(error), error.hint)))}", file=sys.stderr)
-        return supervisor.OPERATING_ERROR
-    except KeyboardInterrupt:
-        say("stopped")
-    return 0
+
+    def work() -> None:
+        try:
+            up(options)
+        except KeyboardInterrupt:
+            # A signal is the regular end of `up`.
+            say("stopped")
+
+    return run_program("parktwin", work)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -13,6 +13,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from twin.errors import ParkError
+from twin.program import run_program
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -175,12 +176,7 @@ def _run_group(argv: list[str]) -> tuple[int, str]:
 
 def main(packages: list[str]) -> int:
     """Install Debian packages for the Makefile, before anything of ours is installed."""
-    try:
-        ensure(*packages)
-    except ParkError as error:
-        print(f"parktwin: {error} — {error.hint}", file=sys.stderr)
-        return 2
-    return 0
+    return run_program("parktwin", lambda: ensure(*packages))
 
 
 if __name__ == "__main__":

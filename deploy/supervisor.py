@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from deploy.packages import last_line, say
 from deploy.service import HOST, bound_log, tail
 from twin.errors import ParkError
+from twin.program import HOPELESS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,7 +27,6 @@ HEALTHY_S = 60.0
 # Before the twin was ever ready, this many ends of a program are a fault that will stay.
 GIVE_UP = 5
 SLOW_S = 60.0
-OPERATING_ERROR = 2
 
 
 def python(module: str) -> list[str]:
@@ -126,7 +126,7 @@ def supervise(
 def _report_end(program: Program, *, ready: bool) -> None:
     """Tell that a program ended; before the twin was ever ready this can be the end of it all."""
     news = f"{program.name} ended with status {program.status}: {last_line(tail(program.log))}"
-    hopeless = program.status == OPERATING_ERROR or program.failures >= GIVE_UP
+    hopeless = program.status == HOPELESS or program.failures >= GIVE_UP
     if hopeless and not ready:
         raise ParkError(news, hint=f"see {program.log}")
     say(f"{news}; it starts again in {program.pause_s:g} s")

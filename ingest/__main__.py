@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 import uvloop
 
-from ingest.cli.progress import status
 from ingest.commands.commands import Desk
 from ingest.cycle.cycle import Cycle
 from ingest.settings import IngestSettings
@@ -23,6 +22,7 @@ from ingest.transport.subscriber import Subscriber
 from ingest.wire import sparkplug
 from twin.loading import load_park
 from twin.model.gateways import filters
+from twin.program import run_program
 
 if TYPE_CHECKING:
     from ingest.routing.sparkplug_session import Edges
@@ -37,14 +37,6 @@ EXAMPLES = """examples:
 
 settings, from the environment:
 """
-
-
-def settings_help() -> str:
-    """Return one line for each setting."""
-    return "\n".join(
-        f"  PARKTWIN_{name.upper()}\n      {field.description} (default {field.default})"
-        for name, field in IngestSettings.model_fields.items()
-    )
 
 
 async def ingest(settings: IngestSettings, stop: asyncio.Event) -> bool:
@@ -139,14 +131,14 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="parktwin ingest",
         description="Take samples from the broker and commit them to TimescaleDB.",
-        epilog=EXAMPLES + settings_help(),
+        epilog=EXAMPLES + IngestSettings.help(),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.parse_args(argv)
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
-    return status("parktwin ingest", lambda: uvloop.run(_main(IngestSettings())))
+    return run_program("parktwin ingest", lambda: uvloop.run(_main(IngestSettings())))
 
 
 if __name__ == "__main__":

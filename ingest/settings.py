@@ -5,19 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 from pydantic import Field, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from deploy.database.settings import Settings
 
 DEMO_PARK = Path(__file__).resolve().parent.parent / "deploy" / "parks" / "liaocheng"
 
 
-class IngestSettings(BaseSettings):
-    """Each field is the environment variable PARKTWIN_<NAME>."""
+class IngestSettings(Settings):
+    """Settings of ingest; each field is the environment variable PARKTWIN_<NAME>."""
 
-    model_config = SettingsConfigDict(env_prefix="PARKTWIN_")
-
-    database_url: str = Field(
-        "postgresql://park@127.0.0.1:5433/park", description="where TimescaleDB is"
-    )
     mqtt_url: str = Field(
         "mqtt://127.0.0.1:1883",
         description="the broker: mqtt://user:password@host:port or mqtts://",

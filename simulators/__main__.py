@@ -23,8 +23,9 @@ from simulators.scenarios.overlay import make_overlay
 from simulators.scenarios.script import load_script
 from simulators.scenarios.truth import encode, truths
 from simulators.scoring.score import score
-from twin.errors import ParkError, SettingsError
+from twin.errors import SettingsError
 from twin.loading import load_park
+from twin.program import run_program
 
 if TYPE_CHECKING:
     import argparse
@@ -36,16 +37,14 @@ SHOW_S = 1.0
 
 def main(argv: list[str] | None = None) -> int:
     """Run the simulator; return 0 when it was stopped or its duration is over."""
-    try:
-        chosen = options.parse(argv)
+    chosen = options.parse(argv)
+
+    def work() -> int:
         if chosen.score:
             return 0 if score(chosen.park) else 1
         return _load(chosen) if chosen.load else _simulate(chosen)
-    except ParkError as error:
-        for problem in getattr(error, "problems", ()):
-            print(problem, file=sys.stderr)
-        print(f"parktwin simulate: {error.message} — {error.hint}", file=sys.stderr)
-        return 1
+
+    return run_program("parktwin simulate", work)
 
 
 def _simulate(chosen: argparse.Namespace) -> int:
@@ -124,8 +123,9 @@ def _load(chosen: argparse.Namespace) -> int:
         with contextlib.suppress(KeyboardInterrupt):
             load.run(broker, what, _wall_us() // 1000, chosen.duration, done, say)
     except OSError as error:
+        address = f"{broker['hostname']}:{broker['port']}"
         raise SettingsError(
-            f"broker {broker['hostname']}:{broker['port']}: {error}", hint="is it running?"
+            f"broker {address}: {error}", hint="is it running?", retryable=True
         ) from error
     finally:
         word = "acknowledged" if what.qos else "read by the broker"

@@ -6,8 +6,8 @@ import argparse
 import sys
 from collections import Counter
 
-from twin.errors import ModelError
 from twin.loading import load_park
+from twin.program import run_program
 
 EXAMPLES = """examples:
   parktwin check deploy/parks/liaocheng      the demonstration park
@@ -16,7 +16,7 @@ EXAMPLES = """examples:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Check one park folder; return 0 when it is valid."""
+    """Check one park folder; return 0 when it is valid, 2 when it is not."""
     parser = argparse.ArgumentParser(
         prog="parktwin check",
         description="Check a park model without a database.",
@@ -25,13 +25,12 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument("park", metavar="PARK_DIR", help="folder with park.toml and tags.csv")
     folder = parser.parse_args(argv).park
-    try:
-        park = load_park(folder)
-    except ModelError as error:
-        for problem in error.problems:
-            print(f"{folder}/{problem}", file=sys.stderr)
-        print(f"parktwin check: {error.message} — {error.hint}", file=sys.stderr)
-        return 1
+    return run_program("parktwin check", lambda: _check(folder), folder=f"{folder}/")
+
+
+def _check(folder: str) -> None:
+    """Print the size of a valid park; raises ModelError."""
+    park = load_park(folder)
     kinds = Counter(scope.kind for scope in park.scopes)
     print(
         f"{park.id}: "
@@ -39,7 +38,6 @@ def main(argv: list[str] | None = None) -> int:
         + f"; {len(park.tags)} tags, {len(park.streams)} streams, {len(park.tanks)} tanks,"
         f" {len(park.meters)} meters, {len(park.electrolysers)} electrolysers: valid"
     )
-    return 0
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@
     ParkError(message, hint)
     ├─ ModelError      the park model is wrong; .problems lists all of them; only at load
     │  └─ UomError     unknown unit of measure, wrong dimension, or not affine
-    ├─ SettingsError   the environment is wrong
+    ├─ SettingsError   the environment or the command line is wrong
     └─ StoreError      the database refused; .retryable says whether the cycle may try again
        └─ SchemaError  the schema in the database is not the one we were built for
 
@@ -21,20 +21,29 @@ if TYPE_CHECKING:
 
 
 class ParkError(Exception):
-    """Something went wrong that a person can mend; `hint` says how."""
+    """An error that a person can mend.
 
-    def __init__(self, message: str, *, hint: str = "") -> None:
+    `hint` says how, `problems` has one line for each of several faults, and `retryable` says
+    whether the same work may succeed at another try.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str = "",
+        problems: Sequence[str] = (),
+        retryable: bool = False,
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
+        self.problems = tuple(problems)
+        self.retryable = retryable
 
 
 class ModelError(ParkError):
-    """The park model is wrong; `problems` has one line for each place."""
-
-    def __init__(self, message: str, *, hint: str = "", problems: Sequence[str] = ()) -> None:
-        super().__init__(message, hint=hint)
-        self.problems = tuple(problems)
+    """The park model is wrong; `problems` names file and line of each fault."""
 
 
 class UomError(ModelError):
@@ -46,11 +55,7 @@ class SettingsError(ParkError):
 
 
 class StoreError(ParkError):
-    """The database refused; `retryable` says whether the same cycle may try again."""
-
-    def __init__(self, message: str, *, hint: str = "", retryable: bool = False) -> None:
-        super().__init__(message, hint=hint)
-        self.retryable = retryable
+    """The database refused."""
 
 
 class SchemaError(StoreError):

@@ -1,4 +1,4 @@
-"""Commands people type: quarantine, rejects, replay; how they send orders and show progress.
+"""The commands of operators: quarantine, rejects, replay; how they reach a running ingest.
 
 Start with `send`. May import `ingest.cycle`, `ingest.file_import` and what they may.
 """

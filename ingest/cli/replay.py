@@ -14,7 +14,6 @@ import numpy as np
 
 from deploy.database.migrations import WRITER_LOCK
 from deploy.database.times import micros, stamp
-from ingest.cli.progress import clear, show, status
 from ingest.counters import own_tags
 from ingest.cycle.restatement import (
     Aggregation,
@@ -30,6 +29,7 @@ from twin.accounts.network import compile_network
 from twin.arrays import MINUTE_US, NEVER
 from twin.errors import ParkError
 from twin.loading import load_park
+from twin.program import clear_progress, run_program, show_progress
 from twin.replay import WARM_UP_US, replay
 from twin.series.image import no_image
 from twin.series.minutes import no_open_minutes
@@ -255,7 +255,7 @@ async def _main(settings: IngestSettings, from_: str, to: str | None) -> Progres
 
     def report(progress: Progress, share: float) -> None:
         done = datetime.fromtimestamp(progress.done_us / 1e6, zone)
-        show(share, f"{done:%Y-%m-%d %H:%M}  {progress.text()}")
+        show_progress(share, f"{done:%Y-%m-%d %H:%M}  {progress.text()}")
 
     store = Store(settings.database_url)
     await store.open()
@@ -263,7 +263,7 @@ async def _main(settings: IngestSettings, from_: str, to: str | None) -> Progres
         cycle_us = round(settings.cycle_s * 1e6)
         return await Replay(park, store, cycle_us).run(from_us, to_us, report)
     finally:
-        clear()
+        clear_progress()
         await store.close()
 
 
@@ -284,7 +284,7 @@ def main(argv: list[str] | None = None) -> int:
         progress = asyncio.run(_main(IngestSettings(), options.from_, options.to))
         print(f"parktwin replay: {progress.cycles:,} cycles, {progress.text()}")
 
-    return status("parktwin replay", work, "stopped; run it again to go on")
+    return run_program("parktwin replay", work, stopped="stopped; run it again to go on")
 
 
 if __name__ == "__main__":

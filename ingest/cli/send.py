@@ -6,10 +6,10 @@ import asyncio
 import json
 from typing import TYPE_CHECKING, Any
 
-from ingest.cli.progress import status
 from ingest.settings import IngestSettings
 from ingest.store import Store
 from twin.errors import ParkError
+from twin.program import run_program
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -46,4 +46,4 @@ def run(program: str, work: Callable[[Store], Awaitable[None]]) -> int:
         finally:
             await store.close()
 
-    return status(program, lambda: asyncio.run(connected(IngestSettings())))
+    return run_program(program, lambda: asyncio.run(connected(IngestSettings())))

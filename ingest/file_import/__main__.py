@@ -16,7 +16,6 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from ingest.cli.progress import clear, show, status
 from ingest.file_import.checkpoints import Ticket, begin
 from ingest.file_import.chunks import Pace, chunks, preview, preview_problems
 from ingest.file_import.files import Source, digest, open_source
@@ -27,6 +26,7 @@ from ingest.settings import IngestSettings
 from ingest.store import Store
 from twin.errors import ModelError, ParkError
 from twin.loading import load_park
+from twin.program import clear_progress, run_program, show_progress
 from twin.series.windows import local
 
 if TYPE_CHECKING:
@@ -194,10 +194,10 @@ async def _load(source: Source, reader: Reader, loader: Loader, ticket: Ticket) 
         spent = now - start
         left = round((1 - share) / (share - first) * spent) if share > first else 0
         rate = f"{_samples(ticket.counts - before) / spent:,.0f} samples/s"
-        show(share, f"{rate}  {left // 60}:{left % 60:02d} left  {source.path.name}")
+        show_progress(share, f"{rate}  {left // 60}:{left % 60:02d} left  {source.path.name}")
     entries = reader.mapped.entries.values() if resumed else ()
     await loader.finish(ticket, np.array([entry.tag for entry in entries], dtype=np.int64))
-    clear()
+    clear_progress()
     print(f"{source.path}: {_told(ticket.counts - before)}")
     for example in examples:
         print(f"  {example}")
@@ -245,7 +245,8 @@ def main(argv: list[str] | None = None) -> int:
         else:
             asyncio.run(load(job, settings, now_us, again=options.again))
 
-    return status("parktwin import", work, "stopped; the same command goes on from here")
+    stopped = "stopped; the same command goes on from here"
+    return run_program("parktwin import", work, stopped=stopped)
 
 
 if __name__ == "__main__":

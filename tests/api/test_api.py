@@ -122,8 +122,11 @@ async def test_the_console_is_served_when_it_is_built(tmp_path):
 
 def test_wrong_settings_and_a_taken_port_say_what_to_do(monkeypatch, capsys):
     monkeypatch.setenv("PARKTWIN_POOL_SIZE", "0")
-    assert main([]) == 1
-    assert "PARKTWIN_POOL_SIZE" in capsys.readouterr().err
+    monkeypatch.setenv("PARKTWIN_HTTP_PORT", "0")
+    assert main([]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("parktwin api: PARKTWIN_HTTP_PORT: ")
+    assert "; PARKTWIN_POOL_SIZE: " in line
     with pytest.raises(SystemExit, match="0"):
         main(["--help"])
     text = capsys.readouterr().out

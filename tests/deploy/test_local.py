@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import textwrap
 import time
 from pathlib import Path
@@ -33,6 +34,8 @@ SERVER = """
     http.server.ThreadingHTTPServer(address, Ready).serve_forever()
 """
 SLEEPER = "import time; time.sleep(600)"
+# What else our package of this name has stays there for the other programs.
+SAME_PACKAGE = "import pkgutil; __path__ = pkgutil.extend_path(__path__, __name__)"
 
 
 @pytest.fixture(scope="module")
@@ -195,19 +198,19 @@ def test_a_program_that_keeps_dying_is_started_less_and_less_often(tmp_path):
     assert "No module named parktwin_no_such_module" in program.log.read_text()
 
 
-def start_up(data, stand_ins, *options):
+def start_up(data, stand_ins, *options, settings=None):
     """Run `parktwin up` with small programs in the place of ours."""
+    programs = Path(tempfile.mkdtemp(dir=data.parent))
     for name, text in stand_ins.items():
-        folder = data.with_name("stand-ins") / name
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "__init__.py").touch()
-        (folder / "__main__.py").write_text(textwrap.dedent(text))
-    path = f"{data.with_name('stand-ins')}{os.pathsep}{ROOT}"
+        (programs / name).mkdir()
+        (programs / name / "__init__.py").write_text(SAME_PACKAGE)
+        (programs / name / "__main__.py").write_text(textwrap.dedent(text))
+    path = f"{programs}{os.pathsep}{ROOT}"
     ports = [f"--{name}={free_port()}" for name in ("http", "mqtt", "pg")]
     kept = {name: text for name, text in os.environ.items() if not name.startswith("PARKTWIN_")}
     return subprocess.Popen(
         [sys.executable, "-m", "deploy.cli", "up", f"--data={data}", *ports, *options],
-        env={**kept, "PYTHONPATH": path},
+        env={**kept, **(settings or {}), "PYTHONPATH": path},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -234,6 +237,19 @@ def test_up_announces_the_twin_refuses_a_second_one_and_stops_on_a_signal(data):
     assert not alive(pid)
     log = (data / "log/postgres.log").read_text()
     assert log.rstrip().endswith("database system is shut down")
+
+
+@pytest.mark.parametrize(("name", "settings", "sentence"), [
+    ("api", {"PARKTWIN_POOL_SIZE": "0"}, "parktwin api: PARKTWIN_POOL_SIZE: Input should be"),
+    ("simulators", {"PARKTWIN_MQTT_URL": "nonsense"}, "parktwin simulate: 'nonsense' is not"),
+])  # fmt: skip
+def test_up_ends_at_once_with_the_sentence_of_a_wrong_setting(data, name, settings, sentence):
+    stand_ins = {other: SLEEPER for other in ("ingest", "api", "simulators") if other != name}
+    with start_up(data, stand_ins, "--simulate", settings=settings) as process:
+        _, report = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert f"{name} ended with status 2: {sentence}" in report
+    assert "starts again" not in report
 
 
 def test_up_ends_with_the_reason_when_a_program_refuses_the_settings(data):

@@ -38,6 +38,7 @@ MAY_IMPORT = {
     "twin.byproducts": BALANCES,
     "twin.scenario": (*BALANCES, "twin.chlorine"),
     "twin.checks": (*BALANCES, "twin.chlorine", "twin.emissions", "twin.targets"),
+    "twin.program": ("twin.errors",),
     "twin.loading": (*BALANCES, "twin.alarms", "twin.checks", "twin.validation"),
     "twin.__main__": ("twin",),
     "deploy.database": GROUND,

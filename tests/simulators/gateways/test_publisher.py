@@ -310,17 +310,17 @@ def test_load_and_other_formats_write_the_model_they_need(tmp_path, capsys):
     folder = tmp_path / "load"
     assert simulate.main(["--load", "30", "--write-park", str(folder)]) == 0
     assert len(parse_park({p.name: p.read_text() for p in folder.iterdir()}).tags) == 30
-    assert simulate.main(["--load", "30", "--write-park", str(folder)]) == 1
+    assert simulate.main(["--load", "30", "--write-park", str(folder)]) == 2
     assert "is not empty" in capsys.readouterr().err
     edges = tmp_path / "edges"
     assert simulate.main(["--format", "sparkplug", "--write-park", str(edges)]) == 0
     park = parse_park({p.name: p.read_text(encoding="utf-8") for p in edges.iterdir()})
     assert {row["protocol"] for row in park.tables["gateway"]} == {"sparkplug"}
-    assert simulate.main(["--format", "sparkplug", "--duration", "1"]) == 1
+    assert simulate.main(["--format", "sparkplug", "--duration", "1"]) == 2
     assert "--write-park" in capsys.readouterr().err
     loggers = str(tmp_path / "loggers")
     assert simulate.main(["--format", "hj212-tcp", "--write-park", loggers]) == 0
-    assert simulate.main(["--format", "hj212-tcp", "--park", loggers]) == 1
+    assert simulate.main(["--format", "hj212-tcp", "--park", loggers]) == 2
     assert "--hj212 HOST:PORT" in capsys.readouterr().err
 
 

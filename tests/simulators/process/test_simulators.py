@@ -361,10 +361,10 @@ def test_a_faster_clock_starts_in_the_past_and_never_passes_now(duration):
 def test_a_wrong_address_is_one_clear_sentence(capsys):
     with pytest.raises(SettingsError):
         publisher.address("http://broker.example")
-    assert program.main(["--mqtt", "nonsense"]) == 1
+    assert program.main(["--mqtt", "nonsense"]) == 2
     assert "mqtt://host:1883" in capsys.readouterr().err
 
 
 def test_a_missing_park_is_one_clear_sentence(capsys, tmp_path):
-    assert program.main(["--park", str(tmp_path)]) == 1
+    assert program.main(["--park", str(tmp_path)]) == 2
     assert "is not a park model" in capsys.readouterr().err

@@ -294,7 +294,7 @@ def test_a_plant_whose_product_is_not_weighed_is_named_as_such(harness):
 
 
 def test_a_scenario_that_is_not_there_is_one_clear_sentence(capsys):
-    assert program.main(["--scenario", "earthquake"]) == 1
+    assert program.main(["--scenario", "earthquake"]) == 2
     assert "use one of alarm-flood" in capsys.readouterr().err
 
 

@@ -1,0 +1,45 @@
+"""What the settings of the programs that use the database share: prefix, help, errors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from twin.errors import SettingsError
+
+PREFIX = "PARKTWIN_"
+
+
+class Settings(BaseSettings):
+    """Each field is the environment variable PARKTWIN_<NAME>; raises SettingsError with all."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX)
+
+    database_url: str = Field(
+        "postgresql://park@127.0.0.1:5433/park", description="where TimescaleDB is"
+    )
+
+    def __init__(self, **values: Any) -> None:
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise SettingsError(
+                "; ".join(_problem(each["loc"], each["msg"]) for each in error.errors()),
+                hint="mend these settings; --help lists all of them",
+            ) from error
+
+    @classmethod
+    def help(cls) -> str:
+        """Return one line for each setting: name, meaning, default."""
+        return "\n".join(
+            f"  {PREFIX}{name.upper():<20} {field.description} (default {field.default})"
+            for name, field in cls.model_fields.items()
+        )
+
+
+def _problem(location: tuple[int | str, ...], text: str) -> str:
+    """Return the sentence of one wrong setting; of a relation between several, its own."""
+    name = f"{PREFIX}{str(location[0]).upper()}: " if location else ""
+    return name + text.removeprefix("Value error, ")

@@ -1,0 +1,78 @@
+"""The end of a program: its status and the sentence of its error; and the progress it displays."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from twin.errors import ParkError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+# An error that another try may mend ends like a crash; one that no restart can mend does not.
+RETRYABLE = 1
+HOPELESS = 2
+INTERRUPTED = 130  # 128 + SIGINT, as shells count it
+BAR = 24
+
+
+def run_program(
+    name: str, work: Callable[[], int | None], *, stopped: str = "stopped", folder: str = ""
+) -> int:
+    """Run the work of a program and return its exit status.
+
+    Parameters
+    ----------
+    name
+        name of the program, which begins each sentence on stderr
+    work
+        returns a status of its own, or None for 0
+    stopped
+        what to say after an interruption
+    folder
+        path in front of each problem of a model
+
+    Returns
+    -------
+    int
+        that of the work; `RETRYABLE` or `HOPELESS` after a ParkError, whose problems are printed
+        before the sentence with its hint; `INTERRUPTED` after SIGINT. Other exceptions pass.
+    """
+    try:
+        return work() or 0
+    except ParkError as error:
+        for problem in error.problems:
+            print(f"{folder}{problem}", file=sys.stderr)
+        sentence = " — ".join(filter(None, (error.message, error.hint)))
+        print(f"{name}: {sentence}", file=sys.stderr)
+        return RETRYABLE if error.retryable else HOPELESS
+    except KeyboardInterrupt:
+        print(f"\n{name}: {stopped}", file=sys.stderr)
+        return INTERRUPTED
+
+
+def show_progress(share: float, text: str) -> None:
+    """Draw a bar and a text on stderr when it is a terminal.
+
+    Parameters
+    ----------
+    share : float [1]
+        done of the whole
+    text
+        what stands beside the bar
+
+    Returns
+    -------
+    None
+    """
+    if sys.stderr.isatty():
+        bar = "#" * round(share * BAR)
+        line = f"\r[{bar:.<{BAR}}] {share:4.0%}  {text}\033[K"
+        print(line, end="", file=sys.stderr, flush=True)
+
+
+def clear_progress() -> None:
+    """Erase the bar."""
+    if sys.stderr.isatty():
+        print("\r\033[K", end="", file=sys.stderr, flush=True)
