@@ -18,7 +18,7 @@ from twin.program import run_program
 if TYPE_CHECKING:
     import socket
 
-    from api.context import World
+    from api.context import Context
 
 EXAMPLES = """examples:
   parktwin api                                   serve on http://127.0.0.1:8080
@@ -33,13 +33,13 @@ STOP_S = 5
 class Server(uvicorn.Server):
     """Lets the live feeds end first, or stopping would wait for browsers."""
 
-    def __init__(self, config: uvicorn.Config, world: World) -> None:
+    def __init__(self, config: uvicorn.Config, context: Context) -> None:
         super().__init__(config)
-        self._world = world
+        self._context = context
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop; called by uvicorn."""
-        self._world.feed.close()
+        self._context.feed.close()
         await super().shutdown(sockets)
 
 
@@ -70,7 +70,7 @@ def _serve(settings: ApiSettings) -> int:
         access_log=False,
         timeout_graceful_shutdown=STOP_S,
     )
-    server = Server(config, app.state.world)
+    server = Server(config, app.state.context)
     # uvicorn stops in good order and then raises the signal again: an end like any other.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:

@@ -21,14 +21,15 @@ from api import (
     chlorine,
     energy,
     health,
+    history,
+    latest,
     park,
     problems,
     quarantine,
     targets,
 )
-from api.context import World
+from api.context import Context
 from api.emissions import routes as emissions_routes
-from api.live import routes as live_routes
 from api.live.feed import Feed
 from api.scenarios import routes as scenarios_routes
 from api.store import Store
@@ -55,15 +56,15 @@ def create_app(
         pool_size=settings.pool_size,
         query_timeout_s=settings.query_timeout_s,
     )
-    here = World(settings, store, Feed(store, poll_s=settings.poll_s), now_us)
+    context = Context(settings, store, Feed(store, poll_s=settings.poll_s), now_us)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await store.open()
-        follower = asyncio.create_task(here.feed.run(), name="api.live.feed")
+        follower = asyncio.create_task(context.feed.run(), name="api.live.feed")
         follower.add_done_callback(_stop_after_crash)
         yield
-        here.feed.close()
+        context.feed.close()
         follower.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await follower
@@ -71,24 +72,25 @@ def create_app(
 
     app = FastAPI(
         title="parktwin",
-        description="The digital twin of a chemical park; all it takes are orders to ingest.",
+        description="The digital twin of a chemical park; all it takes are commands to ingest.",
         version="1",
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
     )
-    app.state.world = here
-    app.add_middleware(CountRequests, counts=here.requests)
+    app.state.context = context
+    app.add_middleware(CountRequests, counts=context.requests)
     problems.install(app)
     for module in (
         park,
+        latest,
+        history,
         emissions_routes,
         alarms,
         energy,
         chlorine,
         balance,
         byproducts,
-        live_routes,
         targets,
         scenarios_routes,
         quarantine,

@@ -1,92 +1,231 @@
-"""By-products: what is left of each in a scope, and who in the region could use it."""
+"""By-products of a scope: their balances, their surplus, and its allocation to sinks."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import numpy as np
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Query
+from pydantic import Field
+from typing_extensions import TypedDict
 
-from api import schema_byproducts
-from api.context import world
-from api.encode import in_uom, json_answer
+from api.answers import (
+    Ends,
+    HalfWidth,
+    Name,
+    Number,
+    Provenance,
+    WindowAnswer,
+    WindowRow,
+    records,
+)
+from api.context import AppContext
+from api.encode import HOUR, ONE, T_PER_H, TONNE, AnswerRoute, number, out
 from api.problems import RESPONSES, not_found
-from api.sums import TONNE, elapsed_s, read_sums, tags_of
-from api.windows import Daily, Hourly, Question, component_balance
+from api.sums import balance_columns, read_stock, read_sums, tags_of
+from api.windows import Daily, Hourly, WindowQuery
 from twin.accounts.accounts import FLOW_ITEMS, Account
-from twin.arrays import F64, I64, ratio
-from twin.byproducts.allocation import allocate
-from twin.byproducts.exchange import compile_exchange, modes, offered, surplus_rate
+from twin.arrays import F64, ratio
+from twin.byproducts.allocation import Allocation, allocate
+from twin.byproducts.exchange import Exchange, compile_exchange, modes, offered, surplus_rate
 from twin.reference import load
-from twin.series import windows as w
 from twin.uom import compile_uom, parse_quantity
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+router = APIRouter(prefix="/api/v1/scopes", responses=RESPONSES, route_class=AnswerRoute)
 
-    from api.sums import Sums
-    from twin.byproducts.allocation import Allocation
-    from twin.byproducts.exchange import Exchange
+CNY_PER_T = compile_uom("CNY/t", "mass_price")
+CNY_PER_T_KM = compile_uom("CNY/t/km", "transport_price")
+KM = compile_uom("km", "length")
+CNY_PER_H = (1 / HOUR[0], 0.0)
+T_KM = (TONNE[0] * KM[0], 0.0)
+# Columns of a balance that have another name here, or none.
+CHANGE = {"change": "inventory_change", "change_ci": "inventory_change_ci"}
+TRUST = ("completeness", "quality")
 
-T_PER_H = compile_uom("t/h", "mass_flow")[0]
-CNY_PER_T = compile_uom("CNY/t", "mass_price")[0]
-CNY_PER_T_KM = compile_uom("CNY/t/km", "transport_price")[0]
-HOUR = compile_uom("h", "time")[0]
-KM = compile_uom("km", "length")[0]
-
-router = APIRouter(prefix="/api/v1/scopes", responses=RESPONSES)
+Relief = Annotated[Number, Field(description="more placed per more capacity, kg/kg")]
+Price = Annotated[Number, Field(description="more gain per more capacity, CNY/t")]
 
 
-@router.get("/{path:path}/byproducts", response_model=schema_byproducts.Byproducts)
-async def byproducts(request: Request, asked: Hourly) -> Response:
+class ByproductRow(WindowRow):
+    """The balance of one medium in one window."""
+
+    medium: str
+    make_t: Number
+    make_ci_t: HalfWidth
+    use_t: Number
+    use_ci_t: HalfWidth
+    import_t: Number
+    import_ci_t: HalfWidth
+    export_t: Number
+    export_ci_t: HalfWidth
+    vent_t: Number
+    vent_ci_t: HalfWidth
+    inventory_change_t: Number
+    inventory_change_ci_t: HalfWidth
+    unaccounted_t: Number
+    unaccounted_ci_t: HalfWidth
+
+
+class ByproductAnswer(WindowAnswer):
+    """The by-product balances of a scope."""
+
+    items: list[ByproductRow]
+
+
+class SurplusSource(TypedDict):
+    """A scope that offers a by-product; basis: metered, balance or unknown."""
+
+    scope: str
+    medium: str
+    byproducts: list[str]
+    basis: str
+
+
+class SinkRow(TypedDict):
+    """A scope that could take a by-product."""
+
+    id: str
+    scope: str
+    medium: str
+    name: Name | None
+    capacity_t_h: Number
+    value_cny_t: Number
+    source: str
+    note: str
+
+
+class LinkRow(Ends):
+    """A link from a source to a sink; cost_basis: link or mode."""
+
+    id: str
+    medium: str
+    mode: str
+    capacity_t_h: Number
+    distance_km: Number
+    cost_cny_t: Number
+    cost_basis: str
+    source: str
+    note: str
+
+
+class TransportCost(Provenance):
+    """The cost of a mode of transport where a link gives none, with provenance."""
+
+    mode: str
+    name: Name
+    fixed_cny_t: float
+    per_distance_cny_t_km: float
+    source: str
+    evidence: str
+
+
+class SourceFlow(TypedDict):
+    """The surplus of a source, and the part of it that finds no sink."""
+
+    scope: str
+    surplus_t_h: Number
+    unplaced_t_h: Number
+
+
+class SinkFlow(TypedDict):
+    """The flow into a sink, and whether its capacity limits it."""
+
+    id: str
+    taken_t_h: Number
+    free_t_h: Number
+    relief: Relief
+    price_cny_t: Price
+
+
+class LinkFlow(TypedDict):
+    """The flow over a link, and whether its capacity limits it."""
+
+    id: str
+    flow_t_h: Number
+    relief: Relief
+    price_cny_t: Price
+
+
+class TransportWork(TypedDict):
+    """Transport work of a mode in the window."""
+
+    mode: str
+    t_km: Number
+
+
+class SymbiosisRow(WindowRow):
+    """The allocation of the mean surplus of a window; without one, the reason."""
+
+    medium: str
+    surplus_t_h: Number
+    placed_t_h: Number
+    unplaced_t_h: Number
+    freight_cny_h: Number
+    gain_cny_h: Number
+    work: list[TransportWork]
+    sources: list[SourceFlow]
+    sinks: list[SinkFlow]
+    links: list[LinkFlow]
+    reason: str
+
+
+class SymbiosisAnswer(WindowAnswer):
+    """Uses for the by-products of a scope: greatest use first, then greatest gain."""
+
+    items: list[SymbiosisRow]
+    sources: list[SurplusSource]
+    sinks: list[SinkRow]
+    links: list[LinkRow]
+    transport: list[TransportCost]
+
+
+@router.get("/{path:path}/byproducts")
+async def read_byproducts(context: AppContext, query: Hourly) -> ByproductAnswer:
     """Return the balance of everything the park makes besides chlorine and its products."""
-    here, network = world(request), asked.network
+    network = query.network
     apart = {"chlorine", *(product.id for product in network.park.products)}
     made = {a.subject for a in network.accounts if a.item == "make"} - apart
     media = dict.fromkeys(
         a.subject
         for a in network.accounts
-        if a.scope == asked.scope and a.item in FLOW_ITEMS and a.subject in made
+        if a.scope == query.scope and a.item in FLOW_ITEMS and a.subject in made
     )
-    accounts = [Account(asked.scope, medium, item) for medium in media for item in FLOW_ITEMS]
-    sums = await read_sums(here, network, tags_of(network, accounts), asked.window, asked.edges)
-    items: list[dict[str, Any]] = []
+    accounts = [Account(query.scope, medium, item) for medium in media for item in FLOW_ITEMS]
+    sums = await read_sums(context, query, tags_of(network, accounts))
+    items: list[ByproductRow] = []
     for medium in media:
-        found = await component_balance(here, asked, medium, sums)
-        found["inventory_change"] = found.pop("change")
-        found["inventory_change_ci"] = found.pop("change_ci")
-        found.pop("inventory")
-        trust = ("completeness", "quality")
-        named = {k if k in trust else f"{k}_t": v for k, v in found.items()}
-        items += asked.rows({"medium": medium, **named})
+        balance = balance_columns(medium, sums, await read_stock(context, query, medium))
+        del balance["inventory"]
+        trust = {name: balance.pop(name) for name in TRUST}
+        columns = {f"{CHANGE.get(name, name)}_t": column for name, column in balance.items()}
+        items += query.rows(ByproductRow, {"medium": medium, **columns, **trust})
     items.sort(key=lambda row: row["start"])
-    return json_answer({"scope": asked.scope, "window": asked.window, "items": items, "next": None})
+    return {"scope": query.scope, "window": query.window, "items": items, "next": None}
 
 
-@router.get("/{path:path}/symbiosis", response_model=schema_byproducts.Symbiosis)
-async def symbiosis(
-    request: Request,
-    asked: Daily,
+@router.get("/{path:path}/symbiosis")
+async def read_symbiosis(
+    context: AppContext,
+    query: Daily,
     medium: Annotated[str, Query(description="hydrogen, …; all on offer when none is named")] = "",
-) -> Response:
-    """Return where the surplus of a scope could go: greatest use first, then greatest gain."""
-    here, network, path = world(request), asked.network, asked.scope
+) -> SymbiosisAnswer:
+    """Return an allocation of the surplus of a scope: greatest use first, then greatest gain."""
+    network, path = query.network, query.scope
     media = offered(network.park, path)
     if medium and medium not in media:
         raise not_found("by-product", medium, media, f"/api/v1/scopes/{path}/symbiosis")
     exchanges = [compile_exchange(network, path, m) for m in ([medium] if medium else media)]
     tags = np.unique(np.concatenate([np.zeros(0, np.int64), *(e.tags for e in exchanges)]))
-    sums = await read_sums(here, network, tags, asked.window, asked.edges)
-    items: list[dict[str, Any]] = []
+    sums = await read_sums(context, query, tags)
+    items: list[SymbiosisRow] = []
     for exchange in exchanges:
         at = np.searchsorted(tags, exchange.tags)
-        covered_s = sums.covered_s[:, at]
         # The mean of the time there are data for; how much that is, completeness tells.
-        rate = ratio(sums.amount[:, at], covered_s)
+        rate = ratio(sums.amount[:, at], sums.covered_s[:, at])
         supply = surplus_rate(exchange, rate)
         # The solver may take a second for many windows: the feeds go on meanwhile.
-        found = await asyncio.to_thread(
+        allocation = await asyncio.to_thread(
             allocate,
             supply,
             exchange.demand,
@@ -95,126 +234,129 @@ async def symbiosis(
             exchange.cost,
             len(modes()),
         )
-        columns = _allocated(asked, exchange, supply, found)
-        items += asked.rows(
-            {"medium": exchange.medium, **columns, **_trusted(asked, sums, at, found)}
-        )
+        columns = _allocated(query, exchange, supply, allocation)
+        columns |= sums.trust(at, ~np.isnan(allocation.placed))
+        items += query.rows(SymbiosisRow, {"medium": exchange.medium, **columns})
     items.sort(key=lambda row: row["start"])
-    body = {"scope": path, "window": asked.window, "items": items, **_described(exchanges)}
-    return json_answer({**body, "transport": _transport(), "next": None})
-
-
-def _trusted(asked: Question, sums: Sums, at: I64, found: Allocation) -> dict[str, Any]:
-    """Return how far the allocations of the windows can be trusted."""
-    covered_s, elapsed = sums.covered_s[:, at], elapsed_s(asked.edges, asked.expected_us)
-    share, each = w.completeness(covered_s, elapsed), w.shares(covered_s, elapsed)
     return {
-        "completeness": in_uom(share, 1.0, 0.0),
-        "quality": w.grade(sums.quality[:, at], each, ~np.isnan(found.placed)),
+        "scope": path,
+        "window": query.window,
+        "items": items,
+        "sources": _sources(exchanges),
+        "sinks": _sinks(exchanges),
+        "links": _links(exchanges),
+        "transport": _transport(),
+        "next": None,
     }
 
 
 def _allocated(
-    asked: Question, exchange: Exchange, supply: F64, found: Allocation
+    query: WindowQuery, exchange: Exchange, supply: F64, allocation: Allocation
 ) -> dict[str, Any]:
     """Return the columns of the allocations: a value or a list of rows for each window."""
-    elapsed = elapsed_s(asked.edges, asked.expected_us)[:, None]
-
-    def flow(column: F64) -> F64:
-        return in_uom(column, T_PER_H, 0.0)
-
-    def limits(relief: F64, price: F64) -> dict[str, F64]:
-        return {"relief": in_uom(relief, 1.0, 0.0), "price_cny_t": in_uom(price, CNY_PER_T, 0.0)}
-
-    work = {"t_km": in_uom(found.work * elapsed, TONNE * KM, 0.0)}
-    sources = {"surplus_t_h": flow(supply), "unplaced_t_h": flow(found.unplaced)}
-    sinks = {"taken_t_h": flow(found.taken), "free_t_h": flow(found.free)}
-    sinks |= limits(found.sink_relief, found.sink_price)
-    links = {"flow_t_h": flow(found.flow)} | limits(found.link_relief, found.link_price)
+    a, elapsed_s = allocation, query.elapsed_s[:, None]
+    sources = {"surplus_t_h": out(supply, T_PER_H), "unplaced_t_h": out(a.unplaced, T_PER_H)}
+    sinks = {"taken_t_h": out(a.taken, T_PER_H), "free_t_h": out(a.free, T_PER_H)}
+    links = {"flow_t_h": out(a.flow, T_PER_H)}
+    for columns, relief, price in (
+        (sinks, a.sink_relief, a.sink_price),
+        (links, a.link_relief, a.link_price),
+    ):
+        columns |= {"relief": out(relief, ONE), "price_cny_t": out(price, CNY_PER_T)}
+    names = {
+        "sources": [source.scope for source in exchange.sources],
+        "sinks": [row["id"] for row in exchange.sinks],
+        "links": [row["id"] for row in exchange.ways],
+    }
+    work = {"t_km": out(a.work * elapsed_s, T_KM)}
     return {
-        "surplus_t_h": flow(supply.sum(axis=-1)),
-        "placed_t_h": flow(found.placed),
-        "unplaced_t_h": flow(found.unplaced.sum(axis=-1)),
-        "freight_cny_h": in_uom(found.freight, 1 / HOUR, 0.0),
-        "gain_cny_h": in_uom(found.gain, 1 / HOUR, 0.0),
-        "work": _rows("mode", modes(), work),
-        "sources": _rows("scope", [source.scope for source in exchange.sources], sources),
-        "sinks": _rows("id", [row["id"] for row in exchange.sinks], sinks),
-        "links": _rows("id", [row["id"] for row in exchange.ways], links),
-        "reason": found.reason.tolist(),
+        "surplus_t_h": out(supply.sum(axis=-1), T_PER_H),
+        "placed_t_h": out(a.placed, T_PER_H),
+        "unplaced_t_h": out(a.unplaced.sum(axis=-1), T_PER_H),
+        "freight_cny_h": out(a.freight, CNY_PER_H),
+        "gain_cny_h": out(a.gain, CNY_PER_H),
+        "work": _rows(TransportWork, {"mode": list(modes())}, work),
+        "sources": _rows(SourceFlow, {"scope": names["sources"]}, sources),
+        "sinks": _rows(SinkFlow, {"id": names["sinks"]}, sinks),
+        "links": _rows(LinkFlow, {"id": names["links"]}, links),
+        "reason": a.reason,
     }
 
 
-def _rows(key: str, names: Sequence[str], columns: dict[str, F64]) -> list[list[dict[str, Any]]]:
+def _rows(kind: type[Any], names: dict[str, list[str]], columns: dict[str, F64]) -> list[list[Any]]:
     """Return a list of named rows for each window from columns (W, names)."""
-    lists = {name: column.tolist() for name, column in columns.items()}
-    windows = len(next(iter(lists.values())))
+    (count,) = (len(each) for each in names.values())
+    windows = len(next(iter(columns.values())))
     return [
-        [
-            {key: name, **{k: column[i][n] for k, column in lists.items()}}
-            for n, name in enumerate(names)
-        ]
+        records(kind, count, names | {k: column[i] for k, column in columns.items()})
         for i in range(windows)
     ]
 
 
-def _described(exchanges: list[Exchange]) -> dict[str, list[dict[str, Any]]]:
-    """Return who offers, who could take, and the ways, as the park model has them."""
-    sources = [
+def _sources(exchanges: list[Exchange]) -> list[SurplusSource]:
+    return [
         {
             "scope": source.scope,
             "medium": exchange.medium,
-            "byproducts": source.byproducts,
+            "byproducts": list(source.byproducts),
             "basis": source.basis,
         }
         for exchange in exchanges
         for source in exchange.sources
     ]
-    sinks = [
+
+
+def _sinks(exchanges: list[Exchange]) -> list[SinkRow]:
+    return [
         {
-            **{key: row[key] for key in ("id", "scope", "medium")},
+            "id": row["id"],
+            "scope": row["scope"],
+            "medium": row["medium"],
             "name": row.get("name"),
-            "capacity_t_h": _number(row["capacity"], T_PER_H),
-            "value_cny_t": _number(value, CNY_PER_T),
-            **_provenance(row),
+            "capacity_t_h": number(row["capacity"], T_PER_H),
+            "value_cny_t": number(value, CNY_PER_T),
+            "source": row.get("source", ""),
+            "note": row.get("note", ""),
         }
         for exchange in exchanges
-        for row, value in zip(exchange.sinks, exchange.value.tolist(), strict=True)
+        for row, value in zip(exchange.sinks, exchange.value, strict=True)
     ]
-    links = [
+
+
+def _links(exchanges: list[Exchange]) -> list[LinkRow]:
+    return [
         {
-            **{key: row[key] for key in ("id", "from", "to", "medium", "mode")},
-            "capacity_t_h": _number(row["capacity"], T_PER_H),
-            "distance_km": _number(row.get("distance", np.nan), KM),
-            "cost_cny_t": _number(cost, CNY_PER_T),
+            "id": row["id"],
+            "from": row["from"],
+            "to": row["to"],
+            "medium": row["medium"],
+            "mode": row["mode"],
+            "capacity_t_h": number(row["capacity"], T_PER_H),
+            "distance_km": number(row.get("distance", np.nan), KM),
+            "cost_cny_t": number(cost, CNY_PER_T),
             "cost_basis": "link" if "cost" in row else "mode",
-            **_provenance(row),
+            "source": row.get("source", ""),
+            "note": row.get("note", ""),
         }
         for exchange in exchanges
-        for row, cost in zip(exchange.ways, exchange.cost.tolist(), strict=True)
+        for row, cost in zip(exchange.ways, exchange.cost, strict=True)
     ]
-    return {"sources": sources, "sinks": sinks, "links": links}
 
 
-def _number(value: float, scale: float) -> float:
-    return float(in_uom(np.array(value), scale, 0.0))
-
-
-def _provenance(row: dict[str, Any]) -> dict[str, str]:
-    return {key: str(row.get(key, "")) for key in ("source", "note")}
-
-
-def _transport() -> list[dict[str, Any]]:
-    """Return what the modes cost by default, with where the figures come from."""
+def _transport() -> list[TransportCost]:
+    """Return the default cost of each mode of transport, with its provenance."""
     return [
         {
             "mode": mode,
             "name": row["name"],
-            "fixed_cny_t": _number(parse_quantity(row["fixed"], "mass_price"), CNY_PER_T),
-            "per_distance_cny_t_km": _number(
+            "fixed_cny_t": number(parse_quantity(row["fixed"], "mass_price"), CNY_PER_T),
+            "per_distance_cny_t_km": number(
                 parse_quantity(row["per_distance"], "transport_price"), CNY_PER_T_KM
             ),
-            **{key: row[key] for key in ("source", "confidence", "evidence", "verified")},
+            "source": row["source"],
+            "confidence": row["confidence"],
+            "evidence": row["evidence"],
+            "verified": row["verified"],
         }
         for mode, row in load("transport").items()
     ]

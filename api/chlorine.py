@@ -1,95 +1,395 @@
-"""The chlorine of a scope: its balance by window, where it went, and what tanks can still take."""
+"""Chlorine of a scope: balance, local shares, headroom of tanks and absorbers, hazards."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Sequence
+from typing import Annotated, Literal
 
 import numpy as np
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter
+from pydantic import Field
+from typing_extensions import TypedDict
 
-from api import schema_chlorine
-from api.chlorine_now import figures, hazards_now, room_now
-from api.context import World, world
-from api.encode import in_uom, json_answer
+from api.answers import (
+    HalfWidth,
+    Name,
+    Number,
+    Provenance,
+    Rfc3339,
+    Share,
+    Uint8,
+    WindowAnswer,
+    WindowRow,
+)
+from api.context import AppContext, Context
+from api.encode import DAY, HOUR, MINUTE, T_PER_H, TONNE, AnswerRoute, number, out, rfc3339
+from api.live.image import LiveValues, live_values
 from api.problems import RESPONSES
-from api.sums import live_values, read_sums, tags_of, tank_states
-from api.windows import TRUST, Hourly, Question, balance_columns, read_stock
-from twin.accounts.accounts import FLOW_ITEMS, Account
-from twin.arrays import F64
+from api.sums import Sums, balance_columns, read_stock, read_sums, tags_of
+from api.windows import Hourly, WindowQuery
+from twin import quality as q
+from twin.accounts.accounts import FLOW_ITEMS, Account, components_of
+from twin.accounts.network import Network, tank_mass
+from twin.arrays import F64, NEVER
 from twin.chlorine.figures import local_share_of_liquid, local_share_of_made
-from twin.chlorine.tank_farms import drawn, find_taken, meter_of
+from twin.chlorine.hazards import grade, r_equivalent
+from twin.chlorine.headroom import absorber_time, time_in_stock
+from twin.chlorine.tank_farms import GAS, drawn, find_farms, find_taken, foresee, meter_of
+from twin.model.park import Stream, inside
 from twin.reconciliation.uncertainty import weights
+from twin.reference import figure
+from twin.reference import load as load_reference
+from twin.uom import parse_quantity
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+router = APIRouter(prefix="/api/v1/scopes", responses=RESPONSES, route_class=AnswerRoute)
 
-    from api.sums import Sums
-    from twin.accounts.network import Network
-    from twin.model.park import Stream
+# Fields of an answer by the columns of a balance, where they have another name.
+NAMES = {
+    "make": "production", "make_ci": "production_ci",
+    "use": "consumption", "use_ci": "consumption_ci",
+    "change": "inventory_change", "change_ci": "inventory_change_ci",
+}  # fmt: skip
+TRUST = ("completeness", "quality")
+FIGURES = (
+    "local_share", "fill_limit", "stock_producer", "stock_user", "spare_empty", "absorber_excess",
+)  # fmt: skip
+# The flow a stock is compared with, and its limit in the reference table.
+StockOf = Literal["production", "use"]
+STOCK: dict[StockOf, tuple[str, str]] = {
+    "production": ("make", "stock_producer"),
+    "use": ("use", "stock_user"),
+}
 
-router = APIRouter(prefix="/api/v1/scopes", responses=RESPONSES)
 
-NAMES = {"make": "production", "use": "consumption", "change": "inventory_change"}
+class ChlorineRow(WindowRow):
+    """The chlorine balance of one window; inventory at its end."""
+
+    production_t: Number
+    production_ci_t: HalfWidth
+    consumption_t: Number
+    consumption_ci_t: HalfWidth
+    import_t: Number
+    import_ci_t: HalfWidth
+    export_t: Number
+    export_ci_t: HalfWidth
+    vent_t: Number
+    vent_ci_t: HalfWidth
+    inventory_t: Number
+    inventory_change_t: Number
+    inventory_change_ci_t: HalfWidth
+    unaccounted_t: Number
+    unaccounted_ci_t: HalfWidth
+    k1: Annotated[Number, Field(description="liquid taken from tanks that is used in the scope")]
+    k1_ci: HalfWidth
+    k2: Annotated[Number, Field(description="chlorine made that does not leave as liquid")]
+    k2_ci: HalfWidth
 
 
-@router.get("/{path:path}/chlorine", response_model=schema_chlorine.Chlorine)
-async def chlorine(request: Request, asked: Hourly) -> Response:
-    """Return the chlorine balance of a scope, and what its tanks hold and can take now."""
-    here, network, path = world(request), asked.network, asked.scope
-    tanks = network.tank_scopes.get((path, "chlorine"))
-    live = live_values(here, network, asked.now_us)
-    accounts = [Account(path, "chlorine", item) for item in FLOW_ITEMS]
-    known = tanks is not None or any(account in network.accounts for account in accounts)
-    body = {
+class TankState(TypedDict):
+    """The contents of a tank now; fill is a share of its volume."""
+
+    id: str
+    scope: str
+    inventory_t: Number
+    capacity_t: Number
+    fill: Share
+    fill_limit: float
+    time: Rfc3339 | None
+    quality: Uint8
+
+
+class AbsorberState(TypedDict):
+    """The time the caustic soda of an absorber lasts; null as well where no chlorine comes."""
+
+    id: str
+    scope: str
+    caustic_t: Annotated[Number, Field(description="as 100 % NaOH")]
+    chlorine_t_per_h: Number
+    absorber_min: Number
+    quality: Uint8
+
+
+class ChlorineNow(TypedDict):
+    """The headroom of the tanks by the live values; null where it is not known.
+
+    Times are those of the farm that is full first, and null as well while none is filling. A user
+    that trips leaves its chlorine to liquefaction, for which the model has no limit: the times are
+    the shortest there can be.
+    """
+
+    headroom_t: Number
+    filling_t_per_h: Number
+    headroom_h: Number
+    stock_days: Number
+    stock_of: Literal["production", "use"] | None
+    stock_limit_days: Number
+    minutes_to_full_on_trip: Number
+    largest_user: Annotated[str | None, Field(description="id of its stream")]
+    largest_user_t_per_h: Number
+    spare_tank_ready: bool | None
+    absorbers: list[AbsorberState]
+    quality: Uint8
+
+
+class DesignMaximum(TypedDict):
+    """The legal figures of GB 18218, from the design contents of a unit; level 0 = no source."""
+
+    s: Number
+    r: Number
+    level: Annotated[int, Field(ge=0, le=4)]
+    verified: bool
+
+
+class LiveEquivalent(TypedDict):
+    """R of the present contents of the unit: for operators, no level of a major hazard source."""
+
+    r_equivalent: Number
+    quality: Uint8
+
+
+class HazardRow(TypedDict):
+    """A unit graded as a major hazard source (重大危险源)."""
+
+    id: str
+    scope: str
+    name: Name | None
+    persons: float
+    design_maximum: DesignMaximum
+    live: LiveEquivalent
+
+
+class ReferenceFigure(Provenance):
+    """A figure of the reference table of chlorine with its provenance."""
+
+    id: str
+    name: Name
+    value: float
+    uom: str
+    source: str
+
+
+class ChlorineAnswer(WindowAnswer):
+    """The chlorine balance of a scope, and the state of its tanks, absorbers and hazards."""
+
+    items: list[ChlorineRow]
+    tanks: list[TankState]
+    now: ChlorineNow
+    hazards: list[HazardRow]
+    references: list[ReferenceFigure]
+
+
+@router.get("/{path:path}/chlorine")
+async def read_chlorine(context: AppContext, query: Hourly) -> ChlorineAnswer:
+    """Return the chlorine balance of a scope, and the present headroom of its tanks."""
+    network, path = query.network, query.scope
+    feed = context.feed
+    live = live_values(feed.image, feed.catalogue, network, query.now_us)
+    known = (path, "chlorine") in network.tank_scopes or any(
+        Account(path, "chlorine", item) in network.accounts for item in FLOW_ITEMS
+    )
+    return {
         "scope": path,
-        "window": asked.window,
-        "items": await balance_rows(here, asked, accounts) if known else [],
-        "tanks": tank_states(here, network, tanks),
-        "now": room_now(network, path, live),
+        "window": query.window,
+        "items": await balance_rows(context, query) if known else [],
+        "tanks": tank_states(context, network, path),
+        "now": chlorine_now(network, path, live),
         "hazards": hazards_now(network, path, live),
-        "references": figures(),
+        "references": _figures(),
+        "next": None,
     }
-    return json_answer({**body, "next": None})
 
 
-async def balance_rows(
-    here: World, asked: Question, accounts: list[Account]
-) -> list[dict[str, Any]]:
-    """Return the balance of each window."""
-    network = asked.network
-    taken = find_taken(network, asked.scope)
+async def balance_rows(context: Context, query: WindowQuery) -> list[ChlorineRow]:
+    """Return the chlorine balance of each window; raises StoreError."""
+    network, made = query.network, Account(query.scope, "chlorine", "make")
+    taken = find_taken(network, query.scope)
     meters = [meter_of(network, s)[0] for s in (*taken.streams, *taken.exported)]
-    also = np.unique([tag for tag in meters if tag >= 0]).astype(np.int64)
-    tags = np.union1d(tags_of(network, accounts), also)
-    sums = await read_sums(here, network, tags, asked.window, asked.edges)
-    stock = await read_stock(here, asked, "chlorine")
-    found = balance_columns(asked, "chlorine", sums, stock, also)
-    made = sums.total(Account(asked.scope, "chlorine", "make"))
-    columns = {k if k in TRUST else f"{_name(k)}_t": v for k, v in found.items()} | {
-        "k1": in_uom(
-            local_share_of_liquid(_amounts(network, sums, taken.streams), taken.local), 1.0, 0.0
-        ),
-        "k2": in_uom(local_share_of_made(made, _amounts(network, sums, taken.exported)), 1.0, 0.0),
-    }
-    local = [s for s, here in zip(taken.streams, taken.local, strict=True) if here]
+    more = np.unique([tag for tag in meters if tag >= 0]).astype(np.int64)
+    accounts = [Account(query.scope, "chlorine", item) for item in FLOW_ITEMS]
+    sums = await read_sums(context, query, np.union1d(tags_of(network, accounts), more))
+    stock = await read_stock(context, query, "chlorine")
+    balance = balance_columns("chlorine", sums, stock, more)
+    trust = {name: balance.pop(name) for name in TRUST}
+    columns = {_field(name): column for name, column in balance.items()} | trust
+    columns["k1"] = out(local_share_of_liquid(_amounts(sums, taken.streams), taken.local))
+    columns["k2"] = out(local_share_of_made(sums.total(made), _amounts(sums, taken.exported)))
+    local = [s for s, stays in zip(taken.streams, taken.local, strict=True) if stays]
     whole, kept, sold = (drawn(network, s) for s in (taken.streams, local, taken.exported))
-    cells = weights(network, {Account(asked.scope, "chlorine", "make"): 1.0})
-    columns["k1_ci"] = in_uom(sums.ratio_ci("chlorine", kept, whole), 1.0, 0.0)
-    columns["k2_ci"] = in_uom(sums.ratio_ci("chlorine", cells - sold, cells), 1.0, 0.0)
-    return asked.rows(columns)
+    cells = weights(network, {made: 1.0})
+    columns["k1_ci"] = out(sums.ratio_ci("chlorine", kept, whole))
+    columns["k2_ci"] = out(sums.ratio_ci("chlorine", cells - sold, cells))
+    return query.rows(ChlorineRow, columns)
 
 
-def _name(column: str) -> str:
-    """Return what a column of a balance is called here: the interval of `make`, production_ci."""
-    item, mark, rest = column.partition("_ci")
-    return NAMES.get(item, item) + mark + rest
+def _field(column: str) -> str:
+    """Return the field of a column of a balance in t: the interval of `make`, production_ci_t."""
+    return f"{NAMES.get(column, column)}_t"
 
 
-def _amounts(network: Network, sums: Sums, streams: Sequence[Stream]) -> F64:
+def _amounts(sums: Sums, streams: Sequence[Stream]) -> F64:
     """Return the chlorine each stream carried, (W, S) [kg]; NaN where it is not known."""
-    found = np.full((len(sums.amount), len(streams)), np.nan)
+    amounts = np.full((len(sums.amount), len(streams)), np.nan)
     for s, stream in enumerate(streams):
-        tag, factor = meter_of(network, stream)
+        tag, factor = meter_of(sums.network, stream)
         if tag >= 0:
-            found[:, s] = sums.amount[:, np.searchsorted(sums.tags, tag)] * factor
-    return found
+            amounts[:, s] = sums.amount[:, np.searchsorted(sums.tags, tag)] * factor
+    return amounts
+
+
+def tank_states(context: Context, network: Network, scope: str) -> list[TankState]:
+    """Return the contents of each tank with chlorine in a scope by the live image."""
+    image, catalogue = context.feed.image, context.feed.catalogue
+    value = np.full(len(network.tags), np.nan)
+    states: list[TankState] = []
+    for k in network.tank_scopes.get((scope, "chlorine"), np.zeros(0, np.int64)).tolist():
+        tag = network.tank_tag[k]
+        at = catalogue.index.get(network.tags[tag].address)
+        never = at is None or image.time_us[at] == NEVER
+        quality = q.NO_DATA if at is None else int(image.quality[at])
+        if at is not None and quality < q.BAD:
+            value[tag] = image.value[at]
+        mass = tank_mass(network, value)[k]
+        tank, capacity = network.park.tanks[k], network.tank_capacity[k]
+        states.append(
+            {
+                "id": tank.id,
+                "scope": tank.scope,
+                "inventory_t": number(mass, TONNE),
+                "capacity_t": number(capacity, TONNE),
+                "fill": number(mass / capacity),
+                "fill_limit": tank.fill_limit,
+                "time": None if never else rfc3339(int(image.time_us[at or 0]), context.zone),
+                "quality": quality,
+            }
+        )
+    return states
+
+
+def _flow_of(scope: str, name: StockOf) -> Account:
+    """Return the flow of chlorine the stock of a scope is compared with."""
+    return Account(scope, "chlorine", STOCK[name][0])
+
+
+def _worst(live: LiveValues, tags: Iterable[int]) -> int:
+    """Return the worst quality of some tags."""
+    quality = live.quality[np.unique(list(tags)).astype(np.int64)]
+    return int(q.worst_of(quality, np.zeros(1, np.intp))[0]) if len(quality) else q.NO_DATA
+
+
+def chlorine_now(network: Network, scope: str, live: LiveValues) -> ChlorineNow:
+    """Return the present headroom of the tanks and absorbers of a scope."""
+    farms = find_farms(network, scope)
+    outlook = foresee(network, farms, live.value)
+    tanks = [k for farm in farms for k in (*farm.tanks, *farm.spares)]
+    stock_of = next(
+        (name for name in STOCK if tanks and _flow_of(scope, name) in network.accounts), None
+    )
+    stock, limit, tags = np.nan, np.nan, outlook.tags.tolist()
+    if stock_of:
+        entries = network.entries(_flow_of(scope, stock_of))
+        at = network.entry_tag[entries]
+        rate = live.rate[at] @ network.entry_factor[entries]
+        stock = float(time_in_stock(tank_mass(network, live.value)[tanks].sum(), rate))
+        limit = figure(f"chlorine.{STOCK[stock_of][1]}", "time")
+        tags += at.tolist()
+    return {
+        "headroom_t": number(outlook.headroom, TONNE),
+        "filling_t_per_h": number(outlook.filling, T_PER_H),
+        "headroom_h": number(outlook.full_s, HOUR),
+        "stock_days": number(stock, DAY),
+        "stock_of": stock_of,
+        "stock_limit_days": number(limit, DAY),
+        "minutes_to_full_on_trip": number(outlook.trip_s, MINUTE),
+        "largest_user": outlook.user or None,
+        "largest_user_t_per_h": number(outlook.user_flow, T_PER_H),
+        "spare_tank_ready": None if np.isnan(outlook.spare) else outlook.spare == 1,
+        "absorbers": _absorbers(network, scope, live),
+        "quality": _worst(live, tags),
+    }
+
+
+def _absorbers(network: Network, scope: str, live: LiveValues) -> list[AbsorberState]:
+    """Return the time the caustic soda of each absorber lasts."""
+    mass = tank_mass(network, live.value)
+    tank_at = {tank.id: k for k, tank in enumerate(network.park.tanks)}
+    excess = np.array(figure("chlorine.absorber_excess", "fraction"))
+    states: list[AbsorberState] = []
+    for row in network.park.tables.get("absorber", ()):
+        if not inside(row["scope"], scope):
+            continue
+        tank, meter = tank_at[row["tank"]], network.index[row["chlorine"]]
+        caustic = mass[tank] * network.tank_share["caustic"][tank]
+        into = Stream(row["id"], "", row["scope"], GAS, "pipe", row["chlorine"])
+        flow = live.rate[meter] * components_of(into, network.tags[meter])["chlorine"]
+        states.append(
+            {
+                "id": row["id"],
+                "scope": row["scope"],
+                "caustic_t": number(caustic, TONNE),
+                "chlorine_t_per_h": number(flow, T_PER_H),
+                "absorber_min": number(absorber_time(caustic, flow, excess), MINUTE),
+                "quality": _worst(live, [int(network.tank_tag[tank]), meter]),
+            }
+        )
+    return states
+
+
+def hazards_now(network: Network, scope: str, live: LiveValues) -> list[HazardRow]:
+    """Return the legal figures of each unit, and apart from them R of its present contents."""
+    mass = tank_mass(network, live.value)
+    rows = load_reference("hazards")["substance"]
+    hazards: list[HazardRow] = []
+    for row in network.park.tables.get("hazard", ()):
+        if not inside(row["scope"], scope):
+            continue
+        names, persons = list(row["substances"]), np.array(float(row["persons"]))
+        design = [parse_quantity(str(text), "mass") for text in row["substances"].values()]
+        tanks = [_tanks_of(network, row["scope"], rows[name]["media"]) for name in names]
+        # What no tank shows may be in pipes and vessels: it is not known, and not nothing.
+        held = [mass[at].sum() if at else np.nan for at in tanks]
+        legal = grade(np.array(design), names, persons)
+        hazards.append(
+            {
+                "id": row["id"],
+                "scope": row["scope"],
+                "name": row.get("name"),
+                "persons": row["persons"],
+                "design_maximum": {
+                    "s": number(legal.s),
+                    "r": number(legal.r),
+                    "level": int(legal.level),
+                    "verified": all(rows[name]["verified"] for name in names),
+                },
+                "live": {
+                    "r_equivalent": number(r_equivalent(np.array(held), names, persons)),
+                    "quality": _worst(live, [int(network.tank_tag[k]) for at in tanks for k in at]),
+                },
+            }
+        )
+    return hazards
+
+
+def _tanks_of(network: Network, scope: str, media: list[str]) -> list[int]:
+    """Return the tanks of some media inside a scope."""
+    tanks = enumerate(network.park.tanks)
+    return [k for k, tank in tanks if tank.medium in media and inside(tank.scope, scope)]
+
+
+def _figures() -> list[ReferenceFigure]:
+    """Return the reference figures the answer is compared with."""
+    figures: list[ReferenceFigure] = []
+    for name in FIGURES:
+        row = load_reference("chlorine")[name]
+        value, _, uom = row["value"].partition(" ")
+        figures.append(
+            {
+                "id": name,
+                "name": row["name"],
+                "value": float(value),
+                "uom": uom,
+                "source": row.get("standard") or row["source"],
+                "confidence": row["confidence"],
+                "verified": row["verified"],
+            }
+        )
+    return figures

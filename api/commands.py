@@ -1,32 +1,52 @@
-"""Orders to ingest: all that the API ever writes."""
+"""Commands to ingest: all that the API ever writes."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import orjson
+from fastapi import Response
+from pydantic import BaseModel, ConfigDict, Field
+from typing_extensions import TypedDict
 
 from api.encode import json_answer
 from api.problems import Problem
 
 if TYPE_CHECKING:
-    from fastapi import Response
+    from api.context import Context
 
-    from api.context import World
+Person = Annotated[str, Field(min_length=1, max_length=80, description="person who commands")]
 
 
-async def order(here: World, kind: str, body: dict[str, Any]) -> Response:
-    """Write a command down for ingest and answer with its number."""
-    limit = here.settings.commands_max
-    number = await here.store.order(kind, orjson.dumps(body).decode(), limit)
-    if number is None:
+class Accepted(TypedDict):
+    """The command is queued; the next cycle of ingest applies it."""
+
+    command: Annotated[int, Field(description="number of the command: /api/v1/commands/{command}")]
+
+
+class CommandBody(BaseModel):
+    """A command of an operator."""
+
+    model_config = ConfigDict(str_strip_whitespace=True)
+
+    by: Person
+
+
+async def queue_command(context: Context, kind: str, body: dict[str, Any]) -> Response:
+    """Queue a command for ingest and answer 202 with its number.
+
+    Raises Problem 503 when too many wait, StoreError when the database is away.
+    """
+    limit = context.settings.commands_max
+    command = await context.store.queue_command(kind, orjson.dumps(body).decode(), limit)
+    if command is None:
         raise Problem(
             503,
             f"{limit} commands wait already: nobody takes them",
             hint="is ingest running? /readyz says so",
             retry=True,
         )
-    answer = json_answer({"command": number})
-    answer.status_code = 202
-    answer.headers["Location"] = f"/api/v1/commands/{number}"
-    return answer
+    answer: Accepted = {"command": command}
+    response = json_answer(answer, 202)
+    response.headers["Location"] = f"/api/v1/commands/{command}"
+    return response

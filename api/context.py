@@ -1,4 +1,4 @@
-"""What every route needs, made once when the app starts."""
+"""What every route needs, made once when the app starts, and the parameters routes share."""
 
 from __future__ import annotations
 
@@ -6,13 +6,16 @@ from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
+from zoneinfo import ZoneInfo
 
-from fastapi import Query, Request
+import numpy as np
+from fastapi import Depends, Query, Request
 from pydantic import BeforeValidator, WithJsonSchema
 
+from api.encode import rfc3339
 from api.problems import Problem, invalid, not_found
 from deploy.database.times import to_us
-from twin.arrays import DAY_US
+from twin.arrays import DAY_US, I64
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,21 +24,22 @@ if TYPE_CHECKING:
     from api.live.feed import Feed
     from api.settings import ApiSettings
     from api.store import Store
+    from twin.arrays import I64
 
 
 @dataclass(frozen=True, slots=True)
-class World:
+class Context:
     """Settings, database, live image, clock and the API's own counters."""
 
     settings: ApiSettings
     store: Store
     feed: Feed
-    now_us: Callable[[], int]
+    now_us: Callable[[], int]  # UTC
     requests: Counter[str] = field(default_factory=Counter)  # by status class
 
     @property
     def model(self) -> Model:
-        """The newest park model; a Problem before the first."""
+        """The newest park model; raises Problem 503 before the first."""
         if self.feed.model is None:
             raise Problem(
                 503,
@@ -45,8 +49,17 @@ class World:
             )
         return self.feed.model
 
+    @property
+    def zone(self) -> ZoneInfo:
+        """The time zone of the park; UTC before the first model."""
+        return ZoneInfo(self.feed.model.park.timezone if self.feed.model else "UTC")
+
+    def time(self, time: datetime | None) -> str | None:
+        """Return a time of the database as it leaves, in the zone of the park."""
+        return None if time is None else rfc3339(to_us(time), self.zone)
+
     def require_image(self) -> None:
-        """Raise a Problem before the live image has been read."""
+        """Raise Problem 503 before the live image has been read."""
         if not self.feed.loaded:
             raise Problem(
                 503,
@@ -56,22 +69,38 @@ class World:
             )
 
     def require_scope(self, path: str) -> None:
-        """Raise a Problem for a scope that is not there."""
+        """Raise Problem 404 for a scope the park does not have."""
         park = self.model.park
         if park.scope(path) is None:
             raise not_found("scope", path, (s.id for s in park.scopes), "/api/v1/park")
 
     def require_page(self, limit: int) -> None:
-        """Raise a Problem for a page that is too long."""
+        """Raise Problem 422 for a page that is too long."""
         if limit > self.settings.page_size_max:
             raise invalid("limit", f"it is above {self.settings.page_size_max}")
 
+    def find_tags(self, addresses: list[str] | None) -> I64:
+        """Return the positions of tags in the catalogue, of all when none is named.
 
-def world(request: Request) -> World:
-    """Return the world of the app."""
-    found = request.app.state.world
-    assert isinstance(found, World)
-    return found
+        Raises Problem 404 for an address the catalogue does not have.
+        """
+        catalogue = self.feed.catalogue
+        if not addresses:
+            return np.arange(len(catalogue.tags))
+        for address in addresses:
+            if address not in catalogue.index:
+                raise not_found("tag", address, catalogue.addresses, "/api/v1/tags")
+        return catalogue.find(dict.fromkeys(addresses))
+
+
+async def context_of(request: Request) -> Context:
+    """Return the context of the app."""
+    context = request.app.state.context
+    assert isinstance(context, Context)
+    return context
+
+
+AppContext = Annotated[Context, Depends(context_of)]
 
 
 def _rfc3339(text: Any) -> datetime:
@@ -93,14 +122,18 @@ Time = Annotated[
 ]
 From = Annotated[Time | None, Query(alias="from", description="start, RFC 3339 with offset")]
 To = Annotated[Time | None, Query(alias="to", description="end, not included; default now")]
+Tags = Annotated[list[str] | None, Query(description="tag addresses; all when none is named")]
 Limit = Annotated[int, Query(ge=1, description="items of a page")]
 After = Annotated[int, Query(ge=0, le=2**62, description="`next` of the page before")]
 
 
-def stretch(
+def time_range(
     now_us: int, from_: datetime | None, to: datetime | None, usual_us: int = DAY_US
 ) -> tuple[int, int]:
-    """Return a half-open stretch of time [µs]; by default the last 24 h."""
+    """Return a half-open range of time [µs]; by default the last 24 h.
+
+    Raises Problem 422 when it is empty.
+    """
     to_time_us = now_us if to is None else to_us(to)
     from_time_us = to_time_us - usual_us if from_ is None else to_us(from_)
     if from_time_us >= to_time_us:

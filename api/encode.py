@@ -1,29 +1,35 @@
-"""From SI columns to what leaves over HTTP: uom, 12 digits, JSON, CSV, Arrow."""
+"""From SI to what leaves over HTTP: named units of measure, 12 digits, RFC 3339, JSON."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import functools
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import orjson
-import pyarrow as pa
-import pyarrow.csv
 from fastapi import Response
+from fastapi.routing import APIRoute
 
-from twin.arrays import F64, I64, U8
+from twin.arrays import F64, I64
 from twin.series.windows import local
+from twin.uom import compile_uom
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from zoneinfo import ZoneInfo
+
+Uom = tuple[Any, Any]  # scale and shift: si = value * scale + shift
 
 # A value in uom loses its last bits on the way through SI; 12 digits are more than any meter has.
 DIGITS = 12
 # Powers of ten up to here are exact in float64, so that the division is rounded only once.
 EXACT_POWER = 22
-CSV = "text/csv"
-ARROW = "application/vnd.apache.arrow.stream"
 JSON = "application/json"
+
+ONE: Uom = (1.0, 0.0)  # a fraction, a mass in kg, a voltage in V
+TONNE = compile_uom("t", "mass")
+T_PER_H = compile_uom("t/h", "mass_flow")
+MINUTE, HOUR, DAY = (compile_uom(uom, "time") for uom in ("min", "h", "day"))
 
 
 def rounded(value: F64) -> F64:
@@ -37,115 +43,46 @@ def rounded(value: F64) -> F64:
     return np.where(known & (power <= EXACT_POWER), near, value)
 
 
-def in_uom(si: F64, scale: Any, shift: Any) -> F64:
-    """Return SI values in the unit of measure of their tag."""
+def out(si: F64, uom: Uom = ONE) -> F64:
+    """Return SI values in a unit of measure, to 12 digits."""
+    scale, shift = uom
     return rounded((si - shift) / scale)
 
 
+def number(si: float | F64, uom: Uom = ONE) -> float:
+    """Return one SI value in a unit of measure, to 12 digits."""
+    return float(out(np.asarray(si), uom))
+
+
 def milliseconds(time_us: I64) -> I64:
-    """Return times as JSON columns have them."""
+    """Return times [µs] in milliseconds, as JSON columns have them."""
     return time_us // 1000
 
 
 def rfc3339(time_us: int, zone: ZoneInfo) -> str:
-    """Return a time with the offset of a zone, to the second or, where it has them, the ms."""
+    """Return a time [µs] with the offset of a zone, to the second or, where it has them, the ms."""
     whole = time_us % 1_000_000 == 0
     return local(time_us, zone).isoformat(timespec="seconds" if whole else "milliseconds")
 
 
-def json_answer(body: Any) -> Response:
-    """Return a JSON answer; numpy arrays are lists, NaN is null."""
-    return Response(orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY), media_type=JSON)
-
-
-@dataclass(frozen=True, slots=True)
-class Columns:
-    """A history in the tag's uom, as it leaves; times in µs."""
-
-    tag: str
-    uom: str
-    resolution: str
-    time_us: I64
-    value: F64
-    min: F64
-    max: F64
-    quality: U8
-
-
-def accepted(accept: str) -> str | None:
-    """Return the media type of a history by the client's wish; None when we have none of them."""
-    wishes: list[tuple[float, str]] = []
-    for part in accept.split(",") if accept.strip() else ["*/*"]:
-        name, _, parameters = part.strip().partition(";")
-        weight = parameters.strip().removeprefix("q=")
-        wishes.append((float(weight) if weight.replace(".", "", 1).isdigit() else 1.0, name))
-    ours = {CSV: CSV, ARROW: ARROW, JSON: JSON, "*/*": JSON, "application/*": JSON, "text/*": CSV}
-    ours[""] = JSON
-    # The sort is stable: of equal wishes the first one named wins.
-    for _, name in sorted((each for each in wishes if each[0] > 0), key=lambda wish: -wish[0]):
-        if name.strip().lower() in ours:
-            return ours[name.strip().lower()]
-    return None
-
-
-def history_answer(columns: Columns, media_type: str) -> Response:
-    """Return a history as JSON, CSV or an Arrow stream."""
-    if media_type == CSV:
-        return _csv(columns)
-    if media_type == ARROW:
-        return _arrow(columns)
-    return json_answer(
-        {
-            "tag": columns.tag,
-            "uom": columns.uom,
-            "resolution": columns.resolution,
-            "time": milliseconds(columns.time_us),
-            "value": columns.value,
-            "min": columns.min,
-            "max": columns.max,
-            "quality": columns.quality,
-        }
-    )
-
-
-def _csv(columns: Columns) -> Response:
-    count = len(columns.time_us)
-    time = np.datetime_as_string(columns.time_us.astype("datetime64[us]"), "ms", timezone="UTC")
-    table = pa.table(
-        {
-            "time": pa.array(time.tolist(), pa.string()),
-            "tag": pa.array([columns.tag] * count, pa.string()),
-            "value": pa.array(columns.value, from_pandas=True),
-            "min": pa.array(columns.min, from_pandas=True),
-            "max": pa.array(columns.max, from_pandas=True),
-            "uom": pa.array([columns.uom] * count, pa.string()),
-            "quality": columns.quality,
-        }
-    )
-    sink = pa.BufferOutputStream()
-    options = pyarrow.csv.WriteOptions(quoting_style="needed", quoting_header="needed")
-    pyarrow.csv.write_csv(table, sink, options)
-    name = columns.tag.replace("/", "-").encode("ascii", "replace").decode().replace("?", "_")
+def json_answer(body: Any, status: int = 200) -> Response:
+    """Return a JSON answer; NaN and infinity are null."""
     return Response(
-        sink.getvalue().to_pybytes(),
-        media_type=CSV,
-        headers={"Content-Disposition": f'attachment; filename="{name}.csv"'},
+        orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY), status_code=status, media_type=JSON
     )
 
 
-def _arrow(columns: Columns) -> Response:
-    facts = {"tag": columns.tag, "uom": columns.uom, "resolution": columns.resolution}
-    table = pa.table(
-        {
-            "time": pa.array(columns.time_us).cast(pa.timestamp("us", tz="UTC")),
-            "value": pa.array(columns.value, from_pandas=True),
-            "min": pa.array(columns.min, from_pandas=True),
-            "max": pa.array(columns.max, from_pandas=True),
-            "quality": pa.array(columns.quality),
-        },
-        metadata=facts,
-    )
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, table.schema) as writer:
-        writer.write_table(table)
-    return Response(sink.getvalue().to_pybytes(), media_type=ARROW)
+class AnswerRoute(APIRoute):
+    """A route whose return type documents its answer; the answer is encoded without a check.
+
+    mypy and the tests hold the answers to their types: pydantic would look at every row again.
+    """
+
+    def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
+        @functools.wraps(endpoint)
+        async def encoded(*args: Any, **kwargs: Any) -> Response:
+            answer = await endpoint(*args, **kwargs)
+            status = options.get("status_code") or 200
+            return answer if isinstance(answer, Response) else json_answer(answer, status)
+
+        super().__init__(path, encoded, **options)

@@ -1,117 +1,216 @@
-"""Energy of a scope: per tonne of each product and in total, and what each electrolyser takes."""
+"""Energy of a scope: per tonne of each product and in total, and of each electrolyser."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal
-from zoneinfo import ZoneInfo
+from collections.abc import Iterable
+from typing import Annotated, Literal
 
 import numpy as np
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Query
+from pydantic import Field
 
-from api import schema_scopes
-from api.context import world
-from api.encode import in_uom, json_answer
+from api.answers import HalfWidth, Name, Number, Provenance, WindowAnswer, WindowRow
+from api.context import AppContext
+from api.encode import ONE, TONNE, AnswerRoute, Uom, out
 from api.problems import RESPONSES
-from api.sums import TONNE, elapsed_s, read_pairs, read_sums, tags_of
-from api.windows import Hourly, Question, trust
+from api.sums import PairSums, Sums, read_pairs, read_sums, tags_of
+from api.windows import Hourly
 from twin.accounts.accounts import Account
-from twin.arrays import F64, I64
+from twin.accounts.network import Network
+from twin.arrays import F64
 from twin.energy.benchmarks import find_marks, position
-from twin.energy.circuits import Pair, circuit, own_meter
+from twin.energy.circuits import Figure, Pair, circuit, own_meter
 from twin.energy.consumption import Basis, coal_equivalent, electricity_row, intensity
 from twin.energy.electrolysis import standing_voltage
-from twin.model.park import inside
+from twin.model.park import Electrolyser, inside
 from twin.reconciliation.uncertainty import half_width, weights
 from twin.reference import load as load_reference
-from twin.series import windows as w
 from twin.uom import compile_uom, from_si, parse_quantity
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from api.sums import Pairs, Sums
-    from twin.energy.circuits import Figure
-    from twin.model.park import Electrolyser
-
-router = APIRouter(prefix="/api/v1/scopes", responses=RESPONSES)
+router = APIRouter(prefix="/api/v1/scopes", responses=RESPONSES, route_class=AnswerRoute)
 
 BasisChoice = Annotated[
-    Literal["equivalent", "equal"],
+    Basis,
     Query(description="electricity in coal equivalent: by its heat (当量) or as made (等价)"),
 ]
 ENERGY_ITEMS = ("mass", "electricity", "coal_equivalent")
-KWH = compile_uom("kWh", "energy")[0]
-KGCE = compile_uom("kgce", "energy")[0]
-DENSITY = compile_uom("kA/m^2", "current_density")[0]
+KWH = compile_uom("kWh", "energy")
+KGCE = compile_uom("kgce", "energy")
+KWH_PER_T = compile_uom("kWh/t", "intensity")
+KGCE_PER_T = compile_uom("kgce/t", "intensity")
+KA_PER_M2 = compile_uom("kA/m^2", "current_density")
+V_M2_PER_KA = (1.0 / KA_PER_M2[0], 0.0)
 
 
-@router.get("/{path:path}/energy", response_model=schema_scopes.Energy)
-async def energy(request: Request, asked: Hourly, basis: BasisChoice = "equivalent") -> Response:
+class EnergyRow(WindowRow):
+    """Energy of one product, or of all together (``total``), in one window."""
+
+    product: str
+    mass_t: Number
+    energy_kwh: Number
+    energy_kgce: Number
+    kwh_per_t: Number
+    kwh_per_t_ci: HalfWidth
+    kgce_per_t: Number
+    kgce_per_t_ci: HalfWidth
+    position: Annotated[str | None, Field(description="against benchmark and baseline")]
+
+
+class ElectricityFactor(Provenance):
+    """Electricity in coal equivalent, with its provenance; the year of an equal value."""
+
+    year: int | None
+    kgce_per_kwh: float
+    standard: str
+    note: str
+
+
+class BenchmarkReference(Provenance):
+    """A benchmark (标杆) and a baseline (基准) with their provenance."""
+
+    product: str
+    index: Literal["kgce_per_t", "kwh_per_t"]
+    benchmark: float
+    baseline: float
+    standard: str
+    edition: str
+    name: Name
+
+
+class EnergyAnswer(WindowAnswer):
+    """Energy per tonne of product."""
+
+    basis: str
+    items: list[EnergyRow]
+    electricity: list[ElectricityFactor]
+    references: list[BenchmarkReference]
+
+
+class ElectrolyserRow(WindowRow):
+    """An electrolyser in one window; voltage and current density are weighted by the charge.
+
+    method: ``dc_meter``, or ``minute_means`` where the energy is the sum of the products of the
+    mean voltage and the mean current of each minute.
+    """
+
+    electrolyser: str
+    kind: str
+    cell_voltage_v: Number
+    cell_voltage_ci_v: HalfWidth
+    current_density_ka_m2: Number
+    current_density_ci_ka_m2: HalfWidth
+    product_t: Number
+    product_ci_t: HalfWidth
+    dc_kwh_per_t: Number
+    dc_kwh_per_t_ci: HalfWidth
+    method: str | None
+    k_v_m2_ka: Number
+    k_ci_v_m2_ka: Annotated[Number, Field(description="half width, 95 %, at this U0")]
+
+
+class ZeroCurrentVoltage(Provenance):
+    """The voltage at no current that K counts from."""
+
+    kind: str
+    v: float
+    source: str
+
+
+class ElectrolyserAnswer(WindowAnswer):
+    """The electrolysers of a scope."""
+
+    items: list[ElectrolyserRow]
+    zero_current_voltage: list[ZeroCurrentVoltage]
+
+
+@router.get("/{path:path}/energy")
+async def read_energy(
+    context: AppContext, query: Hourly, basis: BasisChoice = "equivalent"
+) -> EnergyAnswer:
     """Return the energy of a scope, per tonne of each product and in total: ratios of sums."""
-    here, network, path = world(request), asked.network, asked.scope
+    network, path = query.network, query.scope
     products = dict.fromkeys(
         a.subject for a in network.accounts if a.scope == path and a.item in ENERGY_ITEMS
     )
     accounts = [Account(path, product, item) for product in products for item in ENERGY_ITEMS]
-    sums = await read_sums(here, network, tags_of(network, accounts), asked.window, asked.edges)
-    zone = ZoneInfo(network.park.timezone)
-    years = np.array([w.local(edge, zone).year for edge in asked.edges[:-1].tolist()])
-    items = [row for product in products for row in energy_rows(asked, sums, product, basis, years)]
+    sums = await read_sums(context, query, tags_of(network, accounts))
+    items = [row for product in products for row in energy_rows(sums, product, basis)]
     items.sort(key=lambda row: row["start"])
-    body = {"scope": path, "window": asked.window, "basis": basis, "items": items}
-    factors = _factors(basis, sorted({int(year) for year in years}))
-    references = _references(products)
-    return json_answer({**body, "electricity": factors, "references": references, "next": None})
+    return {
+        "scope": path,
+        "window": query.window,
+        "basis": basis,
+        "items": items,
+        "electricity": _factors(basis, np.unique(query.years).tolist()),
+        "references": _references(products),
+        "next": None,
+    }
 
 
-def _factors(basis: Basis, years: list[int]) -> list[dict[str, Any]]:
+def _factors(basis: Basis, years: list[int]) -> list[ElectricityFactor]:
     """Return the coal equivalent of electricity with its provenance; the equal value by year."""
-    found: list[dict[str, Any]] = []
+    factors: list[ElectricityFactor] = []
     for year in years if basis == "equal" else [None]:
         row = electricity_row(basis, year or 0)
         kgce = from_si(parse_quantity(row["factor"], "fraction"), "kgce/kWh", "fraction")
-        keys = ("standard", "confidence", "verified")
-        known = {key: row[key] for key in keys} | {"note": row.get("note", row.get("clause", ""))}
-        found.append({"year": year, "kgce_per_kwh": round(kgce, 6), **known})
-    return found
+        factors.append(
+            {
+                "year": year,
+                "kgce_per_kwh": round(kgce, 6),
+                "standard": row["standard"],
+                "note": row.get("note", row.get("clause", "")),
+                "confidence": row["confidence"],
+                "verified": row["verified"],
+            }
+        )
+    return factors
 
 
-def _references(products: Iterable[str]) -> list[dict[str, Any]]:
+def _references(products: Iterable[str]) -> list[BenchmarkReference]:
     """Return benchmarks and baselines of products; what nobody knows is left out."""
-    keys = ("product", "index", "benchmark", "baseline", "standard", "edition", "confidence")
     return [
-        {**{key: row[key] for key in keys}, "name": row["name"], "verified": row["verified"]}
+        {
+            "product": row["product"],
+            "index": row["index"],
+            "benchmark": row["benchmark"],
+            "baseline": row["baseline"],
+            "standard": row["standard"],
+            "edition": row["edition"],
+            "name": row["name"],
+            "confidence": row["confidence"],
+            "verified": row["verified"],
+        }
         for row in load_reference("benchmarks")["benchmark"]
         if row["product"] in products and "benchmark" in row
     ]
 
 
-def energy_rows(
-    asked: Question, sums: Sums, product: str, basis: Basis, years: I64
-) -> list[dict[str, Any]]:
+def energy_rows(sums: Sums, product: str, basis: Basis) -> list[EnergyRow]:
     """Return the rows of one product, or of the total: that has no mass."""
-    accounts = [Account(asked.scope, product, item) for item in ENERGY_ITEMS]
+    network, years = sums.network, sums.query.years
+    accounts = [Account(sums.query.scope, product, item) for item in ENERGY_ITEMS]
     mass, electricity, coal = (sums.total(account) for account in accounts)
-    if accounts[1] in asked.network.accounts:
+    if accounts[1] in network.accounts:
         coal = coal_equivalent(coal, electricity, basis, years)
-    known = [a for a in accounts if a in asked.network.accounts]
-    weighed, used, heat = (weights(asked.network, {account: 1.0}) for account in accounts)
+    known = [a for a in accounts if a in network.accounts]
+    weighed, used, heat = (weights(network, {account: 1.0}) for account in accounts)
     # What the basis adds for electricity differs from year to year.
     added = coal_equivalent(np.zeros(len(years)), np.ones(len(years)), basis, years)
     heat = heat + added[:, None] * used
-    return asked.rows(
+    return sums.query.rows(
+        EnergyRow,
         {
             "product": product,
-            "mass_t": in_uom(mass, TONNE, 0.0),
-            "energy_kwh": in_uom(electricity, KWH, 0.0),
-            "energy_kgce": in_uom(coal, KGCE, 0.0),
-            "kwh_per_t": in_uom(intensity(electricity, mass), KWH / TONNE, 0.0),
-            "kwh_per_t_ci": in_uom(sums.ratio_ci(product, used, weighed), KWH / TONNE, 0.0),
-            "kgce_per_t": in_uom(intensity(coal, mass), KGCE / TONNE, 0.0),
-            "kgce_per_t_ci": in_uom(sums.ratio_ci(product, heat, weighed), KGCE / TONNE, 0.0),
+            "mass_t": out(mass, TONNE),
+            "energy_kwh": out(electricity, KWH),
+            "energy_kgce": out(coal, KGCE),
+            "kwh_per_t": out(intensity(electricity, mass), KWH_PER_T),
+            "kwh_per_t_ci": out(sums.ratio_ci(product, used, weighed), KWH_PER_T),
+            "kgce_per_t": out(intensity(coal, mass), KGCE_PER_T),
+            "kgce_per_t_ci": out(sums.ratio_ci(product, heat, weighed), KGCE_PER_T),
             "position": _position(product, basis, intensity(electricity, mass), coal, mass),
-            **trust(asked, sums, known),
-        }
+            **sums.trust(sums.columns(known), sums.known(known)),
+        },
     )
 
 
@@ -126,65 +225,72 @@ def _position(product: str, basis: Basis, electric: F64, coal: F64, mass: F64) -
     return None if marks is None else [str(p) for p in position(electric, marks)]
 
 
-@router.get("/{path:path}/electrolysers", response_model=schema_scopes.Electrolysers)
-async def electrolysers(request: Request, asked: Hourly) -> Response:
+@router.get("/{path:path}/electrolysers")
+async def read_electrolysers(context: AppContext, query: Hourly) -> ElectrolyserAnswer:
     """Return voltage, current density, direct current per tonne and K of each electrolyser."""
-    here, network, path = world(request), asked.network, asked.scope
+    network, path = query.network, query.scope
     cells = [cell for cell in network.park.electrolysers if inside(cell.scope, path)]
-    tags = np.unique([network.index[name] for cell in cells for name in _tags(asked, cell)])
-    sums = await read_sums(here, network, tags.astype(np.int64), asked.window, asked.edges)
+    tags = [network.index[name] for cell in cells for name in _tags(network, cell)]
+    sums = await read_sums(context, query, np.unique(tags).astype(np.int64))
     current = np.array([network.index[c.current] for c in cells], dtype=np.int64)
     # Without a voltage there is still a current: it stands in, and its product is not used.
     other = np.array([network.index[c.voltage or c.current] for c in cells], dtype=np.int64)
-    pairs = await read_pairs(here, network, current, other, asked.edges)
-    items = [row for n, cell in enumerate(cells) for row in _cell_rows(asked, sums, pairs, n, cell)]
+    pairs = await read_pairs(context, query, current, other)
+    items = [row for n, cell in enumerate(cells) for row in _cell_rows(sums, pairs, n, cell)]
     items.sort(key=lambda row: row["start"])
+    return {
+        "scope": path,
+        "window": query.window,
+        "items": items,
+        "zero_current_voltage": _zero_current_voltages({cell.kind for cell in cells}),
+        "next": None,
+    }
+
+
+def _zero_current_voltages(kinds: set[str]) -> list[ZeroCurrentVoltage]:
     rows = load_reference("electrolysis")["standing_voltage"]
-    used = [(kind, rows[kind]) for kind in sorted({c.kind for c in cells} & set(rows))]
-    keys = ("source", "confidence", "verified")
-    standing = [
-        {"kind": kind, "v": standing_voltage(kind), **{key: row[key] for key in keys}}
-        for kind, row in used
+    return [
+        {
+            "kind": kind,
+            "v": standing_voltage(kind),
+            "source": rows[kind]["source"],
+            "confidence": rows[kind]["confidence"],
+            "verified": rows[kind]["verified"],
+        }
+        for kind in sorted(kinds & set(rows))
     ]
-    body = {"scope": path, "window": asked.window, "items": items, "standing_voltage": standing}
-    return json_answer({**body, "next": None})
 
 
-def _tags(asked: Question, cell: Electrolyser) -> list[str]:
+def _tags(network: Network, cell: Electrolyser) -> list[str]:
     """Return the addresses of the tags the figures of an electrolyser rest on."""
-    found = (cell.current, cell.voltage, own_meter(asked.network.park, cell))
-    return [address for address in found if address]
+    addresses = (cell.current, cell.voltage, own_meter(network.park, cell))
+    return [address for address in addresses if address]
 
 
-def _cell_rows(
-    asked: Question, sums: Sums, pairs: Pairs, n: int, cell: Electrolyser
-) -> list[dict[str, Any]]:
+def _cell_rows(sums: Sums, pairs: PairSums, n: int, cell: Electrolyser) -> list[ElectrolyserRow]:
     """Return the rows of one electrolyser; its means are weighted by the charge."""
-    network = asked.network
-    at = np.searchsorted(sums.tags, [network.index[address] for address in _tags(asked, cell)])
+    network = sums.network
+    at = np.searchsorted(sums.tags, [network.index[name] for name in _tags(network, cell)])
     pair = Pair(pairs.first[:, n], pairs.product[:, n], pairs.square[:, n])
-    found = circuit(network, cell, pair, *sums.of_all())
+    result = circuit(network, cell, pair, *sums.of_all())
     method = "minute_means" if cell.voltage else None
-    covered_s, elapsed = sums.covered_s[:, at], elapsed_s(asked.edges, asked.expected_us)
-    share, each = w.completeness(covered_s, elapsed), w.shares(covered_s, elapsed)
-    known = np.asarray(~np.isnan(sums.amount[:, at]).any(axis=1))
-    return asked.rows(
+    return sums.query.rows(
+        ElectrolyserRow,
         {
             "electrolyser": cell.id,
             "kind": cell.kind,
-            **_stated("cell_voltage_v", "cell_voltage_ci_v", found.voltage, 1.0),
-            **_stated("current_density_ka_m2", "current_density_ci_ka_m2", found.density, DENSITY),
-            **_stated("product_t", "product_ci_t", found.product, TONNE),
-            **_stated("dc_kwh_per_t", "dc_kwh_per_t_ci", found.energy, KWH / TONNE),
+            **_stated("cell_voltage{}_v", result.voltage, ONE),
+            **_stated("current_density{}_ka_m2", result.density, KA_PER_M2),
+            **_stated("product{}_t", result.product, TONNE),
+            **_stated("dc_kwh_per_t{}", result.energy, KWH_PER_T),
             "method": "dc_meter" if own_meter(network.park, cell) else method,
-            **_stated("k_v_m2_ka", "k_ci_v_m2_ka", found.k, 1.0 / DENSITY),
-            "completeness": in_uom(share, 1.0, 0.0),
-            "quality": w.grade(sums.quality[:, at], each, known),
-        }
+            **_stated("k{}_v_m2_ka", result.k, V_M2_PER_KA),
+            **sums.trust(at, np.asarray(~np.isnan(sums.amount[:, at]).any(axis=1))),
+        },
     )
 
 
-def _stated(name: str, ci_name: str, figure: Figure, scale: float) -> dict[str, F64]:
-    """Return a figure and the half width of its interval."""
+def _stated(name: str, figure: Figure, uom: Uom) -> dict[str, F64]:
+    """Return a figure and the half width of its interval, whose name has `_ci` in the gap."""
     ci = np.where(np.isnan(figure.value), np.nan, half_width(figure.sigma))
-    return {name: in_uom(figure.value, scale, 0.0), ci_name: in_uom(ci, scale, 0.0)}
+    return {name.format(""): out(figure.value, uom), name.format("_ci"): out(ci, uom)}

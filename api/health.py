@@ -1,62 +1,120 @@
-"""Is it alive, is it ready, how good is the data: for probes, for Prometheus, for the console."""
+"""Liveness, readiness and the health of the data: for probes, for Prometheus, for the console."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-from zoneinfo import ZoneInfo
+from collections.abc import Iterator
+from typing import Annotated, Any, cast
 
 import numpy as np
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Response
 from fastapi.responses import PlainTextResponse
+from pydantic import Field
+from typing_extensions import TypedDict
 
-from api import schema
-from api.context import World, world
-from api.encode import json_answer, rfc3339
+from api.answers import Cursor, Number, Share
+from api.context import AppContext, Context
+from api.encode import AnswerRoute
 from api.problems import RESPONSES, Problem
-from deploy.database.times import to_us
 from twin import quality as q
-from twin.arrays import HOUR_US, NEVER, SECOND_US
+from twin.arrays import F64, HOUR_US, NEVER, SECOND_US
 from twin.errors import StoreError
 from twin.series import windows as w
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-router = APIRouter(responses=RESPONSES)
+router = APIRouter(responses=RESPONSES, route_class=AnswerRoute)
 
 PREFIX = "ingest."
 GAUGES = ("gauge", "state")
 TOTALS = ("samples", "duplicates", "corrections", "late", "dropped")
 # Counted by reason, as ingest.rejected.<reason>.
 GROUPS = ("rejected", "quarantined", "doubted")
-# What ingest finds of the data of an enterprise, as <enterprise>/ingest.*.
-FOUND = {
+# Tags of ingest about the data of an enterprise, <enterprise>/ingest.*, by the field they fill.
+FIGURES = {
     "health": "health",
     "timeliness": "timeliness",
     "duplicate_share": "duplicate_share",
     "reject_share": "reject_share",
-    "skew": "skew_s",
+    "skew_s": "skew",
 }
 
 
-@router.get("/livez", response_model=schema.Alive)
-async def livez() -> Response:
-    """Return that the process answers."""
-    return json_answer({"status": "alive"})
+class EnterpriseHealth(TypedDict):
+    """The data of an enterprise: freshness, completeness, faults."""
+
+    enterprise: str
+    tags: int
+    fresh: int
+    stale: int
+    never: int
+    completeness: Share
+    simulated: bool
+    health: Annotated[Share, Field(description="1: nothing is wrong, 0: nothing is right")]
+    timeliness: Share
+    duplicate_share: Share
+    reject_share: Share
+    skew_s: Annotated[Number, Field(description="error of its worst clock, seconds ahead")]
 
 
-@router.get("/readyz", response_model=schema.Ready)
-async def readyz(request: Request) -> Response:
+class GatewayRow(TypedDict):
+    """Counts and faults of a gateway."""
+
+    enterprise: str
+    gateway: str
+    topic: str
+    first_heard: str
+    last_heard: str
+    messages: int
+    samples: int
+    rejected: int
+    duplicates: int
+    late: int
+    dropped: int
+    pause_s: Annotated[Number, Field(description="usual time between two messages")]
+    delay_s: Annotated[Number, Field(description="smallest time from newest sample to arrival")]
+    skew_s: Annotated[Number, Field(description="its clock is ahead by, seconds")]
+    silent: bool
+    skewed: bool
+    runaway: bool
+
+
+class DataHealth(TypedDict):
+    """The health of the data and of ingest."""
+
+    items: list[EnterpriseHealth]
+    gateways: list[GatewayRow]
+    ingest: dict[str, Number]
+    next: Cursor
+
+
+class Alive(TypedDict):
+    """The process answers."""
+
+    status: str
+
+
+class Ready(TypedDict):
+    """The figures are current."""
+
+    status: str
+    checks: dict[str, Any]
+
+
+@router.get("/livez")
+async def livez() -> Alive:
+    """Answer: the process is alive."""
+    return {"status": "alive"}
+
+
+@router.get("/readyz")
+async def readyz(context: AppContext) -> Ready:
     """Return whether the figures are current: database, ingest's cycles, broker and lag."""
-    here = world(request)
-    settings = here.settings
-    health = ingest_health(here)
+    settings = context.settings
+    health = ingest_health(context)
     trouble = ""
     try:
-        await here.store.cycles(here.now_us())
+        await context.store.cycles(context.now_us())
     except StoreError as error:
         trouble = error.message
-    age_s = cycle_age_s(here)
+    age_s = cycle_age_s(context)
     connected, lag_s = health.get("connected"), health.get("lag")
     checks = {"database": not trouble, "cycle_age_s": age_s, "broker": connected, "lag_s": lag_s}
     wrong = {
@@ -71,20 +129,20 @@ async def readyz(request: Request) -> Response:
         raise Problem(
             503, "; ".join(reasons), hint="`parktwin ingest` says why", retry=True, checks=checks
         )
-    return json_answer({"status": "ready", "checks": checks})
+    return {"status": "ready", "checks": checks}
 
 
-def cycle_age_s(here: World) -> float | None:
-    """Return how old the newest cycle is; None before the first."""
-    if not here.feed.cycle_us:
+def cycle_age_s(context: Context) -> float | None:
+    """Return the age of the newest cycle [s]; None before the first."""
+    if not context.feed.cycle_us:
         return None
-    return (here.now_us() - here.feed.cycle_us) / SECOND_US
+    return (context.now_us() - context.feed.cycle_us) / SECOND_US
 
 
-def ingest_health(here: World) -> dict[str, float]:
-    """Return what ingest says about itself, by name; what it has never said is missing."""
-    catalogue, image = here.feed.catalogue, here.feed.image
-    root = here.feed.model.root if here.feed.model else ""
+def ingest_health(context: Context) -> dict[str, float]:
+    """Return the newest values of the health tags of ingest by name [SI]; without those unknown."""
+    catalogue, image = context.feed.catalogue, context.feed.image
+    root = context.feed.model.root if context.feed.model else ""
     return {
         tag.tag.removeprefix(PREFIX): float(image.value[at])
         for at, tag in enumerate(catalogue.tags)
@@ -93,109 +151,103 @@ def ingest_health(here: World) -> dict[str, float]:
 
 
 @router.get("/metrics", response_class=PlainTextResponse)
-async def metrics(request: Request) -> Response:
+async def metrics(context: AppContext) -> Response:
     """Return the counters of ingest and of this process in Prometheus' text format."""
-    return PlainTextResponse(
-        "".join(_lines(world(request))), media_type="text/plain; version=0.0.4"
-    )
+    return PlainTextResponse("".join(_lines(context)), media_type="text/plain; version=0.0.4")
 
 
-def _lines(here: World) -> Iterator[str]:
+def _lines(context: Context) -> Iterator[str]:
     """Yield the lines, samples of one metric together."""
-    kinds = {tag.address: tag.kind for tag in here.feed.catalogue.tags}
-    root = here.feed.model.root if here.feed.model else ""
-    found: dict[str, list[tuple[str, float]]] = {}
-    for name, value in ingest_health(here).items():
+    kinds = {tag.address: tag.kind for tag in context.feed.catalogue.tags}
+    root = context.feed.model.root if context.feed.model else ""
+    rows: dict[str, list[tuple[str, float]]] = {}
+    for name, value in ingest_health(context).items():
         group, _, reason = name.partition(".")
         total = "" if kinds.get(f"{root}/{PREFIX}{name}") in GAUGES else "_total"
         label = f'{{reason="{reason}"}}' if reason else ""
-        found.setdefault(f"ingest_{group}{total}", []).append((label, value))
-    found["api_requests_total"] = [
-        (f'{{status="{status}"}}', count) for status, count in sorted(here.requests.items())
+        rows.setdefault(f"ingest_{group}{total}", []).append((label, value))
+    rows["api_requests_total"] = [
+        (f'{{status="{status}"}}', count) for status, count in sorted(context.requests.items())
     ]
-    found["api_live_clients"] = [("", here.feed.clients)]
-    age_s = cycle_age_s(here)
-    found["api_cycle_age_seconds"] = [] if age_s is None else [("", age_s)]
-    for name, rows in found.items():
+    rows["api_live_clients"] = [("", context.feed.clients)]
+    age_s = cycle_age_s(context)
+    rows["api_cycle_age_seconds"] = [] if age_s is None else [("", age_s)]
+    for name, values in rows.items():
         yield f"# TYPE parktwin_{name} {'counter' if name.endswith('_total') else 'gauge'}\n"
-        for label, value in rows:
+        for label, value in values:
             yield f"parktwin_{name}{label} {value:.15g}\n"
 
 
-@router.get("/api/v1/health/data", response_model=schema.Health)
-async def read_data_health(request: Request) -> Response:
-    """Return how much of each enterprise's data is there, and how ingest is."""
-    here = world(request)
-    here.require_image()
-    park, now_us = here.model.park, here.now_us()
-    catalogue, image, network = here.feed.catalogue, here.feed.image, here.model.network
+@router.get("/api/v1/health/data")
+async def read_data_health(context: AppContext) -> DataHealth:
+    """Return freshness and completeness of the data of each enterprise, and the state of ingest."""
+    context.require_image()
+    park, now_us, catalogue = context.model.park, context.now_us(), context.feed.catalogue
     hours = w.edges("hour", now_us - 2 * HOUR_US, now_us, park.timezone)
     last = int(np.searchsorted(hours, now_us, "right")) - 1
     start_us, end_us = int(hours[last - 1]), int(hours[last])
-    rows = await here.store.amounts("hour", catalogue.tag_id, start_us, end_us)
+    rows = await context.store.amounts("hour", catalogue.tag_id, start_us, end_us)
     covered_s = np.zeros(len(catalogue.tags))
-    at = catalogue.positions(rows["tag_id"])
-    np.add.at(covered_s, at, rows["covered_s"])
-    gap_us = {
-        tag.address: int(gap) for tag, gap in zip(network.tags, network.traits.gap_us, strict=True)
-    }
+    np.add.at(covered_s, catalogue.positions(rows["tag_id"]), rows["covered_s"])
+    share = np.minimum(covered_s * SECOND_US / (end_us - start_us), 1.0)
+    if not len(rows["tag_id"]):
+        share[:] = np.nan
     owners: dict[str, list[int]] = {}
-    for i, tag in enumerate(catalogue.tags):
+    for at, tag in enumerate(catalogue.tags):
         if tag.source == "measured":
-            owners.setdefault(tag.owner, []).append(i)
-    items = []
-    for owner, members in owners.items():
-        places = np.array(members)
-        never = image.time_us[places] == NEVER
-        gaps = [gap_us.get(catalogue.addresses[i], round(park.gap_s * 1e6)) for i in members]
-        fresh = ~never & (now_us - np.where(never, 0, image.time_us[places]) <= np.array(gaps))
-        share = w.completeness(covered_s[None, places], np.array([(end_us - start_us) / SECOND_US]))
-        items.append(
-            {
-                "enterprise": owner,
-                "tags": len(members),
-                "fresh": int(fresh.sum()),
-                "stale": int((~fresh & ~never).sum()),
-                "never": int(never.sum()),
-                "completeness": float(share[0]) if len(rows["tag_id"]) else None,
-                "simulated": bool((image.quality[places[~never]] & q.SIMULATED).any()),
-                **_found(here, owner),
-            }
-        )
-    zone = ZoneInfo(park.timezone)
-    gateways = [_gateway(row, zone) for row in await here.store.gateways(sorted(owners))]
-    return json_answer(
-        {"items": items, "gateways": gateways, "ingest": _ingest_summary(here), "next": None}
-    )
+            owners.setdefault(tag.owner, []).append(at)
+    gateways = await context.store.gateways(sorted(owners))
+    times = ("first_heard", "last_heard")
+    return {
+        "items": [_enterprise(context, *each, share) for each in owners.items()],
+        "gateways": [
+            cast("GatewayRow", dict(row) | {name: context.time(row[name]) for name in times})
+            for row in gateways
+        ],
+        "ingest": _ingest_summary(context),
+        "next": None,
+    }
 
 
-def _found(here: World, owner: str) -> dict[str, float | None]:
-    """Return what ingest has found of the data of an enterprise; null when it is too old."""
-    image = here.feed.image
-    since_us = here.now_us() - here.model.park.gap_s * 1e6
-    found: dict[str, float | None] = {}
-    for name, key in FOUND.items():
-        at = here.feed.catalogue.index.get(f"{owner}/{PREFIX}{name}", -1)
-        fresh = at >= 0 and image.time_us[at] >= since_us and not np.isnan(image.value[at])
-        found[key] = float(image.value[at]) if fresh else None
-    return found
+def _enterprise(context: Context, owner: str, tags: list[int], share: F64) -> EnterpriseHealth:
+    """Return the health of the data of an enterprise from the covered share of each tag."""
+    image, network = context.feed.image, context.model.network
+    addresses, now_us = context.feed.catalogue.addresses, context.now_us()
+    time_us = image.time_us[tags]
+    never = time_us == NEVER
+    usual_us = round(context.model.park.gap_s * 1e6)
+    at = [network.index.get(addresses[i]) for i in tags]
+    gap_us = np.array([usual_us if each is None else network.traits.gap_us[each] for each in at])
+    fresh = ~never & (now_us - np.where(never, 0, time_us) <= gap_us)
+    figures = {name: _figure(context, f"{owner}/{PREFIX}{tag}") for name, tag in FIGURES.items()}
+    return {
+        "enterprise": owner,
+        "tags": len(tags),
+        "fresh": int(fresh.sum()),
+        "stale": int((~fresh & ~never).sum()),
+        "never": int(never.sum()),
+        "completeness": float(share[tags].mean()),
+        "simulated": bool((image.quality[tags][~never] & q.SIMULATED).any()),
+        "health": figures["health"],
+        "timeliness": figures["timeliness"],
+        "duplicate_share": figures["duplicate_share"],
+        "reject_share": figures["reject_share"],
+        "skew_s": figures["skew_s"],
+    }
 
 
-def _gateway(row: Any, zone: ZoneInfo) -> dict[str, Any]:
-    """Return a gateway as the API shows it."""
-    times = {name: rfc3339(to_us(row[name]), zone) for name in ("first_heard", "last_heard")}
-    return dict(row) | times
+def _figure(context: Context, address: str) -> float | None:
+    """Return the newest value of a health tag; None when there is none or it is too old."""
+    image, at = context.feed.image, context.feed.catalogue.index.get(address, -1)
+    since_us = context.now_us() - context.model.park.gap_s * 1e6
+    return float(image.value[at]) if at >= 0 and image.time_us[at] >= since_us else None
 
 
-def _ingest_summary(here: World) -> dict[str, Any]:
-    """Return connection, lag and counters of ingest; null for what it has never said."""
-    health = ingest_health(here)
-    lag_s = health.get("lag")
-    summary: dict[str, Any] = {"connected": None, "lag_s": lag_s}
-    if "connected" in health:
-        summary["connected"] = int(health["connected"])
-    for name in TOTALS:
-        summary[name] = health.get(name)
+def _ingest_summary(context: Context) -> dict[str, Number]:
+    """Return connection, lag and counters of ingest; null for what is unknown."""
+    health = ingest_health(context)
+    summary = {name: health.get(name) for name in ("connected", *TOTALS)}
+    summary["lag_s"] = health.get("lag")
     for group in GROUPS:
         counts = [v for k, v in health.items() if k == group or k.startswith(f"{group}.")]
         summary[group] = sum(counts) if counts else None

@@ -1,17 +1,26 @@
-"""One tag over time in not more points than asked for: mean, min and max of each bucket.
+"""One tag over time in not more points than wanted: mean, min and max of each bucket.
 
 Buckets lie on the grid of their own width, so that they stay where they are when the range moves.
+A history leaves as JSON, CSV or an Arrow stream.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+from fastapi import APIRouter, Header, Query, Response
 from numpy.typing import NDArray
+from pydantic import Field
+from typing_extensions import TypedDict
 
-from api.encode import Columns, in_uom
+from api.answers import Number, Uint8
+from api.context import AppContext, Context, From, To, time_range
+from api.encode import JSON, AnswerRoute, json_answer, milliseconds, out
+from api.problems import RESPONSES, Problem, invalid
 from twin import quality as q
 from twin.arrays import (
     BOOL,
@@ -29,12 +38,89 @@ from twin.arrays import (
 )
 
 if TYPE_CHECKING:
-    from api.context import World
     from twin.model.park import Tag
 
-# Up to here the samples themselves are counted; the hours at the ends would mislead.
+router = APIRouter(prefix="/api/v1", responses=RESPONSES, route_class=AnswerRoute)
+
+
+# Up to this range the samples themselves are counted; the hours at the ends would mislead.
 PROBE_US = 2 * HOUR_US
 BASES = {"minute": MINUTE_US, "hour": HOUR_US}
+CSV = "text/csv"
+ARROW = "application/vnd.apache.arrow.stream"
+FORMS: dict[int | str, dict[str, Any]] = {
+    200: {
+        "content": {
+            CSV: {"schema": {"type": "string"}},
+            ARROW: {"schema": {"type": "string", "format": "binary"}},
+        }
+    }
+}
+
+
+class HistoryAnswer(TypedDict):
+    """One tag over time in its uom; times in epoch ms."""
+
+    tag: str
+    uom: str
+    resolution: Annotated[str, Field(description="raw, minute, hour or <seconds>s")]
+    time: list[int]
+    value: list[Number]
+    min: list[Number]
+    max: list[Number]
+    quality: list[Uint8]
+
+
+@router.get("/history", response_model=HistoryAnswer, responses=FORMS)
+async def read_tag_history(
+    context: AppContext,
+    tag: Annotated[str, Query(description="address of one tag")],
+    from_: From = None,
+    to: To = None,
+    points: Annotated[int, Query(ge=10)] = 1_000,
+    accept: Annotated[str, Header(include_in_schema=False)] = "",
+) -> Response:
+    """Return a tag over time, raw when it fits into `points`, else mean, min and max of buckets."""
+    context.require_image()
+    media_type = accepted(accept)
+    if media_type is None:
+        raise Problem(
+            406,
+            f"a history is not to be had as {accept}",
+            hint=f"{JSON}, {CSV} or {ARROW}",
+        )
+    settings = context.settings
+    if points > settings.history_points_max:
+        raise invalid("points", f"it is above {settings.history_points_max}")
+    from_us, until_us = time_range(context.now_us(), from_, to)
+    if until_us - from_us > settings.history_days_max * DAY_US:
+        raise invalid("from", f"more than {settings.history_days_max} days before `to`")
+    at = int(context.find_tags([tag])[0])
+    history = await read_history(context, at, from_us, until_us, points)
+    return history_answer(history, media_type)
+
+
+def _gap_us(context: Context, tag: Tag) -> int:
+    """Return for how long a sample of a tag holds [µs]."""
+    model = context.feed.model
+    if model is None:
+        return 5 * MINUTE_US
+    at = model.network.index.get(tag.address)
+    return round(model.park.gap_s * 1e6) if at is None else int(model.network.traits.gap_us[at])
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """A history of n points in the tag's uom, as it leaves."""
+
+    tag: str
+    uom: str
+    resolution: str
+    time_us: I64  # (n,)
+    value: F64  # (n,)
+    min: F64  # (n,)
+    max: F64  # (n,)
+    quality: U8  # (n,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,45 +135,47 @@ class Series:
 
 
 async def read_history(
-    world: World, tag: Tag, tag_id: int, gap_us: int, from_us: int, to_us: int, points: int
-) -> Columns:
-    """Return the history of a tag: raw when it fits, else from samples, minutes or hours."""
-    settings, store = world.settings, world.store
-    span_us = to_us - from_us
+    context: Context, at: int, from_us: int, until_us: int, points: int
+) -> History:
+    """Return the history of the tag at a position of the catalogue, in at most `points` points.
+
+    It is raw when it fits, else made of samples, minutes or hours; raises StoreError.
+    """
+    settings, store, catalogue = context.settings, context.store, context.feed.catalogue
+    tag, tag_id = catalogue.tags[at], int(catalogue.tag_id[at])
+    span_us = until_us - from_us
     few = (
         span_us <= PROBE_US
-        or await store.sample_count(tag_id, from_us, to_us) <= settings.raw_rows_max
+        or await store.sample_count(tag_id, from_us, until_us) <= settings.raw_rows_max
     )
     gauge = tag.kind == "gauge"
     if few:
         limit = settings.raw_rows_max
-        rows = await store.samples(tag_id, from_us, to_us, limit + 1)
+        rows = await store.samples(tag_id, from_us, until_us, limit + 1)
         count = len(rows["time_us"])
         if count <= points:
             value = rows["value"]
             raw = Series(rows["time_us"], value, value, value, rows["quality"])
-            return _columns(tag, "raw", raw)
+            return _in_uom(tag, "raw", raw)
         if count <= limit:
             step_us = step(span_us, points, 1_000 if span_us < points * SECOND_US else SECOND_US)
-            series = bucket_samples(rows, to_us, step_us, gap_us, gauge=gauge)
-            return _columns(tag, f"{step_us / SECOND_US:g}s", series)
+            series = bucket_samples(rows, until_us, step_us, _gap_us(context, tag), gauge=gauge)
+            return _in_uom(tag, f"{step_us / SECOND_US:g}s", series)
     table = "minute" if span_us <= settings.minute_days_max * DAY_US else "hour"
     base_us = BASES[table]
-    rows = await store.series(table, tag_id, from_us // base_us * base_us, to_us)
+    rows = await store.series(table, tag_id, from_us // base_us * base_us, until_us)
     step_us = step(span_us, points, base_us)
     series = bucket_rollups(rows, step_us, base_us, gauge=gauge)
     whole = step_us == base_us
-    return _columns(tag, table if whole else f"{step_us // SECOND_US}s", series)
+    return _in_uom(tag, table if whole else f"{step_us // SECOND_US}s", series)
 
 
-def _columns(tag: Tag, resolution: str, series: Series) -> Columns:
-    def shown(si: F64) -> F64:
-        return in_uom(si, tag.scale, tag.shift)
-
-    return Columns(
-        tag.address, tag.uom, resolution, series.time_us,
-        shown(series.value), shown(series.min), shown(series.max), series.quality,
-    )  # fmt: skip
+def _in_uom(tag: Tag, resolution: str, series: Series) -> History:
+    uom = tag.scale, tag.shift
+    value, low, high = (out(si, uom) for si in (series.value, series.min, series.max))
+    return History(
+        tag.address, tag.uom, resolution, series.time_us, value, low, high, series.quality
+    )
 
 
 def step(span_us: int, points: int, base_us: int) -> int:
@@ -177,3 +265,81 @@ def _grade(quality: U8, usable: BOOL, hole: BOOL, start: INTP) -> U8:
     worst = np.where(hole, torn, worst)
     lost = ~np.logical_or.reduceat(usable, start)
     return np.where(lost, np.uint8(q.NO_DATA) | (worst & flag), worst).astype(np.uint8)
+
+
+def accepted(accept: str) -> str | None:
+    """Return the media type of a history by the client's wish; None when we have none of them."""
+    wishes: list[tuple[float, str]] = []
+    for part in accept.split(",") if accept.strip() else ["*/*"]:
+        name, _, parameters = part.strip().partition(";")
+        weight = parameters.strip().removeprefix("q=")
+        wishes.append((float(weight) if weight.replace(".", "", 1).isdigit() else 1.0, name))
+    ours = {CSV: CSV, ARROW: ARROW, JSON: JSON, "*/*": JSON, "application/*": JSON, "text/*": CSV}
+    ours[""] = JSON
+    # The sort is stable: of equal wishes the first one named wins.
+    for _, name in sorted((each for each in wishes if each[0] > 0), key=lambda wish: -wish[0]):
+        if name.strip().lower() in ours:
+            return ours[name.strip().lower()]
+    return None
+
+
+def history_answer(history: History, media_type: str) -> Response:
+    """Return a history as JSON, CSV or an Arrow stream."""
+    if media_type == CSV:
+        return _csv(history)
+    if media_type == ARROW:
+        return _arrow(history)
+    answer: HistoryAnswer = {
+        "tag": history.tag,
+        "uom": history.uom,
+        "resolution": history.resolution,
+        "time": milliseconds(history.time_us).tolist(),
+        "value": history.value.tolist(),
+        "min": history.min.tolist(),
+        "max": history.max.tolist(),
+        "quality": history.quality.tolist(),
+    }
+    return json_answer(answer)
+
+
+def _csv(history: History) -> Response:
+    count = len(history.time_us)
+    time = np.datetime_as_string(history.time_us.astype("datetime64[us]"), "ms", timezone="UTC")
+    table = pa.table(
+        {
+            "time": pa.array(time.tolist(), pa.string()),
+            "tag": pa.array([history.tag] * count, pa.string()),
+            "value": pa.array(history.value, from_pandas=True),
+            "min": pa.array(history.min, from_pandas=True),
+            "max": pa.array(history.max, from_pandas=True),
+            "uom": pa.array([history.uom] * count, pa.string()),
+            "quality": history.quality,
+        }
+    )
+    sink = pa.BufferOutputStream()
+    options = pyarrow.csv.WriteOptions(quoting_style="needed", quoting_header="needed")
+    pyarrow.csv.write_csv(table, sink, options)
+    name = history.tag.replace("/", "-").encode("ascii", "replace").decode().replace("?", "_")
+    return Response(
+        sink.getvalue().to_pybytes(),
+        media_type=CSV,
+        headers={"Content-Disposition": f'attachment; filename="{name}.csv"'},
+    )
+
+
+def _arrow(history: History) -> Response:
+    facts = {"tag": history.tag, "uom": history.uom, "resolution": history.resolution}
+    table = pa.table(
+        {
+            "time": pa.array(history.time_us).cast(pa.timestamp("us", tz="UTC")),
+            "value": pa.array(history.value, from_pandas=True),
+            "min": pa.array(history.min, from_pandas=True),
+            "max": pa.array(history.max, from_pandas=True),
+            "quality": pa.array(history.quality),
+        },
+        metadata=facts,
+    )
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    return Response(sink.getvalue().to_pybytes(), media_type=ARROW)

@@ -76,9 +76,9 @@ def not_found(what: str, name: str, names: Iterable[str], listing: str) -> Probl
     return Problem(404, f"there is no {what} {name!r}", hint=hint)
 
 
-def invalid(parameter: str, detail: str, *, hint: str = "") -> Problem:
-    """Return a 422 about one query parameter."""
-    errors = [{"parameter": parameter, "in": "query", "detail": detail}]
+def invalid(parameter: str, detail: str, *, hint: str = "", part: str = "query") -> Problem:
+    """Return a 422 about one parameter of the query or the body."""
+    errors = [{"parameter": parameter, "in": part, "detail": detail}]
     return Problem(422, f"{parameter}: {detail}", hint=hint, errors=errors)
 
 
@@ -147,7 +147,7 @@ async def _http(request: Request, error: Exception) -> Response:
 
 
 async def _crash(request: Request, _: Exception) -> Response:
-    # The server logs the traceback; what broke is nobody's business outside.
+    # The server logs the traceback; it does not leave.
     return _answer(
         request,
         Problem(500, "the API failed on this request", hint="its log has the reason; report it"),

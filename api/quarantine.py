@@ -1,69 +1,113 @@
-"""Quarantine and rejects: what was not stored, and orders what is to become of it."""
+"""Quarantine and rejects: samples and payloads that were not stored, and commands about them."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
-from zoneinfo import ZoneInfo
+from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi import APIRouter, Path, Query, Response
+from pydantic import Field
+from typing_extensions import TypedDict
 
 from api import queries
-from api import schema_quarantine as schema
-from api.commands import order
-from api.context import After, Limit, World, world
-from api.encode import json_answer, rfc3339
+from api.answers import Number, Page, Rfc3339
+from api.commands import Accepted, CommandBody, queue_command
+from api.context import After, AppContext, Context, Limit
+from api.encode import AnswerRoute
 from api.problems import RESPONSES, Problem, not_found
-from api.schema_alarms import Accepted
-from deploy.database.times import to_us
 from twin.errors import UomError
 from twin.model.park import owner_of
 from twin.uom import compile_uom
 
-if TYPE_CHECKING:
-    from datetime import datetime
+router = APIRouter(prefix="/api/v1", responses=RESPONSES, route_class=AnswerRoute)
 
-router = APIRouter(prefix="/api/v1", responses=RESPONSES)
-
-Reason = Annotated[str | None, Query(description="only this reason")]
-By = Annotated[str, Query(max_length=80, description="who gives the order")]
-Ids = Annotated[list[int] | None, Query(alias="id", description="only these rejects")]
-Tag = Annotated[str, Path(description="name as it came; may have slashes")]
-LIST = "/api/v1/quarantine"
+ReasonFilter = Annotated[str | None, Query(description="only this reason")]
+By = Annotated[str, Query(max_length=80, description="person who commands")]
+RejectIds = Annotated[list[int] | None, Query(alias="id", description="only these rejects")]
+TagName = Annotated[str, Path(description="name as it came; may have slashes")]
+Text = Annotated[str, Field(min_length=1, max_length=200)]
+Cell = Annotated[str, Field(max_length=200)]
 
 
-def _time(here: World, time: datetime | None) -> str | None:
-    zone = ZoneInfo(here.model.park.timezone)
-    return None if time is None else rfc3339(to_us(time), zone)
+class QuarantineRow(TypedDict):
+    """Samples that were not stored, by tag and reason; `kept` of them are still there."""
+
+    enterprise: str
+    tag: str
+    reason: str
+    topic: str
+    count: int
+    kept: int
+    first_seen: Rfc3339
+    last_seen: Rfc3339
+    last_time: Rfc3339 | None
+    last_value: Number
 
 
-@router.get("/quarantine", response_model=schema.HeldPage)
+class RejectRow(TypedDict):
+    """A payload that was refused; `payload` is its text as far as it was kept."""
+
+    id: int
+    received: Rfc3339
+    reason: str
+    detail: str
+    topic: str
+    size: Annotated[int, Field(description="bytes of the payload as it came")]
+    complete: bool
+    payload: str
+
+
+class AdoptBody(CommandBody):
+    """An unknown tag as it is to be in tags.csv."""
+
+    scope: Text
+    quantity: Text
+    uom: Cell
+    kind: Literal["gauge", "counter", "state"] = "gauge"
+    low: Number = None
+    high: Number = None
+    sigma: Cell = ""
+    description: Cell = ""
+
+
+class ReleaseBody(CommandBody):
+    """Samples in quarantine that are to be stored as they are."""
+
+    reason: Literal["future"]
+
+
+class ReplayBody(CommandBody):
+    """Which rejects go through their codec again; all of them when nothing is named."""
+
+    ids: Annotated[list[int], Field(min_length=1, max_length=10_000)] | None = None
+    reason: Text | None = None
+
+
+@router.get("/quarantine")
 async def read_quarantine(
-    request: Request, reason: Reason = None, limit: Limit = 100, cursor: After = 0
-) -> Response:
-    """Return what is in quarantine, the last heard first."""
-    here = world(request)
-    here.require_page(limit)
-    rows = await here.store.rows(queries.QUARANTINE, reason, limit + 1, cursor)
+    context: AppContext, reason: ReasonFilter = None, limit: Limit = 100, cursor: After = 0
+) -> Page[QuarantineRow]:
+    """Return the quarantine, last heard first."""
+    context.require_page(limit)
+    rows = await context.store.rows(queries.QUARANTINE, reason, limit + 1, cursor)
     times = ("first_seen", "last_seen", "last_time")
-    items = [dict(row) | {name: _time(here, row[name]) for name in times} for row in rows[:limit]]
-    following = str(cursor + limit) if len(rows) > limit else None
-    return json_answer({"items": items, "next": following})
+    items: list[Any] = [
+        dict(row) | {name: context.time(row[name]) for name in times} for row in rows[:limit]
+    ]
+    return {"items": items, "next": str(cursor + limit) if len(rows) > limit else None}
 
 
-async def _require(here: World, enterprise: str, tag: str, reason: str | None) -> None:
-    """Raise a Problem when nothing is in quarantine as that."""
-    rows = await here.store.rows(queries.IS_HELD, enterprise, tag, reason)
-    if not rows:
-        raise not_found("tag in quarantine", f"{enterprise}/{tag}", (), LIST)
+async def _require(context: Context, enterprise: str, tag: str, reason: str | None) -> None:
+    """Raise Problem 404 when the quarantine has no such tag for that reason."""
+    if not await context.store.rows(queries.IS_HELD, enterprise, tag, reason):
+        raise not_found("tag in quarantine", f"{enterprise}/{tag}", (), "/api/v1/quarantine")
 
 
 @router.post("/quarantine/{enterprise}/{tag:path}/adopt", status_code=202, response_model=Accepted)
-async def adopt(request: Request, enterprise: str, tag: Tag, body: schema.Adopt) -> Response:
+async def adopt(context: AppContext, enterprise: str, tag: TagName, body: AdoptBody) -> Response:
     """Make an unknown tag one of the model; ingest adds it to tags.csv and stores what was kept."""
-    here = world(request)
-    await _require(here, enterprise, tag, "unknown_tag")
-    park = here.model.park
-    here.require_scope(body.scope)
+    await _require(context, enterprise, tag, "unknown_tag")
+    park = context.model.park
+    context.require_scope(body.scope)
     if owner_of(body.scope, {s.id: s.kind for s in park.scopes}) != enterprise:
         raise Problem(422, f"scope {body.scope} is not one of enterprise {enterprise}")
     try:
@@ -73,60 +117,61 @@ async def adopt(request: Request, enterprise: str, tag: Tag, body: schema.Adopt)
     cells = body.model_dump()
     for name in ("low", "high"):
         cells[name] = "" if cells[name] is None else f"{cells[name]:.15g}"
-    return await order(here, "quarantine.adopt", {"enterprise": enterprise, "tag": tag, **cells})
+    key = {"enterprise": enterprise, "tag": tag}
+    return await queue_command(context, "quarantine.adopt", key | cells)
 
 
 @router.post(
     "/quarantine/{enterprise}/{tag:path}/release", status_code=202, response_model=Accepted
 )
-async def release(request: Request, enterprise: str, tag: Tag, body: schema.Release) -> Response:
-    """Store samples that were doubted, as they are."""
-    here = world(request)
-    await _require(here, enterprise, tag, body.reason)
+async def release(
+    context: AppContext, enterprise: str, tag: TagName, body: ReleaseBody
+) -> Response:
+    """Store samples of the quarantine as they are."""
+    await _require(context, enterprise, tag, body.reason)
     key = {"enterprise": enterprise, "tag": tag}
-    return await order(here, "quarantine.release", {**key, **body.model_dump()})
+    return await queue_command(context, "quarantine.release", key | body.model_dump())
 
 
 @router.delete("/quarantine/{enterprise}/{tag:path}", status_code=202, response_model=Accepted)
 async def drop(
-    request: Request, enterprise: str, tag: Tag, reason: Reason = None, by: By = ""
+    context: AppContext, enterprise: str, tag: TagName, reason: ReasonFilter = None, by: By = ""
 ) -> Response:
     """Forget samples and counts of a tag."""
-    here = world(request)
-    await _require(here, enterprise, tag, reason)
-    key = {"enterprise": enterprise, "tag": tag, "reason": reason or "", "by": by}
-    return await order(here, "quarantine.drop", key)
+    await _require(context, enterprise, tag, reason)
+    body = {"enterprise": enterprise, "tag": tag, "reason": reason or "", "by": by}
+    return await queue_command(context, "quarantine.drop", body)
 
 
-@router.get("/rejects", response_model=schema.RejectPage)
+@router.get("/rejects")
 async def read_rejects(
-    request: Request, reason: Reason = None, limit: Limit = 100, cursor: After = 2**62
-) -> Response:
+    context: AppContext, reason: ReasonFilter = None, limit: Limit = 100, cursor: After = 2**62
+) -> Page[RejectRow]:
     """Return refused payloads, the newest first."""
-    here = world(request)
-    here.require_page(limit)
-    rows = await here.store.rows(queries.REJECTS, reason, cursor, limit + 1)
-    items = [_reject(here, row) for row in rows[:limit]]
-    following = str(rows[limit - 1]["id"]) if len(rows) > limit else None
-    return json_answer({"items": items, "next": following})
-
-
-def _reject(here: World, row: Any) -> dict[str, Any]:
-    payload = row["payload"].decode("utf-8", "replace")
-    complete = row["size"] == len(row["payload"])
-    received = _time(here, row["received"])
-    return dict(row) | {"payload": payload, "complete": complete, "received": received}
+    context.require_page(limit)
+    rows = await context.store.rows(queries.REJECTS, reason, cursor, limit + 1)
+    items: list[Any] = [
+        dict(row)
+        | {
+            "payload": row["payload"].decode("utf-8", "replace"),
+            "complete": row["size"] == len(row["payload"]),
+            "received": context.time(row["received"]),
+        }
+        for row in rows[:limit]
+    ]
+    return {"items": items, "next": str(rows[limit - 1]["id"]) if len(rows) > limit else None}
 
 
 @router.post("/rejects/replay", status_code=202, response_model=Accepted)
-async def replay(request: Request, body: schema.Replay) -> Response:
+async def replay(context: AppContext, body: ReplayBody) -> Response:
     """Send complete payloads through their codec again, after a change of model or mapping."""
-    return await order(world(request), "reject.replay", body.model_dump())
+    return await queue_command(context, "reject.replay", body.model_dump())
 
 
 @router.delete("/rejects", status_code=202, response_model=Accepted)
 async def drop_rejects(
-    request: Request, ids: Ids = None, reason: Reason = None, by: By = ""
+    context: AppContext, ids: RejectIds = None, reason: ReasonFilter = None, by: By = ""
 ) -> Response:
     """Forget refused payloads; all of them when nothing is named."""
-    return await order(world(request), "reject.drop", {"ids": ids, "reason": reason, "by": by})
+    body = {"ids": ids, "reason": reason, "by": by}
+    return await queue_command(context, "reject.drop", body)

@@ -38,9 +38,9 @@ AMOUNTS = {table: _AMOUNTS.replace("rollup", table) for table in ROLLUPS}
 # Of each pair of gauges, by window, from the minutes that have both: the charge, say, the energy,
 # and the square of the first.
 PAIRS = """
-SELECT p.place::int, width_bucket(a.time, $3::timestamptz[]) - 1, sum(a.amount),
+SELECT p.pair::int, width_bucket(a.time, $3::timestamptz[]) - 1, sum(a.amount),
        sum(a.amount * b.amount / b.covered_s), sum(a.amount * a.amount / a.covered_s)
-FROM unnest($1::int[], $2::int[]) WITH ORDINALITY p(first, second, place)
+FROM unnest($1::int[], $2::int[]) WITH ORDINALITY p(first, second, pair)
 JOIN minute a ON a.tag_id = p.first AND a.time >= $4 AND a.time < $5 AND a.covered_s > 0
 JOIN minute b ON b.tag_id = p.second AND b.time >= $4 AND b.time < $5 AND b.covered_s > 0
              AND b.time = a.time
@@ -71,8 +71,8 @@ ANNUNCIATIONS = """
 SELECT time, alarm FROM alarm_event
 WHERE time > $1 AND time <= $2 AND after = 'unacknowledged' AND alarm = ANY($3::text[])
 ORDER BY time"""
-# As many may wait as there is somebody to take them.
-ORDER = """
+# A bounded number of commands waits.
+QUEUE_COMMAND = """
 INSERT INTO command (kind, body) SELECT $1, $2::jsonb
 WHERE (SELECT count(*) FROM (SELECT FROM command WHERE done IS NULL LIMIT $3) w) < $3
 RETURNING id"""
@@ -88,7 +88,7 @@ WHERE enterprise = $1 AND tag = $2 AND ($3::text IS NULL OR reason = $3) LIMIT 1
 REJECTS = """
 SELECT id, received, reason, detail, topic, payload, size FROM reject
 WHERE ($1::text IS NULL OR reason = $1) AND id < $2 ORDER BY id DESC LIMIT $3"""
-NAMINGS = """
+DETECTIONS = """
 SELECT time, since, streams, leaks, bias, test FROM naming
 WHERE component = $1 AND time >= $2 AND time < $3 AND (streams && $4 OR leaks && $5)
 ORDER BY time DESC LIMIT $6"""

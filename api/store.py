@@ -130,12 +130,12 @@ class Store:
             args = stamp(after_us), stamp(to_us), alarms
             return list(await connection.fetch(queries.ANNUNCIATIONS, *args))
 
-    async def order(self, kind: str, body: str, waiting_max: int) -> int | None:
-        """Write a command down for ingest; None when too many wait already."""
+    async def queue_command(self, kind: str, body: str, waiting_max: int) -> int | None:
+        """Queue a command for ingest; return its number, None when too many wait already."""
         async with self._connection() as connection, connection.transaction():
             # The one thing the API writes.
             await connection.execute("SET TRANSACTION READ WRITE")
-            number = await connection.fetchval(queries.ORDER, kind, body, waiting_max)
+            number = await connection.fetchval(queries.QUEUE_COMMAND, kind, body, waiting_max)
             return None if number is None else int(number)
 
     async def rows(self, statement: str, *args: Any) -> list[Any]:
@@ -187,7 +187,7 @@ class Store:
     async def pairs(self, first: I64, second: I64, edges: I64) -> Columns:
         """Return sums over windows of the products of pairs of gauges, minute by minute."""
         sums = ("first", "product", "square")
-        fields = {"place": INT, "window": INT, **dict.fromkeys(sums, FLOAT)}
+        fields = {"pair": INT, "window": INT, **dict.fromkeys(sums, FLOAT)}
         moments = stamps(edges)
         async with self._connection() as connection:
             args = first.tolist(), second.tolist(), moments, moments[0], moments[-1]

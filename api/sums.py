@@ -1,51 +1,84 @@
-"""Sums of tag amounts over windows, and the accounts they make."""
+"""Sums of tags over windows: amounts, the accounts and balances they make, and how far to trust."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
-from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from api.encode import in_uom, rfc3339
+from api.encode import TONNE, out
 from twin import quality as q
+from twin.accounts.accounts import FLOW_ITEMS, SIGNS, Account
 from twin.accounts.network import Network, tank_mass
-from twin.arrays import F64, I64, MINUTE_US, NEVER, SECOND_US, U8
-from twin.reconciliation.uncertainty import half_width, ratio_weight, sum_sigma, weights
-from twin.uom import compile_uom
+from twin.arrays import BOOL, F64, I64, MINUTE_US, U8
+from twin.byproducts.balance import unaccounted
+from twin.reconciliation.uncertainty import (
+    half_width,
+    ratio_weight,
+    stored_sigma,
+    sum_sigma,
+    weights,
+)
+from twin.series import windows as w
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from api.context import World
-    from twin.accounts.accounts import Account
+    from api.context import Context
+    from api.windows import WindowQuery
+
 
 # An inventory at an edge may come from a minute that is this far away.
 NEAR = timedelta(minutes=15)
-TONNE = compile_uom("t", "mass")[0]
+NO_TAGS = np.zeros(0, np.int64)
 
 
 @dataclass(frozen=True, slots=True)
 class Sums:
-    """Amounts of U tags in W windows; without any coverage there is no amount."""
+    """Amounts of U tags in the W windows of a query; without any coverage there is no amount."""
 
-    network: Network
-    tags: I64  # (U,) places in the network, sorted
-    amount: F64  # (W, U) [SI]
+    query: WindowQuery
+    tags: I64  # (U,) positions in the network, sorted
+    amount: F64  # (W, U) [SI s] of a gauge, [SI] of a counter
     covered_s: F64  # (W, U)
     quality: U8  # (W, U)
 
+    @property
+    def network(self) -> Network:
+        """The network of the query."""
+        return self.query.network
+
     def columns(self, accounts: Iterable[Account]) -> I64:
-        """Return the columns of the tags some accounts are made of."""
+        """Return the columns of the tags of some accounts."""
         return np.searchsorted(self.tags, tags_of(self.network, accounts))
 
     def total(self, account: Account) -> F64:
-        """Return an account [SI], (W,): NaN where a tag has no amount or the model has no such."""
+        """Return an account (W,) [SI]; NaN where a tag has no amount or the model has no such."""
         if account not in self.network.accounts:
             return np.full(len(self.amount), np.nan)
         return self.weigh(weights(self.network, {account: 1.0}))
+
+    def known(self, accounts: Iterable[Account]) -> BOOL:
+        """Return in which windows all of some accounts have a value, (W,)."""
+        totals = [np.isnan(self.total(account)) for account in accounts]
+        return np.asarray(~np.any([np.zeros(len(self.amount), bool), *totals], axis=0))
+
+    def trust(self, columns: I64, known: BOOL, ends: U8 | None = None) -> dict[str, Any]:
+        """Return completeness and quality (W,) of figures made of some columns.
+
+        `known` (W,) tells where the figures have a value; `ends` (W+1,) is the quality of the
+        stocks at the edges that take part in them.
+        """
+        covered_s, elapsed_s = self.covered_s[:, columns], self.query.elapsed_s
+        quality = self.quality[:, columns]
+        if ends is not None:
+            quality = np.column_stack([quality, ends[:-1], ends[1:]])
+        return {
+            "completeness": out(w.completeness(covered_s, elapsed_s)),
+            "quality": w.grade(quality, w.shares(covered_s, elapsed_s), known),
+        }
 
     def weigh(self, weight: F64) -> F64:
         """Return a weighted sum of tags, (T,) to (W,): NaN where a tag of it has no amount."""
@@ -67,6 +100,12 @@ class Sums:
         slope = ratio_weight(self._part(over), self._part(under), self.amount)
         return np.where(np.nan_to_num(under).any(), self._half_width(product, slope), np.nan)
 
+    def of_all(self) -> tuple[F64, F64]:
+        """Return amounts and coverage of all tags, (W, T); NaN where they were not read."""
+        amount, covered_s = np.full((2, len(self.amount), len(self.network.tags)), np.nan)
+        amount[:, self.tags], covered_s[:, self.tags] = self.amount, self.covered_s
+        return amount, covered_s
+
     def _part(self, weight: F64) -> F64:
         """Return the weights of the tags that were read."""
         part = weight[..., self.tags]
@@ -78,35 +117,29 @@ class Sums:
         sums = self.amount, self.covered_s
         return half_width(sum_sigma(self.network, component, part, *sums, self.tags))
 
-    def of_all(self) -> tuple[F64, F64]:
-        """Return amounts and coverage of all tags, (W, T); NaN where they were not read."""
-        amount, covered_s = np.full((2, len(self.amount), len(self.network.tags)), np.nan)
-        amount[:, self.tags], covered_s[:, self.tags] = self.amount, self.covered_s
-        return amount, covered_s
-
 
 def tags_of(network: Network, accounts: Iterable[Account]) -> I64:
-    """Return the network's places of all tags of some accounts, sorted."""
-    found = [network.entry_tag[network.entries(a)] for a in accounts if a in network.accounts]
-    return np.unique(np.concatenate([np.zeros(0, np.int64), *found]))
+    """Return the positions in the network of all tags of some accounts, sorted."""
+    tags = [network.entry_tag[network.entries(a)] for a in accounts if a in network.accounts]
+    return np.unique(np.concatenate([NO_TAGS, *tags]))
 
 
-def _tag_ids(world: World, network: Network, tags: I64) -> I64:
+def _tag_ids(context: Context, network: Network, tags: I64) -> I64:
     """Return the database's ids of some tags; -1 for one the database does not have."""
-    catalogue = world.feed.catalogue
+    catalogue = context.feed.catalogue
     at = catalogue.find(network.tags[i].address for i in tags.tolist())
     return np.where(at >= 0, catalogue.tag_id[np.maximum(at, 0)], -1) if len(at) else at
 
 
-async def read_sums(world: World, network: Network, tags: I64, window: str, edges: I64) -> Sums:
-    """Return the sums of some tags over windows."""
-    ids = _tag_ids(world, network, tags)
+async def read_sums(context: Context, query: WindowQuery, tags: I64) -> Sums:
+    """Return the sums of some tags over the windows of a query; raises StoreError."""
+    ids, edges = _tag_ids(context, query.network, tags), query.edges
     windows, count = len(edges) - 1, len(tags)
-    amount, covered_s = np.zeros(windows * count), np.zeros(windows * count)
+    amount, covered_s = np.zeros((2, windows * count))
     severity, flag = np.zeros((2, windows * count), np.uint8)
     if count:
-        table = _table(window, network.park.shifts)
-        rows = await world.store.amounts(table, ids, int(edges[0]), int(edges[-1]))
+        table = _table(query.window, query.network.park.shifts)
+        rows = await context.store.amounts(table, ids, int(edges[0]), int(edges[-1]))
         order = np.argsort(ids)
         column = order[np.searchsorted(ids, rows["tag_id"], sorter=order)]
         at = (np.searchsorted(edges, rows["time_us"], "right") - 1) * count + column
@@ -119,13 +152,8 @@ async def read_sums(world: World, network: Network, tags: I64, window: str, edge
         np.bitwise_or.at(flag, at, mark)
     amount[covered_s == 0] = np.nan
     shape = windows, count
-    return Sums(
-        network,
-        tags,
-        amount.reshape(shape),
-        covered_s.reshape(shape),
-        (severity | flag).reshape(shape),
-    )
+    quality = (severity | flag).reshape(shape)
+    return Sums(query, tags, amount.reshape(shape), covered_s.reshape(shape), quality)
 
 
 def _table(window: str, shifts: tuple[str, ...]) -> str:
@@ -136,7 +164,7 @@ def _table(window: str, shifts: tuple[str, ...]) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Pairs:
+class PairSums:
     """Integrals over time of n pairs of gauges in W windows, from the minutes that have both."""
 
     first: F64  # (W, n) of the first gauge [SI s]; 0 where no minute has both
@@ -144,18 +172,20 @@ class Pairs:
     square: F64  # (W, n) of the square of the first
 
 
-async def read_pairs(world: World, network: Network, first: I64, second: I64, edges: I64) -> Pairs:
-    """Return the integrals of pairs of gauges; each minute stands for its means."""
-    shape = len(edges) - 1, len(first)
-    found = Pairs(*np.zeros((3, *shape)))
+async def read_pairs(context: Context, query: WindowQuery, first: I64, second: I64) -> PairSums:
+    """Return the integrals of n pairs of gauges; each minute stands for its means.
+
+    `first` and `second` (n,) are positions in the network; raises StoreError.
+    """
+    sums = PairSums(*np.zeros((3, len(query.edges) - 1, len(first))))
     if not len(first):
-        return found
-    ids = _tag_ids(world, network, first), _tag_ids(world, network, second)
-    rows = await world.store.pairs(*ids, edges)
-    at = rows["window"], rows["place"] - 1
+        return sums
+    ids = [_tag_ids(context, query.network, tags) for tags in (first, second)]
+    rows = await context.store.pairs(ids[0], ids[1], query.edges)
+    at = rows["window"], rows["pair"] - 1
     for name in ("first", "product", "square"):
-        getattr(found, name)[at] = rows[name]
-    return found
+        getattr(sums, name)[at] = rows[name]
+    return sums
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,27 +197,17 @@ class Inventory:
     level: F64  # (W+1, T) [SI] values of the tags it follows from
 
 
-async def read_inventory(
-    world: World, network: Network, component: str, tanks: I64, edges: I64, now_us: int
-) -> Inventory:
-    """Return how much of a component is in some tanks at each edge.
+async def read_levels(context: Context, query: WindowQuery, tanks: I64) -> tuple[F64, U8]:
+    """Return the values of the tags (W+1, T) [SI] of some tanks at the edges, and their quality.
 
-    It follows from the last level before the edge.
+    A value is the last before the edge, or the nearest covered one; raises StoreError.
     """
-    levels, quality = await read_levels(world, network, tanks, edges, now_us)
-    share = network.tank_share[component][tanks]
-    return Inventory(tank_mass(network, levels)[:, tanks] @ share, quality, levels)
-
-
-async def read_levels(
-    world: World, network: Network, tanks: I64, edges: I64, now_us: int
-) -> tuple[F64, U8]:
-    """Return the values of the tags (W+1, T) some tanks have at each edge, and their quality."""
-    edges = np.minimum(edges, now_us // MINUTE_US * MINUTE_US)
+    network = query.network
+    edges = np.minimum(query.edges, query.expected_us // MINUTE_US * MINUTE_US)
     tags = np.unique(network.tank_tag[tanks])
-    ids = _tag_ids(world, network, tags)
-    moments, place = np.unique(edges, return_inverse=True)
-    rows = await world.store.minutes_near(ids, moments - MINUTE_US, NEAR)
+    ids = _tag_ids(context, network, tags)
+    moments, edge = np.unique(edges, return_inverse=True)
+    rows = await context.store.minutes_near(ids, moments - MINUTE_US, NEAR)
     value = np.full((len(moments), len(network.tags)), np.nan)
     order = np.argsort(ids)
     tag = tags[order[np.searchsorted(ids, rows["tag_id"], sorter=order)]]
@@ -197,66 +217,65 @@ async def read_levels(
     mark = rows["quality"] & np.uint8(q.SIMULATED)
     np.maximum.at(severity, at, rows["quality"] & ~mark)
     np.bitwise_or.at(flag, at, mark)
-    return value[place], (severity | flag)[place]
+    return value[edge], (severity | flag)[edge]
 
 
-def elapsed_s(edges: I64, now_us: int) -> F64:
-    """Return how much of each window has passed [s], up to the last full minute; (W,)."""
-    until = np.minimum(edges[1:], now_us // MINUTE_US * MINUTE_US)
-    return np.asarray(np.maximum(until - edges[:-1], 0) / SECOND_US)
+async def read_stock(context: Context, query: WindowQuery, component: str) -> Inventory | None:
+    """Return the inventory of a component in the scope; None where it has no tanks of it."""
+    network = query.network
+    tanks = network.tank_scopes.get((query.scope, component))
+    if tanks is None:
+        return None
+    levels, quality = await read_levels(context, query, tanks)
+    share = network.tank_share[component][tanks]
+    return Inventory(tank_mass(network, levels)[:, tanks] @ share, quality, levels)
 
 
-@dataclass(frozen=True, slots=True)
-class Live:
-    """The live image in the order of a network's tags."""
+def balance_columns(
+    component: str, sums: Sums, stock: Inventory | None, more: I64 = NO_TAGS
+) -> dict[str, Any]:
+    """Return the balance of a component in the scope of the sums: columns (W,) in t.
 
-    value: F64  # (T,) [SI]; NaN where there is none to use
-    rate: F64  # (T,) [SI] the value of a gauge; a counter shows no rate
-    quality: U8  # (T,)
+    They are the items of the accounts, `change`, `unaccounted` and `inventory`, each item with half
+    the width of its interval (`_ci`), and the trust, which is also that of some more tags.
+    """
+    network, scope, count = sums.network, sums.query.scope, len(sums.amount)
+    accounts = [Account(scope, component, item) for item in FLOW_ITEMS]
+    flows = {account.item: sums.total(account) for account in accounts}
+    known = [account for account in accounts if account in network.accounts]
+    nothing, unknown = np.zeros(count), np.full(count, np.nan)
+    change = unknown if stock is None else np.diff(stock.mass)
+    # A stream the model does not have takes no part; one without data makes the balance unknown.
+    make, use, imported, exported, vented = (
+        flows[a.item] if a in network.accounts else nothing for a in accounts
+    )
+    kept = nothing if stock is None else change
+    residual = unaccounted(make, use, imported, exported, vented, kept) if known else unknown
+    columns = {**flows, "change": change, "unaccounted": residual}
+    widths = _widths(component, sums, stock)
+    for name, column in list(columns.items()):
+        columns[f"{name}_ci"] = np.where(np.isnan(column), np.nan, widths[name])
+    columns["inventory"] = unknown if stock is None else stock.mass[1:]
+    complete, ends = sums.known(known), None
+    if stock is not None:
+        complete, ends = complete & ~np.isnan(change), stock.quality
+    at = np.union1d(sums.columns(accounts), np.searchsorted(sums.tags, more))
+    return {
+        **{name: out(column, TONNE) for name, column in columns.items()},
+        **sums.trust(at, complete, ends),
+    }
 
 
-def live_values(world: World, network: Network, now_us: int) -> Live:
-    """Return the newest values of a network's tags; a value that is too old is bad."""
-    image = world.feed.image
-    at = world.feed.catalogue.find(tag.address for tag in network.tags)
-    known = at >= 0
-    value = np.full(len(at), np.nan)
-    quality = np.full(len(at), q.NO_DATA, np.uint8)
-    age_us = np.zeros(len(at), np.int64)
-    value[known], quality[known] = image.value[at[known]], image.quality[at[known]]
-    seen = known & (image.time_us[np.maximum(at, 0)] != NEVER) if len(image.time_us) else known
-    age_us[seen] = now_us - image.time_us[at[seen]]
-    old = np.where(age_us > network.traits.gap_us, q.BAD | q.STALE, 0).astype(np.uint8)
-    quality = q.worse(quality, old)
-    value = np.where(q.usable(quality), value, np.nan)
-    counter = np.array([tag.kind == "counter" for tag in network.tags], dtype=bool)
-    return Live(value, np.where(counter, np.nan, value), quality)
-
-
-def tank_states(world: World, network: Network, tanks: I64 | None) -> list[dict[str, Any]]:
-    """Return what each tank holds by the live image."""
-    image, zone = world.feed.image, ZoneInfo(network.park.timezone)
-    value = np.full(len(network.tags), np.nan)
-    states = []
-    for k in [] if tanks is None else tanks.tolist():
-        tag = network.tank_tag[k]
-        at = world.feed.catalogue.index.get(network.tags[tag].address)
-        never = at is None or image.time_us[at] == NEVER
-        quality = q.NO_DATA if at is None else int(image.quality[at])
-        if at is not None and quality < q.BAD:
-            value[tag] = image.value[at]
-        mass = tank_mass(network, value)[k]
-        tank, capacity = network.park.tanks[k], network.tank_capacity[k]
-        states.append(
-            {
-                "id": tank.id,
-                "scope": tank.scope,
-                "inventory_t": float(in_uom(mass, TONNE, 0.0)),
-                "capacity_t": float(in_uom(capacity, TONNE, 0.0)),
-                "fill": float(in_uom(mass / capacity, 1.0, 0.0)),
-                "fill_limit": tank.fill_limit,
-                "time": None if never else rfc3339(int(image.time_us[at or 0]), zone),
-                "quality": quality,
-            }
-        )
-    return states
+def _widths(component: str, sums: Sums, stock: Inventory | None) -> dict[str, F64]:
+    """Return half the intervals [kg] of the terms of a balance, and of its residual."""
+    network, scope = sums.network, sums.query.scope
+    terms = {item: {Account(scope, component, item): sign} for item, sign in SIGNS.items()}
+    terms["unaccounted"] = {account: s for term in terms.values() for account, s in term.items()}
+    width = {name: sums.ci(component, weights(network, term)) for name, term in terms.items()}
+    width["change"] = np.zeros(len(sums.amount))
+    if stock is not None:
+        level = np.stack([stock.level[:-1], stock.level[1:]], axis=1)
+        tanks = network.tank_scopes[scope, component]
+        width["change"] = half_width(stored_sigma(network, component, tanks, level))
+    width["unaccounted"] = np.hypot(width["unaccounted"], width["change"])
+    return width

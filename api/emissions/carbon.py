@@ -3,35 +3,88 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-from zoneinfo import ZoneInfo
+from typing import Annotated, Any
 
 import numpy as np
+from pydantic import Field
+from typing_extensions import TypedDict
 
-from api.encode import in_uom
-from api.sums import TONNE, elapsed_s, read_sums
+from api.answers import Number, Provenance, WindowRow, records
+from api.context import Context
+from api.encode import TONNE, out
+from api.sums import Sums, read_sums
+from api.windows import WindowQuery
 from twin.arrays import F64
 from twin.emissions import carbon
-from twin.emissions.sources import emitters
+from twin.emissions.sources import Emitter, emitters
 from twin.reference import load as load_reference
-from twin.series import windows as w
 from twin.uom import compile_uom
 
-if TYPE_CHECKING:
-    from api.context import World
-    from api.sums import Sums
-    from api.windows import Question
-    from twin.emissions.sources import Emitter
-
-# What an activity is shown in, by its quantity.
-SHOWN = {"energy": "MWh", "mass": "t", "normal_volume": "m^3"}
+# Units of the activities by their quantity.
+UOMS = {"energy": "MWh", "mass": "t", "normal_volume": "m^3"}
 HEAT_UOM = "GJ"
-PROVENANCE = ("standard", "source", "note", "year", "region", "method", "confidence", "verified")
+# Columns of a factor that are no figures.
+WORDS = (
+    "standard", "source", "note", "year", "region", "method", "confidence", "verified", "name",
+    "carriers", "evidence",
+)  # fmt: skip
+
+MetersHalfWidth = Annotated[
+    Number,
+    Field(description="half width, 95 %, of what the meters add; the factors are taken as exact"),
+]
+
+
+class CarbonSource(TypedDict):
+    """The emission of one source in a window; scope -1 is captured and sold."""
+
+    source: str
+    scope: int
+    amount: Number
+    uom: str
+    co2_t: Number
+    co2_ci_t: MetersHalfWidth
+    reason: Annotated[str, Field(description="why it is not known")]
+
+
+class CarbonRow(WindowRow):
+    """Scope 1 and 2 of one window."""
+
+    scope1_t: Number
+    scope1_ci_t: MetersHalfWidth
+    scope2_t: Number
+    scope2_ci_t: MetersHalfWidth
+    total_t: Number
+    total_ci_t: MetersHalfWidth
+    sources: list[CarbonSource]
+
+
+class CarbonFactor(Provenance):
+    """A factor with its provenance."""
+
+    of: str
+    figures: dict[str, str]
+    standard: str | None
+    source: str | None
+    note: str | None
+    year: int | None
+    region: str | None
+    method: str | None
+
+
+class CarbonAnswer(TypedDict):
+    """Greenhouse gases of the scope; electricity by region and method."""
+
+    region: str
+    method: str
+    items: list[CarbonRow]
+    factors: list[CarbonFactor]
+    available: list[CarbonFactor]
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
-    """Which factor of bought electricity is meant."""
+class GridChoice:
+    """The factor of bought electricity that is wanted."""
 
     region: str
     method: str
@@ -39,8 +92,8 @@ class Choice:
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
-    """One line of the account, (W,)."""
+class SourceSums:
+    """One source of the account in W windows, (W,)."""
 
     emitter: Emitter
     uom: str
@@ -48,66 +101,73 @@ class Source:
     factor: F64  # [kg/SI]
     emitted: F64  # [kg]; NaN = not known
     ci: F64  # [kg]
-    reason: list[str]  # why it is not known; empty where it is
+    reason: list[str]  # empty where it is known
     rows: list[dict[str, Any]]  # of the reference table
 
 
-async def read_carbon(here: World, asked: Question, choice: Choice) -> dict[str, Any]:
-    """Return scope 1 and 2 of each window, what they are made of, and by which factors."""
-    network, count = asked.network, len(asked.edges) - 1
-    found = emitters(network, asked.scope)
-    used = np.any([np.zeros(len(network.tags)), *(e.activity for e in found)], axis=0)
-    sums = await read_sums(here, network, np.flatnonzero(used), asked.window, asked.edges)
-    sources = [_source(asked, sums, emitter, choice) for emitter in found]
-    nothing = np.zeros(count)
-    known = {
-        scope: sum((s.emitted for s in sources if s.emitter.scope == scope), nothing)
-        for scope in (1, 2, -1)
-    }
-    total = carbon.footprint(known[1], nothing, known[2], nothing, known[-1])
-    measured = np.all([~np.isnan(s.amount) for s in sources], axis=0) & np.ones(count, bool)
-    elapsed = elapsed_s(asked.edges, asked.expected_us)
-    share = w.completeness(sums.covered_s, elapsed)
-    columns = {
-        "scope1_t": in_uom(total.scope1, TONNE, 0.0),
-        "scope1_ci_t": in_uom(_ci(sums, sources, (1, -1)), TONNE, 0.0),
-        "scope2_t": in_uom(total.scope2, TONNE, 0.0),
-        "scope2_ci_t": in_uom(_ci(sums, sources, (2,)), TONNE, 0.0),
-        "total_t": in_uom(total.total, TONNE, 0.0),
-        "total_ci_t": in_uom(_ci(sums, sources, (1, 2, -1)), TONNE, 0.0),
-        "sources": [[_line(source, number) for source in sources] for number in range(count)],
-        "completeness": in_uom(share, 1.0, 0.0),
-        "quality": w.grade(sums.quality, w.shares(sums.covered_s, elapsed), measured),
-    }
+async def read_carbon(context: Context, query: WindowQuery, choice: GridChoice) -> CarbonAnswer:
+    """Return scope 1 and 2 of each window, their sources and factors; raises StoreError."""
+    network, count = query.network, len(query.edges) - 1
+    active = emitters(network, query.scope)
+    used = np.any([np.zeros(len(network.tags)), *(e.activity for e in active)], axis=0)
+    sums = await read_sums(context, query, np.flatnonzero(used))
+    sources = [_source(sums, emitter, choice) for emitter in active]
     rows = {(s.emitter.name, str(row)): (s.emitter.name, row) for s in sources for row in s.rows}
+    lines = [_lines(source, count) for source in sources]
+    unknown = [np.zeros(count, bool), *(np.isnan(source.amount) for source in sources)]
+    columns = {
+        **_totals(sums, sources),
+        "sources": [list(each) for each in zip(*lines, strict=True)],
+        **sums.trust(np.arange(len(sums.tags)), ~np.any(unknown, axis=0)),
+    }
     return {
         "region": choice.region,
         "method": choice.method,
-        "items": asked.rows(columns) if sources else [],
+        "items": query.rows(CarbonRow, columns) if sources else [],
         "factors": [_factor(name, row) for name, row in rows.values()],
         "available": [_factor("electricity", row) for row in load_reference("carbon")["grid"]],
     }
 
 
-def _source(asked: Question, sums: Sums, emitter: Emitter, choice: Choice) -> Source:
-    """Return what an emitter emitted in each window."""
-    count = len(asked.edges) - 1
+def _totals(sums: Sums, sources: list[SourceSums]) -> dict[str, F64]:
+    """Return the columns (W,) of the scopes and of their total, in t."""
+    nothing = np.zeros(len(sums.amount))
+    known = {
+        scope: sum((s.emitted for s in sources if s.emitter.scope == scope), nothing)
+        for scope in (1, 2, -1)
+    }
+    total = carbon.footprint(known[1], nothing, known[2], nothing, known[-1])
+    return {
+        "scope1_t": out(total.scope1, TONNE),
+        "scope1_ci_t": out(_ci(sums, sources, (1, -1)), TONNE),
+        "scope2_t": out(total.scope2, TONNE),
+        "scope2_ci_t": out(_ci(sums, sources, (2,)), TONNE),
+        "total_t": out(total.total, TONNE),
+        "total_ci_t": out(_ci(sums, sources, (1, 2, -1)), TONNE),
+    }
+
+
+def _source(sums: Sums, emitter: Emitter, choice: GridChoice) -> SourceSums:
+    """Return the emission of one source in each window."""
+    count = len(sums.amount)
     factor, reason = np.full(count, emitter.factor), [""] * count
     rows = [emitter.row] if emitter.row else []
     if emitter.kind == "electricity":
-        grid = _grid_factors(asked, choice)
+        # The factor of the year the window begins in, unless a year was chosen.
+        years = [choice.year] * count if choice.year else sums.query.years.tolist()
+        grid = [carbon.grid_factor(year, choice.region, choice.method) for year in years]
         factor, reason = np.array([f.value for f in grid]), [f.reason for f in grid]
         rows = [f.row for f in grid if f.row]
     elif emitter.kind == "unknown":
         reason = [f"there is no carbon content of {emitter.name}"] * count
-    uom = HEAT_UOM if emitter.kind == "heat" else SHOWN[emitter.quantity]
+    uom = HEAT_UOM if emitter.kind == "heat" else UOMS[emitter.quantity]
     amount = sums.weigh(emitter.activity)
-    shown = amount / compile_uom(uom, emitter.quantity)[0]
+    stated = amount / compile_uom(uom, emitter.quantity)[0]
     emitted, ci = carbon.by_factor(amount, factor), factor * sums.ci("aluminium", emitter.activity)
-    return Source(emitter, uom, shown, factor, emitted, ci, reason, rows)
+    return SourceSums(emitter, uom, stated, factor, emitted, ci, reason, rows)
 
 
-def _ci(sums: Sums, sources: list[Source], scopes: tuple[int, ...]) -> F64:
+def _ci(sums: Sums, sources: list[SourceSums], scopes: tuple[int, ...]) -> F64:
     """Return half the interval of a sum of sources [kg], (W,); NaN without any."""
     some = [s for s in sources if s.emitter.scope in scopes]
     if not some:
@@ -119,29 +179,31 @@ def _ci(sums: Sums, sources: list[Source], scopes: tuple[int, ...]) -> F64:
     return sums.ci("aluminium", weight)
 
 
-def _grid_factors(asked: Question, choice: Choice) -> list[carbon.GridFactor]:
-    """Return the factor of each window: of the year it begins in, unless a year was chosen."""
-    zone = ZoneInfo(asked.network.park.timezone)
-    years = [choice.year or w.local(edge, zone).year for edge in asked.edges[:-1].tolist()]
-    return [carbon.grid_factor(year, choice.region, choice.method) for year in years]
-
-
-def _line(source: Source, number: int) -> dict[str, Any]:
-    """Return one source of one window."""
-    return {
+def _lines(source: SourceSums, count: int) -> list[CarbonSource]:
+    """Return one source in each window."""
+    columns = {
         "source": source.emitter.name,
         "scope": source.emitter.scope,
-        "amount": float(in_uom(source.amount[number], 1.0, 0.0)),
+        "amount": out(source.amount),
         "uom": source.uom,
-        "co2_t": float(in_uom(source.emitted[number], TONNE, 0.0)),
-        "co2_ci_t": float(in_uom(source.ci[number], TONNE, 0.0)),
-        "reason": source.reason[number],
+        "co2_t": out(source.emitted, TONNE),
+        "co2_ci_t": out(source.ci, TONNE),
+        "reason": source.reason,
     }
+    return records(CarbonSource, count, columns)
 
 
-def _factor(name: str, row: dict[str, Any]) -> dict[str, Any]:
+def _factor(name: str, row: dict[str, Any]) -> CarbonFactor:
     """Return a row of the reference table as it leaves: its figures as texts, its provenance."""
-    apart = {*PROVENANCE, "name", "carriers", "evidence"}
-    figures = {key: str(value) for key, value in row.items() if key not in apart}
-    provenance = {key: row.get(key) for key in PROVENANCE}
-    return {"of": name, "figures": figures} | provenance
+    return {
+        "of": name,
+        "figures": {key: str(value) for key, value in row.items() if key not in WORDS},
+        "standard": row.get("standard"),
+        "source": row.get("source"),
+        "note": row.get("note"),
+        "year": row.get("year"),
+        "region": row.get("region"),
+        "method": row.get("method"),
+        "confidence": row["confidence"],
+        "verified": row["verified"],
+    }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from api.problems import invalid
-from api.sums import elapsed_s, read_sums
+from api.sums import read_sums
 from twin.arrays import BOOL, DAY_US, F64, HOUR_US, I64, SECOND_US, ratio
 from twin.emissions.outlets import Changes, Hours, Outlet, changes, evaluate, outlets_of
 from twin.emissions.permits import year_of
@@ -23,26 +23,34 @@ from twin.series import windows as w
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from api.context import World
+    from api.context import Context
     from api.sums import Sums
-    from api.windows import Question
+    from api.windows import WindowQuery
     from twin.accounts.network import Network
 
 
 @dataclass(frozen=True, slots=True)
 class Ledger:
-    """The hours some outlets are judged by: from the year's begin, or further back, to the end."""
+    """The hours of some outlets: from the begin of the year, or further back, to the end."""
 
-    edges: I64  # (H+1,)
-    elapsed_s: F64  # (H,) how much of each hour has passed
-    window: I64  # (H,) the window that was asked about, -1 or W outside of them
+    window: I64  # (H,) window of the query each hour lies in, -1 or W outside of them
     quarter: I64  # (H,)
-    sums: Sums  # of all tags of the outlets
+    sums: Sums  # of all tags of the outlets, by the hour
+
+    @property
+    def edges(self) -> I64:
+        """The edges of the hours, (H+1,) [µs]."""
+        return self.sums.query.edges
+
+    @property
+    def elapsed_s(self) -> F64:
+        """The part of each hour that is expected in the database, (H,) [s]."""
+        return self.sums.query.elapsed_s
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
-    """The hours of one outlet, (P, H)."""
+class OutletHours:
+    """The hours of one outlet with P pollutants, (P, H)."""
 
     hours: Hours
     error: Errors  # of the U tags the figures are made of
@@ -56,8 +64,8 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True)
-class Windows:
-    """What one pollutant of one outlet was in the windows, (W,)."""
+class PollutantWindows:
+    """One pollutant of one outlet in the W windows of the query, (W,)."""
 
     concentration: F64  # [kg/m^3]
     concentration_ci: F64  # [kg/m^3] half width of the interval, here and below
@@ -84,8 +92,8 @@ def outlets_in(network: Network, scope: str) -> list[Outlet]:
     return [outlet for outlet in outlets_of(network.park) if inside(outlet.scope, scope)]
 
 
-def places(network: Network, addresses: Iterable[str]) -> I64:
-    """Return the network's places of some tags, sorted."""
+def positions(network: Network, addresses: Iterable[str]) -> I64:
+    """Return the positions in the network of some tags, sorted."""
     return np.unique(np.array([network.index[a] for a in addresses], dtype=np.int64))
 
 
@@ -95,44 +103,38 @@ def addresses_of(outlet: Outlet) -> set[str]:
     return {address for tags in given for address in tags.values()}
 
 
-async def read_ledger(here: World, asked: Question, outlets: list[Outlet]) -> Ledger:
+async def read_ledger(context: Context, query: WindowQuery, outlets: list[Outlet]) -> Ledger:
     """Return the hours of some outlets; hours, because a mass is a product of hourly means."""
-    park = asked.network.park
-    first_us, last_us = int(asked.edges[0]), int(asked.edges[-1])
-    if last_us - first_us > here.settings.windows_max * DAY_US:
-        limit = here.settings.windows_max
+    first_us, last_us = int(query.edges[0]), int(query.edges[-1])
+    if last_us - first_us > context.settings.windows_max * DAY_US:
+        limit = context.settings.windows_max
         raise invalid("from", f"it is more than {limit} days before `to`", hint="a shorter range")
     back_us = round(lookback_h() * HOUR_US)
-    year_us = year_of(counted_until(asked), park.timezone)[0]
-    edges = w.edges("hour", min(first_us - back_us, year_us), last_us, park.timezone)
-    if not np.isin(asked.edges, edges).all():
+    year_us = year_of(counted_until(query), query.zone.key)[0]
+    edges = w.edges("hour", min(first_us - back_us, year_us), last_us, query.zone.key)
+    if not np.isin(query.edges, edges).all():
         raise invalid("window", "shifts that do not begin at full hours", hint="hour, day or month")
-    tags = places(asked.network, (a for outlet in outlets for a in addresses_of(outlet)))
-    return Ledger(
-        edges,
-        elapsed_s(edges, asked.expected_us),
-        np.searchsorted(asked.edges, edges[:-1], "right") - 1,
-        _quarters(edges, park.timezone),
-        await read_sums(here, asked.network, tags, "hour", edges),
-    )
+    tags = positions(query.network, (a for outlet in outlets for a in addresses_of(outlet)))
+    sums = await read_sums(context, replace(query, window="hour", edges=edges), tags)
+    window = np.searchsorted(query.edges, edges[:-1], "right") - 1
+    return Ledger(window, _quarters(edges, query.zone), sums)
 
 
-def counted_until(asked: Question) -> int:
-    """Return until when emissions are counted [µs]: the end of what was asked, or now."""
-    return max(min(int(asked.edges[-1]), asked.expected_us), int(asked.edges[0]))
+def counted_until(query: WindowQuery) -> int:
+    """Return until when emissions are counted [µs]: the end of what was query, or now."""
+    return max(min(int(query.edges[-1]), query.expected_us), int(query.edges[0]))
 
 
-def _quarters(edges: I64, timezone: str) -> I64:
+def _quarters(edges: I64, zone: ZoneInfo) -> I64:
     """Return the number of the quarter of each hour, from 0."""
-    zone = ZoneInfo(timezone)
-    months = w.edges("month", int(edges[0]), int(edges[-1]), timezone)
+    months = w.edges("month", int(edges[0]), int(edges[-1]), zone.key)
     dates = [w.local(month, zone) for month in months.tolist()]
     quarter = np.array([date.year * 4 + (date.month - 1) // 3 for date in dates], dtype=np.int64)
     return np.asarray((quarter - quarter[0])[np.searchsorted(months, edges[:-1], "right") - 1])
 
 
-def record(ledger: Ledger, outlet: Outlet) -> Record:
-    """Return the hours of an outlet, with what stands for those that are missing."""
+def outlet_hours(ledger: Ledger, outlet: Outlet) -> OutletHours:
+    """Return the hours of an outlet, with substitutes for those that are missing."""
     sums = ledger.sums
     mean, covered = {}, {}
     for address in addresses_of(outlet):
@@ -154,15 +156,15 @@ def record(ledger: Ledger, outlet: Outlet) -> Record:
     begun = np.logical_or.accumulate(hours.valid, axis=-1)
     operating = begun & over & (hours.state != STOPPED)
     rate = capture_rate(hours.valid, operating, ledger.quarter)
-    found = substitute(hours.emission, hours.valid, operating & ~hours.valid, rate)
+    substituted = substitute(hours.emission, hours.valid, operating & ~hours.valid, rate)
     known = hours.valid | (hours.state == STOPPED)
-    return Record(
-        hours, error, covered_s, changed, operating, known, found, reported, reported_mass
+    return OutletHours(
+        hours, error, covered_s, changed, operating, known, substituted, reported, reported_mass
     )
 
 
 @dataclass(frozen=True, slots=True)
-class _Sum:
+class _WindowSum:
     """Adds columns of hours (H,) up to windows (W,)."""
 
     window: I64  # (H,) of each hour; -1 outside of all, or not begun
@@ -178,39 +180,41 @@ class _Sum:
         return np.where(self.window >= 0, column[self.window], np.nan)
 
 
-def by_window(asked: Question, ledger: Ledger, outlet: Outlet, rec: Record, p: int) -> Windows:
+def by_window(
+    query: WindowQuery, ledger: Ledger, outlet: Outlet, record: OutletHours, p: int
+) -> PollutantWindows:
     """Return the windows of one pollutant, the p-th of the outlet."""
-    count = len(asked.edges) - 1
+    count = len(query.edges) - 1
     begun = (ledger.window < count) & (ledger.elapsed_s > 0)
-    total = _Sum(np.where(begun, ledger.window, -1), count)
-    hours, known, valid = rec.hours, rec.known[p], rec.hours.valid[p]
-    instead = rec.substitution.emission[p]
+    total = _WindowSum(np.where(begun, ledger.window, -1), count)
+    hours, known, valid = record.hours, record.known[p], record.hours.valid[p]
+    instead = record.substitution.emission[p]
     limit = outlet.permit.get(list(outlet.pollutants)[p], np.nan)
     previous = np.zeros(count)
     inner = total.window >= 0
-    np.maximum.at(previous, total.window[inner], rec.substitution.previous_h[p][inner])
-    operating = total(rec.operating[p])
-    reported, reported_mass = rec.reported[p], rec.reported_mass[p]
+    np.maximum.at(previous, total.window[inner], record.substitution.previous_h[p][inner])
+    operating = total(record.operating[p])
+    reported, reported_mass = record.reported[p], record.reported_mass[p]
     measured = np.where(hours.measured[p], hours.concentration[p], np.nan)
     emitted = np.where(known, hours.emission[p], np.nan)
-    concentration, concentration_ci = _mean(total, rec, outlet, "concentration", p)
-    corrected, corrected_ci = _mean(total, rec, outlet, "corrected", p)
+    concentration, concentration_ci = _mean(total, record, outlet, "concentration", p)
+    corrected, corrected_ci = _mean(total, record, outlet, "corrected", p)
     mass = _some(total, hours.emission[p], known)
-    return Windows(
+    return PollutantWindows(
         concentration=concentration,
         concentration_ci=concentration_ci,
         corrected=corrected,
         corrected_ci=corrected_ci,
         measured=mass,
-        measured_ci=np.where(np.isnan(mass), np.nan, mass_ci(rec, p, total.window, count)),
+        measured_ci=np.where(np.isnan(mass), np.nan, mass_ci(record, p, total.window, count)),
         substituted=_some(total, instead, ~np.isnan(instead)),
         substituted_h=total(~np.isnan(instead)),
         previous_h=previous,
         stopped_h=total(hours.state == STOPPED),
         suspect_h=total(hours.state == SUSPECT),
         hours_above=total(hours.measured[p] & (hours.corrected[p] > limit)),
-        capture=ratio(total(valid & rec.operating[p]), operating),
-        valid=_valid(asked, ledger, total, known),
+        capture=ratio(total(valid & record.operating[p]), operating),
+        valid=_valid(query, ledger, total, known),
         reported=_total_ratio(total, reported, np.ones_like(reported)),
         reported_mass=_some(total, reported_mass, ~np.isnan(reported_mass)),
         reported_difference=_total_ratio(total, reported, measured) - 1,
@@ -218,63 +222,63 @@ def by_window(asked: Question, ledger: Ledger, outlet: Outlet, rec: Record, p: i
     )
 
 
-def _some(total: _Sum, column: F64, where: BOOL) -> F64:
+def _some(total: _WindowSum, column: F64, where: BOOL) -> F64:
     """Return sums of the hours of a condition; NaN where no hour meets it."""
     return np.where(total(where) > 0, total(np.where(where, column, 0.0)), np.nan)
 
 
-def _total_ratio(total: _Sum, upper: F64, lower: F64) -> F64:
+def _total_ratio(total: _WindowSum, upper: F64, lower: F64) -> F64:
     """Return the ratio of two sums over the hours that have both; NaN without any, or over 0."""
     both = ~np.isnan(upper + lower)
     return ratio(total(np.where(both, upper, 0.0)), total(np.where(both, lower, 0.0)))
 
 
-def mass_ci(rec: Record, p: int, window: I64, count: int) -> F64:
+def mass_ci(record: OutletHours, p: int, window: I64, count: int) -> F64:
     """Return half the intervals of the masses measured in windows; hours outside have -1, (W,)."""
     # What stood still sent out nothing, whatever its meters say.
-    change = np.where(rec.hours.valid[p], rec.changes.emission[:, p], 0.0)
-    return half_width(parts_sigma(rec.error, change, rec.covered_s, window, count))
+    change = np.where(record.hours.valid[p], record.changes.emission[:, p], 0.0)
+    return half_width(parts_sigma(record.error, change, record.covered_s, window, count))
 
 
-def _mean(total: _Sum, rec: Record, outlet: Outlet, name: str, p: int) -> tuple[F64, F64]:
+def _mean(
+    total: _WindowSum, record: OutletHours, outlet: Outlet, name: str, p: int
+) -> tuple[F64, F64]:
     """Return means of valid hours, of water by its flow; without any, of what there is.
 
     With them half their intervals: the flow that water is weighted by has an error, too.
     """
-    hours, column = rec.hours, getattr(rec.hours, name)[p]
+    hours, column = record.hours, getattr(record.hours, name)[p]
     there = ~np.isnan(column) & (hours.state != STOPPED)
     best = there & hours.measured[p]
     used = np.where(total.each(total(best)) > 0, best, there)
-    weight, moved = np.ones(len(column)), np.zeros_like(rec.changes.flow)
+    weight, moved = np.ones(len(column)), np.zeros_like(record.changes.flow)
     if outlet.kind == "drain":
         weight = np.where(hours.flow > 0, hours.flow, 0.0)
-        moved = np.where(hours.flow > 0, rec.changes.flow, 0.0)
+        moved = np.where(hours.flow > 0, record.changes.flow, 0.0)
     weight = np.where(used, weight, 0.0)
     whole = total(weight)
     whole = np.where(whole > 0, whole, np.nan)
     mean = total(np.where(used, column, 0.0) * weight) / whole
     far = column - total.each(mean)
-    change = (weight * getattr(rec.changes, name)[:, p] + far * moved) / total.each(whole)
+    change = (weight * getattr(record.changes, name)[:, p] + far * moved) / total.each(whole)
     change = np.where(used, change, 0.0)
-    sigma = parts_sigma(rec.error, change, rec.covered_s, total.window, total.count)
+    sigma = parts_sigma(record.error, change, record.covered_s, total.window, total.count)
     return mean, np.where(np.isnan(mean), np.nan, half_width(sigma))
 
 
-def _valid(asked: Question, ledger: Ledger, total: _Sum, known: BOOL) -> BOOL:
+def _valid(query: WindowQuery, ledger: Ledger, total: _WindowSum, known: BOOL) -> BOOL:
     """Return which windows are valid by their hours, months by their days."""
     hours = total(known)
-    if asked.window == "hour":
+    if query.window == "hour":
         return hours > 0
-    if asked.window == "day":
+    if query.window == "day":
         return hours >= needed("day")
-    if asked.window == "shift":
-        return hours >= needed("shift") / 24 * (np.diff(asked.edges) / HOUR_US)
-    timezone = asked.network.park.timezone
-    days = w.edges("day", int(asked.edges[0]), int(asked.edges[-1]), timezone)
+    if query.window == "shift":
+        return hours >= needed("shift") / 24 * (np.diff(query.edges) / HOUR_US)
+    days = w.edges("day", int(query.edges[0]), int(query.edges[-1]), query.zone.key)
     day = np.searchsorted(days, ledger.edges[:-1], "right") - 1
     inner = total.window >= 0
     full = np.bincount(day[inner], known[inner], len(days) - 1) >= needed("day")
-    month = np.searchsorted(asked.edges, days[:-1], "right") - 1
-    zone = ZoneInfo(timezone)
-    number = np.array([w.local(edge, zone).month for edge in asked.edges[:-1].tolist()])
+    month = np.searchsorted(query.edges, days[:-1], "right") - 1
+    number = np.array([w.local(edge, query.zone).month for edge in query.edges[:-1].tolist()])
     return month_valid(np.bincount(month, full, len(number)).astype(np.int64), number)

@@ -1,47 +1,54 @@
-"""What the outlets of a scope emit, how it stands against their permits, and its carbon dioxide."""
+"""Emissions of the outlets of a scope, their permits, and greenhouse gases."""
 
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING, Annotated, Any, Literal
-from zoneinfo import ZoneInfo
+from typing import Annotated, Literal, cast
 
 import numpy as np
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Query
+from pydantic import Field
+from typing_extensions import TypedDict
 
-from api.context import From, To, world
-from api.emissions import schema
-from api.emissions.carbon import Choice, read_carbon
+from api.answers import (
+    HalfWidth,
+    Name,
+    Number,
+    Provenance,
+    Share,
+    Uint8,
+    WindowAnswer,
+    WindowRow,
+    records,
+)
+from api.context import AppContext, From, To
+from api.emissions.carbon import CarbonAnswer, GridChoice, read_carbon
 from api.emissions.outlets import (
+    Ledger,
+    OutletHours,
     addresses_of,
     by_window,
     counted_until,
     mass_ci,
+    outlet_hours,
     outlets_in,
-    places,
+    positions,
     read_ledger,
-    record,
 )
-from api.encode import in_uom, json_answer
+from api.encode import DAY, TONNE, AnswerRoute, number, out
 from api.problems import RESPONSES
-from api.sums import TONNE, elapsed_s, read_sums
-from api.windows import Question, ScopePath, ask
-from twin.arrays import DAY_S, I64
+from api.sums import Sums, read_sums
+from api.windows import ScopePath, WindowQuery, parse_query
+from twin.arrays import I64
+from twin.emissions.outlets import Outlet
 from twin.emissions.permits import outlook, year_of
 from twin.reference import load as load_reference
 from twin.series import windows as w
 from twin.uom import compile_uom, parse_quantity
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
+router = APIRouter(prefix="/api/v1/scopes", responses=RESPONSES, route_class=AnswerRoute)
 
-    from api.emissions.outlets import Ledger, Record
-    from api.sums import Sums
-    from twin.emissions.outlets import Outlet
-
-router = APIRouter(prefix="/api/v1/scopes", responses=RESPONSES)
-
-MG = compile_uom("mg/m^3", "concentration")[0]
+MG_PER_M3 = compile_uom("mg/m^3", "concentration")
 
 HourWindow = Annotated[
     Literal["hour", "shift", "day", "month"],
@@ -57,9 +64,98 @@ FactorYear = Annotated[
 ]
 
 
-@router.get("/{path:path}/emissions", response_model=schema.Emissions)
-async def emissions(
-    request: Request,
+class PermitLimit(TypedDict):
+    """The permitted concentration of an outlet, with its source."""
+
+    value: Annotated[float, Field(description="mg/m3, hourly mean")]
+    oxygen_reference: Share
+    source: str
+    verified: bool
+
+
+class EmissionRow(WindowRow):
+    """One pollutant of one outlet in one window; concentrations dry, in the reference state."""
+
+    outlet: str
+    pollutant: str
+    name: Name | None
+    code: Annotated[str | None, Field(description="HJ 212-2017 Annex B")]
+    concentration_mg_m3: Annotated[Number, Field(description="as measured, mean of valid hours")]
+    concentration_ci_mg_m3: HalfWidth
+    corrected_mg_m3: Annotated[Number, Field(description="at the reference oxygen; else measured")]
+    corrected_ci_mg_m3: HalfWidth
+    mass_kg: Annotated[Number, Field(description="measured; sum of concentration x flow by hour")]
+    mass_ci_kg: HalfWidth
+    substituted_kg: Annotated[
+        Number, Field(description="stands for missing hours; null = none; a rule, so no interval")
+    ]
+    substituted_h: float
+    substituted_from_h: Annotated[float, Field(description="valid hours looked back; 0 = none")]
+    stopped_h: Annotated[float, Field(description="stood still: 0 booked, not in the means")]
+    suspect_h: Annotated[float, Field(description="no flow from a running plant: nothing booked")]
+    hours_above: Annotated[Number, Field(description="valid hours above the limit")]
+    valid: Annotated[bool, Field(description="enough valid hours: 1, 20 of a day, 25 days")]
+    capture: Share
+    reported_mg_m3: Annotated[Number, Field(description="by the data logger, mean of its hours")]
+    reported_kg: Annotated[Number, Field(description="by the data logger, sum of its hours")]
+    reported_difference: Annotated[
+        Number, Field(description="reported over measured concentration - 1, hours both have")
+    ]
+    reported_mass_difference: Annotated[
+        Number, Field(description="reported over measured mass - 1, hours both have")
+    ]
+    limit: PermitLimit | None
+    share_of_limit: Number
+
+
+class PermitRow(TypedDict):
+    """The use of a yearly permit."""
+
+    outlet: str
+    pollutant: str
+    year: int
+    permit_t: float
+    emitted_t: Number
+    emitted_ci_t: Annotated[
+        Number, Field(description="half width, 95 %; null = not known, or a part is substituted")
+    ]
+    measured_t: Number
+    measured_ci_t: HalfWidth
+    substituted_t: Number
+    substituted_share: Number
+    share: Annotated[Number, Field(description="emitted over permit")]
+    allowance_t: Annotated[Number, Field(description="an even use of the permit until now")]
+    forecast_t: Annotated[Number, Field(description="at the end of the year, at this rate")]
+    days_to_exhaustion: Annotated[Number, Field(description="0 = used up, null = never or unknown")]
+    completeness: Share
+    quality: Uint8
+    source: str
+    verified: bool
+
+
+class StandardLimit(Provenance):
+    """A limit of a standard, for orientation."""
+
+    application: Name
+    tier: str
+    limits_mg_m3: dict[str, float]
+    oxygen_reference: Share
+    standard: str
+    note: str | None
+
+
+class EmissionAnswer(WindowAnswer):
+    """The emissions of a scope."""
+
+    items: list[EmissionRow]
+    permits: list[PermitRow]
+    carbon: CarbonAnswer
+    standards: list[StandardLimit]
+
+
+@router.get("/{path:path}/emissions")
+async def read_emissions(
+    context: AppContext,
     path: ScopePath,
     window: HourWindow = "hour",
     from_: From = None,
@@ -67,97 +163,93 @@ async def emissions(
     region: Region = "CN",
     method: Method = "location",
     factor_year: FactorYear = None,
-) -> Response:
+) -> EmissionAnswer:
     """Return concentrations and masses by outlet and pollutant, permits, and carbon dioxide.
 
-    Hours as the outlet's data logger reported them stand next to ours and in no figure of ours: the
-    mean and the sum of those it reported. A difference is theirs over ours - 1, both summed over
-    the hours for which the logger reported and ours is valid.
+    Hours as the data logger of the outlet reported them stand next to ours and in no figure of
+    ours: the mean and the sum of those it reported. A difference is theirs over ours - 1, both
+    summed over the hours for which the logger reported and ours is valid.
     """
-    here = world(request)
-    asked = ask(here, path, window, from_, to)
-    network = asked.network
+    query = parse_query(context, path, window, from_, to)
+    network = query.network
     outlets = outlets_in(network, path)
-    items: list[dict[str, Any]] = []
-    permits: list[dict[str, Any]] = []
+    items: list[EmissionRow] = []
+    permits: list[PermitRow] = []
     if outlets:
-        ledger = await read_ledger(here, asked, outlets)
-        tags = places(network, (a for outlet in outlets for a in addresses_of(outlet)))
-        sums = await read_sums(here, network, tags, window, asked.edges)
+        ledger = await read_ledger(context, query, outlets)
+        tags = positions(network, (a for outlet in outlets for a in addresses_of(outlet)))
+        sums = await read_sums(context, query, tags)
         for outlet in outlets:
-            found = record(ledger, outlet)
+            hours = outlet_hours(ledger, outlet)
             for p in range(len(outlet.pollutants)):
-                items += _rows(asked, ledger, sums, outlet, found, p)
-            permits += _permits(asked, ledger, outlet, found)
+                items += _rows(ledger, sums, outlet, hours, p)
+            permits += _permits(query, ledger, outlet, hours)
     items.sort(key=lambda row: row["start"])
-    body = {
+    return {
         "scope": path,
         "window": window,
         "items": items,
         "permits": permits,
-        "carbon": await read_carbon(here, asked, Choice(region, method, factor_year)),
+        "carbon": await read_carbon(context, query, GridChoice(region, method, factor_year)),
         "standards": _standards({name for outlet in outlets for name in outlet.pollutants}),
+        "next": None,
     }
-    return json_answer({**body, "next": None})
 
 
-def _columns(asked: Question, sums: Sums, outlet: Outlet, name: str) -> I64:
+def _columns(sums: Sums, outlet: Outlet, name: str) -> I64:
     """Return the columns of the tags the figures of a pollutant rest on."""
     oxygen = () if np.isnan(outlet.oxygen_reference) else ("oxygen",)
-    aired = [outlet.tags[column] for column in oxygen if column in outlet.tags]
-    tags = places(asked.network, [outlet.pollutants[name], *outlet.flow_tags, *aired])
-    return np.asarray(np.searchsorted(sums.tags, tags))
+    measured = [outlet.tags[column] for column in oxygen if column in outlet.tags]
+    tags = positions(sums.network, [outlet.pollutants[name], *outlet.flow_tags, *measured])
+    return np.searchsorted(sums.tags, tags)
 
 
 def _rows(
-    asked: Question, ledger: Ledger, sums: Sums, outlet: Outlet, found: Record, p: int
-) -> list[dict[str, Any]]:
+    ledger: Ledger, sums: Sums, outlet: Outlet, hours: OutletHours, p: int
+) -> list[EmissionRow]:
     """Return the rows of one pollutant of one outlet."""
     name = list(outlet.pollutants)[p]
-    windows = by_window(asked, ledger, outlet, found, p)
-    at = _columns(asked, sums, outlet, name)
-    covered_s, elapsed = sums.covered_s[:, at], elapsed_s(asked.edges, asked.expected_us)
-    share, each = w.completeness(covered_s, elapsed), w.shares(covered_s, elapsed)
+    windows = by_window(sums.query, ledger, outlet, hours, p)
     limit = outlet.permit.get(name, np.nan)
     code, title = _code(name, outlet.kind)
-    return asked.rows(
+    return sums.query.rows(
+        EmissionRow,
         {
             "outlet": outlet.id,
             "pollutant": name,
             "name": title,
             "code": code,
-            "concentration_mg_m3": in_uom(windows.concentration, MG, 0.0),
-            "concentration_ci_mg_m3": in_uom(windows.concentration_ci, MG, 0.0),
-            "corrected_mg_m3": in_uom(windows.corrected, MG, 0.0),
-            "corrected_ci_mg_m3": in_uom(windows.corrected_ci, MG, 0.0),
-            "mass_kg": in_uom(windows.measured, 1.0, 0.0),
-            "mass_ci_kg": in_uom(windows.measured_ci, 1.0, 0.0),
-            "substituted_kg": in_uom(windows.substituted, 1.0, 0.0),
+            "concentration_mg_m3": out(windows.concentration, MG_PER_M3),
+            "concentration_ci_mg_m3": out(windows.concentration_ci, MG_PER_M3),
+            "corrected_mg_m3": out(windows.corrected, MG_PER_M3),
+            "corrected_ci_mg_m3": out(windows.corrected_ci, MG_PER_M3),
+            "mass_kg": out(windows.measured),
+            "mass_ci_kg": out(windows.measured_ci),
+            "substituted_kg": out(windows.substituted),
             "substituted_h": windows.substituted_h,
             "substituted_from_h": windows.previous_h,
             "stopped_h": windows.stopped_h,
             "suspect_h": windows.suspect_h,
             "hours_above": np.where(np.isnan(limit), np.nan, windows.hours_above),
             "valid": windows.valid,
-            "capture": in_uom(windows.capture, 1.0, 0.0),
-            "reported_mg_m3": in_uom(windows.reported, MG, 0.0),
-            "reported_kg": in_uom(windows.reported_mass, 1.0, 0.0),
-            "reported_difference": in_uom(windows.reported_difference, 1.0, 0.0),
-            "reported_mass_difference": in_uom(windows.reported_mass_difference, 1.0, 0.0),
+            "capture": out(windows.capture),
+            "reported_mg_m3": out(windows.reported, MG_PER_M3),
+            "reported_kg": out(windows.reported_mass),
+            "reported_difference": out(windows.reported_difference),
+            "reported_mass_difference": out(windows.reported_mass_difference),
             "limit": _limit(outlet, limit),
-            "share_of_limit": in_uom(windows.corrected / limit, 1.0, 0.0),
-            "completeness": in_uom(share, 1.0, 0.0),
-            "quality": w.grade(sums.quality[:, at], each, ~np.isnan(windows.measured)),
-        }
+            "share_of_limit": out(windows.corrected / limit),
+            **sums.trust(_columns(sums, outlet, name), ~np.isnan(windows.measured)),
+        },
     )
 
 
-def _limit(outlet: Outlet, limit: float) -> dict[str, Any] | None:
+def _limit(outlet: Outlet, limit: float) -> PermitLimit | None:
     """Return a limit with its provenance; None when there is none."""
     if np.isnan(limit):
         return None
     return {
-        "value": _milligrams(limit),
+        "value": number(limit, MG_PER_M3),
         "oxygen_reference": outlet.oxygen_reference,
         "source": outlet.source,
         "verified": outlet.verified,
@@ -165,89 +257,81 @@ def _limit(outlet: Outlet, limit: float) -> dict[str, Any] | None:
 
 
 def _permits(
-    asked: Question, ledger: Ledger, outlet: Outlet, found: Record
-) -> list[dict[str, Any]]:
-    """Return where the yearly permits of an outlet stand at the end of what was asked."""
-    until_us, timezone = counted_until(asked), asked.network.park.timezone
-    begin_us, end_us = year_of(until_us, timezone)
+    query: WindowQuery, ledger: Ledger, outlet: Outlet, hours: OutletHours
+) -> list[PermitRow]:
+    """Return the use of the yearly permits of an outlet until the end of the query."""
+    until_us = counted_until(query)
+    begin_us, end_us = year_of(until_us, query.zone.key)
     year = (ledger.edges[:-1] >= begin_us) & (ledger.edges[:-1] < until_us)
     names = [name for name in outlet.pollutants if name in outlet.annual]
     p = [list(outlet.pollutants).index(name) for name in names]
-    known, instead = found.known[p] & year, found.substitution.emission[p]
+    known, instead = hours.known[p] & year, hours.substitution.emission[p]
     stands = ~np.isnan(instead) & year
-    measured = np.where(known, found.hours.emission[p], 0.0).sum(axis=1)
+    measured = np.where(known, hours.hours.emission[p], 0.0).sum(axis=1)
     substituted = np.where(stands, instead, 0.0).sum(axis=1)
     known_s = (known | stands) @ ledger.elapsed_s
     this_year = np.where(year, 0, -1)
-    measured_ci = np.array([mass_ci(found, n, this_year, 1)[0] for n in p])
+    measured_ci = np.array([mass_ci(hours, n, this_year, 1)[0] for n in p])
     measured_ci = np.where(known.any(axis=1), measured_ci, np.nan)
-    emitted_ci = np.where(stands.any(axis=1), np.nan, measured_ci)
     permit = np.array([outlet.annual[name] for name in names])
     ahead = outlook(measured, substituted, permit, known_s, begin_us, end_us, until_us)
     quality = [
         w.grade(
-            ledger.sums.quality[year][:, _columns(asked, ledger.sums, outlet, name)].reshape(1, -1),
+            ledger.sums.quality[year][:, _columns(ledger.sums, outlet, name)].reshape(1, -1),
             ahead.completeness[n : n + 1],
             known_s[n : n + 1] > 0,
         )
         for n, name in enumerate(names)
     ]
-    columns: dict[str, NDArray[Any]] = {
-        "permit_t": in_uom(permit, TONNE, 0.0),
-        "emitted_t": in_uom(ahead.emitted, TONNE, 0.0),
-        "emitted_ci_t": in_uom(emitted_ci, TONNE, 0.0),
-        "measured_t": in_uom(measured, TONNE, 0.0),
-        "measured_ci_t": in_uom(measured_ci, TONNE, 0.0),
-        "substituted_t": in_uom(substituted, TONNE, 0.0),
-        "substituted_share": in_uom(ahead.substituted_share, 1.0, 0.0),
-        "share": in_uom(ahead.share, 1.0, 0.0),
-        "allowance_t": in_uom(ahead.allowance, TONNE, 0.0),
-        "forecast_t": in_uom(ahead.forecast, TONNE, 0.0),
-        "days_to_exhaustion": in_uom(ahead.exhausted_in_s, DAY_S, 0.0),
-        "completeness": in_uom(ahead.completeness, 1.0, 0.0),
+    columns = {
+        "outlet": outlet.id,
+        "pollutant": names,
+        "year": w.local(until_us, query.zone).year,
+        "permit_t": out(permit, TONNE),
+        "emitted_t": out(ahead.emitted, TONNE),
+        "emitted_ci_t": out(np.where(stands.any(axis=1), np.nan, measured_ci), TONNE),
+        "measured_t": out(measured, TONNE),
+        "measured_ci_t": out(measured_ci, TONNE),
+        "substituted_t": out(substituted, TONNE),
+        "substituted_share": out(ahead.substituted_share),
+        "share": out(ahead.share),
+        "allowance_t": out(ahead.allowance, TONNE),
+        "forecast_t": out(ahead.forecast, TONNE),
+        "days_to_exhaustion": out(ahead.exhausted_in_s, DAY),
+        "completeness": out(ahead.completeness),
         "quality": np.array(quality, np.uint8).ravel(),
-    }
-    fixed = {
-        "year": w.local(until_us, ZoneInfo(timezone)).year,
         "source": outlet.source,
         "verified": outlet.verified,
     }
-    lists = {key: column.tolist() for key, column in columns.items()}
-    return [
-        {"outlet": outlet.id, "pollutant": name, **fixed, **{k: v[n] for k, v in lists.items()}}
-        for n, name in enumerate(names)
-    ]
-
-
-def _milligrams(concentration: float) -> float:
-    return float(in_uom(np.array(concentration), MG, 0.0))
+    return records(PermitRow, len(names), columns)
 
 
 @cache
-def _code(symbol: str, kind: str) -> tuple[str | None, dict[str, str] | None]:
+def _code(symbol: str, kind: str) -> tuple[str | None, Name | None]:
     """Return code and names of a pollutant of park.toml by HJ 212; None for others."""
     letter = {"stack": "a", "drain": "w"}[kind]
     for code, row in load_reference("pollutants").items():
         if code.startswith(letter) and symbol in (code, *row.get("symbols", ())):
-            return code, row["name"]
+            return code, cast("Name", row["name"])
     return None, None
 
 
-def _standards(pollutants: set[str]) -> list[dict[str, Any]]:
+def _standards(pollutants: set[str]) -> list[StandardLimit]:
     """Return the limits of standards for some pollutants: orientation, not what binds an outlet."""
-    found = []
+    standards: list[StandardLimit] = []
     for row in load_reference("emission_limits")["limit"]:
-        limits = {k: v for k, v in row["limits"].items() if k in pollutants}
+        limits = {
+            name: number(parse_quantity(text, "concentration"), MG_PER_M3)
+            for name, text in row["limits"].items()
+            if name in pollutants
+        }
         oxygen = row.get("oxygen_reference")
         if limits:
-            found.append(
+            standards.append(
                 {
                     "application": row["application"],
                     "tier": row["tier"],
-                    "limits_mg_m3": {
-                        k: _milligrams(parse_quantity(v, "concentration"))
-                        for k, v in limits.items()
-                    },
+                    "limits_mg_m3": limits,
                     "oxygen_reference": parse_quantity(oxygen, "fraction") if oxygen else None,
                     "standard": row["standard"],
                     "note": row.get("note"),
@@ -255,4 +339,4 @@ def _standards(pollutants: set[str]) -> list[dict[str, Any]]:
                     "verified": row["verified"],
                 }
             )
-    return found
+    return standards

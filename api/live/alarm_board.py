@@ -2,83 +2,150 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, cast
 from zoneinfo import ZoneInfo
 
-import numpy as np
 import orjson
+from typing_extensions import TypedDict
 
-from api.encode import in_uom, rfc3339
+from api.answers import Name, Number, Rfc3339, Uint8
+from api.encode import number, rfc3339
 from deploy.database.times import to_us
 from twin.alarms.engine import NORMAL, STATES
-from twin.alarms.rules import PRIORITIES, TEXTS, Alarm, park_alarms
+from twin.alarms.rules import PRIORITIES, Alarm, park_alarms
 from twin.model.park import inside
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from api.live.catalogue import Catalogue
     from twin.model.park import Park, Tag
 
+Priority = Literal["critical", "high", "medium", "low"]
+AlarmState = Literal[
+    "normal", "unacknowledged", "acknowledged", "returned", "shelved", "suppressed",
+    "out_of_service",
+]  # fmt: skip
+
+
+class AlarmRow(TypedDict):
+    """An alarm and its state; value and limit in the uom of its tag.
+
+    `since`, `by`, `reason`, `until` and `value` belong to the present state: when and by whom it
+    was acknowledged or shelved, until when and why, the value when the state changed.
+    """
+
+    id: str
+    tag: str
+    scope: str
+    priority: Priority
+    state: AlarmState
+    since: Rfc3339
+    active_since: Rfc3339 | None
+    until: Rfc3339 | None
+    by: str | None
+    reason: str | None
+    value: Number
+    direction: Literal["high", "low"]
+    limit: Number
+    uom: str
+    quality: Uint8
+    shelvable: bool
+    name: Name | None
+    cause: Name | None
+    consequence: Name | None
+    response: Name | None
+
+
+class AlarmEvent(TypedDict):
+    """A change of state: when it was true, and when it was recorded."""
+
+    time: Rfc3339
+    recorded: Rfc3339
+    alarm: str
+    tag: str | None
+    priority: Priority | None
+    name: Name | None
+    before: AlarmState
+    after: AlarmState
+    value: Number
+    uom: str | None
+    quality: Uint8
+    by: str | None
+    reason: str | None
+    command: int | None
+
+
+class AlarmCounts(TypedDict):
+    """Alarms of one priority by state."""
+
+    priority: Priority
+    normal: int
+    unacknowledged: int
+    acknowledged: int
+    returned: int
+    shelved: int
+    suppressed: int
+    out_of_service: int
+
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class BoardEntry:
     """One alarm: its rule, its row of table alarm, and the number of its last change."""
 
     alarm: Alarm
     state: int
     since_us: int
     active_us: int | None
-    public: dict[str, Any]
-    changed: int
+    row: AlarmRow
+    changed: int  # sequence number of the feed
 
     @property
     def rank(self) -> tuple[int, int, str]:
-        """Where it stands in a list: by priority, then the newest first."""
+        """The order of a list: by priority, then the newest first."""
         return PRIORITIES.index(self.alarm.priority), -self.since_us, self.alarm.id
 
 
-class Board:
+class AlarmBoard:
     """All alarms of the model in use; lives as long as its catalogue."""
 
     def __init__(self, park: Park | None, catalogue: Catalogue) -> None:
         rules = park_alarms(park, catalogue.tags) if park else ()
         self.alarms = {alarm.id: alarm for alarm in rules}
-        self.standing: dict[str, Standing] = {}
+        self.entries: dict[str, BoardEntry] = {}
         self._tags = {tag.address: tag for tag in catalogue.tags}
         self._zone = ZoneInfo(park.timezone if park else "UTC")
 
     def apply(self, rows: str, seq: int) -> None:
-        """Take over rows of table alarm, as JSON; what the model does not have is left out."""
+        """Take over rows of table alarm (JSON); alarms the model does not have are left out."""
         for row in orjson.loads(rows):
             alarm = self.alarms.get(row["alarm"])
             if alarm is not None:
-                self.standing[alarm.id] = Standing(
+                self.entries[alarm.id] = BoardEntry(
                     alarm=alarm,
                     state=STATES.index(row["state"]),
                     since_us=_micros(row["since"]),
                     active_us=_micros(row["active_since"]) if row["active_since"] else None,
-                    public=self._public(alarm, row),
+                    row=self._row(alarm, row),
                     changed=seq,
                 )
 
-    def changed(self, since: int) -> list[dict[str, Any]]:
+    def changed(self, since: int) -> list[AlarmRow]:
         """Return the alarms that changed after `since`; all that are not normal when that is 0."""
         return [
-            standing.public
-            for standing in self.standing.values()
-            if (standing.changed > since if since else standing.state != NORMAL)
+            entry.row
+            for entry in self.entries.values()
+            if (entry.changed > since if since else entry.state != NORMAL)
         ]
 
-    def within(self, scope: str) -> list[Standing]:
+    def within(self, scope: str) -> list[BoardEntry]:
         """Return the alarms of a scope, all when it is empty, in the order of a list."""
-        found = (s for s in self.standing.values() if not scope or inside(s.alarm.scope, scope))
-        return sorted(found, key=lambda standing: standing.rank)
+        entries = (e for e in self.entries.values() if not scope or inside(e.alarm.scope, scope))
+        return sorted(entries, key=lambda entry: entry.rank)
 
-    def event(self, row: Any) -> dict[str, Any]:
-        """Return a row of the journal; of an alarm the model has no more there is little to say."""
+    def event(self, row: Any) -> AlarmEvent:
+        """Return a row of the journal; tag and name are null when the model has no such alarm."""
         alarm = self.alarms.get(row["alarm"])
         tag = self._tags[alarm.tag] if alarm else None
         return {
@@ -86,8 +153,8 @@ class Board:
             "recorded": self._time(row["recorded"]),
             "alarm": row["alarm"],
             "tag": alarm.tag if alarm else None,
-            "priority": alarm.priority if alarm else None,
-            "name": alarm.texts.get("name") if alarm else None,
+            "priority": cast("Priority", alarm.priority) if alarm else None,
+            "name": _text(alarm, "name") if alarm else None,
             "before": row["before"],
             "after": row["after"],
             "value": _in_uom(row["value"], tag),
@@ -98,47 +165,52 @@ class Board:
             "command": row["command"],
         }
 
-    def _public(self, alarm: Alarm, row: dict[str, Any]) -> dict[str, Any]:
-        """Return what the world sees of an alarm."""
+    def _row(self, alarm: Alarm, row: dict[str, Any]) -> AlarmRow:
+        """Return an alarm with its row of table alarm."""
         tag = self._tags[alarm.tag]
         return {
             "id": alarm.id,
             "tag": alarm.tag,
             "scope": alarm.scope,
-            "priority": alarm.priority,
+            "priority": cast("Priority", alarm.priority),
             "state": row["state"],
             "since": self._time(row["since"]),
-            "active_since": self._time(row["active_since"]),
-            "until": self._time(row["until"]),
+            "active_since": self._time(row["active_since"]) if row["active_since"] else None,
+            "until": self._time(row["until"]) if row["until"] else None,
             "by": row["who"],
             "reason": row["reason"],
             "value": _in_uom(row["value"], tag),
-            "direction": alarm.direction,
+            "direction": cast('Literal["high", "low"]', alarm.direction),
             "limit": _in_uom(alarm.limit, tag),
             "uom": tag.uom,
             "quality": row["quality"],
             "shelvable": alarm.shelvable,
-            **{text: alarm.texts.get(text) for text in TEXTS},
+            "name": _text(alarm, "name"),
+            "cause": _text(alarm, "cause"),
+            "consequence": _text(alarm, "consequence"),
+            "response": _text(alarm, "response"),
         }
 
-    def _time(self, time: str | datetime | None) -> str | None:
+    def _time(self, time: str | datetime) -> str:
         """Return a time as it leaves; JSON of the database has texts where rows have times."""
-        return None if time is None else rfc3339(_micros(time), self._zone)
+        return rfc3339(_micros(time), self._zone)
 
 
 def _micros(time: str | datetime) -> int:
     return to_us(datetime.fromisoformat(time) if isinstance(time, str) else time)
 
 
+def _text(alarm: Alarm, name: str) -> Name | None:
+    return cast("Name | None", alarm.texts.get(name))
+
+
 def _in_uom(value: float | None, tag: Tag | None) -> float | None:
-    if value is None or tag is None:
-        return None
-    return float(in_uom(np.array([value]), tag.scale, tag.shift)[0])
+    return None if value is None or tag is None else number(value, (tag.scale, tag.shift))
 
 
-def counts(standings: Iterable[Standing]) -> list[dict[str, Any]]:
-    """Return how many alarms of each priority are in each state."""
-    found = {name: dict.fromkeys(STATES, 0) for name in PRIORITIES}
-    for standing in standings:
-        found[standing.alarm.priority][STATES[standing.state]] += 1
-    return [{"priority": name, **states} for name, states in found.items()]
+def counts(entries: Iterable[BoardEntry]) -> list[AlarmCounts]:
+    """Return the number of alarms of each priority in each state."""
+    numbers = {name: dict.fromkeys(STATES, 0) for name in PRIORITIES}
+    for entry in entries:
+        numbers[entry.alarm.priority][STATES[entry.state]] += 1
+    return [cast("AlarmCounts", {"priority": name, **states}) for name, states in numbers.items()]

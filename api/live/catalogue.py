@@ -1,4 +1,4 @@
-"""What the API knows of the park: its tags as columns, its model compiled."""
+"""The park as the API has it: its tags as columns, its model compiled."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Catalogue:
     shift: F64
 
     def positions(self, tag_id: I64) -> I64:
-        """Return where some tag ids stand; -1 for one that is not here."""
+        """Return the positions of some tag ids; -1 for an unknown one."""
         if not len(self.tag_id):
             return np.full(len(tag_id), -1, dtype=np.int64)
         at = np.searchsorted(self.tag_id, tag_id, sorter=self.by_id)
@@ -39,7 +39,7 @@ class Catalogue:
         return np.where(self.tag_id[at] == tag_id, at, -1)
 
     def find(self, addresses: Iterable[str]) -> I64:
-        """Return where some addresses stand; -1 for one that is not here."""
+        """Return the positions of some addresses; -1 for an unknown one."""
         return np.array([self.index.get(each, -1) for each in addresses], dtype=np.int64)
 
 
@@ -54,15 +54,15 @@ class Model:
 
     @property
     def root(self) -> str:
-        """Where ingest's own health tags are."""
+        """The owner of ingest's own health tags."""
         return self.park.id
 
 
 def build_catalogue(rows: Iterable[Any]) -> Catalogue:
     """Return the catalogue of rows of table tag."""
-    found = sorted(((_tag(row), int(row["tag_id"])) for row in rows), key=lambda r: r[0].address)
-    tags = tuple(tag for tag, _ in found)
-    tag_id = np.array([number for _, number in found], dtype=np.int64)
+    pairs = sorted(((_tag(row), int(row["tag_id"])) for row in rows), key=lambda r: r[0].address)
+    tags = tuple(tag for tag, _ in pairs)
+    tag_id = np.array([number for _, number in pairs], dtype=np.int64)
     addresses = tuple(tag.address for tag in tags)
     return Catalogue(
         tags=tags,

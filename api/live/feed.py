@@ -10,18 +10,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import orjson
 
-from api.encode import in_uom, milliseconds
-from api.live.alarm_board import Board
+from api.encode import milliseconds, out
+from api.live.alarm_board import AlarmBoard
 from api.live.catalogue import Catalogue, Model, build_catalogue, build_model
+from api.live.image import empty_image
 from api.store import CYCLES_AT_ONCE
-from twin import quality as q
-from twin.arrays import F64, I64, NEVER, U8
+from twin.arrays import I64
 from twin.errors import ModelError, StoreError
 
 if TYPE_CHECKING:
@@ -34,26 +33,6 @@ GAP_US = 240_000_000
 log = logging.getLogger("parktwin.api")
 
 
-@dataclass(frozen=True, slots=True)
-class Image:
-    """Newest sample of each tag of the catalogue, (T,); time_us is NEVER before the first."""
-
-    time_us: I64
-    value: F64
-    quality: U8
-    changed: I64  # sequence number of the last change
-
-
-def empty_image(tags: int) -> Image:
-    """Return the image before the first sample."""
-    return Image(
-        time_us=np.full(tags, NEVER),
-        value=np.full(tags, np.nan),
-        quality=np.full(tags, q.NO_DATA, np.uint8),
-        changed=np.zeros(tags, np.int64),
-    )
-
-
 class Feed:
     """The image of now and the clients that wait for the next; lives as long as the app."""
 
@@ -61,7 +40,7 @@ class Feed:
         self.catalogue: Catalogue = build_catalogue(())
         self.model: Model | None = None
         self.image = empty_image(0)
-        self.board = Board(None, self.catalogue)
+        self.board = AlarmBoard(None, self.catalogue)
         self.cycle_us = 0
         self.seq = 0
         self.generation = 0  # of the catalogue; 0 = nothing read yet
@@ -90,7 +69,7 @@ class Feed:
         wait_s = BACK_OFF_S[0]
         while True:
             try:
-                async with self._store.listen(self._heard) as alive:
+                async with self._store.listen(self._on_wake_up) as alive:
                     # Listening first, so that no cycle falls between the image and the wake-ups.
                     await self._load()
                     wait_s = BACK_OFF_S[0]
@@ -102,7 +81,7 @@ class Feed:
             await asyncio.sleep(wait_s)
             wait_s = min(2 * wait_s, BACK_OFF_S[1])
 
-    def _heard(self, channel: str) -> None:
+    def _on_wake_up(self, channel: str) -> None:
         self._reload |= channel == "park_model"
         self._poked.set()
 
@@ -130,7 +109,7 @@ class Feed:
         image.value[at[known]] = newest["value"][known]
         image.quality[at[known]] = newest["quality"][known]
         image.changed[at[known]] = self.seq + 1
-        self.board = Board(model.park if model else None, catalogue)
+        self.board = AlarmBoard(model.park if model else None, catalogue)
         self.board.apply(alarms, self.seq + 1)
         # From here on without a pause: nobody sees the new model with the old tags.
         self.model = model
@@ -190,7 +169,7 @@ class Feed:
         """Return the event with what changed after `since`: an image when that is 0."""
         if picked is not None:
             return self._event(since, picked[self.image.changed[picked] > since])
-        # The image and the last cycle are what many ask for: made once, whoever asks.
+        # Many clients get the image and the last cycle: made once for all of them.
         if since not in (0, self.seq - 1):
             return self._event(since, np.flatnonzero(self.image.changed > since))
         if since not in self._payloads:
@@ -199,7 +178,7 @@ class Feed:
 
     def _event(self, since: int, at: I64) -> bytes:
         image, catalogue = self.image, self.catalogue
-        value = in_uom(image.value[at], catalogue.scale[at], catalogue.shift[at])
+        value = out(image.value[at], (catalogue.scale[at], catalogue.shift[at]))
         rows = zip(
             value.tolist(),
             image.quality[at].tolist(),

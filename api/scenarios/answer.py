@@ -1,76 +1,208 @@
-"""What-ifs over the live image: the state they begin with, and their courses as columns."""
+"""What-ifs from the live image on: the initial state, and the course under each policy."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Annotated, Literal, cast
+from zoneinfo import ZoneInfo
 
 import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+from typing_extensions import TypedDict
 
-from api.encode import in_uom, rfc3339
-from api.sums import TONNE, live_values, read_sums
+from api.answers import Cursor, Name, Number, Rfc3339, Uint8
+from api.context import Context
+from api.encode import HOUR, ONE, T_PER_H, TONNE, Uom, number, out, rfc3339
+from api.live.image import live_values
+from api.sums import read_sums
+from api.windows import WindowQuery
 from twin import quality as q
-from twin.arrays import F64, HOUR_S, HOUR_US, MINUTE_US, U8
+from twin.arrays import F64, HOUR_S, HOUR_US, MINUTE_US, SECOND_US
 from twin.chlorine.headroom import absorber_time
-from twin.model.park import inside
+from twin.model.park import Scope, inside
 from twin.reference import figure
 from twin.scenario import scenario as s
-from twin.scenario.initial_state import present, reasons
-from twin.scenario.network import loads_of
+from twin.scenario.initial_state import Start, present, reasons
+from twin.scenario.network import Supply, loads_of
+from twin.scenario.simulation import Course, Event, Policy
 from twin.uom import compile_uom
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from zoneinfo import ZoneInfo
-
-    from api.context import World
-    from twin.model.park import Scope
-    from twin.scenario.initial_state import Start
-    from twin.scenario.network import Supply
-    from twin.scenario.simulation import Course, Event, Policy
-
-T_PER_H = compile_uom("t/h", "mass_flow")[0]
-MEGAWATT = compile_uom("MW", "power")[0]
+MEGAWATT = compile_uom("MW", "power")
 # A counter shows no rate: it is that of so many full minutes.
 RATE_US = 5 * MINUTE_US
 # A load that differs by less is the present one.
 SAME = 1e-6
+Numbers = list[Number]
+FromTime = TypedDict("FromTime", {"from": Rfc3339})
+
+
+class DrivenStream(TypedDict):
+    """A stream that follows the load of a plant."""
+
+    stream: str
+    component: str
+    makes: bool
+    flow_t_per_h: Number
+
+
+class ScenarioTarget(TypedDict):
+    """An electrolyser, plant or unit that can change its load, and the streams that follow."""
+
+    scope: str
+    kind: str
+    name: Name | None
+    power_mw: Number
+    drives: list[DrivenStream]
+
+
+class ScenarioLimits(TypedDict):
+    """The limits of a scenario."""
+
+    hours: float
+    steps: int
+    actions: int
+    load: float
+    response_s: float
+
+
+class ScenarioTargets(TypedDict):
+    """The plants a scenario can change, and its limits."""
+
+    items: list[ScenarioTarget]
+    limits: ScenarioLimits
+    next: Cursor
+
+
+class StockCourse(TypedDict):
+    """The tanks of one scope: at the edges of the steps, the net inflow in the steps."""
+
+    scope: str
+    component: str
+    medium: str
+    limit_t: Number
+    headroom_t: Numbers
+    inventory_t: Numbers
+    inflow_t_per_h: Numbers
+    tanks: dict[str, Numbers]
+    tankers: list[int | None] | None
+    unknown: list[str]
+
+
+class VentedCourse(TypedDict):
+    """The flow to absorbers and vents."""
+
+    component: str
+    flow_t_per_h: Numbers
+    total_t: Numbers
+
+
+class LostCourse(TypedDict):
+    """The loss of production of the electrolysis against its present rate."""
+
+    component: str
+    total_t: Numbers
+
+
+class AbsorberCourse(TypedDict):
+    """The time the caustic of an absorber lasts; null = no end in sight."""
+
+    id: str
+    scope: str
+    left_h: Numbers
+
+
+class LoadCourse(TypedDict):
+    """A plant that does not run at its present load all the time."""
+
+    scope: str
+    load: Numbers
+
+
+class ScenarioEvent(TypedDict):
+    """An event: full, empty, relief, exhausted, short, cut."""
+
+    kind: str
+    scope: str
+    component: str | None
+    time: Rfc3339
+    after_h: float
+    sigma_h: Number
+
+
+class PolicyCourse(TypedDict):
+    """The course under one policy: the surplus is vented, or the electrolysis is cut."""
+
+    policy: Literal["cut", "vent"]
+    stocks: list[StockCourse]
+    relieved: list[VentedCourse]
+    lost: list[LostCourse]
+    absorbers: list[AbsorberCourse]
+    power_mw: Numbers
+    power_now_mw: Number
+    loads: list[LoadCourse]
+    events: list[ScenarioEvent]
+
+
+class AssumptionRow(TypedDict):
+    """An assumption the result rests on."""
+
+    key: str
+    text: Name
+
+
+class ScenarioAnswer(FromTime):
+    """The answer; columns have one value for each of `time`, or for each step between."""
+
+    scope: str
+    step_s: float
+    quality: Uint8
+    missing: list[str]
+    doubtful: Annotated[
+        list[str], Field(description="components whose meters contradict each other")
+    ]
+    time: list[int]
+    variants: list[PolicyCourse]
+    assumptions: list[AssumptionRow]
 
 
 @dataclass(frozen=True, slots=True)
-class Now:
-    """The state a what-if begins with, and how far it can be trusted."""
+class LiveState:
+    """The initial state of a what-if, and the quality of the tags it is made of."""
 
     supply: Supply
     start: Start
     time_us: int
-    quality: U8  # (T,)
+    quality: NDArray[np.uint8]  # (T,)
 
 
-async def now(here: World, supply: Supply) -> Now:
-    """Return the live state of a park."""
-    network, now_us = supply.network, here.now_us()
-    live = live_values(here, network, now_us)
+async def live_state(context: Context, supply: Supply) -> LiveState:
+    """Return the live state of a park; raises StoreError."""
+    network, feed, now_us = supply.network, context.feed, context.now_us()
+    live = live_values(feed.image, feed.catalogue, network, now_us)
     rate = live.rate.copy()
     used = {*supply.meters, *(tag for line in supply.lines for tag, _ in line.tags)}
     counters = np.array(
         sorted(tag for tag in used if network.tags[tag].kind == "counter"), dtype=np.int64
     )
-    until = (now_us - round(here.settings.minute_delay_s * 1e6)) // MINUTE_US * MINUTE_US
-    edges = np.arange(until - RATE_US, until + 1, MINUTE_US)
-    sums = await read_sums(here, network, counters, "minute", edges)
+    expected_us = now_us - round(context.settings.minute_delay_s * SECOND_US)
+    until_us = expected_us // MINUTE_US * MINUTE_US
+    edges = np.arange(until_us - RATE_US, until_us + 1, MINUTE_US)
+    query = WindowQuery(network, network.park.id, "minute", edges, now_us, expected_us)
+    sums = await read_sums(context, query, counters)
     covered_s = sums.covered_s.sum(axis=0)
     amount = np.nansum(sums.amount, axis=0)
     rate[counters] = np.where(covered_s > 0, amount / np.maximum(covered_s, 1.0), np.nan)
-    time_us = here.feed.cycle_us
+    time_us = feed.cycle_us
     # Reconciling takes longer than the live feed should wait.
     start = await asyncio.to_thread(present, supply, rate, live.value)
-    return Now(supply, start, time_us, live.quality)
+    return LiveState(supply, start, time_us, live.quality)
 
 
-def trust(state: Now, scope: str, course: Course) -> int:
-    """Return the worst quality of what a what-if in a scope is made of."""
+def trust(state: LiveState, scope: str, course: Course) -> int:
+    """Return the worst quality of the tags a what-if in a scope rests on."""
     supply = state.supply
     tags = {
         tag
@@ -80,9 +212,9 @@ def trust(state: Now, scope: str, course: Course) -> int:
     }
     tanks = [k for m in _stocks(supply, scope) for k in supply.tanks[m].tolist()]
     tags |= {int(supply.network.tank_tag[k]) for k in tanks}
-    found = state.quality[sorted(tags)]
-    usable = found[q.usable(found)]
-    flag = np.bitwise_or.reduce(found & np.uint8(q.SIMULATED), initial=0)
+    quality = state.quality[sorted(tags)]
+    usable = quality[q.usable(quality)]
+    flag = np.bitwise_or.reduce(quality & np.uint8(q.SIMULATED), initial=0)
     worst = int((usable & ~np.uint8(q.SIMULATED)).max(initial=0))
     if missing(state, scope):
         worst = max(worst, q.UNCERTAIN | q.INCOMPLETE)
@@ -91,33 +223,31 @@ def trust(state: Now, scope: str, course: Course) -> int:
     return worst | int(flag)
 
 
-def missing(state: Now, scope: str) -> list[str]:
-    """Return what has no value inside a scope: tags, streams, tanks."""
+def missing(state: LiveState, scope: str) -> list[str]:
+    """Return the tags, streams and tanks without a value inside a scope."""
     nodes = state.supply.nodes
-    found = [
+    names = [
         each.name
         for each in state.start.missing
         if any(inside(nodes[m][1], scope) for m in each.nodes)
     ]
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys(names))
 
 
-def catalogue(state: Now, scopes: Sequence[Scope]) -> list[dict[str, Any]]:
-    """Return what can be tripped or re-rated: electrolysers, plants, units."""
+def scenario_targets(state: LiveState, scopes: Sequence[Scope]) -> list[ScenarioTarget]:
+    """Return the electrolysers, plants and units that can trip or change their load."""
     park = state.supply.network.park
-    rows = [_askable(state, e.id, "electrolyser", None) for e in park.electrolysers]
-    rows += [_askable(state, each.id, each.kind, each.name) for each in scopes]
+    rows = [_target(state, e.id, "electrolyser", None) for e in park.electrolysers]
+    rows += [_target(state, each.id, each.kind, cast("Name", each.name)) for each in scopes]
     return [row for row in rows if row is not None]
 
 
-def _askable(
-    state: Now, scope: str, kind: str, name: dict[str, str] | None
-) -> dict[str, Any] | None:
+def _target(state: LiveState, scope: str, kind: str, name: Name | None) -> ScenarioTarget | None:
     supply, start = state.supply, state.start
     chosen = set(loads_of(supply, scope))
     if not chosen:
         return None
-    drives = []
+    drives: list[DrivenStream] = []
     for i, edge in enumerate(supply.edges):
         makes = chosen & set(supply.makers[i].tolist())
         share = sum(
@@ -131,35 +261,41 @@ def _askable(
                     "stream": supply.lines[i].id,
                     "component": edge.component,
                     "makes": bool(makes),
-                    "flow_t_per_h": _number(start.flow[0, i] * (share if makes else 1), T_PER_H),
+                    "flow_t_per_h": number(start.flow[0, i] * (share if makes else 1), T_PER_H),
                 }
             )
-    meters = [i for i, place in enumerate(supply.metered) if inside(place, scope)]
+    meters = [i for i, path in enumerate(supply.metered) if inside(path, scope)]
     watt = start.power[meters].sum() if meters else np.nan
     return {
         "scope": scope,
         "kind": kind,
         "name": name,
-        "power_mw": _number(watt, MEGAWATT),
+        "power_mw": number(watt, MEGAWATT),
         "drives": drives,
     }
 
 
 def variant(
-    state: Now, course: Course, n: int, policy: Policy, scope: str, zone: ZoneInfo
-) -> dict[str, Any]:
+    state: LiveState, course: Course, n: int, policy: Policy, scope: str, zone: ZoneInfo
+) -> PolicyCourse:
     """Return the course of scenario n inside a scope."""
     supply, start = state.supply, state.start
     components = dict.fromkeys(component for component, _ in supply.nodes)
-    meters = [i for i, place in enumerate(supply.metered) if inside(place, scope)]
+    meters = [i for i, path in enumerate(supply.metered) if inside(path, scope)]
     watt = s.power(supply, start, course)[n][:, meters].sum(axis=-1)
-    relieved, lost = [], []
+    relieved: list[VentedCourse] = []
+    lost: list[LostCourse] = []
     for component in components:
         flow = s.relieved(supply, course, component, scope)[n]
         total = s.accumulated(course, flow)
-        row = {"flow_t_per_h": _column(flow, T_PER_H), "total_t": _column(total, TONNE)}
         if np.nan_to_num(flow, nan=1.0).any():
-            relieved.append({"component": component, **row})
+            relieved.append(
+                {
+                    "component": component,
+                    "flow_t_per_h": _column(flow, T_PER_H),
+                    "total_t": _column(total, TONNE),
+                }
+            )
         made = s.made(supply, course.line[n], component, scope)
         less = s.accumulated(course, s.made(supply, start.flow[0], component, scope) - made)
         if np.nan_to_num(less, nan=1.0).any():
@@ -171,11 +307,11 @@ def variant(
         "lost": lost,
         "absorbers": _absorbers(state, course, n, scope),
         "power_mw": _column(watt, MEGAWATT),
-        "power_now_mw": _number(start.power[meters].sum(), MEGAWATT),
+        "power_now_mw": number(start.power[meters].sum(), MEGAWATT),
         "loads": [
-            {"scope": name, "load": _column(course.load[n, :, i], 1.0)}
+            {"scope": name, "load": _column(course.load[n, :, i], ONE)}
             for i, name in enumerate(supply.loads)
-            if inside(_place(supply, name), scope)
+            if inside(_scope_of(supply, name), scope)
             and not (np.abs(course.load[n, :, i] - 1) < SAME).all()
         ],
         "events": _events(state, course, n, scope, zone),
@@ -186,13 +322,13 @@ def _stocks(supply: Supply, scope: str) -> list[int]:
     """Return the nodes with tanks inside a scope."""
     return [
         m
-        for m, (_, place) in enumerate(supply.nodes)
-        if len(supply.tanks[m]) and inside(place, scope)
+        for m, (_, path) in enumerate(supply.nodes)
+        if len(supply.tanks[m]) and inside(path, scope)
     ]
 
 
-def _stock(state: Now, course: Course, n: int, m: int) -> dict[str, Any]:
-    """Return what becomes of the tanks at a node, as mass of their medium."""
+def _stock(state: LiveState, course: Course, n: int, m: int) -> StockCourse:
+    """Return the course of the tanks at a node, as mass of their medium."""
     supply, start = state.supply, state.start
     tanks = supply.tanks[m]
     park = supply.network.park.tanks
@@ -206,7 +342,7 @@ def _stock(state: Now, course: Course, n: int, m: int) -> dict[str, Any]:
         "scope": supply.nodes[m][1],
         "component": supply.nodes[m][0],
         "medium": park[int(tanks[0])].medium,
-        "limit_t": _number(most[filled].sum(), TONNE),
+        "limit_t": number(most[filled].sum(), TONNE),
         "headroom_t": _column(np.maximum(most - mass, 0.0)[:, filled].sum(axis=-1), TONNE),
         "inventory_t": _column(mass[:, filled].sum(axis=-1), TONNE),
         "inflow_t_per_h": _column(course.stock[n][:, m] / share[0], T_PER_H),
@@ -216,54 +352,55 @@ def _stock(state: Now, course: Course, n: int, m: int) -> dict[str, Any]:
     }
 
 
-def _absorbers(state: Now, course: Course, n: int, scope: str) -> list[dict[str, Any]]:
-    """Return how long the caustic of each absorber lasts at the flow of each step."""
-    supply, rows = state.supply, []
+def _absorbers(state: LiveState, course: Course, n: int, scope: str) -> list[AbsorberCourse]:
+    """Return the time the caustic of each absorber lasts at the flow of each step."""
+    supply = state.supply
+    rows: list[AbsorberCourse] = []
     excess = np.asarray(figure("chlorine.absorber_excess", "fraction"))
-    for number, absorber in enumerate(supply.absorbers):
+    for k, absorber in enumerate(supply.absorbers):
         if not inside(absorber.scope, scope):
             continue
         caustic = course.mass[n][:-1, supply.tanks[absorber.caustic]].sum(axis=-1)
-        flow = np.maximum(course.relief[n][:, supply.relief == number], 0.0).sum(axis=-1)
+        flow = np.maximum(course.relief[n][:, supply.relief == k], 0.0).sum(axis=-1)
         left_s = absorber_time(caustic, flow, excess)
-        row = {"id": absorber.id, "scope": absorber.scope, "left_h": _column(left_s, HOUR_S)}
-        rows.append(row)
+        rows.append({"id": absorber.id, "scope": absorber.scope, "left_h": _column(left_s, HOUR)})
     return rows
 
 
-def _events(state: Now, course: Course, n: int, scope: str, zone: ZoneInfo) -> list[dict[str, Any]]:
-    """Return what begins inside a scope, electrolysers by their unit."""
-    found: dict[tuple[Any, ...], dict[str, Any]] = {}
+def _events(
+    state: LiveState, course: Course, n: int, scope: str, zone: ZoneInfo
+) -> list[ScenarioEvent]:
+    """Return the events inside a scope, electrolysers by their unit; each once, the first."""
+    events: dict[tuple[str, str, str | None], ScenarioEvent] = {}
     for event in course.events:
-        place = _place(state.supply, event.subject[-1])
-        if event.scenario != n or not inside(place, scope):
+        at = _scope_of(state.supply, event.subject[-1])
+        if event.scenario != n or not inside(at, scope):
             continue
         component = event.subject[0] if len(event.subject) > 1 else None
-        row = {"kind": event.kind, "scope": place, "component": component}
-        found.setdefault(tuple(row.values()), row | _when(state, event, zone))
-    return list(found.values())
+        events.setdefault((event.kind, at, component), _event(state, event, at, component, zone))
+    return list(events.values())
 
 
-def _when(state: Now, event: Event, zone: ZoneInfo) -> dict[str, Any]:
+def _event(
+    state: LiveState, event: Event, scope: str, component: str | None, zone: ZoneInfo
+) -> ScenarioEvent:
     time_us = state.time_us + round(event.time_s * HOUR_US / HOUR_S)
     return {
+        "kind": event.kind,
+        "scope": scope,
+        "component": component,
         "time": rfc3339(time_us // 1000 * 1000, zone),
         "after_h": event.time_s / HOUR_S,
-        "sigma_h": _number(event.sigma_s, HOUR_S),
+        "sigma_h": number(event.sigma_s, HOUR),
     }
 
 
-def _place(supply: Supply, name: str) -> str:
+def _scope_of(supply: Supply, name: str) -> str:
     """Return the scope of a load: an electrolyser is in its unit."""
     cells = {e.id: e.scope for e in supply.network.park.electrolysers}
     return cells.get(name, name)
 
 
-def _column(values: F64, scale: float) -> list[float | None]:
-    """Return a column in its uom; what is not known, or has no end, is null."""
-    shown = in_uom(np.asarray(values), scale, 0.0)
-    return [value if np.isfinite(value) else None for value in shown.tolist()]
-
-
-def _number(value: Any, scale: float) -> float | None:
-    return _column(np.atleast_1d(np.float64(value)), scale)[0]
+def _column(values: F64, uom: Uom) -> Numbers:
+    """Return a column in its uom; what is not known, or has no end, leaves as null."""
+    return cast("Numbers", out(np.asarray(values), uom).tolist())

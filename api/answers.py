@@ -1,0 +1,81 @@
+"""Types the answers of several subjects share. An answer is a TypedDict, built as a dict.
+
+FastAPI documents the return types of the routes, mypy checks the keys of the dicts, and the types
+of the console are generated from the documentation. The name of a field ends with its unit
+(`_t`, `_kwh`); NaN and infinity leave as null.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Generic, TypeVar, cast
+
+import numpy as np
+from pydantic import Field
+from typing_extensions import TypedDict
+
+Item = TypeVar("Item")
+
+Number = float | None
+Share = Annotated[Number, Field(ge=0, le=1)]
+Uint8 = Annotated[int, Field(ge=0, le=255, description="quality: good < 64, usable < 128")]
+HalfWidth = Annotated[
+    Number, Field(description="half width, 95 %, by the meters; null = not known")
+]
+Rfc3339 = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
+Cursor = Annotated[str | None, Field(description="cursor of the next page")]
+Ends = TypedDict("Ends", {"from": str, "to": str})
+
+
+class Name(TypedDict):
+    """A name in Chinese and English."""
+
+    zh: str
+    en: str
+
+
+class Page(TypedDict, Generic[Item]):
+    """A page of a list."""
+
+    items: list[Item]
+    next: Cursor
+
+
+class WindowRow(TypedDict):
+    """The figures of one window of time: completeness and quality grade all of them."""
+
+    start: Rfc3339
+    end: Rfc3339
+    completeness: Annotated[Share, Field(description="share of the window covered by data")]
+    quality: Uint8
+
+
+class WindowAnswer(TypedDict):
+    """Figures of a scope in windows of time."""
+
+    scope: str
+    window: Annotated[str, Field(description="minute, hour, shift, day or month")]
+    next: Cursor
+
+
+class Provenance(TypedDict):
+    """How far the source of a figure can be trusted."""
+
+    confidence: Annotated[str, Field(description="H, M or L")]
+    verified: bool
+
+
+def records(kind: type[Item], count: int, columns: dict[str, Any]) -> list[Item]:
+    """Return `count` rows of a kind of answer from its columns.
+
+    An array (count, ...) or a list has one value for each row, anything else stands for all.
+    """
+    names = kind.__annotations__.keys()
+    assert columns.keys() == names, f"{kind.__name__}: {sorted(columns.keys() ^ names)}"
+    lists = [_values(column, count) for column in columns.values()]
+    return [cast("Item", dict(zip(columns, row, strict=True))) for row in zip(*lists, strict=True)]
+
+
+def _values(column: Any, count: int) -> list[Any]:
+    if isinstance(column, np.ndarray):
+        return list(column.tolist())
+    return column if isinstance(column, list) else [column] * count

@@ -1,0 +1,113 @@
+"""The newest samples: once, or pushed as server-sent events with every cycle."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from fastapi import APIRouter, Response
+from fastapi.responses import StreamingResponse
+from typing_extensions import TypedDict
+
+from api.answers import Number, Page, Rfc3339, Uint8
+from api.context import AppContext, Context, Tags
+from api.encode import AnswerRoute, out, rfc3339
+from api.problems import RESPONSES, Problem
+from twin.arrays import NEVER
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from starlette.types import Receive, Scope, Send
+
+router = APIRouter(prefix="/api/v1", responses=RESPONSES, route_class=AnswerRoute)
+
+HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+EVENTS: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "Server-sent events: `image` first, then one `cycle` for each cycle",
+        "content": {"text/event-stream": {"schema": {"type": "string"}}},
+    }
+}
+
+
+class LatestRow(TypedDict):
+    """The newest sample of a tag, value in its uom; time and value are null before the first."""
+
+    tag: str
+    time: Rfc3339 | None
+    value: Number
+    uom: str
+    quality: Uint8
+
+
+@router.get("/latest")
+async def read_latest(context: AppContext, tag: Tags = None) -> Page[LatestRow]:
+    """Return the newest sample of each tag; time and value are null before the first."""
+    context.require_image()
+    image, catalogue, zone = context.feed.image, context.feed.catalogue, context.zone
+    at = context.find_tags(tag)
+    value = out(image.value[at], (catalogue.scale[at], catalogue.shift[at]))
+    columns = at, image.time_us[at], value, image.quality[at]
+    items: list[LatestRow] = [
+        {
+            "tag": catalogue.addresses[i],
+            "time": rfc3339(time_us, zone) if time_us != NEVER else None,
+            "value": number,
+            "uom": catalogue.tags[i].uom,
+            "quality": quality,
+        }
+        for i, time_us, number, quality in zip(*(c.tolist() for c in columns), strict=True)
+    ]
+    return {"items": items, "next": None}
+
+
+class LiveResponse(StreamingResponse):
+    """A stream that is counted as a client for as long as it lasts."""
+
+    media_type = "text/event-stream"
+
+    def __init__(self, context: Context, names: list[str] | None) -> None:
+        super().__init__(events(context, names), headers=HEADERS)
+        self._feed = context.feed
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the stream."""
+        self._feed.clients += 1
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._feed.clients -= 1
+
+
+@router.get("/live", status_code=200, response_class=LiveResponse, responses=EVENTS)
+async def live(context: AppContext, tag: Tags = None) -> Response:
+    """Return the image, then what every cycle changed in it, as server-sent events."""
+    context.require_image()
+    context.find_tags(tag)
+    if context.feed.clients >= context.settings.live_clients_max:
+        raise Problem(
+            503,
+            f"there are {context.settings.live_clients_max} live clients already",
+            hint="close one, or raise PARKTWIN_LIVE_CLIENTS_MAX",
+            retry=True,
+        )
+    return LiveResponse(context, tag)
+
+
+async def events(context: Context, names: list[str] | None) -> AsyncIterator[bytes]:
+    """Yield an image, then the changes since what was yielded last, whenever there are any."""
+    feed = context.feed
+    seq, generation = 0, 0
+    picked: Any = None
+    while not feed.closed:
+        if generation != feed.generation:
+            # The tags were read anew: their positions changed, the client starts over.
+            seq, generation = 0, feed.generation
+            picked = feed.catalogue.find(names) if names else None
+            picked = picked[picked >= 0] if names else None
+        event = feed.payload(seq, picked)
+        seq = feed.seq
+        # A slow client waits here; what happens meanwhile is in its next event.
+        yield event
+        while not await feed.wait(seq, context.settings.keep_alive_s):
+            yield b": keep-alive\n\n"
