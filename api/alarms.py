@@ -39,7 +39,7 @@ router = APIRouter(prefix="/api/v1", responses=RESPONSES, route_class=AnswerRout
 ScopeFilter = Annotated[str, Query(description="only this scope and all below it")]
 PageCursor = Annotated[str, Query(description="`next` of the page before")]
 StateFilter = Annotated[
-    list[AlarmState | Literal["all"]] | None,
+    list[Literal[AlarmState, "all"]] | None,
     Query(description="states to list; all but normal when none is named"),
 ]
 AlarmId = Annotated[str, Path(description="id of an alarm; may have slashes")]

@@ -3,9 +3,10 @@
 import json
 
 import pytest
+from pydantic import TypeAdapter
 
-from api import schema_alarms
-from api.live.routes import events
+from api.latest import events
+from api.live.alarm_board import AlarmRow
 from ingest.cycle.cycle import Cycle
 from ingest.routing.topics import Message
 from ingest.settings import IngestSettings
@@ -95,7 +96,6 @@ async def order(api, alarm, name, **body):
 
 async def test_alarms_are_listed_by_priority_in_the_uom_of_their_tags(api):
     page = (await api.get("/api/v1/alarms")).json()
-    schema_alarms.AlarmPage.model_validate(page)
     assert [alarm["id"] for alarm in page["items"]] == [HOT, FLOW]
     assert page["next"] is None
     hot, flow = page["items"]
@@ -144,10 +144,9 @@ async def test_questions_that_make_no_sense_are_problems(api):
 async def test_an_order_is_written_down_and_taken_by_the_next_cycle(api, turn):
     answer = await order(api, FLOW, "ack")
     assert answer.status_code == 202
-    number = schema_alarms.Accepted.model_validate(answer.json()).command
+    number = answer.json()["command"]
     assert answer.headers["location"] == f"/api/v1/commands/{number}"
     waiting = (await api.get(f"/api/v1/commands/{number}")).json()
-    schema_alarms.Command.model_validate(waiting)
     assert (waiting["kind"], waiting["done"]) == ("acknowledge", None)
     await turn(NOW + S)
     done = (await api.get(f"/api/v1/commands/{number}")).json()
@@ -196,7 +195,6 @@ async def test_journal_tells_what_happened_the_newest_first(api, turn):
     number = (await order(api, FLOW, "ack")).json()["command"]
     await turn(NOW + S)
     page = (await api.get("/api/v1/alarms/journal", params={"to": "2025-06-03T00:00:00Z"})).json()
-    schema_alarms.Journal.model_validate(page)
     first = page["items"][0]
     assert (first["alarm"], first["before"], first["after"]) == (
         FLOW, "unacknowledged", "acknowledged",
@@ -237,7 +235,6 @@ async def test_summary_says_whether_an_operator_can_cope(api, writer, db):
         "UPDATE alarm SET active_since = $1 WHERE alarm = $2", stamp(NOW - 90_000 * S), HOT
     )
     summary = (await api.get("/api/v1/alarms/summary")).json()
-    schema_alarms.Summary.model_validate(summary)
     assert summary["annunciations"] == 15
     assert summary["rate"]["last"] == 13
     assert summary["rate"]["mean"] == pytest.approx(15 / 144)
@@ -255,13 +252,13 @@ async def test_summary_says_whether_an_operator_can_cope(api, writer, db):
 async def test_live_opens_with_what_is_not_normal_and_goes_on_with_what_changes(
     database, writer, ids, db
 ):
-    async with serving(database, poll_s=0.05) as (_, world):
-        client = events(world, ["acme/FT-1"])
+    async with serving(database, poll_s=0.05) as (_, context):
+        client = events(context, ["acme/FT-1"])
         image = json.loads((await anext(client)).decode().partition("data: ")[2])
         assert {a["id"]: a["state"] for a in image["alarms"]} == {
             FLOW: "unacknowledged", HOT: "unacknowledged",
         }  # fmt: skip
-        schema_alarms.Alarm.model_validate(image["alarms"][0])
+        TypeAdapter(AlarmRow).validate_python(image["alarms"][0])
         await add_cycle(db, NOW + S, [(ids["acme/FT-1"], NOW + S, 1.0, 0)])
         cycle = json.loads((await anext(client)).decode().partition("data: ")[2])
         assert cycle["alarms"] == []

@@ -61,11 +61,11 @@ async def test_every_failure_is_a_problem_with_a_hint(problems):
 
 
 async def test_a_wrong_method_and_a_crash_are_problems_too(database, ids):
-    async with serving(database) as (api, world):
+    async with serving(database) as (api, context):
         answer = await api.post("/api/v1/park")
         assert (answer.status_code, answer.json()["status"]) == (405, 405)
         assert "GET" in answer.headers["allow"]
-        world.feed.image = None
+        context.feed.image = None
         answer = await api.get("/api/v1/latest")
         assert (answer.status_code, answer.json()["title"]) == (500, "Internal Server Error")
 
@@ -91,7 +91,7 @@ async def test_openapi_names_every_route(api):
         "/api/v1/scopes/{path}/energy", "/api/v1/scopes/{path}/electrolysers",
         "/api/v1/scopes/{path}/chlorine",
         "/api/v1/scopes/{path}/byproducts", "/api/v1/scopes/{path}/symbiosis",
-        "/api/v1/scopes/{path}/balance", "/api/v1/scopes/{path}/namings",
+        "/api/v1/scopes/{path}/balance", "/api/v1/scopes/{path}/detections",
         "/api/v1/scopes/{path}/emissions",
         "/api/v1/alarms", "/api/v1/alarms/journal", "/api/v1/alarms/summary",
         "/api/v1/alarms/{alarm}/ack", "/api/v1/alarms/{alarm}/shelve",

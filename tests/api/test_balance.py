@@ -2,34 +2,25 @@
 
 import pytest
 
-from api import schema_scopes
-from tests.support import small_park
 from tests.support.small_park import HOUR as HOUR_US
-from tests.support.small_park import NOW, S, rows_of, stamp
-from twin.accounts.network import compile_network
-from twin.loading import parse_park
+from tests.support.small_park import NOW, PARK_TOML, S, rows_of, stamp, with_park
 
 pytest_plugins = ["tests.support.small_park"]
 HOUR = {"from": "2025-06-02T09:00:00+08:00", "to": "2025-06-02T10:00:00+08:00"}
 
 
-@pytest.fixture
-def analysed(monkeypatch):
-    """The small park with an analyser in the chlorine to VCM, which shows 98 %."""
-    flow = 'flow = "acme/FT-1"\n'
-    files = {
-        "park.toml": small_park.PARK_TOML.replace(flow, flow + 'fraction = "acme/AT-77"\n'),
-        "tags.csv": small_park.TAGS_CSV
-        + "AT-77,demo/acme/vcm,fraction,%,gauge,90,100,0.5,purity\n",
-    }
-    monkeypatch.setattr(small_park, "FILES", files)
-    monkeypatch.setattr(small_park, "NETWORK", compile_network(parse_park(files)))
-    monkeypatch.setattr(small_park, "MEAN", small_park.MEAN | {"AT-77": 0.98})
+FLOW = 'flow = "acme/FT-1"\n'
+# An analyser in the chlorine to VCM, which shows 98 %.
+ANALYSED = with_park(
+    PARK_TOML.replace(FLOW, FLOW + 'fraction = "acme/AT-77"\n'),
+    tags="AT-77,demo/acme/vcm,fraction,%,gauge,90,100,0.5,purity\n",
+    mean={"AT-77": 0.98},
+)
 
 
-async def test_measured_purity_is_reconciled_together_with_the_flow(analysed, api, db, ids):
+@ANALYSED
+async def test_measured_purity_is_reconciled_together_with_the_flow(api, db, ids):
     found = await rows_of(api, "demo/acme/balance", **HOUR)
-    schema_scopes.BalancePage.model_validate(found)
     (row,) = found["items"]
     streams = {stream["id"]: stream for stream in row["streams"]}
     vcm = streams.pop("cl2-vcm")
@@ -54,7 +45,6 @@ async def test_measured_purity_is_reconciled_together_with_the_flow(analysed, ap
 
 async def test_estimates_close_every_balance_and_find_what_is_not_measured(api):
     found = await rows_of(api, "demo/acme/balance", **HOUR)
-    schema_scopes.BalancePage.model_validate(found)
     (row,) = found["items"]
     streams = {stream["id"]: stream for stream in row["streams"]}
     assert streams["cl2-store"]["measured_t"] is None
@@ -122,8 +112,7 @@ async def name(db, hours, streams, leaks=()):
 async def test_who_was_named_is_listed_the_newest_first_a_page_at_a_time(api, db):
     await name(db, 9, ["cl2-market", "long-gone"])
     await name(db, 1, ["cl2-vcm", f"{CELLS}:faraday"], [CELLS])
-    first = await rows_of(api, "demo/namings", limit=1)
-    schema_scopes.NamingPage.model_validate(first)
+    first = await rows_of(api, "demo/detections", limit=1)
     assert first["items"] == [
         {
             "time": "2025-06-02T09:30:20+08:00",
@@ -138,34 +127,33 @@ async def test_who_was_named_is_listed_the_newest_first_a_page_at_a_time(api, db
             "current": True,
         }
     ]
-    second = await rows_of(api, "demo/namings", limit=1, cursor=first["next"])
-    schema_scopes.NamingPage.model_validate(second)
+    second = await rows_of(api, "demo/detections", limit=1, cursor=first["next"])
     (item,) = second["items"]
     assert [stream["to"] for stream in item["streams"]] == ["market", None]
     assert item["current"] is False
     assert second["next"] is None
 
 
-async def test_a_naming_belongs_to_the_scopes_its_streams_touch_and_its_leaks_are_in(api, db):
+async def test_a_detection_belongs_to_the_scopes_its_streams_touch_and_its_leaks_are_in(api, db):
     await name(db, 1, [], [CELLS])
     await name(db, 2, ["cl2-market"])
     await name(db, 3, ["cl2-vcm"])
     for scope, hours in {
         "demo": [1, 2, 3], CELLS: [1, 3], STORE: [2], VCM: [3], "demo/idle": []
     }.items():  # fmt: skip
-        found = (await rows_of(api, f"{scope}/namings"))["items"]
+        found = (await rows_of(api, f"{scope}/detections"))["items"]
         assert [item["time"][11:13] for item in found] == [f"{10 - ago:02}" for ago in hours], scope
 
 
-async def test_namings_are_those_of_a_week_unless_asked_otherwise(api, db):
+async def test_detections_are_those_of_a_week_unless_asked_otherwise(api, db):
     await name(db, 24 * 8, ["cl2-vcm"])
-    assert (await rows_of(api, "demo/namings"))["items"] == []
-    month = await rows_of(api, "demo/namings", **{"from": "2025-05-02T00:00:00+08:00"})
+    assert (await rows_of(api, "demo/detections"))["items"] == []
+    month = await rows_of(api, "demo/detections", **{"from": "2025-05-02T00:00:00+08:00"})
     assert len(month["items"]) == 1
-    assert (await rows_of(api, "demo/namings", component="hydrogen"))["items"] == []
+    assert (await rows_of(api, "demo/detections", component="hydrogen"))["items"] == []
 
 
-async def test_questions_about_namings_that_cannot_be_answered_are_problems(api):
+async def test_queries_of_detections_that_cannot_be_answered_are_problems(api):
     for scope, query, status in (
         ("demo", {"component": "chlorin"}, 404),
         ("demo/nowhere", {}, 404),
@@ -173,6 +161,6 @@ async def test_questions_about_namings_that_cannot_be_answered_are_problems(api)
         ("demo", {"cursor": "newest"}, 422),
         ("demo", {"from": "2026-01-01T00:00:00Z"}, 422),
     ):
-        answer = await api.get(f"/api/v1/scopes/{scope}/namings", params=query)
+        answer = await api.get(f"/api/v1/scopes/{scope}/detections", params=query)
         assert answer.status_code == status, (scope, query)
         assert answer.headers["content-type"].startswith("application/problem+json")

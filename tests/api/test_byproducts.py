@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from api import schema_byproducts
 from tests.support.small_park import BEGIN, HOUR, roll_up, rows_of, stamp
 from twin.reconciliation.uncertainty import efficiency_uncertainty, left_of_mean
 
@@ -18,7 +17,6 @@ VENTED = 0.1 * 0.08994 * 3.6  # t/h
 
 async def test_byproducts_are_balanced_and_scopes_without_any_are_empty(api):
     found = await rows_of(api, "demo/acme/byproducts", **QUERY)
-    schema_byproducts.Byproducts.model_validate(found)
     (row,) = found["items"]
     made = 16e3 * 100 * 2.01588e-3 / (2 * 96485.33212) * 3.6
     assert row["medium"] == "hydrogen"
@@ -43,7 +41,6 @@ async def test_byproducts_are_balanced_and_scopes_without_any_are_empty(api):
 
 async def test_vented_hydrogen_goes_where_it_is_of_use_until_the_limits_bind(api):
     found = await rows_of(api, "demo/symbiosis", **QUERY)
-    schema_byproducts.Symbiosis.model_validate(found)
     (row,) = found["items"]
     assert (row["medium"], row["reason"]) == ("hydrogen", "")
     assert (row["completeness"], row["quality"]) == (1.0, 32)

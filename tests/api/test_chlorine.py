@@ -3,13 +3,20 @@
 import numpy as np
 import pytest
 
-from api import schema_chlorine
-from tests.support import small_park
-from tests.support.small_park import BEGIN, END, HOUR, S, level, rows_of, stamp
+from tests.support.small_park import (
+    BEGIN,
+    END,
+    HOUR,
+    PARK_TOML,
+    S,
+    level,
+    rows_of,
+    serving,
+    stamp,
+    with_park,
+)
 from twin import quality as q
-from twin.accounts.network import compile_network
 from twin.accounts.tanks import volume_fraction
-from twin.loading import parse_park
 from twin.reference import load
 
 pytest_plugins = ["tests.support.small_park"]
@@ -89,26 +96,11 @@ MEAN = {
 }
 
 
-@pytest.fixture
-def farm(monkeypatch):
-    """The small park with everything metered, a spare tank, an absorber and hazards."""
-    lay_out(monkeypatch, MORE)
-
-
-@pytest.fixture
-def unmetered(monkeypatch):
-    """The same park without the meter of what is vaporised."""
-    lay_out(monkeypatch, MORE.replace('flow = "acme/FT-1304"\n', ""))
-
-
-def lay_out(monkeypatch, more):
-    toml = small_park.PARK_TOML.replace(
-        'mode = "internal"', 'mode = "internal"\nflow = "acme/FT-1301"'
-    )
-    files = {"park.toml": toml + more, "tags.csv": small_park.TAGS_CSV + TAGS}
-    monkeypatch.setattr(small_park, "FILES", files)
-    monkeypatch.setattr(small_park, "NETWORK", compile_network(parse_park(files)))
-    monkeypatch.setattr(small_park, "MEAN", small_park.MEAN | MEAN)
+LIQUEFIED = PARK_TOML.replace('mode = "internal"', 'mode = "internal"\nflow = "acme/FT-1301"')
+# Everything metered, a spare tank, an absorber and hazards; and without the meter of what is
+# vaporised.
+FARM = with_park(LIQUEFIED + MORE, TAGS, MEAN)
+UNMETERED = with_park(LIQUEFIED + MORE.replace('flow = "acme/FT-1304"\n', ""), TAGS, MEAN)
 
 
 def held(metres):
@@ -123,7 +115,6 @@ def near(value, rel=1e-9):
 async def test_chlorine_balance_closes_with_the_tank(api):
     query = {"from": "2025-06-02T08:00:00+08:00"}
     found = await rows_of(api, "demo/acme/chlorine", **query)
-    schema_chlorine.Chlorine.model_validate(found)
     first, second, running = found["items"]
     change = held(level(BEGIN + 2 * HOUR - 60 * S)) - held(level(BEGIN + HOUR - 60 * S))
     assert second["production_t"] == pytest.approx(MADE, rel=1e-9)
@@ -173,7 +164,8 @@ def efficiency():
     return np.hypot(known["relative"], known["own"])
 
 
-async def test_interval_of_the_unaccounted_is_that_of_the_meters_at_the_fence(farm, api):
+@FARM
+async def test_interval_of_the_unaccounted_is_that_of_the_meters_at_the_fence(api):
     (row,) = (await rows_of(api, "demo/acme/chlorine", **HOUR_9))["items"]
     cells = efficiency()
     levels = np.array([level(BEGIN + n * HOUR - 60 * S) for n in (1, 2)])
@@ -201,7 +193,8 @@ async def test_interval_of_the_unaccounted_is_that_of_the_meters_at_the_fence(fa
     assert row["consumption_t"] == near(18 + 1.8 + 0.72)
 
 
-async def test_interval_is_null_when_a_term_is_unknown(farm, api, db, ids):
+@FARM
+async def test_interval_is_null_when_a_term_is_unknown(api, db, ids):
     await db.execute("DELETE FROM hour WHERE tag_id = $1", ids["acme/FT-3"])
     (row,) = (await rows_of(api, "demo/acme/chlorine", **HOUR_9))["items"]
     assert (row["unaccounted_t"], row["unaccounted_ci_t"]) == (None, None)
@@ -213,7 +206,8 @@ async def test_interval_is_null_when_a_term_is_unknown(farm, api, db, ids):
     assert row["production_t"] == near(MADE)
 
 
-async def test_local_shares_depend_on_the_boundary(farm, api):
+@FARM
+async def test_local_shares_depend_on_the_boundary(api):
     hour = (0.8 + 0.2 * (1 - 1 / 180) / 60) ** 0.5
     cells = np.hypot(0.002 * hour, efficiency())
     for path, local in {"demo": 1.8, "demo/acme": 1.8, "demo/acme/caustic": 0.0}.items():
@@ -232,7 +226,8 @@ async def test_local_shares_depend_on_the_boundary(farm, api):
     assert (row["k1_ci"], row["k2_ci"]) == (None, None)
 
 
-async def test_a_user_without_a_meter_leaves_the_shares_it_is_part_of_unknown(unmetered, api):
+@UNMETERED
+async def test_a_user_without_a_meter_leaves_the_shares_it_is_part_of_unknown(api):
     (row,) = (await rows_of(api, "demo/acme/chlorine", **HOUR_9))["items"]
     assert (row["k1"], row["k1_ci"]) == (None, None)
     assert row["k2"] == near(1 - 3.6 / MADE)
@@ -241,7 +236,8 @@ async def test_a_user_without_a_meter_leaves_the_shares_it_is_part_of_unknown(un
     assert (row["k2"], row["k2_ci"]) == (None, None)
 
 
-async def test_a_hole_in_a_meter_of_the_shares_alone_is_not_good(farm, api, db, ids):
+@FARM
+async def test_a_hole_in_a_meter_of_the_shares_alone_is_not_good(api, db, ids):
     # Inside the plant, the flow to the vaporiser is in none of the accounts of the enterprise's
     # fence but in the first reading.
     await db.execute(
@@ -252,7 +248,8 @@ async def test_a_hole_in_a_meter_of_the_shares_alone_is_not_good(farm, api, db, 
     assert row["quality"] == q.UNCERTAIN | q.INCOMPLETE | 32
 
 
-async def test_without_production_the_shares_are_null_and_not_infinite(farm, api, db, ids):
+@FARM
+async def test_without_production_the_shares_are_null_and_not_infinite(api, db, ids):
     for tag in ("II-1", "FT-3", "FT-1304"):
         await db.execute("UPDATE hour SET amount = 0 WHERE tag_id = $1", ids[f"acme/{tag}"])
     (row,) = (await rows_of(api, "demo/acme/chlorine", **HOUR_9))["items"]
@@ -260,9 +257,9 @@ async def test_without_production_the_shares_are_null_and_not_infinite(farm, api
     assert (row["k1_ci"], row["k2_ci"]) == (None, None)
 
 
-async def test_room_in_the_tanks_follows_from_the_live_values(farm, api):
+@FARM
+async def test_room_in_the_tanks_follows_from_the_live_values(api):
     found = await rows_of(api, "demo/acme/chlorine")
-    schema_chlorine.Chlorine.model_validate(found)
     room, filling = LIMIT - held(1.5), (3 - 1.5) * 3.6
     now = found["now"]
     assert now == {
@@ -290,7 +287,8 @@ async def test_room_in_the_tanks_follows_from_the_live_values(farm, api):
     assert now["absorbers"][0]["absorber_min"] == near(minutes, rel=1e-6)
 
 
-async def test_legal_level_and_live_figure_stand_apart(farm, api, db, ids):
+@FARM
+async def test_legal_level_and_live_figure_stand_apart(api, db, ids):
     store, plant = (await rows_of(api, "demo/acme/chlorine"))["hazards"]
     assert store["design_maximum"] == {
         "s": near(41.2),
@@ -311,13 +309,14 @@ async def test_legal_level_and_live_figure_stand_apart(farm, api, db, ids):
     ] == ["H-1"]
 
 
-async def test_a_value_that_is_too_old_says_nothing_about_now(farm, db, ids, database):
+@FARM
+async def test_a_value_that_is_too_old_says_nothing_about_now(db, ids, database):
     old = END - 10 * 60 * S
     await db.execute(
         "UPDATE sample SET time = $1 WHERE tag_id = $2", stamp(old), ids["acme/FT-1301"]
     )
     await db.execute("UPDATE sample SET quality = 160 WHERE tag_id = $1", ids["acme/LT-1401"])
-    async with small_park.serving(database) as (api, _):
+    async with serving(database) as (api, _):
         now = (await rows_of(api, "demo/acme/chlorine"))["now"]
     unknown = ("filling_t_per_h", "headroom_h", "minutes_to_full_on_trip")
     assert [now[name] for name in unknown] == [None] * 3
@@ -331,10 +330,11 @@ async def test_a_value_that_is_too_old_says_nothing_about_now(farm, db, ids, dat
     )
 
 
-async def test_tanks_that_do_not_fill_have_no_end_and_full_ones_no_time(farm, db, ids, database):
+@FARM
+async def test_tanks_that_do_not_fill_have_no_end_and_full_ones_no_time(db, ids, database):
     await db.execute("UPDATE sample SET value = 1 WHERE tag_id = $1", ids["acme/FT-1301"])
     await db.execute("UPDATE sample SET value = 0 WHERE tag_id = $1", ids["acme/FT-1303"])
-    async with small_park.serving(database) as (api, _):
+    async with serving(database) as (api, _):
         now = (await rows_of(api, "demo/acme/chlorine"))["now"]
     assert now["headroom_h"] is None
     assert now["filling_t_per_h"] == near(-1.8)
@@ -343,7 +343,7 @@ async def test_tanks_that_do_not_fill_have_no_end_and_full_ones_no_time(farm, db
     assert now["absorbers"][0]["chlorine_t_per_h"] == 0
     await db.execute("UPDATE sample SET value = 2.5 WHERE tag_id = $1", ids["acme/LT-1"])
     await db.execute("UPDATE sample SET value = 2.5 WHERE tag_id = $1", ids["acme/LT-1301"])
-    async with small_park.serving(database) as (api, _):
+    async with serving(database) as (api, _):
         now = (await rows_of(api, "demo/acme/chlorine"))["now"]
     assert (now["headroom_t"], now["headroom_h"], now["minutes_to_full_on_trip"]) == (0, 0, 0)
     assert now["spare_tank_ready"] is False
@@ -357,7 +357,6 @@ async def test_what_the_model_does_not_have_is_null_and_not_nothing(api):
     assert now["headroom_t"] == near(LIMIT - held(1.5))
     assert now["stock_days"] == near(held(1.5) / MADE / 24)
     found = await rows_of(api, "demo/idle/chlorine")
-    schema_chlorine.Chlorine.model_validate(found)
     assert (found["items"], found["tanks"], found["hazards"]) == ([], [], [])
     assert found["now"].pop("absorbers") == []
     assert found["now"].pop("quality") == q.NO_DATA

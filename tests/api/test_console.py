@@ -115,8 +115,8 @@ async def test_the_overview_shows_what_is_stored(services, database, chromium, t
                     verdict = await verdict_of(client, row)
                     await look(page, row, verdict)
                     await page.screenshot(path=tmp_path / "overview.png")
-                    await look_for_the_named(page, database, tmp_path, verdict)
-                    await page.screenshot(path=tmp_path / "named.png")
+                    await look_for_detections(page, database, tmp_path, verdict)
+                    await page.screenshot(path=tmp_path / "detections.png")
                     await browser.close()
                     assert errors == []
 
@@ -195,10 +195,10 @@ async def look(page, row, verdict):
     await expect(page.locator("[data-testid=simulated-mark]")).to_contain_text("SIMULATED")
 
 
-async def look_for_the_named(page, database, pictures, verdict):
-    """Who was named of late stands above the verdict of the last hour; who ever was, behind it."""
+async def look_for_detections(page, database, pictures, verdict):
+    """Current detections stand above the verdict of the last hour; those of a week, behind it."""
     check = page.locator("[data-testid=balance-check]")
-    assert await check.locator("[data-testid=naming]").count() == 0
+    assert await check.locator("[data-testid=detection]").count() == 0
     db = await asyncpg.connect(database)
     for hours, streams in ((1, ["xinfa-cl2-main", "xinfa-cl2-hcl"]), (30, ["luxi-cl2-hcl"])):
         await db.execute(
@@ -209,14 +209,14 @@ async def look_for_the_named(page, database, pictures, verdict):
         )
     await db.close()
     await page.reload()
-    naming = check.locator("[data-testid=naming]")
-    await naming.wait_for(timeout=20_000)
-    text = await naming.inner_text()
+    detection = check.locator("[data-testid=detection]")
+    await detection.wait_for(timeout=20_000)
+    text = await detection.inner_text()
     assert re.fullmatch(r"▲ since \d\d:\d\d xinfa/FI-1201 \+4\.10 t/h\? or xinfa/FI-1203", text)
     await expect(check).to_have_attribute("data-verdict", verdict)
     await page.screenshot(path=pictures / "suspect.png")
     await check.click()
-    rows = page.locator("[data-testid=namings] tbody tr")
+    rows = page.locator("[data-testid=detections] tbody tr")
     await expect(rows).to_have_count(2)
     assert [("▲" in text, "+4.10 t/h" in text) for text in await rows.all_inner_texts()] == [
         (True, True),

@@ -3,12 +3,18 @@
 import numpy as np
 import pytest
 
-from api.emissions import schema
-from tests.support import small_park
-from tests.support.small_park import BEGIN, HOUR, MEAN, NOW, rows_of, serving, stamp
+from tests.support.small_park import (
+    BEGIN,
+    HOUR,
+    MEAN,
+    NOW,
+    PARK_TOML,
+    rows_of,
+    serving,
+    stamp,
+    with_park,
+)
 from twin import quality as q
-from twin.accounts.network import compile_network
-from twin.loading import parse_park
 from twin.reconciliation.uncertainty import left_of_mean
 
 pytest_plugins = ["tests.support.small_park"]
@@ -49,7 +55,6 @@ async def change_hour(db, ids, hour, name, covered_s, mean):
 
 async def test_an_hour_has_its_concentrations_its_mass_and_its_limit(api):
     found = await rows_of(api, "demo/acme/emissions", **EIGHT)
-    schema.Emissions.model_validate(found)
     (row,) = found["items"]
     assert (row["outlet"], row["pollutant"], row["code"]) == ("boiler-stack", "SO2", "a21026")
     assert row["concentration_mg_m3"] == 28.0
@@ -91,16 +96,15 @@ async def test_over_many_hours_noise_averages_out_and_the_rest_stays(api, db, id
     assert permit["emitted_ci_t"] == permit["measured_ci_t"]
 
 
-@pytest.fixture
-def drain(monkeypatch):
-    """The small park with waste water in the place of gas."""
-    toml = small_park.PARK_TOML.replace('kind = "stack"', 'kind = "drain"')
-    toml = toml.replace('oxygen = "acme/AT-902"\noxygen_reference = 0.06\n', "")
-    monkeypatch.setattr(small_park, "FILES", small_park.FILES | {"park.toml": toml})
-    monkeypatch.setattr(small_park, "NETWORK", compile_network(parse_park(small_park.FILES)))
+DRAIN = with_park(
+    PARK_TOML.replace('kind = "stack"', 'kind = "drain"').replace(
+        'oxygen = "acme/AT-902"\noxygen_reference = 0.06\n', ""
+    )
+)
 
 
-async def test_water_is_weighted_by_a_flow_that_is_uncertain_too(drain, api, db, ids):
+@DRAIN
+async def test_water_is_weighted_by_a_flow_that_is_uncertain_too(api, db, ids):
     await change_hour(db, ids, 0, "AT-901", 3600.0, 60e-6)
     await change_hour(db, ids, 0, "FT-901", 3600.0, 2.0)
     (row,) = (await rows_of(api, "demo/acme/emissions", window="shift", **EIGHT))["items"]
@@ -262,7 +266,6 @@ async def test_a_meter_without_data_makes_its_scope_unknown(api, db, ids):
 
 async def test_a_scope_without_outlets_and_meters_answers_with_nothing(api):
     found = await rows_of(api, "demo/idle/emissions")
-    schema.Emissions.model_validate(found)
     assert (found["items"], found["permits"], found["carbon"]["items"]) == ([], [], [])
     assert found["standards"] == []
 

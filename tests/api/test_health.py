@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 
-from api import schema
 from tests.support.small_park import HOUR, NOW, S, add_samples, add_tags, health_tag, serving, stamp
 
 pytest_plugins = ["tests.support.small_park"]
@@ -11,7 +10,6 @@ NOTHING = dict.fromkeys(("health", "timeliness", "duplicate_share", "reject_shar
 
 async def test_health_of_the_data(api):
     found = (await api.get("/api/v1/health/data")).json()
-    schema.Health.model_validate(found)
     assert found["items"] == [
         {"enterprise": "acme", "tags": 13, "fresh": 12, "stale": 0, "never": 1,
          "completeness": 1.0, "simulated": True, **NOTHING},
@@ -44,7 +42,6 @@ async def test_health_of_each_enterprise_and_its_gateways(database, ids, db):
         )  # fmt: skip
     async with serving(database) as (api, _):
         found = (await api.get("/api/v1/health/data")).json()
-    schema.Health.model_validate(found)
     acme = found["items"][0]
     assert {key: acme[key] for key in NOTHING} == {
         "health": 0.75, "timeliness": 0.5, "duplicate_share": 0.125, "reject_share": None,

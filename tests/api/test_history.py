@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.encode import ARROW, CSV, JSON, accepted, in_uom, rounded
-from api.history import bucket_rollups, bucket_samples, step
+from api.encode import JSON, out, rounded
+from api.history import ARROW, CSV, accepted, bucket_rollups, bucket_samples, step
 from twin import quality as q
 from twin.uom import compile_uom
 
@@ -116,7 +116,7 @@ def test_a_value_comes_back_from_si_as_it_was_typed(number, uom):
     quantity = {"t/h": "mass_flow", "kWh": "energy", "degC": "temperature", "%": "fraction"}
     scale, shift = compile_uom(uom, quantity.get(uom, "mass_flow"))
     typed = float(number)
-    found = in_uom(np.array([typed * scale + shift]), scale, shift)[0]
+    found = out(np.array([typed * scale + shift]), (scale, shift))[0]
     if abs(typed) < 1e7 and shift == 0:
         assert found == typed
     assert found == pytest.approx(typed, rel=1e-9, abs=1e-9)

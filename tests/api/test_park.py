@@ -7,7 +7,6 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from api import schema
 from tests.support.small_park import (
     BEGIN,
     END,
@@ -26,7 +25,6 @@ pytest_plugins = ["tests.support.small_park"]
 
 async def test_park_is_the_model_in_use(api):
     park = (await api.get("/api/v1/park")).json()
-    schema.Park.model_validate(park)
     assert park["model"] == {"version": 1, "applied": "2025-06-02T08:00:00+08:00"}
     assert park["scopes"][0] == {
         "id": "demo", "kind": "park", "name": {"zh": "示例园区", "en": "Demo park"}, "parent": None,
@@ -39,7 +37,6 @@ async def test_tags_come_in_pages_and_can_be_searched(api):
     found, cursor = [], ""
     while cursor is not None:
         page = (await api.get("/api/v1/tags", params={"limit": 7, "cursor": cursor})).json()
-        schema.TagPage.model_validate(page)
         found += page["items"]
         cursor = page["next"]
     names = [tag["tag"] for tag in found]
@@ -53,7 +50,6 @@ async def test_tags_come_in_pages_and_can_be_searched(api):
 
 async def test_latest_is_in_the_uom_of_the_tag_and_null_before_the_first_sample(api):
     answer = await api.get("/api/v1/latest?tag=acme/TT-1&tag=acme/FT-1&tag=idle/XS-1")
-    schema.LatestPage.model_validate(answer.json())
     assert answer.json()["items"] == [
         {"tag": "acme/TT-1", "time": "2025-06-02T10:30:00+08:00", "value": 80.0, "uom": "degC",
          "quality": 32},
@@ -72,7 +68,6 @@ async def test_history_is_raw_when_it_fits_and_in_buckets_when_not(api, db, ids)
     )
     query = {"tag": "demo/chlorine.mass_flow.production", "points": 2000}
     raw = (await api.get("/api/v1/history", params=query)).json()
-    schema.History.model_validate(raw)
     assert raw["resolution"] == "raw"
     assert raw["time"] == (times // 1000).tolist()
     assert set(raw["value"]) == set(raw["min"]) == set(raw["max"]) == {36.4}

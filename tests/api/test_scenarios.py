@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from api.scenarios import schema
 from tests.support.small_park import MEAN, NETWORK, NOW, add_cycle, add_samples, serving
 from twin.accounts.network import tank_mass
 from twin.faraday import CL2, mass_per_charge
@@ -38,9 +37,7 @@ async def site(database, ids, db):
 async def ask(api, **question):
     answer = await api.post("/api/v1/scenarios", json=question)
     assert answer.status_code == 200, answer.text
-    body = answer.json()
-    schema.Scenario.model_validate(body)
-    return body
+    return answer.json()
 
 
 def event(variant, kind):
@@ -49,7 +46,6 @@ def event(variant, kind):
 
 async def test_catalogue_names_what_can_be_asked_and_what_follows_it(site):
     found = (await site.get("/api/v1/scenarios")).json()
-    schema.Askables.model_validate(found)
     items = {item["scope"]: item for item in found["items"]}
     assert items["E-1"]["kind"] == "electrolyser"
     assert "demo/idle" not in items

@@ -19,6 +19,16 @@ BALANCES = (*SERIES, "twin.accounts", "twin.reconciliation")
 ROUTING = ("ingest.wire", "ingest.routing", "ingest.settings", "ingest.counters")
 STORING = (*ROUTING, "ingest.queries", "ingest.store")
 READING = ("twin", "deploy.database")
+ANSWERING = (
+    *READING, "api.answers", "api.encode", "api.problems", "api.queries", "api.settings",
+    "api.store",
+)  # fmt: skip
+ASKING = (*ANSWERING, "api.live", "api.context")
+SUBJECTS = (
+    "api.alarms", "api.balance", "api.byproducts", "api.chlorine", "api.emissions", "api.energy",
+    "api.health", "api.history", "api.latest", "api.park", "api.quarantine", "api.scenarios",
+)  # fmt: skip
+SUMMING = (*ASKING, "api.commands", "api.windows", "api.sums")
 # What a room may import of ours, besides itself. A room is a package of a package, or a module that
 # stands beside those. deploy starts everything and may see it all.
 MAY_IMPORT = {
@@ -54,6 +64,14 @@ MAY_IMPORT = {
     "ingest.cli": (*READING, *STORING, "ingest.cycle", "ingest.commands"),
     "ingest.file_import": (*READING, *STORING, "ingest.cycle", "ingest.cli"),
     "ingest.__main__": (*READING, "ingest"),
+    **dict.fromkeys(ANSWERING[2:], ANSWERING),
+    "api.live": ANSWERING,
+    "api.context": (*ANSWERING, "api.live"),
+    "api.commands": ASKING,
+    "api.windows": ASKING,
+    "api.sums": (*ASKING, "api.windows"),
+    **dict.fromkeys(SUBJECTS, SUMMING),
+    "api.targets": (*SUMMING, "api.chlorine", "api.energy"),
     "api": (*READING, "api"),
     "simulators.process": ("twin",),
     "simulators.scenarios": ("twin", "simulators.process"),

@@ -6,15 +6,18 @@ PYTEST_DONT_REWRITE: tests import it before pytest loads its fixtures.
 import asyncio
 import json
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import httpx
 import numpy as np
 import pytest
+from pydantic import TypeAdapter
 
 from api.app import create_app
+from api.encode import JSON
 from api.settings import ApiSettings
-from twin.accounts.network import compile_network
+from twin.accounts.network import Network, compile_network
 from twin.loading import parse_park
 from twin.model.park import Tag
 
@@ -199,12 +202,6 @@ XS-1,demo/idle,state,,state,,,,running
 """
 
 
-FILES = {"park.toml": PARK_TOML, "tags.csv": TAGS_CSV}
-
-
-NETWORK = compile_network(parse_park(FILES))
-
-
 S = 1_000_000
 
 
@@ -236,6 +233,30 @@ MEAN = {
 
 
 JOULE_PER_MINUTE = 7.5e8
+
+
+@dataclass(frozen=True)
+class SmallPark:
+    """A park model, compiled, and the steady values of its tags in SI."""
+
+    files: dict
+    network: Network
+    mean: dict
+
+
+def make_park(toml=PARK_TOML, tags="", mean=None):
+    """Return the small park with another park.toml, more tags, and their means."""
+    files = {"park.toml": toml, "tags.csv": TAGS_CSV + tags}
+    return SmallPark(files, compile_network(parse_park(files)), MEAN | (mean or {}))
+
+
+def with_park(*args, **kwargs):
+    """Return the mark of a test whose API serves another park, see `make_park`."""
+    return pytest.mark.parametrize("small", [make_park(*args, **kwargs)], indirect=True, ids=[""])
+
+
+PARK = make_park()
+FILES, NETWORK = PARK.files, PARK.network
 
 
 def stamp(time_us):
@@ -313,16 +334,22 @@ async def add_cycle(db, cycle_us, rows, *, notify=True):
 
 
 @pytest.fixture
-async def ids(db):
+def small(request):
+    """The park in the database: the small one, or that of the mark `with_park`."""
+    return getattr(request, "param", PARK)
+
+
+@pytest.fixture
+async def ids(db, small):
     """Tag ids by address, in a database with the model, two and a half hours and one cycle."""
     await db.execute(
         "INSERT INTO model (digest, files, applied) VALUES ($1, $2, $3)",
-        "1", json.dumps(FILES), stamp(BEGIN),
+        "1", json.dumps(small.files), stamp(BEGIN),
     )  # fmt: skip
     health = [health_tag(name, kind) for name, kind in HEALTH.items()]
-    found = await add_tags(db, [*NETWORK.tags, *health])
+    found = await add_tags(db, [*small.network.tags, *health])
     minutes = np.arange(BEGIN, END, 60 * S)
-    for name, mean in MEAN.items():
+    for name, mean in small.mean.items():
         await add_minutes(
             db, found[f"acme/{name}"], minutes, lambda _, m=mean: m * 60, lambda _, m=mean: m
         )
@@ -342,19 +369,47 @@ async def ids(db):
     return found
 
 
+class Held:
+    """An app whose JSON answers are held to the types that its routes document."""
+
+    def __init__(self, app):
+        self._app = app
+        self._scope = None
+
+    async def __call__(self, scope, receive, send):
+        self._scope = scope
+        await self._app(scope, receive, send)
+
+    async def check(self, response):
+        """Assert that an answer has exactly the fields and types of its route."""
+        kind = getattr(self._scope.get("route"), "response_model", None)
+        if kind and response.is_success and response.headers["content-type"] == JSON:
+            await response.aread()
+            answer = response.json()
+            assert TypeAdapter(kind).validate_python(answer) == answer
+
+
 @asynccontextmanager
 async def serving(url, now=NOW, **settings):
-    """Run the app without a server; yields a client and the app's world."""
+    """Run the app without a server; yields a client and the app's context.
+
+    Every JSON answer is held to the type the API documents for it.
+    """
     app = create_app(ApiSettings(database_url=url, **settings), lambda: now)
     async with app.router.lifespan_context(app):
-        world = app.state.world
+        context = app.state.context
         for _ in range(100):
-            if world.feed.loaded:
+            if context.feed.loaded:
                 break
             await asyncio.sleep(0.02)
-        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-        async with httpx.AsyncClient(transport=transport, base_url="http://api") as client:
-            yield client, world
+        held = Held(app)
+        transport = httpx.ASGITransport(held, raise_app_exceptions=False)
+        async with httpx.AsyncClient(
+            transport=transport,
+            base_url="http://api",
+            event_hooks={"response": [held.check]},
+        ) as client:
+            yield client, context
 
 
 @pytest.fixture

@@ -166,7 +166,7 @@ export interface BalanceRow extends Row {
 }
 
 /** Whom the watch over the balances has named: the first stream shows `bias_t_h` too much, or … */
-export interface Naming {
+export interface Detection {
   time: string;
   since: string;
   streams: { id: string; from: string | null; to: string | null }[];

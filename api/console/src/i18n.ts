@@ -100,14 +100,14 @@ const TEXT = {
   noCheck: ["没有数据", "No data"],
   since: ["{} 起", "since {}"],
   leakAt: ["泄漏：", "leak at "],
-  namings: ["近 7 天的可疑仪表或泄漏", "Named in the last 7 days"],
-  nobody: ["无", "nobody"],
-  namingHint: [
-    "仪表的示值开始与以往不同时列出；偏差为首个可疑者多显示的量；“或”之间无法区分",
-    "A meter is named when it begins to show something else; the bias is what the first suspect shows too much; those joined by “or” cannot be told apart",
+  detections: ["近 7 天检出的可疑仪表或泄漏", "Detections of the last 7 days"],
+  noDetection: ["无", "none"],
+  detectionHint: [
+    "仪表示值开始出现显著误差时检出；偏差为首个可疑仪表多显示的量；“或”之间无法区分",
+    "A meter is detected when a gross error begins; the bias is the excess of the first suspect; those joined by “or” cannot be told apart",
   ],
-  noticed: ["发现", "Noticed"],
-  begun: ["约始于", "Begun about"],
+  noticed: ["检出", "Detected"],
+  begun: ["约始于", "Since about"],
   bias: ["偏差", "Bias"],
   unchecked: [
     "没有冗余的计量，无可校核",

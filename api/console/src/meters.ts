@@ -1,5 +1,5 @@
-// What an operator calls the streams of a balance check: by their meters.
-import type { BalanceRow, Naming, ReconciledStream } from "./api";
+// Names of the streams of a balance check for an operator: those of their meters.
+import type { BalanceRow, Detection, ReconciledStream } from "./api";
 import { formatNumber, formatTime } from "./format";
 import { t, word, type TextKey } from "./i18n";
 import { above, park, plainName, scopes, timezone } from "./model";
@@ -16,7 +16,7 @@ export const reasonText = (reason: string): string =>
 
 const ownerOf = (id: string): string | undefined => above(id, "enterprise")?.id;
 
-/** A place, with its enterprise unless that is the one `scope` is in. */
+/** A node, with its enterprise unless that is the one `scope` is in. */
 export function placeName(id: string, scope: string): string {
   if (!scopes.value.has(id)) return word(id);
   const owner = ownerOf(id);
@@ -24,7 +24,7 @@ export function placeName(id: string, scope: string): string {
   return isPlain ? plainName(id) : `${plainName(owner)} ${plainName(id)}`;
 }
 
-/** Where a stream begins and ends, with the enterprises if it goes from one to another. */
+/** The ends of a stream, with the enterprises if it goes from one to another. */
 export function routeName({ from, to }: ReconciledStream, scope: string): string {
   const owners = new Set([from, to].filter((id) => scopes.value.has(id)).map(ownerOf));
   const isLocal = owners.size < 2;
@@ -33,7 +33,7 @@ export function routeName({ from, to }: ReconciledStream, scope: string): string
 
 /**
  * The flow tag of a stream, without its enterprise if `scope` is in that one. What is no stream of
- * the model (`place:faraday`, `place:stock`) goes by its place; any other stream by its id.
+ * the model (`node:faraday`, `node:stock`) goes by its node; any other stream by its id.
  */
 export function meterName(id: string, scope: string): string {
   const tag = park.value?.streams.find((stream) => stream.id === id)?.flow;
@@ -49,23 +49,23 @@ export const suspectText = (row: BalanceRow, scope: string): string =>
     .map((ids) => ids.map((id) => meterName(id, scope)).join(t("or")))
     .join(t("then"));
 
-export const biasText = ({ bias_t_h: bias }: Naming): string =>
+export const biasText = ({ bias_t_h: bias }: Detection): string =>
   `${bias > 0 ? "+" : ""}${formatNumber(bias)} t/h`;
 
-/** Who may have changed, most suspect first. */
-const suspectsOf = ({ streams, leaks }: Naming, scope: string): string[] => [
+/** Meters and leaks, most suspect first. */
+const suspectsOf = ({ streams, leaks }: Detection, scope: string): string[] => [
   ...streams.map(({ id }) => meterName(id, scope)),
   ...leaks.map((id) => `${t("leakAt")}${placeName(id, scope)}`),
 ];
 
 /** "A or B or leak at C" */
-export const namedText = (naming: Naming, scope: string): string =>
-  suspectsOf(naming, scope).join(t("or"));
+export const suspectsText = (detection: Detection, scope: string): string =>
+  suspectsOf(detection, scope).join(t("or"));
 
 /** "since 02:13 A +4.1 t/h? or B": the bias is what the first would show too much. */
-export function namingText(naming: Naming, scope: string): string {
-  const clock = formatTime(Date.parse(naming.since), timezone.value, "minute");
-  const [first, ...others] = suspectsOf(naming, scope);
-  const suspects = [`${first} ${biasText(naming)}?`, ...others].join(t("or"));
+export function detectionText(detection: Detection, scope: string): string {
+  const clock = formatTime(Date.parse(detection.since), timezone.value, "minute");
+  const [first, ...others] = suspectsOf(detection, scope);
+  const suspects = [`${first} ${biasText(detection)}?`, ...others].join(t("or"));
   return `${t("since").replace("{}", clock)} ${suspects}`;
 }

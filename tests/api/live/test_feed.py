@@ -10,7 +10,7 @@ import uvicorn
 
 from api.__main__ import Server
 from api.app import create_app
-from api.live.routes import events
+from api.latest import events
 from api.settings import ApiSettings
 from tests.support.small_park import (
     END,
@@ -34,8 +34,8 @@ def parsed(event):
 
 
 async def test_a_slow_client_gets_the_latest_of_everything_in_one_event(database, ids, db):
-    async with serving(database, poll_s=0.05, keep_alive_s=0.2) as (_, world):
-        everything, one = events(world, None), events(world, ["acme/FT-1"])
+    async with serving(database, poll_s=0.05, keep_alive_s=0.2) as (_, context):
+        everything, one = events(context, None), events(context, ["acme/FT-1"])
         kind, _, image = parsed(await anext(everything))
         assert (kind, image["time"]) == ("image", (NOW - 300_000) // 1000)
         assert image["values"]["acme/FT-1"] == [18.0, 32, END // 1000]
@@ -49,7 +49,7 @@ async def test_a_slow_client_gets_the_latest_of_everything_in_one_event(database
             late = (ids["acme/TT-1"], END - S, 0.0, 0)
             other = (ids["acme/LT-1"], at, 1.0, 128)
             await add_cycle(db, at, [row, late] + [other] * (n == 2), notify=False)
-        await until(lambda: world.feed.cycle_us == NOW + 2_500_000)
+        await until(lambda: context.feed.cycle_us == NOW + 2_500_000)
         for client, tags in ((everything, {"acme/FT-1", "acme/LT-1"}), (one, {"acme/FT-1"})):
             kind, cycle_us, cycle = parsed(await anext(client))
             assert (kind, cycle_us) == ("cycle", NOW + 2_500_000)
@@ -60,14 +60,14 @@ async def test_a_slow_client_gets_the_latest_of_everything_in_one_event(database
 
 @asynccontextmanager
 async def listening(url, **settings):
-    """Run a real server on a free port; yields its address and the app's world."""
+    """Run a real server on a free port; yields its address and the app's context."""
     app = create_app(ApiSettings(database_url=url, **settings), lambda: NOW)
     config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=5)
-    server = Server(config, app.state.world)
+    server = Server(config, app.state.context)
     with socket.create_server(("127.0.0.1", 0)) as door:
         task = asyncio.create_task(server.serve([door]))
-        await until(lambda: server.started and app.state.world.feed.loaded)
-        yield f"http://127.0.0.1:{door.getsockname()[1]}", app.state.world
+        await until(lambda: server.started and app.state.context.feed.loaded)
+        yield f"http://127.0.0.1:{door.getsockname()[1]}", app.state.context
         server.should_exit = True
         await asyncio.wait_for(task, 5)
 
@@ -83,7 +83,7 @@ async def next_event(chunks):
 
 async def test_live_sends_the_image_then_a_cycle_after_each_wake_up(database, ids, db):
     # So long between looks that only the wake-up can be what brings the cycle.
-    async with listening(database, poll_s=30, live_clients_max=1) as (url, world):
+    async with listening(database, poll_s=30, live_clients_max=1) as (url, context):
         async with (
             httpx.AsyncClient(base_url=url) as api,
             api.stream("GET", "/api/v1/live") as live,
@@ -91,7 +91,7 @@ async def test_live_sends_the_image_then_a_cycle_after_each_wake_up(database, id
             assert live.headers["content-type"].startswith("text/event-stream")
             chunks = live.aiter_raw()
             assert (await next_event(chunks))[0] == "image"
-            assert world.feed.clients == 1
+            assert context.feed.clients == 1
             refused = await api.get("/api/v1/live")
             assert refused.status_code == 503
             assert "1 live clients already" in refused.json()["detail"]
@@ -100,7 +100,7 @@ async def test_live_sends_the_image_then_a_cycle_after_each_wake_up(database, id
                 kind, cycle_us, cycle = await asyncio.wait_for(next_event(chunks), 5)
                 assert (kind, cycle_us) == ("cycle", NOW + n)
                 assert cycle["values"] == {"acme/FT-1": [36.0 * n, 0, NOW // 1000]}
-        await until(lambda: world.feed.clients == 0)
+        await until(lambda: context.feed.clients == 0)
 
 
 async def test_stopping_does_not_wait_for_live_clients(database, ids):
@@ -116,28 +116,28 @@ async def test_stopping_does_not_wait_for_live_clients(database, ids):
 
 
 async def test_connections_that_were_cut_are_made_again(database, ids, db):
-    async with serving(database, poll_s=0.1) as (api, world):
-        generation = world.feed.generation
+    async with serving(database, poll_s=0.1) as (api, context):
+        generation = context.feed.generation
         await db.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
             " WHERE application_name = 'parktwin-api' AND datname = current_database()"
         )
-        await until(lambda: world.feed.generation > generation)
+        await until(lambda: context.feed.generation > generation)
         answer = await api.get("/api/v1/history?tag=acme/TT-1")
         assert answer.status_code in (200, 503)
         assert (await api.get("/api/v1/history?tag=acme/TT-1")).status_code == 200
 
 
 async def test_a_new_model_and_its_tags_are_taken_over(database, ids, db):
-    async with serving(database) as (api, world):
+    async with serving(database) as (api, context):
         files = FILES | {"park.toml": PARK_TOML.replace("Demo park", "New name")}
         await db.execute("INSERT INTO model (digest, files) VALUES ('2', $1)", json.dumps(files))
         (new,) = (await add_tags(db, [health_tag("inbox", "gauge")])).values()
         await db.execute("NOTIFY park_model, '2'")
-        await until(lambda: world.feed.model.version == 2)
+        await until(lambda: context.feed.model.version == 2)
         assert (await api.get("/api/v1/park")).json()["name"]["en"] == "New name"
         await add_cycle(db, NOW, [(new, NOW, 7.0, 0)])
-        await until(lambda: world.feed.cycle_us == NOW)
+        await until(lambda: context.feed.cycle_us == NOW)
         assert (await api.get("/api/v1/latest?tag=demo/ingest.inbox")).json()["items"][0][
             "value"
         ] == 7
