@@ -89,6 +89,6 @@ REJECTS = """
 SELECT id, received, reason, detail, topic, payload, size FROM reject
 WHERE ($1::text IS NULL OR reason = $1) AND id < $2 ORDER BY id DESC LIMIT $3"""
 DETECTIONS = """
-SELECT time, since, streams, leaks, bias, test FROM naming
+SELECT time, since, streams, leaks, bias, test FROM detection
 WHERE component = $1 AND time >= $2 AND time < $3 AND (streams && $4 OR leaks && $5)
 ORDER BY time DESC LIMIT $6"""

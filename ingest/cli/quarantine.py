@@ -14,11 +14,6 @@ from twin.loading import TAG_KINDS
 if TYPE_CHECKING:
     from ingest.store import Store
 
-LIST = """
-SELECT k.*, (SELECT count(*) FROM quarantine_sample s
-             WHERE (s.enterprise, s.tag, s.reason) = (k.enterprise, k.tag, k.reason)) AS kept
-FROM quarantine k ORDER BY last_seen DESC, enterprise, tag LIMIT $1
-"""
 EXAMPLES = """examples:
   parktwin quarantine list
   parktwin quarantine adopt acme/TI-7 --scope mypark/acme --quantity temperature --uom degC
@@ -66,7 +61,7 @@ def _parser() -> argparse.ArgumentParser:
 async def _list(store: Store, limit: int) -> None:
     """Print what is in quarantine."""
     async with store.transaction():
-        rows = await store.fetch(LIST, limit)
+        rows = await store.quarantine.newest(limit)
     for row in rows:
         seen = f"{row['first_seen']:%Y-%m-%d %H:%M} to {row['last_seen']:%Y-%m-%d %H:%M} UTC"
         print(

@@ -12,10 +12,6 @@ from twin.errors import ParkError
 if TYPE_CHECKING:
     from ingest.store import Store
 
-LIST = """
-SELECT id, received, reason, detail, topic, size, size = length(payload) AS complete, payload
-FROM reject WHERE $1 = '' OR reason = $1 ORDER BY id DESC LIMIT $2
-"""
 SHOWN = 60
 EXAMPLES = """examples:
   parktwin rejects list --reason wrong_uom
@@ -52,7 +48,7 @@ def _parser() -> argparse.ArgumentParser:
 async def _list(store: Store, reason: str, limit: int) -> None:
     """Print refused payloads."""
     async with store.transaction():
-        rows = await store.fetch(LIST, reason, limit)
+        rows = await store.rejects.newest(reason, limit)
     for row in rows:
         whole = "" if row["complete"] else ", not complete"
         print(

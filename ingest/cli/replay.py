@@ -12,8 +12,6 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from deploy.database.migrations import WRITER_LOCK
-from deploy.database.times import micros, stamp
 from ingest.counters import own_tags
 from ingest.cycle.restatement import (
     Aggregation,
@@ -22,9 +20,8 @@ from ingest.cycle.restatement import (
     intervals_around,
     merge_intervals,
 )
-from ingest.cycle.writers import take_turn, touch
 from ingest.settings import IngestSettings
-from ingest.store import READING, Store
+from ingest.store import Store
 from twin.accounts.network import compile_network
 from twin.arrays import MINUTE_US, NEVER
 from twin.errors import ParkError
@@ -63,8 +60,6 @@ SAMPLES = """
 SELECT tag_id, time, value, quality FROM sample
 WHERE tag_id = ANY($1::int[]) AND time > $2::timestamptz AND time <= $3::timestamptz
 """
-MODEL = "SELECT digest FROM model ORDER BY version DESC LIMIT 1"
-ONLY_ONE = "SELECT pg_try_advisory_xact_lock($1)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,10 +105,11 @@ class Replay:
             cycles = np.arange(at, until, length)
             # A sample takes part from the first cycle that is not before it.
             async with self._store.transaction():
-                found = await self._read(0, self._measured, at - length, until - length)
+                tags = np.arange(self._measured)
+                found = await self._store.samples_between(tags, at - length, until - length)
             result = replay(self._network, image, memory, found, cycles)
             async with self._store.transaction():
-                await take_turn(self._store, alone=True)
+                await self._store.writers.acquire_turn(alone=True)
                 progress = await self._write(
                     image, result.samples, max(at, from_us), until, progress
                 )
@@ -131,9 +127,9 @@ class Replay:
         store, length = self._store, self._cycle_us
         tags = (*self._network.tags, *own_tags(self._park))
         async with store.transaction():
-            await take_turn(store, alone=True)
-            live = not (await store.fetch(ONLY_ONE, WRITER_LOCK))[0][0]
-            if live and [row[0] for row in await store.fetch(MODEL)] != [self._park.digest]:
+            await store.writers.acquire_turn(alone=True)
+            live = not await store.writers.is_only_one()
+            if live and await store.model_digest() != self._park.digest:
                 raise ParkError(
                     "ingest is running with another model",
                     hint="start it again with this one, or stop it, and then replay",
@@ -150,30 +146,21 @@ class Replay:
         stop = int(last) + length
         return image, stop if to_us is None else min(stop, -(-to_us // length) * length)
 
-    async def _read(self, first: int, stop: int, after_us: int, until_us: int) -> Samples:
-        """Return the samples of tags [first, stop) with after < time <= until."""
-        ids = self._store.tag_id[first:stop]
-        tag_id, time_us, value, quality = await self._store.columns(
-            READING, SAMPLES, ids.tolist(), stamp(after_us), stamp(until_us)
-        )
-        order = np.argsort(ids)
-        tag = first + order[np.searchsorted(ids, tag_id, sorter=order)] if len(ids) else tag_id
-        return Samples(tag.astype(np.int64), time_us, value, quality.astype(np.uint8), time_us)
-
     async def _write(
         self, image: Image, derived: Samples, first: int, until: int, progress: Progress
     ) -> Progress:
         """Store what a chunk derived, also where a value was stored that is another one now."""
         if first >= until:
             return progress
-        stored = await self._read(self._measured, self._count, first - 1, until - 1)
+        tags = np.arange(self._measured, self._count)
+        stored = await self._store.samples_between(tags, first - 1, until - 1)
         held = _held(image, derived, stored, self._measured)
-        now = await self._store.fetch("SELECT now()")
+        now_us = await self._store.now_us()
         rows = sort(concatenate(derived.take(derived.time_us >= first), held)).samples
-        rows = replace(rows, received_us=np.full(len(rows), micros([now[0][0]])[0]))
+        rows = replace(rows, received_us=np.full(len(rows), now_us))
         added, corrected = await self._store.merge_samples(rows)
         touched = sort(concatenate(added, corrected)).samples
-        minutes = await self._restate(touched, int(rows.received_us[0])) if len(touched) else 0
+        minutes = await self._restate(touched, now_us) if len(touched) else 0
         return replace(
             progress,
             added=progress.added + len(added),
@@ -194,7 +181,7 @@ class Replay:
         gap_us = self._network.traits.gap_us
         around = intervals_around(touched.tag, touched.time_us, gap_us, until, nothing)
         # Their newest sample or their open minute is not what a running cycle has in memory.
-        await touch(self._store, np.unique(around.tag[around.open]))
+        await self._store.writers.mark_changed(around.tag[around.open])
         stop = np.where(around.open, until[around.tag], around.stop)
         # Between the last minute and what is new, the value before still holds.
         beyond = (stop > ends[around.tag]) & (ends[around.tag] != NEVER)

@@ -15,20 +15,18 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
 WAIT_S, LOOK_S = 30.0, 0.2
-ORDER = "INSERT INTO command (kind, body) VALUES ($1, $2::jsonb) RETURNING id"
-ANSWER = "SELECT done, error FROM command WHERE id = $1"
 
 
 async def order(store: Store, kind: str, body: dict[str, Any]) -> None:
     """Write a command down and wait for its answer; raises ParkError when it was refused."""
     async with store.transaction():
-        number = (await store.fetch(ORDER, kind, json.dumps(body)))[0][0]
+        number = await store.commands.add(kind, json.dumps(body))
     for _ in range(round(WAIT_S / LOOK_S)):
         async with store.transaction():
-            row = (await store.fetch(ANSWER, number))[0]
-        if row["done"]:
-            if row["error"]:
-                raise ParkError(row["error"])
+            done, error = await store.commands.result(number)
+        if done:
+            if error:
+                raise ParkError(error)
             print("done")
             return
         await asyncio.sleep(LOOK_S)

@@ -11,11 +11,6 @@ from ingest.cli.send import order, run
 if TYPE_CHECKING:
     from ingest.store import Store
 
-LIST = """
-SELECT e.*, t.enterprise, t.tag, t.uom, (e.level - t.shift) / t.scale AS expected
-FROM unit_error e JOIN tag t USING (tag_id) WHERE $1 OR e.answer IS NULL
-ORDER BY e.state <> 'open', e.since DESC LIMIT $2
-"""
 EXAMPLES = """examples:
   parktwin unit-errors list
   parktwin unit-errors dismiss 7 --by ann --reason "half of the cells are down"
@@ -53,7 +48,7 @@ def _parser() -> argparse.ArgumentParser:
 async def _list(store: Store, limit: int, *, everything: bool) -> None:
     """Print suspected unit errors."""
     async with store.transaction():
-        rows = await store.fetch(LIST, everything, limit)
+        rows = await store.unit_errors.newest(limit, everything=everything)
     for row in rows:
         offset = f" {row['shift']:+.4g}" if row["shift"] else ""
         print(

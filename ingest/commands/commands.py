@@ -9,14 +9,13 @@ from __future__ import annotations
 import json
 import logging
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from deploy.database.times import micros, stamp
-from ingest import queries
 from ingest.commands.adopt import adopt
-from ingest.routing.topics import Message, Names
+from ingest.routing.topics import Names
+from ingest.store.quarantine import Key
 from ingest.wire import VALUE_MAX, WireError
 from twin import quality as q
 from twin.errors import ParkError, StoreError, UomError
@@ -27,7 +26,7 @@ from twin.uom import compile_uom
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from ingest.routing.topics import Directory
+    from ingest.routing.topics import Directory, Message
     from ingest.settings import IngestSettings
     from ingest.store import Store
 
@@ -38,14 +37,6 @@ BLOCK_SAMPLES, BLOCK_REJECTS = 20_000, 1_000
 NOT_AGAIN = "spBv1.0/"
 TEXT_CHARACTERS = 1_000
 ADOPTABLE, RELEASABLE = "unknown_tag", ("future",)
-
-
-class Key(NamedTuple):
-    """What quarantine counts by."""
-
-    enterprise: str
-    tag: str
-    reason: str
 
 
 @dataclass(slots=True)
@@ -76,8 +67,8 @@ class Desk:
         self._settings = settings
         self._due_us = 0
         self._task: Task | None = None
-        # What is left to do when the cycle is committed: a statement and its arguments.
-        self._after: tuple[Any, ...] = ()
+        # What is left to do when the cycle is committed.
+        self._after: tuple[Callable[[list[int]], Awaitable[None]], list[int]] | None = None
         self._orders: dict[str, Callable[[int, dict[str, Any]], Awaitable[Task | None]]] = {
             "quarantine.adopt": self._adopt,
             "quarantine.release": self._release,
@@ -89,10 +80,10 @@ class Desk:
     async def start(self) -> None:
         """Find what was quarantined as unknown and is a tag of the model by now."""
         async with self._store.transaction():
-            rows = await self._store.fetch(queries.HELD, None, None, ADOPTABLE)
-            keys = [(Key(*row[:3]), row["topic"]) for row in rows]
+            keys = await self._store.quarantine.keys(ADOPTABLE)
             keys = [(key, topic) for key, topic in keys if self._tag(key, topic) >= 0]
-            self._task = Task(0, await self._newest(), keys) if keys else None
+            newest = await self._store.quarantine.newest_id()
+        self._task = Task(0, newest, keys) if keys else None
 
     async def take(self, now_us: int) -> Extra:
         """Return what the next cycle takes besides; nothing while the database is away."""
@@ -123,23 +114,21 @@ class Desk:
             LOG.warning("%s; the desk waits", error.message)
 
     async def _forget(self) -> None:
-        if self._after:
+        if self._after is not None:
+            forget, ids = self._after
             async with self._store.transaction():
-                await self._store.fetch(*self._after)
-            self._after = ()
-
-    async def _newest(self) -> int:
-        return int((await self._store.fetch(queries.NEWEST_HELD))[0][0])
+                await forget(ids)
+            self._after = None
 
     async def _look(self, now_us: int) -> None:
         """Take the oldest command; it is answered when it is done."""
-        rows = await self._store.fetch(queries.DESK)
-        if not rows:
+        row = await self._store.commands.next()
+        if row is None:
             return
-        number, kind = rows[0]["id"], rows[0]["kind"]
+        number, kind, text = row
         error = None
         try:
-            body = json.loads(rows[0]["body"])
+            body = json.loads(text)
             obey = self._orders.get(kind)
             if obey is None or not isinstance(body, dict):
                 raise ParkError(f"there is no command {kind!r} of this form")  # noqa: TRY301
@@ -147,10 +136,7 @@ class Desk:
         except ParkError as refused:
             error = str(refused)[:TEXT_CHARACTERS]
         if self._task is None:
-            await self._answer(number, now_us, error)
-
-    async def _answer(self, number: int, now_us: int, error: str | None) -> None:
-        await self._store.fetch(queries.ANSWER, stamp(now_us), [number], [error])
+            await self._store.commands.answer([number], [error], now_us)
 
     async def _adopt(self, _number: int, body: dict[str, Any]) -> None:
         """Add a tag to the model and take it over; what was kept of it comes after that."""
@@ -164,29 +150,23 @@ class Desk:
         key = _key(body)
         if key.reason not in RELEASABLE:
             raise ParkError(f"reason {key.reason!r} is not one of {', '.join(RELEASABLE)}")
-        rows = await self._store.fetch(queries.HELD, *key)
-        keys = [(Key(*row[:3]), row["topic"]) for row in rows]
+        keys = await self._store.quarantine.keys(key.reason, key.enterprise, key.tag)
         if not keys or self._tag(*keys[0]) < 0:
             raise ParkError(f"there is no tag {key.enterprise}/{key.tag} in quarantine as that")
-        return Task(number, await self._newest(), keys)
+        return Task(number, await self._store.quarantine.newest_id(), keys)
 
     async def _drop(self, _number: int, body: dict[str, Any]) -> None:
         """Throw away what is in quarantine of a tag."""
-        key = _key(body)
-        for table in ("quarantine", "quarantine_sample"):
-            await self._store.fetch(
-                queries.DROP_HELD.format(table=table), key.enterprise, key.tag, key.reason or None
-            )
+        await self._store.quarantine.drop(*_key(body))
 
     async def _replay(self, number: int, body: dict[str, Any]) -> Task | None:
         """Send complete rejected payloads through their codecs again."""
-        rows = await self._store.fetch(queries.REJECTS, *_chosen(body), NOT_AGAIN)
-        found = [row["id"] for row in rows]
-        return Task(number, rejects=found) if found else None
+        ids = await self._store.rejects.complete(*_chosen(body), NOT_AGAIN)
+        return Task(number, rejects=ids) if ids else None
 
     async def _drop_rejects(self, _number: int, body: dict[str, Any]) -> None:
         """Throw away rejected payloads."""
-        await self._store.fetch(queries.DROP_REJECTS, *_chosen(body))
+        await self._store.rejects.drop(*_chosen(body))
 
     async def _bring(self, task: Task, now_us: int) -> Extra:
         """Return the next block of a task; answers its command when there is no more."""
@@ -195,56 +175,43 @@ class Desk:
         if task.rejects:
             ids = task.rejects[:BLOCK_REJECTS]
             del task.rejects[:BLOCK_REJECTS]
-            rows = await self._store.fetch(queries.PAYLOADS, ids)
-            self._after = queries.FORGET_REJECTS, ids
-            times = micros([row["received"] for row in rows]).tolist()
-            # At QoS 1: this is not a burst that may be dropped.
-            return Extra(
-                [Message(row["topic"], row["payload"], received_us, 0, 1, 0)
-                 for row, received_us in zip(rows, times, strict=True)]
-            )  # fmt: skip
+            self._after = self._store.rejects.drop, ids
+            return Extra(await self._store.rejects.messages(ids))
         if task.command:
-            await self._answer(task.command, now_us, None)
+            await self._store.commands.answer([task.command], [None], now_us)
         self._task = None
         return Extra()
 
     async def _samples(self, task: Task, now_us: int) -> Samples:
         """Return a block of samples of the task's first key; ends the key when there is none."""
         key, topic = task.keys[0]
-        ahead = stamp(now_us + round(self._settings.future_s * 1e6))
-        rows = await self._store.fetch(queries.HELD_SAMPLES, *key, task.until, ahead, BLOCK_SAMPLES)
-        if not rows:
-            await self._store.fetch(queries.FORGET_KEY, *key)
+        until_us = now_us + round(self._settings.future_s * 1e6)
+        store = self._store.quarantine
+        held = await store.samples(key, task.until, until_us, BLOCK_SAMPLES)
+        if not held.ids:
+            await store.forget_key(key)
             del task.keys[0]
             return no_samples()
-        self._after = queries.FORGET_SAMPLES, [row["id"] for row in rows]
+        self._after = store.forget_samples, held.ids
         at = self._tag(key, topic)
-        value, quality, scale, shift = (
-            np.array(column) for column in zip(*(self._read(row, at) for row in rows), strict=True)
-        )
-        si = value * scale + shift
-        low, high = self._directory.low[at], self._directory.high[at]
-        samples = Samples(
-            np.full(len(rows), at),
-            micros([row["time"] for row in rows]),
-            si,
-            q.within(si, low, high, quality.astype(np.uint8)),
-            micros([row["received"] for row in rows]),
-        )
-        keep = ~np.isnan(scale) & ~(np.abs(value) > VALUE_MAX)
+        factors = [self._to_si(uom, at) for uom in held.uom]
+        scale, shift = np.array(factors, dtype=np.float64).T
+        si = held.value * scale + shift
+        quality = q.within(si, self._directory.low[at], self._directory.high[at], held.quality)
+        tag = np.full(len(si), at)
+        samples = Samples(tag, held.time_us, si, quality, held.received_us)
+        keep = ~np.isnan(scale) & ~(np.abs(held.value) > VALUE_MAX)
         LOG.info("%s/%s: %d samples from quarantine", key.enterprise, key.tag, keep.sum())
         return samples.take(keep)
 
-    def _read(self, row: Any, at: int) -> tuple[float, int, float, float]:
-        """Return value, quality and the way to SI of a sample; a wrong uom leads nowhere."""
-        scale, shift = self._directory.scale[at], self._directory.shift[at]
-        value = float("nan") if row["value"] is None else row["value"]
-        if row["uom"]:
-            try:
-                scale, shift = compile_uom(row["uom"], self._directory.quantity[at])
-            except UomError:
-                scale = shift = float("nan")
-        return value, row["quality"], float(scale), float(shift)
+    def _to_si(self, uom: str, at: int) -> tuple[float, float]:
+        """Return scale and shift of a uom to SI, empty for that of the tag; NaN for a wrong one."""
+        if not uom:
+            return float(self._directory.scale[at]), float(self._directory.shift[at])
+        try:
+            return compile_uom(uom, self._directory.quantity[at])
+        except UomError:
+            return float("nan"), float("nan")
 
     def _tag(self, key: Key, topic: str) -> int:
         """Return the index of a tag by its name on the wire; -1 when the model has none."""

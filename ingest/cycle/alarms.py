@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from deploy.database.times import micros, null, stamp
-from ingest import queries
+from ingest.store.alarms import JournalEntry, StoredAlarm
 from twin.alarms.commands import order, refusal
 from twin.alarms.engine import (
     STATES,
@@ -23,7 +22,7 @@ from twin.alarms.engine import (
 )
 from twin.alarms.metrics import Flood, advance, no_flood
 from twin.alarms.rules import compile_rules, park_alarms
-from twin.arrays import DAY_US, I64, INTP, NEVER, U8
+from twin.arrays import DAY_US, INTP, NEVER, U8
 from twin.errors import ModelError
 
 if TYPE_CHECKING:
@@ -96,23 +95,12 @@ class Alarms:
 
     async def start(self, image: Image, now_us: int) -> Standing:
         """Bring table alarm up to the model and go on where it stands; raises StoreError."""
-        rules, fetch = self._rules, self._store.fetch
-        await fetch(queries.DROP_ALARMS, self._ids, stamp(now_us))
-        found = await fetch(
-            queries.UPSERT_ALARMS,
-            self._ids,
-            self._store.tag_id[rules.tag].tolist(),
-            [alarm.priority for alarm in rules.alarms],
-            rules.limit.tolist(),
-            stamp(now_us),
+        rules, table = self._rules, self._store.alarms
+        priorities = [alarm.priority for alarm in rules.alarms]
+        stored = await table.bring(self._ids, rules.tag, priorities, rules.limit.tolist(), now_us)
+        since_us, active_us, until_us = (
+            np.array([alarm[at] for alarm in stored], dtype=np.int64) for at in (1, 2, 3)
         )
-        rows = {row["alarm"]: row for row in found}
-        ordered = [rows[name] for name in self._ids]
-
-        def column(name: str) -> I64:
-            return np.array([_micros(row[name]) for row in ordered], dtype=np.int64)
-
-        active_us = column("active_since")
         # A delay begins anew with the newest sample: how long it had run is not stored.
         memory = Memory(
             time_us=image.time_us[rules.tag],
@@ -121,13 +109,12 @@ class Alarms:
             run_us=image.time_us[rules.tag],
             active=active_us != NEVER,
             active_us=active_us,
-            state=np.array([STATES.index(row["state"]) for row in ordered], dtype=np.int8),
-            since_us=column("since"),
-            until_us=column("until"),
+            state=np.array([STATES.index(alarm.state) for alarm in stored], dtype=np.int8),
+            since_us=since_us,
+            until_us=until_us,
         )
-        came = await fetch(queries.ANNUNCIATIONS, stamp(now_us - DAY_US))
-        flood, _ = advance(no_flood(), micros([row["time"] for row in came]), now_us)
-        quality = np.array([row["quality"] for row in ordered], dtype=np.uint8)
+        flood, _ = advance(no_flood(), await table.annunciations(now_us - DAY_US), now_us)
+        quality = np.array([alarm.quality for alarm in stored], dtype=np.uint8)
         return Standing(memory, quality, flood)
 
     async def run(
@@ -158,27 +145,25 @@ class Alarms:
 
     async def _obey(self, memory: Memory, cycle_us: int) -> tuple[Memory, list[Event]]:
         """Take the oldest commands: each is done, or has a reason why nothing came of it."""
-        rows = await self._store.fetch(queries.PENDING, self._settings.command_rows)
+        rows = await self._store.commands.about_alarms(self._settings.command_rows)
         events: list[Event] = []
         answers: list[str | None] = []
         for row in rows:
             try:
-                command = self._understand(row["kind"], row["body"], memory, cycle_us)
+                command = self._understand(row.kind, row.body, memory, cycle_us)
             except ValueError as error:
                 answers.append(str(error)[:TEXT_CHARACTERS])
                 continue
             memory, changes = order(
-                self._rules, memory, row["kind"], command.alarm, cycle_us, command.until_us
+                self._rules, memory, row.kind, command.alarm, cycle_us, command.until_us
             )
             events += [
-                event._replace(who=command.who, reason=command.reason, command=row["id"])
+                event._replace(who=command.who, reason=command.reason, command=row.number)
                 for event in _events(changes)
             ]
             answers.append(None)
         if rows:
-            await self._store.fetch(
-                queries.ANSWER, stamp(cycle_us), [row["id"] for row in rows], answers
-            )
+            await self._store.commands.answer([row.number for row in rows], answers, cycle_us)
         return memory, events
 
     def _understand(self, kind: str, body: str, memory: Memory, cycle_us: int) -> Command:
@@ -219,40 +204,26 @@ class Alarms:
         cycle_us: int,
     ) -> None:
         """Write the touched alarms and the journal, and leave the alarms for the readers."""
-        fetch, names = self._store.fetch, [self._ids[at] for at in touched.tolist()]
-        await fetch(
-            queries.UPDATE_ALARMS,
-            names,
-            [STATES[state] for state in memory.state[touched].tolist()],
-            *(
-                [_stamp(time_us) for time_us in column[touched].tolist()]
-                for column in (memory.since_us, memory.active_us, memory.until_us)
-            ),
-            quality[touched].tolist(),
-        )
+        table, names = self._store.alarms, [self._ids[at] for at in touched.tolist()]
+        columns = (memory.state, memory.since_us, memory.active_us, memory.until_us, quality)
+        rows = zip(*(column[touched].tolist() for column in columns), strict=True)
+        await table.update(names, [StoredAlarm(STATES[state], *row) for state, *row in rows])
         if events:
-            await fetch(
-                queries.ADD_EVENTS,
-                stamp(cycle_us),
-                [stamp(event.time_us) for event in events],
-                [self._ids[event.alarm] for event in events],
-                [STATES[event.before] for event in events],
-                [STATES[event.after] for event in events],
-                [null(event.value) for event in events],
-                *([event[at] for event in events] for at in range(5, len(Event._fields))),
-            )
-        await fetch(queries.SHOW_ALARMS, cycle_us, names)
+            await table.record([self._entry(event) for event in events], cycle_us)
+        await table.show(names, cycle_us)
+
+    def _entry(self, event: Event) -> JournalEntry:
+        """Return a change with the names of alarm and states."""
+        return JournalEntry(
+            self._ids[event.alarm],
+            event.time_us,
+            STATES[event.before],
+            STATES[event.after],
+            *event[4:],
+        )
 
 
 def _events(changes: Changes) -> list[Event]:
     """Return changes as rows of the journal."""
     columns = (getattr(changes, name).tolist() for name in Changes.__slots__)
     return [Event(*row) for row in zip(*columns, strict=True)]
-
-
-def _stamp(time_us: int) -> Any:
-    return None if time_us == NEVER else stamp(time_us)
-
-
-def _micros(time: Any) -> int:
-    return NEVER if time is None else int(micros([time])[0])

@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from deploy.database.times import micros, stamps
-from ingest import queries
 from twin.arrays import F64, MINUTE_US
 from twin.reconciliation.detection import MonitorState, begin_monitor, detect
 from twin.reconciliation.monitor import compile_monitor
@@ -24,7 +22,6 @@ if TYPE_CHECKING:
     from twin.accounts.network import Network
     from twin.reconciliation.detection import Detection
 
-COLUMNS = ("int4", "timestamptz", "float8", "float8", "float8")
 PIECE = 60  # minutes that are read at once
 
 
@@ -58,11 +55,9 @@ class Namings:
 
     async def start(self, now_us: int, last_us: int) -> Named:
         """Learn again what was learnt before the last cycle; raises StoreError."""
-        rows = await self._store.fetch(queries.LAST_NAMING, self._component)
+        newest = await self._store.detections.newest(self._component)
         memory, _ = await self._look(self.memory(now_us), last_us)
-        if not rows:
-            return Named(memory)
-        return Named(memory, int(micros([rows[0]["time"]])[0]), rows[0]["suspects"])
+        return Named(memory, *newest) if newest else Named(memory)
 
     async def run(self, named: Named, read_us: int) -> Named:
         """Look at the minutes that are complete by now, and store who is named in them.
@@ -75,9 +70,7 @@ class Namings:
             memory = self.memory(read_us)
         memory, found = await self._look(memory, read_us)
         for each in found:
-            times = stamps(np.array([each.time_us, each.since_us]))
-            said = self._component, each.lines, each.leaks, each.bias, each.test
-            await self._store.fetch(queries.ADD_NAMING, *times, *said)
+            await self._store.detections.add(self._component, each)
         if found:
             return Named(memory, found[-1].time_us, len(found[-1].lines) + len(found[-1].leaks))
         return replace(named, memory=memory)
@@ -105,13 +98,8 @@ class Namings:
         shape = count, len(self._store.tag_id)
         amount, last = np.full((2, *shape), np.nan)
         covered_s = np.zeros(shape)
-        ids = self._store.tag_id[self._tags]
-        found, time_us, *values = await self._store.columns(
-            COLUMNS, queries.WATCHED_MINUTES, ids.tolist(),
-            *stamps(np.array([start_us, start_us + count * MINUTE_US])),
-        )  # fmt: skip
-        order = np.argsort(ids)
-        tag = self._tags[order[np.searchsorted(ids, found, sorter=order)]]
+        stop_us = start_us + count * MINUTE_US
+        tag, time_us, *values = await self._store.covered_minutes(self._tags, start_us, stop_us)
         at = (time_us - start_us) // MINUTE_US, tag
         for column, value in zip((amount, covered_s, last), values, strict=True):
             column[at] = value

@@ -20,10 +20,8 @@ from ingest.cycle.alarms import Alarms, Standing
 from ingest.cycle.balance_monitor import Named, Namings
 from ingest.cycle.gateways import Gateways, Tally, no_tally
 from ingest.cycle.health import Health
-from ingest.cycle.rejected import keep_quarantined, keep_rejects
 from ingest.cycle.restatement import Aggregation, Intervals
 from ingest.cycle.validation import Validator
-from ingest.cycle.writers import newest_version, news, take_turn
 from ingest.routing.decode import Intake, decode
 from ingest.routing.sparkplug_session import Edges
 from ingest.routing.topics import Directory, Message
@@ -116,8 +114,8 @@ class Cycle:
     async def start(self, now_us: int) -> None:
         """Apply the model and go on where the stored samples and minutes end; raises StoreError."""
         async with self._store.transaction():
-            await take_turn(self._store)
-            version = await newest_version(self._store)
+            await self._store.writers.acquire_turn()
+            version = await self._store.writers.newest_version()
             await self._store.apply_model(self._park, self._tags)
             self._last_cycle_us = await self._store.last_cycle()
             samples, ends = await self._store.newest()
@@ -262,8 +260,8 @@ class Cycle:
 
     async def _catch_up(self, image: Image, open_minutes: OpenMinutes) -> tuple[I64, int]:
         """Wait for our turn; return the tags that others have touched, read back, and version."""
-        await take_turn(self._store)
-        tags, version = await news(self._store, self._state.version)
+        await self._store.writers.acquire_turn()
+        tags, version = await self._store.writers.changes_since(self._state.version)
         if len(tags):
             await self._aggregation.read_back(image, open_minutes, tags)
         return tags, version
@@ -373,12 +371,12 @@ class Cycle:
         for item in intake.quarantined:
             counted[f"quarantined.{item.reason}"] += 1
         if intake.rejects:
-            await keep_rejects(
-                self._store, intake.rejects, settings.reject_bytes, settings.reject_rows
+            await self._store.rejects.keep(
+                intake.rejects, settings.reject_bytes, settings.reject_rows
             )
         if intake.quarantined:
             limits = settings.quarantine_rows, settings.quarantine_samples
-            await keep_quarantined(self._store, intake.quarantined, cycle_us, *limits)
+            await self._store.quarantine.keep(intake.quarantined, cycle_us, *limits)
         for part in parts:
             if len(part.superseded):
                 await self._store.keep_corrections(part.superseded, part.superseded_by)

@@ -12,15 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from deploy.database.times import micros, null, plain, stamps
-from ingest import queries
 from ingest.counters import DATA_HEALTH
+from ingest.store.gateways import COUNTS, GatewayRow
 from twin import quality as q
 from twin.arrays import BOOL, DAY_US, F64, FOREVER, I64, MINUTE_US, NEVER
 from twin.validation.gateway_health import clock_skew, data_health
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from ingest.routing.decode import Intake
     from ingest.routing.topics import Directory
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
     from twin.series.image import Image
     from twin.series.samples import Samples
 
-COUNTS = ("messages", "samples", "rejected", "duplicates", "late", "dropped")
 MESSAGES, SAMPLES, REJECTED, DUPLICATES, LATE, DROPPED = range(len(COUNTS))
 # A clock is told by the quickest message of a minute; a quarter of an hour of them is remembered.
 STRETCH_US = MINUTE_US
@@ -133,13 +131,12 @@ class Gateways:
         """Go on with the gateways that were heard before."""
         self._started_us = self._now_us = now_us
         table = self._table
-        for row in await store.fetch(queries.GATEWAYS, self._settings.gateways_max):
-            at = self._enter(f"{row['enterprise']}/{row['gateway']}", row["topic"])
-            table.first_us[at], table.heard_us[at] = micros([row["first_heard"], row["last_heard"]])
-            table.count[at] = [row[name] for name in COUNTS]
-            pause_s = row["pause_s"]
-            table.pause_s[at] = np.nan if pause_s is None else pause_s
-            table.marks[at] = row["silent"], row["skewed"], row["runaway"]
+        for row in await store.gateways.newest(self._settings.gateways_max):
+            at = self._enter(row.name, row.topic)
+            table.first_us[at], table.heard_us[at] = row.first_us, row.last_us
+            table.count[at] = row.counts
+            table.pause_s[at] = row.pause_s
+            table.marks[at] = row.silent, row.skewed, row.runaway
 
     def take(self, intake: Intake, tally: Tally, cycle_us: int) -> None:
         """Count what a cycle has committed."""
@@ -328,28 +325,21 @@ class Gateways:
         wanted = (table.stale | (marks != table.marks).any(axis=1)) & (table.heard_us != NEVER)
         rows = np.flatnonzero(wanted)
         if self._gone:
-            await store.fetch(queries.FORGET_GATEWAYS, *_halves(self._gone))
+            await store.gateways.forget(self._gone)
         if len(rows):
-            await store.fetch(
-                queries.UPSERT_GATEWAYS,
-                *_halves([self._names[at] for at in rows.tolist()]),
-                [plain(self._topics[at]) for at in rows.tolist()],
-                stamps(table.first_us[rows]),
-                stamps(table.heard_us[rows]),
-                *(table.count[rows, what].tolist() for what in range(len(COUNTS))),
-                *(
-                    [null(value) for value in column[rows].tolist()]
-                    for column in (table.pause_s, table.delay_s, table.skew_s)
-                ),
-                *(marks[rows, mark].tolist() for mark in range(3)),
-            )
+            await store.gateways.write([self._row(at, marks[at]) for at in rows.tolist()])
         self._written = wanted, marks, set(self._gone)
+
+    def _row(self, at: int, marks: BOOL) -> GatewayRow:
+        """Return one gateway as it is stored."""
+        table = self._table
+        silent, skewed, runaway = marks.tolist()
+        return GatewayRow(
+            self._names[at], self._topics[at],
+            int(table.first_us[at]), int(table.heard_us[at]), tuple(table.count[at].tolist()),
+            float(table.pause_s[at]), float(table.delay_s[at]), float(table.skew_s[at]),
+            silent, skewed, runaway,
+        )  # fmt: skip
 
     def _marked(self, names: frozenset[str]) -> BOOL:
         return np.array([name in names for name in self._names])
-
-
-def _halves(names: Iterable[str]) -> tuple[list[str], list[str]]:
-    """Return enterprises and gateways of some names."""
-    parts = [name.partition("/") for name in names]
-    return [part[0] for part in parts], [part[2] for part in parts]

@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from deploy.database.times import micros, stamp, stamps
-from ingest import queries
-from ingest.cycle.writers import touch
 from twin import quality as q
 from twin.errors import ParkError
 from twin.series.samples import Samples, no_samples
@@ -104,7 +102,7 @@ class Validator:
             good=np.where(good, image.value, np.nan),
         )
         tags = np.flatnonzero(self._limits.followed)
-        rows = await store.fetch(queries.LEVELS, store.tag_id[tags].tolist(), MINUTES)
+        rows = await store.minute_levels(tags, MINUTES)
         if rows:
             means = np.array([row["means"] for row in rows], dtype=np.float64)
             between = (means[:, 2] - means[:, 0]) / HALF_SIGMAS
@@ -118,7 +116,7 @@ class Validator:
                 np.array([row["n"] for row in rows], dtype=np.int64),
             )
             state = replace(state, levels=levels)
-        for row in await store.fetch(queries.SUSPICIONS, store.tag_id[tags].tolist()):
+        for row in await store.unit_errors.latest(tags):
             suspicion = self._suspicion(row)
             if suspicion is None:
                 continue
@@ -146,13 +144,11 @@ class Validator:
         """Store suspicions that have begun, gone on or ended; raises StoreError."""
         if not suspicions:
             return
-        limits, fetch = self._limits, self._store.fetch
+        limits = self._limits
         # Of a tag and time the last entry counts.
         rows = list({(each.tag, each.since_us): each for each in suspicions}.values())
         error = np.array([each.error for each in rows])
-        await fetch(
-            queries.UPSERT_SUSPICIONS,
-            self._store.tag_id[[each.tag for each in rows]].tolist(),
+        columns = [
             *(stamps(np.array(c)) for c in ([r.since_us for r in rows], [r.last_us for r in rows])),
             [each.samples for each in rows],
             limits.factor[error].tolist(),
@@ -160,8 +156,9 @@ class Validator:
             [each.level for each in rows],
             [each.spread for each in rows],
             [each.state for each in rows],
-        )
-        await fetch(queries.FORGET_SUSPICIONS, self._settings.unit_error_rows)
+        ]
+        tags = np.array([each.tag for each in rows])
+        await self._store.unit_errors.write(tags, columns, self._settings.unit_error_rows)
 
     async def answer(
         self, state: ValidationState, cycle_us: int, *, again: bool
@@ -172,19 +169,19 @@ class Validator:
         corrected is no longer marked. `again`: the commit of this cycle may have been done already.
         Raises StoreError.
         """
-        rows = await self._store.fetch(queries.UNIT_ERROR_COMMAND)
+        command = await self._store.commands.about_unit_errors()
         corrected, error, is_done = no_samples(), None, True
-        for row in rows:
+        if command is not None:
             try:
-                corrected = await self._obey(row["id"], row["kind"], row["body"], cycle_us)
+                corrected = await self._obey(*command, cycle_us)
                 is_done = len(corrected) < self._settings.unit_error_samples
             except ParkError as refused:
                 error = str(refused)[:TEXT_CHARACTERS]
             if is_done:
-                await self._store.fetch(queries.ANSWER, stamp(cycle_us), [row["id"]], [error])
-        if rows or again:
+                await self._store.commands.answer([command.number], [error], cycle_us)
+        if command is not None or again:
             state = state.copy()
-            for row in await self._store.fetch(queries.ANSWERED, stamp(cycle_us)):
+            for row in await self._store.unit_errors.answered(cycle_us):
                 self._apply(state, row)
         return state, corrected
 
@@ -193,27 +190,25 @@ class Validator:
         fields = json.loads(body)
         if not isinstance(fields, dict) or not isinstance(fields.get("id"), int):
             raise ParkError("`id` is the number of a suspected unit error")
-        rows = await self._store.fetch(queries.SUSPICION, fields["id"])
-        suspicion = self._suspicion(rows[0]) if rows else None
+        row = await self._store.unit_errors.find(fields["id"])
+        suspicion = None if row is None else self._suspicion(row)
         if suspicion is None:
             raise ParkError(f"there is no suspected unit error {fields['id']}")
-        row, at, answer = rows[0], suspicion.tag, kind.partition(".")[2]
+        at, answer = suspicion.tag, kind.partition(".")[2]
         if row["answer"] is not None and row["command"] != number:
             raise ParkError(f"it has been answered already: {row['answer']}")
         correction = self._correction(answer, fields, row, at)
         answered = row["answered"] or stamp(cycle_us)
         ended = {"dismiss": "learnt", "rescale": "ended"}[answer]
-        await self._store.fetch(
-            queries.ANSWER_SUSPICION, fields["id"], ended, answer, answered, number
-        )
+        await self._store.unit_errors.answer(fields["id"], ended, answer, answered, number)
         low, high = (np.nan_to_num(b[at], nan=n) for b, n in (
             (self._limits.low, -np.inf), (self._limits.high, np.inf)))  # fmt: skip
-        rows = await self._store.fetch(
-            queries.CORRECT_UNIT_ERRORS, row["tag_id"], row["since"], row["last"],
+        rows = await self._store.unit_errors.correct(
+            row["tag_id"], row["since"], row["last"],
             self._settings.unit_error_samples, answered, *correction, low, high,
         )  # fmt: skip
         # Should the answer to our commit be lost, the next cycle reads image and minute back.
-        await touch(self._store, np.array([at]))
+        await self._store.writers.mark_changed(np.array([at]))
         return Samples(
             np.full(len(rows), at),
             micros([each["time"] for each in rows]),

@@ -16,7 +16,6 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from ingest.file_import.checkpoints import Ticket, begin
 from ingest.file_import.chunks import Pace, chunks, preview, preview_problems
 from ingest.file_import.files import Source, digest, open_source
 from ingest.file_import.loader import Loader
@@ -30,6 +29,7 @@ from twin.program import clear_progress, run_program, show_progress
 from twin.series.windows import local
 
 if TYPE_CHECKING:
+    from ingest.store.imports import Checkpoint
     from twin.model.park import Park
     from twin.series.samples import Samples
 
@@ -153,7 +153,7 @@ def _rows(park: Park, samples: Samples, zone: ZoneInfo) -> list[str]:
     return lines
 
 
-async def load(job: Job, settings: IngestSettings, now_us: int, *, again: bool) -> list[Ticket]:
+async def load(job: Job, settings: IngestSettings, now_us: int, *, again: bool) -> list[Checkpoint]:
     """Import all files; return what became of each."""
     store = Store(settings.database_url)
     await store.open()
@@ -163,7 +163,8 @@ async def load(job: Job, settings: IngestSettings, now_us: int, *, again: bool) 
         await loader.attach()
         for source in job.sources:
             key = await asyncio.to_thread(job.digest, source)
-            tickets.append(await begin(store, key, source.path.name, again=again))
+            async with store.transaction():
+                tickets.append(await store.imports.begin(key, source.path.name, again=again))
             if tickets[-1].finished:
                 print(f"{source.path}: imported before: 0 new")
             else:
@@ -173,7 +174,7 @@ async def load(job: Job, settings: IngestSettings, now_us: int, *, again: bool) 
     return tickets
 
 
-async def _load(source: Source, reader: Reader, loader: Loader, ticket: Ticket) -> None:
+async def _load(source: Source, reader: Reader, loader: Loader, ticket: Checkpoint) -> None:
     """Import one file, reading the next chunk while one is stored."""
     before, resumed = ticket.counts.copy(), ticket.taken > 0
     if resumed:

@@ -11,13 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from deploy.database.migrations import WRITER_LOCK
-from deploy.database.times import micros, stamps
 from ingest.counters import own_tags
-from ingest.cycle.rejected import keep_quarantined
 from ingest.cycle.restatement import Aggregation, Intervals
-from ingest.cycle.writers import take_turn, touch
-from ingest.file_import.checkpoints import advance, finish, is_next
 from twin.accounts.network import compile_network
 from twin.arrays import I64, MINUTE_US, NEVER, runs
 from twin.errors import ParkError, StoreError
@@ -29,10 +24,10 @@ from twin.series.traits import traits_of
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
-    from ingest.file_import.checkpoints import Ticket
     from ingest.routing.decode import Quarantined
     from ingest.settings import IngestSettings
     from ingest.store import Store
+    from ingest.store.imports import Checkpoint
     from twin.model.park import Park
     from twin.series.image import Image
     from twin.series.minutes import OpenMinutes
@@ -41,22 +36,6 @@ LOG = logging.getLogger("ingest.file_import")
 RETRY_S = (0.5, 1.0, 2.0, 5.0, 10.0)
 # A writer that has just connected may still be about to look which model the database has.
 ALONE_S = (0.05, 0.2, 0.75)
-
-# A cycle stores something every time: as long as nobody did, what is in memory holds.
-WRITERS = """
-SELECT (SELECT max(cycle_us) FROM cycle) AS cycle, (SELECT max(version) FROM touched) AS version
-"""
-TAG_IDS = "SELECT tag_id, enterprise, tag FROM tag WHERE active"
-ALONE = "SELECT pg_try_advisory_xact_lock($1)"
-NEWEST_MODEL = "SELECT digest FROM model ORDER BY version DESC LIMIT 1"
-OCCUPIED = """
-SELECT w.number, r.first, r.last
-FROM unnest($1::int[], $2::timestamptz[], $3::timestamptz[])
-    WITH ORDINALITY AS w (tag_id, start, stop, number)
-CROSS JOIN LATERAL (SELECT min(time) AS first, max(time) AS last FROM {table}
-    WHERE tag_id = w.tag_id AND time >= w.start AND time < w.stop AND time >= $4 AND time < $5) r
-WHERE r.first IS NOT NULL
-"""
 
 
 @dataclass(slots=True)
@@ -96,28 +75,22 @@ class Loader:
             if await self._find_tags():
                 return
             # Who has no tags yet is in nobody's way: of several imports the first stores the model.
-            await store.fetch("SELECT pg_advisory_unlock_shared($1)", WRITER_LOCK)
-            await take_turn(store, alone=True)
+            await store.writers.leave()
+            await store.writers.acquire_turn(alone=True)
             if not await self._find_tags():
                 await self._be_alone()
                 await store.apply_model(self._park, self._tags)
-            await store.fetch("SELECT pg_advisory_lock_shared($1)", WRITER_LOCK)
+            await store.writers.enter()
 
     async def _find_tags(self) -> bool:
         """Return whether the database has this model; note the ids of its tags then."""
-        newest = await self._store.fetch(NEWEST_MODEL)
-        rows = await self._store.fetch(TAG_IDS)
-        ids = {(row["enterprise"], row["tag"]): row["tag_id"] for row in rows}
-        keys = [(tag.owner, tag.tag) for tag in self._tags]
-        if not newest or newest[0][0] != self._park.digest or not ids.keys() >= set(keys):
-            return False
-        self._store.tag_id = np.array([ids[key] for key in keys], dtype=np.int64)
-        return True
+        same = await self._store.model_digest() == self._park.digest
+        return same and await self._store.find_tags(self._tags)
 
     async def _be_alone(self) -> None:
         """Wait until no other writer has a model; raises ParkError when one keeps it."""
         for wait_s in (*ALONE_S, None):
-            if (await self._store.fetch(ALONE, WRITER_LOCK))[0][0]:
+            if await self._store.writers.is_only_one():
                 return
             if wait_s is not None:
                 await asyncio.sleep(wait_s)
@@ -126,11 +99,11 @@ class Loader:
             hint="start ingest again with it, or name the folder it uses with --park",
         )
 
-    async def store(self, chunk: Chunk, ticket: Ticket) -> None:
+    async def store(self, chunk: Chunk, ticket: Checkpoint) -> None:
         """Commit a chunk and the file's place."""
         await self._patiently(lambda careful: self._commit(chunk, ticket, careful=careful))
 
-    async def finish(self, ticket: Ticket, also: I64) -> None:
+    async def finish(self, ticket: Checkpoint, also: I64) -> None:
         """Mark a file as done, and close the minutes in which the last values hold.
 
         They are those of the tags this run has stored, and of others from before it.
@@ -158,20 +131,20 @@ class Loader:
         """Yield copies of image and open minutes that know some tags; a commit keeps them."""
         image, open_minutes = self._image.copy(), self._open_minutes.copy()
         async with self._store.transaction():
-            await take_turn(self._store, alone=True)
+            await self._store.writers.acquire_turn(alone=True)
             await self._catch_up(tags, image, open_minutes)
             yield image, open_minutes
-            seen = await self._writers()
+            seen = await self._store.writers.position()
         self._image, self._open_minutes, self._seen = image, open_minutes, seen
 
-    async def _commit(self, chunk: Chunk, ticket: Ticket, *, careful: bool) -> None:
+    async def _commit(self, chunk: Chunk, ticket: Checkpoint, *, careful: bool) -> None:
         """Commit one chunk; `careful` expects rows in the way."""
         samples = chunk.samples.samples
         counted: Counter[str] = Counter()
         async with self._turn(np.unique(samples.tag)) as (image, open_minutes):
-            if await is_next(self._store, ticket, chunk.rows):
+            if await self._store.imports.is_next(ticket, chunk.rows):
                 counted = await self._write(chunk, image, open_minutes, careful=careful)
-                await advance(self._store, ticket, chunk.rows, counted)
+                await self._store.imports.advance(ticket, chunk.rows, counted)
         self._stored[samples.tag] = True
         ticket.taken += chunk.rows
         ticket.counts += counted
@@ -194,7 +167,8 @@ class Loader:
         await self._aggregation.apply(open_minutes, plan, NEVER, new=not careful, known=free)
         intervals = plan.intervals
         await self._keep_refused(chunk)
-        await touch(self._store, np.concatenate([fresh.tag, intervals.tag[intervals.open], newest]))
+        changed = np.concatenate([fresh.tag, intervals.tag[intervals.open], newest])
+        await self._store.writers.mark_changed(changed)
         # What was corrected under a closed minute is not in the open minutes.
         self._known[newest] = False
         # Of several intervals of a tag the last one stays, of new samples the first.
@@ -204,7 +178,7 @@ class Loader:
         self._own[:, tag] = time_us // MINUTE_US * MINUTE_US, open_minutes.open_us[tag]
         return counted
 
-    async def _close(self, ticket: Ticket) -> None:
+    async def _close(self, ticket: Checkpoint) -> None:
         """Close minutes as the clock does, and mark the file as done."""
         clock_us = self._now_us - round(self._settings.grace_s * 1e6)
         async with self._turn(np.flatnonzero(self._stored)) as (_, open_minutes):
@@ -214,16 +188,13 @@ class Loader:
             close_us = np.where(over, held_us // MINUTE_US * MINUTE_US, NEVER)
             plan = await self._aggregation.plan(open_minutes, no_samples(), no_samples())
             await self._aggregation.apply(open_minutes, plan, close_us)
-            await touch(self._store, np.flatnonzero(over))
-            await finish(self._store, ticket)
+            await self._store.writers.mark_changed(np.flatnonzero(over))
+            await self._store.imports.finish(ticket)
         ticket.finished = True
-
-    async def _writers(self) -> tuple[Any, ...]:
-        return tuple((await self._store.fetch(WRITERS))[0])
 
     async def _catch_up(self, tags: I64, image: Image, open_minutes: OpenMinutes) -> None:
         """Read back what is not in memory, or may have changed since."""
-        if await self._writers() != self._seen:
+        if await self._store.writers.position() != self._seen:
             self._known[:] = False
         unknown = tags[~self._known[tags]]
         if not len(unknown):
@@ -244,23 +215,11 @@ class Loader:
         first = np.flatnonzero(runs(old.tag)[0])
         at = old.tag[first]
         stop = np.maximum.reduceat(old.time_us, first) + 1 if len(at) else first
-        there, _, _ = await self._occupied("sample", at, old.time_us[first], stop)
+        there, _, _ = await self._store.occupied("sample", at, old.time_us[first], stop)
         taken = np.isin(old.tag, at[there])
         free = old.take(~taken)
         await self._store.copy_samples(concatenate(fresh, free))
         return free, *await self._store.merge_samples(old.take(taken))
-
-    async def _occupied(self, table: str, tag: I64, start: I64, stop: I64) -> tuple[I64, I64, I64]:
-        """Return which intervals of single tags have rows, and their first and last time."""
-        if not len(tag):
-            return tag, tag, tag
-        span = stamps(np.array([start.min(), stop.max()]))
-        ids = self._store.tag_id[tag].tolist()
-        rows = await self._store.fetch(
-            OCCUPIED.format(table=table), ids, stamps(start), stamps(stop), *span
-        )
-        number = np.array([row["number"] - 1 for row in rows], dtype=np.int64)
-        return number, micros([row["first"] for row in rows]), micros([row["last"] for row in rows])
 
     async def _restate(self, intervals: Intervals, open_us: I64) -> int:
         """Record where minutes of others are about to change; return how long that is [min]."""
@@ -270,7 +229,7 @@ class Loader:
         stop = np.where((low < stop) & (stop <= high), low, stop)
         some = start < stop
         tag = intervals.tag[some]
-        there, first, last = await self._occupied("minute", tag, start[some], stop[some])
+        there, first, last = await self._store.occupied("minute", tag, start[some], stop[some])
         if len(there):
             await self._store.record_restatements(tag[there], first, last + MINUTE_US, self._now_us)
         return int((last + MINUTE_US - first).sum() // MINUTE_US)
@@ -279,7 +238,7 @@ class Loader:
         """Keep what is in quarantine, and what a later row of the same file has replaced."""
         if chunk.held:
             limits = self._settings.quarantine_rows, self._settings.quarantine_samples
-            await keep_quarantined(self._store, chunk.held, self._now_us, *limits)
+            await self._store.quarantine.keep(chunk.held, self._now_us, *limits)
         sorted_ = chunk.samples
         if len(sorted_.superseded):
             await self._store.keep_corrections(sorted_.superseded, sorted_.superseded_by)

@@ -103,7 +103,7 @@ async def name(db, hours, streams, leaks=()):
     time_us = NOW - hours * HOUR_US
     times = stamp(time_us), stamp(time_us - 240 * S)
     await db.execute(
-        "INSERT INTO naming (time, since, component, streams, leaks, bias, test)"
+        "INSERT INTO detection (time, since, component, streams, leaks, bias, test)"
         " VALUES ($1, $2, 'chlorine', $3, $4, $5, 6.5)",
         *times, streams, leaks, 1 / 3.6,
     )  # fmt: skip

@@ -17,7 +17,7 @@ GROUND = (
 SERIES = (*GROUND, "twin.model", "twin.series")
 BALANCES = (*SERIES, "twin.accounts", "twin.reconciliation")
 ROUTING = ("ingest.wire", "ingest.routing", "ingest.settings", "ingest.counters")
-STORING = (*ROUTING, "ingest.queries", "ingest.store")
+STORING = (*ROUTING, "ingest.store")
 READING = ("twin", "deploy.database")
 ANSWERING = (
     *READING, "api.answers", "api.encode", "api.problems", "api.queries", "api.settings",
@@ -54,8 +54,7 @@ MAY_IMPORT = {
     "deploy.database": GROUND,
     "ingest.settings": READING,
     "ingest.counters": READING,
-    "ingest.queries": (),
-    "ingest.store": (*READING, "ingest.queries"),
+    "ingest.store": (*READING, *ROUTING),
     "ingest.wire": ("twin",),
     "ingest.routing": (*READING, *ROUTING),
     "ingest.transport": (*READING, *ROUTING),
@@ -85,7 +84,7 @@ MAY_IMPORT = {
     "deploy": PACKAGES,
 }  # fmt: skip
 DOORS = {
-    "asyncpg": {"deploy.database.errors", "ingest.store", "api.store"},
+    "asyncpg": {"deploy.database.errors", "ingest.store.store", "api.store"},
     "aiomqtt": {"ingest.transport.subscriber", "simulators.gateways.publisher"},
     "paho": {"ingest.transport.subscriber", "simulators.gateways.publisher"},
     "pint": {"twin.uom"},

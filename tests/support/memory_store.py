@@ -13,10 +13,17 @@ from operator import add, or_
 
 import numpy as np
 
-from deploy.database.times import TIME_MAX_US, micros
-from ingest import queries
+from deploy.database.times import TIME_MAX_US
 from ingest.cycle.cycle import Cycle
 from ingest.settings import IngestSettings
+from ingest.store import Store
+from ingest.store.alarms import AlarmTable, StoredAlarm
+from ingest.store.commands import CommandTable
+from ingest.store.detections import DetectionTable
+from ingest.store.gateways import GatewayTable
+from ingest.store.quarantine import QuarantineTable, RejectTable
+from ingest.store.unit_errors import UnitErrorTable
+from ingest.store.writers import Writers
 from twin.alarms.engine import STATES
 from twin.arrays import MINUTE_US, NEVER
 from twin.series.minutes import Minutes
@@ -32,10 +39,128 @@ def start_of(table, minute_us, zone):
     return tuple(edges(table, minute_us, minute_us + 1, zone).tolist())
 
 
-class MemoryStore:
-    """What a cycle asks of the store, in dictionaries; rows are keyed by tag and time."""
+class MemoryAlarms(AlarmTable):
+    """Alarms that nobody looks at: they begin normal."""
+
+    async def bring(self, names, tags, priorities, limits, now_us):
+        return [StoredAlarm(STATES[0], NEVER, NEVER, NEVER, 0) for _ in names]
+
+    async def annunciations(self, after_us):
+        return np.zeros(0, np.int64)
+
+    async def update(self, names, alarms): ...
+    async def record(self, entries, cycle_us): ...
+    async def show(self, names, cycle_us): ...
+
+
+class NoCommands(CommandTable):
+    """A table in which nobody writes a command."""
+
+    async def about_alarms(self, limit):
+        return []
+
+    async def about_unit_errors(self):
+        return None
+
+
+class MemoryUnitErrors(UnitErrorTable):
+    """Suspicions that nobody answers, the newest of each tag and time."""
+
+    def __init__(self, store):
+        super().__init__(store)
+        self.rows = {}
+
+    async def latest(self, tags):
+        return []
+
+    async def write(self, tags, columns, rows_max):
+        for tag, *row in zip(tags.tolist(), *columns, strict=True):
+            self.rows[tag, row[0]] = row
+
+    async def answered(self, cycle_us):
+        return []
+
+
+class MemoryDetections(DetectionTable):
+    """Detections by minute and component."""
+
+    def __init__(self, store):
+        super().__init__(store)
+        self.rows = {}
+
+    async def newest(self, component):
+        of_it = [row for (_, name), row in sorted(self.rows.items()) if name == component]
+        return (of_it[-1].time_us, len(of_it[-1].lines) + len(of_it[-1].leaks)) if of_it else None
+
+    async def add(self, component, found):
+        self.rows.setdefault((found.time_us, component), found)
+
+
+class MemoryGateways(GatewayTable):
+    """Gateways by name."""
+
+    def __init__(self, store):
+        super().__init__(store)
+        self.rows = {}
+
+    async def newest(self, limit):
+        return sorted(self.rows.values(), key=lambda row: -row.last_us)[:limit]
+
+    async def write(self, gateways):
+        self.rows |= {row.name: row for row in gateways}
+
+    async def forget(self, names):
+        for name in names:
+            self.rows.pop(name, None)
+
+
+class MemoryRejects(RejectTable):
+    """Refused payloads, all of them."""
+
+    def __init__(self, store):
+        super().__init__(store)
+        self.rows = []
+
+    async def keep(self, rejects, payload_bytes, rows):
+        self.rows += rejects
+
+
+class MemoryQuarantine(QuarantineTable):
+    """Quarantined samples, all of them."""
+
+    def __init__(self, store):
+        super().__init__(store)
+        self.rows = []
+
+    async def keep(self, quarantined, now_us, rows, samples):
+        self.rows += quarantined
+
+
+class OneWriter(Writers):
+    """Turns of the only writer."""
+
+    async def acquire_turn(self, *, alone=False): ...
+
+    async def newest_version(self):
+        return 0
+
+    async def changes_since(self, version):
+        return np.zeros(0, np.int64), version
+
+
+class MemoryStore(Store):
+    """The store of a cycle in dictionaries; rows are keyed by tag and time."""
 
     def __init__(self):
+        super().__init__("")
+        self.alarms = MemoryAlarms(self)
+        self.commands = NoCommands(self)
+        self.detections = MemoryDetections(self)
+        self.gateways = MemoryGateways(self)
+        self.quarantine = MemoryQuarantine(self)
+        self.rejects = MemoryRejects(self)
+        self.unit_errors = MemoryUnitErrors(self)
+        self.writers = OneWriter(self)
         self.sample = defaultdict(dict)  # tag: {time: (value, quality, received)}
         self.minute = defaultdict(dict)  # tag: {time: row}
         self.hour, self.day = {}, {}
@@ -50,30 +175,24 @@ class MemoryStore:
         self.count = len(tags)
         self.tag_id = np.arange(len(tags))
 
-    async def fetch(self, statement, *args):
-        """Answer for a park whose alarms nobody looks at: they begin normal, and no order comes."""
-        if statement != queries.UPSERT_ALARMS:
-            return []
-        nothing = {"active_since": None, "since": None, "until": None, "quality": 0}
-        return [{"alarm": name, "state": STATES[0], **nothing} for name in args[0]]
-
-    async def columns(self, types, statement, ids, start, stop):
-        assert statement == queries.WATCHED_MINUTES
-        span = range(*micros([start, stop]).tolist())
+    async def covered_minutes(self, tags, start_us, stop_us):
         rows = [
             (t, time_us, row[1], row[2], row[5])
-            for t in ids
+            for t in tags.tolist()
             for time_us, row in self.minute[t].items()
-            if time_us in span and row[2] > 0
+            if start_us <= time_us < stop_us and row[2] > 0
         ]
         kinds = (np.int64, np.int64, *(np.float64,) * 3)
-        found = zip(*rows, strict=True) if rows else ((),) * 5
-        return tuple(np.array(c, kind) for c, kind in zip(found, kinds, strict=True))
+        columns = zip(*rows, strict=True) if rows else ((),) * 5
+        return tuple(np.array(c, kind) for c, kind in zip(columns, kinds, strict=True))
+
+    async def minute_levels(self, tags, minutes):
+        return []  # As for tags without covered minutes: levels are learnt anew.
 
     async def last_cycle(self):
         return self.cycle_us
 
-    async def newest(self):
+    async def newest(self, before_us=TIME_MAX_US, tags=None):
         rows = []
         for tag in range(self.count):
             if self.sample[tag]:

@@ -6,11 +6,11 @@ from datetime import UTC, datetime, timedelta
 import asyncpg
 import pytest
 
-from ingest import queries
 from ingest.cycle.cycle import Cycle
 from ingest.routing.topics import Message
 from ingest.settings import IngestSettings
 from ingest.store import Store
+from ingest.store.commands import ALARM_COMMANDS
 from twin import quality as q
 from twin.errors import ModelError, StoreError
 from twin.loading import load_park
@@ -275,16 +275,16 @@ async def test_an_alarm_that_is_gone_from_the_model_ends_in_the_journal(database
 async def test_a_failed_cycle_leaves_the_alarms_as_they_were_and_is_done_again(
     run, db, monkeypatch
 ):
-    fetch = run.store.fetch
+    show = run.store.alarms.show
     failed = []
 
-    async def fails_once(statement, *args):
-        if statement == queries.SHOW_ALARMS and not failed:
+    async def fails_once(names, cycle_us):
+        if not failed:
             failed.append(await state(db))
             raise asyncpg.ConnectionDoesNotExistError("gone")
-        return await fetch(statement, *args)
+        await show(names, cycle_us)
 
-    monkeypatch.setattr(run.store, "fetch", fails_once)
+    monkeypatch.setattr(run.store.alarms, "show", fails_once)
     number = await command(db, "shelve", "late", minutes=5, reason="x")
     await run.at(0, 95.0)
     assert failed == ["normal"]
@@ -293,22 +293,16 @@ async def test_a_failed_cycle_leaves_the_alarms_as_they_were_and_is_done_again(
     assert await db.fetchval("SELECT error FROM command WHERE id = $1", number) is None
 
 
-async def test_the_look_for_commands_is_all_that_a_quiet_cycle_asks(run, db, monkeypatch):
+async def test_the_look_for_commands_is_all_that_a_quiet_cycle_asks_about_alarms(run, db):
     await run.at(0, 50.0)
-    asked = []
-    fetch = run.store.fetch
-
-    async def counted(statement, *args):
-        asked.append(statement)
-        return await fetch(statement, *args)
-
-    monkeypatch.setattr(run.store, "fetch", counted)
-    await run.at(1, 51.0)
-    # Besides it there are the lock of the one writer and the look for what others wrote.
-    assert [statement for statement in asked if "command" in statement] == [queries.PENDING]
-    assert len(asked) <= 3
+    sent = []
+    with run.store._connection.query_logger(lambda record: sent.append(record.query)):
+        await run.at(1, 51.0)
+    # Besides it there are the turn, the look for changes of others, and what readers are told.
+    assert [each for each in sent if "command" in each] == [ALARM_COMMANDS]
+    assert len(sent) <= 6
     await db.execute("SET enable_seqscan = off")
-    plan = await db.fetch("EXPLAIN " + queries.PENDING.replace("$1", "100"))
+    plan = await db.fetch("EXPLAIN " + ALARM_COMMANDS.replace("$1", "100"))
     assert "command_pending" in str(plan)
 
 

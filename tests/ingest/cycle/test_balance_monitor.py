@@ -76,13 +76,13 @@ async def test_a_meter_that_changes_is_named_once_and_nobody_before_it(database,
     await run.watch(60 * QUIET_H, at_once=15)
     await run.start()
     await run.watch(15)
-    assert await db.fetch("SELECT * FROM naming") == []
+    assert await db.fetch("SELECT * FROM detection") == []
     assert await suspects(db) == 0
     assert await db.fetchval("SELECT state FROM alarm") == "normal"
 
     began = stamp(run.now_us)
     await run.watch(15, bias={"FT-1": 0.04})
-    (row,) = await db.fetch("SELECT * FROM naming")
+    (row,) = await db.fetch("SELECT * FROM detection")
     assert row["component"] == "chlorine"
     assert "cl2-vcm" in row["streams"]
     assert row["bias"] == pytest.approx(0.04 * FLOWS["FT-1"], rel=0.4)
@@ -94,7 +94,7 @@ async def test_a_meter_that_changes_is_named_once_and_nobody_before_it(database,
 
     await run.start()
     await run.watch(15, bias={"FT-1": 0.04})
-    assert await db.fetch("SELECT * FROM naming") == [row]
+    assert await db.fetch("SELECT * FROM detection") == [row]
     assert await suspects(db) == count
     # After a shift nobody is under suspicion any more.
     run.minute += 8 * 60

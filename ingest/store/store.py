@@ -1,4 +1,4 @@
-"""The door to the database: every SQL statement of ingest."""
+"""The connection of ingest to the database: transactions, samples, minutes and cycles."""
 
 from __future__ import annotations
 
@@ -16,8 +16,16 @@ from numpy.typing import NDArray
 from deploy.database import copy
 from deploy.database.errors import store_errors
 from deploy.database.migrations import WRITER_LOCK, migrate
-from deploy.database.times import TIME_MAX_US, distinct, micros, null, nulls, stamp, stamps
-from ingest import queries
+from deploy.database.times import TIME_MAX_US, distinct, micros, null, nulls, stamp, stamps, to_us
+from ingest.store import queries
+from ingest.store.alarms import AlarmTable
+from ingest.store.commands import CommandTable
+from ingest.store.detections import DetectionTable
+from ingest.store.gateways import GatewayTable
+from ingest.store.imports import ImportTable
+from ingest.store.quarantine import QuarantineTable, RejectTable
+from ingest.store.unit_errors import UnitErrorTable
+from ingest.store.writers import Writers
 from twin.arrays import BOOL, DAY_US, F64, HOUR_US, I64, MINUTE_US, NEVER, U8
 from twin.errors import StoreError
 from twin.series.samples import Samples
@@ -33,6 +41,7 @@ LOG = logging.getLogger("ingest.store")
 
 SAMPLE = ("timestamptz", "float8", "timestamptz", "int4", "int2")
 READING = ("int4", "timestamptz", "float8", "int2")
+COVERED = ("int4", "timestamptz", "float8", "float8", "float8")
 SAMPLE_COLUMNS = ("time", "value", "received", "tag_id", "quality")
 MINUTE = ("timestamptz", *("float8",) * 2, *("float8?",) * 3, *("int4",) * 2, "int2")
 MINUTE_COLUMNS = ("time", "amount", "covered_s", "min", "max", "last", "tag_id", "n", "quality")
@@ -43,12 +52,26 @@ SUM_SPAN_US = 28 * DAY_US
 
 
 class Store:
-    """One connection, one writer."""
+    """One connection, one writer; statements of other subjects are in its parts.
+
+    Every method but `open` and `close` belongs into a `transaction`, which raises StoreError for
+    what the database refuses. Tags are indices of the model; `tag_id` has their numbers in the
+    database, (T,).
+    """
 
     def __init__(self, url: str) -> None:
         self._url = url
         self._connection: Any = None
         self.tag_id = np.zeros(0, np.int64)
+        self.alarms = AlarmTable(self)
+        self.commands = CommandTable(self)
+        self.detections = DetectionTable(self)
+        self.gateways = GatewayTable(self)
+        self.imports = ImportTable(self)
+        self.quarantine = QuarantineTable(self)
+        self.rejects = RejectTable(self)
+        self.unit_errors = UnitErrorTable(self)
+        self.writers = Writers(self)
 
     async def open(self) -> None:
         """Connect and bring the schema up to date; raises StoreError."""
@@ -91,15 +114,14 @@ class Store:
         """Return the rows of a statement of the transaction."""
         return list(await self._connection.fetch(statement, *args))
 
-    async def columns(self, types: Sequence[str], statement: str, *args: Any) -> tuple[Any, ...]:
+    async def _columns(self, types: tuple[str, ...], statement: str, *args: Any) -> tuple[Any, ...]:
         """Return the columns of a query without NULLs, by binary COPY."""
-        return await copy.read(self._connection, tuple(types), statement, *args)
+        return await copy.read(self._connection, types, statement, *args)
 
     async def apply_model(self, park: Park, tags: Sequence[Tag]) -> None:
         """Store the model when it is new, and the tags; sets `tag_id` in the order of `tags`."""
         db = self._connection
-        newest = await db.fetchval("SELECT digest FROM model ORDER BY version DESC LIMIT 1")
-        if newest != park.digest:
+        if await self.model_digest() != park.digest:
             await db.execute(
                 "INSERT INTO model (digest, files) VALUES ($1, $2)",
                 park.digest,
@@ -122,6 +144,24 @@ class Store:
         ids = {(row["enterprise"], row["tag"]): row["tag_id"] for row in rows}
         self.tag_id = np.array([ids[t.owner, t.tag] for t in tags], dtype=np.int64)
         await db.execute("NOTIFY park_model")
+
+    async def model_digest(self) -> str | None:
+        """Return the digest of the newest model; None before the first."""
+        return await self._connection.fetchval(queries.MODEL_DIGEST)  # type: ignore[no-any-return]
+
+    async def find_tags(self, tags: Sequence[Tag]) -> bool:
+        """Return whether all tags are active in the database; sets `tag_id` then."""
+        rows = await self.fetch("SELECT tag_id, enterprise, tag FROM tag WHERE active")
+        ids = {(row["enterprise"], row["tag"]): row["tag_id"] for row in rows}
+        keys = [(tag.owner, tag.tag) for tag in tags]
+        if not ids.keys() >= set(keys):
+            return False
+        self.tag_id = np.array([ids[key] for key in keys], dtype=np.int64)
+        return True
+
+    async def now_us(self) -> int:
+        """Return when this transaction began by the clock of the database [µs]."""
+        return to_us(await self._connection.fetchval("SELECT now()"))
 
     async def newest(
         self, before_us: int = TIME_MAX_US, tags: I64 | None = None
@@ -146,6 +186,15 @@ class Store:
     async def last_cycle(self) -> int:
         """Return the id of the newest cycle; 0 before the first."""
         return int(await self._connection.fetchval("SELECT max(cycle_us) FROM cycle") or 0)
+
+    async def samples_between(self, tags: I64, after_us: int, until_us: int) -> Samples:
+        """Return the samples of some tags with after < time <= until, received when they held."""
+        ids = self.tag_id[tags]
+        tag_id, time_us, value, quality = await self._columns(
+            READING, queries.SAMPLES, ids.tolist(), stamp(after_us), stamp(until_us)
+        )
+        tag = self._tags_of(tag_id, tags) if len(tags) else tag_id.astype(np.int64)
+        return Samples(tag, time_us, value, quality.astype(np.uint8), time_us)
 
     async def copy_samples(self, samples: Samples, table: str = "sample") -> None:
         """Append samples by binary COPY."""
@@ -245,7 +294,7 @@ class Store:
                 )
             ),
         )
-        number, time_us, value, quality = await self.columns(READING, queries.STRETCH)
+        number, time_us, value, quality = await self._columns(READING, queries.STRETCH)
         await db.execute("TRUNCATE stretch")
         return number.astype(np.int64), time_us, value, quality.astype(np.uint8)
 
@@ -258,10 +307,45 @@ class Store:
             stamp(since_us),
         )
         ids = np.array([row["tag_id"] for row in rows], dtype=np.int64)
-        order = np.argsort(self.tag_id[tag])
-        found = tag[order[np.searchsorted(self.tag_id[tag], ids, sorter=order)]]
         mean = np.array([row["mean"] for row in rows], dtype=np.float64)
-        return found, micros([row["time"] for row in rows]), mean
+        return self._tags_of(ids, tag), micros([row["time"] for row in rows]), mean
+
+    async def covered_minutes(
+        self, tags: I64, start_us: int, stop_us: int
+    ) -> tuple[I64, I64, F64, F64, F64]:
+        """Return (tag, minute, amount, covered_s, last) of the covered minutes in [start, stop)."""
+        ids = self.tag_id[tags]
+        tag_id, *columns = await self._columns(
+            COVERED, queries.COVERED_MINUTES, ids.tolist(), stamp(start_us), stamp(stop_us)
+        )
+        return self._tags_of(tag_id, tags), *columns
+
+    async def minute_levels(self, tags: I64, minutes: int) -> list[Any]:
+        """Return how the last covered `minutes` of some tags lay, as rows.
+
+        Each has `number` (from 1, of the tag), `covered_s`, `n`, the quartiles `means` and the
+        median `width`.
+        """
+        return await self.fetch(queries.LEVELS, self.tag_id[tags].tolist(), minutes)
+
+    async def occupied(self, table: str, tag: I64, start: I64, stop: I64) -> tuple[I64, I64, I64]:
+        """Return which intervals of single tags have rows, and their first and last time [µs]."""
+        if not len(tag):
+            return tag, tag, tag
+        rows = await self.fetch(
+            queries.OCCUPIED.format(table=table),
+            self.tag_id[tag].tolist(),
+            stamps(start),
+            stamps(stop),
+            *stamps(np.array([start.min(), stop.max()])),
+        )
+        number = np.array([row["number"] - 1 for row in rows], dtype=np.int64)
+        return number, micros([row["first"] for row in rows]), micros([row["last"] for row in rows])
+
+    def _tags_of(self, ids: I64, tags: I64) -> I64:
+        """Return the tags of some numbers of the database, all of which are among `tags`."""
+        order = np.argsort(self.tag_id[tags])
+        return tags[order[np.searchsorted(self.tag_id[tags], ids, sorter=order)]]
 
     async def drop_minutes(self, tag: I64, start: I64, stop: I64) -> None:
         """Delete the minutes of intervals, before they are written anew."""

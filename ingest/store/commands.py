@@ -1,0 +1,73 @@
+"""Table command: what operators want done, and how it ended."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from deploy.database.times import stamp
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ingest.store.store import Store
+
+# A command whose kind has a dot is none about alarms.
+ALARM_COMMANDS = """
+SELECT id, kind, body FROM command WHERE done IS NULL AND kind NOT LIKE '%.%' ORDER BY id LIMIT $1
+"""
+OTHER_COMMANDS = """
+SELECT id, kind, body FROM command WHERE done IS NULL AND kind LIKE '%.%'
+    AND starts_with(kind, 'unit_error.') = $1 ORDER BY id LIMIT 1
+"""
+ANSWER = """
+UPDATE command c SET done = $1, error = n.error
+FROM unnest($2::bigint[], $3::text[]) AS n (id, error) WHERE c.id = n.id
+"""
+ADD = "INSERT INTO command (kind, body) VALUES ($1, $2::jsonb) RETURNING id"
+RESULT = "SELECT done IS NOT NULL, error FROM command WHERE id = $1"
+
+
+class CommandRow(NamedTuple):
+    """One command as it was sent; `body` is JSON."""
+
+    number: int
+    kind: str
+    body: str
+
+
+class CommandTable:
+    """Table command."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def about_alarms(self, limit: int) -> list[CommandRow]:
+        """Return the oldest commands about alarms that have no answer."""
+        return [CommandRow(*row) for row in await self._store.fetch(ALARM_COMMANDS, limit)]
+
+    async def about_unit_errors(self) -> CommandRow | None:
+        """Return the oldest command about unit errors that has no answer."""
+        return await self._oldest(about_unit_errors=True)
+
+    async def next(self) -> CommandRow | None:
+        """Return the oldest other command that has no answer."""
+        return await self._oldest(about_unit_errors=False)
+
+    async def _oldest(self, *, about_unit_errors: bool) -> CommandRow | None:
+        rows = await self._store.fetch(OTHER_COMMANDS, about_unit_errors)
+        return CommandRow(*rows[0]) if rows else None
+
+    async def answer(
+        self, numbers: Sequence[int], errors: Sequence[str | None], now_us: int
+    ) -> None:
+        """Mark commands as done; an error says why nothing came of one."""
+        await self._store.fetch(ANSWER, stamp(now_us), list(numbers), list(errors))
+
+    async def add(self, kind: str, body: str) -> int:
+        """Write a command down; return its number."""
+        return int((await self._store.fetch(ADD, kind, body))[0][0])
+
+    async def result(self, number: int) -> tuple[bool, str | None]:
+        """Return whether a command has its answer, and the error in it."""
+        done, error = (await self._store.fetch(RESULT, number))[0]
+        return done, error

@@ -1,0 +1,45 @@
+"""Table detection: gross errors that the monitor of the balances has found."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from deploy.database.times import stamp, to_us
+
+if TYPE_CHECKING:
+    from ingest.store.store import Store
+    from twin.reconciliation.monitor import Naming
+
+NEWEST = """
+SELECT time, cardinality(streams) + cardinality(leaks) AS suspects FROM detection
+WHERE component = $1 ORDER BY time DESC LIMIT 1
+"""
+ADD = """
+INSERT INTO detection (time, since, component, streams, leaks, bias, test)
+VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING
+"""
+
+
+class DetectionTable:
+    """Table detection."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def newest(self, component: str) -> tuple[int, int] | None:
+        """Return time [µs] and number of suspects of the newest detection of a component."""
+        rows = await self._store.fetch(NEWEST, component)
+        return (to_us(rows[0]["time"]), rows[0]["suspects"]) if rows else None
+
+    async def add(self, component: str, found: Naming) -> None:
+        """Store a detection; one of the same minute stays as it is."""
+        await self._store.fetch(
+            ADD,
+            stamp(found.time_us),
+            stamp(found.since_us),
+            component,
+            found.lines,
+            found.leaks,
+            found.bias,
+            found.test,
+        )

@@ -1,0 +1,95 @@
+"""Table unit_error: suspected unit errors, and the samples that an answer corrects."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from deploy.database.times import stamp
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ingest.store.store import Store
+    from twin.arrays import I64
+
+# Of each tag, the open suspicion and the newest one after which another level is right.
+LATEST = """
+SELECT DISTINCT ON (tag_id, state = 'open') * FROM unit_error
+WHERE tag_id = ANY($1::int[]) AND (state IN ('open', 'learnt') OR answer = 'dismiss')
+ORDER BY tag_id, state = 'open', since DESC
+"""
+UPSERT = """
+INSERT INTO unit_error (tag_id, since, last, samples, factor, shift, level, spread, state)
+SELECT * FROM unnest($1::int[], $2::timestamptz[], $3::timestamptz[], $4::bigint[], $5::float8[],
+    $6::float8[], $7::float8[], $8::float8[], $9::text[])
+ON CONFLICT (tag_id, since) DO UPDATE SET last = excluded.last, samples = excluded.samples,
+    state = excluded.state
+"""
+FORGET = """
+DELETE FROM unit_error WHERE id IN (
+    SELECT id FROM unit_error WHERE state <> 'open' ORDER BY since DESC OFFSET $1)
+"""
+FIND = "SELECT * FROM unit_error WHERE id = $1"
+ANSWERED = "SELECT * FROM unit_error WHERE answered = $1"
+ANSWER = """
+UPDATE unit_error SET state = $2, answer = $3, answered = $4, command = $5 WHERE id = $1
+"""
+CORRECT = """
+WITH old AS MATERIALIZED (
+    SELECT *, value * $6::float8 + $7::float8 AS corrected FROM sample
+    WHERE tag_id = $1 AND time BETWEEN $2 AND $3 AND quality & 223 IN (79, 143)
+    ORDER BY time LIMIT $4),
+kept AS (
+    INSERT INTO correction (tag_id, time, old_value, old_quality, old_received, corrected)
+    SELECT tag_id, time, value, quality, received, $5::timestamptz FROM old)
+UPDATE sample s SET value = o.corrected, received = $5,
+    quality = o.quality & 32 | CASE WHEN o.corrected BETWEEN $8 AND $9 THEN 0 ELSE 65 END
+FROM old o WHERE s.tag_id = o.tag_id AND s.time = o.time AND s.time BETWEEN $2 AND $3
+RETURNING s.time, s.value, s.quality
+"""
+LIST = """
+SELECT e.*, t.enterprise, t.tag, t.uom, (e.level - t.shift) / t.scale AS expected
+FROM unit_error e JOIN tag t USING (tag_id) WHERE $1 OR e.answer IS NULL
+ORDER BY e.state <> 'open', e.since DESC LIMIT $2
+"""
+
+
+class UnitErrorTable:
+    """Table unit_error; its rows have the columns of the schema."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def latest(self, tags: I64) -> list[Any]:
+        """Return of each tag the open suspicion, and the newest that says another level is right."""
+        return await self._store.fetch(LATEST, self._store.tag_id[tags].tolist())
+
+    async def write(self, tags: I64, columns: Sequence[list[Any]], rows_max: int) -> None:
+        """Write suspicions, columns from `since` to `state`; the newest `rows_max` closed ones stay."""
+        await self._store.fetch(UPSERT, self._store.tag_id[tags].tolist(), *columns)
+        await self._store.fetch(FORGET, rows_max)
+
+    async def find(self, number: int) -> Any:
+        """Return one suspicion; None when there is none of this number."""
+        rows = await self._store.fetch(FIND, number)
+        return rows[0] if rows else None
+
+    async def answered(self, cycle_us: int) -> list[Any]:
+        """Return the suspicions that were answered in a cycle."""
+        return await self._store.fetch(ANSWERED, stamp(cycle_us))
+
+    async def answer(self, number: int, state: str, answer: str, time: Any, command: int) -> None:
+        """Write down the answer to a suspicion, given at `time` by a command."""
+        await self._store.fetch(ANSWER, number, state, answer, time, command)
+
+    async def correct(self, *args: Any) -> list[Any]:
+        """Correct marked samples of a suspicion; return their time, value [SI] and quality.
+
+        Arguments are those of CORRECT: number of the tag in the database, first and last time, limit,
+        time of the answer, factor, offset, low and high [SI].
+        """
+        return await self._store.fetch(CORRECT, *args)
+
+    async def newest(self, limit: int, *, everything: bool) -> list[Any]:
+        """Return rows for a listing, open ones first, then the newest."""
+        return await self._store.fetch(LIST, everything, limit)
