@@ -8,7 +8,7 @@ from deploy.database.times import stamp, to_us
 
 if TYPE_CHECKING:
     from ingest.store.store import Store
-    from twin.reconciliation.monitor import Naming
+    from twin.reconciliation.monitor import Detection
 
 NEWEST = """
 SELECT time, cardinality(streams) + cardinality(leaks) AS suspects FROM detection
@@ -31,7 +31,7 @@ class DetectionTable:
         rows = await self._store.fetch(NEWEST, component)
         return (to_us(rows[0]["time"]), rows[0]["suspects"]) if rows else None
 
-    async def add(self, component: str, found: Naming) -> None:
+    async def add(self, component: str, found: Detection) -> None:
         """Store a detection; one of the same minute stays as it is."""
         await self._store.fetch(
             ADD,

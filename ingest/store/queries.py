@@ -141,7 +141,7 @@ DELETE FROM {table} s USING (
     FROM unnest($1::int[], $2::timestamptz[]) AS u (tag_id, time)) t
 WHERE s.tag_id = t.tag_id AND s.time = t.start
 """
-# Of each tag, how its last covered minutes lay: their quartiles, and how wide each was.
+# Of each tag, how the good of its last covered minutes lay: their quartiles, and how wide each was.
 LEVELS = """
 SELECT t.number, sum(m.covered_s) AS covered_s, sum(m.n)::bigint AS n,
        percentile_cont(ARRAY[0.25, 0.5, 0.75]) WITHIN GROUP (ORDER BY m.amount / m.covered_s)

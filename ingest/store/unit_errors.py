@@ -61,11 +61,11 @@ class UnitErrorTable:
         self._store = store
 
     async def latest(self, tags: I64) -> list[Any]:
-        """Return of each tag the open suspicion, and the newest that says another level is right."""
+        """Return the open suspicion of each tag, and the newest that makes another level right."""
         return await self._store.fetch(LATEST, self._store.tag_id[tags].tolist())
 
     async def write(self, tags: I64, columns: Sequence[list[Any]], rows_max: int) -> None:
-        """Write suspicions, columns from `since` to `state`; the newest `rows_max` closed ones stay."""
+        """Write columns from `since` to `state`; the newest `rows_max` closed suspicions stay."""
         await self._store.fetch(UPSERT, self._store.tag_id[tags].tolist(), *columns)
         await self._store.fetch(FORGET, rows_max)
 
@@ -85,8 +85,8 @@ class UnitErrorTable:
     async def correct(self, *args: Any) -> list[Any]:
         """Correct marked samples of a suspicion; return their time, value [SI] and quality.
 
-        Arguments are those of CORRECT: number of the tag in the database, first and last time, limit,
-        time of the answer, factor, offset, low and high [SI].
+        Arguments are those of CORRECT: the tag's number in the database, first and last time,
+        limit, time of the answer, factor, offset, low and high [SI].
         """
         return await self._store.fetch(CORRECT, *args)
 
