@@ -8,7 +8,7 @@ from deploy.database.times import stamp, to_us
 
 if TYPE_CHECKING:
     from ingest.store.store import Store
-    from twin.reconciliation.monitor import Detection
+    from twin.reconciliation.detection import Detection
 
 NEWEST = """
 SELECT time, cardinality(streams) + cardinality(leaks) AS suspects FROM detection
