@@ -9,7 +9,7 @@ by one, in blocks or all at once give the same bits.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 # The increase of a counter over a longer silence belongs to no minute in particular.
 COUNTER_GAP_US = DAY_US
+_GOOD = np.uint8(q.GOOD)
 _RESET = np.array([q.UNCERTAIN | q.RESET], np.uint8)
 
 
@@ -158,31 +159,29 @@ def _pieces(
     known = open_minutes.time_us != NEVER
     touched |= known & (open_minutes.from_us < close_us)
     head = np.flatnonzero(touched & known)
-    order = np.argsort(np.concatenate([head, samples.tag]), kind="stable")
-
-    def column(held: Any, added: Any) -> Any:
-        return np.concatenate([held[head], added])[order]
-
-    tags = np.concatenate([head, samples.tag])[order]
-    times = column(open_minutes.time_us, samples.time_us)
-    values = column(open_minutes.value, samples.value)
-    qualities = column(open_minutes.quality, samples.quality)
-    start = column(open_minutes.from_us, samples.time_us)
+    at = np.searchsorted(samples.tag, head)
+    tags = np.insert(samples.tag, at, head)
+    times = np.insert(samples.time_us, at, open_minutes.time_us[head])
+    values = np.insert(samples.value, at, open_minutes.value[head])
+    qualities = np.insert(samples.quality, at, open_minutes.quality[head])
+    start = times.copy()
+    start[at + np.arange(len(at))] = open_minutes.from_us[head]
     _, last = runs(tags)
     # The last sample of a tag waits for its successor, or runs up to the close.
     end = np.where(last, np.maximum(close_us[tags], start), np.append(times[1:], 0))
-    counter = traits.counter[tags]
-    hold = np.where(counter, end, np.minimum(end, times + traits.gap_us[tags]))
-    following = np.where(last, np.nan, np.append(values[1:], np.nan))
-    rise, reset = increase(values, following, traits.rollover[tags])
-    with np.errstate(invalid="ignore", divide="ignore"):
-        per_s = np.where(end - times <= COUNTER_GAP_US, rise / ((end - times) * 1e-6), np.nan)
-    rate = np.where(counter, per_s, np.where(traits.state[tags], values != 0, values))
-    rate = np.where(q.usable(qualities) & ~np.isnan(values), rate, np.nan)
-    # An increase is as good as the worse of its two readings.
-    second = np.where(last, np.uint8(q.GOOD), np.append(qualities[1:], np.uint8(q.GOOD)))
-    both = q.worse(qualities, second)
-    both = np.where(reset, q.worse(both, _RESET), both)
+    hold = np.minimum(end, times + traits.gap_us[tags])
+    rate = np.where(traits.state[tags], values != 0, values)
+    worst = qualities.copy()
+    rows = np.flatnonzero(traits.counter[tags])
+    if len(rows):
+        hold[rows] = end[rows]
+        next_value, next_quality = np.append(values[1:], np.nan), np.append(qualities[1:], _GOOD)
+        next_value[last], next_quality[last] = np.nan, _GOOD
+        rate[rows], worst[rows] = _counted(
+            (end - times)[rows], values[rows], next_value[rows], qualities[rows],
+            next_quality[rows], traits.rollover[tags[rows]],
+        )  # fmt: skip
+    rate[~q.usable(qualities) | np.isnan(values)] = np.nan
     return _Pieces(
         tag=tags,
         start_us=start,
@@ -191,8 +190,20 @@ def _pieces(
         rate=rate,
         value=values,
         n=((start == times) & (end > start)).astype(np.int64),
-        quality=np.where(counter, both, qualities),
+        quality=worst,
     )
+
+
+def _counted(
+    span_us: I64, value: F64, following: F64, quality: U8, next_quality: U8, rollover: F64
+) -> tuple[F64, U8]:
+    """Return the rate of counters between two readings [SI/s], and its quality."""
+    rise, reset = increase(value, following, rollover)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        rate = np.where(span_us <= COUNTER_GAP_US, rise / (span_us * 1e-6), np.nan)
+    # An increase is as good as the worse of its two readings.
+    both = q.worse(quality, next_quality)
+    return rate, np.where(reset, q.worse(both, _RESET), both)
 
 
 def _split(whole: _Pieces) -> _Pieces:
@@ -218,39 +229,41 @@ def _split(whole: _Pieces) -> _Pieces:
 
 def _accumulate(open_minutes: OpenMinutes, pieces: _Pieces, end_us: I64) -> Minutes:
     """Add pieces to the open minutes; return those that are complete, keep the others open."""
-    held = np.unique(pieces.tag)
-    held = held[open_minutes.open_us[held] != NEVER]
-    # What an open minute has so far goes first: the sum goes on where it stopped.
-    tag = np.concatenate([held, pieces.tag])
-    order = np.argsort(tag, kind="stable")
-    tag = tag[order]
-
-    def column(open_minute: Any, parts: Any) -> Any:
-        return np.concatenate([open_minute[held], parts])[order]
-
-    minute = column(open_minutes.open_us, pieces.start_us // MINUTE_US * MINUTE_US)
-    first, _ = runs(tag, minute)
-    start = np.flatnonzero(first)
-    if not len(start):
+    if not len(pieces.tag):
         return _NOTHING
+    minute = pieces.start_us // MINUTE_US * MINUTE_US
+    first, _ = runs(pieces.tag, minute)
+    start, group = np.flatnonzero(first), np.cumsum(first) - 1
+    tag, minute = pieces.tag[start], minute[start]
+    # The rows that go on with an open minute, and their tags.
+    going = np.flatnonzero(open_minutes.open_us[tag] == minute)
+    held = open_minutes.take(tag[going])
     used_us = pieces.stop_us - pieces.start_us
     value = np.where(used_us > 0, pieces.value, np.nan)
     # A product of a missing rate and no time is no amount; a value that was not used only counts.
     part = np.where(used_us > 0, pieces.rate * (used_us * 1e-6), 0.0)
     worst = np.where(used_us > 0, pieces.quality, pieces.quality & np.uint8(q.SIMULATED))
-    group = np.cumsum(first) - 1
+    # bincount adds in order of appearance, one by one, and the amount of an open minute goes first:
+    # that is what makes the sums exact.
+    amount = np.bincount(np.append(going, group), np.append(held.amount, part))
     rows = Minutes(
-        tag=tag[start],
-        time_us=minute[start],
-        n=np.add.reduceat(column(open_minutes.n, pieces.n), start),
-        # bincount adds in order of appearance, one by one: that is what makes the sums exact.
-        amount=np.bincount(group, column(open_minutes.amount, part), len(start)).astype(np.float64),
-        covered_us=np.add.reduceat(column(open_minutes.covered_us, used_us), start),
-        min=np.fmin.reduceat(column(open_minutes.min, value), start),
-        max=np.fmax.reduceat(column(open_minutes.max, value), start),
-        last=last_known(column(open_minutes.last, value), start),
-        quality=q.worst_of(column(open_minutes.worst, worst).astype(np.uint8), start),
+        tag=tag,
+        time_us=minute,
+        n=np.add.reduceat(pieces.n, start),
+        amount=amount.astype(np.float64),
+        covered_us=np.add.reduceat(used_us, start),
+        # Plus zero: which of two zeros of different sign is the smaller would depend on the blocks.
+        min=np.fmin.reduceat(value, start) + 0.0,
+        max=np.fmax.reduceat(value, start) + 0.0,
+        last=last_known(value, start),
+        quality=q.worst_of(worst, start),
     )
+    rows.n[going] += held.n
+    rows.covered_us[going] += held.covered_us
+    rows.min[going] = np.fmin(held.min, rows.min[going])
+    rows.max[going] = np.fmax(held.max, rows.max[going])
+    rows.last[going] = np.where(np.isnan(rows.last[going]), held.last, rows.last[going])
+    rows.quality[going] = q.worse(held.worst, rows.quality[going])
     _, final = runs(rows.tag)
     full = end_us[rows.tag] >= rows.time_us + MINUTE_US
     _reopen(open_minutes, rows.tag[final], end_us)

@@ -152,3 +152,10 @@ def test_closing_on_the_way_changes_no_bit(data):
     for name in Minutes.__slots__:
         parts = np.concatenate([getattr(o, name) for o in out])
         assert getattr(whole, name).tobytes() == parts.tobytes(), name
+
+
+@pytest.mark.parametrize("blocks", [1, 2, 7])
+def test_zeros_of_different_sign_give_the_same_bits_in_any_blocks(blocks):
+    values = [0.0, -0.0, -0.0, 0.0, 0.0, -0.0, 0.0]
+    rows = run(GAUGE, range(7), values, close_s=60, blocks=blocks)
+    assert np.signbit(np.append(rows.min, rows.max)).tolist() == [False, False]
