@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from ingest.wire import VALUE_MAX, Decoded, WireError, native
+from ingest.wire import VALUE_MAX, Decoded, WireError
 from twin import quality as q
 from twin.arrays import BOOL, I64, INTP, NEVER
 from twin.errors import UomError
@@ -103,16 +103,16 @@ def decode(
             if len(message.payload) > payload_bytes:
                 size = len(message.payload)
                 raise WireError("too_large", f"{size} bytes, at most {payload_bytes}")  # noqa: TRY301
-            scan = native.decode_scan(message.payload) if route.native else None
+            scan = route.names.scans.read(message.payload) if route.native else None
             if scan is not None:
-                columns.tag.extend(map(route.names.__getitem__, scan.values))
-                columns.value.extend(scan.values.values())
-                columns.count.append(len(scan.values))
+                columns.tag.extend(scan.tags)
+                columns.value.extend(scan.values)
+                columns.count.append(len(scan.tags))
                 columns.time.append(scan.ts * 1000)
                 simulated = scan.simulated or route.simulated
                 columns.base.append(q.SIMULATED if simulated else q.GOOD)
                 columns.origin.append(number)
-                columns.names.append(scan.values)
+                columns.names.append(scan.names)
                 continue
             decoded = route.codec(message)
             decoded.simulated |= route.simulated

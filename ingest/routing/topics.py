@@ -42,6 +42,10 @@ class Message(NamedTuple):
 class Names(dict[str, int]):
     """Name on the wire to tag index of one enterprise; -1 for a name that is not there."""
 
+    def __init__(self, *tags: dict[str, int]) -> None:
+        super().__init__(*tags)
+        self.scans = native.Scans(self)
+
     def __missing__(self, name: str) -> int:
         return -1
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
@@ -10,7 +10,7 @@ from ingest.wire import TIME_MS_MAX, VALUE_MAX, Decoded, WireError
 from twin import quality as q
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
 
 class Scan(msgspec.Struct):
@@ -22,6 +22,9 @@ class Scan(msgspec.Struct):
     simulated: bool = False
 
 
+# A form of fewer names is not worth it; senders choose the names, so there is an end to them.
+FORM_NAMES, NAMES_MAX = 8, 100_000
+FIRSTS_MAX = 1_000
 _SCAN = msgspec.json.Decoder(Scan)
 _ANY = msgspec.json.Decoder()
 _ENCODER = msgspec.json.Encoder()
@@ -29,11 +32,87 @@ _ENCODER = msgspec.json.Encoder()
 
 def decode_scan(payload: bytes) -> Scan | None:
     """Return a plain scan, or None when `decode` must look at the payload."""
+    scan: Scan | None = _plain(_SCAN, payload)
+    return scan
+
+
+def _plain(decoder: msgspec.json.Decoder[Any], payload: bytes) -> Any:
+    """Return what a decoder of plain scans says; None when it is none, or has another form."""
     try:
-        scan = _SCAN.decode(payload)
+        scan = decoder.decode(payload)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     return scan if scan.uom is None and 0 <= scan.ts <= TIME_MS_MAX else None
+
+
+class Reading(NamedTuple):
+    """A plain scan: its time [ms], and of each value the name and the tag index (-1: no tag)."""
+
+    ts: int
+    simulated: bool
+    names: Collection[str]
+    tags: Sequence[int]
+    values: Collection[float]
+
+
+class _Form(NamedTuple):
+    """A scan with names that are known: a struct whose fields are named like its values."""
+
+    decoder: msgspec.json.Decoder[Any]
+    names: tuple[str, ...]
+    tags: list[int]
+
+
+class Scans:
+    """Reads plain scans of gateways that share one `index` of names.
+
+    A gateway sends the same names every time. When they come the second time in a row, they become
+    a form: decoding to it makes no texts and looks up no name, which is most of the work.
+    """
+
+    def __init__(self, index: Mapping[str, int]) -> None:
+        self._index = index
+        self._forms: dict[bytes, _Form] = {}  # by the first name, as it is written
+        self._before: dict[bytes, int] = {}  # hash of the names
+        self._room = NAMES_MAX
+
+    def read(self, payload: bytes) -> Reading | None:
+        """Return a plain scan, or None when `decode` must look at the payload."""
+        begin = payload.find(b"{", 1)
+        first = payload[begin : payload.find(b":", begin)]
+        form = self._forms.get(first)
+        scan = _plain(form.decoder, payload) if form else None
+        if form and scan is not None:
+            values = msgspec.structs.astuple(scan.values)
+            return Reading(scan.ts, scan.simulated, form.names, form.tags, values)
+        scan = decode_scan(payload)
+        if scan is None:
+            return None
+        tags = [self._index[name] for name in scan.values]
+        if FORM_NAMES <= len(tags) <= self._room:
+            self._learn(first, tuple(scan.values), tags)
+        return Reading(scan.ts, scan.simulated, scan.values, tags, scan.values.values())
+
+    def _learn(self, first: bytes, names: tuple[str, ...], tags: list[int]) -> None:
+        """Make a form of names that have come before."""
+        known = [tag for tag in tags if tag >= 0]
+        # A form takes its names in any order: of two names of one tag the last must win. Nor can it
+        # have a name that is not written as it is.
+        plain = not any('"' in name or "\\" in name or not name.isprintable() for name in names)
+        if self._before.get(first) == hash(names) and len(set(known)) == len(known) and plain:
+            self._room -= len(names)
+            self._forms[first] = _Form(_form_decoder(names), names, tags)
+        elif len(self._before) < FIRSTS_MAX or first in self._before:
+            self._before[first] = hash(names)
+
+
+def _form_decoder(names: tuple[str, ...]) -> msgspec.json.Decoder[Any]:
+    """Return the decoder of scans that have exactly these names."""
+    fields = {f"v{at}": name for at, name in enumerate(names)}
+    values = msgspec.defstruct(
+        "Values", [(field, float) for field in fields], rename=fields, forbid_unknown_fields=True
+    )
+    return msgspec.json.Decoder(msgspec.defstruct("Form", [("values", values)], bases=(Scan,)))
 
 
 def decode(payload: bytes) -> Decoded:

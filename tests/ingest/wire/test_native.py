@@ -7,6 +7,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from ingest.directory import Names
 from ingest.wire import TIME_MS_MAX, VALUE_MAX, WireError, native
 from twin import quality as q
 
@@ -267,3 +268,80 @@ JSON = st.recursive(
 @given(JSON)
 def test_any_document_is_decoded_or_refused(document):
     attempt(json.dumps(document).encode())
+
+
+NAMES_OF_A_SCAN = [f"FT-{at}" for at in range(8)]
+INDEX = Names({name: at for at, name in enumerate(NAMES_OF_A_SCAN)} | {"alias": 0, "FT-8": 8})
+
+
+def values_of(scans, payload):
+    """Return what is read, as what a look at each name gives it."""
+    got = scans.read(payload)
+    expected = native.decode_scan(payload)
+    assert (got is None) is (expected is None)
+    if got is None:
+        return None
+    read = list(zip(got.names, got.values, strict=True))
+    assert sorted(read) == sorted(expected.values.items())
+    assert list(got.tags) == [INDEX[name] for name in got.names]
+    assert (got.ts, got.simulated) == (expected.ts, expected.simulated)
+    return read
+
+
+def scan_of(names, first=0.5):
+    return {"ts": TS, "values": {name: first + at for at, name in enumerate(names)}}
+
+
+def test_scan_whose_names_came_twice_is_read_by_its_form():
+    scans = native.Scans(INDEX)
+    for number in range(4):
+        assert values_of(scans, json.dumps(scan_of(NAMES_OF_A_SCAN, number)).encode())
+        assert len(scans._forms) == (number >= 1)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        scan_of(NAMES_OF_A_SCAN[:-1]),
+        scan_of([*NAMES_OF_A_SCAN, "FT-8"]),
+        scan_of([NAMES_OF_A_SCAN[0], *NAMES_OF_A_SCAN[:0:-1]]),
+        scan_of([*NAMES_OF_A_SCAN[:-1], "ZZ-1"]),
+        scan_of(NAMES_OF_A_SCAN) | {"simulated": True},
+        scan_of(NAMES_OF_A_SCAN) | {"uom": {"FT-1": "kg/s"}},
+        scan_of(NAMES_OF_A_SCAN) | {"ts": -1},
+        scan_of(NAMES_OF_A_SCAN) | {"values": dict.fromkeys(NAMES_OF_A_SCAN)},
+        scan_of(NAMES_OF_A_SCAN) | {"values": [1.0] * 8},
+    ],
+)
+def test_scan_of_another_form_is_read_by_its_names(other):
+    scans = native.Scans(INDEX)
+    usual = json.dumps(scan_of(NAMES_OF_A_SCAN)).encode()
+    for payload in (usual, usual, json.dumps(other).encode(), usual):
+        values_of(scans, payload)
+    twice = usual.replace(b'{"FT-0"', b'{"FT-0": 7, "FT-0"')
+    assert values_of(scans, twice) == values_of(scans, usual)
+
+
+def test_of_two_names_of_one_tag_the_last_one_sent_wins():
+    scans = native.Scans(INDEX)
+    others = NAMES_OF_A_SCAN[1:]
+    first, second = [*others, "FT-0", "alias"], [*others, "alias", "FT-0"]
+    for names in (first, first, first, second):
+        assert [n for n, _ in values_of(scans, json.dumps(scan_of(names)).encode())] == names
+
+
+@pytest.mark.parametrize("name", ['a"b', "a\\b", "a\n", "中文"])
+def test_any_name_can_come_again_and_again(name):
+    scans = native.Scans(INDEX)
+    payload = json.dumps(scan_of([*NAMES_OF_A_SCAN, name])).encode()
+    assert all(values_of(scans, payload) for _ in range(3))
+
+
+def test_names_that_are_remembered_have_an_end(monkeypatch):
+    monkeypatch.setattr(native, "NAMES_MAX", 20)
+    monkeypatch.setattr(native, "FIRSTS_MAX", 4)
+    scans = native.Scans(INDEX)
+    for number in range(30):
+        payload = json.dumps(scan_of([f"N-{number // 3}-{at}" for at in range(8)])).encode()
+        assert values_of(scans, payload)
+    assert (len(scans._forms), len(scans._before)) == (2, 2)
