@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from ingest.directory import Names
+from ingest.routing.topics import Names
 from ingest.wire import TIME_MS_MAX, VALUE_MAX, WireError, native
 from twin import quality as q
 
