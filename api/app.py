@@ -27,6 +27,7 @@ from api import (
     problems,
     quarantine,
     targets,
+    unit_errors,
 )
 from api.context import Context
 from api.emissions import routes as emissions_routes
@@ -94,6 +95,7 @@ def create_app(
         targets,
         scenarios_routes,
         quarantine,
+        unit_errors,
         health,
     ):
         app.include_router(module.router)

@@ -15,6 +15,7 @@ from api.answers import Cursor, Number, Share
 from api.context import AppContext, Context
 from api.encode import AnswerRoute
 from api.problems import RESPONSES, Problem
+from api.unit_errors import UnitErrorRow, read_unit_errors
 from twin import quality as q
 from twin.arrays import F64, HOUR_US, NEVER, SECOND_US
 from twin.errors import StoreError
@@ -81,6 +82,7 @@ class DataHealth(TypedDict):
 
     items: list[EnterpriseHealth]
     gateways: list[GatewayRow]
+    unit_errors: list[UnitErrorRow]
     ingest: dict[str, Number]
     next: Cursor
 
@@ -204,6 +206,7 @@ async def read_data_health(context: AppContext) -> DataHealth:
             cast("GatewayRow", dict(row) | {name: context.time(row[name]) for name in times})
             for row in gateways
         ],
+        "unit_errors": await read_unit_errors(context),
         "ingest": _ingest_summary(context),
         "next": None,
     }

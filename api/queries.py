@@ -85,6 +85,11 @@ ORDER BY last_seen DESC, enterprise, tag, reason LIMIT $2 OFFSET $3"""
 IS_HELD = """
 SELECT FROM quarantine
 WHERE enterprise = $1 AND tag = $2 AND ($3::text IS NULL OR reason = $3) LIMIT 1"""
+UNIT_ERRORS = """
+SELECT e.*, t.enterprise || '/' || t.tag AS tag, t.uom, t.scale, t.shift AS zero
+FROM unit_error e JOIN tag t USING (tag_id) WHERE t.active AND e.answer IS NULL
+ORDER BY e.state <> 'open', e.since DESC LIMIT 100"""
+UNIT_ERROR_ANSWER = "SELECT answer FROM unit_error WHERE id = $1"
 REJECTS = """
 SELECT id, received, reason, detail, topic, payload, size FROM reject
 WHERE ($1::text IS NULL OR reason = $1) AND id < $2 ORDER BY id DESC LIMIT $3"""

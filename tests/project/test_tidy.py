@@ -27,6 +27,7 @@ ASKING = (*ANSWERING, "api.live", "api.context")
 SUBJECTS = (
     "api.alarms", "api.balance", "api.byproducts", "api.chlorine", "api.emissions", "api.energy",
     "api.health", "api.history", "api.latest", "api.park", "api.quarantine", "api.scenarios",
+    "api.unit_errors",
 )  # fmt: skip
 SUMMING = (*ASKING, "api.commands", "api.windows", "api.sums")
 # What a room may import of ours, besides itself. A room is a package of a package, or a module that
@@ -71,6 +72,7 @@ MAY_IMPORT = {
     "api.sums": (*ASKING, "api.windows"),
     **dict.fromkeys(SUBJECTS, SUMMING),
     "api.targets": (*SUMMING, "api.chlorine", "api.energy"),
+    "api.health": (*SUMMING, "api.unit_errors"),
     "api": (*READING, "api"),
     "simulators.process": ("twin",),
     "simulators.scenarios": ("twin", "simulators.process"),

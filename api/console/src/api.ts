@@ -176,6 +176,21 @@ export interface Detection {
   current: boolean;
 }
 
+/** A steady tag jumped to its level times a factor between two units of measure. */
+export interface UnitError {
+  id: number;
+  tag: string;
+  state: "open" | "ended" | "learnt";
+  since: string;
+  last: string;
+  samples: number;
+  factor: number;
+  offset: number;
+  expected: number;
+  value: number | null;
+  uom: string;
+}
+
 export interface Health {
   items: {
     enterprise: string;
@@ -196,6 +211,7 @@ export interface Health {
     skewed: boolean;
     runaway: boolean;
   }[];
+  unit_errors: UnitError[];
   ingest: Partial<Record<string, number | null>> | null;
 }
 

@@ -1,0 +1,101 @@
+"""Suspected unit errors, and the commands of operators that dismiss or rescale them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from fastapi import APIRouter, Path, Response
+from pydantic import Field
+from typing_extensions import TypedDict
+
+from api import queries
+from api.answers import Number, Rfc3339
+from api.commands import Accepted, CommandBody, queue_command
+from api.context import AppContext, Context
+from api.encode import AnswerRoute
+from api.problems import RESPONSES, Problem, not_found
+
+router = APIRouter(prefix="/api/v1/unit-errors", responses=RESPONSES, route_class=AnswerRoute)
+
+Number64 = Annotated[int, Path(ge=1, le=2**63 - 1)]
+Reason = Annotated[str, Field(max_length=200)]
+Factor = Annotated[float, Field(gt=-1e9, lt=1e9)]
+
+
+class UnitErrorRow(TypedDict):
+    """A steady tag jumped to its level times a factor between two units of measure.
+
+    The tag shows level * factor + offset. `expected`, `offset` and `value` are in `uom`.
+    """
+
+    id: int
+    tag: str
+    state: Annotated[
+        Literal["open", "ended", "learnt"],
+        Field(description="ended: the values are back; learnt: the level was learnt anew"),
+    ]
+    since: Rfc3339
+    last: Rfc3339
+    samples: int
+    factor: float
+    offset: float
+    expected: Annotated[float, Field(description="level before the jump")]
+    value: Annotated[Number, Field(description="newest value of the tag")]
+    uom: str
+
+
+class DismissBody(CommandBody):
+    """A real step: its samples become good, and the level is learnt anew."""
+
+    reason: Reason = ""
+
+
+class RescaleBody(CommandBody):
+    """Another unit of measure: samples become value * factor + offset, in the uom of the tag.
+
+    By default the inverse of the suspected error.
+    """
+
+    factor: Factor | None = None
+    offset: Factor = 0.0
+    reason: Reason = ""
+
+
+async def read_unit_errors(context: Context) -> list[UnitErrorRow]:
+    """Return the suspected unit errors without an answer, open ones first, then the newest."""
+    catalogue, image = context.feed.catalogue, context.feed.image
+    errors: list[Any] = []
+    for row in await context.store.rows(queries.UNIT_ERRORS):
+        at = catalogue.index.get(row["tag"])
+        value = None if at is None else (image.value[at] - row["zero"]) / row["scale"]
+        errors.append(
+            {name: row[name] for name in ("id", "tag", "state", "samples", "factor", "uom")}
+            | {"since": context.time(row["since"]), "last": context.time(row["last"])}
+            | {"expected": (row["level"] - row["zero"]) / row["scale"], "offset": row["shift"]}
+            | {"value": None if value is None or np.isnan(value) else float(value)}
+        )
+    return errors
+
+
+async def _require(context: Context, number: int) -> None:
+    """Raise Problem 404 for a unit error that is not there, 409 for one that has its answer."""
+    rows = await context.store.rows(queries.UNIT_ERROR_ANSWER, number)
+    if not rows:
+        raise not_found("suspected unit error", str(number), (), "/api/v1/health/data")
+    if rows[0]["answer"] is not None:
+        raise Problem(409, f"it has been answered already: {rows[0]['answer']}")
+
+
+@router.post("/{number}/dismiss", status_code=202, response_model=Accepted)
+async def dismiss(context: AppContext, number: Number64, body: DismissBody) -> Response:
+    """Dismiss a suspected unit error: the step was real."""
+    await _require(context, number)
+    return await queue_command(context, "unit_error.dismiss", {"id": number, **body.model_dump()})
+
+
+@router.post("/{number}/rescale", status_code=202, response_model=Accepted)
+async def rescale(context: AppContext, number: Number64, body: RescaleBody) -> Response:
+    """Correct the samples of a suspected unit error; later ones are marked until it is mended."""
+    await _require(context, number)
+    return await queue_command(context, "unit_error.rescale", {"id": number, **body.model_dump()})
