@@ -36,7 +36,11 @@ SHOW_S = 1.0
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the simulator; return 0 when it was stopped or its duration is over."""
+    """Run the simulator; return the exit status.
+
+    It is 0 at the end of the duration, after a signal to stop, or when every goal of the score is
+    met; 1 when a goal is missed or a message unacknowledged, else that of `run_program`.
+    """
     chosen = options.parse(argv)
 
     def work() -> int:
@@ -70,7 +74,7 @@ def _simulate(chosen: argparse.Namespace) -> int:
     start_us, clock = _clock(chosen.history, chosen.speed, chosen.duration, wall_us)
     scene = Scene(make_sensors(process, chosen.seed), make_overlay(process, script, start_us))
     if chosen.truth:
-        _tell(chosen.truth, scene)
+        _write_truth(chosen.truth, scene)
     coarse = round(chosen.history_interval * 1e6)
     schedule = Schedule(
         interval_us=round(chosen.interval * 1e6),
@@ -90,7 +94,7 @@ def _simulate(chosen: argparse.Namespace) -> int:
         seed=chosen.seed,
         origin_us=start_us,
         now=lambda: clock(_wall_us()),
-        report=_Report(schedule, start_us),
+        on_progress=_Report(schedule, start_us),
         qos=chosen.qos,
     )
     total = GatewayProgress(start_us)
@@ -105,67 +109,67 @@ def _simulate(chosen: argparse.Namespace) -> int:
 
 
 def _load(chosen: argparse.Namespace) -> int:
-    """Publish load until stopped, and say how much it was."""
+    """Publish load until stopped; print the result."""
     broker = publisher.address(chosen.mqtt)
     if chosen.write_park:
         return _write(chosen.write_park, load.park_files(chosen.load))
-    what = load.LoadTest(chosen.load, chosen.rate, chosen.batch, chosen.qos, chosen.seed)
-    done = load.LoadResult()
+    test = load.LoadTest(chosen.load, chosen.rate, chosen.batch, chosen.qos, chosen.seed)
+    result = load.LoadResult()
     with contextlib.suppress(KeyboardInterrupt, ValueError):
         # A test may run us outside the main thread, where signals cannot be handled.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
     print(
-        f"load: {what.tags} tags at {what.rate_hz:g} Hz, {what.batch} a message, QoS {what.qos}",
+        f"load: {test.tags} tags at {test.rate_hz:g} Hz, {test.batch} a message, QoS {test.qos}",
         file=sys.stderr,
     )
-    say = partial(print, file=sys.stderr)
+    report = partial(print, file=sys.stderr)
     try:
         with contextlib.suppress(KeyboardInterrupt):
-            load.run(broker, what, _wall_us() // 1000, chosen.duration, done, say)
+            load.run(broker, test, _wall_us() // 1000, chosen.duration, result, report)
     except OSError as error:
         address = f"{broker['hostname']}:{broker['port']}"
         raise SettingsError(
             f"broker {address}: {error}", hint="is it running?", retryable=True
         ) from error
     finally:
-        word = "acknowledged" if what.qos else "read by the broker"
-        rate = done.samples / done.seconds if done.seconds else 0.0
+        word = "acknowledged" if test.qos else "read by the broker"
+        rate = result.samples / result.seconds if result.seconds else 0.0
         print(
-            f"{word}: {done.acked} of {done.sent} messages, {done.samples} samples"
-            f" in {done.seconds:.1f} s, {rate:,.0f} samples/s",
+            f"{word}: {result.acked} of {result.sent} messages, {result.samples} samples"
+            f" in {result.seconds:.1f} s, {rate:,.0f} samples/s",
             file=sys.stderr,
         )
-    return 0 if done.acked == done.sent else 1
+    return 0 if result.acked == result.sent else 1
 
 
 def _write(folder: str, files: Mapping[str, str]) -> int:
     """Write the files of a model into a new folder; raises SettingsError."""
-    place = Path(folder)
+    path = Path(folder)
     try:
-        place.mkdir(parents=True, exist_ok=True)
-        if any(place.iterdir()):
-            raise SettingsError(f"{place} is not empty", hint="name a new folder")
+        path.mkdir(parents=True, exist_ok=True)
+        if any(path.iterdir()):
+            raise SettingsError(f"{path} is not empty", hint="name a new folder")
         for name, text in files.items():
-            (place / name).write_text(text, encoding="utf-8")
+            (path / name).write_text(text, encoding="utf-8")
     except OSError as error:
-        raise SettingsError(f"{place}: {error.strerror}", hint="name a writable folder") from error
-    print(f"written: {place}; use it as PARKTWIN_PARK, of ingest as well", file=sys.stderr)
+        raise SettingsError(f"{path}: {error.strerror}", hint="name a writable folder") from error
+    print(f"written: {path}; use it as PARKTWIN_PARK, of ingest as well", file=sys.stderr)
     return 0
 
 
-def _tell(place: str, scene: Scene) -> None:
-    """Write what truly happens into a file; raises SettingsError."""
+def _write_truth(path: str, scene: Scene) -> None:
+    """Write the truth of a scenario as JSON into a file; raises SettingsError."""
     try:
-        Path(place).write_bytes(encode(truths(scene.overlay)))
+        Path(path).write_bytes(encode(truths(scene.overlay)))
     except OSError as error:
-        raise SettingsError(f"{place}: {error.strerror}", hint="name a writable file") from error
+        raise SettingsError(f"{path}: {error.strerror}", hint="name a writable file") from error
 
 
 def _logger(text: str) -> tuple[str, int]:
-    """Return host and port where data loggers call; raises SettingsError."""
+    """Return the host and port that data loggers connect to; raises SettingsError."""
     host, _, port = text.rpartition(":")
     if not host or not port.isdigit():
-        raise SettingsError(f"{text!r} is no place for data loggers", hint="write host:port")
+        raise SettingsError(f"{text!r} is no address for data loggers", hint="write host:port")
     return host, int(port)
 
 
@@ -176,7 +180,7 @@ def _wall_us() -> int:
 def _clock(
     history_h: float, speed: float, duration_s: float | None, wall_us: int
 ) -> tuple[int, Callable[[int], int]]:
-    """Return where a run starts and its time at a wall time, which it never passes."""
+    """Return the start of a run [µs], and its clock: a function of wall time, never ahead of it."""
     if history_h:
         return wall_us - round(history_h * 3600e6), int
     back_s = 0.0
@@ -199,32 +203,32 @@ async def _until_stopped(run: Coroutine[None, None, None]) -> None:
 
 @dataclass(slots=True)
 class _Report:
-    """Says on stderr what happens: events at once, the filling of history once a second."""
+    """Prints progress to stderr: events at once, the filling of history once a second."""
 
     schedule: Schedule
     start_us: int
     began: float = field(default_factory=time.monotonic)
-    said: float = field(default=0.0)
+    printed: float = field(default=0.0)
 
     def __call__(self, progress: GatewayProgress, text: str) -> None:
         until = self.schedule.history_until_us
         if text:
             print(text, file=sys.stderr)
-        elif self.said >= 0 and self.start_us < until:
+        elif self.printed >= 0 and self.start_us < until:
             done = min((progress.done_us - self.start_us) / (until - self.start_us), 1.0)
             now = time.monotonic()
-            if done >= 1 or now - self.said >= SHOW_S:
+            if done >= 1 or now - self.printed >= SHOW_S:
                 spent_s = max(now - self.began, 1e-3)
-                left_s = spent_s * (1 - done) / done if done else 0.0
+                remaining_s = spent_s * (1 - done) / done if done else 0.0
                 print(
                     f"history {done:.1%}: {progress.samples} samples acknowledged,"
-                    f" {progress.samples / spent_s:,.0f}/s, {left_s:.0f} s left",
+                    f" {progress.samples / spent_s:,.0f}/s, {remaining_s:.0f} s left",
                     file=sys.stderr,
                 )
-                self.said = now
+                self.printed = now
             if progress.done_us >= until:
                 print("history is complete; live from here", file=sys.stderr)
-                self.said = -1.0
+                self.printed = -1.0
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""Load: a park of any number of tags, published as fast as wanted, counting acknowledgements.
+"""Load tests: a park of any number of tags, published at any rate, with acknowledgements counted.
 
-MQTT 3.1.1 over a plain socket: it costs the machine as little as a publisher can, so that what is
-measured is the receiving side. Values are a function of tag and time here as well.
+MQTT 3.1.1 over a plain socket: the publisher costs so little that the test measures the receiving
+side. Values are a function of tag and time.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ CLEAN, HAS_PASSWORD, HAS_NAME = 0x02, 0x40, 0x80
 
 
 def _remaining(length: int) -> bytes:
-    """Return MQTT's variable length."""
+    """Return a length as a variable byte integer of MQTT."""
     out = bytearray()
     while True:
         length, digit = divmod(length, 128)
@@ -55,14 +55,14 @@ def _remaining(length: int) -> bytes:
 
 
 def _text(text: str) -> bytes:
-    """Return a text with its length."""
+    """Return a text with its length, as a UTF-8 string of MQTT."""
     data = text.encode()
     return struct.pack(">H", len(data)) + data
 
 
 @dataclass(slots=True)
 class Publisher:
-    """One connection; `acked` counts the PUBACKs it has seen. Raises OSError for its end."""
+    """A connection to a broker; `acked` counts PUBACKs. Raises OSError when the broker ends it."""
 
     hostname: str
     port: int
@@ -75,7 +75,7 @@ class Publisher:
     sent: int = 0
     sock: socket.socket = field(init=False)
     _encoded: int = 0
-    _rest: bytes = b""
+    _partial: bytes = b""
 
     def __post_init__(self) -> None:
         self.sock = socket.create_connection((self.hostname, self.port), timeout=ANSWER_S)
@@ -84,7 +84,7 @@ class Publisher:
             self.sock = self.tls_context.wrap_socket(self.sock, server_hostname=self.hostname)
         account = [text for text in (self.username, self.password) if text is not None]
         flags = CLEAN | HAS_NAME * (len(account) > 0) | HAS_PASSWORD * (len(account) > 1)
-        # Without a keep-alive: who publishes at 0.001 Hz stays connected as well.
+        # Without a keep-alive, so that a publisher at 0.001 Hz stays connected as well.
         body = _text("MQTT") + bytes((4, flags, 0, 0))
         body += b"".join(_text(text) for text in (self.client_id, *account))
         self.sock.sendall(bytes((CONNECT,)) + _remaining(len(body)) + body)
@@ -93,7 +93,7 @@ class Publisher:
             raise ConnectionRefusedError(f"the broker refused: {answer.hex()}")
 
     def encode(self, topic: str, payloads: Sequence[bytes], qos: int = 1) -> bytes:
-        """Return the packets of some messages, in one piece; they must be sent in this order."""
+        """Encode messages as consecutive packets; they must be sent in this order."""
         head = _text(topic)
         kind = bytes((PUBLISH | (QOS_1 if qos else 0),))
         parts: list[bytes] = []
@@ -105,7 +105,7 @@ class Publisher:
         return b"".join(parts)
 
     def send(self, packets: bytes, count: int, qos: int = 1) -> None:
-        """Send encoded packets, after waiting for room in the window."""
+        """Send `count` encoded packets as soon as the window allows; raises OSError."""
         while qos and self.sent - self.acked + count > max(self.window, count):
             if not self.collect():
                 raise TimeoutError("the broker acknowledges nothing")
@@ -114,11 +114,11 @@ class Publisher:
         self.sock.sendall(packets)
 
     def publish(self, topic: str, payloads: Sequence[bytes], qos: int = 1) -> None:
-        """Encode and send messages."""
+        """Encode and send messages; raises OSError."""
         self.send(self.encode(topic, payloads, qos), len(payloads), qos)
 
     def collect(self, timeout: float = ANSWER_S) -> int:
-        """Read PUBACKs; return how many came, 0 when none came in time."""
+        """Read PUBACKs for at most `timeout` [s]; return their number, 0 after a time-out."""
         self.sock.settimeout(timeout)
         try:
             data = self.sock.recv(1 << 16)
@@ -126,14 +126,14 @@ class Publisher:
             return 0
         if not data:
             raise ConnectionResetError("the broker closed the connection")
-        data = self._rest + data
+        data = self._partial + data
         whole = len(data) // 4 * 4
-        self._rest = data[whole:]
+        self._partial = data[whole:]
         self.acked += whole // 4
         return whole // 4
 
     def drain(self, timeout: float = 60.0, qos: int = 1) -> None:
-        """Wait until every message is acknowledged, or at QoS 0 read, or the time is over."""
+        """Wait until every message is acknowledged, or at QoS 0 read, for at most `timeout` [s]."""
         end = time.monotonic() + timeout
         if not qos:
             self.sock.settimeout(timeout)
@@ -145,7 +145,7 @@ class Publisher:
 
 @dataclass(frozen=True, slots=True)
 class LoadTest:
-    """What is published: `tags` values at `rate_hz`, `batch` of them a message."""
+    """A load test: `tags` values at `rate_hz`, `batch` of them per message."""
 
     tags: int
     rate_hz: float
@@ -155,13 +155,13 @@ class LoadTest:
 
     @property
     def names(self) -> list[str]:
-        """The tags of `park_files`."""
+        """The names of the tags of `park_files`."""
         return [f"FI-{i:06d}" for i in range(self.tags)]
 
 
 @dataclass(slots=True)
 class LoadResult:
-    """What a load came to; at QoS 0 `acked` is what the broker has read."""
+    """The counts of a load test; at QoS 0 `acked` has the messages that the broker has read."""
 
     sent: int = 0
     acked: int = 0
@@ -170,7 +170,7 @@ class LoadResult:
 
 
 def park_files(tags: int) -> dict[str, str]:
-    """Return the model whose tags a load publishes."""
+    """Return the model of a number of tags, as texts of files by name."""
     rows = [
         f"{name},load/works,mass_flow,t/h,gauge,0,1000,1 %,\n"
         for name in LoadTest(tags, 1, 1, 1).names
@@ -179,18 +179,18 @@ def park_files(tags: int) -> dict[str, str]:
 
 
 def values(load: LoadTest, time_s: float) -> F64:
-    """Return the value of each tag [t/h]: a slow wave of its own place and phase."""
+    """Return the value of each tag, (tags,) [t/h]: a slow wave with its own mean and phase."""
     tag = np.arange(load.tags)
     wave = np.sin(2 * np.pi * (time_s / 600 + (tag + load.seed) / 97))
     return np.asarray(np.round(100 + tag % 500 + 10 * wave, 2))
 
 
 def payloads(load: LoadTest, names: Sequence[str], time_ms: int) -> Iterator[bytes]:
-    """Yield the messages of one time."""
-    shown = values(load, time_ms / 1000).tolist()
+    """Yield the payloads of one time."""
+    column = values(load, time_ms / 1000).tolist()
     for start in range(0, load.tags, load.batch):
         part = slice(start, start + load.batch)
-        scan = dict(zip(names[part], shown[part], strict=True))
+        scan = dict(zip(names[part], column[part], strict=True))
         yield native.encode(time_ms, scan, simulated=True)
 
 
@@ -199,15 +199,15 @@ def run(
     load: LoadTest,
     start_ms: int,
     duration_s: float | None,
-    done: LoadResult,
+    result: LoadResult,
     report: Callable[[str], None],
 ) -> None:
-    """Publish until the duration is over, and count into `done`; raises OSError.
+    """Publish until the duration is over, and count into `result`; raises OSError.
 
-    Who cannot keep up with the rate lags behind, and says so: no scan is left out.
+    Below the rate the publisher lags behind and reports the delay; it omits no scan.
     """
     publisher, names = Publisher(**broker), load.names
-    began = shown = time.monotonic()
+    began = reported = time.monotonic()
     before, turn = 0, 0
     try:
         while True:
@@ -224,19 +224,19 @@ def run(
             turn += 1
             if load.qos:
                 publisher.collect(0)
-            done.sent, done.samples = publisher.sent, turn * load.tags
+            result.sent, result.samples = publisher.sent, turn * load.tags
             now = time.monotonic()
-            if now - shown >= SHOW_S:
+            if now - reported >= SHOW_S:
                 counted = publisher.acked if load.qos else publisher.sent
-                per_s = (counted - before) / (now - shown)
+                per_s = (counted - before) / (now - reported)
                 report(
-                    f"{per_s * done.samples / publisher.sent:,.0f} samples/s in {per_s:,.0f}"
+                    f"{per_s * result.samples / publisher.sent:,.0f} samples/s in {per_s:,.0f}"
                     f" messages/s, {publisher.sent - counted} in flight,"
                     f" {max(-wait_s, 0):.1f} s behind"
                 )
-                shown, before = now, counted
+                reported, before = now, counted
         publisher.drain(qos=load.qos)
     finally:
-        done.acked = publisher.acked if load.qos else publisher.sent
-        done.seconds = time.monotonic() - began
+        result.acked = publisher.acked if load.qos else publisher.sent
+        result.seconds = time.monotonic() - began
         publisher.sock.close()

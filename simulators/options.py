@@ -12,7 +12,7 @@ from simulators.scenarios.script import names
 
 PARK = Path(__file__).parent.parent / "deploy" / "parks" / "liaocheng"
 LOAD_BATCH = 100
-VALUES_MAX = 5000  # of a message of --load: it stays below what ingest takes
+VALUES_MAX = 5000  # of a message of --load, which stays below the limit of ingest
 EXAMPLES = """examples:
   parktwin simulate                               the demonstration park, one scan every 2 s
   parktwin simulate --history 6                   first the last six hours, then live
@@ -35,7 +35,7 @@ load has a model of its own; 10,000 tags 20 times a second are 200,000 samples a
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
-    """Return the options; the environment gives the defaults."""
+    """Parse the command line; the environment gives the defaults. Ends the program on an error."""
     parser = argparse.ArgumentParser(
         prog="parktwin simulate",
         description="Publish a simulated park over MQTT. Every value is marked as simulated.",
@@ -65,7 +65,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 
 
 def _add_common(parser: argparse.ArgumentParser) -> None:
-    """Add what is simulated, when, and where it goes."""
+    """Add the options of park, time and broker."""
     env, add = os.environ.get, parser.add_argument
     add(
         "--park",
@@ -106,7 +106,7 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_scenario(parser: argparse.ArgumentParser) -> None:
-    """Add what happens in the park."""
+    """Add the options of the scenario."""
     add = parser.add_argument
     add(
         "--scenario",
@@ -124,7 +124,7 @@ def _add_scenario(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_gateways(parser: argparse.ArgumentParser) -> None:
-    """Add how gateways write."""
+    """Add the options of gateways."""
     add = parser.add_argument
     add(
         "--format",
@@ -159,7 +159,7 @@ def _add_gateways(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_load(parser: argparse.ArgumentParser) -> None:
-    """Add how much load there is."""
+    """Add the options of load."""
     add = parser.add_argument
     add(
         "--load",

@@ -1,6 +1,6 @@
-"""When messages go out: each of them is a pure function of the seed and the time of its scans.
+"""The times at which messages go out: pure functions of the seed and the times of their scans.
 
-Nothing here holds a value. What waits, for an outage to end or because it is late, waits as the
+No values are stored. A message that is late, or waits for the end of an outage, is held as the
 times of its scans; its values are made when it goes out.
 """
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from simulators.gateways.gateways import SimulatedGateway
     from simulators.scenarios.script import Event
 
-STREAM = 5  # of the generator; the instruments have others
+STREAM = 5  # of the random generator; instruments have other streams
 FOREVER_US = 1 << 62
 
 
 class Transmission(NamedTuple):
-    """A message that goes out, in order of time; one without scans is a loss of connection."""
+    """A message and the time it goes out; one without scans is a loss of the connection."""
 
     due_us: int
     first_us: int  # time of the first scan
@@ -44,7 +44,7 @@ class Transmission(NamedTuple):
 
     @property
     def historical(self) -> bool:
-        """Whether others may have gone out before it that are about a later time."""
+        """Whether messages with later scans may have gone out before it."""
         return self.due_us > self.complete_us
 
 
@@ -52,7 +52,7 @@ NOTHING = Transmission(0, 0)
 
 
 def clock_times(gateway: SimulatedGateway, origin_us: int, time_us: I64) -> I64:
-    """Return what the clock of a gateway says at some times [µs]."""
+    """Return the times on the clock of a gateway, (n,) int64 [µs], at true times."""
     shift = np.zeros(len(time_us))
     for event in gateway.events:
         if event.kind == "skew":
@@ -64,7 +64,7 @@ def clock_times(gateway: SimulatedGateway, origin_us: int, time_us: I64) -> I64:
 def active_events(
     gateway: SimulatedGateway, kind: str, origin_us: int, time_us: int
 ) -> list[Event]:
-    """Return the events of a kind that a gateway is under at a time."""
+    """Return the events of a kind that affect a gateway at a time."""
     since_s = (time_us - origin_us) / 1e6
     return [e for e in gateway.events if e.kind == kind and e.start_s <= since_s < e.stop_s]
 
@@ -72,7 +72,7 @@ def active_events(
 def transmissions(
     gateway: SimulatedGateway, seed: int, origin_us: int, message: Transmission
 ) -> list[Transmission]:
-    """Return when a complete message goes out: not at all, once, or twice."""
+    """Return the transmissions of a complete message: none, one or two."""
     complete_us = message.complete_us
     if active_events(gateway, "silence", origin_us, complete_us):
         return []
@@ -99,23 +99,23 @@ def transmissions(
 def connection_losses(
     gateway: SimulatedGateway, origin_us: int, after_us: int, until_us: int
 ) -> list[int]:
-    """Return the times at which the connection breaks, after one time and up to another [µs]."""
-    found = set()
+    """Return the times in (after, until] at which the connection breaks [µs]."""
+    times = set()
     for event in gateway.events:
         start_us, stop_us = (origin_us + round(s * 1e6) for s in (event.start_s, event.stop_s))
         if event.kind == "outage":
-            found.add(start_us)
+            times.add(start_us)
         elif event.kind == "storm":
             step_us = max(round(event.size * 1e6), 1)
             skipped = max(-(-(after_us - start_us) // step_us), 0)
             first_us = start_us + skipped * step_us
-            found.update(range(first_us, min(stop_us, until_us + 1), step_us))
-    return sorted(time_us for time_us in found if after_us < time_us <= until_us)
+            times.update(range(first_us, min(stop_us, until_us + 1), step_us))
+    return sorted(time_us for time_us in times if after_us < time_us <= until_us)
 
 
 @dataclass(slots=True)
 class Outbox:
-    """What one gateway has to send: the message it is filling, and those that wait."""
+    """The queue of one gateway: the message that is being filled, and those that wait."""
 
     gateway: SimulatedGateway
     seed: int
@@ -128,7 +128,7 @@ class Outbox:
         return len(self._waiting) + (self._open.scans > 0)
 
     def scan(self, time_us: I64, step_us: int, batch: int = 0) -> None:
-        """Take the next scans, `step_us` apart; a message of `batch` of them is complete."""
+        """Append scans at (n,) int64 [µs], `step_us` apart, to messages of `batch` scans."""
         batch = batch or self.gateway.batch
         for at_us in time_us.tolist():
             message = self._open
@@ -139,19 +139,19 @@ class Outbox:
                 message = self._open
             first_us = message.first_us if message.scans else at_us
             self._open = Transmission(0, first_us, 0, message.scans + 1, step_us)
-            # Messages begin on a grid of their own, so that they do not depend on where a run does.
+            # Messages begin on a fixed grid, so that they do not depend on the start of a run.
             if (at_us // step_us + 1) % batch == 0:
                 self.close()
 
     def close(self) -> None:
-        """Take the open message for complete."""
+        """Queue the open message as complete."""
         if self._open.scans:
-            for sending in transmissions(self.gateway, self.seed, self.origin_us, self._open):
-                heapq.heappush(self._waiting, sending)
+            for transmission in transmissions(self.gateway, self.seed, self.origin_us, self._open):
+                heapq.heappush(self._waiting, transmission)
         self._open = NOTHING
 
     def take(self, until_us: int, most: int = FOREVER_US) -> list[Transmission]:
-        """Return what goes out up to a time, the oldest first, up to about so many scans."""
+        """Remove and return transmissions due up to a time, oldest first, of about `most` scans."""
         if self._lost_us < 0:
             self._lost_us = self.origin_us - 1
         if until_us < FOREVER_US:

@@ -1,4 +1,4 @@
-"""Gateways as data: whose tags they carry, in which format, and what happens to them.
+"""Gateways as data: their tags, their format, and the faults of a scenario.
 
 A scenario names the gateways that are not the usual one of an enterprise::
 
@@ -9,8 +9,8 @@ A scenario names the gateways that are not the usual one of an enterprise::
     batch = 5
     tags = ["AI-92*"]
 
-What goes wrong with them are events of the scenario (`simulators.scenarios.script`): outage,
-silence, skew, reorder, duplicate and storm, each for all gateways at or below its scope.
+Faults are events of the scenario (`simulators.scenarios.script`): outage, silence, skew, reorder,
+duplicate and storm, each of all gateways at or below its scope.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from simulators.scenarios.script import Event
     from twin.model.park import Park
 
-# How a gateway writes, and what its protocol is called in the model.
+# Formats of gateways, and the protocol of each in the model.
 FORMATS = {
     "native": "native",
     "senml": "senml",
@@ -49,7 +49,7 @@ BATCH_MAX = 3600
 
 @dataclass(frozen=True, slots=True)
 class SimulatedGateway:
-    """What stands between some tags of one enterprise and us."""
+    """A gateway that carries tags of one enterprise."""
 
     id: str
     owner: str
@@ -57,16 +57,16 @@ class SimulatedGateway:
     topic: str  # that of Sparkplug lacks the type of the message
     names: tuple[str, ...]  # on the wire
     columns: tuple[int, ...]
-    hours: Mapping[str, int]  # what it says of each hour: name on the wire, column of the mean
+    hours: Mapping[str, int]  # hourly means: name on the wire, column
     zone: ZoneInfo
     format: str = "native"
-    batch: int = 1  # scans a message holds
+    batch: int = 1  # scans per message
     events: tuple[Event, ...] = ()
-    row: Mapping[str, Any] = field(default_factory=dict)  # what the model must know of it
+    row: Mapping[str, Any] = field(default_factory=dict)  # its [[gateway]] row in the model
 
     @property
     def number(self) -> int:
-        """What tells its randomness from that of the others."""
+        """The number of its random stream."""
         return crc32(f"{self.owner}/{self.id}".encode())
 
 
@@ -78,24 +78,33 @@ def make_gateways(
     usual: str = "native",
     batch: int = 1,
 ) -> tuple[SimulatedGateway, ...]:
-    """Return the gateways of `rows`, and a usual one for the other tags of each enterprise.
+    """Return the gateways of `rows`, and a default one for the other tags of each enterprise.
 
-    Raises SettingsError for a row that is wrong.
+    Parameters
+    ----------
+    rows : [[gateway]] rows of a scenario
+    events : events of the scenario about gateways
+    usual, batch : format and scans per message of gateways whose row has none
+
+    Raises
+    ------
+    SettingsError
+        a row is wrong
     """
-    left: dict[str, list[int]] = {}
+    remaining: dict[str, list[int]] = {}
     for i, tag in enumerate(park.tags):
         if tag.source == "measured":
-            left.setdefault(tag.owner, []).append(i)
+            remaining.setdefault(tag.owner, []).append(i)
     wanted: list[tuple[str, str, list[int], str, int]] = []
     for row in rows:
-        owner = _checked(row, left)
+        owner = _checked(row, remaining)
         globs = row.get("tags", ["*"])
-        mine = [i for i in left[owner] if any(fnmatchcase(park.tags[i].tag, g) for g in globs)]
-        left[owner] = [i for i in left[owner] if i not in mine]
+        mine = [i for i in remaining[owner] if any(fnmatchcase(park.tags[i].tag, g) for g in globs)]
+        remaining[owner] = [i for i in remaining[owner] if i not in mine]
         form, scans = row.get("format", usual), row.get("batch", batch)
         wanted.append((owner, row.get("id", "sim-1"), mine, form, scans))
     wanted += [
-        (owner, "sim-1", columns, usual, batch) for owner, columns in left.items() if columns
+        (owner, "sim-1", columns, usual, batch) for owner, columns in remaining.items() if columns
     ]
     names = [(owner, name) for owner, name, *_ in wanted]
     for owner, name, columns, *_ in wanted:
@@ -103,8 +112,8 @@ def make_gateways(
             raise _wrong(owner, "no tag is left for it")
         if names.count((owner, name)) > 1:
             raise _wrong(owner, f"there are two with the id {name}")
-    found = [_make(park, *each, events=events) for each in wanted]
-    return tuple(sorted(found, key=lambda gateway: gateway.topic))
+    gateways = [_make(park, *each, events=events) for each in wanted]
+    return tuple(sorted(gateways, key=lambda gateway: gateway.topic))
 
 
 def _wrong(owner: str, problem: str) -> SettingsError:
@@ -142,32 +151,32 @@ def _make(
     """Return one gateway with its topic, its names on the wire, and its row of the model."""
     kinds = {s.id: s.kind for s in park.scopes}
     scope = min((s for s in kinds if owner_of(s, kinds) == owner), key=len)
-    place, protocol = park_of(scope, kinds), FORMATS[form]
-    # In the model an id is there once, whoever's it is.
+    site, protocol = park_of(scope, kinds), FORMATS[form]
+    # Ids are unique in the model, across enterprises.
     known = f"{owner}-{name}"
-    topic = f"{protocol}/v1/{place}/{owner}/{known}"
+    topic = f"{protocol}/v1/{site}/{owner}/{known}"
     if protocol == "native":
-        topic = f"park/v1/{place}/{owner}/{name}"
+        topic = f"park/v1/{site}/{owner}/{name}"
     tags = [park.tags[i].tag for i in columns]
     names = tags
     hours: dict[str, int] = {}
     row: dict[str, Any] = {"id": known, "scope": scope, "protocol": protocol, "simulated": True}
     if protocol == "hj212":
-        said = _said(park, columns)
-        columns = [i for i in columns if i not in said]
+        reported = _reported(park, columns)
+        columns = [i for i in columns if i not in reported]
         tags = [park.tags[i].tag for i in columns]
         names = [f"s{i:05d}-Rtd" for i in columns]
-        hours = {f"{HOUR}.s{of:05d}-Avg": of for of in said.values()}
+        hours = {f"{HOUR}.s{of:05d}-Avg": of for of in reported.values()}
         row["mn"] = f"{crc32(topic.encode()):024X}"
     elif protocol == "senml":
         # A name ends the path of a SenML name, whose parts end with a colon.
         names = [f"s{i:05d}" if ":" in tag else tag for i, tag in zip(columns, tags, strict=True)]
     elif protocol == "sparkplug":
-        row |= {"group": place, "node": known}
-        topic = f"{NAMESPACE}/{place}/{{}}/{known}"
+        row |= {"group": site, "node": known}
+        topic = f"{NAMESPACE}/{site}/{{}}/{known}"
     other = {wire: tag for wire, tag in zip(names, tags, strict=True) if wire != tag}
     if hours:
-        other |= dict(zip(hours, (park.tags[i].tag for i in said), strict=True))
+        other |= dict(zip(hours, (park.tags[i].tag for i in reported), strict=True))
     if other:
         row["tags"] = other
     return SimulatedGateway(
@@ -182,13 +191,13 @@ def _make(
         format=form,
         batch=batch,
         events=tuple(e for e in events if inside(scope, e.scope) or inside(e.scope, scope)),
-        # Our own JSON says in each message that it is simulated; the others need the model for it.
+        # Native JSON is marked as simulated in each message; for other formats the model says so.
         row={} if protocol == "native" else row,
     )
 
 
-def _said(park: Park, columns: Iterable[int]) -> dict[int, int]:
-    """Return which of some tags are said of each hour, and which they are the means of."""
+def _reported(park: Park, columns: Iterable[int]) -> dict[int, int]:
+    """Return the column of each tag that reports hourly means, and that of its source."""
     at = {park.tags[i].address: i for i in columns}
     return {
         at[address]: at[outlet["pollutants"][name]]
@@ -199,7 +208,7 @@ def _said(park: Park, columns: Iterable[int]) -> dict[int, int]:
 
 
 def with_gateways(park: Park, gateways: Iterable[SimulatedGateway]) -> Park:
-    """Return the model with the gateways it must know to read what they send."""
+    """Return the model with the rows of gateways that it needs to decode their messages."""
     known = {row["id"] for row in park.tables.get("gateway", ())}
     text = "".join(
         "\n[[gateway]]\n" + "".join(f"{key} = {_toml(value)}\n" for key, value in g.row.items())
@@ -212,7 +221,7 @@ def with_gateways(park: Park, gateways: Iterable[SimulatedGateway]) -> Park:
 
 
 def require_known(park: Park, gateways: Iterable[SimulatedGateway]) -> None:
-    """Raise SettingsError unless the model has the gateways, as they are."""
+    """Raise SettingsError unless the model has the rows of the gateways."""
     rows = park.tables.get("gateway", ())
     for gateway in gateways:
         if gateway.row and not any(gateway.row.items() <= row.items() for row in rows):
@@ -224,7 +233,7 @@ def require_known(park: Park, gateways: Iterable[SimulatedGateway]) -> None:
 
 
 def _toml(value: Any) -> str:
-    """Return a value of a row as TOML: a table is written in one line."""
+    """Return a value of a row as TOML, a table in one line."""
     if isinstance(value, dict):
         return "{ " + ", ".join(f"{_toml(k)} = {_toml(v)}" for k, v in value.items()) + " }"
     return json.dumps(value, ensure_ascii=False)

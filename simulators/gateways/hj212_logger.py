@@ -1,4 +1,4 @@
-"""The TCP connection of an HJ 212 data logger: what it sends counts once it is answered."""
+"""The TCP connection of an HJ 212 data logger: packets count once they are answered."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ANSWER_S = 30.0
 
 
 class LoggerLink:
-    """A connection that is made when it is needed, and again after every loss."""
+    """The TCP connection of one data logger, opened on demand and again after every loss."""
 
     def __init__(self, host: str, port: int) -> None:
         self._address = host, port
@@ -25,42 +25,47 @@ class LoggerLink:
         self._framer = hj212.Framer()
 
     async def open(self) -> None:
-        """Connect unless it is; raises OSError."""
+        """Connect unless connected; raises OSError."""
         if self._writer is None:
             self._reader, self._writer = await asyncio.open_connection(*self._address)
             self._framer = hj212.Framer()
 
     async def send(self, messages: Sequence[tuple[str, bytes]]) -> None:
-        """Send packets and wait for the answer to each; raises OSError, also for a refusal."""
+        """Send the packets of (topic, payload) and await the answers; raises OSError.
+
+        A refusal is a ConnectionRefusedError, a missing answer a TimeoutError.
+        """
         assert self._reader is not None
         assert self._writer is not None
-        asked = set()
+        unanswered = set()
         for _, payload in messages:
-            asked |= {p.qn for p in hj212.Framer().feed(payload) if isinstance(p, hj212.Packet)}
+            unanswered |= {
+                p.qn for p in hj212.Framer().feed(payload) if isinstance(p, hj212.Packet)
+            }
             self._writer.write(payload)
         async with asyncio.timeout(ANSWER_S):
-            # Both ways at once: who waits for its answers must not be kept from being read.
+            # Send and receive at once, as the other side may read only after it has answered.
             drained = asyncio.create_task(self._writer.drain())
             try:
-                while asked:
-                    asked -= await self._answers()
+                while unanswered:
+                    unanswered -= await self._answers()
                 await drained
             finally:
                 drained.cancel()
 
     async def _answers(self) -> set[str]:
-        """Return the requests that some more bytes answer; raises OSError."""
+        """Return the requests answered by the next bytes; raises OSError."""
         assert self._reader is not None
         data = await self._reader.read(READ_BYTES)
         if not data:
             raise ConnectionResetError("hung up")
-        found = set()
+        answered = set()
         for packet in self._framer.feed(data):
             if isinstance(packet, hj212.Packet):
                 if packet.cn != hj212.DATA_ACK:
                     raise ConnectionRefusedError(f"MN {packet.mn}: {packet.cn} {packet.cp}")
-                found.add(packet.qn)
-        return found
+                answered.add(packet.qn)
+        return answered
 
     async def lose(self) -> None:
         """Break the connection."""

@@ -1,4 +1,4 @@
-"""The door to MQTT: what gateways send goes to the broker, and counts once it is acknowledged."""
+"""Publication over MQTT: messages of gateways count once the broker has acknowledged them."""
 
 from __future__ import annotations
 
@@ -28,27 +28,28 @@ if TYPE_CHECKING:
 
 BACKOFF_MAX_S = 30.0
 WAIT_S = (0.02, 1.0)
-# What a broker may hold for a reader that is slower than we are; its own limits are higher.
+# Bytes a broker may hold for slow readers before the past is held back; its own limits are higher.
 HELD_TOPIC = "$SYS/broker/store/messages/bytes"
 HELD_BYTES = 128 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class PublishSettings:
-    """What the gateways of a run have in common."""
+    """The settings of a run, common to its gateways."""
 
     mqtt: str
-    logger: tuple[str, int]  # where HJ 212 data loggers call
+    logger: tuple[str, int]  # host and port that HJ 212 data loggers connect to
     schedule: Schedule
     seed: int
-    origin_us: int  # what the events of a scenario count from
+    origin_us: int  # origin of the times of a scenario
     now: Callable[[], int]
-    report: Callable[[GatewayProgress, str], None]
+    on_progress: Callable[[GatewayProgress, str], None]
     qos: int = 1
+    held_bytes: int = HELD_BYTES
 
 
 def address(url: str) -> dict[str, Any]:
-    """Return the broker's address as arguments of the client; raises `SettingsError`."""
+    """Parse the URL of a broker into arguments of the client; raises SettingsError."""
     parts = urlsplit(url)
     try:
         port = parts.port
@@ -67,20 +68,20 @@ def address(url: str) -> dict[str, Any]:
 
 
 class MqttLink:
-    """The connection of one gateway: made when it is needed, and again after every loss."""
+    """The MQTT connection of one gateway, opened on demand and again after every loss."""
 
     def __init__(self, url: str, writer: MessageWriter, qos: int) -> None:
         self._url = url
         self._edge = writer.edge
-        # An edge node publishes at QoS 0, as its standard asks for.
+        # The Sparkplug standard demands QoS 0 of an edge node.
         self._qos = 0 if self._edge else qos
         self._stack = AsyncExitStack()
         self._client: aiomqtt.Client | None = None
         self._commands: asyncio.Task[None] | None = None
-        self.asked = False  # for a birth
+        self.birth_requested = False
 
     async def open(self) -> None:
-        """Connect unless it is; raises MqttError."""
+        """Connect unless connected; raises MqttError."""
         if self._client is not None:
             return
         will = None
@@ -93,20 +94,20 @@ class MqttLink:
         self._client = await self._stack.enter_async_context(client)
         if self._edge is not None:
             await client.subscribe(self._edge.topic("NCMD"), 1)
-            self._commands = asyncio.create_task(self._obey(client))
+            self._commands = asyncio.create_task(self._serve_commands(client))
 
-    async def _obey(self, client: aiomqtt.Client) -> None:
-        """Be born again whenever a host asks for it."""
+    async def _serve_commands(self, client: aiomqtt.Client) -> None:
+        """Note every rebirth command of a host until the connection ends."""
         assert self._edge is not None
         with suppress(aiomqtt.MqttError):
             async for message in client.messages:
                 with suppress(WireError, TypeError):
                     metrics = sparkplug.decode(message.payload).metrics
                     if any(m.name == sparkplug.REBIRTH and m.value is True for m in metrics):
-                        self._edge.born, self.asked = False, True
+                        self._edge.is_born, self.birth_requested = False, True
 
     async def send(self, messages: Sequence[tuple[str, bytes]]) -> None:
-        """Publish messages in order and wait for every acknowledgement; raises MqttError."""
+        """Publish (topic, payload) in order and await every acknowledgement; raises MqttError."""
         assert self._client is not None
         calls = (self._client.publish(topic, load, self._qos) for topic, load in messages)
         done = await asyncio.gather(*calls, return_exceptions=True)
@@ -124,8 +125,8 @@ class MqttLink:
         await self._leave()
 
     async def close(self) -> None:
-        """Disconnect; an edge node says its death itself."""
-        if self._client is not None and self._edge is not None and self._edge.born:
+        """Disconnect; an edge node publishes its death first."""
+        if self._client is not None and self._edge is not None and self._edge.is_born:
             with suppress(aiomqtt.MqttError):
                 await self._client.publish(self._edge.topic("NDEATH"), self._edge.death(), 1)
         await self._leave()
@@ -134,100 +135,102 @@ class MqttLink:
         if self._commands is not None:
             self._commands.cancel()
         self._client = self._commands = None
-        self.asked = False
+        self.birth_requested = False
         with suppress(aiomqtt.MqttError):
             await self._stack.aclose()
 
 
 async def run(
-    shared: PublishSettings,
+    settings: PublishSettings,
     gateways: Sequence[SimulatedGateway],
     total: GatewayProgress,
     observe: Callable[[I64], F64],
 ) -> None:
-    """Publish everything that is due until the schedule ends, and count it in `total`.
+    """Publish all due messages until the schedule ends, and count them in `total`.
 
-    Nothing is kept in memory for an outage: values are a function of time, so what the broker
-    has not acknowledged is simply made again.
+    `observe` returns readings at (n,) int64 [µs], (n, t) in each tag's uom. Nothing is buffered for
+    an outage: values are a function of time, so unacknowledged messages are made again.
     """
-    shown = ReadingCache(observe)
-    places = [replace(total) for _ in gateways]
-    room = asyncio.Event()
-    room.set()
+    cache = ReadingCache(observe)
+    progresses = [replace(total) for _ in gateways]
+    clear = asyncio.Event()
+    clear.set()
 
-    def tell(text: str) -> None:
-        total.done_us = min(place.done_us for place in places)
-        total.messages = sum(place.messages for place in places)
-        total.samples = sum(place.samples for place in places)
-        total.skipped_s = max(place.skipped_s for place in places)
-        shared.report(total, text)
+    def report(text: str) -> None:
+        total.done_us = min(progress.done_us for progress in progresses)
+        total.messages = sum(progress.messages for progress in progresses)
+        total.samples = sum(progress.samples for progress in progresses)
+        total.skipped_s = max(progress.skipped_s for progress in progresses)
+        settings.on_progress(total, text)
 
-    past = total.done_us < shared.schedule.history_until_us
-    watch = asyncio.create_task(_watch(shared.mqtt, room, tell)) if past else None
+    past = total.done_us < settings.schedule.history_until_us
+    watch = asyncio.create_task(_hold_back(settings, clear, report)) if past else None
     try:
         async with asyncio.TaskGroup() as group:
-            for gateway, place in zip(gateways, places, strict=True):
-                writer = MessageWriter(gateway, shared.origin_us, shown)
-                group.create_task(_serve(shared, writer, place, room, tell))
+            for gateway, progress in zip(gateways, progresses, strict=True):
+                writer = MessageWriter(gateway, settings.origin_us, cache)
+                group.create_task(_serve(settings, writer, progress, clear, report))
     finally:
         if watch is not None:
             watch.cancel()
 
 
-async def _watch(url: str, room: asyncio.Event, tell: Callable[[str], None]) -> None:
-    """Hold the past back while the broker has to keep much; only Mosquitto says how much."""
+async def _hold_back(
+    settings: PublishSettings, clear: asyncio.Event, report: Callable[[str], None]
+) -> None:
+    """Hold the past back while the broker holds many bytes; only Mosquitto reports them."""
     with suppress(aiomqtt.MqttError):
-        async with aiomqtt.Client(**address(url)) as client:
+        async with aiomqtt.Client(**address(settings.mqtt)) as client:
             await client.subscribe(HELD_TOPIC)
             async for message in client.messages:
                 held = int(message.payload) if isinstance(message.payload, bytes) else 0
-                if held <= HELD_BYTES:
-                    room.set()
-                elif room.is_set():
-                    tell(f"the broker holds {held >> 20} MiB for its readers: waiting for them")
-                    room.clear()
-    room.set()
+                if held <= settings.held_bytes:
+                    clear.set()
+                elif clear.is_set():
+                    report(f"the broker holds {held >> 20} MiB for its readers: waiting for them")
+                    clear.clear()
+    clear.set()
 
 
 async def _serve(
-    shared: PublishSettings,
+    settings: PublishSettings,
     writer: MessageWriter,
-    place: GatewayProgress,
-    room: asyncio.Event,
-    tell: Callable[[str], None],
+    progress: GatewayProgress,
+    clear: asyncio.Event,
+    report: Callable[[str], None],
 ) -> None:
-    """Publish for one gateway until the end; survive a broker that goes away."""
-    gateway, schedule = writer.gateway, shared.schedule
-    box = Outbox(gateway, shared.seed, shared.origin_us)
+    """Publish for one gateway until the end; reconnect after every loss of the broker."""
+    gateway, schedule = writer.gateway, settings.schedule
+    box = Outbox(gateway, settings.seed, settings.origin_us)
     link = (
-        LoggerLink(*shared.logger)
+        LoggerLink(*settings.logger)
         if gateway.format == "hj212-tcp"
-        else MqttLink(shared.mqtt, writer, shared.qos)
+        else MqttLink(settings.mqtt, writer, settings.qos)
     )
     name = f"{gateway.owner}/{gateway.id} ({gateway.format})"
     waiting: list[Transmission] = []
     backoff_s, begun = 0.0, False
     try:
-        while waiting or len(box) or not finished(schedule, place):
+        while waiting or len(box) or not finished(schedule, progress):
             try:
                 if backoff_s or not begun:
                     await link.open()
-                    tell(f"{name}: connected")
+                    report(f"{name}: connected")
                     backoff_s, begun = 0.0, True
-                while place.done_us < schedule.history_until_us and not room.is_set():
+                while progress.done_us < schedule.history_until_us and not clear.is_set():
                     await asyncio.sleep(WAIT_S[1])
-                    tell("")
-                before_us = place.done_us
-                waiting = waiting or fill(schedule, box, place, shared.now())
-                await _send(link, writer, waiting, place)
-                if not waiting and place.done_us == before_us:
-                    await _pause(link, writer, shared)
+                    report("")
+                before_us = progress.done_us
+                waiting = waiting or fill(schedule, box, progress, settings.now())
+                await _send(link, writer, waiting, progress)
+                if not waiting and progress.done_us == before_us:
+                    await _pause(link, writer, settings)
                 waiting = []
-                tell("")
+                report("")
             except (aiomqtt.MqttError, OSError) as error:
                 await link.lose()
                 backoff_s = min(max(2 * backoff_s, 1.0), BACKOFF_MAX_S)
-                tell(f"{name}: {error}; trying again in {backoff_s:.0f} s")
+                report(f"{name}: {error}; trying again in {backoff_s:.0f} s")
                 await asyncio.sleep(backoff_s)
     finally:
         await link.close()
@@ -236,36 +239,36 @@ async def _serve(
 async def _send(
     link: MqttLink | LoggerLink,
     writer: MessageWriter,
-    sendings: Sequence[Transmission],
-    place: GatewayProgress,
+    transmissions: Sequence[Transmission],
+    progress: GatewayProgress,
 ) -> None:
-    """Send messages, and break the connection where that is what happens."""
+    """Send messages; a transmission without scans breaks the connection."""
     messages: list[tuple[str, bytes]] = []
     scans = 0
-    for sending in [*sendings, None]:
-        if sending is not None and sending.scans:
+    for transmission in [*transmissions, None]:
+        if transmission is not None and transmission.scans:
             await link.open()
-            messages += writer.write(sending)
-            scans += sending.scans
+            messages += writer.write(transmission)
+            scans += transmission.scans
             continue
         if messages:
             await link.send(messages)
-            place.messages += len(messages)
-            place.samples += scans * len(writer.gateway.columns)
+            progress.messages += len(messages)
+            progress.samples += scans * len(writer.gateway.columns)
             messages, scans = [], 0
-        if sending is not None:
+        if transmission is not None:
             await link.lose()
 
 
 async def _pause(
-    link: MqttLink | LoggerLink, writer: MessageWriter, shared: PublishSettings
+    link: MqttLink | LoggerLink, writer: MessageWriter, settings: PublishSettings
 ) -> None:
-    """Wait a moment, as nothing is due; an edge node that was asked for its birth gives it."""
-    now_us, step_us = shared.now(), shared.schedule.interval_us
-    if isinstance(link, MqttLink) and link.asked:
-        link.asked = False
-        silent = active_events(writer.gateway, "silence", shared.origin_us, now_us)
-        if writer.edge is not None and not writer.edge.born and not silent:
+    """Wait a moment, as nothing is due; an edge node publishes a birth that is requested."""
+    now_us, step_us = settings.now(), settings.schedule.interval_us
+    if isinstance(link, MqttLink) and link.birth_requested:
+        link.birth_requested = False
+        silent = active_events(writer.gateway, "silence", settings.origin_us, now_us)
+        if writer.edge is not None and not writer.edge.is_born and not silent:
             await link.send([writer.birth(now_us, step_us)])
     wait_s = (step_us - now_us % step_us) / 1e6
     await asyncio.sleep(min(max(wait_s, WAIT_S[0]), WAIT_S[1]))

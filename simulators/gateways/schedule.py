@@ -1,4 +1,4 @@
-"""What a gateway has to send next: of the past at full speed, then of now."""
+"""The schedule of a gateway: the past at full speed, then the present."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 PAST_SCANS_PER_MESSAGE = 60
 MESSAGE_BYTES = 200_000
-VALUE_BYTES = 45  # at most, beside its name, in any format
-BACKLOG_US = DAY_US  # Live scans older than this are given up after an outage.
+VALUE_BYTES = 45  # greatest size without the name, in any format
+BACKLOG_US = DAY_US  # Live scans older than this are dropped after an outage.
 
 
 @dataclass(slots=True)
 class GatewayProgress:
-    """Where a gateway stands; `done_us` is the time of the newest scan it has taken."""
+    """The progress of a gateway; `done_us` is the time of its newest scan."""
 
     done_us: int
     messages: int = 0
@@ -33,7 +33,7 @@ class GatewayProgress:
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """Which times are published: a coarse grid up to `history_until_us`, then a fine one."""
+    """The times of scans [µs]: a coarse grid up to `history_until_us`, then a fine one."""
 
     interval_us: int
     history_interval_us: int
@@ -42,7 +42,10 @@ class Schedule:
 
 
 def due(schedule: Schedule, progress: GatewayProgress, now_us: int) -> I64:
-    """Return the next times to publish, oldest first; may move `progress` over a long outage."""
+    """Return the next times to publish, (n,) int64 [µs], oldest first.
+
+    Moves `progress` over an outage that is longer than `BACKLOG_US`.
+    """
     done = progress.done_us
     history = done < schedule.history_until_us
     if not history and done < now_us - BACKLOG_US:
@@ -57,7 +60,7 @@ def due(schedule: Schedule, progress: GatewayProgress, now_us: int) -> I64:
 
 
 def finished(schedule: Schedule, progress: GatewayProgress) -> bool:
-    """Return whether no time is left before the end."""
+    """Return whether the schedule has an end and no further scan before it."""
     if schedule.end_us is None:
         return False
     history = progress.done_us < schedule.history_until_us
@@ -68,25 +71,25 @@ def finished(schedule: Schedule, progress: GatewayProgress) -> bool:
 def fill(
     schedule: Schedule, box: Outbox, progress: GatewayProgress, now_us: int
 ) -> list[Transmission]:
-    """Return what a gateway has to send next; in the past, its clock is that of the scans."""
+    """Return the next transmissions of a gateway; in the past its clock is that of the scans."""
     history = progress.done_us < schedule.history_until_us
-    found = box.take(progress.done_us if history else now_us, BLOCK)
-    if found:
-        return found
+    due_now = box.take(progress.done_us if history else now_us, BLOCK)
+    if due_now:
+        return due_now
     times = due(schedule, progress, now_us)
     if len(times):
         step_us = schedule.history_interval_us if history else schedule.interval_us
         box.scan(times, step_us, _past_batch(box.gateway) if history else 0)
         progress.done_us = int(times[-1])
     elif finished(schedule, progress):
-        # What is late or cut off at the end goes out as well.
+        # Late and interrupted transmissions go out at the end as well.
         box.close()
         return box.take(FOREVER_US, BLOCK)
     return box.take(progress.done_us if history else now_us, BLOCK)
 
 
 def _past_batch(gateway: SimulatedGateway) -> int:
-    """Return how many scans of the past go into a message."""
+    """Return the number of scans of the past in a message."""
     scan_bytes = sum(len(name) + VALUE_BYTES for name in gateway.names)
     fitting = max(MESSAGE_BYTES // scan_bytes, 1)
     return max(min(PAST_SCANS_PER_MESSAGE, fitting), gateway.batch)

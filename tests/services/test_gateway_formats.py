@@ -7,12 +7,12 @@ import pytest
 
 from ingest.routing.topics import Message
 from ingest.store import Store
-from simulators.gateways.encoding import play
 from simulators.gateways.gateways import FORMATS, make_gateways, with_gateways
 from simulators.instruments.sensors import make_sensors, observe
 from simulators.process.process import make_process
 from simulators.scenarios.script import Event
 from tests.support.memory_store import started
+from tests.support.playback import play
 from tests.support.small_park import rows_of, serving
 from tests.support.small_region import ALPHA, PARK
 from twin import quality as q

@@ -12,9 +12,9 @@ from ingest.routing.topics import Directory, Message
 from ingest.settings import IngestSettings
 from ingest.store import Store
 from ingest.wire import hj212
-from simulators.gateways.encoding import play
 from simulators.gateways.gateways import make_gateways, with_gateways
 from tests.ingest.wire.test_hj212 import MN, PACKETS, data
+from tests.support.playback import play
 from tests.support.small_park import FILES, rows_of, serving
 from twin.loading import parse_park
 

@@ -20,13 +20,14 @@ from simulators.gateways.delivery import (
     connection_losses,
     transmissions,
 )
-from simulators.gateways.encoding import PART_CHARACTERS, encode, play
+from simulators.gateways.encoding import PART_CHARACTERS, encode
 from simulators.gateways.gateways import FORMATS, make_gateways, require_known, with_gateways
 from simulators.gateways.schedule import GatewayProgress, Schedule, fill
 from simulators.instruments.sensors import make_sensors, observe
 from simulators.process.process import make_process
 from simulators.scenarios.script import Event, parse_script
 from tests.support.memory_store import MemoryStore, started
+from tests.support.playback import play
 from tests.support.small_region import ALPHA, PARK
 from twin import quality as q
 from twin.errors import SettingsError

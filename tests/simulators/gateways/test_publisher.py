@@ -24,6 +24,7 @@ from simulators.process.process import make_process
 from simulators.scenarios.script import Event
 from tests.services.test_services import program
 from tests.support.small_region import ALPHA, PARK
+from tests.support.waiting import until
 from twin import quality as q
 from twin.loading import parse_park
 
@@ -48,7 +49,17 @@ def event(kind, start, stop, size=0.0):
     return Event(kind, kind, ALPHA, "", start, stop, size)
 
 
-def shared(services, *, origin_us, end_s, history_s=0, interval_s=0.5, logger_port=0, says=None):
+def settings_of(
+    services,
+    *,
+    origin_us,
+    end_s,
+    history_s=0,
+    interval_s=0.5,
+    logger_port=0,
+    on_progress=None,
+    **more,
+):
     schedule = Schedule(
         interval_us=round(interval_s * S),
         history_interval_us=S,
@@ -62,7 +73,8 @@ def shared(services, *, origin_us, end_s, history_s=0, interval_s=0.5, logger_po
         seed=SEED,
         origin_us=origin_us,
         now=lambda: time.time_ns() // 1000,
-        report=lambda _, text: says.append(text) if text and says is not None else None,
+        on_progress=on_progress or (lambda *_: None),
+        **more,
     )
 
 
@@ -86,13 +98,6 @@ async def hearing(services, topic, **session):
         task.cancel()
         with suppress(asyncio.CancelledError):
             await task
-
-
-async def until(condition, seconds=20.0):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        await asyncio.sleep(0.05)
 
 
 async def stored(database, tag):
@@ -141,7 +146,9 @@ async def test_every_format_arrives_through_its_own_door(services, database, tmp
                 assert time.monotonic() < end
                 await asyncio.sleep(0.2)
             origin_us = time.time_ns() // 1000
-            run = shared(services, origin_us=origin_us, end_s=3, history_s=60, logger_port=port)
+            run = settings_of(
+                services, origin_us=origin_us, end_s=3, history_s=60, logger_port=port
+            )
             total = GatewayProgress(origin_us - 60 * S)
             await publisher.run(run, gateways, total, instruments)
             past = np.arange(total.done_us // S - 3600, total.done_us // S + 1) * S
@@ -169,7 +176,7 @@ async def test_lost_connections_are_deaths_and_births_and_a_late_burst(services,
     gateways = make_gateways(PARK, events=events, usual="sparkplug")
     async with hearing(services, "spBv1.0/east/#") as (heard, _):
         origin_us = time.time_ns() // 1000
-        run = shared(services, origin_us=origin_us, end_s=6, interval_s=0.25)
+        run = settings_of(services, origin_us=origin_us, end_s=6, interval_s=0.25)
         total = GatewayProgress(origin_us)
         await publisher.run(run, gateways, total, instruments)
         await until(lambda: heard[-1][0].split("/")[2] == "NDEATH")
@@ -196,7 +203,7 @@ async def test_edge_node_that_is_asked_is_born_again(services, instruments):
     gateways = make_gateways(PARK, usual="sparkplug")
     async with hearing(services, "spBv1.0/east/#") as (heard, client):
         origin_us = time.time_ns() // 1000
-        run = shared(services, origin_us=origin_us, end_s=60, interval_s=1.0)
+        run = settings_of(services, origin_us=origin_us, end_s=60, interval_s=0.3)
         task = asyncio.create_task(
             publisher.run(run, gateways, GatewayProgress(origin_us), instruments)
         )
@@ -204,16 +211,17 @@ async def test_edge_node_that_is_asked_is_born_again(services, instruments):
         topic = heard[0][0].replace("NBIRTH", "NCMD")
         await client.publish(topic, sparkplug.rebirth(1), 1)
 
-        def births():
-            return [sparkplug.decode(payload) for at, payload in heard if "/NBIRTH/" in at]
+        def kinds():
+            return [topic.split("/")[2] for topic, _ in heard]
 
-        await until(lambda: len(births()) == 2)
-        await asyncio.sleep(1.5)
+        await until(lambda: kinds().count("NBIRTH") == 2)
+        # The next scans are further occasions for a birth.
+        again = len(heard)
+        await until(lambda: kinds()[again:].count("NDATA") >= 3)
         task.cancel()
         with suppress(asyncio.CancelledError):
             await task
-    # Once is enough, though there were two occasions.
-    first, second = births()
+    first, second = (sparkplug.decode(payload) for at, payload in heard if "/NBIRTH/" in at)
     assert (first.seq, second.seq) == (0, 0)
     names = [[m.name for m in birth.metrics] for birth in (first, second)]
     assert names[0] == names[1]
@@ -222,50 +230,62 @@ async def test_edge_node_that_is_asked_is_born_again(services, instruments):
 
 async def test_broker_that_goes_away_costs_no_scan(services, instruments):
     gateways = make_gateways(PARK)
-    says = []
+    texts = []
     session = {"identifier": "test-away", "clean_start": False}
     properties = aiomqtt.client.Properties(1)
     properties.SessionExpiryInterval = 60
-    heard = []
     async with hearing(services, gateways[0].topic, properties=properties, **session) as (first, _):
         origin_us = time.time_ns() // 1000
-        run = shared(services, origin_us=origin_us, end_s=6, interval_s=0.2, says=says)
+        run = settings_of(
+            services, origin_us=origin_us, end_s=6, interval_s=0.2,
+            on_progress=lambda _, text: texts.append(text),
+        )  # fmt: skip
         task = asyncio.create_task(
             publisher.run(run, gateways, GatewayProgress(origin_us), instruments)
         )
         await until(lambda: len(first) >= 5)
     services.mosquitto.stop()
-    await asyncio.sleep(1.5)
+    await until(lambda: any("trying again" in text for text in texts))
     services.mosquitto.start()
-    async with hearing(services, gateways[0].topic, properties=properties, **session) as (rest, _):
+    last_ms = run.schedule.end_us // (S // 5) * 200
+    async with hearing(services, gateways[0].topic, properties=properties, **session) as (
+        second,
+        _,
+    ):
         await task
-        await until(lambda: len(rest) >= 5)
-        await asyncio.sleep(0.5)
-        heard = first + rest
-    scans = [scan for _, payload in heard for scan in _scans(payload)]
-    times = {scan["ts"] for scan in scans}
-    assert np.diff(sorted(times)).tolist() == [200] * (len(times) - 1)
-    assert max(times) * 1000 == run.schedule.end_us // (S // 5) * (S // 5)
-    assert any("trying again" in text for text in says)
+        await until(lambda: last_ms in times_of(second))
+    times = sorted({*times_of(first), *times_of(second)})
+    assert np.diff(times).tolist() == [200] * (len(times) - 1)
+    assert times[-1] == last_ms
 
 
-def _scans(payload):
-    document = json.loads(payload)
-    return document if isinstance(document, list) else [document]
+def times_of(messages):
+    """Return the times of the scans in native messages [ms]."""
+    documents = [json.loads(payload) for _, payload in messages]
+    return [scan["ts"] for d in documents for scan in (d if isinstance(d, list) else [d])]
 
 
-async def test_past_waits_for_a_broker_that_holds_too_much(services, instruments, monkeypatch):
-    monkeypatch.setattr(publisher, "HELD_BYTES", -1)
-    says = []
+async def test_past_waits_for_a_broker_that_holds_too_much(services, instruments):
+    samples = []  # at each sign of life since the publisher waits
+
+    def on_progress(progress, text):
+        if samples or "waiting for them" in text:
+            samples.append(progress.samples)
+
     origin_us = time.time_ns() // 1000
-    run = shared(services, origin_us=origin_us, end_s=60, history_s=3600, says=says)
+    run = settings_of(
+        services,
+        origin_us=origin_us,
+        end_s=60,
+        history_s=3600,
+        held_bytes=-1,
+        on_progress=on_progress,
+    )
     total = GatewayProgress(origin_us - 10_000_000 * S)
     task = asyncio.create_task(publisher.run(run, make_gateways(PARK), total, instruments))
-    await until(lambda: any("waiting for them" in text for text in says))
-    await asyncio.sleep(0.5)
-    before = total.samples
-    await asyncio.sleep(1.5)
-    assert total.samples == before
+    # Messages in flight count still; after them nothing more is sent, turn after turn.
+    await until(lambda: len(samples) > 3 and len(set(samples[-3:])) == 1)
+    assert total.samples == samples[-1]
     assert total.done_us < run.schedule.history_until_us
     task.cancel()
     with suppress(asyncio.CancelledError):
@@ -277,33 +297,35 @@ def broker(services):
 
 
 async def test_load_is_what_its_model_knows_and_every_message_is_acknowledged(services):
-    what = load.LoadTest(tags=250, rate_hz=20, batch=100, qos=1)
-    says, done = [], load.LoadResult()
+    test = load.LoadTest(tags=250, rate_hz=20, batch=100, qos=1)
+    reports, done = [], load.LoadResult()
     start_ms = time.time_ns() // 1_000_000
     async with hearing(services, load.TOPIC) as (heard, _):
-        await asyncio.to_thread(load.run, broker(services), what, start_ms, 1.5, done, says.append)
+        await asyncio.to_thread(
+            load.run, broker(services), test, start_ms, 1.5, done, reports.append
+        )
         await until(lambda: len(heard) >= done.sent)
     assert (done.sent, done.acked, done.samples) == (90, 90, 30 * 250)
-    assert len(says) == 1
+    assert len(reports) == 1
     tags = {tag.tag for tag in parse_park(load.park_files(250)).tags}
     scans = [json.loads(payload) for _, payload in heard]
-    assert {name for scan in scans for name in scan["values"]} == tags == set(what.names)
+    assert {name for scan in scans for name in scan["values"]} == tags == set(test.names)
     assert all(scan["simulated"] for scan in scans)
     assert sorted({scan["ts"] - start_ms for scan in scans}) == [50 * n for n in range(30)]
     at = scans[0]["ts"] / 1000
-    assert list(scans[0]["values"].values()) == load.values(what, at)[:100].tolist()
-    assert (load.values(what, at) != load.values(replace(what, seed=2), at)).any()
+    assert list(scans[0]["values"].values()) == load.values(test, at)[:100].tolist()
+    assert (load.values(test, at) != load.values(replace(test, seed=2), at)).any()
 
 
 async def test_load_at_qos_0_ends_when_the_broker_has_read_it(services):
-    what = load.LoadTest(tags=100, rate_hz=50, batch=1, qos=0)
+    test = load.LoadTest(tags=100, rate_hz=50, batch=1, qos=0)
     done = load.LoadResult()
     async with hearing(services, load.TOPIC) as (heard, _):
-        await asyncio.to_thread(load.run, broker(services), what, 0, 0.2, done, print)
+        await asyncio.to_thread(load.run, broker(services), test, 0, 0.2, done, print)
         await until(lambda: len(heard) >= done.sent)
     # How many turns of the tags there are in the time is the machine's affair.
-    assert done.acked == done.sent == len(heard) >= what.tags
-    assert len(heard) % what.tags == 0
+    assert done.acked == done.sent == len(heard) >= test.tags
+    assert len(heard) % test.tags == 0
 
 
 def test_load_and_other_formats_write_the_model_they_need(tmp_path, capsys):
