@@ -119,7 +119,7 @@ KEPT = {
 # Definitions to delete or to move to the tests.
 UNUSED = (
     "deploy.database.copy.encode", "ingest.wire.senml.encode", "ingest.wire.sparkplug.dbirth",
-    "ingest.wire.sparkplug.ddeath", "simulators.gateways.encoding.play",
+    "ingest.wire.sparkplug.ddeath",
 )  # fmt: skip
 MADE = {
     ".git", ".venv", ".hypothesis", ".mypy_cache", ".pytest_cache", ".ruff_cache", "__pycache__",
