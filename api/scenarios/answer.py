@@ -25,9 +25,9 @@ from twin.chlorine.headroom import absorber_time
 from twin.model.park import Scope, inside
 from twin.reference import figure
 from twin.scenario import scenario as s
-from twin.scenario.initial_state import Start, present, reasons
+from twin.scenario.initial_state import InitialState, find_initial_state, reasons
 from twin.scenario.network import Supply, loads_of
-from twin.scenario.simulation import Course, Event, Policy
+from twin.scenario.simulation import Policy, SimulatedEvent, Trajectory
 from twin.uom import compile_uom
 
 MEGAWATT = compile_uom("MW", "power")
@@ -173,7 +173,7 @@ class LiveState:
     """The initial state of a what-if, and the quality of the tags it is made of."""
 
     supply: Supply
-    start: Start
+    start: InitialState
     time_us: int
     quality: NDArray[np.uint8]  # (T,)
 
@@ -197,11 +197,11 @@ async def live_state(context: Context, supply: Supply) -> LiveState:
     rate[counters] = np.where(covered_s > 0, amount / np.maximum(covered_s, 1.0), np.nan)
     time_us = feed.cycle_us
     # Reconciling takes longer than the live feed should wait.
-    start = await asyncio.to_thread(present, supply, rate, live.value)
+    start = await asyncio.to_thread(find_initial_state, supply, rate, live.value)
     return LiveState(supply, start, time_us, live.quality)
 
 
-def trust(state: LiveState, scope: str, course: Course) -> int:
+def trust(state: LiveState, scope: str, trajectory: Trajectory) -> int:
     """Return the worst quality of the tags a what-if in a scope rests on."""
     supply = state.supply
     tags = {
@@ -218,7 +218,7 @@ def trust(state: LiveState, scope: str, course: Course) -> int:
     worst = int((usable & ~np.uint8(q.SIMULATED)).max(initial=0))
     if missing(state, scope):
         worst = max(worst, q.UNCERTAIN | q.INCOMPLETE)
-    if not len(usable) or np.isnan(course.mass[..., tanks]).any():
+    if not len(usable) or np.isnan(trajectory.mass[..., tanks]).any():
         worst = q.NO_DATA
     return worst | int(flag)
 
@@ -255,7 +255,7 @@ def _target(state: LiveState, scope: str, kind: str, name: Name | None) -> Scena
             for maker, part in zip(supply.makers[i].tolist(), start.parts[i], strict=True)
             if maker in chosen
         )
-        if makes or supply.users[i] in chosen or supply.gates[i] in chosen:
+        if makes or supply.users[i] in chosen or supply.node_loads[i] in chosen:
             drives.append(
                 {
                     "stream": supply.lines[i].id,
@@ -276,18 +276,18 @@ def _target(state: LiveState, scope: str, kind: str, name: Name | None) -> Scena
 
 
 def variant(
-    state: LiveState, course: Course, n: int, policy: Policy, scope: str, zone: ZoneInfo
+    state: LiveState, trajectory: Trajectory, n: int, policy: Policy, scope: str, zone: ZoneInfo
 ) -> PolicyCourse:
     """Return the course of scenario n inside a scope."""
     supply, start = state.supply, state.start
     components = dict.fromkeys(component for component, _ in supply.nodes)
     meters = [i for i, path in enumerate(supply.metered) if inside(path, scope)]
-    watt = s.power(supply, start, course)[n][:, meters].sum(axis=-1)
+    watt = s.power(supply, start, trajectory)[n][:, meters].sum(axis=-1)
     relieved: list[VentedCourse] = []
     lost: list[LostCourse] = []
     for component in components:
-        flow = s.relieved(supply, course, component, scope)[n]
-        total = s.accumulated(course, flow)
+        flow = s.vent_rate(supply, trajectory, component, scope)[n]
+        total = s.accumulated(trajectory, flow)
         if np.nan_to_num(flow, nan=1.0).any():
             relieved.append(
                 {
@@ -296,25 +296,25 @@ def variant(
                     "total_t": _column(total, TONNE),
                 }
             )
-        made = s.made(supply, course.line[n], component, scope)
-        less = s.accumulated(course, s.made(supply, start.flow[0], component, scope) - made)
+        made = s.made(supply, trajectory.line[n], component, scope)
+        less = s.accumulated(trajectory, s.made(supply, start.flow[0], component, scope) - made)
         if np.nan_to_num(less, nan=1.0).any():
             lost.append({"component": component, "total_t": _column(less, TONNE)})
     return {
         "policy": "cut" if policy.cut else "vent",
-        "stocks": [_stock(state, course, n, m) for m in _stocks(supply, scope)],
+        "stocks": [_stock(state, trajectory, n, m) for m in _stocks(supply, scope)],
         "relieved": relieved,
         "lost": lost,
-        "absorbers": _absorbers(state, course, n, scope),
+        "absorbers": _absorbers(state, trajectory, n, scope),
         "power_mw": _column(watt, MEGAWATT),
         "power_now_mw": number(start.power[meters].sum(), MEGAWATT),
         "loads": [
-            {"scope": name, "load": _column(course.load[n, :, i], ONE)}
+            {"scope": name, "load": _column(trajectory.load[n, :, i], ONE)}
             for i, name in enumerate(supply.loads)
             if inside(_scope_of(supply, name), scope)
-            and not (np.abs(course.load[n, :, i] - 1) < SAME).all()
+            and not (np.abs(trajectory.load[n, :, i] - 1) < SAME).all()
         ],
-        "events": _events(state, course, n, scope, zone),
+        "events": _events(state, trajectory, n, scope, zone),
     }
 
 
@@ -327,16 +327,16 @@ def _stocks(supply: Supply, scope: str) -> list[int]:
     ]
 
 
-def _stock(state: LiveState, course: Course, n: int, m: int) -> StockCourse:
+def _stock(state: LiveState, trajectory: Trajectory, n: int, m: int) -> StockCourse:
     """Return the course of the tanks at a node, as mass of their medium."""
     supply, start = state.supply, state.start
     tanks = supply.tanks[m]
     park = supply.network.park.tanks
     share = supply.share[tanks]
-    mass = course.mass[n][:, tanks] / share
+    mass = trajectory.mass[n][:, tanks] / share
     filled = ~supply.spare[tanks]
     most = start.most[tanks] / share
-    count = s.tankers(supply, course, m)[n]
+    count = s.tankers(supply, trajectory, m)[n]
     known = np.isfinite(count).all()
     return {
         "scope": supply.nodes[m][1],
@@ -345,14 +345,16 @@ def _stock(state: LiveState, course: Course, n: int, m: int) -> StockCourse:
         "limit_t": number(most[filled].sum(), TONNE),
         "headroom_t": _column(np.maximum(most - mass, 0.0)[:, filled].sum(axis=-1), TONNE),
         "inventory_t": _column(mass[:, filled].sum(axis=-1), TONNE),
-        "inflow_t_per_h": _column(course.stock[n][:, m] / share[0], T_PER_H),
+        "inflow_t_per_h": _column(trajectory.stock[n][:, m] / share[0], T_PER_H),
         "tanks": {park[k].id: _column(mass[:, i], TONNE) for i, k in enumerate(tanks.tolist())},
         "tankers": count.astype(int).tolist() if known else None,
         "unknown": reasons(supply, start, m) if np.isnan(mass[:, filled]).any() else [],
     }
 
 
-def _absorbers(state: LiveState, course: Course, n: int, scope: str) -> list[AbsorberCourse]:
+def _absorbers(
+    state: LiveState, trajectory: Trajectory, n: int, scope: str
+) -> list[AbsorberCourse]:
     """Return the time the caustic of each absorber lasts at the flow of each step."""
     supply = state.supply
     rows: list[AbsorberCourse] = []
@@ -360,19 +362,19 @@ def _absorbers(state: LiveState, course: Course, n: int, scope: str) -> list[Abs
     for k, absorber in enumerate(supply.absorbers):
         if not inside(absorber.scope, scope):
             continue
-        caustic = course.mass[n][:-1, supply.tanks[absorber.caustic]].sum(axis=-1)
-        flow = np.maximum(course.relief[n][:, supply.relief == k], 0.0).sum(axis=-1)
+        caustic = trajectory.mass[n][:-1, supply.tanks[absorber.caustic]].sum(axis=-1)
+        flow = np.maximum(trajectory.vented[n][:, supply.absorber_of == k], 0.0).sum(axis=-1)
         left_s = absorber_time(caustic, flow, excess)
         rows.append({"id": absorber.id, "scope": absorber.scope, "left_h": _column(left_s, HOUR)})
     return rows
 
 
 def _events(
-    state: LiveState, course: Course, n: int, scope: str, zone: ZoneInfo
+    state: LiveState, trajectory: Trajectory, n: int, scope: str, zone: ZoneInfo
 ) -> list[ScenarioEvent]:
     """Return the events inside a scope, electrolysers by their unit; each once, the first."""
     events: dict[tuple[str, str, str | None], ScenarioEvent] = {}
-    for event in course.events:
+    for event in trajectory.events:
         at = _scope_of(state.supply, event.subject[-1])
         if event.scenario != n or not inside(at, scope):
             continue
@@ -382,7 +384,7 @@ def _events(
 
 
 def _event(
-    state: LiveState, event: Event, scope: str, component: str | None, zone: ZoneInfo
+    state: LiveState, event: SimulatedEvent, scope: str, component: str | None, zone: ZoneInfo
 ) -> ScenarioEvent:
     time_us = state.time_us + round(event.time_s * HOUR_US / HOUR_S)
     return {

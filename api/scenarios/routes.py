@@ -167,7 +167,7 @@ def _answer(
     if response_s is None:
         response_s = figure("scenario.policy.response", "time")
     policies = [Policy(cut, response_s) for cut in (False, True)]
-    course = run(
+    trajectory = run(
         supply, state.start, [actions] * 2, policies,
         horizon_s=body.hours * HOUR_S, step_s=step_s,
     )  # fmt: skip
@@ -176,12 +176,14 @@ def _answer(
         "scope": scope,
         "from": rfc3339(state.time_us // 1000 * 1000, zone),
         "step_s": step_s,
-        "quality": trust(state, scope, course),
+        "quality": trust(state, scope, trajectory),
         "missing": missing(state, scope),
         "doubtful": list(state.start.doubtful),
-        "time": (state.time_us // 1000 + np.rint(course.time_s * 1000)).astype(np.int64).tolist(),
+        "time": (state.time_us // 1000 + np.rint(trajectory.time_s * 1000))
+        .astype(np.int64)
+        .tolist(),
         "variants": [
-            variant(state, course, n, policy, scope, zone) for n, policy in enumerate(policies)
+            variant(state, trajectory, n, policy, scope, zone) for n, policy in enumerate(policies)
         ],
         "assumptions": [
             {"key": key, "text": texts[key]["name"]} for key in assumptions(supply, policies)

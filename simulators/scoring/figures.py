@@ -24,7 +24,7 @@ from twin.reconciliation.uncertainty import (
     sum_sigma,
     weights,
 )
-from twin.scenario.initial_state import present
+from twin.scenario.initial_state import find_initial_state
 from twin.scenario.scenario import Action, run
 from twin.scenario.simulation import Policy
 
@@ -286,10 +286,10 @@ def _forecasts(window: ScoreWindow) -> Iterator[StatedFigure]:
     ):
         counters = [t for t, tag in enumerate(known.park.tags) if tag.kind == "counter"]
         rate[counters] = amount[counters] / window.length_s
-        start = present(known.supply, rate, value)
-        course = run(known.supply, start, tripped, [Policy(cut=False, response_s=0.0)],
+        start = find_initial_state(known.supply, rate, value)
+        trajectory = run(known.supply, start, tripped, [Policy(cut=False, response_s=0.0)],
                      horizon_s=AHEAD_S, step_s=AHEAD_STEP_S)  # fmt: skip
-        courses.append({(e.kind, *e.subject): e for e in course.events})
+        courses.append({(e.kind, *e.subject): e for e in trajectory.events})
     for key, stated in courses[0].items():
         if key in courses[1] and np.isfinite(stated.sigma_s):
             width = float(half_width(np.array(stated.sigma_s)))

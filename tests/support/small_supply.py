@@ -9,7 +9,7 @@ import numpy as np
 from twin import faraday
 from twin.accounts.network import compile_network
 from twin.loading import parse_park
-from twin.scenario.initial_state import present
+from twin.scenario.initial_state import find_initial_state
 from twin.scenario.network import compile_supply
 
 T_H = 1000 / 3600  # kg/s
@@ -149,7 +149,7 @@ def readings(supply, **changes):
 
 
 def start_of(supply, **changes):
-    return present(supply, *readings(supply, **changes))
+    return find_initial_state(supply, *readings(supply, **changes))
 
 
 SUPPLY = supply_of()
@@ -171,7 +171,7 @@ def residual(supply, course, step_s):
         into = [s for s, edge in enumerate(supply.edges) if edge.to == m]
         out = [s for s, edge in enumerate(supply.edges) if edge.origin == m]
         left = course.line[..., into].sum(-1) - course.line[..., out].sum(-1) - course.stock[..., m]
-        left -= course.relief[..., m] + course.absorbed[..., m]
+        left -= course.vented[..., m] + course.absorbed[..., m]
         scale = max(np.nanmax(course.line[..., into + out]), 1e-9)
         worst = max(worst, np.nanmax(np.abs(left)) / scale)
         if len(tanks):

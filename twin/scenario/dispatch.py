@@ -1,12 +1,10 @@
-"""What flows when loads change: every node in balance again, by declared order of preference.
+"""Dispatch of changed loads: every node in balance again, by declared order of preference.
 
-The present flows close every node. A changed load changes the lines at its plant, which leaves some
-nodes with more than they give on and others with less; the ways of `twin.scenario.routes` take up
-the
+The present flows close every node. A changed load changes the lines at its plant and leaves some
+nodes with a surplus and others with a shortage; the routes of `twin.scenario.routes` take up the
 difference, one after the other, each as far as its lines, tanks and plants go. A plant that is cut
-on the way changes its lines of the other components too, so the components are resolved until no
-load changes any more. Where nothing has changed nothing is computed: an unknown flow spoils only
-what depends on it.
+on a route changes its lines of the other components too, so the components are resolved until no
+load changes any more. Unchanged lines are not computed: an unknown flow spoils only its dependents.
 """
 
 from __future__ import annotations
@@ -22,7 +20,7 @@ from twin.reference import figure
 
 if TYPE_CHECKING:
     from twin.scenario.network import Supply
-    from twin.scenario.routes import Way
+    from twin.scenario.routes import Route
 
 # Loads only fall from pass to pass: this many are far more than parks have stages.
 PASSES_MAX = 20
@@ -34,15 +32,15 @@ ROUNDING = 1e-12
 class Flows:
     """The flows of a step; leading dimensions of the loads.
 
-    Every node closes: in - out = stock + relief + absorbed.
+    Every node closes: in - out = stock + vented + absorbed.
     """
 
     line: F64  # (..., S) [kg/s]
     load: F64  # (..., L) [1] of the present
     stock: F64  # (..., M) [kg/s] into the tanks of a node
-    relief: F64  # (..., M) [kg/s] leaves a node for absorber or vent; negative = is missing there
-    unplaced: F64  # (..., M) [kg/s] the part of the relief that began as surplus of this node
-    absorbed: F64  # (..., M) [kg/s] caustic the absorbers take out of a node
+    vented: F64  # (..., M) [kg/s] leaves a node for absorber or vent; negative = is missing there
+    unplaced: F64  # (..., M) [kg/s] the part of it that began as surplus of this node
+    absorbed: F64  # (..., M) [kg/s] caustic that the absorbers take out of a node
 
 
 @dataclass(slots=True)
@@ -58,7 +56,7 @@ class _Work:
     room: F64
     draw: F64
     load: F64
-    relief: F64
+    vented: F64
     unplaced: F64
     absorbed: F64
     ready: BOOL
@@ -75,7 +73,7 @@ def dispatch(
     draw: F64 | None = None,
     ready: BOOL | None = None,
 ) -> Flows:
-    """Return the flows that loads lead to.
+    """Return the flows at some loads.
 
     Parameters
     ----------
@@ -84,11 +82,11 @@ def dispatch(
     base : (..., S) float64 [kg/s]
         present flows, closing every node; NaN = unknown
     parts : S arrays of float64 [1]
-        what each maker of a line contributes to it; sums to 1
+        share of each maker in a line; sums to 1
     load : (..., L) float64 [1]
-        asked for, of the present
+        demanded, of the present
     room, draw : (..., M) float64 [kg/s], optional
-        fastest the tanks of a node may fill and empty; default without limit
+        fastest filling and emptying of the tanks of a node; default without limit
     ready : (..., M) bool, optional
         nodes whose surplus cuts the electrolysis; default none
 
@@ -114,7 +112,7 @@ def dispatch(
         room=full(np.inf if room is None else room, nodes),
         draw=full(np.inf if draw is None else draw, nodes),
         load=full(load, len(supply.loads)),
-        relief=np.zeros((*lead, nodes)),
+        vented=np.zeros((*lead, nodes)),
         unplaced=np.zeros((*lead, nodes)),
         absorbed=np.zeros((*lead, nodes)),
         ready=np.broadcast_to(False if ready is None else ready, (*lead, nodes)),
@@ -146,7 +144,7 @@ def tiny(flow: F64) -> float:
 
 
 def _still(supply: Supply, base: F64) -> F64:
-    """Return what goes into the tanks of each node at the base flows; 0 without tanks."""
+    """Return the flow into the tanks of each node at the base flows; 0 without tanks."""
     still = np.zeros((*base.shape[:-1], len(supply.nodes)))
     for m, tanks in enumerate(supply.tanks):
         if len(tanks):
@@ -162,15 +160,15 @@ def _into(supply: Supply, flow: F64, m: int) -> F64:
 
 
 def _begin(supply: Supply, work: _Work, parts: tuple[F64, ...]) -> None:
-    """Set the lines to what the loads ask for."""
-    for array in (work.change, work.net, work.relief, work.unplaced, work.absorbed):
+    """Set the lines to the demanded loads."""
+    for array in (work.change, work.net, work.vented, work.unplaced, work.absorbed):
         array[...] = 0.0
     work.most[...] = np.maximum(supply.capacity, work.base)
     axes = tuple(range(work.load.ndim - 1))
     moved = (work.load != 1).any(axis=axes)
     for s in range(len(supply.lines)):
-        makers, user, gate = supply.makers[s], supply.users[s], supply.gates[s]
-        ends = [*makers.tolist(), *(end for end in (user, gate) if end >= 0)]
+        makers, user, node_load = supply.makers[s], supply.users[s], supply.node_loads[s]
+        ends = [*makers.tolist(), *(end for end in (user, node_load) if end >= 0)]
         if not moved[ends].any():
             continue
         more = np.zeros(work.load.shape[:-1])
@@ -178,8 +176,8 @@ def _begin(supply: Supply, work: _Work, parts: tuple[F64, ...]) -> None:
             more = more + _product(work.load[..., maker] - 1, part)
         if user >= 0:
             more = work.load[..., user] - 1
-        if gate >= 0:
-            opening = work.load[..., gate]
+        if node_load >= 0:
+            opening = work.load[..., node_load]
             closed = opening < 1
             more = np.where(closed, np.minimum(more, opening - 1), more)
             narrow = _product(opening, work.base[..., s])
@@ -189,12 +187,12 @@ def _begin(supply: Supply, work: _Work, parts: tuple[F64, ...]) -> None:
 
 
 def _product(factor: F64, amount: F64 | float) -> F64:
-    """Return factor * amount; nothing of the unknown is nothing."""
+    """Return factor * amount, in which 0 * NaN is 0."""
     return np.where(factor == 0, 0.0, factor * amount)
 
 
 def _add(supply: Supply, work: _Work, s: int, amount: F64) -> None:
-    """Let a line carry more, and book it at the nodes it joins."""
+    """Let a line carry more, and book the amount at both of its nodes."""
     edge = supply.edges[s]
     work.change[..., s] += amount
     if edge.to >= 0:
@@ -204,7 +202,7 @@ def _add(supply: Supply, work: _Work, s: int, amount: F64) -> None:
 
 
 def _excess(supply: Supply, work: _Work, m: int) -> F64:
-    """Return what a node has too much (+) or too little (-) of [kg/s]."""
+    """Return the surplus (+) or shortage (-) of a node [kg/s]."""
     net = work.net[..., m]
     if not len(supply.tanks[m]):
         return net
@@ -215,85 +213,85 @@ def _excess(supply: Supply, work: _Work, m: int) -> F64:
 
 
 def _settle(supply: Supply, work: _Work, m: int) -> None:
-    """Send what a node has too much or too little of along its ways."""
+    """Send the surplus or shortage of a node along its routes."""
     _take_caustic(supply, work, m)
-    for ways, sign in zip(supply.ways[m], (1.0, -1.0), strict=True):
-        left = _left(supply, work, m, sign)
-        for way in ways:
-            if not left.any():
+    for routes, sign in zip(supply.routes[m], (1.0, -1.0), strict=True):
+        surplus = _surplus(supply, work, m, sign)
+        for route in routes:
+            if not surplus.any():
                 break
-            if _send(supply, work, m, way, sign, left):
-                left = _left(supply, work, m, sign)
+            if _send(supply, work, m, route, sign, surplus):
+                surplus = _surplus(supply, work, m, sign)
 
 
-def _left(supply: Supply, work: _Work, m: int, sign: float) -> F64:
-    """Return what a node has too much (sign +1) or too little (-1) of, rounding apart [kg/s]."""
-    left = np.maximum(sign * _excess(supply, work, m), 0.0)
-    return np.where(left <= work.tiny, 0.0, left)
+def _surplus(supply: Supply, work: _Work, m: int, sign: float) -> F64:
+    """Return the surplus (sign +1) or shortage (-1) of a node, rounding apart [kg/s]."""
+    surplus = np.maximum(sign * _excess(supply, work, m), 0.0)
+    return np.where(surplus <= work.tiny, 0.0, surplus)
 
 
 def _take_caustic(supply: Supply, work: _Work, m: int) -> None:
-    """Let the absorbers take their caustic out of a node."""
+    """Take the caustic of the absorbers out of a node."""
     for number, absorber in enumerate(supply.absorbers):
         if absorber.caustic != m:
             continue
-        chlorine = np.maximum(work.relief[..., supply.relief == number], 0.0).sum(axis=-1)
+        chlorine = np.maximum(work.vented[..., supply.absorber_of == number], 0.0).sum(axis=-1)
         need = chlorine * caustic_per_chlorine(figure("chlorine.absorber_excess", "fraction"))
         work.absorbed[..., m] += need
         work.net[..., m] -= need
 
 
-def _send(supply: Supply, work: _Work, m: int, way: Way, sign: float, left: F64) -> bool:
-    """Send as much of `left` along a way as it takes; return whether it takes any."""
-    # Most ends take nothing: they are asked before the lines.
-    fan = work.base[..., way.fan] + work.change[..., way.fan]
-    amount = left
-    if len(way.fan):
-        if way.kind == "cells":
-            fan = np.where(work.ready[..., [m]], fan, 0.0)
-        fan = np.maximum(fan, 0.0)
-        amount = _lesser(amount, fan.sum(axis=-1))
-    elif way.kind == "meet":
-        amount = _lesser(amount, -sign * _excess(supply, work, way.end))
-    elif way.kind != "relief":
-        amount = _lesser(amount, _takes(work, way.end, sign))
-    signs = (sign * way.sign).tolist()
-    for s, direction in zip(way.lines.tolist(), signs, strict=True):
+def _send(supply: Supply, work: _Work, m: int, route: Route, sign: float, surplus: F64) -> bool:
+    """Send as much of a surplus along a route as it takes; return whether it takes any."""
+    # Most ends take nothing: they are looked at before the lines.
+    parallel = work.base[..., route.parallel] + work.change[..., route.parallel]
+    amount = surplus
+    if len(route.parallel):
+        if route.kind == "cells":
+            parallel = np.where(work.ready[..., [m]], parallel, 0.0)
+        parallel = np.maximum(parallel, 0.0)
+        amount = _lesser(amount, parallel.sum(axis=-1))
+    elif route.kind == "net_off":
+        amount = _lesser(amount, -sign * _excess(supply, work, route.end))
+    elif route.kind != "relief":
+        amount = _lesser(amount, _takes(work, route.end, sign))
+    signs = (sign * route.sign).tolist()
+    for s, direction in zip(route.lines.tolist(), signs, strict=True):
         if not amount.any():
             return False
         flow = work.base[..., s] + work.change[..., s]
         amount = _lesser(amount, work.most[..., s] - flow if direction > 0 else flow)
-    for s, direction in zip(way.lines.tolist(), signs, strict=True):
+    for s, direction in zip(route.lines.tolist(), signs, strict=True):
         _add(supply, work, s, direction * amount)
-    if len(way.fan):
-        _cut(supply, work, way.fan, amount, fan)
-    elif way.kind == "relief":
-        work.relief[..., way.end] += amount
-        work.net[..., way.end] -= amount
+    if len(route.parallel):
+        _cut(supply, work, route.parallel, amount, parallel)
+    elif route.kind == "relief":
+        work.vented[..., route.end] += amount
+        work.net[..., route.end] -= amount
         work.unplaced[..., m] += amount
     return True
 
 
 def _lesser(amount: F64, spare: F64) -> F64:
-    """Return the lesser of both, not below 0; where nothing is to be sent, nothing is unknown."""
+    """Return the lesser of both, not below 0; 0 for an amount of 0, whatever is unknown."""
     return np.where(amount == 0, 0.0, np.minimum(amount, np.maximum(spare, 0.0)))
 
 
 def _takes(work: _Work, m: int, sign: float) -> F64:
-    """Return what the tanks of a node can still take (+) or give (-) [kg/s]."""
+    """Return the rate that the tanks of a node can still take (+) or give (-) [kg/s]."""
     limit = work.room[..., m] if sign > 0 else work.draw[..., m]
     rate = work.still[..., m] + work.net[..., m]
     return np.where(np.isinf(limit), np.inf, limit - sign * rate)
 
 
-def _cut(supply: Supply, work: _Work, fan: I64, amount: F64, flow: F64) -> None:
-    """Cut lines in proportion to their flow, and the load of the plants at their ends."""
+def _cut(supply: Supply, work: _Work, parallel: I64, amount: F64, flow: F64) -> None:
+    """Cut lines in proportion to their flow, and the loads of the plants at their ends."""
     total = flow.sum(axis=-1)
     share = np.where(amount == 0, 0.0, amount / np.where(total == 0, 1.0, total))
-    for i, s in enumerate(fan.tolist()):
+    for i, s in enumerate(parallel.tolist()):
         less = _product(share, flow[..., i])
         _add(supply, work, s, -less)
-        # What the plant at its end gets, or makes, by all its lines of this component.
+        # The flow of the plant at its end by all its lines of this component.
         whole = work.wanted[..., supply.same[s]].sum(axis=-1)
         kept = 1 - np.where(less == 0, 0.0, less / np.where(whole == 0, 1.0, whole))
         for end in (e for e in (*supply.makers[s], supply.users[s]) if e >= 0):
@@ -301,19 +299,19 @@ def _cut(supply: Supply, work: _Work, fan: I64, amount: F64, flow: F64) -> None:
 
 
 def _finish(supply: Supply, work: _Work) -> Flows:
-    """Book what found no way where it is, and return the flows."""
+    """Vent the surplus without a route at its node, and return the flows."""
     for m in range(len(supply.nodes)):
-        rest = _excess(supply, work, m)
-        rest = np.where(np.abs(rest) <= work.tiny, 0.0, rest)
-        work.relief[..., m] += rest
-        work.unplaced[..., m] += np.maximum(rest, 0.0)
-        work.net[..., m] -= rest
+        excess = _excess(supply, work, m)
+        excess = np.where(np.abs(excess) <= work.tiny, 0.0, excess)
+        work.vented[..., m] += excess
+        work.unplaced[..., m] += np.maximum(excess, 0.0)
+        work.net[..., m] -= excess
     holds = np.array([len(tanks) > 0 for tanks in supply.tanks], dtype=bool)
     return Flows(
         line=work.base + work.change,
         load=work.load,
         stock=np.where(holds, work.still + work.net, 0.0),
-        relief=work.relief,
+        vented=work.vented,
         unplaced=work.unplaced,
         absorbed=work.absorbed,
     )

@@ -1,4 +1,4 @@
-"""The present state of a park, as a what-if begins with it: flows that close, and inventories.
+"""The initial state of a what-if: the present flows of a park, closed, and its inventories.
 
 References
 ----------
@@ -21,40 +21,40 @@ from twin.scenario.dispatch import tiny
 if TYPE_CHECKING:
     from twin.scenario.network import Supply
 
-# A moment of noise accuses nobody: one in a hundred does.
+# Contradictions are reported at 99 %, so that noise reports one moment in a hundred.
 CONFIDENCE = 0.99
 
 
 class Missing(NamedTuple):
-    """A tag, or a stream or tank without one, that has no value, and the nodes it belongs to."""
+    """A tag without a value, or a stream or tank without a tag, and the nodes it belongs to."""
 
     name: str
     nodes: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Start:
+class InitialState:
     """The present state: P measured lines, S lines, K tanks, Q electricity meters."""
 
     flow: F64  # (1 + P, S) [kg/s] reconciled, then with one meter's uncertainty added each
-    parts: tuple[F64, ...]  # S arrays [1] what each maker of a line contributes
+    parts: tuple[F64, ...]  # S arrays [1] share of each maker in a line
     mass: F64  # (K,) [kg] of component
     sigma: F64  # (K,) [kg]
     most: F64  # (K,) [kg] of component at the fill limit
     power: F64  # (Q,) [W]
-    missing: tuple[Missing, ...]  # what has no value
+    missing: tuple[Missing, ...]
     doubtful: tuple[str, ...]  # components whose meters contradict each other, or run backwards
 
 
-def present(supply: Supply, rate: F64, value: F64) -> Start:
-    """Return the state a scenario begins with.
+def find_initial_state(supply: Supply, rate: F64, value: F64) -> InitialState:
+    """Return the present state of a park.
 
     Parameters
     ----------
     supply : Supply
         S lines, K tanks
     rate : (T,) float64 [SI/s for counters, else SI]
-        what the tags show, as in `twin.step.View`; NaN = no value
+        rates of the tags, as in `twin.step.View`; NaN = no value
     value : (T,) float64 [SI]
         values of the tags; NaN = no value
 
@@ -64,8 +64,8 @@ def present(supply: Supply, rate: F64, value: F64) -> Start:
 
     Notes
     -----
-    The flows are reconciled component by component [1]_, the uptake of the tanks being free: what
-    the meters say together. A flow that neither its meter nor a balance tells is NaN.
+    The flows are reconciled component by component [1]_, with the uptake of the tanks unmeasured. A
+    flow is NaN where neither its meter nor a balance determines it.
     """
     flow = np.full((1, len(supply.lines)), np.nan)
     shifted: list[F64] = []
@@ -91,7 +91,7 @@ def present(supply: Supply, rate: F64, value: F64) -> Start:
     rows = np.array([flow[0], *(np.where(np.isnan(row), flow[0], row) for row in shifted)])
     mass, sigma = _inventories(supply, value)
     missing += _unknown_tanks(supply, mass)
-    return Start(
+    return InitialState(
         flow=rows,
         parts=_parts(supply, rate),
         mass=mass,
@@ -104,7 +104,7 @@ def present(supply: Supply, rate: F64, value: F64) -> Start:
 
 
 def _measured(supply: Supply, column: I64, rate: F64) -> tuple[F64, F64]:
-    """Return what the meters of a balance say, stocks NaN, and their standard uncertainties."""
+    """Return the measured flows of a balance, stocks NaN, and their standard uncertainties."""
     flow, sigma = np.full((2, len(column)), np.nan)
     for i, s in enumerate(column.tolist()):
         line = supply.lines[s]
@@ -121,35 +121,35 @@ def _measured(supply: Supply, column: I64, rate: F64) -> tuple[F64, F64]:
 
 
 def _without_value(supply: Supply, column: I64, measured: F64, estimate: F64) -> list[Missing]:
-    """Return the tags, or streams without a tag, of the flows nobody knows."""
-    found = []
+    """Return the tags, or streams without a tag, of the unknown flows."""
+    missing: list[Missing] = []
     for i, s in enumerate(column.tolist()):
         if s < 0 or not np.isnan(measured[i]) or not np.isnan(estimate[i]):
             continue
         edge = supply.edges[s]
         nodes = tuple(m for m in (edge.origin, edge.to) if m >= 0)
         tags = [supply.network.tags[tag].address for tag, _ in supply.lines[s].tags]
-        found += [Missing(name, nodes) for name in tags or [supply.lines[s].id]]
-    return found
+        missing += [Missing(name, nodes) for name in tags or [supply.lines[s].id]]
+    return missing
 
 
 def _unknown_tanks(supply: Supply, mass: F64) -> list[Missing]:
     """Return the tags of tanks without a value, and the tanks without a size."""
-    found = []
+    missing: list[Missing] = []
     for m, at in enumerate(supply.tanks):
         for k in at.tolist():
             tank = supply.network.park.tanks[k]
             if np.isnan(mass[k]):
-                found.append(Missing(tank.mass or tank.level, (m,)))
+                missing.append(Missing(tank.mass or tank.level, (m,)))
             if np.isnan(supply.limit[k]):
-                found.append(Missing(tank.id, (m,)))
-    return found
+                missing.append(Missing(tank.id, (m,)))
+    return missing
 
 
-def reasons(supply: Supply, start: Start, m: int) -> list[str]:
-    """Return why nothing is known of a node: what has no value around it.
+def reasons(supply: Supply, start: InitialState, m: int) -> list[str]:
+    """Return the names of the missing values around a node.
 
-    Around a node is what pipes join to it, and the plants on them: a road is no connection.
+    Around a node are the nodes that pipes join to it, and the plants on them: a road joins nothing.
     """
     around, plants, grown = {m}, set[str](), True
     while grown:
@@ -171,7 +171,7 @@ def _inventories(supply: Supply, value: F64) -> tuple[F64, F64]:
 
 
 def _parts(supply: Supply, rate: F64) -> tuple[F64, ...]:
-    """Return what each maker of each line contributes: electrolysers by their current."""
+    """Return the share of each maker in each line: electrolysers by their current."""
     parts = []
     for line, makers in zip(supply.lines, supply.makers, strict=True):
         part = np.ones(len(makers))

@@ -1,7 +1,8 @@
-"""Who makes, moves, keeps and uses each component: the park as lines between nodes, and loads.
+"""The park as a what-if sees it: lines between nodes for each component, tanks, and loads.
 
-A line is a stream of one component, or what the electrolysers of a place make. A load is what can
-be tripped or re-rated: an electrolyser by its id, a plant or unit by its scope; 1 is the present.
+A line is a stream of one component, or the product of the electrolysers of a place. A load can be
+tripped or re-rated: that of an electrolyser by its id, of a plant or unit by its scope; 1 is the
+present.
 """
 
 from __future__ import annotations
@@ -17,15 +18,15 @@ from twin.arrays import BOOL, F64, I64
 from twin.model.park import Electrolyser, Park, Tag, inside
 from twin.reconciliation.balances import Balance, Line, compile_balance
 from twin.reference import load as load_reference
-from twin.scenario.routes import Edge, Way, find_ways
+from twin.scenario.routes import Edge, Routes, find_routes
 
 if TYPE_CHECKING:
     from twin.accounts.network import Network
 
 
 @dataclass(frozen=True, slots=True)
-class Absorber:
-    """Where relieved chlorine goes, and the node that keeps its caustic."""
+class AbsorberNode:
+    """The absorber of vented chlorine, and the node that keeps its caustic."""
 
     id: str
     scope: str
@@ -42,25 +43,25 @@ class Supply:
     lines: tuple[Line, ...]
     edges: tuple[Edge, ...]  # the same lines as a graph
     nodes: tuple[tuple[str, str], ...]  # component, place
-    capacity: F64  # (S,) [kg/s] what a line can carry; inf where nothing says it
+    capacity: F64  # (S,) [kg/s] most a line can carry; inf where not known
     loads: tuple[str, ...]
-    makers: tuple[I64, ...]  # (S,) loads that make what comes in by a line; else empty
-    users: I64  # (S,) load that uses what a line brings; -1 for none
+    makers: tuple[I64, ...]  # (S,) loads that supply a line; else empty
+    users: I64  # (S,) load that a line supplies; -1 for none
     same: tuple[I64, ...]  # (S,) lines of its component at the same plant, itself among them
-    gates: I64  # (S,) load of the node a line leads into; -1 for none
-    ways: tuple[tuple[tuple[Way, ...], tuple[Way, ...]], ...]  # (M,) for surplus, for shortage
+    node_loads: I64  # (S,) load of the node a line leads into; -1 for none
+    routes: tuple[Routes, ...]  # (M,) of surplus, of shortage
     tanks: tuple[I64, ...]  # (M,) tanks at each node
     share: F64  # (K,) kg of component per kg in the tank
     limit: F64  # (K,) [kg] of medium at the fill limit
     spare: BOOL  # (K,) kept empty: neither filled nor emptied
-    absorbers: tuple[Absorber, ...]
-    relief: I64  # (M,) absorber that takes what a node relieves; -1 for none
+    absorbers: tuple[AbsorberNode, ...]
+    absorber_of: I64  # (M,) absorber of the vented chlorine of a node; -1 for none
     meters: tuple[int, ...]  # (Q,) tags of the electricity meters
     metered: tuple[str, ...]  # (Q,) their scopes
 
 
 def compile_supply(network: Network) -> Supply:
-    """Return the arrays a what-if is computed on."""
+    """Compile a park to the arrays of a what-if."""
     park = network.park
     policy: dict[str, dict[str, list[str]]] = load_reference("scenario")["component"]
     found = [compile_balance(network, park.id, component) for component in policy]
@@ -89,24 +90,24 @@ def compile_supply(network: Network) -> Supply:
         ),
         users=_ints([at[e.user] if e.user else -1 for e in edges]),
         same=tuple(_same(edges, s) for s in range(len(edges))),
-        gates=_ints([at[nodes[e.to][1]] if e.to >= 0 else -1 for e in edges]),
-        ways=find_ways(edges, len(nodes), [len(t) > 0 for t in tanks], policy),
+        node_loads=_ints([at[nodes[e.to][1]] if e.to >= 0 else -1 for e in edges]),
+        routes=find_routes(edges, len(nodes), [len(t) > 0 for t in tanks], policy),
         tanks=tanks,
         share=_shares(network, balances),
         limit=tank_limits(network),
         spare=np.array([tank.spare for tank in park.tanks], dtype=bool),
         absorbers=absorbers,
-        relief=_relief(nodes, absorbers, park),
+        absorber_of=_absorber_of(nodes, absorbers, park),
         meters=tuple(network.index[m.tag] for m in metered),
         metered=tuple(m.scope for m in metered),
     )
 
 
 def loads_of(supply: Supply, scope: str) -> list[int]:
-    """Return the loads an action on an electrolyser or a scope is about; none = it has none.
+    """Return the loads of an electrolyser or a scope; empty if it has none.
 
-    A plant's scope means its electrolysers and what makes or uses a component in it, not the
-    headers, liquefaction or vaporiser that only pass it on: those are named themselves.
+    A plant's scope stands for its electrolysers and for the units that make or use a component, not
+    for the headers, liquefaction or vaporiser that only pass it on: those have scopes of their own.
     """
     passing = {place for _, place in supply.nodes} - {n for e in supply.edges for n in e.ends}
     relief = {e.user for e in supply.edges if e.sink == "relief"}
@@ -117,7 +118,7 @@ def loads_of(supply: Supply, scope: str) -> list[int]:
         if name == scope
         or (inside(scopes.get(name, name), scope) and name not in passing and name not in relief)
     ]
-    # What feeds only a unit that stands has no way out: it stands, too.
+    # A maker that feeds only a stopped unit has no outlet: it stops, too.
     for i, name in enumerate(supply.loads):
         ends = [e for e in supply.edges if e.maker == name]
         if ends and all(e.to >= 0 and supply.nodes[e.to][1] == scope for e in ends):
@@ -213,7 +214,7 @@ def _loads(
     lines: tuple[Line, ...],
     nodes: tuple[tuple[str, str], ...],
 ) -> tuple[str, ...]:
-    """Return all that has a load; a metered scope has one of its own where nothing in it has."""
+    """Return the names of all loads; a metered scope has its own where nothing in it has one."""
     names = [e.id for e in park.electrolysers]
     names += [n for e in edges for n in (e.maker, e.user) if n]
     names += [place for _, place in nodes]
@@ -231,7 +232,7 @@ def _counts(carrier: str, direction: str, basis: str) -> bool:
 
 
 def _capacity(network: Network, line: Line) -> float:
-    """Return the most a line can carry: what its meter can show [kg/s]."""
+    """Return the most a line can carry: the range of its meter [kg/s]."""
     if len(line.tags) != 1 or line.origin == "electrolysers":
         return np.inf
     tag: Tag = network.tags[line.tags[0][0]]
@@ -246,7 +247,7 @@ def _tanks(balances: tuple[Balance, ...], nodes: tuple[tuple[str, str], ...]) ->
 
 
 def _shares(network: Network, balances: tuple[Balance, ...]) -> F64:
-    """Return how much of its component a kilogram in each tank is; 0 for tanks at no node."""
+    """Return the share of its component in each tank; 0 for tanks at no node."""
     share = np.zeros(len(network.park.tanks))
     for balance in balances:
         share = np.maximum(share, network.tank_share.get(balance.component, 0.0))
@@ -255,18 +256,20 @@ def _shares(network: Network, balances: tuple[Balance, ...]) -> F64:
 
 def _absorbers(
     park: Park, nodes: tuple[tuple[str, str], ...], tanks: tuple[I64, ...]
-) -> tuple[Absorber, ...]:
+) -> tuple[AbsorberNode, ...]:
     """Return the absorbers whose caustic stands at a node."""
     ids = [tank.id for tank in park.tanks]
     return tuple(
-        Absorber(row["id"], row["scope"], m)
+        AbsorberNode(row["id"], row["scope"], m)
         for row in park.tables.get("absorber", ())
         for m in range(len(nodes))
         if row["tank"] in ids and ids.index(row["tank"]) in tanks[m]
     )
 
 
-def _relief(nodes: tuple[tuple[str, str], ...], absorbers: tuple[Absorber, ...], park: Park) -> I64:
+def _absorber_of(
+    nodes: tuple[tuple[str, str], ...], absorbers: tuple[AbsorberNode, ...], park: Park
+) -> I64:
     """Return the nearest absorber of the same enterprise for the chlorine of each node."""
     kinds = {scope.id: scope.kind for scope in park.scopes}
     found = []

@@ -1,9 +1,8 @@
-"""The ways an imbalance of a component can take through the lines of a park, best first.
+"""The routes of an imbalance of a component through the lines of a park, best first.
 
-A way begins at a node that has more than it gives on (surplus) or gives more than it has (shortage)
-and changes one line after the other until something takes the difference: a tank, a plant, the
-market, an absorber. Every change keeps the nodes between in balance, so mass is conserved on any
-way.
+A route begins at a node with a surplus or a shortage, and changes one line after the other until
+something takes the difference: a tank, a plant, the market, an absorber. Every change keeps the
+nodes between in balance, so every route conserves mass.
 """
 
 from __future__ import annotations
@@ -18,15 +17,15 @@ from twin.arrays import F64, I64
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-# A longer way is no longer something a shift would do, and there are too many of them.
+# A shift would not do longer routes, and there are too many of them.
 LINES_MAX = 6
-# So many ways, the shortest ones, between the same two nodes to the same kind of end.
+# Routes between the same two nodes to the same kind of end that are kept, the shortest first.
 ALIKE_MAX = 12
 
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """A line as the graph sees it; nodes by number, -1 = not a node."""
+    """A line as an arc of the graph; nodes by number, -1 = not a node."""
 
     component: str
     origin: int
@@ -34,68 +33,66 @@ class Edge:
     source: str  # node, cells, producer, market
     sink: str  # node, user, market, relief
     maker: str  # scope of the producer; empty else
-    user: str  # scope that takes it, also where that relieves; empty else
+    user: str  # scope that takes it, also where it vents; empty else
     moved: bool  # by road or rail
     takes: frozenset[str] = frozenset()  # components its producer, or else its user, takes
 
     @property
     def ends(self) -> tuple[str, ...]:
-        """The plants at its ends."""
+        """Scopes of the plants at its ends."""
         return tuple(name for name in (self.maker, self.user) if name)
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
-    """What one kilogram of surplus at a node changes; of shortage, with opposite signs."""
+class Route:
+    """The changes of lines per kilogram of surplus at a node; of shortage, with opposite signs."""
 
-    kind: str  # meet, or one of the ends of the reference table
+    kind: str  # net_off, or one of the ends of the reference table
     lines: I64  # (P,) from the node onwards
     sign: F64  # (P,) +1 the line carries more, -1 less
     end: int  # the node where it ends
-    fan: I64  # lines at the end that are cut, in proportion; empty = the end itself takes it
+    parallel: I64  # lines at the end that are cut in proportion; empty = the end itself takes it
 
 
-Ways = tuple[tuple[Way, ...], tuple[Way, ...]]
+Routes = tuple[tuple[Route, ...], tuple[Route, ...]]
 
 
 @dataclass(frozen=True, slots=True)
 class _Path:
-    """A way under construction."""
+    """A route under construction."""
 
     node: int
     lines: tuple[int, ...]
     signs: tuple[int, ...]
     seen: frozenset[int | str]
     direct: bool  # through a user that changes from gas to vaporised liquid, or back
-    ended: bool = False  # on the road: what lies beyond is not this node's business
+    ended: bool = False  # by road: routes end there
 
 
-def find_ways(
+def find_routes(
     edges: Sequence[Edge],
     nodes: int,
     holds: Sequence[bool],
     policy: Mapping[str, Mapping[str, Sequence[str]]],
-) -> tuple[Ways, ...]:
-    """Return the ways of every node: (M,) pairs for surplus and for shortage, best first.
+) -> tuple[Routes, ...]:
+    """Return the routes of every node, best first: (M,) pairs for surplus and for shortage.
 
-    `holds` tells the nodes with tanks, `policy` the order of the ends by component.
+    `holds` marks the nodes with tanks; `policy` is the order of the ends by component.
     """
     fresh = _fresh(edges, nodes, holds)
     result = []
     for start in range(nodes):
         near = [e for e in edges if start in (e.origin, e.to)]
         rules = policy[near[0].component]
-        result.append(
-            (
-                _sorted(_ways(edges, start, holds, fresh, rules, surplus=True), rules["surplus"]),
-                _sorted(_ways(edges, start, holds, fresh, rules, surplus=False), rules["shortage"]),
-            )
+        over, under = (
+            _routes(edges, start, holds, fresh, rules, surplus=surplus) for surplus in (True, False)
         )
+        result.append((_sorted(over, rules["surplus"]), _sorted(under, rules["shortage"])))
     return tuple(result)
 
 
 def _fresh(edges: Sequence[Edge], nodes: int, holds: Sequence[bool]) -> list[bool]:
-    """Return which nodes get the component as it is made: only there it has to be relieved."""
+    """Mark the nodes that get the component as it is made: only those vent it."""
     fresh = [False] * nodes
     for _ in range(nodes):
         for e in edges:
@@ -105,7 +102,7 @@ def _fresh(edges: Sequence[Edge], nodes: int, holds: Sequence[bool]) -> list[boo
     return fresh
 
 
-def _ways(
+def _routes(
     edges: Sequence[Edge],
     start: int,
     holds: Sequence[bool],
@@ -113,37 +110,51 @@ def _ways(
     rules: Mapping[str, Sequence[str]],
     *,
     surplus: bool,
-) -> Iterator[Way]:
-    """Yield every way from a node, the shortest first."""
-    paths = [_Path(start, (), (), frozenset([start]), direct=False)]
-    # The list grows while it is walked: breadth first.
-    for path in paths:
-        here = path.node
-        if here != start:
-            yield _way("meet", path)
-            if holds[here]:
-                yield _way("direct" if path.direct and surplus else "store", path)
-        if path.ended:
-            continue
-        if surplus and fresh[here]:
-            yield _way("relief", path)
-        for kind, fan in _fans(edges, here, rules, surplus=surplus).items():
-            yield _way(kind, path, fan)
-        if len(path.lines) < LINES_MAX:
-            paths.extend(_onward(edges, path, fresh, surplus=surplus))
+) -> Iterator[Route]:
+    """Yield every route from a node, the shortest first."""
+    level = [_Path(start, (), (), frozenset([start]), direct=False)]
+    while level:
+        longer: list[_Path] = []
+        for path in level:
+            yield from _ends(edges, path, holds, fresh, rules, surplus=surplus)
+            if not path.ended and len(path.lines) < LINES_MAX:
+                longer.extend(_onward(edges, path, fresh, surplus=surplus))
+        level = longer
 
 
-def _fans(
-    edges: Sequence[Edge], here: int, rules: Mapping[str, Sequence[str]], *, surplus: bool
+def _ends(
+    edges: Sequence[Edge],
+    path: _Path,
+    holds: Sequence[bool],
+    fresh: Sequence[bool],
+    rules: Mapping[str, Sequence[str]],
+    *,
+    surplus: bool,
+) -> Iterator[Route]:
+    """Yield the routes that end where a path has come to."""
+    if path.lines:
+        yield _route("net_off", path)
+        if holds[path.node]:
+            yield _route("direct" if path.direct and surplus else "store", path)
+    if path.ended:
+        return
+    if surplus and fresh[path.node]:
+        yield _route("relief", path)
+    for kind, parallel in _groups(edges, path.node, rules, surplus=surplus).items():
+        yield _route(kind, path, parallel)
+
+
+def _groups(
+    edges: Sequence[Edge], node: int, rules: Mapping[str, Sequence[str]], *, surplus: bool
 ) -> dict[str, list[int]]:
-    """Return the lines at a node that can be cut, by what is cut with them."""
-    fans: dict[str, list[int]] = {}
+    """Return the lines at a node that can be cut, by the kind of plant at their ends."""
+    groups: dict[str, list[int]] = {}
     for s, edge in enumerate(edges):
-        if surplus and edge.to == here and edge.source != "node":
-            fans.setdefault(_producer(edge, rules), []).append(s)
-        if not surplus and edge.origin == here and edge.sink != "node":
-            fans.setdefault(_consumer(edge, rules), []).append(s)
-    return fans
+        if surplus and edge.to == node and edge.source != "node":
+            groups.setdefault(_producer(edge, rules), []).append(s)
+        if not surplus and edge.origin == node and edge.sink != "node":
+            groups.setdefault(_consumer(edge, rules), []).append(s)
+    return groups
 
 
 def _producer(edge: Edge, rules: Mapping[str, Sequence[str]]) -> str:
@@ -160,15 +171,15 @@ def _consumer(edge: Edge, rules: Mapping[str, Sequence[str]]) -> str:
 def _onward(
     edges: Sequence[Edge], path: _Path, fresh: Sequence[bool], *, surplus: bool
 ) -> Iterator[_Path]:
-    """Yield the path with one more node: along a line, against one, or through a user's lines.
+    """Yield the paths with one more node: along a line, against one, or through a user's lines.
 
-    Road and rail carry no more than they do: nobody is there to load it.
+    Road and rail carry no more than at present: nobody is there to load it.
     """
-    here = path.node
+    node = path.node
     for s, edge in enumerate(edges):
-        if s in path.lines or here not in (edge.origin, edge.to):
+        if s in path.lines or node not in (edge.origin, edge.to):
             continue
-        forward = edge.origin == here
+        forward = edge.origin == node
         if edge.moved and forward == surplus:
             continue
         other = edge.to if forward else edge.origin
@@ -196,8 +207,8 @@ def _onward(
 def _replaces(edge: Edge, back: Edge, fresh: Sequence[bool], *, surplus: bool) -> bool:
     """Return whether a user may take more by one line and less by the other.
 
-    One of them brings gas as it is made, the other what was vaporised. Only a shortage brings more
-    of the latter.
+    One of them brings gas as it is made, the other vaporised liquid. Only a shortage brings more of
+    the latter.
     """
     same = (back.user, back.component, back.moved) == (edge.user, edge.component, edge.moved)
     if not same or back.origin < 0:
@@ -206,24 +217,24 @@ def _replaces(edge: Edge, back: Edge, fresh: Sequence[bool], *, surplus: bool) -
     return gas and vapour if surplus else gas == vapour
 
 
-def _way(kind: str, path: _Path, fan: Sequence[int] = ()) -> Way:
-    return Way(
+def _route(kind: str, path: _Path, parallel: Sequence[int] = ()) -> Route:
+    return Route(
         kind,
         np.array(path.lines, dtype=np.int64),
         np.array(path.signs, dtype=np.float64),
         path.node,
-        np.array(fan, dtype=np.int64),
+        np.array(parallel, dtype=np.int64),
     )
 
 
-def _sorted(ways: Iterator[Way], order: Sequence[str]) -> tuple[Way, ...]:
-    """Return the ways by preference, then by length; what the order does not name is no way."""
-    rank = {kind: i for i, kind in enumerate(["meet", *order])}
-    kept: list[Way] = []
+def _sorted(routes: Iterator[Route], order: Sequence[str]) -> tuple[Route, ...]:
+    """Return the routes of the kinds in the order, by preference and then by length."""
+    rank = {kind: i for i, kind in enumerate(["net_off", *order])}
+    kept: list[Route] = []
     count: dict[tuple[str, int], int] = {}
-    for way in ways:
-        key = (way.kind, way.end)
+    for route in routes:
+        key = (route.kind, route.end)
         count[key] = count.get(key, 0) + 1
-        if way.kind in rank and count[key] <= ALIKE_MAX:
-            kept.append(way)
-    return tuple(sorted(kept, key=lambda way: (rank[way.kind], len(way.lines))))
+        if route.kind in rank and count[key] <= ALIKE_MAX:
+            kept.append(route)
+    return tuple(sorted(kept, key=lambda route: (rank[route.kind], len(route.lines))))

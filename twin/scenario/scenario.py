@@ -1,8 +1,8 @@
 """What-if: a park with plants tripped or re-rated for hours, from its live state on.
 
-When are the tanks full, what goes to the absorber or the vent, how much power is shed, how many
-road tankers would it take? `twin.scenario.initial_state` gives the live state, `run` the courses
-of all scenarios at once, the other functions what a shift wants to know of a course.
+When are the tanks full, how much goes to the absorber or the vent, how much power is shed, how many
+road tankers would it take? `twin.scenario.initial_state` gives the live state, `run` simulates all
+scenarios at once, and the other functions evaluate the trajectory.
 
 References
 ----------
@@ -23,13 +23,13 @@ from twin.model.park import inside
 from twin.reference import figure
 from twin.reference import load as load_reference
 from twin.scenario.network import loads_of
-from twin.scenario.simulation import Course, March, Policy
+from twin.scenario.simulation import Policy, Simulation, Trajectory
 from twin.uom import parse_quantity
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from twin.scenario.initial_state import Start
+    from twin.scenario.initial_state import InitialState
     from twin.scenario.network import Supply
 
 
@@ -48,14 +48,14 @@ class Action:
 
 def run(
     supply: Supply,
-    start: Start,
+    start: InitialState,
     scenarios: Sequence[Sequence[Action]],
     policies: Sequence[Policy],
     *,
     horizon_s: float,
     step_s: float,
-) -> Course:
-    """Return what happens in each scenario.
+) -> Trajectory:
+    """Simulate scenarios.
 
     Parameters
     ----------
@@ -64,12 +64,11 @@ def run(
     start : Start
         the present state
     scenarios : N sequences of Action
-        the least load counts where several actions are about the same plant; actions begin and
-        end with a step
+        of several actions on a plant the least load counts; actions begin and end with a step
     policies : N Policy
-        what is done about a surplus with nowhere to go
+        the reaction to a surplus without a route
     horizon_s, step_s : float [s]
-        how far to look, and the length of a step; n = horizon / step, rounded up
+        simulated time, and the length of a step; n = horizon / step, rounded up
 
     Returns
     -------
@@ -79,28 +78,28 @@ def run(
     Raises
     ------
     ValueError
-        there is nothing to compute, or an action is about nothing that has a load
+        there is nothing to compute, or an action is on a scope without a load
 
     Notes
     -----
-    Mass is conserved in every step [2]_: in - out = stock + relief + absorbed at every node, and
+    Mass is conserved in every step [2]_: in - out = stock + vented + absorbed at every node, and
     the tanks change by exactly their stock. The uncertainty of the time a tank is full or empty is
     first order [1]_: that of the inventory at this time, over the rate at which it moves.
     """
-    # A whole number of steps but for rounding is that number.
+    # Rounding must not add a step to a whole number of them.
     steps = int(np.ceil(horizon_s / step_s - 1e-9)) if step_s > 0 else 0
     if not scenarios or len(scenarios) != len(policies) or steps < 1:
         raise ValueError("a what-if needs scenarios, a policy for each, and at least one step")
     time_s = np.arange(steps, dtype=np.float64) * step_s
-    asked = np.stack([_asked(supply, actions, time_s) for actions in scenarios])
-    march = March(supply, start, policies, asked, step_s)
+    demanded = np.stack([_demanded(supply, actions, time_s) for actions in scenarios])
+    simulation = Simulation(supply, start, policies, demanded, step_s)
     for k in range(steps):
-        march.step(k)
-    return march.course()
+        simulation.step(k)
+    return simulation.trajectory()
 
 
-def _asked(supply: Supply, actions: Sequence[Action], time_s: F64) -> F64:
-    """Return the loads that actions ask for, (n, L) [1]."""
+def _demanded(supply: Supply, actions: Sequence[Action], time_s: F64) -> F64:
+    """Return the demanded loads, (n, L) [1]."""
     loads = np.full((len(time_s), len(supply.loads)), np.nan)
     for action in actions:
         chosen = loads_of(supply, action.scope)
@@ -112,7 +111,7 @@ def _asked(supply: Supply, actions: Sequence[Action], time_s: F64) -> F64:
     return np.where(np.isnan(loads), 1.0, loads)
 
 
-def accumulated(course: Course, rate: F64) -> F64:
+def accumulated(trajectory: Trajectory, rate: F64) -> F64:
     """Return the amount of a rate since the beginning.
 
     Parameters
@@ -127,12 +126,12 @@ def accumulated(course: Course, rate: F64) -> F64:
     (..., n + 1) float64 [kg]
         at the edges of the steps, 0 at first; or an energy [J]
     """
-    amount = np.cumsum(rate * np.diff(course.time_s), axis=-1)
+    amount = np.cumsum(rate * np.diff(trajectory.time_s), axis=-1)
     return np.concatenate([np.zeros((*amount.shape[:-1], 1)), amount], axis=-1)
 
 
 def made(supply: Supply, line: F64, component: str, scope: str) -> F64:
-    """Return what the electrolysers inside a scope make of a component.
+    """Return the production of a component by the electrolysers inside a scope.
 
     Parameters
     ----------
@@ -141,7 +140,7 @@ def made(supply: Supply, line: F64, component: str, scope: str) -> F64:
     line : (..., S) float64 [kg/s]
         flows of a course, or of its start
     component, scope : str
-        of which component, and where
+        of the component, and its scope
 
     Returns
     -------
@@ -158,8 +157,8 @@ def made(supply: Supply, line: F64, component: str, scope: str) -> F64:
     return np.asarray(line[..., chosen].sum(axis=-1))
 
 
-def relieved(supply: Supply, course: Course, component: str, scope: str) -> F64:
-    """Return what a scope gives to absorbers and vents.
+def vent_rate(supply: Supply, trajectory: Trajectory, component: str, scope: str) -> F64:
+    """Return the flow of a component from a scope to absorbers and vents.
 
     Parameters
     ----------
@@ -168,12 +167,12 @@ def relieved(supply: Supply, course: Course, component: str, scope: str) -> F64:
     course : Course
         N scenarios, n steps
     component, scope : str
-        of which component, and where
+        of the component, and its scope
 
     Returns
     -------
     (N, n) float64 [kg/s]
-        what goes there now and goes on, and the surplus that has nowhere else to go
+        flow of the lines to vents, and the surplus without another route
     """
     lines = [
         s
@@ -185,11 +184,11 @@ def relieved(supply: Supply, course: Course, component: str, scope: str) -> F64:
     nodes = [
         m for m, (c, place) in enumerate(supply.nodes) if c == component and inside(place, scope)
     ]
-    surplus = np.maximum(course.relief[..., nodes], 0.0)
-    return np.asarray(course.line[..., lines].sum(axis=-1) + surplus.sum(axis=-1))
+    surplus = np.maximum(trajectory.vented[..., nodes], 0.0)
+    return np.asarray(trajectory.line[..., lines].sum(axis=-1) + surplus.sum(axis=-1))
 
 
-def power(supply: Supply, start: Start, course: Course) -> F64:
+def power(supply: Supply, start: InitialState, trajectory: Trajectory) -> F64:
     """Return the power of each electricity meter.
 
     Parameters
@@ -197,29 +196,29 @@ def power(supply: Supply, start: Start, course: Course) -> F64:
     supply : Supply
         Q meters
     start : Start
-        what they show now
+        with their present power
     course : Course
         N scenarios, n steps
 
     Returns
     -------
     (N, n, Q) float64 [W]
-        linear in the load of what the meter stands for, around the present; electrolysers by what
-        they make, other plants by what flows through them
+        linear in the loads that the meter covers, around the present; electrolysers weighted by
+        their production, other plants by their flow
     """
     fixed = figure("scenario.policy.fixed_power", "fraction")
-    result = np.empty((*course.load.shape[:2], len(supply.meters)))
+    result = np.empty((*trajectory.load.shape[:2], len(supply.meters)))
     for number, scope in enumerate(supply.metered):
         weight = _weights(supply, start, scope)
-        load = np.ones(course.load.shape[:2])
+        load = np.ones(trajectory.load.shape[:2])
         for i, part in weight.items():
-            load = load + part * (course.load[..., i] - 1)
+            load = load + part * (trajectory.load[..., i] - 1)
         result[..., number] = start.power[number] * (fixed + (1 - fixed) * load)
     return result
 
 
-def _weights(supply: Supply, start: Start, scope: str) -> dict[int, float]:
-    """Return the loads a meter of a scope stands for, and their shares."""
+def _weights(supply: Supply, start: InitialState, scope: str) -> dict[int, float]:
+    """Return the loads that a meter of a scope covers, and their shares."""
     cells = {e.id for e in supply.network.park.electrolysers}
     chosen = loads_of(supply, scope)
     electric = [i for i in chosen if supply.loads[i] in cells]
@@ -236,8 +235,8 @@ def _weights(supply: Supply, start: Start, scope: str) -> dict[int, float]:
     return {i: part / total for i, part in weight.items()}
 
 
-def tankers(supply: Supply, course: Course, m: int) -> F64:
-    """Return how many road tankers would keep the tanks of a node at their limit, all going on.
+def tankers(supply: Supply, trajectory: Trajectory, m: int) -> F64:
+    """Return the number of road tankers that would keep the tanks of a node at their limit.
 
     Parameters
     ----------
@@ -259,17 +258,14 @@ def tankers(supply: Supply, course: Course, m: int) -> F64:
     if len(media) == 1 and (row := known.get(media.pop())):
         payload = parse_quantity(row["payload"], "mass")
     # A tanker more than full by rounding is no second tanker.
-    return np.asarray(np.ceil(accumulated(course, course.excess[..., m]) / payload - 1e-9))
+    return np.asarray(np.ceil(accumulated(trajectory, trajectory.excess[..., m]) / payload - 1e-9))
 
 
 def assumptions(supply: Supply, policies: Sequence[Policy]) -> list[str]:
-    """Return the keys of what a result rests on; the texts stand in the reference table.
-
-    `policies` are those of the scenarios.
-    """
+    """Return the keys of the assumptions of a result; their texts stand in the reference table."""
     moved = any(edge.moved for edge in supply.edges)
     chlorine = any(component == "chlorine" for component, _ in supply.nodes)
-    said = {
+    holds = {
         "present_flows": True,
         "load": True,
         "capacity": bool(np.isfinite(supply.capacity).any()),
@@ -282,4 +278,4 @@ def assumptions(supply: Supply, policies: Sequence[Policy]) -> list[str]:
         "absorber": chlorine and not supply.absorbers,
         "response": any(policy.cut for policy in policies),
     }
-    return [key for key, holds in said.items() if holds]
+    return [key for key, valid in holds.items() if valid]

@@ -30,7 +30,7 @@ from twin.chlorine.headroom import caustic_per_chlorine, user_trip
 from twin.chlorine.tank_farms import find_farms, foresee
 from twin.loading import load_park, parse_park
 from twin.reference import figure
-from twin.scenario.initial_state import present, reasons
+from twin.scenario.initial_state import find_initial_state, reasons
 from twin.scenario.network import compile_supply, loads_of
 from twin.scenario.scenario import (
     Action,
@@ -38,9 +38,9 @@ from twin.scenario.scenario import (
     assumptions,
     made,
     power,
-    relieved,
     run,
     tankers,
+    vent_rate,
 )
 from twin.scenario.simulation import Policy
 
@@ -106,7 +106,7 @@ def test_time_to_full_agrees_with_the_closed_form_of_a_user_trip():
     course = course_of(Action("w/a/hcl/synthesis", 0), hours=0.1)
     # Gas takes the place of 2 of the vapour before 12 more are liquefied: 1 is left over.
     assert float(beyond.absorbed) == pytest.approx(3 * T_H)
-    assert relieved(SUPPLY, course, "chlorine", "w")[0, 0] == pytest.approx(1 * T_H, rel=1e-9)
+    assert vent_rate(SUPPLY, course, "chlorine", "w")[0, 0] == pytest.approx(1 * T_H, rel=1e-9)
 
 
 def test_surplus_takes_the_order_direct_use_then_tanks_then_absorber():
@@ -118,7 +118,7 @@ def test_surplus_takes_the_order_direct_use_then_tanks_then_absorber():
 def test_without_a_cut_the_surplus_of_full_tanks_goes_to_the_absorber_and_takes_caustic():
     course = course_of(Action(EDC, 0))
     full_s = first(course, "full").time_s
-    gone = accumulated(course, relieved(SUPPLY, course, "chlorine", "w"))[0, -1]
+    gone = accumulated(course, vent_rate(SUPPLY, course, "chlorine", "w"))[0, -1]
     assert gone == pytest.approx(18 * T_H * (24 * HOUR - full_s), rel=1e-9)
     assert course.absorbed.sum() * 300 == pytest.approx(1.12817 * gone, rel=1e-5)
     assert first(course, "relief").time_s == pytest.approx(full_s)
@@ -141,7 +141,7 @@ def test_absorber_is_exhausted_when_its_caustic_is_used_up_and_none_is_made():
 def test_cut_holds_the_level_at_the_limit_after_the_response_time():
     course = course_of(Action(EDC, 0), policy=CUT)
     vented = course_of(Action(EDC, 0))
-    relief = relieved(SUPPLY, course, "chlorine", "w")[0]
+    relief = vent_rate(SUPPLY, course, "chlorine", "w")[0]
     begun = int(np.argmax(relief > 0))
     during = np.flatnonzero(relief > 1e-9)
     assert during.tolist() == [begun, begun + 1]
@@ -187,7 +187,7 @@ def test_plants_that_make_on_demand_follow_a_user_that_trips():
     assert flow[line("gas-hcl")] == pytest.approx(15 * load, rel=1e-9)
     assert flow[line("h2-hcl")] == pytest.approx(load * START.flow[0, line("h2-hcl")] / T_H)
     lost = START.flow[0, line("h2-hcl")] * (1 - load)
-    vent = relieved(SUPPLY, course, "hydrogen", "w")[0, 0] - START.flow[0, line("h2-vent")]
+    vent = vent_rate(SUPPLY, course, "hydrogen", "w")[0, 0] - START.flow[0, line("h2-vent")]
     assert vent == pytest.approx(lost, rel=1e-9)
     watt = power(SUPPLY, START, course)[0, 0]
     assert watt == pytest.approx([POWER["JI-1"][1], 0, POWER["JI-3"][1]], abs=1e-6)
@@ -259,7 +259,7 @@ def test_several_scenarios_at_once_equal_each_alone():
     together = run(SUPPLY, START, actions, policies, horizon_s=20 * HOUR, step_s=300)
     for n, (action, policy) in enumerate(cases):
         alone = course_of(*action, policy=policy, hours=20, step_s=300)
-        for name in ("mass", "line", "load", "relief", "excess"):
+        for name in ("mass", "line", "load", "vented", "excess"):
             np.testing.assert_array_equal(getattr(together, name)[n], getattr(alone, name)[0])
         mine = [(e.kind, e.subject, e.time_s) for e in together.events if e.scenario == n]
         assert mine == [(e.kind, e.subject, e.time_s) for e in alone.events]
@@ -287,7 +287,7 @@ def test_mass_is_conserved_and_tanks_stay_within_their_limits(actions, cut, leve
     assert (course.mass <= np.maximum(start.most, start.mass) + rounding).all()
     assert (course.line >= -1e-9).all()
     assert (course.load >= 0).all()
-    assert (course.load <= course.asked + 1e-12).all()
+    assert (course.load <= course.demanded + 1e-12).all()
     assert not any(e.kind == "short" for e in course.events)
 
 
@@ -359,7 +359,7 @@ def test_assumptions_say_what_the_result_rests_on():
 def test_without_an_absorber_chlorine_is_counted_and_caustic_is_not():
     supply = supply_of(absorber=False)
     course = course_of(Action(EDC, 0), supply=supply, start=start_of(supply))
-    assert relieved(supply, course, "chlorine", "w")[0, -1] == pytest.approx(18 * T_H)
+    assert vent_rate(supply, course, "chlorine", "w")[0, -1] == pytest.approx(18 * T_H)
     assert course.absorbed.max() == 0
 
 
@@ -367,7 +367,7 @@ def test_a_park_without_chlorine_has_nothing_to_compute():
     files = {"park.toml": SMALLEST, "tags.csv": HEADER}
     supply = compile_supply(compile_network(parse_park(files)))
     nothing = np.zeros(0)
-    course = course_of(supply=supply, start=present(supply, nothing, nothing), hours=1)
+    course = course_of(supply=supply, start=find_initial_state(supply, nothing, nothing), hours=1)
     assert (supply.lines, supply.loads, course.events) == ((), (), ())
     assert course.mass.shape == (1, 13, 0)
 
@@ -382,7 +382,7 @@ def demo():
     value, rate = np.full((2, len(network.tags)), np.nan)
     value[: len(counters)] = shown[0]
     rate[: len(counters)] = np.where(counters, shown[1] - shown[0], shown[0])
-    return supply, present(supply, rate, value)
+    return supply, find_initial_state(supply, rate, value)
 
 
 def test_trip_of_vcm_in_the_demonstration_park_fills_its_tanks_and_conserves_mass(demo):
@@ -397,11 +397,13 @@ def test_trip_of_vcm_in_the_demonstration_park_fills_its_tanks_and_conserves_mas
         assert 2 * HOUR < full.time_s < 24 * HOUR
         assert 0 < full.sigma_s < 0.1 * full.time_s
     xinfa = "liaocheng/chiping/xinfa"
-    vented, cut = (accumulated(course, relieved(supply, course, "chlorine", xinfa))[:, -1]).tolist()
+    vented, cut = (
+        accumulated(course, vent_rate(supply, course, "chlorine", xinfa))[:, -1]
+    ).tolist()
     assert vented > 10 * cut > 0
     cells = supply.metered.index(f"{xinfa}/caustic/electrolysis")
     watt = power(supply, start, course)[:, -1, cells]
     assert watt[0] == pytest.approx(start.power[cells])
     assert 0.1 * watt[0] < watt[1] < 0.7 * watt[0]
     others = [m for m, (_, place) in enumerate(supply.nodes) if "xinfa" not in place]
-    assert course.relief[..., others].max() == 0
+    assert course.vented[..., others].max() == 0
