@@ -29,7 +29,8 @@ from api.sums import Sums, balance_columns, read_stock, read_sums, tags_of
 from api.windows import Hourly, WindowQuery
 from twin import quality as q
 from twin.accounts.accounts import FLOW_ITEMS, Account, components_of
-from twin.accounts.network import Network, tank_mass
+from twin.accounts.network import Network
+from twin.accounts.tanks import tank_mass
 from twin.arrays import F64, NEVER
 from twin.chlorine.figures import local_share_of_liquid, local_share_of_made
 from twin.chlorine.hazards import grade, r_equivalent
@@ -184,7 +185,7 @@ async def read_chlorine(context: AppContext, query: Hourly) -> ChlorineAnswer:
     network, path = query.network, query.scope
     feed = context.feed
     live = live_values(feed.image, feed.catalogue, network, query.now_us)
-    known = (path, "chlorine") in network.tank_scopes or any(
+    known = (path, "chlorine") in network.tanks.scopes or any(
         Account(path, "chlorine", item) in network.accounts for item in FLOW_ITEMS
     )
     return {
@@ -241,15 +242,15 @@ def tank_states(context: Context, network: Network, scope: str) -> list[TankStat
     image, catalogue = context.feed.image, context.feed.catalogue
     value = np.full(len(network.tags), np.nan)
     states: list[TankState] = []
-    for k in network.tank_scopes.get((scope, "chlorine"), np.zeros(0, np.int64)).tolist():
-        tag = network.tank_tag[k]
+    for k in network.tanks.scopes.get((scope, "chlorine"), np.zeros(0, np.int64)).tolist():
+        tag = network.tanks.tag[k]
         at = catalogue.index.get(network.tags[tag].address)
         never = at is None or image.time_us[at] == NEVER
         quality = q.NO_DATA if at is None else int(image.quality[at])
         if at is not None and quality < q.BAD:
             value[tag] = image.value[at]
-        mass = tank_mass(network, value)[k]
-        tank, capacity = network.park.tanks[k], network.tank_capacity[k]
+        mass = tank_mass(network.tanks, value)[k]
+        tank, capacity = network.park.tanks[k], network.tanks.capacity[k]
         states.append(
             {
                 "id": tank.id,
@@ -289,7 +290,7 @@ def chlorine_now(network: Network, scope: str, live: LiveValues) -> ChlorineNow:
         entries = network.entries(_flow_of(scope, stock_of))
         at = network.entry_tag[entries]
         rate = live.rate[at] @ network.entry_factor[entries]
-        stock = float(time_in_stock(tank_mass(network, live.value)[tanks].sum(), rate))
+        stock = float(time_in_stock(tank_mass(network.tanks, live.value)[tanks].sum(), rate))
         limit = figure(f"chlorine.{STOCK[stock_of][1]}", "time")
         tags += at.tolist()
     return {
@@ -310,7 +311,7 @@ def chlorine_now(network: Network, scope: str, live: LiveValues) -> ChlorineNow:
 
 def _absorbers(network: Network, scope: str, live: LiveValues) -> list[AbsorberState]:
     """Return the time the caustic soda of each absorber lasts."""
-    mass = tank_mass(network, live.value)
+    mass = tank_mass(network.tanks, live.value)
     tank_at = {tank.id: k for k, tank in enumerate(network.park.tanks)}
     excess = np.array(figure("chlorine.absorber_excess", "fraction"))
     states: list[AbsorberState] = []
@@ -318,7 +319,7 @@ def _absorbers(network: Network, scope: str, live: LiveValues) -> list[AbsorberS
         if not inside(row["scope"], scope):
             continue
         tank, meter = tank_at[row["tank"]], network.index[row["chlorine"]]
-        caustic = mass[tank] * network.tank_share["caustic"][tank]
+        caustic = mass[tank] * network.tanks.share["caustic"][tank]
         into = Stream(row["id"], "", row["scope"], GAS, "pipe", row["chlorine"])
         flow = live.rate[meter] * components_of(into, network.tags[meter])["chlorine"]
         states.append(
@@ -328,7 +329,7 @@ def _absorbers(network: Network, scope: str, live: LiveValues) -> list[AbsorberS
                 "caustic_t": number(caustic, TONNE),
                 "chlorine_t_per_h": number(flow, T_PER_H),
                 "absorber_min": number(absorber_time(caustic, flow, excess), MINUTE),
-                "quality": _worst(live, [int(network.tank_tag[tank]), meter]),
+                "quality": _worst(live, [int(network.tanks.tag[tank]), meter]),
             }
         )
     return states
@@ -336,7 +337,7 @@ def _absorbers(network: Network, scope: str, live: LiveValues) -> list[AbsorberS
 
 def hazards_now(network: Network, scope: str, live: LiveValues) -> list[HazardRow]:
     """Return the legal figures of each unit, and apart from them R of its present contents."""
-    mass = tank_mass(network, live.value)
+    mass = tank_mass(network.tanks, live.value)
     rows = load_reference("hazards")["substance"]
     hazards: list[HazardRow] = []
     for row in network.park.tables.get("hazard", ()):
@@ -362,7 +363,9 @@ def hazards_now(network: Network, scope: str, live: LiveValues) -> list[HazardRo
                 },
                 "live": {
                     "r_equivalent": number(r_equivalent(np.array(held), names, persons)),
-                    "quality": _worst(live, [int(network.tank_tag[k]) for at in tanks for k in at]),
+                    "quality": _worst(
+                        live, [int(network.tanks.tag[k]) for at in tanks for k in at]
+                    ),
                 },
             }
         )

@@ -207,7 +207,7 @@ def _tanks(park: Park, network: Network) -> list[TankAsset]:
             "medium": t.medium,
             "tag": t.mass or t.level,
             "fill_limit": t.fill_limit,
-            "capacity_t": number(network.tank_capacity[k], TONNE),
+            "capacity_t": number(network.tanks.capacity[k], TONNE),
         }
         for k, t in enumerate(park.tanks)
     ]

@@ -11,7 +11,8 @@ import numpy as np
 from api.encode import TONNE, out
 from twin import quality as q
 from twin.accounts.accounts import FLOW_ITEMS, SIGNS, Account
-from twin.accounts.network import Network, tank_mass
+from twin.accounts.network import Network
+from twin.accounts.tanks import tank_mass
 from twin.arrays import BOOL, F64, I64, MINUTE_US, U8
 from twin.byproducts.balance import unaccounted
 from twin.reconciliation.uncertainty import (
@@ -204,7 +205,7 @@ async def read_levels(context: Context, query: WindowQuery, tanks: I64) -> tuple
     """
     network = query.network
     edges = np.minimum(query.edges, query.expected_us // MINUTE_US * MINUTE_US)
-    tags = np.unique(network.tank_tag[tanks])
+    tags = np.unique(network.tanks.tag[tanks])
     ids = _tag_ids(context, network, tags)
     moments, edge = np.unique(edges, return_inverse=True)
     rows = await context.store.minutes_near(ids, moments - MINUTE_US, NEAR)
@@ -223,12 +224,12 @@ async def read_levels(context: Context, query: WindowQuery, tanks: I64) -> tuple
 async def read_stock(context: Context, query: WindowQuery, component: str) -> Inventory | None:
     """Return the inventory of a component in the scope; None where it has no tanks of it."""
     network = query.network
-    tanks = network.tank_scopes.get((query.scope, component))
+    tanks = network.tanks.scopes.get((query.scope, component))
     if tanks is None:
         return None
     levels, quality = await read_levels(context, query, tanks)
-    share = network.tank_share[component][tanks]
-    return Inventory(tank_mass(network, levels)[:, tanks] @ share, quality, levels)
+    share = network.tanks.share[component][tanks]
+    return Inventory(tank_mass(network.tanks, levels)[:, tanks] @ share, quality, levels)
 
 
 def balance_columns(
@@ -275,7 +276,7 @@ def _widths(component: str, sums: Sums, stock: Inventory | None) -> dict[str, F6
     width["change"] = np.zeros(len(sums.amount))
     if stock is not None:
         level = np.stack([stock.level[:-1], stock.level[1:]], axis=1)
-        tanks = network.tank_scopes[scope, component]
+        tanks = network.tanks.scopes[scope, component]
         width["change"] = half_width(stored_sigma(network, component, tanks, level))
     width["unaccounted"] = np.hypot(width["unaccounted"], width["change"])
     return width

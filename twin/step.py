@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from twin import quality as q
-from twin.accounts.network import Network, tally, tank_mass
+from twin.accounts.network import Network, tally
+from twin.accounts.tanks import tank_mass
 from twin.arrays import F64, I64, U8
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ class Outcome:
 
 def no_memory(network: Network) -> Memory:
     """Return the memory before the first step."""
-    return Memory(np.zeros(0, np.int64), np.zeros((0, len(network.tank_tag))))
+    return Memory(np.zeros(0, np.int64), np.zeros((0, len(network.tanks.tag))))
 
 
 def recall(network: Network, time_us: I64, value: F64) -> Memory:
@@ -65,7 +66,7 @@ def recall(network: Network, time_us: I64, value: F64) -> Memory:
     Memory
         as if a step had seen them
     """
-    return Memory(time_us, tank_mass(network, value))
+    return Memory(time_us, tank_mass(network.tanks, value))
 
 
 def step(network: Network, memory: Memory, view: View, now_us: int) -> Outcome:
@@ -75,14 +76,14 @@ def step(network: Network, memory: Memory, view: View, now_us: int) -> Outcome:
     """
     usable = q.usable(view.quality) & (now_us - view.time_us <= network.traits.gap_us)
     rate = np.where(usable, view.rate, np.nan)
-    mass = tank_mass(network, np.where(usable, view.value, np.nan))
+    mass = tank_mass(network.tanks, np.where(usable, view.value, np.nan))
     memory = _remember(memory, mass, now_us)
     signs = network.signs
     column = np.concatenate([tally(network, rate), mass, _slope(memory)])
     # bincount adds in the order of the entries, so that a sum by hand gives the same bits.
     part = column[signs.column] * signs.factor
     value = np.bincount(signs.row, part, len(network.derived)).astype(np.float64)
-    tank = view.quality[network.tank_tag]
+    tank = view.quality[network.tanks.tag]
     worst = q.worst_of(view.quality[network.entry_tag], network.entry_start)
     quality = q.worst_of(np.concatenate([worst, tank, tank])[signs.column], signs.start)
     lost = np.uint8(q.NO_DATA) | (quality & np.uint8(q.SIMULATED))

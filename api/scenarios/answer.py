@@ -211,7 +211,7 @@ def trust(state: LiveState, scope: str, trajectory: Trajectory) -> int:
         for tag, _ in line.tags
     }
     tanks = [k for m in _stocks(supply, scope) for k in supply.tanks[m].tolist()]
-    tags |= {int(supply.network.tank_tag[k]) for k in tanks}
+    tags |= {int(supply.network.tanks.tag[k]) for k in tanks}
     quality = state.quality[sorted(tags)]
     usable = quality[q.usable(quality)]
     flag = np.bitwise_or.reduce(quality & np.uint8(q.SIMULATED), initial=0)

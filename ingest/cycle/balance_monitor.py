@@ -46,7 +46,7 @@ class Namings:
         )
         self._store = store
         self._model = compile_monitor(network, network.park.id, self._component)
-        tanks = network.tank_tag[self._model.tanks]
+        tanks = network.tanks.tag[self._model.tanks]
         self._tags = np.unique(np.concatenate([self._model.balance.tags, tanks]))
 
     def memory(self, now_us: int) -> MonitorState:

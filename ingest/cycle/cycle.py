@@ -297,7 +297,7 @@ class Cycle:
         memory = self._state.memory
         if memory.span_us >= SLOPE_MIN_US:
             return memory
-        tags = np.unique(self.network.tank_tag)
+        tags = np.unique(self.network.tanks.tag)
         tag, time_us, mean = await self._store.minute_means(tags, cycle_us - SLOPE_US)
         times, row = np.unique(time_us, return_inverse=True)
         value = np.full((len(times), len(self.network.tags)), np.nan)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from simulators.process import disturbances
-from twin.accounts.tanks import fill_share, full_mass, height_fraction
+from twin.accounts.tanks import HORIZONTAL, fill_share, full_level, full_mass, height_fraction
 from twin.arrays import F64
 from twin.reference import load as load_reference
 
@@ -131,18 +131,14 @@ def write_tank_tags(vessels: Vessels, fill: F64, values: F64) -> None:
     """Write the tank tags at fills, (n, k) [1], into the columns of `values`, (n, t)."""
     for k, tank in enumerate(vessels.tanks):
         level = fill[:, k]
-        if tank.level and tank.shape == "horizontal_cylinder":
+        if tank.level and tank.shape == HORIZONTAL:
             level = height_fraction(level)
         values[:, vessels.column[k]] = vessels.height[k] * level
 
 
 def _height(tank: Tank, tag: Tag) -> float:
     """Return the tag value of a full tank: mass [kg], level [m] or level fraction [1]."""
-    if tank.mass:
-        return _capacity(tank, tag)
-    if tag.quantity == "fraction":
-        return 1.0
-    return tank.diameter if tank.shape == "horizontal_cylinder" else tank.length
+    return _capacity(tank, tag) if tank.mass else full_level(tank, tag)
 
 
 def _capacity(tank: Tank, tag: Tag) -> float:

@@ -131,7 +131,7 @@ def _stocks(window: ScoreWindow) -> Iterator[StatedFigure]:
     components = sorted({a.subject for a in network.accounts if a.item in FLOW_ITEMS})
     for scope, component in product(_scopes(window), components):
         stored = truth = width = 0.0
-        if (tanks := network.tank_scopes.get((scope, component))) is not None:
+        if (tanks := network.tanks.scopes.get((scope, component))) is not None:
             stored = stored_mass(network, component, tanks.tolist(), window.level)
             truth = stored_mass(network, component, tanks.tolist(), window.true_level)
             width = float(half_width(stored_sigma(network, component, tanks, window.level)))

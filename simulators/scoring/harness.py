@@ -70,7 +70,7 @@ def _scene(harness: Harness, script: Script, start_us: int) -> Scene:
 
 def monitored_tags(harness: Harness) -> I64:
     """Return the indices of the tags that the monitor of chlorine reads, (u,) int64."""
-    tanks = harness.network.tank_tag[harness.monitor.tanks]
+    tanks = harness.network.tanks.tag[harness.monitor.tanks]
     return np.unique(np.concatenate([harness.monitor.balance.tags, tanks]))
 
 

@@ -492,7 +492,7 @@ def _detections(
 
 def _lines(harness: Harness, row: Truth) -> set[str]:
     """Return the lines of the monitored balance that use a faulty tag."""
-    t, tank_tag = harness.network.index[row.tag], harness.network.tank_tag
+    t, tank_tag = harness.network.index[row.tag], harness.network.tanks.tag
     return {
         line.id
         for line in harness.monitor.balance.lines

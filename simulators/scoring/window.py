@@ -14,7 +14,8 @@ from simulators.process.process import make_process, state
 from simulators.scenarios.script import load_script
 from simulators.scoring.pipeline import minutes_of
 from twin.accounts.accounts import FLOW_ITEMS, cell_factor
-from twin.accounts.network import compile_network, tank_mass
+from twin.accounts.network import compile_network
+from twin.accounts.tanks import tank_mass
 from twin.arrays import F64, HOUR_S, HOUR_US, I64, MINUTE_US
 from twin.energy.circuits import Pair
 from twin.errors import ModelError
@@ -148,8 +149,8 @@ def integral(rate: F64, scan_s: float) -> F64:
 
 def stored_mass(network: Network, component: str, tanks: Sequence[int], level: F64) -> float:
     """Return the mass of a component stored in tanks [kg] between two rows of `level`, (2, T)."""
-    before, after = tank_mass(network, level)[:, list(tanks)]
-    return float((after - before) @ network.tank_share[component][list(tanks)])
+    before, after = tank_mass(network.tanks, level)[:, list(tanks)]
+    return float((after - before) @ network.tanks.share[component][list(tanks)])
 
 
 def pairs(window: ScoreWindow, cell: Electrolyser) -> tuple[Pair, Pair]:

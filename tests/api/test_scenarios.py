@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tests.support.small_park import MEAN, NETWORK, NOW, add_cycle, add_samples, serving
-from twin.accounts.network import tank_mass
+from twin.accounts.tanks import tank_mass
 from twin.faraday import CL2, mass_per_charge
 
 pytest_plugins = ["tests.support.small_park"]
@@ -19,8 +19,8 @@ def room():
     """Return the headroom of the tank at 1.5 m and what it holds [kg]."""
     value = np.full(len(NETWORK.tags), np.nan)
     value[NETWORK.index["acme/LT-1"]] = 1.5
-    mass = tank_mass(NETWORK, value)[0]
-    return 0.8 * NETWORK.tank_capacity[0] - mass, mass
+    mass = tank_mass(NETWORK.tanks, value)[0]
+    return 0.8 * NETWORK.tanks.capacity[0] - mass, mass
 
 
 @pytest.fixture

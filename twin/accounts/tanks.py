@@ -8,18 +8,34 @@ References
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from twin.arrays import F64
+from twin.accounts.accounts import scopes_above
+from twin.arrays import BOOL, F64, I64
 from twin.reference import figure
+from twin.reference import load as load_reference
 
 if TYPE_CHECKING:
-    from twin.accounts.network import Network
-    from twin.model.park import Tag, Tank
+    from twin.model.park import Park, Tag, Tank
 
 LIQUID_CHLORINE = "liquid_chlorine"
+HORIZONTAL = "horizontal_cylinder"
+
+
+@dataclass(frozen=True, slots=True)
+class Tanks:
+    """The tanks of a park, (K,)."""
+
+    tag: I64  # of the mass, else of the level
+    horizontal: BOOL
+    height: F64  # [m] level when full; 1 for a level given as a fraction, NaN for mass tags
+    capacity: F64  # [kg] mass when full to the brim; NaN for mass tags
+    limit: F64  # [kg] mass it may hold; NaN without a size and a range
+    share: dict[str, F64]  # component -> kg of it per kg in the tank: acid is not all chloride
+    scopes: dict[tuple[str, str], I64]  # (scope, component) -> tanks inside
 
 
 def full_mass(tank: Tank, tag: Tag) -> float:
@@ -58,22 +74,68 @@ def fill_share(tank: Tank) -> float:
     return min(tank.fill_limit, figure("chlorine.filling", "density") / tank.density)
 
 
-def tank_limits(network: Network) -> F64:
-    """Return the mass that each tank may hold.
+def full_level(tank: Tank, tag: Tag) -> float:
+    """Return the value of its level tag when a tank is full to the brim.
 
     Parameters
     ----------
-    network : Network
-        K tanks
+    tank : Tank
+    tag : Tag
+        of its level
 
     Returns
     -------
-    (K,) float64 [kg]
-        NaN where neither the size of the tank nor the range of its mass tag is known
+    float [m or 1]
+        1 where the level is a fraction
     """
-    pairs = zip(network.park.tanks, network.tank_tag.tolist(), strict=True)
-    limits = [fill_share(tank) * full_mass(tank, network.tags[tag]) for tank, tag in pairs]
-    return np.array(limits, dtype=np.float64)
+    if tag.quantity == "fraction":
+        return 1.0
+    return tank.diameter if tank.shape == HORIZONTAL else tank.length
+
+
+def compile_tanks(park: Park, index: dict[str, int]) -> Tanks:
+    """Return the tanks of a park as arrays; `index` has the place of each tag by its address."""
+    media = load_reference("media")
+    count = len(park.tanks)
+    height, capacity, limit = np.full((3, count), np.nan)
+    scopes: dict[tuple[str, str], list[int]] = {}
+    share: dict[str, F64] = {}
+    for k, tank in enumerate(park.tanks):
+        tag = park.tags[index[tank.mass or tank.level]]
+        limit[k] = fill_share(tank) * full_mass(tank, tag)
+        if not tank.mass:
+            height[k], capacity[k] = full_level(tank, tag), full_mass(tank, tag)
+        for component, part in media[tank.medium]["component"].items():
+            share.setdefault(component, np.zeros(count))[k] = part
+            for scope in scopes_above(tank.scope):
+                scopes.setdefault((scope, component), []).append(k)
+    return Tanks(
+        tag=np.array([index[tank.mass or tank.level] for tank in park.tanks], np.int64),
+        horizontal=np.array([tank.shape == HORIZONTAL for tank in park.tanks], bool),
+        height=height,
+        capacity=capacity,
+        limit=limit,
+        share=share,
+        scopes={key: np.array(tanks, np.int64) for key, tanks in scopes.items()},
+    )
+
+
+def tank_mass(tanks: Tanks, value: F64) -> F64:
+    """Return the mass in each tank.
+
+    Parameters
+    ----------
+    tanks : Tanks
+    value : (..., T) float64 [SI]   values of the tags; NaN = no value
+
+    Returns
+    -------
+    (..., K) float64 [kg]
+    """
+    reading = value[..., tanks.tag]
+    height = np.clip(reading / tanks.height, 0.0, 1.0)
+    filled = np.where(tanks.horizontal, volume_fraction(height), height)
+    return np.where(np.isnan(tanks.height), reading, filled * tanks.capacity)
 
 
 def volume_fraction(height_fraction: F64) -> F64:

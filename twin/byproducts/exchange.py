@@ -183,7 +183,7 @@ def _balance(network: Network, place: str, medium: str) -> Parts:
     if len(shares) != 1 or len(open_ends) != 1:
         return ()
     (component, share), *_ = shares.items()
-    if (place, component) in network.tank_scopes:
+    if (place, component) in network.tanks.scopes:
         return ()
     parts: list[tuple[int, float]] = []
     # What comes in on balance, and does not stay, leaves by the one stream without a meter.

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from twin.accounts.accounts import components_of
-from twin.accounts.network import tank_mass
-from twin.accounts.tanks import LIQUID_CHLORINE, tank_limits
+from twin.accounts.tanks import LIQUID_CHLORINE, tank_mass
 from twin.arrays import BOOL, F64, I64
 from twin.chlorine.headroom import headroom, spare_ready, time_left, user_trip
 from twin.model.park import OUTSIDE, inside
@@ -189,7 +188,7 @@ def foresee(network: Network, farms: tuple[Farm, ...], value: F64) -> Outlook:
     if not farms:
         nan = float("nan")
         return Outlook(nan, nan, nan, nan, "", nan, nan, np.zeros(0, np.int64))
-    mass, limits = tank_mass(network, value), tank_limits(network)
+    mass, limits = tank_mass(network.tanks, value), network.tanks.limit
     rooms, nets, full, trips, spares = [], [], [], [], []
     for farm in farms:
         tanks = list(farm.tanks)
@@ -232,7 +231,7 @@ def _trip(
 
 def _spare(network: Network, farm: Farm, mass: F64) -> float:
     """Return whether a farm has a spare tank ready: 1, 0, NaN when the model has none."""
-    capacity = network.tank_capacity
+    capacity = network.tanks.capacity
     largest = np.array(np.max(capacity[list(farm.tanks)], initial=0.0))
     spares = list(farm.spares)
     ready = spare_ready(mass[spares] / capacity[spares], capacity[spares], largest)
@@ -251,4 +250,4 @@ def _tags(network: Network, farms: tuple[Farm, ...]) -> I64:
     tanks = [k for farm in farms for k in (*farm.tanks, *farm.spares)]
     streams = [s for farm in farms for s in (*farm.fills, *farm.draws, *farm.users)]
     meters = [network.index[s.flow] for s in streams if s.flow]
-    return np.unique([*network.tank_tag[tanks].tolist(), *meters]).astype(np.int64)
+    return np.unique([*network.tanks.tag[tanks].tolist(), *meters]).astype(np.int64)

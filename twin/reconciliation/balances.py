@@ -11,11 +11,12 @@ References
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from twin.accounts.accounts import cell_factor, components_of, scopes_above
-from twin.accounts.network import Network, tank_mass
+from twin.accounts.tanks import tank_mass
 from twin.arrays import F64, I64, ratio
 from twin.model.park import OUTSIDE, Stream, Tag, inside
 from twin.reconciliation.uncertainty import (
@@ -27,6 +28,9 @@ from twin.reconciliation.uncertainty import (
     uptake_sigma,
 )
 from twin.reference import load as load_reference
+
+if TYPE_CHECKING:
+    from twin.accounts.network import Network
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,12 +184,12 @@ def measure(network: Network, balance: Balance, amount: F64, covered_s: F64, lev
     shape = (*amount.shape[:-1], len(balance.lines))
     flow, sigma = np.full((2, *shape), np.nan)
     fraction, fraction_sigma = np.ones(shape), np.zeros(shape)
-    mass = tank_mass(network, level)
+    mass = tank_mass(network.tanks, level)
     mass_sigma = uptake_sigma(network, level)
     for s, line in enumerate(balance.lines):
         if line.tanks:
             tanks = list(line.tanks)
-            share = network.tank_share[balance.component][tanks]
+            share = network.tanks.share[balance.component][tanks]
             flow[..., s] = (mass[..., 1, :] - mass[..., 0, :])[..., tanks] @ share
             sigma[..., s] = np.hypot.reduce(mass_sigma[..., tanks] * share, axis=-1)
         elif line.tags:

@@ -10,16 +10,19 @@ References
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from twin.accounts.network import Network, tank_mass
+from twin.accounts.tanks import tank_mass
 from twin.arrays import DAY_US, F64, I64, MINUTE_S, MINUTE_US, ratio
 from twin.reconciliation.balances import Balance, compile_balance
 from twin.reconciliation.chi_square import quantile
 from twin.reconciliation.uncertainty import errors_of, tank_sigma
 from twin.reference import load as load_reference
+
+if TYPE_CHECKING:
+    from twin.accounts.network import Network
 
 WEEK_MINUTES = 7 * DAY_US // MINUTE_US
 # A minute that is covered less than this is no measurement of its meter.
@@ -97,7 +100,7 @@ def compile_monitor(network: Network, scope: str, component: str) -> MonitorMode
         np.concatenate([meter_line, common]),
         tanks,
         np.array([m for _, m in stocks], dtype=np.int64),
-        network.tank_share.get(component, np.zeros(len(network.tank_tag)))[tanks],
+        network.tanks.share.get(component, np.zeros(len(network.tanks.tag)))[tanks],
         direction,
         members,
         leaks,
@@ -185,8 +188,8 @@ def _purity_ratio(model: MonitorModel, amount: F64, covered_s: F64) -> F64:
 
 def _stock(model: MonitorModel, last: F64) -> tuple[F64, F64]:
     """Return the stock of each node, (n, M) [kg], and its variance [kg^2]."""
-    share = errors_of(model.network, model.network.tank_tag).share
-    mass = tank_mass(model.network, last)[:, model.tanks] * model.tank_share
+    share = errors_of(model.network, model.network.tanks.tag).share
+    mass = tank_mass(model.network.tanks, last)[:, model.tanks] * model.tank_share
     sigma = tank_sigma(model.network, last, share)[:, model.tanks] * model.tank_share
     known = np.isfinite(mass)
     of_node = (model.tank_node[:, None] == np.arange(len(model.balance.nodes))).astype(np.float64)

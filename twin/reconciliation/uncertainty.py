@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from twin.accounts.network import tank_mass
+from twin.accounts.tanks import tank_mass
 from twin.arrays import F64, I64
 from twin.reconciliation.chi_square import quantile
 from twin.reference import load as load_reference
@@ -178,13 +178,13 @@ def tank_sigma(network: Network, level: F64, share: F64 | float = 1.0) -> F64:
     (..., K) float64 [kg]
         half the difference of the masses one standard uncertainty above and below the level [1]_
     """
-    tags = network.tank_tag
+    tags = network.tanks.tag
     error = errors_of(network, tags)
     step = np.hypot(error.absolute, error.relative * np.abs(level[..., tags])) * np.sqrt(share)
     higher, lower = level.copy(), level.copy()
     higher[..., tags] += step
     lower[..., tags] -= step
-    return np.asarray((tank_mass(network, higher) - tank_mass(network, lower)) / 2)
+    return np.asarray((tank_mass(network.tanks, higher) - tank_mass(network.tanks, lower)) / 2)
 
 
 def uptake_sigma(network: Network, level: F64) -> F64:
@@ -206,7 +206,7 @@ def uptake_sigma(network: Network, level: F64) -> F64:
     Random errors are two, one at each edge. The error that stays moves both edges, and cancels
     where the tank is straight [1]_.
     """
-    share = errors_of(network, network.tank_tag).share
+    share = errors_of(network, network.tanks.tag).share
     edges = np.hypot.reduce(tank_sigma(network, level, share), axis=-2)
     common = tank_sigma(network, level, 1 - share)
     return np.asarray(np.hypot(edges, common[..., 1, :] - common[..., 0, :]))
@@ -303,7 +303,7 @@ def stored_sigma(network: Network, component: str, tanks: I64, level: F64) -> F6
     (...) float64 [kg]
         NaN where a level is not known; errors of tanks are independent [1]_
     """
-    share = network.tank_share[component][tanks]
+    share = network.tanks.share[component][tanks]
     return np.asarray(np.hypot.reduce(uptake_sigma(network, level)[..., tanks] * share, axis=-1))
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from twin.accounts.network import tank_mass
+from twin.accounts.tanks import tank_mass
 from twin.arrays import F64, I64
 from twin.reconciliation.linear import reconcile
 from twin.reconciliation.uncertainty import tag_uncertainty, tank_sigma
@@ -167,7 +167,7 @@ def reasons(supply: Supply, start: InitialState, m: int) -> list[str]:
 def _inventories(supply: Supply, value: F64) -> tuple[F64, F64]:
     """Return the component in each tank [kg], and its standard uncertainty."""
     sigma = tank_sigma(supply.network, value)
-    return tank_mass(supply.network, value) * supply.share, sigma * supply.share
+    return tank_mass(supply.network.tanks, value) * supply.share, sigma * supply.share
 
 
 def _parts(supply: Supply, rate: F64) -> tuple[F64, ...]:

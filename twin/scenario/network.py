@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from twin.accounts.accounts import cell_factor, scopes_above
-from twin.accounts.tanks import tank_limits
 from twin.arrays import BOOL, F64, I64
 from twin.model.park import Electrolyser, Park, Tag, inside
 from twin.reconciliation.balances import Balance, Line, compile_balance
@@ -94,7 +93,7 @@ def compile_supply(network: Network) -> Supply:
         routes=find_routes(edges, len(nodes), [len(t) > 0 for t in tanks], policy),
         tanks=tanks,
         share=_shares(network, balances),
-        limit=tank_limits(network),
+        limit=network.tanks.limit,
         spare=np.array([tank.spare for tank in park.tanks], dtype=bool),
         absorbers=absorbers,
         absorber_of=_absorber_of(nodes, absorbers, park),
@@ -250,7 +249,7 @@ def _shares(network: Network, balances: tuple[Balance, ...]) -> F64:
     """Return the share of its component in each tank; 0 for tanks at no node."""
     share = np.zeros(len(network.park.tanks))
     for balance in balances:
-        share = np.maximum(share, network.tank_share.get(balance.component, 0.0))
+        share = np.maximum(share, network.tanks.share.get(balance.component, 0.0))
     return share
 
 

@@ -22,7 +22,8 @@ from tests.support.small_region import (
 )
 from twin import faraday
 from twin.accounts.accounts import Account, scopes_above
-from twin.accounts.network import compile_network, tally, tank_mass
+from twin.accounts.network import compile_network, tally
+from twin.accounts.tanks import tank_mass
 from twin.loading import parse_park
 from twin.uom import from_si, parse_quantity
 
@@ -149,7 +150,7 @@ def test_park_without_streams_has_no_accounts():
     files = {"park.toml": HEAD, "tags.csv": TAGS_CSV.splitlines()[0] + "\n"}
     network = compile_network(parse_park(files))
     assert tally(network, np.zeros((4, 0))).shape == (4, 0)
-    assert tank_mass(network, np.zeros((4, 0))).shape == (4, 0)
+    assert tank_mass(network.tanks, np.zeros((4, 0))).shape == (4, 0)
     assert (network.derived, network.accounts) == ((), {})
 
 
@@ -160,24 +161,24 @@ def test_park_without_streams_has_no_accounts():
 def test_inventory_of_a_horizontal_tank_follows_its_level(level, filled):
     value = amounts(NETWORK, {"alpha/LT-2": level, "alpha/WT-1": 42_000.0})
     full = np.pi / 4 * 3**2 * 16 * 1425
-    assert tank_mass(NETWORK, value) == pytest.approx([42_000.0, filled * full], rel=1e-4)
+    assert tank_mass(NETWORK.tanks, value) == pytest.approx([42_000.0, filled * full], rel=1e-4)
 
 
 def test_inventory_of_an_upright_tank_and_of_a_fraction_is_proportional():
     toml = PARK_TOML.replace('shape = "horizontal_cylinder"', 'shape = "vertical_cylinder"')
     network = compile_network(parse_park({"park.toml": toml, "tags.csv": TAGS_CSV}))
     full = np.pi / 4 * 3**2 * 16 * 1425
-    mass = tank_mass(network, amounts(network, {"alpha/LT-2": 4.0}))
+    mass = tank_mass(network.tanks, amounts(network, {"alpha/LT-2": 4.0}))
     assert mass[1] == pytest.approx(full / 4)
     csv = TAGS_CSV.replace("LT-2,r/east/alpha/caustic/store,level,m", f"LT-2,{STORE},fraction,%")
     network = compile_network(parse_park({"park.toml": toml, "tags.csv": csv}))
-    mass = tank_mass(network, amounts(network, {"alpha/LT-2": 0.25}))
+    mass = tank_mass(network.tanks, amounts(network, {"alpha/LT-2": 0.25}))
     assert mass[1] == pytest.approx(full / 4)
     assert np.isnan(mass[0])
 
 
 def test_every_scope_above_a_tank_holds_it():
-    held = {path: tanks.tolist() for (path, what), tanks in NETWORK.tank_scopes.items()
+    held = {path: tanks.tolist() for (path, what), tanks in NETWORK.tanks.scopes.items()
             if what == "chlorine"}  # fmt: skip
     assert held == {path: [0, 1] for path in (STORE, CAUSTIC, ALPHA, "r/east", "r")}
 

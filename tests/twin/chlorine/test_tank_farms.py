@@ -42,8 +42,8 @@ def usual(network):
     """Every farm at half, every spare empty; each stream of a farm takes 2 t/h, users 4 t/h."""
     found = np.full(len(network.tags), np.nan)
     for farm in find_farms(network, "liaocheng"):
-        found[network.tank_tag[list(farm.tanks)]] = HALF
-        found[network.tank_tag[list(farm.spares)]] = 0.0
+        found[network.tanks.tag[list(farm.tanks)]] = HALF
+        found[network.tanks.tag[list(farm.spares)]] = 0.0
         for stream in (*farm.fills, *farm.draws):
             found[network.index[stream.flow]] = 2 * T_PER_H
         for stream in farm.users:
@@ -137,7 +137,7 @@ def test_what_is_not_known_is_not_made_up(network, usual):
 
 def test_a_full_farm_is_full_whatever_is_not_known_of_the_others(network, usual):
     value = np.full(len(network.tags), np.nan)
-    value[network.tank_tag] = np.where(np.isnan(usual[network.tank_tag]), np.nan, 3.0)
+    value[network.tanks.tag] = np.where(np.isnan(usual[network.tanks.tag]), np.nan, 3.0)
     found = foresee(network, find_farms(network, "liaocheng"), value)
     assert (found.headroom, found.full_s, found.spare) == (0.0, 0.0, 0.0)
     value[network.index["luxi/LT-1301A"]] = np.nan

@@ -112,7 +112,7 @@ def test_a_tank_holds_only_its_share_of_a_component(network, hour, component):
         "ammonia": {1.0},
         "chlorine": {1.0},
     }
-    assert set(network.tank_share[component][kept]) <= shares[component]
+    assert set(network.tanks.share[component][kept]) <= shares[component]
     assert kept
     flow, _ = read(network, hour, balance)
     known = ~np.isnan(flow)

@@ -45,7 +45,7 @@ def window(network, purity=PURE, hours=1.0, **t_per_h):
         amount[network.index["acme/AT-77"]] = purity * hours * HOUR_S
     covered[~np.isnan(amount)] = hours * HOUR_S
     level = np.full((2, len(network.tags)), np.nan)
-    level[:, network.tank_tag] = 1.5
+    level[:, network.tanks.tag] = 1.5
     return amount, covered, level
 
 
@@ -188,13 +188,13 @@ def test_error_of_a_level_that_stays_cancels_in_a_straight_tank():
     balance = compile_balance(PLAIN, "demo", "chlorine")
     stock = next(s for s, line in enumerate(balance.lines) if line.tanks)
     amount, covered, level = window(PLAIN)
-    at = PLAIN.tank_tag[0]
+    at = PLAIN.tanks.tag[0]
     absolute, relative = tag_uncertainty(PLAIN.tags[at])
     share, _ = random_share(PLAIN.tags[at])
     level[:, at] = 1.5, 1.6
-    upright = replace(PLAIN, tank_horizontal=np.zeros(1, bool))
+    upright = replace(PLAIN, tanks=replace(PLAIN.tanks, horizontal=np.zeros(1, bool)))
     found = measure(upright, balance, amount, covered, level)
-    per_metre = PLAIN.tank_capacity[0] / PLAIN.tank_height[0]
+    per_metre = PLAIN.tanks.capacity[0] / PLAIN.tanks.height[0]
     edges = (absolute + relative * level[:, at]) * per_metre
     scaling = relative * 0.1 * per_metre
     expected = np.hypot(np.hypot(*edges) * np.sqrt(share), scaling * np.sqrt(1 - share))

@@ -256,12 +256,12 @@ def test_what_tanks_take_up_is_as_certain_as_in_their_balance():
     balance = compile_balance(NETWORK, ALPHA, "chlorine")
     (s,) = (s for s, line in enumerate(balance.lines) if line.tanks)
     level = np.full((2, COUNT), np.nan)
-    for tank in NETWORK.tank_tag[list(balance.lines[s].tanks)]:
+    for tank in NETWORK.tanks.tag[list(balance.lines[s].tanks)]:
         level[:, tank] = 50e3 if NETWORK.tags[tank].quantity == "mass" else (1.0, 1.2)
     nothing = np.full(COUNT, np.nan)
     sigma = measure(NETWORK, balance, nothing, nothing, level).carried()[1][s]
     tanks = np.array(balance.lines[s].tanks)
     assert sigma > 0
     assert stored_sigma(NETWORK, "chlorine", tanks, level) == pytest.approx(sigma, rel=1e-12)
-    level[1, NETWORK.tank_tag[tanks[0]]] = np.nan
+    level[1, NETWORK.tanks.tag[tanks[0]]] = np.nan
     assert np.isnan(stored_sigma(NETWORK, "chlorine", tanks, level))
