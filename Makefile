@@ -52,6 +52,7 @@ check: setup
 	$(BIN)/ruff format --quiet --check .
 	$(BIN)/mypy
 	$(NPM) run check --silent
+	@$(MAKE) --no-print-directory docs ARGS=--check
 
 test: setup
 	$(BIN)/pytest $(if $(ARGS),,$(WORKERS)) $(ARGS)
@@ -71,8 +72,11 @@ fuzz: setup
 		$(BIN)/python -m tests.support.fuzz $$codec $(ARGS) || exit 1; \
 	done
 
+# Pages of docs/ and types of the console follow from the code.
 docs: setup
 	@$(BIN)/python -m deploy.documentation $(ARGS)
+	@mkdir -p build && $(BIN)/python -m api --openapi > build/openapi.json
+	@$(NPM) run types --silent -- $(ARGS)
 
 clean:
 	rm -rf $(VENV) build dist $(CONSOLE)/dist $(CONSOLE)/node_modules

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import signal
 import sys
 import time
@@ -53,10 +54,19 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument("--host", help="address to listen on (PARKTWIN_HTTP_HOST)")
     parser.add_argument("--port", type=int, help="port to listen on (PARKTWIN_HTTP_PORT)")
+    parser.add_argument("--openapi", action="store_true", help="print /openapi.json and end")
     options = parser.parse_args(argv)
+    if options.openapi:
+        return run_program("parktwin api", _print_openapi)
     given = {"http_host": options.host, "http_port": options.port}
     overrides = {name: value for name, value in given.items() if value is not None}
     return run_program("parktwin api", lambda: _serve(ApiSettings(**overrides)))
+
+
+def _print_openapi() -> None:
+    """Print the OpenAPI document; it needs no database."""
+    document = create_app(ApiSettings(), lambda: 0).openapi()
+    print(json.dumps(document, indent=1, ensure_ascii=False))
 
 
 def _serve(settings: ApiSettings) -> int:

@@ -71,13 +71,14 @@ def create_app(
             await follower
         await store.close()
 
-    app = FastAPI(
+    app = Api(
         title="parktwin",
         description="The digital twin of a chemical park; all it takes are commands to ingest.",
         version="1",
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
+        generate_unique_id_function=lambda route: route.name,
     )
     app.state.context = context
     app.add_middleware(CountRequests, counts=context.requests)
@@ -104,6 +105,26 @@ def create_app(
     else:
         app.add_api_route("/", _hint, include_in_schema=False)
     return app
+
+
+class Api(FastAPI):
+    """The application; its OpenAPI document has problems, and no titles made of names."""
+
+    def openapi(self) -> dict[str, Any]:
+        """Return the OpenAPI 3.1 document."""
+        document = super().openapi()
+        document["components"]["schemas"]["Problem"] = problems.PROBLEM
+        _untitle([document["components"], document["paths"]])
+        return document
+
+
+def _untitle(node: Any) -> None:
+    """Remove the titles pydantic derives from names: they repeat them."""
+    children = node.values() if isinstance(node, dict) else node
+    for child in children if isinstance(node, dict | list) else ():
+        if isinstance(child, dict) and isinstance(child.get("title"), str):
+            del child["title"]
+        _untitle(child)
 
 
 async def _hint() -> PlainTextResponse:

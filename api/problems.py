@@ -19,37 +19,38 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
 RETRY_AFTER_S = 2
+MEDIA_TYPE = "application/problem+json"
+# The schema of a problem, in the components of the OpenAPI document.
 PROBLEM: dict[str, Any] = {
-    "description": "What went wrong (RFC 9457)",
-    "content": {
-        "application/problem+json": {
-            "schema": {
+    "description": "A failure (RFC 9457)",
+    "type": "object",
+    "required": ["type", "title", "status", "detail", "instance"],
+    "properties": {
+        "type": {"type": "string", "format": "uri-reference"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+        "instance": {"type": "string", "format": "uri-reference"},
+        "hint": {"type": "string"},
+        "errors": {
+            "type": "array",
+            "items": {
                 "type": "object",
-                "required": ["type", "title", "status", "detail", "instance"],
                 "properties": {
-                    "type": {"type": "string", "format": "uri-reference"},
-                    "title": {"type": "string"},
-                    "status": {"type": "integer"},
+                    "parameter": {"type": "string"},
+                    "in": {"type": "string"},
                     "detail": {"type": "string"},
-                    "instance": {"type": "string", "format": "uri-reference"},
-                    "hint": {"type": "string"},
-                    "errors": {
-                        "type": "array",
-                        "items": {
-                            "type": "object",
-                            "properties": {
-                                "parameter": {"type": "string"},
-                                "in": {"type": "string"},
-                                "detail": {"type": "string"},
-                            },
-                        },
-                    },
                 },
-            }
-        }
+            },
+        },
     },
 }
-RESPONSES: dict[int | str, dict[str, Any]] = {"default": PROBLEM}
+RESPONSES: dict[int | str, dict[str, Any]] = {
+    "default": {
+        "description": PROBLEM["description"],
+        "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+    }
+}
 
 
 class Problem(Exception):  # noqa: N818 - the word of RFC 9457
@@ -106,7 +107,7 @@ def _answer(request: Request, problem: Problem, headers: Any = None) -> Response
         orjson.dumps(body),
         status_code=problem.status,
         headers={**(headers or {}), **extra},
-        media_type="application/problem+json",
+        media_type=MEDIA_TYPE,
     )
 
 

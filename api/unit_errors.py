@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-import numpy as np
 from fastapi import APIRouter, Path, Response
 from pydantic import Field
 from typing_extensions import TypedDict
@@ -13,12 +12,13 @@ from api import queries
 from api.answers import Number, Rfc3339
 from api.commands import Accepted, CommandBody, queue_command
 from api.context import AppContext, Context
-from api.encode import AnswerRoute
+from api.encode import AnswerRoute, number, rfc3339
 from api.problems import RESPONSES, Problem, not_found
+from deploy.database.times import to_us
 
 router = APIRouter(prefix="/api/v1/unit-errors", responses=RESPONSES, route_class=AnswerRoute)
 
-Number64 = Annotated[int, Path(ge=1, le=2**63 - 1)]
+ErrorNumber = Annotated[int, Path(ge=1, le=2**63 - 1)]
 Reason = Annotated[str, Field(max_length=200)]
 Factor = Annotated[float, Field(gt=-1e9, lt=1e9)]
 
@@ -65,37 +65,45 @@ class RescaleBody(CommandBody):
 async def read_unit_errors(context: Context) -> list[UnitErrorRow]:
     """Return the suspected unit errors without an answer, open ones first, then the newest."""
     catalogue, image = context.feed.catalogue, context.feed.image
-    errors: list[Any] = []
+    errors: list[UnitErrorRow] = []
     for row in await context.store.rows(queries.UNIT_ERRORS):
-        at = catalogue.index.get(row["tag"])
-        value = None if at is None else (image.value[at] - row["zero"]) / row["scale"]
+        at, uom = catalogue.index.get(row["tag"]), (row["scale"], row["zero"])
         errors.append(
-            {name: row[name] for name in ("id", "tag", "state", "samples", "factor", "uom")}
-            | {"since": context.time(row["since"]), "last": context.time(row["last"])}
-            | {"expected": (row["level"] - row["zero"]) / row["scale"], "offset": row["shift"]}
-            | {"value": None if value is None or np.isnan(value) else float(value)}
+            {
+                "id": row["id"],
+                "tag": row["tag"],
+                "state": row["state"],
+                "since": rfc3339(to_us(row["since"]), context.zone),
+                "last": rfc3339(to_us(row["last"]), context.zone),
+                "samples": row["samples"],
+                "factor": row["factor"],
+                "offset": row["shift"],
+                "expected": number(row["level"], uom),
+                "value": None if at is None else number(image.value[at], uom),
+                "uom": row["uom"],
+            }
         )
     return errors
 
 
-async def _require(context: Context, number: int) -> None:
-    """Raise Problem 404 for a unit error that is not there, 409 for one that has its answer."""
-    rows = await context.store.rows(queries.UNIT_ERROR_ANSWER, number)
+async def _require(context: Context, error: int) -> None:
+    """Raise Problem 404 for an unknown unit error, 409 for one that was answered."""
+    rows = await context.store.rows(queries.UNIT_ERROR_ANSWER, error)
     if not rows:
-        raise not_found("suspected unit error", str(number), (), "/api/v1/health/data")
+        raise not_found("suspected unit error", str(error), (), "/api/v1/health/data")
     if rows[0]["answer"] is not None:
         raise Problem(409, f"it has been answered already: {rows[0]['answer']}")
 
 
-@router.post("/{number}/dismiss", status_code=202, response_model=Accepted)
-async def dismiss(context: AppContext, number: Number64, body: DismissBody) -> Response:
+@router.post("/{error}/dismiss", status_code=202, response_model=Accepted)
+async def dismiss(context: AppContext, error: ErrorNumber, body: DismissBody) -> Response:
     """Dismiss a suspected unit error: the step was real."""
-    await _require(context, number)
-    return await queue_command(context, "unit_error.dismiss", {"id": number, **body.model_dump()})
+    await _require(context, error)
+    return await queue_command(context, "unit_error.dismiss", {"id": error, **body.model_dump()})
 
 
-@router.post("/{number}/rescale", status_code=202, response_model=Accepted)
-async def rescale(context: AppContext, number: Number64, body: RescaleBody) -> Response:
+@router.post("/{error}/rescale", status_code=202, response_model=Accepted)
+async def rescale(context: AppContext, error: ErrorNumber, body: RescaleBody) -> Response:
     """Correct the samples of a suspected unit error; later ones are marked until it is mended."""
-    await _require(context, number)
-    return await queue_command(context, "unit_error.rescale", {"id": number, **body.model_dump()})
+    await _require(context, error)
+    return await queue_command(context, "unit_error.rescale", {"id": error, **body.model_dump()})

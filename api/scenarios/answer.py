@@ -36,6 +36,7 @@ RATE_US = 5 * MINUTE_US
 # A load that differs by less is the present one.
 SAME = 1e-6
 Numbers = list[Number]
+EventKind = Literal["full", "empty", "relief", "exhausted", "short", "cut"]
 FromTime = TypedDict("FromTime", {"from": Rfc3339})
 
 
@@ -122,9 +123,9 @@ class LoadCourse(TypedDict):
 
 
 class ScenarioEvent(TypedDict):
-    """An event: full, empty, relief, exhausted, short, cut."""
+    """An event that begins inside the scope."""
 
-    kind: str
+    kind: EventKind
     scope: str
     component: str | None
     time: Rfc3339
@@ -388,7 +389,7 @@ def _event(
 ) -> ScenarioEvent:
     time_us = state.time_us + round(event.time_s * HOUR_US / HOUR_S)
     return {
-        "kind": event.kind,
+        "kind": cast("EventKind", event.kind),
         "scope": scope,
         "component": component,
         "time": rfc3339(time_us // 1000 * 1000, zone),

@@ -74,7 +74,7 @@ class ScenarioBody(BaseModel):
 
 
 @router.get("/scenarios")
-async def read_targets(context: AppContext) -> ScenarioTargets:
+async def read_scenario_targets(context: AppContext) -> ScenarioTargets:
     """Return the plants that can trip or change their load, their present flows, the limits."""
     context.require_image()
     supply = await asyncio.to_thread(compile_supply, context.model.network)

@@ -1,18 +1,19 @@
-// Alarms as an operator works through them: what comes first, what stands where, who gives orders.
+// Alarms as an operator works through them: their order, their signs, the commands.
 import { ref, watch } from "vue";
-import { order, type Alarm } from "./api";
+import { api, refusalOf } from "./api";
 import { t } from "./i18n";
+import type { AlarmRow } from "./openapi";
 
 export const PRIORITIES = ["critical", "high", "medium", "low"] as const;
 
 /** Shape and letter carry the priority as well as its colour; one colour is one priority. */
-export const SHAPE: Record<Alarm["priority"], string> = {
+export const SHAPE: Record<AlarmRow["priority"], string> = {
   critical: "◆",
   high: "▲",
   medium: "●",
   low: "■",
 };
-export const LETTER: Record<Alarm["state"], string> = {
+export const LETTER: Record<AlarmRow["state"], string> = {
   normal: "",
   unacknowledged: "U",
   acknowledged: "A",
@@ -23,20 +24,20 @@ export const LETTER: Record<Alarm["state"], string> = {
 };
 
 /** Priority and state in words. */
-export const inWords = (alarm: Alarm): string =>
+export const inWords = (alarm: AlarmRow): string =>
   `${priorityName(alarm.priority)} · ${t(alarm.state)}`;
-export const priorityName = (priority: Alarm["priority"]): string =>
+export const priorityName = (priority: AlarmRow["priority"]): string =>
   t(priority === "medium" ? "middle" : priority);
 
-const HIDDEN: Alarm["state"][] = ["shelved", "suppressed", "out_of_service"];
+const HIDDEN: AlarmRow["state"][] = ["shelved", "suppressed", "out_of_service"];
 
-export const isHidden = (alarm: Alarm): boolean => HIDDEN.includes(alarm.state);
-export const isLoud = (alarm: Alarm): boolean => alarm.state === "unacknowledged";
-export const canAcknowledge = (alarm: Alarm): boolean =>
+export const isHidden = (alarm: AlarmRow): boolean => HIDDEN.includes(alarm.state);
+export const isLoud = (alarm: AlarmRow): boolean => alarm.state === "unacknowledged";
+export const canAcknowledge = (alarm: AlarmRow): boolean =>
   alarm.state === "unacknowledged" || alarm.state === "returned";
 
 /** What needs the operator first: hidden alarms last, then by priority, then the newest. */
-export const inOrder = (alarms: Iterable<Alarm>): Alarm[] =>
+export const inOrder = (alarms: Iterable<AlarmRow>): AlarmRow[] =>
   [...alarms].sort(
     (a, b) =>
       Number(isHidden(a)) - Number(isHidden(b)) ||
@@ -63,7 +64,7 @@ function remembered(): string {
   }
 }
 
-/** Who gives the orders of this console. */
+/** The operator at this console. */
 export const operator = ref(remembered());
 
 watch(operator, (name) => {
@@ -74,8 +75,18 @@ watch(operator, (name) => {
   }
 });
 
-export const give = (alarm: Alarm, name: "ack" | "shelve" | "unshelve", more: object = {}) =>
-  order(`alarms/${encodeURI(alarm.id).replace(/[?#]/g, encodeURIComponent)}/${name}`, {
-    by: operator.value.trim(),
-    ...more,
-  });
+const bodyOf = (): { by: string } => ({ by: operator.value.trim() });
+const pathOf = (alarm: AlarmRow) => ({ path: { alarm: alarm.id } });
+
+/** Commands of the operator; an empty text when one was accepted, else the reason of refusal. */
+export const acknowledge = (alarm: AlarmRow): Promise<string> =>
+  refusalOf(api.POST("/api/v1/alarms/{alarm}/ack", { params: pathOf(alarm), body: bodyOf() }));
+export const unshelve = (alarm: AlarmRow): Promise<string> =>
+  refusalOf(api.POST("/api/v1/alarms/{alarm}/unshelve", { params: pathOf(alarm), body: bodyOf() }));
+export const shelve = (alarm: AlarmRow, minutes: number, reason: string): Promise<string> =>
+  refusalOf(
+    api.POST("/api/v1/alarms/{alarm}/shelve", {
+      params: pathOf(alarm),
+      body: { ...bodyOf(), minutes, reason },
+    }),
+  );

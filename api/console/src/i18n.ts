@@ -1,11 +1,7 @@
 import { ref, watchEffect } from "vue";
+import type { Name } from "./openapi";
 
 export type Lang = "zh" | "en";
-
-export interface Name {
-  zh?: string;
-  en?: string;
-}
 
 const KEY = "parktwin.lang";
 
@@ -35,7 +31,7 @@ const TEXT = {
   production: ["产氯量（法拉第）", "Production (Faraday)"],
   consumption: ["用氯量", "Consumption"],
   inventory: ["液氯库存", "Liquid chlorine inventory"],
-  unaccounted: ["未平衡量", "Unaccounted"],
+  unaccounted: ["未计量差额", "Unaccounted"],
   ofProduction: ["占产量", "of production"],
   unmeasured: ["未计量或无值", "no meter or no value"],
   noStreams: ["该范围内没有氯物流", "No chlorine streams in this scope"],
@@ -68,7 +64,7 @@ const TEXT = {
   limit: ["限值", "limit"],
   overLimit: ["超限", "over limit"],
   total: ["合计", "Total"],
-  headroom: ["余量", "Headroom"],
+  headroom: ["剩余容量", "Headroom"],
   fullIn: ["后满", "to full"],
   onTrip: ["最大用户跳车", "largest user trips"],
   spareReady: ["备用罐就绪", "spare tank ready"],
@@ -127,7 +123,7 @@ const TEXT = {
   ],
   stream: ["物流", "Stream"],
   measured: ["测量值 ± σ", "Measured ± σ"],
-  estimate: ["校正值 ± σ", "Estimate ± σ"],
+  estimate: ["协调值 ± σ", "Estimate ± σ"],
   adjustment: ["校正量 |z|", "Adjustment |z|"],
   detectable: ["最小可检偏差", "Least detectable bias"],
   notCheckable: ["不可校核", "not checkable"],
@@ -169,17 +165,17 @@ const TEXT = {
   shelve: ["搁置", "Shelve"],
   unshelve: ["取消搁置", "Unshelve"],
   operator: ["操作员", "Operator"],
-  operatorHint: ["先填写操作员，才能确认或搁置", "Say who you are to acknowledge or shelve"],
+  operatorHint: ["先填写操作员，才能确认或搁置", "Enter the operator to acknowledge or shelve"],
   minutes: ["分钟", "min"],
   reason: ["原因", "Reason"],
   cancel: ["取消", "Cancel"],
   more: ["另有", "more:"],
   elsewhere: ["其他范围", "in other scopes"],
-  staleAlarms: ["滞留 >24 h", "stale >24 h"],
+  staleAlarms: ["长期报警 >24 h", "stale >24 h"],
   chattering: ["抖动", "chattering"],
   neverShelved: [
     "可燃有毒气体探测报警不可搁置",
-    "An alarm like this one may never be shelved",
+    "Alarms of gas detectors are never shelved",
   ],
   cause: ["原因", "Cause"],
   consequence: ["后果", "Consequence"],
@@ -244,7 +240,7 @@ const TEXT = {
     "Another unit: these samples are corrected by the inverse factor, their minutes computed again; new ones stay marked until the source is mended",
   ],
   clock_skew: ["网关时钟不准", "clock of its gateway is wrong"],
-  whatIf: ["假如…", "What if…"],
+  whatIf: ["情景推演…", "What if…"],
   fromLive: ["起点：实时数据", "From the live state at"],
   plant: ["装置", "plant"],
   load: ["负荷", "load"],
@@ -257,25 +253,25 @@ const TEXT = {
   computing: ["推演中…", "Computing…"],
   policyVent: ["不降电解", "electrolysis goes on"],
   policyCut: ["降电解", "electrolysis is cut"],
-  timeToFull: ["距充装上限（±2σ）", "Tanks at the limit in (±2σ)"],
+  timeToFull: ["距充装限度（±2σ）", "Tanks at the fill limit in (±2σ)"],
   notReached: ["推演期内不会达到", "not within this time"],
   absorbed: ["去事故氯吸收/放空", "Chlorine to absorber or vent"],
-  exhaustedIn: ["吸收碱耗尽", "Absorber without caustic in"],
+  exhaustedIn: ["吸收碱耗尽", "Absorber caustic used up in"],
   tankersNeeded: ["保持罐位所需槽车", "Road tankers to stay below the limit"],
   powerShed: ["最多减少用电", "Power shed at most"],
-  causticLost: ["烧碱减产", "Caustic not made"],
+  causticLost: ["烧碱减产", "Caustic production lost"],
   hydrogenVented: ["氢气放空", "Hydrogen vented"],
   power: ["用电功率", "Power"],
-  becomesFull: ["达到充装上限", "at the filling limit"],
+  becomesFull: ["达到充装限度", "at the fill limit"],
   becomesEmpty: ["用尽", "empty"],
   isRelieved: ["开始泄放", "surplus to absorber or vent"],
-  isExhausted: ["吸收碱耗尽", "no caustic left for the absorber"],
+  isExhausted: ["吸收碱耗尽", "absorber caustic used up"],
   isShort: ["短缺", "short"],
   isCut: ["被迫降负荷", "has to cut its load"],
-  nothingHappens: ["没有事件", "nothing happens"],
+  nothingHappens: ["没有事件", "no events"],
   withoutValue: ["无数值：", "Without a value:"],
   contradict: ["计量互相矛盾：", "Meters contradict each other:"],
-  restsOn: ["结果的前提", "What this rests on"],
+  restsOn: ["假设条件", "Assumptions"],
 } satisfies Record<string, [string, string]>;
 
 export type TextKey = keyof typeof TEXT;
@@ -310,4 +306,4 @@ export const word = (id: string): string =>
   id in TEXT ? t(id as TextKey) : id.replaceAll("_", " ");
 
 export const nameOf = (name: Name | undefined, id: string): string =>
-  name?.[lang.value] ?? name?.zh ?? name?.en ?? id.split("/").at(-1) ?? id;
+  name?.[lang.value] ?? id.split("/").at(-1) ?? id;

@@ -1,6 +1,6 @@
 // The live feed: newest value per tag, latest wins, written once per animation frame.
 import { reactive, shallowReactive } from "vue";
-import type { Alarm } from "./api";
+import type { AlarmRow } from "./openapi";
 import { isSimulated } from "./quality";
 
 export interface LiveValue {
@@ -12,7 +12,7 @@ export interface LiveValue {
 interface Cycle {
   time: number;
   values: Record<string, [number | null, number, number]>;
-  alarms: Alarm[];
+  alarms: AlarmRow[];
 }
 
 type FeedState = "connecting" | "connected" | "reconnecting" | "stale";
@@ -24,7 +24,7 @@ const RETRY_MS = 3_000;
 export const live = shallowReactive(new Map<string, LiveValue>());
 
 /** The alarms that are not normal, by id. */
-export const alarms = shallowReactive(new Map<string, Alarm>());
+export const alarms = shallowReactive(new Map<string, AlarmRow>());
 
 export const feed = reactive({
   state: "connecting" as FeedState,

@@ -1,8 +1,8 @@
 // Names of the streams of a balance check for an operator: those of their meters.
-import type { BalanceRow, Detection, ReconciledStream } from "./api";
 import { formatNumber, formatTime } from "./format";
 import { t, word, type TextKey } from "./i18n";
 import { above, park, plainName, scopes, timezone } from "./model";
+import type { BalanceRow, DetectionRow, ReconciledStream } from "./openapi";
 
 /** The words of the reasons the server gives in English. */
 const REASONS: Record<string, TextKey> = {
@@ -49,21 +49,21 @@ export const suspectText = (row: BalanceRow, scope: string): string =>
     .map((ids) => ids.map((id) => meterName(id, scope)).join(t("or")))
     .join(t("then"));
 
-export const biasText = ({ bias_t_h: bias }: Detection): string =>
+export const biasText = ({ bias_t_h: bias }: DetectionRow): string =>
   `${bias > 0 ? "+" : ""}${formatNumber(bias)} t/h`;
 
 /** Meters and leaks, most suspect first. */
-const suspectsOf = ({ streams, leaks }: Detection, scope: string): string[] => [
+const suspectsOf = ({ streams, leaks }: DetectionRow, scope: string): string[] => [
   ...streams.map(({ id }) => meterName(id, scope)),
   ...leaks.map((id) => `${t("leakAt")}${placeName(id, scope)}`),
 ];
 
 /** "A or B or leak at C" */
-export const suspectsText = (detection: Detection, scope: string): string =>
+export const suspectsText = (detection: DetectionRow, scope: string): string =>
   suspectsOf(detection, scope).join(t("or"));
 
 /** "since 02:13 A +4.1 t/h? or B": the bias is what the first would show too much. */
-export function detectionText(detection: Detection, scope: string): string {
+export function detectionText(detection: DetectionRow, scope: string): string {
   const clock = formatTime(Date.parse(detection.since), timezone.value, "minute");
   const [first, ...others] = suspectsOf(detection, scope);
   const suspects = [`${first} ${biasText(detection)}?`, ...others].join(t("or"));

@@ -1,13 +1,14 @@
-// What the console knows of the park: its model, its tags, and what the operator has chosen.
+// The model of the park, its tags, and the choices of the operator.
 import { computed, ref, shallowReactive, shallowRef } from "vue";
-import { get, type Page, type Park, type Scope, type TagInfo } from "./api";
+import { api, dataOf } from "./api";
 import { nameOf } from "./i18n";
+import type { ParkAnswer, ScopeRow, TagRow } from "./openapi";
 
 const PAGE = 500;
 const MAX_PAGES = 40; // A larger park is still searchable, its other tags only lack a unit here.
 
-export const park = shallowRef<Park | null>(null);
-export const tags = shallowReactive(new Map<string, TagInfo>());
+export const park = shallowRef<ParkAnswer | null>(null);
+export const tags = shallowReactive(new Map<string, TagRow>());
 export const selectedScope = ref<string | null>(null);
 export const selectedTag = ref<string | null>(null);
 
@@ -23,7 +24,7 @@ export const scopeName = (id: string): string => nameOf(scopes.value.get(id)?.na
 export const plainName = (id: string): string => scopeName(id).replace(/\s*[（(].*$/, "");
 
 /** The nearest scope of `kind` at or above `id`. */
-export function above(id: string, kind: Scope["kind"]): Scope | undefined {
+export function above(id: string, kind: ScopeRow["kind"]): ScopeRow | undefined {
   for (let at: string | null = id; at !== null; at = scopes.value.get(at)?.parent ?? null) {
     const scope = scopes.value.get(at);
     if (scope?.kind === kind) return scope;
@@ -46,17 +47,18 @@ export const derivedTag = (scope: string, name: string): string | null =>
   derived.value.get(`${scope} ${name}`) ?? null;
 
 export async function loadModel(): Promise<void> {
-  const loaded = await get<Park>("park");
-  const found = new Map<string, TagInfo>();
+  const loaded = await dataOf(api.GET("/api/v1/park"));
+  const rows = new Map<string, TagRow>();
   let cursor: string | undefined;
   for (let page = 0; page < MAX_PAGES; page += 1) {
-    const answer = await get<Page<TagInfo>>("tags", { limit: PAGE, cursor });
-    for (const info of answer.items) found.set(info.tag, info);
+    const query = { limit: PAGE, cursor };
+    const answer = await dataOf(api.GET("/api/v1/tags", { params: { query } }));
+    for (const info of answer.items) rows.set(info.tag, info);
     if (answer.next === null) break;
     cursor = answer.next;
   }
-  for (const tag of tags.keys()) if (!found.has(tag)) tags.delete(tag);
-  for (const [tag, info] of found) tags.set(tag, info);
+  for (const tag of tags.keys()) if (!rows.has(tag)) tags.delete(tag);
+  for (const [tag, info] of rows) tags.set(tag, info);
   park.value = loaded;
   const ids = loaded.scopes.map((scope) => scope.id);
   if (selectedScope.value === null || !ids.includes(selectedScope.value))

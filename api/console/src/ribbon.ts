@@ -1,9 +1,9 @@
 // The chlorine network of a scope: which nodes and links the ribbon draws.
-import type { Park } from "./api";
 import { toTonnesPerHour } from "./format";
 import { t } from "./i18n";
 import { live } from "./live";
 import { above, derivedTag, isWithin, plainName, scopeName, tags } from "./model";
+import type { ParkAnswer } from "./openapi";
 import { isBad } from "./quality";
 
 export const MEDIA = ["chlorine", "liquid_chlorine", "tail_gas"];
@@ -118,7 +118,7 @@ export function flowOf(link: RibbonLink): number | null {
 }
 
 /** The metered stream with the most chlorine at `scope`: measured, so it has a history. */
-export function mainFlow(park: Park, scope: string): string | null {
+export function mainFlow(park: ParkAnswer, scope: string): string | null {
   const measured = park.streams
     .filter((stream) => MEDIA.includes(stream.medium))
     .filter((stream) => isWithin(stream.from, scope) || isWithin(stream.to, scope))
@@ -129,7 +129,7 @@ export function mainFlow(park: Park, scope: string): string | null {
   return measured.toSorted((a, b) => size(b) - size(a))[0] ?? null;
 }
 
-export function buildRibbon(park: Park, scope: string): Ribbon {
+export function buildRibbon(park: ParkAnswer, scope: string): Ribbon {
   const links: RibbonLink[] = park.streams
     .filter((stream) => MEDIA.includes(stream.medium))
     .filter((stream) => isWithin(stream.from, scope) || isWithin(stream.to, scope))

@@ -1,6 +1,6 @@
 // Tanks by enterprise, and what their sums say.
-import type { TankState } from "./api";
 import { above, plainName } from "./model";
+import type { TankState } from "./openapi";
 import { INCOMPLETE, worse } from "./quality";
 
 export interface TankGroup {

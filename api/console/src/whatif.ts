@@ -1,86 +1,32 @@
-// What-ifs: what can be asked, the answers, and how the console reads them.
+// What-ifs: the plants a scenario can change, the answers, and their table and charts.
 import uPlot from "uplot";
-import { get, post } from "./api";
+import { api, dataOf } from "./api";
 import { axisOptions, COLOUR, tickLabels } from "./chart";
 import { formatNumber, formatTime, NO_VALUE } from "./format";
-import { nameOf, t, type Name, type TextKey } from "./i18n";
+import { nameOf, t, type TextKey } from "./i18n";
 import { placeName } from "./meters";
 import { isWithin, timezone } from "./model";
+import type {
+  PolicyCourse,
+  ScenarioAnswer,
+  ScenarioBody,
+  ScenarioEvent,
+  ScenarioTarget,
+  ScenarioTargets,
+  StockCourse,
+} from "./openapi";
 
 type Column = (number | null)[];
 
-export interface Askable {
-  scope: string;
-  kind: string;
-  name: Name | null;
-  power_mw: number | null;
-  drives: { stream: string; component: string; makes: boolean; flow_t_per_h: number | null }[];
-}
+export const loadTargets = (): Promise<ScenarioTargets> => dataOf(api.GET("/api/v1/scenarios"));
 
-export interface Askables {
-  items: Askable[];
-  limits: { hours: number; steps: number; actions: number; load: number; response_s: number };
-}
-
-export interface Deed {
-  scope: string;
-  load: number;
-  start: number;
-  stop: number | null;
-}
-
-export interface Happening {
-  kind: "full" | "empty" | "relief" | "exhausted" | "short" | "cut";
-  scope: string;
-  component: string | null;
-  time: string;
-  after_h: number;
-  sigma_h: number | null;
-}
-
-export interface Stock {
-  scope: string;
-  component: string;
-  medium: string;
-  limit_t: number | null;
-  headroom_t: Column;
-  inventory_t: Column;
-  inflow_t_per_h: Column;
-  tankers: number[] | null;
-  unknown: string[];
-}
-
-export interface Variant {
-  policy: "vent" | "cut";
-  stocks: Stock[];
-  relieved: { component: string; flow_t_per_h: Column; total_t: Column }[];
-  lost: { component: string; total_t: Column }[];
-  absorbers: { id: string; scope: string; left_h: Column }[];
-  power_mw: Column;
-  power_now_mw: number | null;
-  events: Happening[];
-}
-
-export interface Scenario {
-  scope: string;
-  from: string;
-  quality: number;
-  missing: string[];
-  doubtful: string[];
-  time: number[];
-  variants: Variant[];
-  assumptions: { key: string; text: Name }[];
-}
-
-export const loadAskables = (): Promise<Askables> => get<Askables>("scenarios");
-
-export const runScenario = (scope: string, hours: number, actions: Deed[]): Promise<Scenario> =>
-  post<Scenario>("scenarios", { scope, hours, actions });
+export const runScenario = (body: ScenarioBody): Promise<ScenarioAnswer> =>
+  dataOf(api.POST("/api/v1/scenarios", { body }));
 
 const KINDS = ["plant", "unit", "electrolyser"];
 
-/** What an operator can choose inside a scope; `cells` tells where the electrolysers are. */
-export const choices = (items: Askable[], scope: string, cells: Map<string, string>): Askable[] =>
+/** The targets inside a scope; `cells` has the scope of each electrolyser. */
+export const choices = (items: ScenarioTarget[], scope: string, cells: Map<string, string>): ScenarioTarget[] =>
   items
     .filter(
       ({ scope: at, kind, drives }) =>
@@ -88,21 +34,21 @@ export const choices = (items: Askable[], scope: string, cells: Map<string, stri
     )
     .sort((a, b) => KINDS.indexOf(a.kind) - KINDS.indexOf(b.kind));
 
-export const askableName = (item: Askable, scope: string): string =>
+export const targetName = (item: ScenarioTarget, scope: string): string =>
   item.name === null ? item.scope : placeName(item.scope, scope) || nameOf(item.name, item.scope);
 
 const last = (column: Column | undefined): number | null => column?.at(-1) ?? null;
 
 export const relievedOf = (
-  variant: Variant,
+  variant: PolicyCourse,
   component: string,
-): Variant["relieved"][number] | undefined =>
+): PolicyCourse["relieved"][number] | undefined =>
   variant.relieved.find((row) => row.component === component);
 
-export const stockOf = (variant: Variant, like: Stock | undefined): Stock | undefined =>
+export const stockOf = (variant: PolicyCourse, like: StockCourse | undefined): StockCourse | undefined =>
   variant.stocks.find((each) => each.scope === like?.scope && each.component === like.component);
 
-export const fullOf = (variant: Variant, stock: Stock | undefined): Happening | undefined =>
+export const fullOf = (variant: PolicyCourse, stock: StockCourse | undefined): ScenarioEvent | undefined =>
   variant.events.find(
     (event) =>
       event.kind === "full" &&
@@ -111,7 +57,7 @@ export const fullOf = (variant: Variant, stock: Stock | undefined): Happening | 
   );
 
 /** "9.7 ± 0.1 h", at two standard uncertainties; what is not reached, or not known, is said. */
-export function timeToFull(variant: Variant, stock: Stock | undefined): string {
+export function timeToFull(variant: PolicyCourse, stock: StockCourse | undefined): string {
   if (stock === undefined) return NO_VALUE;
   if (stock.unknown.length > 0) return `${NO_VALUE} (${stock.unknown.join(", ")})`;
   const event = fullOf(variant, stock);
@@ -122,13 +68,13 @@ export function timeToFull(variant: Variant, stock: Stock | undefined): string {
 
 interface Line {
   label: TextKey;
-  value: (variant: Variant, stock: Stock | undefined) => string;
+  value: (variant: PolicyCourse, stock: StockCourse | undefined) => string;
 }
 
 const tonnes = (value: number | null): string =>
   value === null ? NO_VALUE : `${formatNumber(value, 1)} t`;
 
-const shed = (variant: Variant): number | null => {
+const shed = (variant: PolicyCourse): number | null => {
   const least = variant.power_mw.reduce<number | null>(
     (low, value) => (value === null ? low : Math.min(low ?? value, value)),
     null,
@@ -136,7 +82,7 @@ const shed = (variant: Variant): number | null => {
   return least === null || variant.power_now_mw === null ? null : variant.power_now_mw - least;
 };
 
-const exhausted = (variant: Variant): string => {
+const exhausted = (variant: PolicyCourse): string => {
   const event = variant.events.find((each) => each.kind === "exhausted");
   return event === undefined ? t("notReached") : `${formatNumber(event.after_h, 1)} h`;
 };
