@@ -1,6 +1,7 @@
 """The API as a whole: problems, OpenAPI, console, command line."""
 
 import asyncio
+import json
 import socket
 import sys
 
@@ -101,12 +102,22 @@ async def test_openapi_names_every_route(api):
         "/api/v1/quarantine/{enterprise}/{tag}/release", "/api/v1/rejects",
         "/api/v1/rejects/replay",
         "/api/v1/scenarios", "/api/v1/targets", "/api/v1/health/data",
+        "/api/v1/unit-errors/{error}/dismiss", "/api/v1/unit-errors/{error}/rescale",
         "/livez", "/readyz", "/metrics",
     } == set(document["paths"])  # fmt: skip
     for path in document["paths"].values():
-        for question in path.values():
-            content = question["responses"]["default"]["content"]
+        for operation in path.values():
+            content = operation["responses"]["default"]["content"]
             assert list(content) == ["application/problem+json"]
+            assert operation["description"]
+    schemas = document["components"]["schemas"]
+    assert [name for name, schema in schemas.items() if not schema.get("description")] == []
+
+
+def test_openapi_is_printed_without_a_database(capsys):
+    assert main(["--openapi"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["components"]["schemas"]["Problem"]["required"][0] == "type"
 
 
 async def test_the_console_is_served_when_it_is_built(tmp_path):
