@@ -6,9 +6,7 @@ from pathlib import Path
 
 from pydantic import Field, model_validator
 
-from deploy.database.settings import Settings
-
-DEMO_PARK = Path(__file__).resolve().parent.parent / "deploy" / "parks" / "liaocheng"
+from deploy.database.settings import DEMO_PARK, Settings
 
 
 class IngestSettings(Settings):
@@ -18,7 +16,7 @@ class IngestSettings(Settings):
         "mqtt://127.0.0.1:1883",
         description="the broker: mqtt://user:password@host:port or mqtts://",
     )
-    park: Path = Field(DEMO_PARK, description="folder of the park model")
+    park: Path = Field(Path(DEMO_PARK), description="folder of the park model")
     client_id: str = Field(
         "parktwin-ingest", description="fixed MQTT client id: the session's name"
     )

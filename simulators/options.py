@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import argparse
 import os
-from pathlib import Path
 
+from deploy.database.settings import DEMO_PARK
 from simulators.gateways.gateways import BATCH_MAX, FORMATS
 from simulators.load import RATE_MAX_HZ
 from simulators.scenarios.script import names
 
-PARK = Path(__file__).parent.parent / "deploy" / "parks" / "liaocheng"
 LOAD_BATCH = 100
 VALUES_MAX = 5000  # of a message of --load, which stays below the limit of ingest
 EXAMPLES = """examples:
@@ -70,7 +69,7 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
     add(
         "--park",
         metavar="DIR",
-        default=env("PARKTWIN_PARK", str(PARK)),
+        default=env("PARKTWIN_PARK", DEMO_PARK),
         help="folder of the park model (PARKTWIN_PARK, default %(default)s)",
     )
     add(

@@ -1,7 +1,8 @@
-"""What the settings of the programs that use the database share: prefix, help, errors."""
+"""Settings that programs share: prefix, help, errors, and the park model they take by default."""
 
 from __future__ import annotations
 
+from importlib.resources import files
 from typing import Any
 
 from pydantic import Field, ValidationError
@@ -10,6 +11,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from twin.errors import SettingsError
 
 PREFIX = "PARKTWIN_"
+DEMO_PARK = str(files("deploy").joinpath("parks/liaocheng"))  # a folder
 
 
 class Settings(BaseSettings):

@@ -82,7 +82,7 @@ MAY_IMPORT = {
         "simulators.instruments",
     ),
     "simulators.load": ("twin", "ingest.wire", "simulators.process"),
-    "simulators": ("twin", "simulators"),
+    "simulators": (*READING, "simulators"),
     "deploy": PACKAGES,
 }  # fmt: skip
 DOORS = {

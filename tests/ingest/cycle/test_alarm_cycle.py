@@ -10,7 +10,7 @@ from ingest.cycle.cycle import Cycle
 from ingest.routing.topics import Message
 from ingest.settings import IngestSettings
 from ingest.store import Store
-from ingest.store.commands import ALARM_COMMANDS
+from ingest.store.commands import ALARM_COMMANDS, OTHER_COMMANDS
 from twin import quality as q
 from twin.errors import ModelError, StoreError
 from twin.loading import load_park
@@ -299,8 +299,8 @@ async def test_the_look_for_commands_is_all_that_a_quiet_cycle_asks_about_alarms
     with run.store._connection.query_logger(lambda record: sent.append(record.query)):
         await run.at(1, 51.0)
     # Besides it there are the turn, the look for changes of others, and what readers are told.
-    assert [each for each in sent if "command" in each] == [ALARM_COMMANDS]
-    assert len(sent) <= 6
+    assert [each for each in sent if "command" in each] == [OTHER_COMMANDS, ALARM_COMMANDS]
+    assert len(sent) <= 7
     await db.execute("SET enable_seqscan = off")
     plan = await db.fetch("EXPLAIN " + ALARM_COMMANDS.replace("$1", "100"))
     assert "command_pending" in str(plan)
