@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import uvloop
 
-from ingest.commands.commands import Desk
+from ingest.commands.commands import CommandQueue
 from ingest.cycle.cycle import Cycle
 from ingest.settings import IngestSettings
 from ingest.store import Store, open_when_ready
@@ -53,8 +53,8 @@ async def ingest(settings: IngestSettings, stop: asyncio.Event) -> bool:
     cycle.inbox_size = lambda: len(subscriber.inbox)
     publication = Publication(cycle.network, settings.publish_s)
     await cycle.start(time.time_ns() // 1000)
-    desk = Desk(store, cycle.directory, settings)
-    await desk.start()
+    commands = CommandQueue(store, cycle.directory, settings)
+    await commands.start()
     listener = Listener(park, settings, subscriber.inbox.add)
     if settings.hj212_port:
         await listener.start()
@@ -62,10 +62,10 @@ async def ingest(settings: IngestSettings, stop: asyncio.Event) -> bool:
     connection = asyncio.create_task(subscriber.run(), name="subscriber")
     stopping = asyncio.create_task(stop.wait(), name="stop")
     try:
-        while not (stopping.done() or connection.done() or desk.reload):
+        while not (stopping.done() or connection.done() or commands.reload):
             began = time.monotonic()
             messages, now_us = subscriber.take(), time.time_ns() // 1000
-            run = asyncio.create_task(_turn(cycle, desk, messages, now_us), name="cycle")
+            run = asyncio.create_task(_turn(cycle, commands, messages, now_us), name="cycle")
             await asyncio.wait({run, stopping}, return_when=asyncio.FIRST_COMPLETED)
             if not run.done():
                 # The database may be away for long: what is not committed will come again.
@@ -88,14 +88,14 @@ async def ingest(settings: IngestSettings, stop: asyncio.Event) -> bool:
             task.cancel()
         await asyncio.wait({connection, stopping})
         await store.close()
-    return desk.reload and not stop.is_set()
+    return commands.reload and not stop.is_set()
 
 
-async def _turn(cycle: Cycle, desk: Desk, messages: list[Message], now_us: int) -> None:
-    """Run a cycle with what has come and what the desk brings back."""
-    extra = await desk.take(now_us)
-    await cycle.run([*extra.messages, *messages], now_us, extra.samples)
-    await desk.done()
+async def _turn(cycle: Cycle, commands: CommandQueue, messages: list[Message], now_us: int) -> None:
+    """Run a cycle with what has come and what commands bring back."""
+    block = await commands.take(now_us)
+    await cycle.run([*block.messages, *messages], now_us, block.samples)
+    await commands.done()
 
 
 async def _ask(edges: Edges, subscriber: Subscriber, now_us: int) -> None:

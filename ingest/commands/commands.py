@@ -1,4 +1,4 @@
-"""The desk: what people ask of ingest about quarantine, rejects and the model.
+"""Commands of operators about quarantine, rejects and the model, and what they bring back.
 
 Commands lie in table command. They are taken between cycles, and what they bring back goes into the
 next ones a block at a time, so that live data do not wait for it.
@@ -6,11 +6,11 @@ next ones a block at a time, so that live data do not wait for it.
 
 from __future__ import annotations
 
-import json
 import logging
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
+import msgspec
 import numpy as np
 
 from ingest.commands.adopt import adopt
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from ingest.routing.topics import Directory, Message
     from ingest.settings import IngestSettings
     from ingest.store import Store
+    from ingest.store.commands import CommandRow
 
 LOG = logging.getLogger("ingest.commands.commands")
 LOOK_US = 2_000_000
@@ -39,37 +40,75 @@ TEXT_CHARACTERS = 1_000
 ADOPTABLE, RELEASABLE = "unknown_tag", ("future",)
 
 
-@dataclass(slots=True)
-class Extra:
-    """What the next cycle takes besides what has come."""
+class TagCommand(msgspec.Struct):
+    """A command about a tag in quarantine."""
+
+    enterprise: str
+    tag: str
+    reason: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.enterprise or not self.tag:
+            raise ValueError("it names enterprise and tag")
+
+    @property
+    def key(self) -> Key:
+        """The key of quarantine."""
+        return Key(self.enterprise, self.tag, self.reason)
+
+
+class AdoptCommand(TagCommand):
+    """A command that makes an unknown tag one of the model; the fields are columns of tags.csv."""
+
+    scope: str = ""
+    quantity: str = ""
+    uom: str = ""
+    kind: str = ""
+    low: str | float = ""
+    high: str | float = ""
+    sigma: str | float = ""
+    description: str = ""
+
+
+class RejectCommand(msgspec.Struct):
+    """A command about rejects; None for any id or reason."""
+
+    ids: list[int] | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """What the next cycle takes besides what has come, and what is forgotten after its commit."""
 
     messages: list[Message] = field(default_factory=list)
     samples: Samples = field(default_factory=no_samples)
+    rejects: list[int] = field(default_factory=list)  # ids
+    held: list[int] = field(default_factory=list)  # ids of samples in quarantine
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Task:
-    """What is being brought back, up to a row, for a command (0: for a start)."""
+    """What is still to be brought back, for a command (0: for a start)."""
 
     command: int
-    until: int = 0
-    keys: list[tuple[Key, str]] = field(default_factory=list)  # with the topic they came by
-    rejects: list[int] = field(default_factory=list)
+    until_id: int = 0  # of quarantine: what comes later is not part of it
+    keys: tuple[tuple[Key, str], ...] = ()  # with the topic of the last sample
+    rejects: tuple[int, ...] = ()
 
 
-class Desk:
-    """Takes commands and brings back what was kept out, for one park model."""
+class CommandQueue:
+    """Commands of one park model, taken one by one."""
 
     def __init__(self, store: Store, directory: Directory, settings: IngestSettings) -> None:
-        self.reload = False
+        self.reload = False  # the model has changed
         self._store = store
         self._directory = directory
         self._settings = settings
         self._due_us = 0
         self._task: Task | None = None
-        # What is left to do when the cycle is committed.
-        self._after: tuple[Callable[[list[int]], Awaitable[None]], list[int]] | None = None
-        self._orders: dict[str, Callable[[int, dict[str, Any]], Awaitable[Task | None]]] = {
+        self._block = Block()  # not forgotten yet
+        self._actions: dict[str, Callable[[CommandRow], Awaitable[Task | None]]] = {
             "quarantine.adopt": self._adopt,
             "quarantine.release": self._release,
             "quarantine.drop": self._drop,
@@ -81,128 +120,129 @@ class Desk:
         """Find what was quarantined as unknown and is a tag of the model by now."""
         async with self._store.transaction():
             keys = await self._store.quarantine.keys(ADOPTABLE)
-            keys = [(key, topic) for key, topic in keys if self._tag(key, topic) >= 0]
+            known = tuple((key, topic) for key, topic in keys if self._tag(key, topic) >= 0)
             newest = await self._store.quarantine.newest_id()
-        self._task = Task(0, newest, keys) if keys else None
+        self._task = Task(0, newest, known) if known else None
 
-    async def take(self, now_us: int) -> Extra:
-        """Return what the next cycle takes besides; nothing while the database is away."""
+    async def take(self, now_us: int) -> Block:
+        """Return the block of the next cycle; an empty one while the database is away."""
         try:
             await self._forget()
             # Early also when the clock was set back.
             if self._task is None and 0 < self._due_us - now_us <= LOOK_US:
-                return Extra()
+                return Block()
             async with self._store.transaction():
-                if self._task is None:
+                task = self._task
+                if task is None:
                     self._due_us = now_us + LOOK_US
-                    await self._look(now_us)
-                if self._task is not None:
-                    return await self._bring(self._task, now_us)
+                    task = await self._next_task(now_us)
+                block, task = await self._bring(task, now_us) if task else (Block(), None)
         except StoreError as error:
-            if not error.retryable:
-                raise
-            LOG.warning("%s; the desk waits", error.message)
-        return Extra()
+            self._wait(error)
+            return Block()
+        # Only now: a task goes on where the last commit has left it.
+        self._task, self._block = task, block
+        return block
 
     async def done(self) -> None:
         """Forget what the cycle has committed; doing it later, or twice, does no harm."""
         try:
             await self._forget()
         except StoreError as error:
-            if not error.retryable:
-                raise
-            LOG.warning("%s; the desk waits", error.message)
+            self._wait(error)
+
+    def _wait(self, error: StoreError) -> None:
+        if not error.retryable:
+            raise error
+        LOG.warning("%s; commands wait", error.message)
 
     async def _forget(self) -> None:
-        if self._after is not None:
-            forget, ids = self._after
+        block = self._block
+        if block.rejects or block.held:
             async with self._store.transaction():
-                await forget(ids)
-            self._after = None
+                await self._store.rejects.drop(block.rejects)
+                await self._store.quarantine.forget_samples(block.held)
+            self._block = Block()
 
-    async def _look(self, now_us: int) -> None:
-        """Take the oldest command; it is answered when it is done."""
+    async def _next_task(self, now_us: int) -> Task | None:
+        """Apply the oldest command; one without a task is answered at once."""
         row = await self._store.commands.next()
         if row is None:
-            return
-        number, kind, text = row
-        error = None
+            return None
+        task, error = None, None
         try:
-            body = json.loads(text)
-            obey = self._orders.get(kind)
-            if obey is None or not isinstance(body, dict):
-                raise ParkError(f"there is no command {kind!r} of this form")  # noqa: TRY301
-            self._task = await obey(number, body)
+            action = self._actions.get(row.kind)
+            if action is None:
+                raise ParkError(f"there is no command {row.kind!r}")  # noqa: TRY301
+            task = await action(row)
         except ParkError as refused:
             error = str(refused)[:TEXT_CHARACTERS]
-        if self._task is None:
-            await self._store.commands.answer([number], [error], now_us)
+        if task is None:
+            await self._store.commands.answer([row.number], [error], now_us)
+        return task
 
-    async def _adopt(self, _number: int, body: dict[str, Any]) -> None:
+    async def _adopt(self, row: CommandRow) -> None:
         """Add a tag to the model and take it over; what was kept of it comes after that."""
-        key = _key(body)
-        cells = {name: str(body.get(name, "")) for name in TAG_COLUMNS}
-        adopt(self._settings.park, key.enterprise, cells)
+        command = row.read(AdoptCommand)
+        cells = {name: str(getattr(command, name)) for name in TAG_COLUMNS}
+        adopt(self._settings.park, command.enterprise, cells)
         self.reload = True
 
-    async def _release(self, number: int, body: dict[str, Any]) -> Task:
-        """Store samples of a tag that were doubted, as they are."""
-        key = _key(body)
+    async def _release(self, row: CommandRow) -> Task:
+        """Store samples of a tag from quarantine, as they are."""
+        key = row.read(TagCommand).key
         if key.reason not in RELEASABLE:
             raise ParkError(f"reason {key.reason!r} is not one of {', '.join(RELEASABLE)}")
         keys = await self._store.quarantine.keys(key.reason, key.enterprise, key.tag)
         if not keys or self._tag(*keys[0]) < 0:
             raise ParkError(f"there is no tag {key.enterprise}/{key.tag} in quarantine as that")
-        return Task(number, await self._store.quarantine.newest_id(), keys)
+        return Task(row.number, await self._store.quarantine.newest_id(), tuple(keys))
 
-    async def _drop(self, _number: int, body: dict[str, Any]) -> None:
+    async def _drop(self, row: CommandRow) -> None:
         """Throw away what is in quarantine of a tag."""
-        await self._store.quarantine.drop(*_key(body))
+        await self._store.quarantine.drop(*row.read(TagCommand).key)
 
-    async def _replay(self, number: int, body: dict[str, Any]) -> Task | None:
+    async def _replay(self, row: CommandRow) -> Task | None:
         """Send complete rejected payloads through their codecs again."""
-        ids = await self._store.rejects.complete(*_chosen(body), NOT_AGAIN)
-        return Task(number, rejects=ids) if ids else None
+        command = row.read(RejectCommand)
+        ids = await self._store.rejects.complete(command.ids, command.reason, NOT_AGAIN)
+        return Task(row.number, rejects=tuple(ids)) if ids else None
 
-    async def _drop_rejects(self, _number: int, body: dict[str, Any]) -> None:
+    async def _drop_rejects(self, row: CommandRow) -> None:
         """Throw away rejected payloads."""
-        await self._store.rejects.drop(*_chosen(body))
+        command = row.read(RejectCommand)
+        await self._store.rejects.drop(command.ids, command.reason)
 
-    async def _bring(self, task: Task, now_us: int) -> Extra:
-        """Return the next block of a task; answers its command when there is no more."""
+    async def _bring(self, task: Task, now_us: int) -> tuple[Block, Task | None]:
+        """Return the next block of a task and what remains; answers the command of the last one."""
         if task.keys:
-            return Extra(samples=await self._samples(task, now_us))
+            return await self._bring_samples(task, now_us)
         if task.rejects:
-            ids = task.rejects[:BLOCK_REJECTS]
-            del task.rejects[:BLOCK_REJECTS]
-            self._after = self._store.rejects.drop, ids
-            return Extra(await self._store.rejects.messages(ids))
+            ids = list(task.rejects[:BLOCK_REJECTS])
+            messages = await self._store.rejects.messages(ids)
+            return Block(messages, rejects=ids), replace(task, rejects=task.rejects[len(ids) :])
         if task.command:
             await self._store.commands.answer([task.command], [None], now_us)
-        self._task = None
-        return Extra()
+        return Block(), None
 
-    async def _samples(self, task: Task, now_us: int) -> Samples:
+    async def _bring_samples(self, task: Task, now_us: int) -> tuple[Block, Task]:
         """Return a block of samples of the task's first key; ends the key when there is none."""
-        key, topic = task.keys[0]
+        (key, topic), *others = task.keys
         until_us = now_us + round(self._settings.future_s * 1e6)
         store = self._store.quarantine
-        held = await store.samples(key, task.until, until_us, BLOCK_SAMPLES)
+        held = await store.samples(key, task.until_id, until_us, BLOCK_SAMPLES)
         if not held.ids:
             await store.forget_key(key)
-            del task.keys[0]
-            return no_samples()
-        self._after = store.forget_samples, held.ids
+            return Block(), replace(task, keys=tuple(others))
         at = self._tag(key, topic)
-        factors = [self._to_si(uom, at) for uom in held.uom]
-        scale, shift = np.array(factors, dtype=np.float64).T
+        scale, shift = np.array([self._to_si(uom, at) for uom in held.uom], dtype=np.float64).T
         si = held.value * scale + shift
         quality = q.within(si, self._directory.low[at], self._directory.high[at], held.quality)
         tag = np.full(len(si), at)
         samples = Samples(tag, held.time_us, si, quality, held.received_us)
         keep = ~np.isnan(scale) & ~(np.abs(held.value) > VALUE_MAX)
         LOG.info("%s/%s: %d samples from quarantine", key.enterprise, key.tag, keep.sum())
-        return samples.take(keep)
+        return Block(samples=samples.take(keep), held=held.ids), task
 
     def _to_si(self, uom: str, at: int) -> tuple[float, float]:
         """Return scale and shift of a uom to SI, empty for that of the tag; NaN for a wrong one."""
@@ -220,20 +260,3 @@ class Desk:
         except WireError:
             names = self._directory.names.get(key.enterprise, Names())
         return names[key.tag]
-
-
-def _key(body: dict[str, Any]) -> Key:
-    """Return what a command is about; raises ParkError."""
-    found = Key(*(body.get(name, "") for name in Key._fields))
-    if not all(isinstance(part, str) for part in found) or not found.enterprise or not found.tag:
-        raise ParkError("a command about quarantine names enterprise and tag")
-    return found
-
-
-def _chosen(body: dict[str, Any]) -> tuple[list[int] | None, str | None]:
-    """Return ids and reason of rejects, None for all; raises ParkError."""
-    ids, reason = body.get("ids"), body.get("reason")
-    fits = ids is None or (isinstance(ids, list) and all(isinstance(each, int) for each in ids))
-    if not fits or not isinstance(reason, str | None):
-        raise ParkError("`ids` is a list of numbers and `reason` a text")
-    return ids, reason

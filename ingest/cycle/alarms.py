@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
+import msgspec
 import numpy as np
 
 from ingest.store.alarms import JournalEntry, StoredAlarm
@@ -22,8 +21,8 @@ from twin.alarms.engine import (
 )
 from twin.alarms.metrics import Flood, advance, no_flood
 from twin.alarms.rules import compile_rules, park_alarms
-from twin.arrays import DAY_US, INTP, NEVER, U8
-from twin.errors import ModelError
+from twin.arrays import DAY_US, INTP, MINUTE_US, NEVER, U8
+from twin.errors import ModelError, ParkError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,8 +45,8 @@ class Standing:
     flood: Flood
 
 
-class Event(NamedTuple):
-    """One change for the journal."""
+class StateChange(NamedTuple):
+    """One change of an alarm for the journal."""
 
     alarm: int
     time_us: int
@@ -60,13 +59,13 @@ class Event(NamedTuple):
     command: int | None = None
 
 
-class Command(NamedTuple):
-    """One order of an operator, understood."""
+class AlarmCommand(msgspec.Struct):
+    """What an operator orders about an alarm."""
 
-    alarm: int
-    who: str
-    reason: str | None
-    until_us: int
+    alarm: str
+    by: str
+    reason: str | None = None
+    minutes: float | None = None  # how long it is shelved
 
 
 class Alarms:
@@ -143,22 +142,25 @@ class Alarms:
             await self._write(memory, quality, np.flatnonzero(touched), events, cycle_us)
         return Standing(memory, quality, flood)
 
-    async def _obey(self, memory: Memory, cycle_us: int) -> tuple[Memory, list[Event]]:
+    async def _obey(self, memory: Memory, cycle_us: int) -> tuple[Memory, list[StateChange]]:
         """Take the oldest commands: each is done, or has a reason why nothing came of it."""
         rows = await self._store.commands.about_alarms(self._settings.command_rows)
-        events: list[Event] = []
+        events: list[StateChange] = []
         answers: list[str | None] = []
         for row in rows:
             try:
-                command = self._understand(row.kind, row.body, memory, cycle_us)
-            except ValueError as error:
+                command = row.read(AlarmCommand)
+                self._check(row.kind, command, memory)
+            except ParkError as error:
                 answers.append(str(error)[:TEXT_CHARACTERS])
                 continue
-            memory, changes = order(
-                self._rules, memory, row.kind, command.alarm, cycle_us, command.until_us
-            )
+            alarm = self._index[command.alarm]
+            shelved_us = round((command.minutes or 0.0) * MINUTE_US)
+            until_us = cycle_us + shelved_us if row.kind == "shelve" else NEVER
+            memory, changes = order(self._rules, memory, row.kind, alarm, cycle_us, until_us)
+            who, reason = command.by[:TEXT_CHARACTERS], (command.reason or "")[:TEXT_CHARACTERS]
             events += [
-                event._replace(who=command.who, reason=command.reason, command=row.number)
+                event._replace(who=who, reason=reason or None, command=row.number)
                 for event in _events(changes)
             ]
             answers.append(None)
@@ -166,41 +168,30 @@ class Alarms:
             await self._store.commands.answer([row.number for row in rows], answers, cycle_us)
         return memory, events
 
-    def _understand(self, kind: str, body: str, memory: Memory, cycle_us: int) -> Command:
-        """Return a command whose order is not refused; raises ValueError with the reason."""
-        fields = json.loads(body)
-        if not isinstance(fields, dict):
-            raise ValueError("the body of a command is an object")  # noqa: TRY004
-        name, who, reason = (fields.get(key) for key in ("alarm", "by", "reason"))
-        if not isinstance(name, str) or name not in self._index:
-            raise ValueError(f"there is no alarm {name!r}")
-        if not isinstance(who, str) or not who.strip():
-            raise ValueError("`by` says who gives the order")
-        at, until_us = self._index[name], NEVER
+    def _check(self, kind: str, command: AlarmCommand, memory: Memory) -> None:
+        """Raise ParkError for a command that is to be refused."""
+        if command.alarm not in self._index:
+            raise ParkError(f"there is no alarm {command.alarm!r}")
+        if not command.by.strip():
+            raise ParkError("`by` says who gives the order")
+        at = self._index[command.alarm]
         refused = refusal(kind, int(memory.state[at]), shelvable=bool(self._rules.shelvable[at]))
         if refused:
-            raise ValueError(refused)
-        if kind == "shelve":
-            until_us = cycle_us + round(self._minutes(fields.get("minutes")) * 60e6)
-            if not isinstance(reason, str) or not reason.strip():
-                raise ValueError("`reason` says why it is shelved")
-        text = reason[:TEXT_CHARACTERS] if isinstance(reason, str) else None
-        return Command(at, who[:TEXT_CHARACTERS], text, until_us)
-
-    def _minutes(self, minutes: Any) -> float:
-        """Return how long an alarm is shelved [min]; raises ValueError."""
+            raise ParkError(refused)
+        if kind != "shelve":
+            return
         limit = self._settings.shelve_minutes_max
-        number = isinstance(minutes, int | float) and not isinstance(minutes, bool)
-        if not number or not math.isfinite(minutes) or not 0 < minutes <= limit:
-            raise ValueError(f"`minutes` is a number above 0 and not above {limit}")
-        return float(minutes)
+        if command.minutes is None or not 0 < command.minutes <= limit:
+            raise ParkError(f"`minutes` is a number above 0 and not above {limit}")
+        if not (command.reason or "").strip():
+            raise ParkError("`reason` says why it is shelved")
 
     async def _write(
         self,
         memory: Memory,
         quality: U8,
         touched: INTP,
-        events: list[Event],
+        events: list[StateChange],
         cycle_us: int,
     ) -> None:
         """Write the touched alarms and the journal, and leave the alarms for the readers."""
@@ -212,7 +203,7 @@ class Alarms:
             await table.record([self._entry(event) for event in events], cycle_us)
         await table.show(names, cycle_us)
 
-    def _entry(self, event: Event) -> JournalEntry:
+    def _entry(self, event: StateChange) -> JournalEntry:
         """Return a change with the names of alarm and states."""
         return JournalEntry(
             self._ids[event.alarm],
@@ -223,7 +214,7 @@ class Alarms:
         )
 
 
-def _events(changes: Changes) -> list[Event]:
+def _events(changes: Changes) -> list[StateChange]:
     """Return changes as rows of the journal."""
     columns = (getattr(changes, name).tolist() for name in Changes.__slots__)
-    return [Event(*row) for row in zip(*columns, strict=True)]
+    return [StateChange(*row) for row in zip(*columns, strict=True)]

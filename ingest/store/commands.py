@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
+
+import msgspec
 
 from deploy.database.times import stamp
+from twin.errors import ParkError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,12 +30,22 @@ ADD = "INSERT INTO command (kind, body) VALUES ($1, $2::jsonb) RETURNING id"
 RESULT = "SELECT done IS NOT NULL, error FROM command WHERE id = $1"
 
 
+Body = TypeVar("Body")
+
+
 class CommandRow(NamedTuple):
     """One command as it was sent; `body` is JSON."""
 
     number: int
     kind: str
     body: str
+
+    def read(self, form: type[Body]) -> Body:
+        """Return the body as a typed command; raises ParkError when it has another form."""
+        try:
+            return msgspec.json.decode(self.body, type=form)
+        except msgspec.MsgspecError as error:
+            raise ParkError(f"the body of command {self.kind} has another form: {error}") from None
 
 
 class CommandTable:

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from ingest.__main__ import _turn
-from ingest.commands.commands import Desk
+from ingest.commands.commands import CommandQueue
 from ingest.cycle.cycle import Cycle
 from ingest.routing.topics import Message
 from ingest.settings import IngestSettings
@@ -31,15 +31,15 @@ async def writer(database, ids, tmp_path):
     settings = IngestSettings(database_url=database, park=folder)
     cycle = Cycle(load_park(folder), store, settings)
     await cycle.start(NOW)
-    desk = Desk(store, cycle.directory, settings)
+    commands = CommandQueue(store, cycle.directory, settings)
     bodies = [{"ts": NOW // 1000 + i, "values": {"NEW/1": i, "NEW 2": 2 * i}} for i in range(3)]
     payloads = [*(json.dumps(body).encode() for body in bodies), b"{", b"[1]", b"x" * 5000]
     await cycle.run([Message(TOPIC, payload, NOW, 0, 1, 0) for payload in payloads], NOW)
 
     async def work():
         for number in range(1, 9):
-            await _turn(cycle, desk, [], NOW + number * 3_000_000)
-        return desk, folder
+            await _turn(cycle, commands, [], NOW + number * 3_000_000)
+        return commands, folder
 
     yield work
     await store.close()
@@ -90,13 +90,13 @@ async def test_orders_are_taken_by_ingest(database, db, writer):
         adopted = await client.post(f"{base}/NEW 2/adopt", json=ADOPT | {"high": 250.5})
         dropped = await client.request("DELETE", f"{base}/NEW/1", params={"by": "ann"})
         again = await client.post("/api/v1/rejects/replay", json={"by": "ann"})
-        desk, folder = await writer()
+        commands, folder = await writer()
         # A name that tags.csv cannot hold is told by the model's own check.
         assert "has blanks" in await outcome(client, refused)
         assert "has blanks" in await outcome(client, adopted)
         assert await outcome(client, dropped) is None
         assert await outcome(client, again) is None
-        assert not desk.reload
+        assert not commands.reload
         assert (folder / "tags.csv").read_text(encoding="utf-8") == FILES["tags.csv"]
         left = (await client.get("/api/v1/quarantine")).json()["items"]
         assert [item["tag"] for item in left] == ["NEW 2"]

@@ -4,6 +4,7 @@ PYTEST_DONT_REWRITE: tests import it by name.
 """
 
 import json
+from contextlib import asynccontextmanager
 
 import pytest
 
@@ -11,6 +12,7 @@ from ingest.cycle.cycle import Cycle
 from ingest.routing.topics import Message
 from ingest.settings import IngestSettings
 from ingest.store import Store
+from twin.errors import StoreError
 from twin.loading import load_park
 
 TOPIC = "park/v1/acmepark/acme/gw1"
@@ -21,6 +23,20 @@ STEADY = 600
 def message(values, at_ms, *, topic=TOPIC, after_ms=0, qos=1, **more):
     body = json.dumps({"ts": at_ms, "values": values, **more}).encode()
     return Message(topic, body, (at_ms + after_ms) * 1000, qos, qos, 0)
+
+
+class LostOnce(Store):
+    """A store that loses its connection at the end of a transaction, when it is told to."""
+
+    lost = False
+
+    @asynccontextmanager
+    async def transaction(self):
+        async with super().transaction():
+            yield
+            if self.lost:
+                self.lost = False
+                raise StoreError("the connection was lost", retryable=True)
 
 
 class Bench:

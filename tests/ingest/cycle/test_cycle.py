@@ -1,7 +1,6 @@
 """The cycle against a real database: what is stored, restated, refused, once each."""
 
 import json
-from contextlib import asynccontextmanager
 
 import asyncpg
 import numpy as np
@@ -14,6 +13,7 @@ from ingest.routing.topics import Message
 from ingest.settings import IngestSettings
 from ingest.store import Store
 from tests.support import small_region
+from tests.support.cycle_bench import LostOnce
 from twin import quality as q
 from twin.errors import StoreError
 from twin.loading import load_park
@@ -26,20 +26,6 @@ def message(body, topic=TOPIC, at_ms=None, *, raw=False):
     payload = body if raw else json.dumps(body).encode()
     received = (at_ms if at_ms is not None else T0) * 1000
     return Message(topic, payload, received, 0, 0, 0)
-
-
-class LostOnce(Store):
-    """A store that loses its connection at the end of a transaction, when it is told to."""
-
-    lost = False
-
-    @asynccontextmanager
-    async def transaction(self):
-        async with super().transaction():
-            yield
-            if self.lost:
-                self.lost = False
-                raise StoreError("the connection was lost", retryable=True)
 
 
 @pytest.fixture
