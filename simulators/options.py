@@ -17,7 +17,7 @@ EXAMPLES = """examples:
   parktwin simulate --history 6                   first the last six hours, then live
   parktwin simulate --history 2160 --history-interval 60    first the last 90 days
   parktwin simulate --speed 60 --duration 60      the last hour, in a minute
-  parktwin simulate --scenario meter-bias         something happens; --truth FILE says what
+  parktwin simulate --scenario meter-bias         something happens; --truth FILE writes the truth
   parktwin simulate --score                       how well the twin sees it; takes minutes
   parktwin simulate --park my-park --mqtt mqtt://broker.example:1883 --seed 7
 
@@ -111,14 +111,14 @@ def _add_scenario(parser: argparse.ArgumentParser) -> None:
         "--scenario",
         metavar="NAME",
         default="normal",
-        help=f"what happens from the start of the run on: {', '.join(names())}, or a .toml file",
+        help=f"events from the start of the run on: {', '.join(names())}, or a .toml file",
     )
-    add("--truth", metavar="FILE", help="write what truly happens, and when, as JSON")
+    add("--truth", metavar="FILE", help="write the truth of the scenario as JSON")
     add(
         "--score",
         action="store_true",
         help="publish nothing: try all scenarios in memory and print how well the twin sees them;"
-        " a scenario that names tags or scopes the park does not have is left out, and named",
+        " a scenario about tags or scopes that the park does not have is left out and listed",
     )
 
 
@@ -129,7 +129,7 @@ def _add_gateways(parser: argparse.ArgumentParser) -> None:
         "--format",
         choices=FORMATS,
         default="native",
-        help="what gateways write (native); a scenario may say otherwise for some",
+        help="format of gateways (native), unless the scenario gives them another one",
     )
     add(
         "--batch",
@@ -142,7 +142,7 @@ def _add_gateways(parser: argparse.ArgumentParser) -> None:
         type=int,
         choices=(0, 1),
         default=1,
-        help="of what is published (1); Sparkplug's data have 0",
+        help="of published messages (1); Sparkplug data have 0",
     )
     add(
         "--hj212",

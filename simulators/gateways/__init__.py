@@ -1,4 +1,4 @@
-"""Gateways: whose tags they carry, in which format, when a message goes out.
+"""Gateways: their tags, formats and sessions, and the times at which messages go out.
 
-Start with `gateways`. May import `simulators.instruments`, what that may, and `ingest.wire`.
+Start with `gateways`. May import `ingest.wire` and all of simulators but scoring.
 """

@@ -164,15 +164,15 @@ async def run(
         settings.on_progress(total, text)
 
     past = total.done_us < settings.schedule.history_until_us
-    watch = asyncio.create_task(_hold_back(settings, clear, report)) if past else None
+    holding = asyncio.create_task(_hold_back(settings, clear, report)) if past else None
     try:
         async with asyncio.TaskGroup() as group:
             for gateway, progress in zip(gateways, progresses, strict=True):
                 writer = MessageWriter(gateway, settings.origin_us, cache)
                 group.create_task(_serve(settings, writer, progress, clear, report))
     finally:
-        if watch is not None:
-            watch.cancel()
+        if holding is not None:
+            holding.cancel()
 
 
 async def _hold_back(

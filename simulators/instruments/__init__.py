@@ -1,4 +1,4 @@
-"""Instruments: what a meter shows of the truth, and how it fails.
+"""Instruments: readings of the true state, with noise, resolution and faults.
 
 Start with `sensors`. May import `simulators.process` and `simulators.scenarios`.
 """

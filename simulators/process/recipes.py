@@ -27,7 +27,7 @@ CHEMISTRY = {
     ),
     ("ammonia", "carbon_dioxide"): ("urea",),
 }
-# The supply of these follows the demand; users of any other component get what is produced.
+# The supply of these follows the demand; the production of any other component is shared out.
 DEMAND_DRIVEN = ("sodium_chloride", "steam")
 TURBINE = 0.4  # electricity of a captive plant over its heat
 POWER, FUEL = "electricity", "coal"

@@ -1,4 +1,4 @@
-"""Scenarios: what happens to a park, when and how much, and the truth it leaves.
+"""Scenarios: events in a park, and the truth that results.
 
-Start with `script`, which reads the files beside it. May import `simulators.process`.
+Start with `script`, which reads the TOML files of this folder. May import `simulators.process`.
 """

@@ -1,4 +1,4 @@
-"""Scoring: what the twin says of simulated parks, against what truly happened.
+"""Scoring: the results of the twin for simulated parks, against the truth.
 
 Start with `score`. May import all of simulators.
 """

@@ -93,7 +93,7 @@ def minutes_of(
         np.arange(len(network.park.tags)) if tags is None else tags[tags < len(network.park.tags)]
     )
     step_us = round(scan_s * 1e6)
-    # A counter tells what it has counted with the reading after the end.
+    # The last count of a counter needs the reading after the end.
     times = np.arange(start_us, stop_us + step_us, step_us, dtype=np.int64)
     open_minutes = no_open_minutes(len(network.tags))
     limits = compile_limits(network.park.tables.get("check", ()), network.tags)

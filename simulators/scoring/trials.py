@@ -313,7 +313,7 @@ def membrane_ageing(harness: Harness) -> list[TrialFigure]:
         for names in ([e.current for e in cells], [e.voltage for e in cells])
     )
     count = np.array([e.cells for e in cells])
-    # The voltage at the mean current: what the load does to it is the slope of its line.
+    # The voltage at the mean current, as the voltage is linear in the load.
     line = [np.polyfit(i / i.mean() - 1, u, 1)[0] for i, u in zip(current.T, volts.T, strict=True)]
     steady = (volts - (current / current.mean(axis=0) - 1) * np.array(line)) / count
     rise = ageing((times - times[0]) / 1e6, steady.T)
@@ -480,7 +480,7 @@ def _detections(
     ]
     coarse = [n for n in detections if n not in right and _lines(harness, level) & {*n.lines}]
     delay = (right[0].time_us - drift.start_us) / MINUTE_US if right else NAN
-    # Until half of the time it has cost a quarter of what it would.
+    # The detection must come before half of the drift, after a quarter of its effect.
     half = (drift.stop_us - drift.start_us) / MINUTE_US / 2
     wrong = len(detections) - len(right) - len(coarse)
     return [
