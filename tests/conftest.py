@@ -57,7 +57,7 @@ LONGEST = (
     "test_properties",
     "test_console",
     "test_gateway_formats",
-    "test_scenarios",
+    "test_trials",
     "test_replay_command",
     "test_sparkplug_services",
     "test_import",

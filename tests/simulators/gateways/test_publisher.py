@@ -1,11 +1,9 @@
-"""The publisher on a real broker and a real ingest: formats, losses, births, the past, load."""
+"""The publisher on a real broker and a real ingest: formats, losses, births, the past."""
 
 import asyncio
 import json
 import time
-from contextlib import asynccontextmanager, suppress
-from dataclasses import replace
-from functools import partial
+from contextlib import suppress
 
 import aiomqtt
 import asyncpg
@@ -14,19 +12,16 @@ import pytest
 
 from deploy.service import free_port
 from ingest.wire import sparkplug
-from simulators import __main__ as simulate
-from simulators import load
 from simulators.gateways import publisher
 from simulators.gateways.gateways import make_gateways, with_gateways
 from simulators.gateways.schedule import GatewayProgress, Schedule
-from simulators.instruments.sensors import make_sensors, observe
-from simulators.process.process import make_process
 from simulators.scenarios.script import Event
 from tests.services.test_services import program
+from tests.support.demo_park import readings_of
+from tests.support.listening import hearing
 from tests.support.small_region import ALPHA, PARK
 from tests.support.waiting import until
 from twin import quality as q
-from twin.loading import parse_park
 
 S = 1_000_000
 SEED = 3
@@ -42,7 +37,7 @@ FORMATS = {
 
 @pytest.fixture(scope="module")
 def instruments():
-    return partial(observe, make_sensors(make_process(PARK, SEED), SEED))
+    return readings_of(PARK, SEED)
 
 
 def event(kind, start, stop, size=0.0):
@@ -76,28 +71,6 @@ def settings_of(
         on_progress=on_progress or (lambda *_: None),
         **more,
     )
-
-
-@asynccontextmanager
-async def hearing(services, topic, **session):
-    """Collect the messages of a topic."""
-    heard = []
-    client = aiomqtt.Client(
-        "127.0.0.1", services.mosquitto.port, protocol=aiomqtt.ProtocolVersion.V5, **session
-    )
-
-    async def listen():
-        with suppress(aiomqtt.MqttError):
-            async for message in client.messages:
-                heard.append((message.topic.value, message.payload))  # noqa: PERF401
-
-    async with client:
-        await client.subscribe(topic, 1)
-        task = asyncio.create_task(listen())
-        yield heard, client
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
 
 
 async def stored(database, tag):
@@ -290,71 +263,3 @@ async def test_past_waits_for_a_broker_that_holds_too_much(services, instruments
     task.cancel()
     with suppress(asyncio.CancelledError):
         await task
-
-
-def broker(services):
-    return publisher.address(services.mqtt_url)
-
-
-async def test_load_is_what_its_model_knows_and_every_message_is_acknowledged(services):
-    test = load.LoadTest(tags=250, rate_hz=20, batch=100, qos=1)
-    reports, done = [], load.LoadResult()
-    start_ms = time.time_ns() // 1_000_000
-    async with hearing(services, load.TOPIC) as (heard, _):
-        await asyncio.to_thread(
-            load.run, broker(services), test, start_ms, 1.5, done, reports.append
-        )
-        await until(lambda: len(heard) >= done.sent)
-    assert (done.sent, done.acked, done.samples) == (90, 90, 30 * 250)
-    assert len(reports) == 1
-    tags = {tag.tag for tag in parse_park(load.park_files(250)).tags}
-    scans = [json.loads(payload) for _, payload in heard]
-    assert {name for scan in scans for name in scan["values"]} == tags == set(test.names)
-    assert all(scan["simulated"] for scan in scans)
-    assert sorted({scan["ts"] - start_ms for scan in scans}) == [50 * n for n in range(30)]
-    at = scans[0]["ts"] / 1000
-    assert list(scans[0]["values"].values()) == load.values(test, at)[:100].tolist()
-    assert (load.values(test, at) != load.values(replace(test, seed=2), at)).any()
-
-
-async def test_load_at_qos_0_ends_when_the_broker_has_read_it(services):
-    test = load.LoadTest(tags=100, rate_hz=50, batch=1, qos=0)
-    done = load.LoadResult()
-    async with hearing(services, load.TOPIC) as (heard, _):
-        await asyncio.to_thread(load.run, broker(services), test, 0, 0.2, done, print)
-        await until(lambda: len(heard) >= done.sent)
-    # How many turns of the tags there are in the time is the machine's affair.
-    assert done.acked == done.sent == len(heard) >= test.tags
-    assert len(heard) % test.tags == 0
-
-
-def test_load_and_other_formats_write_the_model_they_need(tmp_path, capsys):
-    folder = tmp_path / "load"
-    assert simulate.main(["--load", "30", "--write-park", str(folder)]) == 0
-    assert len(parse_park({p.name: p.read_text() for p in folder.iterdir()}).tags) == 30
-    assert simulate.main(["--load", "30", "--write-park", str(folder)]) == 2
-    assert "is not empty" in capsys.readouterr().err
-    edges = tmp_path / "edges"
-    assert simulate.main(["--format", "sparkplug", "--write-park", str(edges)]) == 0
-    park = parse_park({p.name: p.read_text(encoding="utf-8") for p in edges.iterdir()})
-    assert {row["protocol"] for row in park.tables["gateway"]} == {"sparkplug"}
-    assert simulate.main(["--format", "sparkplug", "--duration", "1"]) == 2
-    assert "--write-park" in capsys.readouterr().err
-    loggers = str(tmp_path / "loggers")
-    assert simulate.main(["--format", "hj212-tcp", "--write-park", loggers]) == 0
-    assert simulate.main(["--format", "hj212-tcp", "--park", loggers]) == 2
-    assert "--hj212 HOST:PORT" in capsys.readouterr().err
-
-
-def test_load_without_a_broker_is_one_clear_sentence(capsys):
-    url = f"mqtt://127.0.0.1:{free_port()}"
-    assert simulate.main(["--mqtt", url, "--load", "10", "--duration", "1"]) == 1
-    assert "is it running?" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("arguments", [["--batch", "0"], ["--rate", "2000"], ["--load", "0"],
-                                       ["--format", "xml"], ["--qos", "2"]])  # fmt: skip
-def test_option_out_of_its_range_is_refused(arguments, capsys):
-    with pytest.raises(SystemExit):
-        simulate.main(arguments)
-    assert arguments[0] in capsys.readouterr().err

@@ -5,23 +5,15 @@ import pytest
 
 from simulators.instruments.faults import Scene, readings
 from simulators.instruments.sensors import make_sensors, observe
-from simulators.process.process import make_process
 from simulators.scenarios.overlay import make_overlay
 from simulators.scenarios.script import STAYING, parse_script
-from twin.loading import load_park
+from tests.support.demo_park import PARK, TAGS
 
-PARK = load_park("deploy/parks/liaocheng")
-TAGS = {tag.address: t for t, tag in enumerate(PARK.tags)}
 S = 1_000_000
 START_US = 1_763_791_200 * S
 TIMES = START_US + np.arange(0, 7200, 10) * S
 DURING = (TIMES >= START_US + 1800 * S) & (TIMES < START_US + 5400 * S)
 FLOW, POWER, COUNTER = "xinfa/FI-1203", "xinfa/JI-1001", "xinfa/JQI-1001"
-
-
-@pytest.fixture(scope="module")
-def sensors():
-    return make_sensors(make_process(PARK, 1), 1)
 
 
 @pytest.fixture(scope="module")

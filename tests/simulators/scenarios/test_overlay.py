@@ -10,24 +10,18 @@ from simulators.scenarios.overlay import make_overlay, state
 from simulators.scenarios.script import load_script, parse_script
 from simulators.scenarios.truth import truths
 from tests.support.books import node_books
+from tests.support.demo_park import PARK, TAGS
 from twin import faraday
 from twin.accounts.tanks import volume_fraction
 from twin.arrays import HOUR_US
 from twin.errors import ModelError
-from twin.loading import load_park, parse_park
+from twin.loading import parse_park
 
-PARK = load_park("deploy/parks/liaocheng")
-TAGS = {tag.address: t for t, tag in enumerate(PARK.tags)}
 START_US = 1_763_791_200_000_000
 S = 1_000_000
 XINFA = "liaocheng/chiping/xinfa"
 FARM = f"{XINFA}/caustic/liquid-chlorine"
 CELLS = f"{XINFA}/caustic/electrolysis"
-
-
-@pytest.fixture(scope="module")
-def process():
-    return make_process(PARK, 1)
 
 
 @pytest.fixture(scope="module")

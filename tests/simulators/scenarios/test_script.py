@@ -5,16 +5,13 @@ import json
 import numpy as np
 import pytest
 
-from simulators.process.process import make_process
 from simulators.scenarios.overlay import Overlay, make_overlay
 from simulators.scenarios.script import Event, load_script, names, parse_script, weight
 from simulators.scenarios.truth import encode, truths
+from tests.support.demo_park import PARK, process_of
 from twin.arrays import MINUTE_US
 from twin.errors import ModelError
-from twin.loading import load_park
 
-PARK = load_park("deploy/parks/liaocheng")
-PROCESS = make_process(PARK, 1)
 WANTED = {
     "normal", "chlorine-user-trip", "meter-bias", "leak", "cems-fault", "gateway-outage",
     "membrane-ageing", "counter-reset", "unit-error", "worn-instruments", "silent-gateway",
@@ -160,7 +157,7 @@ def test_an_event_comes_with_its_ramp_and_is_gone_at_its_stop():
 def test_truth_of_an_instrument_says_size_uom_start_and_stop(kind, tag, more, stop_min, size, uom):
     text = f'[[event]]\nid = "e"\nkind = "{kind}"\ntag = "{tag}"\nstart = "20 min"\n{more}\n'
     script = parse_script("one", 'duration = "1 h"\n' + text, PARK)
-    (row,) = truths(Overlay(PROCESS, script, 1_760_000_000_000_000))
+    (row,) = truths(Overlay(process_of(), script, 1_760_000_000_000_000))
     assert (row.kind, row.tag, row.size, row.uom) == (kind, tag, size, uom)
     assert row.start_us == 1_760_000_000_000_000 + 20 * MINUTE_US
     assert row.stop_us == 1_760_000_000_000_000 + stop_min * MINUTE_US
@@ -168,7 +165,7 @@ def test_truth_of_an_instrument_says_size_uom_start_and_stop(kind, tag, more, st
 
 def test_truth_says_what_when_where_and_how_much():
     script = load_script("meter-bias", PARK)
-    overlay = make_overlay(PROCESS, script, 1_760_000_000_000_000)
+    overlay = make_overlay(process_of(), script, 1_760_000_000_000_000)
     (row,) = json.loads(encode(truths(overlay)))
     assert row == {
         "id": "drift",

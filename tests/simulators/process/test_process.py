@@ -1,94 +1,18 @@
-from __future__ import annotations
-
-import json
-from pathlib import Path
+"""The true state of a park: closed balances, chemistry, plausible energies."""
 
 import numpy as np
 import pytest
 
-from simulators import __main__ as program
-from simulators.gateways import publisher, schedule
-from simulators.gateways.encoding import encode
-from simulators.gateways.gateways import make_gateways
-from simulators.instruments.sensors import make_sensors, observe
-from simulators.process import disturbances
-from simulators.process.process import make_process, state
+from simulators.process.process import state
 from tests.support.books import node_books
 from twin import faraday
 from twin.accounts.tanks import volume_fraction
-from twin.errors import SettingsError
-from twin.loading import load_park, parse_park
-from twin.reconciliation.uncertainty import random_share
 from twin.reference import load as load_reference
 
-FOLDER = Path(__file__).parents[3] / "deploy" / "parks" / "liaocheng"
 NOW_US = 1_763_791_200_000_000
 S_US = 1_000_000
 DAY = NOW_US + np.arange(0, 86_400, 300) * S_US
-SEED = 1
 HCL = "hydrogen_chloride"
-
-SMALL = """
-[park]
-id = "small"
-kind = "park"
-name = { zh = "小", en = "Small" }
-timezone = "Europe/Berlin"
-
-[[scope]]
-id = "small/acme"
-kind = "enterprise"
-name = { zh = "甲", en = "Acme" }
-
-[[scope]]
-id = "small/acme/boiler"
-kind = "unit"
-name = { zh = "锅炉", en = "Boiler" }
-
-[[scope]]
-id = "small/acme/user"
-kind = "unit"
-name = { zh = "用户", en = "User" }
-
-[[stream]]
-id = "steam"
-from = "small/acme/boiler"
-to = "small/acme/user"
-medium = "steam"
-mode = "pipe"
-
-[[tank]]
-id = "V-1"
-scope = "small/acme/user"
-medium = "ammonia"
-mass = "acme/WI-1"
-"""
-SMALL_TAGS = """tag,scope,quantity,uom,kind,low,high,sigma,description
-WI-1,small/acme/user,mass,t,gauge,0,50,1 %,
-YI-1,small/acme/user,state,,state,,,,
-TI-1,small/acme/user,temperature,degC,gauge,,,,
-FQI-9,small/acme/user,mass,t,counter,,,,
-"""
-
-
-@pytest.fixture(scope="module")
-def park():
-    return load_park(FOLDER)
-
-
-@pytest.fixture(scope="module")
-def process(park):
-    return make_process(park, SEED)
-
-
-@pytest.fixture(scope="module")
-def sensors(process):
-    return make_sensors(process, SEED)
-
-
-@pytest.fixture(scope="module")
-def column(park):
-    return {tag.address: i for i, tag in enumerate(park.tags)}
 
 
 @pytest.fixture(scope="module")
@@ -218,56 +142,6 @@ def test_accumulation_is_the_change_of_what_the_levels_say(park, process, column
         assert np.all(fill < tank.fill_limit)
 
 
-def test_same_seed_and_time_give_the_same_value_wherever_a_run_starts(park, sensors):
-    whole = observe(sensors, DAY[:20])
-    again = make_sensors(make_process(park, SEED), SEED)
-    np.testing.assert_array_equal(observe(again, DAY[7:9]), whole[7:9])
-
-
-def test_another_seed_gives_other_values(park, sensors):
-    other = make_sensors(make_process(park, SEED + 1), SEED + 1)
-    assert np.mean(observe(other, DAY[:2]) != observe(sensors, DAY[:2])) > 0.8
-
-
-def test_every_tag_has_values_within_its_range(park, sensors):
-    week = NOW_US + np.arange(0, disturbances.WEEK_S, 3600) * S_US
-    shown = observe(sensors, week)
-    assert np.all(np.isfinite(shown))
-    for i, tag in enumerate(park.tags):
-        si = shown[:, i] * tag.scale + tag.shift
-        outside = (si < tag.low) | (si > tag.high)
-        assert np.mean(outside) <= 0.01, tag.address
-
-
-def test_errors_have_the_sigma_of_the_tag_one_part_noise_and_one_that_stays(
-    park, process, sensors, column
-):
-    times = NOW_US + np.arange(2000) * 60 * S_US
-    at = column["luxi/FI-1201"]
-    truth = state(process, times).values
-    relative = observe(sensors, times)[:, at] * park.tags[at].scale / truth[:, at] - 1
-    noise, stays = np.sqrt(random_share(park.tags[at])[0]), sensors.constant[at]
-    assert np.std(relative) == pytest.approx(0.01 * noise, rel=0.1)
-    assert np.mean(relative) == pytest.approx(0.01 * stays, abs=0.0005)
-    meters = sensors.random < 1
-    assert np.std(sensors.constant[meters]) == pytest.approx(np.sqrt(1 - noise**2), rel=0.2)
-    assert (sensors.constant[~meters] == 0).all()
-
-
-def test_counters_never_fall_and_count_what_their_gauge_shows(park, process, sensors, column):
-    turn = disturbances.EPOCH_US + 100 * disturbances.WEEK_US
-    times = turn + np.arange(-7200, 7200, 10) * S_US
-    shown = observe(sensors, times)
-    counters = [i for i, tag in enumerate(park.tags) if tag.kind == "counter"]
-    assert counters
-    assert np.all(np.diff(shown[:, counters], axis=0) >= 0)
-    exact = state(process, times).values
-    for gauge, counter in (("JI-1001", "JQI-1001"), ("FI-1410", "FQI-1410")):
-        counted = exact[-1, column[f"xinfa/{counter}"]] - exact[0, column[f"xinfa/{counter}"]]
-        seen = np.trapezoid(exact[:, column[f"xinfa/{gauge}"]], times / S_US)
-        assert counted == pytest.approx(seen, rel=1e-6)
-
-
 def per_tonne(truth, column, owner, energy, mass):
     """Return kWh (or t) of a rate per t of another."""
     made = np.mean(truth.values[:, column[f"{owner}/{mass}"]]) * 3.6
@@ -295,76 +169,3 @@ def test_ammonia_takes_a_plausible_energy(truth, column):
     coal = per_tonne(truth, column, "luxi", "WI-6001", "FI-6301") * 3.6
     steam = per_tonne(truth, column, "luxi", "FI-6003", "FI-6301") * 3.6
     assert 1400 < kwh * 0.1229 + coal * 714.3 + steam * 128.6 < 1500
-
-
-def test_a_small_park_without_ranges_or_cells_is_simulated_too():
-    park = parse_park({"park.toml": SMALL, "tags.csv": SMALL_TAGS})
-    shown = observe(make_sensors(make_process(park, 0), 0), DAY)
-    assert shown.shape == (len(DAY), 4)
-    assert np.all(np.isfinite(shown))
-    assert np.all((shown[:, 0] > 0) & (shown[:, 0] < 50))
-    assert np.all(np.diff(shown[:, 3]) >= 0)
-
-
-def test_a_scan_is_native_json_marked_as_simulated(park, sensors):
-    gateways = make_gateways(park)
-    assert [g.topic for g in gateways] == [
-        "park/v1/chiping/xinfa/sim-1",
-        "park/v1/gaoxin/luxi/sim-1",
-        "park/v1/shenxian/huaxiang/sim-1",
-    ]
-    assert sum(len(g.names) for g in gateways) == len(park.tags)
-    times = DAY[:2]
-    values = observe(sensors, times)
-    one = json.loads(encode(gateways[0], times[:1], values[:1]))
-    assert one["ts"] == NOW_US // 1000
-    assert one["simulated"] is True
-    assert set(one["values"]) == set(gateways[0].names)
-    assert len(json.loads(encode(gateways[0], times, values))) == 2
-
-
-def test_history_runs_into_live_without_gap_or_future():
-    plan = schedule.Schedule(
-        interval_us=2 * S_US, history_interval_us=10 * S_US, history_until_us=NOW_US
-    )
-    progress = schedule.GatewayProgress(NOW_US - 3600 * S_US)
-    seen = []
-    now_us = NOW_US + 5 * S_US
-    while len(times := schedule.due(plan, progress, now_us)):
-        seen.extend(times.tolist())
-        progress.done_us = int(times[-1])
-    assert seen[0] == NOW_US - 3590 * S_US
-    assert seen[-1] == NOW_US + 4 * S_US
-    steps = np.diff(seen)
-    assert set(steps[:359]) == {10 * S_US}
-    assert set(steps[359:]) == {2 * S_US}
-
-
-def test_a_long_outage_gives_up_the_oldest_scans_and_says_so():
-    plan = schedule.Schedule(2 * S_US, 10 * S_US, 0)
-    progress = schedule.GatewayProgress(NOW_US - 2 * schedule.BACKLOG_US)
-    times = schedule.due(plan, progress, NOW_US)
-    assert times[0] > NOW_US - schedule.BACKLOG_US
-    assert progress.skipped_s == schedule.BACKLOG_US / 1e6
-
-
-@pytest.mark.parametrize("duration", [60.0, None])
-def test_a_faster_clock_starts_in_the_past_and_never_passes_now(duration):
-    start_us, clock = program._clock(0.0, 60.0, duration, NOW_US)
-    assert start_us < NOW_US
-    assert clock(NOW_US) == start_us
-    assert clock(NOW_US + S_US) == start_us + 60 * S_US
-    week = NOW_US + 7 * 86_400 * S_US
-    assert clock(week) == week
-
-
-def test_a_wrong_address_is_one_clear_sentence(capsys):
-    with pytest.raises(SettingsError):
-        publisher.address("http://broker.example")
-    assert program.main(["--mqtt", "nonsense"]) == 2
-    assert "mqtt://host:1883" in capsys.readouterr().err
-
-
-def test_a_missing_park_is_one_clear_sentence(capsys, tmp_path):
-    assert program.main(["--park", str(tmp_path)]) == 2
-    assert "is not a park model" in capsys.readouterr().err

@@ -1,0 +1,108 @@
+"""A scenario through broker, ingest and database."""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import time
+
+import asyncpg
+import numpy as np
+
+from simulators import __main__ as program
+from simulators.instruments.faults import Scene, readings
+from simulators.scenarios.overlay import make_overlay
+from simulators.scenarios.script import load_script
+from tests.services.test_services import running, subscribed
+from tests.support.demo_park import PARK, process_of, sensors_of
+
+S = 1_000_000
+OWN = """
+name = { zh = "自带", en = "Our own" }
+duration = "10 min"
+[[event]]
+id = "bias"
+kind = "bias"
+tag = "xinfa/FI-1203"
+start = "2 min"
+stop = "8 min"
+size = "10 %"
+[[event]]
+id = "silent"
+kind = "dropout"
+tag = "xinfa/FI-1204"
+start = "4 min"
+[[event]]
+id = "cut-off"
+kind = "outage"
+scope = "liaocheng/shenxian/huaxiang"
+start = "3 min"
+stop = "6 min"
+"""
+
+
+def test_a_scenario_that_is_not_there_is_one_clear_sentence(capsys):
+    assert program.main(["--scenario", "earthquake"]) == 2
+    assert "use one of alarm-flood" in capsys.readouterr().err
+
+
+async def test_a_scenario_arrives_in_the_database_as_it_was_made(services, database, tmp_path):
+    script, truth = tmp_path / "own.toml", tmp_path / "truth.json"
+    script.write_text(OWN, encoding="utf-8")
+    environment = {
+        "PARKTWIN_DATABASE_URL": database,
+        "PARKTWIN_MQTT_URL": services.mqtt_url,
+        "PARKTWIN_CLIENT_ID": f"test-scenario-{os.getpid()}",
+        "PARKTWIN_SESSION_EXPIRY_S": "60",
+    }
+    words = "--speed 60 --duration 10.5 --interval 10 --seed 3"
+    with (tmp_path / "log").open("w") as log:
+        async with running("ingest", environment, log):
+            await subscribed(services, environment)
+            ended = await asyncio.to_thread(
+                subprocess.run,
+                [sys.executable, "-m", "simulators", "--scenario", str(script), "--truth",
+                 str(truth), "--mqtt", services.mqtt_url, *words.split()],
+                env=os.environ | environment, stderr=log, timeout=90, check=False,
+            )  # fmt: skip
+            assert ended.returncode == 0, (tmp_path / "log").read_text()
+            rows = json.loads(truth.read_text())
+            start_us = rows[0]["start_us"] - 120 * S
+            scene = Scene(
+                sensors_of(3),
+                make_overlay(process_of(3), load_script(str(script), PARK), start_us),
+            )
+            columns = {f"{t.owner}/{t.tag}": i for i, t in enumerate(PARK.tags)}
+            wanted = ["xinfa/FI-1203", "xinfa/FI-1204", "huaxiang/FI-1203", "luxi/JI-1001"]
+            stored = await samples_of(database, wanted, 10 * 60 * S + start_us)
+    for name in wanted:
+        times = np.array([at for at, _ in stored[name]])
+        values = np.array([value for _, value in stored[name]])
+        # Nothing is missing but what was never shown.
+        gaps = [gap for gap in np.diff(times).tolist() if gap != 10 * S]
+        assert gaps == ([370 * S] if name == "xinfa/FI-1204" else [])
+        made = readings(scene, times)[:, columns[name]]
+        np.testing.assert_allclose(values, made, rtol=1e-9)
+        assert len(times) >= (23 if name == "xinfa/FI-1204" else 59)
+
+
+async def samples_of(database, wanted, until_us, seconds=60.0):
+    """Return times and values of some tags in their own uom, when the last of them has come."""
+    end = time.monotonic() + seconds
+    while True:
+        connection = await asyncpg.connect(database)
+        found = await connection.fetch(
+            "SELECT enterprise || '/' || tag AS name, value,"
+            " (extract(epoch FROM time) * 1000000)::bigint AS at FROM park.sample_named"
+            " WHERE enterprise || '/' || tag = ANY($1) ORDER BY time",
+            wanted,
+        )
+        await connection.close()
+        rows = {name: [(r["at"], r["value"]) for r in found if r["name"] == name]
+                for name in wanted}  # fmt: skip
+        newest = [rows[name][-1][0] for name in wanted if rows[name] and name != "xinfa/FI-1204"]
+        if len(newest) == len(wanted) - 1 and min(newest) >= until_us - 10 * S:
+            return rows
+        assert time.monotonic() < end, {name: len(row) for name, row in rows.items()}
+        await asyncio.sleep(0.3)

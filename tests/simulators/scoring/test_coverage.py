@@ -1,0 +1,64 @@
+"""Figures of the twin with their intervals, against the truth."""
+
+import numpy as np
+import pytest
+
+from simulators.scoring.coverage import coverage
+from simulators.scoring.figures import StatedFigure, figures
+from simulators.scoring.window import compile_park, make_window, true_stream_mass
+from tests.support.demo_park import PARK
+
+HCL = "hydrogen_chloride"
+
+
+@pytest.fixture(scope="module")
+def known():
+    return compile_park(PARK)
+
+
+def test_what_is_called_the_truth_closes_every_balance(known):
+    hour = make_window(known, 1)
+    assert {"chlorine", "caustic", "hydrogen", "hydrogen_chloride", "ammonia"} <= set(hour.closed)
+    for component, (balance, _, _) in hour.closed.items():
+        truth = np.array([true_stream_mass(hour, component, line) for line in balance.lines])
+        left = np.abs(balance.incidence @ truth) / (np.abs(balance.incidence) @ np.abs(truth))
+        assert left.max() < 1e-5, component
+
+
+def test_intervals_hold_the_truth_about_as_often_as_they_say(known):
+    rows = {row.kpi: row for row in coverage([figures(known, seed) for seed in range(3)])}
+    whole = rows["all"]
+    assert whole.intervals > 1200
+    assert 0.85 < whole.share < 1
+    assert whole.low < whole.share < whole.high
+    for figure in ("chlorine made", "hydrogen made", "local share K1", "ammonia stored",
+                   "caustic electricity per mass", "time to full after a trip", "SO2 emitted",
+                   "SO2 corrected", "COD concentration", "hydrogen vented", "hydrogen unaccounted",
+                   "caustic of each circuit", "caustic direct current per mass",
+                   "cell voltage of each caustic circuit", "K of each caustic circuit",
+                   "current density of each caustic circuit"):  # fmt: skip
+        assert rows[figure].intervals >= 6, figure
+    # Reconciliation brings the flows nearer to the truth than their meters are.
+    some = [rows[f"{name} by each meter, reconciled"] for name in ("chlorine", "caustic", HCL)]
+    assert np.mean([row.reconciled / row.raw for row in some]) < 0.95
+
+
+def stated(inside):
+    return StatedFigure("x", 1.0, 0.1, 1.0 if inside else 2.0, 1.0, float("nan"))
+
+
+def test_the_interval_of_a_share_counts_parks_not_intervals():
+    alone = coverage([[stated(n % 20 > 0)] for n in range(400)])[0]
+    alike = coverage([[stated(n % 20 > 0)] * 5 for n in range(400)])[0]
+    assert alone.share == alike.share == 0.95
+    # Wilson's interval of 380 of 400.
+    assert (alone.low, alone.high) == pytest.approx((0.92412, 0.96743), abs=2e-4)
+    assert (alike.low, alike.high) == pytest.approx((alone.low, alone.high), rel=1e-12)
+    apart = coverage([[stated((n + k) % 20 > 0) for k in range(5)] for n in range(400)])[0]
+    assert alone.low < apart.low < 0.95 < apart.high < alone.high
+
+
+def test_a_figure_that_says_nothing_is_not_counted():
+    nothing = StatedFigure("x", 1.0, 0.0, 1.0, 1.0, float("nan"))
+    row = coverage([[nothing, stated(inside=True)], [nothing]])[0]
+    assert (row.intervals, row.share) == (1, 1.0)

@@ -1,0 +1,138 @@
+"""Every scenario in memory: the results of the twin are the truth.
+
+The same trials, with more seeds and weeks, are the score (`make score`).
+"""
+
+import dataclasses
+from functools import partial
+
+import numpy as np
+import pytest
+
+from simulators.instruments.faults import readings
+from simulators.scoring import score, trials
+from simulators.scoring.harness import make_harness, quiet_memory, scene_of
+from simulators.scoring.pipeline import minutes_of
+from tests.support.demo_park import PARK, TAGS
+from twin import quality as q
+from twin.arrays import MINUTE_US
+from twin.errors import ModelError
+
+S = 1_000_000
+
+
+@pytest.fixture(scope="module")
+def harness():
+    return make_harness(PARK, 1, score.START_US)
+
+
+@pytest.fixture(scope="module")
+def memory(harness):
+    return quiet_memory(harness, 8)
+
+
+def check(rows):
+    """Every figure of a trial meets its goal."""
+    assert rows
+    assert [row for row in rows if not row.met] == []
+
+
+def test_nothing_is_said_of_a_day_in_which_nothing_happens(harness):
+    check(trials.normal(harness))
+
+
+def test_full_tanks_are_foretold_after_a_trip_and_no_meter_is_accused(harness, memory):
+    check(trials.user_trip(harness, memory))
+
+
+def test_a_biased_meter_is_named_within_a_quarter_of_an_hour(harness, memory):
+    check(trials.meter_bias(harness, memory))
+
+
+def test_every_stream_that_can_be_checked_is_named_and_the_others_are_not_promised(harness, memory):
+    found = trials.bias_of_every_stream(harness, memory, minutes=score.WINDOW_MINUTES)
+    checkable = [each for each in found if each.least <= trials.BIAS.size]
+    assert len(found) == 35
+    assert len(checkable) >= 18
+    assert [each.stream for each in checkable if not each.detected] == []
+    # What is sold is known by levels only, and they wave by tonnes.
+    assert {e.stream for e in found if e.least > 1} >= {"luxi-cl2-export", "xinfa-cl2-export"}
+    assert max(each.suspects for each in checkable) <= 6
+
+
+def test_a_leak_is_placed_at_its_node(harness, memory):
+    check(trials.leak(harness, memory))
+
+
+def test_failing_analysers_are_doubted(harness):
+    check(trials.cems_fault(harness))
+
+
+def test_nothing_is_lost_and_nothing_counted_twice_by_an_outage(harness):
+    check(trials.gateway_outage(harness))
+
+
+def test_what_a_dead_gateway_did_not_send_is_missing_and_nothing_else(harness):
+    check(trials.silent_gateway(harness))
+
+
+def test_ageing_membranes_are_found_in_months_of_data(harness):
+    check(trials.membrane_ageing(harness))
+
+
+def test_a_reset_costs_no_more_than_a_scan_and_a_rollover_nothing(harness):
+    rows = trials.counter_reset(harness)
+    check(rows)
+    found = {row.figure: row.value for row in rows}
+    assert found["luxi/JQI-1001 counted wrongly"] == pytest.approx(0, abs=1e-9)
+    # A model that does not say where a register begins again loses what was above its last reading.
+    assert -0.6 < found["luxi/JQI-1001 counted wrongly, register unknown"] < -0.1
+
+
+def test_worn_instruments_are_doubted_or_named_or_move_no_hour_beyond_its_interval(harness, memory):
+    rows = trials.worn_instruments(harness, memory)
+    check(rows)
+    found = {row.figure: row.value for row in rows}
+    # What is doubted counts all the same: half as much again in a fifteenth of the time.
+    assert found["luxi/FI-1401 hour moved by them"] == pytest.approx(100 / 30, abs=0.05)
+    # Of a tenth of the samples some are further apart than a value holds.
+    since_s = np.arange(3600 - 10, 5 * 3600 + 10, 10)
+    shown = readings(scene_of(harness, "worn-instruments"), harness.start_us + since_s * S)[
+        :, TAGS["huaxiang/FI-1410"]
+    ]
+    there_s = np.append(since_s[np.isfinite(shown)], 5 * 3600)
+    complete = np.minimum(np.diff(there_s), 300).sum() / (4 * 3600)
+    assert found["huaxiang/FI-1410 complete"] == pytest.approx(100 * complete, abs=0.1)
+    assert complete < 0.97
+    assert 10 < found["huaxiang/FI-1204 detected after"] < 120
+
+
+def test_another_unit_of_measure_is_noticed_at_once(harness):
+    check(trials.flagged(harness, "unit-error", {"unit": q.UNIT_ERROR}, 60))
+
+
+def test_a_flood_of_alarms_is_seen_as_one(harness):
+    check(trials.alarm_flood(harness))
+
+
+def test_minutes_in_memory_are_those_of_the_instruments(harness):
+    scene = scene_of(harness, "normal")
+    start_us = harness.start_us
+    table = minutes_of(
+        harness.network, partial(readings, scene), start_us, start_us + 3 * MINUTE_US, scan_s=5
+    )
+    at = harness.network.index["xinfa/FI-1203"]
+    times = start_us + np.arange(36) * 5 * S
+    values = readings(scene, times)[:, at] * PARK.tags[at].scale
+    assert table.amount[:, at] == pytest.approx(values.reshape(3, 12).sum(axis=1) * 5)
+    assert table.last[:, at] == pytest.approx(values[11::12])
+    assert (table.covered_s[:, at] == 60).all()
+    assert (table.quality[:, at] == q.SIMULATED).all()
+    assert table.edge_us.tolist() == [start_us + n * MINUTE_US for n in range(4)]
+
+
+def test_a_plant_whose_product_is_not_weighed_is_named_as_such(harness):
+    park = dataclasses.replace(PARK, products=())
+    with pytest.raises(ModelError, match="no product is weighed") as caught:
+        trials._product_tag(park, park.electrolysers[:6])
+    assert "[[product]]" in caught.value.hint
