@@ -201,8 +201,8 @@ async def read_summary(
     time_us = np.array([to_us(row["time"]) for row in rows], dtype=np.int64)
     alarm = np.array([at[row["alarm"]] for row in rows], dtype=np.int64)
     priority = np.array([entry.rank[0] for entry in entries], dtype=np.int64)
-    load = f.load_of(time_us, alarm, priority, from_us, end_us)
-    flood, _ = f.advance(f.no_flood(), time_us[time_us <= now_us], now_us)
+    load = f.alarm_load(time_us, alarm, priority, from_us, end_us)
+    flood, _ = f.advance_flood(f.no_flood(), time_us[time_us <= now_us], now_us)
     flooded = flood.since_us != NEVER
     return {
         "scope": scope or context.model.park.id,

@@ -20,7 +20,7 @@ from deploy.database.times import stamp, to_us
 from twin.arrays import BOOL, DAY_US, F64, SECOND_US
 from twin.model.park import inside
 from twin.reconciliation.balances import Amounts, Balance, compile_balance, measure
-from twin.reconciliation.closure import Closure, close
+from twin.reconciliation.closure import Closure, close_balance
 from twin.reference import load as load_reference
 from twin.series import windows as w
 from twin.uom import parse_quantity
@@ -128,7 +128,7 @@ async def read_balance(
     amounts = [
         _measured(balance, sums, levels[n : n + 2], n, whole[n]) for n in range(len(sums.amount))
     ]
-    closures = [close(balance, measured) for measured in amounts]
+    closures = [close_balance(balance, measured) for measured in amounts]
     known = np.array([np.isfinite(closure.estimate).any() for closure in closures])
     trust = sums.trust(np.arange(len(sums.tags)), known, stock_quality)
     columns = {

@@ -35,7 +35,14 @@ from twin.arrays import F64, NEVER
 from twin.chlorine.figures import local_share_of_liquid, local_share_of_made
 from twin.chlorine.hazards import grade, r_equivalent
 from twin.chlorine.headroom import absorber_time, time_in_stock
-from twin.chlorine.tank_farms import GAS, drawn, find_farms, find_taken, foresee, meter_of
+from twin.chlorine.tank_farms import (
+    GAS,
+    find_tank_farms,
+    find_withdrawals,
+    forecast,
+    meter_of,
+    withdrawal_weights,
+)
 from twin.model.park import Stream, inside
 from twin.reconciliation.uncertainty import weights
 from twin.reference import figure
@@ -203,7 +210,7 @@ async def read_chlorine(context: AppContext, query: Hourly) -> ChlorineAnswer:
 async def balance_rows(context: Context, query: WindowQuery) -> list[ChlorineRow]:
     """Return the chlorine balance of each window; raises StoreError."""
     network, made = query.network, Account(query.scope, "chlorine", "make")
-    taken = find_taken(network, query.scope)
+    taken = find_withdrawals(network, query.scope)
     meters = [meter_of(network, s)[0] for s in (*taken.streams, *taken.exported)]
     more = np.unique([tag for tag in meters if tag >= 0]).astype(np.int64)
     accounts = [Account(query.scope, "chlorine", item) for item in FLOW_ITEMS]
@@ -215,7 +222,9 @@ async def balance_rows(context: Context, query: WindowQuery) -> list[ChlorineRow
     columns["k1"] = out(local_share_of_liquid(_amounts(sums, taken.streams), taken.local))
     columns["k2"] = out(local_share_of_made(sums.total(made), _amounts(sums, taken.exported)))
     local = [s for s, stays in zip(taken.streams, taken.local, strict=True) if stays]
-    whole, kept, sold = (drawn(network, s) for s in (taken.streams, local, taken.exported))
+    whole, kept, sold = (
+        withdrawal_weights(network, s) for s in (taken.streams, local, taken.exported)
+    )
     cells = weights(network, {made: 1.0})
     columns["k1_ci"] = out(sums.ratio_ci("chlorine", kept, whole))
     columns["k2_ci"] = out(sums.ratio_ci("chlorine", cells - sold, cells))
@@ -279,8 +288,8 @@ def _worst(live: LiveValues, tags: Iterable[int]) -> int:
 
 def chlorine_now(network: Network, scope: str, live: LiveValues) -> ChlorineNow:
     """Return the present headroom of the tanks and absorbers of a scope."""
-    farms = find_farms(network, scope)
-    outlook = foresee(network, farms, live.value)
+    farms = find_tank_farms(network, scope)
+    outlook = forecast(network, farms, live.value)
     tanks = [k for farm in farms for k in (*farm.tanks, *farm.spares)]
     stock_of = next(
         (name for name in STOCK if tanks and _flow_of(scope, name) in network.accounts), None

@@ -19,9 +19,9 @@ from twin.accounts.accounts import Account
 from twin.accounts.network import Network
 from twin.arrays import F64
 from twin.energy.benchmarks import find_marks, position
-from twin.energy.circuits import Figure, Pair, circuit, own_meter
+from twin.energy.circuits import Estimate, Pair, circuit, own_meter
 from twin.energy.consumption import Basis, coal_equivalent, electricity_row, intensity
-from twin.energy.electrolysis import standing_voltage
+from twin.energy.electrolysis import zero_current_voltage
 from twin.model.park import Electrolyser, inside
 from twin.reconciliation.uncertainty import half_width, weights
 from twin.reference import load as load_reference
@@ -248,11 +248,11 @@ async def read_electrolysers(context: AppContext, query: Hourly) -> Electrolyser
 
 
 def _zero_current_voltages(kinds: set[str]) -> list[ZeroCurrentVoltage]:
-    rows = load_reference("electrolysis")["standing_voltage"]
+    rows = load_reference("electrolysis")["zero_current_voltage"]
     return [
         {
             "kind": kind,
-            "v": standing_voltage(kind),
+            "v": zero_current_voltage(kind),
             "source": rows[kind]["source"],
             "confidence": rows[kind]["confidence"],
             "verified": rows[kind]["verified"],
@@ -290,7 +290,7 @@ def _cell_rows(sums: Sums, pairs: PairSums, n: int, cell: Electrolyser) -> list[
     )
 
 
-def _stated(name: str, figure: Figure, uom: Uom) -> dict[str, F64]:
+def _stated(name: str, figure: Estimate, uom: Uom) -> dict[str, F64]:
     """Return a figure and the half width of its interval, whose name has `_ci` in the gap."""
     ci = np.where(np.isnan(figure.value), np.nan, half_width(figure.sigma))
     return {name.format(""): out(figure.value, uom), name.format("_ci"): out(ci, uom)}

@@ -16,7 +16,7 @@ from api.sums import Sums, read_sums
 from api.windows import WindowQuery
 from twin.arrays import F64
 from twin.emissions import carbon
-from twin.emissions.sources import Emitter, emitters
+from twin.emissions.sources import EmissionSource, emission_sources
 from twin.reference import load as load_reference
 from twin.uom import compile_uom
 
@@ -95,7 +95,7 @@ class GridChoice:
 class SourceSums:
     """One source of the account in W windows, (W,)."""
 
-    emitter: Emitter
+    emitter: EmissionSource
     uom: str
     amount: F64  # in `uom`
     factor: F64  # [kg/SI]
@@ -108,7 +108,7 @@ class SourceSums:
 async def read_carbon(context: Context, query: WindowQuery, choice: GridChoice) -> CarbonAnswer:
     """Return scope 1 and 2 of each window, their sources and factors; raises StoreError."""
     network, count = query.network, len(query.edges) - 1
-    active = emitters(network, query.scope)
+    active = emission_sources(network, query.scope)
     used = np.any([np.zeros(len(network.tags)), *(e.activity for e in active)], axis=0)
     sums = await read_sums(context, query, np.flatnonzero(used))
     sources = [_source(sums, emitter, choice) for emitter in active]
@@ -147,7 +147,7 @@ def _totals(sums: Sums, sources: list[SourceSums]) -> dict[str, F64]:
     }
 
 
-def _source(sums: Sums, emitter: Emitter, choice: GridChoice) -> SourceSums:
+def _source(sums: Sums, emitter: EmissionSource, choice: GridChoice) -> SourceSums:
     """Return the emission of one source in each window."""
     count = len(sums.amount)
     factor, reason = np.full(count, emitter.factor), [""] * count

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from api.problems import invalid
 from api.sums import read_sums
 from twin.arrays import BOOL, DAY_US, F64, HOUR_US, I64, SECOND_US, ratio
-from twin.emissions.outlets import Changes, Hours, Outlet, changes, evaluate, outlets_of
+from twin.emissions.outlets import HourErrors, Hours, Outlet, evaluate, hour_errors, outlets_of
 from twin.emissions.permits import year_of
 from twin.emissions.substitution import Substitution, lookback_h, substitute
 from twin.emissions.validity import STOPPED, SUSPECT, capture_rate, month_valid, needed
@@ -55,7 +55,7 @@ class OutletHours:
     hours: Hours
     error: Errors  # of the U tags the figures are made of
     covered_s: F64  # (U, H) of these tags
-    changes: Changes
+    hour_errors: HourErrors
     operating: BOOL  # hours that are over and count in the capture rate
     known: BOOL  # the emission is measured, or the source stood still
     substitution: Substitution
@@ -150,7 +150,7 @@ def outlet_hours(ledger: Ledger, outlet: Outlet) -> OutletHours:
     at = np.array([sums.network.index[address] for address in outlet.measured_by], dtype=np.int64)
     error = errors_of(sums.network, at)
     covered_s = np.array([covered[address] for address in outlet.measured_by])
-    changed = changes(outlet, error, mean, ledger.elapsed_s)
+    changed = hour_errors(outlet, error, mean, ledger.elapsed_s)
     over = ledger.elapsed_s >= np.diff(ledger.edges) / SECOND_US
     # A monitor does not owe data from before its first valid hour.
     begun = np.logical_or.accumulate(hours.valid, axis=-1)
@@ -236,7 +236,7 @@ def _total_ratio(total: _WindowSum, upper: F64, lower: F64) -> F64:
 def mass_ci(record: OutletHours, p: int, window: I64, count: int) -> F64:
     """Return half the intervals of the masses measured in windows; hours outside have -1, (W,)."""
     # What stood still sent out nothing, whatever its meters say.
-    change = np.where(record.hours.valid[p], record.changes.emission[:, p], 0.0)
+    change = np.where(record.hours.valid[p], record.hour_errors.emission[:, p], 0.0)
     return half_width(parts_sigma(record.error, change, record.covered_s, window, count))
 
 
@@ -251,16 +251,16 @@ def _mean(
     there = ~np.isnan(column) & (hours.state != STOPPED)
     best = there & hours.measured[p]
     used = np.where(total.each(total(best)) > 0, best, there)
-    weight, moved = np.ones(len(column)), np.zeros_like(record.changes.flow)
+    weight, moved = np.ones(len(column)), np.zeros_like(record.hour_errors.flow)
     if outlet.kind == "drain":
         weight = np.where(hours.flow > 0, hours.flow, 0.0)
-        moved = np.where(hours.flow > 0, record.changes.flow, 0.0)
+        moved = np.where(hours.flow > 0, record.hour_errors.flow, 0.0)
     weight = np.where(used, weight, 0.0)
     whole = total(weight)
     whole = np.where(whole > 0, whole, np.nan)
     mean = total(np.where(used, column, 0.0) * weight) / whole
     far = column - total.each(mean)
-    change = (weight * getattr(record.changes, name)[:, p] + far * moved) / total.each(whole)
+    change = (weight * getattr(record.hour_errors, name)[:, p] + far * moved) / total.each(whole)
     change = np.where(used, change, 0.0)
     sigma = parts_sigma(record.error, change, record.covered_s, total.window, total.count)
     return mean, np.where(np.isnan(mean), np.nan, half_width(sigma))

@@ -41,7 +41,7 @@ from api.sums import Sums, read_sums
 from api.windows import ScopePath, WindowQuery, parse_query
 from twin.arrays import I64
 from twin.emissions.outlets import Outlet
-from twin.emissions.permits import outlook, year_of
+from twin.emissions.permits import permit_outlook, year_of
 from twin.reference import load as load_reference
 from twin.series import windows as w
 from twin.uom import compile_uom, parse_quantity
@@ -274,7 +274,7 @@ def _permits(
     measured_ci = np.array([mass_ci(hours, n, this_year, 1)[0] for n in p])
     measured_ci = np.where(known.any(axis=1), measured_ci, np.nan)
     permit = np.array([outlet.annual[name] for name in names])
-    ahead = outlook(measured, substituted, permit, known_s, begin_us, end_us, until_us)
+    ahead = permit_outlook(measured, substituted, permit, known_s, begin_us, end_us, until_us)
     quality = [
         w.grade(
             ledger.sums.quality[year][:, _columns(ledger.sums, outlet, name)].reshape(1, -1),

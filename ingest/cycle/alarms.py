@@ -9,17 +9,17 @@ import msgspec
 import numpy as np
 
 from ingest.store.alarms import JournalEntry, StoredAlarm
-from twin.alarms.commands import order, refusal
+from twin.alarms.commands import apply_command, refusal
 from twin.alarms.engine import (
     STATES,
     UNACKNOWLEDGED,
-    Changes,
-    Memory,
+    AlarmChanges,
+    AlarmState,
     evaluate,
+    initial_alarm_state,
     input_quality,
-    no_memory,
 )
-from twin.alarms.metrics import Flood, advance, no_flood
+from twin.alarms.metrics import FloodState, advance_flood, no_flood
 from twin.alarms.rules import compile_rules, park_alarms
 from twin.arrays import DAY_US, INTP, MINUTE_US, NEVER, U8
 from twin.errors import ModelError, ParkError
@@ -40,9 +40,9 @@ TEXT_CHARACTERS = 200
 class Standing:
     """Where the alarms stand between two cycles."""
 
-    memory: Memory
+    memory: AlarmState
     quality: U8  # (Al,) what each is marked with
-    flood: Flood
+    flood: FloodState
 
 
 class StateChange(NamedTuple):
@@ -89,7 +89,7 @@ class Alarms:
 
     def standing(self) -> Standing:
         """Return where the alarms stand before anything is known."""
-        memory = no_memory(len(self._ids))
+        memory = initial_alarm_state(len(self._ids))
         return Standing(memory, memory.quality, no_flood())
 
     async def start(self, image: Image, now_us: int) -> Standing:
@@ -101,7 +101,7 @@ class Alarms:
             np.array([alarm[at] for alarm in stored], dtype=np.int64) for at in (1, 2, 3)
         )
         # A delay begins anew with the newest sample: how long it had run is not stored.
-        memory = Memory(
+        memory = AlarmState(
             time_us=image.time_us[rules.tag],
             value=image.value[rules.tag],
             quality=image.quality[rules.tag],
@@ -112,7 +112,7 @@ class Alarms:
             since_us=since_us,
             until_us=until_us,
         )
-        flood, _ = advance(no_flood(), await table.annunciations(now_us - DAY_US), now_us)
+        flood, _ = advance_flood(no_flood(), await table.annunciations(now_us - DAY_US), now_us)
         quality = np.array([alarm.quality for alarm in stored], dtype=np.uint8)
         return Standing(memory, quality, flood)
 
@@ -134,7 +134,7 @@ class Alarms:
         came = [event.time_us for event in events if event.after == UNACKNOWLEDGED]
         flood = standing.flood
         if came or flood.count or flood.since_us != NEVER:
-            flood, _ = advance(flood, np.array(came, dtype=np.int64), cycle_us)
+            flood, _ = advance_flood(flood, np.array(came, dtype=np.int64), cycle_us)
         quality = input_quality(self._rules, memory, cycle_us)
         touched = (quality != standing.quality) | (memory.active != standing.memory.active)
         touched[[event.alarm for event in events]] = True
@@ -142,7 +142,9 @@ class Alarms:
             await self._write(memory, quality, np.flatnonzero(touched), events, cycle_us)
         return Standing(memory, quality, flood)
 
-    async def _obey(self, memory: Memory, cycle_us: int) -> tuple[Memory, list[StateChange]]:
+    async def _obey(
+        self, memory: AlarmState, cycle_us: int
+    ) -> tuple[AlarmState, list[StateChange]]:
         """Take the oldest commands: each is done, or has a reason why nothing came of it."""
         rows = await self._store.commands.about_alarms(self._settings.command_rows)
         events: list[StateChange] = []
@@ -157,7 +159,9 @@ class Alarms:
             alarm = self._index[command.alarm]
             shelved_us = round((command.minutes or 0.0) * MINUTE_US)
             until_us = cycle_us + shelved_us if row.kind == "shelve" else NEVER
-            memory, changes = order(self._rules, memory, row.kind, alarm, cycle_us, until_us)
+            memory, changes = apply_command(
+                self._rules, memory, row.kind, alarm, cycle_us, until_us
+            )
             who, reason = command.by[:TEXT_CHARACTERS], (command.reason or "")[:TEXT_CHARACTERS]
             events += [
                 event._replace(who=who, reason=reason or None, command=row.number)
@@ -168,7 +172,7 @@ class Alarms:
             await self._store.commands.answer([row.number for row in rows], answers, cycle_us)
         return memory, events
 
-    def _check(self, kind: str, command: AlarmCommand, memory: Memory) -> None:
+    def _check(self, kind: str, command: AlarmCommand, memory: AlarmState) -> None:
         """Raise ParkError for a command that is to be refused."""
         if command.alarm not in self._index:
             raise ParkError(f"there is no alarm {command.alarm!r}")
@@ -188,7 +192,7 @@ class Alarms:
 
     async def _write(
         self,
-        memory: Memory,
+        memory: AlarmState,
         quality: U8,
         touched: INTP,
         events: list[StateChange],
@@ -214,7 +218,7 @@ class Alarms:
         )
 
 
-def _events(changes: Changes) -> list[StateChange]:
+def _events(changes: AlarmChanges) -> list[StateChange]:
     """Return changes as rows of the journal."""
-    columns = (getattr(changes, name).tolist() for name in Changes.__slots__)
+    columns = (getattr(changes, name).tolist() for name in AlarmChanges.__slots__)
     return [StateChange(*row) for row in zip(*columns, strict=True)]

@@ -10,10 +10,10 @@ import numpy as np
 from simulators.scoring.window import integral, make_window, pairs, stored_mass, true_stream_mass
 from twin.accounts.accounts import FLOW_ITEMS, SIGNS, Account
 from twin.arrays import F64, HOUR_S
-from twin.chlorine.tank_farms import drawn, find_taken
+from twin.chlorine.tank_farms import find_withdrawals, withdrawal_weights
 from twin.emissions import carbon
-from twin.emissions.outlets import changes, evaluate, outlets_of
-from twin.emissions.sources import emitters
+from twin.emissions.outlets import evaluate, hour_errors, outlets_of
+from twin.emissions.sources import emission_sources
 from twin.energy.circuits import MAIN, circuit
 from twin.reconciliation.uncertainty import (
     errors_of,
@@ -158,13 +158,19 @@ def _shares(window: ScoreWindow) -> Iterator[StatedFigure]:
     """Yield the local shares of chlorine, K1 and K2."""
     network = window.known.network
     for scope in _scopes(window):
-        made, taken = Account(scope, "chlorine", "make"), find_taken(network, scope)
+        made, taken = Account(scope, "chlorine", "make"), find_withdrawals(network, scope)
         if made not in network.accounts or not taken.streams:
             continue
         local = [s for s, inner in zip(taken.streams, taken.local, strict=True) if inner]
-        inside, whole = drawn(network, local), drawn(network, taken.streams)
+        inside, whole = (
+            withdrawal_weights(network, local),
+            withdrawal_weights(network, taken.streams),
+        )
         yield _ratio(window, "local share K1", "chlorine", inside, whole)
-        produced, exported = weights(network, {made: 1.0}), drawn(network, taken.exported)
+        produced, exported = (
+            weights(network, {made: 1.0}),
+            withdrawal_weights(network, taken.exported),
+        )
         yield _ratio(window, "local share K2", "chlorine", produced - exported, produced)
 
 
@@ -191,7 +197,7 @@ def _carbon(window: ScoreWindow) -> Iterator[StatedFigure]:
     grid = carbon.grid_factor(GRID_YEAR, "CN", "location").value
     for scope in _scopes(window):
         total = np.zeros(len(network.tags))
-        for emitter in emitters(network, scope):
+        for emitter in emission_sources(network, scope):
             factor = grid if emitter.kind == "electricity" else emitter.factor
             weight = np.where(emitter.activity, emitter.activity * factor, 0.0)
             yield _weighed(window, f"carbon dioxide, {emitter.name}", "aluminium", weight)
@@ -230,7 +236,7 @@ def _outlets(window: ScoreWindow) -> Iterator[StatedFigure]:
         error, covered_s = errors_of(network, at), window.covered_s[at, None]
         means = {a: mean[[t]] for a, t in used.items()}
         seen = evaluate(outlet, means, {a: window.covered_s[[t]] for a, t in used.items()}, whole)
-        change = changes(outlet, error, means, whole)
+        change = hour_errors(outlet, error, means, whole)
         ever = dict.fromkeys(used, np.full(len(scans), window.length_s))
         truth = evaluate(outlet, {a: window.true_value[:, t] for a, t in used.items()}, ever, scans)
         for p, pollutant in enumerate(outlet.pollutants):

@@ -18,12 +18,12 @@ from simulators.scoring.pipeline import in_si, minutes_of, samples_of
 from twin import quality as q
 from twin.accounts.network import compile_network
 from twin.alarms.engine import UNACKNOWLEDGED, evaluate
-from twin.alarms.engine import no_memory as no_alarms
-from twin.alarms.metrics import advance, no_flood
+from twin.alarms.engine import initial_alarm_state as no_alarms
+from twin.alarms.metrics import advance_flood, no_flood
 from twin.alarms.rules import compile_rules, park_alarms
 from twin.arrays import DAY_S, F64, HOUR_S, I64, MINUTE_S, MINUTE_US, NEVER
 from twin.chlorine.figures import cathode_efficiency
-from twin.chlorine.tank_farms import find_farms, foresee
+from twin.chlorine.tank_farms import find_tank_farms, forecast
 from twin.energy.circuits import MAIN
 from twin.energy.electrolysis import ageing
 from twin.errors import ModelError
@@ -125,8 +125,8 @@ def user_trip(harness: Harness, memory: MonitorState) -> list[TrialFigure]:
     times = np.arange(trip.start_us, full.start_us, MINUTE_US)
     value = np.full((len(times), len(harness.network.tags)), np.nan)
     value[:, : len(harness.park.tags)] = in_si(harness.park, readings(scene, times))
-    farms = find_farms(harness.network, full.scope)
-    ahead_s = np.array([foresee(harness.network, farms, row).full_s for row in value])
+    farms = find_tank_farms(harness.network, full.scope)
+    ahead_s = np.array([forecast(harness.network, farms, row).full_s for row in value])
     steady = np.convolve(ahead_s < AHEAD_S, np.ones(STEADY_MINUTES), "valid") == STEADY_MINUTES
     at = int(np.argmax(steady)) + STEADY_MINUTES - 1 if steady.any() else len(times) - 1
     remaining_s = (full.start_us - times) / 1e6
@@ -212,7 +212,7 @@ def alarm_flood(harness: Harness) -> list[TrialFigure]:
     (truth,) = truths(scene.overlay)
     stop_us = truth.stop_us + 10 * MINUTE_US
     came_us = _alarms(harness, scene, stop_us, SCAN_S / 2)
-    flood, ended = advance(no_flood(), came_us, stop_us)
+    flood, ended = advance_flood(no_flood(), came_us, stop_us)
     starts = [start for start, _ in ended.tolist()]
     starts += [flood.since_us] if flood.since_us != NEVER else []
     delay = (starts[0] - truth.start_us) / 1e6 if starts else NAN

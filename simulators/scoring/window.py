@@ -20,7 +20,7 @@ from twin.arrays import F64, HOUR_S, HOUR_US, I64, MINUTE_US
 from twin.energy.circuits import Pair
 from twin.errors import ModelError
 from twin.reconciliation.balances import compile_balance, measure
-from twin.reconciliation.closure import close
+from twin.reconciliation.closure import close_balance
 from twin.reference import load as load_reference
 from twin.scenario.network import compile_supply
 
@@ -95,7 +95,7 @@ def make_window(known: CompiledPark, seed: int, length_s: float = HOUR_S) -> Sco
         balance = compile_balance(network, known.park.id, component)
         if balance.nodes:
             amounts = measure(network, balance, *seen)
-            closed[component] = balance, amounts, close(balance, amounts)
+            closed[component] = balance, amounts, close_balance(balance, amounts)
     part = {component: np.ones(len(network.tags)) for component in components}
     cells = process.plant.cells
     rows = zip(cells.electrolysers, cells.efficiency, cells.hydrogen, strict=True)

@@ -1,4 +1,4 @@
-"""Alarms of a few tags, and a bench to step them through values and orders.
+"""Alarms of a few tags, and a bench to step them through values and commands.
 
 PYTEST_DONT_REWRITE: tests import it by name.
 """
@@ -6,8 +6,8 @@ PYTEST_DONT_REWRITE: tests import it by name.
 import numpy as np
 
 from twin import quality as q
-from twin.alarms.commands import order, refusal
-from twin.alarms.engine import STATES, evaluate, no_memory
+from twin.alarms.commands import apply_command, refusal
+from twin.alarms.engine import STATES, evaluate, initial_alarm_state
 from twin.alarms.rules import Alarm, compile_rules
 from twin.arrays import NEVER
 from twin.model.park import Tag
@@ -54,7 +54,7 @@ class Bench:
     def __init__(self, *found, tags=("PT-1",)):
         self.rules = rules_of(*found, tags=tags)
         self.tags = len(tags)
-        self.memory = no_memory(len(found))
+        self.memory = initial_alarm_state(len(found))
         self.changes = []
 
     def step(self, rows, known_s=None, now_s=None):
@@ -70,8 +70,8 @@ class Bench:
     def refusal(self, name, at=0):
         return refusal(name, int(self.memory.state[at]), shelvable=bool(self.rules.shelvable[at]))
 
-    def order(self, name, at=0, now_s=0, until_s=0):
-        self.memory, changes = order(
+    def command(self, name, at=0, now_s=0, until_s=0):
+        self.memory, changes = apply_command(
             self.rules, self.memory, name, at, round(now_s * S), round(until_s * S)
         )
         return self.note(changes)
@@ -100,7 +100,7 @@ def bench_in(state):
     bench = Bench(alarm("PT-1", 10.0))
     bench.step([(0, 0, 5.0 if state == "normal" else 11.0)])
     if state == "acknowledged":
-        bench.order("acknowledge")
+        bench.command("acknowledge")
     if state == "returned":
         bench.step([(0, 1, 5.0)])
     assert bench.state == state

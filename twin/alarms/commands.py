@@ -1,4 +1,4 @@
-"""What an operator asks of an alarm, and what that makes of its state.
+"""Commands of operators on alarms, and the state that follows from each.
 
 References
 ----------
@@ -21,8 +21,8 @@ from twin.alarms.engine import (
     STATES,
     SUPPRESSED,
     UNACKNOWLEDGED,
-    Changes,
-    Memory,
+    AlarmChanges,
+    AlarmState,
     after,
 )
 from twin.arrays import NEVER
@@ -30,10 +30,10 @@ from twin.arrays import NEVER
 if TYPE_CHECKING:
     from twin.alarms.rules import Rules
 
-# What an order makes of each state, in the order of STATES. To release an alarm is to show it as it
-# is: unacknowledged when its condition is on, else normal.
+# The state after a command, for each of STATES. A released alarm is unacknowledged when its
+# condition is on, else normal.
 _NO, _RELEASE = -1, -2
-ORDERS: dict[str, tuple[int, ...]] = {
+COMMANDS: dict[str, tuple[int, ...]] = {
     "acknowledge": (_NO, ACKNOWLEDGED, _NO, NORMAL, _NO, _NO, _NO),
     "shelve": (SHELVED, SHELVED, SHELVED, SHELVED, SHELVED, _NO, _NO),
     "unshelve": (_NO, _NO, _NO, _NO, _RELEASE, _NO, _NO),
@@ -42,23 +42,23 @@ ORDERS: dict[str, tuple[int, ...]] = {
     "take_out_of_service": (OUT_OF_SERVICE,) * 6 + (_NO,),
     "return_to_service": (_NO, _NO, _NO, _NO, _NO, _NO, _RELEASE),
 }
-# What hides an alarm from the operator, and so is forbidden where shelving is.
+# Commands that hide an alarm from the operator, and so are forbidden where shelving is.
 HIDING = ("shelve", "suppress", "take_out_of_service")
 
 
-def order(
-    rules: Rules, memory: Memory, name: str, alarm: int, now_us: int, until_us: int = NEVER
-) -> tuple[Memory, Changes]:
-    """Return the memory after an order of ORDERS that is not refused, and the change it makes.
+def apply_command(
+    rules: Rules, memory: AlarmState, name: str, alarm: int, now_us: int, until_us: int = NEVER
+) -> tuple[AlarmState, AlarmChanges]:
+    """Return the state after a command that is not refused, and the change it makes.
 
-    The order takes effect at `now_us` [µs]; a shelving ends at `until_us` [µs].
+    The command takes effect at `now_us` [µs]; a shelving ends at `until_us` [µs].
     """
     assert not refusal(name, int(memory.state[alarm]), shelvable=bool(rules.shelvable[alarm]))
-    target = ORDERS[name][int(memory.state[alarm])]
+    target = COMMANDS[name][int(memory.state[alarm])]
     if target == _RELEASE:
         target = UNACKNOWLEDGED if memory.active[alarm] else NORMAL
     at = np.array([alarm], dtype=np.int64)
-    changes = Changes(
+    changes = AlarmChanges(
         alarm=at,
         time_us=np.array([now_us], dtype=np.int64),
         before=memory.state[at],
@@ -75,11 +75,11 @@ def order(
 
 
 def refusal(name: str, state: int, *, shelvable: bool) -> str:
-    """Return why an order makes no sense for an alarm in this state, or an empty text."""
-    if name not in ORDERS:
-        return f"there is no order {name!r}; there are {', '.join(ORDERS)}"
+    """Return the reason to refuse a command on an alarm in this state, or an empty text."""
+    if name not in COMMANDS:
+        return f"there is no command {name!r}; there are {', '.join(COMMANDS)}"
     if name in HIDING and not shelvable:
         return "this alarm may not be shelved, suppressed or taken out of service"
-    if ORDERS[name][state] == _NO:
+    if COMMANDS[name][state] == _NO:
         return f"{name.replace('_', ' ')}: the alarm is {STATES[state].replace('_', ' ')}"
     return ""

@@ -1,10 +1,10 @@
 """The alarm engine: limits, deadbands and delays on samples, and the states an alarm goes through.
 
-A left fold over the samples of each alarm's tag in event time, with `Memory` as its state: samples
-that come one by one, in blocks or all at once make the same changes. Two layers stand on each
-other. The *condition* comes on when the value has been at or beyond the limit for the on-delay, and
-goes off when it has been back by more than the deadband for the off-delay. The *state* is what the
-operator sees, and follows from the condition and the operator's orders [1]_.
+A left fold over the samples of each alarm's tag in event time, with `AlarmState` as its state:
+samples that come one by one, in blocks or all at once make the same changes. There are two layers.
+The *condition* comes on when the value has been at or beyond the limit for the on-delay, and goes
+off when it has been back by more than the deadband for the off-delay. The *state* is shown to the
+operator, and follows from the condition and the commands of operators [1]_.
 
 A delay counts only while the value is known: a bad value and a silence longer than the gap limit
 of the tag begin it anew, so neither can raise or clear an alarm.
@@ -43,8 +43,8 @@ NORMAL, UNACKNOWLEDGED, ACKNOWLEDGED, RETURNED, SHELVED, SUPPRESSED, OUT_OF_SERV
 
 
 @dataclass(frozen=True, slots=True)
-class Memory:
-    """Where each alarm stands, (Al,)."""
+class AlarmState:
+    """The condition and state of each alarm, (Al,)."""
 
     time_us: I64  # newest sample of the tag; NEVER before the first
     value: F64  # [SI]
@@ -58,7 +58,7 @@ class Memory:
 
 
 @dataclass(frozen=True, slots=True)
-class Changes:
+class AlarmChanges:
     """Changes of states, (c,): by alarm, then time."""
 
     alarm: I64
@@ -71,9 +71,9 @@ class Changes:
     def __len__(self) -> int:
         return len(self.alarm)
 
-    def take(self, rows: INTP | BOOL) -> Changes:
+    def take(self, rows: INTP | BOOL) -> AlarmChanges:
         """Return some of the changes."""
-        return Changes(*(getattr(self, name)[rows] for name in self.__slots__))
+        return AlarmChanges(*(getattr(self, name)[rows] for name in self.__slots__))
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +91,10 @@ class _Rows:
     end_us: I64  # until when the value is known to hold
 
 
-def no_memory(alarms: int) -> Memory:
-    """Return the memory before the first sample."""
+def initial_alarm_state(alarms: int) -> AlarmState:
+    """Return the state of alarms before the first sample."""
     never = np.full(alarms, NEVER)
-    return Memory(
+    return AlarmState(
         time_us=never,
         value=np.full(alarms, np.nan),
         quality=np.full(alarms, q.NO_DATA, np.uint8),
@@ -108,16 +108,16 @@ def no_memory(alarms: int) -> Memory:
 
 
 def evaluate(
-    rules: Rules, memory: Memory, samples: Samples, known_us: I64, now_us: int
-) -> tuple[Memory, Changes]:
-    """Return the memory after some samples, and the changes of state they make.
+    rules: Rules, memory: AlarmState, samples: Samples, known_us: I64, now_us: int
+) -> tuple[AlarmState, AlarmChanges]:
+    """Return the state after some samples, and the changes they make.
 
     Parameters
     ----------
     rules
         Al alarms
     memory
-        what the call before returned
+        returned by the call before
     samples
         n samples [SI], sorted by tag, then time; of each tag later than those before
     known_us : (T,) int64 [µs]
@@ -128,14 +128,16 @@ def evaluate(
 
     Returns
     -------
-    memory : Memory
-    changes : Changes
+    memory : AlarmState
+    changes : AlarmChanges
         in event time: an alarm with a delay changes when the delay is over, whenever that is seen
     """
     if not len(rules.tag):
         nothing = np.zeros(0, np.int64)
         states = nothing.astype(np.int8)
-        return memory, Changes(nothing, nothing, states, states, np.zeros(0), np.zeros(0, np.uint8))
+        return memory, AlarmChanges(
+            nothing, nothing, states, states, np.zeros(0), np.zeros(0, np.uint8)
+        )
     rows = _rows(rules, memory, samples, known_us)
     delay_us = np.where(
         rows.side > 0, rules.on_delay_us[rows.alarm], rules.off_delay_us[rows.alarm]
@@ -163,7 +165,7 @@ def evaluate(
     return after(memory, changes), changes
 
 
-def after(memory: Memory, changes: Changes) -> Memory:
+def after(memory: AlarmState, changes: AlarmChanges) -> AlarmState:
     """Return the memory with the states of some changes; of one alarm's changes the last stays."""
     if not len(changes):
         return memory
@@ -174,7 +176,7 @@ def after(memory: Memory, changes: Changes) -> Memory:
     return replace(memory, state=state, since_us=since_us, until_us=until_us)
 
 
-def input_quality(rules: Rules, memory: Memory, now_us: int) -> U8:
+def input_quality(rules: Rules, memory: AlarmState, now_us: int) -> U8:
     """Return the quality each alarm is marked with: its input's, bad when that is stale.
 
     Parameters
@@ -192,7 +194,7 @@ def input_quality(rules: Rules, memory: Memory, now_us: int) -> U8:
     return q.worse(memory.quality, mark)
 
 
-def _rows(rules: Rules, memory: Memory, samples: Samples, known_us: I64) -> _Rows:
+def _rows(rules: Rules, memory: AlarmState, samples: Samples, known_us: I64) -> _Rows:
     """Return what each alarm sees: the sample it remembers and the new ones of its tag."""
     low = np.searchsorted(samples.tag, rules.tag, "left")
     count = np.searchsorted(samples.tag, rules.tag, "right") - low + 1
@@ -227,13 +229,13 @@ def _latest(marked: BOOL, start: I64) -> I64:
     """Return for each row the last marked one up to it, not before `start`; -1 where none is."""
     if not len(marked):
         return np.zeros(0, np.int64)
-    found = np.maximum.accumulate(np.where(marked, np.arange(len(marked)), -1))
-    return np.where(found >= start, found, -1)
+    latest = np.maximum.accumulate(np.where(marked, np.arange(len(marked)), -1))
+    return np.where(latest >= start, latest, -1)
 
 
 def _changes(
-    memory: Memory, rows: _Rows, turn: I64, turn_us: I64, active: BOOL, now_us: int
-) -> Changes:
+    memory: AlarmState, rows: _Rows, turn: I64, turn_us: I64, active: BOOL, now_us: int
+) -> AlarmChanges:
     """Return the changes of state that turns of the condition and ends of shelving make."""
     ended = np.flatnonzero((memory.state == SHELVED) & (memory.until_us <= now_us))
     alarm = np.concatenate([rows.alarm[turn], ended])
@@ -256,7 +258,7 @@ def _changes(
     was = memory.state[alarm]
     quiet = opens | (head & (was == ACKNOWLEDGED))
     after = np.where(on, UNACKNOWLEDGED, np.where(quiet, NORMAL, RETURNED)).astype(np.int8)
-    return Changes(
+    return AlarmChanges(
         alarm=alarm,
         time_us=time_us,
         before=np.where(head, was, np.roll(after, 1)).astype(np.int8),

@@ -21,7 +21,7 @@ from twin.uom import parse_quantity
 
 
 @dataclass(frozen=True, slots=True)
-class Flood:
+class FloodState:
     """Where the detection stands: the annunciations that still count, and whether it floods."""
 
     time_us: I64  # (n,) sorted
@@ -35,7 +35,7 @@ class Flood:
 
 
 @dataclass(frozen=True, slots=True)
-class Load:
+class AlarmLoad:
     """The load of a period on its operator."""
 
     count: int
@@ -49,12 +49,12 @@ class Load:
     mix: F64  # (4,) [1] share of each priority, in the order of PRIORITIES
 
 
-def no_flood() -> Flood:
+def no_flood() -> FloodState:
     """Return the detection before the first annunciation."""
-    return Flood(np.zeros(0, np.int64), NEVER, NEVER)
+    return FloodState(np.zeros(0, np.int64), NEVER, NEVER)
 
 
-def advance(flood: Flood, time_us: I64, now_us: int) -> tuple[Flood, I64]:
+def advance_flood(flood: FloodState, time_us: I64, now_us: int) -> tuple[FloodState, I64]:
     """Return the detection at `now_us` after some annunciations, and the floods that ended.
 
     Parameters
@@ -94,10 +94,10 @@ def advance(flood: Flood, time_us: I64, now_us: int) -> tuple[Flood, I64]:
         starts = np.append(flood.since_us, starts)
     ended = np.stack([starts[: len(stops)], stops], axis=1)
     since_us = int(starts[-1]) if len(starts) > len(stops) else NEVER
-    return Flood(all_us[all_us > now_us - window_us], now_us, since_us), ended
+    return FloodState(all_us[all_us > now_us - window_us], now_us, since_us), ended
 
 
-def load_of(time_us: I64, alarm: I64, priority: I64, start_us: int, stop_us: int) -> Load:
+def alarm_load(time_us: I64, alarm: I64, priority: I64, start_us: int, stop_us: int) -> AlarmLoad:
     """Return the load of a period.
 
     Parameters
@@ -118,7 +118,7 @@ def load_of(time_us: I64, alarm: I64, priority: I64, start_us: int, stop_us: int
     table = load_reference("alarms")
     window_us = round(parse_quantity(table["flood"]["window"], "time") * 1e6)
     inside = (time_us >= start_us) & (time_us < stop_us)
-    flood, ended = advance(no_flood(), time_us[time_us < stop_us], stop_us)
+    flood, ended = advance_flood(no_flood(), time_us[time_us < stop_us], stop_us)
     if flood.since_us != NEVER:
         ended = np.concatenate([ended, [[flood.since_us, stop_us]]])
     flooded_us = np.diff(np.clip(ended, start_us, stop_us), axis=1).sum()
@@ -131,7 +131,7 @@ def load_of(time_us: I64, alarm: I64, priority: I64, start_us: int, stop_us: int
     top = top[by_alarm[top] > 0]
     mix = np.bincount(priority, by_alarm, minlength=len(PRIORITIES))
     share = 1 / count if count else np.nan
-    return Load(
+    return AlarmLoad(
         count=count,
         rate=count * window_us / (stop_us - start_us),
         busy_share=float((bins > table["flood"]["above"]).mean()),
@@ -169,6 +169,6 @@ def _chattering(time_us: I64, alarm: I64, alarms: int) -> BOOL:
     time_us, alarm = time_us[by], alarm[by]
     back = table["count"] - 1
     often = (alarm[back:] == alarm[:-back]) & (time_us[back:] - time_us[:-back] < window_us)
-    found = np.zeros(alarms, bool)
-    found[alarm[back:][often]] = True
-    return found
+    chattering = np.zeros(alarms, bool)
+    chattering[alarm[back:][often]] = True
+    return chattering

@@ -168,8 +168,8 @@ def _reasons(rows: F64, demand: F64, links: Links, gain: F64) -> NDArray[np.str_
     """Return why a row has no allocation, (W,); empty where it has one."""
     text = "a supply is not known"
     odd = np.isinf(rows) | (rows < 0)
-    found = np.where(np.isnan(rows).any(axis=-1), text, "")
-    found = np.where(odd.any(axis=-1), "a supply is negative or infinite", found)
+    reason = np.where(np.isnan(rows).any(axis=-1), text, "")
+    reason = np.where(odd.any(axis=-1), "a supply is negative or infinite", reason)
     for wrong, why in (
         (np.isnan(demand) | (demand < 0), "what a sink can take is not known or negative"),
         (
@@ -178,21 +178,21 @@ def _reasons(rows: F64, demand: F64, links: Links, gain: F64) -> NDArray[np.str_
         ),
         (~np.isfinite(gain), "the cost of a link or the value at its sink is not known"),
     ):
-        found = np.where(wrong.any(), why, found)
+        reason = np.where(wrong.any(), why, reason)
     # Room for what the solver may have to say.
-    return found.astype("U120")
+    return reason.astype("U120")
 
 
-def _sums(flow: F64, place: I64, count: int) -> F64:
+def _sums(flow: F64, end: I64, count: int) -> F64:
     """Return the sum of the flows of each place, (W, count); NaN stays at its place."""
-    member = np.arange(count)[:, None] == place
+    member = np.arange(count)[:, None] == end
     return np.asarray(np.where(member, flow[:, None, :], 0.0).sum(axis=-1))
 
 
 def _left(had: F64, gone: F64) -> F64:
     """Return what is left, nothing where that is the solver's rounding."""
-    left = had - gone
-    return np.asarray(np.where(left < NOTHING * had, 0.0, left))
+    remaining = had - gone
+    return np.asarray(np.where(remaining < NOTHING * had, 0.0, remaining))
 
 
 def _solve(rows: F64, demand: F64, links: Links, gain: F64) -> tuple[F64, F64, F64, str]:

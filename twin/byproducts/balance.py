@@ -86,8 +86,8 @@ def compile_processes(names: Sequence[str]) -> Processes:
                 line[component] = line.get(component, 0.0) + mass
         lines.append(line)
     components = tuple(dict.fromkeys(c for line in lines for c in line))
-    found = [[line.get(c, 0.0) for c in components] for line in lines]
-    coefficient = np.array(found, np.float64).reshape(len(lines), len(components))
+    table_of = [[line.get(c, 0.0) for c in components] for line in lines]
+    coefficient = np.array(table_of, np.float64).reshape(len(lines), len(components))
     return Processes(tuple(names), components, coefficient)
 
 

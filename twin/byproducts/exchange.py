@@ -31,7 +31,7 @@ Parts = tuple[tuple[int, float], ...]  # (tag of the network, kg per SI amount o
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class ByproductSource:
     """A place that offers a by-product."""
 
     scope: str
@@ -45,7 +45,7 @@ class Exchange:
     """Who offers a medium (P), who could take it (Q), the L ways between, and U tags."""
 
     medium: str
-    sources: tuple[Source, ...]  # (P,)
+    sources: tuple[ByproductSource, ...]  # (P,)
     sinks: tuple[dict[str, Any], ...]  # (Q,) rows [[sink]] of the park model
     ways: tuple[dict[str, Any], ...]  # (L,) rows [[link]]
     links: Links
@@ -75,11 +75,11 @@ def compile_exchange(network: Network, scope: str, medium: str) -> Exchange:
     """
     park = network.park
     rows = [row for row in park.tables.get("byproduct", ()) if row["medium"] == medium]
-    places = list(dict.fromkeys(row["scope"] for row in rows if inside(row["scope"], scope)))
+    origins = list(dict.fromkeys(row["scope"] for row in rows if inside(row["scope"], scope)))
     ways = tuple(
         row
         for row in park.tables.get("link", ())
-        if row["medium"] == medium and row["from"] in places
+        if row["medium"] == medium and row["from"] in origins
     )
     ends = {row["to"] for row in ways}
     sinks = tuple(
@@ -88,9 +88,10 @@ def compile_exchange(network: Network, scope: str, medium: str) -> Exchange:
         if row["medium"] == medium and (row["scope"] in ends or inside(row["scope"], scope))
     )
     sources = tuple(
-        _source(network, place, [row for row in rows if row["scope"] == place]) for place in places
+        _source(network, origin, [row for row in rows if row["scope"] == origin])
+        for origin in origins
     )
-    links = _links(ways, places, [row["scope"] for row in sinks])
+    links = _links(ways, origins, [row["scope"] for row in sinks])
     tags, factor = _matrix(sources)
     return Exchange(
         medium=medium,
@@ -125,11 +126,11 @@ def surplus_rate(exchange: Exchange, rate: F64) -> F64:
     """
     parts = np.where(exchange.factor == 0, 0.0, rate[..., None, :] * exchange.factor)
     nothing = np.zeros(1)
-    found = surplus(parts.sum(axis=-1), nothing, nothing)
-    return np.where(exchange.known, found, np.nan)
+    spare = surplus(parts.sum(axis=-1), nothing, nothing)
+    return np.where(exchange.known, spare, np.nan)
 
 
-def _source(network: Network, place: str, rows: list[dict[str, Any]]) -> Source:
+def _source(network: Network, scope: str, rows: list[dict[str, Any]]) -> ByproductSource:
     """Return a place with the by-products it offers."""
     parts: Parts = ()
     basis = "metered"
@@ -139,12 +140,12 @@ def _source(network: Network, place: str, rows: list[dict[str, Any]]) -> Source:
         else:
             basis = "balance"
     if basis == "balance":
-        balance = _balance(network, place, rows[0]["medium"])
+        balance = _balance(network, scope, rows[0]["medium"])
         # The metered by-products of the place stand in the balance as what leaves: both add up.
         parts, basis = (parts + balance, basis) if balance else ((), "unknown")
     elif not parts:
         basis = "unknown"
-    return Source(place, tuple(row["id"] for row in rows), basis, parts)
+    return ByproductSource(scope, tuple(row["id"] for row in rows), basis, parts)
 
 
 def _streams(park: Park, row: dict[str, Any]) -> list[Stream]:
@@ -170,25 +171,25 @@ def _part(network: Network, stream: Stream) -> tuple[int, float]:
     return at, parse_quantity(medium.get("normal_density", "nan kg/m^3"), "density")
 
 
-def _balance(network: Network, place: str, medium: str) -> Parts:
+def _balance(network: Network, scope: str, medium: str) -> Parts:
     """Return what the balance of a place leaves for its one stream without a meter, if one."""
     shares = load("media")[medium]["component"]
     open_ends = [
         s
         for s in network.park.streams
         if not s.flow
-        and (inside(s.origin, place) or inside(s.to, place))
+        and (inside(s.origin, scope) or inside(s.to, scope))
         and shares.keys() & load("media")[s.medium]["component"].keys()
     ]
     if len(shares) != 1 or len(open_ends) != 1:
         return ()
     (component, share), *_ = shares.items()
-    if (place, component) in network.tanks.scopes:
+    if (scope, component) in network.tanks.scopes:
         return ()
     parts: list[tuple[int, float]] = []
     # What comes in on balance, and does not stay, leaves by the one stream without a meter.
     for item, sign in SIGNS.items():
-        account = Account(place, component, item)
+        account = Account(scope, component, item)
         if account in network.accounts:
             lines = network.entries(account)
             factors = network.entry_factor[lines] * (sign / share)
@@ -196,7 +197,7 @@ def _balance(network: Network, place: str, medium: str) -> Parts:
     return tuple(parts)
 
 
-def _matrix(sources: tuple[Source, ...]) -> tuple[I64, F64]:
+def _matrix(sources: tuple[ByproductSource, ...]) -> tuple[I64, F64]:
     """Return the tags of all sources (U,), sorted, and their factors (P, U)."""
     tags = np.unique(np.array([t for s in sources for t, _ in s.parts], dtype=np.int64))
     factor = np.zeros((len(sources), len(tags)))
@@ -206,7 +207,7 @@ def _matrix(sources: tuple[Source, ...]) -> tuple[I64, F64]:
     return tags, factor
 
 
-def _links(ways: tuple[dict[str, Any], ...], places: list[str], ends: list[str]) -> Links:
+def _links(ways: tuple[dict[str, Any], ...], origins: list[str], ends: list[str]) -> Links:
     """Return the arrays of the ways between sources and sinks."""
 
     def column(key: str, default: float) -> F64:
@@ -216,7 +217,7 @@ def _links(ways: tuple[dict[str, Any], ...], places: list[str], ends: list[str])
         return np.array([names.index(row[key]) for row in ways], np.int64)
 
     return Links(
-        source=index("from", places),
+        source=index("from", origins),
         sink=index("to", ends),
         mode=index("mode", list(modes())),
         capacity=column("capacity", np.inf),

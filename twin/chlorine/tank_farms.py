@@ -27,7 +27,7 @@ GAS, LIQUID = "chlorine", LIQUID_CHLORINE
 
 
 @dataclass(frozen=True, slots=True)
-class Farm:
+class TankFarm:
     """The liquid-chlorine tanks of one scope and the streams that matter to them."""
 
     scope: str
@@ -39,7 +39,7 @@ class Farm:
 
 
 @dataclass(frozen=True, slots=True)
-class Outlook:
+class TankOutlook:
     """What the farms of a scope can still take; SI, NaN = not known."""
 
     headroom: float  # [kg] of all farms, spares apart
@@ -53,7 +53,7 @@ class Outlook:
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class Withdrawals:
     """Streams that take liquid chlorine out of the tanks of a boundary, or out of the boundary."""
 
     streams: tuple[Stream, ...]  # out of a tank; transfers between tanks inside are left out
@@ -61,30 +61,30 @@ class Taken:
     exported: tuple[Stream, ...]  # liquid chlorine across the boundary
 
 
-def find_farms(network: Network, scope: str) -> tuple[Farm, ...]:
+def find_tank_farms(network: Network, scope: str) -> tuple[TankFarm, ...]:
     """Return the farms inside a scope."""
     streams = network.park.streams
-    found = []
-    for place in _farm_scopes(network):
-        if not inside(place, scope):
+    farms = []
+    for farm in _farm_scopes(network):
+        if not inside(farm, scope):
             continue
-        here = [
+        tanks = [
             (k, tank)
             for k, tank in enumerate(network.park.tanks)
-            if tank.scope == place and tank.medium == LIQUID
+            if tank.scope == farm and tank.medium == LIQUID
         ]
-        fills = tuple(s for s in streams if s.medium == LIQUID and s.to == place)
-        found.append(
-            Farm(
-                place,
-                tanks=tuple(k for k, tank in here if not tank.spare),
-                spares=tuple(k for k, tank in here if tank.spare),
+        fills = tuple(s for s in streams if s.medium == LIQUID and s.to == farm)
+        farms.append(
+            TankFarm(
+                farm,
+                tanks=tuple(k for k, tank in tanks if not tank.spare),
+                spares=tuple(k for k, tank in tanks if tank.spare),
                 fills=fills,
-                draws=tuple(s for s in streams if s.medium == LIQUID and s.origin == place),
+                draws=tuple(s for s in streams if s.medium == LIQUID and s.origin == farm),
                 users=tuple(_users(network, {s.origin for s in fills})),
             )
         )
-    return tuple(found)
+    return tuple(farms)
 
 
 def _farm_scopes(network: Network) -> tuple[str, ...]:
@@ -102,14 +102,14 @@ def _users(network: Network, sources: set[str]) -> Iterable[Stream]:
     return (s for s in streams if s.origin in headers and s.to not in no_users and s.mode != "vent")
 
 
-def find_taken(network: Network, boundary: str) -> Taken:
+def find_withdrawals(network: Network, boundary: str) -> Withdrawals:
     """Return who takes liquid chlorine out of the tanks inside a boundary, and across it."""
     farms = _farm_scopes(network)
     liquid = [s for s in network.park.streams if s.medium == LIQUID and inside(s.origin, boundary)]
     streams = tuple(
         s for s in liquid if s.origin in farms and not (s.to in farms and inside(s.to, boundary))
     )
-    return Taken(
+    return Withdrawals(
         streams,
         np.array([inside(s.to, boundary) for s in streams], dtype=bool),
         tuple(s for s in liquid if not inside(s.to, boundary) and s.to != "atmosphere"),
@@ -137,7 +137,7 @@ def meter_of(network: Network, stream: Stream) -> tuple[int, float]:
     return tag, components_of(stream, network.tags[tag])["chlorine"]
 
 
-def drawn(network: Network, streams: Iterable[Stream]) -> F64:
+def withdrawal_weights(network: Network, streams: Iterable[Stream]) -> F64:
     """Return what the chlorine some streams carried is made of.
 
     Parameters
@@ -161,21 +161,21 @@ def drawn(network: Network, streams: Iterable[Stream]) -> F64:
 
 def _rates(network: Network, streams: Iterable[Stream], value: F64) -> F64:
     """Return the flows of chlorine [kg/s], (S,): a counter shows no rate."""
-    found = []
+    rates = []
     for stream in streams:
         tag, factor = meter_of(network, stream)
         gauge = tag >= 0 and network.tags[tag].kind == "gauge"
-        found.append(value[tag] * factor if gauge else np.nan)
-    return np.array(found, dtype=np.float64)
+        rates.append(value[tag] * factor if gauge else np.nan)
+    return np.array(rates, dtype=np.float64)
 
 
-def foresee(network: Network, farms: tuple[Farm, ...], value: F64) -> Outlook:
+def forecast(network: Network, farms: tuple[TankFarm, ...], value: F64) -> TankOutlook:
     """Return what the tanks of some farms can still take, by the live values.
 
     Parameters
     ----------
     network : Network
-    farms : farms of `find_farms`
+    farms : farms of `find_tank_farms`
     value : (T,) float64 [SI]
         of the tags; NaN = no value
 
@@ -187,7 +187,7 @@ def foresee(network: Network, farms: tuple[Farm, ...], value: F64) -> Outlook:
     """
     if not farms:
         nan = float("nan")
-        return Outlook(nan, nan, nan, nan, "", nan, nan, np.zeros(0, np.int64))
+        return TankOutlook(nan, nan, nan, nan, "", nan, nan, np.zeros(0, np.int64))
     mass, limits = tank_mass(network.tanks, value), network.tanks.limit
     rooms, nets, full, trips, spares = [], [], [], [], []
     for farm in farms:
@@ -205,7 +205,7 @@ def foresee(network: Network, farms: tuple[Farm, ...], value: F64) -> Outlook:
     first = min(
         trips, key=lambda trip: (trip[0] != 0, not np.isnan(trip[0]), trip[0]), default=nothing
     )
-    return Outlook(
+    return TankOutlook(
         headroom=float(np.sum(rooms)),
         filling=float(np.sum(nets)),
         full_s=_least(full),
@@ -218,18 +218,18 @@ def foresee(network: Network, farms: tuple[Farm, ...], value: F64) -> Outlook:
 
 
 def _trip(
-    network: Network, farm: Farm, value: F64, room: F64, inflow: F64, draw: F64
+    network: Network, farm: TankFarm, value: F64, room: F64, inflow: F64, draw: F64
 ) -> tuple[float, str, float]:
     """Return the time to full when the largest user trips, its stream and flow."""
     flows = _rates(network, farm.users, value)
     # NaN counts as the largest: a user that is not known may be it.
     at = int(np.argmax(flows))
-    found = user_trip(room, inflow, draw, flows[at], np.array(np.inf))
+    trip = user_trip(room, inflow, draw, flows[at], np.array(np.inf))
     user = "" if np.isnan(flows[at]) else farm.users[at].id
-    return float(found.full_s), user, float(flows[at])
+    return float(trip.full_s), user, float(flows[at])
 
 
-def _spare(network: Network, farm: Farm, mass: F64) -> float:
+def _spare(network: Network, farm: TankFarm, mass: F64) -> float:
     """Return whether a farm has a spare tank ready: 1, 0, NaN when the model has none."""
     capacity = network.tanks.capacity
     largest = np.array(np.max(capacity[list(farm.tanks)], initial=0.0))
@@ -245,7 +245,7 @@ def _least(values: list[float]) -> float:
     return 0.0 if 0.0 in values else float(np.min(values))
 
 
-def _tags(network: Network, farms: tuple[Farm, ...]) -> I64:
+def _tags(network: Network, farms: tuple[TankFarm, ...]) -> I64:
     """Return the places of the tags some farms are seen by."""
     tanks = [k for farm in farms for k in (*farm.tanks, *farm.spares)]
     streams = [s for farm in farms for s in (*farm.fills, *farm.draws, *farm.users)]

@@ -69,8 +69,10 @@ def parameters(kind: str, name: str) -> dict[str, float]:
         fuel is that of the energy accounts
     """
     row = load_reference("carbon")[kind][name]
-    found = {key: parse_quantity(str(row[key]), _QUANTITY[key]) for key in row if key in _QUANTITY}
-    return found | ({"heating_value": carrier_factor(name)} if kind == "fuel" else {})
+    figures = {
+        key: parse_quantity(str(row[key]), _QUANTITY[key]) for key in row if key in _QUANTITY
+    }
+    return figures | ({"heating_value": carrier_factor(name)} if kind == "fuel" else {})
 
 
 def source_of(carrier: str) -> Literal["fuel", "electricity", "heat", "nothing", "unknown"]:

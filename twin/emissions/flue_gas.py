@@ -161,18 +161,18 @@ def oxygen_corrected(concentration: F64, oxygen: F64, reference: F64 | float) ->
     -----
     C_zs = C · (21 - O2_ref) / (21 - O2) [1]_.
     """
-    conc, found, wanted = np.broadcast_arrays(
+    conc, content, wanted = np.broadcast_arrays(
         *(np.asarray(a, dtype=np.float64) for a in (concentration, oxygen, reference))
     )
     air = _constant("air", "oxygen", "fraction")
-    thin = found >= _constant("oxygen_guard", "oxygen", "fraction")
+    thin = content >= _constant("oxygen_guard", "oxygen", "fraction")
     status = np.select(
-        [np.isnan(wanted), thin, np.isnan(found) | np.isnan(conc)],
+        [np.isnan(wanted), thin, np.isnan(content) | np.isnan(conc)],
         [NOT_PRESCRIBED, NOT_REPRESENTATIVE, NOT_KNOWN],
         CORRECTED,
     ).astype(np.uint8)
     # Where the air is thin the denominator may be zero; its place is taken by NaN.
-    ratio = (air - wanted) / np.where(thin, np.nan, air - found)
+    ratio = (air - wanted) / np.where(thin, np.nan, air - content)
     return Corrected(np.where(status == NOT_PRESCRIBED, conc, conc * ratio), status)
 
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from twin.arrays import BOOL, F64, HOUR_US, SECOND_US, U8
+from twin.arrays import BOOL, F64, HOUR_US, MINUTE_S, SECOND_US, U8
 from twin.emissions import flue_gas
 from twin.emissions.validity import STOPPED, booked, needed, operation
 from twin.errors import UomError
@@ -90,7 +90,7 @@ class Hours:
 
 
 @dataclass(frozen=True, slots=True)
-class Changes:
+class HourErrors:
     """What the standard uncertainty of each of U tags makes of the columns of `Hours`."""
 
     flow: F64  # (U, H) [m^3/s]
@@ -199,10 +199,8 @@ def evaluate(
     """
 
     def enough(*addresses: str) -> BOOL:
-        found = np.ones(duration_s.shape, bool)
-        for address in addresses:
-            found &= covered_s[address] / 60 >= needed("hour")
-        return found
+        minutes = [covered_s[address] / MINUTE_S for address in addresses]
+        return np.asarray(np.all([each >= needed("hour") for each in minutes], axis=0))
 
     unknown = np.full(duration_s.shape, np.nan)
     moved, running = (
@@ -210,13 +208,13 @@ def evaluate(
         for name in ("flow" if "flow" in outlet.tags else "velocity", "running")
     )
     state = operation(moved, outlet.full_scale, running)
-    flow, shown, corrected = _gas(outlet, mean, unknown)
-    good = np.array([enough(a) for a in outlet.pollutants.values()], bool).reshape(shown.shape)
+    flow, measured, corrected = _gas(outlet, mean, unknown)
+    good = np.array([enough(a) for a in outlet.pollutants.values()], bool).reshape(measured.shape)
     if not np.isnan(outlet.oxygen_reference) and "oxygen" in outlet.tags:
         corrected = np.where(enough(outlet.tags["oxygen"]), corrected, np.nan)
-    emission = booked(flue_gas.mass_emitted(shown, flow, duration_s), state)
+    emission = booked(flue_gas.mass_emitted(measured, flow, duration_s), state)
     valid = good & enough(*outlet.flow_tags) & ~np.isnan(emission) & (state != STOPPED)
-    return Hours(flow, state, shown, good & (state != STOPPED), corrected, emission, valid)
+    return Hours(flow, state, measured, good & (state != STOPPED), corrected, emission, valid)
 
 
 def _gas(outlet: Outlet, mean: Mapping[str, F64], unknown: F64) -> tuple[F64, F64, F64]:
@@ -234,14 +232,16 @@ def _gas(outlet: Outlet, mean: Mapping[str, F64], unknown: F64) -> tuple[F64, F6
         pressure = tag("pressure") + outlet.barometric
         flow = flue_gas.standard_dry_flow(flow, tag("temperature"), pressure, moisture)
     addresses = tuple(outlet.pollutants.values())
-    shown = np.array([mean[a] for a in addresses]).reshape(len(addresses), *unknown.shape)
-    corrected = shown
-    if not np.isnan(outlet.oxygen_reference):
-        corrected = flue_gas.oxygen_corrected(shown, tag("oxygen"), outlet.oxygen_reference).value
-    return flow, shown, corrected
+    measured = np.array([mean[a] for a in addresses]).reshape(len(addresses), *unknown.shape)
+    corrected, reference = measured, outlet.oxygen_reference
+    if not np.isnan(reference):
+        corrected = flue_gas.oxygen_corrected(measured, tag("oxygen"), reference).value
+    return flow, measured, corrected
 
 
-def changes(outlet: Outlet, error: Errors, mean: Mapping[str, F64], duration_s: F64) -> Changes:
+def hour_errors(
+    outlet: Outlet, error: Errors, mean: Mapping[str, F64], duration_s: F64
+) -> HourErrors:
     """Return what the errors of its tags make of what an outlet did in each hour.
 
     Parameters
@@ -268,17 +268,17 @@ def changes(outlet: Outlet, error: Errors, mean: Mapping[str, F64], duration_s: 
     """
     unknown = np.full(duration_s.shape, np.nan)
 
-    def figures(shown: Mapping[str, F64]) -> tuple[F64, ...]:
-        flow, concentration, corrected = _gas(outlet, shown, unknown)
+    def figures(means: Mapping[str, F64]) -> tuple[F64, ...]:
+        flow, concentration, corrected = _gas(outlet, means, unknown)
         mass = flue_gas.mass_emitted(concentration, flow, duration_s)
         return flow, concentration, corrected, mass
 
     usual = figures(mean)
-    found = [np.empty((len(outlet.measured_by), *column.shape)) for column in usual]
+    effects = [np.empty((len(outlet.measured_by), *column.shape)) for column in usual]
     for u, address in enumerate(outlet.measured_by):
         sigma = np.hypot(error.absolute[u], error.relative[u] * mean[address])
         sigma = np.where(error.absolute[u] + error.relative[u] > 0, sigma, np.nan)
-        aside = figures({**mean, address: mean[address] + STEP * sigma})
-        for column, moved, still in zip(found, aside, usual, strict=True):
+        perturbed = figures({**mean, address: mean[address] + STEP * sigma})
+        for column, moved, still in zip(effects, perturbed, usual, strict=True):
             column[u] = (moved - still) / STEP
-    return Changes(*found)
+    return HourErrors(*effects)

@@ -21,7 +21,7 @@ from twin.series.windows import local
 
 
 @dataclass(frozen=True, slots=True)
-class Outlook:
+class PermitOutlook:
     """A permit in the running year; all (...)."""
 
     emitted: F64  # [kg] this year so far, measured and substituted
@@ -55,7 +55,7 @@ def year_of(now_us: int, timezone: str) -> tuple[int, int]:
     return begin, end
 
 
-def outlook(
+def permit_outlook(
     measured: F64 | float,
     substituted: F64 | float,
     permit: F64 | float,
@@ -63,7 +63,7 @@ def outlook(
     begin_us: int,
     end_us: int,
     now_us: int,
-) -> Outlook:
+) -> PermitOutlook:
     """Return where permits stand.
 
     Parameters
@@ -92,23 +92,25 @@ def outlook(
     """
     if not begin_us <= now_us <= end_us or begin_us == end_us:
         raise ValueError("now_us is not inside the year")
-    elapsed_s, rest_s = (now_us - begin_us) / SECOND_US, (end_us - now_us) / SECOND_US
+    elapsed_s, remaining_s = (now_us - begin_us) / SECOND_US, (end_us - now_us) / SECOND_US
     emitted = np.asarray(measured + substituted, dtype=np.float64)
     known = np.asarray(known_s, dtype=np.float64)
     allowed = np.where(np.asarray(permit) > 0, permit, np.nan)
     rate = ratio(emitted, known)
-    left = np.maximum(allowed - emitted, 0.0)
+    remaining = np.maximum(allowed - emitted, 0.0)
     goes_on = rate > 0
     exhausted_in_s = np.where(
-        goes_on | np.isnan(rate), left / np.where(goes_on, rate, np.nan), np.inf
+        goes_on | np.isnan(rate), remaining / np.where(goes_on, rate, np.nan), np.inf
     )
-    return Outlook(
+    return PermitOutlook(
         emitted=emitted,
         share=np.asarray(emitted / allowed),
-        allowance=np.asarray(allowed * (elapsed_s / (elapsed_s + rest_s))),
+        allowance=np.asarray(allowed * (elapsed_s / (elapsed_s + remaining_s))),
         rate=rate,
-        forecast=np.asarray(emitted + rate * rest_s),
-        exhausted_in_s=np.where(left > 0, exhausted_in_s, np.where(np.isnan(left), np.nan, 0.0)),
+        forecast=np.asarray(emitted + rate * remaining_s),
+        exhausted_in_s=np.where(
+            remaining > 0, exhausted_in_s, np.where(np.isnan(remaining), np.nan, 0.0)
+        ),
         substituted_share=ratio(substituted, emitted),
         completeness=np.minimum(known / elapsed_s, 1.0)
         if elapsed_s

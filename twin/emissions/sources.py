@@ -29,7 +29,7 @@ NAN = float("nan")
 
 
 @dataclass(frozen=True, slots=True)
-class Emitter:
+class EmissionSource:
     """A carrier of energy, a process, or what is captured and sold; of T tags."""
 
     name: str
@@ -45,7 +45,7 @@ class Emitter:
         return {"electricity": 2, "heat": 2, "captured": -1}.get(self.kind, 1)
 
 
-def emitters(network: Network, scope: str) -> list[Emitter]:
+def emission_sources(network: Network, scope: str) -> list[EmissionSource]:
     """Return what emits greenhouse gases at a scope, carriers first [1]_.
 
     Parameters
@@ -63,7 +63,7 @@ def emitters(network: Network, scope: str) -> list[Emitter]:
     return [*_carriers(network, scope), *_processes(network, scope)]
 
 
-def _carriers(network: Network, scope: str) -> Iterator[Emitter]:
+def _carriers(network: Network, scope: str) -> Iterator[EmissionSource]:
     """Yield the carriers of energy the meters of a scope count."""
     net: dict[str, F64] = {}
     for meter in network.park.meters:
@@ -75,15 +75,15 @@ def _carriers(network: Network, scope: str) -> Iterator[Emitter]:
         kind, quantity = carbon.source_of(carrier), load_reference("energy")[carrier]["quantity"]
         if kind == "heat":
             heat = weight * carrier_factor(carrier)
-            yield Emitter(carrier, kind, "energy", heat, carbon.heat_factor(), table["heat"])
+            yield EmissionSource(carrier, kind, "energy", heat, carbon.heat_factor(), table["heat"])
         elif kind == "fuel":
             factor = float(carbon.fuel(np.ones(1), **carbon.parameters("fuel", carrier))[0])
-            yield Emitter(carrier, kind, quantity, weight, factor, table["fuel"][carrier])
+            yield EmissionSource(carrier, kind, quantity, weight, factor, table["fuel"][carrier])
         elif kind != "nothing":
-            yield Emitter(carrier, kind, quantity, weight, NAN)
+            yield EmissionSource(carrier, kind, quantity, weight, NAN)
 
 
-def _processes(network: Network, scope: str) -> Iterator[Emitter]:
+def _processes(network: Network, scope: str) -> Iterator[EmissionSource]:
     """Yield what the making of aluminium emits, and what is captured and sold."""
     table = load_reference("carbon")["process"]
     made = Account(scope, "aluminium", "mass")
@@ -94,7 +94,7 @@ def _processes(network: Network, scope: str) -> Iterator[Emitter]:
             ("perfluorocarbons", carbon.perfluorocarbons),
         ):
             factor = float(formula(one, **carbon.parameters("process", name))[0])
-            yield Emitter(name, "process", "mass", weight, factor, table[name])
+            yield EmissionSource(name, "process", "mass", weight, factor, table[name])
     sold = Account(scope, "carbon_dioxide", "export")
     if sold in network.accounts:
-        yield Emitter("captured", "captured", "mass", weights(network, {sold: 1.0}), 1.0)
+        yield EmissionSource("captured", "captured", "mass", weights(network, {sold: 1.0}), 1.0)

@@ -71,6 +71,6 @@ def position(intensity: ArrayLike, marks: Marks) -> NDArray[np.str_]:
     """
     value = np.asarray(intensity, dtype=np.float64)
     slack = SAME * np.abs(value)
-    found = np.where(value <= marks.baseline + slack, BETWEEN, WORSE)
-    found = np.where(value <= marks.benchmark + slack, BETTER, found)
-    return np.asarray(np.where(np.isnan(value), UNKNOWN, found))
+    result = np.where(value <= marks.baseline + slack, BETWEEN, WORSE)
+    result = np.where(value <= marks.benchmark + slack, BETTER, result)
+    return np.asarray(np.where(np.isnan(value), UNKNOWN, result))

@@ -18,7 +18,7 @@ import numpy as np
 from twin.accounts.accounts import cell_factor
 from twin.arrays import F64, ratio
 from twin.energy.consumption import intensity
-from twin.energy.electrolysis import k_factor, standing_voltage
+from twin.energy.electrolysis import k_factor, zero_current_voltage
 from twin.model.park import inside
 from twin.reconciliation.uncertainty import (
     cell_efficiency_uncertainty,
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 MAIN = {"membrane": "caustic", "potline": "aluminium"}
 
 
-class Figure(NamedTuple):
+class Estimate(NamedTuple):
     """A figure and its standard uncertainty, (...) each; NaN = not known."""
 
     value: F64
@@ -56,11 +56,11 @@ class Pair:
 class Circuit:
     """What an electrolyser did in windows; voltage and density are weighted by the charge."""
 
-    voltage: Figure  # [V] of a cell
-    density: Figure  # [A/m²]
-    product: Figure  # [kg] of `MAIN`
-    energy: Figure  # [J/kg] direct current
-    k: Figure  # [V·m²/A]
+    voltage: Estimate  # [V] of a cell
+    density: Estimate  # [A/m²]
+    product: Estimate  # [kg] of `MAIN`
+    energy: Estimate  # [J/kg] direct current
+    k: Estimate  # [V·m²/A]
 
 
 def own_meter(park: Park, cell: Electrolyser) -> str:
@@ -105,7 +105,7 @@ def circuit(
     made = np.zeros(len(network.tags))
     made[at] = cell_factor(cell)[component]
     mass = amount[..., at] * made[at]
-    product = Figure(mass, sum_sigma(network, component, made, amount, covered_s))
+    product = Estimate(mass, sum_sigma(network, component, made, amount, covered_s))
     charge = np.where(pair.charge > 0, pair.charge, np.nan)
     voltage = voltage_part = energy = energy_part = np.full(charge.shape, np.nan)
     if cell.voltage:
@@ -120,14 +120,14 @@ def circuit(
         energy_part = np.hypot(_part(network, meter, amount, covered_s), mass_part)
     density = pair.square / charge / cell.area
     density_sigma = density * _part(network, cell.current, amount, covered_s)
-    k = k_factor(voltage, density, standing_voltage(cell.kind))
+    k = k_factor(voltage, density, zero_current_voltage(cell.kind))
     k_sigma = np.hypot(voltage * voltage_part, k * density_sigma) / density
     return Circuit(
-        Figure(voltage, voltage * voltage_part),
-        Figure(density, density_sigma),
+        Estimate(voltage, voltage * voltage_part),
+        Estimate(density, density_sigma),
         product,
-        Figure(energy, energy * energy_part),
-        Figure(k, k_sigma),
+        Estimate(energy, energy * energy_part),
+        Estimate(k, k_sigma),
     )
 
 

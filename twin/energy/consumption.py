@@ -93,10 +93,10 @@ def coal_equivalent(energy: F64, electricity: F64, basis: Basis, year: ArrayLike
     Both bases are defined by [1]_ and never mixed: the equal value replaces the equivalent one in
     all the electricity of the sum, bought, used and sold.
     """
-    years, place = np.unique(np.asarray(year), return_inverse=True)
+    years, row_of = np.unique(np.asarray(year), return_inverse=True)
     rows = (electricity_row(basis, each) for each in years.tolist())
     factors = np.array([parse_quantity(row["factor"], "fraction") for row in rows])
-    added = factors[place].reshape(np.shape(year)) - carrier_factor("electricity")
+    added = factors[row_of].reshape(np.shape(year)) - carrier_factor("electricity")
     return np.asarray(energy + electricity * added)
 
 

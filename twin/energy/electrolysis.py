@@ -67,7 +67,7 @@ def check_saving(
     return Saving(expected, np.asarray(np.where(lost, UNKNOWN, verdict)))
 
 
-def standing_voltage(kind: str) -> float:
+def zero_current_voltage(kind: str) -> float:
     """Return the usual voltage U0 of a cell at no current.
 
     Parameters
@@ -82,11 +82,11 @@ def standing_voltage(kind: str) -> float:
     -----
     Where the straight line of voltage over current density begins [1]_.
     """
-    row = load_reference("electrolysis")["standing_voltage"].get(kind)
+    row = load_reference("electrolysis")["zero_current_voltage"].get(kind)
     return parse_quantity(row["value"], "voltage") if row else float("nan")
 
 
-def k_factor(cell_voltage: F64, current_density: F64, standing: F64 | float) -> F64:
+def k_factor(cell_voltage: F64, current_density: F64, zero_current: F64 | float) -> F64:
     """Return the slope K of the voltage line of a cell.
 
     Parameters
@@ -103,7 +103,7 @@ def k_factor(cell_voltage: F64, current_density: F64, standing: F64 | float) -> 
     -----
     K = (U - U0) / j [1]_. The voltage moves with the load, K with membrane and coating.
     """
-    return ratio(cell_voltage - standing, current_density)
+    return ratio(cell_voltage - zero_current, current_density)
 
 
 def ageing(time_s: F64, value: F64) -> Ageing:
@@ -126,10 +126,10 @@ def ageing(time_s: F64, value: F64) -> Ageing:
     known = ~(np.isnan(value) | np.isnan(time_s))
     count = known.sum(axis=-1)
     time = _centred(np.broadcast_to(time_s, known.shape), known, count)
-    rest = _centred(np.broadcast_to(value, known.shape), known, count)
+    deviation = _centred(np.broadcast_to(value, known.shape), known, count)
     square = (time**2).sum(axis=-1)
-    slope = ratio((time * rest).sum(axis=-1), square)
-    residual = (np.where(known, rest - slope[..., None] * time, 0.0) ** 2).sum(axis=-1)
+    slope = ratio((time * deviation).sum(axis=-1), square)
+    residual = (np.where(known, deviation - slope[..., None] * time, 0.0) ** 2).sum(axis=-1)
     return Ageing(slope, np.sqrt(ratio(ratio(residual, count - 2.0), square)))
 
 

@@ -61,8 +61,8 @@ class Balance:
     def tags(self) -> I64:
         """The tags of all streams that are not tanks."""
         measured = [t for line in self.lines for t in (*line.tags, line.fraction) if t is not None]
-        found = {tag for tag, _ in measured}
-        return np.array(sorted(found), dtype=np.int64)
+        tags = {tag for tag, _ in measured}
+        return np.array(sorted(tags), dtype=np.int64)
 
 
 def compile_balance(network: Network, scope: str, component: str) -> Balance:
@@ -78,13 +78,13 @@ def compile_balance(network: Network, scope: str, component: str) -> Balance:
     ]
     takes = {line.to for line in lines}
     gives = {line.origin for line in lines}
-    nodes = tuple(sorted(place for place in takes & gives if inside(place, scope)))
+    nodes = tuple(sorted(node for node in takes & gives if inside(node, scope)))
     lines = [line for line in lines if line.origin in nodes or line.to in nodes]
     incidence = np.zeros((len(nodes), len(lines)))
     for s, line in enumerate(lines):
-        for place, sign in ((line.to, 1.0), (line.origin, -1.0)):
-            if place in nodes:
-                incidence[nodes.index(place), s] += sign
+        for node, sign in ((line.to, 1.0), (line.origin, -1.0)):
+            if node in nodes:
+                incidence[nodes.index(node), s] += sign
     return Balance(component, nodes, tuple(lines), incidence)
 
 
@@ -122,20 +122,20 @@ def _places(network: Network, component: str) -> set[str]:
 
 def _cells(network: Network, scope: str, component: str) -> list[Line]:
     """Return one stream for each place where electrolysers make, or use, the component."""
-    places = _places(network, component)
+    nodes = _places(network, component)
     made: dict[tuple[str, bool], list[tuple[int, float]]] = {}
     for cell in network.park.electrolysers:
-        place = next((p for p in scopes_above(cell.scope) if p in places), "")
+        node = next((p for p in scopes_above(cell.scope) if p in nodes), "")
         factor = cell_factor(cell).get(component)
-        if place and factor and inside(place, scope):
-            line = made.setdefault((place, factor > 0), [])
+        if node and factor and inside(node, scope):
+            line = made.setdefault((node, factor > 0), [])
             line.append((network.index[cell.current], abs(factor)))
     relative, own = efficiency_uncertainty(component), cell_efficiency_uncertainty(component)
-    found = []
-    for (place, makes), tags in made.items():
-        origin, to = ("electrolysers", place) if makes else (place, "electrolysers")
-        found.append(Line(f"{place}:faraday", origin, to, tuple(tags), relative=relative, own=own))
-    return found
+    lines = []
+    for (node, makes), tags in made.items():
+        origin, to = ("electrolysers", node) if makes else (node, "electrolysers")
+        lines.append(Line(f"{node}:faraday", origin, to, tuple(tags), relative=relative, own=own))
+    return lines
 
 
 def _stocks(network: Network, scope: str, component: str) -> list[Line]:
@@ -214,5 +214,5 @@ def measure(network: Network, balance: Balance, amount: F64, covered_s: F64, lev
 def _deviation(tag: Tag, part: F64, unit: F64 | float, covered_s: F64) -> F64:
     """Return the standard uncertainty of a sum: `unit` is what an error of one makes of it."""
     absolute, relative = tag_uncertainty(tag)
-    left = left_of_mean(*random_share(tag), covered_s)
-    return np.asarray(np.hypot(absolute * unit, relative * part) * np.sqrt(left))
+    part_of_variance = left_of_mean(*random_share(tag), covered_s)
+    return np.asarray(np.hypot(absolute * unit, relative * part) * np.sqrt(part_of_variance))

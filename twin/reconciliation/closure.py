@@ -45,7 +45,7 @@ class Closure:
     suspects: list[set[int]]  # streams whose flow or fraction cannot be believed, most first
 
 
-def close(balance: Balance, found: Amounts) -> Closure:
+def close_balance(balance: Balance, amounts: Amounts) -> Closure:
     """Return the estimates of one window, and the tests of the meters they rest on.
 
     Parameters
@@ -64,10 +64,10 @@ def close(balance: Balance, found: Amounts) -> Closure:
     Linear where every fraction is known, else bilinear: what a meter and an analyser say is
     adjusted together [1]_.
     """
-    measured, sigma = found.carried()
+    measured, sigma = amounts.carried()
     analysed = np.array([line.fraction is not None for line in balance.lines], dtype=bool)
     if analysed.any():
-        return _bilinear(balance, found, measured, sigma, analysed)
+        return _bilinear(balance, amounts, measured, sigma, analysed)
     result = reconcile(balance.incidence, measured, np.nan_to_num(sigma))
     unknown = np.full(len(measured), np.nan)
     return Closure(
@@ -99,7 +99,7 @@ def _tests(result: Reconciliation) -> dict[str, Any]:
 
 
 def _bilinear(
-    balance: Balance, found: Amounts, measured: F64, sigma: F64, analysed: BOOL
+    balance: Balance, amounts: Amounts, measured: F64, sigma: F64, analysed: BOOL
 ) -> Closure:
     """Return the closure of flows and fractions; a fraction that is no variable is known exactly.
 
@@ -108,10 +108,10 @@ def _bilinear(
     streams = len(balance.lines)
     solved = reconcile_components(
         balance.incidence,
-        found.flow,
-        found.fraction[:, None],
-        found.sigma,
-        found.fraction_sigma[:, None],
+        amounts.flow,
+        amounts.fraction[:, None],
+        amounts.sigma,
+        amounts.fraction_sigma[:, None],
         total=False,
     )
     result = solved.result
@@ -135,9 +135,9 @@ def _bilinear(
 
 def _streams(suspects: list[set[int]], streams: int) -> list[set[int]]:
     """Return the suspect streams, each once: a flow and its fraction cannot be told apart."""
-    found: list[set[int]] = []
+    streams_of: list[set[int]] = []
     for suspect in suspects:
         some = {quantity % streams for quantity in suspect}
-        if some not in found:
-            found.append(some)
-    return found
+        if some not in streams_of:
+            streams_of.append(some)
+    return streams_of

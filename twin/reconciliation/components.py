@@ -121,9 +121,9 @@ def reconcile_components(
     at_carried = streams + len(products) + products
 
     def constraint(values: F64) -> F64:
-        left = values @ fixed.T - offset
-        left[..., first:] -= values[..., at_flow] * values[..., at_fraction]
-        return left
+        residual = values @ fixed.T - offset
+        residual[..., first:] -= values[..., at_flow] * values[..., at_fraction]
+        return residual
 
     def jacobian(values: F64) -> F64:
         slope = np.broadcast_to(fixed, (*values.shape[:-1], *fixed.shape)).copy()
@@ -141,8 +141,8 @@ def reconcile_components(
         iterations=iterations,
     )
 
-    def table(column: F64, places: INTP) -> F64:
-        return np.asarray(column[..., places].reshape(fraction.shape))
+    def table(column: F64, at: INTP) -> F64:
+        return np.asarray(column[..., at].reshape(fraction.shape))
 
     return Components(
         flow=result.estimate[..., :streams],
@@ -182,8 +182,8 @@ def _fixed(
     define[:, carried] = np.eye(products)
     kept = np.ones(parts.shape[:2], bool)
     if normalised:
-        left = component - component @ np.linalg.pinv(incidence) @ incidence
-        kept[np.abs(left).max(axis=1, initial=0.0) <= NOTHING, -1] = False
+        unbalanced = component - component @ np.linalg.pinv(incidence) @ incidence
+        kept[np.abs(unbalanced).max(axis=1, initial=0.0) <= NOTHING, -1] = False
     blocks = [
         *([mass] if total or normalised else []),
         parts[kept],

@@ -170,8 +170,8 @@ def detectable_bias(model: MonitorModel, state: MonitorState) -> F64:
     carried = np.abs(state.flow[-1] - state.flow[-1 - longest])
     for j, lines in enumerate(model.members):
         for s in lines:
-            shown = size[j] * carried[s]
-            least[s] = margin / shown if shown > 0 else np.inf
+            effect = size[j] * carried[s]
+            least[s] = margin / effect if effect > 0 else np.inf
     return least
 
 

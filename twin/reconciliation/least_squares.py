@@ -336,12 +336,12 @@ def _whitened(columns: F64, covariance: F64, gram: F64, scale: F64) -> tuple[F64
             np.divide(covariance, both, np.zeros_like(both), where=both > 0)
         )
         root = (root * sigma) @ (vector * np.sqrt(np.where(value > ROUNDING, value, 0.0)))
-    left, size, _ = np.linalg.svd(root, full_matrices=root.shape[0] > root.shape[1])
+    vectors, size, _ = np.linalg.svd(root, full_matrices=root.shape[0] > root.shape[1])
     rank = int((size > NOTHING * size.max(initial=0.0)).sum())
     exact = np.where(scale > 0, scale, 1.0)
     # What is but rounding here must not be all there is to a balance without streams.
-    spare = np.where(np.abs(left[:, rank:]) > NOTHING, left[:, rank:], 0.0)
-    return left[:, :rank].T * scale / size[:rank, None], spare.T * exact, True
+    spare = np.where(np.abs(vectors[:, rank:]) > NOTHING, vectors[:, rank:], 0.0)
+    return vectors[:, :rank].T * scale / size[:rank, None], spare.T * exact, True
 
 
 def _contradictions(plan: Plan, flow: F64, booked: F64, residual: F64) -> BOOL:
@@ -349,5 +349,5 @@ def _contradictions(plan: Plan, flow: F64, booked: F64, residual: F64) -> BOOL:
     if not len(plan.impossible):
         return np.zeros(len(flow), bool)
     magnitude = np.abs(flow) @ np.abs(plan.incidence).T + np.abs(booked)
-    left = np.abs(residual @ plan.impossible.T)
-    return np.asarray((left > NOTHING * (magnitude @ np.abs(plan.impossible).T)).any(axis=1))
+    violation = np.abs(residual @ plan.impossible.T)
+    return np.asarray((violation > NOTHING * (magnitude @ np.abs(plan.impossible).T)).any(axis=1))

@@ -110,18 +110,18 @@ def compile_monitor(network: Network, scope: str, component: str) -> MonitorMode
 
 def _directions(balance: Balance) -> tuple[F64, tuple[tuple[int, ...], ...], tuple[int, ...]]:
     """Return the distinct effects on the residuals, and the streams and leaks that have them."""
-    found: dict[tuple[float, ...], list[int]] = {}
+    streams: dict[tuple[float, ...], list[int]] = {}
     for s, line in enumerate(balance.lines):
         if line.tags or line.tanks:
             column = balance.incidence[:, s]
             sign = np.sign(column[np.flatnonzero(column)[0]])
-            found.setdefault(tuple((sign * column).tolist()), []).append(s)
-    leaks = dict.fromkeys(found, -1)
+            streams.setdefault(tuple((sign * column).tolist()), []).append(s)
+    leaks = dict.fromkeys(streams, -1)
     for m, unit in enumerate(np.eye(len(balance.nodes)).tolist()):
-        found.setdefault(tuple(unit), [])
+        streams.setdefault(tuple(unit), [])
         leaks[tuple(unit)] = m
-    effects = np.array(list(found), dtype=np.float64).reshape(len(found), len(balance.nodes))
-    return effects.T, tuple(map(tuple, found.values())), tuple(leaks[each] for each in found)
+    effects = np.array(list(streams), dtype=np.float64).reshape(len(streams), len(balance.nodes))
+    return effects.T, tuple(map(tuple, streams.values())), tuple(leaks[each] for each in streams)
 
 
 def observe(model: MonitorModel, amount: F64, covered_s: F64, last: F64) -> Observation:
@@ -176,14 +176,14 @@ def observe(model: MonitorModel, amount: F64, covered_s: F64, last: F64) -> Obse
 
 def _purity_ratio(model: MonitorModel, amount: F64, covered_s: F64) -> F64:
     """Return the fraction of each meter's stream over the usual one, (n, U); 1 where not known."""
-    found = np.ones((len(amount), len(model.meter_line)))
+    purity = np.ones((len(amount), len(model.meter_line)))
     for u, s in enumerate(model.meter_line.tolist()):
         fraction = model.balance.lines[s].fraction
         if fraction is not None:
             tag, nominal = fraction
             mean = ratio(amount[:, tag], covered_s[:, tag])
-            found[:, u] = np.where(np.isfinite(mean), mean / nominal, 1.0)
-    return found
+            purity[:, u] = np.where(np.isfinite(mean), mean / nominal, 1.0)
+    return purity
 
 
 def _stock(model: MonitorModel, last: F64) -> tuple[F64, F64]:

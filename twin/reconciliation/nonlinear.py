@@ -97,15 +97,15 @@ def reconcile_nonlinear(
     variance, known, _ = variance_of(sigma, count)
     seen = ~missing(measured) & known
     begin = np.broadcast_to(np.float64(1) if start is None else start, measured.shape)
-    here = np.where(seen, measured, np.where(missing(begin), 1.0, begin))
+    first = np.where(seen, measured, np.where(missing(begin), 1.0, begin))
     # What has vanished is still compared with a share of its beginning.
-    trace = TRACE * np.where(here != 0, np.abs(here), 1.0)
+    trace = TRACE * np.where(first != 0, np.abs(first), 1.0)
     # What overflows on the way is seen by its value.
     with np.errstate(all="ignore"):
-        solution, settled = _descend(constraint, jacobian, here, trace, seen, variance, iterations)
-        solution = np.where(settled[..., None], solution, here)
-        slope, left = _finite(jacobian(solution)), _finite(constraint(solution))
-        booked = _times(slope, solution) - left
+        solution, settled = _descend(constraint, jacobian, first, trace, seen, variance, iterations)
+        solution = np.where(settled[..., None], solution, first)
+        slope, residual = _finite(jacobian(solution)), _finite(constraint(solution))
+        booked = _times(slope, solution) - residual
         # In units of their own size all quantities, kilograms and fractions alike, weigh the same.
         own = np.sqrt(variance if variance.ndim == 1 else np.diag(variance))
         size = (np.abs(solution) + trace).reshape(-1, count).max(axis=0, initial=0.0) + own
@@ -135,7 +135,7 @@ def _finite(values: F64) -> F64:
 def _descend(
     constraint: Callable[[F64], F64],
     jacobian: Callable[[F64], F64],
-    here: F64,
+    at: F64,
     trace: F64,
     seen: BOOL,
     variance: F64,
@@ -149,38 +149,40 @@ def _descend(
     root = _root(variance)
     own = np.sqrt((root**2).sum(axis=1)) * seen
     root = root * seen[..., None]
-    deviate, change, hidden = np.zeros((3, *here.shape))
-    settled = np.zeros(here.shape[:-1], bool)
+    deviate, change, hidden = np.zeros((3, *at.shape))
+    settled = np.zeros(at.shape[:-1], bool)
     moving = ~settled
     for _ in range(iterations):
-        slope, left = jacobian(here), constraint(here)
-        reach = _times(np.abs(slope), np.abs(here) + own + trace)
+        slope, residual = jacobian(at), constraint(at)
+        reach = _times(np.abs(slope), np.abs(at) + own + trace)
         reach = np.where(reach > 0, reach, 1.0)
         # Unmeasured quantities that nothing tells apart change by the same share of their size.
-        size = np.where(seen, 0.0, np.maximum(np.abs(here), trace / TRACE))
-        slope, left = slope / reach[..., None], left / reach
-        moving &= ~(missing(left).any(axis=-1) | missing(slope).any(axis=(-2, -1)))
+        size = np.where(seen, 0.0, np.maximum(np.abs(at), trace / TRACE))
+        slope, residual = slope / reach[..., None], residual / reach
+        moving &= ~(missing(residual).any(axis=-1) | missing(slope).any(axis=(-2, -1)))
         if not moving.any():
             break
-        slope, left = _finite(slope), _finite(left)
+        slope, residual = _finite(slope), _finite(residual)
         change[moving], hidden[moving], force = _step(
             slope[moving] @ root[moving],
             (slope * size[..., None, :])[moving],
-            left[moving],
+            residual[moving],
             deviate[moving],
         )
         step = np.where(seen, _times(root, change), hidden * size)
         moved = np.abs(slope * step[..., None, :]).max(axis=(-2, -1), initial=0.0)
-        settled |= moving & (np.maximum(moved, np.abs(left).max(axis=-1, initial=0.0)) <= CLOSED)
+        settled |= moving & (
+            np.maximum(moved, np.abs(residual).max(axis=-1, initial=0.0)) <= CLOSED
+        )
         # The penalty is exact from the greatest force on: below, a step may leave the balances.
         penalty = np.ones(moving.shape)
         penalty[moving] += 2 * np.linalg.norm(force, axis=-1)
         moving &= ~settled
-        share = _share(constraint, (here, step), (deviate, change), reach, penalty, moving)
+        share = _share(constraint, (at, step), (deviate, change), reach, penalty, moving)
         moving &= share > 0
-        here = here + share[..., None] * step
+        at = at + share[..., None] * step
         deviate = deviate + share[..., None] * change
-    return here, settled
+    return at, settled
 
 
 def _root(variance: F64) -> F64:
@@ -193,7 +195,7 @@ def _root(variance: F64) -> F64:
     return np.asarray(own[:, None] * (vector * np.sqrt(np.where(value > ROUNDING, value, 0.0))))
 
 
-def _step(adjust: F64, unseen: F64, left: F64, deviate: F64) -> tuple[F64, F64, F64]:
+def _step(adjust: F64, unseen: F64, residual: F64, deviate: F64) -> tuple[F64, F64, F64]:
     """Return the changes of deviates and of unmeasured quantities, and the force of each balance.
 
     Parameters
@@ -213,9 +215,9 @@ def _step(adjust: F64, unseen: F64, left: F64, deviate: F64) -> tuple[F64, F64, 
     scale = np.divide(1.0, norm, out=np.zeros_like(norm), where=norm > NOTHING * made_of)
     inverse = _inverse(reduced * scale[..., None])
 
-    goal = _times(inverse, scale * _times(keep, _times(adjust, deviate) - left))
+    goal = _times(inverse, scale * _times(keep, _times(adjust, deviate) - residual))
     change = goal - deviate
-    hidden = _times(back, -left - _times(adjust, change))
+    hidden = _times(back, -residual - _times(adjust, change))
     force = _times(np.swapaxes(keep, -1, -2), scale * _times(np.swapaxes(inverse, -1, -2), goal))
     return change, hidden, force
 
@@ -251,13 +253,13 @@ def _share(
     def merit(share: F64) -> tuple[F64, F64]:
         part = share[..., None]
         adjusted = ((deviates[0] + part * deviates[1]) ** 2).sum(axis=-1) / 2
-        left = np.linalg.norm(constraint(path[0] + part * path[1]) / reach, axis=-1)
-        return adjusted, penalty * left
+        violation = np.linalg.norm(constraint(path[0] + part * path[1]) / reach, axis=-1)
+        return adjusted, penalty * violation
 
     share = np.where(moving, 1.0, 0.0)
-    adjusted, left = merit(np.zeros_like(share))
-    promise = (deviates[0] * deviates[1]).sum(axis=-1) - left
-    limit = (adjusted + left) * (1 + ROUNDING) + ROUNDING
+    adjusted, violation = merit(np.zeros_like(share))
+    promise = (deviates[0] * deviates[1]).sum(axis=-1) - violation
+    limit = (adjusted + violation) * (1 + ROUNDING) + ROUNDING
     for _ in range(HALVINGS):
         # Where the balances have no value the comparison is false, which is right.
         worse = moving & ~(sum(merit(share)) <= limit + SUFFICIENT * share * promise)
@@ -306,10 +308,10 @@ def _withdrawn(result: Reconciliation, settled: BOOL) -> Reconciliation:
     reason = np.asarray(result.reason, dtype=object)
     mute = ~settled & ((reason == "") | (reason == UNCHECKED))
     lists: dict[str, Any] = {
-        name: [one if fine else [] for one, fine in zip(found, settled.reshape(-1), strict=True)]
+        name: [one if fine else [] for one, fine in zip(sets, settled.reshape(-1), strict=True)]
         if settled.ndim
         else []
-        for name, found in (("suspects", result.suspects), ("leaks", result.leaks))
+        for name, sets in (("suspects", result.suspects), ("leaks", result.leaks))
     }
     return replace(
         result,

@@ -118,8 +118,8 @@ def left_of_mean(share: F64 | float, correlation_s: F64 | float, length_s: F64 |
     """
     times = length_s / np.maximum(correlation_s, TINY_S)
     longer = np.maximum(times, 1.0)
-    left = np.where(times < 1, 1 - times / 3, (1 - 1 / (3 * longer)) / longer)
-    return np.asarray(1 - share + share * left)
+    remaining = np.where(times < 1, 1 - times / 3, (1 - 1 / (3 * longer)) / longer)
+    return np.asarray(1 - share + share * remaining)
 
 
 def efficiency_uncertainty(component: str) -> float:
@@ -335,25 +335,25 @@ def parts_sigma(error: Errors, change: F64, covered_s: F64, window: I64, count: 
     """
     inner = (window >= 0) & (window < count)
     share, correlation_s = error.share[:, None], error.correlation_s[:, None]
-    left = left_of_mean(share, correlation_s, covered_s) - (1 - share)
-    place = (np.arange(len(change))[:, None] * count + window[inner]).ravel()
+    remaining = left_of_mean(share, correlation_s, covered_s) - (1 - share)
+    cell = (np.arange(len(change))[:, None] * count + window[inner]).ravel()
 
     def total(part: F64) -> F64:
-        found = np.bincount(place, part[:, inner].ravel(), len(change) * count)
-        return np.asarray(found.reshape(len(change), count))
+        sums = np.bincount(cell, part[:, inner].ravel(), len(change) * count)
+        return np.asarray(sums.reshape(len(change), count))
 
     # A tag that takes no part in an hour need not have been there.
-    noise = np.where(change != 0, change**2 * left, 0.0)
+    noise = np.where(change != 0, change**2 * remaining, 0.0)
     variance = (1 - share) * total(change) ** 2 + total(noise)
     return np.asarray(np.sqrt(variance.sum(axis=0)))
 
 
 def _places(network: Network) -> list[list[int]]:
     """Return the current tags of the electrolysers of each place."""
-    found: dict[str, list[int]] = {}
+    tags: dict[str, list[int]] = {}
     for cell in network.park.electrolysers:
-        found.setdefault(cell.scope, []).append(network.index[cell.current])
-    return list(found.values())
+        tags.setdefault(cell.scope, []).append(network.index[cell.current])
+    return list(tags.values())
 
 
 def ratio_weight(over: F64, under: F64, amount: F64) -> F64:

@@ -63,9 +63,9 @@ def compile_supply(network: Network) -> Supply:
     """Compile a park to the arrays of a what-if."""
     park = network.park
     policy: dict[str, dict[str, list[str]]] = load_reference("scenario")["component"]
-    found = [compile_balance(network, park.id, component) for component in policy]
-    balances = tuple(balance for balance in found if balance.nodes)
-    nodes = tuple((b.component, place) for b in balances for place in b.nodes)
+    compiled = [compile_balance(network, park.id, component) for component in policy]
+    balances = tuple(balance for balance in compiled if balance.nodes)
+    nodes = tuple((b.component, scope) for b in balances for scope in b.nodes)
     lines, columns = _lines(balances)
     edges = _edges(park, balances, columns, lines, nodes)
     cells = [_cells_of(network, edge, line) for edge, line in zip(edges, lines, strict=True)]
@@ -108,7 +108,7 @@ def loads_of(supply: Supply, scope: str) -> list[int]:
     A plant's scope stands for its electrolysers and for the units that make or use a component, not
     for the headers, liquefaction or vaporiser that only pass it on: those have scopes of their own.
     """
-    passing = {place for _, place in supply.nodes} - {n for e in supply.edges for n in e.ends}
+    passing = {node for _, node in supply.nodes} - {n for e in supply.edges for n in e.ends}
     relief = {e.user for e in supply.edges if e.sink == "relief"}
     scopes = {e.id: e.scope for e in supply.network.park.electrolysers}
     chosen = [
@@ -194,17 +194,17 @@ def _cells_of(network: Network, edge: Edge, line: Line) -> list[Electrolyser]:
     """Return the electrolysers of a line, in the order of its tags; none for a stream."""
     if edge.source != "cells":
         return []
-    rest = list(network.park.electrolysers)
-    found = []
+    remaining = list(network.park.electrolysers)
+    cells = []
     for tag, factor in line.tags:
         cell = next(
             c
-            for c in rest
+            for c in remaining
             if network.index[c.current] == tag and cell_factor(c).get(edge.component) == factor
         )
-        rest.remove(cell)
-        found.append(cell)
-    return found
+        remaining.remove(cell)
+        cells.append(cell)
+    return cells
 
 
 def _loads(
@@ -216,12 +216,12 @@ def _loads(
     """Return the names of all loads; a metered scope has its own where nothing in it has one."""
     names = [e.id for e in park.electrolysers]
     names += [n for e in edges for n in (e.maker, e.user) if n]
-    names += [place for _, place in nodes]
-    places = [line.origin for line in lines] + [e.scope for e in park.electrolysers] + names
+    names += [scope for _, scope in nodes]
+    scopes = [line.origin for line in lines] + [e.scope for e in park.electrolysers] + names
     names += [
         m.scope
         for m in park.meters
-        if _counts(m.carrier, m.direction, m.basis) and not any(inside(p, m.scope) for p in places)
+        if _counts(m.carrier, m.direction, m.basis) and not any(inside(p, m.scope) for p in scopes)
     ]
     return tuple(dict.fromkeys(names))
 
@@ -271,13 +271,13 @@ def _absorber_of(
 ) -> I64:
     """Return the nearest absorber of the same enterprise for the chlorine of each node."""
     kinds = {scope.id: scope.kind for scope in park.scopes}
-    found = []
-    for component, place in nodes:
-        above = [p for p in scopes_above(place) if kinds.get(p) not in ("park", "region")]
+    nearest = []
+    for component, node in nodes:
+        above = [p for p in scopes_above(node) if kinds.get(p) not in ("park", "region")]
         depth = [max((len(p) for p in above if inside(a.scope, p)), default=0) for a in absorbers]
         best = int(np.argmax(depth)) if depth and component == "chlorine" else -1
-        found.append(best if best >= 0 and depth[best] else -1)
-    return _ints(found)
+        nearest.append(best if best >= 0 and depth[best] else -1)
+    return _ints(nearest)
 
 
 def _ints(values: list[int]) -> I64:

@@ -182,7 +182,9 @@ def vent_rate(supply: Supply, trajectory: Trajectory, component: str, scope: str
         and inside(supply.lines[s].origin, scope)
     ]
     nodes = [
-        m for m, (c, place) in enumerate(supply.nodes) if c == component and inside(place, scope)
+        m
+        for m, (c, node_scope) in enumerate(supply.nodes)
+        if c == component and inside(node_scope, scope)
     ]
     surplus = np.maximum(trajectory.vented[..., nodes], 0.0)
     return np.asarray(trajectory.line[..., lines].sum(axis=-1) + surplus.sum(axis=-1))

@@ -199,7 +199,7 @@ async def test_a_shelved_alarm_comes_back_when_its_time_is_over(run, db):
 
 
 WRONG = [
-    ("explode", "flow", {}, "there is no order 'explode'"),
+    ("explode", "flow", {}, "there is no command 'explode'"),
     ("acknowledge", "flow", {}, "acknowledge: the alarm is normal"),
     ("acknowledge", "nobody", {}, "there is no alarm 'nobody'"),
     ("acknowledge", "flow", {"by": " "}, "`by` says who"),

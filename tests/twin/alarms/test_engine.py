@@ -201,7 +201,7 @@ def test_blocks_of_any_size_make_the_same_changes(rows, cuts, until):
 
     def run(edges):
         bench = Bench(*RULES, tags=("PT-1", "PT-2"))
-        bench.order("shelve", at=4, now_s=0, until_s=until)
+        bench.command("shelve", at=4, now_s=0, until_s=until)
         found, end = [], second + 1000
         for start, stop in itertools.pairwise(edges):
             # Everything before the next block has come.

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from twin.alarms.metrics import advance, load_of, no_flood, stale
+from twin.alarms.metrics import advance_flood, alarm_load, no_flood, stale
 from twin.arrays import NEVER
 
 S = 1_000_000
@@ -18,7 +18,7 @@ def times(*seconds):
 
 
 def floods(seconds, until):
-    flood, ended = advance(no_flood(), times(*seconds), until * S)
+    flood, ended = advance_flood(no_flood(), times(*seconds), until * S)
     return flood, (ended / S).tolist()
 
 
@@ -36,7 +36,7 @@ def test_the_same_flood_second_by_second():
     flood, ended = no_flood(), []
     for second in range(1000):
         came = times(second) if second % 50 == 0 and second <= 500 else NONE
-        flood, over = advance(flood, came, second * S)
+        flood, over = advance_flood(flood, came, second * S)
         ended += (over / S).tolist()
         assert (flood.since_us != NEVER) == (500 <= second < 900), second
     assert ended == [[500.0, 900.0]]
@@ -56,8 +56,8 @@ def test_two_floods_are_two_and_the_last_may_still_last():
 
 
 def test_an_annunciation_that_comes_late_counts_from_when_it_was_known():
-    flood, _ = advance(no_flood(), times(*range(10)), 100 * S)
-    flood, ended = advance(flood, times(5), 101 * S)
+    flood, _ = advance_flood(no_flood(), times(*range(10)), 100 * S)
+    flood, ended = advance_flood(flood, times(5), 101 * S)
     assert (flood.since_us, len(ended)) == (100 * S, 0)
 
 
@@ -73,12 +73,12 @@ def test_nothing_at_all_is_no_flood():
 )
 def test_blocks_of_any_size_find_the_same_floods(came, cuts):
     came = np.sort(times(*came))
-    whole, ended = advance(no_flood(), came, 5000 * S)
+    whole, ended = advance_flood(no_flood(), came, 5000 * S)
     flood, parts = no_flood(), []
     for cut in [*sorted(cuts), 5000]:
         until = cut * S
         new = came[(came > flood.now_us) & (came <= until)]
-        flood, over = advance(flood, new, until)
+        flood, over = advance_flood(flood, new, until)
         parts += over.tolist()
     assert parts == ended.tolist()
     assert (flood.since_us, flood.time_us.tolist()) == (whole.since_us, whole.time_us.tolist())
@@ -87,7 +87,7 @@ def test_blocks_of_any_size_find_the_same_floods(came, cuts):
 def test_load_counts_the_alarms_of_a_period():
     came = [*range(0, 501, 50), 3600, 3610, 3620, 3700, DAY]
     alarm = np.array([0] * 11 + [1, 1, 1, 2, 2])
-    load = load_of(times(*came), alarm, np.array([3, 2, 0, 3]), 0, DAY * S)
+    load = alarm_load(times(*came), alarm, np.array([3, 2, 0, 3]), 0, DAY * S)
     assert load.count == 15
     assert load.rate == pytest.approx(15 / 144)
     assert load.busy_share == pytest.approx(1 / 144)
@@ -101,23 +101,23 @@ def test_load_counts_the_alarms_of_a_period():
 def test_three_in_a_minute_chatter_and_three_in_just_more_do_not():
     two = np.zeros(3, np.int64)
     for last, chatters in ((59, True), (60, False)):
-        load = load_of(times(0, 30, last), two, np.array([0]), 0, DAY * S)
+        load = alarm_load(times(0, 30, last), two, np.array([0]), 0, DAY * S)
         assert load.chattering.tolist() == [chatters]
 
 
 def test_a_flood_from_before_the_period_counts_as_far_as_it_lasts_in_it():
     came = times(*range(0, 501, 50))
-    load = load_of(came, np.zeros(11, np.int64), np.array([3]), 700 * S, 1000 * S)
+    load = alarm_load(came, np.zeros(11, np.int64), np.array([3]), 700 * S, 1000 * S)
     assert (load.count, load.flood_share) == (0, pytest.approx(200 / 300))
-    load = load_of(came, np.zeros(11, np.int64), np.array([3]), 0, 700 * S)
+    load = alarm_load(came, np.zeros(11, np.int64), np.array([3]), 0, 700 * S)
     assert load.flood_share == pytest.approx(200 / 700)
 
 
 def test_a_period_without_alarms_has_no_shares_of_them():
-    load = load_of(NONE, NONE, np.array([3, 0]), 0, DAY * S)
+    load = alarm_load(NONE, NONE, np.array([3, 0]), 0, DAY * S)
     assert (load.count, load.rate, load.flood_share, load.top.tolist()) == (0, 0.0, 0.0, [])
     assert np.isnan([load.top_share, *load.mix]).all()
-    assert load_of(NONE, NONE, NONE, 0, S).by_alarm.tolist() == []
+    assert alarm_load(NONE, NONE, NONE, 0, S).by_alarm.tolist() == []
 
 
 def test_an_alarm_that_stands_for_more_than_a_day_is_stale():

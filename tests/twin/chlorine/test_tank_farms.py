@@ -8,7 +8,13 @@ import pytest
 from tests.support.small_region import CELLS, STORE, T_PER_H
 from tests.support.small_region import NETWORK as SMALL
 from twin.accounts.network import compile_network
-from twin.chlorine.tank_farms import drawn, find_farms, find_taken, foresee, meter_of
+from twin.chlorine.tank_farms import (
+    find_tank_farms,
+    find_withdrawals,
+    forecast,
+    meter_of,
+    withdrawal_weights,
+)
 from twin.loading import load_park
 
 DEMO = Path(__file__).resolve().parents[3] / "deploy" / "parks" / "liaocheng"
@@ -41,7 +47,7 @@ def values(network, **tags):
 def usual(network):
     """Every farm at half, every spare empty; each stream of a farm takes 2 t/h, users 4 t/h."""
     found = np.full(len(network.tags), np.nan)
-    for farm in find_farms(network, "liaocheng"):
+    for farm in find_tank_farms(network, "liaocheng"):
         found[network.tanks.tag[list(farm.tanks)]] = HALF
         found[network.tanks.tag[list(farm.spares)]] = 0.0
         for stream in (*farm.fills, *farm.draws):
@@ -52,7 +58,7 @@ def usual(network):
 
 
 def test_farm_has_its_tanks_its_spare_and_its_streams(network):
-    (farm,) = find_farms(network, XINFA)
+    (farm,) = find_tank_farms(network, XINFA)
     names = [network.park.tanks[k].id for k in (*farm.tanks, *farm.spares)]
     assert names == [f"xinfa-V-1301{letter}" for letter in "ABCDEFG"]
     assert len(farm.spares) == 1
@@ -65,17 +71,17 @@ def test_farm_has_its_tanks_its_spare_and_its_streams(network):
 
 
 def test_farms_of_a_scope_are_those_inside_it(network):
-    assert len(find_farms(network, "liaocheng")) == 3
-    assert len(find_farms(network, LUXI)) == 1
-    assert find_farms(network, f"{LUXI}/ammonia") == ()
-    (farm,) = find_farms(SMALL, "r")
+    assert len(find_tank_farms(network, "liaocheng")) == 3
+    assert len(find_tank_farms(network, LUXI)) == 1
+    assert find_tank_farms(network, f"{LUXI}/ammonia") == ()
+    (farm,) = find_tank_farms(SMALL, "r")
     # Without a place for liquefaction the gas comes from where the liquid does.
     assert (farm.scope, ids(farm.users)) == (STORE, {"cl2-vcm"})
     assert {stream.origin for stream in farm.fills} == {CELLS}
 
 
 def test_liquid_that_stays_in_tanks_of_the_boundary_is_not_taken(network):
-    region, xinfa = find_taken(network, "liaocheng"), find_taken(network, XINFA)
+    region, xinfa = find_withdrawals(network, "liaocheng"), find_withdrawals(network, XINFA)
     assert "xinfa-cl2-luxi" not in ids(region.streams)
     assert "xinfa-cl2-luxi" not in ids(region.exported)
     assert "xinfa-cl2-luxi" in ids(xinfa.exported) & ids(xinfa.streams)
@@ -83,12 +89,12 @@ def test_liquid_that_stays_in_tanks_of_the_boundary_is_not_taken(network):
     assert local == {
         "xinfa-cl2-vaporiser": True, "xinfa-cl2-export": False, "xinfa-cl2-luxi": False,
     }  # fmt: skip
-    assert find_taken(network, f"{LUXI}/urea").streams == ()
+    assert find_withdrawals(network, f"{LUXI}/urea").streams == ()
 
 
 def test_outlook_of_one_farm_is_what_its_numbers_give(network, usual):
-    farms = find_farms(network, XINFA)
-    found = foresee(network, farms, usual)
+    farms = find_tank_farms(network, XINFA)
+    found = forecast(network, farms, usual)
     room = 6 * (LIMIT - FULL / 2)
     assert found.headroom == pytest.approx(room)
     assert found.filling == pytest.approx((2 - 3 * 2) * T_PER_H)
@@ -97,7 +103,7 @@ def test_outlook_of_one_farm_is_what_its_numbers_give(network, usual):
     assert found.trip_s == np.inf
     usual[network.index["xinfa/FI-1301"]] = 7 * T_PER_H
     usual[network.index["xinfa/FI-1203"]] = 9 * T_PER_H
-    found = foresee(network, farms, usual)
+    found = forecast(network, farms, usual)
     assert found.full_s == pytest.approx(room / 1000 * HOUR)
     assert found.trip_s == pytest.approx(room / 10_000 * HOUR)
     assert (found.user, found.user_flow) == ("xinfa-cl2-hcl", pytest.approx(9 * T_PER_H))
@@ -107,9 +113,10 @@ def test_outlook_of_one_farm_is_what_its_numbers_give(network, usual):
 
 def test_the_farm_that_is_full_first_gives_the_time_of_many(network, usual):
     usual[network.index["luxi/FI-1301"]] = 20 * T_PER_H
-    (luxi,) = find_farms(network, LUXI)
+    (luxi,) = find_tank_farms(network, LUXI)
     alone, all_of_them = (
-        foresee(network, farms, usual) for farms in ((luxi,), find_farms(network, "liaocheng"))
+        forecast(network, farms, usual)
+        for farms in ((luxi,), find_tank_farms(network, "liaocheng"))
     )
     assert np.isfinite(alone.full_s)
     assert all_of_them.full_s == alone.full_s
@@ -118,7 +125,7 @@ def test_the_farm_that_is_full_first_gives_the_time_of_many(network, usual):
 
 
 def test_what_is_not_known_is_not_made_up(network, usual):
-    farms = find_farms(network, XINFA)
+    farms = find_tank_farms(network, XINFA)
     for address, lost in {
         "xinfa/LT-1301A": {"headroom", "full_s", "trip_s"},
         "xinfa/FI-1301": {"filling", "full_s", "trip_s"},
@@ -127,10 +134,10 @@ def test_what_is_not_known_is_not_made_up(network, usual):
     }.items():
         value = usual.copy()
         value[network.index[address]] = np.nan
-        found = foresee(network, farms, value)
+        found = forecast(network, farms, value)
         names = ("headroom", "filling", "full_s", "trip_s", "user_flow", "spare")
         assert {name for name in names if np.isnan(getattr(found, name))} == lost, address
-    nothing = foresee(network, (), usual)
+    nothing = forecast(network, (), usual)
     assert np.isnan([nothing.headroom, nothing.full_s, nothing.spare]).all()
     assert (nothing.user, len(nothing.tags)) == ("", 0)
 
@@ -138,19 +145,19 @@ def test_what_is_not_known_is_not_made_up(network, usual):
 def test_a_full_farm_is_full_whatever_is_not_known_of_the_others(network, usual):
     value = np.full(len(network.tags), np.nan)
     value[network.tanks.tag] = np.where(np.isnan(usual[network.tanks.tag]), np.nan, 3.0)
-    found = foresee(network, find_farms(network, "liaocheng"), value)
+    found = forecast(network, find_tank_farms(network, "liaocheng"), value)
     assert (found.headroom, found.full_s, found.spare) == (0.0, 0.0, 0.0)
     value[network.index["luxi/LT-1301A"]] = np.nan
-    found = foresee(network, find_farms(network, "liaocheng"), value)
+    found = forecast(network, find_tank_farms(network, "liaocheng"), value)
     assert np.isnan(found.headroom)
     assert found.full_s == 0.0
 
 
 def test_a_tank_by_mass_is_as_large_as_the_range_of_its_tag_and_no_spare_is_not_known():
-    farms = find_farms(SMALL, "r")
+    farms = find_tank_farms(SMALL, "r")
     value = values(SMALL, alpha_WT_1=50e3, alpha_LT_2=1.5, alpha_FT_2=2.0, alpha_FT_3=1.0,
                    alpha_FT_4=0.5, alpha_FT_1=3.0)  # fmt: skip
-    found = foresee(SMALL, farms, value)
+    found = forecast(SMALL, farms, value)
     assert np.isnan(found.spare)
     # 150 t by mass, and a lying tank of liquid chlorine that is half full at 1.5 m.
     lying = 1250 * np.pi / 4 * 3**2 * 16 - 1425 * np.pi / 8 * 3**2 * 16
@@ -172,11 +179,11 @@ def test_stream_without_a_meter_has_no_tag(network):
 def test_weights_of_streams_are_those_of_their_meters_and_unknown_without_one(network):
     streams = {stream.id: stream for stream in network.park.streams}
     one, other = streams["xinfa-cl2-hcl"], streams["xinfa-cl2-vaporiser"]
-    weight = drawn(network, [one, other])
+    weight = withdrawal_weights(network, [one, other])
     for stream in (one, other):
         tag, factor = meter_of(network, stream)
         assert weight[tag] == factor
     assert np.count_nonzero(weight) == 2
     bare = next(s for s in network.park.streams if not s.flow)
-    assert np.isnan(drawn(network, [one, bare])).all()
-    assert not drawn(network, []).any()
+    assert np.isnan(withdrawal_weights(network, [one, bare])).all()
+    assert not withdrawal_weights(network, []).any()

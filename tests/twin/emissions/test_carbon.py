@@ -5,7 +5,7 @@ import pytest
 
 from twin.accounts.network import compile_network
 from twin.emissions import carbon
-from twin.emissions.sources import emitters
+from twin.emissions.sources import emission_sources
 from twin.loading import load_park
 from twin.reference import load
 from twin.uom import parse_quantity
@@ -112,7 +112,7 @@ def test_each_factor_of_the_grid_stands_once():
 def test_a_scope_emits_what_comes_in_less_what_goes_out():
     demo = load_park("deploy/parks/liaocheng")
     network = compile_network(demo)
-    found = {e.name: e for e in emitters(network, "liaocheng")}
+    found = {e.name: e for e in emission_sources(network, "liaocheng")}
     coal, steam, anode = found["coal"], found["steam"], found["anode"]
     assert (coal.scope, steam.scope, anode.scope) == (1, 2, 1)
     # GB/T 2589 and GB/T 32151.10 by their default figures, as by `carbon.fuel`.
@@ -122,4 +122,4 @@ def test_a_scope_emits_what_comes_in_less_what_goes_out():
     at = [network.index[tag] for tag in signs]
     assert np.flatnonzero(steam.activity).tolist() == sorted(at)
     assert np.sign(steam.activity[at]).tolist() == list(signs.values())
-    assert emitters(network, "nowhere") == []
+    assert emission_sources(network, "nowhere") == []

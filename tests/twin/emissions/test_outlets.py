@@ -6,7 +6,7 @@ import pytest
 from tests.support.small_park import FILES
 from twin.arrays import HOUR_S
 from twin.emissions import validity as c
-from twin.emissions.outlets import changes, evaluate, outlets_of
+from twin.emissions.outlets import evaluate, hour_errors, outlets_of
 from twin.errors import ModelError
 from twin.loading import parse_park
 from twin.reconciliation.uncertainty import Errors
@@ -56,11 +56,11 @@ def park(columns, head=HEAD):
     return parse_park(files)
 
 
-def hour(columns, hours=1, **changes):
+def hour(columns, hours=1, **hour_errors):
     """Return what a stack did in hours that all show the same; changes are (value, minutes)."""
     (outlet,) = (o for o in outlets_of(park(columns)) if o.id == "stack")
     given = {f"acme/{k}": (v, 60) for k, v in SHOWN.items()}
-    given |= {f"acme/{k.replace('_', '-')}": v for k, v in changes.items()}
+    given |= {f"acme/{k.replace('_', '-')}": v for k, v in hour_errors.items()}
     mean = {address: np.full(hours, value) for address, (value, _) in given.items()}
     covered = {address: np.full(hours, minutes * 60.0) for address, (_, minutes) in given.items()}
     return outlet, evaluate(outlet, mean, covered, np.full(hours, HOUR_S))
@@ -157,7 +157,7 @@ def changed(columns, sigma, **shown):
     mean = {f"acme/{k}": np.array([v]) for k, v in (SHOWN | shown).items()}
     known = np.array([sigma.get(a.removeprefix("acme/"), (0.0, 0.0)) for a in outlet.measured_by])
     error = Errors(*known.T, *np.zeros((2, len(known))))
-    found = changes(outlet, error, mean, np.array([HOUR_S]))
+    found = hour_errors(outlet, error, mean, np.array([HOUR_S]))
     at = {a.removeprefix("acme/"): u for u, a in enumerate(outlet.measured_by)}
     return (
         at,
@@ -218,7 +218,7 @@ def test_an_outlet_without_any_tag_has_no_errors():
     head = HEAD.replace('pollutants = { SO2 = "acme/AI-1", NOx = "acme/AI-2" }\n', "")
     (outlet,) = (o for o in outlets_of(park('source = "permit"\n', head)) if o.id == "stack")
     none = Errors(*np.zeros((4, 0)))
-    found = changes(outlet, none, {}, np.full(3, HOUR_S))
+    found = hour_errors(outlet, none, {}, np.full(3, HOUR_S))
     assert (found.flow.shape, found.emission.shape) == ((0, 3), (0, 0, 3))
 
 

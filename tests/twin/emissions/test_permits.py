@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from twin.arrays import DAY_S
-from twin.emissions.permits import outlook, year_of
+from twin.emissions.permits import permit_outlook, year_of
 
 ZONE = "Asia/Shanghai"
 
@@ -36,7 +36,7 @@ def test_the_year_begins_on_the_clock_of_the_park():
 def test_an_even_year_uses_its_permit_to_the_day():
     begin, end = year_of(at("2025-06-01T00:00:00+08:00"), ZONE)
     now = begin + 73 * DAY_S * 1_000_000  # a fifth of the year
-    found = outlook(18e3, 2e3, 100e3, 73.0 * DAY_S, begin, end, now)
+    found = permit_outlook(18e3, 2e3, 100e3, 73.0 * DAY_S, begin, end, now)
     assert found.emitted == 20e3
     assert found.share == pytest.approx(0.2)
     assert found.allowance == pytest.approx(20e3)
@@ -51,7 +51,7 @@ def test_a_leap_year_allows_less_by_the_same_day():
     for year in (2024, 2025):
         begin, end = year_of(at(f"{year}-06-01T00:00:00+08:00"), ZONE)
         now = at(f"{year}-03-01T00:00:00+08:00")
-        shares.append(outlook(0.0, 0.0, 366.0, 1.0, begin, end, now).allowance)
+        shares.append(permit_outlook(0.0, 0.0, 366.0, 1.0, begin, end, now).allowance)
     assert shares == pytest.approx([60.0, 59 / 365 * 366])
 
 
@@ -59,7 +59,9 @@ def test_what_is_ahead_of_the_line_runs_out_before_the_year_does():
     begin, end = year_of(at("2025-06-01T00:00:00+08:00"), ZONE)
     now = begin + 73 * DAY_S * 1_000_000
     used = np.array([40e3, 100e3, 130e3, 0.0])
-    found = outlook(used, np.zeros(4), np.full(4, 100e3), np.full(4, 73.0 * DAY_S), begin, end, now)
+    found = permit_outlook(
+        used, np.zeros(4), np.full(4, 100e3), np.full(4, 73.0 * DAY_S), begin, end, now
+    )
     assert found.exhausted_in_s / DAY_S == pytest.approx([109.5, 0.0, 0.0, np.inf])
     assert found.forecast == pytest.approx([200e3, 500e3, 650e3, 0.0])
     assert np.isnan(found.substituted_share[-1])
@@ -68,7 +70,7 @@ def test_what_is_ahead_of_the_line_runs_out_before_the_year_does():
 def test_time_nothing_is_known_of_is_shown_and_not_made_up():
     begin, end = year_of(at("2025-06-01T00:00:00+08:00"), ZONE)
     now = begin + 100 * DAY_S * 1_000_000
-    found = outlook(10e3, 0.0, 100e3, 10.0 * DAY_S, begin, end, now)
+    found = permit_outlook(10e3, 0.0, 100e3, 10.0 * DAY_S, begin, end, now)
     assert found.completeness == pytest.approx(0.1)
     assert found.rate == pytest.approx(1e3 / DAY_S)
     assert found.forecast == pytest.approx(10e3 + 265e3)
@@ -77,14 +79,14 @@ def test_time_nothing_is_known_of_is_shown_and_not_made_up():
 @pytest.mark.parametrize("permit", [np.nan, 0.0, -1.0])
 def test_without_a_permit_there_is_no_share_but_a_forecast(permit):
     begin, end = year_of(at("2025-06-01T00:00:00+08:00"), ZONE)
-    found = outlook(10.0, 0.0, permit, 10.0, begin, end, begin + 10_000_000)
+    found = permit_outlook(10.0, 0.0, permit, 10.0, begin, end, begin + 10_000_000)
     assert np.isnan([found.share, found.allowance, found.exhausted_in_s]).all()
     assert found.forecast > 10
 
 
 def test_at_the_first_moment_of_the_year_nothing_is_known_yet():
     begin, end = year_of(at("2025-06-01T00:00:00+08:00"), ZONE)
-    found = outlook(np.zeros(2), np.zeros(2), np.ones(2), np.zeros(2), begin, end, begin)
+    found = permit_outlook(np.zeros(2), np.zeros(2), np.ones(2), np.zeros(2), begin, end, begin)
     assert np.isnan([found.completeness, found.rate, found.forecast]).all()
     assert found.share.tolist() == [0.0, 0.0]
 
@@ -93,14 +95,16 @@ def test_at_the_first_moment_of_the_year_nothing_is_known_yet():
 def test_a_moment_of_another_year_is_refused(shift):
     begin, end = year_of(at("2025-06-01T00:00:00+08:00"), ZONE)
     with pytest.raises(ValueError, match="not inside the year"):
-        outlook(1.0, 0.0, 1.0, 1.0, begin, end, begin + shift)
+        permit_outlook(1.0, 0.0, 1.0, 1.0, begin, end, begin + shift)
 
 
 @settings(deadline=None, max_examples=100)
 @given(st.floats(1, 1e9), st.floats(1, 1e9), st.integers(1, 364))
 def test_at_the_moment_of_exhaustion_the_straight_line_meets_the_permit(used, permit, days):
     begin, end = year_of(at("2025-06-01T00:00:00+08:00"), ZONE)
-    found = outlook(used, 0.0, permit, days * 86_400.0, begin, end, begin + days * 86_400_000_000)
+    found = permit_outlook(
+        used, 0.0, permit, days * 86_400.0, begin, end, begin + days * 86_400_000_000
+    )
     if used < permit:
         assert used + found.rate * found.exhausted_in_s == pytest.approx(permit, rel=1e-9)
     else:

@@ -9,7 +9,7 @@ from tests.support.small_region import NETWORK
 from twin.accounts.accounts import cell_factor
 from twin.accounts.network import compile_network
 from twin.energy.circuits import Pair, circuit, own_meter
-from twin.energy.electrolysis import standing_voltage
+from twin.energy.electrolysis import zero_current_voltage
 from twin.reconciliation.uncertainty import (
     cell_efficiency_uncertainty,
     efficiency_uncertainty,
@@ -69,7 +69,7 @@ def test_each_figure_has_the_errors_of_the_meters_it_is_made_of():
 
 def test_k_is_as_uncertain_as_a_changed_voltage_and_density_make_it():
     cell, of = found(network())
-    u0 = standing_voltage(cell.kind)
+    u0 = zero_current_voltage(cell.kind)
     k = (VOLT / cell.cells - u0) / (CURRENT / AREA)
     assert of.k.value == pytest.approx(k)
     by_voltage = found(network(), volt=VOLT * (1 + U_PART))[1].k.value - k

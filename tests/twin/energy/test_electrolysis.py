@@ -56,8 +56,8 @@ def test_k_does_not_move_with_the_load_but_the_voltage_does():
     density = np.array([4e3, 5e3, 6e3])
     voltage = 2.42 + 0.12e-3 * density
     assert k_factor(voltage, density, 2.42) == pytest.approx([0.12e-3] * 3)
-    assert electrolysis.standing_voltage("membrane") == pytest.approx(2.42)
-    assert np.isnan(electrolysis.standing_voltage("potline"))
+    assert electrolysis.zero_current_voltage("membrane") == pytest.approx(2.42)
+    assert np.isnan(electrolysis.zero_current_voltage("potline"))
     found = k_factor(np.array([3.0, np.nan, 3.0]), np.array([0.0, 5e3, np.nan]), 2.42)
     assert np.isnan(found).all()
 

@@ -13,7 +13,7 @@ from twin.accounts.network import compile_network
 from twin.arrays import HOUR_S
 from twin.loading import load_park, parse_park
 from twin.reconciliation.balances import compile_balance, measure
-from twin.reconciliation.closure import close
+from twin.reconciliation.closure import close_balance
 from twin.reconciliation.linear import reconcile
 from twin.reconciliation.uncertainty import left_of_mean, random_share, tag_uncertainty
 
@@ -52,7 +52,7 @@ def window(network, purity=PURE, hours=1.0, **t_per_h):
 def closed(network, **changes):
     balance = compile_balance(network, "demo", "chlorine")
     found = measure(network, balance, *window(network, **changes))
-    return balance, found, close(balance, found)
+    return balance, found, close_balance(balance, found)
 
 
 def line_of(balance, name):
@@ -225,7 +225,7 @@ def test_chi2_of_the_simulated_park_is_about_its_degrees_of_freedom():
         shown = observe(make_sensors(make_process(park, seed), seed), times) * scale + shift
         amount[: len(scale)] = shown[1:].mean(axis=0) * HOUR_S
         level[:, : len(scale)] = shown[0], shown[-1]
-        result = close(balance, measure(network, balance, amount, covered, level))
+        result = close_balance(balance, measure(network, balance, amount, covered, level))
         assert result.reason == ""
         assert np.isfinite(result.estimate).all()
         known = ~np.isnan(result.fraction)

@@ -27,7 +27,7 @@ from tests.support.small_supply import (
 )
 from twin.accounts.network import compile_network
 from twin.chlorine.headroom import caustic_per_chlorine, user_trip
-from twin.chlorine.tank_farms import find_farms, foresee
+from twin.chlorine.tank_farms import find_tank_farms, forecast
 from twin.loading import load_park, parse_park
 from twin.reference import figure
 from twin.scenario.initial_state import find_initial_state, reasons
@@ -76,7 +76,7 @@ def test_what_if_and_the_chlorine_figures_agree_when_a_tank_is_full():
     start = start_of(supply)
     volume = np.pi / 4 * 4**2 * 10
     assert supply.limit[:2] == pytest.approx([1250 * volume] * 2)
-    outlook = foresee(network, find_farms(network, "w"), readings(supply)[1])
+    outlook = forecast(network, find_tank_farms(network, "w"), readings(supply)[1])
     assert outlook.headroom == pytest.approx((start.most - start.mass)[:2].sum(), rel=1e-12)
 
 
