@@ -1,4 +1,4 @@
-"""Faraday's law: what a current makes in electrolysis cells in series.
+"""Faraday's law: products of a current in electrolysis cells.
 
 References
 ----------

@@ -1,7 +1,11 @@
 """Quality of a sample: one uint8, severity in the top two bits, reason in the low five.
 
-OPC UA Part 8 §6.3 in spirit: good, uncertain, bad; bad values are stored and never used. Bit 5 says
-that the value came from a simulator; it travels into everything derived from such a value.
+Good, uncertain, bad, as in OPC UA [1]_; bad values are stored and never used. Bit 5 marks the value
+of a simulator; it travels into everything derived from such a value.
+
+References
+----------
+.. [1] OPC UA Part 8: Data Access, section 6.3: status codes of values.
 """
 
 from __future__ import annotations
@@ -25,11 +29,11 @@ MAINTENANCE = 7
 CALIBRATION = 8
 INCOMPLETE = 9
 MANUAL = 10
-RESET = 11  # a counter was reset: what it had counted since the reading before is lost
+RESET = 11  # a counter was reset: its count since the reading before is lost
 OUT_OF_SERVICE = 12
 RATE_OF_CHANGE = 13  # further from the value before than the tag can move in the time between
 STUCK = 14  # samples come, and not a bit of them changes
-UNIT_ERROR = 15  # what it would be in another unit of measure
+UNIT_ERROR = 15  # right in another unit of measure
 CLOCK_SKEW = 16  # its gateway's clock is wrong
 
 WORDS = {"good": GOOD, "uncertain": UNCERTAIN, "bad": BAD}
@@ -39,7 +43,7 @@ _FLAG = np.uint8(SIMULATED)
 
 
 def usable(quality: U8) -> BOOL:
-    """Return where a value may be used: good or uncertain.
+    """Return a mask of the usable values: good or uncertain ones.
 
     Parameters
     ----------
@@ -53,12 +57,12 @@ def usable(quality: U8) -> BOOL:
 
 
 def within(value: F64, low: F64, high: F64, quality: U8) -> U8:
-    """Return the quality of values, uncertain where a good one is outside of its range.
+    """Return the quality of values; a good one outside of its range becomes uncertain.
 
     Parameters
     ----------
     value, low, high : (...) float64 [u]   NaN as a bound = no bound
-    quality : (...) uint8                  what is known of the values already
+    quality : (...) uint8                  quality of the values so far
 
     Returns
     -------
@@ -90,7 +94,7 @@ def worst_of(quality: U8, starts: INTP) -> U8:
     Parameters
     ----------
     quality : (..., n) uint8
-    starts : (r,) intp   where each run begins, ascending, the first at 0; a run ends at the next
+    starts : (r,) intp   first row of each run, ascending from 0; a run ends at the next
 
     Returns
     -------

@@ -1,8 +1,8 @@
-"""The derived history: what a cycle derives at one moment, and the same over a stretch of the past.
+"""The derived history: derived values of one cycle, and of all cycles in an interval of the past.
 
-Live cycle and replay are one calculation. What a replay meets depends neither on where it began nor
-on how it was cut, as soon as it has seen as much history as a step remembers (`WARM_UP_US`) from an
-image of the samples before that.
+Live cycle and replay are one calculation. The result of a replay depends neither on its beginning
+nor on its cuts, once it has warmed up: over as much history as a step remembers (`WARM_UP_US`),
+from an image of the samples before.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ WARM_UP_US = SLOPE_US + SLOPE_EVERY_US
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
-    """The derived samples of a stretch, by time, and what the next stretch goes on with."""
+    """The derived samples of an interval, by time, and image and memory for the next interval."""
 
     samples: Samples
     image: Image
@@ -34,7 +34,7 @@ class Replayed:
 
 
 def derive(network: Network, image: Image, memory: Memory, now_us: int) -> tuple[Samples, Memory]:
-    """Return the derived values of one moment that changed, or are due, and the next memory.
+    """Return the derived values that changed or are due at one moment, and the next memory.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ def derive(network: Network, image: Image, memory: Memory, now_us: int) -> tuple
     image : Image
         (T or more,) newest sample of each tag of the network, derived ones too
     memory : Memory
-        what the step before handed on
+        of the step before
     now_us : int [µs]
         the moment, later than the one before
 
@@ -71,14 +71,14 @@ def derive(network: Network, image: Image, memory: Memory, now_us: int) -> tuple
 def replay(
     network: Network, image: Image, memory: Memory, samples: Samples, cycle_us: I64
 ) -> Replayed:
-    """Return the derived samples that live cycles would have stored, had every sample been in time.
+    """Return the derived samples that live cycles store when every sample is in time.
 
     Parameters
     ----------
     network : Network
         the compiled park model
     image, memory : Image, Memory
-        where the stretch begins; they stay as they are
+        at the beginning of the interval; they stay as they are
     samples : Samples
         (n,) of measured tags, in any order, each tag and time once. Those that are not newer than
         the image are left out, and so are those after the last cycle.
@@ -101,7 +101,7 @@ def replay(
     order = np.lexsort((samples.time_us, samples.tag, arrival))
     samples, arrival = samples.take(order), arrival[order]
     begin = np.searchsorted(arrival, np.arange(len(cycle_us) + 1))
-    found = [no_samples()]
+    parts = [no_samples()]
     number = steps = 0
     while number < len(cycle_us):
         now_us = int(cycle_us[number])
@@ -109,20 +109,20 @@ def replay(
         derived, memory = derive(network, image, memory, now_us)
         if len(derived):
             image.update(derived, network.traits)
-            found.append(derived)
+            parts.append(derived)
         steps += 1
         # The next cycle in which anything can happen.
         wake = int(np.searchsorted(cycle_us, _wake(network, image, memory, now_us)))
         if begin[number + 1] < len(arrival):
             wake = min(wake, int(arrival[begin[number + 1]]))
         number = max(number + 1, wake)
-    return Replayed(concatenate(*found), image, memory, steps)
+    return Replayed(concatenate(*parts), image, memory, steps)
 
 
 def _due(time_us: I64, gap_us: I64) -> I64:
-    """Return when a derived value is stored again although it stays, so that it never looks stale.
+    """Return the time at which an unchanged derived value is stored again, before it looks stale.
 
-    It is an edge of the epoch grid: that does not depend on where the history began.
+    It is an edge of the epoch grid and does not depend on the beginning of the history.
     """
     half = np.maximum(gap_us // 2, 1)
     return np.asarray((time_us // half + 1) * half)

@@ -24,14 +24,14 @@ SLOPE_MIN_US = 600_000_000
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """What a step hands to the next: past inventories, (R,) int64 and (R, K) float64 [kg]."""
+    """Past inventories that a step hands to the next, (R,) int64 and (R, K) float64 [kg]."""
 
     mass_us: I64
     mass: F64
 
     @property
     def span_us(self) -> int:
-        """How much history there is."""
+        """Length of the history [µs]."""
         return int(self.mass_us[-1] - self.mass_us[0]) if len(self.mass_us) else 0
 
 
@@ -49,7 +49,7 @@ def no_memory(network: Network) -> Memory:
     return Memory(np.zeros(0, np.int64), np.zeros((0, len(network.tanks.tag))))
 
 
-def recall(network: Network, time_us: I64, value: F64) -> Memory:
+def restore(network: Network, time_us: I64, value: F64) -> Memory:
     """Return the memory of past tag values.
 
     Parameters
@@ -64,7 +64,7 @@ def recall(network: Network, time_us: I64, value: F64) -> Memory:
     Returns
     -------
     Memory
-        as if a step had seen them
+        as after steps at these times
     """
     return Memory(time_us, tank_mass(network.tanks, value))
 
@@ -91,8 +91,8 @@ def step(network: Network, memory: Memory, view: View, now_us: int) -> Outcome:
 
 
 def _remember(memory: Memory, mass: F64, now_us: int) -> Memory:
-    """Return the memory with this inventory added, at its pace, and what is too old dropped."""
-    # Its pace is that of the epoch: what is remembered does not depend on where a run began.
+    """Return the memory with this inventory, when the next is due, and without those too old."""
+    # Inventories are due on the epoch grid: they do not depend on the beginning of a run.
     if len(memory.mass_us) and now_us // SLOPE_EVERY_US <= memory.mass_us[-1] // SLOPE_EVERY_US:
         return memory
     keep = memory.mass_us > now_us - SLOPE_US
@@ -106,7 +106,7 @@ def _slope(memory: Memory) -> F64:
     """Return the rate of each inventory [kg/s] by least squares; NaN until there is enough."""
     seconds = (memory.mass_us - memory.mass_us[-1]) * 1e-6
     known = ~np.isnan(memory.mass)
-    # How far apart the first and the last value are: what was missing before them is no history.
+    # The history of a tank lies between its first and its last value.
     first = np.min(np.where(known, seconds[:, None], np.inf), axis=0)
     last = np.max(np.where(known, seconds[:, None], -np.inf), axis=0)
     enough = last - first >= SLOPE_MIN_US * 1e-6

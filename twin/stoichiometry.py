@@ -1,4 +1,4 @@
-"""Stoichiometry: molar masses, balanced reactions, and what a chain of reactions needs and leaves.
+"""Stoichiometry: molar masses, balanced reactions, needs and by-products of a chain of reactions.
 
 References
 ----------
@@ -146,7 +146,7 @@ def read_reactions(names: Sequence[str]) -> Reactions:
 
 
 def per_product(reactions: Reactions) -> F64:
-    """Return what each reaction makes and uses per mass of its own main product.
+    """Return the masses of each reaction per mass of its own main product.
 
     Parameters
     ----------
@@ -163,14 +163,14 @@ def per_product(reactions: Reactions) -> F64:
 
 
 def net_demand(reactions: Reactions, product: str, closed: Sequence[str]) -> F64:
-    """Return what a chain of reactions makes and uses per mass of its product.
+    """Return the masses of a chain of reactions per mass of its product.
 
     Parameters
     ----------
     reactions
         the R steps of the chain
     product
-        formula of what the chain is run for
+        formula of the main product of the chain
     closed
         species the steps pass on to each other, loops included: as much is made as is used
 
@@ -209,7 +209,7 @@ def net_demand(reactions: Reactions, product: str, closed: Sequence[str]) -> F64
 
 @cache
 def demand(name: str) -> Mapping[str, float]:
-    """Return what a route, or a single reaction, makes and uses per mass of its main product.
+    """Return the masses of a route, or of a single reaction, per mass of its main product.
 
     Parameters
     ----------

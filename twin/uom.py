@@ -50,7 +50,7 @@ QUANTITIES = {
     "transport_price": "CNY/(kg*m)",
 }
 UOM_CHARACTERS = 40
-# A unit of measure may come from anybody: pint would compute 9**9**9 until the end of days.
+# A unit of measure may come from outside: pint would compute 9**9**9 for ever.
 WILD_POWER = re.compile(r"(\*\*|\^)(?!\s*-?[1-4](?![\d.*^]))")
 _REGISTRY: pint.UnitRegistry[float] = pint.UnitRegistry(
     autoconvert_offset_to_baseunit=True, cache_folder=None

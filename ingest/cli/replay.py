@@ -1,4 +1,4 @@
-"""`parktwin replay`: derive a stretch of the past again from its stored samples."""
+"""`parktwin replay`: derive an interval of the past again from its stored samples."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ WHERE tag_id = ANY($1::int[]) AND time > $2::timestamptz AND time <= $3::timesta
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """What a replay has done so far, and where it is."""
+    """Progress of a replay."""
 
     done_us: int
     cycles: int = 0
@@ -73,7 +73,7 @@ class Progress:
     minutes: int = 0  # that had been written before and are not what they were
 
     def text(self) -> str:
-        """Return it in words."""
+        """Return the counts as a sentence."""
         return (
             f"{self.added + self.corrected:,} samples changed ({self.added:,} new,"
             f" {self.corrected:,} corrected), {self.minutes:,} minutes restated"
@@ -106,8 +106,8 @@ class Replay:
             # A sample takes part from the first cycle that is not before it.
             async with self._store.transaction():
                 tags = np.arange(self._measured)
-                found = await self._store.samples_between(tags, at - length, until - length)
-            result = replay(self._network, image, memory, found, cycles)
+                samples = await self._store.samples_between(tags, at - length, until - length)
+            result = replay(self._network, image, memory, samples, cycles)
             async with self._store.transaction():
                 await self._store.writers.acquire_turn(alone=True)
                 progress = await self._write(
@@ -116,14 +116,14 @@ class Replay:
             image, memory, at = result.image, result.memory, until
             progress = replace(progress, done_us=at, cycles=progress.cycles + len(cycles))
             report(progress, (at - begin) / (stop - begin))
-            if 2 * len(found) < CHUNK_SAMPLES:
+            if 2 * len(samples) < CHUNK_SAMPLES:
                 width = min(2 * width, CHUNK_US[1])
-            elif len(found) > CHUNK_SAMPLES:
+            elif len(samples) > CHUNK_SAMPLES:
                 width = max(width // 2, CHUNK_US[0])
         return progress
 
     async def _begin(self, begin: int, to_us: int | None) -> tuple[Image, int]:
-        """Apply the model; return the image before the first cycle, and where to stop."""
+        """Apply the model; return the image before the first cycle, and the time to stop [µs]."""
         store, length = self._store, self._cycle_us
         tags = (*self._network.tags, *own_tags(self._park))
         async with store.transaction():
@@ -149,7 +149,7 @@ class Replay:
     async def _write(
         self, image: Image, derived: Samples, first: int, until: int, progress: Progress
     ) -> Progress:
-        """Store what a chunk derived, also where a value was stored that is another one now."""
+        """Store the derived samples of a chunk, and correct those stored with another value."""
         if first >= until:
             return progress
         tags = np.arange(self._measured, self._count)
@@ -169,10 +169,10 @@ class Replay:
         )
 
     async def _restate(self, touched: Samples, now_us: int) -> int:
-        """Make the minutes anew that samples touch; return how many had been written before.
+        """Aggregate the minutes of changed samples again; return the number of those rewritten.
 
-        A tag's minutes are made up to that of its newest sample. The last one is left to ingest: to
-        its next cycle, or to its next start.
+        A tag's minutes end before that of its newest sample: ingest aggregates that one in its
+        next cycle or at its next start.
         """
         newest, ends = await self._store.newest(tags=np.unique(touched.tag))
         until = ends.copy()
@@ -202,9 +202,9 @@ class Replay:
 
 
 def _held(image: Image, derived: Samples, stored: Samples, measured: int) -> Samples:
-    """Return what was derived as of the times of stored samples: the newest before, or the image's.
+    """Return the derived values in force at the times of stored samples.
 
-    Where a sample is stored and none is derived, the value has not changed since.
+    A value holds until the next derived sample; the image has those before the first.
     """
     if not len(stored):
         return stored
@@ -258,7 +258,7 @@ def main(argv: list[str] | None = None) -> int:
     """Run a replay; return 0 when it is complete."""
     parser = argparse.ArgumentParser(
         prog="parktwin replay",
-        description="Derive a stretch of the past again from its stored samples.",
+        description="Derive an interval of the past again from its stored samples.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -33,7 +33,7 @@ from twin.series.image import Image, no_image
 from twin.series.minutes import OpenMinutes, no_open_minutes
 from twin.series.samples import Samples, Sorted, concatenate, sort
 from twin.series.traits import traits_of
-from twin.step import SLOPE_MIN_US, SLOPE_US, Memory, no_memory, recall
+from twin.step import SLOPE_MIN_US, SLOPE_US, Memory, no_memory, restore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -302,7 +302,7 @@ class Cycle:
         times, row = np.unique(time_us, return_inverse=True)
         value = np.full((len(times), len(self.network.tags)), np.nan)
         value[row, tag] = mean
-        stored = recall(self.network, times + MINUTE_US // 2, value)
+        stored = restore(self.network, times + MINUTE_US // 2, value)
         return stored if stored.span_us > memory.span_us else memory
 
     def _gauges(self, cycle_us: int) -> dict[str, float]:

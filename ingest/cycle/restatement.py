@@ -1,4 +1,4 @@
-"""Minutes in the database: added samples go on where they ended, late ones aggregate them again."""
+"""Minutes in the database: added samples continue them, late ones aggregate them again."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Intervals:
 
 @dataclass(frozen=True, slots=True)
 class MinutePlan:
-    """Work to do for a set of samples: those that go on, and intervals to aggregate again."""
+    """Work for a set of samples: those that continue the minutes, intervals to aggregate again."""
 
     added: Samples
     intervals: Intervals
@@ -63,7 +63,7 @@ class Aggregation:
         closed = at[added.time_us[first] < begin_us]
         again = added.take(np.isin(added.tag, closed))
         touched = sort(concatenate(late, again)).samples
-        # Nothing is aggregated yet of a tag without an open minute: all its samples go on.
+        # Nothing is aggregated yet of a tag without an open minute: all its samples continue.
         unseen = open_minutes.open_us[touched.tag] == NEVER
         if unseen.any():
             added = sort(concatenate(touched.take(unseen), added)).samples
@@ -126,7 +126,7 @@ class Aggregation:
         return Minutes(at[kept.tag], *(getattr(kept, n) for n in Minutes.__slots__[1:]))
 
     async def restore(self, open_minutes: OpenMinutes, newest: Samples, ends: I64) -> None:
-        """Go on where the stored minutes of the tags of `newest` end; raises StoreError.
+        """Aggregate from the end of the stored minutes to the newest samples; raises StoreError.
 
         `newest` is the newest sample of each tag, `ends` the (T,) end of its minutes [µs].
         """

@@ -1,4 +1,4 @@
-"""What each tag adds to which account of which scope: the booking of a park model.
+"""Bookkeeping of a park model: entries of tags in the accounts of scopes.
 
 An account is one additive quantity of one scope: the chlorine a park made, the electricity its
 caustic used. Every account is a linear function of the tags.
@@ -43,14 +43,14 @@ def book_park(park: Park, index: dict[str, int]) -> Book:
 
 
 def scopes_above(path: str) -> Iterable[str]:
-    """Yield a scope and all above it; nothing for the outside."""
+    """Yield a scope and all above it; the outside has none."""
     while path and path not in OUTSIDE:
         yield path
         path = path.rpartition("/")[0]
 
 
 def cell_factor(cell: Electrolyser) -> dict[str, float]:
-    """Return what cells in series make, by Faraday's law.
+    """Return the products of cells in series per charge, by Faraday's law.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ def cell_factor(cell: Electrolyser) -> dict[str, float]:
 
     Returns
     -------
-    dict of float [kg/C]   by component: mass per charge of the line current; < 0 is used
+    dict of float [kg/C]   by component: mass per charge of the line current; < 0 = used
     """
     ampere = cell.cells * cell.current_efficiency
     if cell.kind == "membrane":
@@ -73,7 +73,7 @@ def cell_factor(cell: Electrolyser) -> dict[str, float]:
 
 
 def components_of(stream: Stream, meter: Tag) -> dict[str, float]:
-    """Return what a stream carries of each component by what its meter counts.
+    """Return the components of a stream per amount of its meter.
 
     Parameters
     ----------
@@ -96,7 +96,7 @@ def _add(book: Book, account: Account, tag: int, factor: float) -> None:
 
 
 def _book_electrolysers(park: Park, index: dict[str, int], book: Book) -> None:
-    """Book what the cells make and use, by Faraday's law on their current."""
+    """Book products and salt of the cells, by Faraday's law on their current."""
     for cell in park.electrolysers:
         for component, factor in cell_factor(cell).items():
             item = "make" if factor > 0 else "use"
@@ -128,13 +128,13 @@ def _book_streams(park: Park, index: dict[str, int], book: Book) -> None:
 
 
 def _is_cell(park: Park, scope: str, component: str) -> bool:
-    """Return whether electrolysers inside the scope make the component: Faraday books it then."""
+    """Return whether cells inside the scope make the component: Faraday's law books it then."""
     cells = [cell_factor(e) for e in park.electrolysers if inside(e.scope, scope)]
     return any(factor.get(component, 0.0) > 0 for factor in cells)
 
 
 def _items(stream: Stream, scope: str, *, makes: bool, uses: bool) -> Iterable[str]:
-    """Yield what a stream is to a scope."""
+    """Yield the items that a stream is booked under in a scope."""
     leaves, enters = inside(stream.origin, scope), inside(stream.to, scope)
     if leaves and makes:
         yield "make"
@@ -149,8 +149,8 @@ def _items(stream: Stream, scope: str, *, makes: bool, uses: bool) -> Iterable[s
 def _book_energy(park: Park, index: dict[str, int], book: Book) -> None:
     """Book products by mass; energy meters by their product and in total, as coal equivalent.
 
-    What a captive plant makes goes out there and comes in at its users: inside a scope that has
-    both it cancels, and only the fuel and what is sold remain (GB/T 2589-2020).
+    Energy of a captive plant goes out there and comes in at its users: inside a scope that has both
+    it cancels, and only fuel and sold energy remain (GB/T 2589-2020).
     """
     for product in park.products:
         for scope in scopes_above(product.scope):

@@ -1,4 +1,4 @@
-"""Energy carriers: what an amount of each is worth in coal equivalent.
+"""Energy carriers: the coal equivalent of an amount of each.
 
 References
 ----------

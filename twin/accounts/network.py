@@ -114,7 +114,7 @@ def tally(network: Network, amount: F64) -> F64:
 
 
 def _derived(scopes: tuple[Scope, ...], book: Book, tanks: Tanks) -> tuple[Derived, ...]:
-    """Return the (scope, component, role) with a live tag: where a component is made or kept."""
+    """Return the (scope, component, role) of the derived tags: of made or kept components."""
     components = dict.fromkeys(a.subject for a in book if a.item in FLOW_ITEMS)
     result: list[Derived] = []
     for scope in scopes:

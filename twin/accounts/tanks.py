@@ -94,7 +94,7 @@ def full_level(tank: Tank, tag: Tag) -> float:
 
 
 def compile_tanks(park: Park, index: dict[str, int]) -> Tanks:
-    """Return the tanks of a park as arrays; `index` has the place of each tag by its address."""
+    """Return the tanks of a park as arrays; `index` has the column of each tag by its address."""
     media = load_reference("media")
     count = len(park.tanks)
     height, capacity, limit = np.full((3, count), np.nan)

@@ -1,4 +1,4 @@
-"""What a counter has counted between two readings of its register."""
+"""Increase of a counter between two readings of its register."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ NEAR_ZERO = 0.1
 
 
 def increase(last: F64, new: F64, rollover: F64) -> tuple[F64, BOOL]:
-    """Return what was counted between two readings, and where the register was reset.
+    """Return the increase of counters between two readings, and mark resets of their registers.
 
     Parameters
     ----------
     last, new : (...) float64 [SI]   two readings, the older one first; NaN = no value
-    rollover : (...) float64 [SI]    where the register starts again at zero; NaN = it never does
+    rollover : (...) float64 [SI]    the register starts again at zero here; NaN = never
 
     Returns
     -------
-    rise : (...) float64 [SI]   new − last; over a rollover the rest of the register and `new`;
+    rise : (...) float64 [SI]   new − last; over a rollover to the top of the register, and `new`;
         after a reset `new` alone, as far as it is above zero. NaN where a reading is missing.
-    reset : (...) bool          what was counted between `last` and the reset is lost
+    reset : (...) bool          the count between `last` and the reset is lost
     """
     falls = new < last
     full = (last >= NEAR_TOP * rollover) & (last <= rollover)

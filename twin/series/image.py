@@ -1,4 +1,4 @@
-"""The newest sample of each tag."""
+"""The image: the newest sample of each tag."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """The image as a step sees it: T tags.
+    """Part of the image that a step works on: T tags.
 
     time_us : (T,) int64, value : (T,) float64 [SI], rate : (T,) float64 [SI/s for counters, else
     the value], quality : (T,) uint8.
@@ -32,7 +32,7 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """Columns over all tags, (T,): it only moves forward in event time."""
+    """Latest values of all tags in columns, (T,): time never goes back."""
 
     time_us: I64
     value: F64
@@ -45,7 +45,7 @@ class Image:
         return Image(*(getattr(self, name).copy() for name in self.__slots__))
 
     def view(self, tags: int) -> View:
-        """Return what a step sees: the first `tags` tags."""
+        """Return the first `tags` tags as a view for a step."""
         return View(self.time_us[:tags], self.value[:tags], self.rate[:tags], self.quality[:tags])
 
     def update(self, samples: Samples, traits: SeriesTraits) -> None:

@@ -152,7 +152,7 @@ class _Pieces:
 def _pieces(
     open_minutes: OpenMinutes, traits: SeriesTraits, samples: Samples, close_us: I64
 ) -> _Pieces:
-    """Return one piece for each sample: from it (or the held one) to the next, or to the close."""
+    """Return a piece of time for each sample, also the held ones: to the next, or to the close."""
     # Every tag with new samples or with a minute to close begins with the sample it holds.
     touched = np.zeros(len(open_minutes.time_us), bool)
     touched[samples.tag] = True
@@ -272,7 +272,7 @@ def _accumulate(open_minutes: OpenMinutes, pieces: _Pieces, end_us: I64) -> Minu
 
 
 def _reopen(open_minutes: OpenMinutes, at: I64, end_us: I64) -> None:
-    """Open the minute in which the last piece of each tag ended, empty."""
+    """Open an empty minute where the last piece of each tag ended."""
     open_minutes.from_us[at] = end_us[at]
     open_minutes.open_us[at] = end_us[at] // MINUTE_US * MINUTE_US
     open_minutes.n[at] = 0
@@ -284,7 +284,7 @@ def _reopen(open_minutes: OpenMinutes, at: I64, end_us: I64) -> None:
 
 
 def _keep(open_minutes: OpenMinutes, stay: Minutes) -> None:
-    """Put the minutes that are not complete back."""
+    """Keep minutes that are not complete open."""
     at = stay.tag
     open_minutes.open_us[at] = stay.time_us
     for name in ("n", "amount", "covered_us", "min", "max", "last"):
@@ -293,7 +293,7 @@ def _keep(open_minutes: OpenMinutes, stay: Minutes) -> None:
 
 
 def _graded(rows: Minutes) -> Minutes:
-    """Give minutes with a hole at least uncertain, those without value bad; drop empty ones."""
+    """Grade minutes with a hole uncertain and those without a value bad; drop empty ones."""
     rows = rows.take((rows.covered_us > 0) | (rows.n > 0))
     flag = rows.quality & np.uint8(q.SIMULATED)
     hole = q.worse(rows.quality, np.full(len(rows), q.UNCERTAIN | q.INCOMPLETE, np.uint8))
@@ -303,7 +303,7 @@ def _graded(rows: Minutes) -> Minutes:
 
 
 def _advance(open_minutes: OpenMinutes, samples: Samples, end_us: I64) -> None:
-    """Make the newest sample of each tag the one that is held."""
+    """Hold the newest sample of each tag."""
     newest = samples.take(runs(samples.tag)[1])
     at = newest.tag
     open_minutes.time_us[at] = newest.time_us

@@ -11,7 +11,7 @@ from twin.arrays import BOOL, F64, I64, INTP, U8
 
 @dataclass(frozen=True, slots=True)
 class Samples:
-    """Columns of samples, (n,): tag index, time, SI value, quality, and when we got them."""
+    """Columns of samples, (n,): tag index, time, SI value, quality, time of receipt."""
 
     tag: I64
     time_us: I64
@@ -29,16 +29,16 @@ class Samples:
 
 @dataclass(frozen=True, slots=True)
 class Sorted:
-    """Samples by tag, then time, once each; and those that a later one superseded."""
+    """Samples by tag, then time, each once; and those that a later one supersedes."""
 
     samples: Samples
     superseded: Samples
-    superseded_by: I64  # received time of what came instead
+    superseded_by: I64  # time of receipt of the later one
     duplicates: int
 
 
 def no_samples() -> Samples:
-    """Return no sample at all."""
+    """Return columns without a sample."""
     nothing = np.zeros(0, np.int64)
     return Samples(nothing, nothing, np.zeros(0), np.zeros(0, np.uint8), nothing)
 
@@ -49,7 +49,7 @@ def concatenate(*parts: Samples) -> Samples:
 
 
 def sort(samples: Samples) -> Sorted:
-    """Return samples by tag, then time; of the same tag and time the last to arrive wins."""
+    """Return samples by tag, then time; at equal tag and time the last to arrive wins."""
     # Sort is stable so that equal times keep the order of arrival.
     samples = samples.take(np.lexsort((samples.time_us, samples.tag)))
     same = (samples.tag[1:] == samples.tag[:-1]) & (samples.time_us[1:] == samples.time_us[:-1])

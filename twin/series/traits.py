@@ -1,4 +1,4 @@
-"""How the values of a tag behave between its samples."""
+"""Traits of series: gap limits, counters with their registers, states."""
 
 from __future__ import annotations
 

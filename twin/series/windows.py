@@ -1,4 +1,4 @@
-"""Windows of time on the clock of the park: edges, coverage, quality of what is summed in them."""
+"""Windows of time on the clock of the park: edges, coverage and quality of sums."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ SHORTEST_US = {
     "day": 23 * HOUR_US,
     "month": 28 * DAY_US - HOUR_US,
 }
-# Below this share of covered time a sum is no longer shown as good.
+# Below this share of covered time a sum is no longer good.
 COMPLETE = 0.99
 
 
 def edges(window: str, from_us: int, to_us: int, timezone: str, shifts: Sequence[str] = ()) -> I64:
-    """Return the edges of the whole windows that cover a stretch of time.
+    """Return the edges of the whole windows that cover an interval.
 
     Parameters
     ----------
     window
         minute, hour, shift, day or month, on the local clock of `timezone`
     from_us, to_us : int [µs]
-        the stretch, half-open, UTC; to_us > from_us
+        the interval, half-open, UTC; to_us > from_us
     timezone
         IANA name
     shifts
@@ -49,14 +49,14 @@ def edges(window: str, from_us: int, to_us: int, timezone: str, shifts: Sequence
     -----
     On the day the clock goes forward a day has 23 hours and a window that would begin in the
     missing hour begins right after it; on the day it goes back the repeated hour is an hour of its
-    own, and a day or a shift begins when its time is shown first.
+    own, and a day or a shift begins when the clock first reads its time.
     """
-    assert to_us > from_us, "an empty stretch has no windows"
+    assert to_us > from_us, "an empty interval has no windows"
     zone = ZoneInfo(timezone)
     if window == "minute":
-        found = np.arange(from_us // MINUTE_US, -(-to_us // MINUTE_US) + 1) * MINUTE_US
+        edges_us = np.arange(from_us // MINUTE_US, -(-to_us // MINUTE_US) + 1) * MINUTE_US
     elif window == "hour":
-        found = _hours(from_us, to_us, zone)
+        edges_us = _hours(from_us, to_us, zone)
     else:
         times = [time.fromisoformat(start) for start in shifts] if window == "shift" else [time()]
         assert times, "a park without shifts has no such window"
@@ -65,10 +65,10 @@ def edges(window: str, from_us: int, to_us: int, timezone: str, shifts: Sequence
             for day in _days(window, from_us, to_us, zone)
             for start in times
         ]
-        found = np.unique(np.array(starts, dtype=np.int64))
-    first = int(np.searchsorted(found, from_us, "right")) - 1
-    last = int(np.searchsorted(found, to_us, "left"))
-    return found[first : last + 1]
+        edges_us = np.unique(np.array(starts, dtype=np.int64))
+    first = int(np.searchsorted(edges_us, from_us, "right")) - 1
+    last = int(np.searchsorted(edges_us, to_us, "left"))
+    return edges_us[first : last + 1]
 
 
 def local(time_us: int, zone: ZoneInfo) -> datetime:
@@ -78,7 +78,7 @@ def local(time_us: int, zone: ZoneInfo) -> datetime:
 
 
 def _hours(from_us: int, to_us: int, zone: ZoneInfo) -> I64:
-    """Return the full local hours around a stretch: clocks differ by whole quarters of an hour."""
+    """Return the full local hours around an interval: clocks differ by quarters of an hour."""
     first, stop = from_us // QUARTER_US - 8, to_us // QUARTER_US + 9
     quarter = np.arange(first, stop) * QUARTER_US
     offset = [local(at, zone).utcoffset() or timedelta() for at in quarter.tolist()]
@@ -87,7 +87,7 @@ def _hours(from_us: int, to_us: int, zone: ZoneInfo) -> I64:
 
 
 def _days(window: str, from_us: int, to_us: int, zone: ZoneInfo) -> Iterator[date]:
-    """Yield the local days on which windows begin, from before the stretch to after it."""
+    """Yield the local days on which windows begin, from before an interval to after it."""
     day = local(from_us, zone).date() - timedelta(days=1)
     end = local(to_us, zone).date() + timedelta(days=2)
     if window != "month":
