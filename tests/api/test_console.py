@@ -222,3 +222,27 @@ async def look_for_detections(page, database, pictures, verdict):
         (True, True),
         (False, True),
     ]
+
+
+async def look_for_unit_errors(page, database):
+    """A suspected unit error is named in the health of the data until somebody answers."""
+    db = await asyncpg.connect(database)
+    await db.execute(
+        "INSERT INTO park.unit_error (tag_id, since, last, samples, factor, shift, level, spread,"
+        " state) SELECT tag_id, now() - interval '9 h', now() - interval '8 h', 1800, 1 / 3.6, 0,"
+        " 10, 0.01, 'ended' FROM park.tag WHERE tag = 'FI-1201'"
+    )
+    await page.reload()
+    listed = page.locator("[data-testid=unit-errors] tbody")
+    await expect(listed).to_contain_text(re.compile(r"xinfa/FI-1201.*1,800.*36\.00 t/h.*÷ 3\.6"))
+    await page.locator("[data-testid=unit-errors] h3 input").fill("ann")
+    await listed.get_by_test_id("dismiss").click()
+    await listed.locator("form input").fill("half of the cells are down")
+    await listed.get_by_test_id("confirm").click()
+    await expect(listed).to_have_count(0)
+
+    async def is_answered():
+        return await db.fetchval("SELECT answer = 'dismiss' FROM park.unit_error")
+
+    await wait_for(is_answered, 10, "an answer")
+    await db.close()

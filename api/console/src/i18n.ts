@@ -223,6 +223,8 @@ const TEXT = {
   rate_of_change: ["变化过快", "changes too fast"],
   stuck: ["数值卡死", "stuck"],
   unit_error: ["疑似单位错误", "suspected unit error"],
+  unitErrors: ["疑似单位错误", "Suspected unit errors"],
+  sampleCount: ["样本数", "Samples"],
   tag: ["位号", "Tag"],
   expected: ["预期值", "Expected"],
   valueNow: ["当前值", "Now"],
