@@ -117,6 +117,7 @@ async def test_the_overview_shows_what_is_stored(services, database, chromium, t
                     await page.screenshot(path=tmp_path / "overview.png")
                     await look_for_detections(page, database, tmp_path, verdict)
                     await page.screenshot(path=tmp_path / "detections.png")
+                    await look_for_unit_errors(page, database)
                     await browser.close()
                     assert errors == []
 

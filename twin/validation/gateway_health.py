@@ -1,4 +1,4 @@
-"""The health of an enterprise's data as one figure, and what a gateway's clock shows.
+"""Health of the data of an enterprise as one figure; error of the clock of a gateway.
 
 References
 ----------
@@ -24,15 +24,14 @@ STEADY_S = 5.0
 def data_health(
     timeliness: F64, completeness: F64, duplicates: F64, rejects: F64, skew_s: F64, limit_s: float
 ) -> F64:
-    """Return the health of data: 1 when nothing is wrong, 0 when nothing is right.
+    """Return the health of data, 1 when nothing is wrong and 0 when nothing is right.
 
     Parameters
     ----------
-    timeliness : (...) float64 [1]     share of the gateways that are heard, times that of the
-        samples that came in time
-    completeness : (...) float64 [1]   share of the tags with a value that is usable and holds
-    duplicates : (...) float64 [1]     share of the samples that were there already
-    rejects : (...) float64 [1]        share of the values that were refused
+    timeliness : (...) float64 [1]     share of gateways that send, times that of samples in time
+    completeness : (...) float64 [1]   share of tags with a usable value inside its gap limit
+    duplicates : (...) float64 [1]     share of samples stored already
+    rejects : (...) float64 [1]        share of rejected values
     skew_s : (...) float64 [s]         error of the worst clock
     limit_s : float [s]                error that halves its part; 0 = the clocks do not count
 
@@ -58,19 +57,19 @@ def data_health(
 
 
 def clock_skew(minima_s: F64, pause_s: F64) -> tuple[F64, F64]:
-    """Return what is seen of the clocks of gateways.
+    """Return delay and clock error of gateways.
 
     Parameters
     ----------
     minima_s : (G, R) float64 [s]   smallest time between the newest sample of a message and its
-        arrival, of several stretches of time; NaN = none
+        arrival, in each of several intervals; NaN = none
     pause_s : (G, R) float64 [s]    longest time between two messages in each of them
 
     Returns
     -------
     delay_s : (G,) float64 [s]   median of the minima; NaN while there are too few, or no pause
-    skew_s : (G,) float64 [s]    how far the clock is ahead of ours, negative behind, as far as a
-        delay does not explain it
+    skew_s : (G,) float64 [s]    error of the clock, positive when ahead of ours, less the part
+        that a delay explains
 
     Notes
     -----

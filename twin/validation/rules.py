@@ -146,5 +146,6 @@ def _unit_errors() -> list[_UnitError]:
     for row in load_reference("unit_errors").values():
         factor, offset, quantities = row["scale"], row.get("shift", 0.0), tuple(row["quantities"])
         errors.append(_UnitError(factor, offset, quantities, row.get("from", "")))
-        errors.append(_UnitError(1 / factor, (0.0 - offset) / factor, quantities, row.get("to", "")))
+        inverse = 1 / factor, (0.0 - offset) / factor
+        errors.append(_UnitError(*inverse, quantities, row.get("to", "")))
     return errors

@@ -6,6 +6,8 @@ from itertools import chain, pairwise, repeat
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from twin import quality as q
 from twin.errors import ModelError
@@ -395,6 +397,33 @@ def test_single_values_and_blocks_come_to_the_same():
     assert one[0].tolist() == block[0].tolist()
     assert rows_of(one[1]) == rows_of(block[1]) == rows_of(whole[1])
     assert len(one[1]) == 1
+
+
+@settings(max_examples=12, deadline=None)
+@given(seed=st.integers(0, 10_000))
+def test_no_sample_inside_its_range_is_worse_than_uncertain_and_blocks_change_nothing(seed):
+    """A tag walks over its level times the factors of unit errors, with pauses and odd values."""
+    rng, tag = np.random.default_rng(seed), gauge(low=0, high=100)
+    pieces = [noisy(rng, rng.uniform(5, 60), 0.005)]
+    for _ in range(8):
+        factor = rng.choice([1.0, 3.6, 1 / 3.6, 1000.0, 0.001, rng.uniform(0.1, 3)])
+        pieces.append(noisy(rng, pieces[0][0] * factor, 0.005, int(rng.integers(1, 80))))
+    own = np.concatenate(pieces)
+    wide = (own < 0) | (own > 100)
+    results = [
+        run(tag, own, blocks=chain([STEADY], sizes))
+        for sizes in (repeat(1), some(np.random.default_rng(seed)))
+    ]
+    for quality, suspicions, _, _ in results:
+        assert (quality[~wide] < q.BAD).all()
+        assert (quality[wide] >= q.UNCERTAIN).all()
+        assert set((quality[quality >= q.BAD] & 31).tolist()) <= {q.UNIT_ERROR}
+        marked = np.flatnonzero((quality & 31) == q.UNIT_ERROR)
+        for each in rows_of(suspicions):
+            assert each[1] in marked
+            assert each[3] <= each[2] - each[1] + 1
+    assert results[0][0].tolist() == results[1][0].tolist()
+    assert rows_of(results[0][1]) == rows_of(results[1][1])
 
 
 def test_late_sample_is_suspected_only_where_others_are():
