@@ -78,7 +78,7 @@ class Correction(NamedTuple):
 
 
 class Validator:
-    """Validates the samples of one park model, and obeys the commands about unit errors."""
+    """Validates the samples of one park model, and applies the commands about unit errors."""
 
     def __init__(
         self, park: Park, tags: Sequence[Tag], store: Store, settings: IngestSettings
@@ -116,18 +116,25 @@ class Validator:
                 np.array([row["n"] for row in rows], dtype=np.int64),
             )
             state = replace(state, levels=levels)
-        for row in await store.unit_errors.latest(tags):
-            suspicion = self._suspicion(row)
-            if suspicion is None:
-                continue
-            if row["state"] == "open":
-                resume(self._limits, state.levels, suspicion)
-            else:
-                # The way back from a learnt level is no error, nor is a step that was dismissed.
-                both = row["answer"] == "dismiss"
-                shown = self._shown(row) if both else math.nan
-                state.levels.confirmed[suspicion.tag] = suspicion.level, shown
+        rows = await store.unit_errors.latest(tags)
+        resumed = [row["id"] for row in rows if self._restore(state, row)]
+        await store.unit_errors.end_others(resumed)
         return state
+
+    def _restore(self, state: ValidationState, row: Any) -> bool:
+        """Go on with a stored suspicion, in place; return whether it is open as before."""
+        suspicion = self._suspicion(row)
+        if suspicion is None:
+            return False
+        if row["state"] != "open":
+            # The way back from a learnt level is no error, nor is a step that was dismissed.
+            expected = self._expected(row) if row["answer"] == "dismiss" else math.nan
+            state.levels.confirmed[suspicion.tag] = suspicion.level, expected
+            return False
+        known = suspicion.error >= 0 and self._limits.possible[suspicion.tag, suspicion.error]
+        if known:
+            resume(self._limits, state.levels, suspicion)
+        return bool(known)
 
     def validate(self, state: ValidationState, fresh: Samples, old: Samples) -> Validated:
         """Return samples newer than the image, and late ones, with their qualities."""
@@ -163,7 +170,7 @@ class Validator:
     async def answer(
         self, state: ValidationState, cycle_us: int, *, again: bool
     ) -> tuple[ValidationState, Samples]:
-        """Obey the oldest command about a unit error; return the samples it has corrected.
+        """Apply the oldest command about a unit error; return the samples it has corrected.
 
         A command with more samples than one cycle corrects goes on in the next one: what is
         corrected is no longer marked. `again`: the commit of this cycle may have been done already.
@@ -173,7 +180,7 @@ class Validator:
         corrected, error, is_done = no_samples(), None, True
         if command is not None:
             try:
-                corrected = await self._obey(*command, cycle_us)
+                corrected = await self._correct(*command, cycle_us)
                 is_done = len(corrected) < self._settings.unit_error_samples
             except ParkError as refused:
                 error = str(refused)[:TEXT_CHARACTERS]
@@ -185,8 +192,8 @@ class Validator:
                 self._apply(state, row)
         return state, corrected
 
-    async def _obey(self, number: int, kind: str, body: str, cycle_us: int) -> Samples:
-        """Correct the next samples of a suspicion; raises ParkError when there is no reason to."""
+    async def _correct(self, number: int, kind: str, body: str, cycle_us: int) -> Samples:
+        """Correct the next samples of a suspicion; raises ParkError when it is refused."""
         fields = json.loads(body)
         if not isinstance(fields, dict) or not isinstance(fields.get("id"), int):
             raise ParkError("`id` is the number of a suspected unit error")
@@ -244,30 +251,30 @@ class Validator:
         if row["answer"] == "rescale":
             begin_anew(levels, suspicion)
             return
-        expected = self._shown(row)
+        expected = self._expected(row)
         if dismiss(levels, suspicion, expected):
             # Where the tag is now, it has not come too fast.
-            state.good_us[at], state.good[at], state.fast[at] = (
-                suspicion.last_us, expected, np.nan
-            )  # fmt: skip
+            state.good_us[at], state.good[at] = suspicion.last_us, expected
+            state.fast[at] = np.nan
 
     def _suspicion(self, row: Any) -> Suspicion | None:
-        """Return a stored suspicion; None when tag or factor are no longer in the model."""
+        """Return a stored suspicion; None when its tag is no longer in the model.
+
+        Its error is -1 when the reference has the factor no longer.
+        """
         limits = self._limits
         tags = np.flatnonzero(self._store.tag_id == row["tag_id"])
         if not len(tags):
             return None
-        fits = limits.possible[tags[0]] & (limits.factor == row["factor"])
-        error = np.flatnonzero(fits & (limits.offset == row["shift"]))
-        if not len(error):
-            return None
+        same = (limits.factor == row["factor"]) & (limits.offset == row["shift"])
+        error = int(same.argmax()) if same.any() else -1
         since_us, last_us = micros([row["since"], row["last"]]).tolist()
         return Suspicion(
-            int(tags[0]), row["state"], since_us, last_us, row["samples"], int(error[0]),
+            int(tags[0]), row["state"], since_us, last_us, row["samples"], error,
             row["level"], row["spread"],
         )  # fmt: skip
 
-    def _shown(self, row: Any) -> float:
+    def _expected(self, row: Any) -> float:
         """Return the value [SI] that a stored unit error makes of its level."""
         at = np.flatnonzero(self._store.tag_id == row["tag_id"])[0]
         scale, zero = self._limits.scale[at], self._limits.shift[at]

@@ -29,6 +29,9 @@ FORGET = """
 DELETE FROM unit_error WHERE id IN (
     SELECT id FROM unit_error WHERE state <> 'open' ORDER BY since DESC OFFSET $1)
 """
+END_OTHERS = (
+    "UPDATE unit_error SET state = 'ended' WHERE state = 'open' AND id <> ALL($1::bigint[])"
+)
 FIND = "SELECT * FROM unit_error WHERE id = $1"
 ANSWERED = "SELECT * FROM unit_error WHERE answered = $1"
 ANSWER = """
@@ -63,6 +66,10 @@ class UnitErrorTable:
     async def latest(self, tags: I64) -> list[Any]:
         """Return the open suspicion of each tag, and the newest that makes another level right."""
         return await self._store.fetch(LATEST, self._store.tag_id[tags].tolist())
+
+    async def end_others(self, numbers: list[int]) -> None:
+        """Let open suspicions end that do not go on after a start."""
+        await self._store.fetch(END_OTHERS, numbers)
 
     async def write(self, tags: I64, columns: Sequence[list[Any]], rows_max: int) -> None:
         """Write columns from `since` to `state`; the newest `rows_max` closed suspicions stay."""

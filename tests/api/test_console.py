@@ -203,7 +203,7 @@ async def look_for_detections(page, database, pictures, verdict):
     db = await asyncpg.connect(database)
     for hours, streams in ((1, ["xinfa-cl2-main", "xinfa-cl2-hcl"]), (30, ["luxi-cl2-hcl"])):
         await db.execute(
-            "INSERT INTO park.naming VALUES (now() - $1::interval, 'chlorine',"
+            "INSERT INTO park.detection VALUES (now() - $1::interval, 'chlorine',"
             " now() - $1::interval - interval '5 min', $2, '{}', 4.1 / 3.6, 7)",
             timedelta(hours=hours),
             streams,

@@ -73,6 +73,9 @@ class MemoryUnitErrors(UnitErrorTable):
     async def latest(self, tags):
         return []
 
+    async def end_others(self, numbers):
+        pass
+
     async def write(self, tags, columns, rows_max):
         for tag, *row in zip(tags.tolist(), *columns, strict=True):
             self.rows[tag, row[0]] = row

@@ -303,3 +303,17 @@ async def test_rows_of_the_past_are_bounded(bench, db):
         await steady(it, start=first + 30, count=60)
     await wrong(it, 30, first=STEADY + 360)
     assert [row[0] for row in await suspicions(db)] == [STEADY + n for n in (180, 270, 360)]
+
+
+async def test_suspicion_ends_when_the_model_says_so_and_is_answered_all_the_same(bench, db):
+    it = await bench()
+    await steady(it)
+    await wrong(it, 30)
+    with (it.folder / "park.toml").open("a") as file:
+        file.write('\n[[check]]\ntag = "acme/FT-1"\nunit_error = false\n')
+    await it.start(T0 + (STEADY + 31) * 2000)
+    assert await suspicions(db) == [(STEADY, STEADY + 29, 30, "ended", None)]
+    command = await order(db, "dismiss")
+    await wrong(it, 30, first=STEADY + 40)
+    assert await outcome(db, command) is None
+    assert [code for *_, code in await samples(db)] == [q.GOOD] * 60
