@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import numpy as np
 from fastapi import APIRouter, Query
@@ -265,8 +265,8 @@ def _allocated(
         columns |= {"relief": out(relief, ONE), "price_cny_t": out(price, CNY_PER_T)}
     names = {
         "sources": [source.scope for source in exchange.sources],
-        "sinks": [row["id"] for row in exchange.sinks],
-        "links": [row["id"] for row in exchange.ways],
+        "sinks": [row.id for row in exchange.sinks],
+        "links": [row.id for row in exchange.ways],
     }
     work = {"t_km": out(a.work * elapsed_s, T_KM)}
     return {
@@ -309,14 +309,14 @@ def _sources(exchanges: list[Exchange]) -> list[SurplusSource]:
 def _sinks(exchanges: list[Exchange]) -> list[SinkRow]:
     return [
         {
-            "id": row["id"],
-            "scope": row["scope"],
-            "medium": row["medium"],
-            "name": row.get("name"),
-            "capacity_t_h": number(row["capacity"], T_PER_H),
+            "id": row.id,
+            "scope": row.scope,
+            "medium": row.medium,
+            "name": cast("Name | None", row.name),
+            "capacity_t_h": number(row.capacity, T_PER_H),
             "value_cny_t": number(value, CNY_PER_T),
-            "source": row.get("source", ""),
-            "note": row.get("note", ""),
+            "source": row.source,
+            "note": row.note,
         }
         for exchange in exchanges
         for row, value in zip(exchange.sinks, exchange.value, strict=True)
@@ -326,17 +326,17 @@ def _sinks(exchanges: list[Exchange]) -> list[SinkRow]:
 def _links(exchanges: list[Exchange]) -> list[LinkRow]:
     return [
         {
-            "id": row["id"],
-            "from": row["from"],
-            "to": row["to"],
-            "medium": row["medium"],
-            "mode": row["mode"],
-            "capacity_t_h": number(row["capacity"], T_PER_H),
-            "distance_km": number(row.get("distance", np.nan), KM),
+            "id": row.id,
+            "from": row.origin,
+            "to": row.to,
+            "medium": row.medium,
+            "mode": row.mode,
+            "capacity_t_h": number(row.capacity, T_PER_H),
+            "distance_km": number(row.distance, KM),
             "cost_cny_t": number(cost, CNY_PER_T),
-            "cost_basis": "link" if "cost" in row else "mode",
-            "source": row.get("source", ""),
-            "note": row.get("note", ""),
+            "cost_basis": "mode" if np.isnan(row.cost) else "link",
+            "source": row.source,
+            "note": row.note,
         }
         for exchange in exchanges
         for row, cost in zip(exchange.ways, exchange.cost, strict=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Literal, cast
 
 import numpy as np
 from fastapi import APIRouter
@@ -33,8 +33,8 @@ from twin.accounts.network import Network
 from twin.accounts.tanks import tank_mass
 from twin.arrays import F64, NEVER
 from twin.chlorine.figures import local_share_of_liquid, local_share_of_made
-from twin.chlorine.hazards import grade, r_equivalent
-from twin.chlorine.headroom import absorber_time, time_in_stock
+from twin.chlorine.hazards import Hazard, grade, r_equivalent
+from twin.chlorine.headroom import AbsorberSpec, absorber_time, time_in_stock
 from twin.chlorine.tank_farms import (
     GAS,
     find_tank_farms,
@@ -47,7 +47,6 @@ from twin.model.park import Stream, inside
 from twin.reconciliation.uncertainty import weights
 from twin.reference import figure
 from twin.reference import load as load_reference
-from twin.uom import parse_quantity
 
 router = APIRouter(prefix="/api/v1/scopes", responses=RESPONSES, route_class=AnswerRoute)
 
@@ -324,17 +323,17 @@ def _absorbers(network: Network, scope: str, live: LiveValues) -> list[AbsorberS
     tank_at = {tank.id: k for k, tank in enumerate(network.park.tanks)}
     excess = np.array(figure("chlorine.absorber_excess", "fraction"))
     states: list[AbsorberState] = []
-    for row in network.park.tables.get("absorber", ()):
-        if not inside(row["scope"], scope):
+    for row in network.park.rows(AbsorberSpec):
+        if not inside(row.scope, scope):
             continue
-        tank, meter = tank_at[row["tank"]], network.index[row["chlorine"]]
+        tank, meter = tank_at[row.tank], network.index[row.chlorine]
         caustic = mass[tank] * network.tanks.share["caustic"][tank]
-        into = Stream(row["id"], "", row["scope"], GAS, "pipe", row["chlorine"])
+        into = Stream(row.id, "", row.scope, GAS, "pipe", row.chlorine)
         flow = live.rate[meter] * components_of(into, network.tags[meter])["chlorine"]
         states.append(
             {
-                "id": row["id"],
-                "scope": row["scope"],
+                "id": row.id,
+                "scope": row.scope,
                 "caustic_t": number(caustic, TONNE),
                 "chlorine_t_per_h": number(flow, T_PER_H),
                 "absorber_min": number(absorber_time(caustic, flow, excess), MINUTE),
@@ -349,21 +348,20 @@ def hazards_now(network: Network, scope: str, live: LiveValues) -> list[HazardRo
     mass = tank_mass(network.tanks, live.value)
     rows = load_reference("hazards")["substance"]
     hazards: list[HazardRow] = []
-    for row in network.park.tables.get("hazard", ()):
-        if not inside(row["scope"], scope):
+    for row in network.park.rows(Hazard):
+        if not inside(row.scope, scope):
             continue
-        names, persons = list(row["substances"]), np.array(float(row["persons"]))
-        design = [parse_quantity(str(text), "mass") for text in row["substances"].values()]
-        tanks = [_tanks_of(network, row["scope"], rows[name]["media"]) for name in names]
+        names, persons = list(row.substances), np.array(float(row.persons))
+        tanks = [_tanks_of(network, row.scope, rows[name]["media"]) for name in names]
         # What no tank shows may be in pipes and vessels: it is not known, and not nothing.
         held = [mass[at].sum() if at else np.nan for at in tanks]
-        legal = grade(np.array(design), names, persons)
+        legal = grade(row.design_maxima(), names, persons)
         hazards.append(
             {
-                "id": row["id"],
-                "scope": row["scope"],
-                "name": row.get("name"),
-                "persons": row["persons"],
+                "id": row.id,
+                "scope": row.scope,
+                "name": cast("Name | None", row.name),
+                "persons": row.persons,
                 "design_maximum": {
                     "s": number(legal.s),
                     "r": number(legal.r),

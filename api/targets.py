@@ -24,7 +24,7 @@ from twin.arrays import DAY_US
 from twin.model.park import inside
 from twin.quality import NO_DATA
 from twin.series.windows import local
-from twin.targets import KPIS, WORDS, capacity_share, shortfall, verdict
+from twin.targets import KPIS, WORDS, Target, capacity_share, shortfall, verdict
 from twin.uom import compile_uom
 
 router = APIRouter(prefix="/api/v1", responses=RESPONSES, route_class=AnswerRoute)
@@ -40,6 +40,7 @@ NOT_MEASURED = "needs figures that are in no tag: from the books or the asset re
 NO_VALUE = "there are no data, or no production, in this time, or stocks at its start are not known"
 
 
+Sense = Literal["at_most", "at_least"]
 Verdict = Literal["met", "not_met", "undecided"]
 
 
@@ -51,7 +52,7 @@ class TargetRow(Provenance):
     name: Name | None
     kpi: str | None
     product: str | None
-    sense: Literal["at_most", "at_least"] | None
+    sense: Sense | None
     goal: float
     uom: str
     year: Annotated[int | None, Field(description="the goal holds from the end of this year")]
@@ -100,36 +101,36 @@ async def read_targets(
     from_us, to_us = time_range(context.now_us(), from_, to)
     window = "hour" if to_us - from_us <= HOURS_MAX_US else "day"
     items: list[TargetRow] = []
-    for row in park.tables.get("target", ()):
-        if not scope or inside(row["scope"], scope):
-            query = parse_query(context, row["scope"], window, from_, to)
+    for row in park.rows(Target):
+        if not scope or inside(row.scope, scope):
+            query = parse_query(context, row.scope, window, from_, to)
             # The whole range is one window.
             query = replace(query, edges=query.edges[[0, -1]])
             items.append(await _target(context, query, row))
     return {"scope": scope or park.id, "items": items, "next": None}
 
 
-async def _target(context: Context, query: WindowQuery, row: dict[str, Any]) -> TargetRow:
+async def _target(context: Context, query: WindowQuery, row: Target) -> TargetRow:
     """Return one target, its value and verdict; null and a reason where there is none."""
-    kpi: str = row.get("kpi", "")
+    kpi = row.kpi
     result = Reached(np.nan, 0.0, None, NO_DATA)
     if kpi:
         result = await EVALUATE[kpi](context, query, row)
-    scale = compile_uom(row["uom"], KPIS[kpi])[0] if kpi in KPIS else 1.0
+    scale = compile_uom(row.uom, KPIS[kpi])[0] if kpi in KPIS else 1.0
     reached, half_width = np.array(result.value / scale), result.half_width / scale
-    at_most, goal = np.array(row.get("sense") == "at_most"), np.array(float(row["value"]))
+    at_most, goal = np.array(row.sense == "at_most"), np.array(float(row.value))
     met = int(verdict(reached, goal, at_most, half_width))
     return {
-        "id": row["id"],
-        "scope": row["scope"],
-        "name": row.get("name"),
+        "id": row.id,
+        "scope": row.scope,
+        "name": cast("Name | None", row.name),
         "kpi": kpi or None,
-        "product": row.get("product"),
-        "sense": row.get("sense"),
+        "product": row.product or None,
+        "sense": cast("Sense", row.sense) if row.sense else None,
         "goal": float(goal),
-        "uom": row["uom"],
-        "year": row.get("year"),
-        "due": row["year"] < local(query.now_us, query.zone).year if "year" in row else None,
+        "uom": row.uom,
+        "year": row.year,
+        "due": row.year < local(query.now_us, query.zone).year if row.year else None,
         "start": rfc3339(int(query.edges[0]), query.zone),
         "end": rfc3339(int(query.edges[-1]), query.zone),
         "value": float(reached),
@@ -137,10 +138,10 @@ async def _target(context: Context, query: WindowQuery, row: dict[str, Any]) -> 
         "verdict": cast("Verdict", WORDS[met]) if kpi else None,
         "shortfall": float(shortfall(reached, goal, at_most)),
         "reason": NOT_MEASURED if not kpi else NO_VALUE if np.isnan(reached) else "",
-        "source": row.get("source", ""),
-        "note": row.get("note", ""),
-        "confidence": row.get("confidence", ""),
-        "verified": bool(row.get("verified", False)),
+        "source": row.source,
+        "note": row.note,
+        "confidence": row.confidence,
+        "verified": row.verified,
         "completeness": result.completeness,
         "quality": result.quality,
     }
@@ -151,21 +152,21 @@ def _reached(row: WindowRow, value: Number, half_width: Number) -> Reached:
     return Reached(value, half_width, row["completeness"], row["quality"])
 
 
-async def _intensity(context: Context, query: WindowQuery, target: dict[str, Any]) -> Reached:
+async def _intensity(context: Context, query: WindowQuery, target: Target) -> Reached:
     """Return energy per mass of a product."""
-    accounts = [Account(query.scope, target["product"], item) for item in ENERGY_ITEMS]
+    accounts = [Account(query.scope, target.product, item) for item in ENERGY_ITEMS]
     sums = await read_sums(context, query, tags_of(query.network, accounts))
-    row: Any = energy_rows(sums, target["product"], "equivalent")[0]
-    name, scale = INTENSITY[target["kpi"]]
+    row: Any = energy_rows(sums, target.product, "equivalent")[0]
+    name, scale = INTENSITY[target.kpi]
     return _reached(row, row[name] * scale, row[f"{name}_ci"] * scale)
 
 
-async def _chlorine(context: Context, query: WindowQuery, target: dict[str, Any]) -> Reached:
+async def _chlorine(context: Context, query: WindowQuery, target: Target) -> Reached:
     """Return a share of the chlorine of a scope."""
     row = (await balance_rows(context, query))[0]
-    if target["kpi"] == "local_share_of_liquid":
+    if target.kpi == "local_share_of_liquid":
         return _reached(row, row["k1"], row["k1_ci"])
-    if target["kpi"] == "local_share_of_chlorine":
+    if target.kpi == "local_share_of_chlorine":
         return _reached(row, row["k2"], row["k2_ci"])
     made, residual, ci = (
         np.array(value, dtype=np.float64)
@@ -175,11 +176,11 @@ async def _chlorine(context: Context, query: WindowQuery, target: dict[str, Any]
     return _reached(row, float(abs(residual) / made), float(ci / made))
 
 
-async def _register(_: Context, query: WindowQuery, target: dict[str, Any]) -> Reached:
+async def _register(_: Context, query: WindowQuery, target: Target) -> Reached:
     """Return a figure of the asset register: it holds at any time."""
     cells = [c for c in query.network.park.electrolysers if inside(c.scope, query.scope)]
-    if target["kpi"] == "capacity":
-        kind = KINDS.get(target["product"])
+    if target.kpi == "capacity":
+        kind = KINDS.get(target.product)
         value = float(sum(c.capacity for c in cells if c.kind == kind)) if kind else np.nan
     else:
         cells = [c for c in cells if c.kind == "membrane"]
@@ -189,7 +190,7 @@ async def _register(_: Context, query: WindowQuery, target: dict[str, Any]) -> R
     return Reached(value, 0.0, None, 0)
 
 
-EVALUATE: dict[str, Callable[[Context, WindowQuery, dict[str, Any]], Awaitable[Reached]]] = {
+EVALUATE: dict[str, Callable[[Context, WindowQuery, Target], Awaitable[Reached]]] = {
     "electricity_intensity": _intensity,
     "energy_intensity": _intensity,
     "local_share_of_liquid": _chlorine,

@@ -21,7 +21,7 @@ from ingest.transport.publication import Publication
 from ingest.transport.subscriber import Subscriber
 from ingest.wire import sparkplug
 from twin.loading import load_park
-from twin.model.gateways import filters
+from twin.model.gateways import GatewaySpec, filters
 from twin.program import run_program
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ async def ingest(settings: IngestSettings, stop: asyncio.Event) -> bool:
     await open_when_ready(store)
     cycle = Cycle(park, store, settings)
     state = sparkplug.state_topic(settings.sparkplug_host_id) if cycle.edges else ""
-    topics = filters(park.tables["gateway"])
+    topics = filters(park.rows(GatewaySpec))
     subscriber = Subscriber(settings, cycle.counters, topics, state_topic=state)
     subscriber.on_connection = lambda: cycle.edges.reconnected(time.time_ns() // 1000)
     cycle.connected = lambda: subscriber.connected

@@ -8,24 +8,21 @@ import re
 import tomllib
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
-from zoneinfo import ZoneInfo
+from typing import TYPE_CHECKING, Any
 
-from twin.alarms.rules import check_alarms
-from twin.checks import (
-    check_absorbers,
-    check_exchange,
-    check_gateways,
-    check_meters,
-    check_outlets,
-    check_unique,
-    row_problems,
-)
+from twin.alarms.rules import AlarmSpec, check_alarms
+from twin.byproducts.exchange import Byproduct, Link, Sink, check_exchange
+from twin.chlorine.hazards import Hazard, check_hazards
+from twin.chlorine.headroom import AbsorberSpec, check_absorbers
+from twin.emissions.outlets import OutletSpec, check_outlets
 from twin.errors import ModelError, UomError
-from twin.model.columns import COLUMNS
+from twin.model.gateways import GatewaySpec, check_gateways
 from twin.model.park import (
     KINDS,
+    OUTSIDE,
     Electrolyser,
+    Gap,
+    Head,
     Meter,
     Park,
     Product,
@@ -33,21 +30,61 @@ from twin.model.park import (
     Stream,
     Tag,
     Tank,
+    check_park,
     owner_of,
 )
-from twin.model.tables import Known, Row, parse_cell, parse_row, read_rows
-from twin.uom import QUANTITIES, compile_uom, parse_quantity
-from twin.validation.rules import check_assessment
+from twin.model.rows import Known, Row, RowFault, parse_row, read_rows, toml_lines
+from twin.reference import load as load_reference
+from twin.targets import Target, check_targets
+from twin.uom import QUANTITIES, compile_uom
+from twin.validation.rules import CheckSpec, check_validation
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
 
 TAG_COLUMNS = ("tag", "scope", "quantity", "uom", "kind", "low", "high", "sigma", "description")
+NAN = float("nan")
 TAG_KINDS = ("gauge", "counter", "state")
 TAG_NAME = re.compile(r"[^\s/,\"']{1,128}\Z")
 SIGMA = re.compile(r"\d+(\.\d*)?([eE][+-]?\d+)?\s*%?\Z")
-SHIFT = re.compile(r"([01]\d|2[0-3]):[0-5]\d\Z")
-GAP_DEFAULT = "5 min"
 FILES = ("park.toml", "tags.csv")
-# Tables whose rows become values of `twin.model.park`; the others stay rows.
-BUILT = ("scope", "electrolyser", "stream", "tank", "meter", "product", "gap")
+TABLES: dict[str, type[Any]] = {
+    "scope": Scope,
+    "electrolyser": Electrolyser,
+    "stream": Stream,
+    "tank": Tank,
+    "meter": Meter,
+    "product": Product,
+    "gap": Gap,
+    "gateway": GatewaySpec,
+    "alarm": AlarmSpec,
+    "check": CheckSpec,
+    "outlet": OutletSpec,
+    "hazard": Hazard,
+    "absorber": AbsorberSpec,
+    "byproduct": Byproduct,
+    "link": Link,
+    "sink": Sink,
+    "target": Target,
+}
+CHECKS = (
+    check_park,
+    check_gateways,
+    check_validation,
+    check_outlets,
+    check_hazards,
+    check_absorbers,
+    check_exchange,
+    check_targets,
+)
+# Columns that together stand once in a table, where it is not `id`; a scope has its own check.
+UNIQUE = {
+    "product": ("id", "scope"),
+    "byproduct": ("id", "scope"),
+    "check": ("tag",),
+    "scope": (),
+    "tag": (),
+}
 
 
 def load_park(folder: str | Path) -> Park:
@@ -83,47 +120,77 @@ def parse_park(files: dict[str, str]) -> Park:
     """Return the park model of file texts; raises `ModelError` with all problems."""
     problems: list[str] = []
     try:
-        head, rows = read_rows(files["park.toml"], problems)
+        document = tomllib.loads(files["park.toml"])
     except tomllib.TOMLDecodeError as error:
         raise _wrong([f"park.toml: not valid TOML: {error}"]) from error
     header = files["tags.csv"].splitlines()[:1]
     if [name.strip() for name in "".join(header).split(",")] != list(TAG_COLUMNS):
         raise _wrong([f"tags.csv:1: the columns must be {','.join(TAG_COLUMNS)}"])
-    scopes = _scopes(head, rows, problems)
+    rows = read_rows(document, files["park.toml"], tuple(TABLES), problems)
+    head = _head(document, files["park.toml"], problems)
+    scopes = _scopes(head, rows, problems) if head else []
     kinds = {scope.id: scope.kind for scope in scopes}
-    gap_s = _gap(head, problems)
-    tags = _tags(files["tags.csv"], rows, kinds, gap_s, problems)
-    known = Known(kinds, {tag.address: tag for tag in tags})
-    parsed: list[tuple[Row, dict[str, Any]]] = []
+    tags = _tags(files["tags.csv"], rows, kinds, head.gap_s if head else NAN, problems)
+    names = {
+        "scope": kinds,
+        "place": (*kinds, *OUTSIDE),
+        "medium": load_reference("media"),
+        "carrier": load_reference("energy"),
+    }
+    known = Known({tag.address: tag for tag in tags}, names)
+    parsed: dict[int, Row] = {}
+    tables: dict[type[Any], list[Any]] = {cls: [] for cls in TABLES.values()}
     for row in rows:
         if row.table not in ("scope", "tag"):
-            values = parse_row(row, known, problems)
-            if values is not None:
-                problems.extend(row_problems(row, values))
-                parsed.append((row, values))
-    tables: dict[str, list[dict[str, Any]]] = {name: [] for name in COLUMNS}
-    for row, values in parsed:
-        tables[row.table].append(values)
-    gaps = {row["tag"]: row["gap"] for row in tables["gap"]}
-    tags = [replace(tag, gap_s=gaps.get(tag.address, tag.gap_s)) for tag in tags]
-    known = Known(kinds, {tag.address: tag for tag in tags})
-    check_unique(rows, problems)
-    meters = [(row, values) for row, values in parsed if row.table == "meter"]
-    check_meters(meters, tables["product"], known.tags, problems)
-    gateways = [(row, values) for row, values in parsed if row.table == "gateway"]
-    check_gateways(gateways, kinds, known.tags, problems)
-    absorbers = [(row, values) for row, values in parsed if row.table == "absorber"]
-    check_absorbers(absorbers, tables["tank"], problems)
-    outlets = [(row, values) for row, values in parsed if row.table == "outlet"]
-    check_outlets(outlets, known.tags, problems)
-    checks = [(row, values) for row, values in parsed if row.table == "check"]
-    check_assessment(checks, known.tags, problems)
-    check_exchange(parsed, problems)
-    park = None if problems else _assemble(head, scopes, tags, tables, files, gap_s)
-    check_alarms([p for p in parsed if p[0].table == "alarm"], known.tags, park, problems)
-    if park is None or problems:
+            value = _parse(row, known, problems)
+            if value is not None:
+                tables[TABLES[row.table]].append(value)
+                parsed[id(value)] = row
+    _check_unique(rows, problems)
+    park = _assemble(head, scopes, tags, tables, files)
+    for check in CHECKS:
+        problems += _sentences(check(park), parsed)
+    problems += _sentences(check_alarms(park, valid=not problems), parsed)
+    if problems:
         raise _wrong(problems)
     return park
+
+
+def _parse(row: Row, known: Known, problems: list[str]) -> Any:
+    """Return the typed row, or None after adding every problem of its cells."""
+
+    def wrong(column: str, text: str) -> None:
+        problems.append(f"park.toml:{row.line_of(column)}: [[{row.table}]] {text}")
+
+    return parse_row(row.values, TABLES[row.table], known, wrong)
+
+
+def _sentences(faults: Iterable[RowFault], parsed: Mapping[int, Row]) -> list[str]:
+    """Return faults of rows with their lines."""
+    problems = []
+    for fault in faults:
+        row = parsed[id(fault.row)]
+        label = row.values.get("id") or row.values.get("tag", "")
+        column = f"{fault.column}: " if fault.column else ""
+        line = row.line_of(fault.column)
+        problems.append(f"park.toml:{line}: [[{row.table}]] {label}: {column}{fault.text}")
+    return problems
+
+
+def _check_unique(rows: Sequence[Row], problems: list[str]) -> None:
+    """Add rows that stand twice in one table."""
+    lines: dict[tuple[str, ...], int] = {}
+    for row in rows:
+        columns = UNIQUE.get(row.table, ("id",))
+        key = (row.table, *(str(row.values.get(column)) for column in columns))
+        if not columns or columns[0] not in row.values:
+            continue
+        if key in lines:
+            problems.append(
+                f"park.toml:{row.line}: [[{row.table}]] {key[1]!r}: line {lines[key]} has it"
+                " already"
+            )
+        lines.setdefault(key, row.line)
 
 
 def _wrong(problems: list[str]) -> ModelError:
@@ -136,115 +203,87 @@ def _wrong(problems: list[str]) -> ModelError:
 
 
 def _assemble(
-    head: dict[str, Any],
-    scopes: list[Scope],
-    tags: list[Tag],
-    tables: dict[str, list[dict[str, Any]]],
+    head: Head | None,
+    scopes: Sequence[Scope],
+    tags: Sequence[Tag],
+    tables: Mapping[type[Any], Sequence[Any]],
     files: dict[str, str],
-    gap_s: float,
 ) -> Park:
-    """Return the model of rows that have been checked."""
-
-    def build(table: str, cls: type[Any]) -> tuple[Any, ...]:
-        rename = {"from": "origin"}
-        fields = cls.__dataclass_fields__
-        return tuple(
-            cls(**{rename.get(k, k): v for k, v in row.items() if rename.get(k, k) in fields})
-            for row in tables[table]
-        )
-
+    """Return the model of the rows that were read; without a head it is for checks only."""
     text = "\0".join(files[name] for name in FILES)
+    gaps = {gap.tag: gap.gap_s for gap in tables[Gap]}
     return Park(
-        id=head["id"],
-        kind=head["kind"],
-        name=head["name"],
-        timezone=head["timezone"],
-        gap_s=gap_s,
-        shifts=tuple(head.get("shifts", ())),
+        id=head.id if head else "",
+        kind=head.kind if head else "",
+        name=head.name if head else {},
+        timezone=head.timezone.key if head else "",
+        gap_s=head.gap_s if head else NAN,
+        shifts=head.shifts if head else (),
         scopes=tuple(scopes),
-        tags=tuple(tags),
-        electrolysers=build("electrolyser", Electrolyser),
-        streams=build("stream", Stream),
-        tanks=build("tank", Tank),
-        meters=build("meter", Meter),
-        products=build("product", Product),
-        tables={name: tuple(rows) for name, rows in tables.items() if name not in BUILT},
+        tags=tuple(replace(tag, gap_s=gaps.get(tag.address, tag.gap_s)) for tag in tags),
+        electrolysers=tuple(tables[Electrolyser]),
+        streams=tuple(tables[Stream]),
+        tanks=tuple(tables[Tank]),
+        meters=tuple(tables[Meter]),
+        products=tuple(tables[Product]),
+        tables={cls: tuple(rows) for cls, rows in tables.items()},
         files=dict(files),
         digest=hashlib.sha256(text.encode()).hexdigest(),
     )
 
 
-def _gap(head: dict[str, Any], problems: list[str]) -> float:
-    """Return how long a gauge value holds without a new sample [s]."""
-    try:
-        return parse_quantity(str(head.get("gap", GAP_DEFAULT)), "time")
-    except UomError as error:
-        problems.append(f"park.toml: [park] gap: {error} ({error.hint})")
-        return float("nan")
+def _head(document: dict[str, Any], text: str, problems: list[str]) -> Head | None:
+    """Return the table ``[park]``, or None after adding its problems."""
+    headers, keys = toml_lines(text)
+    line = headers.get(("park", 0), 1)
+
+    def wrong(column: str, problem: str) -> None:
+        number = keys.get(("park", 0, column), line)
+        problems.append(f"park.toml:{number}: [park] {problem}")
+
+    values = document.get("park", {})
+    head = parse_row(values if isinstance(values, dict) else {}, Head, Known(), wrong)
+    if head and "/" in head.id:
+        wrong("id", "id: the root scope is one segment, without /")
+    return head
 
 
-def _scopes(head: dict[str, Any], rows: list[Row], problems: list[str]) -> list[Scope]:
-    """Return the scope tree, root first; adds what is wrong with it."""
-    nothing = Known({}, {})
-    for key, rule in {"id": "path", "kind": "one " + " ".join(KINDS), "name": "name"}.items():
-        try:
-            parse_cell(rule, head.get(key), nothing)
-        except ValueError as error:
-            problems.append(f"park.toml: [park] {key}: {error}")
-            return []
-    try:
-        ZoneInfo(head.get("timezone", ""))
-    except (KeyError, ValueError, OSError, TypeError):
-        problems.append(
-            f"park.toml: [park] timezone: {head.get('timezone')!r} is not an IANA time zone"
-            " (like Asia/Shanghai)"
-        )
-    shifts = head.get("shifts", [])
-    if not isinstance(shifts, list):
-        problems.append('park.toml: [park] shifts: write a list of times like ["00:00", "08:00"]')
-        shifts = []
-    problems.extend(
-        f"park.toml: [park] shifts: {shift!r} is not a time like 08:00"
-        for shift in shifts
-        if not (isinstance(shift, str) and SHIFT.match(shift))
-    )
-    root = Scope(head["id"], head["kind"], head["name"])
-    found = {root.id: root}
-    if "/" in root.id:
-        problems.append("park.toml: [park] id: the root scope is one segment, without /")
+def _scopes(head: Head, rows: Sequence[Row], problems: list[str]) -> list[Scope]:
+    """Return the scope tree, root first; adds its problems."""
+    root = Scope(head.id, head.kind, head.name)
+    tree = {root.id: root}
     lines = {root.id: 1}
     for row in rows:
-        values = parse_row(row, nothing, problems) if row.table == "scope" else None
-        if values is None:
+        scope = _parse(row, Known(), problems) if row.table == "scope" else None
+        if scope is None:
             continue
-        scope = Scope(values["id"], values["kind"], values["name"])
-        if scope.id in found:
+        if scope.id in tree:
             problems.append(f"park.toml:{row.line}: scope {scope.id!r} is there already")
             continue
-        found[scope.id] = scope
+        tree[scope.id] = scope
         lines[scope.id] = row.line
-    _check_tree(found, lines, problems)
-    return list(found.values())
+    _check_tree(tree, lines, problems)
+    return list(tree.values())
 
 
-def _check_tree(found: dict[str, Scope], lines: dict[str, int], problems: list[str]) -> None:
+def _check_tree(tree: dict[str, Scope], lines: dict[str, int], problems: list[str]) -> None:
     """Add scopes without parent, kinds out of order, and owners with the same name."""
     owners: dict[str, str] = {}
-    for scope in found.values():
-        place = f"park.toml:{lines[scope.id]}: scope {scope.id!r}"
-        parent = found.get(scope.parent)
+    for scope in tree.values():
+        location = f"park.toml:{lines[scope.id]}: scope {scope.id!r}"
+        parent = tree.get(scope.parent)
         if scope.parent and parent is None:
-            problems.append(f"{place}: its parent {scope.parent!r} does not exist")
+            problems.append(f"{location}: its parent {scope.parent!r} does not exist")
         elif parent and (
             KINDS.index(scope.kind) < KINDS.index(parent.kind)
             or (scope.kind == parent.kind and scope.kind != "unit")
         ):
-            problems.append(f"{place}: a {scope.kind} cannot stand below a {parent.kind}")
+            problems.append(f"{location}: a {scope.kind} cannot stand below a {parent.kind}")
         if scope.kind in ("region", "park", "enterprise"):
             name = scope.id.rpartition("/")[2]
             if name in owners:
                 problems.append(
-                    f"{place}: its last segment {name!r} is taken by {owners[name]!r};"
+                    f"{location}: its last segment {name!r} is taken by {owners[name]!r};"
                     " regions, parks and enterprises need names of their own"
                 )
             owners.setdefault(name, scope.id)
@@ -253,36 +292,36 @@ def _check_tree(found: dict[str, Scope], lines: dict[str, int], problems: list[s
 def _tags(
     text: str, rows: list[Row], kinds: dict[str, str], gap_s: float, problems: list[str]
 ) -> list[Tag]:
-    """Return the tags of tags.csv and of templates; adds what is wrong with them."""
+    """Return the tags of tags.csv and of templates; adds their problems."""
     reader = csv.reader(text.splitlines())
     next(reader, [])  # the header
     tags: dict[str, Tag] = {}
     cells: list[tuple[str, list[str]]] = []
     for row in reader:
-        place = f"tags.csv:{reader.line_num}"
+        location = f"tags.csv:{reader.line_num}"
         if not row or not "".join(row).strip() or row[0].startswith("#"):
             continue
         if len(row) != len(TAG_COLUMNS):
-            problems.append(f"{place}: {len(row)} cells where {len(TAG_COLUMNS)} are needed")
+            problems.append(f"{location}: {len(row)} cells where {len(TAG_COLUMNS)} are needed")
             continue
-        cells.append((place, [c.strip() for c in row]))
+        cells.append((location, [c.strip() for c in row]))
     cells.extend(
         (f"park.toml:{row.line}", [str(row.values.get(c, "")).strip() for c in TAG_COLUMNS])
         for row in rows
         if row.table == "tag"
     )
-    for place, row in cells:
-        tag = _tag(place, row, kinds, gap_s, problems)
+    for location, row in cells:
+        tag = _tag(location, row, kinds, gap_s, problems)
         if tag is None:
             continue
         if tag.address in tags:
-            problems.append(f"{place}: tag {tag.address!r} is there already")
+            problems.append(f"{location}: tag {tag.address!r} is there already")
         tags.setdefault(tag.address, tag)
     return list(tags.values())
 
 
 def _tag(
-    place: str, row: list[str], kinds: dict[str, str], gap_s: float, problems: list[str]
+    location: str, row: list[str], kinds: dict[str, str], gap_s: float, problems: list[str]
 ) -> Tag | None:
     """Return one tag, or None after adding every problem of its cells."""
     name, scope, quantity, uom, kind, low, high, sigma, description = row
@@ -296,12 +335,12 @@ def _tag(
     if sigma and not SIGMA.match(sigma):
         wrong.append(f"sigma {sigma!r} is neither a number in {uom} nor like '1.5 %'")
     scale, shift = 1.0, 0.0
-    bounds = float("nan"), float("nan")
+    bounds = NAN, NAN
     try:
         scale, shift = compile_uom(uom, quantity)
         bounds = (
-            float(low) * scale + shift if low else float("nan"),
-            float(high) * scale + shift if high else float("nan"),
+            float(low) * scale + shift if low else NAN,
+            float(high) * scale + shift if high else NAN,
         )
         if bounds[0] > bounds[1]:
             wrong.append(f"low {low} is above high {high}")
@@ -309,7 +348,7 @@ def _tag(
         wrong.append(f"{error} ({error.hint})" if quantity in QUANTITIES else str(error))
     except ValueError:
         wrong.append(f"low {low!r} or high {high!r} is not a number")
-    problems.extend(f"{place}: {w}" for w in wrong)
+    problems.extend(f"{location}: {w}" for w in wrong)
     if wrong:
         return None
     owner = owner_of(scope, kinds)

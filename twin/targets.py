@@ -12,16 +12,19 @@ References
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from twin.arrays import BOOL, F64, I8
 from twin.errors import UomError
+from twin.model.rows import RowFault, cell, sentence, table
 from twin.uom import parse_quantity
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from twin.model.park import Park
 
 NOT_MET, MET, UNDECIDED = 0, 1, 2
 WORDS = ("not_met", "met", "undecided")
@@ -39,22 +42,38 @@ KPIS = {
 OF_PRODUCT = ("electricity_intensity", "energy_intensity", "capacity")
 
 
-def target_problems(row: dict[str, Any]) -> Iterator[str]:
-    """Yield what is wrong with a row ``[[target]]`` of a park model."""
-    kpi = row.get("kpi")
-    if kpi is None:
-        return
-    if kpi not in KPIS:
-        yield f"kpi {kpi!r} is not one of {', '.join(KPIS)}"
-        return
-    if "sense" not in row:
-        yield "a kpi needs sense = at_most or at_least"
-    if kpi in OF_PRODUCT and "product" not in row:
-        yield f"{kpi} needs product"
-    try:
-        parse_quantity(f"{row['value']} {row['uom']}", KPIS[kpi])
-    except UomError as error:
-        yield f"uom: {error} ({error.hint})"
+@table
+class Target:
+    """A goal of a scope; without `kpi`, one that no tag can show."""
+
+    id: str = cell("text")
+    scope: str = cell("scope")
+    value: float = cell("number")
+    uom: str = cell("text")
+    name: dict[str, str] | None = cell("name", default=None)
+    year: int | None = cell("number", default=None)
+    kpi: str = cell("one " + " ".join(KPIS), default="")
+    product: str = cell("text", default="")
+    sense: str = cell("one at_most at_least", default="")
+    confidence: str = cell("text", default="")
+    verified: bool = cell("flag", default=False)
+    source: str = cell("any", default="")
+    note: str = cell("any", default="")
+
+
+def check_targets(park: Park) -> Iterator[RowFault]:
+    """Yield targets whose figure needs a sense, a product or another uom."""
+    for target in park.rows(Target):
+        if not target.kpi:
+            continue
+        if not target.sense:
+            yield RowFault(target, "a kpi needs sense = at_most or at_least")
+        if target.kpi in OF_PRODUCT and not target.product:
+            yield RowFault(target, f"{target.kpi} needs product")
+        try:
+            parse_quantity(f"{target.value} {target.uom}", KPIS[target.kpi])
+        except UomError as error:
+            yield RowFault(target, sentence(error), "uom")
 
 
 def verdict(value: F64, goal: F64, at_most: BOOL, half_width: F64 | float = 0.0) -> I8:

@@ -20,7 +20,7 @@ from twin.alarms.engine import (
     input_quality,
 )
 from twin.alarms.metrics import FloodState, advance_flood, no_flood
-from twin.alarms.rules import compile_rules, park_alarms
+from twin.alarms.rules import AlarmSpec, compile_rules, park_alarms
 from twin.arrays import DAY_US, INTP, MINUTE_US, NEVER, U8
 from twin.errors import ModelError, ParkError
 
@@ -79,7 +79,7 @@ class Alarms:
         self._rules = compile_rules(park_alarms(park, tags), tags)
         self._ids = [alarm.id for alarm in self._rules.alarms]
         self._index = {name: at for at, name in enumerate(self._ids)}
-        wanted = {row["tag"] for row in park.tables.get("alarm", ())}
+        wanted = {row.tag for row in park.rows(AlarmSpec)}
         unknown = sorted(wanted - {tag.address for tag in tags})
         if unknown:
             raise ModelError(

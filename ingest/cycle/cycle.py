@@ -28,6 +28,7 @@ from ingest.routing.topics import Directory, Message
 from twin.accounts.network import compile_network
 from twin.arrays import I64, MINUTE_US, NEVER
 from twin.errors import StoreError
+from twin.model.gateways import GatewaySpec
 from twin.replay import derive
 from twin.series.image import Image, no_image
 from twin.series.minutes import OpenMinutes, no_open_minutes
@@ -73,7 +74,7 @@ class Cycle:
         self.network = compile_network(park)
         self._tags = (*self.network.tags, *own_tags(park))
         self.edges = Edges(
-            park.tables.get("gateway", ()),
+            park.rows(GatewaySpec),
             reorder_s=settings.sparkplug_reorder_s,
             rebirth_s=settings.sparkplug_rebirth_s,
             future_s=settings.future_s,

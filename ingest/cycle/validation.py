@@ -14,7 +14,7 @@ from twin import quality as q
 from twin.errors import ParkError
 from twin.series.samples import Samples, no_samples
 from twin.validation.assess import ValidationState, assess, no_state
-from twin.validation.rules import compile_limits
+from twin.validation.rules import CheckSpec, compile_limits
 from twin.validation.unit_errors import (
     Suspicion,
     are_late_errors,
@@ -84,7 +84,7 @@ class Validator:
         self, park: Park, tags: Sequence[Tag], store: Store, settings: IngestSettings
     ) -> None:
         self._tags = tags
-        self._limits = compile_limits(park.tables.get("check", ()), tags)
+        self._limits = compile_limits(park.rows(CheckSpec), tags)
         self._store = store
         self._settings = settings
 

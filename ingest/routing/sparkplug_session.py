@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ingest.wire import TIME_MS_MAX, Decoded, WireError, sparkplug
 from twin import quality as q
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from ingest.wire.sparkplug import Metric, Payload
+    from twin.model.gateways import GatewaySpec
 
 # An edge node chooses the names of its devices, so there is an end to them.
 DEVICES_MAX = 1_000
@@ -118,7 +119,7 @@ class Edges:
 
     def __init__(
         self,
-        gateways: Iterable[Mapping[str, Any]],
+        gateways: Iterable[GatewaySpec],
         *,
         reorder_s: float = 2.0,
         rebirth_s: float = 10.0,
@@ -134,8 +135,8 @@ class Edges:
         self._future_us = round(future_s * 1e6)
         self._nodes: dict[tuple[str, str], _Node] = {}
         for row in gateways:
-            if row["protocol"] == "sparkplug":
-                key = row["group"], row["node"]
+            if row.protocol == "sparkplug":
+                key = row.group, row.node
                 self._nodes[key] = _Node(*key, wait_us=self._rebirth_us)
         self._met = False
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -13,7 +13,7 @@ import numpy as np
 from deploy.database.times import plain
 from ingest.routing.sparkplug_session import Edges
 from ingest.wire import Decoded, WireError, hj212, json_layout, native, senml, sparkplug
-from twin.model.gateways import Layout, parse_layout
+from twin.model.gateways import GatewaySpec, Layout, parse_layout
 from twin.model.park import Tag, owner_of, park_of
 
 if TYPE_CHECKING:
@@ -26,6 +26,8 @@ ROUTES_MAX = 10_000
 NAME_CHARACTERS = 200
 # Where packets go that no logger of the model sent: to be rejected with what is wrong with them.
 NOBODY = "hj212/v1/-/-"
+UNKNOWN = GatewaySpec("", "", "native")
+UNKNOWN_LOGGER = GatewaySpec("", "", "hj212", mn="-")
 
 
 class Message(NamedTuple):
@@ -106,31 +108,29 @@ class Directory:
         self.shift = np.array([tag.shift for tag in tags], dtype=np.float64)
         self.low = np.array([tag.low for tag in tags], dtype=np.float64)
         self.high = np.array([tag.high for tag in tags], dtype=np.float64)
-        self._gateways = [
-            (owner_of(row["scope"], kinds), row) for row in park.tables.get("gateway", ())
-        ]
+        self._gateways = [(owner_of(row.scope, kinds), row) for row in park.rows(GatewaySpec)]
         self._foreign = [
             (
-                _pattern(row["topic"]),
+                _pattern(row.topic),
                 owner,
                 self._renamed(owner, row),
-                parse_layout(row["payload"]),
-                row.get("simulated", False),
-                _sender(owner, row["id"]),
+                parse_layout(row.payload),
+                row.simulated,
+                _sender(owner, row.id),
             )
             for owner, row in self._gateways
-            if row["protocol"] == "json"
+            if row.protocol == "json"
         ]
         rows = [row for _, row in self._gateways]
         self._edges = Edges(rows) if edges is None else edges
         self._homes: dict[tuple[str, str], Home] = {}
         self._simulated: set[tuple[str, str]] = set()
         for owner, row in self._gateways:
-            if row["protocol"] == "sparkplug":
-                home = self._homes.setdefault((row["group"], row["node"]), {})
-                home[row.get("device", "")] = owner, MetricNames(self._renamed(owner, row))
-                if row.get("simulated"):
-                    self._simulated.add((row["group"], row["node"]))
+            if row.protocol == "sparkplug":
+                home = self._homes.setdefault((row.group, row.node), {})
+                home[row.device] = owner, MetricNames(self._renamed(owner, row))
+                if row.simulated:
+                    self._simulated.add((row.group, row.node))
         self._zone = ZoneInfo(park.timezone)
         self._routes: dict[str, Route | WireError] = {}
 
@@ -161,7 +161,7 @@ class Directory:
         if parts[0] == sparkplug.NAMESPACE:
             return self._find_edge(parts)
         if topic.startswith(NOBODY + "/"):
-            return Route("", Names(), partial(_decode_hj212, self._zone, {"mn": "-"}))
+            return Route("", Names(), partial(_decode_hj212, self._zone, UNKNOWN_LOGGER))
         if len(parts) == 5 and parts[0] in CODECS and parts[1] == "v1":
             owner = self._owners.get((parts[2], parts[3]))
             if owner is None:
@@ -170,9 +170,9 @@ class Directory:
                     f"the model has no enterprise {parts[3]!r} in park {parts[2]!r}",
                 )
             row = self._gateway(owner, parts[0], parts[4])
-            names = self._renamed(owner, row) if row else self.names[owner]
+            names = self.names[owner] if row is UNKNOWN else self._renamed(owner, row)
             codec = partial(CODECS[parts[0]], self._zone, row)
-            simulated = row.get("simulated", False)
+            simulated = row.simulated
             return Route(
                 owner,
                 names,
@@ -217,18 +217,18 @@ class Directory:
         sender = _sender(owner, topic[3])
         return Route(owner, names, codec, simulated=simulated, gateway=sender)
 
-    def _gateway(self, owner: str, protocol: str, gateway: str) -> dict[str, Any]:
-        """Return what the model knows of a gateway; nothing when it does not know it."""
+    def _gateway(self, owner: str, protocol: str, gateway: str) -> GatewaySpec:
+        """Return a gateway of the model, or `UNKNOWN`."""
         protocol = "native" if protocol == "park" else protocol
         for whose, row in self._gateways:
-            if (whose, row["protocol"], row["id"]) == (owner, protocol, gateway):
+            if (whose, row.protocol, row.id) == (owner, protocol, gateway):
                 return row
-        return {}
+        return UNKNOWN
 
-    def _renamed(self, owner: str, row: dict[str, Any]) -> Names:
+    def _renamed(self, owner: str, row: GatewaySpec) -> Names:
         """Return the names of an enterprise with those a gateway uses instead."""
         own = self.names[owner]
-        return Names(own | {wire: own[tag] for wire, tag in row.get("tags", {}).items()})
+        return Names(own | {wire: own[tag] for wire, tag in row.tags.items()})
 
 
 def _sender(owner: str, name: str) -> str:
@@ -236,22 +236,22 @@ def _sender(owner: str, name: str) -> str:
     return plain(f"{owner}/{name}")[:NAME_CHARACTERS]
 
 
-def _decode_native(_zone: ZoneInfo, _gateway: dict[str, Any], message: Message) -> Decoded:
+def _decode_native(_zone: ZoneInfo, _gateway: GatewaySpec, message: Message) -> Decoded:
     return native.decode(message.payload)
 
 
-def _decode_senml(_zone: ZoneInfo, _gateway: dict[str, Any], message: Message) -> Decoded:
+def _decode_senml(_zone: ZoneInfo, _gateway: GatewaySpec, message: Message) -> Decoded:
     return senml.decode(message.payload, message.received_us)
 
 
-def _decode_hj212(zone: ZoneInfo, gateway: dict[str, Any], message: Message) -> Decoded:
+def _decode_hj212(zone: ZoneInfo, gateway: GatewaySpec, message: Message) -> Decoded:
     """Return what the packets of a data logger say."""
     return hj212.decode_payload(
         message.payload,
         zone,
-        gateway.get("uoms", {}),
-        mn=gateway.get("mn", ""),
-        password=gateway.get("password", ""),
+        gateway.uoms,
+        mn=gateway.mn,
+        password=gateway.password,
     )
 
 

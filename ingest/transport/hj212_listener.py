@@ -12,11 +12,12 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ingest.routing.topics import NOBODY, Message
 from ingest.wire import hj212
 from twin.errors import SettingsError
+from twin.model.gateways import GatewaySpec
 from twin.model.park import owner_of, park_of
 
 if TYPE_CHECKING:
@@ -49,20 +50,20 @@ class Listener:
         self, park: Park, settings: IngestSettings, put: Callable[[Message], None]
     ) -> None:
         kinds = {scope.id: scope.kind for scope in park.scopes}
-        self._gateways: Mapping[str, tuple[str, dict[str, Any]]] = {
-            row["mn"]: (
+        self._gateways: Mapping[str, tuple[str, GatewaySpec]] = {
+            row.mn: (
                 "/".join(
                     (
                         "hj212/v1",
-                        park_of(row["scope"], kinds),
-                        owner_of(row["scope"], kinds),
-                        row["id"],
+                        park_of(row.scope, kinds),
+                        owner_of(row.scope, kinds),
+                        row.id,
                     )
                 ),
                 row,
             )
-            for row in park.tables.get("gateway", ())
-            if row["protocol"] == "hj212"
+            for row in park.rows(GatewaySpec)
+            if row.protocol == "hj212"
         }
         self._settings = settings
         self._put = put
@@ -138,8 +139,8 @@ class Listener:
         if isinstance(found, hj212.Fault):
             self._refuse(caller, found.data, found.packet, found.reason)
             return
-        topic, row = self._gateways.get(found.mn, ("", {}))
-        reason = hj212.problem_of(found, password=row.get("password", "")) if row else "unknown_mn"
+        topic, row = self._gateways.get(found.mn, ("", None))
+        reason = hj212.problem_of(found, password=row.password) if row else "unknown_mn"
         if reason:
             self._refuse(caller, hj212.encode(found), found, reason)
             return
@@ -156,7 +157,7 @@ class Listener:
 
     def _refuse(self, caller: _Caller, data: bytes, packet: Packet | None, reason: str) -> None:
         """Let the message be rejected by its codec, and say so to the logger when it asked."""
-        topic = self._gateways.get(packet.mn, ("", {}))[0] if packet else ""
+        topic = self._gateways.get(packet.mn, ("", None))[0] if packet else ""
         self._send(caller, topic, data, b"")
         if packet is not None and packet.wants_answer and not caller.writer.is_closing():
             caller.writer.write(hj212.answer(packet, reason))

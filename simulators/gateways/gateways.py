@@ -23,8 +23,10 @@ from zlib import crc32
 from zoneinfo import ZoneInfo
 
 from ingest.wire.sparkplug import NAMESPACE
+from twin.emissions.outlets import OutletSpec
 from twin.errors import SettingsError
 from twin.loading import parse_park
+from twin.model.gateways import GatewaySpec
 from twin.model.park import inside, owner_of, park_of
 
 if TYPE_CHECKING:
@@ -200,16 +202,16 @@ def _reported(park: Park, columns: Iterable[int]) -> dict[int, int]:
     """Return the column of each tag that reports hourly means, and that of its source."""
     at = {park.tags[i].address: i for i in columns}
     return {
-        at[address]: at[outlet["pollutants"][name]]
-        for outlet in park.tables.get("outlet", ())
-        for name, address in outlet.get("reported", {}).items()
-        if {address, outlet["pollutants"][name]} <= at.keys()
+        at[address]: at[outlet.pollutants[name]]
+        for outlet in park.rows(OutletSpec)
+        for name, address in outlet.reported.items()
+        if {address, outlet.pollutants[name]} <= at.keys()
     }
 
 
 def with_gateways(park: Park, gateways: Iterable[SimulatedGateway]) -> Park:
     """Return the model with the rows of gateways that it needs to decode their messages."""
-    known = {row["id"] for row in park.tables.get("gateway", ())}
+    known = {row.id for row in park.rows(GatewaySpec)}
     text = "".join(
         "\n[[gateway]]\n" + "".join(f"{key} = {_toml(value)}\n" for key, value in g.row.items())
         for g in gateways
@@ -222,14 +224,19 @@ def with_gateways(park: Park, gateways: Iterable[SimulatedGateway]) -> Park:
 
 def require_known(park: Park, gateways: Iterable[SimulatedGateway]) -> None:
     """Raise SettingsError unless the model has the rows of the gateways."""
-    rows = park.tables.get("gateway", ())
+    rows = park.rows(GatewaySpec)
     for gateway in gateways:
-        if gateway.row and not any(gateway.row.items() <= row.items() for row in rows):
+        if gateway.row and not any(_has(row, gateway.row) for row in rows):
             raise SettingsError(
                 f"the model has no simulated {gateway.format} gateway {gateway.row['id']}",
                 hint="write one with the same options and --write-park DIR, and use it for"
                 " parktwin ingest as well",
             )
+
+
+def _has(spec: GatewaySpec, row: Mapping[str, Any]) -> bool:
+    """Return whether a gateway of the model has all cells of a row."""
+    return all(getattr(spec, key) == value for key, value in row.items())
 
 
 def _toml(value: Any) -> str:

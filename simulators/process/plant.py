@@ -19,6 +19,7 @@ from simulators.process.recipes import FUEL, Reaction, find_reactions, order_com
 from simulators.process.vessels import Vessels, make_vessels
 from twin.accounts.accounts import cell_factor
 from twin.arrays import F64, I64
+from twin.emissions.outlets import OutletSpec
 from twin.model.park import inside, owner_of
 from twin.reference import load as load_reference
 from twin.uom import parse_quantity
@@ -242,11 +243,11 @@ def _stack_columns(
     """Return the stacks of the scopes that burn fuel: column, node, usual fuel [kg/s]."""
     fuel = next((n for n in networks if n.component == FUEL), None)
     columns = []
-    for row in park.tables.get("outlet", ()):
-        if fuel and row["kind"] == "stack" and row["scope"] in fuel.nodes:
-            node = fuel.nodes.index(row["scope"])
+    for row in park.rows(OutletSpec):
+        if fuel and row.kind == "stack" and row.scope in fuel.nodes:
+            node = fuel.nodes.index(row.scope)
             burnt = sum(
                 size for size, to in zip(fuel.nominal.tolist(), fuel.to, strict=True) if to == node
             )
-            columns.append((rates[row["flow"]], node, burnt))
+            columns.append((rates[row.flow], node, burnt))
     return tuple(columns)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from twin.arrays import F64
+from twin.chlorine.headroom import AbsorberSpec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -109,7 +110,7 @@ def demands(plant: Plant, usual: ProcessState, load: Callable[[str], F64 | None]
 
 def relief_streams(plant: Plant, network: ComponentNetwork) -> set[int]:
     """Return the streams into absorbers and into the air."""
-    absorbers = {row["scope"] for row in plant.park.tables.get("absorber", ())}
+    absorbers = {row.scope for row in plant.park.rows(AbsorberSpec)}
     streams = [plant.park.streams[i] for i in network.streams]
     return {s for s, stream in enumerate(streams) if stream.to in (*absorbers, "atmosphere")}
 

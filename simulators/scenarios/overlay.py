@@ -19,6 +19,7 @@ from simulators.process.vessels import inventory
 from simulators.scenarios import demand
 from simulators.scenarios.script import weight
 from twin.accounts.tanks import fill_share
+from twin.alarms.rules import AlarmSpec
 from twin.arrays import F64, I64
 from twin.errors import ModelError
 from twin.model.park import inside
@@ -239,12 +240,12 @@ def _alarmed(overlay: Overlay, event: Event) -> dict[int, float]:
     computed = {*plant.vessels.column, *plant.cells.current_column.tolist()}
     computed |= {flow for _, flow, _, _ in plant.stream_columns}
     values: dict[int, float] = {}
-    for row in plant.park.tables.get("alarm", ()):
-        t = column.get(row["tag"], -1)
+    for row in plant.park.rows(AlarmSpec):
+        t = column.get(row.tag, -1)
         if t < 0 or t in computed or not inside(plant.park.tags[t].scope, event.scope):
             continue
-        limit = parse_quantity(str(row["limit"]), plant.park.tags[t].quantity)
-        sign = 1.0 if row["direction"] == "high" else -1.0
+        limit = parse_quantity(row.limit, plant.park.tags[t].quantity)
+        sign = 1.0 if row.direction == "high" else -1.0
         beyond = limit + sign * event.size * abs(limit)
         further = values.get(t, beyond)
         values[t] = max(beyond, further) if sign > 0 else min(beyond, further)

@@ -27,7 +27,7 @@ import numpy as np
 from twin.arrays import F64
 from twin.errors import ModelError, UomError
 from twin.model.park import inside
-from twin.model.tables import toml_lines
+from twin.model.rows import toml_lines
 from twin.uom import compile_uom, parse_difference, parse_quantity
 
 if TYPE_CHECKING:

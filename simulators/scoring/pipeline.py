@@ -15,7 +15,7 @@ from twin.arrays import F64, FOREVER, I64, MINUTE_US, NEVER, U8
 from twin.series.minutes import Minutes, aggregate, no_open_minutes
 from twin.series.samples import Samples, no_samples, sort
 from twin.validation.assess import assess, no_state
-from twin.validation.rules import compile_limits
+from twin.validation.rules import CheckSpec, compile_limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -96,7 +96,7 @@ def minutes_of(
     # The last count of a counter needs the reading after the end.
     times = np.arange(start_us, stop_us + step_us, step_us, dtype=np.int64)
     open_minutes = no_open_minutes(len(network.tags))
-    limits = compile_limits(network.park.tables.get("check", ()), network.tags)
+    limits = compile_limits(network.park.rows(CheckSpec), network.tags)
     state = no_state(len(network.tags))
     parts, flags = [], dict[tuple[int, int], int]()
     scans = max(round(CHUNK_S / scan_s), 1)

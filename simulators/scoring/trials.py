@@ -31,6 +31,7 @@ from twin.model.park import inside
 from twin.reconciliation.detection import begin_monitor, detect, detectable_bias
 from twin.reconciliation.uncertainty import half_width, sum_sigma
 from twin.series.samples import concatenate, sort
+from twin.validation.rules import CheckSpec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -513,7 +514,7 @@ def _hours(harness: Harness, row: Truth, faulty: MinuteTable, faultless: MinuteT
     figures: Figures = [(f"{row.tag} hour moved", moved[worst] * 100, "%", goal, met)]
     if row.kind == "dropout":
         figures.append((f"{row.tag} complete", covered * 100, "%", "", True))
-    elif any("stuck" in c for c in harness.park.tables["check"] if c["tag"] == row.tag):
+    elif any(c.stuck_s < np.inf for c in harness.park.rows(CheckSpec) if c.tag == row.tag):
         figures.append((f"{row.tag} taken for stuck", stuck * 100, "%", "", True))
     return figures
 

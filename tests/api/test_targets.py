@@ -5,6 +5,7 @@ import pytest
 from tests.support.small_park import FILES
 from twin.errors import ModelError
 from twin.loading import parse_park
+from twin.targets import Target
 
 pytest_plugins = ["tests.support.small_park"]
 HOUR_9 = {"from": "2025-06-02T09:00:00+08:00", "to": "2025-06-02T10:00:00+08:00"}
@@ -55,7 +56,7 @@ async def test_scope_narrows_the_list(api):
 
 @pytest.mark.parametrize(
     ("row", "problem"),
-    [('uom = "%"\nkpi = "luck"', "is not one of"),
+    [('uom = "%"\nkpi = "luck"', "use one of electricity_intensity"),
      ('uom = "%"\nkpi = "local_share_of_liquid"', "needs sense"),
      ('uom = "%"\nkpi = "capacity"\nsense = "at_most"\nproduct = "aluminium"', "uom"),
      ('uom = "kWh/t"\nkpi = "electricity_intensity"\nsense = "at_most"', "needs product")],
@@ -74,4 +75,4 @@ def test_target_that_cannot_be_computed_is_a_problem_at_load(row, problem):
      'uom = "%"\nkpi = "unaccounted_share"\nsense = "at_most"'],
 )  # fmt: skip
 def test_target_of_each_kind_is_taken(row):
-    assert model(row).tables["target"][-1]["kpi"]
+    assert model(row).rows(Target)[-1].kpi

@@ -7,6 +7,7 @@ from simulators import __main__ as program
 from simulators.gateways import publisher
 from twin.errors import SettingsError
 from twin.loading import parse_park
+from twin.model.gateways import GatewaySpec
 
 NOW_US = 1_763_791_200_000_000
 S_US = 1_000_000
@@ -21,7 +22,7 @@ def test_load_and_other_formats_write_the_model_they_need(tmp_path, capsys):
     edges = tmp_path / "edges"
     assert program.main(["--format", "sparkplug", "--write-park", str(edges)]) == 0
     park = parse_park({p.name: p.read_text(encoding="utf-8") for p in edges.iterdir()})
-    assert {row["protocol"] for row in park.tables["gateway"]} == {"sparkplug"}
+    assert {row.protocol for row in park.rows(GatewaySpec)} == {"sparkplug"}
     assert program.main(["--format", "sparkplug", "--duration", "1"]) == 2
     assert "--write-park" in capsys.readouterr().err
     loggers = str(tmp_path / "loggers")

@@ -9,10 +9,10 @@ from ingest.routing.sparkplug_session import Edges
 from ingest.wire import WireError, sparkplug
 from ingest.wire.sparkplug import DataType, Metric
 from twin import quality as q
+from twin.model.gateways import GatewaySpec
 
 T = 1_795_332_864_000
 S = 1_000_000
-NODE = {"protocol": "sparkplug", "group": "G", "node": "N"}
 BORN = [
     Metric("Area/FT-1", 1.5, DataType.DOUBLE, alias=1),
     Metric("LT-1", -12, DataType.INT32, alias=2),
@@ -20,8 +20,8 @@ BORN = [
 ]
 
 
-def row(node="N", device=None):
-    return NODE | {"node": node} | ({"device": device} if device else {})
+def row(node="N", device=""):
+    return GatewaySpec("g", "s", "sparkplug", group="G", node=node, device=device)
 
 
 def at_us(second):

@@ -9,25 +9,45 @@ References
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from twin.accounts.network import ROLES, compile_network
 from twin.arrays import BOOL, F64, I64
 from twin.errors import UomError
+from twin.model.rows import RowFault, cell, sentence, table
 from twin.reference import load as load_reference
 from twin.series.traits import traits_of
 from twin.uom import parse_difference, parse_quantity
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from twin.model.park import Park, Tag
-    from twin.model.tables import Row
 
 PRIORITIES = ("critical", "high", "medium", "low")
 TEXTS = ("name", "cause", "consequence", "response")
+
+
+@table
+class AlarmSpec:
+    """An alarm as the model declares it; the tag's quantity gives limit and deadband their uom."""
+
+    tag: str = cell("text")
+    limit: str = cell("text")
+    direction: str = cell("one high low")
+    id: str = cell("text", default="")
+    priority: str = cell("one " + " ".join(PRIORITIES), default=PRIORITIES[-1])
+    deadband: str = cell("text", default="")
+    on_delay_s: float = cell("quantity time", key="on_delay", default=np.nan)
+    off_delay_s: float = cell("quantity time", key="off_delay", default=np.nan)
+    shelvable: bool = cell("flag", default=True)
+    name: dict[str, str] | None = cell("name", default=None)
+    cause: dict[str, str] | None = cell("name", default=None)
+    consequence: dict[str, str] | None = cell("name", default=None)
+    response: dict[str, str] | None = cell("name", default=None)
+    source: str = cell("any", default="")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,15 +84,15 @@ class Rules:
     shelvable: BOOL
 
 
-def alarms_of(rows: Iterable[dict[str, Any]], tags: Mapping[str, Tag]) -> tuple[Alarm, ...]:
-    """Return the alarms of checked rows of ``[[alarm]]``; those without an id get one.
+def alarms_of(rows: Iterable[AlarmSpec], tags: Mapping[str, Tag]) -> tuple[Alarm, ...]:
+    """Return the alarms of the tags that exist; those without an id get one.
 
     The id is tag and direction, ``acme/PT-1.high``, and for the next further limit of the same tag
     ``acme/PT-1.high2``.
     """
-    rows = [row for row in rows if row["tag"] in tags]
+    rows = [row for row in rows if row.tag in tags]
     names = _names(rows, tags)
-    return tuple(_alarm(row, name, tags[row["tag"]]) for row, name in zip(rows, names, strict=True))
+    return tuple(_alarm(row, name, tags[row.tag]) for row, name in zip(rows, names, strict=True))
 
 
 def compile_rules(alarms: Sequence[Alarm], tags: Sequence[Tag]) -> Rules:
@@ -100,120 +120,109 @@ def compile_rules(alarms: Sequence[Alarm], tags: Sequence[Tag]) -> Rules:
 
 def park_alarms(park: Park, tags: Sequence[Tag]) -> tuple[Alarm, ...]:
     """Return the alarms of a park model over its tags, derived ones included."""
-    return alarms_of(park.tables.get("alarm", ()), {tag.address: tag for tag in tags})
+    return alarms_of(park.rows(AlarmSpec), {tag.address: tag for tag in tags})
 
 
-def check_alarms(
-    rows: list[tuple[Row, dict[str, Any]]],
-    known: Mapping[str, Tag],
-    park: Park | None,
-    problems: list[str],
-) -> None:
-    """Add alarms without a tag, and limits, deadbands and delays that are none.
+def check_alarms(park: Park, *, valid: bool) -> Iterator[RowFault]:
+    """Yield alarms without a tag, and limits, deadbands and delays that are none.
 
-    The derived tags are known once the model is compiled: without a park, because something else
-    is wrong with it, an address that may be one of theirs passes. So does always one of ingest's
-    own, which ingest checks when it starts.
+    The derived tags are known once the model is compiled: of a model that is not `valid`
+    otherwise, an address that may be one of theirs passes. So does always one of ingest's own,
+    which ingest checks when it starts.
     """
-    tags = dict(known)
-    if park is not None and any(values["tag"] not in tags for _, values in rows):
+    rows = park.rows(AlarmSpec)
+    tags = {tag.address: tag for tag in park.tags}
+    owners = {tag.owner for tag in park.tags}
+    if valid and any(row.tag not in tags for row in rows):
         tags = {tag.address: tag for tag in compile_network(park).tags}
-    found = [(row, values) for row, values in rows if values["tag"] in tags]
-    owners = {tag.owner for tag in known.values()}
-    for row, values in rows:
-        address = values["tag"]
-        owner, _, name = address.partition("/")
-        own = name.startswith("ingest.") and owner in {*owners, owner if park is None else park.id}
-        if address in tags or own or (park is None and name.rpartition(".")[2] in ROLES):
+    known = [row for row in rows if row.tag in tags]
+    faults: list[RowFault] = []
+    for row in rows:
+        owner, _, name = row.tag.partition("/")
+        own = name.startswith("ingest.") and (owner in {*owners, park.id} or not valid)
+        if row.tag in tags or own or (not valid and name.rpartition(".")[2] in ROLES):
             continue
-        problems.append(f"{_place(row, 'tag')}: there is no tag {address!r}, measured or derived")
-    for row, values in found:
-        for cell, parse in (("limit", _limit), ("deadband", _deadband), ("tag", _usable)):
+        faults.append(RowFault(row, f"there is no tag {row.tag!r}, measured or derived", "tag"))
+    for row in known:
+        for column, parse in (("limit", _limit), ("deadband", _deadband), ("tag", _usable)):
             try:
-                parse(values, tags[values["tag"]])
+                parse(row, tags[row.tag])
             except (UomError, ValueError) as error:
-                hint = getattr(error, "hint", "")
-                problems.append(f"{_place(row, cell)}: {error}" + (f" ({hint})" if hint else ""))
-        problems.extend(
-            f"{_place(row, cell)}: a delay is not negative"
-            for cell in ("on_delay", "off_delay")
-            if values.get(cell, 0.0) < 0
-        )
-    if not problems:
-        names = _names([values for _, values in found], tags)
-        problems.extend(
-            f"{_place(row, 'id')}: alarm {name!r} is there already"
-            for at, ((row, _), name) in enumerate(zip(found, names, strict=True))
+                faults.append(RowFault(row, sentence(error), column))
+        delays = {"on_delay": row.on_delay_s, "off_delay": row.off_delay_s}
+        faults += [RowFault(row, "a delay is not negative", c) for c, s in delays.items() if s < 0]
+    if valid and not faults:
+        names = _names(known, tags)
+        faults += [
+            RowFault(row, f"alarm {name!r} is there already", "id")
+            for at, (row, name) in enumerate(zip(known, names, strict=True))
             if name in names[:at]
-        )
+        ]
+    yield from faults
 
 
-def _place(row: Row, cell: str) -> str:
-    return f"park.toml:{row.lines.get(cell, row.line)}: [[alarm]] {cell}"
-
-
-def _names(rows: Sequence[dict[str, Any]], tags: Mapping[str, Tag]) -> list[str]:
+def _names(rows: Sequence[AlarmSpec], tags: Mapping[str, Tag]) -> list[str]:
     """Return the ids of alarms, in order; those without one are counted from the normal value."""
-    names = [str(row.get("id", "")) for row in rows]
+    names = [row.id for row in rows]
     groups: dict[str, list[int]] = {}
     for at, row in enumerate(rows):
         if not names[at]:
-            groups.setdefault(f"{row['tag']}.{row['direction']}", []).append(at)
+            groups.setdefault(f"{row.tag}.{row.direction}", []).append(at)
     for name, members in groups.items():
         sign = 1.0 if name.endswith("high") else -1.0
-        limits = [sign * _limit(rows[at], tags[rows[at]["tag"]]) for at in members]
+        limits = [sign * _limit(rows[at], tags[rows[at].tag]) for at in members]
         for rank, nth in enumerate(np.argsort(limits, kind="stable").tolist(), start=1):
             names[members[nth]] = name + (str(rank) if rank > 1 else "")
     return names
 
 
-def _alarm(row: dict[str, Any], name: str, tag: Tag) -> Alarm:
+def _alarm(row: AlarmSpec, name: str, tag: Tag) -> Alarm:
     delay_s = parse_quantity(_default(tag, "delay", "0 s"), "time")
     detector = load_reference("alarms")["gas_detection"]["name"]
-    source = str(row.get("source", ""))
+    texts = {key: getattr(row, key) for key in TEXTS}
     return Alarm(
         id=name,
         tag=tag.address,
         scope=tag.scope,
-        direction=row["direction"],
+        direction=row.direction,
         limit=_limit(row, tag),
         deadband=_deadband(row, tag),
-        on_delay_s=row.get("on_delay", delay_s),
-        off_delay_s=row.get("off_delay", delay_s),
-        priority=row.get("priority", PRIORITIES[-1]),
-        shelvable=row.get("shelvable", True) and detector not in source,
-        source=source,
-        texts={key: row[key] for key in TEXTS if key in row},
+        on_delay_s=delay_s if np.isnan(row.on_delay_s) else row.on_delay_s,
+        off_delay_s=delay_s if np.isnan(row.off_delay_s) else row.off_delay_s,
+        priority=row.priority,
+        shelvable=row.shelvable and detector not in row.source,
+        source=row.source,
+        texts={key: text for key, text in texts.items() if text is not None},
     )
 
 
-def _default(tag: Tag, cell: str, otherwise: str) -> str:
-    """Return what the reference says of the tag's quantity."""
+def _default(tag: Tag, column: str, otherwise: str) -> str:
+    """Return the figure of the reference for the quantity of a tag."""
     quantities = load_reference("alarms")["quantity"]
-    return str(quantities.get(tag.quantity, {}).get(cell, otherwise))
+    return str(quantities.get(tag.quantity, {}).get(column, otherwise))
 
 
-def _usable(_row: dict[str, Any], tag: Tag) -> None:
+def _usable(_row: AlarmSpec, tag: Tag) -> None:
     """Raise ValueError for a tag that no limit can be put on."""
     if tag.kind == "counter":
         raise ValueError(f"{tag.address!r} is a counter, which only rises: use its flow or power")
 
 
-def _limit(row: dict[str, Any], tag: Tag) -> float:
+def _limit(row: AlarmSpec, tag: Tag) -> float:
     """Return the limit [SI]; raises UomError or ValueError."""
-    limit = parse_quantity(row["limit"], tag.quantity)
+    limit = parse_quantity(row.limit, tag.quantity)
     if not np.isfinite(limit):
-        raise ValueError(f"{row['limit']!r} is not a limit")
+        raise ValueError(f"{row.limit!r} is not a limit")
     return limit
 
 
-def _deadband(row: dict[str, Any], tag: Tag) -> float:
+def _deadband(row: AlarmSpec, tag: Tag) -> float:
     """Return the deadband [SI]; per cent are of the range; raises UomError or ValueError."""
-    text = str(row.get("deadband", "")).strip() or _default(tag, "deadband", "0 %")
+    text = row.deadband.strip() or _default(tag, "deadband", "0 %")
     width = parse_difference(text, "fraction" if text.endswith("%") else tag.quantity)
     if text.endswith("%"):
         span = tag.high - tag.low
-        if np.isnan(span) and "deadband" in row:
+        if np.isnan(span) and row.deadband:
             raise ValueError(f"{text!r} of a range, but {tag.address!r} has no low and high")
         # A default is a wish: without a range there is nothing to take it of.
         width = 0.0 if np.isnan(span) else width * span

@@ -11,7 +11,7 @@ References
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,14 +20,95 @@ from twin.arrays import BOOL, F64, I64
 from twin.byproducts.allocation import Links, unit_cost
 from twin.byproducts.balance import surplus
 from twin.model.park import AMOUNTS, OUTSIDE, inside
+from twin.model.rows import RowFault, cell, table
 from twin.reference import load
 from twin.uom import parse_quantity
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from twin.accounts.network import Network
     from twin.model.park import Park, Stream
 
 Parts = tuple[tuple[int, float], ...]  # (tag of the network, kg per SI amount of it)
+
+
+@table
+class Byproduct:
+    """A by-product on offer: its stream, or all streams that carry it out of its scope."""
+
+    id: str = cell("text")
+    scope: str = cell("scope")
+    medium: str = cell("medium")
+    stream: str = cell("text", default="")
+    name: dict[str, str] | None = cell("name", default=None)
+
+
+@table
+class Link:
+    """A transport route of a medium from one scope to another."""
+
+    id: str = cell("text")
+    origin: str = cell("place", key="from")
+    to: str = cell("place")
+    medium: str = cell("medium")
+    mode: str = cell("one pipe road rail")
+    capacity: float = cell("quantity mass_flow")
+    distance: float = cell("quantity length", default=np.nan)
+    cost: float = cell("quantity mass_price", default=np.nan)  # NaN: that of the mode
+    source: str = cell("any", default="")
+    note: str = cell("any", default="")
+
+
+@table
+class Sink:
+    """A possible user of a medium."""
+
+    id: str = cell("text")
+    scope: str = cell("place")
+    medium: str = cell("medium")
+    capacity: float = cell("quantity mass_flow")
+    value: float = cell("quantity mass_price", default=0.0)
+    name: dict[str, str] | None = cell("name", default=None)
+    source: str = cell("any", default="")
+    note: str = cell("any", default="")
+
+
+def check_exchange(park: Park) -> Iterator[RowFault]:
+    """Yield by-products without their stream, and links that nothing feeds or that end nowhere."""
+    media = {stream.id: stream.medium for stream in park.streams}
+    for row in park.rows(Byproduct):
+        carried = media.get(row.stream, "nothing")
+        if row.stream and carried != row.medium:
+            yield RowFault(row, f"stream {row.stream!r} carries {carried}, not {row.medium}")
+    ends: set[tuple[str, str]] = set()
+    for sink in park.rows(Sink):
+        if (sink.scope, sink.medium) in ends:
+            yield RowFault(sink, f"{sink.scope} has a sink for {sink.medium} already")
+        ends.add((sink.scope, sink.medium))
+        # Not "below 0", so that a capacity of nan is a problem, too.
+        if not sink.capacity >= 0:
+            yield RowFault(sink, "capacity is not 0 or more")
+    offers = {(row.scope, row.medium) for row in park.rows(Byproduct)}
+    for link in park.rows(Link):
+        for text in _link_problems(link):
+            yield RowFault(link, text)
+        if (link.origin, link.medium) not in offers:
+            yield RowFault(link, f"{link.origin} offers no {link.medium}")
+        if (link.to, link.medium) not in ends:
+            yield RowFault(link, f"{link.to} has no sink for {link.medium}")
+
+
+def _link_problems(link: Link) -> Iterator[str]:
+    """Yield the problems between the cells of a link."""
+    if not link.capacity >= 0:
+        yield "capacity is not 0 or more"
+    if link.distance < 0:
+        yield "distance is not 0 or more"
+    if link.origin == link.to:
+        yield "from and to are the same"
+    if np.isnan(link.distance) and np.isnan(link.cost):
+        yield "needs a distance or a cost"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +127,8 @@ class Exchange:
 
     medium: str
     sources: tuple[ByproductSource, ...]  # (P,)
-    sinks: tuple[dict[str, Any], ...]  # (Q,) rows [[sink]] of the park model
-    ways: tuple[dict[str, Any], ...]  # (L,) rows [[link]]
+    sinks: tuple[Sink, ...]  # (Q,)
+    ways: tuple[Link, ...]  # (L,)
     links: Links
     demand: F64  # (Q,) [kg/s]
     value: F64  # (Q,) [CNY/kg]; 0 where the model names none
@@ -64,8 +145,8 @@ def modes() -> tuple[str, ...]:
 
 def offered(park: Park, scope: str) -> tuple[str, ...]:
     """Return the media of which there are by-products inside a scope."""
-    rows = park.tables.get("byproduct", ())
-    return tuple(dict.fromkeys(row["medium"] for row in rows if inside(row["scope"], scope)))
+    rows = park.rows(Byproduct)
+    return tuple(dict.fromkeys(row.medium for row in rows if inside(row.scope, scope)))
 
 
 def compile_exchange(network: Network, scope: str, medium: str) -> Exchange:
@@ -74,24 +155,19 @@ def compile_exchange(network: Network, scope: str, medium: str) -> Exchange:
     A way that leaves the scope counts: the by-product of a plant may be of use to its neighbour.
     """
     park = network.park
-    rows = [row for row in park.tables.get("byproduct", ()) if row["medium"] == medium]
-    origins = list(dict.fromkeys(row["scope"] for row in rows if inside(row["scope"], scope)))
-    ways = tuple(
-        row
-        for row in park.tables.get("link", ())
-        if row["medium"] == medium and row["from"] in origins
-    )
-    ends = {row["to"] for row in ways}
+    rows = [row for row in park.rows(Byproduct) if row.medium == medium]
+    origins = list(dict.fromkeys(row.scope for row in rows if inside(row.scope, scope)))
+    ways = tuple(row for row in park.rows(Link) if row.medium == medium and row.origin in origins)
+    ends = {row.to for row in ways}
     sinks = tuple(
         row
-        for row in park.tables.get("sink", ())
-        if row["medium"] == medium and (row["scope"] in ends or inside(row["scope"], scope))
+        for row in park.rows(Sink)
+        if row.medium == medium and (row.scope in ends or inside(row.scope, scope))
     )
     sources = tuple(
-        _source(network, origin, [row for row in rows if row["scope"] == origin])
-        for origin in origins
+        _source(network, origin, [row for row in rows if row.scope == origin]) for origin in origins
     )
-    links = _links(ways, origins, [row["scope"] for row in sinks])
+    links = _links(ways, origins, [row.scope for row in sinks])
     tags, factor = _matrix(sources)
     return Exchange(
         medium=medium,
@@ -99,8 +175,8 @@ def compile_exchange(network: Network, scope: str, medium: str) -> Exchange:
         sinks=sinks,
         ways=ways,
         links=links,
-        demand=np.array([row["capacity"] for row in sinks], np.float64),
-        value=np.array([row.get("value", 0.0) for row in sinks], np.float64),
+        demand=np.array([row.capacity for row in sinks], np.float64),
+        value=np.array([row.value for row in sinks], np.float64),
         cost=unit_cost(links, *(_prices(k) for k in ("fixed", "per_distance"))),
         tags=tags,
         factor=factor,
@@ -130,7 +206,7 @@ def surplus_rate(exchange: Exchange, rate: F64) -> F64:
     return np.where(exchange.known, spare, np.nan)
 
 
-def _source(network: Network, scope: str, rows: list[dict[str, Any]]) -> ByproductSource:
+def _source(network: Network, scope: str, rows: list[Byproduct]) -> ByproductSource:
     """Return a place with the by-products it offers."""
     parts: Parts = ()
     basis = "metered"
@@ -140,23 +216,23 @@ def _source(network: Network, scope: str, rows: list[dict[str, Any]]) -> Byprodu
         else:
             basis = "balance"
     if basis == "balance":
-        balance = _balance(network, scope, rows[0]["medium"])
+        balance = _balance(network, scope, rows[0].medium)
         # The metered by-products of the place stand in the balance as what leaves: both add up.
         parts, basis = (parts + balance, basis) if balance else ((), "unknown")
     elif not parts:
         basis = "unknown"
-    return ByproductSource(scope, tuple(row["id"] for row in rows), basis, parts)
+    return ByproductSource(scope, tuple(row.id for row in rows), basis, parts)
 
 
-def _streams(park: Park, row: dict[str, Any]) -> list[Stream]:
+def _streams(park: Park, row: Byproduct) -> list[Stream]:
     """Return the stream of a by-product, or all that carry it from its place to the outside."""
-    if "stream" in row:
-        return [s for s in park.streams if s.id == row["stream"]]
+    if row.stream:
+        return [s for s in park.streams if s.id == row.stream]
     return [
         s
         for s in park.streams
-        if s.origin == row["scope"]
-        and s.medium == row["medium"]
+        if s.origin == row.scope
+        and s.medium == row.medium
         and (s.to in OUTSIDE or s.mode == "vent")
     ]
 
@@ -207,22 +283,15 @@ def _matrix(sources: tuple[ByproductSource, ...]) -> tuple[I64, F64]:
     return tags, factor
 
 
-def _links(ways: tuple[dict[str, Any], ...], origins: list[str], ends: list[str]) -> Links:
+def _links(ways: tuple[Link, ...], origins: list[str], ends: list[str]) -> Links:
     """Return the arrays of the ways between sources and sinks."""
-
-    def column(key: str, default: float) -> F64:
-        return np.array([row.get(key, default) for row in ways], np.float64)
-
-    def index(key: str, names: list[str]) -> I64:
-        return np.array([names.index(row[key]) for row in ways], np.int64)
-
     return Links(
-        source=index("from", origins),
-        sink=index("to", ends),
-        mode=index("mode", list(modes())),
-        capacity=column("capacity", np.inf),
-        distance=column("distance", np.nan),
-        cost=column("cost", np.nan),
+        source=np.array([origins.index(row.origin) for row in ways], np.int64),
+        sink=np.array([ends.index(row.to) for row in ways], np.int64),
+        mode=np.array([modes().index(row.mode) for row in ways], np.int64),
+        capacity=np.array([row.capacity for row in ways], np.float64),
+        distance=np.array([row.distance for row in ways], np.float64),
+        cost=np.array([row.cost for row in ways], np.float64),
     )
 
 

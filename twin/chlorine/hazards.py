@@ -9,17 +9,20 @@ References
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from twin.arrays import F64
 from twin.errors import UomError
+from twin.model.rows import RowFault, cell, sentence, table
 from twin.reference import load as load_reference
 from twin.uom import parse_quantity
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+    from twin.model.park import Park
 
 DIGITS = 9  # A sum of quotients that is 10 by the standard must not fall short of it by rounding.
 
@@ -39,21 +42,41 @@ def gradable() -> frozenset[str]:
     return frozenset(name for name, row in rows.items() if {"critical", "beta"} <= row.keys())
 
 
-def hazard_problems(row: dict[str, Any]) -> Iterator[str]:
-    """Yield what is wrong with a row ``[[hazard]]`` of a park model."""
-    if not 0 <= row["persons"] < np.inf:
-        yield f"{row['persons']} persons cannot be"
-    if not row["substances"]:
-        yield "needs substances, each with the most the unit is designed to hold"
-    for name, text in row["substances"].items():
-        if name not in gradable():
-            known = ", ".join(sorted(gradable()))
-            yield f"{name!r} is no substance that can be graded; use one of {known}"
-        try:
-            if not 0 < parse_quantity(str(text), "mass") < np.inf:
-                yield f"{name}: {text!r} is not above nothing"
-        except UomError as error:
-            yield f"{name}: {error} ({error.hint})"
+@table
+class Hazard:
+    """A unit that holds substances of the standard, with their design maxima."""
+
+    id: str = cell("text")
+    scope: str = cell("scope")
+    persons: float = cell("number")
+    substances: dict[str, str] = cell("table")
+    name: dict[str, str] | None = cell("name", default=None)
+
+    def design_maxima(self) -> F64:
+        """Return the most the unit is designed to hold, (n,) float64 [kg]."""
+        return np.array([parse_quantity(str(text), "mass") for text in self.substances.values()])
+
+
+def check_hazards(park: Park) -> Iterator[RowFault]:
+    """Yield hazards without persons, or with substances that cannot be graded."""
+    for hazard in park.rows(Hazard):
+        if not 0 <= hazard.persons < np.inf:
+            yield RowFault(hazard, f"{hazard.persons} persons cannot be")
+        if not hazard.substances:
+            yield RowFault(
+                hazard, "needs substances, each with the most the unit is designed to hold"
+            )
+        for name, text in hazard.substances.items():
+            if name not in gradable():
+                known = ", ".join(sorted(gradable()))
+                yield RowFault(
+                    hazard, f"{name!r} is no substance that can be graded; use one of {known}"
+                )
+            try:
+                if not 0 < parse_quantity(str(text), "mass") < np.inf:
+                    yield RowFault(hazard, f"{name}: {text!r} is not above nothing")
+            except UomError as error:
+                yield RowFault(hazard, f"{name}: {sentence(error)}")
 
 
 def alpha(persons: F64) -> F64:

@@ -11,12 +11,40 @@ References
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from twin import faraday
 from twin.arrays import F64, ratio
-from twin.reference import figure
+from twin.model.rows import RowFault, cell, table
+from twin.reference import figure, load
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from twin.model.park import Park
+
+
+@table
+class AbsorberSpec:
+    """An absorber: the tag of the chlorine that enters it, and the tank of its caustic soda."""
+
+    id: str = cell("text")
+    scope: str = cell("scope")
+    chlorine: str = cell("tag mass_flow normal_volume_flow")
+    tank: str = cell("text")
+
+
+def check_absorbers(park: Park) -> Iterator[RowFault]:
+    """Yield absorbers whose tank does not exist or holds no caustic soda."""
+    media = load("media")
+    held = {tank.id: media[tank.medium]["component"] for tank in park.tanks}
+    for absorber in park.rows(AbsorberSpec):
+        if absorber.tank not in held:
+            yield RowFault(absorber, f"there is no tank {absorber.tank!r}")
+        elif "caustic" not in held[absorber.tank]:
+            yield RowFault(absorber, f"tank {absorber.tank!r} holds no caustic soda")
 
 
 @dataclass(frozen=True, slots=True)

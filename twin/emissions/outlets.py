@@ -16,7 +16,7 @@ References
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -24,6 +24,7 @@ from twin.arrays import BOOL, F64, HOUR_US, MINUTE_S, SECOND_US, U8
 from twin.emissions import flue_gas
 from twin.emissions.validity import STOPPED, booked, needed, operation
 from twin.errors import UomError
+from twin.model.rows import RowFault, cell, sentence, table
 from twin.uom import parse_quantity
 
 if TYPE_CHECKING:
@@ -38,6 +39,32 @@ LIMITS = {"permit": "concentration", "annual": "mass"}
 REPORTED = {"reported": "concentration", "reported_mass": "mass"}
 REPORTED_S = HOUR_US / SECOND_US
 STEP = 1e-3  # of a standard uncertainty; a step so small leaves no guard of the formulas
+
+
+@table
+class OutletSpec:
+    """An outlet as the model declares it."""
+
+    id: str = cell("text")
+    scope: str = cell("scope")
+    kind: str = cell("one stack drain")
+    pollutants: dict[str, str] = cell("table", default_factory=dict)
+    flow: str = cell("tag volume_flow normal_volume_flow", default="")
+    velocity: str = cell("tag speed", default="")
+    area: float = cell("quantity area", default=np.nan)
+    temperature: str = cell("tag temperature", default="")
+    pressure: str = cell("tag pressure", default="")
+    barometric: float = cell("quantity pressure", default=np.nan)
+    moisture: str = cell("tag fraction", default="")
+    oxygen: str = cell("tag fraction", default="")
+    oxygen_reference: float = cell("share", default=np.nan)
+    running: str = cell("tag state", default="")
+    permit: dict[str, str] = cell("table", default_factory=dict)
+    annual: dict[str, str] = cell("table", default_factory=dict)
+    reported: dict[str, str] = cell("table", default_factory=dict)
+    reported_mass: dict[str, str] = cell("table", default_factory=dict)
+    verified: bool = cell("flag", default=False)
+    source: str = cell("any", default="")
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,48 +129,50 @@ class HourErrors:
 def outlets_of(park: Park) -> tuple[Outlet, ...]:
     """Return the outlets of a model."""
     tags = {tag.address: tag for tag in park.tags}
-    return tuple(_outlet(row, tags) for row in park.tables.get("outlet", ()))
+    return tuple(_outlet(row, tags) for row in park.rows(OutletSpec))
 
 
-def _outlet(row: dict[str, Any], tags: Mapping[str, Tag]) -> Outlet:
-    flow = tags.get(row.get("flow", row.get("velocity", "")))
+def _outlet(row: OutletSpec, tags: Mapping[str, Tag]) -> Outlet:
+    flow = tags.get(row.flow or row.velocity)
     return Outlet(
-        id=row["id"],
-        scope=row["scope"],
-        kind=row["kind"],
-        pollutants=row.get("pollutants", {}),
-        tags={name: row[name] for name in TAGS if name in row},
-        permit={k: parse_quantity(v, "concentration") for k, v in row.get("permit", {}).items()},
-        annual={k: parse_quantity(v, "mass") for k, v in row.get("annual", {}).items()},
-        reported=row.get("reported", {}),
-        reported_mass=row.get("reported_mass", {}),
+        id=row.id,
+        scope=row.scope,
+        kind=row.kind,
+        pollutants=row.pollutants,
+        tags={name: getattr(row, name) for name in TAGS if getattr(row, name)},
+        permit={k: parse_quantity(v, "concentration") for k, v in row.permit.items()},
+        annual={k: parse_quantity(v, "mass") for k, v in row.annual.items()},
+        reported=row.reported,
+        reported_mass=row.reported_mass,
         normal=flow is not None and flow.quantity == "normal_volume_flow",
-        full_scale=flow.high if flow else float("nan"),
-        area=row.get("area", float("nan")),
-        oxygen_reference=row.get("oxygen_reference", float("nan")),
-        barometric=row.get("barometric", 0.0),
-        source=row.get("source", ""),
-        verified=row.get("verified", False),
+        full_scale=flow.high if flow else np.nan,
+        area=row.area,
+        oxygen_reference=row.oxygen_reference,
+        barometric=0.0 if np.isnan(row.barometric) else row.barometric,
+        source=row.source,
+        verified=row.verified,
     )
 
 
-def outlet_problems(row: dict[str, Any], tags: Mapping[str, Tag]) -> Iterator[tuple[str, str]]:
-    """Yield column and problem of everything that is wrong between the cells of an outlet."""
-    pollutants = row.get("pollutants", {})
-    for column, quantity in {"pollutants": "concentration", **REPORTED, **LIMITS}.items():
-        for name, cell in row.get(column, {}).items():
-            if name not in pollutants:
-                yield column, f"{name} is not one of the pollutants"
-            if column in LIMITS:
-                problem = _limit_problem(cell, quantity)
-            else:
-                tag = tags.get(cell) if isinstance(cell, str) else None
-                problem = _tag_problem(cell, tag, quantity, reported=column in REPORTED)
-            if problem:
-                yield column, f"{name}: {problem}"
-    pressure = tags.get(row.get("pressure", ""))
-    if pressure is not None and pressure.low < 0 and "barometric" not in row:
-        yield "pressure", "it goes below 0, so it counts from the atmosphere: add barometric = ..."
+def check_outlets(park: Park) -> Iterator[RowFault]:
+    """Yield outlets whose pollutants are not measured as such, and permits that are no limits."""
+    tags = {tag.address: tag for tag in park.tags}
+    for outlet in park.rows(OutletSpec):
+        for column, quantity in {"pollutants": "concentration", **REPORTED, **LIMITS}.items():
+            for name, value in getattr(outlet, column).items():
+                if name not in outlet.pollutants:
+                    yield RowFault(outlet, f"{name} is not one of the pollutants", column)
+                if column in LIMITS:
+                    problem = _limit_problem(value, quantity)
+                else:
+                    tag = tags.get(value) if isinstance(value, str) else None
+                    problem = _tag_problem(value, tag, quantity, reported=column in REPORTED)
+                if problem:
+                    yield RowFault(outlet, f"{name}: {problem}", column)
+        pressure = tags.get(outlet.pressure)
+        if pressure is not None and pressure.low < 0 and np.isnan(outlet.barometric):
+            text = "it goes below 0, so it counts from the atmosphere: add barometric = ..."
+            yield RowFault(outlet, text, "pressure")
 
 
 def _tag_problem(address: object, tag: Tag | None, quantity: str, *, reported: bool) -> str:
@@ -168,7 +197,7 @@ def _limit_problem(text: object, quantity: str) -> str:
     try:
         return "" if parse_quantity(str(text), quantity) > 0 else f"{text!r} is not above 0"
     except UomError as error:
-        return f"{error} ({error.hint})"
+        return sentence(error)
 
 
 def evaluate(

@@ -1,16 +1,20 @@
-"""Gateways that park.toml declares: whose they are, what they call the tags, how to read them."""
+"""Gateways of the park model: their protocol, their names of the tags, the layout of their JSON."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
+from twin.model.park import owner_of
+from twin.model.rows import Known, RowFault, cell, parse_row, table
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator
+
+    from twin.model.park import Park
 
 PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
-# What each protocol must be told beside the enterprise.
+# Columns that each protocol needs.
 NEEDS = {
     "native": (),
     "senml": (),
@@ -24,72 +28,107 @@ ID = re.compile(r"[^+/#]+\Z")
 TOPIC = re.compile(r"[^#]+\Z")
 
 
-@dataclass(frozen=True, slots=True)
+@table
 class Layout:
-    """How a JSON document of another maker is read: keys, dots lead inward; empty = not there.
+    """The keys of a JSON document of another maker; dots lead inward, empty = absent.
 
     Either `values` names an object of tag: value, or `value` names one value, whose tag is the
     topic's ``{tag}`` or the text under `tag`. `records` names a list of such objects; without it
     the document is one, or a list of them.
     """
 
-    records: str = ""
-    time: str = ""  # empty: the moment of arrival
-    time_format: str = "ms"  # s, ms, us, ns or iso
-    tag: str = ""
-    value: str = ""
-    values: str = ""
-    quality: str = ""  # of one value: its word or code
+    records: str = cell("text", default="")
+    time: str = cell("text", default="")  # empty: the moment of arrival
+    time_format: str = cell("one " + " ".join((*PER_SECOND, "iso")), default="ms")
+    tag: str = cell("text", default="")
+    value: str = cell("text", default="")
+    values: str = cell("text", default="")
+    quality: str = cell("text", default="")  # of one value: its word or code
 
 
-def parse_layout(payload: Any) -> Layout:
-    """Return the layout of a table; raises ValueError with what is wrong."""
-    known = {field.name for field in fields(Layout)}
-    if not isinstance(payload, dict) or not all(isinstance(v, str) for v in payload.values()):
-        raise ValueError(f"a payload layout is a table of texts: {', '.join(sorted(known))}")
-    if set(payload) - known:
-        raise ValueError(f"{min(set(payload) - known)!r} is not one of {', '.join(sorted(known))}")
-    layout = Layout(**payload)
-    if (layout.value == "") == (layout.values == ""):
-        raise ValueError("a payload layout needs either value or values")
-    if layout.time_format not in (*PER_SECOND, "iso"):
-        forms = ", ".join((*PER_SECOND, "iso"))
-        raise ValueError(f"time_format {layout.time_format!r} is not one of {forms}")
+@table
+class GatewaySpec:
+    """A gateway as the model declares it."""
+
+    id: str = cell("text")
+    scope: str = cell("scope")
+    protocol: str = cell("one " + " ".join(NEEDS))
+    name: dict[str, str] | None = cell("name", default=None)
+    topic: str = cell("text", default="")
+    payload: dict[str, str] = cell("table", default_factory=dict)
+    tags: dict[str, str] = cell("table", default_factory=dict)  # name on the wire = tag
+    uoms: dict[str, str] = cell("table", default_factory=dict)  # code = unit of measure
+    group: str = cell("text", default="")
+    node: str = cell("text", default="")
+    device: str = cell("text", default="")
+    mn: str = cell("text", default="")
+    password: str = cell("text", default="")
+    simulated: bool = cell("flag", default=False)
+
+
+def parse_layout(payload: dict[str, Any]) -> Layout:
+    """Return the layout of a table; raises ValueError with all its problems."""
+    problems: list[str] = []
+    layout = parse_row(payload, Layout, Known(), lambda _, text: problems.append(text))
+    if layout is not None and (layout.value == "") == (layout.values == ""):
+        problems.append("needs either value or values")
+    if layout is None or problems:
+        raise ValueError("payload: " + "; ".join(problems))
     return layout
 
 
-def filters(gateways: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Return what to subscribe to for the gateways with topics of their own."""
-    return [row["topic"].replace("{tag}", "+") for row in gateways if row["protocol"] == "json"]
+def filters(gateways: Iterable[GatewaySpec]) -> list[str]:
+    """Return the topic filters of the gateways with topics of their own."""
+    return [row.topic.replace("{tag}", "+") for row in gateways if row.protocol == "json"]
 
 
-def gateway_problems(values: dict[str, Any]) -> list[str]:
-    """Return what is wrong with the cells of a ``[[gateway]]``."""
-    missing = [key for key in NEEDS[values["protocol"]] if key not in values]
+def check_gateways(park: Park) -> Iterator[RowFault]:
+    """Yield gateways that lack what their protocol needs, or name tags their enterprise lacks."""
+    kinds = {scope.id: scope.kind for scope in park.scopes}
+    tags = {tag.address for tag in park.tags}
+    nodes: dict[tuple[str, ...], str] = {}
+    for row in park.rows(GatewaySpec):
+        for text in _problems(row):
+            yield RowFault(row, text)
+        owner = owner_of(row.scope, kinds)
+        if row.protocol == "sparkplug":
+            key = row.group, row.node, row.device
+            if key in nodes:
+                yield RowFault(row, f"{'/'.join(filter(None, key))} is {nodes[key]} already")
+            nodes[key] = row.id
+        for wire, tag in row.tags.items():
+            if f"{owner}/{tag}" not in tags:
+                yield RowFault(
+                    row, f"tags: {wire!r} stands for {tag!r}, and {owner} has no such tag"
+                )
+
+
+def _problems(row: GatewaySpec) -> Iterator[str]:
+    """Yield the problems between the cells of a gateway."""
+    missing = [key for key in NEEDS[row.protocol] if not getattr(row, key)]
     if missing:
-        return [f"protocol {values['protocol']} needs {' and '.join(missing)}"]
-    problems = []
-    if values["protocol"] == "json":
-        topic = values["topic"]
-        if not TOPIC.match(topic) or topic.count("{tag}") > 1:
-            problems.append(f"topic {topic!r}: segments, + for any of them, {{tag}} once, no #")
-        try:
-            layout = parse_layout(values["payload"])
-        except ValueError as error:
-            problems.append(str(error))
-        else:
-            if layout.value and not layout.tag and "{tag}" not in topic.split("/"):
-                problems.append("value needs the tag: under a key `tag`, or {tag} in the topic")
-    if values["protocol"] == "hj212" and not MN.match(values["mn"]):
-        problems.append(f"mn {values['mn']!r} is not 24 characters 0-9 A-F")
-    problems.extend(
-        f"{key} {values[key]!r} has one of + / #, which Sparkplug does not allow"
-        for key in ("group", "node", "device")
-        if not ID.match(values.get(key, "-"))
-    )
-    tags = values.get("tags", {})
-    if not all(isinstance(tag, str) for tag in tags.values()):
-        problems.append("tags is a table of name on the wire = tag")
-    if not all(isinstance(uom, str) for uom in values.get("uoms", {}).values()):
-        problems.append("uoms is a table of code = unit of measure")
-    return problems
+        yield f"protocol {row.protocol} needs {' and '.join(missing)}"
+    elif row.protocol == "json":
+        yield from _json_problems(row)
+    elif row.protocol == "hj212" and not MN.match(row.mn):
+        yield f"mn {row.mn!r} is not 24 characters 0-9 A-F"
+    for key in ("group", "node", "device"):
+        if not ID.match(getattr(row, key) or "-"):
+            yield f"{key} {getattr(row, key)!r} has one of + / #, which Sparkplug does not allow"
+    if not all(isinstance(tag, str) for tag in row.tags.values()):
+        yield "tags is a table of name on the wire = tag"
+    if not all(isinstance(uom, str) for uom in row.uoms.values()):
+        yield "uoms is a table of code = unit of measure"
+
+
+def _json_problems(row: GatewaySpec) -> Iterator[str]:
+    """Yield the problems of topic and layout."""
+    if not TOPIC.match(row.topic) or row.topic.count("{tag}") > 1:
+        yield f"topic {row.topic!r}: segments, + for any of them, {{tag}} once, no #"
+    try:
+        layout = parse_layout(row.payload)
+    except ValueError as error:
+        yield str(error)
+    else:
+        if layout.value and not layout.tag and "{tag}" not in row.topic.split("/"):
+            yield "value needs the tag: under a key `tag`, or {tag} in the topic"

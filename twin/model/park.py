@@ -1,19 +1,31 @@
-"""The park model: values, and the checks that hold between its tables.
+"""The park model: its scopes, tags and the tables that all subjects need, with their checks.
 
-A park is a folder with ``park.toml`` and ``tags.csv``. Reading and the rules of single cells are in
-`twin.loading`; here is what a valid model is made of.
+A park is a folder with ``park.toml`` and ``tags.csv``, read by `twin.loading`. The tables of one
+subject (alarms, outlets, …) have their columns and checks in its package.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from math import isnan
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from twin.model.rows import RowFault, cell, table
+from twin.reference import load as load_reference
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
+    from datetime import date
+    from zoneinfo import ZoneInfo
+
+T = TypeVar("T")
+NAN = float("nan")
 
 KINDS = ("region", "park", "enterprise", "plant", "unit")
 OUTSIDE = ("market", "atmosphere")
+# A star asks for a counter: the increase of a mass is an amount, the mass in a tank is not.
+FLOWS = "mass_flow volume_flow normal_volume_flow mass* normal_volume*"
+ENERGY = "power energy* mass_flow mass* normal_volume_flow normal_volume*"
 # What the accounts of all energy meters of a scope are about; no product has this name.
 TOTAL = "total"
 # What the time integral of a gauge is an amount of; a counter counts that amount itself.
@@ -25,13 +37,25 @@ AMOUNTS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@table
+class Head:
+    """The table ``[park]``: the root scope, the clock and how long a gauge value holds [s]."""
+
+    id: str = cell("path")
+    kind: str = cell("one " + " ".join(KINDS))
+    name: dict[str, str] = cell("name")
+    timezone: ZoneInfo = cell("zone")
+    gap_s: float = cell("quantity time", key="gap", default=300.0)
+    shifts: tuple[str, ...] = cell("times", default=())
+
+
+@table
 class Scope:
     """A node of the one tree region, park, enterprise, plant, unit; `id` is its path."""
 
-    id: str
-    kind: str
-    name: dict[str, str]
+    id: str = cell("path")
+    kind: str = cell("one " + " ".join(KINDS))
+    name: dict[str, str] = cell("name")
 
     @property
     def parent(self) -> str:
@@ -64,78 +88,86 @@ class Tag:
         return f"{self.owner}/{self.tag}"
 
 
-@dataclass(frozen=True, slots=True)
+@table
 class Electrolyser:
     """Cells in series: a membrane electrolyser (Cl2, H2, NaOH) or a potline (Al)."""
 
-    id: str
-    scope: str
-    kind: str
-    cells: float
-    current: str
-    current_efficiency: float
-    voltage: str = ""
-    zero_gap: bool = False
-    area: float = float("nan")
-    capacity: float = float("nan")
-    commissioned: Any = None
+    id: str = cell("text")
+    scope: str = cell("scope")
+    kind: str = cell("one membrane potline")
+    cells: float = cell("number")
+    current: str = cell("tag current")
+    current_efficiency: float = cell("share")
+    voltage: str = cell("tag voltage", default="")
+    zero_gap: bool = cell("flag", default=False)
+    area: float = cell("quantity area", default=NAN)
+    capacity: float = cell("quantity mass_flow", default=NAN)
+    commissioned: date | None = cell("date", default=None)
 
 
-@dataclass(frozen=True, slots=True)
+@table
 class Stream:
-    """What flows from one scope to another; `flow` is the address of its meter or empty."""
+    """A flow from one scope to another; `flow` is the address of its meter or empty."""
 
-    id: str
-    origin: str
-    to: str
-    medium: str
-    mode: str
-    flow: str = ""
-    fraction: str = ""
+    id: str = cell("text")
+    origin: str = cell("place", key="from")
+    to: str = cell("place")
+    medium: str = cell("medium")
+    mode: str = cell("one pipe road rail vent internal")
+    flow: str = cell("tag " + FLOWS, default="")
+    fraction: str = cell("tag fraction", default="")
 
 
-@dataclass(frozen=True, slots=True)
+@table
 class Tank:
     """A vessel whose inventory [kg] follows from a level or a mass tag."""
 
-    id: str
-    scope: str
-    medium: str
-    level: str = ""
-    mass: str = ""
-    shape: str = "vertical_cylinder"
-    diameter: float = float("nan")
-    length: float = float("nan")
-    density: float = float("nan")
-    fill_limit: float = 1.0
-    spare: bool = False
+    id: str = cell("text")
+    scope: str = cell("scope")
+    medium: str = cell("medium")
+    level: str = cell("tag level fraction", default="")
+    mass: str = cell("tag mass", default="")
+    shape: str = cell("one horizontal_cylinder vertical_cylinder", default="vertical_cylinder")
+    diameter: float = cell("quantity length", default=NAN)
+    length: float = cell("quantity length", default=NAN)
+    density: float = cell("quantity density", default=NAN)
+    fill_limit: float = cell("share", default=1.0)
+    spare: bool = cell("flag", default=False)
 
 
-@dataclass(frozen=True, slots=True)
+@table
 class Meter:
     """An energy meter of a plant; direction ``out`` subtracts, basis ``DC`` is never summed."""
 
-    scope: str
-    carrier: str
-    tag: str
-    id: str = ""
-    direction: str = "in"
-    basis: str = "AC"
-    product: str = ""
+    scope: str = cell("scope")
+    carrier: str = cell("carrier")
+    tag: str = cell("tag " + ENERGY)
+    id: str = cell("text", default="")
+    direction: str = cell("one in out", default="in")
+    basis: str = cell("one AC DC", default="AC")
+    product: str = cell("text", default="")
 
 
-@dataclass(frozen=True, slots=True)
+@table
 class Product:
     """A product of a plant, measured as 100 % product."""
 
-    id: str
-    scope: str
-    tag: str
+    id: str = cell("text")
+    scope: str = cell("scope")
+    tag: str = cell("tag mass_flow mass*")
+
+
+@table
+class Gap:
+    """How long a value of one tag holds without a new sample, where it is not the park's time."""
+
+    tag: str = cell("tag")
+    gap_s: float = cell("quantity time", key="gap")
 
 
 @dataclass(frozen=True, slots=True)
 class Park:
-    """A valid park model; `tables` holds the rows later capabilities read (outlets, targets, …)."""
+    """A valid park model; `rows` returns those of the tables that belong to one subject."""
 
     id: str
     kind: str
@@ -150,9 +182,13 @@ class Park:
     tanks: tuple[Tank, ...] = ()
     meters: tuple[Meter, ...] = ()
     products: tuple[Product, ...] = ()
-    tables: dict[str, tuple[dict[str, Any], ...]] = field(default_factory=dict)
+    tables: Mapping[type[Any], tuple[Any, ...]] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
     digest: str = ""
+
+    def rows(self, table: type[T]) -> tuple[T, ...]:
+        """Return the rows of a table by their class, in the order of the file."""
+        return self.tables.get(table, ())
 
     def scope(self, path: str) -> Scope | None:
         """Return the scope at `path`, or None."""
@@ -182,3 +218,48 @@ def park_of(scope: str, kinds: Mapping[str, str]) -> str:
 def inside(scope: str, boundary: str) -> bool:
     """Return whether `scope` is `boundary` or below it."""
     return scope == boundary or scope.startswith(boundary + "/")
+
+
+def check_park(park: Park) -> Iterator[RowFault]:
+    """Yield the faults of streams, tanks, products and meters."""
+    for stream in park.streams:
+        if stream.origin == stream.to:
+            yield RowFault(stream, "from and to are the same")
+        if stream.origin in OUTSIDE and stream.to in OUTSIDE:
+            yield RowFault(stream, "both ends are outside the park")
+    for tank in park.tanks:
+        if bool(tank.level) == bool(tank.mass):
+            yield RowFault(tank, "needs either level or mass")
+        if tank.level and isnan(tank.diameter + tank.length + tank.density):
+            yield RowFault(tank, "a level needs diameter, length and density")
+    for product in park.products:
+        if product.id == TOTAL:
+            yield RowFault(product, "the name stands for all energy of a scope; call it otherwise")
+    yield from _check_meters(park)
+
+
+def _check_meters(park: Park) -> Iterator[RowFault]:
+    """Yield meters whose product is made elsewhere or that cannot measure their carrier."""
+    carriers = load_reference("energy")
+    quantity = {tag.address: AMOUNTS.get(tag.quantity, tag.quantity) for tag in park.tags}
+    made = {product.id for product in park.products}
+    for meter in park.meters:
+        near = {
+            p.id
+            for p in park.products
+            if inside(p.scope, meter.scope) or inside(meter.scope, p.scope)
+        }
+        if meter.product and meter.product not in made:
+            yield RowFault(meter, f"product {meter.product!r} is made nowhere")
+        elif not meter.product and len(near) > 1:
+            yield RowFault(
+                meter,
+                f"{', '.join(sorted(near))} are made at, above or below {meter.scope}; say which"
+                " with product = ...",
+            )
+        needed = carriers[meter.carrier]["quantity"]
+        if quantity[meter.tag] != needed:
+            yield RowFault(
+                meter,
+                f"{meter.carrier} is accounted by {needed}, the tag gives {quantity[meter.tag]}",
+            )

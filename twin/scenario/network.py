@@ -14,6 +14,7 @@ import numpy as np
 
 from twin.accounts.accounts import cell_factor, scopes_above
 from twin.arrays import BOOL, F64, I64
+from twin.chlorine.headroom import AbsorberSpec
 from twin.model.park import Electrolyser, Park, Tag, inside
 from twin.reconciliation.balances import Balance, Line, compile_balance
 from twin.reference import load as load_reference
@@ -149,7 +150,7 @@ def _edges(
     """Return the lines as edges between nodes, makers and users."""
     node = {name: m for m, name in enumerate(nodes)}
     modes = {stream.id: stream.mode for stream in park.streams}
-    scrubs = {row["scope"] for row in park.tables.get("absorber", ())}
+    scrubs = {row.scope for row in park.rows(AbsorberSpec)}
     of_line = {int(s): b.component for b, c in zip(balances, columns, strict=True) for s in c}
     edges = []
     for s, line in enumerate(lines):
@@ -259,10 +260,10 @@ def _absorbers(
     """Return the absorbers whose caustic stands at a node."""
     ids = [tank.id for tank in park.tanks]
     return tuple(
-        AbsorberNode(row["id"], row["scope"], m)
-        for row in park.tables.get("absorber", ())
+        AbsorberNode(row.id, row.scope, m)
+        for row in park.rows(AbsorberSpec)
         for m in range(len(nodes))
-        if row["tank"] in ids and ids.index(row["tank"]) in tanks[m]
+        if row.tank in ids and ids.index(row.tank) in tanks[m]
     )
 
 

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from twin.arrays import BOOL, F64, FOREVER, I64
 from twin.errors import UomError
+from twin.model.rows import RowFault, cell, sentence, table
 from twin.reconciliation.uncertainty import tag_uncertainty
 from twin.reference import load as load_reference
 from twin.series.traits import traits_of
 from twin.uom import compile_uom, parse_rate
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
-    from twin.model.park import Tag
-    from twin.model.tables import Row
+    from twin.model.park import Park, Tag
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +42,23 @@ class ValidationLimits:
     validated: BOOL  # (T,) whether anything is checked
 
 
-def compile_limits(rows: Iterable[dict[str, Any]], tags: Sequence[Tag]) -> ValidationLimits:
+@table
+class CheckSpec:
+    """The checks of the samples of one gauge."""
+
+    tag: str = cell("tag")
+    rate: str = cell("text", default="")  # fastest change, as a text: its uom is of the tag
+    stuck_s: float = cell("quantity time", key="stuck", default=np.inf)
+    unit_error: bool | None = cell("flag", default=None)  # None: as by default
+
+
+def compile_limits(rows: Iterable[CheckSpec], tags: Sequence[Tag]) -> ValidationLimits:
     """Return the limits of tags; every measured gauge is checked for unit errors by default.
 
     Parameters
     ----------
     rows
-        checked rows of ``[[check]]``
+        of ``[[check]]``
     tags
         T tags; rows of tags that are not among them are left out
 
@@ -56,20 +66,20 @@ def compile_limits(rows: Iterable[dict[str, Any]], tags: Sequence[Tag]) -> Valid
     -------
     ValidationLimits
     """
-    checks = {row["tag"]: row for row in rows}
-    own = [checks.get(tag.address, {}) for tag in tags]
+    checks = {row.tag: row for row in rows}
+    own = [checks.get(tag.address, CheckSpec(tag.address)) for tag in tags]
     gauge = [tag.kind == "gauge" and tag.source == "measured" for tag in tags]
     errors = _unit_errors()
     rates = [
-        parse_rate(row["rate"], tag.quantity) if "rate" in row else np.inf
+        parse_rate(row.rate, tag.quantity) if row.rate else np.inf
         for row, tag in zip(own, tags, strict=True)
     ]
-    wanted = [g and row.get("unit_error", True) for g, row in zip(gauge, own, strict=True)]
+    wanted = [g and row.unit_error is not False for g, row in zip(gauge, own, strict=True)]
     uncertainties = [
         tag_uncertainty(tag) if rate < np.inf else (0.0, 0.0)
         for tag, rate in zip(tags, rates, strict=True)
     ]
-    stuck_us = [round(row["stuck"] * 1e6) if "stuck" in row else FOREVER for row in own]
+    stuck_us = [round(row.stuck_s * 1e6) if row.stuck_s < np.inf else FOREVER for row in own]
     fits = [
         [w and error.fits(tag) for error in errors] for tag, w in zip(tags, wanted, strict=True)
     ]
@@ -101,28 +111,22 @@ def compile_limits(rows: Iterable[dict[str, Any]], tags: Sequence[Tag]) -> Valid
     )
 
 
-def check_assessment(
-    rows: list[tuple[Row, dict[str, Any]]], tags: Mapping[str, Tag], problems: list[str]
-) -> None:
-    """Add checks of tags that are no gauges or have one already, and rates that are none."""
-    seen: dict[str, int] = {}
-    for row, values in rows:
-        address, label = values["tag"], f"park.toml:{row.line}: [[check]] {values['tag']}"
-        tag = tags[address]
-        if address in seen:
-            problems.append(f"{label}: line {seen[address]} has it already")
-        seen.setdefault(address, row.line)
+def check_validation(park: Park) -> Iterator[RowFault]:
+    """Yield checks of tags that are no gauges or have one already, and rates that are none."""
+    tags = {tag.address: tag for tag in park.tags}
+    for row in park.rows(CheckSpec):
+        tag = tags[row.tag]
         if tag.kind != "gauge":
-            problems.append(f"{label}: it is a {tag.kind}; only a gauge can be checked")
-        elif not {"rate", "stuck", "unit_error"} & values.keys():
-            problems.append(f"{label}: needs rate, stuck or unit_error")
-        if not values.get("stuck", 1.0) > 0:
-            problems.append(f"{label}: stuck is not above 0")
+            yield RowFault(row, f"it is a {tag.kind}; only a gauge can be checked")
+        elif not row.rate and row.stuck_s == np.inf and row.unit_error is None:
+            yield RowFault(row, "needs rate, stuck or unit_error")
+        if not row.stuck_s > 0:
+            yield RowFault(row, "stuck is not above 0")
         try:
-            if "rate" in values and not parse_rate(values["rate"], tag.quantity) > 0:
-                problems.append(f"{label}: rate is not above 0")
+            if row.rate and not parse_rate(row.rate, tag.quantity) > 0:
+                yield RowFault(row, "rate is not above 0")
         except UomError as error:
-            problems.append(f"{label}: rate: {error} ({error.hint})")
+            yield RowFault(row, sentence(error), "rate")
 
 
 class _UnitError(NamedTuple):

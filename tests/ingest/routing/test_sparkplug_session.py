@@ -7,6 +7,7 @@ from ingest.wire import sparkplug
 from ingest.wire.sparkplug import DataType, Metric
 from tests.support.small_edges import BORN, Desk, T, at_us, refusal, row, rows
 from twin import quality as q
+from twin.model.gateways import GatewaySpec
 
 # --- births and what they explain -------------------------------------------
 
@@ -173,7 +174,7 @@ def test_birth_and_death_that_changed_places_are_asked_about():
 
 
 def test_every_node_is_asked_once_at_the_start():
-    desk = Desk(row("A"), row("B"), row("B", "D"), {"protocol": "native"})
+    desk = Desk(row("A"), row("B"), row("B", "D"), GatewaySpec("g", "s", "native"))
     assert len(desk.edges) == 2
     assert desk.asked(0) == ["spBv1.0/G/NCMD/A", "spBv1.0/G/NCMD/B"]
     assert desk.asked(5000) == []

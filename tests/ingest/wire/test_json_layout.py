@@ -132,7 +132,7 @@ def test_other_gateways_do_not_know_the_names_of_this_one():
     ("row", "problem"),
     [('protocol = "json"\ntopic = "a/#"\npayload = {value = "v", tag = "t"}', "no #"),
      ('protocol = "json"\ntopic = "a/b"\npayload = {value = "v"}', "needs the tag"),
-     ('protocol = "json"\ntopic = "a/b"\npayload = {valu = "v"}', "is not one of"),
+     ('protocol = "json"\ntopic = "a/b"\npayload = {valu = "v"}', "did you mean 'value'?"),
      ('protocol = "json"\ntopic = "a/b"\npayload = {time = "t"}', "either value or values"),
      ('protocol = "json"', "needs topic and payload"),
      ('protocol = "hj212"\nmn = "12"', "24 characters"),

@@ -12,6 +12,7 @@ from tests.support.small_region import ALPHA, PARK
 from twin import quality as q
 from twin.errors import SettingsError
 from twin.loading import parse_park
+from twin.model.gateways import GatewaySpec
 
 
 def test_tags_that_no_row_names_go_to_a_usual_gateway():
@@ -90,9 +91,9 @@ def test_model_that_is_written_knows_the_gateways(form):
     park = with_gateways(LIAOCHENG, gateways)
     require_known(park, gateways)
     assert with_gateways(park, gateways) is park
-    rows = park.tables["gateway"]
+    rows = park.rows(GatewaySpec)
     assert len(rows) == (0 if form == "native" else 3)
-    assert all(row["simulated"] for row in rows)
+    assert all(row.simulated for row in rows)
     assert [tag.address for tag in park.tags] == [tag.address for tag in LIAOCHENG.tags]
 
 

@@ -128,7 +128,7 @@ def test_wrong_alarm_is_said_with_its_line(case):
     toml = PARK_TOML + row(**cells)
     (problem,) = problems_of(toml, CSV)
     place, _, text = problem.partition(": [[alarm]] ")
-    assert text.startswith(said)
+    assert text.startswith(f"{cells.get('tag', 'alpha/FT-1')}: {said}")
     line = toml.splitlines()[int(place.removeprefix("park.toml:")) - 1]
     assert line.startswith(said.partition(":")[0])
 

@@ -16,7 +16,7 @@ from tests.support.small_region import (
 )
 from twin.accounts.network import compile_network
 from twin.byproducts.allocation import allocate
-from twin.byproducts.exchange import compile_exchange, modes, offered, surplus_rate
+from twin.byproducts.exchange import Link, Sink, compile_exchange, modes, offered, surplus_rate
 from twin.loading import load_park, parse_park
 
 CO2 = "carbon_dioxide"
@@ -128,7 +128,7 @@ def test_balance_with_two_open_ends_or_a_tank_tells_no_surplus(more):
 def test_surplus_of_a_scope_may_go_to_its_neighbour():
     net = network()
     exchange = compile_exchange(net, "r/east", "hydrogen")
-    assert {row["id"] for row in exchange.sinks} == {"h2-beta", "h2-vcm"}
+    assert {row.id for row in exchange.sinks} == {"h2-beta", "h2-vcm"}
     assert compile_exchange(net, "r/west", "hydrogen").sources == ()
     # Its own cost where the link has one; else that of the mode over the distance, 0.1 CNY/t/km.
     np.testing.assert_allclose(exchange.cost * 1000, [1.0, 90.0])
@@ -177,9 +177,9 @@ def test_wrong_links_sinks_and_by_products_are_problems_with_their_line(more, wo
 
 def test_demonstration_park_places_by_products_and_calls_its_figures_illustrative():
     net = compile_network(load_park("deploy/parks/liaocheng"))
-    rows = [*net.park.tables["link"], *net.park.tables["sink"]]
+    rows = [*net.park.rows(Link), *net.park.rows(Sink)]
     assert rows
-    assert {row["note"] for row in rows} == {"illustrative"}
+    assert {row.note for row in rows} == {"illustrative"}
     media = offered(net.park, net.park.id)
     assert set(media) == {"hydrogen", "hydrochloric_acid_31", CO2}
     for medium in media:
@@ -193,5 +193,5 @@ def test_demonstration_park_places_by_products_and_calls_its_figures_illustrativ
         assert 0 < found.placed <= supply.sum() * (1 + 1e-9)
         assert found.placed + found.unplaced.sum() == pytest.approx(supply.sum())
         parks = {s.scope.split("/")[1] for s in exchange.sources}
-        ends = {row["scope"].split("/")[1] for row in exchange.sinks if "/" in row["scope"]}
+        ends = {row.scope.split("/")[1] for row in exchange.sinks if "/" in row.scope}
         assert len(parks | ends) == 3

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from tests.support.small_region import PARK_TOML, STORE, TAGS_CSV, problems_of
 from twin import reference
 from twin.chlorine.hazards import (
+    Hazard,
     alpha,
     gradable,
     grade,
@@ -116,8 +117,8 @@ substances = {{chlorine = "773 t", ammonia = "3 t"}}
 
 def test_unit_of_a_model_keeps_its_substances_as_they_were_written():
     park = parse_park({"park.toml": PARK_TOML + HAZARD, "tags.csv": TAGS_CSV})
-    (row,) = park.tables["hazard"]
-    assert row["substances"] == {"chlorine": "773 t", "ammonia": "3 t"}
+    (row,) = park.rows(Hazard)
+    assert row.substances == {"chlorine": "773 t", "ammonia": "3 t"}
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from tests.support.small_region import CAUSTIC, PARK_TOML, STORE, TAGS_CSV, problems_of
 from twin.chlorine.headroom import (
+    AbsorberSpec,
     absorber_time,
     headroom,
     spare_ready,
@@ -110,7 +111,7 @@ tank = "T-1"
 
 def test_absorber_of_a_model_has_a_tank_of_caustic():
     park = parse_park({"park.toml": PARK_TOML + ABSORBER, "tags.csv": TAGS_CSV})
-    assert park.tables["absorber"][0]["tank"] == "T-1"
+    assert park.rows(AbsorberSpec)[0].tank == "T-1"
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,8 @@ from tests.support.small_region import (
     problems_of,
 )
 from twin.errors import ModelError
-from twin.loading import parse_park
-from twin.model.tables import COLUMNS, toml_lines
+from twin.loading import TABLES, parse_park
+from twin.model.rows import columns_of, toml_lines
 
 PLACE = re.compile(r"(park\.toml|tags\.csv):\d+: ")
 
@@ -295,13 +295,13 @@ def test_problem_inside_a_template_stands_where_it_is_used():
 ODD = ['""', '"x y"', "-1", "0.5", "true", "[]", '["a"]', "{}", "{a = 1}", "2020-05-01"]
 
 
-@pytest.mark.parametrize("table", [*COLUMNS, "park", "use", "template"])
+@pytest.mark.parametrize("table", [*TABLES, "park", "use", "template"])
 def test_odd_cell_is_a_problem_and_never_a_crash(table):
     columns = {
         "park": ["id", "kind", "name", "timezone", "gap", "shifts"],
         "use": ["template", "with"],
         "template": ["id", "params", "tag", "stream", "x"],
-    }.get(table) or COLUMNS[table]
+    }.get(table) or columns_of(TABLES[table])
     crashes = []
     for column in columns:
         for odd in ODD:

@@ -16,7 +16,7 @@ from twin.model.park import Tag
 from twin.series.samples import Samples, concatenate
 from twin.uom import compile_uom
 from twin.validation.assess import assess, no_state
-from twin.validation.rules import compile_limits
+from twin.validation.rules import CheckSpec, compile_limits
 from twin.validation.unit_errors import (
     LEARN_US,
     are_late_errors,
@@ -83,7 +83,7 @@ def noisy(rng, level, spread, count=STEADY):
     return level * (1 + spread * rng.normal(size=count))
 
 
-RATE = [{"tag": "acme/FT-1", "rate": "2 t/h/min"}]
+RATE = [CheckSpec("acme/FT-1", rate="2 t/h/min")]
 
 
 def test_spike_is_suspect_and_the_way_back_is_not():
@@ -123,7 +123,7 @@ def test_uncertain_and_bad_values_are_not_what_others_are_compared_with():
     assert spikes == 0
 
 
-STUCK = [{"tag": "acme/FT-1", "stuck": 60.0, "unit_error": False}]
+STUCK = [CheckSpec("acme/FT-1", stuck_s=60.0, unit_error=False)]
 
 
 def test_value_without_a_bit_of_change_is_stuck_until_it_changes():
@@ -235,7 +235,7 @@ def test_nothing_is_a_unit_error_before_the_tag_was_steady_long_enough():
 
 def test_unit_errors_can_be_switched_off():
     own = [36.4] * STEADY + [36_400.0] * 5
-    rows = [{"tag": "acme/FT-1", "unit_error": False}]
+    rows = [CheckSpec("acme/FT-1", unit_error=False)]
     assert run(gauge(low=0, high=100), own, rows=rows)[1] == []
 
 
@@ -387,7 +387,7 @@ def test_single_values_and_blocks_come_to_the_same():
     own[STEADY + 50 : STEADY + 80] *= 3.6
     own[[STEADY + 120, STEADY + 160, STEADY + 161]] = 90.0
     own[STEADY + 200 : STEADY + 260] = 20.0
-    rows = [{"tag": "acme/FT-1", "rate": "20 t/h/min", "stuck": 60.0}]
+    rows = [CheckSpec("acme/FT-1", rate="20 t/h/min", stuck_s=60.0)]
     one, block, whole = (
         run(gauge(low=0, high=100, sigma="1 %"), own, rows=rows, blocks=sizes)
         for sizes in (chain([STEADY], repeat(1)), chain([STEADY], some(rng)), iter([STEADY, 300]))
@@ -503,7 +503,7 @@ def test_checks_of_the_model_are_compiled_to_si():
         '[[check]]\ntag = "acme/FT-1"\nrate = "2 t/h/min"\nstuck = "30 min"\n'
         '[[check]]\ntag = "acme/TT-1"\nrate = "6 degC/min"\nunit_error = false\n'
     )
-    limits = compile_limits(park.tables["check"], park.tags)
+    limits = compile_limits(park.rows(CheckSpec), park.tags)
     np.testing.assert_allclose(limits.rate, [2 / 3.6 / 60, 0.1, np.inf])
     assert limits.stuck_us[0] == 1800 * S
     assert limits.followed.tolist() == [True, False, False]

@@ -1,0 +1,375 @@
+"""Tables of TOML files: their columns as fields of a class, their cells parsed by rules.
+
+A rule is a word and its arguments, like ``tag mass_flow`` or ``quantity length``. All problems of a
+file are collected, each with its line.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from dataclasses import MISSING, dataclass, field, fields
+from datetime import date
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, dataclass_transform
+from zoneinfo import ZoneInfo
+
+from twin.errors import UomError
+from twin.uom import parse_quantity
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+
+    from twin.model.park import Tag
+
+T = TypeVar("T")
+PATH = re.compile(r"[a-z0-9-]+(/[a-z0-9-]+)*\Z")
+CLOCK_TIME = re.compile(r"([01]\d|2[0-3]):[0-5]\d\Z")
+HEADER = re.compile(r"\s*\[\[?\s*([\w.-]+)\s*\]\]?")
+KEY = re.compile(r"""\s*(?:"([^"]+)"|'([^']+)'|([\w-]+))\s*=""")
+# Columns that every table may have; they are kept where the class of the row has them.
+EVERYWHERE = ("source", "note")
+# A list of options longer than this is no help.
+FEW = 24
+
+
+class Column(NamedTuple):
+    """A column of a table."""
+
+    rule: str
+    name: str = ""  # of the field it becomes
+    optional: bool = True
+
+
+class RowFault(NamedTuple):
+    """A problem of a row that depends on other cells or rows."""
+
+    row: object
+    text: str
+    column: str = ""  # empty: the row as a whole
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row of a table as it was written, with its lines."""
+
+    table: str
+    values: Mapping[str, Any]
+    line: int
+    lines: Mapping[str, int]
+
+    def line_of(self, column: str) -> int:
+        """Return the line of a cell, or of the row without it."""
+        return self.lines.get(column, self.line)
+
+
+class Word(NamedTuple):
+    """A word of rules without arguments."""
+
+    meaning: str
+    parse: Callable[[Any], Any]  # returns None for a value that does not fit
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """The names that cells may refer to, and the words of one kind of file."""
+
+    tags: Mapping[str, Tag] = field(default_factory=dict)
+    names: Mapping[str, Collection[str]] = field(default_factory=dict)  # by word of the rule
+    words: Mapping[str, Word] = field(default_factory=dict)
+
+
+def cell(
+    rule: str, *, key: str = "", default: Any = MISSING, default_factory: Any = MISSING
+) -> Any:
+    """Return the field of a column with a rule; `key` is its name in the file, if it is another."""
+    metadata = {"rule": rule, "key": key}
+    return field(default=default, default_factory=default_factory, metadata=metadata)
+
+
+@dataclass_transform(frozen_default=True, field_specifiers=(cell,))
+def table(cls: type[T]) -> type[T]:
+    """Make a class the frozen rows of a table; fields made by `cell` are its columns."""
+    return dataclass(frozen=True, slots=True)(cls)
+
+
+def columns_of(cls: type[Any]) -> dict[str, Column]:
+    """Return the columns of a table by their names in the file."""
+    return {
+        each.metadata["key"] or each.name: Column(
+            each.metadata["rule"],
+            each.name,
+            each.default is not MISSING or each.default_factory is not MISSING,
+        )
+        for each in fields(cls)
+        if "rule" in each.metadata
+    }
+
+
+def parse_row(
+    values: Mapping[str, Any], cls: type[T], known: Known, wrong: Callable[[str, str], None]
+) -> T | None:
+    """Return a row of a table in SI, or None after `wrong` was called with each column and text."""
+    columns = columns_of(cls)
+    cells = parse_cells(values, columns, known, wrong)
+    return None if cells is None else cls(**{columns[key].name: v for key, v in cells.items()})
+
+
+def parse_cells(
+    values: Mapping[str, Any],
+    columns: Mapping[str, Column],
+    known: Known,
+    wrong: Callable[[str, str], None],
+) -> dict[str, Any] | None:
+    """Return cells in SI by column, or None after `wrong` was called with each column and text."""
+    cells: dict[str, Any] = {}
+    problems: list[tuple[str, str]] = []
+    for key, value in values.items():
+        if key in columns:
+            try:
+                cells[key] = parse_cell(columns[key].rule, value, known)
+            except (UomError, ValueError) as error:
+                problems.append((key, f"{key}: {sentence(error)}"))
+        elif key not in EVERYWHERE:
+            close = guess(key, columns) or f"; use one of {', '.join(columns)}"
+            problems.append((key, f"has no column {key!r}{close}"))
+    missing = [key for key, c in columns.items() if key not in values and not c.optional]
+    problems += [("", f"needs {key}") for key in missing]
+    for key, text in problems:
+        wrong(key, text)
+    return None if problems else cells
+
+
+def sentence(error: Exception) -> str:
+    """Return what an error says, with its hint if it has one."""
+    hint = getattr(error, "hint", "")
+    return f"{error} ({hint})" if hint else str(error)
+
+
+def guess(word: object, words: Iterable[str]) -> str:
+    """Return ``, did you mean 'x'?`` when something close exists."""
+    close = difflib.get_close_matches(str(word), list(words), n=1)
+    return f", did you mean {close[0]!r}?" if close else ""
+
+
+def parse_cell(rule: str, value: Any, known: Known) -> Any:
+    """Return one cell in SI; raises ValueError or UomError with the problem."""
+    word, *args = rule.split()
+    if word == "quantity":
+        return parse_quantity(_scalar(value), args[0])
+    if word == "tag":
+        return _parse_tag(value, args, known)
+    options = args if word == "one" else known.names.get(word)
+    if options is not None:
+        return _parse_option(word, value, options)
+    meaning, parse = known.words.get(word) or WORDS[word]
+    parsed = parse(value)
+    if parsed is None:
+        raise ValueError(f"{value!r} is not {meaning}")
+    return parsed
+
+
+def _scalar(value: Any) -> str:
+    """Return the text of a quantity; raises ValueError for what cannot be one."""
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise ValueError(f"{value!r} is not a value")  # noqa: TRY004
+    return str(value)
+
+
+def _parse_option(word: str, value: Any, options: Collection[str]) -> str:
+    """Return a value that is one of the options; raises ValueError."""
+    if isinstance(value, str) and value in options:
+        return value
+    close = guess(value, options)
+    few = f", use one of {', '.join(options)}" if len(options) <= FEW and not close else ""
+    raise ValueError(f"{value!r} is not a {word if word != 'one' else 'value here'}{close}{few}")
+
+
+def _parse_tag(value: Any, quantities: list[str], known: Known) -> str:
+    """Return the address of a tag that exists and measures one of `quantities`.
+
+    A star asks for a counter: the increase of a mass is an amount, the mass in a tank is not.
+    """
+    tag = known.tags.get(value) if isinstance(value, str) else None
+    if tag is None:
+        raise ValueError(f"there is no tag {value!r} in tags.csv{guess(value, known.tags)}")
+    if quantities and f"{tag.quantity}*" in quantities and tag.kind != "counter":
+        raise ValueError(f"{value!r} measures {tag.quantity} as a {tag.kind}; a counter is needed")
+    plain = [q.rstrip("*") for q in quantities]
+    if plain and tag.quantity not in plain:
+        raise ValueError(f"{value!r} measures {tag.quantity}, not {' or '.join(plain)}")
+    return str(value)
+
+
+def _number(value: Any) -> int | float | None:
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def _count(value: Any) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+
+
+def _texts(value: Any) -> tuple[str, ...] | None:
+    listed = [value] if isinstance(value, str) else value
+    fits = isinstance(listed, list) and listed and all(isinstance(v, str) and v for v in listed)
+    return tuple(listed) if fits else None
+
+
+def _zone(value: Any) -> ZoneInfo | None:
+    try:
+        return ZoneInfo(value)
+    except (KeyError, ValueError, OSError, TypeError):
+        return None
+
+
+def _duration(value: Any) -> float | None:
+    seconds = parse_quantity(_scalar(value), "time")
+    return seconds if seconds > 0 else None
+
+
+def _clock_times(value: Any) -> tuple[str, ...] | None:
+    if not isinstance(value, list):
+        return None
+    for each in value:
+        if not (isinstance(each, str) and CLOCK_TIME.match(each)):
+            raise ValueError(f"{each!r} is not a time like 08:00")
+    return tuple(value)
+
+
+def _if(fits: Callable[[Any], bool]) -> Callable[[Any], Any]:
+    return lambda value: value if fits(value) else None
+
+
+WORDS = {
+    "text": Word("a text", _if(lambda v: isinstance(v, str) and v != "")),
+    "any": Word("a value", lambda v: None if isinstance(v, dict | list) else str(v)),
+    "path": Word(
+        "a path of [a-z0-9-]+ segments joined by /",
+        _if(lambda v: isinstance(v, str) and PATH.match(v) is not None),
+    ),
+    "number": Word("a number", _number),
+    "share": Word(
+        "a number above 0 and not above 1",
+        _if(lambda v: _number(v) is not None and 0 < v <= 1),
+    ),
+    "count": Word("a number, 0 or more", _count),
+    "flag": Word("true or false", _if(lambda v: isinstance(v, bool))),
+    "date": Word("a date like 2020-05-01", _if(lambda v: isinstance(v, date))),
+    "table": Word("a table", _if(lambda v: isinstance(v, dict))),
+    "name": Word(
+        "a table with zh and en", _if(lambda v: isinstance(v, dict) and {"zh", "en"} <= set(v))
+    ),
+    "texts": Word("a text or a list of texts", _texts),
+    "zone": Word("an IANA time zone like Asia/Shanghai", _zone),
+    "duration": Word('a duration like "15 min"', _duration),
+    "times": Word('a list of times like ["00:00", "08:00"]', _clock_times),
+    "character": Word("one character", _if(lambda v: isinstance(v, str) and len(v) == 1)),
+}
+
+
+def toml_lines(text: str) -> tuple[dict[tuple[str, int], int], dict[tuple[str, int, str], int]]:
+    """Return the lines of the table headers and of the keys: (table, nth) and (table, nth, key)."""
+    headers: dict[tuple[str, int], int] = {}
+    keys: dict[tuple[str, int, str], int] = {}
+    counts: dict[str, int] = {}
+    name, nth, quoted = "", 0, ""
+    for number, line in enumerate(text.splitlines(), start=1):
+        if quoted:
+            quoted = "" if quoted in line else quoted
+            continue
+        header, key = HEADER.match(line), KEY.match(line)
+        if header:
+            name = header[1]
+            nth = counts.get(name, -1) + 1
+            counts[name] = nth
+            headers[name, nth] = number
+        elif key:
+            keys.setdefault((name, nth, key[1] or key[2] or key[3]), number)
+        for mark in ('"""', "'''"):
+            if line.count(mark) == 1:
+                quoted = mark
+    return headers, keys
+
+
+def read_rows(
+    document: Mapping[str, Any], text: str, tables: Sequence[str], problems: list[str]
+) -> list[Row]:
+    """Return the rows of the named tables of a park model, templates expanded."""
+    headers, keys = toml_lines(text)
+    rows: list[Row] = []
+    templates = document.get("template", [])
+    by_id = {str(t.get("id")): t for t in (templates if _is_rows(templates) else [])}
+    for name, content in document.items():
+        if name in ("park", "template"):
+            continue
+        line = headers.get((name, 0), 1)
+        if name not in (*tables, "use"):
+            problems.append(f"park.toml:{line}: unknown table [[{name}]]{guess(name, tables)}")
+            continue
+        if not _is_rows(content):
+            problems.append(f"park.toml:{line}: write [[{name}]], not [{name}]")
+            continue
+        for nth, values in enumerate(content):
+            line = headers.get((name, nth), 1)
+            if name == "use":
+                template = by_id.get(str(values.get("template")))
+                rows.extend(_expand(values, template, line, (*tables, "tag"), problems))
+            else:
+                lines = {k: keys.get((name, nth, k), line) for k in values}
+                rows.append(Row(name, values, line, lines))
+    return rows
+
+
+def _is_rows(content: Any) -> bool:
+    """Return whether something is an array of tables."""
+    return isinstance(content, list) and all(isinstance(row, dict) for row in content)
+
+
+def _expand(
+    use: dict[str, Any],
+    template: dict[str, Any] | None,
+    line: int,
+    tables: Sequence[str],
+    problems: list[str],
+) -> Iterator[Row]:
+    """Yield the rows of a template, filled in; their line is that of the ``[[use]]``."""
+    if template is None:
+        problems.append(f"park.toml:{line}: there is no template {use.get('template')!r}")
+        return
+    params = use.get("with", {})
+    names = template.get("params", [])
+    if not isinstance(params, dict) or not isinstance(names, list):
+        problems.append(f"park.toml:{line}: `with` is a table and `params` a list of names")
+        return
+    missing = [name for name in names if name not in params]
+    if missing:
+        problems.append(
+            f"park.toml:{line}: template {template['id']!r} needs {', '.join(missing)} in `with`"
+        )
+        return
+    for name, rows in template.items():
+        if name in ("id", "params", *EVERYWHERE):
+            continue
+        if name not in tables or not _is_rows(rows):
+            problems.append(
+                f"park.toml:{line}: template {template['id']!r}: unknown table"
+                f" [[template.{name}]]{guess(name, tables)}"
+            )
+            continue
+        for row in rows:
+            yield Row(name, _fill(row, params), line, {})
+
+
+def _fill(value: Any, params: Mapping[str, str]) -> Any:
+    """Return `value` with every ``{param}`` in its texts replaced; a flag stays a flag."""
+    if isinstance(value, str):
+        whole = params.get(value[1:-1]) if value == f"{{{value[1:-1]}}}" else None
+        if isinstance(whole, bool):
+            return whole
+        for name, text in params.items():
+            value = value.replace("{" + name + "}", str(text))
+        return value
+    if isinstance(value, dict):
+        return {k: _fill(v, params) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_fill(v, params) for v in value]
+    return value
