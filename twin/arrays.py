@@ -72,3 +72,17 @@ def last_known(value: F64, starts: INTP) -> F64:
     at = np.where(np.isnan(value), -1, np.arange(len(value)))
     last = np.maximum.reduceat(at, starts)
     return np.where(last >= starts, value[np.maximum(last, 0)], np.nan)
+
+
+def latest(marked: BOOL) -> INTP:
+    """Return the last marked row up to each row.
+
+    Parameters
+    ----------
+    marked : (n,) bool
+
+    Returns
+    -------
+    (n,) intp                   -1 before the first marked row
+    """
+    return np.asarray(np.maximum.accumulate(np.where(marked, np.arange(len(marked)), -1)))

@@ -10,16 +10,16 @@ import numpy as np
 from twin import quality as q
 from twin.accounts.network import Network, tally
 from twin.accounts.tanks import tank_mass
-from twin.arrays import F64, I64, U8
+from twin.arrays import F64, I64, MINUTE_US, SECOND_US, U8
 
 if TYPE_CHECKING:
     from twin.series.image import View
 
 # The rate of an inventory is the slope of a straight line through this much history: level noise on
 # a tank farm is worth several tonnes, so two readings a minute apart would show only noise.
-SLOPE_US = 1_800_000_000
-SLOPE_EVERY_US = 10_000_000
-SLOPE_MIN_US = 600_000_000
+SLOPE_US = 30 * MINUTE_US
+SLOPE_EVERY_US = 10 * SECOND_US
+SLOPE_MIN_US = 10 * MINUTE_US
 
 
 @dataclass(frozen=True, slots=True)

@@ -115,6 +115,25 @@ def test_no_module_is_excused_from_sources_without_need():
     assert needed >= NO_SOURCE.keys()
 
 
+def names_of(tree):
+    """Return the names that a module assigns outside of functions and classes."""
+    return {
+        target.id
+        for node in tree.body
+        if isinstance(node, ast.Assign)
+        for target in ast.walk(node)
+        if isinstance(target, ast.Name) and isinstance(target.ctx, ast.Store)
+    }
+
+
+def test_types_of_arrays_and_units_of_time_are_defined_once():
+    shared = names_of(modules()["twin.arrays"])
+    assert shared >= {"F64", "MINUTE_US", "NEVER"}
+    again = {name: names_of(tree) & shared for name, tree in modules().items()}
+    again.pop("twin.arrays")
+    assert {name: names for name, names in again.items() if names} == {}
+
+
 def test_no_factor_is_a_literal_in_the_core():
     """Factors, limits and constants are data with provenance; half, a millionth and 60 are not."""
     literals = [

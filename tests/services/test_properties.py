@@ -66,7 +66,7 @@ class Scan:
 
 def traffic(rng, minutes=25, scans=60):
     """Return scans of random tags in time order: two stretches, two days apart."""
-    register, found = 0.0, []
+    register, result = 0.0, []
     for begin in (T0, T0 + 2 * DAY_US):
         times = np.sort(rng.choice(minutes * 600, scans, replace=False)) * 100_000 + begin
         for time_us in times.tolist():
@@ -91,10 +91,10 @@ def traffic(rng, minutes=25, scans=60):
             }
             kept = [name for name in values if rng.uniform() < 0.6]
             # A gateway may say that it has no value.
-            found.append(
+            result.append(
                 Scan(time_us, {n: values[n] if rng.uniform() > 0.03 else None for n in kept})
             )
-    return found
+    return result
 
 
 def message(scan, received_us, park=PARK):
@@ -133,7 +133,7 @@ def deliver(scans, size=9, park=PARK, restart=-1, received_us=None, *, watched=F
 
 def kpis(store, park=PARK):
     """Return intensities, balance items and how far to trust them, by hour and by day."""
-    network, found = compile_network(park), {}
+    network, result = compile_network(park), {}
     for table in ("hour", "day"):
         cut = edges(table, T0, T0 + 2 * DAY_US + 3600 * S, park.timezone)
         amount, covered = np.zeros((2, len(cut) - 1, len(network.tags)))
@@ -151,17 +151,17 @@ def kpis(store, park=PARK):
             return accounts[:, network.accounts[Account(scope, subject, item)]]
 
         mass = total(CAUSTIC, "caustic", "mass")
-        found[table, "electricity"] = intensity(total(CAUSTIC, "caustic", "electricity"), mass)
-        found[table, "coal"] = intensity(total(CAUSTIC, "caustic", "coal_equivalent"), mass)
+        result[table, "electricity"] = intensity(total(CAUSTIC, "caustic", "electricity"), mass)
+        result[table, "coal"] = intensity(total(CAUSTIC, "caustic", "coal_equivalent"), mass)
         for item in FLOW_ITEMS:
             if Account(ALPHA, "chlorine", item) in network.accounts:
-                found[table, item] = total(ALPHA, "chlorine", item)
+                result[table, item] = total(ALPHA, "chlorine", item)
         share = completeness(covered, np.diff(cut) / S)
-        found[table, "completeness"] = share
-        known = ~np.isnan(found[table, "coal"])
+        result[table, "completeness"] = share
+        known = ~np.isnan(result[table, "coal"])
         least = shares(covered[:, :COUNT], np.diff(cut) / S)
-        found[table, "quality"] = grade(quality[:, :COUNT], least, known)
-    return found
+        result[table, "quality"] = grade(quality[:, :COUNT], least, known)
+    return result
 
 
 def assert_same_bits(first, second):
@@ -250,18 +250,18 @@ READINGS = st.lists(
 @settings(max_examples=100, deadline=None)
 @given(readings=READINGS, blocks=st.integers(1, 6))
 def test_counter_counts_through_rollovers_and_what_is_left_of_resets(readings, blocks):
-    high, second, shown = 1000.0, 0, 500.0
-    times, values, rises, resets = [0], [shown], [], []
+    high, second, old = 1000.0, 0, 500.0
+    times, values, rises, resets = [0], [old], [], []
     for wait, rise, event in readings:
         second += wait
-        new = (shown + rise) % high if event == "count" else rise
-        over = new < shown and shown >= 0.9 * high and new <= 0.1 * high
-        rises.append(high - shown + new if over else new if new < shown else new - shown)
-        if new < shown and not over:
+        new = (old + rise) % high if event == "count" else rise
+        over = new < old and old >= 0.9 * high and new <= 0.1 * high
+        rises.append(high - old + new if over else new if new < old else new - old)
+        if new < old and not over:
             resets.append((times[-1], second))
-        shown = new
+        old = new
         times.append(second)
-        values.append(shown)
+        values.append(old)
     open_minutes, traits = no_open_minutes(1), series("counter", gap_s=60, high=high)
     samples = samples_at(times, values)
     rows = [

@@ -48,7 +48,7 @@ COLUMNS = ("tag", "time_us", "value", "quality")
 
 
 @pytest.fixture(scope="module")
-def shown():
+def values_of():
     """What the instruments show for 45 minutes: times and values in the uom of the tags."""
     times = BEGIN + np.arange(90) * EVERY_US
     return times, observe(make_sensors(make_process(PARK, 1), 1), times)
@@ -58,8 +58,8 @@ def scan(times, values, number, gateway, received_us=None):
     """Return the message of a gateway about one time."""
     topic, columns = gateway
     row = values[number, columns].tolist()
-    shown = {PARK.tags[i].tag: value for i, value in zip(columns, row, strict=True)}
-    payload = native.encode(int(times[number]) // 1000, shown, simulated=True)
+    values_of = {PARK.tags[i].tag: value for i, value in zip(columns, row, strict=True)}
+    payload = native.encode(int(times[number]) // 1000, values_of, simulated=True)
     at = int(times[number]) if received_us is None else received_us
     return Message(topic, payload, at, 0, 0, 0)
 
@@ -109,13 +109,13 @@ async def stored_minutes(db, table="minute"):
 def folded(samples):
     """Return the complete minutes of samples sorted by tag, then time, as the database has them."""
     rows = aggregate(no_open_minutes(COUNT), NETWORK.traits, samples, NEVER)
-    found = {}
+    result = {}
     for tag, at, n, amount, covered_us, *rest in zip(
         *(getattr(rows, name).tolist() for name in Minutes.__slots__), strict=True
     ):
         statistics = (None if value != value else value for value in rest)  # noqa: PLR0124
-        found[tag, at] = (n, amount, covered_us * 1e-6, *statistics)
-    return found
+        result[tag, at] = (n, amount, covered_us * 1e-6, *statistics)
+    return result
 
 
 def whole_minutes(times):
@@ -125,8 +125,8 @@ def whole_minutes(times):
 
 def replayed(samples, times):
     start = no_image(COUNT), no_memory(NETWORK)
-    found = replay(NETWORK, *start, samples, times).samples
-    return sort(found).samples
+    result = replay(NETWORK, *start, samples, times).samples
+    return sort(result).samples
 
 
 def assert_same(first, second):
@@ -134,9 +134,9 @@ def assert_same(first, second):
         assert getattr(first, name).tobytes() == getattr(second, name).tobytes(), name
 
 
-async def published(database, shown):
+async def published(database, values_of):
     """Publish everything in time into a cycle over a real database."""
-    times, values = shown
+    times, values = values_of
     store = Store(database)
     await store.open()
     cycle = await started(PARK, store, BEGIN, cycle_s=EVERY_US / S)
@@ -145,9 +145,9 @@ async def published(database, shown):
     await store.close()
 
 
-async def test_live_replay_and_the_bare_calculation_give_the_same_bits(database, db, shown):
-    times, values = shown
-    await published(database, shown)
+async def test_live_replay_and_the_bare_calculation_give_the_same_bits(database, db, values_of):
+    times, values = values_of
+    await published(database, values_of)
     measured, live = await stored(db, 0, MEASURED), await stored(db, MEASURED, COUNT)
     bare = without_wire(times, values)
     assert len(measured) == len(times) * MEASURED
@@ -183,12 +183,12 @@ async def assert_accounts(database, minutes, until):
         return np.full(len(amount), np.nan) if at is None else accounts[:, at]
 
     edges = {"from": BEGIN, "to": until}
-    asked = {key: local(at, ZoneInfo("UTC")).isoformat() for key, at in edges.items()}
+    query = {key: local(at, ZoneInfo("UTC")).isoformat() for key, at in edges.items()}
     compared = 0
     async with serving(database, until + 60 * S) as (client, _):
         for scope in [s.id for s in PARK.scopes if s.kind == "enterprise"]:
-            energy = await rows_of(client, f"{scope}/energy", window="minute", **asked)
-            chlorine = await rows_of(client, f"{scope}/chlorine", window="minute", **asked)
+            energy = await rows_of(client, f"{scope}/energy", window="minute", **query)
+            chlorine = await rows_of(client, f"{scope}/chlorine", window="minute", **query)
             compared += _same_energy(energy["items"], scope, total)
             compared += _same_chlorine(chlorine["items"], scope, total)
     assert compared > 500
@@ -232,9 +232,9 @@ def _same_chlorine(items, scope, total):
     return compared
 
 
-def disturbed(shown):
+def disturbed(values_of):
     """Return what arrives in each cycle: one gateway late for some scans, another one twice."""
-    times, values = shown
+    times, values = values_of
     late, twice = GATEWAYS[0], GATEWAYS[1]
     arrivals = [[] for _ in times]
     for number in range(len(times)):
@@ -252,13 +252,13 @@ RESTART, LATE, KNOWN = 15, 18, 24
 
 
 async def test_lateness_duplicates_and_a_restart_change_no_sample_and_no_minute(
-    database, db, shown
+    database, db, values_of
 ):
-    times, values = shown
+    times, values = values_of
     stores = [Store(database), MemoryStore()]
     await stores[0].open()
     cycles = [await started(PARK, store, BEGIN, cycle_s=EVERY_US / S) for store in stores]
-    for number, messages in enumerate(disturbed(shown)):
+    for number, messages in enumerate(disturbed(values_of)):
         if number == RESTART:
             await stores[0].close()
             stores[0] = Store(database)
@@ -298,14 +298,14 @@ async def test_lateness_duplicates_and_a_restart_change_no_sample_and_no_minute(
 
 def held(samples, times):
     """Return the value each derived tag has at each time, (n, D); NaN before its first."""
-    found = np.full((len(times), len(NETWORK.derived)), np.nan)
-    for d in range(found.shape[1]):
+    result = np.full((len(times), len(NETWORK.derived)), np.nan)
+    for d in range(result.shape[1]):
         own = samples.take(samples.tag == MEASURED + d)
         at = np.searchsorted(own.time_us, times, "right") - 1
-        found[:, d] = (
+        result[:, d] = (
             np.where(at >= 0, own.value[np.maximum(at, 0)], np.nan) if len(own) else np.nan
         )
-    return found
+    return result
 
 
 async def assert_memory_is_the_same(memory, db, minutes):

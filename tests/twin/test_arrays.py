@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from twin.arrays import last_known, runs
+from twin.arrays import last_known, latest, runs
 
 
 @pytest.mark.parametrize(
@@ -25,3 +25,9 @@ def test_the_last_known_value_of_a_run_is_not_that_of_another():
     value = np.array([1.0, np.nan, np.nan, np.nan, 4.0, 5.0, np.nan])
     got = last_known(value, np.array([0, 2, 4, 6]))
     assert np.array_equal(got, [1.0, np.nan, 5.0, np.nan], equal_nan=True)
+
+
+def test_latest_is_the_last_marked_row_so_far():
+    marked = np.array([False, True, False, False, True])
+    assert latest(marked).tolist() == [-1, 1, 1, 1, 4]
+    assert latest(marked[:0]).tolist() == []

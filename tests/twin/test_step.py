@@ -149,15 +149,15 @@ def test_residual_waits_for_ten_minutes_of_levels_and_nothing_else_does():
 
 
 def test_residual_waits_for_ten_minutes_of_a_level_that_was_missing():
-    memory, found = no_memory(NETWORK), {}
+    memory, result = no_memory(NETWORK), {}
     for second in range(0, 1801, 10):
         now = T0 + second * S
         lost = {"WT-1": q.BAD | q.FAULT} if second < 900 else {}
         image = view(now, quality=lost, **{"WT-1": 40_000 + FILLING * second})
         outcome = step(NETWORK, memory, image, now)
-        memory, found[second] = outcome.memory, named(outcome)[RESIDUAL]
-    assert np.isnan([found[second][0] for second in range(0, 1500, 10)]).all()
-    assert found[1500] == (pytest.approx(0, abs=1e-6 * MADE), q.GOOD)
+        memory, result[second] = outcome.memory, named(outcome)[RESIDUAL]
+    assert np.isnan([result[second][0] for second in range(0, 1500, 10)]).all()
+    assert result[1500] == (pytest.approx(0, abs=1e-6 * MADE), q.GOOD)
 
 
 def test_noise_of_a_level_is_no_accumulation():

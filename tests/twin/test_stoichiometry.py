@@ -278,6 +278,6 @@ def test_molar_mass_of_a_repeated_group_is_that_of_the_group_times_its_count(gro
 def test_order_of_the_steps_does_not_matter(steps):
     reactions = read_reactions(steps)
     route = TABLE["route"]["carbon-tetrachloride"]
-    found = net_demand(reactions, "CCl4", route["closed"])
+    result = net_demand(reactions, "CCl4", route["closed"])
     expected = [demand("carbon-tetrachloride")[species] for species in reactions.species]
-    np.testing.assert_allclose(found, expected, atol=1e-12)
+    np.testing.assert_allclose(result, expected, atol=1e-12)

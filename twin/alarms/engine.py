@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twin import quality as q
-from twin.arrays import BOOL, F64, I8, I64, INTP, NEVER, U8, runs
+from twin.arrays import BOOL, F64, I8, I64, INTP, NEVER, U8, latest, runs
 
 if TYPE_CHECKING:
     from twin.alarms.rules import Rules
@@ -227,10 +227,8 @@ def _rows(rules: Rules, memory: AlarmState, samples: Samples, known_us: I64) -> 
 
 def _latest(marked: BOOL, start: I64) -> I64:
     """Return for each row the last marked one up to it, not before `start`; -1 where none is."""
-    if not len(marked):
-        return np.zeros(0, np.int64)
-    latest = np.maximum.accumulate(np.where(marked, np.arange(len(marked)), -1))
-    return np.where(latest >= start, latest, -1)
+    at = latest(marked)
+    return np.where(at >= start, at, -1)
 
 
 def _changes(

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from twin.alarms.rules import PRIORITIES
-from twin.arrays import BOOL, F64, I64, NEVER
+from twin.arrays import BOOL, F64, I64, NEVER, latest
 from twin.reference import load as load_reference
 from twin.uom import parse_quantity
 
@@ -86,8 +86,7 @@ def advance_flood(flood: FloodState, time_us: I64, now_us: int) -> tuple[FloodSt
     # A latch: what crossed a threshold last.
     crossed = np.where(count > table["above"], 1, np.where(count < table["below"], -1, 0))
     crossed = np.append(1 if flood.since_us != NEVER else -1, crossed)
-    latest = np.maximum.accumulate(np.where(crossed != 0, np.arange(len(crossed)), 0))
-    on = crossed[latest] > 0
+    on = crossed[latest(crossed != 0)] > 0
     turned = np.flatnonzero(on[1:] != on[:-1])
     starts, stops = at_us[turned[on[1:][turned]]], at_us[turned[~on[1:][turned]]]
     if flood.since_us != NEVER:

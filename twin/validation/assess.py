@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from twin import quality as q
-from twin.arrays import BOOL, F64, FOREVER, I64, INTP, NEVER, U8, runs
+from twin.arrays import BOOL, F64, FOREVER, I64, INTP, NEVER, U8, latest, runs
 from twin.validation.unit_errors import (
     Levels,
     Suspicion,
@@ -154,7 +154,7 @@ def _stuck(limits: ValidationLimits, state: ValidationState, part: Samples) -> B
     silent = (before_us == NEVER) | (time_us - before_us > limits.gap_us[at])
     changed = silent | (value != before)
     since = np.where(changed, time_us, state.held_us[at])
-    since = since[np.maximum.accumulate(np.where(changed | first, np.arange(len(at)), 0))]
+    since = since[latest(changed | first)]
     stuck[rows] = time_us - since >= limits.stuck_us[at]
     state.held_us[at[last]] = since[last]
     state.held[at[last]], state.seen_us[at[last]] = value[last], time_us[last]

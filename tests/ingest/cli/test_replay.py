@@ -41,14 +41,16 @@ MEASURED = len(OLD.tags)
 
 def scans(first=0, stop=SCANS):
     """Return the messages of some scans by the time they are about."""
-    found = {}
+    result = {}
     for number in range(first, stop):
         at = BEGIN + number * EVERY_US
         wave = np.sin(np.arange(MEASURED) + number / 7) + 1.2
         values = {tag.tag: float(wave[i]) for i, tag in enumerate(OLD.tags)}
         values |= dict.fromkeys(("JQ-1", "JQ-2"), number * 1.5)
-        found[at] = Message("park/v1/east/alpha/gw", native.encode(at // 1000, values), at, 0, 0, 0)
-    return found
+        result[at] = Message(
+            "park/v1/east/alpha/gw", native.encode(at // 1000, values), at, 0, 0, 0
+        )
+    return result
 
 
 async def live(database, park, messages, delay=lambda at: 0):
@@ -102,9 +104,9 @@ async def contents(db, table, *, but=""):
 async def expected(database, db):
     """What all tables hold when the new model was there from the beginning; then empties them."""
     await live(database, NEW, scans())
-    found = {t: await contents(db, t) for t in ("sample", "minute", "hour", "day")}
+    result = {t: await contents(db, t) for t in ("sample", "minute", "hour", "day")}
     await db.execute("TRUNCATE sample, minute, hour, day, cycle, tag RESTART IDENTITY")
-    return found
+    return result
 
 
 async def test_replay_of_the_same_model_changes_nothing(database, db):
@@ -133,10 +135,10 @@ async def test_history_is_what_the_new_model_would_have_written(database, db, ex
         tag.address for tag in compile_network(NEW).tags if tag.address.endswith("residual")
     )
     await live(database, NEW, scans(SCANS, SCANS + 20))
-    found = {t: await contents(db, t, but=names) for t in ("sample", "minute", "hour", "day")}
+    result = {t: await contents(db, t, but=names) for t in ("sample", "minute", "hour", "day")}
     await db.execute("TRUNCATE sample, minute, hour, day, cycle, tag RESTART IDENTITY")
     await live(database, NEW, scans(0, SCANS + 20))
-    for table, rows in found.items():
+    for table, rows in result.items():
         assert rows == await contents(db, table, but=names), table
 
 

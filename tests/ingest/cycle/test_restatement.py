@@ -84,13 +84,13 @@ SECONDS = st.lists(st.tuples(st.integers(0, 1), st.integers(0, 50 * 60)), min_si
 @settings(deadline=None)
 @given(SECONDS)
 def test_intervals_cover_every_minute_a_sample_can_change_and_do_not_meet(samples):
-    found = touched(sorted(samples))
+    result = touched(sorted(samples))
     for tag, second in samples:
         last = second + int(GAP_US[tag]) // S
         assert any(
-            t == tag and start * 60 <= second and last <= stop * 60 for t, start, stop in found
+            t == tag and start * 60 <= second and last <= stop * 60 for t, start, stop in result
         )
-    for (tag, _, stop), (other, start, _) in pairwise(found):
+    for (tag, _, stop), (other, start, _) in pairwise(result):
         assert (tag, stop) < (other, start)
 
 
@@ -102,8 +102,8 @@ TABLE = st.lists(
 @settings(deadline=None)
 @given(TABLE)
 def test_merging_covers_the_same_minutes_once(table):
-    def minutes(found):
-        return [(tag, m) for tag, start, stop in found for m in range(start, stop)]
+    def minutes(result):
+        return [(tag, m) for tag, start, stop in result for m in range(start, stop)]
 
     wanted = made([(tag, start, start + length, 0) for tag, start, length in table])
     joined = minutes(rows(merge_intervals(wanted)))

@@ -302,8 +302,8 @@ SITE = "r/site"
 CHP, USER = SITE + "/chp", SITE + "/user"
 
 
-def chp_meter(place, carrier, tag, direction="in", **more):
-    lines = {"scope": place, "carrier": carrier, "tag": f"site/{tag}", "direction": direction}
+def chp_meter(scope, carrier, tag, direction="in", **more):
+    lines = {"scope": scope, "carrier": carrier, "tag": f"site/{tag}", "direction": direction}
     return "[[meter]]\n" + "".join(f'{k} = "{v}"\n' for k, v in {**lines, **more}.items())
 
 
@@ -338,13 +338,13 @@ def captive_day(network, made_kwh, used_kwh):
 
 
 def test_captive_power_used_on_site_counts_once_as_its_fuel(captive):
-    found = captive_day(captive, made_kwh=200_000, used_kwh=200_000)
+    result = captive_day(captive, made_kwh=200_000, used_kwh=200_000)
     fuel, made = 1e5 * 0.7143, 200_000 * 0.1229 + 50 * 128.6
-    assert found[CHP, "coal_equivalent"] == pytest.approx(fuel - made)
-    assert found[USER, "coal_equivalent"] == pytest.approx(made)
+    assert result[CHP, "coal_equivalent"] == pytest.approx(fuel - made)
+    assert result[USER, "coal_equivalent"] == pytest.approx(made)
     for path in (SITE, "r"):
-        assert found[path, "coal_equivalent"] == pytest.approx(fuel)
-        assert found[path, "electricity"] == pytest.approx(0, abs=1e-6)
+        assert result[path, "coal_equivalent"] == pytest.approx(fuel)
+        assert result[path, "electricity"] == pytest.approx(0, abs=1e-6)
 
 
 def test_captive_power_that_is_sold_is_taken_off_and_bought_power_is_added(captive):
@@ -367,9 +367,9 @@ def test_unit_energy_of_the_product_does_not_see_the_power_plant(captive):
 
 
 def test_total_of_a_scope_is_the_sum_of_the_plants_below(captive):
-    found = captive_day(captive, made_kwh=200_000, used_kwh=120_000)
+    result = captive_day(captive, made_kwh=200_000, used_kwh=120_000)
     for item in ("coal_equivalent", "electricity"):
-        assert found[SITE, item] == pytest.approx(found[CHP, item] + found[USER, item])
+        assert result[SITE, item] == pytest.approx(result[CHP, item] + result[USER, item])
 
 
 def test_product_cannot_take_the_name_of_the_total():

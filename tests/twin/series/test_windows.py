@@ -20,9 +20,9 @@ def us(text):
     return round(datetime.fromisoformat(text).timestamp() * 1_000_000)
 
 
-def shown(window, zone, start, end, shifts=SHIFTS):
-    found = edges(window, us(start), us(end), zone, shifts)
-    return [local(at, ZoneInfo(zone)).isoformat() for at in found.tolist()]
+def local_edges(window, zone, start, end, shifts=SHIFTS):
+    result = edges(window, us(start), us(end), zone, shifts)
+    return [local(at, ZoneInfo(zone)).isoformat() for at in result.tolist()]
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ def shown(window, zone, start, end, shifts=SHIFTS):
     ],
 )  # fmt: skip
 def test_whole_windows_cover_the_stretch(window, start, end, expected):
-    assert shown(window, "Asia/Shanghai", start, end) == expected
+    assert local_edges(window, "Asia/Shanghai", start, end) == expected
 
 
 def test_a_day_has_23_or_25_hours_when_the_clock_is_changed():
@@ -52,8 +52,8 @@ def test_a_day_has_23_or_25_hours_when_the_clock_is_changed():
 
 
 def test_the_repeated_hour_is_an_hour_of_its_own():
-    found = shown("hour", ZONES[1], "2025-10-26T01:30+02:00", "2025-10-26T03:00+01:00")
-    assert found == [
+    result = local_edges("hour", ZONES[1], "2025-10-26T01:30+02:00", "2025-10-26T03:00+01:00")
+    assert result == [
         "2025-10-26T01:00:00+02:00",
         "2025-10-26T02:00:00+02:00",
         "2025-10-26T02:00:00+01:00",
@@ -62,8 +62,10 @@ def test_the_repeated_hour_is_an_hour_of_its_own():
 
 
 def test_a_day_whose_midnight_is_skipped_begins_right_after_it():
-    found = shown("day", "America/Havana", "2025-03-08T12:00-05:00", "2025-03-09T12:00-04:00")
-    assert found == [
+    result = local_edges(
+        "day", "America/Havana", "2025-03-08T12:00-05:00", "2025-03-09T12:00-04:00"
+    )
+    assert result == [
         "2025-03-08T00:00:00-05:00",
         "2025-03-09T01:00:00-04:00",
         "2025-03-10T00:00:00-04:00",
@@ -71,8 +73,8 @@ def test_a_day_whose_midnight_is_skipped_begins_right_after_it():
 
 
 def test_hours_of_a_half_hour_time_zone_are_local_hours():
-    found = edges("hour", us("2025-06-01T08:10+05:30"), us("2025-06-01T08:20+05:30"), ZONES[2])
-    assert found.tolist() == [us("2025-06-01T08:00+05:30"), us("2025-06-01T09:00+05:30")]
+    result = edges("hour", us("2025-06-01T08:10+05:30"), us("2025-06-01T08:20+05:30"), ZONES[2])
+    assert result.tolist() == [us("2025-06-01T08:00+05:30"), us("2025-06-01T09:00+05:30")]
 
 
 @settings(max_examples=200, deadline=None)
@@ -83,15 +85,15 @@ def test_hours_of_a_half_hour_time_zone_are_local_hours():
     length=st.integers(1, 3 * DAY_US),
 )
 def test_windows_are_gapless_cover_the_stretch_and_no_more(window, zone, start, length):
-    found = edges(window, start, start + length, zone, SHIFTS)
-    widths = np.diff(found)
-    assert found[0] <= start < found[1]
-    assert found[-2] < start + length <= found[-1]
+    result = edges(window, start, start + length, zone, SHIFTS)
+    widths = np.diff(result)
+    assert result[0] <= start < result[1]
+    assert result[-2] < start + length <= result[-1]
     assert (widths >= SHORTEST_US.get(window, 7 * HOUR_US)).all()
-    assert (found % MINUTE_US == 0).all()
+    assert (result % MINUTE_US == 0).all()
     # Asked for one of its own windows, it gives just that window.
-    again = edges(window, int(found[0]), int(found[1]), zone, SHIFTS)
-    assert again.tolist() == found[:2].tolist()
+    again = edges(window, int(result[0]), int(result[1]), zone, SHIFTS)
+    assert again.tolist() == result[:2].tolist()
 
 
 def test_completeness_is_the_mean_share_over_the_tags():
@@ -114,8 +116,8 @@ def test_completeness_is_the_mean_share_over_the_tags():
     ],
 )
 def test_grade_is_the_worst_part_and_not_good_when_incomplete(quality, share, known, expected):
-    found = grade(np.array([quality], np.uint8), np.array([share]), np.array([known]))
-    assert found.tolist() == [expected]
+    result = grade(np.array([quality], np.uint8), np.array([share]), np.array([known]))
+    assert result.tolist() == [expected]
 
 
 def test_grade_counts_the_tag_that_has_least_not_the_mean():
@@ -124,8 +126,8 @@ def test_grade_counts_the_tag_that_has_least_not_the_mean():
     elapsed = np.array([3600.0])
     quality, known = np.full((1, 20), q.SIMULATED, np.uint8), np.array([True])
     assert completeness(covered, elapsed)[0] > 0.99
-    found = grade(quality, shares(covered, elapsed), known)
-    assert found.tolist() == [q.UNCERTAIN | q.INCOMPLETE | q.SIMULATED]
+    result = grade(quality, shares(covered, elapsed), known)
+    assert result.tolist() == [q.UNCERTAIN | q.INCOMPLETE | q.SIMULATED]
 
 
 @settings(max_examples=100, deadline=None)
@@ -139,15 +141,15 @@ def test_no_figure_with_a_bad_or_stale_input_is_good(codes, data):
     )
     share = shares(covered.reshape(1, -1) * 3600.0, np.array([3600.0]))
     known = np.array([data.draw(st.booleans())])
-    found = int(grade(np.array([codes], np.uint8).reshape(1, -1), share, known)[0])
+    result = int(grade(np.array([codes], np.uint8).reshape(1, -1), share, known)[0])
     if not known[0]:
-        assert found >= q.BAD
+        assert result >= q.BAD
     if any(code >= q.BAD for code in codes):
-        assert found >= q.BAD
+        assert result >= q.BAD
     if (covered < 0.99).any() or any(code >= q.UNCERTAIN for code in codes):
-        assert found >= q.UNCERTAIN
+        assert result >= q.UNCERTAIN
     elif known[0]:
-        assert found < q.UNCERTAIN
+        assert result < q.UNCERTAIN
 
 
 def test_state_time_of_a_shift_adds_up_over_a_change_of_the_clock():
