@@ -1,4 +1,4 @@
-"""`parktwin quarantine`: what may not be stored, and what is to become of it."""
+"""`parktwin quarantine`: list, adopt, release or drop samples that were not stored."""
 
 from __future__ import annotations
 
@@ -43,18 +43,18 @@ def _parser() -> argparse.ArgumentParser:
         "release": "store samples of the future whose time has come",
         "drop": "forget samples and counts of a tag",
     }
-    found = {name: commands.add_parser(name, help=line) for name, line in about.items()}
-    for each in found.values():
+    parsers = {name: commands.add_parser(name, help=line) for name, line in about.items()}
+    for each in parsers.values():
         each.add_argument("tag", metavar="ENTERPRISE/TAG", help="as `list` shows it")
-    add = found["adopt"].add_argument
+    add = parsers["adopt"].add_argument
     add("--scope", required=True, help="scope of the tag")
     add("--quantity", required=True, help="what it measures, like mass_flow")
     add("--uom", required=True, help="unit of measure of its values, like t/h")
     add("--kind", choices=TAG_KINDS, default="gauge", help="default: %(default)s")
     for name in ("low", "high", "sigma", "description"):
         add(f"--{name}", default="", help="as in tags.csv")
-    found["release"].add_argument("--reason", choices=RELEASABLE, required=True)
-    found["drop"].add_argument("--reason", default="", help="only this reason")
+    parsers["release"].add_argument("--reason", choices=RELEASABLE, required=True)
+    parsers["drop"].add_argument("--reason", default="", help="only this reason")
     return parser
 
 

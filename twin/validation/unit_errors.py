@@ -7,9 +7,9 @@ number; its variance is taken in the same weights.
 
 A plant does step to a third of its load, so a unit error is only suspected, and the suspicion ends
 - when the values are back at the level;
-- when ten in a row are elsewhere, or after a day (`LEARN_US`) without an answer: the level is then
-  learnt anew, where the tag is, and its values are trusted again. The way back to the old level is
-  not suspected;
+- when ten in a row are elsewhere, or after a day (`LEARN_US`) without an answer inside the range of
+  the tag: the level is then learnt anew, where the tag is, and its values are trusted again. The
+  way back to the old level is not suspected;
 - when an operator dismisses it (`dismiss`): the level is learnt anew at once, and this step is
   never suspected again, in neither direction.
 
@@ -335,8 +335,9 @@ def suspect(
     steady, width = steady_near(limits, levels, at)
     away = steady & ~(np.abs(value - levels.level[at]) <= width)
     before = levels.suspected[at]
+    outside = (value < limits.low[at]) | (value > limits.high[at])
     since_us = levels.since_us[at]
-    expired = before & (since_us != NEVER) & (part.time_us - LEARN_US >= since_us)
+    expired = before & ~outside & (since_us != NEVER) & (part.time_us - LEARN_US >= since_us)
     sigmas = np.where(before, LASTING_SIGMAS, MATCH_SIGMAS)
     expected, tolerance = _expected(limits, levels, at, sigmas)
     hits = limits.possible[at] & (np.abs(value[:, None] - expected) <= tolerance)
@@ -354,7 +355,6 @@ def suspect(
         # The mean of several is known better than each of them.
         known = MATCH_SHARE + MATCH_SIGMAS * spread / np.abs(level) / np.sqrt(matches)
         in_a_row = (matches >= MATCHES) & (np.abs(excess) <= known * matches)
-    outside = (value < limits.low[at]) | (value > limits.high[at])
     outside &= np.abs(value - zero) > STANDSTILL * np.abs(level)
     goes_on = before & again
     suspected = matching & (outside | in_a_row | goes_on)

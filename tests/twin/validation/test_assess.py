@@ -287,6 +287,15 @@ def test_unanswered_step_is_learnt_after_a_day_and_the_way_back_is_not_suspected
     assert after(tag, result.state, [10.0] * 5, start + STEADY).quality.all()
 
 
+def test_unit_error_out_of_the_range_stays_bad_however_long_it_lasts():
+    tag = gauge(low=0, high=100)
+    *_, state = run(tag, [36.0] * STEADY)
+    result = after(tag, state, [36_000.0] * 3000, STEADY, step_s=60.0)
+    assert (result.quality == q.BAD | q.UNIT_ERROR).all()
+    assert [(each.state, each.samples) for each in result.suspicions] == [("open", 3000)]
+    assert not after(tag, result.state, [36.0] * 10, STEADY + 90_000).quality.any()
+
+
 def test_corrected_suspicion_goes_on_as_a_new_one_that_has_a_day_again():
     tag = gauge(low=0, high=100)
     _, (suspicion,), _, state = run(tag, [36.0] * STEADY + [10.0] * 50)
