@@ -69,8 +69,8 @@ def test_file_named_in_a_page_exists(name):
     paths = set()
     for span in spans(text_of(name)):
         match = re.fullmatch(r"([\w.*-]+(?:/[\w.*-]+)*/?)(?::[\w:.]+)?", span)
-        folder, _, rest = match[1].partition("/") if match else ("", "", "")
-        if folder in FOLDERS and (rest.endswith("/") or "." in rest.rpartition("/")[2]):
+        folder, _, remaining = match[1].partition("/") if match else ("", "", "")
+        if folder in FOLDERS and (remaining.endswith("/") or "." in remaining.rpartition("/")[2]):
             paths.add(match[1])
         elif re.fullmatch(
             r"[A-Z]+(\.zh-CN)?\.md|pyproject\.toml|constraints\.txt|Makefile|LICENSE", span

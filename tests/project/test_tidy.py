@@ -1,6 +1,7 @@
 """The shape of the project, held by reading the source tree: imports, sizes, words, dead files."""
 
 import ast
+import os
 import re
 import tomllib
 from functools import cache
@@ -102,6 +103,46 @@ CLOCKS = {
 }
 CLOCK_CALLS = {"time", "time_ns", "now", "utcnow", "today"}
 FUNCTION_LINES = 70
+# Names that say nothing of what they stand for: say result, context, path, location, query, sent,
+# reported, displayed, remaining.
+BANNED = {
+    "found", "here", "place", "places", "asked", "said", "told", "shown", "deed", "left", "rest",
+}  # fmt: skip
+# Rooms that have such names still.
+WORDY = (
+    "api/history.py",
+    "deploy/packages.py",
+    "deploy/sandbox.py",
+    "ingest/cli",
+    "ingest/cycle",
+    "ingest/file_import",
+    "ingest/routing",
+    "ingest/store",
+    "ingest/transport",
+    "ingest/wire",
+    "simulators/scenarios",
+    "tests/api",
+    "tests/conftest.py",
+    "tests/deploy",
+    "tests/ingest",
+    "tests/services",
+    "tests/simulators",
+    "tests/support",
+    "tests/twin/accounts",
+    "tests/twin/model",
+    "tests/twin/series",
+    "tests/twin/test_loading.py",
+    "tests/twin/test_reference.py",
+    "tests/twin/test_replay.py",
+    "tests/twin/test_step.py",
+    "twin/alarms",
+    "twin/checks.py",
+    "twin/loading.py",
+    "twin/replay.py",
+    "twin/series",
+)
+# Class names with two meanings still.
+AMBIGUOUS = ("GatewayRow", "Image", "Intake", "Store")
 # What no program leads to yet, and why it stays. Nothing else of the packages may have tests as its
 # only users.
 KEPT = {
@@ -136,17 +177,16 @@ TEXTS = {
 @cache
 def committed():
     """Return every file of the project but what the tools make."""
-    found = []
-    folders = [ROOT]
-    for folder in folders:
-        for path in folder.iterdir():
-            if path.name in MADE or path.name.endswith(".egg-info"):
-                continue
-            if path.is_dir():
-                folders.append(path)
-            elif path.suffix != ".tsbuildinfo" and path.name != ".env":
-                found.append(path)
-    return sorted(found)
+    paths = []
+    for folder, folders, names in os.walk(ROOT):
+        folders[:] = [name for name in folders if not made(name)]
+        paths += [Path(folder) / name for name in names if not made(name)]
+    return sorted(paths)
+
+
+def made(name):
+    """Return whether tools make a file or folder of this name."""
+    return name in MADE or name == ".env" or name.endswith((".egg-info", ".tsbuildinfo"))
 
 
 @cache
@@ -177,7 +217,7 @@ def modules():
 @cache
 def imports(name, *, runtime=False):
     """Return the modules a module imports; at run time, those for type checkers are not."""
-    found = set()
+    result = set()
     skipped = set()
     for node in ast.walk(modules()[name]):
         if runtime and isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
@@ -185,16 +225,16 @@ def imports(name, *, runtime=False):
         if id(node) in skipped:
             continue
         if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
+            result |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{name}: imports are absolute"
             full = {f"{node.module}.{alias.name}" for alias in node.names}
-            found |= {f if f in modules() else node.module for f in full}
-    return found
+            result |= {f if f in modules() else node.module for f in full}
+    return result
 
 
-def within(name, places):
-    return any(name == place or name.startswith(place + ".") for place in places)
+def within(name, packages):
+    return any(name == package or name.startswith(package + ".") for package in packages)
 
 
 def room_of(name):
@@ -234,10 +274,10 @@ def test_imports_make_no_circle():
             return [" -> ".join([*way[way.index(name) :], name])]
         if name in done:
             return []
-        found = [c for other in sorted(imports(name, runtime=True) & set(modules()))
+        result = [c for other in sorted(imports(name, runtime=True) & set(modules()))
                  for c in walk(other, [*way, name])]  # fmt: skip
         done.add(name)
-        return found
+        return result
 
     assert [circle for name in sorted(modules()) for circle in walk(name, [])] == []
 
@@ -391,7 +431,7 @@ def test_nothing_is_left_to_do():
 
 
 def test_no_path_of_a_machine_is_committed():
-    pattern = "|".join(rf"(?<![\w./-]){re.escape(place)}" for place in PLACES)
+    pattern = "|".join(rf"(?<![\w./-]){re.escape(path)}" for path in PLACES)
     assert lines_with(pattern) == []
 
 
@@ -402,9 +442,9 @@ def test_no_host_of_a_package_registry_is_committed():
 def test_lock_files_carry_no_download_addresses():
     locks = [path for path in texts() if path.endswith(("package-lock.json", "constraints.txt"))]
     assert len(locks) >= 2
-    found = [path for path in locks if '"resolved"' in texts()[path] or "://" in texts()[path]]
+    result = [path for path in locks if '"resolved"' in texts()[path] or "://" in texts()[path]]
     # A funding address of a package is no download address.
-    assert [p for p in found if re.search(r'"resolved"|\.tgz|\.whl', texts()[p])] == []
+    assert [p for p in result if re.search(r'"resolved"|\.tgz|\.whl', texts()[p])] == []
 
 
 def test_every_dependency_is_pinned():
@@ -486,3 +526,32 @@ def test_every_public_definition_has_a_user_besides_the_tests():
 
     assert sorted(unused(tuple(KEPT))) == sorted(UNUSED)
     assert sorted(set(KEPT) - unused(())) == [], "KEPT is longer than it need be"
+
+
+def bound_names(tree):
+    """Yield (line, name) of everything a module binds: variables, parameters, imports as names."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            yield node.lineno, node.id
+        elif isinstance(node, ast.arg):
+            yield node.lineno, node.arg
+
+
+def test_names_of_variables_say_what_they_stand_for():
+    poor = {}
+    for path, text in python_files().items():
+        wrong = [f"{n}: {name}" for n, name in bound_names(ast.parse(text)) if name in BANNED]
+        if wrong:
+            poor[path] = wrong
+    rooms = {path: max((r for r in WORDY if path.startswith(r)), default="") for path in poor}
+    assert {path: poor[path] for path, room in rooms.items() if not room} == {}
+
+
+def test_a_class_name_has_one_meaning():
+    homes = {}
+    for module, tree in modules().items():
+        for node in tree.body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                homes.setdefault(node.name, []).append(module)
+    shared = {name: where for name, where in homes.items() if len(where) > 1}
+    assert {name: homes for name, homes in shared.items() if name not in AMBIGUOUS} == {}

@@ -30,8 +30,8 @@ def alarm(name, limit, direction="high", deadband=0.0, on=0.0, off=0.0, *, shelv
     )  # fmt: skip
 
 
-def rules_of(*found, tags=("PT-1",)):
-    return compile_rules(found, [tag(name) for name in tags])
+def rules_of(*result, tags=("PT-1",)):
+    return compile_rules(result, [tag(name) for name in tags])
 
 
 def samples(rows, tags=1):
@@ -51,10 +51,10 @@ def samples(rows, tags=1):
 class Bench:
     """Rules under test, with the memory between two steps and the changes so far."""
 
-    def __init__(self, *found, tags=("PT-1",)):
-        self.rules = rules_of(*found, tags=tags)
+    def __init__(self, *result, tags=("PT-1",)):
+        self.rules = rules_of(*result, tags=tags)
         self.tags = len(tags)
-        self.memory = initial_alarm_state(len(found))
+        self.memory = initial_alarm_state(len(result))
         self.changes = []
 
     def step(self, rows, known_s=None, now_s=None):
@@ -77,7 +77,7 @@ class Bench:
         return self.note(changes)
 
     def note(self, changes):
-        found = [
+        result = [
             (a, t / S, STATES[before], STATES[after])
             for a, t, before, after in zip(
                 changes.alarm.tolist(),
@@ -87,8 +87,8 @@ class Bench:
                 strict=True,
             )
         ]
-        self.changes += found
-        return found
+        self.changes += result
+        return result
 
     @property
     def state(self):

@@ -136,15 +136,15 @@ def supply_of(*, absorber=True):
 
 def readings(supply, **changes):
     """Return rates and values of the tags in SI; changes by tag, dashes as underscores."""
-    shown = {f"FI-{s}": flow / SHARE.get(medium, 1) * T_H
+    displayed = {f"FI-{s}": flow / SHARE.get(medium, 1) * T_H
              for s, (_, _, medium, _, flow, _) in STREAMS.items()}  # fmt: skip
-    shown |= {"II-1": CURRENT, "II-2": CURRENT}
-    shown |= {f"LI-{tank}": row_[5] for tank, row_ in TANKS.items()}
-    shown |= {tag: watt for tag, (_, watt) in POWER.items()}
-    shown |= {name.replace("_", "-"): value for name, value in changes.items()}
+    displayed |= {"II-1": CURRENT, "II-2": CURRENT}
+    displayed |= {f"LI-{tank}": row_[5] for tank, row_ in TANKS.items()}
+    displayed |= {tag: watt for tag, (_, watt) in POWER.items()}
+    displayed |= {name.replace("_", "-"): value for name, value in changes.items()}
     value = np.full(len(supply.network.tags), np.nan)
     for i, tag in enumerate(supply.network.tags):
-        value[i] = shown.get(tag.tag, np.nan)
+        value[i] = displayed.get(tag.tag, np.nan)
     return value, value
 
 
@@ -170,10 +170,10 @@ def residual(supply, course, step_s):
     for m, tanks in enumerate(supply.tanks):
         into = [s for s, edge in enumerate(supply.edges) if edge.to == m]
         out = [s for s, edge in enumerate(supply.edges) if edge.origin == m]
-        left = course.line[..., into].sum(-1) - course.line[..., out].sum(-1) - course.stock[..., m]
-        left -= course.vented[..., m] + course.absorbed[..., m]
+        net = course.line[..., into].sum(-1) - course.line[..., out].sum(-1) - course.stock[..., m]
+        net -= course.vented[..., m] + course.absorbed[..., m]
         scale = max(np.nanmax(course.line[..., into + out]), 1e-9)
-        worst = max(worst, np.nanmax(np.abs(left)) / scale)
+        worst = max(worst, np.nanmax(np.abs(net)) / scale)
         if len(tanks):
             mass = course.mass[..., tanks].sum(-1)
             moved = np.diff(mass, axis=-1) - course.stock[..., m] * step_s

@@ -20,7 +20,7 @@ from twin.reference import figure
 
 if TYPE_CHECKING:
     from twin.scenario.network import Supply
-    from twin.scenario.routes import Route
+    from twin.scenario.routes import FlowRoute
 
 # Loads only fall from pass to pass: this many are far more than parks have stages.
 PASSES_MAX = 20
@@ -241,7 +241,7 @@ def _take_caustic(supply: Supply, work: _Work, m: int) -> None:
         work.net[..., m] -= need
 
 
-def _send(supply: Supply, work: _Work, m: int, route: Route, sign: float, surplus: F64) -> bool:
+def _send(supply: Supply, work: _Work, m: int, route: FlowRoute, sign: float, surplus: F64) -> bool:
     """Send as much of a surplus along a route as it takes; return whether it takes any."""
     # Most ends take nothing: they are looked at before the lines.
     parallel = work.base[..., route.parallel] + work.change[..., route.parallel]

@@ -18,7 +18,7 @@ from twin.chlorine.headroom import AbsorberSpec
 from twin.model.park import Electrolyser, Park, Tag, inside
 from twin.reconciliation.balances import Balance, Line, compile_balance
 from twin.reference import load as load_reference
-from twin.scenario.routes import Edge, Routes, find_routes
+from twin.scenario.routes import Edge, FlowRoutes, find_routes
 
 if TYPE_CHECKING:
     from twin.accounts.network import Network
@@ -49,7 +49,7 @@ class Supply:
     users: I64  # (S,) load that a line supplies; -1 for none
     same: tuple[I64, ...]  # (S,) lines of its component at the same plant, itself among them
     node_loads: I64  # (S,) load of the node a line leads into; -1 for none
-    routes: tuple[Routes, ...]  # (M,) of surplus, of shortage
+    routes: tuple[FlowRoutes, ...]  # (M,) of surplus, of shortage
     tanks: tuple[I64, ...]  # (M,) tanks at each node
     share: F64  # (K,) kg of component per kg in the tank
     limit: F64  # (K,) [kg] of medium at the fill limit

@@ -44,7 +44,7 @@ class Edge:
 
 
 @dataclass(frozen=True, slots=True)
-class Route:
+class FlowRoute:
     """The changes of lines per kilogram of surplus at a node; of shortage, with opposite signs."""
 
     kind: str  # net_off, or one of the ends of the reference table
@@ -54,7 +54,7 @@ class Route:
     parallel: I64  # lines at the end that are cut in proportion; empty = the end itself takes it
 
 
-Routes = tuple[tuple[Route, ...], tuple[Route, ...]]
+FlowRoutes = tuple[tuple[FlowRoute, ...], tuple[FlowRoute, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ def find_routes(
     nodes: int,
     holds: Sequence[bool],
     policy: Mapping[str, Mapping[str, Sequence[str]]],
-) -> tuple[Routes, ...]:
+) -> tuple[FlowRoutes, ...]:
     """Return the routes of every node, best first: (M,) pairs for surplus and for shortage.
 
     `holds` marks the nodes with tanks; `policy` is the order of the ends by component.
@@ -110,7 +110,7 @@ def _routes(
     rules: Mapping[str, Sequence[str]],
     *,
     surplus: bool,
-) -> Iterator[Route]:
+) -> Iterator[FlowRoute]:
     """Yield every route from a node, the shortest first."""
     level = [_Path(start, (), (), frozenset([start]), direct=False)]
     while level:
@@ -130,7 +130,7 @@ def _ends(
     rules: Mapping[str, Sequence[str]],
     *,
     surplus: bool,
-) -> Iterator[Route]:
+) -> Iterator[FlowRoute]:
     """Yield the routes that end where a path has come to."""
     if path.lines:
         yield _route("net_off", path)
@@ -217,8 +217,8 @@ def _replaces(edge: Edge, back: Edge, fresh: Sequence[bool], *, surplus: bool) -
     return gas and vapour if surplus else gas == vapour
 
 
-def _route(kind: str, path: _Path, parallel: Sequence[int] = ()) -> Route:
-    return Route(
+def _route(kind: str, path: _Path, parallel: Sequence[int] = ()) -> FlowRoute:
+    return FlowRoute(
         kind,
         np.array(path.lines, dtype=np.int64),
         np.array(path.signs, dtype=np.float64),
@@ -227,10 +227,10 @@ def _route(kind: str, path: _Path, parallel: Sequence[int] = ()) -> Route:
     )
 
 
-def _sorted(routes: Iterator[Route], order: Sequence[str]) -> tuple[Route, ...]:
+def _sorted(routes: Iterator[FlowRoute], order: Sequence[str]) -> tuple[FlowRoute, ...]:
     """Return the routes of the kinds in the order, by preference and then by length."""
     rank = {kind: i for i, kind in enumerate(["net_off", *order])}
-    kept: list[Route] = []
+    kept: list[FlowRoute] = []
     count: dict[tuple[str, int], int] = {}
     for route in routes:
         key = (route.kind, route.end)

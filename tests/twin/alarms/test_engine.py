@@ -202,7 +202,7 @@ def test_blocks_of_any_size_make_the_same_changes(rows, cuts, until):
     def run(edges):
         bench = Bench(*RULES, tags=("PT-1", "PT-2"))
         bench.command("shelve", at=4, now_s=0, until_s=until)
-        found, end = [], second + 1000
+        result, end = [], second + 1000
         for start, stop in itertools.pairwise(edges):
             # Everything before the next block has come.
             known_s = stream[stop][1] - 0.125 if stop < len(stream) else end
@@ -212,8 +212,8 @@ def test_blocks_of_any_size_make_the_same_changes(rows, cuts, until):
                 bench.rules, bench.memory, samples(rows), known_us, round(known_s * S)
             )
             columns = (getattr(changes, name).tolist() for name in changes.__slots__)
-            found += zip(*columns, strict=True)
-        return sorted(map(str, found)), bench.memory
+            result += zip(*columns, strict=True)
+        return sorted(map(str, result)), bench.memory
 
     whole, memory = run([0, len(stream)])
     parts, other = run(edges)

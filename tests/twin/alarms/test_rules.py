@@ -76,11 +76,11 @@ def test_an_alarm_may_stand_on_a_derived_tag():
 
 
 def test_alarms_without_an_id_are_counted_from_the_normal_value():
-    found = load(
+    result = load(
         row(limit="95 t/h"), row(limit="90 t/h"), row(limit="1 t/h", direction="low"),
         row(limit="2 t/h", direction="low"), row(limit="99 t/h", id="own"),
     )  # fmt: skip
-    assert [a.id for a in found] == [
+    assert [a.id for a in result] == [
         "alpha/FT-1.high2", "alpha/FT-1.high", "alpha/FT-1.low2", "alpha/FT-1.low", "own",
     ]  # fmt: skip
 
@@ -94,9 +94,9 @@ def test_gas_detectors_and_what_the_model_says_may_never_be_shelved():
 
 
 def test_rules_are_columns_over_the_tags():
-    found = load(row(), row(tag="alpha/LT-2", limit="1 m", direction="low", priority="critical"))
-    rules = compile_rules(found, NETWORK.tags)
-    assert rules.alarms == found
+    result = load(row(), row(tag="alpha/LT-2", limit="1 m", direction="low", priority="critical"))
+    rules = compile_rules(result, NETWORK.tags)
+    assert rules.alarms == result
     assert rules.on_delay_us.tolist() == [15_000_000, 60_000_000]
     assert rules.gap_us.tolist() == [300_000_000] * 2
     assert rules.priority.tolist() == [3, 0]
@@ -124,13 +124,13 @@ WRONG = {
 
 @pytest.mark.parametrize("case", WRONG)
 def test_wrong_alarm_is_said_with_its_line(case):
-    cells, said = WRONG[case]
+    cells, message = WRONG[case]
     toml = PARK_TOML + row(**cells)
     (problem,) = problems_of(toml, CSV)
-    place, _, text = problem.partition(": [[alarm]] ")
-    assert text.startswith(f"{cells.get('tag', 'alpha/FT-1')}: {said}")
-    line = toml.splitlines()[int(place.removeprefix("park.toml:")) - 1]
-    assert line.startswith(said.partition(":")[0])
+    path, _, text = problem.partition(": [[alarm]] ")
+    assert text.startswith(f"{cells.get('tag', 'alpha/FT-1')}: {message}")
+    line = toml.splitlines()[int(path.removeprefix("park.toml:")) - 1]
+    assert line.startswith(message.partition(":")[0])
 
 
 def test_all_wrong_alarms_are_said_with_what_else_is_wrong():

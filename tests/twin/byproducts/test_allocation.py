@@ -32,49 +32,49 @@ def solve(supply, demand, ways, value=0.0, modes=3):
 def test_two_sources_share_sinks_as_the_exchange_of_hand_says():
     # The cheap way of the first source is narrow, so the second has to make room at the far sink.
     ways = links([0, 0, 1], [0, 1, 1], [3, np.inf, 4], [1e3, 5e3, 10e3], [0.1, 1.0, 1.5], [0, 1, 2])
-    found = solve([5.0, 2.0], [4.0, 3.0], ways)
-    np.testing.assert_allclose(found.flow, [3, 2, 1], atol=TIGHT)
-    np.testing.assert_allclose(found.unplaced, [0, 1], atol=TIGHT)
-    np.testing.assert_allclose(found.free, [1, 0], atol=TIGHT)
-    assert found.placed == pytest.approx(6)
-    assert found.freight == pytest.approx(0.3 + 2 + 1.5)
-    assert found.gain == pytest.approx(-found.freight)
+    result = solve([5.0, 2.0], [4.0, 3.0], ways)
+    np.testing.assert_allclose(result.flow, [3, 2, 1], atol=TIGHT)
+    np.testing.assert_allclose(result.unplaced, [0, 1], atol=TIGHT)
+    np.testing.assert_allclose(result.free, [1, 0], atol=TIGHT)
+    assert result.placed == pytest.approx(6)
+    assert result.freight == pytest.approx(0.3 + 2 + 1.5)
+    assert result.gain == pytest.approx(-result.freight)
     # Per mode: 3 kg/s over 1 km, 2 over 5 km, 1 over 10 km.
-    np.testing.assert_allclose(found.work, [3e3, 10e3, 10e3], rtol=TIGHT)
+    np.testing.assert_allclose(result.work, [3e3, 10e3, 10e3], rtol=TIGHT)
     # The narrow way and the full sink keep the rest from being placed, the wide ways do not.
-    np.testing.assert_allclose(found.link_relief, [1, 0, 0], atol=TIGHT)
-    np.testing.assert_allclose(found.sink_relief, [0, 1], atol=TIGHT)
-    assert found.reason == ""
+    np.testing.assert_allclose(result.link_relief, [1, 0, 0], atol=TIGHT)
+    np.testing.assert_allclose(result.sink_relief, [0, 1], atol=TIGHT)
+    assert result.reason == ""
 
 
 def test_use_comes_before_money_and_money_decides_between_equal_uses():
     # Using it costs more than it brings, and still it is used; of two sinks the better is taken.
-    found = solve([2.0], [5.0, 5.0], links([0, 0], [0, 1], cost=[9.0, 8.0]), value=[1.0, 0.5])
-    np.testing.assert_allclose(found.flow, [0, 2], atol=TIGHT)
-    assert found.gain == pytest.approx(2 * (0.5 - 8.0))
+    result = solve([2.0], [5.0, 5.0], links([0, 0], [0, 1], cost=[9.0, 8.0]), value=[1.0, 0.5])
+    np.testing.assert_allclose(result.flow, [0, 2], atol=TIGHT)
+    assert result.gain == pytest.approx(2 * (0.5 - 8.0))
 
 
 def test_price_of_a_link_is_what_more_of_it_would_save():
     ways = links([0, 0], [0, 0], [1.0, np.inf], cost=[0.2, 0.9])
-    found = solve([3.0], [np.inf], ways)
-    np.testing.assert_allclose(found.flow, [1, 2], atol=TIGHT)
-    assert found.link_price[0] == pytest.approx(0.7)
-    assert found.link_relief[0] == pytest.approx(0, abs=TIGHT)
+    result = solve([3.0], [np.inf], ways)
+    np.testing.assert_allclose(result.flow, [1, 2], atol=TIGHT)
+    assert result.link_price[0] == pytest.approx(0.7)
+    assert result.link_relief[0] == pytest.approx(0, abs=TIGHT)
     wider = solve([3.0], [np.inf], links([0, 0], [0, 0], [1.1, np.inf], cost=[0.2, 0.9]))
-    assert (wider.gain - found.gain) / 0.1 == pytest.approx(found.link_price[0])
+    assert (wider.gain - result.gain) / 0.1 == pytest.approx(result.link_price[0])
 
 
 def test_price_of_a_sink_is_what_more_of_it_would_bring():
     ways = links([0, 0], [0, 1], cost=[0.1, 0.3])
-    found = solve([3.0], [1.0, np.inf], ways, value=[2.0, 1.0])
-    assert found.sink_price[0] == pytest.approx(1.9 - 0.7)
-    assert found.sink_price[1] == pytest.approx(0, abs=TIGHT)
-    assert np.isinf(found.free[1])
+    result = solve([3.0], [1.0, np.inf], ways, value=[2.0, 1.0])
+    assert result.sink_price[0] == pytest.approx(1.9 - 0.7)
+    assert result.sink_price[1] == pytest.approx(0, abs=TIGHT)
+    assert np.isinf(result.free[1])
 
 
 def test_source_without_a_link_stays_where_it_is():
-    found = solve([3.0, 1.0], [2.0], links([0], [0]))
-    np.testing.assert_allclose(found.unplaced, [1, 1], atol=TIGHT)
+    result = solve([3.0, 1.0], [2.0], links([0], [0]))
+    np.testing.assert_allclose(result.unplaced, [1, 1], atol=TIGHT)
 
 
 def test_without_links_sources_or_sinks_nothing_is_placed():
@@ -90,16 +90,16 @@ def test_without_links_sources_or_sinks_nothing_is_placed():
 def test_times_are_independent_of_each_other_and_of_a_time_without_data():
     ways = links([0, 1], [0, 0], [1.0, 5.0], cost=[0.0, 1.0])
     supply = np.array([[[2.0, 3.0], [np.nan, 3.0]], [[0.0, 0.0], [1.0, -1.0]]])
-    found = solve(supply, [4.0], ways)
-    assert found.flow.shape == (2, 2, 2)
-    np.testing.assert_allclose(found.flow[0, 0], [1, 3], atol=TIGHT)
-    assert np.isnan(found.flow[0, 1]).all()
-    assert "not known" in found.reason[0, 1]
-    np.testing.assert_array_equal(found.flow[1, 0], [0, 0])
-    assert "negative" in found.reason[1, 1]
-    assert np.isnan(found.work[1, 1]).all()
+    result = solve(supply, [4.0], ways)
+    assert result.flow.shape == (2, 2, 2)
+    np.testing.assert_allclose(result.flow[0, 0], [1, 3], atol=TIGHT)
+    assert np.isnan(result.flow[0, 1]).all()
+    assert "not known" in result.reason[0, 1]
+    np.testing.assert_array_equal(result.flow[1, 0], [0, 0])
+    assert "negative" in result.reason[1, 1]
+    assert np.isnan(result.work[1, 1]).all()
     alone = solve(supply[0, 0], [4.0], ways)
-    np.testing.assert_allclose(found.flow[0, 0], alone.flow, atol=TIGHT)
+    np.testing.assert_allclose(result.flow[0, 0], alone.flow, atol=TIGHT)
 
 
 @pytest.mark.parametrize(
@@ -117,10 +117,10 @@ def test_times_are_independent_of_each_other_and_of_a_time_without_data():
 def test_data_without_sense_are_no_number_with_a_reason(change, word):
     given_ = {"supply": [1.0], "demand": [1.0], "capacity": 1.0, "cost": 0.0, "value": 0.0} | change
     ways = links([0], [0], given_["capacity"], cost=given_["cost"])
-    found = solve(given_["supply"], given_["demand"], ways, value=given_["value"])
-    assert np.isnan(found.placed)
-    assert np.isnan(found.unplaced).all()
-    assert word in str(found.reason)
+    result = solve(given_["supply"], given_["demand"], ways, value=given_["value"])
+    assert np.isnan(result.placed)
+    assert np.isnan(result.unplaced).all()
+    assert word in str(result.reason)
 
 
 def test_links_that_lead_nowhere_and_odd_shapes_are_refused():
@@ -154,8 +154,8 @@ def test_cost_of_a_way_is_its_own_or_that_of_its_mode_and_distance():
 
 def test_way_of_unknown_length_hides_the_work_of_its_own_mode_only():
     ways = links([0, 0], [0, 1], distance=[np.nan, 2e3], cost=0.1, mode=[0, 2])
-    found = solve([3.0], [1.0, 5.0], ways)
-    np.testing.assert_allclose(found.work, [np.nan, 0, 4e3], rtol=TIGHT)
+    result = solve([3.0], [1.0, 5.0], ways)
+    np.testing.assert_allclose(result.work, [np.nan, 0, 4e3], rtol=TIGHT)
     idle = solve([3.0], [0.0, 5.0], ways)
     np.testing.assert_allclose(idle.work, [0, 0, 6e3], atol=TIGHT)
 
@@ -179,11 +179,11 @@ def problems(draw):
 
 def greedy(supply, demand, value, ways):
     """Place as much as goes on the best way left, one after the other."""
-    left, room, flow = supply.copy(), demand.copy(), np.zeros(len(ways.source))
+    remaining, room, flow = supply.copy(), demand.copy(), np.zeros(len(ways.source))
     for link in np.argsort(ways.cost - value[ways.sink], kind="stable"):
         p, q = ways.source[link], ways.sink[link]
-        flow[link] = min(left[p], room[q], ways.capacity[link])
-        left[p] -= flow[link]
+        flow[link] = min(remaining[p], room[q], ways.capacity[link])
+        remaining[p] -= flow[link]
         room[q] -= flow[link]
     return flow
 
@@ -192,23 +192,23 @@ def greedy(supply, demand, value, ways):
 @given(problems())
 def test_mass_is_conserved_limits_hold_and_no_greedy_does_better(problem):
     supply, demand, value, ways = problem
-    found = allocate(supply, demand, value, ways, ways.cost, 3)
-    assert isinstance(found, Allocation)
-    assert found.reason == ""
-    sent = np.bincount(ways.source, found.flow, len(supply))
-    taken = np.bincount(ways.sink, found.flow, len(demand))
-    np.testing.assert_allclose(sent + found.unplaced, supply, atol=TIGHT)
-    np.testing.assert_allclose(taken + found.free, demand, atol=TIGHT)
-    assert (found.flow >= 0).all()
-    assert (found.flow <= ways.capacity + TIGHT).all()
+    result = allocate(supply, demand, value, ways, ways.cost, 3)
+    assert isinstance(result, Allocation)
+    assert result.reason == ""
+    sent = np.bincount(ways.source, result.flow, len(supply))
+    taken = np.bincount(ways.sink, result.flow, len(demand))
+    np.testing.assert_allclose(sent + result.unplaced, supply, atol=TIGHT)
+    np.testing.assert_allclose(taken + result.free, demand, atol=TIGHT)
+    assert (result.flow >= 0).all()
+    assert (result.flow <= ways.capacity + TIGHT).all()
     by_hand = greedy(supply, demand, value, ways)
-    assert found.placed >= by_hand.sum() - TIGHT
-    if by_hand.sum() > found.placed - TIGHT:
+    assert result.placed >= by_hand.sum() - TIGHT
+    if by_hand.sum() > result.placed - TIGHT:
         worth = by_hand @ (value[ways.sink] - ways.cost)
-        assert found.gain >= worth - 10 * TIGHT
+        assert result.gain >= worth - 10 * TIGHT
     # What is not placed is held by a limit: then some limit has a relief, or no way leads on.
-    stuck = (found.unplaced[ways.source] > TIGHT) & (
-        (found.flow < ways.capacity - TIGHT) & (found.free[ways.sink] > TIGHT)
+    stuck = (result.unplaced[ways.source] > TIGHT) & (
+        (result.flow < ways.capacity - TIGHT) & (result.free[ways.sink] > TIGHT)
     )
     assert not stuck.any()
 
@@ -232,5 +232,5 @@ def test_order_of_links_sources_and_sinks_changes_no_total(problem, random):
 @pytest.mark.parametrize("scale", [1e-6, 1e6])
 def test_small_and_large_parks_are_solved_alike(scale):
     ways = links([0, 0, 1], [0, 1, 1], np.array([3, np.inf, 4]) * scale, cost=[0.1, 1.0, 1.5])
-    found = solve(np.array([5.0, 2.0]) * scale, np.array([4.0, 3.0]) * scale, ways)
-    np.testing.assert_allclose(found.flow / scale, [3, 2, 1], atol=TIGHT)
+    result = solve(np.array([5.0, 2.0]) * scale, np.array([4.0, 3.0]) * scale, ways)
+    np.testing.assert_allclose(result.flow / scale, [3, 2, 1], atol=TIGHT)

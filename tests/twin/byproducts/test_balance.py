@@ -91,8 +91,8 @@ def test_network_without_processes_has_no_components():
 
 def test_only_what_is_above_use_and_permitted_vent_is_surplus():
     make, use = np.array([10.0, 10.0, 10.0, np.nan]), np.array([4.0, 12.0, 9.0, 1.0])
-    found = surplus(make, use, np.array(2.0))
-    np.testing.assert_array_equal(found, [4.0, 0.0, 0.0, np.nan])
+    result = surplus(make, use, np.array(2.0))
+    np.testing.assert_array_equal(result, [4.0, 0.0, 0.0, np.nan])
 
 
 @settings(deadline=None, max_examples=100)

@@ -86,8 +86,8 @@ def test_vented_gas_is_counted_as_mass_by_its_normal_density():
     net = network()
     exchange = compile_exchange(net, "r", "hydrogen")
     assert [s.basis for s in exchange.sources] == ["metered"]
-    found = surplus_rate(exchange, rates(net, exchange, FT6=0.1))
-    assert found.tolist() == [pytest.approx(0.1 * 0.08994)]
+    result = surplus_rate(exchange, rates(net, exchange, FT6=0.1))
+    assert result.tolist() == [pytest.approx(0.1 * 0.08994)]
 
 
 def test_by_product_without_a_stream_is_all_that_leaves_and_is_counted_whole():
@@ -139,16 +139,16 @@ def test_hydrogen_fills_the_best_sink_and_then_what_the_road_can_take():
     net = network()
     exchange = compile_exchange(net, "r", "hydrogen")
     supply = surplus_rate(exchange, rates(net, exchange, FT6=0.1))
-    found = allocate(
+    result = allocate(
         supply, exchange.demand, exchange.value, exchange.links, exchange.cost, len(modes())
     )
     kg_per_h = T_PER_H / 1000
-    np.testing.assert_allclose(found.flow / kg_per_h, [20.0, 5.0], rtol=1e-6)
-    assert found.unplaced[0] / kg_per_h == pytest.approx(0.1 * 0.08994 * 3600 - 25, rel=1e-6)
-    np.testing.assert_allclose(found.sink_relief, [1.0, 0.0], atol=1e-6)
-    np.testing.assert_allclose(found.link_relief, [0.0, 1.0], atol=1e-6)
+    np.testing.assert_allclose(result.flow / kg_per_h, [20.0, 5.0], rtol=1e-6)
+    assert result.unplaced[0] / kg_per_h == pytest.approx(0.1 * 0.08994 * 3600 - 25, rel=1e-6)
+    np.testing.assert_allclose(result.sink_relief, [1.0, 0.0], atol=1e-6)
+    np.testing.assert_allclose(result.link_relief, [0.0, 1.0], atol=1e-6)
     # The road says what it costs but not how long it is.
-    assert np.isnan(found.work[modes().index("road")])
+    assert np.isnan(result.work[modes().index("road")])
 
 
 @pytest.mark.parametrize(
@@ -186,12 +186,12 @@ def test_demonstration_park_places_by_products_and_calls_its_figures_illustrativ
         exchange = compile_exchange(net, net.park.id, medium)
         middle = [(net.tags[t].low + net.tags[t].high) / 2 for t in exchange.tags]
         supply = surplus_rate(exchange, np.array(middle))
-        found = allocate(
+        result = allocate(
             supply, exchange.demand, exchange.value, exchange.links, exchange.cost, len(modes())
         )
-        assert found.reason == ""
-        assert 0 < found.placed <= supply.sum() * (1 + 1e-9)
-        assert found.placed + found.unplaced.sum() == pytest.approx(supply.sum())
+        assert result.reason == ""
+        assert 0 < result.placed <= supply.sum() * (1 + 1e-9)
+        assert result.placed + result.unplaced.sum() == pytest.approx(supply.sum())
         parks = {s.scope.split("/")[1] for s in exchange.sources}
         ends = {row.scope.split("/")[1] for row in exchange.sinks if "/" in row.scope}
         assert len(parks | ends) == 3

@@ -50,16 +50,18 @@ def test_anode_efficiency_of_a_gas_analysis_is_the_published_one(oxygen, efficie
 
 
 def test_anode_efficiency_without_chlorine_or_analysis_is_unknown():
-    found = anode_efficiency(np.array([[0.02, np.nan], [0.02, 0.0]]), np.array([[0, 0.98], [1, 1]]))
-    assert np.isnan(found).tolist() == [[True, True], [False, False]]
-    assert found[1, 1] == 1.0
+    result = anode_efficiency(
+        np.array([[0.02, np.nan], [0.02, 0.0]]), np.array([[0, 0.98], [1, 1]])
+    )
+    assert np.isnan(result).tolist() == [[True, True], [False, False]]
+    assert result[1, 1] == 1.0
 
 
 def test_cathode_efficiency_undoes_faradays_law():
     made = np.array([13.5e3, 0.0]) * 160 * 0.96 * faraday.mass_per_charge(faraday.NAOH)
-    found = cathode_efficiency(made, np.array([13.5e3, 0.0]), np.array(160))
-    assert found[0] == near(0.96)
-    assert np.isnan(found[1])
+    result = cathode_efficiency(made, np.array([13.5e3, 0.0]), np.array(160))
+    assert result[0] == near(0.96)
+    assert np.isnan(result[1])
     assert np.isnan(cathode_efficiency(np.nan, 13.5e3, 160))
 
 
@@ -87,9 +89,9 @@ def test_the_two_readings_fall_on_both_sides_of_the_goal():
 
 def test_local_share_of_nothing_or_of_unknown_streams_is_unknown():
     flow = np.array([[0.0, 0.0], [1.0, np.nan], [3.0, 1.0]])
-    found = local_share_of_liquid(flow, np.array([True, False]))
-    assert np.isnan(found[:2]).all()
-    assert found[2] == 0.75
+    result = local_share_of_liquid(flow, np.array([True, False]))
+    assert np.isnan(result[:2]).all()
+    assert result[2] == 0.75
     assert np.isnan(local_share_of_liquid(np.zeros((3, 0)), np.zeros(0, bool))).all()
     made = local_share_of_made(np.array([0.0, np.nan, 5.0]), np.zeros((3, 0)))
     assert np.isnan(made[:2]).all()

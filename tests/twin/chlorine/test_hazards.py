@@ -38,9 +38,9 @@ def test_factor_of_the_persons_is_the_published_one(persons, factor):
 
 
 def test_factor_of_an_unknown_number_of_persons_is_unknown():
-    found = alpha(np.array([[np.nan, -1], [0, 30]]))
-    assert np.isnan(found[0]).all()
-    assert found[1].tolist() == [0.5, 1.2]
+    result = alpha(np.array([[np.nan, -1], [0, 30]]))
+    assert np.isnan(result[0]).all()
+    assert result[1].tolist() == [0.5, 1.2]
 
 
 @pytest.mark.parametrize(
@@ -64,22 +64,22 @@ def test_factor_of_an_unknown_number_of_persons_is_unknown():
 )  # fmt: skip
 def test_grade_of_a_unit_is_the_published_one(tonnes, factor, s, r, level):
     mass = np.array(list(tonnes.values())) * T
-    found = grade(mass, list(tonnes), persons_of(factor))
-    assert (found.s, found.r, found.level) == (near(s), near(r), level)
+    result = grade(mass, list(tonnes), persons_of(factor))
+    assert (result.s, result.r, result.level) == (near(s), near(r), level)
 
 
 def test_grades_are_vectorised_and_an_unknown_mass_has_none():
     mass = np.array([[4.0, 3.0], [np.nan, 3.0], [62.5, 0.0]]) * T
-    found = grade(mass, ["chlorine", "ammonia"], np.array([1.0, 1.0, np.nan]))
-    assert found.level[0] == 4
-    assert np.isnan(found.level[1:]).all()
-    assert np.isnan([found.s[1], found.r[1], found.r[2]]).all()
-    assert found.s[2] == near(12.5)
+    result = grade(mass, ["chlorine", "ammonia"], np.array([1.0, 1.0, np.nan]))
+    assert result.level[0] == 4
+    assert np.isnan(result.level[1:]).all()
+    assert np.isnan([result.s[1], result.r[1], result.r[2]]).all()
+    assert result.s[2] == near(12.5)
 
 
 def test_a_sum_that_is_a_limit_is_not_lost_to_rounding():
-    found = grade(np.array([0.1, 0.2, 0.7]) * 10 * T, ["ammonia"] * 3, np.array(1.0))
-    assert found.level == 4
+    result = grade(np.array([0.1, 0.2, 0.7]) * 10 * T, ["ammonia"] * 3, np.array(1.0))
+    assert result.level == 4
     thirds = grade(np.array([12.5 / 3] * 3) * T, ["chlorine"] * 3, np.array(1.0))
     assert thirds.level == 3
 
@@ -122,7 +122,7 @@ def test_unit_of_a_model_keeps_its_substances_as_they_were_written():
 
 
 @pytest.mark.parametrize(
-    ("right", "wrong", "said"),
+    ("right", "wrong", "message"),
     [
         ("ammonia =", "amonia =", "'amonia' is no substance that can be graded; use one of"),
         ("ammonia =", "epichlorohydrin =", "'epichlorohydrin' is no substance"),
@@ -135,9 +135,9 @@ def test_unit_of_a_model_keeps_its_substances_as_they_were_written():
         ("persons = 60", "persons = nan", "nan persons cannot be"),
     ],
 )
-def test_wrong_unit_is_a_problem_with_its_line(right, wrong, said):
+def test_wrong_unit_is_a_problem_with_its_line(right, wrong, message):
     text = PARK_TOML + HAZARD.replace(right, wrong)
     line = next(n for n, row in enumerate(text.splitlines(), start=1) if "HERE" in row)
     (problem,) = problems_of(text)
     assert problem.startswith(f"park.toml:{line}: [[hazard]] H-1: ")
-    assert said in problem
+    assert message in problem

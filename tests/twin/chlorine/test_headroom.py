@@ -29,9 +29,9 @@ def near(value, rel=1e-6):
 def test_headroom_of_a_tank_beyond_its_limit_is_nothing():
     assert headroom(np.array([100.0, 140.0, 0.0]), np.full(3, 128.0)) == near(156.0)
     farm = np.array([[100.0, 128.0], [128.0, 130.0], [100.0, np.nan]])
-    found = headroom(farm, np.full(2, 128.0))
-    assert found[:2] == near([28.0, 0.0])
-    assert np.isnan(found[2])
+    result = headroom(farm, np.full(2, 128.0))
+    assert result[:2] == near([28.0, 0.0])
+    assert np.isnan(result[2])
     assert headroom(np.zeros(0), np.zeros(0)) == 0.0
 
 
@@ -53,13 +53,13 @@ def test_time_in_stock_is_compared_with_three_and_seven_days():
 
 
 def test_a_trip_fills_the_tanks_up_to_the_capacity_of_liquefaction():
-    found = user_trip(
+    result = user_trip(
         np.array(36e3), np.array(4.0), np.array(3.0), np.array(3.0), np.array([INF, 5.0, 4.0, 3.0])
     )
     # A machine above its rated capacity goes on as it is.
-    assert found.liquefied.tolist() == [7.0, 5.0, 4.0, 4.0]
-    assert found.absorbed.tolist() == [0.0, 2.0, 3.0, 3.0]
-    assert found.full_s.tolist() == [9e3, 18e3, 36e3, 36e3]
+    assert result.liquefied.tolist() == [7.0, 5.0, 4.0, 4.0]
+    assert result.absorbed.tolist() == [0.0, 2.0, 3.0, 3.0]
+    assert result.full_s.tolist() == [9e3, 18e3, 36e3, 36e3]
 
 
 def test_a_trip_does_not_fill_tanks_that_are_drawn_faster_and_unknown_stays_unknown():
@@ -72,27 +72,27 @@ def test_a_trip_does_not_fill_tanks_that_are_drawn_faster_and_unknown_stays_unkn
 @settings(deadline=None, max_examples=100)
 @given(*[st.floats(0, 100)] * 3, st.floats(0, 200))
 def test_all_chlorine_of_a_user_that_trips_goes_somewhere(inflow, draw, user, capacity):
-    found = user_trip(1e3, np.array(inflow), draw, user, capacity)
-    assert found.liquefied + found.absorbed == pytest.approx(inflow + user)
-    assert found.absorbed >= 0
-    assert found.full_s >= user_trip(1e3, np.array(inflow), draw, user, INF).full_s
+    result = user_trip(1e3, np.array(inflow), draw, user, capacity)
+    assert result.liquefied + result.absorbed == pytest.approx(inflow + user)
+    assert result.absorbed >= 0
+    assert result.full_s >= user_trip(1e3, np.array(inflow), draw, user, INF).full_s
 
 
 def test_absorber_lasts_as_long_as_its_caustic():
     one_tonne_an_hour = np.array([1 / 3.6, 1 / 3.6, 0.0, NAN])
-    found = absorber_time(np.array([1.12817e3, 0, 1e3, 1e3]), one_tonne_an_hour, np.array(0.0))
-    assert found[0] == near(3600, rel=1e-5)
-    assert found[1:3].tolist() == [0.0, INF]
-    assert np.isnan(found[3])
+    result = absorber_time(np.array([1.12817e3, 0, 1e3, 1e3]), one_tonne_an_hour, np.array(0.0))
+    assert result[0] == near(3600, rel=1e-5)
+    assert result[1:3].tolist() == [0.0, INF]
+    assert np.isnan(result[3])
     with_excess = absorber_time(np.array(1.12817e3), one_tonne_an_hour[0], np.array(0.25))
     assert with_excess == near(3600 / 1.25, rel=1e-5)
 
 
 def test_spare_tank_is_ready_when_empty_and_as_large_as_the_largest():
     filled = np.array([0.0, 0.05, 0.06, 0.02, NAN])
-    found = spare_ready(filled, np.array([113.0, 113, 113, 60, 113]), np.array(113.0))
-    assert found[:4].tolist() == [1, 1, 0, 0]
-    assert np.isnan(found[4])
+    result = spare_ready(filled, np.array([113.0, 113, 113, 60, 113]), np.array(113.0))
+    assert result[:4].tolist() == [1, 1, 0, 0]
+    assert np.isnan(result[4])
 
 
 ABSORBER = f"""
@@ -115,13 +115,13 @@ def test_absorber_of_a_model_has_a_tank_of_caustic():
 
 
 @pytest.mark.parametrize(
-    ("tank", "said"),
+    ("tank", "message"),
     [("T-9", "there is no tank 'T-9'"), ("V-1", "tank 'V-1' holds no caustic soda")],
 )
-def test_absorber_without_a_tank_of_caustic_is_a_problem_with_its_line(tank, said):
+def test_absorber_without_a_tank_of_caustic_is_a_problem_with_its_line(tank, message):
     text = PARK_TOML + ABSORBER.replace('tank = "T-1"', f'tank = "{tank}"')
     line = next(n for n, row in enumerate(text.splitlines(), start=1) if "HERE" in row)
-    assert problems_of(text) == [f"park.toml:{line}: [[absorber]] A-1: {said}"]
+    assert problems_of(text) == [f"park.toml:{line}: [[absorber]] A-1: {message}"]
 
 
 SPARE = f"""

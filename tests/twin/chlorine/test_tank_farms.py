@@ -36,25 +36,25 @@ def ids(streams):
 
 def values(network, **tags):
     """Return values of tags by owner_tag, all others unknown."""
-    found = np.full(len(network.tags), np.nan)
+    result = np.full(len(network.tags), np.nan)
     for address, value in tags.items():
         owner, _, tag = address.partition("_")
-        found[network.index[f"{owner}/{tag.replace('_', '-')}"]] = value
-    return found
+        result[network.index[f"{owner}/{tag.replace('_', '-')}"]] = value
+    return result
 
 
 @pytest.fixture
 def usual(network):
     """Every farm at half, every spare empty; each stream of a farm takes 2 t/h, users 4 t/h."""
-    found = np.full(len(network.tags), np.nan)
+    result = np.full(len(network.tags), np.nan)
     for farm in find_tank_farms(network, "liaocheng"):
-        found[network.tanks.tag[list(farm.tanks)]] = HALF
-        found[network.tanks.tag[list(farm.spares)]] = 0.0
+        result[network.tanks.tag[list(farm.tanks)]] = HALF
+        result[network.tanks.tag[list(farm.spares)]] = 0.0
         for stream in (*farm.fills, *farm.draws):
-            found[network.index[stream.flow]] = 2 * T_PER_H
+            result[network.index[stream.flow]] = 2 * T_PER_H
         for stream in farm.users:
-            found[network.index[stream.flow]] = 4 * T_PER_H
-    return found
+            result[network.index[stream.flow]] = 4 * T_PER_H
+    return result
 
 
 def test_farm_has_its_tanks_its_spare_and_its_streams(network):
@@ -94,21 +94,21 @@ def test_liquid_that_stays_in_tanks_of_the_boundary_is_not_taken(network):
 
 def test_outlook_of_one_farm_is_what_its_numbers_give(network, usual):
     farms = find_tank_farms(network, XINFA)
-    found = forecast(network, farms, usual)
+    result = forecast(network, farms, usual)
     room = 6 * (LIMIT - FULL / 2)
-    assert found.headroom == pytest.approx(room)
-    assert found.filling == pytest.approx((2 - 3 * 2) * T_PER_H)
-    assert found.full_s == np.inf
+    assert result.headroom == pytest.approx(room)
+    assert result.filling == pytest.approx((2 - 3 * 2) * T_PER_H)
+    assert result.full_s == np.inf
     # The cells go on: a user of 4 t/h leaves as much as the tanks lose.
-    assert found.trip_s == np.inf
+    assert result.trip_s == np.inf
     usual[network.index["xinfa/FI-1301"]] = 7 * T_PER_H
     usual[network.index["xinfa/FI-1203"]] = 9 * T_PER_H
-    found = forecast(network, farms, usual)
-    assert found.full_s == pytest.approx(room / 1000 * HOUR)
-    assert found.trip_s == pytest.approx(room / 10_000 * HOUR)
-    assert (found.user, found.user_flow) == ("xinfa-cl2-hcl", pytest.approx(9 * T_PER_H))
-    assert found.spare == 1.0
-    assert {"xinfa/LT-1301G", "xinfa/FI-1203"} <= {network.tags[t].address for t in found.tags}
+    result = forecast(network, farms, usual)
+    assert result.full_s == pytest.approx(room / 1000 * HOUR)
+    assert result.trip_s == pytest.approx(room / 10_000 * HOUR)
+    assert (result.user, result.user_flow) == ("xinfa-cl2-hcl", pytest.approx(9 * T_PER_H))
+    assert result.spare == 1.0
+    assert {"xinfa/LT-1301G", "xinfa/FI-1203"} <= {network.tags[t].address for t in result.tags}
 
 
 def test_the_farm_that_is_full_first_gives_the_time_of_many(network, usual):
@@ -134,9 +134,9 @@ def test_what_is_not_known_is_not_made_up(network, usual):
     }.items():
         value = usual.copy()
         value[network.index[address]] = np.nan
-        found = forecast(network, farms, value)
+        result = forecast(network, farms, value)
         names = ("headroom", "filling", "full_s", "trip_s", "user_flow", "spare")
-        assert {name for name in names if np.isnan(getattr(found, name))} == lost, address
+        assert {name for name in names if np.isnan(getattr(result, name))} == lost, address
     nothing = forecast(network, (), usual)
     assert np.isnan([nothing.headroom, nothing.full_s, nothing.spare]).all()
     assert (nothing.user, len(nothing.tags)) == ("", 0)
@@ -145,26 +145,26 @@ def test_what_is_not_known_is_not_made_up(network, usual):
 def test_a_full_farm_is_full_whatever_is_not_known_of_the_others(network, usual):
     value = np.full(len(network.tags), np.nan)
     value[network.tanks.tag] = np.where(np.isnan(usual[network.tanks.tag]), np.nan, 3.0)
-    found = forecast(network, find_tank_farms(network, "liaocheng"), value)
-    assert (found.headroom, found.full_s, found.spare) == (0.0, 0.0, 0.0)
+    result = forecast(network, find_tank_farms(network, "liaocheng"), value)
+    assert (result.headroom, result.full_s, result.spare) == (0.0, 0.0, 0.0)
     value[network.index["luxi/LT-1301A"]] = np.nan
-    found = forecast(network, find_tank_farms(network, "liaocheng"), value)
-    assert np.isnan(found.headroom)
-    assert found.full_s == 0.0
+    result = forecast(network, find_tank_farms(network, "liaocheng"), value)
+    assert np.isnan(result.headroom)
+    assert result.full_s == 0.0
 
 
 def test_a_tank_by_mass_is_as_large_as_the_range_of_its_tag_and_no_spare_is_not_known():
     farms = find_tank_farms(SMALL, "r")
     value = values(SMALL, alpha_WT_1=50e3, alpha_LT_2=1.5, alpha_FT_2=2.0, alpha_FT_3=1.0,
                    alpha_FT_4=0.5, alpha_FT_1=3.0)  # fmt: skip
-    found = forecast(SMALL, farms, value)
-    assert np.isnan(found.spare)
+    result = forecast(SMALL, farms, value)
+    assert np.isnan(result.spare)
     # 150 t by mass, and a lying tank of liquid chlorine that is half full at 1.5 m.
     lying = 1250 * np.pi / 4 * 3**2 * 16 - 1425 * np.pi / 8 * 3**2 * 16
-    assert found.headroom == pytest.approx(150e3 - 50e3 + lying)
-    assert found.filling == pytest.approx(0.5)
-    assert found.full_s == pytest.approx(found.headroom / 0.5)
-    assert found.user == "cl2-vcm"
+    assert result.headroom == pytest.approx(150e3 - 50e3 + lying)
+    assert result.filling == pytest.approx(0.5)
+    assert result.full_s == pytest.approx(result.headroom / 0.5)
+    assert result.user == "cl2-vcm"
 
 
 def test_stream_without_a_meter_has_no_tag(network):

@@ -72,31 +72,31 @@ def test_the_reason_names_the_years_there_are():
 
 
 def test_methods_of_one_year_differ():
-    found = {
+    result = {
         method: carbon.grid_factor(2022, "CN", method).value * KWH
         for method in ("location", "market", "fossil", "ets")
     }
-    assert found == pytest.approx(
+    assert result == pytest.approx(
         {"location": 0.5366, "market": 0.5856, "fossil": 0.8325, "ets": 0.5703}
     )
 
 
 def test_captured_carbon_dioxide_is_subtracted_and_an_unknown_term_is_not_zero():
-    found = carbon.footprint(
+    result = carbon.footprint(
         np.array([100.0, np.nan]), np.array([20.0, 20.0]), np.array([50.0, 50.0]), 5.0, 30.0
     )
-    np.testing.assert_array_equal(found.scope1, [90.0, np.nan])
-    np.testing.assert_array_equal(found.scope2, [55.0, 55.0])
-    np.testing.assert_array_equal(found.total, [145.0, np.nan])
+    np.testing.assert_array_equal(result.scope1, [90.0, np.nan])
+    np.testing.assert_array_equal(result.scope2, [55.0, 55.0])
+    np.testing.assert_array_equal(result.total, [145.0, np.nan])
 
 
 def test_every_carrier_of_energy_is_accounted_for_or_said_to_be_unknown():
-    found = {carrier: carbon.source_of(carrier) for carrier in load("energy")}
-    assert found["electricity"] == "electricity"
-    assert found["coal"] == "fuel"
-    assert found["steam"] == "heat"
-    assert found["hydrogen"] == "nothing"
-    assert {carrier for carrier, source in found.items() if source == "unknown"} <= {
+    result = {carrier: carbon.source_of(carrier) for carrier in load("energy")}
+    assert result["electricity"] == "electricity"
+    assert result["coal"] == "fuel"
+    assert result["steam"] == "heat"
+    assert result["hydrogen"] == "nothing"
+    assert {carrier for carrier, source in result.items() if source == "unknown"} <= {
         "crude_benzene", "methanol", "producer_gas", "pressure_gasification_gas", "water_gas",
         "calcium_carbide",
     }  # fmt: skip
@@ -112,12 +112,12 @@ def test_each_factor_of_the_grid_stands_once():
 def test_a_scope_emits_what_comes_in_less_what_goes_out():
     demo = load_park("deploy/parks/liaocheng")
     network = compile_network(demo)
-    found = {e.name: e for e in emission_sources(network, "liaocheng")}
-    coal, steam, anode = found["coal"], found["steam"], found["anode"]
+    result = {e.name: e for e in emission_sources(network, "liaocheng")}
+    coal, steam, anode = result["coal"], result["steam"], result["anode"]
     assert (coal.scope, steam.scope, anode.scope) == (1, 2, 1)
     # GB/T 2589 and GB/T 32151.10 by their default figures, as by `carbon.fuel`.
     assert coal.factor == pytest.approx(carbon.fuel(1.0, **carbon.parameters("fuel", "coal")))
-    assert np.isnan(found["electricity"].factor)
+    assert np.isnan(result["electricity"].factor)
     signs = {m.tag: 1 if m.direction == "in" else -1 for m in demo.meters if m.carrier == "steam"}
     at = [network.index[tag] for tag in signs]
     assert np.flatnonzero(steam.activity).tolist() == sorted(at)

@@ -19,8 +19,8 @@ FLOW = e.flow_of_velocity(12.0, 7.07)
 @pytest.mark.parametrize(("state", "cubic_metres"), [("hj", 192_164.845), ("exact", 192_197.072)])
 def test_flow_of_dry_gas_depends_on_what_zero_is(state, cubic_metres):
     assert pytest.approx(305_424, rel=1e-9) == FLOW * 3600
-    found = e.standard_dry_flow(FLOW, WARM, PRESSURE, MOISTURE, state)
-    assert found * 3600 == pytest.approx(cubic_metres, rel=1e-8)
+    result = e.standard_dry_flow(FLOW, WARM, PRESSURE, MOISTURE, state)
+    assert result * 3600 == pytest.approx(cubic_metres, rel=1e-8)
 
 
 def test_mass_takes_the_measured_concentration_and_not_the_corrected_one():
@@ -42,24 +42,24 @@ def test_mass_takes_the_measured_concentration_and_not_the_corrected_one():
     ],
 )
 def test_oxygen_correction_follows_the_standard(measured, oxygen, reference, corrected):
-    found = e.oxygen_corrected(measured * MG, oxygen, reference)
-    assert found.value == pytest.approx(corrected * MG, rel=1e-7)
-    assert found.status == e.CORRECTED
+    result = e.oxygen_corrected(measured * MG, oxygen, reference)
+    assert result.value == pytest.approx(corrected * MG, rel=1e-7)
+    assert result.status == e.CORRECTED
 
 
 def test_nearly_air_is_not_representative_and_gives_no_huge_value():
     oxygen = np.array([0.1899, 0.19, 0.2095, 0.21, 0.5, np.nan])
-    found = e.oxygen_corrected(np.full(6, 10 * MG), oxygen, 0.06)
-    assert found.value[0] == pytest.approx(10 * MG * 0.15 / 0.0201)
-    assert np.isnan(found.value[1:]).all()
+    result = e.oxygen_corrected(np.full(6, 10 * MG), oxygen, 0.06)
+    assert result.value[0] == pytest.approx(10 * MG * 0.15 / 0.0201)
+    assert np.isnan(result.value[1:]).all()
     thin = e.NOT_REPRESENTATIVE
-    assert found.status.tolist() == [e.CORRECTED, thin, thin, thin, thin, e.NOT_KNOWN]
+    assert result.status.tolist() == [e.CORRECTED, thin, thin, thin, thin, e.NOT_KNOWN]
 
 
 def test_without_a_reference_oxygen_the_measured_value_stands():
-    found = e.oxygen_corrected(np.array([2 * MG, np.nan]), np.array([0.2, np.nan]), np.nan)
-    np.testing.assert_array_equal(found.value, [2 * MG, np.nan])
-    assert found.status.tolist() == [e.NOT_PRESCRIBED] * 2
+    result = e.oxygen_corrected(np.array([2 * MG, np.nan]), np.array([0.2, np.nan]), np.nan)
+    np.testing.assert_array_equal(result.value, [2 * MG, np.nan])
+    assert result.status.tolist() == [e.NOT_PRESCRIBED] * 2
 
 
 def test_volume_shares_become_masses_by_the_rounded_molar_volume():
@@ -102,10 +102,10 @@ def test_arrays_of_stacks_and_hours_are_taken_at_once():
     flow = np.ones((3, 4)) * 50
     temperature = np.full((3, 4), WARM)
     temperature[1, 2] = np.nan
-    found = e.standard_dry_flow(flow, temperature, np.full(4, PRESSURE), np.full((3, 1), 0.1))
-    assert found.shape == (3, 4)
-    assert np.argwhere(np.isnan(found)).tolist() == [[1, 2]]
-    assert e.oxygen_corrected(found, np.full(4, 0.08), np.full((3, 1), 0.06)).value.shape == (3, 4)
+    result = e.standard_dry_flow(flow, temperature, np.full(4, PRESSURE), np.full((3, 1), 0.1))
+    assert result.shape == (3, 4)
+    assert np.argwhere(np.isnan(result)).tolist() == [[1, 2]]
+    assert e.oxygen_corrected(result, np.full(4, 0.08), np.full((3, 1), 0.06)).value.shape == (3, 4)
 
 
 @settings(deadline=None, max_examples=100)

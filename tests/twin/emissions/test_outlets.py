@@ -74,35 +74,35 @@ moisture = "acme/MI-1"
 
 
 def test_a_standard_dry_flow_is_taken_as_it_is():
-    outlet, found = hour('flow = "acme/FI-N"\npermit = { SO2 = "35 mg/m^3" }\n' + GAS)
-    np.testing.assert_allclose(found.emission[:, 0], [28 * MG * 50 * 3600, 12 * MG * 50 * 3600])
+    outlet, result = hour('flow = "acme/FI-N"\npermit = { SO2 = "35 mg/m^3" }\n' + GAS)
+    np.testing.assert_allclose(result.emission[:, 0], [28 * MG * 50 * 3600, 12 * MG * 50 * 3600])
     assert outlet.permit["SO2"] == pytest.approx(35 * MG)
-    assert found.valid.all()
-    np.testing.assert_array_equal(found.corrected, [[28 * MG], [12 * MG]])
+    assert result.valid.all()
+    np.testing.assert_array_equal(result.corrected, [[28 * MG], [12 * MG]])
 
 
 @pytest.mark.parametrize(
     "columns", ['flow = "acme/FI-A"\n', 'velocity = "acme/SI-1"\narea = "7.07 m^2"\n']
 )
 def test_a_flow_of_the_stack_becomes_standard_and_dry(columns):
-    _, found = hour(columns + GAS)
-    assert found.flow * 3600 == pytest.approx(192_164.845, rel=1e-8)
-    assert found.emission[0, 0] == pytest.approx(5.380616, rel=1e-6)
+    _, result = hour(columns + GAS)
+    assert result.flow * 3600 == pytest.approx(192_164.845, rel=1e-8)
+    assert result.emission[0, 0] == pytest.approx(5.380616, rel=1e-6)
 
 
 @pytest.mark.parametrize("missing", ["temperature", "pressure"])
 def test_without_temperature_or_pressure_a_wet_flow_gives_no_mass(missing):
     gas = "".join(line for line in GAS.splitlines(True) if not line.startswith(missing))
-    _, found = hour('flow = "acme/FI-A"\n' + gas)
-    assert np.isnan(found.emission).all()
-    assert not found.valid.any()
-    assert found.measured.all()
+    _, result = hour('flow = "acme/FI-A"\n' + gas)
+    assert np.isnan(result.emission).all()
+    assert not result.valid.any()
+    assert result.measured.all()
 
 
 def test_only_what_is_shown_is_corrected_and_not_what_is_booked():
-    _, found = hour('flow = "acme/FI-N"\noxygen = "acme/AI-X"\noxygen_reference = 0.06\n')
-    assert found.corrected[0, 0] == pytest.approx(32.307692 * MG, rel=1e-7)
-    assert found.emission[0, 0] == pytest.approx(28 * MG * 50 * 3600)
+    _, result = hour('flow = "acme/FI-N"\noxygen = "acme/AI-X"\noxygen_reference = 0.06\n')
+    assert result.corrected[0, 0] == pytest.approx(32.307692 * MG, rel=1e-7)
+    assert result.emission[0, 0] == pytest.approx(28 * MG * 50 * 3600)
 
 
 @pytest.mark.parametrize(
@@ -119,15 +119,15 @@ def test_each_figure_needs_three_quarters_of_an_hour_of_what_it_is_made_of(
     change, measured, valid, corrected
 ):
     columns = 'flow = "acme/FI-N"\noxygen = "acme/AI-X"\noxygen_reference = 0.06\n'
-    _, found = hour(columns, **change)
-    assert (found.measured[0, 0], found.valid[0, 0]) == (measured, valid)
-    assert np.isfinite(found.corrected[0, 0]) == corrected
+    _, result = hour(columns, **change)
+    assert (result.measured[0, 0], result.valid[0, 0]) == (measured, valid)
+    assert np.isfinite(result.corrected[0, 0]) == corrected
 
 
 def test_an_oxygen_reference_without_an_oxygen_tag_gives_no_corrected_value():
-    _, found = hour('flow = "acme/FI-N"\noxygen_reference = 0.06\n')
-    assert np.isnan(found.corrected).all()
-    assert found.valid.all()
+    _, result = hour('flow = "acme/FI-N"\noxygen_reference = 0.06\n')
+    assert np.isnan(result.corrected).all()
+    assert result.valid.all()
 
 
 def test_standing_still_books_zero_and_a_dead_flow_meter_nothing():
@@ -147,21 +147,21 @@ def test_a_drain_is_water_without_temperature_and_oxygen():
     (outlet,) = outlets_of(park('flow = "acme/FI-A"\n', head))[-1:]
     mean = {f"acme/{k}": np.array([v]) for k, v in SHOWN.items()}
     covered = dict.fromkeys(mean, np.array([HOUR_S]))
-    found = evaluate(outlet, mean, covered, np.array([HOUR_S]))
-    assert found.emission[0, 0] == pytest.approx(28 * MG * 12 * 7.07 * 3600)
+    result = evaluate(outlet, mean, covered, np.array([HOUR_S]))
+    assert result.emission[0, 0] == pytest.approx(28 * MG * 12 * 7.07 * 3600)
 
 
-def changed(columns, sigma, **shown):
+def changed(columns, sigma, **displayed):
     """Return what the errors of a stack's tags make of an hour, tag by tag."""
     (outlet,) = (o for o in outlets_of(park(columns)) if o.id == "stack")
-    mean = {f"acme/{k}": np.array([v]) for k, v in (SHOWN | shown).items()}
+    mean = {f"acme/{k}": np.array([v]) for k, v in (SHOWN | displayed).items()}
     known = np.array([sigma.get(a.removeprefix("acme/"), (0.0, 0.0)) for a in outlet.measured_by])
     error = Errors(*known.T, *np.zeros((2, len(known))))
-    found = hour_errors(outlet, error, mean, np.array([HOUR_S]))
+    result = hour_errors(outlet, error, mean, np.array([HOUR_S]))
     at = {a.removeprefix("acme/"): u for u, a in enumerate(outlet.measured_by)}
     return (
         at,
-        found,
+        result,
         evaluate(outlet, mean, dict.fromkeys(mean, np.array([HOUR_S])), np.array([HOUR_S])),
     )
 
@@ -171,7 +171,7 @@ SIGMA = {"AI-1": (0.5 * MG, 0.0), "AI-2": (0.0, 0.02), "SI-1": (0.0, 0.03), "TI-
 
 
 def test_the_error_of_each_tag_moves_the_mass_by_its_sensitivity():
-    at, found, usual = changed('velocity = "acme/SI-1"\narea = "7.07 m^2"\n' + GAS, SIGMA)
+    at, result, usual = changed('velocity = "acme/SI-1"\narea = "7.07 m^2"\n' + GAS, SIGMA)
     parts = {
         "AI-1": 0.5 / 28,
         "SI-1": 0.03,
@@ -182,59 +182,59 @@ def test_the_error_of_each_tag_moves_the_mass_by_its_sensitivity():
     }
     mass = usual.emission[0, 0]
     for name, part in parts.items():
-        assert found.emission[at[name], 0, 0] == pytest.approx(part * mass, rel=1e-4), name
+        assert result.emission[at[name], 0, 0] == pytest.approx(part * mass, rel=1e-4), name
     # The other pollutant has its own analyser and the same gas.
-    assert found.emission[at["AI-2"], :, 0] == pytest.approx([0, 0.02 * usual.emission[1, 0]])
-    assert found.emission[at["TI-1"], 1, 0] == pytest.approx(
+    assert result.emission[at["AI-2"], :, 0] == pytest.approx([0, 0.02 * usual.emission[1, 0]])
+    assert result.emission[at["TI-1"], 1, 0] == pytest.approx(
         parts["TI-1"] * usual.emission[1, 0], rel=1e-4
     )
-    assert found.concentration[at["SI-1"]].tolist() == [[0.0], [0.0]]
+    assert result.concentration[at["SI-1"]].tolist() == [[0.0], [0.0]]
 
 
 def test_the_error_of_oxygen_moves_what_is_corrected_and_no_mass():
     columns = 'flow = "acme/FI-N"\noxygen = "acme/AI-X"\noxygen_reference = 0.06\n'
-    at, found, usual = changed(columns, SIGMA | {"FI-N": (0.0, 0.02)})
+    at, result, usual = changed(columns, SIGMA | {"FI-N": (0.0, 0.02)})
     # C · (21 - O2_ref) / (21 - O2): one part in thirteen per cent of oxygen
     part = 0.001 / (0.21 - 0.08)
-    assert found.corrected[at["AI-X"], 0, 0] == pytest.approx(
+    assert result.corrected[at["AI-X"], 0, 0] == pytest.approx(
         part * usual.corrected[0, 0], rel=1e-4
     )
-    assert found.corrected[at["AI-1"], 0, 0] == pytest.approx(0.5 / 28 * usual.corrected[0, 0])
-    assert found.emission[at["AI-X"]].tolist() == [[0.0], [0.0]]
-    assert found.emission[at["FI-N"], 0, 0] == pytest.approx(0.02 * usual.emission[0, 0])
-    assert found.flow[at["FI-N"], 0] == pytest.approx(0.02 * 50)
+    assert result.corrected[at["AI-1"], 0, 0] == pytest.approx(0.5 / 28 * usual.corrected[0, 0])
+    assert result.emission[at["AI-X"]].tolist() == [[0.0], [0.0]]
+    assert result.emission[at["FI-N"], 0, 0] == pytest.approx(0.02 * usual.emission[0, 0])
+    assert result.flow[at["FI-N"], 0] == pytest.approx(0.02 * 50)
 
 
 def test_without_a_flow_there_are_concentrations_and_their_errors_but_no_mass():
-    at, found, usual = changed('source = "permit"\n', SIGMA)
+    at, result, usual = changed('source = "permit"\n', SIGMA)
     assert list(at) == ["AI-1", "AI-2"]
-    assert found.concentration[at["AI-1"], :, 0] == pytest.approx([0.5 * MG, 0.0])
+    assert result.concentration[at["AI-1"], :, 0] == pytest.approx([0.5 * MG, 0.0])
     assert usual.measured.all()
     assert np.isnan(usual.emission).all()
-    assert np.isnan(found.emission).all()
+    assert np.isnan(result.emission).all()
 
 
 def test_an_outlet_without_any_tag_has_no_errors():
     head = HEAD.replace('pollutants = { SO2 = "acme/AI-1", NOx = "acme/AI-2" }\n', "")
     (outlet,) = (o for o in outlets_of(park('source = "permit"\n', head)) if o.id == "stack")
     none = Errors(*np.zeros((4, 0)))
-    found = hour_errors(outlet, none, {}, np.full(3, HOUR_S))
-    assert (found.flow.shape, found.emission.shape) == ((0, 3), (0, 0, 3))
+    result = hour_errors(outlet, none, {}, np.full(3, HOUR_S))
+    assert (result.flow.shape, result.emission.shape) == ((0, 3), (0, 0, 3))
 
 
 def test_an_analyser_at_zero_is_as_uncertain_as_elsewhere():
-    at, found, usual = changed(
+    at, result, usual = changed(
         'flow = "acme/FI-N"\n', SIGMA | {"FI-N": (0.0, 0.02)}, **{"AI-1": 0.0}
     )
     assert usual.emission[0, 0] == 0
-    assert found.emission[at["AI-1"], 0, 0] == pytest.approx(0.5 * MG * 50 * HOUR_S)
-    assert found.emission[at["FI-N"], 0, 0] == 0
+    assert result.emission[at["AI-1"], 0, 0] == pytest.approx(0.5 * MG * 50 * HOUR_S)
+    assert result.emission[at["FI-N"], 0, 0] == 0
 
 
 def test_a_tag_of_which_nothing_is_said_is_not_taken_as_exact():
-    at, found, _ = changed('flow = "acme/FI-N"\n', SIGMA)
-    assert np.isnan(found.emission[at["FI-N"]]).all()
-    assert np.isfinite(found.concentration[at["AI-1"], 0]).all()
+    at, result, _ = changed('flow = "acme/FI-N"\n', SIGMA)
+    assert np.isnan(result.emission[at["FI-N"]]).all()
+    assert np.isfinite(result.concentration[at["AI-1"], 0]).all()
 
 
 @pytest.mark.parametrize(
@@ -253,9 +253,9 @@ def test_a_permit_that_is_no_limit_is_a_problem_with_its_line(columns, problem):
     with pytest.raises(ModelError) as caught:
         park(columns)
     line = (FILES["park.toml"] + HEAD).count("\n") + 1
-    (found,) = caught.value.problems
-    assert found.startswith(f"park.toml:{line}: [[outlet]] stack: ")
-    assert problem in found
+    (result,) = caught.value.problems
+    assert result.startswith(f"park.toml:{line}: [[outlet]] stack: ")
+    assert problem in result
 
 
 @pytest.mark.parametrize(
@@ -274,9 +274,9 @@ def test_what_is_reported_of_an_hour_is_of_a_pollutant_and_holds_for_an_hour(col
     with pytest.raises(ModelError) as caught:
         park(columns + "\n" + GAPS)
     line = (FILES["park.toml"] + HEAD).count("\n") + 1
-    (found,) = caught.value.problems
-    assert found.startswith(f"park.toml:{line}: [[outlet]] stack: reported")
-    assert problem in found
+    (result,) = caught.value.problems
+    assert result.startswith(f"park.toml:{line}: [[outlet]] stack: reported")
+    assert problem in result
     park('reported = { SO2 = "acme/AI-1H" }\n' + GAPS)
 
 
@@ -288,6 +288,6 @@ def test_a_pollutant_needs_a_tag_that_shows_a_concentration(tag, problem):
     head = HEAD.replace('"acme/AI-1"', tag)
     with pytest.raises(ModelError) as caught:
         park("", head)
-    (found,) = caught.value.problems
-    assert problem in found
-    assert "pollutants: SO2" in found
+    (result,) = caught.value.problems
+    assert problem in result
+    assert "pollutants: SO2" in result

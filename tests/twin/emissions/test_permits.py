@@ -36,14 +36,14 @@ def test_the_year_begins_on_the_clock_of_the_park():
 def test_an_even_year_uses_its_permit_to_the_day():
     begin, end = year_of(at("2025-06-01T00:00:00+08:00"), ZONE)
     now = begin + 73 * DAY_S * 1_000_000  # a fifth of the year
-    found = permit_outlook(18e3, 2e3, 100e3, 73.0 * DAY_S, begin, end, now)
-    assert found.emitted == 20e3
-    assert found.share == pytest.approx(0.2)
-    assert found.allowance == pytest.approx(20e3)
-    assert found.forecast == pytest.approx(100e3)
-    assert found.exhausted_in_s == pytest.approx(292 * DAY_S)
-    assert found.substituted_share == pytest.approx(0.1)
-    assert found.completeness == pytest.approx(1.0)
+    result = permit_outlook(18e3, 2e3, 100e3, 73.0 * DAY_S, begin, end, now)
+    assert result.emitted == 20e3
+    assert result.share == pytest.approx(0.2)
+    assert result.allowance == pytest.approx(20e3)
+    assert result.forecast == pytest.approx(100e3)
+    assert result.exhausted_in_s == pytest.approx(292 * DAY_S)
+    assert result.substituted_share == pytest.approx(0.1)
+    assert result.completeness == pytest.approx(1.0)
 
 
 def test_a_leap_year_allows_less_by_the_same_day():
@@ -59,36 +59,36 @@ def test_what_is_ahead_of_the_line_runs_out_before_the_year_does():
     begin, end = year_of(at("2025-06-01T00:00:00+08:00"), ZONE)
     now = begin + 73 * DAY_S * 1_000_000
     used = np.array([40e3, 100e3, 130e3, 0.0])
-    found = permit_outlook(
+    result = permit_outlook(
         used, np.zeros(4), np.full(4, 100e3), np.full(4, 73.0 * DAY_S), begin, end, now
     )
-    assert found.exhausted_in_s / DAY_S == pytest.approx([109.5, 0.0, 0.0, np.inf])
-    assert found.forecast == pytest.approx([200e3, 500e3, 650e3, 0.0])
-    assert np.isnan(found.substituted_share[-1])
+    assert result.exhausted_in_s / DAY_S == pytest.approx([109.5, 0.0, 0.0, np.inf])
+    assert result.forecast == pytest.approx([200e3, 500e3, 650e3, 0.0])
+    assert np.isnan(result.substituted_share[-1])
 
 
 def test_time_nothing_is_known_of_is_shown_and_not_made_up():
     begin, end = year_of(at("2025-06-01T00:00:00+08:00"), ZONE)
     now = begin + 100 * DAY_S * 1_000_000
-    found = permit_outlook(10e3, 0.0, 100e3, 10.0 * DAY_S, begin, end, now)
-    assert found.completeness == pytest.approx(0.1)
-    assert found.rate == pytest.approx(1e3 / DAY_S)
-    assert found.forecast == pytest.approx(10e3 + 265e3)
+    result = permit_outlook(10e3, 0.0, 100e3, 10.0 * DAY_S, begin, end, now)
+    assert result.completeness == pytest.approx(0.1)
+    assert result.rate == pytest.approx(1e3 / DAY_S)
+    assert result.forecast == pytest.approx(10e3 + 265e3)
 
 
 @pytest.mark.parametrize("permit", [np.nan, 0.0, -1.0])
 def test_without_a_permit_there_is_no_share_but_a_forecast(permit):
     begin, end = year_of(at("2025-06-01T00:00:00+08:00"), ZONE)
-    found = permit_outlook(10.0, 0.0, permit, 10.0, begin, end, begin + 10_000_000)
-    assert np.isnan([found.share, found.allowance, found.exhausted_in_s]).all()
-    assert found.forecast > 10
+    result = permit_outlook(10.0, 0.0, permit, 10.0, begin, end, begin + 10_000_000)
+    assert np.isnan([result.share, result.allowance, result.exhausted_in_s]).all()
+    assert result.forecast > 10
 
 
 def test_at_the_first_moment_of_the_year_nothing_is_known_yet():
     begin, end = year_of(at("2025-06-01T00:00:00+08:00"), ZONE)
-    found = permit_outlook(np.zeros(2), np.zeros(2), np.ones(2), np.zeros(2), begin, end, begin)
-    assert np.isnan([found.completeness, found.rate, found.forecast]).all()
-    assert found.share.tolist() == [0.0, 0.0]
+    result = permit_outlook(np.zeros(2), np.zeros(2), np.ones(2), np.zeros(2), begin, end, begin)
+    assert np.isnan([result.completeness, result.rate, result.forecast]).all()
+    assert result.share.tolist() == [0.0, 0.0]
 
 
 @pytest.mark.parametrize("shift", [-1, 366 * DAY_S * 1_000_000])
@@ -102,10 +102,10 @@ def test_a_moment_of_another_year_is_refused(shift):
 @given(st.floats(1, 1e9), st.floats(1, 1e9), st.integers(1, 364))
 def test_at_the_moment_of_exhaustion_the_straight_line_meets_the_permit(used, permit, days):
     begin, end = year_of(at("2025-06-01T00:00:00+08:00"), ZONE)
-    found = permit_outlook(
+    result = permit_outlook(
         used, 0.0, permit, days * 86_400.0, begin, end, begin + days * 86_400_000_000
     )
     if used < permit:
-        assert used + found.rate * found.exhausted_in_s == pytest.approx(permit, rel=1e-9)
+        assert used + result.rate * result.exhausted_in_s == pytest.approx(permit, rel=1e-9)
     else:
-        assert found.exhausted_in_s == 0
+        assert result.exhausted_in_s == 0

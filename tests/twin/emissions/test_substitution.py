@@ -34,18 +34,18 @@ def one_gap(length, capture, peaks, begin=2500):
     ],
 )
 def test_the_largest_of_the_hours_the_rule_names_stands_for_each_hour(capture, length, previous_h):
-    found, missing = one_gap(length, capture, {previous_h: 7.0, previous_h + 1: 99.0})
-    assert (found.emission[missing] == 7.0).all()
-    assert (found.previous_h[missing] == previous_h).all()
-    assert np.isnan(found.emission[~missing]).all()
-    assert (found.previous_h[~missing] == 0).all()
+    result, missing = one_gap(length, capture, {previous_h: 7.0, previous_h + 1: 99.0})
+    assert (result.emission[missing] == 7.0).all()
+    assert (result.previous_h[missing] == previous_h).all()
+    assert np.isnan(result.emission[~missing]).all()
+    assert (result.previous_h[~missing] == 0).all()
 
 
 @pytest.mark.parametrize("capture", [0.7499, 0.0, np.nan])
 def test_below_three_quarters_nothing_may_stand_for_the_data(capture):
-    found, missing = one_gap(10, capture, {1: 7.0})
-    assert np.isnan(found.emission).all()
-    assert (found.previous_h == 0).all()
+    result, missing = one_gap(10, capture, {1: 7.0})
+    assert np.isnan(result.emission).all()
+    assert (result.previous_h == 0).all()
     assert missing.any()
 
 
@@ -57,8 +57,8 @@ def test_only_valid_hours_are_counted_back():
     valid[150:250] = False  # stood still: neither valid nor missing
     missing = np.zeros(400, bool)
     missing[300] = True
-    found = substitute(emission, valid, missing, np.ones(400))
-    assert found.emission[300] == 1.0
+    result = substitute(emission, valid, missing, np.ones(400))
+    assert result.emission[300] == 1.0
     emission[20] = 8.0  # 180 valid hours back from 300 is hour 19
     assert substitute(emission, valid, missing, np.ones(400)).emission[300] == 8.0
 
@@ -66,26 +66,26 @@ def test_only_valid_hours_are_counted_back():
 def test_a_gap_before_any_valid_hour_stays_empty():
     emission = np.array([np.nan, np.nan, 3.0, np.nan])
     missing = np.isnan(emission)
-    found = substitute(emission, ~missing, missing, np.ones(4))
-    np.testing.assert_array_equal(found.emission, [np.nan, np.nan, np.nan, 3.0])
-    assert found.previous_h.tolist() == [0, 0, 0, 180]
+    result = substitute(emission, ~missing, missing, np.ones(4))
+    np.testing.assert_array_equal(result.emission, [np.nan, np.nan, np.nan, 3.0])
+    assert result.previous_h.tolist() == [0, 0, 0, 180]
 
 
 def test_stacks_do_not_borrow_from_each_other():
     emission = np.array([[[5.0, 1.0, np.nan]], [[np.nan, 2.0, np.nan]]])
     missing = np.isnan(emission)
-    found = substitute(emission, ~missing, missing, np.ones(emission.shape))
+    result = substitute(emission, ~missing, missing, np.ones(emission.shape))
     np.testing.assert_array_equal(
-        found.emission, [[[np.nan, np.nan, 5.0]], [[np.nan, np.nan, 2.0]]]
+        result.emission, [[[np.nan, np.nan, 5.0]], [[np.nan, np.nan, 2.0]]]
     )
 
 
 @pytest.mark.parametrize("shape", [(0,), (2, 0), (0, 5), (3, 5)])
 def test_nothing_missing_gives_nothing(shape):
     nothing = np.zeros(shape, bool)
-    found = substitute(np.ones(shape), ~nothing, nothing, np.ones(shape))
-    assert found.emission.shape == shape
-    assert np.isnan(found.emission).all()
+    result = substitute(np.ones(shape), ~nothing, nothing, np.ones(shape))
+    assert result.emission.shape == shape
+    assert np.isnan(result.emission).all()
 
 
 def test_measured_and_substituted_totals_stay_apart():
@@ -95,10 +95,10 @@ def test_measured_and_substituted_totals_stay_apart():
     emission[missing] = np.nan
     rate = capture_rate(~missing, np.ones(1000, bool), np.zeros(1000, np.int64))
     assert rate[0] == pytest.approx(0.997)
-    found = substitute(emission, ~missing, missing, rate)
+    result = substitute(emission, ~missing, missing, rate)
     assert np.nansum(emission) == pytest.approx(2500 - 2 - 3 - 2)
-    assert np.nansum(found.emission) == pytest.approx(9.0)
-    assert not (np.isfinite(emission) & np.isfinite(found.emission)).any()
+    assert np.nansum(result.emission) == pytest.approx(9.0)
+    assert not (np.isfinite(emission) & np.isfinite(result.emission)).any()
 
 
 def by_hand(emission, missing, capture):
@@ -124,6 +124,6 @@ def test_any_pattern_of_gaps_is_filled_as_by_hand(seed, capture, share):
     emission = rng.uniform(0, 1, (2, 300))
     missing = rng.uniform(size=(2, 300)) < share
     missing[0, 150 : 150 + rng.integers(0, 60)] = True
-    found = substitute(emission, ~missing, missing, np.full((2, 300), capture))
+    result = substitute(emission, ~missing, missing, np.full((2, 300), capture))
     expected = [by_hand(e, m, capture) for e, m in zip(emission, missing, strict=True)]
-    np.testing.assert_array_equal(found.emission, expected)
+    np.testing.assert_array_equal(result.emission, expected)

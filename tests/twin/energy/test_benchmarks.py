@@ -64,5 +64,5 @@ def test_every_benchmark_is_below_its_baseline():
 def test_position_never_gets_better_with_more_energy(values):
     order = ("better_than_benchmark", "between", "worse_than_baseline")
     marks = benchmarks.Marks(benchmark=-30.0, baseline=-10.0)
-    found = benchmarks.position(np.sort(values), marks)
-    assert np.all(np.diff([order.index(each) for each in found.tolist()]) >= 0)
+    result = benchmarks.position(np.sort(values), marks)
+    assert np.all(np.diff([order.index(each) for each in result.tolist()]) >= 0)

@@ -26,8 +26,8 @@ def coal(carrier, amount):
 )
 def test_caustic_unit_energy_of_the_published_cases(electricity, steam_t, expected):
     total = coal("electricity", electricity * KWH) + coal("steam", steam_t * TONNE)
-    found = intensity(np.array([total * KGCE]), np.array([TONNE]))
-    assert from_si(float(found[0]), "kgce/t", "intensity") == pytest.approx(expected, abs=1e-9)
+    result = intensity(np.array([total * KGCE]), np.array([TONNE]))
+    assert from_si(float(result[0]), "kgce/t", "intensity") == pytest.approx(expected, abs=1e-9)
 
 
 def test_electricity_of_a_tonne_of_aluminium_is_that_of_t_08():
@@ -72,9 +72,9 @@ def test_steam_counts_from_the_declared_reference():
     enthalpy = parse_quantity("2800 kJ/kg", "intensity")
     water = energy.reference_enthalpy("water_20c")
     assert water == 84e3
-    found = energy.steam_factor(np.array([enthalpy, np.nan]), np.array(water))
-    assert found[0] * TONNE / KGCE == pytest.approx((2800 - 84) * 0.03412, rel=1e-6)
-    assert np.isnan(found[1])
+    result = energy.steam_factor(np.array([enthalpy, np.nan]), np.array(water))
+    assert result[0] * TONNE / KGCE == pytest.approx((2800 - 84) * 0.03412, rel=1e-6)
+    assert np.isnan(result[1])
 
 
 def test_unknown_carrier_has_no_factor():
@@ -99,8 +99,8 @@ def test_bases_differ_by_the_factor_of_electricity_only():
 
 def test_sold_electricity_is_on_the_same_basis_as_the_bought_one():
     total = np.array(-1000 * 0.1229 * KGCE)
-    found = energy.coal_equivalent(total, np.array(-1000 * KWH), "equal", 2025)
-    assert found == pytest.approx(-1000 * 0.30 * KGCE)
+    result = energy.coal_equivalent(total, np.array(-1000 * KWH), "equal", 2025)
+    assert result == pytest.approx(-1000 * 0.30 * KGCE)
 
 
 def test_equal_value_of_a_year_wins_over_the_usual_one(monkeypatch):
@@ -110,8 +110,8 @@ def test_equal_value_of_a_year_wins_over_the_usual_one(monkeypatch):
     assert energy.electricity_row("equal", 2024)["factor"] == "0.29 kgce/kWh"
     assert energy.electricity_row("equal", 2023)["factor"] == table["usual"]["factor"]
     years = np.array([[2023], [2024]])
-    found = energy.coal_equivalent(np.zeros((2, 1)), np.full((2, 1), KWH), "equal", years) / KGCE
-    assert found == pytest.approx(np.array([[0.30 - 0.1229], [0.29 - 0.1229]]))
+    result = energy.coal_equivalent(np.zeros((2, 1)), np.full((2, 1), KWH), "equal", years) / KGCE
+    assert result == pytest.approx(np.array([[0.30 - 0.1229], [0.29 - 0.1229]]))
 
 
 def test_basis_has_to_be_one_of_the_two():

@@ -50,8 +50,8 @@ def test_line_of_a_year_holds_until_the_next_one(year, line):
 
 def test_before_2022_the_older_bands_hold():
     assert tariffs.aluminium_line(2021) is None
-    found = surcharge([13_700, 13_701, 13_800, 13_801, 15_000], 2021, renewable=0.5)
-    assert found == pytest.approx([0, 0.02, 0.02, 0.08, 0.08])
+    result = surcharge([13_700, 13_701, 13_800, 13_801, 15_000], 2021, renewable=0.5)
+    assert result == pytest.approx([0, 0.02, 0.02, 0.08, 0.08])
     assert np.isnan(surcharge(np.nan, 2021))
 
 
@@ -60,13 +60,13 @@ def test_surcharge_of_nothing_known_is_unknown():
     assert np.isnan(surcharge(13_500, renewable=np.nan))
     assert np.isnan(surcharge(13_500, renewable=0.2, minimum=np.nan))
     shares = np.array([0.1, 0.2, np.nan])
-    found = surcharge([[13_500], [13_300]], renewable=shares)
-    assert found.shape == (2, 3)
-    assert found[:, :2] == pytest.approx(np.array([[0.10, 0.095], [0, 0]]))
+    result = surcharge([[13_500], [13_300]], renewable=shares)
+    assert result.shape == (2, 3)
+    assert result[:, :2] == pytest.approx(np.array([[0.10, 0.095], [0, 0]]))
 
 
 @settings(deadline=None, max_examples=100)
 @given(steps=st.integers(0, 200), part=st.sampled_from([0.0, 0.05, 0.5, 0.95]))
 def test_part_of_a_step_counts_as_a_step_however_it_is_rounded(steps, part):
-    found = surcharge(13_300 + 20 * (steps + part))
-    assert found == pytest.approx(0.01 * (steps + (part > 0)))
+    result = surcharge(13_300 + 20 * (steps + part))
+    assert result == pytest.approx(0.01 * (steps + (part > 0)))

@@ -118,5 +118,5 @@ def test_a_tank_holds_only_its_share_of_a_component(network, hour, component):
     known = ~np.isnan(flow)
     for m, row in enumerate(balance.incidence):
         if known[row != 0].all():
-            left = row[known] @ flow[known]
-            assert abs(left) < 1e-4 * np.nanmax(np.abs(flow)), balance.nodes[m]
+            remaining = row[known] @ flow[known]
+            assert abs(remaining) < 1e-4 * np.nanmax(np.abs(flow)), balance.nodes[m]

@@ -51,8 +51,8 @@ def window(network, purity=PURE, hours=1.0, **t_per_h):
 
 def closed(network, **changes):
     balance = compile_balance(network, "demo", "chlorine")
-    found = measure(network, balance, *window(network, **changes))
-    return balance, found, close_balance(balance, found)
+    result = measure(network, balance, *window(network, **changes))
+    return balance, result, close_balance(balance, result)
 
 
 def line_of(balance, name):
@@ -60,32 +60,32 @@ def line_of(balance, name):
 
 
 def test_without_an_analyser_it_is_the_linear_reconciliation():
-    balance, found, result = closed(PLAIN)
+    balance, outcome, result = closed(PLAIN)
     flow, sigma = measure(PLAIN, balance, *window(PLAIN)).carried()
     expected = reconcile(balance.incidence, flow, np.nan_to_num(sigma))
     np.testing.assert_array_equal(result.estimate, expected.estimate)
     np.testing.assert_array_equal(result.sigma, expected.sigma)
-    assert (found.fraction == 1).all()
+    assert (outcome.fraction == 1).all()
     assert np.isnan(result.fraction).all()
     assert result.suspects == expected.suspects
     assert result.chi2 == expected.chi2
 
 
 def test_what_an_analysed_stream_carries_is_flow_times_fraction():
-    balance, found, result = closed(ANALYSED)
+    balance, outcome, result = closed(ANALYSED)
     at = line_of(balance, "cl2-vcm")
-    assert found.flow[at] == pytest.approx(1000)
-    assert found.fraction[at] == pytest.approx(PURE)
+    assert outcome.flow[at] == pytest.approx(1000)
+    assert outcome.fraction[at] == pytest.approx(PURE)
     assert result.measured[at] == pytest.approx(980)
     relative = result.measured_sigma[at] / result.measured[at]
-    parts = found.sigma[at] / found.flow[at], found.fraction_sigma[at] / found.fraction[at]
+    parts = outcome.sigma[at] / outcome.flow[at], outcome.fraction_sigma[at] / outcome.fraction[at]
     assert relative == pytest.approx(np.hypot(*parts))
     assert ANALYSED.index["acme/AT-77"] in balance.tags
-    assert (np.delete(found.fraction, at) == 1).all()
+    assert (np.delete(outcome.fraction, at) == 1).all()
 
 
 def test_bilinear_estimates_close_and_agree_with_the_linear_ones_to_first_order():
-    balance, found, result = closed(ANALYSED)
+    balance, outcome, result = closed(ANALYSED)
     assert balance.incidence @ result.estimate == pytest.approx(0, abs=1e-6)
     linear = reconcile(balance.incidence, result.measured, np.nan_to_num(result.measured_sigma))
     assert result.estimate == pytest.approx(linear.estimate, rel=1e-3)
@@ -100,11 +100,11 @@ def test_bilinear_estimates_close_and_agree_with_the_linear_ones_to_first_order(
     assert result.adjustment[at] == pytest.approx(linear.adjustment[at], rel=0.02)
     # The estimate moves flow and purity, each as far as its own uncertainty lets it.
     moved = result.fraction[at] - PURE, result.estimate[at] / result.fraction[at] - 1000
-    share = found.fraction_sigma[at] / PURE, found.sigma[at] / 1000
+    share = outcome.fraction_sigma[at] / PURE, outcome.sigma[at] / 1000
     assert moved[0] / PURE / (moved[1] / 1000) == pytest.approx(
         (share[0] / share[1]) ** 2, rel=0.02
     )
-    assert result.fraction_sigma[at] <= found.fraction_sigma[at]
+    assert result.fraction_sigma[at] <= outcome.fraction_sigma[at]
 
 
 def test_flow_or_fraction_far_off_makes_its_stream_a_suspect():
@@ -120,9 +120,9 @@ def test_flow_or_fraction_far_off_makes_its_stream_a_suspect():
 
 
 def test_analyser_without_a_value_leaves_its_stream_to_the_balances():
-    balance, found, result = closed(ANALYSED, purity=None)
+    balance, outcome, result = closed(ANALYSED, purity=None)
     at = line_of(balance, "cl2-vcm")
-    assert np.isnan(found.fraction[at])
+    assert np.isnan(outcome.fraction[at])
     assert np.isnan(result.measured[at])
     assert result.estimate[at] == pytest.approx(1523.87 - 550, abs=0.01)
     assert result.fraction[at] == pytest.approx(result.estimate[at] / 1000)
@@ -131,9 +131,9 @@ def test_analyser_without_a_value_leaves_its_stream_to_the_balances():
 
 def test_stream_without_a_meter_gets_its_flow_from_what_it_carries():
     network = with_analyser("cl2-store")
-    balance, found, result = closed(network)
+    balance, outcome, result = closed(network)
     at = line_of(balance, "cl2-store")
-    assert np.isnan(found.flow[at])
+    assert np.isnan(outcome.flow[at])
     assert result.observable[at]
     assert np.isnan(result.measured[at])
     assert result.fraction[at] == pytest.approx(PURE)
@@ -175,10 +175,10 @@ def test_random_errors_average_out_and_the_others_stay():
     assert 0 < share < 1
     shares = []
     for hours in (1e-6, 1.0, 24.0, 8760.0):
-        found = measure(PLAIN, balance, *window(PLAIN, hours=hours))
-        shares.append(found.sigma[at] / found.flow[at] / relative)
-        left = left_of_mean(share, correlation, hours * HOUR_S)
-        assert shares[-1] == pytest.approx(np.sqrt(left))
+        result = measure(PLAIN, balance, *window(PLAIN, hours=hours))
+        shares.append(result.sigma[at] / result.flow[at] / relative)
+        remaining = left_of_mean(share, correlation, hours * HOUR_S)
+        assert shares[-1] == pytest.approx(np.sqrt(remaining))
     assert shares[0] == pytest.approx(1, rel=1e-3)
     assert shares == sorted(shares, reverse=True)
     assert shares[-1] == pytest.approx(np.sqrt(1 - share), rel=1e-3)
@@ -193,16 +193,16 @@ def test_error_of_a_level_that_stays_cancels_in_a_straight_tank():
     share, _ = random_share(PLAIN.tags[at])
     level[:, at] = 1.5, 1.6
     upright = replace(PLAIN, tanks=replace(PLAIN.tanks, horizontal=np.zeros(1, bool)))
-    found = measure(upright, balance, amount, covered, level)
+    result = measure(upright, balance, amount, covered, level)
     per_metre = PLAIN.tanks.capacity[0] / PLAIN.tanks.height[0]
     edges = (absolute + relative * level[:, at]) * per_metre
     scaling = relative * 0.1 * per_metre
     expected = np.hypot(np.hypot(*edges) * np.sqrt(share), scaling * np.sqrt(1 - share))
-    assert found.sigma[stock] == pytest.approx(expected)
+    assert result.sigma[stock] == pytest.approx(expected)
     lying = measure(PLAIN, balance, amount, covered, level)
     assert lying.sigma[stock] > 0
     # An error that was all random would not know that the tank is the same one.
-    assert found.sigma[stock] < np.hypot(*edges)
+    assert result.sigma[stock] < np.hypot(*edges)
 
 
 def test_quantity_without_a_known_split_has_one_error_all_the_time():
@@ -222,9 +222,9 @@ def test_chi2_of_the_simulated_park_is_about_its_degrees_of_freedom():
     ratio = []
     # What stays of a meter's errors is drawn once: only other parks tell how great it is.
     for seed in range(5):
-        shown = observe(make_sensors(make_process(park, seed), seed), times) * scale + shift
-        amount[: len(scale)] = shown[1:].mean(axis=0) * HOUR_S
-        level[:, : len(scale)] = shown[0], shown[-1]
+        displayed = observe(make_sensors(make_process(park, seed), seed), times) * scale + shift
+        amount[: len(scale)] = displayed[1:].mean(axis=0) * HOUR_S
+        level[:, : len(scale)] = displayed[0], displayed[-1]
         result = close_balance(balance, measure(network, balance, amount, covered, level))
         assert result.reason == ""
         assert np.isfinite(result.estimate).all()

@@ -24,9 +24,9 @@ def liquefaction(purity=0.975, condensed=0.95):
     fed = 15.0
     liquid = condensed * purity * fed
     tail = fed - liquid
-    rest = (1 - condensed) * purity * fed / tail
+    remaining = (1 - condensed) * purity * fed / tail
     flow = np.array([50.0, 35.0, fed, liquid, tail])
-    chlorine = np.array([purity, purity, purity, 1.0, rest])
+    chlorine = np.array([purity, purity, purity, 1.0, remaining])
     return flow, np.stack([chlorine, 1 - chlorine], axis=-1)
 
 
@@ -54,8 +54,8 @@ def rms(values, truth):
 
 def left_over(incidence, part):
     """Return what is left of each balance, over what it is made of."""
-    left = np.einsum("ms,...sc->...mc", incidence, part)
-    return np.abs(left) / np.einsum("ms,...sc->...mc", np.abs(incidence), np.abs(part))
+    remaining = np.einsum("ms,...sc->...mc", incidence, part)
+    return np.abs(remaining) / np.einsum("ms,...sc->...mc", np.abs(incidence), np.abs(part))
 
 
 def test_reconciled_flows_are_nearer_to_the_truth_in_the_linear_case():
@@ -119,18 +119,18 @@ def test_exactly_known_fractions_give_the_linear_balance_of_the_component():
     flow = PARK_TRUTH / share + S_PARK * rng.normal(size=(4, 10))
     flow[1, 3] = NO
     expected = reconcile(A_PARK * share, flow, S_PARK)
-    found = reconcile_components(
+    result = reconcile_components(
         A_PARK, flow, share[:, None], S_PARK, np.zeros((10, 1)), total=False
     )
-    assert found.flow == pytest.approx(expected.estimate, rel=1e-8)
-    assert found.flow_sigma == pytest.approx(expected.sigma, rel=1e-6)
-    assert found.carried[..., 0] == pytest.approx(expected.estimate * share, rel=1e-8)
-    assert found.result.chi2 == pytest.approx(expected.chi2, rel=1e-6)
-    assert found.result.dof.tolist() == expected.dof.tolist()
-    assert found.result.adjustment[:, :10] == pytest.approx(
+    assert result.flow == pytest.approx(expected.estimate, rel=1e-8)
+    assert result.flow_sigma == pytest.approx(expected.sigma, rel=1e-6)
+    assert result.carried[..., 0] == pytest.approx(expected.estimate * share, rel=1e-8)
+    assert result.result.chi2 == pytest.approx(expected.chi2, rel=1e-6)
+    assert result.result.dof.tolist() == expected.dof.tolist()
+    assert result.result.adjustment[:, :10] == pytest.approx(
         expected.adjustment, rel=1e-6, nan_ok=True
     )
-    assert found.fraction[..., 0] == pytest.approx(np.broadcast_to(share, (4, 10)))
+    assert result.fraction[..., 0] == pytest.approx(np.broadcast_to(share, (4, 10)))
 
 
 def test_heat_exchanger_tells_the_flow_of_its_cold_side():
@@ -251,11 +251,11 @@ def plant_of(seed, nodes, streams, missing):
     incidence = np.array([[(to == m) * 1.0 - (o == m) for o, to in ends] for m in range(nodes)])
     part = np.zeros((len(ends), 3))
     for _ in range(6 * len(ends)):
-        place, amount = -1, rng.uniform(0.1, 1, 3) * rng.uniform(1, 10)
-        while place != -2:
-            stream = rng.choice([s for s, (origin, _) in enumerate(ends) if origin == place])
+        path, amount = -1, rng.uniform(0.1, 1, 3) * rng.uniform(1, 10)
+        while path != -2:
+            stream = rng.choice([s for s, (origin, _) in enumerate(ends) if origin == path])
             part[stream] += amount
-            place = ends[stream][1]
+            path = ends[stream][1]
     flow, used = part.sum(axis=1), part.sum(axis=1) > 0
     incidence, flow, part = incidence[:, used], flow[used], part[used]
     fraction = part / flow[:, None]

@@ -44,8 +44,8 @@ def minutes(number, *, seed=1, trip=None, bias=None, start=0, spread=1.0, leak=0
         t = NETWORK.index[f"alpha/{name}"]
         share, _ = random_share(NETWORK.tags[t])
         error = constant[t] * np.sqrt(1 - share) + rng.standard_normal(number) * np.sqrt(share)
-        shown = flow * (1 + tag_uncertainty(NETWORK.tags[t])[1] * error)
-        amount[:, t] = shown * MINUTE * (1 + (bias or {}).get(name, 0.0))
+        displayed = flow * (1 + tag_uncertainty(NETWORK.tags[t])[1] * error)
+        amount[:, t] = displayed * MINUTE * (1 + (bias or {}).get(name, 0.0))
     taken = (true["FT-2"] - true["FT-3"] - true["FT-4"]) * MINUTE
     t = NETWORK.index["alpha/WT-1"]
     begun = (start + 1) * STOCK * MINUTE
@@ -120,10 +120,10 @@ def test_errors_that_stay_are_learnt_but_not_told_from_the_truth(learnt):
 
 
 def test_a_bias_from_the_beginning_on_is_within_the_uncertainty_or_is_named():
-    for share, found in ((0.01, False), (0.2, True)):
+    for share, result in ((0.01, False), (0.2, True)):
         memory = begin_monitor(MODEL, FIRST_US)
         _, named = detect(MODEL, memory, *minutes(30, seed=3, spread=0.3, bias={"FT-2": share}))
-        assert bool(named) == found
+        assert bool(named) == result
 
 
 @settings(max_examples=20, deadline=None)
@@ -131,11 +131,11 @@ def test_a_bias_from_the_beginning_on_is_within_the_uncertainty_or_is_named():
 def test_minutes_one_by_one_or_all_at_once_are_the_same(cuts, seed):
     rows = minutes(60, seed=seed, trip=30, bias={"FT-4": 3.0})
     whole, named = detect(MODEL, begin_monitor(MODEL, FIRST_US), *rows)
-    memory, found = begin_monitor(MODEL, FIRST_US), []
+    memory, result = begin_monitor(MODEL, FIRST_US), []
     for start, stop in zip([0, *sorted(cuts)], [*sorted(cuts), 60], strict=True):
         memory, more = detect(MODEL, memory, *(column[start:stop] for column in rows))
-        found += more
-    assert found == named
+        result += more
+    assert result == named
     for name in ("time_us", "minutes", "flow", "stay", "noise", "stock", "error", "covariance"):
         np.testing.assert_array_equal(getattr(memory, name), getattr(whole, name))
 

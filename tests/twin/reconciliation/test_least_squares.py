@@ -106,9 +106,9 @@ def test_estimates_close_every_balance_that_is_observable(problem):
     incidence, flow, sigma = problem
     result = reconcile(incidence, flow, sigma)
     assert result.reason in {"", UNCHECKED}
-    left = incidence @ np.where(result.observable, result.estimate, 0)
+    remaining = incidence @ np.where(result.observable, result.estimate, 0)
     closed = ~(incidence[:, ~result.observable] != 0).any(axis=1)
-    assert (np.abs(left) / scale_of(incidence, result.estimate))[closed] == pytest.approx(
+    assert (np.abs(remaining) / scale_of(incidence, result.estimate))[closed] == pytest.approx(
         0, abs=1e-9
     )
 
@@ -149,8 +149,8 @@ def test_order_of_streams_and_nodes_does_not_matter(problem, random):
     first = reconcile(incidence, flow, sigma)
     second = reconcile(incidence[nodes][:, streams], flow[streams], sigma[streams])
     for name in ("estimate", "sigma", "adjustment", "bias", "detectable"):
-        expected, found = getattr(first, name)[streams], getattr(second, name)
-        assert found == pytest.approx(expected, rel=1e-5, abs=1e-6, nan_ok=True), name
+        expected, result = getattr(first, name)[streams], getattr(second, name)
+        assert result == pytest.approx(expected, rel=1e-5, abs=1e-6, nan_ok=True), name
     assert second.leak == pytest.approx(first.leak[nodes], rel=1e-5, abs=1e-6, nan_ok=True)
     assert second.residual == pytest.approx(first.residual[nodes], abs=1e-6, nan_ok=True)
     assert second.redundant.tolist() == first.redundant[streams].tolist()
@@ -174,8 +174,8 @@ def test_results_scale_with_the_uom(problem, factor):
     first = reconcile(incidence, flow, sigma)
     second = reconcile(incidence, factor * flow, factor * sigma)
     for name in ("estimate", "sigma", "residual", "bias", "leak", "detectable"):
-        expected, found = getattr(first, name), getattr(second, name) / factor
-        assert found == pytest.approx(expected, rel=1e-6, abs=1e-6, nan_ok=True), name
+        expected, result = getattr(first, name), getattr(second, name) / factor
+        assert result == pytest.approx(expected, rel=1e-6, abs=1e-6, nan_ok=True), name
     assert second.adjustment == pytest.approx(first.adjustment, rel=1e-5, abs=1e-6, nan_ok=True)
     assert second.chi2 == pytest.approx(first.chi2, rel=1e-6, abs=1e-9)
 

@@ -100,9 +100,9 @@ def test_users_shares_of_the_park_from_estimates_are_the_published_ones():
 
 def test_biased_meter_is_found_sized_and_eliminated_as_published():
     incidence, flow, sigma = arrays(BIASED)
-    found = reconcile(incidence, flow, sigma)
-    assert found.suspects == [{4}, {6}, {7, 8, 9}]
-    assert found.bias[4] == pytest.approx(1.741491, abs=1e-6)
+    result = reconcile(incidence, flow, sigma)
+    assert result.suspects == [{4}, {6}, {7, 8, 9}]
+    assert result.bias[4] == pytest.approx(1.741491, abs=1e-6)
     without_it = reconcile(incidence, without(flow, 5), sigma)
     assert without_it.chi2 == pytest.approx(1.345744, abs=1e-6)
     assert without_it.dof == 2
@@ -182,8 +182,8 @@ def test_times_with_several_patterns_are_those_of_each_alone():
             "consistent", "observable", "redundant", "bias", "leak", "nodal", "detectable",
             "adjustability", "adjustment_critical",
         ):  # fmt: skip
-            found, expected = np.asarray(getattr(whole, name)[at]), getattr(alone, name)
-            assert found == pytest.approx(expected, rel=1e-9, abs=1e-9, nan_ok=True), name
+            result, expected = np.asarray(getattr(whole, name)[at]), getattr(alone, name)
+            assert result == pytest.approx(expected, rel=1e-9, abs=1e-9, nan_ok=True), name
 
 
 def test_times_with_one_pattern_share_its_structure():

@@ -91,7 +91,7 @@ def solved_another_way(constraint, measured, sigma, start):
     def misfit(z):
         return np.sum(((z * size - measured)[seen] / sigma[seen]) ** 2)
 
-    found = minimize(
+    result = minimize(
         misfit,
         start / size,
         jac=lambda z: (
@@ -110,7 +110,7 @@ def solved_another_way(constraint, measured, sigma, start):
         method="SLSQP",
         options={"maxiter": 100, "ftol": 1e-11},
     )
-    return found.x * size, found.fun
+    return result.x * size, result.fun
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -119,12 +119,12 @@ def test_linear_balances_give_all_the_numbers_of_the_linear_case(name):
     missing = [flow, without(flow, 2), without(flow, 1, 3)]
     for measured in missing:
         expected = reconcile(incidence, measured, sigma)
-        found = reconcile_nonlinear(*linear(incidence), measured, sigma)
+        result = reconcile_nonlinear(*linear(incidence), measured, sigma)
         for field in Reconciliation.__slots__:
             if field in ("suspects", "leaks", "reason"):
-                assert getattr(found, field) == getattr(expected, field), field
+                assert getattr(result, field) == getattr(expected, field), field
             else:
-                assert getattr(found, field) == pytest.approx(
+                assert getattr(result, field) == pytest.approx(
                     getattr(expected, field), rel=1e-8, abs=1e-9, nan_ok=True
                 ), field
 
@@ -134,12 +134,12 @@ def test_linear_balances_of_many_times_share_one_structure():
     flow = PARK_TRUTH + S_PARK * rng.normal(size=(2, 30, 10))
     stored = rng.normal(size=(30, 3)) * 0.1
     expected = reconcile(A_PARK, flow, S_PARK, accumulation=stored)
-    found = reconcile_nonlinear(*linear(A_PARK, stored), flow, S_PARK)
-    assert found.estimate == pytest.approx(expected.estimate, rel=1e-9)
-    assert found.chi2 == pytest.approx(expected.chi2, rel=1e-9)
-    assert found.dof == 3
-    assert found.observable.shape == (10,)
-    assert found.suspects == expected.suspects
+    result = reconcile_nonlinear(*linear(A_PARK, stored), flow, S_PARK)
+    assert result.estimate == pytest.approx(expected.estimate, rel=1e-9)
+    assert result.chi2 == pytest.approx(expected.chi2, rel=1e-9)
+    assert result.dof == 3
+    assert result.observable.shape == (10,)
+    assert result.suspects == expected.suspects
 
 
 def test_pai_and_fishers_problem_has_the_published_solution():
@@ -240,10 +240,10 @@ def test_every_time_is_reconciled_as_if_alone(measured):
     for t, values in enumerate(measured):
         alone = reconcile_nonlinear(product, product_slope, values, SIGMA)
         for field in ("estimate", "sigma", "adjustment", "residual", "chi2", "bias", "leak"):
-            found = getattr(whole, field)[t]
-            assert found == pytest.approx(getattr(alone, field), rel=1e-6, abs=1e-9, nan_ok=True), (
-                field
-            )
+            result = getattr(whole, field)[t]
+            assert result == pytest.approx(
+                getattr(alone, field), rel=1e-6, abs=1e-9, nan_ok=True
+            ), field
         assert whole.reason[t] == alone.reason
         assert whole.suspects[t] == alone.suspects
 
@@ -348,9 +348,9 @@ def test_hopeless_values_count_as_not_measured(value):
     measured = TRUTH.copy()
     measured[4] = value
     expected = reconcile_nonlinear(product, product_slope, without(TRUTH, 5), SIGMA)
-    found = reconcile_nonlinear(product, product_slope, measured, SIGMA)
-    assert found.estimate == pytest.approx(expected.estimate)
-    assert found.estimate[4] == pytest.approx(6)
+    result = reconcile_nonlinear(product, product_slope, measured, SIGMA)
+    assert result.estimate == pytest.approx(expected.estimate)
+    assert result.estimate[4] == pytest.approx(6)
 
 
 def test_nothing_measured_or_no_time_at_all_is_no_error():

@@ -68,9 +68,9 @@ def test_closed_network_has_one_degree_of_freedom_less():
 @pytest.mark.parametrize("at", range(4))
 def test_node_without_streams_changes_nothing(at):
     incidence = np.insert(A_PARK, at, 0.0, axis=0)
-    expected, found = reconcile(A_PARK, Y_PARK, S_PARK), reconcile(incidence, Y_PARK, S_PARK)
-    assert found.estimate == pytest.approx(expected.estimate)
-    assert (found.dof, found.reason) == (3, "")
+    expected, result = reconcile(A_PARK, Y_PARK, S_PARK), reconcile(incidence, Y_PARK, S_PARK)
+    assert result.estimate == pytest.approx(expected.estimate)
+    assert (result.dof, result.reason) == (3, "")
     stored = np.insert(np.zeros(3), at, 1.0)
     assert reconcile(incidence, Y_PARK, S_PARK, accumulation=stored).reason == CONTRADICTORY
 

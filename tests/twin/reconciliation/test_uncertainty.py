@@ -69,11 +69,11 @@ def test_one_meter_keeps_what_stays_and_averages_the_rest(hour):
 def test_a_mean_is_left_what_its_correlation_leaves():
     share, correlation_s = 0.2, 60.0
     length_s = np.array([0.0, 30.0, 60.0, 120.0, 36000.0, np.nan])
-    found = (left_of_mean(share, correlation_s, length_s) - 0.8) / share
+    result = (left_of_mean(share, correlation_s, length_s) - 0.8) / share
     # ∫∫ max(1 - |s - t|, 0) ds dt / x², by hand
-    assert found[:4] == pytest.approx([1, 5 / 6, 2 / 3, 5 / 12])
-    assert found[4] == pytest.approx(60 / 36000, rel=1e-3)
-    assert np.isnan(found[5])
+    assert result[:4] == pytest.approx([1, 5 / 6, 2 / 3, 5 / 12])
+    assert result[4] == pytest.approx(60 / 36000, rel=1e-3)
+    assert np.isnan(result[5])
     assert left_of_mean(0.0, 0.0, 3600.0) == 1
     assert (np.diff(left_of_mean(share, correlation_s, np.arange(600.0))) < 0).all()
 
@@ -83,27 +83,27 @@ def test_an_absolute_error_grows_with_the_time_it_is_covered(hour):
     weight[at("WT-1")] = 1.0
     amount, covered = hour[0].copy(), hour[1]
     amount[at("WT-1")] = 50e3 * HOUR
-    found = sum_sigma(NETWORK, "chlorine", weight, amount, covered)
+    result = sum_sigma(NETWORK, "chlorine", weight, amount, covered)
     part = np.sqrt(left_of_mean(*random_share(NETWORK.tags[at("WT-1")]), HOUR))
-    assert found == pytest.approx(100.0 * HOUR * part, rel=1e-12)
+    assert result == pytest.approx(100.0 * HOUR * part, rel=1e-12)
 
 
 def test_what_is_made_has_the_error_of_the_efficiency(hour):
     weight = weights(NETWORK, {MADE: 1.0})
     made = cell_factor(NETWORK.park.electrolysers[0])["chlorine"] * 16e3 * HOUR
-    found = sum_sigma(NETWORK, "chlorine", weight, *hour)
+    result = sum_sigma(NETWORK, "chlorine", weight, *hour)
     current = np.sqrt(left_of_mean(0.2, 60.0, HOUR)) * 0.002
     assert (efficiency_uncertainty("chlorine"), cell_efficiency_uncertainty("chlorine")) == (
         0.01,
         0.002,
     )
-    assert found == pytest.approx(made * np.sqrt(0.01**2 + 0.002**2 + current**2), rel=1e-12)
+    assert result == pytest.approx(made * np.sqrt(0.01**2 + 0.002**2 + current**2), rel=1e-12)
     # Just what the balance of the same scope says of its stream of the cells.
     balance = compile_balance(NETWORK, ALPHA, "chlorine")
     s = [line.origin for line in balance.lines].index("electrolysers")
     level = np.full((2, COUNT), np.nan)
     assert measure(NETWORK, balance, *hour, level).carried()[1][s] == pytest.approx(
-        found, rel=1e-12
+        result, rel=1e-12
     )
 
 
@@ -131,8 +131,8 @@ def test_hydrogen_is_made_by_nearly_all_of_the_current(hour):
     assert weight[at("II-1")] * hour[0][at("II-1")] == pytest.approx(made)
     own = efficiency_uncertainty("hydrogen")
     assert own < efficiency_uncertainty("chlorine") == efficiency_uncertainty("caustic")
-    found = sum_sigma(NETWORK, "hydrogen", weight, *hour)
-    assert found == pytest.approx(made * np.hypot(own, 0.002), rel=0.1)
+    result = sum_sigma(NETWORK, "hydrogen", weight, *hour)
+    assert result == pytest.approx(made * np.hypot(own, 0.002), rel=0.1)
     lines = compile_balance(NETWORK, ALPHA, "hydrogen").lines
     assert {line.relative for line in lines if line.origin == "electrolysers"} <= {own}
 
@@ -152,12 +152,12 @@ def test_a_ratio_has_the_relative_errors_of_both(hour):
     over, under = np.zeros(COUNT), np.zeros(COUNT)
     over[at("JQ-1")], under[at("FT-8")] = 1.0, 1.0
     ratio = hour[0][at("JQ-1")] / hour[0][at("FT-8")]
-    found = sum_sigma(NETWORK, "chlorine", ratio_weight(over, under, hour[0]), *hour) / ratio
+    result = sum_sigma(NETWORK, "chlorine", ratio_weight(over, under, hour[0]), *hour) / ratio
     parts = [
         sum_sigma(NETWORK, "chlorine", w, *hour) / (w[w > 0] @ hour[0][w > 0])
         for w in (over, under)
     ]
-    assert found == pytest.approx(np.hypot(*parts), rel=1e-12)
+    assert result == pytest.approx(np.hypot(*parts), rel=1e-12)
 
 
 def test_a_ratio_of_a_sum_to_itself_is_certain(hour):
@@ -189,11 +189,11 @@ def test_many_windows_at_once_are_each_of_them(hour):
     weight = weights(NETWORK, {MADE: 1.0, USED: -1.0})
     amount = np.stack([hour[0], 2 * hour[0], 0 * hour[0]])
     covered = np.stack([hour[1]] * 3)
-    found = sum_sigma(NETWORK, "chlorine", weight, amount, covered)
+    result = sum_sigma(NETWORK, "chlorine", weight, amount, covered)
     alone = [
         sum_sigma(NETWORK, "chlorine", weight, a, c) for a, c in zip(amount, covered, strict=True)
     ]
-    np.testing.assert_allclose(found, alone, rtol=1e-12)
+    np.testing.assert_allclose(result, alone, rtol=1e-12)
 
 
 def test_errors_of_tags_are_those_of_the_balances():
@@ -227,12 +227,12 @@ def test_what_stays_adds_up_over_the_hours_and_noise_does_not():
     error = Errors(*np.array([[1.0, 0.0, 0.25, 600.0], [0.0, 0.1, 0.0, 0.0]]).T)
     change = np.array([[3.0, 4.0, 100.0, 2.0], [1.0, -1.0, 100.0, np.nan]])
     window = np.array([0, 0, -1, 1])
-    found = parts_sigma(error, change, np.full((2, 4), HOUR), window, 3)
+    result = parts_sigma(error, change, np.full((2, 4), HOUR), window, 3)
     # Of an hour's noise with a memory of ten minutes (1 - 1 / 18) / 6 is left; the second cancels.
     noise = 0.25 * (1 - 1 / 18) / 6 * (3**2 + 4**2)
-    assert found[0] == pytest.approx(np.sqrt(0.75 * 7**2 + noise))
-    assert np.isnan(found[1])
-    assert found[2] == 0
+    assert result[0] == pytest.approx(np.sqrt(0.75 * 7**2 + noise))
+    assert np.isnan(result[1])
+    assert result[2] == 0
 
 
 def test_parts_that_are_sums_of_a_tag_have_the_error_of_the_sum():
@@ -243,13 +243,13 @@ def test_parts_that_are_sums_of_a_tag_have_the_error_of_the_sum():
     error = errors_of(NETWORK, np.array([tag]))
     change = np.full((1, 1), error.relative * amount[tag])
     window, covered_s = np.zeros(1, np.int64), np.full((1, 1), HOUR)
-    (found,) = parts_sigma(error, change, covered_s, window, 1)
-    assert found == pytest.approx(whole, rel=1e-12)
+    (result,) = parts_sigma(error, change, covered_s, window, 1)
+    assert result == pytest.approx(whole, rel=1e-12)
     # A meter without a part in an hour need not have been there.
     error = errors_of(NETWORK, np.array([tag, tag]))
     change, covered_s = np.vstack([change, [[0.0]]]), np.array([[HOUR], [np.nan]])
-    (found,) = parts_sigma(error, change, covered_s, window, 1)
-    assert found == pytest.approx(whole, rel=1e-12)
+    (result,) = parts_sigma(error, change, covered_s, window, 1)
+    assert result == pytest.approx(whole, rel=1e-12)
 
 
 def test_what_tanks_take_up_is_as_certain_as_in_their_balance():

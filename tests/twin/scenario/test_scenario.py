@@ -64,8 +64,8 @@ def course_of(*actions, policy=VENT, hours=24, step_s=300, supply=SUPPLY, start=
 
 
 def first(course, kind, component="chlorine"):
-    found = [e for e in course.events if e.kind == kind and e.subject[0] == component]
-    return found[0] if found else None
+    result = [e for e in course.events if e.kind == kind and e.subject[0] == component]
+    return result[0] if result else None
 
 
 def test_what_if_and_the_chlorine_figures_agree_when_a_tank_is_full():
@@ -111,8 +111,12 @@ def test_time_to_full_agrees_with_the_closed_form_of_a_user_trip():
 
 def test_surplus_takes_the_order_direct_use_then_tanks_then_absorber():
     flow = course_of(Action("w/a/hcl/synthesis", 0), hours=0.1).line[0, 0] / T_H
-    found = {name: flow[line(name)] for name in ("gas-edc", "vapour-edc", "liquid", "to-vaporiser")}
-    assert found == pytest.approx({"gas-edc": 12, "vapour-edc": 6, "liquid": 27, "to-vaporiser": 6})
+    result = {
+        name: flow[line(name)] for name in ("gas-edc", "vapour-edc", "liquid", "to-vaporiser")
+    }
+    assert result == pytest.approx(
+        {"gas-edc": 12, "vapour-edc": 6, "liquid": 27, "to-vaporiser": 6}
+    )
 
 
 def test_without_a_cut_the_surplus_of_full_tanks_goes_to_the_absorber_and_takes_caustic():
@@ -377,11 +381,11 @@ def demo():
     network = compile_network(load_park("deploy/parks/liaocheng"))
     supply = compile_supply(network)
     at_us = 1_760_000_400_000_000
-    shown = state(make_process(network.park, 7), np.array([at_us, at_us + 1_000_000])).values
+    displayed = state(make_process(network.park, 7), np.array([at_us, at_us + 1_000_000])).values
     counters = np.array([tag.kind == "counter" for tag in network.park.tags])
     value, rate = np.full((2, len(network.tags)), np.nan)
-    value[: len(counters)] = shown[0]
-    rate[: len(counters)] = np.where(counters, shown[1] - shown[0], shown[0])
+    value[: len(counters)] = displayed[0]
+    rate[: len(counters)] = np.where(counters, displayed[1] - displayed[0], displayed[0])
     return supply, find_initial_state(supply, rate, value)
 
 
@@ -405,5 +409,5 @@ def test_trip_of_vcm_in_the_demonstration_park_fills_its_tanks_and_conserves_mas
     watt = power(supply, start, course)[:, -1, cells]
     assert watt[0] == pytest.approx(start.power[cells])
     assert 0.1 * watt[0] < watt[1] < 0.7 * watt[0]
-    others = [m for m, (_, place) in enumerate(supply.nodes) if "xinfa" not in place]
+    others = [m for m, (_, path) in enumerate(supply.nodes) if "xinfa" not in path]
     assert course.vented[..., others].max() == 0
