@@ -25,7 +25,7 @@ from twin.model.gateways import GatewaySpec, filters
 from twin.program import run_program
 
 if TYPE_CHECKING:
-    from ingest.routing.sparkplug_session import Edges
+    from ingest.routing.sparkplug_session import SparkplugSessions
     from ingest.routing.topics import Message
 
 LOG = logging.getLogger("ingest")
@@ -45,15 +45,15 @@ async def ingest(settings: IngestSettings, stop: asyncio.Event) -> bool:
     store = Store(settings.database_url)
     await open_when_ready(store)
     cycle = Cycle(park, store, settings)
-    state = sparkplug.state_topic(settings.sparkplug_host_id) if cycle.edges else ""
+    state = sparkplug.state_topic(settings.sparkplug_host_id) if cycle.sparkplug else ""
     topics = filters(park.rows(GatewaySpec))
     subscriber = Subscriber(settings, cycle.counters, topics, state_topic=state)
-    subscriber.on_connection = lambda: cycle.edges.reconnected(time.time_ns() // 1000)
+    subscriber.on_connection = lambda: cycle.sparkplug.reconnected(time.time_ns() // 1000)
     cycle.connected = lambda: subscriber.connected
     cycle.inbox_size = lambda: len(subscriber.inbox)
     publication = Publication(cycle.network, settings.publish_s)
     await cycle.start(time.time_ns() // 1000)
-    commands = CommandQueue(store, cycle.directory, settings)
+    commands = CommandQueue(store, cycle.topics, settings)
     await commands.start()
     listener = Listener(park, settings, subscriber.inbox.add)
     if settings.hj212_port:
@@ -76,7 +76,7 @@ async def ingest(settings: IngestSettings, stop: asyncio.Event) -> bool:
             await run
             subscriber.ack(messages)
             listener.ack(messages)
-            await _ask(cycle.edges, subscriber, now_us)
+            await _ask(cycle.sparkplug, subscriber, now_us)
             if subscriber.connected:
                 await publication.publish(cycle.image, subscriber.publish, now_us)
             await _pause(began + settings.cycle_s, subscriber, stopping)
@@ -98,13 +98,13 @@ async def _turn(cycle: Cycle, commands: CommandQueue, messages: list[Message], n
     await commands.done()
 
 
-async def _ask(edges: Edges, subscriber: Subscriber, now_us: int) -> None:
+async def _ask(sessions: SparkplugSessions, subscriber: Subscriber, now_us: int) -> None:
     """Ask edge nodes for what they must say again; who cannot be asked now is asked later."""
     if not subscriber.connected:
         return
-    if edges.denied:
-        edges.denied = not await subscriber.announce()
-    for topic, payload in edges.requests(now_us):
+    if sessions.denied:
+        sessions.denied = not await subscriber.announce()
+    for topic, payload in sessions.requests(now_us):
         if not await subscriber.publish(topic, payload):
             break
 

@@ -26,7 +26,7 @@ from twin.uom import compile_uom
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from ingest.routing.topics import Directory, Message
+    from ingest.routing.topics import Message, TopicTable
     from ingest.settings import IngestSettings
     from ingest.store import Store
     from ingest.store.commands import CommandRow
@@ -100,10 +100,10 @@ class Task:
 class CommandQueue:
     """Commands of one park model, taken one by one."""
 
-    def __init__(self, store: Store, directory: Directory, settings: IngestSettings) -> None:
+    def __init__(self, store: Store, topics: TopicTable, settings: IngestSettings) -> None:
         self.reload = False  # the model has changed
         self._store = store
-        self._directory = directory
+        self._topics = topics
         self._settings = settings
         self._due_us = 0
         self._task: Task | None = None
@@ -237,7 +237,7 @@ class CommandQueue:
         at = self._tag(key, topic)
         scale, shift = np.array([self._to_si(uom, at) for uom in held.uom], dtype=np.float64).T
         si = held.value * scale + shift
-        quality = q.within(si, self._directory.low[at], self._directory.high[at], held.quality)
+        quality = q.within(si, self._topics.low[at], self._topics.high[at], held.quality)
         tag = np.full(len(si), at)
         samples = Samples(tag, held.time_us, si, quality, held.received_us)
         keep = ~np.isnan(scale) & ~(np.abs(held.value) > VALUE_MAX)
@@ -247,16 +247,16 @@ class CommandQueue:
     def _to_si(self, uom: str, at: int) -> tuple[float, float]:
         """Return scale and shift of a uom to SI, empty for that of the tag; NaN for a wrong one."""
         if not uom:
-            return float(self._directory.scale[at]), float(self._directory.shift[at])
+            return float(self._topics.scale[at]), float(self._topics.shift[at])
         try:
-            return compile_uom(uom, self._directory.quantity[at])
+            return compile_uom(uom, self._topics.quantity[at])
         except UomError:
             return float("nan"), float("nan")
 
     def _tag(self, key: Key, topic: str) -> int:
         """Return the index of a tag by its name on the wire; -1 when the model has none."""
         try:
-            names = self._directory.route(topic).names
+            names = self._topics.route(topic).names
         except WireError:
-            names = self._directory.names.get(key.enterprise, Names())
+            names = self._topics.names.get(key.enterprise, Names())
         return names[key.tag]

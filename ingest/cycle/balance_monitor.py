@@ -1,7 +1,7 @@
-"""Who the balances name: the watch over them goes on minute by minute, behind the minutes.
+"""Gross errors in the balances: the monitor goes on minute by minute, behind the minutes.
 
-What the watch remembers follows from stored minutes: after a start it looks at those of the last
-hours again, without naming anybody twice.
+Its state follows from stored minutes: after a start it reads those of the last hours again, and
+stores no detection twice.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ PIECE = 60  # minutes that are read at once
 
 
 @dataclass(frozen=True, slots=True)
-class Named:
-    """What the watch remembers between two cycles, and whom it has named last."""
+class MonitorProgress:
+    """State of the monitor between two cycles, time and suspects of its newest detection."""
 
-    memory: MonitorState
+    state: MonitorState
     time_us: int = 0
     suspects: int = 0
 
 
-class Namings:
-    """The watch over one component in the whole park."""
+class BalanceMonitor:
+    """The monitor of the balances of one component in the whole park."""
 
     def __init__(self, network: Network, store: Store) -> None:
         table = load_reference("monitor")
@@ -49,49 +49,50 @@ class Namings:
         tanks = network.tanks.tag[self._model.tanks]
         self._tags = np.unique(np.concatenate([self._model.balance.tags, tanks]))
 
-    def memory(self, now_us: int) -> MonitorState:
-        """Return what is remembered before anything is known."""
+    def begin(self, now_us: int) -> MonitorState:
+        """Return the state before anything is known."""
         return begin_monitor(self._model, (now_us - self._learn_us) // MINUTE_US * MINUTE_US)
 
-    async def start(self, now_us: int, last_us: int) -> Named:
-        """Learn again what was learnt before the last cycle; raises StoreError."""
+    async def start(self, now_us: int, last_us: int) -> MonitorProgress:
+        """Learn again from the minutes up to the last cycle; raises StoreError."""
         newest = await self._store.detections.newest(self._component)
-        memory, _ = await self._look(self.memory(now_us), last_us)
-        return Named(memory, *newest) if newest else Named(memory)
+        state, _ = await self._detect(self.begin(now_us), last_us)
+        return MonitorProgress(state, *newest) if newest else MonitorProgress(state)
 
-    async def run(self, named: Named, read_us: int) -> Named:
-        """Look at the minutes that are complete by now, and store who is named in them.
+    async def run(self, progress: MonitorProgress, read_us: int) -> MonitorProgress:
+        """Store the detections in minutes that are complete at `read_us`; raises StoreError.
 
-        A minute is looked at when its samples have had a while to come. What comes later than that
-        is in the minutes, but the watch does not look back.
+        A minute is read when its samples have had a while to come. What comes later than that is in
+        the minutes, but the monitor does not look back.
         """
-        memory = named.memory
-        if read_us - memory.time_us > self._learn_us + self._wait_us + MINUTE_US:
-            memory = self.memory(read_us)
-        memory, found = await self._look(memory, read_us)
-        for each in found:
+        state = progress.state
+        if read_us - state.time_us > self._learn_us + self._wait_us + MINUTE_US:
+            state = self.begin(read_us)
+        state, detections = await self._detect(state, read_us)
+        for each in detections:
             await self._store.detections.add(self._component, each)
-        if found:
-            return Named(memory, found[-1].time_us, len(found[-1].lines) + len(found[-1].leaks))
-        return replace(named, memory=memory)
+        if not detections:
+            return replace(progress, state=state)
+        newest = detections[-1]
+        return MonitorProgress(state, newest.time_us, len(newest.lines) + len(newest.leaks))
 
-    def suspects(self, named: Named, now_us: int) -> int:
-        """Return how many meters and places are under suspicion."""
-        return named.suspects if now_us - named.time_us < self._hold_us else 0
+    def suspects(self, progress: MonitorProgress, now_us: int) -> int:
+        """Return the number of meters and nodes under suspicion."""
+        return progress.suspects if now_us - progress.time_us < self._hold_us else 0
 
-    async def _look(
-        self, memory: MonitorState, read_us: int
+    async def _detect(
+        self, state: MonitorState, read_us: int
     ) -> tuple[MonitorState, list[Detection]]:
-        """Advance over the minutes from where the memory is."""
-        namings: list[Detection] = []
+        """Advance over the complete minutes after the state; return the detections in them."""
+        detections: list[Detection] = []
         while self._model.members:
-            count = (read_us - self._wait_us - memory.time_us) // MINUTE_US
+            count = (read_us - self._wait_us - state.time_us) // MINUTE_US
             if count <= 0:
                 break
-            table = await self._minutes(memory.time_us, min(count, PIECE))
-            memory, found = detect(self._model, memory, *table)
-            namings += found
-        return memory, namings
+            table = await self._minutes(state.time_us, min(count, PIECE))
+            state, new = detect(self._model, state, *table)
+            detections += new
+        return state, detections
 
     async def _minutes(self, start_us: int, count: int) -> tuple[F64, F64, F64]:
         """Return amounts, covered seconds and last values of some minutes, (count, T)."""

@@ -17,14 +17,14 @@ import numpy as np
 
 from ingest.counters import Counters, data_owners, own_tags
 from ingest.cycle.alarms import Alarms, Standing
-from ingest.cycle.balance_monitor import Named, Namings
+from ingest.cycle.balance_monitor import BalanceMonitor, MonitorProgress
 from ingest.cycle.gateways import Gateways, Tally, no_tally
 from ingest.cycle.health import Health
 from ingest.cycle.restatement import Aggregation, Intervals
 from ingest.cycle.validation import Validator
 from ingest.routing.decode import Intake, decode
-from ingest.routing.sparkplug_session import Edges
-from ingest.routing.topics import Directory, Message
+from ingest.routing.sparkplug_session import SparkplugSessions
+from ingest.routing.topics import Message, TopicTable
 from twin.accounts.network import compile_network
 from twin.arrays import I64, MINUTE_US, NEVER
 from twin.errors import StoreError
@@ -58,7 +58,7 @@ class State:
     alarms: Standing
     version: int  # of what others have touched
     validation: ValidationState
-    named: Named
+    monitor: MonitorProgress
     health_due_us: int
 
 
@@ -73,7 +73,7 @@ class Cycle:
         self._settings = settings
         self.network = compile_network(park)
         self._tags = (*self.network.tags, *own_tags(park))
-        self.edges = Edges(
+        self.sparkplug = SparkplugSessions(
             park.rows(GatewaySpec),
             reorder_s=settings.sparkplug_reorder_s,
             rebirth_s=settings.sparkplug_rebirth_s,
@@ -81,13 +81,13 @@ class Cycle:
             host_id=settings.sparkplug_host_id,
             counters=self.counters,
         )
-        self.directory = Directory(park, self._tags, self.edges)
+        self.topics = TopicTable(park, self._tags, self.sparkplug)
         self._traits = traits_of(self._tags)
         self._aggregation = Aggregation(store, self._traits, park.timezone)
         self._alarms = Alarms(park, self._tags, store, settings)
         self._validator = Validator(park, self._tags, store, settings)
-        self._namings = Namings(self.network, store)
-        self._gateways = Gateways(list(data_owners(park)), self._tags, self.directory, settings)
+        self._monitor = BalanceMonitor(self.network, store)
+        self._gateways = Gateways(list(data_owners(park)), self._tags, settings)
         self._health = Health(
             self.counters, self._gateways, self._tags, len(self.network.tags), settings
         )
@@ -98,7 +98,7 @@ class Cycle:
             self._alarms.standing(),
             0,
             self._validator.state(),
-            Named(self._namings.memory(0)),
+            MonitorProgress(self._monitor.begin(0)),
             0,
         )
         self._park = park
@@ -128,7 +128,7 @@ class Cycle:
             await self._aggregation.restore(open_minutes, samples, ends)
             alarms = await self._alarms.start(image, now_us)
             validation = await self._validator.start(image)
-            named = await self._namings.start(now_us, self._last_cycle_us)
+            monitor = await self._monitor.start(now_us, self._last_cycle_us)
             await self._gateways.start(self._store, now_us)
         self._state = State(
             image,
@@ -137,7 +137,7 @@ class Cycle:
             alarms,
             version,
             validation,
-            named,
+            monitor,
             health_due_us=0,
         )
 
@@ -151,7 +151,7 @@ class Cycle:
         began = time.perf_counter()
         settings = self._settings
         intake = decode(
-            self.directory,
+            self.topics,
             messages,
             payload_bytes=settings.payload_bytes,
             future_us=round(settings.future_s * 1e6),
@@ -242,7 +242,7 @@ class Cycle:
             image.update(derived, self._traits)
             added = concatenate(fresh, derived)
             await self._write_minutes(image, open_minutes, added, late, cycle_us, counted)
-            named = await self._namings.run(self._state.named, self._read_us)
+            monitor = await self._monitor.run(self._state.monitor, self._read_us)
             await self._keep_refused(intake, (past, incoming), cycle_us, counted)
             if due:
                 await self._gateways.write(self._store, cycle_us)
@@ -255,7 +255,7 @@ class Cycle:
             )
         health_us = self._health.next_due_us(cycle_us) if due else self._state.health_due_us
         self._state = State(
-            image, open_minutes, memory, alarms, version, validated.state, named, health_us
+            image, open_minutes, memory, alarms, version, validated.state, monitor, health_us
         )
         return counted, tally
 
@@ -316,7 +316,7 @@ class Cycle:
             "connected": float(self.connected()),
             "alarm_rate": float(flood.count),
             "alarm_flood": float(flood.since_us != NEVER),
-            "suspects": float(self._namings.suspects(self._state.named, cycle_us)),
+            "suspects": float(self._monitor.suspects(self._state.monitor, cycle_us)),
         }
 
     async def _write_minutes(

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ingest.routing.decode import Intake
-    from ingest.routing.topics import Directory
     from ingest.settings import IngestSettings
     from ingest.store import Store
     from twin.model.park import Tag
@@ -107,15 +106,13 @@ class Gateways:
     """All gateways that were heard; messages of those `skewed` or `spent` suffer for it."""
 
     def __init__(
-        self, owners: Sequence[str], tags: Sequence[Tag], directory: Directory,
-        settings: IngestSettings,
-    ) -> None:  # fmt: skip
+        self, owners: Sequence[str], tags: Sequence[Tag], settings: IngestSettings
+    ) -> None:
         self.skewed: frozenset[str] = frozenset()
         self.spent: frozenset[str] = frozenset()
         self._owners = {owner: at for at, owner in enumerate(owners)}
         measured = [self._owners.get(t.owner, -1) if t.source == "measured" else -1 for t in tags]
         self._owner_of_tag = np.array(measured, dtype=np.int64)
-        self._directory = directory
         self._settings = settings
         self._table = _table(settings.gateways_max, settings.gateway_burst)
         self._index = {"": -1}
@@ -211,16 +208,16 @@ class Gateways:
         size = len(self._names)
         added = np.zeros((size, len(COUNTS)), np.int64)
 
-        def add(what: int, places: I64, weights: I64 | None = None) -> None:
-            known = places >= 0
+        def add(what: int, rows: I64, weights: I64 | None = None) -> None:
+            known = rows >= 0
             weights = None if weights is None else weights[known]
-            added[:, what] = np.bincount(places[known], weights, size).astype(np.int64)
+            added[:, what] = np.bincount(rows[known], weights, size).astype(np.int64)
 
         source = at[intake.origin]
         self._sender[intake.samples.tag] = source
         add(MESSAGES, at)
         add(SAMPLES, source)
-        refused = [self._directory.sender(reject.message.topic) for reject in intake.rejects]
+        refused = [reject.gateway for reject in intake.rejects]
         for what, names in ((REJECTED, refused), (DROPPED, intake.dropped)):
             if names:
                 add(what, np.array([self._index.get(name, -1) for name in names], dtype=np.int64))

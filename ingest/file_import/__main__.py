@@ -108,10 +108,10 @@ def check(park: Park, paths: list[Path], map_path: Path) -> Job:
         except ParkError as error:
             problems.append(f"{error.message} ({error.hint})")
             continue
-        found = header_problems(columns, source.names, source.place)
-        if mapped and not found:
-            found = preview_problems(source, mapped, preview(source, mapped))
-        problems += found
+        wrong = header_problems(columns, source.names, source.place)
+        if mapped and not wrong:
+            wrong = preview_problems(source, mapped, preview(source, mapped))
+        problems += wrong
         sources.append(source)
     if problems or mapped is None:
         raise ModelError(
@@ -140,16 +140,17 @@ def show_first(job: Job, settings: IngestSettings, now_us: int) -> None:
 def _rows(park: Park, samples: Samples, zone: ZoneInfo) -> list[str]:
     """Return the first samples by time: time on the park's clock, tag, value, uom, quality."""
     first = np.lexsort((samples.tag, samples.time_us))[:SHOWN]
-    shown = samples.take(first)
+    first_rows = samples.take(first)
     lines = []
     for at, time_us, value, code in zip(
-        shown.tag.tolist(), shown.time_us.tolist(), shown.value.tolist(), shown.quality.tolist(),
+        first_rows.tag.tolist(), first_rows.time_us.tolist(), first_rows.value.tolist(),
+        first_rows.quality.tolist(),
         strict=True,
     ):  # fmt: skip
         tag = park.tags[at]
-        told = (value - tag.shift) / tag.scale
+        own = (value - tag.shift) / tag.scale
         when = local(time_us, zone).isoformat(sep=" ")
-        lines.append(f"{when}  {tag.address}  {told:.9g} {tag.uom}  quality {code}")
+        lines.append(f"{when}  {tag.address}  {own:.9g} {tag.uom}  quality {code}")
     return lines
 
 
@@ -193,9 +194,12 @@ async def _load(source: Source, reader: Reader, loader: Loader, ticket: Checkpoi
         now = time.monotonic()
         pace.took(now - began)
         spent = now - start
-        left = round((1 - share) / (share - first) * spent) if share > first else 0
+        remaining_s = round((1 - share) / (share - first) * spent) if share > first else 0
         rate = f"{_samples(ticket.counts - before) / spent:,.0f} samples/s"
-        show_progress(share, f"{rate}  {left // 60}:{left % 60:02d} left  {source.path.name}")
+        show_progress(
+            share,
+            f"{rate}  {remaining_s // 60}:{remaining_s % 60:02d} left  {source.path.name}",
+        )
     entries = reader.mapped.entries.values() if resumed else ()
     await loader.finish(ticket, np.array([entry.tag for entry in entries], dtype=np.int64))
     clear_progress()

@@ -56,23 +56,23 @@ def numbers(column: Any, form: Form) -> Numbers:
     given = valid(column)
     if not is_text(column):
         try:
-            found = cast_or_null(column, pa.float64())
+            cast = cast_or_null(column, pa.float64())
         except pa.ArrowNotImplementedError:  # of a type that holds no numbers, like times
-            found = pa.nulls(len(column), pa.float64())
-        return Numbers(found.fill_null(math.nan).to_numpy(), given, given & ~valid(found))
+            cast = pa.nulls(len(column), pa.float64())
+        return Numbers(cast.fill_null(math.nan).to_numpy(), given, given & ~valid(cast))
     plain = _plain(column, form)
-    found = cast_or_null(plain, pa.float64())
-    value = found.fill_null(math.nan).to_numpy()
-    wrong = valid(plain) & ~valid(found)
+    cast = cast_or_null(plain, pa.float64())
+    value = cast.fill_null(math.nan).to_numpy()
+    wrong = valid(plain) & ~valid(cast)
     if wrong.any():
         value = value.copy()
         given, wrong = given.copy(), wrong.copy()
         at = np.flatnonzero(wrong)
         words = column.take(pa.array(at)).dictionary_encode()
-        told = [_word(word, form) for word in words.dictionary.to_pylist()]
+        read = [_word(word, form) for word in words.dictionary.to_pylist()]
         which = words.indices.to_numpy()
         value[at], given[at], wrong[at] = (
-            np.array(c)[which] for c in zip(*told, strict=True)
+            np.array(c)[which] for c in zip(*read, strict=True)
         )  # fmt: skip
     return Numbers(value, given, wrong)
 

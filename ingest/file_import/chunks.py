@@ -54,19 +54,19 @@ def preview_problems(source: Source, mapped: FileMap, rows: Any) -> list[str]:
     columns = [rows.column(name) for name in mapped.clock.columns]
     failed = times(columns, mapped.clock) == NO_TIME
     if 2 * failed.sum() > len(failed):
-        said = " ".join(str(column[int(failed.argmax())].as_py()) for column in columns)
+        example = " ".join(str(column[int(failed.argmax())].as_py()) for column in columns)
         fits = " or ".join(f'format = "{form}"' for form in suggest(columns)[:2])
         problems.append(
-            f"{source.place}: time {mapped.clock.columns[0]!r}: {said!r} is not of the format"
+            f"{source.place}: time {mapped.clock.columns[0]!r}: {example!r} is not of the format"
             f" {mapped.clock.form!r}" + (f"; write {fits}" if fits else "")
         )
     for name in (mapped.value,) if mapped.tag else mapped.entries:
         column = rows.column(name)
         given, wrong = numbers(column, mapped.form)[1:]
         if 2 * wrong.sum() > given.sum():
-            said = str(column[int(wrong.argmax())].as_py())
+            example = str(column[int(wrong.argmax())].as_py())
             problems.append(
-                f"{source.place}: column {name!r}: {said!r} is not a number{_mend(column)}"
+                f"{source.place}: column {name!r}: {example!r} is not a number{_mend(column)}"
             )
     return problems
 

@@ -110,10 +110,10 @@ def batches(source: Source, columns: Sequence[str], skip: int) -> Iterator[pa.Re
     read = _csv_batches if source.encoding else _parquet_batches
     try:
         for batch in read(source, columns):
-            rest = batch.slice(min(skip, batch.num_rows))
-            skip -= batch.num_rows - rest.num_rows
-            if rest.num_rows:
-                yield rest
+            remaining = batch.slice(min(skip, batch.num_rows))
+            skip -= batch.num_rows - remaining.num_rows
+            if remaining.num_rows:
+                yield remaining
     except (OSError, pa.ArrowInvalid, UnicodeDecodeError) as error:
         raise ParkError(
             f"{source.path}: {error}",

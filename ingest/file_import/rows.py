@@ -110,10 +110,10 @@ class Reader:
 
     def _qualities(self, column: Any) -> tuple[U8, BOOL]:
         """Return the codes of a quality column, and where it says nothing we know."""
-        found = _texts(column).dictionary_encode()
-        codes = [self._quality(word) for word in found.dictionary.to_pylist()]
+        words = _texts(column).dictionary_encode()
+        codes = [self._quality(word) for word in words.dictionary.to_pylist()]
         # An empty cell says nothing against the value.
-        which = found.indices.fill_null(len(codes)).to_numpy(zero_copy_only=False)
+        which = words.indices.fill_null(len(codes)).to_numpy(zero_copy_only=False)
         code = np.array([*codes, q.GOOD], dtype=np.int64)[which]
         return np.maximum(code, 0).astype(np.uint8), code < 0
 
@@ -151,17 +151,17 @@ class Reader:
     ) -> None:  # fmt: skip
         """Keep samples that may not be stored, each of the key with its number."""
         columns = which, time_us, value, _known(value, quality)
-        for at, *said in zip(*(column[rows].tolist() for column in columns), strict=True):
+        for at, *sample in zip(*(column[rows].tolist() for column in columns), strict=True):
             owner, tag, reason = keys[at]
-            item = Quarantined(owner, tag, reason, self.topic, *said)
+            item = Quarantined(owner, tag, reason, self.topic, *sample)
             intake.held.append(item._replace(received_us=self.received_us))
 
 
 def _known(value: F64, quality: U8) -> U8:
     """Return qualities in which a value that is not there is bad."""
     none = np.isnan(value) & (quality < q.BAD)
-    told = np.where(none, quality & q.SIMULATED | q.BAD | q.NOT_A_NUMBER, quality)
-    return told.astype(np.uint8)
+    marked = np.where(none, quality & q.SIMULATED | q.BAD | q.NOT_A_NUMBER, quality)
+    return marked.astype(np.uint8)
 
 
 def _texts(column: Any) -> Any:
@@ -177,6 +177,6 @@ def _refuse(
     at = np.flatnonzero(rows)
     intake.refused[reason] += len(at)
     for row in at[: max(EXAMPLES - len(intake.examples), 0)].tolist():
-        said = " ".join(str(column[row].as_py()) for column in columns)
-        place = f"row {first_row + row}" + (f", {name}" if name else "")
-        intake.examples.append(f"refused, {place}: {reason}: {said[:80]!r}")
+        text = " ".join(str(column[row].as_py()) for column in columns)
+        row_name = f"row {first_row + row}" + (f", {name}" if name else "")
+        intake.examples.append(f"refused, {row_name}: {reason}: {text[:80]!r}")

@@ -67,8 +67,8 @@ def to_utc(local_us: I64, zone: ZoneInfo) -> I64:
     # Clocks are set by whole quarters of an hour: one look at the zone for each quarter will do.
     quarter, at = np.unique(local_us // QUARTER_US, return_inverse=True)
     offset = np.array([_offset_us(int(n) * QUARTER_US, zone) for n in quarter], dtype=np.int64)
-    found = offset[at]
-    return np.where(found == NO_TIME, NO_TIME, local_us - found)
+    offset_us = offset[at]
+    return np.where(offset_us == NO_TIME, NO_TIME, local_us - offset_us)
 
 
 def _offset_us(local_us: int, zone: ZoneInfo) -> int:
@@ -114,8 +114,8 @@ def _counted(column: Any, form: str) -> I64:
         per = PER_SECOND[form]
         us = count * (SECOND_US // per) if per <= SECOND_US else count // (per // SECOND_US)
         return np.where(valid(whole), us, NO_TIME)
-    found = cast_or_null(column, pa.float64())
-    count = found.fill_null(np.nan).to_numpy()
+    decimal = cast_or_null(column, pa.float64())
+    count = decimal.fill_null(np.nan).to_numpy()
     us = count * DAY_US + EXCEL_ZERO_US if form == "excel" else count * SECOND_US / PER_SECOND[form]
     sane = np.abs(us) <= TIME_MS_MAX * 1000
     return np.where(sane, np.round(np.where(sane, us, 0.0)).astype(np.int64), NO_TIME)
@@ -152,10 +152,10 @@ def _parse(texts: Any, form: str) -> tuple[I64, BOOL]:
         part = pc.fill_null(pc.struct_field(pc.extract_regex(texts, r"(?P<f>\.\d+)$"), "f"), ".0")
         fraction_us = np.round(pc.cast(part, pa.float64()).to_numpy() * SECOND_US).astype(np.int64)
         texts = pc.replace_substring_regex(texts, r"\.\d+$", "")
-    found = pc.strptime(texts, format=form, unit="us", error_is_null=True)
-    time_us = _micros(found)
+    parsed = pc.strptime(texts, format=form, unit="us", error_is_null=True)
+    time_us = _micros(parsed)
     # It takes 31 February for 3 March.
-    spilled = np.flatnonzero(pc.day(found).fill_null(31).to_numpy() <= 3)
+    spilled = np.flatnonzero(pc.day(parsed).fill_null(31).to_numpy() <= 3)
     if len(spilled):
         words = texts.take(pa.array(spilled)).dictionary_encode()
         real = np.array([_exists(word, form) for word in words.dictionary.to_pylist()])

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from ingest.routing.topics import NO_ROUTE
 from ingest.wire import VALUE_MAX, Decoded, WireError
 from twin import quality as q
-from twin.arrays import BOOL, I64, INTP, NEVER
+from twin.arrays import I64, INTP, NEVER
 from twin.errors import UomError
 from twin.series.samples import Samples, no_samples
 from twin.uom import compile_uom
@@ -18,7 +19,7 @@ from twin.uom import compile_uom
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from ingest.routing.topics import Directory, Message, Names
+    from ingest.routing.topics import Message, Names, Route, TopicTable
 
 
 class Reject(NamedTuple):
@@ -27,6 +28,7 @@ class Reject(NamedTuple):
     reason: str
     detail: str
     message: Message
+    gateway: str = ""  # empty: of nobody in particular
 
 
 class Quarantined(NamedTuple):
@@ -77,7 +79,7 @@ class _Columns:
 
 
 def decode(
-    directory: Directory,
+    topics: TopicTable,
     messages: Sequence[Message],
     *,
     payload_bytes: int,
@@ -92,11 +94,11 @@ def decode(
     """
     columns = _Columns()
     rejects: list[Reject] = []
-    senders, dropped = [""] * len(messages), []
+    routes = [NO_ROUTE] * len(messages)
+    dropped: list[str] = []
     for number, message in enumerate(messages):
         try:
-            route = directory.route(message.topic)
-            senders[number] = route.gateway
+            route = routes[number] = topics.route(message.topic)
             if spent and message.qos == 0 and route.gateway in spent:
                 dropped.append(route.gateway)
                 continue
@@ -117,13 +119,13 @@ def decode(
             decoded = route.codec(message)
             decoded.simulated |= route.simulated
         except WireError as error:
-            rejects.append(Reject(error.reason, error.detail, message))
+            sender = routes[number].gateway
+            rejects.append(Reject(error.reason, error.detail, message, sender))
             continue
-        rejects.extend(Reject(*refused, message) for refused in decoded.refused)
+        rejects.extend(Reject(*refused, message, route.gateway) for refused in decoded.refused)
         _append(columns, decoded, route.names, number)
-    doubted = np.array([sender in skewed for sender in senders], dtype=bool) if skewed else None
-    intake = _sift(directory, columns, messages, rejects, future_us, doubted)
-    intake.messages, intake.senders, intake.dropped = messages, senders, dropped
+    intake = _sift(topics, columns, messages, routes, rejects, future_us, skewed)
+    intake.dropped = dropped
     return intake
 
 
@@ -147,12 +149,13 @@ def _append(columns: _Columns, decoded: Decoded, names: Names, number: int) -> N
 
 
 def _sift(
-    directory: Directory,
+    topics: TopicTable,
     columns: _Columns,
     messages: Sequence[Message],
+    routes: Sequence[Route],
     rejects: list[Reject],
     future_us: int,
-    doubted: BOOL | None,
+    skewed: Collection[str],
 ) -> Intake:
     """Return the columns as SI samples, without those that must not be stored."""
     tag = np.array(columns.tag, dtype=np.int64)
@@ -169,34 +172,35 @@ def _sift(
         quality[at] |= code
     known = tag >= 0
     at_tag = np.where(known, tag, 0)
-    scale, shift = directory.scale[at_tag], directory.shift[at_tag]
+    scale, shift = topics.scale[at_tag], topics.shift[at_tag]
     keep = known & (time_us <= received_us + future_us)
 
-    def message_of(at: int) -> Message:
-        return messages[int(source[at])]
+    def reject(at: int, reason: str, detail: str) -> None:
+        number = int(source[at])
+        rejects.append(Reject(reason, detail, messages[number], routes[number].gateway))
 
     for at, uom in columns.uom.items():
         try:
-            scale[at], shift[at] = compile_uom(uom, directory.quantity[at_tag[at]])
+            scale[at], shift[at] = compile_uom(uom, topics.quantity[at_tag[at]])
         except UomError as error:
             if known[at]:
                 keep[at] = False
-                rejects.append(Reject("wrong_uom", str(error), message_of(at)))
+                reject(at, "wrong_uom", str(error))
     infinite = np.flatnonzero((np.abs(value) > VALUE_MAX) & keep)
     keep[infinite] = False
-    rejects.extend(
-        Reject("not_finite", "a value is too large to be one", message_of(int(at)))
-        for at in infinite
-    )
+    for at in infinite.tolist():
+        reject(at, "not_finite", "a value is too large to be one")
     si = value * scale + shift
-    quality = q.within(si, directory.low[at_tag], directory.high[at_tag], quality)
-    if doubted is not None:
-        skewed = doubted[source] & (quality < q.UNCERTAIN)
-        quality[skewed] = quality[skewed] & q.SIMULATED | q.UNCERTAIN | q.CLOCK_SKEW
+    quality = q.within(si, topics.low[at_tag], topics.high[at_tag], quality)
+    senders = [route.gateway for route in routes]
+    if skewed:
+        wrong = np.array([sender in skewed for sender in senders], dtype=bool)[source]
+        wrong &= quality < q.UNCERTAIN
+        quality[wrong] = quality[wrong] & q.SIMULATED | q.UNCERTAIN | q.CLOCK_SKEW
     newest_us = np.full(len(messages), NEVER)
     np.maximum.at(newest_us, origin, np.array(columns.time, dtype=np.int64))
     kept_out = np.flatnonzero(~known | (time_us > received_us + future_us))
-    quarantined = _kept_out(directory, columns, messages, kept_out) if len(kept_out) else []
+    quarantined = _kept_out(columns, messages, routes, kept_out) if len(kept_out) else []
     samples = Samples(tag, time_us, si, quality, received_us)
     past = np.zeros(len(tag), bool)
     past[columns.historical] = True
@@ -206,27 +210,29 @@ def _sift(
         rejects,
         quarantined,
         historical=samples.take(keep & past) if columns.historical else no_samples(),
+        messages=messages,
+        senders=senders,
         newest_us=newest_us,
         origin=source[stay],
     )
 
 
 def _kept_out(
-    directory: Directory, columns: _Columns, messages: Sequence[Message], rows: INTP
+    columns: _Columns, messages: Sequence[Message], routes: Sequence[Route], rows: INTP
 ) -> list[Quarantined]:
     """Return what some values are in quarantine: those of no tag, and those of the future."""
     end = np.cumsum(columns.count)
-    found = []
+    quarantined = []
     for at, run in zip(rows.tolist(), np.searchsorted(end, rows, "right").tolist(), strict=True):
-        message = messages[columns.origin[run]]
-        topic = message.topic
+        number = columns.origin[run]
+        message = messages[number]
         nth = at - int(end[run]) + columns.count[run]
-        found.append(
+        quarantined.append(
             Quarantined(
-                directory.route(topic).owner,
+                routes[number].owner,
                 next(islice(columns.names[run], nth, None)),
                 "future" if columns.tag[at] >= 0 else "unknown_tag",
-                topic,
+                message.topic,
                 columns.time[run],
                 float(columns.value[at]),
                 columns.base[run] | columns.quality.get(at, q.GOOD),
@@ -234,4 +240,4 @@ def _kept_out(
                 message.received_us,
             )
         )
-    return found
+    return quarantined

@@ -12,7 +12,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ingest.wire import TIME_MS_MAX, Decoded, WireError, sparkplug
+from ingest.wire import Decoded, WireError, sparkplug, whole_us
 from twin import quality as q
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ SEQ = 256
 class _Device:
     """The metrics of a device, or of the node itself, whose device is empty."""
 
-    born: bool = False
+    is_born: bool = False
     datatypes: dict[str, int] = field(default_factory=dict)
     aliases: dict[int, str] = field(default_factory=dict)  # empty: means several, so none
     newest_us: int = 0
@@ -49,9 +49,9 @@ class _Device:
             raise WireError("no_birth", f"{name or f'alias {alias}'} was not in the BIRTH")
         return name
 
-    def bear(self, metrics: Iterable[Metric]) -> None:
+    def on_birth(self, metrics: Iterable[Metric]) -> None:
         """Take over what a BIRTH says about the names."""
-        self.born = True
+        self.is_born = True
         self.datatypes, self.aliases = {}, {}
         for metric in metrics:
             if metric.name:
@@ -66,7 +66,7 @@ class _Device:
             return time_us
         return max(time_us, said_us, self.dead_us + 1)
 
-    def die(self, time_us: int) -> list[str]:
+    def on_death(self, time_us: int) -> list[str]:
         """Return the names that have no value from now on; they are forgotten."""
         # After anything it said itself, though its clock may be ahead of ours.
         self.dead_us = max(time_us, self.newest_us + 1)
@@ -75,7 +75,7 @@ class _Device:
             for name, datatype in self.datatypes.items()
             if datatype in sparkplug.NUMBERS and not sparkplug.belongs_to_protocol(name)
         ]
-        self.born = False
+        self.is_born = False
         self.datatypes, self.aliases = {}, {}
         return names
 
@@ -114,7 +114,7 @@ class _Node:
         return False
 
 
-class Edges:
+class SparkplugSessions:
     """The edge nodes of a model. Time is an argument, and messages to send are results."""
 
     def __init__(
@@ -149,7 +149,7 @@ class Edges:
         The names of a DEATH are ``{device}/{metric}``, with nothing before the slash for the node's
         own. Raises WireError for what cannot be read, or not yet: then a BIRTH will be asked for.
         """
-        _, group, kind, name, *rest = topic
+        _, group, kind, name, *device_name = topic
         node = self._nodes[group, name]
         message = sparkplug.decode(payload)
         if kind == "NDEATH":
@@ -157,29 +157,31 @@ class Edges:
         if kind == "NBIRTH":
             self._node_birth(node, message)
             return self._values(node, node.devices[""], message, received_us, birth=True)
-        if not node.devices[""].born:
+        if not node.devices[""].is_born:
             node.wanted = True
             raise WireError("no_birth", f"no NBIRTH of {group}/{name} was seen yet")
         late = node.follow(message.seq, received_us)
-        device = node.devices.get(rest[0] if rest else "")
+        device = node.devices.get(device_name[0] if device_name else "")
         # A birth and a death that changed places leave the wrong one of them in force.
         node.wanted |= late and kind in ("DBIRTH", "DDEATH")
         if kind == "DBIRTH":
             if device is None:
                 if len(node.devices) > DEVICES_MAX:
                     raise WireError("too_large", f"{group}/{name}: over {DEVICES_MAX} devices")
-                device = node.devices[rest[0]] = _Device()
-            device.bear(message.metrics)
+                device = node.devices[device_name[0]] = _Device()
+            device.on_birth(message.metrics)
             return self._values(node, device, message, received_us, birth=True)
-        if device is None or not device.born:
+        if device is None or not device.is_born:
             if kind == "DDEATH":
-                raise WireError("stale_death", f"device {rest[0]} was not alive")
+                raise WireError("stale_death", f"device {device_name[0]} was not alive")
             node.wanted = True
-            raise WireError("no_birth", f"no DBIRTH of {group}/{name}/{rest[0]} was seen yet")
+            raise WireError(
+                "no_birth", f"no DBIRTH of {group}/{name}/{device_name[0]} was seen yet"
+            )
         if kind == "DDEATH":
             # The node says when: its clock is that of the device's values.
             said_us = message.time_ms * 1000 if message.time_ms else received_us
-            return self._dead({rest[0]: device}, min(said_us, received_us))
+            return self._dead({device_name[0]: device}, min(said_us, received_us))
         return self._values(node, device, message, received_us, birth=False)
 
     def hear_state(self, topic: Sequence[str], payload: bytes) -> None:
@@ -199,7 +201,7 @@ class Edges:
 
     def requests(self, now_us: int) -> list[tuple[str, bytes]]:
         """Return the rebirth commands to publish now, as (topic, payload)."""
-        found: list[tuple[str, bytes]] = []
+        commands: list[tuple[str, bytes]] = []
         for node in self._nodes.values():
             if node.missing and min(node.missing.values()) + self._reorder_us <= now_us:
                 node.missing.clear()
@@ -207,20 +209,20 @@ class Edges:
             # The clock may have been set back.
             node.due_us = min(node.due_us, now_us + node.wait_us)
             due = (node.wanted or node.once) and node.due_us <= now_us
-            if due and self._rebirth_us and len(found) < REQUESTS_MAX:
+            if due and self._rebirth_us and len(commands) < REQUESTS_MAX:
                 topic = f"{sparkplug.NAMESPACE}/{node.group}/NCMD/{node.name}"
-                found.append((topic, sparkplug.rebirth(now_us // 1000)))
+                commands.append((topic, sparkplug.rebirth(now_us // 1000)))
                 node.once = False
                 node.asked_us, node.due_us = now_us, now_us + node.wait_us
                 node.wait_us = min(2 * node.wait_us, max(WAIT_MAX_US, self._rebirth_us))
-        self.counters["rebirths"] += len(found)
-        return found
+        self.counters["rebirths"] += len(commands)
+        return commands
 
     def _node_birth(self, node: _Node, message: Payload) -> None:
         """Begin a session of a node: its devices are to be born again."""
         for device in node.devices.values():
-            device.born = False
-        node.devices[""].bear(message.metrics)
+            device.is_born = False
+        node.devices[""].on_birth(message.metrics)
         node.bd_seq = _bd_seq(message)
         node.expected = ((message.seq or 0) + 1) % SEQ
         node.missing.clear()
@@ -231,7 +233,7 @@ class Edges:
     def _node_death(self, node: _Node, message: Payload, received_us: int) -> Decoded:
         """End the session of a node, unless the death is one of an earlier session."""
         bd_seq = _bd_seq(message)
-        if not node.devices[""].born or bd_seq != node.bd_seq:
+        if not node.devices[""].is_born or bd_seq != node.bd_seq:
             raise WireError("stale_death", f"bdSeq {bd_seq} is not that of a session we know")
         node.missing.clear()
         node.wanted = False
@@ -241,7 +243,7 @@ class Edges:
         """Return that nothing is known of some devices any more."""
         decoded = Decoded()
         for name, device in devices.items():
-            for metric in device.die(time_us):
+            for metric in device.on_death(time_us):
                 _add(decoded, f"{name}/{metric}", math.nan, device.dead_us, q.NO_DATA)
         return decoded
 
@@ -249,7 +251,7 @@ class Edges:
         self, node: _Node, device: _Device, message: Payload, received_us: int, *, birth: bool
     ) -> Decoded:
         """Return the values of a message; raises WireError when its time is none."""
-        said_us = _time_us(message.time_ms) if message.time_ms else 0
+        said_us = _time_us(message)
         decoded = Decoded()
         for metric in message.metrics:
             try:
@@ -260,7 +262,7 @@ class Edges:
                     self.counters["transient"] += 1
                     continue
                 value, quality = _read(name, metric, device.datatypes[name])
-                time_us = _time_us(metric.time_ms) if metric.time_ms else said_us
+                time_us = _time_us(metric) or said_us
                 if not time_us:
                     raise WireError("bad_time", f"neither {name} nor its message has a time")  # noqa: TRY301
             except WireError as error:
@@ -283,10 +285,7 @@ class Edges:
 
 def _add(decoded: Decoded, name: str, value: float, time_us: int, quality: int) -> None:
     """Add one value."""
-    if quality:
-        decoded.quality[len(decoded.names)] = quality
-    decoded.names.append(name)
-    decoded.values.append(value)
+    decoded.add(name, None if math.isnan(value) else value, quality)
     if decoded.runs and decoded.runs[-1][1] == time_us:
         decoded.runs[-1] = decoded.runs[-1][0] + 1, time_us
     else:
@@ -307,11 +306,9 @@ def _read(name: str, metric: Metric, datatype: int) -> tuple[float, int]:
     return value, quality
 
 
-def _time_us(time_ms: int) -> int:
-    """Return a time in µs; raises WireError."""
-    if time_ms > TIME_MS_MAX:
-        raise WireError("bad_time", f"{time_ms} is not a time in milliseconds since 1970")
-    return time_ms * 1000
+def _time_us(sent: Metric | Payload) -> int:
+    """Return the time of a metric or message, 0 when it has none; raises WireError."""
+    return whole_us((sent.time_ms or 0) * 1000, sent.time_ms)
 
 
 def _bd_seq(message: Payload) -> object:

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from deploy.database.times import plain
-from ingest.routing.sparkplug_session import Edges
+from ingest.routing.sparkplug_session import SparkplugSessions
 from ingest.wire import Decoded, WireError, hj212, json_layout, native, senml, sparkplug
 from twin.model.gateways import GatewaySpec, Layout, parse_layout
 from twin.model.park import Tag, owner_of, park_of
@@ -72,7 +72,7 @@ class DeathNames(Names):
 
     def __missing__(self, name: str) -> int:
         device, _, metric = name.partition("/")
-        return _place(self._home, device)[1][metric]
+        return _names_of_device(self._home, device)[1][metric]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +87,12 @@ class Route:
     gateway: str = ""  # ``owner/name`` of the sender; empty: nobody in particular
 
 
-class Directory:
+class TopicTable:
     """The tags a gateway may write, as columns, and the way from a topic to them."""
 
-    def __init__(self, park: Park, tags: Sequence[Tag], edges: Edges | None = None) -> None:
+    def __init__(
+        self, park: Park, tags: Sequence[Tag], sessions: SparkplugSessions | None = None
+    ) -> None:
         kinds = {scope.id: scope.kind for scope in park.scopes}
         self.names: dict[str, Names] = {}
         for i, tag in enumerate(tags):
@@ -122,7 +124,7 @@ class Directory:
             if row.protocol == "json"
         ]
         rows = [row for _, row in self._gateways]
-        self._edges = Edges(rows) if edges is None else edges
+        self._sessions = SparkplugSessions(rows) if sessions is None else sessions
         self._homes: dict[tuple[str, str], Home] = {}
         self._simulated: set[tuple[str, str]] = set()
         for owner, row in self._gateways:
@@ -136,33 +138,26 @@ class Directory:
 
     def route(self, topic: str) -> Route:
         """Return where a topic leads; raises WireError."""
-        found = self._routes.get(topic)
-        if found is None:
+        route = self._routes.get(topic)
+        if route is None:
             if len(self._routes) >= ROUTES_MAX:
                 self._routes.clear()
             try:
-                found = self._find(topic)
+                route = self._find(topic)
             except WireError as error:
-                found = error
-            self._routes[topic] = found
-        if isinstance(found, WireError):
-            raise found
-        return found
-
-    def sender(self, topic: str) -> str:
-        """Return the gateway of a topic; empty when it leads nowhere."""
-        try:
-            return self.route(topic).gateway
-        except WireError:
-            return ""
+                route = error
+            self._routes[topic] = route
+        if isinstance(route, WireError):
+            raise route
+        return route
 
     def _find(self, topic: str) -> Route:
         parts = topic.split("/")
         if parts[0] == sparkplug.NAMESPACE:
-            return self._find_edge(parts)
+            return self._find_sparkplug(parts)
         if topic.startswith(NOBODY + "/"):
             return Route("", Names(), partial(_decode_hj212, self._zone, UNKNOWN_LOGGER))
-        if len(parts) == 5 and parts[0] in CODECS and parts[1] == "v1":
+        if len(parts) == 5 and parts[0] in FORMATS and parts[1] == "v1":
             owner = self._owners.get((parts[2], parts[3]))
             if owner is None:
                 raise WireError(
@@ -171,7 +166,7 @@ class Directory:
                 )
             row = self._gateway(owner, parts[0], parts[4])
             names = self.names[owner] if row is UNKNOWN else self._renamed(owner, row)
-            codec = partial(CODECS[parts[0]], self._zone, row)
+            codec = _codec(parts[0], self._zone, row)
             simulated = row.simulated
             return Route(
                 owner,
@@ -187,16 +182,16 @@ class Directory:
                 tag = match.groupdict().get("tag", "")
                 codec = partial(_decode_mapped, layout, tag)
                 return Route(owner, names, codec, simulated=simulated, gateway=gateway)
-        formats = "|".join(CODECS)
+        formats = "|".join(FORMATS)
         raise WireError(
             "bad_topic",
             f"topics are ({formats})/v1/{{park}}/{{enterprise}}/{{gateway}}, or of a [[gateway]]",
         )
 
-    def _find_edge(self, topic: list[str]) -> Route:
+    def _find_sparkplug(self, topic: list[str]) -> Route:
         """Return where a topic of Sparkplug leads; commands and states lead to no tag."""
         if topic[1:2] == ["STATE"]:
-            return Route("", Names(), partial(_hear_state, self._edges, topic))
+            return Route("", Names(), partial(_decode_state, self._sessions, topic))
         kind = topic[2] if len(topic) > 2 else ""
         if len(topic) != KINDS.get(kind) or not all(topic):
             form = "{group}/{type}/{node}[/{device}]"
@@ -208,11 +203,11 @@ class Directory:
             raise WireError(
                 "unknown_gateway", f"the model has no gateway of node {topic[3]!r} in {topic[1]!r}"
             )
-        owner, names = _place(home, topic[4] if len(topic) > 4 else "")
-        codec = partial(_decode_edge, self._edges, topic)
+        owner, names = _names_of_device(home, topic[4] if len(topic) > 4 else "")
+        codec = partial(_decode_session_message, self._sessions, topic)
         if kind.endswith("DEATH"):
             names = DeathNames(home)
-            codec = partial(_decode_death, self._edges, topic, names)
+            codec = partial(_decode_death, self._sessions, topic, names)
         simulated = (topic[1], topic[3]) in self._simulated
         sender = _sender(owner, topic[3])
         return Route(owner, names, codec, simulated=simulated, gateway=sender)
@@ -236,11 +231,18 @@ def _sender(owner: str, name: str) -> str:
     return plain(f"{owner}/{name}")[:NAME_CHARACTERS]
 
 
-def _decode_native(_zone: ZoneInfo, _gateway: GatewaySpec, message: Message) -> Decoded:
+def _codec(form: str, zone: ZoneInfo, gateway: GatewaySpec) -> Callable[[Message], Decoded]:
+    """Return the codec of one of the FORMATS, for what the model knows of a gateway."""
+    if form == "hj212":
+        return partial(_decode_hj212, zone, gateway)
+    return _decode_senml if form == "senml" else _decode_native
+
+
+def _decode_native(message: Message) -> Decoded:
     return native.decode(message.payload)
 
 
-def _decode_senml(_zone: ZoneInfo, _gateway: GatewaySpec, message: Message) -> Decoded:
+def _decode_senml(message: Message) -> Decoded:
     return senml.decode(message.payload, message.received_us)
 
 
@@ -255,13 +257,13 @@ def _decode_hj212(zone: ZoneInfo, gateway: GatewaySpec, message: Message) -> Dec
     )
 
 
-def _place(home: Home, device: str) -> tuple[str, Names]:
+def _names_of_device(home: Home, device: str) -> tuple[str, Names]:
     """Return owner and names of a device: its own, else those of its node, else none at all."""
     return home.get(device) or home.get("") or (next(iter(home.values()))[0], Names())
 
 
-def _hear_state(edges: Edges, topic: list[str], message: Message) -> Decoded:
-    edges.hear_state(topic, message.payload)
+def _decode_state(sessions: SparkplugSessions, topic: list[str], message: Message) -> Decoded:
+    sessions.hear_state(topic, message.payload)
     return Decoded()
 
 
@@ -269,13 +271,17 @@ def _decode_nothing(_message: Message) -> Decoded:
     return Decoded()
 
 
-def _decode_edge(edges: Edges, topic: list[str], message: Message) -> Decoded:
-    return edges.decode(topic, message.payload, message.received_us)
+def _decode_session_message(
+    sessions: SparkplugSessions, topic: list[str], message: Message
+) -> Decoded:
+    return sessions.decode(topic, message.payload, message.received_us)
 
 
-def _decode_death(edges: Edges, topic: list[str], names: Names, message: Message) -> Decoded:
+def _decode_death(
+    sessions: SparkplugSessions, topic: list[str], names: Names, message: Message
+) -> Decoded:
     """Return the tags whose values end; a metric that is no tag has nothing to lose."""
-    decoded = edges.decode(topic, message.payload, message.received_us)
+    decoded = sessions.decode(topic, message.payload, message.received_us)
     times = [time_us for count, time_us in decoded.runs for _ in range(count)]
     known = [at for at, name in enumerate(decoded.names) if names[name] >= 0]
     return Decoded(
@@ -289,8 +295,8 @@ def _decode_death(edges: Edges, topic: list[str], names: Names, message: Message
 # Types of Sparkplug messages, and how many segments their topics have.
 KINDS = {kind + what: 4 if kind == "N" else 5
          for kind in "ND" for what in ("BIRTH", "DEATH", "DATA", "CMD")}  # fmt: skip
-# First segment of a topic ``<format>/v1/{park}/{enterprise}/{gateway}``: how its payloads are read.
-CODECS = {"park": _decode_native, "senml": _decode_senml, "hj212": _decode_hj212}
+# First segment of a topic ``<format>/v1/{park}/{enterprise}/{gateway}``.
+FORMATS = ("park", "senml", "hj212")
 
 
 def _decode_mapped(layout: Layout, tag: str, message: Message) -> Decoded:
@@ -305,3 +311,7 @@ def _pattern(topic: str) -> re.Pattern[str]:
         for part in topic.split("/")
     )
     return re.compile("/".join(parts))
+
+
+# Of a message whose topic leads nowhere.
+NO_ROUTE = Route("", Names(), _decode_nothing)

@@ -31,15 +31,15 @@ class DetectionTable:
         rows = await self._store.fetch(NEWEST, component)
         return (to_us(rows[0]["time"]), rows[0]["suspects"]) if rows else None
 
-    async def add(self, component: str, found: Detection) -> None:
+    async def add(self, component: str, detection: Detection) -> None:
         """Store a detection; one of the same minute stays as it is."""
         await self._store.fetch(
             ADD,
-            stamp(found.time_us),
-            stamp(found.since_us),
+            stamp(detection.time_us),
+            stamp(detection.since_us),
             component,
-            found.lines,
-            found.leaks,
-            found.bias,
-            found.test,
+            detection.lines,
+            detection.leaks,
+            detection.bias,
+            detection.test,
         )

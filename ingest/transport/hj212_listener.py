@@ -120,8 +120,8 @@ class Listener:
                 while data := await asyncio.wait_for(
                     reader.read(READ_BYTES), self._settings.hj212_idle_s
                 ):
-                    for found in framer.feed(data):
-                        self._take(caller, found)
+                    for item in framer.feed(data):
+                        self._take(caller, item)
                     await self._wait_for_room(caller)
         finally:
             self._leave(caller, framer)
@@ -134,25 +134,25 @@ class Listener:
             await caller.room.wait()
         await caller.writer.drain()
 
-    def _take(self, caller: _Caller, found: Packet | Fault) -> None:
+    def _take(self, caller: _Caller, item: Packet | Fault) -> None:
         """Pass a packet on; answer at once what cannot be one of our data."""
-        if isinstance(found, hj212.Fault):
-            self._refuse(caller, found.data, found.packet, found.reason)
+        if isinstance(item, hj212.Fault):
+            self._refuse(caller, item.data, item.packet, item.reason)
             return
-        topic, row = self._gateways.get(found.mn, ("", None))
-        reason = hj212.problem_of(found, password=row.password) if row else "unknown_mn"
+        topic, row = self._gateways.get(item.mn, ("", None))
+        reason = hj212.problem_of(item, password=row.password) if row else "unknown_mn"
         if reason:
-            self._refuse(caller, hj212.encode(found), found, reason)
+            self._refuse(caller, hj212.encode(item), item, reason)
             return
-        parts = caller.parts.setdefault((found.mn, found.qn, found.cn), {})
-        parts[found.pno] = found
-        if len(parts) < found.pnum:
+        parts = caller.parts.setdefault((item.mn, item.qn, item.cn), {})
+        parts[item.pno] = item
+        if len(parts) < item.pnum:
             if len(caller.parts) > self._settings.hj212_waiting:
                 oldest = next(iter(caller.parts))
                 self._send(caller, topic, _bytes_of(caller.parts.pop(oldest)), b"")
             return
-        del caller.parts[found.mn, found.qn, found.cn]
-        reply = hj212.answer(found) if found.wants_answer else b""
+        del caller.parts[item.mn, item.qn, item.cn]
+        reply = hj212.answer(item) if item.wants_answer else b""
         self._send(caller, topic, _bytes_of(parts), reply)
 
     def _refuse(self, caller: _Caller, data: bytes, packet: Packet | None, reason: str) -> None:

@@ -6,7 +6,11 @@ tag a name is, and what its value is in SI, is decided by the caller.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
+from typing import Any
+
+from twin import quality as q
 
 # The year 2200 in milliseconds: a later time is not a time but a mistake of the sender.
 TIME_MS_MAX = 7_258_118_400_000
@@ -21,6 +25,13 @@ class WireError(Exception):
         super().__init__(detail)
         self.reason = reason
         self.detail = detail
+
+
+def whole_us(time_us: float, sent: Any) -> int:
+    """Return a time in whole µs; raises WireError when `sent` means none from 1970 to 2200."""
+    if not 0 <= time_us <= TIME_MS_MAX * 1000:
+        raise WireError("bad_time", f"{sent!r:.80} is not a time from 1970 to 2200")
+    return round(time_us)
 
 
 @dataclass(slots=True)
@@ -39,12 +50,46 @@ class Decoded:
     # Positions of values that are stored without becoming the newest of their tag.
     historical: set[int] = field(default_factory=set)
 
+    def add(
+        self, name: str, value: float | None, quality: int = q.GOOD, uom: str | None = None
+    ) -> None:
+        """Add one value; None is none, and one too large to be a value is infinite."""
+        at = len(self.names)
+        if quality:
+            self.quality[at] = quality
+        if uom is not None:
+            self.uom[at] = uom
+        self.names.append(name)
+        if value is None:
+            self.values.append(math.nan)
+        else:
+            self.values.append(float(value) if abs(value) < VALUE_MAX else math.inf)
+
+    def add_json(self, name: Any, value: Any, quality: Any, uom: Any = None) -> None:
+        """Add one value of a JSON document, or refuse it alone."""
+        code = q.WORDS.get(quality.lower()) if isinstance(quality, str) else quality
+        if not isinstance(name, str):
+            self.refused.append(("bad_name", f"a tag name is not a text: {name!r:.80}"))
+        elif not isinstance(code, int) or isinstance(code, bool) or not 0 <= code <= 255:
+            self.refused.append(("bad_quality", f"{name}: quality {quality!r:.80}"))
+        elif value is None:
+            # The gateway says that there is no value: that is knowledge, and it ends the last hold.
+            self.add(name, None, q.BAD | q.NOT_A_NUMBER)
+        elif not isinstance(value, int | float):
+            self.refused.append(("wrong_type", f"{name}: not a number: {value!r:.80}"))
+        else:
+            self.add(name, value, code, None if uom is None else str(uom))
+
+    def end_run(self, begin: int, time_us: int) -> None:
+        """Give the values from number `begin` on their time [µs]."""
+        self.runs.append((len(self.names) - begin, time_us))
+
     def extend(self, other: Decoded) -> None:
         """Add what another payload said."""
         at = len(self.names)
-        self.quality |= {at + place: code for place, code in other.quality.items()}
-        self.uom |= {at + place: uom for place, uom in other.uom.items()}
-        self.historical |= {at + place for place in other.historical}
+        self.quality |= {at + index: code for index, code in other.quality.items()}
+        self.uom |= {at + index: uom for index, uom in other.uom.items()}
+        self.historical |= {at + index for index in other.historical}
         self.names += other.names
         self.values += other.values
         self.runs += other.runs

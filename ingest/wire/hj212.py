@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ingest.wire import TIME_MS_MAX, VALUE_MAX, Decoded, WireError
+from ingest.wire import Decoded, WireError, whole_us
 from twin.emissions.validity import quality_of_flag
 from twin.reference import load as load_reference
 
@@ -130,10 +130,10 @@ class Framer:
                 yield Fault("bad_frame", f"{len(garbage)} bytes before ##", garbage)
             if start < 0 or len(self._data) < 6:
                 return
-            found = self._packet()
-            if found is None:
+            item = self._packet()
+            if item is None:
                 return
-            yield found
+            yield item
 
     def _packet(self) -> Packet | Fault | None:
         """Return the packet the data begin with, a fault, or None as long as bytes are missing."""
@@ -241,8 +241,9 @@ def decode(packet: Packet, zone: ZoneInfo, uoms: Mapping[str, str]) -> Decoded:
             if kind not in _VALUE_FIELDS:
                 continue
             at_us = _time_us(moments[code], zone) if code in moments else time_us
+            before = len(decoded.names)
             _value(decoded, prefix + name, text, flags.get(code, "N"), _uom(code, kind, uoms))
-            decoded.runs.append((len(decoded.names) - sum(n for n, _ in decoded.runs), at_us))
+            decoded.end_run(before, at_us)
     return decoded
 
 
@@ -266,18 +267,10 @@ def _quality(flag: str) -> int:
 
 def _value(decoded: Decoded, name: str, text: str, flag: str, uom: str) -> None:
     """Add one value, or refuse it alone."""
-    quality = _quality(flag[:1])
     try:
-        value = float(text)
+        decoded.add(name, float(text), _quality(flag[:1]), uom or None)
     except ValueError:
         decoded.refused.append(("wrong_type", f"{name}: not a number: {text!r:.80}"))
-        return
-    if quality:
-        decoded.quality[len(decoded.names)] = quality
-    if uom:
-        decoded.uom[len(decoded.names)] = uom
-    decoded.names.append(name)
-    decoded.values.append(value if abs(value) < VALUE_MAX else float("inf"))
 
 
 def _time_us(text: str, zone: ZoneInfo) -> int:
@@ -287,11 +280,9 @@ def _time_us(text: str, zone: ZoneInfo) -> int:
             raise ValueError("not 14 digits")  # noqa: TRY301
         moment = datetime.strptime(text[:14], "%Y%m%d%H%M%S").replace(tzinfo=zone)
         time_ms = round(moment.timestamp()) * 1000 + int(text[14:] or 0)
-        if not 0 <= time_ms <= TIME_MS_MAX:
-            raise ValueError("before 1970 or after 2200")  # noqa: TRY301
     except (ValueError, OverflowError) as error:
         raise WireError("bad_time", f"{text!r:.40} is not a time") from error
-    return time_ms * 1000
+    return whole_us(time_ms * 1000, text)
 
 
 def decode_payload(
@@ -306,13 +297,13 @@ def decode_payload(
     """
     framer = Framer()
     parts: dict[tuple[str, str], dict[int, Packet]] = {}
-    for found in framer.feed(payload):
-        if isinstance(found, Fault):
-            raise WireError(found.reason, found.detail)
-        problem = problem_of(found, mn, password)
+    for item in framer.feed(payload):
+        if isinstance(item, Fault):
+            raise WireError(item.reason, item.detail)
+        problem = problem_of(item, mn, password)
         if problem:
-            raise WireError(problem, f"MN={found.mn}, QN={found.qn}, CN={found.cn}")
-        parts.setdefault((found.qn, found.cn), {})[found.pno] = found
+            raise WireError(problem, f"MN={item.mn}, QN={item.qn}, CN={item.cn}")
+        parts.setdefault((item.qn, item.cn), {})[item.pno] = item
     if framer.waiting or not parts:
         raise WireError("bad_frame", f"{len(framer.waiting)} bytes are left over")
     decoded = Decoded()

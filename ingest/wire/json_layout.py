@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from ingest.wire import TIME_MS_MAX, VALUE_MAX, Decoded, WireError
+from ingest.wire import Decoded, WireError, whole_us
 from twin import quality as q
 from twin.model.gateways import PER_SECOND, Layout
 
@@ -32,12 +32,12 @@ def decode(layout: Layout, payload: bytes, received_us: int, *, tag: str = "") -
             if not isinstance(values, dict):
                 raise WireError("bad_shape", f"{layout.values!r} is not an object of tag: value")
             for name, value in values.items():
-                _value(decoded, str(name), value, q.GOOD)
+                decoded.add_json(str(name) or None, value, q.GOOD)
         else:
             name = _inside(record, layout.tag) if layout.tag else tag
             quality = _inside(record, layout.quality) if layout.quality else q.GOOD
-            _value(decoded, name, _inside(record, layout.value), quality)
-        decoded.runs.append((len(decoded.names) - before, time_us))
+            decoded.add_json(name or None, _inside(record, layout.value), quality)
+        decoded.end_run(before, time_us)
     return decoded
 
 
@@ -57,34 +57,11 @@ def _time_us(value: Any, form: str) -> int:
             moment = datetime.fromisoformat(value)
             if moment.tzinfo is None:
                 raise ValueError("a time without offset")  # noqa: TRY301
-            time_us = round(moment.timestamp() * 1e6)
+            time_us = moment.timestamp() * 1e6
         elif isinstance(value, bool):
             raise TypeError("a truth value")  # noqa: TRY301
         else:
-            time_us = round(value * 1_000_000 / PER_SECOND[form])
+            time_us = value * 1_000_000 / PER_SECOND[form]
     except (ValueError, TypeError, OverflowError) as error:
         raise WireError("bad_time", f"{value!r:.80} is not a time in {form}") from error
-    if not 0 <= time_us <= TIME_MS_MAX * 1000:
-        raise WireError("bad_time", f"{value!r:.80} is not a time in {form}")
-    return time_us
-
-
-def _value(decoded: Decoded, name: Any, value: Any, quality: Any) -> None:
-    """Add one value, or refuse it alone."""
-    code = q.WORDS.get(str(quality).lower()) if isinstance(quality, str) else quality
-    if not isinstance(name, str) or not name:
-        decoded.refused.append(("bad_name", f"a tag name is not a text: {name!r:.80}"))
-    elif not isinstance(code, int) or isinstance(code, bool) or not 0 <= code <= 255:
-        decoded.refused.append(("bad_quality", f"{name}: quality {quality!r:.80}"))
-    elif value is not None and not isinstance(value, int | float):
-        decoded.refused.append(("wrong_type", f"{name}: not a number: {value!r:.80}"))
-    else:
-        number = float("nan")
-        if value is None:
-            code = q.BAD | q.NOT_A_NUMBER
-        else:
-            number = float(value) if abs(value) < VALUE_MAX else float("inf")
-        if code:
-            decoded.quality[len(decoded.names)] = code
-        decoded.names.append(name)
-        decoded.values.append(number)
+    return whole_us(time_us, value)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from ingest.wire import TIME_MS_MAX, VALUE_MAX, Decoded, WireError
+from ingest.wire import TIME_MS_MAX, Decoded, WireError, whole_us
 from twin import quality as q
 
 if TYPE_CHECKING:
@@ -155,11 +155,9 @@ def encode_scans(
 
 def _time_us(value: Any) -> int:
     """Return a time in µs from milliseconds; raises WireError."""
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not number or not 0 <= value <= TIME_MS_MAX:
-        raise WireError("bad_time", f"ts is not a time in milliseconds since 1970: {value!r:.80}")
-    time_us: int = round(value * 1000)
-    return time_us
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise WireError("bad_time", f"ts is not a number: {value!r:.80}")
+    return whole_us(value * 1000, value)
 
 
 def _scan(scan: dict[str, Any], decoded: Decoded) -> None:
@@ -172,10 +170,10 @@ def _scan(scan: dict[str, Any], decoded: Decoded) -> None:
     decoded.simulated |= scan.get("simulated") is True
     for name, value in scan["values"].items():
         if isinstance(value, dict):
-            _value(decoded, name, value.get("v"), value.get("q", q.GOOD), uom)
+            decoded.add_json(name, value.get("v"), value.get("q", q.GOOD), uom.get(name))
         else:
-            _value(decoded, name, value, q.GOOD, uom)
-    decoded.runs.append((len(decoded.names) - before, time_us))
+            decoded.add_json(name, value, q.GOOD, uom.get(name))
+    decoded.end_run(before, time_us)
 
 
 def _columns(document: dict[str, Any], decoded: Decoded) -> None:
@@ -185,39 +183,17 @@ def _columns(document: dict[str, Any], decoded: Decoded) -> None:
         columns.append(document["quality"])
     if not all(isinstance(column, list) for column in columns):
         raise WireError("bad_shape", "tag, ts, value (and quality) must be arrays")
-    tags, times, values, *rest = columns
+    tags, times, values, *more = columns
     if any(len(column) != len(tags) for column in columns):  # type: ignore[arg-type]
         raise WireError("bad_shape", "tag, ts, value (and quality) differ in length")
     uom = document.get("uom") or {}
     if not isinstance(uom, dict):
         raise WireError("bad_shape", "uom is not a table of tag: unit of measure")
     decoded.simulated |= document.get("simulated") is True
-    qualities = rest[0] if rest else [q.GOOD] * len(tags)  # type: ignore[arg-type]
+    qualities = more[0] if more else [q.GOOD] * len(tags)  # type: ignore[arg-type]
     for name, time, value, quality in zip(tags, times, values, qualities, strict=True):  # type: ignore[arg-type]
         before = len(decoded.names)
         time_us = _time_us(time)
-        _value(decoded, name, value, quality, uom)
-        decoded.runs.append((len(decoded.names) - before, time_us))
-
-
-def _value(decoded: Decoded, name: Any, value: Any, quality: Any, uom: dict[str, Any]) -> None:
-    """Add one value, or refuse it alone."""
-    code = q.WORDS.get(quality) if isinstance(quality, str) else quality
-    if not isinstance(name, str):
-        decoded.refused.append(("wrong_type", f"a tag name is not a text: {name!r:.80}"))
-    elif not isinstance(code, int) or isinstance(code, bool) or not 0 <= code <= 255:
-        decoded.refused.append(("bad_quality", f"{name}: quality {quality!r:.80}"))
-    elif value is None:
-        # The gateway says that there is no value: that is knowledge, and it ends the last hold.
-        decoded.quality[len(decoded.names)] = q.BAD | q.NOT_A_NUMBER
-        decoded.names.append(name)
-        decoded.values.append(float("nan"))
-    elif not isinstance(value, int | float):
-        decoded.refused.append(("wrong_type", f"{name}: not a number: {value!r:.80}"))
-    else:
-        if code:
-            decoded.quality[len(decoded.names)] = code
-        if name in uom:
-            decoded.uom[len(decoded.names)] = str(uom[name])
-        decoded.names.append(name)
-        decoded.values.append(float(value) if abs(value) < VALUE_MAX else float("inf"))
+        own = uom.get(name) if isinstance(name, str) else None
+        decoded.add_json(name, value, quality, own)
+        decoded.end_run(before, time_us)

@@ -131,8 +131,8 @@ def _record(
     if unknown:
         decoded.refused.append(("must_understand", f"{name!r:.80}: field {unknown[0]!r:.40}"))
         return
-    said = [key for key in ("v", "vb", "vs", "vd", "s") if key in record]
-    if not said:
+    keys = [key for key in ("v", "vb", "vs", "vd", "s") if key in record]
+    if not keys:
         return  # A record of base fields only.
     time_us = _time_us(base["bt"], record.get("t", 0), received_us)
     tag = name.rstrip("/:").rpartition("/")[2].rpartition(":")[2]
@@ -141,7 +141,7 @@ def _record(
         decoded.refused.append((f"bad_{what}", f"{name!r:.80} has no {what}"))
         return
     before = len(decoded.names)
-    for key in said:
+    for key in keys:
         if key in ("vs", "vd"):
             decoded.refused.append(("wrong_type", f"{name!r:.80}: text or data, not a number"))
             continue
@@ -153,22 +153,19 @@ def _record(
             decoded.refused.append(("wrong_type", f"{name!r:.80}: not a number: {raw!r:.80}"))
             continue
         # With a value beside it the sum is a series of its own.
-        own = f"{tag}.sum" if key == "s" and len(said) > 1 else tag
+        own = f"{tag}.sum" if key == "s" and len(keys) > 1 else tag
         _unit(decoded, str(record.get("u", base["bu"])), own, value + offset)
     if len(decoded.names) > before:
-        decoded.runs.append((len(decoded.names) - before, time_us))
+        decoded.end_run(before, time_us)
 
 
 def _unit(decoded: Decoded, unit: str, tag: str, value: float) -> None:
     """Add a value in a unit of the registry; without one it is in the tag's own."""
-    if unit:
-        uom = unit if unit in SAME else UOM.get(unit)
-        if uom is None:
-            decoded.refused.append(("wrong_uom", f"{tag}: {unit!r:.40} is not a SenML unit"))
-            return
-        decoded.uom[len(decoded.names)] = uom
-    decoded.names.append(tag)
-    decoded.values.append(value)
+    uom = unit if unit in SAME else UOM.get(unit)
+    if unit and uom is None:
+        decoded.refused.append(("wrong_uom", f"{tag}: {unit!r:.40} is not a SenML unit"))
+    else:
+        decoded.add(tag, value, uom=uom)
 
 
 def _time_us(base: Any, own: Any, received_us: int) -> int | None:

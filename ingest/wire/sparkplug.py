@@ -199,19 +199,19 @@ def number(value: float | bytes | None, datatype: int) -> float | None:
     return float(value)
 
 
-def _metric(found: Any) -> Metric:
+def _metric(metric: Any) -> Metric:
     """Return a metric of a parsed payload."""
-    field = found.WhichOneof("value")
+    field = metric.WhichOneof("value")
     return Metric(
-        found.name,
-        getattr(found, field) if field else None,
-        found.datatype,
-        found.alias if found.HasField("alias") else None,
-        found.timestamp if found.HasField("timestamp") else None,
-        _quality(found.properties) if found.HasField("properties") else None,
-        found.is_null,
-        found.is_historical,
-        found.is_transient,
+        metric.name,
+        getattr(metric, field) if field else None,
+        metric.datatype,
+        metric.alias if metric.HasField("alias") else None,
+        metric.timestamp if metric.HasField("timestamp") else None,
+        _quality(metric.properties) if metric.HasField("properties") else None,
+        metric.is_null,
+        metric.is_historical,
+        metric.is_transient,
     )
 
 

@@ -31,7 +31,7 @@ async def writer(database, ids, tmp_path):
     settings = IngestSettings(database_url=database, park=folder)
     cycle = Cycle(load_park(folder), store, settings)
     await cycle.start(NOW)
-    commands = CommandQueue(store, cycle.directory, settings)
+    commands = CommandQueue(store, cycle.topics, settings)
     bodies = [{"ts": NOW // 1000 + i, "values": {"NEW/1": i, "NEW 2": 2 * i}} for i in range(3)]
     payloads = [*(json.dumps(body).encode() for body in bodies), b"{", b"[1]", b"x" * 5000]
     await cycle.run([Message(TOPIC, payload, NOW, 0, 1, 0) for payload in payloads], NOW)

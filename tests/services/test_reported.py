@@ -8,7 +8,7 @@ import pytest
 
 from ingest.cycle.cycle import Cycle
 from ingest.routing.decode import decode
-from ingest.routing.topics import Directory, Message
+from ingest.routing.topics import Message, TopicTable
 from ingest.settings import IngestSettings
 from ingest.store import Store
 from ingest.wire import hj212
@@ -180,7 +180,7 @@ def test_simulated_logger_says_of_an_hour_the_mean_of_what_it_has_shown():
     assert len({p.qn for p in packets}) == len(packets)
     park = with_gateways(PARK, [logger])
     messages = [Message(topic, payload, when, 0, 0, 0) for when, topic, payload in sent]
-    taken = decode(Directory(park, park.tags), messages, payload_bytes=9999, future_us=0).samples
+    taken = decode(TopicTable(park, park.tags), messages, payload_bytes=9999, future_us=0).samples
     tags = [park.tags[i].tag for i in taken.tag.tolist()]
     hourly = {
         tag: (time_us, value)

@@ -27,7 +27,7 @@ WATCHED = any(argument.startswith("--seed") for argument in sys.argv)
 WATCH = atheris.instrument_imports(include=["ingest.wire", "ingest.routing.sparkplug_session"])
 with WATCH if WATCHED else nullcontext():
     from ingest.routing.decode import decode
-    from ingest.routing.topics import Directory, Message
+    from ingest.routing.topics import Message, TopicTable
     from ingest.wire import hj212, native, senml, sparkplug
 
 
@@ -145,10 +145,10 @@ def check(samples):
     assert (samples.quality[unknown] >= q.BAD).all()
 
 
-def read(directory, topic, payload):
+def read(topics, topic, payload):
     """Take one payload all the way, and check what comes out."""
     intake = decode(
-        directory, [message_of(topic, payload)], payload_bytes=1 << 18, future_us=FUTURE_US
+        topics, [message_of(topic, payload)], payload_bytes=1 << 18, future_us=FUTURE_US
     )
     check(intake.samples)
     return intake
@@ -159,14 +159,14 @@ def guided(codec, runs, seed, folder):
     topic, seeds = seeds_of(codec)
     corpus = folder / codec
     corpus.mkdir(parents=True, exist_ok=True)
-    directory = Directory(MODEL, MODEL.tags)
+    topics = TopicTable(MODEL, MODEL.tags)
     for number, payload in enumerate(seeds):
         (corpus / f"seed-{number}").write_bytes(payload)
-        assert len(read(directory, topic, payload).samples), "a seed is not well formed"
+        assert len(read(topics, topic, payload).samples), "a seed is not well formed"
     arguments = [sys.argv[0], str(corpus), f"-runs={runs}", f"-seed={seed}", "-max_len=600",
                  "-rss_limit_mb=2000", "-timeout=5", "-verbosity=0",
                  f"-artifact_prefix={folder}/{codec}-"]  # fmt: skip
-    atheris.Setup(arguments, lambda payload: read(directory, topic, payload))
+    atheris.Setup(arguments, lambda payload: read(topics, topic, payload))
     atheris.Fuzz()
 
 
@@ -180,11 +180,11 @@ def flat(codec, folder):
     """Read everything that was found, again and again: memory must not grow."""
     topic, _ = seeds_of(codec)
     found = [path.read_bytes() for path in sorted((folder / codec).iterdir())]
-    directory = Directory(MODEL, MODEL.tags)
+    topics = TopicTable(MODEL, MODEL.tags)
     held = []
     for _ in range(ROUNDS):
         for payload in found:
-            read(directory, topic, payload)
+            read(topics, topic, payload)
         held.append(memory_mib())
     assert held[-1] < held[ROUNDS // 2] + SLACK_MIB, f"memory grows: {held}"
     return len(found), held[-1]

@@ -357,6 +357,6 @@ async def started(park, store, now_us, *, watched=True, **settings):
     """
     cycle = Cycle(park, store, IngestSettings(**settings))
     if not watched:
-        cycle._namings._watch = replace(cycle._namings._watch, members=())
+        cycle._monitor._model = replace(cycle._monitor._model, members=())
     await cycle.start(now_us)
     return cycle

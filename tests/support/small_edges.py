@@ -5,7 +5,7 @@ PYTEST_DONT_REWRITE: tests import it by name.
 
 import pytest
 
-from ingest.routing.sparkplug_session import Edges
+from ingest.routing.sparkplug_session import SparkplugSessions
 from ingest.wire import WireError, sparkplug
 from ingest.wire.sparkplug import DataType, Metric
 from twin import quality as q
@@ -28,15 +28,15 @@ def at_us(second):
     return T * 1000 + round(second * S)
 
 
-class Desk:
-    """Edges with one hand on the wire: `second` counts from T."""
+class Host:
+    """SparkplugSessions with one hand on the wire: `second` counts from T."""
 
     def __init__(self, *rows, **settings):
-        self.edges = Edges(rows or (row(),), **settings)
+        self.sessions = SparkplugSessions(rows or (row(),), **settings)
 
     def hear(self, kind, payload, second=0.0, node="N", device=None):
         topic = ["spBv1.0", "G", kind, node, *([device] if device else [])]
-        return self.edges.decode(topic, payload, at_us(second))
+        return self.sessions.decode(topic, payload, at_us(second))
 
     def born(self, second=0.0, seq=0, bd_seq=7, node="N", metrics=BORN):
         return self.hear("NBIRTH", sparkplug.nbirth(T + round(second * 1000), metrics, bd_seq, seq),
@@ -49,12 +49,12 @@ class Desk:
         )  # fmt: skip
 
     def asked(self, second=0.0):
-        return [topic for topic, _ in self.edges.requests(at_us(second))]
+        return [topic for topic, _ in self.sessions.requests(at_us(second))]
 
 
-def refusal(desk, *args, **more):
+def refusal(host, *args, **more):
     with pytest.raises(WireError) as caught:
-        desk.hear(*args, **more)
+        host.hear(*args, **more)
     return caught.value.reason
 
 

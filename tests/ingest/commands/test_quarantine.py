@@ -38,7 +38,7 @@ async def twin(database, folder, **settings):
     settings = IngestSettings(database_url=database, park=folder, **settings)
     cycle = Cycle(load_park(folder), store, settings)
     await cycle.start(T0_US)
-    commands = CommandQueue(store, cycle.directory, settings)
+    commands = CommandQueue(store, cycle.topics, settings)
     await commands.start()
     yield cycle, commands
     await store.close()

@@ -253,12 +253,12 @@ async def test_adopting_a_tag_stores_what_an_import_held_of_it(
         database, park, [write("a.csv", text)], write("map.toml", LONG), END_MS
     )
     assert counts == {"rows": 23, "unknown_tag": 23}
-    async with twin(database, park_folder) as (cycle, desk):
+    async with twin(database, park_folder) as (cycle, commands):
         number = await order(db, "quarantine.adopt", **ROW)
-        await turns(cycle, desk)
+        await turns(cycle, commands)
         assert await answer(db, number) is None
-    async with twin(database, park_folder) as (cycle, desk):
-        await turns(cycle, desk, END_MS * 1000)
+    async with twin(database, park_folder) as (cycle, commands):
+        await turns(cycle, commands, END_MS * 1000)
     found = await samples(db, "ZZ-1")
     assert [(t, code) for t, _, code in found[-2:]] == [
         (20_000, q.BAD | q.NOT_A_NUMBER), (21_000, q.UNCERTAIN | q.OUT_OF_RANGE)

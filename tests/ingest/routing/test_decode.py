@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from ingest.counters import REASONS, health_tags
 from ingest.routing.decode import decode
-from ingest.routing.topics import Directory, Message
+from ingest.routing.topics import Message, TopicTable
 from ingest.wire import WireError
 from tests.support.small_region import PARK
 from twin import quality as q
@@ -18,7 +18,7 @@ TS = 1_760_000_000_000
 ALPHA = "park/v1/east/alpha/gw"
 BETA = "park/v1/west/beta/gw"
 TAGS = (*PARK.tags, *health_tags(PARK.id, PARK.gap_s))
-DIRECTORY = Directory(PARK, TAGS)
+DIRECTORY = TopicTable(PARK, TAGS)
 INDEX = {tag.address: i for i, tag in enumerate(TAGS)}
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ingest.routing.decode import decode
-from ingest.routing.topics import Directory, Message
+from ingest.routing.topics import Message, TopicTable
 from ingest.wire import WireError, sparkplug
 from ingest.wire.sparkplug import DataType, Metric
 from tests.support.small_edges import T
@@ -46,16 +46,16 @@ FILES = {
 MODEL = parse_park(FILES)
 
 
-class Desk:
-    """A directory, and the messages that have come to it."""
+class Host:
+    """A topics, and the messages that have come to it."""
 
     def __init__(self):
-        self.directory = Directory(MODEL, MODEL.tags)
+        self.topics = TopicTable(MODEL, MODEL.tags)
 
     def hear(self, *messages):
         """Return the intake of (topic, payload, second)."""
         return decode(
-            self.directory,
+            self.topics,
             [Message(topic, payload, (T + second * 1000) * 1000, 0, 0, 0)
              for topic, payload, second in messages],
             payload_bytes=100_000, future_us=300_000_000,
@@ -88,7 +88,7 @@ DBIRTH = ("spBv1.0/G/DBIRTH/N/D", sparkplug.dbirth(T, LEVEL, 1), 0)
 
 
 def test_names_of_the_row_come_first_then_what_follows_the_last_slash():
-    got = Desk().hear(NBIRTH)
+    got = Host().hear(NBIRTH)
     assert rows(got) == [("alpha/II-1", 0, 13_500.0, 0), ("alpha/FT-1", 0, 10.0, 0)]
     assert [(each.enterprise, each.tag, each.reason) for each in got.quarantined] == [
         ("alpha", "Cells/unknown", "unknown_tag")
@@ -97,18 +97,18 @@ def test_names_of_the_row_come_first_then_what_follows_the_last_slash():
 
 
 def test_device_with_a_row_of_its_own_may_belong_to_another_enterprise():
-    assert rows(Desk().hear(NBIRTH, DBIRTH))[2:] == [("beta/LT-9", 0, 1.5, 0)]
+    assert rows(Host().hear(NBIRTH, DBIRTH))[2:] == [("beta/LT-9", 0, 1.5, 0)]
 
 
 def test_device_without_a_row_is_read_like_its_node():
     payload = sparkplug.dbirth(T, [Metric("Cells/Current", 1, DataType.INT8)], 1)
-    got = Desk().hear(NBIRTH, ("spBv1.0/G/DBIRTH/N/other", payload, 0))
+    got = Host().hear(NBIRTH, ("spBv1.0/G/DBIRTH/N/other", payload, 0))
     assert rows(got)[2:] == [("alpha/II-1", 0, 1000.0, 0)]
 
 
 def test_node_of_which_only_a_device_has_a_row_writes_nothing_but_is_followed():
-    desk = Desk()
-    got = desk.hear(
+    host = Host()
+    got = host.hear(
         ("spBv1.0/G/NBIRTH/M", sparkplug.nbirth(T, [Metric("FT-1", 1, DataType.INT8)], 1), 0),
         ("spBv1.0/G/DBIRTH/M/D", sparkplug.dbirth(T, [Metric("FT-2", 36, DataType.INT8)], 1), 0),
         ("spBv1.0/G/DBIRTH/M/E", sparkplug.dbirth(T, [Metric("FT-3", 1, DataType.INT8)], 2), 0),
@@ -117,12 +117,12 @@ def test_node_of_which_only_a_device_has_a_row_writes_nothing_but_is_followed():
     assert [each[0] for each in rows(got)] == ["alpha/FT-2", "alpha/FT-2"]
     assert [each.tag for each in got.quarantined] == ["FT-1", "FT-3"]
     assert got.rejects == []
-    topics = [topic for topic, _ in desk.directory._edges.requests(T * 1000 + 60_000_000)]
+    topics = [topic for topic, _ in host.topics._sessions.requests(T * 1000 + 60_000_000)]
     assert topics == ["spBv1.0/G/NCMD/N"]
 
 
 def test_death_of_a_node_ends_the_tags_of_every_enterprise():
-    got = Desk().hear(NBIRTH, DBIRTH, ("spBv1.0/G/NDEATH/N", sparkplug.ndeath(1), 60))
+    got = Host().hear(NBIRTH, DBIRTH, ("spBv1.0/G/NDEATH/N", sparkplug.ndeath(1), 60))
     ends = [each for each in rows(got) if each[1] == 60_000]
     assert [each[0] for each in ends] == ["alpha/II-1", "alpha/FT-1", "beta/LT-9"]
     assert {each[3] for each in ends} == {q.BAD | q.NOT_CONNECTED}
@@ -132,20 +132,20 @@ def test_death_of_a_node_ends_the_tags_of_every_enterprise():
 
 
 def test_death_of_a_device_ends_its_tags_alone():
-    got = Desk().hear(NBIRTH, DBIRTH, ("spBv1.0/G/DDEATH/N/D", sparkplug.ddeath(T + 9000, 2), 9))
+    got = Host().hear(NBIRTH, DBIRTH, ("spBv1.0/G/DDEATH/N/D", sparkplug.ddeath(T + 9000, 2), 9))
     assert [each[:2] for each in rows(got) if each[1]] == [("beta/LT-9", 9000)]
 
 
 def test_quality_and_range_meet_in_one_byte():
     metrics = [Metric("II-1", 99.0, DataType.DOUBLE), Metric("FT-1", 1.0, 10, quality=500)]
-    got = Desk().hear(("spBv1.0/G/NBIRTH/N", sparkplug.nbirth(T, metrics, 1), 0))
+    got = Host().hear(("spBv1.0/G/NBIRTH/N", sparkplug.nbirth(T, metrics, 1), 0))
     assert [each[3] for each in rows(got)] == [q.UNCERTAIN | q.OUT_OF_RANGE, q.UNCERTAIN | q.STALE]
 
 
 def test_historical_samples_stand_apart():
     metrics = [Metric("FT-1", 36, 3, historical=True), Metric("FT-2", 36, 3)]
     births = [Metric(name, 0, 3) for name in ("FT-1", "FT-2")]
-    got = Desk().hear(
+    got = Host().hear(
         ("spBv1.0/G/NBIRTH/N", sparkplug.nbirth(T, births, 1), 0),
         ("spBv1.0/G/NDATA/N", sparkplug.data(T + 5, metrics, 1), 1),
     )
@@ -163,7 +163,7 @@ def test_historical_samples_stand_apart():
 )  # fmt: skip
 @pytest.mark.parametrize("payload", [b"", b'{"online":false,"timestamp":1}', sparkplug.rebirth(T)])
 def test_states_and_commands_are_nobodys_samples(topic, payload):
-    got = Desk().hear((topic, payload, 0))
+    got = Host().hear((topic, payload, 0))
     assert (len(got.samples), got.rejects, got.quarantined) == (0, [], [])
 
 
@@ -177,15 +177,15 @@ def test_states_and_commands_are_nobodys_samples(topic, payload):
      ("spBv2.0/G/NDATA/N", "bad_topic")],
 )  # fmt: skip
 def test_topic_that_leads_nowhere_is_rejected(topic, reason):
-    desk = Desk()
-    assert reasons(desk.hear((topic, sparkplug.data(T, [], 1), 0))) == [reason]
+    host = Host()
+    assert reasons(host.hear((topic, sparkplug.data(T, [], 1), 0))) == [reason]
     with pytest.raises(WireError):
-        desk.directory.route(topic)
+        host.topics.route(topic)
 
 
 def test_route_of_a_topic_is_found_once():
-    directory = Desk().directory
-    assert directory.route(NBIRTH[0]) is directory.route(NBIRTH[0])
+    topics = Host().topics
+    assert topics.route(NBIRTH[0]) is topics.route(NBIRTH[0])
 
 
 def test_two_rows_of_one_edge_are_a_problem_with_its_line():

@@ -8,120 +8,120 @@ from hypothesis import strategies as st
 
 from ingest.wire import TIME_MS_MAX, WireError, sparkplug
 from ingest.wire.sparkplug import DataType, Metric
-from tests.support.small_edges import BORN, Desk, T, at_us, refusal, rows
+from tests.support.small_edges import BORN, Host, T, at_us, refusal, rows
 from twin import quality as q
 
 
 def value_of(metric, **settings):
     """Return rows and refusals of one metric that a birth has just declared."""
-    desk = Desk(**settings)
-    desk.born()
-    desk.hear("DBIRTH", sparkplug.dbirth(T, [Metric("x", None, metric.datatype, alias=9)], 1),
+    host = Host(**settings)
+    host.born()
+    host.hear("DBIRTH", sparkplug.dbirth(T, [Metric("x", None, metric.datatype, alias=9)], 1),
               device="D")  # fmt: skip
-    got = desk.hear("DDATA", sparkplug.data(T + 1, [metric], 2), 1, device="D")
-    return rows(got), [reason for reason, _ in got.refused], desk
+    got = host.hear("DDATA", sparkplug.data(T + 1, [metric], 2), 1, device="D")
+    return rows(got), [reason for reason, _ in got.refused], host
 
 
 # --- deaths -----------------------------------------------------------------
 
 
 def with_device(**settings):
-    desk = Desk(**settings)
-    desk.born()
+    host = Host(**settings)
+    host.born()
     device = [Metric("x", 1, DataType.INT32, alias=1), Metric("s", b"", DataType.STRING)]
-    desk.hear("DBIRTH", sparkplug.dbirth(T, device, 1), device="D")
-    return desk
+    host.hear("DBIRTH", sparkplug.dbirth(T, device, 1), device="D")
+    return host
 
 
 def test_death_of_a_node_ends_its_values_and_those_of_its_devices():
-    desk = with_device()
-    got = desk.hear("NDEATH", sparkplug.ndeath(7), 60)
+    host = with_device()
+    got = host.hear("NDEATH", sparkplug.ndeath(7), 60)
     assert [(name, ms, code) for name, ms, _, code in rows(got)] == [
         ("/Area/FT-1", 60_000, q.BAD | q.NOT_CONNECTED),
         ("/LT-1", 60_000, q.BAD | q.NOT_CONNECTED),
         ("D/x", 60_000, q.BAD | q.NOT_CONNECTED),
     ]
     assert all(math.isnan(value) for value in got.values)
-    assert desk.asked(1000) == []
-    assert refusal(desk, "NDATA", sparkplug.data(T, BORN, 2), 1001) == "no_birth"
-    assert refusal(desk, "NDEATH", sparkplug.ndeath(7), 1001) == "stale_death"
-    assert desk.asked(1002) == ["spBv1.0/G/NCMD/N"]
+    assert host.asked(1000) == []
+    assert refusal(host, "NDATA", sparkplug.data(T, BORN, 2), 1001) == "no_birth"
+    assert refusal(host, "NDEATH", sparkplug.ndeath(7), 1001) == "stale_death"
+    assert host.asked(1002) == ["spBv1.0/G/NCMD/N"]
 
 
 @pytest.mark.parametrize("payload", [sparkplug.ndeath(6), sparkplug.ndeath(8),
                                      sparkplug.ddeath(T, 1)])  # fmt: skip
 def test_death_of_another_session_is_ignored(payload):
-    desk = Desk()
-    desk.born()
-    assert refusal(desk, "NDEATH", payload, 1) == "stale_death"
-    assert desk.said(1, 2, alias=1).names == ["Area/FT-1"]
+    host = Host()
+    host.born()
+    assert refusal(host, "NDEATH", payload, 1) == "stale_death"
+    assert host.said(1, 2, alias=1).names == ["Area/FT-1"]
 
 
 def test_old_will_behind_the_new_birth_is_ignored():
-    desk = Desk()
-    desk.born(bd_seq=255)
-    desk.born(5, bd_seq=0)
-    assert refusal(desk, "NDEATH", sparkplug.ndeath(255), 6) == "stale_death"
-    assert len(rows(desk.hear("NDEATH", sparkplug.ndeath(0), 7))) == 2
+    host = Host()
+    host.born(bd_seq=255)
+    host.born(5, bd_seq=0)
+    assert refusal(host, "NDEATH", sparkplug.ndeath(255), 6) == "stale_death"
+    assert len(rows(host.hear("NDEATH", sparkplug.ndeath(0), 7))) == 2
 
 
 def test_death_of_a_device_is_its_own_at_the_time_the_node_says():
-    desk = with_device()
-    got = desk.hear("DDEATH", sparkplug.ddeath(T + 5000, 2), 6, device="D")
+    host = with_device()
+    got = host.hear("DDEATH", sparkplug.ddeath(T + 5000, 2), 6, device="D")
     assert [each[:2] for each in rows(got)] == [("D/x", 5000)]
     payload = sparkplug.data(T, [Metric("", 1, 3, alias=1)], 3)
-    assert refusal(desk, "DDATA", payload, 7, device="D") == "no_birth"
-    assert refusal(desk, "DDEATH", sparkplug.ddeath(T, 4), 7, device="D") == "stale_death"
-    assert desk.said(5, 8, alias=1).names == ["Area/FT-1"]
-    assert desk.asked(8) == ["spBv1.0/G/NCMD/N"]
+    assert refusal(host, "DDATA", payload, 7, device="D") == "no_birth"
+    assert refusal(host, "DDEATH", sparkplug.ddeath(T, 4), 7, device="D") == "stale_death"
+    assert host.said(5, 8, alias=1).names == ["Area/FT-1"]
+    assert host.asked(8) == ["spBv1.0/G/NCMD/N"]
 
 
 def test_device_that_was_not_born_again_ends_with_its_node():
-    desk = with_device()
-    desk.born(5)
-    assert refusal(desk, "DDATA", sparkplug.data(T, [], 1), 6, device="D") == "no_birth"
-    assert "D/x" in desk.hear("NDEATH", sparkplug.ndeath(7), 9).names
+    host = with_device()
+    host.born(5)
+    assert refusal(host, "DDATA", sparkplug.data(T, [], 1), 6, device="D") == "no_birth"
+    assert "D/x" in host.hear("NDEATH", sparkplug.ndeath(7), 9).names
 
 
 def test_death_is_later_than_anything_said_though_clocks_differ():
-    desk = Desk()
-    desk.born()
-    desk.said(1, 100, alias=1)
-    got = desk.hear("NDEATH", sparkplug.ndeath(7), 60)
+    host = Host()
+    host.born()
+    host.said(1, 100, alias=1)
+    got = host.hear("NDEATH", sparkplug.ndeath(7), 60)
     assert {time_us for _, time_us in got.runs} == {at_us(100) + 1}
 
 
 def test_time_that_is_a_mistake_does_not_move_the_death():
-    desk = Desk()
-    desk.born()
+    host = Host()
+    host.born()
     payload = sparkplug.data(T, [Metric("LT-1", 1, 3, time_ms=T + 10**9)], 1)
-    assert rows(desk.hear("NDATA", payload, 1))[0][1] == 10**9
-    assert {at for _, at in desk.hear("NDEATH", sparkplug.ndeath(7), 2).runs} == {at_us(2)}
+    assert rows(host.hear("NDATA", payload, 1))[0][1] == 10**9
+    assert {at for _, at in host.hear("NDEATH", sparkplug.ndeath(7), 2).runs} == {at_us(2)}
 
 
 def test_birth_brings_a_value_back_whenever_it_was_captured():
-    desk = Desk()
-    desk.born(0)
-    desk.hear("NDEATH", sparkplug.ndeath(7), 60)
+    host = Host()
+    host.born(0)
+    host.hear("NDEATH", sparkplug.ndeath(7), 60)
     old = Metric("LT-1", 5, DataType.INT32, time_ms=T - 9000)
-    again = desk.hear("NBIRTH", sparkplug.nbirth(T + 70_000, [old], 8), 70)
+    again = host.hear("NBIRTH", sparkplug.nbirth(T + 70_000, [old], 8), 70)
     assert rows(again) == [("LT-1", -9000, 5.0, q.GOOD), ("LT-1", 70_000, 5.0, q.GOOD)]
     # Who lives on need not be confirmed.
-    desk.hear("NDATA", sparkplug.data(T + 71_000, [Metric("LT-1", 6, 3)], 1), 71)
+    host.hear("NDATA", sparkplug.data(T + 71_000, [Metric("LT-1", 6, 3)], 1), 71)
     young = Metric("LT-1", 6, DataType.INT32, time_ms=T + 71_000)
-    assert len(rows(desk.hear("NBIRTH", sparkplug.nbirth(T + 72_000, [young], 8), 72))) == 1
-    desk.hear("NDEATH", sparkplug.ndeath(8), 80)
+    assert len(rows(host.hear("NBIRTH", sparkplug.nbirth(T + 72_000, [young], 8), 72))) == 1
+    host.hear("NDEATH", sparkplug.ndeath(8), 80)
     # The clock of the node is behind ours.
-    behind = desk.hear("NBIRTH", sparkplug.nbirth(T + 75_000, [old], 9), 81)
+    behind = host.hear("NBIRTH", sparkplug.nbirth(T + 75_000, [old], 9), 81)
     assert behind.runs == [(1, at_us(-9)), (1, at_us(80) + 1)]
 
 
 def test_first_birth_that_we_see_may_follow_a_death_before_our_start():
-    desk = Desk()
+    host = Host()
     old = Metric("LT-1", 5, DataType.INT32, time_ms=T - 9000)
-    first = desk.hear("NBIRTH", sparkplug.nbirth(T, [old], 8), 1)
+    first = host.hear("NBIRTH", sparkplug.nbirth(T, [old], 8), 1)
     assert [each[1] for each in rows(first)] == [-9000, 0]
-    again = desk.hear("NBIRTH", sparkplug.nbirth(T + 2000, [old], 8), 2)
+    again = host.hear("NBIRTH", sparkplug.nbirth(T + 2000, [old], 8), 2)
     assert [each[1] for each in rows(again)] == [-9000]
 
 
@@ -162,45 +162,45 @@ def test_value_and_quality_of_a_metric(metric, value, code):
     ],
 )
 def test_what_is_no_value_is_refused_alone(metric, reason):
-    got, refused, desk = value_of(metric)
+    got, refused, host = value_of(metric)
     assert (got, refused) == ([], [reason])
     payload = sparkplug.data(T, [Metric("LT-1", 1, 3)], 3)
-    assert len(rows(desk.hear("NDATA", payload))) == 1
-    assert desk.asked(100) == []
+    assert len(rows(host.hear("NDATA", payload))) == 1
+    assert host.asked(100) == []
 
 
 def test_transient_metric_is_counted_and_not_a_value():
-    got, refused, desk = value_of(Metric("x", 4, DataType.INT16, transient=True))
-    assert (got, refused, desk.edges.counters["transient"]) == ([], [], 1)
+    got, refused, host = value_of(Metric("x", 4, DataType.INT16, transient=True))
+    assert (got, refused, host.sessions.counters["transient"]) == ([], [], 1)
 
 
 def test_historical_value_is_marked_by_its_position():
-    desk = Desk()
-    desk.born()
+    host = Host()
+    host.born()
     metrics = [Metric("LT-1", 1, 3), Metric("LT-1", 2, 3, time_ms=T - 5, historical=True)]
-    got = desk.hear("NDATA", sparkplug.data(T, metrics, 1))
+    got = host.hear("NDATA", sparkplug.data(T, metrics, 1))
     assert ([each[2] for each in rows(got)], got.historical) == ([1.0, 2.0], {1})
 
 
 def test_time_is_that_of_the_metric_else_of_the_message():
-    desk = Desk()
-    desk.born()
+    host = Host()
+    host.born()
     metrics = [Metric("LT-1", 1, 3, time_ms=T + 1), Metric("LT-1", 2, 3), Metric("LT-1", 3, 3,
                time_ms=0)]  # fmt: skip
     payload = sparkplug.Payload(metrics, T + 9, 1)
-    got = desk.hear("NDATA", sparkplug.encode(payload, birth=False))
+    got = host.hear("NDATA", sparkplug.encode(payload, birth=False))
     assert [each[1] for each in rows(got)] == [1, 9, 9]
     payload = sparkplug.Payload(metrics, None, 2)
-    got = desk.hear("NDATA", sparkplug.encode(payload, birth=False))
+    got = host.hear("NDATA", sparkplug.encode(payload, birth=False))
     assert [each[1] for each in rows(got)] == [1]
     assert [reason for reason, _ in got.refused] == ["bad_time", "bad_time"]
 
 
 def test_message_whose_own_time_is_none_is_refused():
-    desk = Desk()
-    desk.born()
+    host = Host()
+    host.born()
     payload = sparkplug.Payload([Metric("LT-1", 1, 3)], TIME_MS_MAX + 1, 1)
-    assert refusal(desk, "NDATA", sparkplug.encode(payload, birth=False)) == "bad_time"
+    assert refusal(host, "NDATA", sparkplug.encode(payload, birth=False)) == "bad_time"
 
 
 KINDS = st.sampled_from(["NBIRTH", "NDATA", "NDEATH", "DBIRTH", "DDATA", "DDEATH"])
@@ -230,17 +230,17 @@ PAYLOADS = st.builds(
 @settings(deadline=None, max_examples=200)
 @given(st.lists(st.tuples(KINDS, PAYLOADS | st.binary(max_size=30)), max_size=12))
 def test_nothing_but_wire_errors_comes_of_any_messages(messages):
-    desk = Desk()
-    desk.born()
+    host = Host()
+    host.born()
     for second, (kind, payload) in enumerate(messages):
         try:
-            got = desk.hear(kind, payload, second, device="D" if kind[0] == "D" else None)
+            got = host.hear(kind, payload, second, device="D" if kind[0] == "D" else None)
         except WireError:
             continue
         assert all(0 < at < 2**63 and count > 0 for count, at in got.runs)
         assert len(rows(got)) == len(got.values)
-        assert len(desk.asked(second)) <= 1
+        assert len(host.asked(second)) <= 1
     # Whatever was said, a birth puts it right.
-    desk.born(100)
-    assert desk.said(1, 101, alias=1).names == ["Area/FT-1"]
-    assert desk.asked(200) == []
+    host.born(100)
+    assert host.said(1, 101, alias=1).names == ["Area/FT-1"]
+    assert host.asked(200) == []

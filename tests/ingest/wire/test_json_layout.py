@@ -5,7 +5,7 @@ import json
 import pytest
 
 from ingest.routing.decode import decode
-from ingest.routing.topics import Directory, Message
+from ingest.routing.topics import Message, TopicTable
 from ingest.wire import WireError, json_layout
 from tests.support.small_region import PARK
 from twin.errors import ModelError
@@ -53,7 +53,7 @@ def intake(topic, document):
     model = park()
     payload = json.dumps(document).encode()
     return model, decode(
-        Directory(model, model.tags),
+        TopicTable(model, model.tags),
         [Message(topic, payload, NOW_US, 0, 1, 0)],
         payload_bytes=10_000,
         future_us=300_000_000,

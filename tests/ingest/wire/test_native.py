@@ -119,7 +119,7 @@ def test_name_in_a_column_that_is_no_text_is_refused_alone():
     got = decode({"tag": ["A", 7, None], "ts": [TS] * 3, "value": [1, 2, 3]})
     assert got.names == ["A"]
     assert [count for count, _ in got.runs] == [1, 0, 0]
-    assert [reason for reason, _ in got.refused] == ["wrong_type", "wrong_type"]
+    assert [reason for reason, _ in got.refused] == ["bad_name", "bad_name"]
 
 
 def test_number_beyond_all_measure_is_infinite():

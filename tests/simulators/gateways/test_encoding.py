@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 
-from ingest.routing.topics import Directory, Message
+from ingest.routing.topics import Message, TopicTable
 from ingest.wire import hj212, sparkplug
 from simulators.gateways import encoding
 from simulators.gateways.encoding import PART_CHARACTERS, encode
@@ -28,8 +28,8 @@ def test_float_that_is_written_is_the_float_that_is_read():
         if form == "sparkplug":
             continue
         carrier = gateway(usual=form)
-        directory, message = route_of(carrier, encode(carrier, times, values))
-        route = directory.route(message.topic)
+        topics, message = route_of(carrier, encode(carrier, times, values))
+        route = topics.route(message.topic)
         decoded = route.codec(message)
         at = [t for count, t in decoded.runs for _ in range(count)]
         got = {(t, route.names[n]): v for t, n, v in
@@ -42,9 +42,9 @@ def test_float_that_is_written_is_the_float_that_is_read():
 
 
 def route_of(carrier, payload):
-    """Return the directory of a model that knows a gateway, and a message of it."""
+    """Return the topics of a model that knows a gateway, and a message of it."""
     park = with_gateways(PARK, [carrier])
-    return Directory(park, park.tags), Message(carrier.topic, payload, BEGIN, 0, 0, 0)
+    return TopicTable(park, park.tags), Message(carrier.topic, payload, BEGIN, 0, 0, 0)
 
 
 def test_data_logger_splits_what_is_longer_than_the_standard_allows():

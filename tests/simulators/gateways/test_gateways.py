@@ -3,7 +3,7 @@
 import pytest
 
 from ingest.routing.decode import decode
-from ingest.routing.topics import Directory, Message
+from ingest.routing.topics import Message, TopicTable
 from simulators.gateways.gateways import FORMATS, make_gateways, require_known, with_gateways
 from simulators.scenarios.script import parse_script
 from tests.support.demo_park import PARK as LIAOCHENG
@@ -116,5 +116,5 @@ simulated = {{1}}
     text = PARK.files["park.toml"] + row.format("a", "true") + row.format("b", "false")
     park = parse_park(PARK.files | {"park.toml": text})
     messages = [Message(f"{name}/FT-1", b'{"v": 1}', BEGIN, 0, 0, 0) for name in "ab"]
-    intake = decode(Directory(park, park.tags), messages, payload_bytes=99, future_us=0)
+    intake = decode(TopicTable(park, park.tags), messages, payload_bytes=99, future_us=0)
     assert intake.samples.quality.tolist() == [q.SIMULATED, q.GOOD]
