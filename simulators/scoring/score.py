@@ -18,7 +18,7 @@ from simulators.scoring.coverage import coverage
 from simulators.scoring.figures import figures
 from simulators.scoring.harness import make_harness, monitored_tags, quiet_memory, scene_of
 from simulators.scoring.pipeline import minutes_of
-from simulators.scoring.trials import BIAS, all_trials, bias_of_every_stream
+from simulators.scoring.trials import BIAS, bias_of_every_stream, run_trial
 from simulators.scoring.window import TRIP, compile_park
 from twin.arrays import DAY_S, DAY_US
 from twin.errors import ModelError
@@ -134,11 +134,11 @@ def _sort_out(known: CompiledPark) -> tuple[list[str], list[ScoreLine]]:
     return fitting, misfits
 
 
-def _trials(names: Sequence[str], folder: str, seed: int) -> list[TrialFigure]:
-    """Return the figures of the trials of some scenarios."""
+def _trials(names: Sequence[str], folder: str, seed: int) -> list[tuple[str, TrialFigure]]:
+    """Return the figures of the trials of some scenarios, with their names."""
     harness = make_harness(_known(folder).park, seed, START_US)
-    trials = all_trials(harness, quiet_memory(harness, LEARN_H))
-    return [row for name in names for row in trials[name]()]
+    memory = quiet_memory(harness, LEARN_H)
+    return [(name, figure) for name in names for figure in run_trial(harness, memory, name)]
 
 
 def _biases(folder: str, seed: int) -> list[BiasTrial]:
@@ -180,18 +180,18 @@ def _days(folder: str, seeds: Sequence[int]) -> list[list[StatedFigure]]:
     return [figures(_known(folder), seed + DAY_SEEDS, DAY_S) for seed in seeds]
 
 
-def trial_lines(seeds: Sequence[Sequence[TrialFigure]]) -> Iterator[ScoreLine]:
+def trial_lines(seeds: Sequence[Sequence[tuple[str, TrialFigure]]]) -> Iterator[ScoreLine]:
     """Yield the lines of the scenarios: median and range over seeds."""
-    for rows in zip(*seeds, strict=True):
+    for named in zip(*seeds, strict=True):
+        (scenario, first), rows = named[0], [row for _, row in named]
         value = np.array([row.value for row in rows], dtype=np.float64)
         known = np.sort(value[np.isfinite(value)])
         text = f"{np.median(known):.4g}" if len(known) else "never"
         if len(known) and known[0] < known[-1]:
             text += f" ({known[0]:.4g}..{known[-1]:.4g})"
-        first = rows[0]
         uom = "" if first.uom == "1" else f" {first.uom}"
         met = None if not first.goal else all(row.met for row in rows)
-        yield ScoreLine(first.scenario, first.figure, text + uom, first.goal, met)
+        yield ScoreLine(scenario, first.figure, text + uom, first.goal, met)
 
 
 def bias_lines(seeds: Sequence[Sequence[BiasTrial]]) -> Iterator[ScoreLine]:

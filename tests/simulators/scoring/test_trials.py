@@ -37,16 +37,16 @@ def check(rows):
     assert [row for row in rows if not row.met] == []
 
 
-def test_nothing_is_said_of_a_day_in_which_nothing_happens(harness):
-    check(trials.normal(harness))
+def test_nothing_is_said_of_a_day_in_which_nothing_happens(harness, memory):
+    check(trials.run_trial(harness, memory, "normal"))
 
 
 def test_full_tanks_are_foretold_after_a_trip_and_no_meter_is_accused(harness, memory):
-    check(trials.user_trip(harness, memory))
+    check(trials.run_trial(harness, memory, "chlorine-user-trip"))
 
 
 def test_a_biased_meter_is_named_within_a_quarter_of_an_hour(harness, memory):
-    check(trials.meter_bias(harness, memory))
+    check(trials.run_trial(harness, memory, "meter-bias"))
 
 
 def test_every_stream_that_can_be_checked_is_named_and_the_others_are_not_promised(harness, memory):
@@ -61,27 +61,27 @@ def test_every_stream_that_can_be_checked_is_named_and_the_others_are_not_promis
 
 
 def test_a_leak_is_placed_at_its_node(harness, memory):
-    check(trials.leak(harness, memory))
+    check(trials.run_trial(harness, memory, "leak"))
 
 
-def test_failing_analysers_are_doubted(harness):
-    check(trials.cems_fault(harness))
+def test_failing_analysers_are_doubted(harness, memory):
+    check(trials.run_trial(harness, memory, "cems-fault"))
 
 
-def test_nothing_is_lost_and_nothing_counted_twice_by_an_outage(harness):
-    check(trials.gateway_outage(harness))
+def test_nothing_is_lost_and_nothing_counted_twice_by_an_outage(harness, memory):
+    check(trials.run_trial(harness, memory, "gateway-outage"))
 
 
-def test_what_a_dead_gateway_did_not_send_is_missing_and_nothing_else(harness):
-    check(trials.silent_gateway(harness))
+def test_what_a_dead_gateway_did_not_send_is_missing_and_nothing_else(harness, memory):
+    check(trials.run_trial(harness, memory, "silent-gateway"))
 
 
-def test_ageing_membranes_are_found_in_months_of_data(harness):
-    check(trials.membrane_ageing(harness))
+def test_ageing_membranes_are_found_in_months_of_data(harness, memory):
+    check(trials.run_trial(harness, memory, "membrane-ageing"))
 
 
-def test_a_reset_costs_no_more_than_a_scan_and_a_rollover_nothing(harness):
-    rows = trials.counter_reset(harness)
+def test_a_reset_costs_no_more_than_a_scan_and_a_rollover_nothing(harness, memory):
+    rows = trials.run_trial(harness, memory, "counter-reset")
     check(rows)
     found = {row.figure: row.value for row in rows}
     assert found["luxi/JQI-1001 counted wrongly"] == pytest.approx(0, abs=1e-9)
@@ -90,7 +90,7 @@ def test_a_reset_costs_no_more_than_a_scan_and_a_rollover_nothing(harness):
 
 
 def test_worn_instruments_are_doubted_or_named_or_move_no_hour_beyond_its_interval(harness, memory):
-    rows = trials.worn_instruments(harness, memory)
+    rows = trials.run_trial(harness, memory, "worn-instruments")
     check(rows)
     found = {row.figure: row.value for row in rows}
     # What is doubted counts all the same: half as much again in a fifteenth of the time.
@@ -107,12 +107,12 @@ def test_worn_instruments_are_doubted_or_named_or_move_no_hour_beyond_its_interv
     assert 10 < found["huaxiang/FI-1204 detected after"] < 120
 
 
-def test_another_unit_of_measure_is_noticed_at_once(harness):
-    check(trials.flagged(harness, "unit-error", {"unit": q.UNIT_ERROR}, 60))
+def test_another_unit_of_measure_is_noticed_at_once(harness, memory):
+    check(trials.run_trial(harness, memory, "unit-error"))
 
 
-def test_a_flood_of_alarms_is_seen_as_one(harness):
-    check(trials.alarm_flood(harness))
+def test_a_flood_of_alarms_is_seen_as_one(harness, memory):
+    check(trials.run_trial(harness, memory, "alarm-flood"))
 
 
 def test_minutes_in_memory_are_those_of_the_instruments(harness):
