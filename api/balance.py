@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated, Any
 
 import numpy as np
@@ -128,7 +129,8 @@ async def read_balance(
     amounts = [
         _measured(balance, sums, levels[n : n + 2], n, whole[n]) for n in range(len(sums.amount))
     ]
-    closures = [close_balance(balance, measured) for measured in amounts]
+    # Many windows may take a second: the feeds go on meanwhile.
+    closures = await asyncio.to_thread(lambda: [close_balance(balance, each) for each in amounts])
     known = np.array([np.isfinite(closure.estimate).any() for closure in closures])
     trust = sums.trust(np.arange(len(sums.tags)), known, stock_quality)
     columns = {

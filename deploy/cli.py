@@ -165,7 +165,8 @@ def _environment(options: argparse.Namespace, services: local.Services) -> dict[
         own["PARKTWIN_DATABASE_URL"] = services.database_url
     if "PARKTWIN_MQTT_URL" not in os.environ:
         own["PARKTWIN_MQTT_URL"] = services.mqtt_url
-    return {**os.environ, **own}
+    # The matrices are small: threads that spin for them take the processors from the database.
+    return {"OPENBLAS_NUM_THREADS": "1", **os.environ, **own}
 
 
 def _summary(services: local.Services, options: argparse.Namespace) -> str:

@@ -11,7 +11,8 @@ from ingest.cycle.cycle import Cycle
 from ingest.routing.topics import Message
 from ingest.settings import IngestSettings
 from ingest.store import Store
-from tests.support.small_park import FILES, NOW, S, add_cycle, serving, stamp, until
+from tests.support.small_park import FILES, NOW, S, add_cycle, serving, stamp
+from tests.support.waiting import until
 from twin import quality as q
 from twin.loading import parse_park
 

@@ -418,14 +418,6 @@ async def api(database, ids):
         yield client
 
 
-async def until(condition):
-    for _ in range(250):
-        if condition():
-            return
-        await asyncio.sleep(0.02)
-    raise AssertionError("it did not happen within 5 s")
-
-
 async def rows_of(api, path, **query):
     answer = await api.get(f"/api/v1/scopes/{path}", params=query)
     assert answer.status_code == 200, answer.text

@@ -22,8 +22,8 @@ from tests.support.small_park import (
     add_tags,
     health_tag,
     serving,
-    until,
 )
+from tests.support.waiting import until
 
 pytest_plugins = ["tests.support.small_park"]
 
