@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from twin.errors import ParkError, StoreError
+from twin.model.rows import similar
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -69,10 +69,7 @@ class Problem(Exception):  # noqa: N818 - the word of RFC 9457
 
 def not_found(what: str, name: str, names: Iterable[str], listing: str) -> Problem:
     """Return a 404 that names what is close."""
-    known = list(names)
-    tail = {each.rpartition("/")[2]: each for each in known}
-    close = difflib.get_close_matches(name, known, n=3)
-    close = close or [tail[t] for t in difflib.get_close_matches(name.rpartition("/")[2], tail)]
+    close = similar(name, names)
     hint = f"did you mean {', '.join(close)}?" if close else f"{listing} lists them"
     return Problem(404, f"there is no {what} {name!r}", hint=hint)
 

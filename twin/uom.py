@@ -135,7 +135,7 @@ def parse_quantity(text: str, quantity: str) -> float:
     UomError
         The text is no number with a unit, or the unit is not one of the quantity.
     """
-    value, uom = _parts(text)
+    value, uom = _parts(text, quantity)
     scale, shift = compile_uom(uom, quantity)
     return value * scale + shift
 
@@ -157,7 +157,7 @@ def parse_difference(text: str, quantity: str) -> float:
     UomError
         The text is no number with a unit, or the unit is not one of the quantity.
     """
-    value, uom = _parts(text)
+    value, uom = _parts(text, quantity)
     return value * compile_uom(uom, quantity)[0]
 
 
@@ -180,7 +180,7 @@ def parse_rate(text: str, quantity: str) -> float:
     UomError
         The text is no number with such a unit.
     """
-    value, uom = _parts(text)
+    value, uom = _parts(text, quantity)
     change, _, time = (part.strip() for part in uom.rpartition("/"))
     try:
         return value * compile_uom(change, quantity)[0] / compile_uom(time, "time")[0]
@@ -191,14 +191,15 @@ def parse_rate(text: str, quantity: str) -> float:
         ) from error
 
 
-def _parts(text: str) -> tuple[float, str]:
+def _parts(text: str, quantity: str) -> tuple[float, str]:
     """Return number and unit of measure of a text; raises `UomError`."""
     number, _, uom = str(text).strip().partition(" ")
     try:
         return float(number), uom.strip()
     except ValueError as error:
         raise UomError(
-            f"{text!r} is not a number with a unit of measure", hint="write it like '3.2 m'"
+            f"{text!r} is not a number with a unit of measure",
+            hint=f"write it like '3.2 {QUANTITIES.get(quantity) or '%'}'",
         ) from error
 
 

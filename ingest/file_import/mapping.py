@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import codecs
-import difflib
 import math
-import re
 import tomllib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -14,7 +12,8 @@ from zoneinfo import ZoneInfo
 from twin import quality as q
 from twin.errors import UomError
 from twin.model.park import AMOUNTS
-from twin.uom import compile_uom, parse_quantity
+from twin.model.rows import Column, Known, Word, guess, parse_cells, sentence, toml_lines
+from twin.uom import compile_uom
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -23,31 +22,32 @@ if TYPE_CHECKING:
 
     Wrong = Callable[[str, str], None]
 
-# Key of the map: the kind of its value, and what it says.
+# Key of the map: the rule of its value, and its help.
 KEYS = {
     "time": ("texts", "column of the time, or a list of columns that make it together"),
     "format": ("text", 'form of the time: iso (default), s, ms, us, ns, excel, "%d/%m/%Y %H:%M"'),
     "timezone": ("zone", "time zone of times without offset; default: the park's"),
     "interval": ("duration", 'length of the intervals, like "15 min"'),
-    "stamp": ("side", "the time is the start (default) or the end of its interval"),
-    "midnight": ("side", "00:00 is the start (default) or the end of the day written with it"),
+    "stamp": ("one start end", "the time is the start (default) or the end of its interval"),
+    "midnight": ("one start end", "00:00 is the start (default) or the end of its day"),
     "columns": ("table", "wide form: column = tag, or {tag, uom, as}"),
     "tag": ("text", "long form: column with the name of the tag"),
     "value": ("text", "long form: column with the value"),
     "quality": ("text", "long form: column with the quality, if there is one"),
     "tags": ("table", "long form: name in the file = tag, or {tag, uom, as}"),
     "qualities": ("qualities", "word in the quality column = good, uncertain or bad"),
-    "enterprise": ("text", "whose tags names without an enterprise are"),
+    "enterprise": ("text", "enterprise of names without one"),
     "simulated": ("flag", "true marks every value as simulated"),
-    "null": ("texts", "words for a value that was not there; an empty cell is no sample at all"),
+    "null": ("texts", "words for an absent value; an empty cell is no sample at all"),
     "words": ("words", "word = number, for states like running"),
-    "encoding": ("encoding", "utf-8, gb18030, …; default: found out"),
-    "delimiter": ("mark", "what stands between columns; default: found out"),
-    "decimal": ("mark", 'decimal mark, "." (default) or ","'),
-    "thousands": ("mark", "mark between thousands"),
+    "encoding": ("encoding", "utf-8, gb18030, …; default: detected"),
+    "delimiter": ("character", "character between columns; default: detected"),
+    "decimal": ("character", 'decimal mark, "." (default) or ","'),
+    "thousands": ("character", "mark between thousands"),
     "skip_rows": ("count", "lines above the header"),
 }
-ENTRY_KEYS = ("tag", "uom", "as")
+COLUMNS = {key: Column(rule) for key, (rule, _) in KEYS.items()}
+ENTRY = {"tag": Column("text", optional=False), "uom": Column("text"), "as": Column("text")}
 INTERVAL = "interval"
 
 
@@ -106,7 +106,7 @@ class FileMap:
 
 
 def parse_map(text: str, park: Park, problems: list[str]) -> tuple[FileMap | None, list[str]]:
-    """Return the map of a text, or None, and the columns it asks for.
+    """Return the map of a text, or None, and the columns it needs.
 
     Adds every problem with its line and what mends it.
     """
@@ -116,44 +116,40 @@ def parse_map(text: str, park: Park, problems: list[str]) -> tuple[FileMap | Non
     except tomllib.TOMLDecodeError as error:
         problems.append(f"1: not valid TOML: {error}")
         return None, []
+    long = "tag" in document or "value" in document
+    entries_key = "tags" if long else "columns"
+    headers, lines = toml_lines(text)
 
     def wrong(key: str, problem: str) -> None:
-        problems.append(f"{_line(text, key)}: {key}: {problem}")
+        own = lines.get(("", 0, key)) or headers.get((key, 0))
+        inner = lines.get((entries_key, 0, key)) or lines.get(("", 0, entries_key), 1)
+        problems.append(f"{own or inner}: {problem}")
 
-    values: dict[str, Any] = {}
-    for key, value in document.items():
-        if key not in KEYS:
-            wrong(key, f"there is no such key{guess(key, KEYS)}")
-            continue
-        try:
-            values[key] = _parse(KEYS[key][0], value)
-        except (ValueError, UomError) as error:
-            wrong(key, str(error))
-    long = "tag" in document or "value" in document
+    values = parse_cells(document, COLUMNS, KNOWN, wrong)
     _check_form(document, long=long, wrong=wrong)
-    table = values.get("tags" if long else "columns", {})
-    whose = values.get("enterprise", "")
-    entries, notes = _entries(table, park, values.get("interval", math.nan), wrong, whose)
-    asked = [values.get(key) for key in ("tag", "value", "quality")] if long else table
-    columns = [c for c in (*values.get("time", ()), *asked) if c]
+    table = values.get(entries_key, {})
+    enterprise = values.get("enterprise", "")
+    entries, notes = _entries(table, park, values.get("interval", math.nan), wrong, enterprise)
+    named = [values.get(key) for key in ("tag", "value", "quality")] if long else table
+    columns = [c for c in (*values.get("time", ()), *named) if c]
     if len(problems) > before:
         return None, columns
     if long:
-        entries = _all_names(park, whose) | entries
+        entries = _all_names(park, enterprise) | entries
     return _assemble(values, park, entries, notes), columns
 
 
 def _check_form(document: Mapping[str, Any], *, long: bool, wrong: Wrong) -> None:
-    """Say which keys are missing or stand against each other."""
+    """Report keys that are missing or stand against each other."""
     if not long and "columns" not in document:
-        wrong("columns", "is missing; the long form has `tag` and `value` instead")
+        wrong("", "columns is missing; the long form has `tag` and `value` instead")
     for key in ("time", *(("tag", "value") if long else ())):
         if key not in document:
-            wrong(key, f"is missing: {KEYS[key][1]}")
+            wrong("", f"{key} is missing: {KEYS[key][1]}")
     if long and "columns" in document:
-        wrong("columns", "is the wide form, `tag` and `value` are the long form: write one of them")
+        wrong("columns", "`columns` is the wide form, `tag` and `value` are the long form")
     if document.get("stamp") == "end" and "interval" not in document:
-        wrong("stamp", 'an end needs the length: add interval = "15 min"')
+        wrong("stamp", 'stamp: an end needs the length: add interval = "15 min"')
 
 
 def _assemble(
@@ -185,33 +181,37 @@ def _assemble(
 def _entries(
     table: dict[str, Any], park: Park, seconds: float, wrong: Wrong, enterprise: str
 ) -> tuple[dict[str, Entry], list[str]]:
-    """Return the entries of `columns` or `tags`, and what a user should know about them."""
+    """Return the entries of `columns` or `tags`, and notes for the user."""
     index = {tag.address: at for at, tag in enumerate(park.tags)}
     entries: dict[str, Entry] = {}
     notes: list[str] = []
     taken: dict[int, str] = {}
-    for name, said in table.items():
-        cell = {"tag": said} if isinstance(said, str) else said
-        if not isinstance(cell, dict) or not all(isinstance(v, str) for v in cell.values()):
-            wrong(name, 'write a tag, or a table like {tag = "acme/JI-1", uom = "kWh"}')
+    for name, written in table.items():
+
+        def wrong_entry(_: str, problem: str, name: str = name) -> None:
+            wrong(name, f"{name}: {problem}")
+
+        row = {"tag": written} if isinstance(written, str) else written
+        if not isinstance(row, dict):
+            wrong_entry("", 'write a tag, or a table like {tag = "acme/JI-1", uom = "kWh"}')
             continue
-        for key in set(cell) - set(ENTRY_KEYS):
-            wrong(name, f"{key!r} is not one of {', '.join(ENTRY_KEYS)}{guess(key, ENTRY_KEYS)}")
-        address = cell.get("tag", "")
+        cells = parse_cells(row, ENTRY, KNOWN, wrong_entry)
+        if "tag" not in cells:
+            continue
+        address = cells["tag"]
         at = index.get(address, index.get(f"{enterprise}/{address}"))
         if at is None:
-            wrong(name, f"the park model has no tag {address!r}{guess(address, index)}")
+            wrong_entry("", f"the park model has no tag {address!r}{guess(address, index)}")
             continue
         if at in taken:
-            wrong(name, f"tag {address!r} is taken by {taken[at]!r} already")
+            wrong_entry("", f"tag {address!r} is taken by {taken[at]!r} already")
         taken[at] = name
         try:
-            entries[name] = _entry(at, park.tags[at], cell, seconds)
+            entries[name] = _entry(at, park.tags[at], cells, seconds)
         except (ValueError, UomError) as error:
-            hint = getattr(error, "hint", "")
-            wrong(name, f"{error} ({hint})" if hint else str(error))
+            wrong_entry("", sentence(error))
             continue
-        notes += _notes(name, park.tags[at], cell, seconds)
+        notes += _notes(name, park.tags[at], cells, seconds)
     return entries, notes
 
 
@@ -259,32 +259,6 @@ def _all_names(park: Park, enterprise: str) -> dict[str, Entry]:
     return entries | own
 
 
-def _parse(kind: str, value: Any) -> Any:
-    """Return a value of the map; raises ValueError or UomError."""
-    wanted, parse = KINDS[kind]
-    found = parse(value)
-    if found is None:
-        raise ValueError(f"{value!r} is not {wanted}")
-    return found
-
-
-def _texts(value: Any) -> tuple[str, ...] | None:
-    listed = [value] if isinstance(value, str) else value
-    fits = isinstance(listed, list) and listed and all(isinstance(v, str) and v for v in listed)
-    return tuple(listed) if fits else None
-
-
-def _count(value: Any) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
-
-
-def _zone(value: Any) -> ZoneInfo | None:
-    try:
-        return ZoneInfo(value)
-    except (KeyError, ValueError, OSError, TypeError):
-        return None
-
-
 def _encoding(value: Any) -> str | None:
     try:
         return codecs.lookup(value).name
@@ -292,14 +266,9 @@ def _encoding(value: Any) -> str | None:
         return None
 
 
-def _duration(value: Any) -> float | None:
-    seconds = parse_quantity(str(value), "time")
-    return seconds if seconds > 0 else None
-
-
 def _qualities(value: Any) -> dict[str, int] | None:
     fits = isinstance(value, dict) and set(value.values()) <= set(q.WORDS)
-    return {word: q.WORDS[said] for word, said in value.items()} if fits else None
+    return {word: q.WORDS[name] for word, name in value.items()} if fits else None
 
 
 def _words(value: Any) -> dict[str, float] | None:
@@ -309,46 +278,27 @@ def _words(value: Any) -> dict[str, float] | None:
     return {word: float(number) for word, number in value.items()} if fits else None
 
 
-# What the value of a key should be, and how it becomes that; None when it is something else.
-KINDS: dict[str, tuple[str, Callable[[Any], Any]]] = {
-    "text": ("a text", lambda v: v if isinstance(v, str) and v else None),
-    "texts": ("a text or a list of texts", _texts),
-    "table": ("a table", lambda v: v if isinstance(v, dict) else None),
-    "flag": ("true or false", lambda v: v if isinstance(v, bool) else None),
-    "count": ("a number, 0 or more", _count),
-    "side": ("start or end", lambda v: v if v in ("start", "end") else None),
-    "mark": ("one character", lambda v: v if isinstance(v, str) and len(v) == 1 else None),
-    "zone": ("an IANA time zone like Asia/Shanghai", _zone),
-    "encoding": ("an encoding like gb18030", _encoding),
-    "duration": ('a duration like "15 min"', _duration),
-    "qualities": ('a table like {"192" = "good"} of good, uncertain, bad', _qualities),
-    "words": ("a table of word = number", _words),
-}
+KNOWN = Known(
+    words={
+        "encoding": Word("an encoding like gb18030", _encoding),
+        "qualities": Word('a table like {"192" = "good"} of good, uncertain, bad', _qualities),
+        "words": Word("a table of word = number", _words),
+    }
+)
 
 
-def header_problems(columns: Iterable[str], names: Sequence[str], place: str) -> list[str]:
+def header_problems(columns: Iterable[str], names: Sequence[str], location: str) -> list[str]:
     """Return which columns the header of a file lacks, or has twice."""
-    shown = ", ".join(map(repr, names[:12])) + (" and more" if len(names) > 12 else "")
+    listing = ", ".join(map(repr, names[:12])) + (" and more" if len(names) > 12 else "")
     problems = []
     for column in dict.fromkeys(columns):
         if column not in names:
-            problems.append(f"{place}: no column {column!r}{guess(column, names)}; it has {shown}")
+            problems.append(
+                f"{location}: no column {column!r}{guess(column, names)}; it has {listing}"
+            )
         elif names.count(column) > 1:
-            problems.append(f"{place}: column {column!r} is there twice; rename one of them")
+            problems.append(f"{location}: column {column!r} is there twice; rename one of them")
     return problems
-
-
-def guess(word: str, words: Iterable[str]) -> str:
-    """Return ``, did you mean x?`` when something close exists."""
-    close = difflib.get_close_matches(word, list(words), n=1)
-    return f", did you mean {close[0]!r}?" if close else ""
-
-
-def _line(text: str, key: str) -> int:
-    """Return the line on which a key of the map stands; 1 when it is not there."""
-    plain = re.escape(key)
-    found = re.search(rf"""(?m)^\s*\[?\s*(["']?){plain}\1\s*[\]=]""", text)
-    return text.count("\n", 0, found.start(1)) + 1 if found else 1
 
 
 def _minutes(seconds: float) -> str:

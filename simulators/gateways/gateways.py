@@ -28,9 +28,10 @@ from twin.errors import SettingsError
 from twin.loading import parse_park
 from twin.model.gateways import GatewaySpec
 from twin.model.park import inside, owner_of, park_of
+from twin.model.rows import Known, Word, cell, columns_of, parse_row, table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from simulators.scenarios.script import Event
     from twin.model.park import Park
@@ -45,8 +46,18 @@ FORMATS = {
     "sparkplug": "sparkplug",
 }
 HOUR = "2061"  # HJ 212-2017: the command of hourly data
-KEYS = {"enterprise": str, "id": str, "format": str, "batch": int, "tags": list}
 BATCH_MAX = 3600
+
+
+@table
+class GatewayPlan:
+    """A row ``[[gateway]]`` of a scenario; what is empty or 0 is as by default."""
+
+    enterprise: str = cell("enterprise")
+    id: str = cell("text", default="sim-1")
+    format: str = cell("one " + " ".join(FORMATS), default="")
+    batch: int = cell("batch", default=0)
+    tags: tuple[str, ...] = cell("texts", default=("*",))
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,46 +109,51 @@ def make_gateways(
         if tag.source == "measured":
             remaining.setdefault(tag.owner, []).append(i)
     wanted: list[tuple[str, str, list[int], str, int]] = []
-    for row in rows:
-        owner = _checked(row, remaining)
-        globs = row.get("tags", ["*"])
-        mine = [i for i in remaining[owner] if any(fnmatchcase(park.tags[i].tag, g) for g in globs)]
+    for plan in _plans(rows, remaining):
+        mine = [
+            i
+            for i in remaining[plan.enterprise]
+            if any(fnmatchcase(park.tags[i].tag, glob) for glob in plan.tags)
+        ]
+        owner = plan.enterprise
         remaining[owner] = [i for i in remaining[owner] if i not in mine]
-        form, scans = row.get("format", usual), row.get("batch", batch)
-        wanted.append((owner, row.get("id", "sim-1"), mine, form, scans))
+        wanted.append((owner, plan.id, mine, plan.format or usual, plan.batch or batch))
     wanted += [
         (owner, "sim-1", columns, usual, batch) for owner, columns in remaining.items() if columns
     ]
     names = [(owner, name) for owner, name, *_ in wanted]
-    for owner, name, columns, *_ in wanted:
-        if not columns:
-            raise _wrong(owner, "no tag is left for it")
-        if names.count((owner, name)) > 1:
-            raise _wrong(owner, f"there are two with the id {name}")
+    problems = [f"no tag is left for {o}/{name}" for o, name, columns, *_ in wanted if not columns]
+    problems += [f"there are two with the id {n[1]}" for n in set(names) if names.count(n) > 1]
+    _require(problems)
     gateways = [_make(park, *each, events=events) for each in wanted]
     return tuple(sorted(gateways, key=lambda gateway: gateway.topic))
 
 
-def _wrong(owner: str, problem: str) -> SettingsError:
-    return SettingsError(
-        f"[[gateway]] of {owner or '?'}: {problem}",
-        hint="its keys are " + ", ".join(KEYS) + "; formats are " + ", ".join(FORMATS),
-    )
+def _plans(rows: Iterable[Mapping[str, Any]], owners: Collection[str]) -> list[GatewayPlan]:
+    """Return the rows of a scenario; raises SettingsError with all their problems."""
+    problems: list[str] = []
+    batch = Word(f"a batch of 1 to {BATCH_MAX} scans", _batch)
+    known = Known(names={"enterprise": owners}, words={"batch": batch})
+    plans = [
+        parse_row(row, GatewayPlan, known, lambda _, text: problems.append(text)) for row in rows
+    ]
+    _require(problems)
+    return [plan for plan in plans if plan is not None]
 
 
-def _checked(row: Mapping[str, Any], owners: Mapping[str, Any]) -> str:
-    """Return the enterprise of a row; raises SettingsError."""
-    owner = str(row.get("enterprise", ""))
-    if owner not in owners:
-        raise _wrong(owner, "the park has no such enterprise with tags")
-    for key, value in row.items():
-        if key not in KEYS or not isinstance(value, KEYS[key]) or isinstance(value, bool):
-            raise _wrong(owner, f"{key} = {value!r}")
-    if row.get("format", "native") not in FORMATS:
-        raise _wrong(owner, f"{row['format']!r} is no format")
-    if not 1 <= row.get("batch", 1) <= BATCH_MAX:
-        raise _wrong(owner, f"a batch is 1 to {BATCH_MAX} scans")
-    return owner
+def _batch(value: Any) -> int | None:
+    number = isinstance(value, int) and not isinstance(value, bool)
+    return value if number and 1 <= value <= BATCH_MAX else None
+
+
+def _require(problems: Sequence[str]) -> None:
+    """Raise SettingsError when there are problems."""
+    if problems:
+        raise SettingsError(
+            "[[gateway]]: " + "; ".join(problems),
+            hint=f"its keys are {', '.join(columns_of(GatewayPlan))}; formats are "
+            + ", ".join(FORMATS),
+        )
 
 
 def _make(

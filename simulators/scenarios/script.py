@@ -27,18 +27,15 @@ import numpy as np
 from twin.arrays import F64
 from twin.errors import ModelError, UomError
 from twin.model.park import inside
-from twin.model.rows import toml_lines
+from twin.model.rows import Known, cell, is_rows, parse_row, table, toml_lines
 from twin.uom import compile_uom, parse_difference, parse_quantity
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from twin.model.park import Park, Tag
 
 FOLDER = Path(__file__).parent
-KEYS = (
-    "id", "kind", "scope", "tag", "start", "stop", "size", "uom", "ramp", "every", "lasting",
-    "note",
-)  # fmt: skip
-TOP = ("name", "duration", "note", "event", "gateway")
 # These grow from nothing at the start to their size at the stop.
 GROWING = ("drift", "efficiency", "voltage")
 # What a counter has lost does not come back: these have no stop.
@@ -78,6 +75,33 @@ KINDS = {
     "duplicate": Kind("gateway", "scope", "fraction"),
     "storm": Kind("gateway", "scope", "time"),
 }
+
+
+@table
+class ScriptHead:
+    """The keys of a scenario."""
+
+    duration_s: float = cell("duration", key="duration")
+    name: dict[str, str] = cell("name", default_factory=dict)
+    event: list[dict[str, Any]] = cell("rows", default_factory=list)
+    gateway: list[dict[str, Any]] = cell("rows", default_factory=list)
+
+
+@table
+class EventSpec:
+    """An event as the file declares it."""
+
+    id: str = cell("any")
+    kind: str = cell("one " + " ".join(KINDS))
+    scope: str = cell("scope_or_electrolyser", default="")
+    tag: str = cell("tag", default="")
+    start_s: float = cell("quantity time", key="start", default=0.0)
+    stop_s: float = cell("quantity time", key="stop", default=np.inf)  # inf: the end
+    size: str = cell("any", default="")
+    uom: str = cell("any", default="")
+    ramp_s: float = cell("quantity time", key="ramp", default=0.0)
+    every_s: float = cell("quantity time", key="every", default=300.0)
+    lasting_s: float = cell("quantity time", key="lasting", default=5.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,34 +159,47 @@ def load_script(name: str, park: Park) -> Script:
 def parse_script(name: str, text: str, park: Park) -> Script:
     """Return a script, or raise ModelError with all its problems."""
     try:
-        found = tomllib.loads(text)
+        document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ModelError(f"{name}.toml is not TOML: {error}", hint="mend its syntax") from error
     headers, lines = toml_lines(text)
-    problems = [f"{name}.toml: {key!r} is no key of a scenario" for key in found if key not in TOP]
-    duration_s = 0.0
-    try:
-        duration_s = _time(found, "duration")
-    except _WrongError as error:
-        problems.append(f"{name}.toml: {error}")
+    problems: list[str] = []
+
+    def wrong(key: str, problem: str) -> None:
+        line = lines.get(("", 0, key)) or headers.get((key, 0), 1)
+        problems.append(f"{name}.toml:{line}: {problem}")
+
+    head = parse_row(document, ScriptHead, Known(), wrong)
+    tags = {tag.address: tag for tag in park.tags}
+    subjects = [s.id for s in park.scopes] + [e.id for e in park.electrolysers]
+    known = Known(tags, {"scope_or_electrolyser": subjects})
     events: list[Event] = []
-    for nth, row in enumerate(found.get("event", ())):
-        try:
-            event = _event(row, park, duration_s)
-            if any(event.id == other.id for other in events):
-                raise _WrongError("id", f"{event.id!r} is there twice")  # noqa: TRY301
-            events.append(event)
-        except _WrongError as error:
-            line = lines.get(("event", nth, error.key), headers["event", nth])
-            problems.append(f"{name}.toml:{line}: event {row.get('id', nth + 1)}: {error}")
-    if problems:
+    rows = document.get("event", [])
+    for nth, row in enumerate(rows if is_rows(rows) else []):
+
+        def wrong_event(key: str, problem: str, nth: int = nth, row: Any = row) -> None:
+            line = lines.get(("event", nth, key)) or headers.get(("event", nth), 1)
+            label = row.get("id", nth + 1)
+            problems.append(f"{name}.toml:{line}: event {label}: {problem}")
+
+        spec = parse_row(row, EventSpec, known, wrong_event)
+        if spec is None:
+            continue
+        tag = tags.get(spec.tag)
+        faults = list(_faults(spec, tag, park, head.duration_s if head else np.inf))
+        if any(spec.id == other.id for other in events):
+            faults.append(("id", f"{spec.id!r} is there twice"))
+        for key, fault in faults:
+            wrong_event(key, f"{key}: {fault}")
+        if head and not faults:
+            events.append(_event(spec, tag, head.duration_s))
+    if head is None or problems:
         raise ModelError(
-            f"scenario {name} is wrong in {len(problems)} places",
+            f"scenario {name} has {len(problems)} problems",
             hint="mend the lines above",
             problems=problems,
         )
-    gateways = tuple(found.get("gateway", ()))
-    return Script(name, dict(found.get("name", {})), duration_s, tuple(events), gateways)
+    return Script(name, head.name, head.duration_s, tuple(events), tuple(head.gateway))
 
 
 def weight(event: Event, since_s: F64) -> F64:
@@ -180,122 +217,86 @@ def weight(event: Event, since_s: F64) -> F64:
     return np.asarray(part * part * (3 - 2 * part))
 
 
-class _WrongError(Exception):
-    """A cell is wrong; `key` says which."""
+def _faults(
+    spec: EventSpec, tag: Tag | None, park: Park, duration_s: float
+) -> Iterator[tuple[str, str]]:
+    """Yield key and text of the faults between the cells of an event."""
+    yield from _subject_faults(spec, tag, park)
+    yield from _time_faults(spec, duration_s)
+    if not 0 < spec.lasting_s < spec.every_s:
+        yield "lasting", "must be above 0 and shorter than every"
+    if (spec.kind == "unit") != bool(spec.uom):
+        yield "uom", "is what a unit error sends, and only that"
+    try:
+        if spec.uom and tag is not None:
+            compile_uom(spec.uom, tag.quantity)
+    except UomError as error:
+        yield "uom", str(error)
+    if not KINDS[spec.kind].size and spec.size:
+        yield "size", f"a {spec.kind} has none"
+    try:
+        size, _ = _size(spec, tag)
+        if spec.kind in STEPS and not size > 0:
+            yield "size", "must be above 0"
+    except UomError as error:
+        yield "size", str(error)
 
-    def __init__(self, key: str, text: str) -> None:
-        super().__init__(f"{key}: {text}")
-        self.key = key
+
+def _subject_faults(spec: EventSpec, tag: Tag | None, park: Park) -> Iterator[tuple[str, str]]:
+    """Yield the faults of the tag, scope or electrolyser of an event."""
+    if KINDS[spec.kind].about == "tag" and tag is None:
+        yield "tag", f"a {spec.kind} needs a tag"
+    if tag and (spec.kind in STAYING) != (tag.kind == "counter"):
+        yield "tag", f"{spec.kind} is not for a {tag.kind}"
+    if KINDS[spec.kind].about == "scope" and not spec.scope:
+        yield "scope", f"a {spec.kind} needs a scope or electrolyser"
+    if spec.kind in ("efficiency", "voltage"):
+        cells = park.electrolysers
+        if not any(e.id == spec.scope or inside(e.scope, spec.scope) for e in cells):
+            yield "scope", f"{spec.scope!r} has no electrolysers"
 
 
-def _event(row: dict[str, Any], park: Park, duration_s: float) -> Event:
-    """Return one event or raise _WrongError."""
-    for key in row:
-        if key not in KEYS:
-            raise _WrongError(key, f"is none of {', '.join(KEYS)}")
-    kind = KINDS.get(row.get("kind", ""))
-    if kind is None:
-        raise _WrongError("kind", f"must be one of {', '.join(KINDS)}")
-    if not row.get("id"):
-        raise _WrongError("id", "is missing")
-    tags = {tag.address: tag for tag in park.tags}
-    tag = tags.get(row.get("tag", ""))
-    scope = _subject(row, kind, park, tag)
-    start_s, stop_s, ramp_s = _times(row, duration_s)
-    every_s, lasting_s = _time(row, "every", 300.0), _time(row, "lasting", 5.0)
-    if not 0 < lasting_s < every_s:
-        raise _WrongError("lasting", "must be above 0 and shorter than every")
-    if tag and (row["kind"] in STAYING) != (tag.kind == "counter"):
-        raise _WrongError("tag", f"{row['kind']} is not for a {tag.kind}")
-    shown = str(row.get("size", kind.usual))
-    size, relative = _size(row["kind"], shown, tag)
+def _time_faults(spec: EventSpec, duration_s: float) -> Iterator[tuple[str, str]]:
+    """Yield the faults of start, stop and ramp."""
+    stop_s = min(spec.stop_s, duration_s) if spec.stop_s == np.inf else spec.stop_s
+    if spec.kind in STAYING and spec.stop_s < np.inf:
+        yield "stop", f"what a counter loses by a {spec.kind} does not come back"
+    elif not 0 <= spec.start_s < stop_s <= duration_s:
+        yield "stop", "must be after the start and within the duration"
+    elif spec.ramp_s and spec.kind in GROWING:
+        yield "ramp", f"{spec.kind} grows all the time"
+    elif spec.ramp_s < 0 or 2 * spec.ramp_s > stop_s - spec.start_s:
+        yield "ramp", "must fit twice between start and stop"
+
+
+def _event(spec: EventSpec, tag: Tag | None, duration_s: float) -> Event:
+    """Return an event without faults."""
+    size, relative = _size(spec, tag)
     return Event(
-        id=str(row["id"]),
-        kind=row["kind"],
-        scope=scope,
-        tag=tag.address if tag else "",
-        start_s=start_s,
-        stop_s=stop_s,
+        id=spec.id,
+        kind=spec.kind,
+        scope=spec.scope if KINDS[spec.kind].about == "scope" or tag is None else tag.scope,
+        tag=spec.tag,
+        start_s=spec.start_s,
+        stop_s=min(spec.stop_s, duration_s),
         size=size,
         relative=relative,
-        uom=_uom(row, tag),
-        ramp_s=ramp_s,
-        every_s=every_s,
-        lasting_s=lasting_s,
-        shown=shown,
+        uom=spec.uom,
+        ramp_s=spec.ramp_s,
+        every_s=spec.every_s,
+        lasting_s=spec.lasting_s,
+        shown=spec.size or KINDS[spec.kind].usual,
     )
 
 
-def _times(row: dict[str, Any], duration_s: float) -> tuple[float, float, float]:
-    """Return start, stop and ramp of an event [s], or raise _WrongError."""
-    kind = row["kind"]
-    if kind in STAYING and "stop" in row:
-        raise _WrongError("stop", f"what a counter loses by a {kind} does not come back")
-    start_s, stop_s = _time(row, "start", 0.0), _time(row, "stop", duration_s)
-    if not 0 <= start_s < stop_s <= duration_s:
-        raise _WrongError("stop", "must be after the start and within the duration")
-    ramp_s = _time(row, "ramp", 0.0)
-    if ramp_s and kind in GROWING:
-        raise _WrongError("ramp", f"{kind} grows all the time")
-    if ramp_s < 0 or 2 * ramp_s > stop_s - start_s:
-        raise _WrongError("ramp", "must fit twice between start and stop")
-    return start_s, stop_s, ramp_s
-
-
-def _subject(row: dict[str, Any], kind: Kind, park: Park, tag: Tag | None) -> str:
-    """Return the scope or electrolyser an event is about, or raise _WrongError."""
-    if kind.about == "tag":
-        if tag is None:
-            raise _WrongError("tag", f"{row.get('tag', '')!r} is no tag of the park")
-        return tag.scope
-    scope = str(row.get("scope", ""))
-    known = {s.id for s in park.scopes} | {e.id for e in park.electrolysers}
-    if scope not in known:
-        raise _WrongError("scope", f"{scope!r} is no scope or electrolyser of the park")
-    cells = any(e.id == scope or inside(e.scope, scope) for e in park.electrolysers)
-    if row["kind"] in ("efficiency", "voltage") and not cells:
-        raise _WrongError("scope", f"{scope!r} has no electrolysers")
-    return scope
-
-
-def _size(kind: str, text: str, tag: Tag | None) -> tuple[float, bool]:
-    """Return the size of an event, SI or a share, and which of both; or raise _WrongError."""
-    of = KINDS[kind].size
-    if not of:
-        if text:
-            raise _WrongError("size", f"a {kind} has none")
+def _size(spec: EventSpec, tag: Tag | None) -> tuple[float, bool]:
+    """Return the size of an event, SI or a share, and whether it is a share; raises UomError."""
+    kind = KINDS[spec.kind]
+    text = spec.size or kind.usual
+    if not kind.size:
         return 0.0, False
-    try:
-        if of != "own" or tag is None:
-            return parse_quantity(text, of), False
-        if text.endswith("%") and tag.quantity != "fraction" and kind not in STEPS:
-            return parse_quantity(text, "fraction"), True
-        size = parse_difference(text, tag.quantity)
-    except UomError as error:
-        raise _WrongError("size", str(error)) from error
-    if kind in STEPS and not size > 0:
-        raise _WrongError("size", "must be above 0")
-    return size, False
-
-
-def _uom(row: dict[str, Any], tag: Tag | None) -> str:
-    """Return the uom of a unit error, or raise _WrongError."""
-    uom = str(row.get("uom", ""))
-    if (row["kind"] == "unit") != bool(uom):
-        raise _WrongError("uom", "is what a unit error sends, and only that")
-    if uom and tag is not None:
-        try:
-            compile_uom(uom, tag.quantity)
-        except UomError as error:
-            raise _WrongError("uom", str(error)) from error
-    return uom
-
-
-def _time(row: dict[str, Any], key: str, otherwise: float | None = None) -> float:
-    """Return a time of a row [s], or raise _WrongError."""
-    if key not in row and otherwise is not None:
-        return otherwise
-    try:
-        return parse_quantity(str(row.get(key, "")), "time")
-    except UomError as error:
-        raise _WrongError(key, f"{error} (write it like 30 min)") from error
+    if kind.size != "own" or tag is None:
+        return parse_quantity(text, kind.size if kind.size != "own" else "fraction"), False
+    if text.endswith("%") and tag.quantity != "fraction" and spec.kind not in STEPS:
+        return parse_quantity(text, "fraction"), True
+    return parse_difference(text, tag.quantity), False

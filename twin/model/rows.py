@@ -109,9 +109,14 @@ def parse_row(
     values: Mapping[str, Any], cls: type[T], known: Known, wrong: Callable[[str, str], None]
 ) -> T | None:
     """Return a row of a table in SI, or None after `wrong` was called with each column and text."""
-    columns = columns_of(cls)
-    cells = parse_cells(values, columns, known, wrong)
-    return None if cells is None else cls(**{columns[key].name: v for key, v in cells.items()})
+    columns, problems = columns_of(cls), list[str]()
+
+    def note(column: str, text: str) -> None:
+        problems.append(text)
+        wrong(column, text)
+
+    cells = parse_cells(values, columns, known, note)
+    return None if problems else cls(**{columns[key].name: v for key, v in cells.items()})
 
 
 def parse_cells(
@@ -119,24 +124,22 @@ def parse_cells(
     columns: Mapping[str, Column],
     known: Known,
     wrong: Callable[[str, str], None],
-) -> dict[str, Any] | None:
-    """Return cells in SI by column, or None after `wrong` was called with each column and text."""
+) -> dict[str, Any]:
+    """Return the valid cells in SI by column; calls `wrong` with each column and text."""
     cells: dict[str, Any] = {}
-    problems: list[tuple[str, str]] = []
     for key, value in values.items():
         if key in columns:
             try:
                 cells[key] = parse_cell(columns[key].rule, value, known)
             except (UomError, ValueError) as error:
-                problems.append((key, f"{key}: {sentence(error)}"))
+                wrong(key, f"{key}: {sentence(error)}")
         elif key not in EVERYWHERE:
             close = guess(key, columns) or f"; use one of {', '.join(columns)}"
-            problems.append((key, f"has no column {key!r}{close}"))
-    missing = [key for key, c in columns.items() if key not in values and not c.optional]
-    problems += [("", f"needs {key}") for key in missing]
-    for key, text in problems:
-        wrong(key, text)
-    return None if problems else cells
+            wrong(key, f"has no column {key!r}{close}")
+    for key, column in columns.items():
+        if key not in values and not column.optional:
+            wrong("", f"needs {key}")
+    return cells
 
 
 def sentence(error: Exception) -> str:
@@ -147,8 +150,16 @@ def sentence(error: Exception) -> str:
 
 def guess(word: object, words: Iterable[str]) -> str:
     """Return ``, did you mean 'x'?`` when something close exists."""
-    close = difflib.get_close_matches(str(word), list(words), n=1)
+    close = similar(str(word), words)
     return f", did you mean {close[0]!r}?" if close else ""
+
+
+def similar(word: str, words: Iterable[str]) -> list[str]:
+    """Return up to three words close to one: as a whole, or else in the last segment."""
+    known = list(words)
+    by_end = {each.rpartition("/")[2]: each for each in known}
+    ends = difflib.get_close_matches(word.rpartition("/")[2], by_end)
+    return difflib.get_close_matches(word, known) or [by_end[end] for end in ends]
 
 
 def parse_cell(rule: str, value: Any, known: Known) -> Any:
@@ -181,7 +192,9 @@ def _parse_option(word: str, value: Any, options: Collection[str]) -> str:
         return value
     close = guess(value, options)
     few = f", use one of {', '.join(options)}" if len(options) <= FEW and not close else ""
-    raise ValueError(f"{value!r} is not a {word if word != 'one' else 'value here'}{close}{few}")
+    noun = "value here" if word == "one" else word.replace("_", " ")
+    article = "an" if noun[0] in "aeiou" else "a"
+    raise ValueError(f"{value!r} is not {article} {noun}{close}{few}")
 
 
 def _parse_tag(value: Any, quantities: list[str], known: Known) -> str:
@@ -235,6 +248,11 @@ def _clock_times(value: Any) -> tuple[str, ...] | None:
     return tuple(value)
 
 
+def is_rows(content: Any) -> bool:
+    """Return whether something is an array of tables."""
+    return isinstance(content, list) and all(isinstance(row, dict) for row in content)
+
+
 def _if(fits: Callable[[Any], bool]) -> Callable[[Any], Any]:
     return lambda value: value if fits(value) else None
 
@@ -258,6 +276,7 @@ WORDS = {
     "name": Word(
         "a table with zh and en", _if(lambda v: isinstance(v, dict) and {"zh", "en"} <= set(v))
     ),
+    "rows": Word("an array of tables", _if(is_rows)),
     "texts": Word("a text or a list of texts", _texts),
     "zone": Word("an IANA time zone like Asia/Shanghai", _zone),
     "duration": Word('a duration like "15 min"', _duration),
@@ -297,7 +316,7 @@ def read_rows(
     headers, keys = toml_lines(text)
     rows: list[Row] = []
     templates = document.get("template", [])
-    by_id = {str(t.get("id")): t for t in (templates if _is_rows(templates) else [])}
+    by_id = {str(t.get("id")): t for t in (templates if is_rows(templates) else [])}
     for name, content in document.items():
         if name in ("park", "template"):
             continue
@@ -305,7 +324,7 @@ def read_rows(
         if name not in (*tables, "use"):
             problems.append(f"park.toml:{line}: unknown table [[{name}]]{guess(name, tables)}")
             continue
-        if not _is_rows(content):
+        if not is_rows(content):
             problems.append(f"park.toml:{line}: write [[{name}]], not [{name}]")
             continue
         for nth, values in enumerate(content):
@@ -317,11 +336,6 @@ def read_rows(
                 lines = {k: keys.get((name, nth, k), line) for k in values}
                 rows.append(Row(name, values, line, lines))
     return rows
-
-
-def _is_rows(content: Any) -> bool:
-    """Return whether something is an array of tables."""
-    return isinstance(content, list) and all(isinstance(row, dict) for row in content)
 
 
 def _expand(
@@ -349,7 +363,7 @@ def _expand(
     for name, rows in template.items():
         if name in ("id", "params", *EVERYWHERE):
             continue
-        if name not in tables or not _is_rows(rows):
+        if name not in tables or not is_rows(rows):
             problems.append(
                 f"park.toml:{line}: template {template['id']!r}: unknown table"
                 f" [[template.{name}]]{guess(name, tables)}"

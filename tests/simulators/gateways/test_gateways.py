@@ -39,11 +39,11 @@ def test_tags_that_no_row_names_go_to_a_usual_gateway():
 @pytest.mark.parametrize(
     ("rows", "says"),
     [
-        ([{"enterprise": "nobody"}], "no such enterprise"),
+        ([{"enterprise": "nobody"}], "'nobody' is not an enterprise"),
         ([{"enterprise": "alpha", "colour": "red"}], "colour"),
-        ([{"enterprise": "alpha", "format": "xml"}], "'xml' is no format"),
-        ([{"enterprise": "alpha", "batch": 0}], "a batch is"),
-        ([{"enterprise": "alpha", "batch": True}], "batch = True"),
+        ([{"enterprise": "alpha", "format": "xml"}], "'xml' is not a value here"),
+        ([{"enterprise": "alpha", "batch": 0}], "0 is not a batch of 1 to 3600"),
+        ([{"enterprise": "alpha", "batch": True}], "batch: True is not"),
         ([{"enterprise": "alpha", "tags": ["ZZ-*"]}], "no tag is left"),
         ([{"enterprise": "alpha", "tags": ["FT-1"]}], "two with the id sim-1"),
     ],

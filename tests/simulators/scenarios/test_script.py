@@ -57,15 +57,19 @@ def test_an_event_is_read_in_si():
 @pytest.mark.parametrize(
     ("wrong", "right", "said"),
     [
-        ('kind = "bends"', 'kind = "bias"', ":5: event drift: kind: must be one of load"),
+        (
+            'kind = "bends"',
+            'kind = "bias"',
+            ":5: event drift: kind: 'bends' is not a value here, use one of load",
+        ),
         ('tag = "xinfa/FI-9999"', 'tag = "xinfa/FI-1203"', ":6: event drift: tag"),
         ('size = "4 kW"', 'size = "4 %"', ":9: event drift: size"),
         ('size = "lots"', 'size = "4 %"', ":9: event drift: size"),
         ('start = "95 min"', 'start = "30 min"', "event drift: stop: must be after the start"),
         ('stop = "3 h"', 'stop = "90 min"', "within the duration"),
-        ('start = "soon"', 'start = "30 min"', "write it like 30 min"),
+        ('start = "soon"', 'start = "30 min"', "write it like '3.2 s'"),
         ('ramp = "40 min"', 'ramp = "10 min"', "must fit twice"),
-        ("amount = 3", 'size = "4 %"', "is none of id, kind"),
+        ("amount = 3", 'size = "4 %"', "has no column 'amount'; use one of id, kind"),
         ('uom = "kg/h"', 'ramp = "10 min"', "uom: is what a unit error sends"),
     ],
 )
@@ -79,7 +83,7 @@ def test_all_mistakes_are_told_at_once():
     text = BIAS.replace("4 %", "4 K") + BIAS[BIAS.index("[[event]]") :] + "\n[colour]\nx = 1\n"
     found = problems_of(text.replace('"2 h"', '"3"'))
     assert len(found) >= 3
-    assert "'colour' is no key of a scenario" in found[0]
+    assert "wrong.toml:20: has no column 'colour'; use one of duration" in "\n".join(found)
 
 
 def test_an_id_is_there_once():
@@ -90,7 +94,7 @@ def test_an_id_is_there_once():
 @pytest.mark.parametrize(
     ("kind", "what", "said"),
     [
-        ("load", 'scope = "nowhere"\nsize = "0 %"', "no scope or electrolyser"),
+        ("load", 'scope = "nowhere"\nsize = "0 %"', "not a scope or electrolyser"),
         ("voltage", 'scope = "liaocheng/chiping/xinfa/pvc/vcm"\nsize = "1 mV"', "no electrolysers"),
         ("stuck", 'tag = "xinfa/FI-1203"\nsize = "1 t/h"', "a stuck has none"),
         ("reset", 'tag = "xinfa/FI-1203"', "reset is not for a gauge"),
