@@ -1,5 +1,7 @@
-"""Alarms after ISA-18.2: rules, states, operator commands, performance metrics.
+"""Alarms after ISA-18.2: rules, states, commands of operators, floods.
 
-Start with `engine`: limits, deadbands and delays on samples, and the states of an alarm.
-May import the ground of twin, `twin.model` and `twin.series`.
+Start with `engine`: a left fold over the samples of each alarm's tag. `rules` reads the rows
+``[[alarm]]`` of a park model, `commands` has the table of states after a command, `metrics` counts
+floods and the load of a period.
+May import what `twin.step` may.
 """

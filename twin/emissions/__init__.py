@@ -1,5 +1,28 @@
 """Emissions: stacks and drains by the hour, validity of monitors, permits, greenhouse gases.
 
-Start with `outlets`: what each hour sends out of a stack or a drain.
+Start with `outlets`: the hours of a stack or a drain, from its tags. `flue_gas` has the formulas of
+HJ 212, `validity` the rules for valid hours and flags, `substitution` the values for missing hours,
+`permits` the forecast of the year. `carbon` has the formulas of greenhouse gases, `sources` applies
+them to the meters of a scope.
 May import `twin.reconciliation` and what that may.
 """
+
+from twin.emissions.flue_gas import (
+    at_standard_state,
+    dry,
+    flow_of_velocity,
+    mass_concentration,
+    mass_emitted,
+    nitrogen_oxides,
+    oxygen_corrected,
+    standard_dry_flow,
+)
+from twin.emissions.permits import permit_outlook
+from twin.emissions.sources import emission_sources
+from twin.emissions.substitution import substitute
+
+__all__ = [
+    "at_standard_state", "dry", "emission_sources", "flow_of_velocity", "mass_concentration",
+    "mass_emitted", "nitrogen_oxides", "oxygen_corrected", "permit_outlook", "standard_dry_flow",
+    "substitute",
+]  # fmt: skip

@@ -1,10 +1,15 @@
 """Reconciliation: flows that close every balance, and the gross errors that keep them from it.
 
-Start with `linear`: reconciliation of flows, with its tests. `nonlinear` and `components` go on to
-energy and to composition; `uncertainty` makes intervals of meter errors; `monitor` watches the
-balances minute by minute. May import what `twin.step` may.
+Start with `linear`: reconciliation of flows, with its tests. `nonlinear` and `components` extend it
+to energy and composition; `least_squares`, `observability` and `chi_square` are its arithmetic.
+`balances` compiles the balances of a component from a park and measures their flows, `closure`
+reconciles them, `uncertainty` makes intervals from the errors of the meters. `monitor` observes the
+balances minute by minute, and `detection` finds the meters that begin to show something else.
+May import what `twin.step` may.
 """
 
+from twin.reconciliation.components import reconcile_components
 from twin.reconciliation.linear import Reconciliation, reconcile
+from twin.reconciliation.nonlinear import reconcile_nonlinear
 
-__all__ = ["Reconciliation", "reconcile"]
+__all__ = ["Reconciliation", "reconcile", "reconcile_components", "reconcile_nonlinear"]
