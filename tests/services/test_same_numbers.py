@@ -48,7 +48,7 @@ COLUMNS = ("tag", "time_us", "value", "quality")
 
 
 @pytest.fixture(scope="module")
-def values_of():
+def readings():
     """What the instruments show for 45 minutes: times and values in the uom of the tags."""
     times = BEGIN + np.arange(90) * EVERY_US
     return times, observe(make_sensors(make_process(PARK, 1), 1), times)
@@ -58,8 +58,8 @@ def scan(times, values, number, gateway, received_us=None):
     """Return the message of a gateway about one time."""
     topic, columns = gateway
     row = values[number, columns].tolist()
-    values_of = {PARK.tags[i].tag: value for i, value in zip(columns, row, strict=True)}
-    payload = native.encode(int(times[number]) // 1000, values_of, simulated=True)
+    by_tag = {PARK.tags[i].tag: value for i, value in zip(columns, row, strict=True)}
+    payload = native.encode(int(times[number]) // 1000, by_tag, simulated=True)
     at = int(times[number]) if received_us is None else received_us
     return Message(topic, payload, at, 0, 0, 0)
 
@@ -134,9 +134,9 @@ def assert_same(first, second):
         assert getattr(first, name).tobytes() == getattr(second, name).tobytes(), name
 
 
-async def published(database, values_of):
+async def published(database, readings):
     """Publish everything in time into a cycle over a real database."""
-    times, values = values_of
+    times, values = readings
     store = Store(database)
     await store.open()
     cycle = await started(PARK, store, BEGIN, cycle_s=EVERY_US / S)
@@ -145,9 +145,9 @@ async def published(database, values_of):
     await store.close()
 
 
-async def test_live_replay_and_the_bare_calculation_give_the_same_bits(database, db, values_of):
-    times, values = values_of
-    await published(database, values_of)
+async def test_live_replay_and_the_bare_calculation_give_the_same_bits(database, db, readings):
+    times, values = readings
+    await published(database, readings)
     measured, live = await stored(db, 0, MEASURED), await stored(db, MEASURED, COUNT)
     bare = without_wire(times, values)
     assert len(measured) == len(times) * MEASURED
@@ -232,9 +232,9 @@ def _same_chlorine(items, scope, total):
     return compared
 
 
-def disturbed(values_of):
+def disturbed(readings):
     """Return what arrives in each cycle: one gateway late for some scans, another one twice."""
-    times, values = values_of
+    times, values = readings
     late, twice = GATEWAYS[0], GATEWAYS[1]
     arrivals = [[] for _ in times]
     for number in range(len(times)):
@@ -252,13 +252,13 @@ RESTART, LATE, KNOWN = 15, 18, 24
 
 
 async def test_lateness_duplicates_and_a_restart_change_no_sample_and_no_minute(
-    database, db, values_of
+    database, db, readings
 ):
-    times, values = values_of
+    times, values = readings
     stores = [Store(database), MemoryStore()]
     await stores[0].open()
     cycles = [await started(PARK, store, BEGIN, cycle_s=EVERY_US / S) for store in stores]
-    for number, messages in enumerate(disturbed(values_of)):
+    for number, messages in enumerate(disturbed(readings)):
         if number == RESTART:
             await stores[0].close()
             stores[0] = Store(database)
