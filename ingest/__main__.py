@@ -17,6 +17,7 @@ from ingest.cycle.cycle import Cycle
 from ingest.settings import IngestSettings
 from ingest.store import Store, open_when_ready
 from ingest.transport.hj212_listener import Listener
+from ingest.transport.next_block import NextBlock
 from ingest.transport.publication import Publication
 from ingest.transport.subscriber import Subscriber
 from ingest.wire import sparkplug
@@ -25,8 +26,8 @@ from twin.model.gateways import GatewaySpec, filters
 from twin.program import run_program
 
 if TYPE_CHECKING:
+    from ingest.routing.decode import Intake
     from ingest.routing.sparkplug_session import SparkplugSessions
-    from ingest.routing.topics import Message
 
 LOG = logging.getLogger("ingest")
 IDLE_S = 0.5
@@ -50,7 +51,8 @@ async def ingest(settings: IngestSettings, stop: asyncio.Event) -> bool:
     subscriber = Subscriber(settings, cycle.counters, topics, state_topic=state)
     subscriber.on_connection = lambda: cycle.sparkplug.reconnected(time.time_ns() // 1000)
     cycle.connected = lambda: subscriber.connected
-    cycle.inbox_size = lambda: len(subscriber.inbox)
+    next_block = NextBlock(subscriber.inbox, cycle.decode, settings)
+    cycle.inbox_size = lambda: len(next_block)
     publication = Publication(cycle.network, settings.publish_s)
     await cycle.start(time.time_ns() // 1000)
     commands = CommandQueue(store, cycle.topics, settings)
@@ -60,12 +62,14 @@ async def ingest(settings: IngestSettings, stop: asyncio.Event) -> bool:
         await listener.start()
     LOG.info("%s: %d tags, model %s", park.id, len(park.tags), park.digest[:12])
     connection = asyncio.create_task(subscriber.run(), name="subscriber")
+    decoding = asyncio.create_task(next_block.run(), name="decoding")
     stopping = asyncio.create_task(stop.wait(), name="stop")
     try:
-        while not (stopping.done() or connection.done() or commands.reload):
+        while not (stopping.done() or connection.done() or decoding.done() or commands.reload):
             began = time.monotonic()
-            messages, now_us = subscriber.take(), time.time_ns() // 1000
-            run = asyncio.create_task(_turn(cycle, commands, messages, now_us), name="cycle")
+            block, now_us = next_block.take(), time.time_ns() // 1000
+            subscriber.watch(block.messages)
+            run = asyncio.create_task(_turn(cycle, commands, block, now_us), name="cycle")
             await asyncio.wait({run, stopping}, return_when=asyncio.FIRST_COMPLETED)
             if not run.done():
                 # The database may be away for long: what is not committed will come again.
@@ -74,27 +78,26 @@ async def ingest(settings: IngestSettings, stop: asyncio.Event) -> bool:
                 run.cancel()
                 break
             await run
-            subscriber.ack(messages)
-            listener.ack(messages)
+            subscriber.ack(block.messages)
+            listener.ack(block.messages)
             await _ask(cycle.sparkplug, subscriber, now_us)
             if subscriber.connected:
                 await publication.publish(cycle.image, subscriber.publish, now_us)
-            await _pause(began + settings.cycle_s, subscriber, stopping)
-        if connection.done():
-            await connection
+            await _pause(began + settings.cycle_s, next_block, stopping)
+        await asyncio.gather(*(task for task in (connection, decoding) if task.done()))
     finally:
         await listener.stop()
-        for task in (connection, stopping):
+        for task in (connection, decoding, stopping):
             task.cancel()
-        await asyncio.wait({connection, stopping})
+        await asyncio.wait({connection, decoding, stopping})
         await store.close()
     return commands.reload and not stop.is_set()
 
 
-async def _turn(cycle: Cycle, commands: CommandQueue, messages: list[Message], now_us: int) -> None:
+async def _turn(cycle: Cycle, commands: CommandQueue, decoded: Intake, now_us: int) -> None:
     """Run a cycle with what has come and what commands bring back."""
     block = await commands.take(now_us)
-    await cycle.run([*block.messages, *messages], now_us, block.samples)
+    await cycle.run(block.messages, now_us, block.samples, decoded)
     await commands.done()
 
 
@@ -109,11 +112,11 @@ async def _ask(sessions: SparkplugSessions, subscriber: Subscriber, now_us: int)
             break
 
 
-async def _pause(due: float, subscriber: Subscriber, stopping: asyncio.Task[Any]) -> None:
+async def _pause(due: float, next_block: NextBlock, stopping: asyncio.Task[Any]) -> None:
     """Wait until the next cycle is due, and a little longer while nothing comes."""
     await asyncio.wait({stopping}, timeout=max(due - time.monotonic(), 0.0))
-    if not len(subscriber.inbox) and not stopping.done():
-        arrival = asyncio.create_task(subscriber.inbox.arrived.wait())
+    if not len(next_block) and not stopping.done():
+        arrival = asyncio.create_task(next_block.inbox.arrived.wait())
         await asyncio.wait({arrival, stopping}, timeout=IDLE_S, return_when=asyncio.FIRST_COMPLETED)
         arrival.cancel()
 

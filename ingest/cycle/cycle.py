@@ -22,7 +22,7 @@ from ingest.cycle.gateways import Gateways, Tally, no_tally
 from ingest.cycle.health import Health
 from ingest.cycle.restatement import Aggregation, Intervals
 from ingest.cycle.validation import Validator
-from ingest.routing.decode import Intake, decode
+from ingest.routing.decode import Intake, decode, join
 from ingest.routing.sparkplug_session import SparkplugSessions
 from ingest.routing.topics import Message, TopicTable
 from twin.accounts.network import compile_network
@@ -141,23 +141,34 @@ class Cycle:
             health_due_us=0,
         )
 
-    async def run(
-        self, messages: Sequence[Message], now_us: int, past: Samples | None = None
-    ) -> None:
-        """Commit one cycle of messages, however long the database takes to come back.
-
-        Samples of the `past` are stored besides, whatever is thought of them.
-        """
-        began = time.perf_counter()
-        settings = self._settings
-        intake = decode(
+    def decode(self, messages: Sequence[Message]) -> Intake:
+        """Return what messages come to; they must be given in the order in which they came."""
+        return decode(
             self.topics,
             messages,
-            payload_bytes=settings.payload_bytes,
-            future_us=round(settings.future_s * 1e6),
+            payload_bytes=self._settings.payload_bytes,
+            future_us=round(self._settings.future_s * 1e6),
             skewed=self._gateways.skewed,
             spent=self._gateways.spent,
         )
+
+    async def run(
+        self,
+        messages: Sequence[Message],
+        now_us: int,
+        past: Samples | None = None,
+        decoded: Intake | None = None,
+    ) -> None:
+        """Commit one cycle of messages, however long the database takes to come back.
+
+        Samples of the `past` are stored besides, whatever is thought of them; `decoded` comes
+        after `messages`.
+        """
+        began = time.perf_counter()
+        intake = self.decode(messages)
+        if decoded is not None:
+            intake = join([intake, decoded])
+        messages = intake.messages
         if past is not None:
             intake.historical = concatenate(intake.historical, past)
         incoming = sort(intake.samples)

@@ -13,7 +13,7 @@ from ingest.wire import VALUE_MAX, Decoded, WireError
 from twin import quality as q
 from twin.arrays import I64, INTP, NEVER
 from twin.errors import UomError
-from twin.series.samples import Samples, no_samples
+from twin.series.samples import Samples, concatenate, no_samples
 from twin.uom import compile_uom
 
 if TYPE_CHECKING:
@@ -127,6 +127,27 @@ def decode(
     intake = _sift(topics, columns, messages, routes, rejects, future_us, skewed)
     intake.dropped = dropped
     return intake
+
+
+def join(parts: Sequence[Intake]) -> Intake:
+    """Return the intakes of messages that came one after the other as one."""
+    parts = [part for part in parts if part.messages]
+    if len(parts) == 1:
+        return parts[0]
+    first = np.cumsum([0, *(len(part.messages) for part in parts)])
+    nothing = np.zeros(0, np.int64)
+    origin = [part.origin + at for part, at in zip(parts, first, strict=False)]
+    return Intake(
+        concatenate(no_samples(), *(part.samples for part in parts)),
+        [reject for part in parts for reject in part.rejects],
+        [sample for part in parts for sample in part.quarantined],
+        historical=concatenate(no_samples(), *(part.historical for part in parts)),
+        messages=[message for part in parts for message in part.messages],
+        senders=[sender for part in parts for sender in part.senders],
+        newest_us=np.concatenate([nothing, *(part.newest_us for part in parts)]),
+        origin=np.concatenate([nothing, *origin]),
+        dropped=[sender for part in parts for sender in part.dropped],
+    )
 
 
 def _append(columns: _Columns, decoded: Decoded, names: Names, number: int) -> None:

@@ -21,7 +21,7 @@ from twin.model.gateways import GatewaySpec
 from twin.model.park import owner_of, park_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from ingest.settings import IngestSettings
     from ingest.wire.hj212 import Fault, Packet
@@ -95,7 +95,7 @@ class Listener:
         for caller in list(self._callers.values()):
             caller.writer.close()
 
-    def ack(self, messages: list[Message]) -> None:
+    def ack(self, messages: Sequence[Message]) -> None:
         """Answer the packets among some messages, which are committed now."""
         for message in messages:
             caller = self._callers.get(message.link)

@@ -32,6 +32,8 @@ ALIKE_CYCLES = 30
 READ_BYTES = 1 << 18
 BACKOFF_S = (0.2, 0.5, 1.0, 2.0, 5.0)
 PUBLISH_S = 2.0
+# So much is worth being decoded on its own.
+PORTION_MESSAGES, PORTION_BYTES = 1_000, 1 << 18
 
 
 class Inbox:
@@ -49,6 +51,7 @@ class Inbox:
         self.bytes = 0
         self.link = 0
         self.arrived = asyncio.Event()
+        self.plenty = asyncio.Event()  # a portion has arrived
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -74,6 +77,8 @@ class Inbox:
         self.bytes += len(message.payload)
         self._waiting.append(message)
         self.arrived.set()
+        if self.bytes >= PORTION_BYTES or len(self._waiting) >= PORTION_MESSAGES:
+            self.plenty.set()
 
     def take(self, messages_max: int, bytes_max: int) -> list[Message]:
         """Return the oldest messages, as many as one cycle may have."""
@@ -86,6 +91,8 @@ class Inbox:
         self.bytes -= size
         if not self._waiting:
             self.arrived.clear()
+        if self.bytes < PORTION_BYTES and len(self._waiting) < PORTION_MESSAGES:
+            self.plenty.clear()
         return taken
 
 
@@ -211,16 +218,14 @@ class Subscriber:
         self._window = 0
         self._alike = 0
 
-    def take(self) -> list[Message]:
-        """Return a cycle's messages; warn when the broker seems to hold the others back.
+    def watch(self, messages: Sequence[Message]) -> None:
+        """Warn when the broker seems to hold back others than those a cycle takes.
 
         A broker does not tell how many messages it lets be in flight. If that is less than a cycle
         of them, every cycle under load brings exactly so many.
         """
-        settings = self._settings
-        messages = self.inbox.take(settings.cycle_messages, settings.cycle_bytes)
         count = sum(message.qos > 0 for message in messages)
-        alike = count == self._window and 0 < count < settings.receive_max
+        alike = count == self._window and 0 < count < self._settings.receive_max
         self._window, self._alike = count, self._alike + 1 if alike else 0
         if self._alike == ALIKE_CYCLES:
             LOG.warning(
@@ -229,7 +234,6 @@ class Subscriber:
                 ALIKE_CYCLES,
                 count,
             )
-        return messages
 
     async def run(self) -> None:
         """Stay connected until cancelled."""
@@ -286,7 +290,7 @@ class Subscriber:
             return False
         return True
 
-    def ack(self, messages: list[Message]) -> None:
+    def ack(self, messages: Sequence[Message]) -> None:
         """Acknowledge messages of this connection; those of an earlier one will come again.
 
         The acknowledgements of a block leave in one piece: four bytes each, one system call.

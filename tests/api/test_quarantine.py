@@ -38,7 +38,7 @@ async def writer(database, ids, tmp_path):
 
     async def work():
         for number in range(1, 9):
-            await _turn(cycle, commands, [], NOW + number * 3_000_000)
+            await _turn(cycle, commands, cycle.decode([]), NOW + number * 3_000_000)
         return commands, folder
 
     yield work

@@ -62,6 +62,9 @@ class NoCommands(CommandTable):
     async def about_unit_errors(self):
         return None
 
+    async def next(self):
+        return None
+
 
 class MemoryUnitErrors(UnitErrorTable):
     """Suspicions that nobody answers, the newest of each tag and time."""
@@ -137,6 +140,12 @@ class MemoryQuarantine(QuarantineTable):
 
     async def keep(self, quarantined, now_us, rows, samples):
         self.rows += quarantined
+
+    async def keys(self, *reason):
+        return []
+
+    async def newest_id(self):
+        return 0
 
 
 class OneWriter(Writers):

@@ -46,7 +46,7 @@ async def twin(database, folder, **settings):
 
 async def turns(cycle, commands, now_us=T0_US, count=6):
     for number in range(count):
-        await _turn(cycle, commands, [], now_us + number * 3_000_000)
+        await _turn(cycle, commands, cycle.decode([]), now_us + number * 3_000_000)
 
 
 async def order(db, name, /, **body):
@@ -98,7 +98,7 @@ async def test_adopting_a_tag_stores_what_came_of_it_before(database, park_folde
     )
     async with twin(database, park_folder) as (cycle, commands):
         live = message({"ts": T0 + 20_000, "values": {"ZZ-1": 7.0}})
-        await _turn(cycle, commands, [live], T0_US + 20_000_000)
+        await _turn(cycle, commands, cycle.decode([live]), T0_US + 20_000_000)
         await turns(cycle, commands, T0_US + 60_000_000)
         await cycle.run([], T0_US + 3_600_000_000)
         assert not commands.reload

@@ -1,6 +1,7 @@
 """From messages to samples: topics, names, units of measure, first quality, order of arrival."""
 
 import json
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -8,11 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingest.counters import REASONS, health_tags
-from ingest.routing.decode import decode
+from ingest.routing.decode import Intake, decode, join
 from ingest.routing.topics import Message, TopicTable
 from ingest.wire import WireError
 from tests.support.small_region import PARK
 from twin import quality as q
+from twin.series.samples import Samples
 
 TS = 1_760_000_000_000
 ALPHA = "park/v1/east/alpha/gw"
@@ -247,3 +249,24 @@ def test_every_value_is_stored_quarantined_or_rejected(bodies):
     assert lost == sum(topic == "park/v1/x" for _, topic in bodies)
     known = {reason for reasons in REASONS.values() for reason in reasons}
     assert {r.reason for r in got.rejects} | {i.reason for i in got.quarantined} <= known
+
+
+SCANS = st.builds(
+    scan,
+    st.dictionaries(st.sampled_from(["FT-1", "FT-2", "II-1", "ZZ-1"]), st.floats(0, 100)),
+    st.integers(TS, TS + 1000),
+)
+SENT = st.builds(message, SCANS, st.sampled_from([ALPHA, BETA, "park/v1/east/nobody/gw", "x/y"]))
+
+
+@settings(deadline=None)
+@given(sent=st.lists(SENT, max_size=20), cuts=st.lists(st.integers(0, 20), max_size=4))
+def test_portions_joined_are_what_the_whole_block_is(sent, cuts):
+    edges = [0, *sorted(cuts), 20]
+    joined = join([intake(*sent[a:b]) for a, b in pairwise(edges)])
+    whole = intake(*sent)
+    for name in Intake.__slots__:
+        one, other = getattr(whole, name), getattr(joined, name)
+        if isinstance(one, Samples):
+            one, other = ([getattr(x, c) for c in Samples.__slots__] for x in (one, other))
+        assert repr(list(one)) == repr(list(other)), name

@@ -1,0 +1,223 @@
+"""The next block is decoded while the database works, and nothing of it before its commit."""
+
+import asyncio
+import json
+import time
+from contextlib import asynccontextmanager
+
+import pytest
+
+from ingest import __main__ as program
+from ingest.counters import Counters
+from ingest.cycle import cycle as cycles
+from ingest.cycle.cycle import Cycle
+from ingest.routing.decode import Intake
+from ingest.routing.topics import Message
+from ingest.settings import IngestSettings
+from ingest.transport.next_block import NextBlock
+from ingest.transport.subscriber import PORTION_MESSAGES, Inbox
+from tests.support.memory_store import MemoryStore
+from twin.errors import StoreError
+from twin.series.samples import no_samples
+
+TOPIC = "park/v1/acmepark/acme/gw1"
+TS = 1_760_000_000_000
+
+
+def message(number):
+    """Return a message whose time and packet id are its number."""
+    payload = json.dumps({"ts": TS + number, "values": {"FT-1": number % 50}}).encode()
+    return Message(TOPIC, payload, time.time_ns() // 1000, number + 1, 1, 1)
+
+
+class HeldStore(MemoryStore):
+    """A store whose samples are held back, and whose first transactions fail, when told so."""
+
+    def __init__(self):
+        super().__init__()
+        self.held, self.open_door = asyncio.Event(), asyncio.Event()
+        self.open_door.set()
+        self.failures = 0
+
+    async def open(self):
+        """Stay as it is."""
+
+    async def close(self):
+        """Keep what is stored."""
+
+    async def copy_samples(self, samples):
+        if (samples.tag == 0).any():
+            self.held.set()
+            await self.open_door.wait()
+            if self.failures:
+                self.failures -= 1
+                raise StoreError("away", retryable=True)
+        await super().copy_samples(samples)
+
+    @property
+    def times(self):
+        """The numbers of the messages that are stored, in order."""
+        return [time_us // 1000 - TS for time_us in sorted(self.sample[0])]
+
+
+class Broker:
+    """Stands in for the subscriber: what is published comes again until it is acknowledged."""
+
+    def __init__(self):
+        self.waiting, self.acked = {}, []
+        self.inbox = None
+
+    def __call__(self, settings, counters, topics, *, state_topic):
+        self.inbox = Inbox(settings.inbox_messages, settings.inbox_bytes, counters)
+        self.inbox.link = 1
+        self.connected = True
+        for each in self.waiting.values():
+            self.inbox.add(each)
+        return self
+
+    def put(self, numbers):
+        for number in numbers:
+            self.waiting[number + 1] = message(number)
+            self.inbox.add(self.waiting[number + 1])
+
+    async def run(self):
+        await asyncio.Event().wait()
+
+    async def publish(self, *args, **more):
+        return True
+
+    def watch(self, messages):
+        """Have enough in flight."""
+
+    def ack(self, messages):
+        for each in messages:
+            self.acked.append(each.mid - 1)
+            del self.waiting[each.mid]
+
+
+async def until(condition):
+    """Let the others work until something is true."""
+    end = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < end
+        await asyncio.sleep(0)
+
+
+@pytest.fixture
+def ingest(monkeypatch, park_folder):
+    """Return what runs the program over a store and a broker in memory."""
+    store, broker, decoded = HeldStore(), Broker(), []
+    plain = Cycle.decode
+
+    def decode(self, messages):
+        decoded.extend(each.mid - 1 for each in messages)
+        return plain(self, messages)
+
+    monkeypatch.setattr(program, "Store", lambda url: store)
+    monkeypatch.setattr(program, "Subscriber", broker)
+    monkeypatch.setattr(Cycle, "decode", decode)
+    monkeypatch.setattr(cycles, "RETRY_S", (0.0,))
+    chosen = IngestSettings(park=park_folder, cycle_s=0.02)
+
+    @asynccontextmanager
+    async def running():
+        stop = asyncio.Event()
+        task = asyncio.create_task(program.ingest(chosen, stop))
+        await until(lambda: task.done() or store.cycle_us)
+        if task.done():
+            await task
+        yield stop
+        stop.set()
+        await task
+
+    return running, store, broker, decoded
+
+
+async def test_next_block_is_decoded_while_a_transaction_is_under_way(ingest):
+    running, store, broker, decoded = ingest
+    async with running():
+        store.open_door.clear()
+        broker.put([0])
+        await store.held.wait()
+        more = range(1, 2 * PORTION_MESSAGES + 1)
+        broker.put(more)
+        await until(lambda: decoded == [0, *more])
+        assert (store.times, broker.acked) == ([], [])
+        store.open_door.set()
+        await until(lambda: len(broker.acked) == len(decoded))
+    assert broker.acked == store.times == decoded
+
+
+async def test_block_decoded_ahead_is_not_acknowledged_by_a_stop_and_comes_again(ingest):
+    running, store, broker, decoded = ingest
+    more = range(1, PORTION_MESSAGES + 1)
+    async with running() as stop:
+        store.open_door.clear()
+        broker.put([0])
+        await store.held.wait()
+        broker.put(more)
+        await until(lambda: len(decoded) == 1 + len(more))
+        stop.set()
+        store.open_door.set()
+    assert broker.acked == store.times == [0]
+    async with running():
+        await until(lambda: not broker.waiting)
+    assert broker.acked == store.times == [0, *more]
+
+
+async def test_stop_does_not_wait_for_what_is_decoded_ahead(ingest, monkeypatch):
+    running, store, broker, decoded = ingest
+    monkeypatch.setattr(program, "STOP_S", 0.0)
+    async with running():
+        store.open_door.clear()
+        broker.put([0])
+        await store.held.wait()
+        broker.put(range(1, PORTION_MESSAGES + 1))
+        await until(lambda: len(decoded) == 1 + PORTION_MESSAGES)
+    assert (store.times, broker.acked) == ([], [])
+    assert len(broker.waiting) == 1 + PORTION_MESSAGES
+
+
+async def test_cycle_that_fails_is_tried_again_before_the_block_decoded_ahead(ingest):
+    running, store, broker, decoded = ingest
+    async with running():
+        store.open_door.clear()
+        store.failures = 1
+        broker.put([0])
+        await store.held.wait()
+        broker.put(range(1, PORTION_MESSAGES + 1))
+        await until(lambda: len(decoded) == 1 + PORTION_MESSAGES)
+        store.open_door.set()
+        await until(lambda: not broker.waiting)
+    assert broker.acked == store.times == decoded == list(range(PORTION_MESSAGES + 1))
+    assert store.correction == []
+
+
+async def test_mistake_in_decoding_ends_the_program(ingest):
+    running, store, broker, _ = ingest
+    context = running()
+    await context.__aenter__()
+    store.open_door.clear()
+    broker.put([0])
+    await store.held.wait()
+    for _ in range(PORTION_MESSAGES):
+        broker.inbox.add(message(1)._replace(topic=None))
+    await until(lambda: len(broker.inbox) < PORTION_MESSAGES)
+    store.open_door.set()
+    with pytest.raises(AttributeError, match="split"):
+        await context.__aexit__(None, None, None)
+
+
+@pytest.mark.parametrize(("messages", "size"), [(30, 1 << 20), (50_000, 30 * 100)])
+async def test_block_holds_no_more_than_a_cycle_may_have(messages, size):
+    inbox = Inbox(10**6, 10**9, Counters())
+    limits = IngestSettings(cycle_messages=messages).model_copy(update={"cycle_bytes": size})
+    block = NextBlock(inbox, lambda taken: Intake(no_samples(), messages=taken), limits)
+    task = asyncio.create_task(block.run())
+    for number in range(2 * PORTION_MESSAGES):
+        inbox.add(Message(TOPIC, b"x" * 100, 0, number, 1, 1))
+    await until(lambda: len(inbox) == 2 * PORTION_MESSAGES - 30)
+    assert len(block) == 2 * PORTION_MESSAGES
+    taken = [block.take().messages for _ in range(3)]
+    assert [m.mid for each in taken for m in each] == list(range(90))
+    task.cancel()
