@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 NOT_MET, MET, UNDECIDED = 0, 1, 2
 WORDS = ("not_met", "met", "undecided")
-# What a target may be about, and what quantity its value is.
+# The figures a target may be about, and the quantity of each.
 KPIS = {
     "electricity_intensity": "intensity",
     "energy_intensity": "intensity",
@@ -77,7 +77,7 @@ def check_targets(park: Park) -> Iterator[RowFault]:
 
 
 def verdict(value: F64, goal: F64, at_most: BOOL, half_width: F64 | float = 0.0) -> I8:
-    """Say whether goals are met.
+    """Judge if goals are met.
 
     Parameters
     ----------
@@ -103,7 +103,7 @@ def verdict(value: F64, goal: F64, at_most: BOOL, half_width: F64 | float = 0.0)
 
 
 def shortfall(value: F64, goal: F64, at_most: BOOL) -> F64:
-    """Return how far a figure is on the wrong side of its goal.
+    """Return the distance of a figure from its goal, on the wrong side.
 
     Parameters
     ----------

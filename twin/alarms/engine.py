@@ -144,7 +144,7 @@ def evaluate(
     )
     due_us = rows.since_us + delay_us
     settled = (rows.side != 0) & (due_us <= rows.end_us)
-    # The condition is what settled last.
+    # The condition is the side that settled last.
     latest = _latest(settled, rows.start[rows.alarm])
     active = np.where(latest >= 0, rows.side[latest] > 0, memory.active[rows.alarm])
     turned = active != np.where(rows.head, memory.active[rows.alarm], np.roll(active, 1))
@@ -195,7 +195,7 @@ def input_quality(rules: Rules, memory: AlarmState, now_us: int) -> U8:
 
 
 def _rows(rules: Rules, memory: AlarmState, samples: Samples, known_us: I64) -> _Rows:
-    """Return what each alarm sees: the sample it remembers and the new ones of its tag."""
+    """Return the samples of each alarm: the remembered one, then the new ones of its tag."""
     low = np.searchsorted(samples.tag, rules.tag, "left")
     count = np.searchsorted(samples.tag, rules.tag, "right") - low + 1
     start = np.cumsum(count) - count

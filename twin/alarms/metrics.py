@@ -22,7 +22,7 @@ from twin.uom import parse_quantity
 
 @dataclass(frozen=True, slots=True)
 class FloodState:
-    """Where the detection stands: the annunciations that still count, and whether it floods."""
+    """The state of flood detection: the annunciations that still count, and the flood."""
 
     time_us: I64  # (n,) sorted
     now_us: int
@@ -83,7 +83,7 @@ def advance_flood(flood: FloodState, time_us: I64, now_us: int) -> tuple[FloodSt
     at_us = at_us[at_us <= now_us]
     count = np.searchsorted(all_us, at_us, "right")
     count = count - np.searchsorted(all_us, at_us - window_us, "right")
-    # A latch: what crossed a threshold last.
+    # A latch: the threshold that was crossed last.
     crossed = np.where(count > table["above"], 1, np.where(count < table["below"], -1, 0))
     crossed = np.append(1 if flood.since_us != NEVER else -1, crossed)
     on = crossed[latest(crossed != 0)] > 0
@@ -144,7 +144,7 @@ def alarm_load(time_us: I64, alarm: I64, priority: I64, start_us: int, stop_us: 
 
 
 def stale(active_us: I64, now_us: int) -> BOOL:
-    """Return which alarms stand too long to tell anybody anything.
+    """Mark the stale alarms: on for so long that they tell nothing any more.
 
     Parameters
     ----------
@@ -161,7 +161,7 @@ def stale(active_us: I64, now_us: int) -> BOOL:
 
 
 def _chattering(time_us: I64, alarm: I64, alarms: int) -> BOOL:
-    """Return which alarms came so often in one sliding window."""
+    """Mark the alarms that chattered: annunciated so often in one sliding window."""
     table = load_reference("alarms")["chattering"]
     window_us = round(parse_quantity(table["window"], "time") * 1e6)
     by = np.lexsort((time_us, alarm))

@@ -41,7 +41,7 @@ class Links:
 
 @dataclass(frozen=True, slots=True)
 class Allocation:
-    """What goes where, and what keeps more from going; NaN where `reason` says why."""
+    """The flows of an allocation, and the limits that bind it; NaN where there is a `reason`."""
 
     flow: F64  # (..., L) [kg/s]
     unplaced: F64  # (..., P) [kg/s] of each source
@@ -165,7 +165,7 @@ def _check(supply: F64, demand: F64, value: F64, links: Links, cost: F64) -> Non
 
 
 def _reasons(rows: F64, demand: F64, links: Links, gain: F64) -> NDArray[np.str_]:
-    """Return why a row has no allocation, (W,); empty where it has one."""
+    """Return the reason why a row has no allocation, (W,); empty where it has one."""
     text = "a supply is not known"
     odd = np.isinf(rows) | (rows < 0)
     reason = np.where(np.isnan(rows).any(axis=-1), text, "")
@@ -179,7 +179,7 @@ def _reasons(rows: F64, demand: F64, links: Links, gain: F64) -> NDArray[np.str_
         (~np.isfinite(gain), "the cost of a link or the value at its sink is not known"),
     ):
         reason = np.where(wrong.any(), why, reason)
-    # Room for what the solver may have to say.
+    # Room for a message of the solver.
     return reason.astype("U120")
 
 
@@ -190,7 +190,7 @@ def _sums(flow: F64, end: I64, count: int) -> F64:
 
 
 def _left(had: F64, gone: F64) -> F64:
-    """Return what is left, nothing where that is the solver's rounding."""
+    """Return the remaining amount, 0 where it is the solver's rounding."""
     remaining = had - gone
     return np.asarray(np.where(remaining < NOTHING * had, 0.0, remaining))
 
@@ -205,7 +205,7 @@ def _solve(rows: F64, demand: F64, links: Links, gain: F64) -> tuple[F64, F64, F
     total = rows.sum(axis=-1, keepdims=True)
     total = np.where(total > 0, total, 1.0)
     worth = np.abs(gain).max() or 1.0
-    # Twice what there is binds no more than no limit.
+    # A limit of twice the supply binds no more than none.
     room, upper = np.minimum(demand / total, 2.0), np.minimum(links.capacity / total, 2.0)
     out = np.arange(rows.shape[-1])[:, None] == links.source
     into = np.arange(len(demand))[:, None] == links.sink

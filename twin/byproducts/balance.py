@@ -33,7 +33,7 @@ class Processes:
 def unaccounted(
     make: F64, use: F64, imported: F64, exported: F64, vented: F64, inventory_change: F64
 ) -> F64:
-    """Return what a balance leaves unexplained.
+    """Return the unexplained amount of a balance.
 
     Parameters
     ----------
@@ -92,7 +92,7 @@ def compile_processes(names: Sequence[str]) -> Processes:
 
 
 def expected(processes: Processes, rate: F64) -> tuple[F64, F64]:
-    """Return what the processes should make and use at some production rates.
+    """Return the theoretical make and use of components at some production rates.
 
     Parameters
     ----------
@@ -121,7 +121,7 @@ def expected(processes: Processes, rate: F64) -> tuple[F64, F64]:
 
 
 def surplus(make: F64, use: F64, vent_limit: F64) -> F64:
-    """Return what has to find another user.
+    """Return the surplus that needs another user.
 
     Parameters
     ----------

@@ -118,12 +118,12 @@ class ByproductSource:
     scope: str
     byproducts: tuple[str, ...]  # ids of the rows of the park model
     basis: str  # metered, balance (its stream has no meter, its place is balanced), or unknown
-    parts: Parts  # what adds up to the surplus
+    parts: Parts  # that add up to the surplus
 
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """Who offers a medium (P), who could take it (Q), the L ways between, and U tags."""
+    """P sources of a medium, Q sinks, L routes between them, and the U tags of the surplus."""
 
     medium: str
     sources: tuple[ByproductSource, ...]  # (P,)
@@ -185,7 +185,7 @@ def compile_exchange(network: Network, scope: str, medium: str) -> Exchange:
 
 
 def surplus_rate(exchange: Exchange, rate: F64) -> F64:
-    """Return what each source has to spare.
+    """Return the surplus of each source.
 
     Parameters
     ----------
@@ -248,7 +248,7 @@ def _part(network: Network, stream: Stream) -> tuple[int, float]:
 
 
 def _balance(network: Network, scope: str, medium: str) -> Parts:
-    """Return what the balance of a place leaves for its one stream without a meter, if one."""
+    """Return the balance of a scope, which is the flow of its one stream without a meter."""
     shares = load("media")[medium]["component"]
     open_ends = [
         s

@@ -113,7 +113,7 @@ def _sums(mass: F64, substances: Sequence[str], persons: F64) -> tuple[F64, F64]
 
 
 def grade(design_mass: F64, substances: Sequence[str], persons: F64) -> Grade:
-    """Return whether a unit is a major hazard source, and of which level.
+    """Grade a unit as a major hazard source.
 
     Parameters
     ----------
@@ -141,7 +141,7 @@ def grade(design_mass: F64, substances: Sequence[str], persons: F64) -> Grade:
 
 
 def r_equivalent(live_mass: F64, substances: Sequence[str], persons: F64) -> F64:
-    """Return what R would be if what a unit holds now were all it may hold; no legal level.
+    """Return R of the present contents of a unit, which has no legal level.
 
     Parameters
     ----------

@@ -49,15 +49,15 @@ def check_absorbers(park: Park) -> Iterator[RowFault]:
 
 @dataclass(frozen=True, slots=True)
 class Trip:
-    """What happens to the chlorine of a user that trips, as long as nobody acts."""
+    """The chlorine of a user that trips, as long as nobody acts."""
 
     full_s: F64  # (...) [s] until the tanks are at their limit; +inf when they are not filling
-    liquefied: F64  # (...) [kg/s] what liquefaction then makes
-    absorbed: F64  # (...) [kg/s] what is left over for the absorber
+    liquefied: F64  # (...) [kg/s] liquid chlorine made after the trip
+    absorbed: F64  # (...) [kg/s] gas that goes to the absorber
 
 
 def headroom(mass: F64, limit: F64) -> F64:
-    """Return how much more some tanks may take together.
+    """Return the mass that some tanks may still take together.
 
     Parameters
     ----------
@@ -80,7 +80,7 @@ def headroom(mass: F64, limit: F64) -> F64:
 
 
 def time_left(amount: F64, rate: F64) -> F64:
-    """Return how long an amount lasts at a rate: headroom at a net inflow, caustic at its use.
+    """Return the time an amount lasts at a rate: headroom at a net inflow, caustic at its use.
 
     Parameters
     ----------
@@ -102,7 +102,7 @@ def time_left(amount: F64, rate: F64) -> F64:
 
 
 def time_in_stock(mass: F64, rate: F64) -> F64:
-    """Return how long it takes to make, or to use, what is in stock.
+    """Return the time of production, or of use, that the stock stands for.
 
     Parameters
     ----------
@@ -121,7 +121,7 @@ def time_in_stock(mass: F64, rate: F64) -> F64:
 
 
 def user_trip(room: F64, inflow: F64, draw: F64, user: F64, capacity: F64) -> Trip:
-    """Return how soon the tanks are full when a user of chlorine gas trips.
+    """Return the time until the tanks are full when a user of chlorine gas trips.
 
     Parameters
     ----------
@@ -173,7 +173,7 @@ def caustic_per_chlorine(excess: F64 | float) -> F64:
 
 
 def absorber_time(caustic: F64, chlorine: F64, excess: F64) -> F64:
-    """Return how long the caustic soda of an absorber lasts.
+    """Return the time the caustic soda of an absorber lasts.
 
     Parameters
     ----------
@@ -193,7 +193,7 @@ def absorber_time(caustic: F64, chlorine: F64, excess: F64) -> F64:
 
 
 def spare_ready(filled: F64, volume: F64, largest: F64) -> F64:
-    """Return whether a spare tank is ready for the contents of the largest tank.
+    """Tell if a spare tank is ready for the contents of the largest tank.
 
     Parameters
     ----------

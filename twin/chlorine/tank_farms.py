@@ -40,7 +40,7 @@ class TankFarm:
 
 @dataclass(frozen=True, slots=True)
 class TankOutlook:
-    """What the farms of a scope can still take; SI, NaN = not known."""
+    """The headroom of the tank farms of a scope; SI, NaN = not known."""
 
     headroom: float  # [kg] of all farms, spares apart
     filling: float  # [kg/s] net inflow
@@ -103,7 +103,7 @@ def _users(network: Network, sources: set[str]) -> Iterable[Stream]:
 
 
 def find_withdrawals(network: Network, boundary: str) -> Withdrawals:
-    """Return who takes liquid chlorine out of the tanks inside a boundary, and across it."""
+    """Return the streams of liquid chlorine out of the tanks inside a boundary, and across it."""
     farms = _farm_scopes(network)
     liquid = [s for s in network.park.streams if s.medium == LIQUID and inside(s.origin, boundary)]
     streams = tuple(
@@ -138,7 +138,7 @@ def meter_of(network: Network, stream: Stream) -> tuple[int, float]:
 
 
 def withdrawal_weights(network: Network, streams: Iterable[Stream]) -> F64:
-    """Return what the chlorine some streams carried is made of.
+    """Return the weights of the chlorine that some streams carried.
 
     Parameters
     ----------
@@ -170,7 +170,7 @@ def _rates(network: Network, streams: Iterable[Stream], value: F64) -> F64:
 
 
 def forecast(network: Network, farms: tuple[TankFarm, ...], value: F64) -> TankOutlook:
-    """Return what the tanks of some farms can still take, by the live values.
+    """Return the headroom of some tank farms, and the time until they are full.
 
     Parameters
     ----------
@@ -230,7 +230,7 @@ def _trip(
 
 
 def _spare(network: Network, farm: TankFarm, mass: F64) -> float:
-    """Return whether a farm has a spare tank ready: 1, 0, NaN when the model has none."""
+    """Return 1 if a farm has a spare tank ready, 0 if not, NaN if the model has none."""
     capacity = network.tanks.capacity
     largest = np.array(np.max(capacity[list(farm.tanks)], initial=0.0))
     spares = list(farm.spares)

@@ -38,7 +38,7 @@ _QUANTITY = {
 
 @dataclass(frozen=True, slots=True)
 class GridFactor:
-    """What a joule of bought electricity emits, and where the figure is from."""
+    """The emission factor of bought electricity, with its provenance."""
 
     value: float  # [kg/J] NaN = there is none
     reason: str  # why there is none; empty when there is
@@ -49,7 +49,7 @@ class GridFactor:
 class Footprint:
     """Emissions of a boundary; all (...) [kg] of carbon-dioxide equivalent."""
 
-    scope1: F64  # what is burned and made here, less what is captured and sold
+    scope1: F64  # of fuels and processes here, less the carbon dioxide captured and sold
     scope2: F64  # bought electricity and heat
     total: F64
 
@@ -76,7 +76,7 @@ def parameters(kind: str, name: str) -> dict[str, float]:
 
 
 def source_of(carrier: str) -> Literal["fuel", "electricity", "heat", "nothing", "unknown"]:
-    """Return what a carrier of energy is to the accounts: what its use here emits, and as what.
+    """Return the kind of emission source that a carrier of energy is.
 
     Parameters
     ----------
@@ -158,7 +158,7 @@ def perfluorocarbons(
     warming_tetrafluoromethane: F64 | float,
     warming_hexafluoroethane: F64 | float,
 ) -> F64:
-    """Return what anode effects of aluminium warm, as carbon dioxide.
+    """Return the emission of anode effects of aluminium, as carbon dioxide.
 
     Parameters
     ----------
@@ -180,7 +180,7 @@ def perfluorocarbons(
 
 
 def by_factor(activity: F64, factor: F64 | float) -> F64:
-    """Return what an activity emits: carbonates by mass, bought electricity and heat by energy.
+    """Return the emission of an activity: carbonates by mass, bought energy by heat or work.
 
     Parameters
     ----------
@@ -195,7 +195,7 @@ def by_factor(activity: F64, factor: F64 | float) -> F64:
 
 
 def process_factor(name: str) -> float:
-    """Return what a process emits by mass of what goes into it, like ``sodium_carbonate``.
+    """Return the emission factor of a process by its feed, like ``sodium_carbonate``.
 
     Parameters
     ----------
@@ -211,7 +211,7 @@ def process_factor(name: str) -> float:
 
 
 def heat_factor() -> float:
-    """Return what bought heat emits.
+    """Return the emission factor of bought heat.
 
     Returns
     -------

@@ -105,7 +105,7 @@ class Outlet:
 
 @dataclass(frozen=True, slots=True)
 class Hours:
-    """What an outlet did in each hour; P pollutants in the order of `Outlet.pollutants`."""
+    """Flow, concentrations and emissions by the hour; P pollutants as in `Outlet.pollutants`."""
 
     flow: F64  # (H,) [m^3/s] dry gas in the reference state, or water
     state: U8  # (H,) of `twin.emissions.validity.operation`
@@ -118,7 +118,7 @@ class Hours:
 
 @dataclass(frozen=True, slots=True)
 class HourErrors:
-    """What the standard uncertainty of each of U tags makes of the columns of `Hours`."""
+    """The effect of the standard uncertainty of each of U tags on the columns of `Hours`."""
 
     flow: F64  # (U, H) [m^3/s]
     concentration: F64  # (U, P, H) [kg/m^3]
@@ -176,7 +176,7 @@ def check_outlets(park: Park) -> Iterator[RowFault]:
 
 
 def _tag_problem(address: object, tag: Tag | None, quantity: str, *, reported: bool) -> str:
-    """Return what is wrong with the tag of a pollutant; empty when nothing is."""
+    """Return the fault of the tag of a pollutant; empty if it has none."""
     if tag is None:
         return f"there is no tag {address!r} in tags.csv"
     if tag.quantity != quantity:
@@ -193,7 +193,7 @@ def _tag_problem(address: object, tag: Tag | None, quantity: str, *, reported: b
 
 
 def _limit_problem(text: object, quantity: str) -> str:
-    """Return what is wrong with a limit; empty when nothing is."""
+    """Return the fault of a limit; empty if it has none."""
     try:
         return "" if parse_quantity(str(text), quantity) > 0 else f"{text!r} is not above 0"
     except UomError as error:
@@ -203,7 +203,7 @@ def _limit_problem(text: object, quantity: str) -> str:
 def evaluate(
     outlet: Outlet, mean: Mapping[str, F64], covered_s: Mapping[str, F64], duration_s: F64
 ) -> Hours:
-    """Return what an outlet did in each hour.
+    """Return flow, concentrations and emissions of an outlet in each hour.
 
     Parameters
     ----------
@@ -271,7 +271,7 @@ def _gas(outlet: Outlet, mean: Mapping[str, F64], unknown: F64) -> tuple[F64, F6
 def hour_errors(
     outlet: Outlet, error: Errors, mean: Mapping[str, F64], duration_s: F64
 ) -> HourErrors:
-    """Return what the errors of its tags make of what an outlet did in each hour.
+    """Return the effect of the errors of its tags on the hours of an outlet.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""How much of a yearly permit is used, and where the year is heading.
+"""The use of a yearly permit, and the forecast of the year.
 
 References
 ----------
@@ -30,7 +30,7 @@ class PermitOutlook:
     rate: F64  # [kg/s] mean over the time the emission is known of
     forecast: F64  # [kg] at the end of the year, if it goes on at this rate
     exhausted_in_s: F64  # [s] until the permit is used up; 0 = it is, infinite = never
-    substituted_share: F64  # [1] of what was emitted; NaN where nothing was
+    substituted_share: F64  # [1] of the emission; NaN where there is none
     completeness: F64  # [1] share of the time so far the emission is known of
 
 
@@ -64,7 +64,7 @@ def permit_outlook(
     end_us: int,
     now_us: int,
 ) -> PermitOutlook:
-    """Return where permits stand.
+    """Return the use of permits and the forecast of the year.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What emits the greenhouse gases of a scope, and which tags say how much.
+"""The sources of greenhouse gases in a scope, as weights of its tags.
 
 References
 ----------
@@ -46,7 +46,7 @@ class EmissionSource:
 
 
 def emission_sources(network: Network, scope: str) -> list[EmissionSource]:
-    """Return what emits greenhouse gases at a scope, carriers first [1]_.
+    """Return the sources of greenhouse gases in a scope, carriers first [1]_.
 
     Parameters
     ----------
@@ -84,7 +84,7 @@ def _carriers(network: Network, scope: str) -> Iterator[EmissionSource]:
 
 
 def _processes(network: Network, scope: str) -> Iterator[EmissionSource]:
-    """Yield what the making of aluminium emits, and what is captured and sold."""
+    """Yield the process emissions of aluminium, and the carbon dioxide captured and sold."""
     table = load_reference("carbon")["process"]
     made = Account(scope, "aluminium", "mass")
     if made in network.accounts:

@@ -1,4 +1,4 @@
-"""What stands for the hours a monitor has no valid data of.
+"""Substitution of the hours without valid data of a monitor.
 
 References
 ----------
@@ -18,14 +18,14 @@ from twin.reference import load as load_reference
 
 @dataclass(frozen=True, slots=True)
 class Substitution:
-    """What stands for missing hours; kept apart from what was measured."""
+    """Emissions that stand for missing hours; kept apart from measured ones."""
 
     emission: F64  # (..., H) [kg] NaN where nothing is missing or nothing may stand for it
     previous_h: I64  # (..., H) [h] how many valid hours before the gap it comes from; 0 = none
 
 
 def substitute(emission: F64, valid: BOOL, missing: BOOL, capture: F64) -> Substitution:
-    """Return what stands for hours without valid data.
+    """Return the emissions that stand for hours without valid data.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ def substitute(emission: F64, valid: BOOL, missing: BOOL, capture: F64) -> Subst
 
 
 def _previous(capture: F64, gap_h: I64) -> I64:
-    """Return how many valid hours the first rule that fits looks back; 0 where none fits."""
+    """Return the number of valid hours of the first rule that fits; 0 where none does."""
     rules = load_reference("substitution")["rule"]
     fits = [
         (capture >= rule["capture_from"]) & (gap_h <= rule.get("gap_to_h", np.inf))
@@ -83,7 +83,7 @@ def _previous(capture: F64, gap_h: I64) -> I64:
 
 
 def lookback_h() -> float:
-    """Return how far back valid hours may lie that stand for a gap.
+    """Return the longest time back to the valid hours that stand for a gap.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""What of a monitor's data is valid, what its flags mean, and when its stack stands still.
+"""Validity of the data of monitors: valid periods, flags, and stacks that stand still.
 
 References
 ----------
@@ -32,7 +32,7 @@ WORKING, STOPPED, SUSPECT = 0, 1, 2
 
 
 def needed(period: Literal["minute", "hour", "day", "month", "february", "shift"]) -> int:
-    """Return how many valid parts make a period valid: 45 [valid minutes] an hour.
+    """Return the number of valid parts that make a period valid: 45 [valid minutes] an hour.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ def needed(period: Literal["minute", "hour", "day", "month", "february", "shift"
 
 
 def month_valid(days: I64, month: I64) -> BOOL:
-    """Return which months are valid.
+    """Tell the valid months.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Where an intensity stands between benchmark (标杆) and baseline (基准), and how far it has to go.
+"""The position of an intensity between benchmark (标杆) and baseline (基准).
 
 References
 ----------
@@ -24,14 +24,14 @@ SAME = 1e-9
 
 @dataclass(frozen=True, slots=True)
 class Marks:
-    """What an intensity is compared with."""
+    """The figures an intensity is compared with."""
 
     benchmark: float  # [J/kg]
     baseline: float  # [J/kg]
 
 
 def find_marks(product: str, index: str) -> Marks | None:
-    """Return what a product is compared with.
+    """Return the benchmark and baseline of a product.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ def find_marks(product: str, index: str) -> Marks | None:
 
 
 def position(intensity: ArrayLike, marks: Marks) -> NDArray[np.str_]:
-    """Return where intensities stand.
+    """Return the positions of intensities.
 
     Parameters
     ----------

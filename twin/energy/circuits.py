@@ -54,7 +54,7 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class Circuit:
-    """What an electrolyser did in windows; voltage and density are weighted by the charge."""
+    """Figures of an electrolyser over windows; voltage and density are weighted by the charge."""
 
     voltage: Estimate  # [V] of a cell
     density: Estimate  # [A/m²]

@@ -24,7 +24,7 @@ ACCEPTED, REFUSED, UNKNOWN = "accepted", "refused", "unknown"
 
 @dataclass(frozen=True, slots=True)
 class Saving:
-    """What physics says of a claimed saving."""
+    """The saving expected by physics, and the verdict on a claim."""
 
     expected: F64  # (...) [J/kg]
     verdict: NDArray[np.str_]  # (...) accepted, refused, unknown
@@ -32,7 +32,7 @@ class Saving:
 
 @dataclass(frozen=True, slots=True)
 class Ageing:
-    """How fast something drifts."""
+    """The drift of a figure."""
 
     slope: F64  # (...) of the value per second
     sigma: F64  # (...) standard error of the slope
@@ -41,7 +41,7 @@ class Ageing:
 def check_saving(
     claimed: F64, voltage_drop: F64, current_efficiency: F64, species: tuple[float, int]
 ) -> Saving:
-    """Return whether a saving can follow from a lower cell voltage.
+    """Check a claimed saving against the fall of the cell voltage.
 
     Parameters
     ----------

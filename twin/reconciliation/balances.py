@@ -102,7 +102,7 @@ def _streams(network: Network, scope: str, component: str) -> list[Line]:
             tags = ((tag, components_of(stream, network.tags[tag])[component]),)
         fraction = None
         share = media[stream.medium]["component"]
-        # Who measures a fraction measures that of what the medium is made of mainly.
+        # A measured fraction is that of the main component of the medium.
         if stream.fraction and component == max(share, key=share.get):
             fraction = network.index[stream.fraction], float(share[component])
         lines.append(Line(stream.id, stream.origin, stream.to, tags, fraction=fraction))
@@ -151,7 +151,7 @@ def _stocks(network: Network, scope: str, component: str) -> list[Line]:
 
 @dataclass(frozen=True, slots=True)
 class Amounts:
-    """What the meters of the S streams of a balance say of windows; NaN where there is none."""
+    """Measured amounts of the S streams of a balance over windows; NaN without a meter."""
 
     flow: F64  # (..., S) [kg] of the medium where its fraction is measured, else of the component
     sigma: F64  # (..., S) [kg] standard uncertainty

@@ -195,14 +195,14 @@ def _fixed(
 
 
 def _residual(parts: F64, flow: F64, fraction: F64) -> F64:
-    """Return what measurements leave over of each component, (..., K, C); NaN where one lacks."""
+    """Return the residuals of each component, (..., K, C); NaN where a measurement lacks."""
     seen = ~(missing(flow)[..., None] | missing(fraction))
     raw = parts @ (np.where(seen, flow[..., None], 0.0) * np.where(seen, fraction, 0.0))
     return np.where(np.abs(parts) @ ~seen > 0, np.nan, raw)
 
 
 def _start(flow: F64, fraction: F64) -> F64:
-    """Return where the quantities begin, (..., N): unmeasured ones at the mean of their kind."""
+    """Return the start of the quantities, (..., N): unmeasured ones at the mean of their kind."""
     flow = _filled(flow, -1)
     fraction = _filled(fraction, -2)
     carried = flow[..., None] * fraction

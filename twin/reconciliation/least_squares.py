@@ -36,7 +36,7 @@ CONTRADICTORY = "balances between exactly known flows contradict each other"
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What one pattern of missing values determines; R degrees of freedom, [u] uom of the flow."""
+    """Factorisation of one pattern of missing values; R degrees of freedom, [u] uom of flow."""
 
     incidence: F64  # (M, S)
     measured: BOOL  # (S,)
@@ -318,14 +318,14 @@ def _standardised(plan: Plan, change: F64, test: F64) -> F64:
 
 
 def _whitened(columns: F64, covariance: F64, gram: F64, scale: F64) -> tuple[F64, F64, bool]:
-    """Return what makes K residuals independent, (R, K), what has no variance, whether delicate."""
+    """Return the whitening of K residuals, (R, K), the combinations without variance, whether delicate."""
     try:
         lower = np.linalg.cholesky(scale[:, None] * gram * scale)
     except np.linalg.LinAlgError:
         lower = np.zeros_like(gram)
     if np.diag(lower).min(initial=1.0) >= WELL_POSED:
         return np.linalg.inv(lower) * scale, np.zeros((0, len(gram))), False
-    # Singular values of the root resolve what the Gram matrix, its square, has lost.
+    # Singular values of the root resolve digits that the Gram matrix, its square, has lost.
     root = columns * scale[:, None]
     if covariance.ndim == 1:
         root = root * np.sqrt(covariance)

@@ -36,7 +36,7 @@ CLOSED = 1e-10
 DRIFT = 1e-6
 # Below this share of where it began a quantity has vanished.
 TRACE = 1e-3
-# A step is halved at most so often; what is left of it then is rounding.
+# A step is halved at most so often; after that it is rounding.
 HALVINGS = 30
 # Armijo's share of the promised decrease that a step has to keep.
 SUFFICIENT = 1e-4
@@ -206,7 +206,7 @@ def _step(adjust: F64, unseen: F64, residual: F64, deviate: F64) -> tuple[F64, F
     deviate : (..., N) float64     so far
     """
     back = _inverse(unseen)
-    # What is left of the balances once unmeasured quantities have taken up what they can.
+    # The residuals that unmeasured quantities cannot take up.
     keep = np.eye(unseen.shape[-2]) - unseen @ back
     keep = np.where(np.abs(keep) > NOTHING, keep, 0.0)
     reduced = keep @ adjust
@@ -294,7 +294,7 @@ def _linear(slope: F64, flow: F64, sigma: F64, booked: F64, confidence: float) -
 
 
 def _residual(constraint: Callable[[F64], F64], slope: F64, values: F64, seen: BOOL) -> F64:
-    """Return what the measurements leave over, (..., M); NaN if one of a balance is missing."""
+    """Return the residuals of the measurements, (..., M); NaN if one of a balance is missing."""
     blind = ((slope != 0) & ~seen[..., None, :]).any(axis=-1)
     return np.where(blind, np.nan, constraint(values))
 

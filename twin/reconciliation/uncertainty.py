@@ -31,12 +31,12 @@ TINY_S = 1e-9
 
 
 class Errors(NamedTuple):
-    """What the errors of tags are, (U,)."""
+    """The errors of U tags."""
 
     absolute: F64  # [SI] standard uncertainty of a value, and
     relative: F64  # [1] as a share of it
     share: F64  # [1] of the variance that averages out
-    correlation_s: F64  # [s] after what time
+    correlation_s: F64  # [s] time after which it does
 
 
 def tag_uncertainty(tag: Tag) -> tuple[float, float]:
@@ -61,7 +61,7 @@ def tag_uncertainty(tag: Tag) -> tuple[float, float]:
 
 
 def random_share(tag: Tag) -> tuple[float, float]:
-    """Return how much of a tag's variance averages out, and after what time.
+    """Return the share of a tag's variance that averages out, and its correlation time.
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ def random_share(tag: Tag) -> tuple[float, float]:
 
 
 def errors_of(network: Network, tags: I64) -> Errors:
-    """Return what the errors of some tags are.
+    """Return the errors of some tags.
 
     Parameters
     ----------
@@ -96,7 +96,7 @@ def errors_of(network: Network, tags: I64) -> Errors:
 
 
 def left_of_mean(share: F64 | float, correlation_s: F64 | float, length_s: F64 | float) -> F64:
-    """Return how much of the variance of a value is left in its mean over some time.
+    """Return the share of the variance of a value that is left in its mean over some time.
 
     Parameters
     ----------
@@ -123,7 +123,7 @@ def left_of_mean(share: F64 | float, correlation_s: F64 | float, length_s: F64 |
 
 
 def efficiency_uncertainty(component: str) -> float:
-    """Return how uncertain the current efficiency of cells is, the same for all of a place.
+    """Return the uncertainty of the current efficiency of cells, common to all of a place.
 
     Parameters
     ----------
@@ -139,7 +139,7 @@ def efficiency_uncertainty(component: str) -> float:
 
 
 def cell_efficiency_uncertainty(component: str) -> float:
-    """Return how far the current efficiency of each electrolyser lies from that of its place.
+    """Return the uncertainty of the current efficiency of each electrolyser around that of its place.
 
     Parameters
     ----------
@@ -155,7 +155,7 @@ def cell_efficiency_uncertainty(component: str) -> float:
 
 
 def _efficiency_row(component: str) -> dict[str, Any]:
-    """Return what is known of the efficiency with which cells make a component."""
+    """Return the row of the current efficiency for a component."""
     table = load_reference("uncertainty")
     row: dict[str, Any] = table["current_efficiency_of"].get(component, table["current_efficiency"])
     return row
@@ -213,7 +213,7 @@ def uptake_sigma(network: Network, level: F64) -> F64:
 
 
 def weights(network: Network, terms: Mapping[Account, float]) -> F64:
-    """Return what a sum of accounts is made of.
+    """Return the weights of a sum of accounts.
 
     Parameters
     ----------

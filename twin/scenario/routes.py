@@ -205,7 +205,7 @@ def _onward(
 
 
 def _replaces(edge: Edge, back: Edge, fresh: Sequence[bool], *, surplus: bool) -> bool:
-    """Return whether a user may take more by one line and less by the other.
+    """Tell if a user may take more by one line and less by the other.
 
     One of them brings gas as it is made, the other vaporised liquid. Only a shortage brings more of
     the latter.
