@@ -12,7 +12,7 @@ from playwright.async_api import async_playwright, expect
 
 from deploy import packages
 from deploy.service import free_port
-from tests.services.test_services import running, until_ready
+from tests.services.test_services import is_ready, running
 from tests.support.waiting import until
 from twin.loading import load_park
 
@@ -86,7 +86,7 @@ async def test_the_overview_shows_what_is_stored(services, database, chromium, t
             running("api", environment, log),
             httpx.AsyncClient(base_url=base, timeout=20) as client,
         ):
-            await until_ready(client)
+            await until(lambda: is_ready(client), 30)
             async with running("simulators", environment, log):
                 row = await until(partial(full_hour, client, "energy", "caustic"), 60)
                 db = await asyncpg.connect(database)

@@ -12,6 +12,7 @@ from ingest.wire import sparkplug
 from ingest.wire.sparkplug import DataType, Metric
 from tests.services.test_services import environment_of, running, subscribed
 from tests.support.other_edge import edge_node, python_of
+from tests.support.waiting import until, until_returns
 from twin import quality as q
 
 ROWS = """
@@ -70,19 +71,16 @@ async def newest(database):
     return {tag: (None if value != value else value, quality) for tag, value, quality in rows}  # noqa: PLR0124
 
 
-async def until(found, wanted, seconds=30.0):
-    """Wait until a coroutine function finds what is wanted."""
-    end = time.monotonic() + seconds
-    while (got := await found()) != wanted:
-        assert time.monotonic() < end, f"{got} is not {wanted}"
-        await asyncio.sleep(0.1)
-
-
 async def until_asked(edge, times):
-    async def asked():
-        return edge.asked >= times
+    await until(lambda: edge.asked >= times)
 
-    await until(asked, True)
+
+async def until_later(database, seconds):
+    """Wait until cycles are committed that are so much later than the newest one."""
+    newest = "SELECT max(cycle_us) FROM cycle"
+    ((before_us,),) = await rows_of(database, newest)
+    due = f"SELECT max(cycle_us) >= {before_us + round(seconds * 1e6)} FROM cycle"
+    await until_returns([(True,)], lambda: rows_of(database, due))
 
 
 async def rejects(database):
@@ -102,16 +100,18 @@ async def test_killed_edge_node_is_bad_until_it_is_born_again(
         async with running("ingest", environment, log):
             await subscribed(services, environment)
             async with edge_node(*node) as edge:
-                await until(found, {"FT-1": (1.0, 0), "TT-1": (-12.0, 0), "FT-9": (9.0, 0)})
+                await until_returns({"FT-1": (1.0, 0), "TT-1": (-12.0, 0), "FT-9": (9.0, 0)}, found)
                 edge.order("say", "Cells/Flow", 2.5)
                 edge.order("say device", "FT-9", 8.0)
-                await until(found, {"FT-1": (2.5, 0), "TT-1": (-12.0, 0), "FT-9": (8.0, 0)})
+                await until_returns({"FT-1": (2.5, 0), "TT-1": (-12.0, 0), "FT-9": (8.0, 0)}, found)
                 edge.kill()
-                await until(found, dict.fromkeys(("FT-1", "TT-1", "FT-9"), (None, DEAD)))
+                await until_returns(dict.fromkeys(("FT-1", "TT-1", "FT-9"), (None, DEAD)), found)
             async with edge_node(*node, **{"Cells/Flow": 3.5}) as edge:
-                await until(found, {"FT-1": (3.5, 0), "TT-1": (-12.0, 0), "FT-9": (9.0, 0)})
+                await until_returns({"FT-1": (3.5, 0), "TT-1": (-12.0, 0), "FT-9": (9.0, 0)}, found)
                 edge.order("device dies")
-                await until(found, {"FT-1": (3.5, 0), "TT-1": (-12.0, 0), "FT-9": (None, DEAD)})
+                await until_returns(
+                    {"FT-1": (3.5, 0), "TT-1": (-12.0, 0), "FT-9": (None, DEAD)}, found
+                )
                 assert edge.asked == 0
     # The death is a sample of each tag, between two lives. The first birth is said twice: when its
     # value was captured, and when it was sent, as there may have been a death before our start.
@@ -136,14 +136,14 @@ async def test_lost_message_is_made_up_for_by_a_rebirth(
             async with edge_node(other_python, services.mosquitto.port, log) as edge:
                 edge.order("say", "Cells/Flow", 2.0)
                 edge.order("lose", "TT-1", 50)
-                await until(found, {"FT-1": (2.0, 0), "TT-1": (-12.0, 0), "FT-9": (9.0, 0)})
+                await until_returns({"FT-1": (2.0, 0), "TT-1": (-12.0, 0), "FT-9": (9.0, 0)}, found)
                 # Nothing tells of the loss before the next message; then it is not waited for.
                 edge.order("say", "Cells/Flow", 3.0)
                 await until_asked(edge, 1)
-                await until(found, {"FT-1": (3.0, 0), "TT-1": (50.0, 0), "FT-9": (9.0, 0)})
-                await asyncio.sleep(3)
+                await until_returns({"FT-1": (3.0, 0), "TT-1": (50.0, 0), "FT-9": (9.0, 0)}, found)
+                await until_later(database, 2.0)  # longer than REORDER_S and REBIRTH_S
                 edge.order("say device", "FT-9", 8.5)
-                await until(found, {"FT-1": (3.0, 0), "TT-1": (50.0, 0), "FT-9": (8.5, 0)})
+                await until_returns({"FT-1": (3.0, 0), "TT-1": (50.0, 0), "FT-9": (8.5, 0)}, found)
                 assert edge.asked == 1
     # It has the time at which it was captured, before the message that told of the loss.
     first = dict(await rows_of(
@@ -170,10 +170,10 @@ async def test_alias_without_birth_after_our_restart_waits_for_one(
         async with edge_node(other_python, services.mosquitto.port, log) as edge:
             async with running("ingest", environment, log) as first:
                 # The edge node was there before us: its birth is asked for.
-                await until(found, {"FT-1": (1.0, 0), "TT-1": (-12.0, 0), "FT-9": (9.0, 0)})
+                await until_returns({"FT-1": (1.0, 0), "TT-1": (-12.0, 0), "FT-9": (9.0, 0)}, found)
                 assert edge.process.poll() is None
                 edge.order("bare", "TT-1", -13)
-                await until(found, {"FT-1": (1.0, 0), "TT-1": (-13.0, 0), "FT-9": (9.0, 0)})
+                await until_returns({"FT-1": (1.0, 0), "TT-1": (-13.0, 0), "FT-9": (9.0, 0)}, found)
                 first.kill()
                 first.wait()
             edge.order("deaf", True)
@@ -182,12 +182,12 @@ async def test_alias_without_birth_after_our_restart_waits_for_one(
             async with running("ingest", environment, log):
                 await until_asked(edge, heard + 1)
                 edge.order("bare", "TT-1", -15)
-                await until(refused, {"no_birth": 1})
+                await until_returns({"no_birth": 1}, refused)
                 assert (await found())["TT-1"] == (-13.0, 0)
                 edge.order("deaf", False)
                 await until_asked(edge, edge.asked + 1)
                 edge.order("bare", "TT-1", -16)
-                await until(found, {"FT-1": (1.0, 0), "TT-1": (-16.0, 0), "FT-9": (9.0, 0)})
+                await until_returns({"FT-1": (1.0, 0), "TT-1": (-16.0, 0), "FT-9": (9.0, 0)}, found)
     assert await rejects(database) == {"no_birth": 1}
 
 
@@ -256,17 +256,17 @@ async def test_rebirth_storm_of_fifty_nodes_ends_with_every_value_right(
                 await subscribed(services, environment)
                 # All of them talk, and nobody knows what they mean.
                 await farm.say(1.0)
-                await until(refused, {"no_birth": 50})
-                await until(farm.everybody_was_asked, True)
+                await until_returns({"no_birth": 50}, refused)
+                await until_returns(True, farm.everybody_was_asked)
                 await farm.be_born(100.0)
                 values = {tag: (100.0 + i, 0) for i, tag in enumerate(FARM)}
-                await until(found, values)
+                await until_returns(values, found)
                 await farm.say(200.0)
                 values = {tag: (200.0 + i, 0) for i, tag in enumerate(FARM)}
-                await until(found, values)
+                await until_returns(values, found)
                 for tag in FARM[::2]:
                     await client.publish(f"spBv1.0/Farm/NDEATH/{tag}", sparkplug.ndeath(3), qos=1)
-                await until(found, values | dict.fromkeys(FARM[::2], (None, DEAD)))
+                await until_returns(values | dict.fromkeys(FARM[::2], (None, DEAD)), found)
             listening.cancel()
             await asyncio.wait({listening})
     assert await rejects(database) == {"no_birth": 50}

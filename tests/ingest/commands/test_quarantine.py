@@ -16,6 +16,7 @@ from ingest.settings import IngestSettings
 from tests.services.test_services import environment_of, running, subscribed
 from tests.support import load
 from tests.support.cycle_bench import LostOnce
+from tests.support.waiting import until_returns
 from twin import quality as q
 from twin.loading import load_park
 
@@ -243,16 +244,6 @@ async def test_nonsense_is_answered_and_stops_nobody(database, park_folder, db):
         assert all([await answer(db, number) for number in numbers])
 
 
-async def wait_for(fetch, wanted, seconds=30.0):
-    end, found = time.monotonic() + seconds, None
-    while time.monotonic() < end:
-        found = await fetch()
-        if found == wanted:
-            break
-        await asyncio.sleep(0.2)
-    assert found == wanted
-
-
 async def test_unknown_tag_is_adopted_while_ingest_runs(
     services, database, park_folder, db, tmp_path, monkeypatch, capsys
 ):
@@ -269,7 +260,7 @@ async def test_unknown_tag_is_adopted_while_ingest_runs(
             publisher.publish(TOPIC, [b"{"])
             publisher.drain()
             held = "SELECT count(*) FROM quarantine_sample"
-            await wait_for(lambda: db.fetchval(held), 50)
+            await until_returns(50, lambda: db.fetchval(held))
             assert await asyncio.to_thread(quarantine.main, ["list"]) == 0
             assert "acme/ZZ-1  unknown_tag  50 samples, 50 kept" in capsys.readouterr().out
             words = ["adopt", "acme/ZZ-1", "--scope", "acmepark/acme", "--quantity", "mass_flow"]
@@ -280,8 +271,8 @@ async def test_unknown_tag_is_adopted_while_ingest_runs(
             publisher.drain()
             publisher.sock.close()
             count = "SELECT count(*) FROM sample JOIN tag USING (tag_id) WHERE tag = $1"
-            await wait_for(lambda: db.fetchval(count, "ZZ-1"), 100)
-            await wait_for(lambda: db.fetchval(count, "LT-00"), 100)
+            await until_returns(100, lambda: db.fetchval(count, "ZZ-1"))
+            await until_returns(100, lambda: db.fetchval(count, "LT-00"))
             assert await asyncio.to_thread(rejects.main, ["list"]) == 0
             assert "bad_json" in capsys.readouterr().out
             assert await asyncio.to_thread(rejects.main, ["drop", "--all"]) == 0

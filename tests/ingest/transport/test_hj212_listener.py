@@ -10,6 +10,7 @@ from ingest.settings import IngestSettings
 from ingest.store import Store
 from ingest.transport.hj212_listener import Listener
 from ingest.wire import hj212
+from tests.support.waiting import until, until_still
 from twin.errors import SettingsError
 from twin.loading import load_park
 
@@ -59,14 +60,6 @@ async def call(port, *chunks):
         await writer.drain()
         await asyncio.sleep(0.01)
     return reader, writer
-
-
-async def until(condition):
-    for _ in range(1000):
-        if condition():
-            return
-        await asyncio.sleep(0.005)
-    raise AssertionError("it did not happen within 5 s")
 
 
 async def reply(reader):
@@ -149,7 +142,7 @@ async def test_logger_waits_while_too_much_is_not_committed(park):
         burst = [packet(qn=f"{int(QN) + n}", cp="DataTime=20251122083000;" + "a-Rtd=1;" * 100)
                  for n in range(2000)]  # fmt: skip
         writer.write(b"".join(burst))
-        await asyncio.sleep(0.3)
+        await until_still(lambda: len(messages))
         assert 5 <= len(messages) < 500
         done = 0
         async with asyncio.timeout(20):
