@@ -126,7 +126,6 @@ WORDY = (
     "tests/deploy",
     "tests/ingest",
     "tests/services",
-    "tests/simulators",
     "tests/support",
     "tests/twin/accounts",
     "tests/twin/model",

@@ -92,14 +92,14 @@ async def samples_of(database, wanted, until_us, seconds=60.0):
     end = time.monotonic() + seconds
     while True:
         connection = await asyncpg.connect(database)
-        found = await connection.fetch(
+        result = await connection.fetch(
             "SELECT enterprise || '/' || tag AS name, value,"
             " (extract(epoch FROM time) * 1000000)::bigint AS at FROM park.sample_named"
             " WHERE enterprise || '/' || tag = ANY($1) ORDER BY time",
             wanted,
         )
         await connection.close()
-        rows = {name: [(r["at"], r["value"]) for r in found if r["name"] == name]
+        rows = {name: [(r["at"], r["value"]) for r in result if r["name"] == name]
                 for name in wanted}  # fmt: skip
         newest = [rows[name][-1][0] for name in wanted if rows[name] and name != "xinfa/FI-1204"]
         if len(newest) == len(wanted) - 1 and min(newest) >= until_us - 10 * S:

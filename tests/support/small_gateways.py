@@ -17,8 +17,8 @@ def event(kind, start, stop, size=0.0, every=60.0, scope=ALPHA):
 
 
 def gateway(*events, **more):
-    (found,) = make_gateways(PARK, events=events, **more)
-    return found
+    (result,) = make_gateways(PARK, events=events, **more)
+    return result
 
 
 def plain(times):

@@ -91,12 +91,12 @@ async def test_edge_node_that_was_cut_off_is_dead_until_its_birth_and_loses_noth
         110 <= 10 * n <= 200 for n in range(60)
     ]
     at = 0
-    found = {time_us - BEGIN: row[:2] for time_us, row in store.sample[at].items()}
-    death = found.pop(101 * S)
+    result = {time_us - BEGIN: row[:2] for time_us, row in store.sample[at].items()}
+    death = result.pop(101 * S)
     assert np.isnan(death[0])
     assert death[1] == q.NO_DATA | q.SIMULATED
-    assert sorted(found) == (times - BEGIN).tolist()
-    assert {code for _, code in found.values()} <= {q.SIMULATED, q.SIMULATED | 65}
+    assert sorted(result) == (times - BEGIN).tolist()
+    assert {code for _, code in result.values()} <= {q.SIMULATED, q.SIMULATED | 65}
     assert (cycle.counters["corrections"], cycle.counters["rejected.no_birth"]) == (0, 0)
 
 
@@ -110,22 +110,22 @@ async def test_gateway_that_died_silently_sends_no_death_and_its_tags_just_end()
 
 def test_what_was_shown_is_kept_in_a_bounded_memory_and_made_once(monkeypatch):
     monkeypatch.setattr(encoding, "VALUES_KEPT", 1000 * COUNT)
-    asked = []
+    query = []
 
     def observe_once(times):
-        asked.extend(times.tolist())
+        query.extend(times.tolist())
         return plain(times)
 
-    shown = encoding.ReadingCache(observe_once)
+    reading = encoding.ReadingCache(observe_once)
     times = BEGIN + np.arange(5000) * S
     for start in range(0, 5000, 100):
         for _ in range(3):
             block = times[start : start + 100]
-            np.testing.assert_array_equal(shown(block), plain(block))
-    assert asked == times.tolist()
-    assert len(shown._rows) == 1000
-    np.testing.assert_array_equal(shown(times[[7, 4999]]), plain(times[[7, 4999]]))
-    assert asked[-1] == times[7]
+            np.testing.assert_array_equal(reading(block), plain(block))
+    assert query == times.tolist()
+    assert len(reading._rows) == 1000
+    np.testing.assert_array_equal(reading(times[[7, 4999]]), plain(times[[7, 4999]]))
+    assert query[-1] == times[7]
 
 
 def test_a_scan_is_native_json_marked_as_simulated(park, sensors):

@@ -21,18 +21,18 @@ def test_tags_that_no_row_names_go_to_a_usual_gateway():
         {"enterprise": "luxi", "format": "sparkplug"},
     ]
     gateways = make_gateways(LIAOCHENG, rows, usual="senml", batch=2)
-    found = {(g.owner, g.id): g for g in gateways}
-    assert set(found) == {
+    result = {(g.owner, g.id): g for g in gateways}
+    assert set(result) == {
         ("xinfa", "cems"), ("xinfa", "sim-1"), ("luxi", "sim-1"), ("huaxiang", "sim-1")
     }  # fmt: skip
     columns = sorted(c for g in gateways for c in g.columns)
     assert columns == list(range(len(LIAOCHENG.tags)))
-    cems, rest = found["xinfa", "cems"], found["xinfa", "sim-1"]
+    cems, remaining = result["xinfa", "cems"], result["xinfa", "sim-1"]
     assert all(LIAOCHENG.tags[c].tag.startswith("AI-") for c in cems.columns)
-    assert not any(name.startswith("AI-") for name in rest.names)
-    assert (cems.format, cems.batch, rest.format, rest.batch) == ("hj212", 5, "senml", 2)
+    assert not any(name.startswith("AI-") for name in remaining.names)
+    assert (cems.format, cems.batch, remaining.format, remaining.batch) == ("hj212", 5, "senml", 2)
     assert cems.topic == "hj212/v1/chiping/xinfa/xinfa-cems"
-    assert found["luxi", "sim-1"].topic == "spBv1.0/gaoxin/{}/luxi-sim-1"
+    assert result["luxi", "sim-1"].topic == "spBv1.0/gaoxin/{}/luxi-sim-1"
     assert len({g.number for g in gateways}) == len(gateways)
 
 
@@ -76,9 +76,9 @@ start = "10 min"
 stop = "20 min"
 """
     script = parse_script("demo", text, PARK)
-    (found,) = make_gateways(PARK, script.gateways, script.at("gateway"))
-    assert found.format == "senml"
-    assert [(e.kind, e.start_s, e.stop_s) for e in found.events] == [("outage", 600.0, 1200.0)]
+    (result,) = make_gateways(PARK, script.gateways, script.at("gateway"))
+    assert result.format == "senml"
+    assert [(e.kind, e.start_s, e.stop_s) for e in result.events] == [("outage", 600.0, 1200.0)]
 
 
 @pytest.mark.parametrize("form", FORMATS)

@@ -132,13 +132,13 @@ async def test_every_format_arrives_through_its_own_door(services, database, tmp
             values = instruments(times)
             for column, tag in enumerate(PARK.tags):
                 end = time.monotonic() + 20
-                found = {}
-                while not set(times.tolist()) <= set(found):
-                    assert time.monotonic() < end, (tag.tag, len(found), len(times))
-                    found = await stored(database, tag.tag)
+                result = {}
+                while not set(times.tolist()) <= set(result):
+                    assert time.monotonic() < end, (tag.tag, len(result), len(times))
+                    result = await stored(database, tag.tag)
                     await asyncio.sleep(0.1)
                 for at, value in zip(times.tolist(), values[:, column], strict=True):
-                    assert found[at] == (pytest.approx(value, rel=1e-12), q.SIMULATED)
+                    assert result[at] == (pytest.approx(value, rel=1e-12), q.SIMULATED)
         finally:
             ingest.terminate()
             ingest.wait(20)

@@ -12,14 +12,14 @@ NOW_US = 1_763_791_200_000_000
 def test_past_goes_out_in_large_messages_at_the_pace_of_its_own_scans():
     carrier = gateway(event("reorder", 0, 7200, 1.0, every=3600))
     plan = Schedule(2 * S, 10 * S, BEGIN + 7200 * S, end_us=BEGIN + 7300 * S)
-    box, place = Outbox(carrier, SEED, BEGIN), GatewayProgress(BEGIN - 1)
+    box, index = Outbox(carrier, SEED, BEGIN), GatewayProgress(BEGIN - 1)
     got, waiting = [], []
     while True:
         waiting.append(len(box))
-        found = fill(plan, box, place, BEGIN + 9000 * S)
-        if not found and not len(box) and place.done_us >= plan.end_us:
+        result = fill(plan, box, index, BEGIN + 9000 * S)
+        if not result and not len(box) and index.done_us >= plan.end_us:
             break
-        got += found
+        got += result
     times = np.concatenate([s.times_us for s in got])
     assert len(times) == len(set(times.tolist())) == 721 + 50
     assert max(s.scans for s in got) == 60

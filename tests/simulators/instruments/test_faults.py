@@ -54,16 +54,16 @@ CASES = [
 def test_only_the_faulty_tag_is_wrong_and_only_while_the_fault_lasts(
     sensors, sound, kind, tag, more
 ):
-    found = shown(sensors, kind, tag, more)
+    result = shown(sensors, kind, tag, more)
     other = [t for t in range(len(PARK.tags)) if t != TAGS[tag]]
-    np.testing.assert_array_equal(found[:, other], sound[:, other])
+    np.testing.assert_array_equal(result[:, other], sound[:, other])
     before = TIMES < START_US + 1800 * S
-    np.testing.assert_array_equal(found[before, TAGS[tag]], sound[before, TAGS[tag]])
+    np.testing.assert_array_equal(result[before, TAGS[tag]], sound[before, TAGS[tag]])
     after = TIMES >= START_US + 5400 * S
-    same = found[after, TAGS[tag]] == sound[after, TAGS[tag]]
+    same = result[after, TAGS[tag]] == sound[after, TAGS[tag]]
     # What a counter has lost does not come back.
     assert same.all() == (kind not in STAYING)
-    assert not np.array_equal(found[DURING, TAGS[tag]], sound[DURING, TAGS[tag]])
+    assert not np.array_equal(result[DURING, TAGS[tag]], sound[DURING, TAGS[tag]])
 
 
 @pytest.mark.parametrize(("kind", "tag", "more"), CASES)
@@ -87,8 +87,8 @@ def test_bias_and_drift_have_their_size(sensors, sound):
 
 
 def test_a_stuck_instrument_shows_what_it_showed_last(sensors, sound):
-    found = shown(sensors, "stuck", FLOW)[DURING, TAGS[FLOW]]
-    assert set(found.tolist()) == {sound[DURING, TAGS[FLOW]][0]}
+    result = shown(sensors, "stuck", FLOW)[DURING, TAGS[FLOW]]
+    assert set(result.tolist()) == {sound[DURING, TAGS[FLOW]][0]}
 
 
 def test_spikes_come_once_in_their_time_and_go_at_once(sensors, sound):
@@ -100,37 +100,37 @@ def test_spikes_come_once_in_their_time_and_go_at_once(sensors, sound):
 
 
 def test_a_dropout_shows_nothing_for_its_share(sensors):
-    found = shown(sensors, "dropout", FLOW, 'size = "30 %"')[DURING, TAGS[FLOW]]
-    assert np.isnan(found).mean() == pytest.approx(0.3, abs=0.08)
+    result = shown(sensors, "dropout", FLOW, 'size = "30 %"')[DURING, TAGS[FLOW]]
+    assert np.isnan(result).mean() == pytest.approx(0.3, abs=0.08)
     assert np.isnan(shown(sensors, "dropout", FLOW)[DURING, TAGS[FLOW]]).all()
 
 
 def test_a_coarse_instrument_has_steps(sensors):
-    found = shown(sensors, "quantised", FLOW, 'size = "2 t/h"')[DURING, TAGS[FLOW]]
-    assert found / 2 == pytest.approx(np.round(found / 2))
+    result = shown(sensors, "quantised", FLOW, 'size = "2 t/h"')[DURING, TAGS[FLOW]]
+    assert result / 2 == pytest.approx(np.round(result / 2))
 
 
 def test_another_unit_of_measure_is_sent_as_it_is(sensors, sound):
-    found = shown(sensors, "unit", POWER, 'uom = "kW"')[DURING, TAGS[POWER]]
-    assert found == pytest.approx(sound[DURING, TAGS[POWER]] * 1000)
+    result = shown(sensors, "unit", POWER, 'uom = "kW"')[DURING, TAGS[POWER]]
+    assert result == pytest.approx(sound[DURING, TAGS[POWER]] * 1000)
     t = TAGS["luxi/TI-1301"]
-    found = shown(sensors, "unit", "luxi/TI-1301", 'uom = "degF"')[DURING, t]
-    assert found == pytest.approx(sound[DURING, t] * 1.8 + 32)
+    result = shown(sensors, "unit", "luxi/TI-1301", 'uom = "degF"')[DURING, t]
+    assert result == pytest.approx(sound[DURING, t] * 1.8 + 32)
 
 
 def test_a_counter_that_is_reset_begins_at_zero_and_counts_on(sensors, sound):
     t = TAGS[COUNTER]
-    found = shown(sensors, "reset", COUNTER)[:, t]
+    result = shown(sensors, "reset", COUNTER)[:, t]
     first = int(np.argmax(DURING))
-    assert found[first] == 0
-    assert np.diff(found[first:]) == pytest.approx(np.diff(sound[first:, t]), abs=1e-3)
+    assert result[first] == 0
+    assert np.diff(result[first:]) == pytest.approx(np.diff(sound[first:, t]), abs=1e-3)
 
 
 def test_a_register_begins_again_when_it_is_full(sensors, sound):
-    found = shown(sensors, "rollover", COUNTER, 'size = "100 MWh"')[DURING, TAGS[COUNTER]]
-    assert found.min() >= 0
-    assert found.max() < 100_000
-    assert 1 <= (np.diff(found) < 0).sum() <= 3
+    result = shown(sensors, "rollover", COUNTER, 'size = "100 MWh"')[DURING, TAGS[COUNTER]]
+    assert result.min() >= 0
+    assert result.max() < 100_000
+    assert 1 <= (np.diff(result) < 0).sum() <= 3
 
 
 def test_chance_is_of_the_seed(sensors):

@@ -74,10 +74,10 @@ def test_another_seed_gives_other_values(park, sensors):
 
 def test_every_tag_has_values_within_its_range(park, sensors):
     week = NOW_US + np.arange(0, disturbances.WEEK_S, 3600) * S_US
-    shown = observe(sensors, week)
-    assert np.all(np.isfinite(shown))
+    values = observe(sensors, week)
+    assert np.all(np.isfinite(values))
     for i, tag in enumerate(park.tags):
-        si = shown[:, i] * tag.scale + tag.shift
+        si = values[:, i] * tag.scale + tag.shift
         outside = (si < tag.low) | (si > tag.high)
         assert np.mean(outside) <= 0.01, tag.address
 
@@ -100,10 +100,10 @@ def test_errors_have_the_sigma_of_the_tag_one_part_noise_and_one_that_stays(
 def test_counters_never_fall_and_count_what_their_gauge_shows(park, process, sensors, column):
     turn = disturbances.EPOCH_US + 100 * disturbances.WEEK_US
     times = turn + np.arange(-7200, 7200, 10) * S_US
-    shown = observe(sensors, times)
+    values = observe(sensors, times)
     counters = [i for i, tag in enumerate(park.tags) if tag.kind == "counter"]
     assert counters
-    assert np.all(np.diff(shown[:, counters], axis=0) >= 0)
+    assert np.all(np.diff(values[:, counters], axis=0) >= 0)
     exact = state(process, times).values
     for gauge, counter in (("JI-1001", "JQI-1001"), ("FI-1410", "FQI-1410")):
         counted = exact[-1, column[f"xinfa/{counter}"]] - exact[0, column[f"xinfa/{counter}"]]
@@ -113,8 +113,8 @@ def test_counters_never_fall_and_count_what_their_gauge_shows(park, process, sen
 
 def test_a_small_park_without_ranges_or_cells_is_simulated_too():
     park = parse_park({"park.toml": SMALL, "tags.csv": SMALL_TAGS})
-    shown = observe(make_sensors(make_process(park, 0), 0), DAY)
-    assert shown.shape == (len(DAY), 4)
-    assert np.all(np.isfinite(shown))
-    assert np.all((shown[:, 0] > 0) & (shown[:, 0] < 50))
-    assert np.all(np.diff(shown[:, 3]) >= 0)
+    values = observe(make_sensors(make_process(park, 0), 0), DAY)
+    assert values.shape == (len(DAY), 4)
+    assert np.all(np.isfinite(values))
+    assert np.all((values[:, 0] > 0) & (values[:, 0] < 50))
+    assert np.all(np.diff(values[:, 3]) >= 0)

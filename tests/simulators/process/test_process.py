@@ -83,9 +83,9 @@ def test_captive_power_is_what_its_users_take_and_coal_what_it_needs(process, co
         return truth.values[:, column[f"xinfa/{name}"]] / 1e6
 
     users = ["JI-1001", "JI-1003", "JI-3002", "JI-5101", "JI-5102", "JI-5103"]
-    rest = megawatts("JI-7002") - sum(megawatts(name) for name in users)
-    assert np.all((rest > 45) & (rest < 65))
-    assert np.ptp(megawatts("JI-7002")) > 2 * np.ptp(rest)
+    remaining = megawatts("JI-7002") - sum(megawatts(name) for name in users)
+    assert np.all((remaining > 45) & (remaining < 65))
+    assert np.ptp(megawatts("JI-7002")) > 2 * np.ptp(remaining)
     coal = truth.values[:, column["xinfa/WI-7001"]] * 20.934e6
     steam = truth.values[:, column["xinfa/FI-7003"]] * 3.763e6
     efficiency = (megawatts("JI-7002") * 1e6 / 0.4 + steam) / coal
@@ -115,11 +115,11 @@ def test_meter_of_a_poorer_gas_shows_more_of_it(park, column, truth):
     assert analysed
     media = load_reference("media")
     for i, stream in analysed:
-        shown, purity = (truth.values[:, column[tag]] for tag in (stream.flow, stream.fraction))
+        values, purity = (truth.values[:, column[tag]] for tag in (stream.flow, stream.fraction))
         (usual,) = media[stream.medium]["component"].values()
         assert np.ptp(purity) > 0.005 * usual
         assert np.mean(purity) == pytest.approx(usual, abs=0.03)
-        assert shown * purity == pytest.approx(truth.flow[:, i] * usual, rel=1e-12)
+        assert values * purity == pytest.approx(truth.flow[:, i] * usual, rel=1e-12)
 
 
 def test_no_stream_runs_backwards(truth):

@@ -48,14 +48,14 @@ def test_a_burner_a_chlorination_and_an_absorber_are_told_by_what_they_take(park
         "caustic": UsualFlows({"absorber": 1.0}, {}),
         "hydrogen_chloride": UsualFlows({}, {"burner": 3.1, "chlorination": 1.0}),
     }
-    found = {(r.scope, r.component, r.makes): r for r in find_reactions(park, usual, {}, {})}
-    assert {key: r.ratio for key, r in found.items()} == {
+    result = {(r.scope, r.component, r.makes): r for r in find_reactions(park, usual, {}, {})}
+    assert {key: r.ratio for key, r in result.items()} == {
         ("absorber", "caustic", False): pytest.approx(1.12817, rel=1e-4),
         ("burner", "hydrogen", False): pytest.approx(0.02843, rel=1e-3),
         ("burner", "hydrogen_chloride", True): pytest.approx(1.02843, rel=1e-4),
         ("chlorination", "hydrogen_chloride", True): pytest.approx(0.51422, rel=1e-4),
     }
-    assert {(r.driver, r.at) for r in found.values()} == {
+    assert {(r.driver, r.at) for r in result.values()} == {
         ("chlorine", scope) for scope in ("absorber", "burner", "chlorination")
     }
 
@@ -68,8 +68,8 @@ def test_what_a_unit_gives_follows_what_it_takes_most_of_else_what_its_plant_tak
         "pvc": UsualFlows({}, {OUT: 4.0}),
         "steam": UsualFlows({IN: 9.0}, {"boilers": 9.0}),
     }
-    found = set(find_reactions(park, usual, {}, {}))
-    assert found == {
+    result = set(find_reactions(park, usual, {}, {}))
+    assert result == {
         Reaction(IN, "ammonia", True, 0.75, "syngas", IN),
         Reaction(OUT, "pvc", True, 0.5, "syngas", IN),
     }

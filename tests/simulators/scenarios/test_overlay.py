@@ -84,8 +84,8 @@ def test_levels_are_the_integral_of_what_the_tanks_take_up(trip):
     tanks = [k for k, t in enumerate(PARK.tanks) if t.scope == FARM]
     capacity = [np.pi / 4 * t.diameter**2 * t.length * t.density for t in PARK.tanks]
     rate = (after - before) * np.array(capacity)[tanks] / 10
-    found = state(trip, times).accumulation[:, tanks]
-    assert np.max(np.abs(rate - found)) < 1e-4
+    result = state(trip, times).accumulation[:, tanks]
+    assert np.max(np.abs(rate - result)) < 1e-4
 
 
 def test_what_the_user_does_not_take_is_liquefied_then_absorbed(process, trip, course):
@@ -233,13 +233,13 @@ def test_less_is_given_than_asked_for_where_there_is_not_enough(process):
 
 
 def test_a_script_no_plant_could_follow_is_refused(process):
-    for events, said in (
+    for events, message in (
         (one("load", CELLS, "70 %", stop="70 h"), "empties the tanks"),
         (one("load", CELLS, "20 %", stop="2 h"), "lets .* run backwards"),
         (one("leak", f"{XINFA}/pvc/vcm", "1 t/h"), "does not fit the park"),
         (one("upset", f"{XINFA}/aluminium", "10 %"), "does not fit the park"),
     ):
-        with pytest.raises(ModelError, match=said):
+        with pytest.raises(ModelError, match=message):
             make_overlay(process, script_of(events, "72 h"), START_US)
 
 

@@ -55,7 +55,7 @@ def test_an_event_is_read_in_si():
 
 
 @pytest.mark.parametrize(
-    ("wrong", "right", "said"),
+    ("wrong", "right", "message"),
     [
         (
             'kind = "bends"',
@@ -73,17 +73,17 @@ def test_an_event_is_read_in_si():
         ('uom = "kg/h"', 'ramp = "10 min"', "uom: is what a unit error sends"),
     ],
 )
-def test_what_is_wrong_is_told_with_its_line(wrong, right, said):
+def test_what_is_wrong_is_told_with_its_line(wrong, right, message):
     (problem,) = problems_of(BIAS.replace(right, wrong))
     assert problem.startswith("wrong.toml:")
-    assert said in problem
+    assert message in problem
 
 
 def test_all_mistakes_are_told_at_once():
     text = BIAS.replace("4 %", "4 K") + BIAS[BIAS.index("[[event]]") :] + "\n[colour]\nx = 1\n"
-    found = problems_of(text.replace('"2 h"', '"3"'))
-    assert len(found) >= 3
-    assert "wrong.toml:20: has no column 'colour'; use one of duration" in "\n".join(found)
+    result = problems_of(text.replace('"2 h"', '"3"'))
+    assert len(result) >= 3
+    assert "wrong.toml:20: has no column 'colour'; use one of duration" in "\n".join(result)
 
 
 def test_an_id_is_there_once():
@@ -92,7 +92,7 @@ def test_an_id_is_there_once():
 
 
 @pytest.mark.parametrize(
-    ("kind", "what", "said"),
+    ("kind", "what", "message"),
     [
         ("load", 'scope = "nowhere"\nsize = "0 %"', "not a scope or electrolyser"),
         ("voltage", 'scope = "liaocheng/chiping/xinfa/pvc/vcm"\nsize = "1 mV"', "no electrolysers"),
@@ -108,9 +108,9 @@ def test_an_id_is_there_once():
         ("spike", 'tag = "xinfa/FI-1203"\nsize = "9 %"\nlasting = "5 min"', "shorter than every"),
     ],
 )
-def test_an_event_must_fit_what_it_is_about(kind, what, said):
+def test_an_event_must_fit_what_it_is_about(kind, what, message):
     (problem,) = problems_of(f'duration = "1 h"\n[[event]]\nid = "e"\nkind = "{kind}"\n{what}\n')
-    assert said in problem
+    assert message in problem
 
 
 def test_syntax_and_names_are_one_clear_sentence():

@@ -21,8 +21,8 @@ def test_what_is_called_the_truth_closes_every_balance(known):
     assert {"chlorine", "caustic", "hydrogen", "hydrogen_chloride", "ammonia"} <= set(hour.closed)
     for component, (balance, _, _) in hour.closed.items():
         truth = np.array([true_stream_mass(hour, component, line) for line in balance.lines])
-        left = np.abs(balance.incidence @ truth) / (np.abs(balance.incidence) @ np.abs(truth))
-        assert left.max() < 1e-5, component
+        remaining = np.abs(balance.incidence @ truth) / (np.abs(balance.incidence) @ np.abs(truth))
+        assert remaining.max() < 1e-5, component
 
 
 def test_intervals_hold_the_truth_about_as_often_as_they_say(known):

@@ -50,13 +50,13 @@ def test_a_biased_meter_is_named_within_a_quarter_of_an_hour(harness, memory):
 
 
 def test_every_stream_that_can_be_checked_is_named_and_the_others_are_not_promised(harness, memory):
-    found = trials.bias_of_every_stream(harness, memory, minutes=score.WINDOW_MINUTES)
-    checkable = [each for each in found if each.least <= trials.BIAS.size]
-    assert len(found) == 35
+    result = trials.bias_of_every_stream(harness, memory, minutes=score.WINDOW_MINUTES)
+    checkable = [each for each in result if each.least <= trials.BIAS.size]
+    assert len(result) == 35
     assert len(checkable) >= 18
     assert [each.stream for each in checkable if not each.detected] == []
     # What is sold is known by levels only, and they wave by tonnes.
-    assert {e.stream for e in found if e.least > 1} >= {"luxi-cl2-export", "xinfa-cl2-export"}
+    assert {e.stream for e in result if e.least > 1} >= {"luxi-cl2-export", "xinfa-cl2-export"}
     assert max(each.suspects for each in checkable) <= 6
 
 
@@ -83,28 +83,28 @@ def test_ageing_membranes_are_found_in_months_of_data(harness, memory):
 def test_a_reset_costs_no_more_than_a_scan_and_a_rollover_nothing(harness, memory):
     rows = trials.run_trial(harness, memory, "counter-reset")
     check(rows)
-    found = {row.figure: row.value for row in rows}
-    assert found["luxi/JQI-1001 counted wrongly"] == pytest.approx(0, abs=1e-9)
+    result = {row.figure: row.value for row in rows}
+    assert result["luxi/JQI-1001 counted wrongly"] == pytest.approx(0, abs=1e-9)
     # A model that does not say where a register begins again loses what was above its last reading.
-    assert -0.6 < found["luxi/JQI-1001 counted wrongly, register unknown"] < -0.1
+    assert -0.6 < result["luxi/JQI-1001 counted wrongly, register unknown"] < -0.1
 
 
 def test_worn_instruments_are_doubted_or_named_or_move_no_hour_beyond_its_interval(harness, memory):
     rows = trials.run_trial(harness, memory, "worn-instruments")
     check(rows)
-    found = {row.figure: row.value for row in rows}
+    result = {row.figure: row.value for row in rows}
     # What is doubted counts all the same: half as much again in a fifteenth of the time.
-    assert found["luxi/FI-1401 hour moved by them"] == pytest.approx(100 / 30, abs=0.05)
+    assert result["luxi/FI-1401 hour moved by them"] == pytest.approx(100 / 30, abs=0.05)
     # Of a tenth of the samples some are further apart than a value holds.
     since_s = np.arange(3600 - 10, 5 * 3600 + 10, 10)
-    shown = readings(scene_of(harness, "worn-instruments"), harness.start_us + since_s * S)[
+    reading = readings(scene_of(harness, "worn-instruments"), harness.start_us + since_s * S)[
         :, TAGS["huaxiang/FI-1410"]
     ]
-    there_s = np.append(since_s[np.isfinite(shown)], 5 * 3600)
+    there_s = np.append(since_s[np.isfinite(reading)], 5 * 3600)
     complete = np.minimum(np.diff(there_s), 300).sum() / (4 * 3600)
-    assert found["huaxiang/FI-1410 complete"] == pytest.approx(100 * complete, abs=0.1)
+    assert result["huaxiang/FI-1410 complete"] == pytest.approx(100 * complete, abs=0.1)
     assert complete < 0.97
-    assert 10 < found["huaxiang/FI-1204 detected after"] < 120
+    assert 10 < result["huaxiang/FI-1204 detected after"] < 120
 
 
 def test_another_unit_of_measure_is_noticed_at_once(harness, memory):
