@@ -8,7 +8,7 @@ import os
 from deploy.database.settings import DEMO_PARK
 from simulators.gateways.gateways import BATCH_MAX, FORMATS
 from simulators.load import RATE_MAX_HZ
-from simulators.scenarios.script import names
+from simulators.scenarios.script import scenario_names
 
 LOAD_BATCH = 100
 VALUES_MAX = 5000  # of a message of --load, which stays below the limit of ingest
@@ -111,7 +111,7 @@ def _add_scenario(parser: argparse.ArgumentParser) -> None:
         "--scenario",
         metavar="NAME",
         default="normal",
-        help=f"events from the start of the run on: {', '.join(names())}, or a .toml file",
+        help=f"events from the start of the run on: {', '.join(scenario_names())}, or a .toml file",
     )
     add("--truth", metavar="FILE", help="write the truth of the scenario as JSON")
     add(

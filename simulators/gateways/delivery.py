@@ -17,7 +17,7 @@ from twin.arrays import I64
 
 if TYPE_CHECKING:
     from simulators.gateways.gateways import SimulatedGateway
-    from simulators.scenarios.script import Event
+    from simulators.scenarios.script import ScriptEvent
 
 STREAM = 5  # of the random generator; instruments have other streams
 FOREVER_US = 1 << 62
@@ -63,7 +63,7 @@ def clock_times(gateway: SimulatedGateway, origin_us: int, time_us: I64) -> I64:
 
 def active_events(
     gateway: SimulatedGateway, kind: str, origin_us: int, time_us: int
-) -> list[Event]:
+) -> list[ScriptEvent]:
     """Return the events of a kind that affect a gateway at a time."""
     since_s = (time_us - origin_us) / 1e6
     return [e for e in gateway.events if e.kind == kind and e.start_s <= since_s < e.stop_s]

@@ -33,7 +33,7 @@ from twin.model.rows import Known, Word, cell, columns_of, parse_row, table
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
-    from simulators.scenarios.script import Event
+    from simulators.scenarios.script import ScriptEvent
     from twin.model.park import Park
 
 # Formats of gateways, and the protocol of each in the model.
@@ -74,7 +74,7 @@ class SimulatedGateway:
     zone: ZoneInfo
     format: str = "native"
     batch: int = 1  # scans per message
-    events: tuple[Event, ...] = ()
+    events: tuple[ScriptEvent, ...] = ()
     row: Mapping[str, Any] = field(default_factory=dict)  # its [[gateway]] row in the model
 
     @property
@@ -86,7 +86,7 @@ class SimulatedGateway:
 def make_gateways(
     park: Park,
     rows: Iterable[Mapping[str, Any]] = (),
-    events: Sequence[Event] = (),
+    events: Sequence[ScriptEvent] = (),
     *,
     usual: str = "native",
     batch: int = 1,
@@ -164,7 +164,7 @@ def _make(
     form: str,
     batch: int,
     *,
-    events: Sequence[Event],
+    events: Sequence[ScriptEvent],
 ) -> SimulatedGateway:
     """Return one gateway with its topic, its names on the wire, and its row of the model."""
     kinds = {s.id: s.kind for s in park.scopes}

@@ -15,7 +15,7 @@ from twin.uom import compile_uom
 
 if TYPE_CHECKING:
     from simulators.instruments.sensors import Sensors
-    from simulators.scenarios.script import Event
+    from simulators.scenarios.script import ScriptEvent
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ def _faultless(scene: Scene, time_us: I64) -> F64:
     return observe(scene.sensors, time_us, state(scene.overlay, time_us).values)
 
 
-def _faulty(scene: Scene, event: Event, number: int, t: int, time_us: I64, value: F64) -> F64:
+def _faulty(scene: Scene, event: ScriptEvent, number: int, t: int, time_us: I64, value: F64) -> F64:
     """Return the readings of a faulty instrument, (n,) in the tag's uom."""
     tag = scene.sensors.process.plant.park.tags[t]
     origin_us = scene.overlay.origin_us

@@ -28,7 +28,7 @@ from twin.uom import parse_quantity
 if TYPE_CHECKING:
     from simulators.process.process import Process
     from simulators.scenarios.demand import FarmNode
-    from simulators.scenarios.script import Event, Script
+    from simulators.scenarios.script import Script, ScriptEvent
 
 STEP_S = 10.0
 STEPS_MAX = 1200
@@ -233,7 +233,7 @@ def _causes(overlay: Overlay, since_s: F64) -> ProcessChanges:
     )
 
 
-def _alarmed(overlay: Overlay, event: Event) -> dict[int, float]:
+def _alarmed(overlay: Overlay, event: ScriptEvent) -> dict[int, float]:
     """Return the values to which an upset brings the alarmed tags without equation, by tag [SI]."""
     plant = overlay.process.plant
     column = {tag.address: t for t, tag in enumerate(plant.park.tags)}

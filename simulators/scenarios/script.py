@@ -1,6 +1,6 @@
-"""Scripts: what happens in a scenario, when and how much. A script is its own ground truth.
+"""Scripts: the events of a scenario, their times and sizes. A script is its own ground truth.
 
-A file of `simulators/scenarios` names events; times count from the start of the scenario::
+A file of `simulators/scenarios` lists events; times count from the start of the scenario::
 
     name = { zh = "…", en = "…" }
     duration = "2 h"
@@ -38,42 +38,45 @@ if TYPE_CHECKING:
 FOLDER = Path(__file__).parent
 # These grow from nothing at the start to their size at the stop.
 GROWING = ("drift", "efficiency", "voltage")
-# What a counter has lost does not come back: these have no stop.
+# Lost counts do not come back: these have no stop.
 STAYING = ("reset", "rollover")
-# The size of a step or a register, which is no share of what is shown.
+# The size of a step or a register, never a share of the reading.
 STEPS = ("quantised", "rollover")
 
 
-class Kind(NamedTuple):
-    """What an event of a kind is about, and what its size is; `own` = the tag's own quantity."""
+class EventKind(NamedTuple):
+    """The subject and the size of a kind of event; `own` = the quantity of the tag."""
 
     where: str  # process, sensor or gateway
     about: str  # scope or tag
     size: str  # quantity, own, or empty where there is none
-    usual: str = ""  # size of an event that does not say its own
+    usual: str = ""  # default of the size
 
 
 KINDS = {
-    "load": Kind("process", "scope", "fraction"),  # of a plant, unit or electrolyser; 0 = a trip
-    "leak": Kind("process", "scope", "mass_flow"),  # of chlorine, out of a node
-    "efficiency": Kind("process", "scope", "fraction"),  # current efficiency that cells lose
-    "voltage": Kind("process", "scope", "voltage"),  # that a cell takes more
-    "upset": Kind("process", "scope", "fraction"),  # alarmed tags go so far beyond their limits
-    "bias": Kind("sensor", "tag", "own"),
-    "drift": Kind("sensor", "tag", "own"),  # a bias that grows up to this until the stop
-    "spike": Kind("sensor", "tag", "own"),
-    "stuck": Kind("sensor", "tag", ""),
-    "dropout": Kind("sensor", "tag", "fraction", "100 %"),  # of the samples
-    "quantised": Kind("sensor", "tag", "own"),  # shown in steps of this size
-    "unit": Kind("sensor", "tag", ""),  # sent in another uom
-    "reset": Kind("sensor", "tag", ""),  # a counter begins again at zero
-    "rollover": Kind("sensor", "tag", "own"),  # a counter has a register of this size
-    "outage": Kind("gateway", "scope", ""),
-    "silence": Kind("gateway", "scope", ""),
-    "skew": Kind("gateway", "scope", "time"),
-    "reorder": Kind("gateway", "scope", "fraction"),
-    "duplicate": Kind("gateway", "scope", "fraction"),
-    "storm": Kind("gateway", "scope", "time"),
+    # A load of a plant, unit or electrolyser, 0 = a trip; a leak of chlorine out of a node.
+    "load": EventKind("process", "scope", "fraction"),
+    "leak": EventKind("process", "scope", "mass_flow"),
+    # A loss of current efficiency, and a rise of the voltage of each cell.
+    "efficiency": EventKind("process", "scope", "fraction"),
+    "voltage": EventKind("process", "scope", "voltage"),
+    # A share of the limit by which alarmed tags pass it.
+    "upset": EventKind("process", "scope", "fraction"),
+    "bias": EventKind("sensor", "tag", "own"),
+    "drift": EventKind("sensor", "tag", "own"),  # a bias that grows up to the stop
+    "spike": EventKind("sensor", "tag", "own"),
+    "stuck": EventKind("sensor", "tag", ""),
+    "dropout": EventKind("sensor", "tag", "fraction", "100 %"),  # of the samples
+    "quantised": EventKind("sensor", "tag", "own"),  # readings in steps of this size
+    "unit": EventKind("sensor", "tag", ""),  # readings in another uom
+    "reset": EventKind("sensor", "tag", ""),  # a counter that begins again at zero
+    "rollover": EventKind("sensor", "tag", "own"),  # a counter with a register of this size
+    "outage": EventKind("gateway", "scope", ""),
+    "silence": EventKind("gateway", "scope", ""),
+    "skew": EventKind("gateway", "scope", "time"),
+    "reorder": EventKind("gateway", "scope", "fraction"),
+    "duplicate": EventKind("gateway", "scope", "fraction"),
+    "storm": EventKind("gateway", "scope", "time"),
 }
 
 
@@ -105,13 +108,13 @@ class EventSpec:
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
-    """One thing that happens; `size` is SI, or a share of the value where `relative`."""
+class ScriptEvent:
+    """An event; `size` is SI, or a share of the value if `relative`."""
 
     id: str
     kind: str
-    scope: str  # path of a scope or id of an electrolyser; the scope of the tag where there is one
-    tag: str  # address; empty where it is not about a tag
+    scope: str  # path of a scope, or id of an electrolyser; that of the tag if there is one
+    tag: str  # address, or empty
     start_s: float
     stop_s: float
     size: float = 0.0
@@ -120,11 +123,11 @@ class Event:
     ramp_s: float = 0.0
     every_s: float = 0.0  # of spikes, one in each such time
     lasting_s: float = 0.0
-    shown: str = ""  # the size as it was written; empty where there is none
+    size_text: str = ""  # the size as written, or empty
 
     @property
     def where(self) -> str:
-        """Where it happens: process, sensor or gateway."""
+        """The part it affects: process, sensor or gateway."""
         return KINDS[self.kind].where
 
 
@@ -135,15 +138,15 @@ class Script:
     id: str
     name: dict[str, str]
     duration_s: float
-    events: tuple[Event, ...]
+    events: tuple[ScriptEvent, ...]
     gateways: tuple[dict[str, Any], ...] = ()  # rows for `simulators.gateways.gateways`
 
-    def at(self, where: str) -> tuple[Event, ...]:
+    def at(self, where: str) -> tuple[ScriptEvent, ...]:
         """Return the events of the process, the sensors or the gateways."""
         return tuple(event for event in self.events if event.where == where)
 
 
-def names() -> tuple[str, ...]:
+def scenario_names() -> tuple[str, ...]:
     """Return the scenarios that come with the project."""
     return tuple(sorted(path.stem for path in FOLDER.glob("*.toml")))
 
@@ -152,7 +155,9 @@ def load_script(name: str, park: Park) -> Script:
     """Return a scenario by its name, or the path of its file; raises ModelError."""
     path = Path(name) if name.endswith(".toml") else FOLDER / f"{name}.toml"
     if not path.is_file():
-        raise ModelError(f"there is no scenario {name!r}", hint="use one of " + ", ".join(names()))
+        raise ModelError(
+            f"there is no scenario {name!r}", hint="use one of " + ", ".join(scenario_names())
+        )
     return parse_script(path.stem, path.read_text(encoding="utf-8"), park)
 
 
@@ -173,7 +178,7 @@ def parse_script(name: str, text: str, park: Park) -> Script:
     tags = {tag.address: tag for tag in park.tags}
     subjects = [s.id for s in park.scopes] + [e.id for e in park.electrolysers]
     known = Known(tags, {"scope_or_electrolyser": subjects})
-    events: list[Event] = []
+    events: list[ScriptEvent] = []
     rows = document.get("event", [])
     for nth, row in enumerate(rows if is_rows(rows) else []):
 
@@ -202,8 +207,8 @@ def parse_script(name: str, text: str, park: Park) -> Script:
     return Script(name, head.name, head.duration_s, tuple(events), tuple(head.gateway))
 
 
-def weight(event: Event, since_s: F64) -> F64:
-    """Return how much of an event there is, (n,) float64 [1], at times since the start [s]."""
+def weight(event: ScriptEvent, since_s: F64) -> F64:
+    """Return the intensity of an event, (n,) [1] within 0..1, at times since the start [s]."""
     if event.kind in GROWING:
         length_s = event.stop_s - event.start_s
         on = (since_s >= event.start_s) & (since_s < event.stop_s)
@@ -212,7 +217,7 @@ def weight(event: Event, since_s: F64) -> F64:
     fall = event.stop_s - since_s
     if not event.ramp_s:
         return np.asarray(((rise >= 0) & (fall > 0)).astype(np.float64))
-    # It is all there after the ramp, and all gone at the stop.
+    # Full intensity after the ramp, none at the stop.
     part = np.clip(np.minimum(rise, fall) / event.ramp_s, 0.0, 1.0)
     return np.asarray(part * part * (3 - 2 * part))
 
@@ -269,10 +274,10 @@ def _time_faults(spec: EventSpec, duration_s: float) -> Iterator[tuple[str, str]
         yield "ramp", "must fit twice between start and stop"
 
 
-def _event(spec: EventSpec, tag: Tag | None, duration_s: float) -> Event:
+def _event(spec: EventSpec, tag: Tag | None, duration_s: float) -> ScriptEvent:
     """Return an event without faults."""
     size, relative = _size(spec, tag)
-    return Event(
+    return ScriptEvent(
         id=spec.id,
         kind=spec.kind,
         scope=spec.scope if KINDS[spec.kind].about == "scope" or tag is None else tag.scope,
@@ -285,7 +290,7 @@ def _event(spec: EventSpec, tag: Tag | None, duration_s: float) -> Event:
         ramp_s=spec.ramp_s,
         every_s=spec.every_s,
         lasting_s=spec.lasting_s,
-        shown=spec.size or KINDS[spec.kind].usual,
+        size_text=spec.size or KINDS[spec.kind].usual,
     )
 
 

@@ -10,7 +10,7 @@ from twin.uom import compile_uom
 
 if TYPE_CHECKING:
     from simulators.scenarios.overlay import Overlay
-    from simulators.scenarios.script import Event
+    from simulators.scenarios.script import ScriptEvent
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +58,9 @@ def encode(rows: tuple[Truth, ...]) -> bytes:
     return json.dumps([asdict(row) for row in rows], indent=1).encode() + b"\n"
 
 
-def _of_event(overlay: Overlay, event: Event) -> Truth:
+def _of_event(overlay: Overlay, event: ScriptEvent) -> Truth:
     park = overlay.process.plant.park
-    size, _, uom = event.shown.partition(" ")
+    size, _, uom = event.size_text.partition(" ")
     return Truth(
         id=event.id,
         kind=event.kind,

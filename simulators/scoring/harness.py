@@ -22,7 +22,7 @@ from twin.reconciliation.monitor import MonitorModel, compile_monitor
 if TYPE_CHECKING:
     from simulators.instruments.sensors import Sensors
     from simulators.process.process import Process
-    from simulators.scenarios.script import Event
+    from simulators.scenarios.script import ScriptEvent
     from twin.model.park import Park, Tag
     from twin.reconciliation.detection import Detection, MonitorState
 
@@ -57,7 +57,7 @@ def scene_of(harness: Harness, name: str) -> Scene:
     return _scene(harness, load_script(name, harness.park), harness.start_us)
 
 
-def biased(harness: Harness, bias: Event, tag: Tag, start_us: int) -> Scene:
+def biased(harness: Harness, bias: ScriptEvent, tag: Tag, start_us: int) -> Scene:
     """Return a scene in which one tag, and nothing else, is wrong by a bias from a time on [µs]."""
     duration_s = bias.stop_s - bias.start_s
     event = replace(bias, tag=tag.address, scope=tag.scope, start_s=0.0, stop_s=duration_s)

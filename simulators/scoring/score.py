@@ -13,7 +13,7 @@ import numpy as np
 
 from simulators.instruments.faults import readings
 from simulators.process.disturbances import EPOCH_US
-from simulators.scenarios.script import names
+from simulators.scenarios.script import scenario_names
 from simulators.scoring.coverage import coverage
 from simulators.scoring.figures import figures
 from simulators.scoring.harness import make_harness, monitored_tags, quiet_memory, scene_of
@@ -123,7 +123,7 @@ def _sort_out(known: CompiledPark) -> tuple[list[str], list[ScoreLine]]:
     """Return the scenarios that fit a park, and a line for each part left out of the score."""
     harness = make_harness(known.park, 1, START_US)
     fitting, misfits = list[str](), list[ScoreLine]()
-    for name in names():
+    for name in scenario_names():
         try:
             scene_of(harness, name)
             fitting.append(name)

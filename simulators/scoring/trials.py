@@ -11,7 +11,7 @@ import numpy as np
 from simulators.gateways.delivery import FOREVER_US, Outbox, clock_times
 from simulators.gateways.gateways import make_gateways
 from simulators.instruments.faults import readings
-from simulators.scenarios.script import Event
+from simulators.scenarios.script import ScriptEvent
 from simulators.scenarios.truth import truths
 from simulators.scoring.harness import SCAN_S, biased, run_monitor, scene_of
 from simulators.scoring.pipeline import in_si, minutes_of, samples_of
@@ -55,7 +55,9 @@ REASON = np.uint8(q.SIMULATED - 1)
 # Relative rounding error of a sum in another order.
 EXACT = 1e-9
 # The bias that is tried at every meter, from one minute to the next.
-BIAS = Event("bias", "bias", "", "", 0.0, 2 * HOUR_S, size=0.04, relative=True, ramp_s=MINUTE_S)
+BIAS = ScriptEvent(
+    "bias", "bias", "", "", 0.0, 2 * HOUR_S, size=0.04, relative=True, ramp_s=MINUTE_S
+)
 
 
 class TrialFigure(NamedTuple):
@@ -153,7 +155,7 @@ def bias_of_every_stream(
     memory: MonitorState,
     *,
     minutes: int,
-    bias: Event = BIAS,
+    bias: ScriptEvent = BIAS,
     streams: Iterable[str] = (),
 ) -> list[BiasTrial]:
     """Return the detection of a bias of each chlorine meter, one after the other.

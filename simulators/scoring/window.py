@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from simulators.process.process import Process
-    from simulators.scenarios.script import Event
+    from simulators.scenarios.script import ScriptEvent
     from simulators.scoring.pipeline import MinuteTable
     from twin.accounts.network import Network
     from twin.model.park import Electrolyser, Park
@@ -48,7 +48,9 @@ class CompiledPark(NamedTuple):
     park: Park
     network: Network
     supply: Supply
-    trip: Event | None  # of a chlorine user, None where the scenario of it does not fit the park
+    trip: (
+        ScriptEvent | None
+    )  # of a chlorine user, None where the scenario of it does not fit the park
 
 
 @dataclass(frozen=True, slots=True)

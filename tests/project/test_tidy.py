@@ -120,7 +120,6 @@ WORDY = (
     "ingest/store",
     "ingest/transport",
     "ingest/wire",
-    "simulators/scenarios",
     "tests/api",
     "tests/conftest.py",
     "tests/deploy",

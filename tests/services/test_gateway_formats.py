@@ -10,7 +10,7 @@ from ingest.store import Store
 from simulators.gateways.gateways import FORMATS, make_gateways, with_gateways
 from simulators.instruments.sensors import make_sensors, observe
 from simulators.process.process import make_process
-from simulators.scenarios.script import Event
+from simulators.scenarios.script import ScriptEvent
 from tests.support.memory_store import started
 from tests.support.playback import play
 from tests.support.small_park import rows_of, serving
@@ -27,7 +27,7 @@ END_S = 2700.0
 SEED = 7
 # Each message comes up to two days late, and a third of them a second time, up to two days later.
 DISORDER = tuple(
-    Event(kind, kind, ALPHA, "", 0.0, END_S, size, every_s=2 * DAY_S)
+    ScriptEvent(kind, kind, ALPHA, "", 0.0, END_S, size, every_s=2 * DAY_S)
     for kind, size in (("reorder", 1.0), ("duplicate", 0.33))
 )
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from simulators.gateways.gateways import make_gateways
-from simulators.scenarios.script import Event
+from simulators.scenarios.script import ScriptEvent
 from tests.support.small_region import ALPHA, PARK
 
 S = 1_000_000
@@ -13,7 +13,7 @@ COUNT = len(PARK.tags)
 
 
 def event(kind, start, stop, size=0.0, every=60.0, scope=ALPHA):
-    return Event(kind, kind, scope, "", start, stop, size, every_s=every)
+    return ScriptEvent(kind, kind, scope, "", start, stop, size, every_s=every)
 
 
 def gateway(*events, **more):

@@ -15,7 +15,7 @@ from ingest.wire import sparkplug
 from simulators.gateways import publisher
 from simulators.gateways.gateways import make_gateways, with_gateways
 from simulators.gateways.schedule import GatewayProgress, Schedule
-from simulators.scenarios.script import Event
+from simulators.scenarios.script import ScriptEvent
 from tests.services.test_services import program
 from tests.support.demo_park import readings_of
 from tests.support.listening import hearing
@@ -41,7 +41,7 @@ def instruments():
 
 
 def event(kind, start, stop, size=0.0):
-    return Event(kind, kind, ALPHA, "", start, stop, size)
+    return ScriptEvent(kind, kind, ALPHA, "", start, stop, size)
 
 
 def settings_of(

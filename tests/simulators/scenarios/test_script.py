@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 
 from simulators.scenarios.overlay import Overlay, make_overlay
-from simulators.scenarios.script import Event, load_script, names, parse_script, weight
+from simulators.scenarios.script import (
+    ScriptEvent,
+    load_script,
+    parse_script,
+    scenario_names,
+    weight,
+)
 from simulators.scenarios.truth import encode, truths
 from tests.support.demo_park import PARK, process_of
 from twin.arrays import MINUTE_US
@@ -38,8 +44,8 @@ def problems_of(text):
 
 
 def test_every_scenario_of_the_project_fits_the_demonstration_park():
-    assert set(names()) == WANTED
-    for name in names():
+    assert set(scenario_names()) == WANTED
+    for name in scenario_names():
         script = load_script(name, PARK)
         assert script.id == name
         assert {"zh", "en"} <= set(script.name)
@@ -129,7 +135,7 @@ def test_a_scenario_may_be_a_file_of_ones_own(tmp_path):
 
 
 def event_of(kind, **more):
-    return Event("e", kind, "s", "t", start_s=100.0, stop_s=200.0, **more)
+    return ScriptEvent("e", kind, "s", "t", start_s=100.0, stop_s=200.0, **more)
 
 
 def test_an_event_comes_with_its_ramp_and_is_gone_at_its_stop():

@@ -5,7 +5,7 @@ import re
 import numpy as np
 
 from simulators.load import park_files
-from simulators.scenarios.script import names
+from simulators.scenarios.script import scenario_names
 from simulators.scoring import score, trials
 from simulators.scoring.coverage import coverage
 from simulators.scoring.figures import StatedFigure
@@ -13,7 +13,7 @@ from tests.support import small_supply
 
 
 def test_the_score_tries_every_scenario_there_is():
-    assert set(trials.TRIALS) == set(names())
+    assert set(trials.TRIALS) == set(scenario_names())
 
 
 def stated(inside):
@@ -59,7 +59,7 @@ def test_the_score_of_another_park_tries_what_fits_and_says_what_it_leaves_out(t
     size = score.ScoreSize(trials=1, biases=1, weeks=0, parks=1, days=0)
     score.score(str(tmp_path), size)
     printed = capsys.readouterr()
-    left_out = set(names()) - {"normal"}
+    left_out = set(scenario_names()) - {"normal"}
     for name in left_out | {"time to full after a trip"}:
         assert re.search(rf"(?m)^{name}  +left out ", printed.out), name
         assert f"{name}: left out: " in printed.err
