@@ -27,7 +27,7 @@ PREFIX = "ingest."
 GAUGES = ("gauge", "state")
 TOTALS = ("samples", "duplicates", "corrections", "late", "dropped")
 # Counted by reason, as ingest.rejected.<reason>.
-GROUPS = ("rejected", "quarantined", "doubted")
+GROUPS = ("rejected", "quarantined", "flagged")
 # Tags of ingest about the data of an enterprise, <enterprise>/ingest.*, by the field they fill.
 FIGURES = {
     "health": "health",

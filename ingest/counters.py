@@ -41,7 +41,7 @@ REASONS = {
     ),
     "quarantined": ("unknown_tag", "future"),
     # Stored, and uncertain or bad: see `twin.validation.assess` and `ingest.cycle.gateways`.
-    "doubted": ("rate_of_change", "stuck", "unit_error", "clock_skew"),
+    "flagged": ("rate_of_change", "stuck", "unit_error", "clock_skew"),
 }
 COUNTERS = (
     "messages",

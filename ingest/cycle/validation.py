@@ -66,7 +66,7 @@ class Validated:
         quality = np.concatenate([self.fresh.quality, self.old.quality])
         reasons = np.bincount(quality[quality >= q.UNCERTAIN] & REASON, minlength=REASON + 1)
         for code, name in REASONS.items():
-            counted[f"doubted.{name}"] += int(reasons[code])
+            counted[f"flagged.{name}"] += int(reasons[code])
         counted["spikes"] += self.spikes
 
 

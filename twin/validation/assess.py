@@ -115,7 +115,7 @@ def assess(limits: ValidationLimits, state: ValidationState, samples: Samples) -
     rows, part = np.flatnonzero(checked), _where(checked, samples)
     reason = np.where(_stuck(limits, state, part), q.STUCK, 0)
     apart = np.zeros(len(state.good), bool)
-    apart[part.tag[_uneasy(limits, state, part)]] = True
+    apart[part.tag[_outliers(limits, state, part)]] = True
     apart = apart[part.tag]
     calm = _where(~apart & (part.quality < q.UNCERTAIN), part)
     learn(state.levels, calm)
@@ -126,7 +126,7 @@ def assess(limits: ValidationLimits, state: ValidationState, samples: Samples) -
     for nth in _side_by_side(part.tag[slow]):
         now = slow[nth]
         matching, suspected, ended = suspect(limits, state.levels, part.take(now))
-        fast, ended_spikes = _pace(limits, state, part.take(now), matching)
+        fast, ended_spikes = _check_rate(limits, state, part.take(now), matching)
         reason[now] = np.where(fast, q.RATE_OF_CHANGE, reason[now])
         errors[now] = suspected | (matching & (part.quality[now] < q.UNCERTAIN))
         suspicions += ended
@@ -161,21 +161,21 @@ def _stuck(limits: ValidationLimits, state: ValidationState, part: Samples) -> B
     return stuck
 
 
-def _uneasy(limits: ValidationLimits, state: ValidationState, part: Samples) -> BOOL:
+def _outliers(limits: ValidationLimits, state: ValidationState, part: Samples) -> BOOL:
     """Return which samples may leave the level of their tag, or follow one that did."""
     at = part.tag
     levels = state.levels
     steady, width = steady_near(limits, levels, np.arange(len(levels.level)))
-    uneasy = steady[at] & ~(np.abs(part.value - levels.level[at]) <= width[at])
-    uneasy |= (levels.suspected | (levels.away > 0))[at] | ~np.isnan(state.fast)[at]
+    outlier = steady[at] & ~(np.abs(part.value - levels.level[at]) <= width[at])
+    outlier |= (levels.suspected | (levels.away > 0))[at] | ~np.isnan(state.fast)[at]
     rows = np.flatnonzero((limits.rate[at] < np.inf) & (part.quality < q.UNCERTAIN))
     if len(rows):
         at, time_us, value = at[rows], part.time_us[rows], part.value[rows]
         first, _ = runs(at)
         before = np.where(first, state.good[at], np.append(np.nan, value[:-1]))
         before_us = np.where(first, state.good_us[at], np.append(NEVER, time_us[:-1]))
-        uneasy[rows] |= _too_fast(limits, at, before_us, before, time_us, value)
-    return uneasy
+        outlier[rows] |= _too_fast(limits, at, before_us, before, time_us, value)
+    return outlier
 
 
 def _pass(state: ValidationState, part: Samples) -> None:
@@ -185,7 +185,7 @@ def _pass(state: ValidationState, part: Samples) -> None:
     state.good[part.tag[last]] = part.value[last]
 
 
-def _pace(
+def _check_rate(
     limits: ValidationLimits, state: ValidationState, part: Samples, matching: BOOL
 ) -> tuple[BOOL, int]:
     """Return which samples, one of each tag, changed too fast, and how many spikes ended there."""

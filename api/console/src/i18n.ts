@@ -197,7 +197,7 @@ const TEXT = {
   corrections: ["更正", "corrections"],
   late: ["迟到", "late"],
   dropped: ["丢弃", "dropped"],
-  doubted: ["存疑", "doubted"],
+  flagged: ["存疑", "flagged"],
   dataScore: ["健康度", "Health"],
   gateway: ["网关", "Gateway"],
   silentGateway: ["失联", "silent"],

@@ -80,7 +80,7 @@ async def test_step_to_a_third_is_stored_completely_and_counted(bench, db):
     await it.run([], T0 + (STEADY + 120) * 2000)
     assert (await minutes(db))[20:22] == [(30, pytest.approx(10.0, rel=0.01), SUSPECT)] * 2
     assert await db.fetchval("SELECT count(*) FROM quarantine") == 0
-    assert it.cycle.counters["doubted.unit_error"] == 60
+    assert it.cycle.counters["flagged.unit_error"] == 60
     assert it.cycle.counters["samples"] == STEADY + 60
     assert await suspicions(db) == [(STEADY, STEADY + 59, 60, "open", None)]
     row = await db.fetchrow("SELECT * FROM unit_error")
