@@ -266,7 +266,7 @@ def _allocated(
     names = {
         "sources": [source.scope for source in exchange.sources],
         "sinks": [row.id for row in exchange.sinks],
-        "links": [row.id for row in exchange.ways],
+        "links": [row.id for row in exchange.link_rows],
     }
     work = {"t_km": out(a.work * elapsed_s, T_KM)}
     return {
@@ -339,7 +339,7 @@ def _links(exchanges: list[Exchange]) -> list[LinkRow]:
             "note": row.note,
         }
         for exchange in exchanges
-        for row, cost in zip(exchange.ways, exchange.cost, strict=True)
+        for row, cost in zip(exchange.link_rows, exchange.cost, strict=True)
     ]
 
 

@@ -1,4 +1,4 @@
-"""Allocation of by-products to those who can use them, over ways of limited capacity.
+"""Allocation of by-products to their users, over links of limited capacity.
 
 References
 ----------
@@ -29,14 +29,14 @@ NOTHING = 1e-9
 
 @dataclass(frozen=True, slots=True)
 class Links:
-    """L ways from sources to sinks, each of one of D modes of transport."""
+    """L links from sources to sinks, each of one of D modes of transport."""
 
     source: I64  # (L,) place among the sources
     sink: I64  # (L,) place among the sinks
     mode: I64  # (L,) place among the modes
     capacity: F64  # (L,) [kg/s]; inf = no limit
     distance: F64  # (L,) [m]; NaN = not known, then cost must be
-    cost: F64  # (L,) [CNY/kg] of the whole way; NaN = by mode and distance
+    cost: F64  # (L,) [CNY/kg] of the whole link; NaN = by mode and distance
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +59,12 @@ class Allocation:
 
 
 def unit_cost(links: Links, fixed: F64, per_distance: F64) -> F64:
-    """Return the cost of each way.
+    """Return the cost of each link.
 
     Parameters
     ----------
     links
-        L ways
+        L links
     fixed : (D,) float64 [CNY/kg]               of each mode, whatever the distance
     per_distance : (D,) float64 [CNY/(kg*m)]    of each mode
 
@@ -89,8 +89,8 @@ def allocate(
     demand : (Q,) float64 [kg/s]       what each sink can take; >= 0, inf = no limit
     value : (Q,) float64 [CNY/kg]      what the sink saves or pays
     links
-        L ways between them
-    cost : (L,) float64 [CNY/kg]       of each way, see `unit_cost`
+        L links between them
+    cost : (L,) float64 [CNY/kg]       of each link, see `unit_cost`
     modes
         D, the number of modes
 
@@ -132,7 +132,7 @@ def allocate(
         columns[reason != ""] = np.nan
         return columns.reshape(supply.shape[:-1] + columns.shape[1:])
 
-    ways = len(links.source)
+    n_links = len(links.source)
     taken = _sums(flow, links.sink, len(demand))
     length = np.where(flow == 0, 0.0, flow * links.distance)
     return Allocation(
@@ -144,10 +144,10 @@ def allocate(
         freight=shaped((flow * cost).sum(axis=-1)),
         gain=shaped((flow * gain).sum(axis=-1)),
         work=shaped(_sums(length, links.mode, modes)),
-        link_relief=shaped(relief[:, :ways]),
-        sink_relief=shaped(relief[:, ways:]),
-        link_price=shaped(price[:, :ways]),
-        sink_price=shaped(price[:, ways:]),
+        link_relief=shaped(relief[:, :n_links]),
+        sink_relief=shaped(relief[:, n_links:]),
+        link_price=shaped(price[:, :n_links]),
+        sink_price=shaped(price[:, n_links:]),
         reason=reason.reshape(supply.shape[:-1]),
     )
 
@@ -197,10 +197,10 @@ def _left(had: F64, gone: F64) -> F64:
 
 def _solve(rows: F64, demand: F64, links: Links, gain: F64) -> tuple[F64, F64, F64, str]:
     """Return flow (W, L), relief and price (W, L+Q), and why there are none."""
-    count, ways = len(rows), len(links.source)
-    zeros = np.zeros((count, ways + len(demand)))
-    if not count * ways:
-        return zeros[:, :ways], zeros, zeros, ""
+    count, n_links = len(rows), len(links.source)
+    zeros = np.zeros((count, n_links + len(demand)))
+    if not count * n_links:
+        return zeros[:, :n_links], zeros, zeros, ""
     # Shares of the supply and of the largest gain: the solver's tolerances are absolute.
     total = rows.sum(axis=-1, keepdims=True)
     total = np.where(total > 0, total, 1.0)
@@ -212,21 +212,21 @@ def _solve(rows: F64, demand: F64, links: Links, gain: F64) -> tuple[F64, F64, F
     one = eye_array(count, format="csr")
     limits = kron(one, csr_array(np.vstack([out, into]).astype(np.float64)), format="csr")
     bound = np.hstack([rows / total, room]).ravel()
-    first = _minimise(np.full(count * ways, -1.0), limits, bound, upper)
+    first = _minimise(np.full(count * n_links, -1.0), limits, bound, upper)
     if first.status != 0:
-        return zeros[:, :ways] * np.nan, zeros * np.nan, zeros * np.nan, str(first.message)
-    most = first.x.reshape(count, ways).sum(axis=-1)
-    kept = vstack([limits, kron(one, csr_array(np.full((1, ways), -1.0)))], format="csr")
+        return zeros[:, :n_links] * np.nan, zeros * np.nan, zeros * np.nan, str(first.message)
+    most = first.x.reshape(count, n_links).sum(axis=-1)
+    kept = vstack([limits, kron(one, csr_array(np.full((1, n_links), -1.0)))], format="csr")
     cost = np.tile(-gain / worth, count)
     second = _minimise(cost, kept, np.r_[bound, -most], upper)
     if second.status != 0:
-        return zeros[:, :ways] * np.nan, zeros * np.nan, zeros * np.nan, str(second.message)
-    flow = np.clip(second.x.reshape(count, ways), 0.0, upper) * total
+        return zeros[:, :n_links] * np.nan, zeros * np.nan, zeros * np.nan, str(second.message)
+    flow = np.clip(second.x.reshape(count, n_links), 0.0, upper) * total
     sinks = slice(rows.shape[-1], None)
     relief, price = (
         np.hstack(
             [
-                result.upper.marginals.reshape(count, ways),
+                result.upper.marginals.reshape(count, n_links),
                 result.ineqlin.marginals[: len(bound)].reshape(count, -1)[:, sinks],
             ]
         )

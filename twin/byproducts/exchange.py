@@ -1,4 +1,4 @@
-"""Industrial symbiosis: the surplus of a by-product, who could use it, and the ways between them.
+"""Industrial symbiosis: the surplus of a by-product, its possible users, and the links between them.
 
 References
 ----------
@@ -128,7 +128,7 @@ class Exchange:
     medium: str
     sources: tuple[ByproductSource, ...]  # (P,)
     sinks: tuple[Sink, ...]  # (Q,)
-    ways: tuple[Link, ...]  # (L,)
+    link_rows: tuple[Link, ...]  # (L,)
     links: Links
     demand: F64  # (Q,) [kg/s]
     value: F64  # (Q,) [CNY/kg]; 0 where the model names none
@@ -152,13 +152,15 @@ def offered(park: Park, scope: str) -> tuple[str, ...]:
 def compile_exchange(network: Network, scope: str, medium: str) -> Exchange:
     """Return the sources of a medium inside a scope, where they could send it, and how.
 
-    A way that leaves the scope counts: the by-product of a plant may be of use to its neighbour.
+    A link that leaves the scope counts: the by-product of a plant may be of use to its neighbour.
     """
     park = network.park
     rows = [row for row in park.rows(Byproduct) if row.medium == medium]
     origins = list(dict.fromkeys(row.scope for row in rows if inside(row.scope, scope)))
-    ways = tuple(row for row in park.rows(Link) if row.medium == medium and row.origin in origins)
-    ends = {row.to for row in ways}
+    link_rows = tuple(
+        row for row in park.rows(Link) if row.medium == medium and row.origin in origins
+    )
+    ends = {row.to for row in link_rows}
     sinks = tuple(
         row
         for row in park.rows(Sink)
@@ -167,13 +169,13 @@ def compile_exchange(network: Network, scope: str, medium: str) -> Exchange:
     sources = tuple(
         _source(network, origin, [row for row in rows if row.scope == origin]) for origin in origins
     )
-    links = _links(ways, origins, [row.scope for row in sinks])
+    links = _links(link_rows, origins, [row.scope for row in sinks])
     tags, factor = _matrix(sources)
     return Exchange(
         medium=medium,
         sources=sources,
         sinks=sinks,
-        ways=ways,
+        link_rows=link_rows,
         links=links,
         demand=np.array([row.capacity for row in sinks], np.float64),
         value=np.array([row.value for row in sinks], np.float64),
@@ -283,15 +285,15 @@ def _matrix(sources: tuple[ByproductSource, ...]) -> tuple[I64, F64]:
     return tags, factor
 
 
-def _links(ways: tuple[Link, ...], origins: list[str], ends: list[str]) -> Links:
-    """Return the arrays of the ways between sources and sinks."""
+def _links(link_rows: tuple[Link, ...], origins: list[str], ends: list[str]) -> Links:
+    """Return the arrays of the links between sources and sinks."""
     return Links(
-        source=np.array([origins.index(row.origin) for row in ways], np.int64),
-        sink=np.array([ends.index(row.to) for row in ways], np.int64),
-        mode=np.array([modes().index(row.mode) for row in ways], np.int64),
-        capacity=np.array([row.capacity for row in ways], np.float64),
-        distance=np.array([row.distance for row in ways], np.float64),
-        cost=np.array([row.cost for row in ways], np.float64),
+        source=np.array([origins.index(row.origin) for row in link_rows], np.int64),
+        sink=np.array([ends.index(row.to) for row in link_rows], np.int64),
+        mode=np.array([modes().index(row.mode) for row in link_rows], np.int64),
+        capacity=np.array([row.capacity for row in link_rows], np.float64),
+        distance=np.array([row.distance for row in link_rows], np.float64),
+        cost=np.array([row.cost for row in link_rows], np.float64),
     )
 
 

@@ -318,7 +318,7 @@ def _standardised(plan: Plan, change: F64, test: F64) -> F64:
 
 
 def _whitened(columns: F64, covariance: F64, gram: F64, scale: F64) -> tuple[F64, F64, bool]:
-    """Return the whitening of K residuals, (R, K), the combinations without variance, whether delicate."""
+    """Return the whitening of K residuals, (R, K), combinations without variance, if delicate."""
     try:
         lower = np.linalg.cholesky(scale[:, None] * gram * scale)
     except np.linalg.LinAlgError:

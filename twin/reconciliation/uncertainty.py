@@ -139,7 +139,7 @@ def efficiency_uncertainty(component: str) -> float:
 
 
 def cell_efficiency_uncertainty(component: str) -> float:
-    """Return the uncertainty of the current efficiency of each electrolyser around that of its place.
+    """Return the uncertainty of an electrolyser's current efficiency around that of its place.
 
     Parameters
     ----------

@@ -96,7 +96,7 @@ def test_by_product_without_a_stream_is_all_that_leaves_and_is_counted_whole():
     exchange = compile_exchange(net, "r", "hydrochloric_acid_31")
     assert [s.byproducts for s in exchange.sources] == [("acid",)]
     assert surplus_rate(exchange, rates(net, exchange, FT7=2.0)).tolist() == [2.0]
-    assert (exchange.sinks, exchange.ways) == ((), ())
+    assert (exchange.sinks, exchange.link_rows) == ((), ())
 
 
 def test_by_product_without_a_meter_is_what_the_balance_of_its_place_leaves():
