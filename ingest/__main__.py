@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
+import ctypes
 import logging
 import signal
 import sys
@@ -32,6 +34,9 @@ if TYPE_CHECKING:
 LOG = logging.getLogger("ingest")
 IDLE_S = 0.5
 STOP_S = 3.0
+# Of mallopt(3): free memory that is kept, and the size from which a block is mapped on its own.
+TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3
+KEEP_BYTES = 256 << 20, 32 << 20
 EXAMPLES = """examples:
   parktwin ingest
   PARKTWIN_PARK=/etc/parktwin/my-park PARKTWIN_MQTT_URL=mqtt://broker:1883 parktwin ingest
@@ -121,6 +126,17 @@ async def _pause(due: float, next_block: NextBlock, stopping: asyncio.Task[Any])
         arrival.cancel()
 
 
+def _keep_memory() -> None:
+    """Keep what a cycle frees, as the next one needs it again: new pages cost more than the work.
+
+    Where the C library is not GNU's, there is nothing to be told.
+    """
+    with contextlib.suppress(AttributeError, OSError):
+        library = ctypes.CDLL(None)
+        library.mallopt(TRIM_THRESHOLD, KEEP_BYTES[0])
+        library.mallopt(MMAP_THRESHOLD, KEEP_BYTES[1])
+
+
 async def _main(settings: IngestSettings) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -141,6 +157,7 @@ def main(argv: list[str] | None = None) -> int:
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
+    _keep_memory()
     return run_program("parktwin ingest", lambda: uvloop.run(_main(IngestSettings())))
 
 

@@ -246,19 +246,21 @@ class Cycle:
             if due:
                 health = self._health.samples(image, self._gauges(cycle_us), cycle_us)
                 derived = concatenate(derived, health)
+            added = concatenate(fresh, derived)
             if merge_all:
                 await self._store.merge_samples(derived)
             else:
-                await self._store.copy_samples(concatenate(fresh, derived))
+                await self._store.copy_samples(added)
             image.update(derived, self._traits)
-            added = concatenate(fresh, derived)
             await self._write_minutes(image, open_minutes, added, late, cycle_us, counted)
             monitor = await self._monitor.run(self._state.monitor, self._read_us)
             await self._keep_refused(intake, (past, incoming), cycle_us, counted)
             if due:
                 await self._gateways.write(self._store, cycle_us)
-            changed = np.unique(np.concatenate([added.tag, late.tag, touched]))
-            changed = changed[image.time_us[changed] != NEVER]
+            seen = np.zeros(len(self._tags), bool)
+            for tags in (added.tag, late.tag, touched):
+                seen[tags] = True
+            changed = np.flatnonzero(seen & (image.time_us != NEVER))
             columns = image.time_us[changed], image.value[changed], image.quality[changed]
             await self._store.wake_readers(cycle_us, changed, columns, self._settings.cycle_rows)
             alarms = await self._alarms.run(
