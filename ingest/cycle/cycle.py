@@ -37,7 +37,7 @@ from twin.series.traits import traits_of
 from twin.step import SLOPE_MIN_US, SLOPE_US, Memory, no_memory, restore
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from ingest.settings import IngestSettings
     from ingest.store import Store
@@ -257,12 +257,7 @@ class Cycle:
             await self._keep_refused(intake, (past, incoming), cycle_us, counted)
             if due:
                 await self._gateways.write(self._store, cycle_us)
-            seen = np.zeros(len(self._tags), bool)
-            for tags in (added.tag, late.tag, touched):
-                seen[tags] = True
-            changed = np.flatnonzero(seen & (image.time_us != NEVER))
-            columns = image.time_us[changed], image.value[changed], image.quality[changed]
-            await self._store.wake_readers(cycle_us, changed, columns, self._settings.cycle_rows)
+            await self._wake_readers(image, (added.tag, late.tag, touched), cycle_us)
             alarms = await self._alarms.run(
                 self._state.alarms, added, image, cycle_us, self._read_us
             )
@@ -271,6 +266,15 @@ class Cycle:
             image, open_minutes, memory, alarms, version, validated.state, monitor, health_us
         )
         return counted, tally
+
+    async def _wake_readers(self, image: Image, tags: Iterable[I64], cycle_us: int) -> None:
+        """Leave the changed part of the image for the readers and wake them at the commit."""
+        seen = np.zeros(len(self._tags), bool)
+        for each in tags:
+            seen[each] = True
+        changed = np.flatnonzero(seen & (image.time_us != NEVER))
+        columns = image.time_us[changed], image.value[changed], image.quality[changed]
+        await self._store.wake_readers(cycle_us, changed, columns, self._settings.cycle_rows)
 
     async def _catch_up(self, image: Image, open_minutes: OpenMinutes) -> tuple[I64, int]:
         """Wait for our turn; return the tags that others have touched, read back, and version."""

@@ -225,9 +225,11 @@ async def test_block_holds_no_more_than_a_cycle_may_have(messages, size):
 
 async def test_block_decoded_ahead_comes_again_to_the_model_that_is_read_anew(ingest, monkeypatch):
     running, store, broker, decoded = ingest
-    desks = []
-    plain = program.Desk
-    monkeypatch.setattr(program, "Desk", lambda *args: desks.append(plain(*args)) or desks[-1])
+    queues = []
+    plain = program.CommandQueue
+    monkeypatch.setattr(
+        program, "CommandQueue", lambda *args: queues.append(plain(*args)) or queues[-1]
+    )
     more = range(1, PORTION_MESSAGES + 1)
     async with running():
         store.open_door.clear()
@@ -235,7 +237,7 @@ async def test_block_decoded_ahead_comes_again_to_the_model_that_is_read_anew(in
         await store.held.wait()
         broker.put(more)
         await until(lambda: len(decoded) == 1 + len(more))
-        desks[0].reload = True
+        queues[0].reload = True
         store.open_door.set()
         await until(lambda: broker.acked)
     assert broker.acked == store.times == [0]
