@@ -109,13 +109,13 @@ def _own_version() -> str:
 
 
 def up(options: argparse.Namespace) -> None:
-    """Run services and programs until a signal ends them."""
+    """Run services and programs until a signal; raises KeyboardInterrupt then, else ParkError."""
     if not (options.park / "park.toml").exists():
         raise ParkError(
             f"{options.park} holds no park.toml", hint="name the folder of a park model with --park"
         )
     for number in STOP_SIGNALS:
-        # Who started us with nohup wants us to outlive the terminal.
+        # Under nohup the programs outlive the terminal.
         if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, _interrupt)
     own = {

@@ -35,7 +35,7 @@ SETTINGS = {
     "shared_buffers": "512MB",
     "work_mem": "16MB",
     "jit": "off",
-    # What is acknowledged is stored, even when the power fails.
+    # An acknowledged sample is stored, even when the power fails.
     "synchronous_commit": "on",
     "wal_compression": "on",
     "max_wal_size": "4GB",

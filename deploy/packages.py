@@ -33,14 +33,14 @@ ACCOUNTS = {"passwd": "park:x:1000:1000:park:/:/bin/sh\n", "group": "park:x:1000
 
 
 def say(text: str) -> None:
-    """Tell the person at the terminal what takes time now."""
+    """Print a line of progress on stderr."""
     # The terminal may be gone, which is no reason to stop working, or to stop stopping.
     with contextlib.suppress(OSError):
         print(f"parktwin: {text}", file=sys.stderr, flush=True)
 
 
 def require_space(folder: Path, needed: int, what: str) -> None:
-    """Refuse when the disk of a folder, existing or not, has too little room."""
+    """Raise ParkError when the disk of a folder has less than `needed` bytes free."""
     existing = next(path for path in (folder, *folder.parents) if path.exists())
     free = shutil.disk_usage(existing).free
     if free < needed:
@@ -52,7 +52,7 @@ def require_space(folder: Path, needed: int, what: str) -> None:
 
 
 def missing(packages: tuple[str, ...]) -> list[str]:
-    """Return those of the packages that are not installed here."""
+    """Return the packages that are not installed; raises ParkError without dpkg."""
     if shutil.which("dpkg-query") is None:
         raise ParkError(
             "this machine has neither TimescaleDB with Mosquitto nor Debian's package tools",
@@ -68,7 +68,7 @@ def _installed(package: str) -> bool:
 
 
 def ensure(*packages: str) -> None:
-    """Install the missing ones of these Debian packages, or say who can."""
+    """Install Debian packages that are missing; raises ParkError with the command that does."""
     absent = missing(packages)
     if not absent:
         return
@@ -103,7 +103,7 @@ def _apt_get() -> list[str] | None:
 
 
 def last_line(text: str) -> str:
-    """Return the last line that says something."""
+    """Return the last line that is not empty."""
     return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "no reason")
 
 
@@ -115,7 +115,7 @@ def complaint(text: str) -> str:
 
 
 def bundle(cache: Path) -> Path:
-    """Return the folder with the unpacked services, unpacking it when it is not there yet."""
+    """Return the folder of the services, unpacked at the first call; raises ParkError."""
     folder = cache / f"bundle-{SUITE}"
     if folder.is_dir():
         return folder
@@ -146,11 +146,11 @@ def _unpack(folder: Path) -> None:
     # Nothing is executed from the packages, so this needs neither root nor a real chroot.
     recipe = ["mmdebstrap", "--mode=chrootless", "--skip=check/chrootless", "--variant=extract"]
     recipe += [f"--include={','.join(CONTENTS)}", f"--setup-hook={MERGE_USR}", SUITE, str(partial)]
-    status, said = _run_group(recipe)
+    status, output = _run_group(recipe)
     if status:
         shutil.rmtree(partial, ignore_errors=True)
         raise ParkError(
-            f"the services could not be unpacked: {complaint(said)}",
+            f"the services could not be unpacked: {complaint(output)}",
             hint=f"check the network and the proxy settings of apt and start again, {ALTERNATIVE}",
         )
     for name in FOLDERS:
@@ -161,17 +161,17 @@ def _unpack(folder: Path) -> None:
 
 
 def _run_group(argv: list[str]) -> tuple[int, str]:
-    """Run a program that starts others; when we are interrupted, none of them is left behind."""
-    output, both = subprocess.PIPE, subprocess.STDOUT
+    """Return status and output of a program; an interruption ends all its processes."""
+    pipe, both = subprocess.PIPE, subprocess.STDOUT
     with subprocess.Popen(
-        argv, stdout=output, stderr=both, text=True, errors="replace", start_new_session=True
+        argv, stdout=pipe, stderr=both, text=True, errors="replace", start_new_session=True
     ) as process:
         try:
-            said, _ = process.communicate()
+            output, _ = process.communicate()
         except BaseException:
             os.killpg(process.pid, signal.SIGTERM)
             raise
-    return process.returncode, said
+    return process.returncode, output
 
 
 def main(packages: list[str]) -> int:

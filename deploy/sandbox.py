@@ -1,4 +1,10 @@
-"""Where the service programs come from, with the way to start them."""
+"""The root file system of the services, and the command lines that run them in it.
+
+Three modes: ``direct``, the host's own programs as an ordinary user; ``bwrap``, a user namespace,
+in which a root user is another (PostgreSQL refuses root); ``chroot``, for root where user
+namespaces are forbidden, as in a container without CAP_SYS_ADMIN: bwrap can make no namespace
+there.
+"""
 
 from __future__ import annotations
 
@@ -62,23 +68,23 @@ class Sandbox:
 
 def find(root: Path, version: int | None = None) -> Programs | None:
     """Return the newest usable programs below a root, of one PostgreSQL version if given."""
-    found: list[tuple[int, str]] = []
+    versions: list[tuple[int, str]] = []
     for programs, extensions in LAYOUTS:
         for path in root.glob(programs):
             digits = path.parent.name.rpartition("-")[2]
             control = root / extensions.format(digits) / "timescaledb.control"
             complete = control.exists() and (path / "initdb").exists()
             if digits.isdigit() and complete and version in {None, int(digits)}:
-                found.append((int(digits), f"/{path.relative_to(root)}"))
+                versions.append((int(digits), f"/{path.relative_to(root)}"))
     broker = next((name for name in BROKERS if (root / name[1:]).exists()), None)
-    if not found or broker is None or max(found)[0] < OLDEST_POSTGRES:
+    if not versions or broker is None or max(versions)[0] < OLDEST_POSTGRES:
         return None
-    number, folder = max(found)
+    number, folder = max(versions)
     return Programs(version=number, postgres=folder, mosquitto=broker)
 
 
 def choose(data: Path, *, cache: Path | None = None, mode: Mode | None = None) -> Sandbox:
-    """Return the host's own services when they fit, else the private bundle's."""
+    """Return the host's own services when they fit, else the private bundle's; raises ParkError."""
     version = _version(data)
     jail = data / "services"
     root, programs = Path("/"), find(Path("/"), version)

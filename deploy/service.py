@@ -52,7 +52,7 @@ class Service:
     @property
     def pid(self) -> int | None:
         """Process id of the running server, whoever started it."""
-        # The working folder tells our server from a stranger who was given the same number.
+        # The working folder tells our server from another process with the same number.
         try:
             pid = int(self._pid_file.read_text().split()[0])
             ours = Path(f"/proc/{pid}/cwd").samefile(self._folder)
@@ -123,7 +123,7 @@ class Service:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(number, signal.SIGKILL)
         if self._process is not None:
-            # The sandbox ends by itself after its server; before there is one it has to be told.
+            # The sandbox ends by itself after its server; without a server it is killed.
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(0 if pid is None else 1)
             self._process.kill()
@@ -141,7 +141,7 @@ def accepts(port: int) -> bool:
 
 
 def free_port() -> int:
-    """Return a local port nobody uses now."""
+    """Return a local port that is free now."""
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         return int(probe.getsockname()[1])

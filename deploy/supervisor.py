@@ -50,7 +50,7 @@ class Program:
         self._due_s = 0.0
 
     def tend(self, now_s: float) -> bool:
-        """Start the program when its time has come, and return whether it has just ended."""
+        """Start the program when it is due [s]; return whether it has just ended."""
         if self._process is None:
             if now_s >= self._due_s:
                 self._start(now_s)
@@ -85,7 +85,7 @@ class Program:
             self._process.terminate()
 
     def stop(self, timeout_s: float) -> None:
-        """Wait for the program to stop, and kill it when it takes longer."""
+        """Wait up to `timeout_s` for the program to stop, then kill it."""
         if self._process is None:
             return
         self._process.terminate()
@@ -100,7 +100,7 @@ class Program:
 def supervise(
     programs: list[Program], services: Services, port: int, announce: Callable[[], None]
 ) -> None:
-    """Keep everything running, for ever, and announce the twin once when it is ready."""
+    """Keep everything running and announce the twin once; returns never, raises ParkError."""
     say(f"starting {', '.join(program.name for program in programs)}")
     ready, slow_s = False, time.monotonic() + SLOW_S
     while True:
@@ -124,12 +124,12 @@ def supervise(
 
 
 def _report_end(program: Program, *, ready: bool) -> None:
-    """Tell that a program ended; before the twin was ever ready this can be the end of it all."""
-    news = f"{program.name} ended with status {program.status}: {last_line(tail(program.log))}"
+    """Print the end of a program; raises ParkError when it is hopeless before all was ready."""
+    report = f"{program.name} ended with status {program.status}: {last_line(tail(program.log))}"
     hopeless = program.status == HOPELESS or program.failures >= GIVE_UP
     if hopeless and not ready:
-        raise ParkError(news, hint=f"see {program.log}")
-    say(f"{news}; it starts again in {program.pause_s:g} s")
+        raise ParkError(report, hint=f"see {program.log}")
+    say(f"{report}; it starts again in {program.pause_s:g} s")
 
 
 def _readiness(port: int) -> tuple[int, str]:

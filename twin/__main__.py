@@ -1,4 +1,4 @@
-"""`parktwin check`: say everything that is wrong with a park model."""
+"""`parktwin check`: print all problems of a park model."""
 
 from __future__ import annotations
 

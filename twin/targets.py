@@ -1,4 +1,4 @@
-"""Targets of policy: where a figure stands against a goal with a date, and whether that is certain.
+"""Targets of policy: a figure against a goal with a date, and the certainty of the verdict.
 
 References
 ----------
@@ -62,7 +62,7 @@ class Target:
 
 
 def check_targets(park: Park) -> Iterator[RowFault]:
-    """Yield targets whose figure needs a sense, a product or another uom."""
+    """Yield targets that need a sense, a product or another uom."""
     for target in park.rows(Target):
         if not target.kpi:
             continue

@@ -1,4 +1,4 @@
-"""MAP.toml: what the columns of a file are, whose they are, and how its times are meant."""
+"""MAP.toml: the tag of each column of a file, the form of its times and of its cells."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ INTERVAL = "interval"
 
 
 class Entry(NamedTuple):
-    """Where values go: the tag with this index in the model, ``si = value * scale + shift``."""
+    """The tag of a column, by its index in the model; ``si = value * scale + shift``."""
 
     tag: int
     scale: float
@@ -61,10 +61,10 @@ class Entry(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """How a file is written."""
+    """The form of the cells of a file."""
 
-    encoding: str = ""  # empty: found out
-    delimiter: str = ""  # empty: found out
+    encoding: str = ""  # empty: detected
+    delimiter: str = ""  # empty: detected
     decimal: str = "."
     thousands: str = ""
     skip_rows: int = 0
@@ -74,7 +74,7 @@ class Form:
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """How the times of a file are meant."""
+    """The form of the times of a file."""
 
     columns: tuple[str, ...]
     form: str
@@ -95,7 +95,7 @@ class FileMap:
     quality: str = ""
     qualities: Mapping[str, int] = field(default_factory=dict)
     enterprise: str = ""
-    base: int = q.GOOD  # quality of a value of which nothing else is said
+    base: int = q.GOOD  # quality of a value without another
     notes: tuple[str, ...] = ()
 
     @property
@@ -242,7 +242,7 @@ def _entry(at: int, tag: Tag, cell: dict[str, str], seconds: float) -> Entry:
 
 
 def _notes(name: str, tag: Tag, cell: dict[str, str], seconds: float) -> list[str]:
-    """Return what is not wrong, but perhaps not meant."""
+    """Return notes about an entry that is valid but perhaps not intended."""
     if cell.get("as") == INTERVAL and tag.gap_s > seconds:
         text = f"{name}: where an interval is missing, {tag.address} holds the one before for up to"
         return [f"{text} {_minutes(tag.gap_s)}"]
@@ -288,7 +288,7 @@ KNOWN = Known(
 
 
 def header_problems(columns: Iterable[str], names: Sequence[str], location: str) -> list[str]:
-    """Return which columns the header of a file lacks, or has twice."""
+    """Return the columns that the header of a file lacks or has twice, as problems."""
     listing = ", ".join(map(repr, names[:12])) + (" and more" if len(names) > 12 else "")
     problems = []
     for column in dict.fromkeys(columns):

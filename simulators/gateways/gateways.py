@@ -51,7 +51,7 @@ BATCH_MAX = 3600
 
 @table
 class GatewayPlan:
-    """A row ``[[gateway]]`` of a scenario; what is empty or 0 is as by default."""
+    """A row ``[[gateway]]`` of a scenario; an empty or 0 cell stands for the default."""
 
     enterprise: str = cell("enterprise")
     id: str = cell("text", default="sim-1")

@@ -224,9 +224,9 @@ def test_up_announces_the_twin_refuses_a_second_one_and_stops_on_a_signal(data):
         assert "console" in lines[1]
         pid = int((data / "services/mnt/postgres/postmaster.pid").read_text().split()[0])
         with start_up(data, stand_ins) as second:
-            _, said = second.communicate(timeout=10)
+            _, report = second.communicate(timeout=10)
         assert second.returncode == 2
-        assert f"parktwin: {data} is in use by another parktwin — stop that one" in said
+        assert f"parktwin: {data} is in use by another parktwin — stop that one" in report
         started = time.monotonic()
         # As when a terminal is closed: several signals at once must not cut the stop short.
         for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
@@ -255,6 +255,6 @@ def test_up_ends_at_once_with_the_sentence_of_a_wrong_setting(data, name, settin
 def test_up_ends_with_the_reason_when_a_program_refuses_the_settings(data):
     refusal = "import sys; print('ingest: 3 problems in park.toml'); sys.exit(2)"
     with start_up(data, {"ingest": refusal, "api": SLEEPER}) as process:
-        _, said = process.communicate(timeout=15)
+        _, report = process.communicate(timeout=15)
     assert process.returncode == 2
-    assert "ingest ended with status 2: ingest: 3 problems in park.toml" in said
+    assert "ingest ended with status 2: ingest: 3 problems in park.toml" in report

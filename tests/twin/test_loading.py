@@ -1,4 +1,4 @@
-"""Park folders: what loads, and that everything wrong is said at once, with its place."""
+"""Park folders: the model of a valid one, and all problems of others at once, with their lines."""
 
 from pathlib import Path
 
@@ -87,10 +87,10 @@ CELLS_OF_TAGS = {
 
 @pytest.mark.parametrize("case", CELLS_OF_TAGS)
 def test_wrong_row_of_the_tags_is_said_with_its_line(case):
-    row, said = CELLS_OF_TAGS[case]
+    row, text = CELLS_OF_TAGS[case]
     csv = f"{TAGS_CSV}{row}\n"
     (problem,) = problems_of(PARK_TOML, csv)
-    assert problem.startswith(f"tags.csv:{len(csv.splitlines())}: {said}")
+    assert problem.startswith(f"tags.csv:{len(csv.splitlines())}: {text}")
 
 
 def test_all_rows_of_the_tags_are_said_at_once():
@@ -108,7 +108,7 @@ def test_several_wrong_cells_of_one_row_are_all_said():
 
 
 @pytest.mark.parametrize(
-    ("line", "said"),
+    ("line", "text"),
     [
         ('timezone = "Asia/Liaocheng"', "'Asia/Liaocheng' is not an IANA time zone"),
         ("timezone = 8", "8 is not an IANA time zone"),
@@ -119,12 +119,12 @@ def test_several_wrong_cells_of_one_row_are_all_said():
         ("name = 5", "5 is not a table with zh and en"),
     ],
 )
-def test_wrong_head_of_the_park_is_said(line, said):
+def test_wrong_head_of_the_park_is_said(line, text):
     key = line.partition(" ")[0]
     kept = [old for old in SMALLEST.splitlines() if not old.startswith(key + " ")]
     head = "\n".join(kept[: kept.index("[[scope]]")])
     problems = problems_of(f"{head}\n{line}\n", HEADER)
-    assert any(p.startswith("park.toml:") and f"[park] {key}: " in p and said in p
+    assert any(p.startswith("park.toml:") and f"[park] {key}: " in p and text in p
                for p in problems), problems  # fmt: skip
 
 

@@ -31,11 +31,11 @@ def leaves(table, path=()):
 
 @pytest.mark.parametrize("name", TABLES)
 def test_every_figure_carries_its_provenance(name):
-    found = list(leaves(reference.load(name)))
-    assert found
+    entries = list(leaves(reference.load(name)))
+    assert entries
     bare = [
         ".".join(path)
-        for path, entry in found
+        for path, entry in entries
         if not {"confidence", "evidence"} <= set(entry)
         or not {"standard", "source", "note"} & set(entry)
     ]

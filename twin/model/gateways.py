@@ -83,7 +83,7 @@ def filters(gateways: Iterable[GatewaySpec]) -> list[str]:
 
 
 def check_gateways(park: Park) -> Iterator[RowFault]:
-    """Yield gateways that lack what their protocol needs, or name tags their enterprise lacks."""
+    """Yield gateways without the columns of their protocol or with tags their enterprise lacks."""
     kinds = {scope.id: scope.kind for scope in park.scopes}
     tags = {tag.address for tag in park.tags}
     nodes: dict[tuple[str, ...], str] = {}

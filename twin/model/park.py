@@ -26,9 +26,9 @@ OUTSIDE = ("market", "atmosphere")
 # A star asks for a counter: the increase of a mass is an amount, the mass in a tank is not.
 FLOWS = "mass_flow volume_flow normal_volume_flow mass* normal_volume*"
 ENERGY = "power energy* mass_flow mass* normal_volume_flow normal_volume*"
-# What the accounts of all energy meters of a scope are about; no product has this name.
+# The product of the accounts of all energy meters of a scope; no product has this name.
 TOTAL = "total"
-# What the time integral of a gauge is an amount of; a counter counts that amount itself.
+# The quantity of the time integral of a gauge; a counter counts that amount itself.
 AMOUNTS = {
     "power": "energy",
     "mass_flow": "mass",
@@ -120,7 +120,7 @@ class Stream:
 
 @table
 class Tank:
-    """A vessel whose inventory [kg] follows from a level or a mass tag."""
+    """A vessel; its inventory [kg] follows from a level or a mass tag."""
 
     id: str = cell("text")
     scope: str = cell("scope")
@@ -159,7 +159,7 @@ class Product:
 
 @table
 class Gap:
-    """How long a value of one tag holds without a new sample, where it is not the park's time."""
+    """The time [s] a value of one tag holds without a new sample, instead of the park's."""
 
     tag: str = cell("tag")
     gap_s: float = cell("quantity time", key="gap")
@@ -239,7 +239,7 @@ def check_park(park: Park) -> Iterator[RowFault]:
 
 
 def _check_meters(park: Park) -> Iterator[RowFault]:
-    """Yield meters whose product is made elsewhere or that cannot measure their carrier."""
+    """Yield meters without their product, or of another quantity than their carrier."""
     carriers = load_reference("energy")
     quantity = {tag.address: AMOUNTS.get(tag.quantity, tag.quantity) for tag in park.tags}
     made = {product.id for product in park.products}

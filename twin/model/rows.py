@@ -143,7 +143,7 @@ def parse_cells(
 
 
 def sentence(error: Exception) -> str:
-    """Return what an error says, with its hint if it has one."""
+    """Return the text of an error with its hint."""
     hint = getattr(error, "hint", "")
     return f"{error} ({hint})" if hint else str(error)
 
@@ -180,7 +180,7 @@ def parse_cell(rule: str, value: Any, known: Known) -> Any:
 
 
 def _scalar(value: Any) -> str:
-    """Return the text of a quantity; raises ValueError for what cannot be one."""
+    """Return the text of a quantity; raises ValueError for a flag, list or table."""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise ValueError(f"{value!r} is not a value")  # noqa: TRY004
     return str(value)

@@ -1,4 +1,4 @@
-"""Rows of park.toml: every wrong one is said with its line; templates stand for many."""
+"""Rows of park.toml: each problem with its line; templates stand for many rows."""
 
 import re
 
@@ -24,7 +24,7 @@ def line_of(text, mark="HERE"):
     return next(n for n, line in enumerate(text.splitlines(), start=1) if mark in line)
 
 
-# What is added to the model, and behind its name what is said about the line marked HERE.
+# Rows that are added to the model; behind their name, the problem of the line marked HERE.
 CASES = """
 ## bad parent: its parent 'r/north' does not exist
 [[scope]] # HERE
@@ -209,10 +209,10 @@ ROWS = {
 
 @pytest.mark.parametrize("case", ROWS)
 def test_wrong_row_is_said_with_its_line(case):
-    added, said = ROWS[case]
+    added, text = ROWS[case]
     toml = f"{PARK_TOML}\n{added}\n"
     problems = problems_of(toml)
-    about = [p for p in problems if said in p and p.startswith(f"park.toml:{line_of(toml)}: ")]
+    about = [p for p in problems if text in p and p.startswith(f"park.toml:{line_of(toml)}: ")]
     assert about, problems
 
 
@@ -227,8 +227,8 @@ def test_all_problems_are_said_at_once_each_with_its_place():
     wrong = {k: v for k, v in ROWS.items() if "template" not in k and "product" not in k}
     toml = PARK_TOML + "\n".join(added for added, _ in wrong.values())
     problems = problems_of(toml, TAGS_CSV + "X-1,r,mass_flow,kW,gauge,,,,\n")
-    for _, said in [*wrong.values(), ("", "'kW' is not a unit of mass_flow")]:
-        assert any(said in problem for problem in problems), said
+    for _, text in [*wrong.values(), ("", "'kW' is not a unit of mass_flow")]:
+        assert any(text in problem for problem in problems), text
     assert [p for p in problems if not PLACE.match(p)] == []
 
 
