@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from deploy.database.settings import mqtt_address
 from simulators import load, options
 from simulators.gateways import publisher
 from simulators.gateways.gateways import make_gateways, require_known, with_gateways
@@ -53,7 +54,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def _simulate(chosen: argparse.Namespace) -> int:
     """Build the park's simulation, then publish until stopped."""
-    publisher.address(chosen.mqtt)
+    mqtt_address(chosen.mqtt)
     logger = _logger(chosen.hj212)
     park = load_park(chosen.park)
     script = load_script(chosen.scenario, park)
@@ -110,7 +111,7 @@ def _simulate(chosen: argparse.Namespace) -> int:
 
 def _load(chosen: argparse.Namespace) -> int:
     """Publish load until stopped; print the result."""
-    broker = publisher.address(chosen.mqtt)
+    broker = mqtt_address(chosen.mqtt)
     if chosen.write_park:
         return _write(chosen.write_park, load.park_files(chosen.load))
     test = load.LoadTest(chosen.load, chosen.rate, chosen.batch, chosen.qos, chosen.seed)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ssl
 from importlib.resources import files
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -45,3 +47,34 @@ def _problem(location: tuple[int | str, ...], text: str) -> str:
     """Return the sentence of one wrong setting; of a relation between several, its own."""
     name = f"{PREFIX}{str(location[0]).upper()}: " if location else ""
     return name + text.removeprefix("Value error, ")
+
+
+def mqtt_address(url: str) -> dict[str, Any]:
+    """Return the address in the URL of a broker as arguments of `aiomqtt.Client`.
+
+    Raises SettingsError when it is not like ``mqtt://user:password@host:port`` or ``mqtts://``.
+    """
+    parts = urlsplit(url)
+    try:
+        port = parts.port
+    except ValueError:
+        port = -1
+    if parts.scheme not in ("mqtt", "mqtts") or not parts.hostname or port == -1:
+        raise SettingsError(
+            f"{without_password(url)!r} is not an MQTT address (PARKTWIN_MQTT_URL)",
+            hint="write mqtt://host:1883",
+        )
+    secure = parts.scheme == "mqtts"
+    return {
+        "hostname": parts.hostname,
+        "port": port or (8883 if secure else 1883),
+        "username": unquote(parts.username) if parts.username else None,
+        "password": unquote(parts.password) if parts.password else None,
+        "tls_context": ssl.create_default_context() if secure else None,
+    }
+
+
+def without_password(url: str) -> str:
+    """Return a URL without user and password."""
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()

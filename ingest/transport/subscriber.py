@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import socket
-import ssl
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit
+from typing import TYPE_CHECKING
 
 import aiomqtt
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
+from deploy.database.settings import mqtt_address, without_password
 from ingest.routing.topics import Message
+from ingest.transport.packet_reader import take_over
 from ingest.wire import sparkplug
-from twin.errors import SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -26,10 +24,8 @@ if TYPE_CHECKING:
     from ingest.settings import IngestSettings
 
 LOG = logging.getLogger("ingest.transport.subscriber")
-PUBLISH, PUBACK = 3, 0x40
-TOPICS_MAX = 10_000
+PUBACK = 0x40
 ALIKE_CYCLES = 30
-READ_BYTES = 1 << 18
 BACKOFF_S = (0.2, 0.5, 1.0, 2.0, 5.0)
 PUBLISH_S = 2.0
 # So much is worth being decoded on its own.
@@ -96,104 +92,6 @@ class Inbox:
         return taken
 
 
-class _Reader:
-    """Reads the socket in large blocks and takes the PUBLISH packets out itself.
-
-    paho spends three system calls and some forty objects on a packet, more than a message of one
-    value is worth. Every other packet is paho's: it reads this object as if it were its socket.
-    """
-
-    def __init__(self, sock: Any, paho: Any, inbox: Inbox) -> None:
-        self._sock = sock
-        self._paho = paho
-        self._inbox = inbox
-        self._rest = b""
-        self._others = b""
-        self._closed = False
-        self._topics: dict[bytes, str] = {}
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._sock, name)
-
-    def recv(self, size: int) -> bytes:
-        """Give paho its packets; raises BlockingIOError when there are none."""
-        if not self._others and not self._closed:
-            raise BlockingIOError
-        chunk, self._others = self._others[:size], self._others[size:]
-        return chunk
-
-    def pending(self) -> int:
-        """Return the bytes that wait for paho."""
-        return len(self._others)
-
-    def read(self) -> None:
-        """Take what has come; the callback of the socket."""
-        try:
-            data = self._sock.recv(READ_BYTES)
-            while isinstance(self._sock, ssl.SSLSocket) and self._sock.pending():
-                data += self._sock.recv(READ_BYTES)
-        except (BlockingIOError, ssl.SSLWantReadError):
-            return
-        except OSError:
-            data = b""
-        self._closed = not data
-        self._rest = self._split(self._rest + data)
-        while self._others or self._closed:
-            self._paho.loop_read()
-            if self._closed:
-                return
-
-    def _split(self, data: bytes) -> bytes:
-        """Sort out whole packets; return what is left of the last one."""
-        at = 0
-        while len(data) - at >= 2:
-            length = multiplier = 0
-            body = at + 1
-            while True:
-                if body >= len(data):
-                    return data[at:]
-                digit = data[body]
-                length |= (digit & 127) << multiplier
-                multiplier += 7
-                body += 1
-                if digit < 128 or multiplier > 28:
-                    break
-            end = body + length
-            if end > len(data):
-                return data[at:]
-            kind = data[at]
-            qos = kind >> 1 & 3
-            if kind >> 4 == PUBLISH and qos < 2:
-                self._publish(data, body, end, qos)
-            else:
-                self._others += data[at:end]
-            at = end
-        return data[at:]
-
-    def _publish(self, data: bytes, at: int, end: int, qos: int) -> None:
-        """Take one PUBLISH packet of MQTT 5, without its properties."""
-        stop = at + 2 + (data[at] << 8 | data[at + 1])
-        name = data[at + 2 : stop]
-        topic = self._topics.get(name)
-        if topic is None:
-            topic = name.decode("utf-8", "replace")
-            if len(self._topics) < TOPICS_MAX:
-                self._topics[name] = topic
-        mid = 0
-        if qos:
-            mid = data[stop] << 8 | data[stop + 1]
-            stop += 2
-        properties = shift = 0
-        while True:
-            digit = data[stop]
-            properties |= (digit & 127) << shift
-            shift += 7
-            stop += 1
-            if digit < 128:
-                break
-        self._inbox.put(topic, data[stop + properties : end], mid, qos)
-
-
 class Subscriber:
     """The connection to the broker: a persistent session that survives us and itself."""
 
@@ -213,6 +111,7 @@ class Subscriber:
         self.inbox = Inbox(settings.inbox_messages, settings.inbox_bytes, counters)
         self.connected = False
         self._settings = settings
+        self._broker = without_password(settings.mqtt_url)
         self._counters = counters
         self._client: aiomqtt.Client | None = None
         self._window = 0
@@ -243,15 +142,15 @@ class Subscriber:
                 client = self._prepare()
                 async with client:
                     self._client = client
-                    _take_over(client, self.inbox)
+                    take_over(client, self.inbox)
                     await client.subscribe([(topic, 1) for topic in self._topics])
                     await self.announce()
                     self.connected, tries = True, 0
-                    LOG.info("connected to %s", _without_password(self._settings.mqtt_url))
+                    LOG.info("connected to %s", self._broker)
                     self.on_connection()
                     await self._until_lost(client)
             except aiomqtt.MqttError as error:
-                LOG.warning("broker %s: %s", _without_password(self._settings.mqtt_url), error)
+                LOG.warning("broker %s: %s", self._broker, error)
             finally:
                 self.connected, self._client = False, None
             self._counters["reconnects"] += 1
@@ -310,49 +209,22 @@ class Subscriber:
     def _prepare(self) -> aiomqtt.Client:
         """Return a client whose session keeps, at the broker, what we have not acknowledged."""
         settings = self._settings
-        parts = urlsplit(settings.mqtt_url)
-        if parts.scheme not in ("mqtt", "mqtts") or not parts.hostname:
-            raise SettingsError(
-                f"PARKTWIN_MQTT_URL {settings.mqtt_url!r} is not a broker's address",
-                hint="write it like mqtt://127.0.0.1:1883",
-            )
         properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
         properties.SessionExpiryInterval = settings.session_expiry_s
         properties.ReceiveMaximum = settings.receive_max
-        secure = parts.scheme == "mqtts"
         self._online_ms = time.time_ns() // 1_000_000
         offline = sparkplug.state(self._online_ms, online=False)
         will = aiomqtt.Will(self._state_topic, offline, qos=1, retain=True)
         client = aiomqtt.Client(
-            parts.hostname,
-            parts.port or (8883 if secure else 1883),
-            username=unquote(parts.username) if parts.username else None,
-            password=unquote(parts.password) if parts.password else None,
+            **mqtt_address(settings.mqtt_url),
             identifier=settings.client_id,
             protocol=aiomqtt.ProtocolVersion.V5,
             clean_start=False,
             properties=properties,
             will=will if self._state_topic else None,
-            tls_context=ssl.create_default_context() if secure else None,
             queue_type=lambda maxsize: self.inbox,  # type: ignore[arg-type]  # noqa: ARG005
         )
         # Before the connection: what the broker kept for us comes right behind its first answer.
         client._client.manual_ack_set(True)  # noqa: SLF001
         self.inbox.link += 1
         return client
-
-
-def _take_over(client: aiomqtt.Client, inbox: Inbox) -> None:
-    """Let our reader stand between the socket and the client."""
-    paho = client._client  # noqa: SLF001
-    sock = paho.socket()
-    if isinstance(sock, socket.socket):
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        reader = _Reader(sock, paho, inbox)
-        paho._sock = reader  # noqa: SLF001
-        asyncio.get_running_loop().add_reader(sock.fileno(), reader.read)
-
-
-def _without_password(url: str) -> str:
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.hostname}:{parts.port}" if parts.hostname else url

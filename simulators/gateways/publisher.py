@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import ssl
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit
+from typing import TYPE_CHECKING
 
 import aiomqtt
 
+from deploy.database.settings import mqtt_address
 from ingest.wire import WireError, sparkplug
 from simulators.gateways.delivery import Outbox, active_events
 from simulators.gateways.encoding import BLOCK, MessageWriter, ReadingCache
 from simulators.gateways.hj212_logger import LoggerLink
 from simulators.gateways.schedule import GatewayProgress, Schedule, fill, finished
 from twin.arrays import F64, I64
-from twin.errors import SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -48,25 +46,6 @@ class PublishSettings:
     held_bytes: int = HELD_BYTES
 
 
-def address(url: str) -> dict[str, Any]:
-    """Parse the URL of a broker into arguments of the client; raises SettingsError."""
-    parts = urlsplit(url)
-    try:
-        port = parts.port
-    except ValueError:
-        port = -1
-    if parts.scheme not in ("mqtt", "mqtts") or not parts.hostname or port == -1:
-        raise SettingsError(f"{url!r} is not an MQTT address", hint="write mqtt://host:1883")
-    secure = parts.scheme == "mqtts"
-    return {
-        "hostname": parts.hostname,
-        "port": port or (8883 if secure else 1883),
-        "username": unquote(parts.username) if parts.username else None,
-        "password": unquote(parts.password) if parts.password else None,
-        "tls_context": ssl.create_default_context() if secure else None,
-    }
-
-
 class MqttLink:
     """The MQTT connection of one gateway, opened on demand and again after every loss."""
 
@@ -88,7 +67,7 @@ class MqttLink:
         if self._edge is not None:
             will = aiomqtt.Will(self._edge.topic("NDEATH"), self._edge.begin(), qos=1)
         client = aiomqtt.Client(
-            protocol=aiomqtt.ProtocolVersion.V5, will=will, **address(self._url)
+            protocol=aiomqtt.ProtocolVersion.V5, will=will, **mqtt_address(self._url)
         )
         client.pending_calls_threshold = 10 * BLOCK
         self._client = await self._stack.enter_async_context(client)
@@ -180,7 +159,7 @@ async def _hold_back(
 ) -> None:
     """Hold the past back while the broker holds many bytes; only Mosquitto reports them."""
     with suppress(aiomqtt.MqttError):
-        async with aiomqtt.Client(**address(settings.mqtt)) as client:
+        async with aiomqtt.Client(**mqtt_address(settings.mqtt)) as client:
             await client.subscribe(HELD_TOPIC)
             async for message in client.messages:
                 held = int(message.payload) if isinstance(message.payload, bytes) else 0

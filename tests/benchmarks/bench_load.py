@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from deploy.database.settings import mqtt_address
 from simulators import load
 from simulators.gateways import publisher
 from simulators.gateways.gateways import make_gateways
@@ -25,7 +26,7 @@ DAYS = 5
 def bench_load(services, report, batch, goal, qos):
     done = load.LoadResult()
     what = load.LoadTest(tags=10_000, rate_hz=1000, batch=batch, qos=qos)
-    broker = publisher.address(services.mqtt_url)
+    broker = mqtt_address(services.mqtt_url)
     load.run(broker, what, time.time_ns() // 1_000_000, 5.0, done, lambda _: None)
     assert done.acked == done.sent
     began = time.perf_counter()

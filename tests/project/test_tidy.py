@@ -81,7 +81,7 @@ MAY_IMPORT = {
     "simulators.scenarios": ("twin", "simulators.process"),
     "simulators.instruments": ("twin", "simulators.process", "simulators.scenarios"),
     "simulators.gateways": (
-        "twin", "ingest.wire", "simulators.process", "simulators.scenarios",
+        *READING, "ingest.wire", "simulators.process", "simulators.scenarios",
         "simulators.instruments",
     ),
     "simulators.load": ("twin", "ingest.wire", "simulators.process"),

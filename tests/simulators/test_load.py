@@ -5,15 +5,15 @@ import json
 import time
 from dataclasses import replace
 
+from deploy.database.settings import mqtt_address
 from simulators import load
-from simulators.gateways import publisher
 from tests.support.listening import hearing
 from tests.support.waiting import until
 from twin.loading import parse_park
 
 
 def broker(services):
-    return publisher.address(services.mqtt_url)
+    return mqtt_address(services.mqtt_url)
 
 
 async def test_load_is_what_its_model_knows_and_every_message_is_acknowledged(services):

@@ -2,9 +2,9 @@
 
 import pytest
 
+from deploy.database.settings import mqtt_address
 from deploy.service import free_port
 from simulators import __main__ as program
-from simulators.gateways import publisher
 from twin.errors import SettingsError
 from twin.loading import parse_park
 from twin.model.gateways import GatewaySpec
@@ -57,7 +57,7 @@ def test_a_faster_clock_starts_in_the_past_and_never_passes_now(duration):
 
 def test_a_wrong_address_is_one_clear_sentence(capsys):
     with pytest.raises(SettingsError):
-        publisher.address("http://broker.example")
+        mqtt_address("http://broker.example")
     assert program.main(["--mqtt", "nonsense"]) == 2
     assert "mqtt://host:1883" in capsys.readouterr().err
 

@@ -12,7 +12,8 @@ from paho.mqtt.client import MQTTMessage
 from ingest.counters import Counters
 from ingest.routing.topics import Message
 from ingest.settings import IngestSettings
-from ingest.transport.subscriber import Inbox, Subscriber, _Reader
+from ingest.transport.packet_reader import PacketReader
+from ingest.transport.subscriber import Inbox, Subscriber
 from twin.errors import SettingsError
 
 
@@ -193,7 +194,7 @@ def wire():
     broker, ours = socket.socketpair()
     ours.setblocking(False)
     paho, (inbox, counters) = Paho(), inbox_of()
-    paho.reader = _Reader(ours, paho, inbox)
+    paho.reader = PacketReader(ours, paho, inbox)
     yield SimpleNamespace(
         broker=broker, paho=paho, reader=paho.reader, inbox=inbox, counters=counters
     )
@@ -295,7 +296,7 @@ def test_broken_connection_is_an_end_as_well(wire):
         def recv(self, size):
             raise ConnectionResetError
 
-    reader = wire.paho.reader = _Reader(Broken(), wire.paho, wire.inbox)
+    reader = wire.paho.reader = PacketReader(Broken(), wire.paho, wire.inbox)
     reader.read()
     assert wire.paho.closed == 1
 
