@@ -1,4 +1,4 @@
-"""Industrial symbiosis: the surplus of a by-product, its possible users, and the links between them.
+"""Industrial symbiosis: surplus of a by-product, its possible users, and links between them.
 
 References
 ----------
