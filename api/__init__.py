@@ -1,7 +1,9 @@
-"""The readers: FastAPI routes, the live feed, the console. It never writes samples.
+"""The readers: FastAPI routes, the live feed, the console. They never write samples.
 
-One subject is one module: `energy`, `chlorine`, `balance`, `alarms` … hold its shapes, queries and
-routes. `live` pushes to the console; `windows` and `sums` read amounts over windows of time;
-`store` is the door to the database, `queries` its SQL. Start with `app`.
-May import twin and `deploy.database`.
+One subject is one module with the types of its answers, its queries and its routes: `park`,
+`latest`, `history`, `energy`, `chlorine`, `balance`, `byproducts`, `emissions/`, `alarms`,
+`targets`, `scenarios/`, `quarantine`, `unit_errors`, `health`. Below them: `windows` and `sums`
+(amounts over windows of time), `context` (what every route needs), `live/` (the image and the
+feed), `answers` and `encode` (types, units of measure, JSON), `store` and `queries` (the database).
+Start with `app`, then `park`. May import twin and `deploy.database`.
 """

@@ -194,21 +194,21 @@ def bucket_samples(
     good = np.where(usable, value, np.nan)
     bucket = time_us // step_us
     start = np.flatnonzero(runs(bucket)[0])
-    left = bucket[start] * step_us
+    begin = bucket[start] * step_us
     low, high = np.fmin.reduceat(good, start), np.fmax.reduceat(good, start)
     if gauge:
         hold = np.minimum(np.append(time_us[1:], max(to_us, time_us[-1])) - time_us, gap_us)
         hold = np.where(usable, hold, 0)
-        mean = _held_mean(time_us, good, hold, left, np.minimum(left + step_us, to_us))
+        mean = _held_mean(time_us, good, hold, begin, np.minimum(begin + step_us, to_us))
         # What is held from before belongs to the bucket as well.
-        held = np.roll(np.where(usable, time_us + hold, 0), 1)[start] > left
+        held = np.roll(np.where(usable, time_us + hold, 0), 1)[start] > begin
         before = np.where(held & (start > 0), np.roll(good, 1)[start], np.nan)
         low, high = np.fmin(low, before), np.fmax(high, before)
         result = np.where(np.isnan(mean), last_known(good, start), mean)
     else:
         result = last_known(good, start)
     hole = np.add.reduceat((~usable).astype(np.int64), start) > 0
-    return Series(left, result, low, high, _grade(quality, usable, hole, start))
+    return Series(begin, result, low, high, _grade(quality, usable, hole, start))
 
 
 def bucket_rollups(
@@ -237,15 +237,15 @@ def bucket_rollups(
     )
 
 
-def _held_mean(time_us: I64, value: F64, hold_us: I64, left: I64, right: I64) -> F64:
-    """Return the mean over [left, right) of values that hold for a while; NaN where none does."""
+def _held_mean(time_us: I64, value: F64, hold_us: I64, begin: I64, end: I64) -> F64:
+    """Return the mean over [begin, end) of values that hold for a while; NaN where none does."""
     known = ~np.isnan(value)
     # Deviations from the mean, so that what is constant stays exactly constant.
     middle = float(value[known].mean()) if known.any() else 0.0
     part = np.where(known, value - middle, 0.0) * hold_us
     zero = int(time_us[0])
     knots = np.stack([time_us - zero, time_us - zero + hold_us], axis=1).ravel()
-    ends = np.stack([left - zero, right - zero])
+    ends = np.stack([begin - zero, end - zero])
 
     def between(parts: NDArray[Any]) -> F64:
         total = np.cumsum(parts, dtype=np.float64)

@@ -1,4 +1,5 @@
-"""Emissions over HTTP: outlets by the hour, greenhouse gases.
+"""Emissions of a scope: outlets by the hour, permits, greenhouse gases.
 
-Start with `routes`. May import the modules of api that stand beside this folder.
+`outlets` has the CEMS hours, their substitution and their sums over windows, `carbon` scope 1 and
+2 from the meters; `routes` the answer. Start with `routes`. May import `sums` and what it may.
 """

@@ -1,4 +1,6 @@
-"""The live feed: what changed since a client's last event, as server-sent events.
+"""The live image of the park and the feed that keeps it current.
 
-Start with `feed`. May import the modules of api that stand beside this folder.
+`catalogue` has the tags as columns and the compiled model, `image` the newest sample of each tag,
+`alarm_board` the alarms; `feed` follows the cycles of ingest and wakes the clients. Start with
+`feed`. May import `answers`, `encode`, `store` and what they may.
 """

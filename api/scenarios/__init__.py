@@ -1,4 +1,5 @@
-"""What-if over HTTP: scenarios asked for and answered.
+"""What-if scenarios from the live state on.
 
-Start with `routes`. May import the modules of api that stand beside this folder.
+`answer` has the initial state, the types of the answer and its columns, `routes` the body of a
+scenario, its limits and the computation. Start with `routes`. May import `sums` and what it may.
 """

@@ -113,14 +113,14 @@ async def test_alarms_can_be_asked_by_state_and_scope_and_come_in_pages(api):
     assert [a["id"] for a in await items(api, scope="demo/acme/vcm")] == [FLOW]
     assert await items(api, scope="demo/idle") == []
     assert len(await items(api, state=["normal", "unacknowledged"])) == 4
-    found, cursor = [], ""
+    result, cursor = [], ""
     while cursor is not None:
         query = {"state": "all", "limit": 1, "cursor": cursor}
         page = (await api.get("/api/v1/alarms", params=query)).json()
-        found += [alarm["id"] for alarm in page["items"]]
+        result += [alarm["id"] for alarm in page["items"]]
         cursor = page["next"]
-    assert found[:2] == [HOT, FLOW]
-    assert sorted(found) == sorted([HOT, FLOW, LEVEL, "balance"])
+    assert result[:2] == [HOT, FLOW]
+    assert sorted(result) == sorted([HOT, FLOW, LEVEL, "balance"])
 
 
 WRONG = [
@@ -137,9 +137,9 @@ WRONG = [
 
 
 async def test_questions_that_make_no_sense_are_problems(api):
-    for path, status, said in WRONG:
+    for path, status, sentence in WRONG:
         answer = await api.get(path)
-        assert (answer.status_code, said in answer.json()["detail"]) == (status, True), path
+        assert (answer.status_code, sentence in answer.json()["detail"]) == (status, True), path
 
 
 async def test_an_order_is_written_down_and_taken_by_the_next_cycle(api, turn):
@@ -169,7 +169,7 @@ async def test_shelving_has_a_time_and_a_reason_and_can_be_ended(api, turn):
 
 async def test_orders_that_make_no_sense_are_refused_at_the_door(api, db):
     shelve = {"minutes": 5, "reason": "x"}
-    for alarm, name, body, status, said in [
+    for alarm, name, body, status, sentence in [
         (HOT, "shelve", shelve, 409, "may not be shelved"),
         (LEVEL, "ack", {}, 409, "acknowledge: the alarm is normal"),
         (FLOW, "unshelve", {}, 409, "unshelve: the alarm is unacknowledged"),
@@ -182,7 +182,7 @@ async def test_orders_that_make_no_sense_are_refused_at_the_door(api, db):
     ]:
         answer = await order(api, alarm, name, **body)
         assert answer.headers["content-type"] == "application/problem+json"
-        assert (answer.status_code, said in answer.json()["detail"]) == (status, True), name
+        assert (answer.status_code, sentence in answer.json()["detail"]) == (status, True), name
     assert await db.fetchval("SELECT count(*) FROM command") == 0
 
 
@@ -202,13 +202,13 @@ async def test_journal_tells_what_happened_the_newest_first(api, turn):
     )  # fmt: skip
     assert (first["by"], first["command"]) == ("wang", number)
     assert {e["alarm"] for e in page["items"][1:]} == {FLOW, HOT}
-    found, cursor = [], ""
+    result, cursor = [], ""
     while cursor is not None:
         query = {"to": "2025-06-03T00:00:00Z", "limit": 1, "cursor": cursor}
         part = (await api.get("/api/v1/alarms/journal", params=query)).json()
-        found += part["items"]
+        result += part["items"]
         cursor = part["next"]
-    assert found == page["items"]
+    assert result == page["items"]
     inside = {"to": "2025-06-03T00:00:00Z", "scope": "demo/acme/caustic"}
     inside = (await api.get("/api/v1/alarms/journal", params=inside)).json()["items"]
     assert [event["alarm"] for event in inside] == [HOT]

@@ -20,8 +20,8 @@ ANALYSED = with_park(
 
 @ANALYSED
 async def test_measured_purity_is_reconciled_together_with_the_flow(api, db, ids):
-    found = await rows_of(api, "demo/acme/balance", **HOUR)
-    (row,) = found["items"]
+    result = await rows_of(api, "demo/acme/balance", **HOUR)
+    (row,) = result["items"]
     streams = {stream["id"]: stream for stream in row["streams"]}
     vcm = streams.pop("cl2-vcm")
     assert vcm["fraction"] == pytest.approx(0.98)
@@ -29,12 +29,12 @@ async def test_measured_purity_is_reconciled_together_with_the_flow(api, db, ids
     assert 0 < vcm["fraction_sigma"] < 0.005
     assert vcm["fraction_estimate"] != vcm["fraction"]
     assert all(s["fraction"] is None and s["fraction_estimate"] is None for s in streams.values())
-    left = sum(
+    remaining = sum(
         (s["to"] == "demo/acme/caustic/cells") * s["estimate_t"]
         - (s["from"] == "demo/acme/caustic/cells") * s["estimate_t"]
         for s in row["streams"]
     )
-    assert left == pytest.approx(0, abs=1e-9 * vcm["estimate_t"])
+    assert remaining == pytest.approx(0, abs=1e-9 * vcm["estimate_t"])
     await db.execute("DELETE FROM hour WHERE tag_id = $1", ids["acme/AT-77"])
     (row,) = (await rows_of(api, "demo/acme/balance", **HOUR))["items"]
     vcm = next(stream for stream in row["streams"] if stream["id"] == "cl2-vcm")
@@ -44,8 +44,8 @@ async def test_measured_purity_is_reconciled_together_with_the_flow(api, db, ids
 
 
 async def test_estimates_close_every_balance_and_find_what_is_not_measured(api):
-    found = await rows_of(api, "demo/acme/balance", **HOUR)
-    (row,) = found["items"]
+    result = await rows_of(api, "demo/acme/balance", **HOUR)
+    (row,) = result["items"]
     streams = {stream["id"]: stream for stream in row["streams"]}
     assert streams["cl2-store"]["measured_t"] is None
     assert streams["cl2-store"]["observable"] is True
@@ -95,7 +95,7 @@ async def test_a_scope_without_nodes_says_so_and_shows_no_number(api):
     assert row["quality"] >= 128
 
 
-CELLS, STORE, VCM = (f"demo/acme/{place}" for place in ("caustic/cells", "caustic/store", "vcm"))
+CELLS, STORE, VCM = (f"demo/acme/{unit}" for unit in ("caustic/cells", "caustic/store", "vcm"))
 
 
 async def name(db, hours, streams, leaks=()):
@@ -141,8 +141,10 @@ async def test_a_detection_belongs_to_the_scopes_its_streams_touch_and_its_leaks
     for scope, hours in {
         "demo": [1, 2, 3], CELLS: [1, 3], STORE: [2], VCM: [3], "demo/idle": []
     }.items():  # fmt: skip
-        found = (await rows_of(api, f"{scope}/detections"))["items"]
-        assert [item["time"][11:13] for item in found] == [f"{10 - ago:02}" for ago in hours], scope
+        result = (await rows_of(api, f"{scope}/detections"))["items"]
+        assert [item["time"][11:13] for item in result] == [f"{10 - ago:02}" for ago in hours], (
+            scope
+        )
 
 
 async def test_detections_are_those_of_a_week_unless_asked_otherwise(api, db):

@@ -16,16 +16,16 @@ VENTED = 0.1 * 0.08994 * 3.6  # t/h
 
 
 async def test_byproducts_are_balanced_and_scopes_without_any_are_empty(api):
-    found = await rows_of(api, "demo/acme/byproducts", **QUERY)
-    (row,) = found["items"]
+    result = await rows_of(api, "demo/acme/byproducts", **QUERY)
+    (row,) = result["items"]
     made = 16e3 * 100 * 2.01588e-3 / (2 * 96485.33212) * 3.6
     assert row["medium"] == "hydrogen"
     assert row["make_t"] == pytest.approx(made)
     assert row["vent_t"] == pytest.approx(VENTED)
     assert row["unaccounted_t"] == pytest.approx(made - VENTED)
     assert (row["inventory_change_t"], row["inventory_change_ci_t"]) == (None, None)
-    left = np.sqrt(left_of_mean(0.2, 60.0, 3600.0))
-    cells, vent = np.hypot(0.002 * left, efficiency_uncertainty("hydrogen")), 0.01 * left
+    remaining = np.sqrt(left_of_mean(0.2, 60.0, 3600.0))
+    cells, vent = np.hypot(0.002 * remaining, efficiency_uncertainty("hydrogen")), 0.01 * remaining
     width = 1.959963984540054
     assert row["make_ci_t"] == pytest.approx(width * cells * made, rel=1e-9)
     assert row["vent_ci_t"] == pytest.approx(width * vent * VENTED, rel=1e-9)
@@ -40,8 +40,8 @@ async def test_byproducts_are_balanced_and_scopes_without_any_are_empty(api):
 
 
 async def test_vented_hydrogen_goes_where_it_is_of_use_until_the_limits_bind(api):
-    found = await rows_of(api, "demo/symbiosis", **QUERY)
-    (row,) = found["items"]
+    result = await rows_of(api, "demo/symbiosis", **QUERY)
+    (row,) = result["items"]
     assert (row["medium"], row["reason"]) == ("hydrogen", "")
     assert (row["completeness"], row["quality"]) == (1.0, 32)
     assert row["surplus_t_h"] == pytest.approx(VENTED, rel=1e-9)
@@ -66,22 +66,22 @@ async def test_vented_hydrogen_goes_where_it_is_of_use_until_the_limits_bind(api
 
 
 async def test_what_was_computed_with_is_told_with_its_provenance(api):
-    found = await rows_of(api, "demo/symbiosis", **QUERY)
-    assert found["sources"] == [
+    result = await rows_of(api, "demo/symbiosis", **QUERY)
+    assert result["sources"] == [
         {"scope": "demo/acme/caustic/cells", "medium": "hydrogen", "byproducts": ["hydrogen"],
          "basis": "metered"},
     ]  # fmt: skip
-    vcm, idle = found["sinks"]
+    vcm, idle = result["sinks"]
     assert (vcm["capacity_t_h"], vcm["value_cny_t"], vcm["note"]) == (0.02, 6000, "illustrative")
     assert vcm["name"]["en"] == "Hydrogen for VCM"
     assert (idle["capacity_t_h"], idle["value_cny_t"], idle["name"]) == (None, 0, None)
-    pipe, road = found["links"]
+    pipe, road = result["links"]
     assert (pipe["cost_cny_t"], pipe["cost_basis"]) == (pytest.approx(0.2), "mode")
     assert (road["from"], road["to"], road["distance_km"]) == (
         "demo/acme/caustic/cells", "demo/idle", 30,
     )  # fmt: skip
-    assert {row["mode"] for row in found["transport"]} == {"pipe", "rail", "road"}
-    for row in found["transport"]:
+    assert {row["mode"] for row in result["transport"]} == {"pipe", "rail", "road"}
+    for row in result["transport"]:
         assert (row["confidence"], row["verified"]) == ("L", False)
         assert "illustrative" in row["source"]
 
@@ -114,8 +114,8 @@ async def test_half_a_window_gives_the_mean_rate_of_what_was_seen(api, db, ids):
 
 
 async def test_scope_without_byproducts_is_empty_and_an_unknown_medium_is_a_problem(api):
-    found = await rows_of(api, "demo/idle/symbiosis")
-    assert (found["items"], found["sources"], found["links"]) == ([], [], [])
+    result = await rows_of(api, "demo/idle/symbiosis")
+    assert (result["items"], result["sources"], result["links"]) == ([], [], [])
     assert (await rows_of(api, "demo/symbiosis", medium="hydrogen"))["window"] == "day"
     answer = await api.get("/api/v1/scopes/demo/symbiosis", params={"medium": "hydrogem"})
     assert answer.status_code == 404

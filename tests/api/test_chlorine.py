@@ -114,8 +114,8 @@ def near(value, rel=1e-9):
 
 async def test_chlorine_balance_closes_with_the_tank(api):
     query = {"from": "2025-06-02T08:00:00+08:00"}
-    found = await rows_of(api, "demo/acme/chlorine", **query)
-    first, second, running = found["items"]
+    answer = await rows_of(api, "demo/acme/chlorine", **query)
+    first, second, running = answer["items"]
     change = held(level(BEGIN + 2 * HOUR - 60 * S)) - held(level(BEGIN + HOUR - 60 * S))
     assert second["production_t"] == pytest.approx(MADE, rel=1e-9)
     assert (second["consumption_t"], second["export_t"]) == (18.0, 3.6)
@@ -130,7 +130,7 @@ async def test_chlorine_balance_closes_with_the_tank(api):
     )
     # The running hour is balanced up to the last full minute.
     assert running["inventory_t"] == pytest.approx(held(level(END - 60 * S)))
-    assert found["tanks"] == [
+    assert answer["tanks"] == [
         {"id": "V-1", "scope": "demo/acme/caustic/store", "inventory_t": pytest.approx(held(1.5)),
          "capacity_t": pytest.approx(FULL), "fill": 0.5, "fill_limit": 0.8,
          "time": "2025-06-02T10:30:00+08:00", "quality": 32},
@@ -259,9 +259,9 @@ async def test_without_production_the_shares_are_null_and_not_infinite(api, db, 
 
 @FARM
 async def test_room_in_the_tanks_follows_from_the_live_values(api):
-    found = await rows_of(api, "demo/acme/chlorine")
+    answer = await rows_of(api, "demo/acme/chlorine")
     room, filling = LIMIT - held(1.5), (3 - 1.5) * 3.6
-    now = found["now"]
+    now = answer["now"]
     assert now == {
         "headroom_t": near(room),
         "filling_t_per_h": near(filling),
@@ -356,12 +356,12 @@ async def test_what_the_model_does_not_have_is_null_and_not_nothing(api):
     assert [now[name] for name in unknown] == [None] * 4
     assert now["headroom_t"] == near(LIMIT - held(1.5))
     assert now["stock_days"] == near(held(1.5) / MADE / 24)
-    found = await rows_of(api, "demo/idle/chlorine")
-    assert (found["items"], found["tanks"], found["hazards"]) == ([], [], [])
-    assert found["now"].pop("absorbers") == []
-    assert found["now"].pop("quality") == q.NO_DATA
-    assert set(found["now"].values()) == {None}
-    figures = {figure["id"]: figure for figure in found["references"]}
+    answer = await rows_of(api, "demo/idle/chlorine")
+    assert (answer["items"], answer["tanks"], answer["hazards"]) == ([], [], [])
+    assert answer["now"].pop("absorbers") == []
+    assert answer["now"].pop("quality") == q.NO_DATA
+    assert set(answer["now"].values()) == {None}
+    figures = {figure["id"]: figure for figure in answer["references"]}
     assert (figures["local_share"]["value"], figures["local_share"]["uom"]) == (85.0, "%")
     assert figures["local_share"]["verified"] is True
     assert (figures["stock_producer"]["value"], figures["stock_user"]["value"]) == (3.0, 7.0)

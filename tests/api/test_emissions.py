@@ -33,14 +33,14 @@ FLOW_PART = 0.01 * np.sqrt(STAYS + FLOW_NOISE)
 
 async def add_hours(db, ids, begin, end, concentration=28e-6):
     """Write full hours of the stack, from so many hours before 08:00 to so many."""
-    shown = {name: MEAN[name] for name in STACK} | {"AT-901": concentration}
+    values = {name: MEAN[name] for name in STACK} | {"AT-901": concentration}
     await db.executemany(
         "INSERT INTO hour (time, tag_id, n, amount, covered_s, min, max, last, quality)"
         " VALUES ($1, $2, 3600, $3, 3600, $4, $4, $4, 32)",
         [
             (stamp(BEGIN - back * HOUR), ids[f"acme/{name}"], value * 3600, value)
             for back in range(begin, end, -1)
-            for name, value in shown.items()
+            for name, value in values.items()
         ],
     )
 
@@ -54,8 +54,8 @@ async def change_hour(db, ids, hour, name, covered_s, mean):
 
 
 async def test_an_hour_has_its_concentrations_its_mass_and_its_limit(api):
-    found = await rows_of(api, "demo/acme/emissions", **EIGHT)
-    (row,) = found["items"]
+    result = await rows_of(api, "demo/acme/emissions", **EIGHT)
+    (row,) = result["items"]
     assert (row["outlet"], row["pollutant"], row["code"]) == ("boiler-stack", "SO2", "a21026")
     assert row["concentration_mg_m3"] == 28.0
     assert row["corrected_mg_m3"] == pytest.approx(CORRECTED, rel=1e-9)
@@ -206,8 +206,8 @@ async def test_days_and_months_need_their_hours_and_days(api, db, ids):
 
 async def test_the_permit_shows_the_year_so_far_and_where_it_leads(api, db, ids):
     await add_hours(db, ids, 100, 0)
-    found = await rows_of(api, "demo/acme/emissions", **EIGHT)
-    (row,) = found["permits"]
+    result = await rows_of(api, "demo/acme/emissions", **EIGHT)
+    (row,) = result["permits"]
     hours = 101  # what was asked ends at nine
     assert (row["year"], row["permit_t"]) == (2025, 1.0)
     assert row["measured_t"] == pytest.approx(hours * HOUR_KG / 1e3, rel=1e-9)
@@ -265,16 +265,16 @@ async def test_a_meter_without_data_makes_its_scope_unknown(api, db, ids):
 
 
 async def test_a_scope_without_outlets_and_meters_answers_with_nothing(api):
-    found = await rows_of(api, "demo/idle/emissions")
-    assert (found["items"], found["permits"], found["carbon"]["items"]) == ([], [], [])
-    assert found["standards"] == []
+    result = await rows_of(api, "demo/idle/emissions")
+    assert (result["items"], result["permits"], result["carbon"]["items"]) == ([], [], [])
+    assert result["standards"] == []
 
 
 async def test_standards_are_shown_for_what_the_outlets_emit_and_as_unverified(api):
-    found = (await rows_of(api, "demo/emissions", **EIGHT))["standards"]
-    assert found
-    assert all(set(row["limits_mg_m3"]) == {"SO2"} for row in found)
-    assert not any(row["verified"] for row in found)
+    result = (await rows_of(api, "demo/emissions", **EIGHT))["standards"]
+    assert result
+    assert all(set(row["limits_mg_m3"]) == {"SO2"} for row in result)
+    assert not any(row["verified"] for row in result)
 
 
 async def test_a_minute_is_too_short_and_ten_years_are_too_long(api):

@@ -24,8 +24,8 @@ TWO_HOURS = {"from": "2025-06-02T08:00:00+08:00", "to": "2025-06-02T10:00:00+08:
 
 async def product_rows(api, product, path="demo/acme", **query):
     """Return the energy rows of one product."""
-    found = await rows_of(api, f"{path}/energy", **query)
-    return [row for row in found["items"] if row["product"] == product]
+    result = await rows_of(api, f"{path}/energy", **query)
+    return [row for row in result["items"] if row["product"] == product]
 
 
 @pytest.mark.parametrize(
@@ -33,9 +33,9 @@ async def product_rows(api, product, path="demo/acme", **query):
 )
 async def test_energy_is_the_ratio_of_the_sums_of_its_samples(api, db, window, rows):
     query = {"window": window, "from": "2025-06-02T08:00:00+08:00"}
-    found = await rows_of(api, "demo/acme/energy", **query)
-    found["items"] = [row for row in found["items"] if row["product"] == "caustic"]
-    assert len(found["items"]) == rows
+    result = await rows_of(api, "demo/acme/energy", **query)
+    result["items"] = [row for row in result["items"] if row["product"] == "caustic"]
+    assert len(result["items"]) == rows
     sums = dict(
         await db.fetch(
             "SELECT enterprise || '/' || tag, sum(amount) FROM minute"
@@ -43,7 +43,7 @@ async def test_energy_is_the_ratio_of_the_sums_of_its_samples(api, db, window, r
         )
     )
     total = {
-        key: sum(row[key] for row in found["items"] if row[key] is not None)
+        key: sum(row[key] for row in result["items"] if row[key] is not None)
         for key in ("mass_t", "energy_kwh", "energy_kgce")
     }
     steam_t = sums["acme/FT-5"] / 1000
@@ -51,20 +51,20 @@ async def test_energy_is_the_ratio_of_the_sums_of_its_samples(api, db, window, r
     assert total["mass_t"] == pytest.approx(sums["acme/FT-6"] / 1000, rel=1e-9)
     assert total["energy_kwh"] == pytest.approx(kwh, rel=1e-9)
     assert total["energy_kgce"] == pytest.approx(0.1229 * kwh + 128.6 * steam_t, rel=1e-9)
-    row = found["items"][0]
+    row = result["items"][0]
     assert row["product"] == "caustic"
     assert row["kwh_per_t"] == pytest.approx(row["energy_kwh"] / row["mass_t"], rel=1e-9)
     assert row["kgce_per_t"] == pytest.approx(row["energy_kgce"] / row["mass_t"], rel=1e-9)
-    assert found["references"][0]["benchmark"] == 315
-    assert found["references"][0]["verified"] is False
+    assert result["references"][0]["benchmark"] == 315
+    assert result["references"][0]["verified"] is False
 
 
 async def test_a_ratio_has_the_interval_its_meters_leave(api):
     sigma = {}
     for name in ("JQ-1", "FT-6"):
         tag = next(tag for tag in NETWORK.tags if tag.tag == name)
-        left = left_of_mean(*random_share(tag), 3600.0)
-        sigma[name] = tag_uncertainty(tag)[1] * np.sqrt(left)
+        remaining = left_of_mean(*random_share(tag), 3600.0)
+        sigma[name] = tag_uncertainty(tag)[1] * np.sqrt(remaining)
     first, second = await product_rows(api, "caustic", **TWO_HOURS)
     for row in (first, second):
         width = 1.959964 * np.hypot(sigma["JQ-1"], sigma["FT-6"]) * row["kwh_per_t"]
@@ -144,17 +144,17 @@ async def test_total_is_all_energy_of_a_scope_and_has_no_mass(api):
 
 
 async def test_equal_value_replaces_the_factor_of_all_electricity(api):
-    found = {
+    result = {
         basis: await rows_of(api, "demo/acme/energy", basis=basis, **TWO_HOURS)
         for basis in ("equivalent", "equal")
     }
-    for basis, answer in found.items():
+    for basis, answer in result.items():
         assert answer["basis"] == basis
-    (heat,), (coal,) = (answer["electricity"] for answer in found.values())
+    (heat,), (coal,) = (answer["electricity"] for answer in result.values())
     assert (heat["year"], heat["kgce_per_kwh"], heat["verified"]) == (None, 0.1229, False)
     assert (coal["year"], coal["kgce_per_kwh"], coal["verified"]) == (2025, 0.3, False)
     assert coal["note"]
-    for row, other in zip(*(answer["items"] for answer in found.values()), strict=True):
+    for row, other in zip(*(answer["items"] for answer in result.values()), strict=True):
         assert row["energy_kwh"] == other["energy_kwh"]
         added = row["energy_kwh"] * (0.3 - 0.1229)
         assert other["energy_kgce"] == pytest.approx(row["energy_kgce"] + added)
@@ -165,8 +165,8 @@ async def test_equal_value_replaces_the_factor_of_all_electricity(api):
 
 async def test_equal_value_is_that_of_the_year_of_each_window(api):
     query = {"window": "month", "from": "2024-12-01T00:00:00+08:00", "basis": "equal"}
-    found = await rows_of(api, "demo/acme/energy", **query, to="2025-02-01T00:00:00+08:00")
-    assert [factor["year"] for factor in found["electricity"]] == [2024, 2025]
+    result = await rows_of(api, "demo/acme/energy", **query, to="2025-02-01T00:00:00+08:00")
+    assert [factor["year"] for factor in result["electricity"]] == [2024, 2025]
 
 
 @pytest.mark.parametrize(
@@ -250,9 +250,9 @@ def per_tonne(volt):
 @WITH_CELLS
 async def test_electrolyser_shows_voltage_density_energy_and_k(api):
     for path in ("demo", "demo/acme/caustic/cells"):
-        found = await electrolyser_rows(api, path)
-        assert len(found["items"]) == 2
-        row = found["items"][0]
+        result = await electrolyser_rows(api, path)
+        assert len(result["items"]) == 2
+        row = result["items"][0]
         assert (row["electrolyser"], row["kind"]) == ("E-1", "membrane")
         assert row["cell_voltage_v"] == pytest.approx(3.05)
         assert row["current_density_ka_m2"] == pytest.approx(16 / AREA)
@@ -269,7 +269,7 @@ async def test_electrolyser_shows_voltage_density_energy_and_k(api):
         k_part = OF_A_METER * np.hypot(3.05 / (3.05 - 2.42), 1)
         assert row["k_ci_v_m2_ka"] == pytest.approx(k_part * row["k_v_m2_ka"])
         assert (row["completeness"], row["quality"]) == (1.0, 32)
-    (reference,) = found["zero_current_voltage"]
+    (reference,) = result["zero_current_voltage"]
     assert (reference["kind"], reference["v"], reference["verified"]) == ("membrane", 2.42, False)
     assert (await electrolyser_rows(api, "demo/idle"))["items"] == []
 

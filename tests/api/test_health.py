@@ -9,19 +9,19 @@ NOTHING = dict.fromkeys(("health", "timeliness", "duplicate_share", "reject_shar
 
 
 async def test_health_of_the_data(api):
-    found = (await api.get("/api/v1/health/data")).json()
-    assert found["items"] == [
+    result = (await api.get("/api/v1/health/data")).json()
+    assert result["items"] == [
         {"enterprise": "acme", "tags": 13, "fresh": 12, "stale": 0, "never": 1,
          "completeness": 1.0, "simulated": True, **NOTHING},
         {"enterprise": "idle", "tags": 1, "fresh": 0, "stale": 0, "never": 1,
          "completeness": 0.0, "simulated": False, **NOTHING},
     ]  # fmt: skip
-    assert found["gateways"] == []
-    assert found["ingest"]["connected"] == 1
-    assert found["ingest"]["lag_s"] == 0.25
-    assert found["ingest"]["samples"] == 1234
-    assert found["ingest"]["rejected"] == 5
-    assert found["ingest"]["dropped"] is None
+    assert result["gateways"] == []
+    assert result["ingest"]["connected"] == 1
+    assert result["ingest"]["lag_s"] == 0.25
+    assert result["ingest"]["samples"] == 1234
+    assert result["ingest"]["rejected"] == 5
+    assert result["ingest"]["dropped"] is None
 
 
 async def test_health_of_each_enterprise_and_its_gateways(database, ids, db):
@@ -41,15 +41,15 @@ async def test_health_of_each_enterprise_and_its_gateways(database, ids, db):
             owner, name, f"park/v1/demo/{owner}/{name}", *row, *marks,
         )  # fmt: skip
     async with serving(database) as (api, _):
-        found = (await api.get("/api/v1/health/data")).json()
-    acme = found["items"][0]
+        result = (await api.get("/api/v1/health/data")).json()
+    acme = result["items"][0]
     assert {key: acme[key] for key in NOTHING} == {
         "health": 0.75, "timeliness": 0.5, "duplicate_share": 0.125, "reject_share": None,
         "skew_s": -70.0,
     }  # fmt: skip
     # A gateway of an enterprise that the model does not have is not shown.
-    assert [gateway["gateway"] for gateway in found["gateways"]] == ["gw9", "gw1"]
-    gateway = found["gateways"][1]
+    assert [gateway["gateway"] for gateway in result["gateways"]] == ["gw9", "gw1"]
+    gateway = result["gateways"][1]
     assert gateway["last_heard"] == "2025-06-02T10:30:20+08:00"
     assert (gateway["samples"], gateway["skew_s"], gateway["skewed"]) == (100, -70.0, True)
 

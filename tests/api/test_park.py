@@ -34,12 +34,12 @@ async def test_park_is_the_model_in_use(api):
 
 
 async def test_tags_come_in_pages_and_can_be_searched(api):
-    found, cursor = [], ""
+    result, cursor = [], ""
     while cursor is not None:
         page = (await api.get("/api/v1/tags", params={"limit": 7, "cursor": cursor})).json()
-        found += page["items"]
+        result += page["items"]
         cursor = page["next"]
-    names = [tag["tag"] for tag in found]
+    names = [tag["tag"] for tag in result]
     assert names == sorted(names)
     assert len(names) == len(NETWORK.tags) + len(HEALTH)
     vented = (await api.get("/api/v1/tags?q=VENTED")).json()["items"]
@@ -85,15 +85,15 @@ async def test_a_long_history_comes_from_minutes_and_a_very_long_one_from_hours(
         api, _,
     ):  # fmt: skip
         query = {"tag": "acme/TT-1", "points": 100, "from": "2025-06-02T08:00:00+08:00"}
-        found = (await api.get("/api/v1/history", params=query)).json()
-        assert found["resolution"] == "120s"
-        assert found["time"][0] == BEGIN // 1000
-        assert len(found["time"]) == 75
-        assert set(found["value"]) == set(found["min"]) == {80.0}
+        result = (await api.get("/api/v1/history", params=query)).json()
+        assert result["resolution"] == "120s"
+        assert result["time"][0] == BEGIN // 1000
+        assert len(result["time"]) == 75
+        assert set(result["value"]) == set(result["min"]) == {80.0}
         query["from"] = "2025-05-31T10:30:20+08:00"
-        found = (await api.get("/api/v1/history", params=query)).json()
-        assert found["resolution"] == "hour"
-        assert len(found["time"]) == 3
+        result = (await api.get("/api/v1/history", params=query)).json()
+        assert result["resolution"] == "hour"
+        assert len(result["time"]) == 3
 
 
 async def test_history_as_csv_and_arrow(api):

@@ -74,12 +74,12 @@ async def test_quarantine_is_listed_a_page_at_a_time(database, writer):
 async def test_rejects_are_listed_with_their_payload(database, writer):
     async with serving(database) as (client, _):
         page = (await client.get("/api/v1/rejects", params={"limit": 2})).json()
-        rest = (await client.get("/api/v1/rejects", params={"cursor": page["next"]})).json()
+        others = (await client.get("/api/v1/rejects", params={"cursor": page["next"]})).json()
         json_only = (await client.get("/api/v1/rejects", params={"reason": "bad_shape"})).json()
     large, shape = page["items"]
     assert (large["reason"], large["size"], large["complete"]) == ("bad_json", 5000, False)
     assert (shape["reason"], shape["payload"], shape["complete"]) == ("bad_shape", "[1]", True)
-    assert [item["payload"] for item in rest["items"]] == ["{"]
+    assert [item["payload"] for item in others["items"]] == ["{"]
     assert [item["id"] for item in json_only["items"]] == [shape["id"]]
 
 
@@ -98,8 +98,8 @@ async def test_orders_are_taken_by_ingest(database, db, writer):
         assert await outcome(client, again) is None
         assert not commands.reload
         assert (folder / "tags.csv").read_text(encoding="utf-8") == FILES["tags.csv"]
-        left = (await client.get("/api/v1/quarantine")).json()["items"]
-        assert [item["tag"] for item in left] == ["NEW 2"]
+        remaining = (await client.get("/api/v1/quarantine")).json()["items"]
+        assert [item["tag"] for item in remaining] == ["NEW 2"]
         assert await db.fetchval("SELECT count(*) FROM quarantine_sample") == 3
         forget = await client.request("DELETE", "/api/v1/rejects", params={"reason": "bad_json"})
         await writer()

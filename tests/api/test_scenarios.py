@@ -45,8 +45,8 @@ def event(variant, kind):
 
 
 async def test_catalogue_names_what_can_be_asked_and_what_follows_it(site):
-    found = (await site.get("/api/v1/scenarios")).json()
-    items = {item["scope"]: item for item in found["items"]}
+    result = (await site.get("/api/v1/scenarios")).json()
+    items = {item["scope"]: item for item in result["items"]}
     assert items["E-1"]["kind"] == "electrolyser"
     assert "demo/idle" not in items
     (driven,) = items["demo/acme/vcm"]["drives"]
@@ -55,7 +55,7 @@ async def test_catalogue_names_what_can_be_asked_and_what_follows_it(site):
     assert driven["flow_t_per_h"] == pytest.approx(0.4 / T_H)
     # A counter's rate is that of the last full minutes.
     assert items["demo/acme/caustic"]["power_mw"] == pytest.approx(12.5)
-    assert found["limits"] == {"hours": 72, "steps": 2000, "actions": 20, "load": 1.2,
+    assert result["limits"] == {"hours": 72, "steps": 2000, "actions": 20, "load": 1.2,
                                "response_s": 600}  # fmt: skip
 
 

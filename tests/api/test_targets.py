@@ -25,28 +25,28 @@ async def items(api, **query):
 
 
 async def test_intensity_is_that_of_the_energy_route_and_judged(api):
-    found = (await items(api, **HOUR_9))["kwh"]
-    assert found["value"] == pytest.approx(KWH_PER_T, rel=1e-9)
-    assert (found["verdict"], found["shortfall"]) == ("met", 0.0)
-    assert (found["goal"], found["uom"], found["due"]) == (2500.0, "kWh/t", False)
-    assert (found["completeness"], found["quality"]) == (1.0, 32)
+    result = (await items(api, **HOUR_9))["kwh"]
+    assert result["value"] == pytest.approx(KWH_PER_T, rel=1e-9)
+    assert (result["verdict"], result["shortfall"]) == ("met", 0.0)
+    assert (result["goal"], result["uom"], result["due"]) == (2500.0, "kWh/t", False)
+    assert (result["completeness"], result["quality"]) == (1.0, 32)
     energy = await api.get("/api/v1/scopes/demo/acme/caustic/energy", params=HOUR_9)
     row = energy.json()["items"][0]
-    assert row["kwh_per_t"] == pytest.approx(found["value"], rel=1e-11)
-    assert row["kwh_per_t_ci"] == pytest.approx(found["half_width"], rel=1e-11)
+    assert row["kwh_per_t"] == pytest.approx(result["value"], rel=1e-11)
+    assert row["kwh_per_t_ci"] == pytest.approx(result["half_width"], rel=1e-11)
 
 
 async def test_target_without_a_kpi_says_what_it_needs(api):
-    found = (await items(api))["books"]
-    assert (found["value"], found["verdict"]) == (None, None)
-    assert "books" in found["reason"]
+    result = (await items(api))["books"]
+    assert (result["value"], result["verdict"]) == (None, None)
+    assert "books" in result["reason"]
 
 
 async def test_time_without_data_gives_no_verdict(api):
     query = {"from": "2025-05-01T00:00:00+08:00", "to": "2025-05-01T01:00:00+08:00"}
-    found = (await items(api, **query))["kwh"]
-    assert (found["value"], found["verdict"], found["shortfall"]) == (None, "undecided", None)
-    assert found["quality"] >= 128
+    result = (await items(api, **query))["kwh"]
+    assert (result["value"], result["verdict"], result["shortfall"]) == (None, "undecided", None)
+    assert result["quality"] >= 128
 
 
 async def test_scope_narrows_the_list(api):

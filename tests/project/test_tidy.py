@@ -110,7 +110,6 @@ BANNED = {
 }  # fmt: skip
 # Rooms that have such names still.
 WORDY = (
-    "api/history.py",
     "ingest/cli",
     "ingest/cycle",
     "ingest/file_import",
@@ -118,7 +117,6 @@ WORDY = (
     "ingest/store",
     "ingest/transport",
     "ingest/wire",
-    "tests/api",
     "tests/conftest.py",
     "tests/ingest",
     "tests/services",
