@@ -167,7 +167,7 @@ def _factors(basis: Basis, years: list[int]) -> list[ElectricityFactor]:
 
 
 def _references(products: Iterable[str]) -> list[BenchmarkReference]:
-    """Return benchmarks and baselines of products; what nobody knows is left out."""
+    """Return the benchmarks and baselines of products, as far as they are known."""
     return [
         {
             "product": row["product"],
@@ -215,7 +215,7 @@ def energy_rows(sums: Sums, product: str, basis: Basis) -> list[EnergyRow]:
 
 
 def _position(product: str, basis: Basis, electric: F64, coal: F64, mass: F64) -> list[str] | None:
-    """Return where the product stands; None where nothing is known to compare it with."""
+    """Return the position against the benchmark of a product (W,); None without a benchmark."""
     marks = find_marks(product, "kgce_per_t")
     if marks is not None:
         # A benchmark in coal equivalent counts electricity by its heat.

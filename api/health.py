@@ -108,7 +108,7 @@ async def livez() -> Alive:
 
 @router.get("/readyz")
 async def readyz(context: AppContext) -> Ready:
-    """Return whether the figures are current: database, ingest's cycles, broker and lag."""
+    """Answer when the figures are current: database, cycles of ingest, broker and lag."""
     settings = context.settings
     health = ingest_health(context)
     trouble = ""

@@ -60,9 +60,9 @@ export interface Polled<T> {
 }
 
 /**
- * Load every 30 s (sooner while the API is away) and at once when `subject` changes. A failure keeps
- * the last answer and says so; an answer about a former subject is dropped. A null subject loads
- * nothing.
+ * Load every 30 s (sooner while the API is away or nothing has come yet) and at once when `subject`
+ * changes. A failure keeps the last answer and says so; an answer about a former subject is dropped.
+ * A null subject loads nothing.
  */
 export function usePoll<T>(
   subject: () => string | null,
@@ -85,7 +85,7 @@ export function usePoll<T>(
     }
     timer = window.setTimeout(
       () => void poll(about, turn),
-      failed.value && apiDown.value ? RETRY_MS : PERIOD_MS,
+      failed.value && (apiDown.value || data.value === null) ? RETRY_MS : PERIOD_MS,
     );
   }
 

@@ -647,7 +647,7 @@ export interface paths {
         };
         /**
          * Readyz
-         * @description Return whether the figures are current: database, ingest's cycles, broker and lag.
+         * @description Answer when the figures are current: database, cycles of ingest, broker and lag.
          */
         get: operations["readyz"];
         put?: never;
