@@ -33,7 +33,7 @@ from api.context import Context
 from api.emissions import routes as emissions_routes
 from api.live.feed import Feed
 from api.scenarios import routes as scenarios_routes
-from api.store import Store
+from api.store import ReadStore
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -52,7 +52,7 @@ def create_app(
     settings: ApiSettings, now_us: Callable[[], int], console: Path = CONSOLE
 ) -> FastAPI:
     """Return the application; it connects to the database when it starts."""
-    store = Store(
+    store = ReadStore(
         settings.database_url,
         pool_size=settings.pool_size,
         query_timeout_s=settings.query_timeout_s,

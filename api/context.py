@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from api.live.catalogue import Model
     from api.live.feed import Feed
     from api.settings import ApiSettings
-    from api.store import Store
+    from api.store import ReadStore
     from twin.arrays import I64
 
 
@@ -32,7 +32,7 @@ class Context:
     """Settings, database, live image, clock and the API's own counters."""
 
     settings: ApiSettings
-    store: Store
+    store: ReadStore
     feed: Feed
     now_us: Callable[[], int]  # UTC
     requests: Counter[str] = field(default_factory=Counter)  # by status class

@@ -26,7 +26,7 @@ CONNECT_S = 5.0
 CYCLES_AT_ONCE = 100
 
 
-class Store:
+class ReadStore:
     """Connections to one database, read-only but for commands; made again after a loss."""
 
     def __init__(self, url: str, *, pool_size: int, query_timeout_s: float) -> None:

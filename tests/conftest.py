@@ -72,8 +72,8 @@ LONGEST = (
 
 def pytest_collection_modifyitems(items):
     """Put the longest files first."""
-    place = {name: at for at, name in enumerate(LONGEST)}
-    items.sort(key=lambda item: place.get(item.path.stem, len(LONGEST)))
+    path = {name: at for at, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: path.get(item.path.stem, len(LONGEST)))
 
 
 @pytest.fixture(scope="session")

@@ -24,7 +24,7 @@ from twin.arrays import I64
 from twin.errors import ModelError, StoreError
 
 if TYPE_CHECKING:
-    from api.store import Store
+    from api.store import ReadStore
 
 BACK_OFF_S = (0.2, 5.0)
 # Table cycle is kept for some minutes: after a longer silence there may be rows we never saw.
@@ -36,7 +36,7 @@ log = logging.getLogger("parktwin.api")
 class Feed:
     """The image of now and the clients that wait for the next; lives as long as the app."""
 
-    def __init__(self, store: Store, *, poll_s: float) -> None:
+    def __init__(self, store: ReadStore, *, poll_s: float) -> None:
         self.catalogue: Catalogue = build_catalogue(())
         self.model: Model | None = None
         self.image = empty_image(0)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Image:
+class LiveImage:
     """Newest sample of each tag of the catalogue, (T,); time_us is NEVER before the first."""
 
     time_us: I64
@@ -25,9 +25,9 @@ class Image:
     changed: I64  # sequence number of the last change
 
 
-def empty_image(tags: int) -> Image:
+def empty_image(tags: int) -> LiveImage:
     """Return the image before the first sample."""
-    return Image(
+    return LiveImage(
         time_us=np.full(tags, NEVER),
         value=np.full(tags, np.nan),
         quality=np.full(tags, q.NO_DATA, np.uint8),
@@ -44,7 +44,9 @@ class LiveValues:
     quality: U8  # (T,)
 
 
-def live_values(image: Image, catalogue: Catalogue, network: Network, now_us: int) -> LiveValues:
+def live_values(
+    image: LiveImage, catalogue: Catalogue, network: Network, now_us: int
+) -> LiveValues:
     """Return the newest values of a network's tags; a value that is too old is bad."""
     at = catalogue.find(tag.address for tag in network.tags)
     known = at >= 0

@@ -37,13 +37,8 @@ def row_dtype(types: tuple[str, ...]) -> np.dtype[Any]:
     return np.dtype(fields)
 
 
-def encode(types: tuple[str, ...], columns: tuple[NDArray[Any], ...]) -> bytes:
-    """Return rows in the binary format; times are int64 µs since 1970."""
-    return b"".join(pieces(types, columns))
-
-
 def pieces(types: tuple[str, ...], columns: tuple[NDArray[Any], ...]) -> Iterator[bytes]:
-    """Yield the same piece by piece."""
+    """Yield rows in the binary format, piece by piece; times are int64 µs since 1970."""
     yield HEADER
     for first in range(0, len(columns[0]), PIECE_ROWS):
         yield _rows(types, [column[first : first + PIECE_ROWS] for column in columns])

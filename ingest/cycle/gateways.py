@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ingest.counters import DATA_HEALTH
-from ingest.store.gateways import COUNTS, GatewayRow
+from ingest.store.gateways import COUNTS, GatewayRecord
 from twin import quality as q
 from twin.arrays import BOOL, DAY_US, F64, FOREVER, I64, MINUTE_US, NEVER
 from twin.validation.gateway_health import clock_skew, data_health
@@ -327,11 +327,11 @@ class Gateways:
             await store.gateways.write([self._row(at, marks[at]) for at in rows.tolist()])
         self._written = wanted, marks, set(self._gone)
 
-    def _row(self, at: int, marks: BOOL) -> GatewayRow:
+    def _row(self, at: int, marks: BOOL) -> GatewayRecord:
         """Return one gateway as it is stored."""
         table = self._table
         silent, skewed, runaway = marks.tolist()
-        return GatewayRow(
+        return GatewayRecord(
             self._names[at], self._topics[at],
             int(table.first_us[at]), int(table.heard_us[at]), tuple(table.count[at].tolist()),
             float(table.pause_s[at]), float(table.delay_s[at]), float(table.skew_s[at]),

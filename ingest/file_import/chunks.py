@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from ingest.file_import.files import Source
     from ingest.file_import.mapping import FileMap
-    from ingest.file_import.rows import Intake, Reader
+    from ingest.file_import.rows import Reader, RowIntake
 
 # A chunk is one transaction, and a running cycle waits for it: so it takes about a second.
 CHUNK_S = 1.0
@@ -89,7 +89,7 @@ def chunks(
     """Yield the rows after the first `taken` as chunks; collects the first bad cells."""
     mapped = reader.mapped
     width = 1 if mapped.tag else max(len(mapped.entries), 1)
-    waiting: list[Intake] = []
+    waiting: list[RowIntake] = []
     count, row = 0, taken + 1
     for batch in batches(source, mapped.columns, taken):
         start = 0
@@ -113,7 +113,7 @@ def chunks(
         yield _join(source, waiting)
 
 
-def _join(source: Source, parts: list[Intake]) -> Chunk:
+def _join(source: Source, parts: list[RowIntake]) -> Chunk:
     """Return one chunk of several parts."""
     refused = sum((part.refused for part in parts), Counter())
     held = [one for part in parts for one in part.held]

@@ -27,7 +27,7 @@ EXAMPLES = 5
 
 
 @dataclass(slots=True)
-class Intake:
+class RowIntake:
     """What some rows came to."""
 
     samples: Samples = field(default_factory=no_samples)
@@ -49,9 +49,9 @@ class Reader:
     received_us: int
     future_us: int
 
-    def read(self, batch: Any, first_row: int) -> Intake:
+    def read(self, batch: Any, first_row: int) -> RowIntake:
         """Return what a batch of rows says; `first_row` counts from 1."""
-        mapped, intake = self.mapped, Intake(rows=batch.num_rows)
+        mapped, intake = self.mapped, RowIntake(rows=batch.num_rows)
         time_us = times([batch.column(name) for name in mapped.clock.columns], mapped.clock)
         timed = time_us != NO_TIME
         if not timed.all():
@@ -68,7 +68,7 @@ class Reader:
         return intake
 
     def _column(
-        self, intake: Intake, name: str, entry: Entry, column: Any, time_us: I64, first_row: int
+        self, intake: RowIntake, name: str, entry: Entry, column: Any, time_us: I64, first_row: int
     ) -> Samples:
         """Return the samples of one column of the wide form."""
         value, given, wrong = numbers(column, self.mapped.form)
@@ -81,7 +81,7 @@ class Reader:
             np.full(n, self.mapped.base, np.uint8), time_us, first_row,
         )  # fmt: skip
 
-    def _long(self, intake: Intake, batch: Any, time_us: I64, first_row: int) -> None:
+    def _long(self, intake: RowIntake, batch: Any, time_us: I64, first_row: int) -> None:
         """Read the rows of the long form."""
         mapped = self.mapped
         value, given, wrong = numbers(batch.column(mapped.value), mapped.form)
@@ -124,7 +124,7 @@ class Reader:
         return int(word) if code < 0 and word.isdecimal() and int(word) <= 255 else code
 
     def _samples(
-        self, intake: Intake, keep: BOOL, tag: I64, si: F64, value: F64,
+        self, intake: RowIntake, keep: BOOL, tag: I64, si: F64, value: F64,
         quality: U8, time_us: I64, first_row: int,
     ) -> Samples:  # fmt: skip
         """Return what is kept as samples, without those that are too large or of the future."""
@@ -146,7 +146,7 @@ class Reader:
         return Samples(tag, time_us, si, quality, np.full(len(tag), self.received_us))
 
     def _hold(
-        self, intake: Intake, keys: Sequence[tuple[str, str, str]], rows: BOOL,
+        self, intake: RowIntake, keys: Sequence[tuple[str, str, str]], rows: BOOL,
         which: I64, value: F64, quality: U8, time_us: I64,
     ) -> None:  # fmt: skip
         """Keep samples that may not be stored, each of the key with its number."""
@@ -170,7 +170,7 @@ def _texts(column: Any) -> Any:
 
 
 def _refuse(
-    intake: Intake, reason: str, rows: BOOL, columns: list[Any], first_row: int,
+    intake: RowIntake, reason: str, rows: BOOL, columns: list[Any], first_row: int,
     name: str = "",
 ) -> None:  # fmt: skip
     """Count rows that are refused, and keep the first few to show."""

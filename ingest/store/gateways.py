@@ -31,7 +31,7 @@ WHERE (g.enterprise, g.gateway) = (n.enterprise, n.gateway)
 """
 
 
-class GatewayRow(NamedTuple):
+class GatewayRecord(NamedTuple):
     """One gateway; its name is ``enterprise/gateway``, seconds that are not known are NaN."""
 
     name: str
@@ -53,10 +53,10 @@ class GatewayTable:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    async def newest(self, limit: int) -> list[GatewayRow]:
+    async def newest(self, limit: int) -> list[GatewayRecord]:
         """Return the gateways that were heard last."""
         return [
-            GatewayRow(
+            GatewayRecord(
                 f"{row['enterprise']}/{row['gateway']}",
                 row["topic"],
                 to_us(row["first_heard"]),
@@ -72,7 +72,7 @@ class GatewayTable:
             for row in await self._store.fetch(NEWEST, limit)
         ]
 
-    async def write(self, gateways: Sequence[GatewayRow]) -> None:
+    async def write(self, gateways: Sequence[GatewayRecord]) -> None:
         """Write gateways over what is there of them."""
         rows = [
             (

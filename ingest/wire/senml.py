@@ -69,13 +69,6 @@ def decode(payload: bytes, received_us: int) -> Decoded:
     return decoded
 
 
-def encode(
-    time_us: int, values: dict[str, float], *, base_name: str = "", cbor: bool = False
-) -> bytes:
-    """Return the pack of one scan, in the tags' own units."""
-    return encode_scans([(time_us, values)], base_name=base_name, cbor=cbor)
-
-
 def encode_scans(
     scans: Sequence[tuple[int, dict[str, float]]], *, base_name: str = "", cbor: bool = False
 ) -> bytes:

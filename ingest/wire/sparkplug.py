@@ -142,16 +142,6 @@ def ndeath(bd_seq: int) -> bytes:
     return encode(Payload([Metric(BD_SEQ, bd_seq, DataType.INT64)]))
 
 
-def dbirth(time_ms: int, metrics: Sequence[Metric], seq: int) -> bytes:
-    """Return the birth of a device."""
-    return encode(Payload(_timed(metrics, time_ms), time_ms, seq))
-
-
-def ddeath(time_ms: int, seq: int) -> bytes:
-    """Return the death of a device."""
-    return encode(Payload([], time_ms, seq))
-
-
 def data(time_ms: int, metrics: Sequence[Metric], seq: int) -> bytes:
     """Return the data of a node or device: aliases where there are some, no datatypes."""
     return encode(Payload(_timed(metrics, time_ms), time_ms, seq), birth=False)

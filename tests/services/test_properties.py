@@ -197,8 +197,8 @@ def test_block_that_is_late_changes_what_it_would_have_changed_in_time(seed, del
     rng = np.random.default_rng(seed)
     scans = traffic(rng)
     late = slice(first := int(rng.integers(0, 50)), first + 9)
-    rest = scans[: late.start] + scans[late.stop :]
-    moved = rest[: late.start + delay] + scans[late] + rest[late.start + delay :]
+    remaining = scans[: late.start] + scans[late.stop :]
+    moved = remaining[: late.start + delay] + scans[late] + remaining[late.start + delay :]
     assert_same_bits(deliver(scans), deliver(moved))
 
 

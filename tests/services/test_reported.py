@@ -87,9 +87,9 @@ def at(clock):
     return round(moment.timestamp()) * 1_000_000
 
 
-def own(hour, **shown):
+def own(hour, **displayed):
     """Return the real-time packets of an hour, one each minute up to the next hour's first."""
-    cp = ";".join(f"{code}-Rtd={value},{code}-Flag=N" for code, value in (OWN | shown).items())
+    cp = ";".join(f"{code}-Rtd={value},{code}-Flag=N" for code, value in (OWN | displayed).items())
     times = [(hour, minute) for minute in range(60)] + [(hour + 1, 0)]
     return [hj212.encode(data("2011", f"DataTime=20251122{h:02d}{m:02d}00;{cp}")) for h, m in times]
 
@@ -110,8 +110,8 @@ async def asked(database, now_us, until, window="hour"):
     """Return the rows from 08:00 on by outlet, pollutant and the hour they begin in."""
     query = {"from": "2025-11-22T08:00:00+08:00", "to": f"2025-11-22T{until}:00:00+08:00"}
     async with serving(database, now=now_us) as (client, _):
-        found = await rows_of(client, "demo/acme/emissions", window=window, **query)
-    rows = {(row["outlet"], row["pollutant"], row["start"][11:13]): row for row in found["items"]}
+        result = await rows_of(client, "demo/acme/emissions", window=window, **query)
+    rows = {(row["outlet"], row["pollutant"], row["start"][11:13]): row for row in result["items"]}
     return {key: row for key, row in rows.items() if key[0] != "boiler-stack"}
 
 
@@ -146,10 +146,10 @@ async def test_a_difference_is_of_the_hours_that_both_have(database):
     packets = [*own(8)[:-1], *own(9, a21022="-"), *own(10, a21022=1.25), *hours]
     await told(database, packets, now_us)
     rows = await asked(database, now_us + 600_000_000, "11")
-    found = [rows["absorber", "Cl2", hour] for hour in ("08", "09", "10")]
-    assert [row["reported_mg_m3"] for row in found] == [2.1, 2.5, None]
-    assert [row["reported_kg"] for row in found] == [0.03, 0.03, None]
-    assert [row["reported_difference"] for row in found] == [pytest.approx(0.2), None, None]
+    result = [rows["absorber", "Cl2", hour] for hour in ("08", "09", "10")]
+    assert [row["reported_mg_m3"] for row in result] == [2.1, 2.5, None]
+    assert [row["reported_kg"] for row in result] == [0.03, 0.03, None]
+    assert [row["reported_difference"] for row in result] == [pytest.approx(0.2), None, None]
     (shift,) = (
         row
         for key, row in (await asked(database, now_us + 600_000_000, "16", "shift")).items()
@@ -187,9 +187,9 @@ def test_simulated_logger_says_of_an_hour_the_mean_of_what_it_has_shown():
         for tag, time_us, value in zip(tags, taken.time_us.tolist(), taken.value, strict=True)
         if tag.endswith("H")
     }
-    place = {tag.tag: i for i, tag in enumerate(PARK.tags)}
+    path = {tag.tag: i for i, tag in enumerate(PARK.tags)}
     # The last minute of the hour showed nothing: the mean of 0 to 58 is 29.
     assert hourly == {
-        f"{tag}H": (at((8, 0)), pytest.approx((29 + place[tag] / 4) * 1e-6))
+        f"{tag}H": (at((8, 0)), pytest.approx((29 + path[tag] / 4) * 1e-6))
         for tag in ("AT-1", "AT-2", "AT-3")
     }

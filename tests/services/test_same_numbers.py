@@ -110,10 +110,10 @@ def folded(samples):
     """Return the complete minutes of samples sorted by tag, then time, as the database has them."""
     rows = aggregate(no_open_minutes(COUNT), NETWORK.traits, samples, NEVER)
     result = {}
-    for tag, at, n, amount, covered_us, *rest in zip(
+    for tag, at, n, amount, covered_us, *remaining in zip(
         *(getattr(rows, name).tolist() for name in Minutes.__slots__), strict=True
     ):
-        statistics = (None if value != value else value for value in rest)  # noqa: PLR0124
+        statistics = (None if value != value else value for value in remaining)  # noqa: PLR0124
         result[tag, at] = (n, amount, covered_us * 1e-6, *statistics)
     return result
 

@@ -92,5 +92,5 @@ async def samples(db, tag="FT-1", since=STEADY):
         " WHERE tag = $1 ORDER BY time",
         tag,
     )
-    found = [(round(r["t"] * 1000 - T0) // 2000, r["value"], r["quality"]) for r in rows]
-    return [row for row in found if row[0] >= since]
+    result = [(round(r["t"] * 1000 - T0) // 2000, r["value"], r["quality"]) for r in rows]
+    return [row for row in result if row[0] >= since]

@@ -19,6 +19,7 @@ from pathlib import Path
 import atheris
 import numpy as np
 
+from tests.support.small_edges import dbirth
 from twin import quality as q
 from twin.loading import parse_park
 
@@ -97,8 +98,8 @@ def seeds_of(codec):
         ]  # fmt: skip
     if codec == "senml":
         return "senml/v1/p/a/g", [
-            senml.encode(NOW_US, VALUES, base_name="urn:dev:"),
-            senml.encode(NOW_US, VALUES, cbor=True),
+            senml.encode_scans([(NOW_US, VALUES)], base_name="urn:dev:"),
+            senml.encode_scans([(NOW_US, VALUES)], cbor=True),
             b'[{"bn":"a:","bt":-5,"bu":"Cel","bv":1,"bs":2,"n":"TT-1","s":1,"ut":5}]',
             b'[{"n":"XS-1","vb":true}]',
         ]  # fmt: skip
@@ -119,7 +120,7 @@ def seeds_of(codec):
     return "spBv1.0/g", [
         b"\0" + sparkplug.nbirth(MS, [flow, state], 1),
         b"\1" + sparkplug.data(MS, [flow], 1),
-        b"\2" + sparkplug.dbirth(MS, [metric("d/TT-1", 3, sparkplug.DataType.INT16)], 2),
+        b"\2" + dbirth(MS, [metric("d/TT-1", 3, sparkplug.DataType.INT16)], 2),
         b"\4" + sparkplug.ndeath(1),
     ]
 
@@ -179,15 +180,15 @@ def memory_mib():
 def flat(codec, folder):
     """Read everything that was found, again and again: memory must not grow."""
     topic, _ = seeds_of(codec)
-    found = [path.read_bytes() for path in sorted((folder / codec).iterdir())]
+    result = [path.read_bytes() for path in sorted((folder / codec).iterdir())]
     topics = TopicTable(MODEL, MODEL.tags)
     held = []
     for _ in range(ROUNDS):
-        for payload in found:
+        for payload in result:
             read(topics, topic, payload)
         held.append(memory_mib())
     assert held[-1] < held[ROUNDS // 2] + SLACK_MIB, f"memory grows: {held}"
-    return len(found), held[-1]
+    return len(result), held[-1]
 
 
 def main():
@@ -207,14 +208,14 @@ def main():
         command = [sys.executable, "-m", "tests.support.fuzz", options.codec, f"--runs={runs}",
                    f"--corpus={options.corpus}", f"--seed={seed}"]  # fmt: skip
         with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as batch:
-            said = batch.stderr.read()
+            text = batch.stderr.read()
         if batch.returncode:
-            print(said, file=sys.stderr)
+            print(text, file=sys.stderr)
             return 1
         spent = time.monotonic() - started
         print(f"{options.codec}: {done + runs:,} payloads, {spent:.0f} s", flush=True)
-    found, held = flat(options.codec, options.corpus)
-    print(f"{options.codec}: no crash, no wrong sample; {found} ways found, {held:.0f} MiB, flat")
+    result, held = flat(options.codec, options.corpus)
+    print(f"{options.codec}: no crash, no wrong sample; {result} ways found, {held:.0f} MiB, flat")
     return 0
 
 

@@ -98,8 +98,8 @@ class MemoryDetections(DetectionTable):
         of_it = [row for (_, name), row in sorted(self.rows.items()) if name == component]
         return (of_it[-1].time_us, len(of_it[-1].lines) + len(of_it[-1].leaks)) if of_it else None
 
-    async def add(self, component, found):
-        self.rows.setdefault((found.time_us, component), found)
+    async def add(self, component, detection):
+        self.rows.setdefault((detection.time_us, component), detection)
 
 
 class MemoryGateways(GatewayTable):
@@ -238,11 +238,11 @@ class MemoryStore(Store):
 
     def _nearest(self, tag, since, until, latest, usable):
         """Return the latest or earliest sample in [since, until)."""
-        found = [
+        result = [
             t for t, (_, quality, _) in self.sample[tag].items()
             if since <= t < until and (quality < 128 or not usable)
         ]  # fmt: skip
-        return (max if latest else min)(found, default=None)
+        return (max if latest else min)(result, default=None)
 
     async def neighbours(self, tag, start, stop, reach_us):
         before, after = [], []
@@ -265,8 +265,8 @@ class MemoryStore(Store):
                 (number, time, *self.sample[t][time])
                 for time in sorted(time for time in wanted if time is not None)
             ]
-        found = samples_of(rows)
-        return found.tag, found.time_us, found.value, found.quality
+        result = samples_of(rows)
+        return result.tag, result.time_us, result.value, result.quality
 
     async def minute_means(self, tag, since_us):
         rows = [
@@ -275,8 +275,8 @@ class MemoryStore(Store):
             for time_us, row in self.minute[t].items()
             if time_us >= since_us and row[2] > 0
         ]
-        found, time_us, mean = zip(*rows, strict=True) if rows else ((), (), ())
-        return np.array(found, np.int64), np.array(time_us, np.int64), np.array(mean, np.float64)
+        result, time_us, mean = zip(*rows, strict=True) if rows else ((), (), ())
+        return np.array(result, np.int64), np.array(time_us, np.int64), np.array(mean, np.float64)
 
     async def drop_minutes(self, tag, start, stop):
         for t, a, b in zip(tag.tolist(), start.tolist(), stop.tolist(), strict=True):

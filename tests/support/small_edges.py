@@ -20,6 +20,17 @@ BORN = [
 ]
 
 
+def dbirth(time_ms, metrics, seq):
+    """Return the birth of a device."""
+    timed = [m if m.time_ms is not None else m._replace(time_ms=time_ms) for m in metrics]
+    return sparkplug.encode(sparkplug.Payload(timed, time_ms, seq))
+
+
+def ddeath(time_ms, seq):
+    """Return the death of a device."""
+    return sparkplug.encode(sparkplug.Payload([], time_ms, seq))
+
+
 def row(node="N", device=""):
     return GatewaySpec("g", "s", "sparkplug", group="G", node=node, device=device)
 

@@ -86,14 +86,14 @@ def text_of(rows):
 
 def messages_of(rows):
     """Return the same rows as messages of a gateway."""
-    found = []
+    result = []
     for t, *cells in rows:
         values = {
             tag: v for tag, v in zip(("FT-1", "JQ-1", "XS-1"), cells, strict=True) if v is not None
         }
         payload = json.dumps({"ts": t, "values": values}).encode()
-        found.append(Message(TOPIC, payload, t * 1000 + 500_000, 0, 0, 0))
-    return found
+        result.append(Message(TOPIC, payload, t * 1000 + 500_000, 0, 0, 0))
+    return result
 
 
 async def started(database, park, now_ms=T0):

@@ -347,26 +347,26 @@ async def ids(db, small):
         "1", json.dumps(small.files), stamp(BEGIN),
     )  # fmt: skip
     health = [health_tag(name, kind) for name, kind in HEALTH.items()]
-    found = await add_tags(db, [*small.network.tags, *health])
+    result = await add_tags(db, [*small.network.tags, *health])
     minutes = np.arange(BEGIN, END, 60 * S)
     for name, mean in small.mean.items():
         await add_minutes(
-            db, found[f"acme/{name}"], minutes, lambda _, m=mean: m * 60, lambda _, m=mean: m
+            db, result[f"acme/{name}"], minutes, lambda _, m=mean: m * 60, lambda _, m=mean: m
         )
-        await add_samples(db, found[f"acme/{name}"], [END], [mean])
-    await add_minutes(db, found["acme/LT-1"], minutes, lambda t: level(t) * 60, level)
-    await add_minutes(db, found["acme/JQ-1"], minutes, lambda _: JOULE_PER_MINUTE, lambda _: 1e12)
-    await add_samples(db, found["acme/LT-1"], [END], [1.5])
+        await add_samples(db, result[f"acme/{name}"], [END], [mean])
+    await add_minutes(db, result["acme/LT-1"], minutes, lambda t: level(t) * 60, level)
+    await add_minutes(db, result["acme/JQ-1"], minutes, lambda _: JOULE_PER_MINUTE, lambda _: 1e12)
+    await add_samples(db, result["acme/LT-1"], [END], [1.5])
     for name, value in {
         "samples": 1234,
         "rejected.bad_json": 5,
         "lag": 0.25,
         "connected": 1,
     }.items():
-        await add_samples(db, found[f"demo/ingest.{name}"], [END], [value])
+        await add_samples(db, result[f"demo/ingest.{name}"], [END], [value])
     await roll_up(db)
     await add_cycle(db, NOW - 300_000, [])
-    return found
+    return result
 
 
 class Held:

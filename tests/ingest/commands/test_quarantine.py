@@ -103,13 +103,13 @@ async def test_adopting_a_tag_stores_what_came_of_it_before(database, park_folde
         await turns(cycle, commands, T0_US + 60_000_000)
         await cycle.run([], T0_US + 3_600_000_000)
         assert not commands.reload
-    found = await samples(db, "ZZ-1")
-    assert [(t, code) for t, _, code in found] == [
+    result = await samples(db, "ZZ-1")
+    assert [(t, code) for t, _, code in result] == [
         (0, q.GOOD), (1000, q.GOOD), (2000, q.GOOD),
         (10_000, q.UNCERTAIN | q.SIMULATED), (11_000, q.BAD | q.NOT_A_NUMBER),
         (12_000, q.UNCERTAIN | q.OUT_OF_RANGE), (20_000, q.GOOD),
     ]  # fmt: skip
-    values = [value for _, value, code in found if code < q.BAD]
+    values = [value for _, value, code in result if code < q.BAD]
     assert values == pytest.approx([0, 1, 2, 3.6, 1000, 7])
     # The minutes are those of samples in order.
     n = await db.fetchval("SELECT sum(n) FROM minute JOIN tag USING (tag_id) WHERE tag = 'ZZ-1'")

@@ -131,9 +131,9 @@ async def test_a_value_beyond_its_limit_is_an_alarm_in_the_cycle_that_stores_it(
     assert (row["priority"], row["value"]) == ("high", pytest.approx(25.0))
     assert (row["limit_value"], row["quality"], row["who"]) == (25.0, q.GOOD, None)
     assert await journal(db) == [(1, "normal", "unacknowledged", None)]
-    shown = await db.fetch("SELECT cycle_us, alarms FROM cycle WHERE alarms <> '[]'")
-    assert [alarm["alarm"] for alarm in json.loads(shown[-1]["alarms"])] == ["flow"]
-    assert shown[-1]["cycle_us"] == (T0 + 2) * 1_000_000
+    displayed = await db.fetch("SELECT cycle_us, alarms FROM cycle WHERE alarms <> '[]'")
+    assert [alarm["alarm"] for alarm in json.loads(displayed[-1]["alarms"])] == ["flow"]
+    assert displayed[-1]["cycle_us"] == (T0 + 2) * 1_000_000
 
 
 async def test_on_delay_is_settled_by_the_next_sample_or_by_the_clock(run, db):
@@ -218,8 +218,8 @@ async def test_a_command_that_makes_no_sense_gets_a_reason_and_is_not_lost(run, 
     await run.at(0)
     rows = {r["id"]: r for r in await db.fetch("SELECT * FROM command")}
     assert all(row["done"] == when(0) for row in rows.values())
-    for number, (*_, said) in zip(numbers, WRONG, strict=True):
-        assert said in rows[number]["error"]
+    for number, (*_, text) in zip(numbers, WRONG, strict=True):
+        assert text in rows[number]["error"]
     assert "Expected `object`, got `array`" in rows[odd]["error"]
     assert rows[good]["error"] is None
     assert await db.fetchval("SELECT length(reason) FROM alarm WHERE alarm = 'flow'") == 200

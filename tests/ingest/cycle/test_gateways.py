@@ -68,14 +68,14 @@ async def test_gateways_are_counted_each_for_itself(bench, db):
     nobody = message({"FT-1": 1.0}, T0, topic="park/v1/acmepark/nobody/gw")
     await it.run([nobody], T0 + 10_000)
     await it.run([], T0 + 20_000)
-    found = await gateways(db)
+    result = await gateways(db)
     counts = ("messages", "samples", "rejected", "duplicates", "late", "dropped")
-    assert {k: tuple(v[c] for c in counts) for k, v in found.items()} == {
+    assert {k: tuple(v[c] for c in counts) for k, v in result.items()} == {
         "acme/gw1": (2, 4, 0, 2, 0, 0),
         "acme/gw2": (4, 2, 1, 0, 1, 0),
     }
-    assert found["acme/gw2"]["topic"] == other
-    assert found["acme/gw2"]["last_heard"].timestamp() * 1000 == T0 + 1500
+    assert result["acme/gw2"]["topic"] == other
+    assert result["acme/gw2"]["last_heard"].timestamp() * 1000 == T0 + 1500
     # They go on where they were.
     await it.start(T0 + 21_000)
     await it.run([message({"FT-1": 2.0}, T0 + 22_000)], T0 + 22_000)
@@ -95,8 +95,8 @@ async def test_silent_gateway_is_told_and_heard_again(bench, db):
         await it.run([message({"FT-1": 1.0 + second}, at)], at)
         if second == 40:
             assert await newest(db, "acme", "timeliness") == 1.0
-    found = await gateways(db)
-    assert {key: row["silent"] for key, row in found.items()} == {
+    result = await gateways(db)
+    assert {key: row["silent"] for key, row in result.items()} == {
         "acme/gw1": False, "acme/gw1b": True
     }  # fmt: skip
     assert await newest(db, "acme", "timeliness") == 0.5
@@ -163,14 +163,14 @@ async def test_runaway_loses_what_it_sends_at_qos_0_and_nobody_else_does(bench, 
         kept = message({"XS-1": 1.0}, now, topic=TOPIC)
         await it.run([*flood, other, kept], now)
     await it.run([], now + 10_000)
-    found = await gateways(db)
-    lost = found["acme/gw1"]["dropped"]
+    result = await gateways(db)
+    lost = result["acme/gw1"]["dropped"]
     stored = await db.fetchval("SELECT count(*) FROM sample_named WHERE tag = 'FT-1'")
     assert stored + lost == 2000
     # Ten a second, once the burst of fifty is gone; a flood is noticed when it is committed.
     assert stored <= 50 + 20 * 10 + 100
     assert it.cycle.counters["dropped"] == lost
-    assert found["acme/gw1b"]["dropped"] == 0
+    assert result["acme/gw1b"]["dropped"] == 0
     assert await db.fetchval("SELECT count(*) FROM sample_named WHERE tag = 'TT-1'") == 20
     assert await db.fetchval("SELECT count(*) FROM sample_named WHERE tag = 'XS-1'") == 20
 

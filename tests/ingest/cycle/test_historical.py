@@ -85,10 +85,10 @@ SAMPLES = st.lists(
 @given(SAMPLES, st.lists(st.integers(1, 3), min_size=12, max_size=12))
 def test_minutes_are_those_of_live_samples_in_order(samples, sizes):
     end = [(name, LAST_S, False) for name in TAGS]
-    cycles, rest = [], list(samples)
+    cycles, remaining = [], list(samples)
     for size in sizes:
-        cycles.append(rest[:size])
-        rest = rest[size:]
+        cycles.append(remaining[:size])
+        remaining = remaining[size:]
     got, _ = asyncio.run(run([*cycles, end]))
     live = sorted((name, second, False) for name, second, _ in samples)
     wanted, _ = asyncio.run(run([live, end]))
@@ -158,8 +158,8 @@ async def test_database_holds_both_and_readers_are_told_of_the_live_one(database
     )  # fmt: skip
     assert [tuple(row) for row in rows] == [(20_000, 33), (90_000, 36), (95_000, 30)]
     assert cycle._state.image.time_us[INDEX["FT-1"]] == (T0 + 90_000) * 1000
-    told = await db.fetch("SELECT time, tag_id FROM cycle ORDER BY cycle_us")
-    ids, times = (np.frombuffer(b"".join(r[k] for r in told), kind)
+    reported = await db.fetch("SELECT time, tag_id FROM cycle ORDER BY cycle_us")
+    ids, times = (np.frombuffer(b"".join(r[k] for r in reported), kind)
                   for k, kind in (("tag_id", "<i4"), ("time", "<i8")))  # fmt: skip
     wanted = await db.fetchval("SELECT tag_id FROM tag WHERE tag = 'FT-1'")
     assert times[ids == wanted].tolist() == [(T0 + 90_000) * 1000]

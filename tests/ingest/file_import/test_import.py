@@ -69,9 +69,9 @@ async def test_history_before_and_between_live_data_is_as_if_all_had_been_live(
     monkeypatch.setattr(chunks, "CHUNK_SAMPLES", 50)
     rng = random.Random(seed)  # noqa: S311
     sent = [row for row in rows[200:] if rng.random() < 0.5]
-    rest = [row for row in rows if row not in sent]
+    remaining = [row for row in rows if row not in sent]
     await live(database, park, sent, END_MS)
-    file, map_path = write("history.csv", text_of(rest)), write("map.toml", WIDE)
+    file, map_path = write("history.csv", text_of(remaining)), write("map.toml", WIDE)
     await run_import(database, park, [file], map_path, END_MS)
     assert await everything(db) == expected
     assert await db.fetchval("SELECT count(*) FROM restatement") > 0
@@ -104,9 +104,9 @@ async def test_live_ingest_and_import_at_the_same_time_end_right(
     monkeypatch.setattr(chunks, "CHUNK_SAMPLES", 40)
     rng = random.Random(seed)  # noqa: S311
     sent = [row for row in rows if rng.random() < 0.5]
-    rest = [row for row in rows if row not in sent]
+    remaining = [row for row in rows if row not in sent]
     cycle, store = await started(database, park, T0)
-    file, map_path = write("history.csv", text_of(rest)), write("map.toml", WIDE)
+    file, map_path = write("history.csv", text_of(remaining)), write("map.toml", WIDE)
     importing = asyncio.create_task(run_import(database, park, [file], map_path, END_MS))
     packets, cycles = messages_of(sent), 0
     while packets or not importing.done():
@@ -117,7 +117,7 @@ async def test_live_ingest_and_import_at_the_same_time_end_right(
         await asyncio.sleep(0.01)
     (counts,) = await importing
     await cycle.run([], END_MS * 1000 + 60_000_000)
-    assert counts["new"] == sum(cell is not None for row in rest for cell in row[1:])
+    assert counts["new"] == sum(cell is not None for row in remaining for cell in row[1:])
     assert cycles > 20
     assert cycle.counters["retries"] == 0
     # The image followed what was imported.
@@ -259,11 +259,11 @@ async def test_adopting_a_tag_stores_what_an_import_held_of_it(
         assert await answer(db, number) is None
     async with twin(database, park_folder) as (cycle, commands):
         await turns(cycle, commands, END_MS * 1000)
-    found = await samples(db, "ZZ-1")
-    assert [(t, code) for t, _, code in found[-2:]] == [
+    result = await samples(db, "ZZ-1")
+    assert [(t, code) for t, _, code in result[-2:]] == [
         (20_000, q.BAD | q.NOT_A_NUMBER), (21_000, q.UNCERTAIN | q.OUT_OF_RANGE)
     ]  # fmt: skip
-    assert [(t, v) for t, v, _ in found[:-2]] == [(i * 1000, pytest.approx(i)) for i in range(20)]
+    assert [(t, v) for t, v, _ in result[:-2]] == [(i * 1000, pytest.approx(i)) for i in range(20)]
     assert [row["tag"] for row in await db.fetch("SELECT tag FROM quarantine_sample")] == ["ZZ-2"]
 
 
@@ -312,8 +312,8 @@ async def test_interrupted_import_goes_on_where_it_was(
     wanted = sum(cell is not None for row in rows for cell in row[1:])
     assert await db.fetchval("SELECT count(*) FROM sample") < wanted
     # The clock of the second run has long passed the hours of the file.
-    told, _ = begun(command, environment_of(database, park_folder)).communicate(timeout=120)
-    assert f"going on after row {taken:,}" in told
+    reported, _ = begun(command, environment_of(database, park_folder)).communicate(timeout=120)
+    assert f"going on after row {taken:,}" in reported
     assert await db.fetchval("SELECT count(*) FROM sample") == wanted
     expected = await everything(db)
     await empty(db)

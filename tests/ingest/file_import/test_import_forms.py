@@ -149,7 +149,7 @@ def test_all_problems_of_map_and_header_are_named_at_once(park_folder, write):
         check(park, [file], write("map.toml", WRONG))
     problems = [problem.removeprefix(f"{file.parent}/") for problem in caught.value.problems]
     assert len(problems) == 11
-    for place, words in [
+    for path, words in [
         ("map.toml:2:", "did you mean 'format'"),
         ("map.toml:4:", 'interval = "15 min"'),
         ("map.toml:5:", "not an IANA time zone"),
@@ -162,7 +162,7 @@ def test_all_problems_of_map_and_header_are_named_at_once(park_folder, write):
         ("history.csv:1:", "no column 'TT-2'"),
         ("history.csv:1:", "column 'TT-1' is there twice"),
     ]:
-        assert any(p.startswith(place) and words in p for p in problems), (place, problems)
+        assert any(p.startswith(path) and words in p for p in problems), (path, problems)
 
 
 def test_interval_longer_than_the_gap_is_a_problem_with_its_mend(park_folder, write):
@@ -206,8 +206,8 @@ def test_dry_run_shows_the_first_rows_without_a_database(park_folder, write, cap
 
 def read(texts, form="iso", zone="Asia/Shanghai", **more):
     """Return times as texts in UTC, None where there is none."""
-    found = times([pa.array(texts)], Clock(("t",), form, ZoneInfo(zone), **more))
-    return [None if t == NO_TIME else str(np.datetime64(int(t) // 10**6, "s")) for t in found]
+    result = times([pa.array(texts)], Clock(("t",), form, ZoneInfo(zone), **more))
+    return [None if t == NO_TIME else str(np.datetime64(int(t) // 10**6, "s")) for t in result]
 
 
 @pytest.mark.parametrize(
@@ -282,9 +282,9 @@ def test_encoding_and_delimiter_are_found_out(
     file = write("历史.csv", text.encode(encoding))
     map_path = write("map.toml", 'time = "时间"\n[columns]\n"流量" = "acme/FT-1"\n')
     assert main([str(file), "--map", str(map_path), "--park", str(park_folder), "--dry-run"]) == 0
-    told = capsys.readouterr().out
-    assert "2025-01-01 08:00:00+08:00  acme/FT-1  36.4 t/h  quality 0" in told
-    assert "2025-01-01 08:01:00+08:00  acme/FT-1  36.5 t/h" in told
+    reported = capsys.readouterr().out
+    assert "2025-01-01 08:00:00+08:00  acme/FT-1  36.4 t/h  quality 0" in reported
+    assert "2025-01-01 08:01:00+08:00  acme/FT-1  36.5 t/h" in reported
 
 
 async def test_rows_of_another_shape_are_counted_and_the_others_stored(database, db, park, write):

@@ -7,7 +7,7 @@ from ingest.routing.decode import decode
 from ingest.routing.topics import Message, TopicTable
 from ingest.wire import WireError, sparkplug
 from ingest.wire.sparkplug import DataType, Metric
-from tests.support.small_edges import T
+from tests.support.small_edges import T, dbirth, ddeath
 from tests.support.small_region import MCL, PARK
 from twin import quality as q
 from twin.errors import ModelError
@@ -84,7 +84,7 @@ METRICS = [
 ]
 NBIRTH = ("spBv1.0/G/NBIRTH/N", sparkplug.nbirth(T, METRICS, 1), 0)
 LEVEL = [Metric("level", 1.5, DataType.FLOAT, alias=4)]
-DBIRTH = ("spBv1.0/G/DBIRTH/N/D", sparkplug.dbirth(T, LEVEL, 1), 0)
+DBIRTH = ("spBv1.0/G/DBIRTH/N/D", dbirth(T, LEVEL, 1), 0)
 
 
 def test_names_of_the_row_come_first_then_what_follows_the_last_slash():
@@ -101,7 +101,7 @@ def test_device_with_a_row_of_its_own_may_belong_to_another_enterprise():
 
 
 def test_device_without_a_row_is_read_like_its_node():
-    payload = sparkplug.dbirth(T, [Metric("Cells/Current", 1, DataType.INT8)], 1)
+    payload = dbirth(T, [Metric("Cells/Current", 1, DataType.INT8)], 1)
     got = Host().hear(NBIRTH, ("spBv1.0/G/DBIRTH/N/other", payload, 0))
     assert rows(got)[2:] == [("alpha/II-1", 0, 1000.0, 0)]
 
@@ -110,8 +110,8 @@ def test_node_of_which_only_a_device_has_a_row_writes_nothing_but_is_followed():
     host = Host()
     got = host.hear(
         ("spBv1.0/G/NBIRTH/M", sparkplug.nbirth(T, [Metric("FT-1", 1, DataType.INT8)], 1), 0),
-        ("spBv1.0/G/DBIRTH/M/D", sparkplug.dbirth(T, [Metric("FT-2", 36, DataType.INT8)], 1), 0),
-        ("spBv1.0/G/DBIRTH/M/E", sparkplug.dbirth(T, [Metric("FT-3", 1, DataType.INT8)], 2), 0),
+        ("spBv1.0/G/DBIRTH/M/D", dbirth(T, [Metric("FT-2", 36, DataType.INT8)], 1), 0),
+        ("spBv1.0/G/DBIRTH/M/E", dbirth(T, [Metric("FT-3", 1, DataType.INT8)], 2), 0),
         ("spBv1.0/G/DDATA/M/D", sparkplug.data(T + 9, [Metric("FT-2", 36, DataType.INT8)], 3), 0),
     )
     assert [each[0] for each in rows(got)] == ["alpha/FT-2", "alpha/FT-2"]
@@ -132,7 +132,7 @@ def test_death_of_a_node_ends_the_tags_of_every_enterprise():
 
 
 def test_death_of_a_device_ends_its_tags_alone():
-    got = Host().hear(NBIRTH, DBIRTH, ("spBv1.0/G/DDEATH/N/D", sparkplug.ddeath(T + 9000, 2), 9))
+    got = Host().hear(NBIRTH, DBIRTH, ("spBv1.0/G/DDEATH/N/D", ddeath(T + 9000, 2), 9))
     assert [each[:2] for each in rows(got) if each[1]] == [("beta/LT-9", 9000)]
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from ingest.wire import TIME_MS_MAX, WireError, sparkplug
 from ingest.wire.sparkplug import DataType, Metric
-from tests.support.small_edges import BORN, Host, T, at_us, refusal, rows
+from tests.support.small_edges import BORN, Host, T, at_us, dbirth, ddeath, refusal, rows
 from twin import quality as q
 
 
@@ -16,7 +16,7 @@ def value_of(metric, **settings):
     """Return rows and refusals of one metric that a birth has just declared."""
     host = Host(**settings)
     host.born()
-    host.hear("DBIRTH", sparkplug.dbirth(T, [Metric("x", None, metric.datatype, alias=9)], 1),
+    host.hear("DBIRTH", dbirth(T, [Metric("x", None, metric.datatype, alias=9)], 1),
               device="D")  # fmt: skip
     got = host.hear("DDATA", sparkplug.data(T + 1, [metric], 2), 1, device="D")
     return rows(got), [reason for reason, _ in got.refused], host
@@ -29,7 +29,7 @@ def with_device(**settings):
     host = Host(**settings)
     host.born()
     device = [Metric("x", 1, DataType.INT32, alias=1), Metric("s", b"", DataType.STRING)]
-    host.hear("DBIRTH", sparkplug.dbirth(T, device, 1), device="D")
+    host.hear("DBIRTH", dbirth(T, device, 1), device="D")
     return host
 
 
@@ -49,7 +49,7 @@ def test_death_of_a_node_ends_its_values_and_those_of_its_devices():
 
 
 @pytest.mark.parametrize("payload", [sparkplug.ndeath(6), sparkplug.ndeath(8),
-                                     sparkplug.ddeath(T, 1)])  # fmt: skip
+                                     ddeath(T, 1)])  # fmt: skip
 def test_death_of_another_session_is_ignored(payload):
     host = Host()
     host.born()
@@ -67,11 +67,11 @@ def test_old_will_behind_the_new_birth_is_ignored():
 
 def test_death_of_a_device_is_its_own_at_the_time_the_node_says():
     host = with_device()
-    got = host.hear("DDEATH", sparkplug.ddeath(T + 5000, 2), 6, device="D")
+    got = host.hear("DDEATH", ddeath(T + 5000, 2), 6, device="D")
     assert [each[:2] for each in rows(got)] == [("D/x", 5000)]
     payload = sparkplug.data(T, [Metric("", 1, 3, alias=1)], 3)
     assert refusal(host, "DDATA", payload, 7, device="D") == "no_birth"
-    assert refusal(host, "DDEATH", sparkplug.ddeath(T, 4), 7, device="D") == "stale_death"
+    assert refusal(host, "DDEATH", ddeath(T, 4), 7, device="D") == "stale_death"
     assert host.said(5, 8, alias=1).names == ["Area/FT-1"]
     assert host.asked(8) == ["spBv1.0/G/NCMD/N"]
 

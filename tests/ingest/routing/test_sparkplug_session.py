@@ -5,7 +5,7 @@ import pytest
 from ingest.routing.sparkplug_session import DEVICES_MAX
 from ingest.wire import sparkplug
 from ingest.wire.sparkplug import DataType, Metric
-from tests.support.small_edges import BORN, Host, T, at_us, refusal, row, rows
+from tests.support.small_edges import BORN, Host, T, at_us, dbirth, ddeath, refusal, row, rows
 from twin import quality as q
 from twin.model.gateways import GatewaySpec
 
@@ -44,7 +44,7 @@ def test_devices_have_names_and_aliases_of_their_own():
     host = Host()
     host.born()
     for seq, device in enumerate("AB", start=1):
-        host.hear("DBIRTH", sparkplug.dbirth(T, [Metric(f"{device}/x", 1, 3, alias=1)], seq),
+        host.hear("DBIRTH", dbirth(T, [Metric(f"{device}/x", 1, 3, alias=1)], seq),
                   device=device)  # fmt: skip
     for seq, device in enumerate("AB", start=3):
         got = host.hear("DDATA", sparkplug.data(T, [Metric("", 5, 3, alias=1)], seq), device=device)
@@ -65,7 +65,7 @@ def test_data_before_any_birth_wait_for_one():
     host = Host()
     assert len(host.asked(0)) == 1
     assert refusal(host, "NDATA", sparkplug.data(T, BORN, 5), 1) == "no_birth"
-    assert refusal(host, "DBIRTH", sparkplug.dbirth(T, BORN, 5), 1, device="D") == "no_birth"
+    assert refusal(host, "DBIRTH", dbirth(T, BORN, 5), 1, device="D") == "no_birth"
     assert host.asked(1) == []
     assert host.asked(11) == ["spBv1.0/G/NCMD/N"]
     host.born(12)
@@ -93,8 +93,8 @@ def test_node_has_an_end_to_its_devices():
     host = Host()
     host.born()
     for number in range(DEVICES_MAX):
-        host.hear("DBIRTH", sparkplug.dbirth(T, [], number + 1), device=f"D{number}")
-    assert refusal(host, "DBIRTH", sparkplug.dbirth(T, [], 0), device="one more") == "too_large"
+        host.hear("DBIRTH", dbirth(T, [], number + 1), device=f"D{number}")
+    assert refusal(host, "DBIRTH", dbirth(T, [], 0), device="one more") == "too_large"
 
 
 # --- the sequence -----------------------------------------------------------
@@ -165,8 +165,8 @@ def test_without_patience_a_gap_is_a_loss_at_once():
 def test_birth_and_death_that_changed_places_are_asked_about():
     host = Host()
     host.born()
-    assert refusal(host, "DDEATH", sparkplug.ddeath(T, 2), device="D") == "stale_death"
-    host.hear("DBIRTH", sparkplug.dbirth(T, BORN, 1), device="D")
+    assert refusal(host, "DDEATH", ddeath(T, 2), device="D") == "stale_death"
+    host.hear("DBIRTH", dbirth(T, BORN, 1), device="D")
     assert host.asked(0.1) == ["spBv1.0/G/NCMD/N"]
 
 
@@ -217,9 +217,9 @@ def test_births_that_do_not_help_are_not_asked_for_more_often():
 
 def test_storm_is_spread_over_calls():
     host = Host(*(row(f"N{i}") for i in range(25)))
-    asked = [host.asked(0.5 * i) for i in range(4)]
-    assert [len(each) for each in asked] == [10, 10, 5, 0]
-    assert len({topic for each in asked for topic in each}) == 25
+    query = [host.asked(0.5 * i) for i in range(4)]
+    assert [len(each) for each in query] == [10, 10, 5, 0]
+    assert len({topic for each in query for topic in each}) == 25
 
 
 def test_zero_means_never_ask():

@@ -64,8 +64,8 @@ async def call(port, *chunks):
 
 async def reply(reader):
     async with asyncio.timeout(5):
-        (found,) = hj212.Framer().feed(await reader.readuntil(b"\r\n"))
-    return found
+        (result,) = hj212.Framer().feed(await reader.readuntil(b"\r\n"))
+    return result
 
 
 async def test_packet_is_answered_after_the_commit_and_not_before(park):
@@ -183,6 +183,6 @@ async def test_data_are_stored_before_they_are_acknowledged(database, db, park):
         assert [(await reply(reader)).qn for _ in range(2)] == [QN, "20251122083005124"]
         writer.close()
     await store.close()
-    found = {row["tag"]: (row["value"], row["quality"] & 0xC0) for row in stored}
-    assert found["FT-1"] == (1.8, 0)
+    result = {row["tag"]: (row["value"], row["quality"] & 0xC0) for row in stored}
+    assert result["FT-1"] == (1.8, 0)
     assert [row["reason"] for row in rejects] == ["bad_crc", "wrong_uom"]

@@ -26,12 +26,12 @@ MN = "010000A8900016F000169DC0"
 
 def packets(*chunks):
     framer = hj212.Framer()
-    return [found for chunk in chunks for found in framer.feed(chunk)]
+    return [result for chunk in chunks for result in framer.feed(chunk)]
 
 
 def one(packet):
-    (found,) = packets(packet)
-    return found
+    (result,) = packets(packet)
+    return result
 
 
 def data(cn, cp, flag=5):
@@ -86,8 +86,8 @@ def test_two_packets_in_one_read_and_three_reads_for_one():
 
 
 def test_garbage_before_a_packet_is_a_fault_and_the_packet_stands():
-    found = packets(b"hello" + PACKETS[0])
-    assert [type(f).__name__ for f in found] == ["Fault", "Packet"]
+    result = packets(b"hello" + PACKETS[0])
+    assert [type(f).__name__ for f in result] == ["Fault", "Packet"]
     assert packets(b"\r\n\r\n" + PACKETS[0]) == [one(PACKETS[0])]
 
 
@@ -106,9 +106,9 @@ def test_lower_case_checksum_is_accepted():
 @pytest.mark.parametrize("length", [b"0011", b"0350", b"9999"])
 def test_wrong_length_costs_only_its_own_packet(length):
     broken = b"##" + length + PACKETS[0][6:]
-    found = packets(broken + PACKETS[1])
-    assert isinstance(found[0], hj212.Fault)
-    assert found[-1] == one(PACKETS[1])
+    result = packets(broken + PACKETS[1])
+    assert isinstance(result[0], hj212.Fault)
+    assert result[-1] == one(PACKETS[1])
 
 
 def test_missing_line_end_waits_and_does_not_crash():
@@ -235,8 +235,8 @@ def test_any_cut_of_any_stream_gives_the_same_packets(pieces, cuts):
     stream = b"".join(pieces)
     edges = [0, *sorted(min(c, len(stream)) for c in cuts), len(stream)]
 
-    def good(found):
-        return [f for f in found if isinstance(f, hj212.Packet)]
+    def good(result):
+        return [f for f in result if isinstance(f, hj212.Packet)]
 
     chunks = [stream[a:b] for a, b in pairwise(edges)]
     assert good(packets(*chunks)) == good(packets(stream))
@@ -245,8 +245,8 @@ def test_any_cut_of_any_stream_gives_the_same_packets(pieces, cuts):
 @settings(deadline=None, max_examples=200)
 @given(st.binary(max_size=300))
 def test_any_bytes_give_packets_or_faults(noise):
-    found = packets(b"##0101" + noise, PACKETS[0])
-    assert all(isinstance(f, hj212.Packet) or f.reason for f in found)
-    for packet in (f for f in found if isinstance(f, hj212.Packet)):
+    result = packets(b"##0101" + noise, PACKETS[0])
+    assert all(isinstance(f, hj212.Packet) or f.reason for f in result)
+    for packet in (f for f in result if isinstance(f, hj212.Packet)):
         with suppress(WireError):
             hj212.decode(packet, ZONE, {})

@@ -110,8 +110,8 @@ def test_wrong_value_is_refused_alone(value, reason):
     got = decode({"ts": TS, "values": {"A": 1.0, "X": value, "B": {"v": 2.0, "q": 64}}})
     assert (got.names, got.values, got.runs) == (["A", "B"], [1.0, 2.0], [(2, TS * 1000)])
     assert got.quality == {1: 64}
-    ((said, detail),) = got.refused
-    assert said == reason
+    ((text, detail),) = got.refused
+    assert text == reason
     assert detail.startswith("X: ")
 
 

@@ -158,7 +158,7 @@ def test_time_that_is_none_is_refused_alone(bad):
     st.booleans(),
 )
 def test_what_is_encoded_decodes_to_the_same(time_us, values, cbor):
-    pack = senml.encode(time_us, values, base_name="urn:dev:x:", cbor=cbor)
+    pack = senml.encode_scans([(time_us, values)], base_name="urn:dev:x:", cbor=cbor)
     decoded = senml.decode(pack, NOW_US)
     assert dict(zip(decoded.names, decoded.values, strict=True)) == values
     assert set(times(decoded)) == {time_us}

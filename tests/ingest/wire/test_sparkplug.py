@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from ingest.wire import WireError, sparkplug
 from ingest.wire.sparkplug import DataType, Metric, Payload
+from tests.support.small_edges import dbirth
 
 T = 1_795_332_864_000
 # A negative number comes in the width of its datatype, or in that of the field.
@@ -134,9 +135,7 @@ def test_rebirth_is_a_command_with_one_true_metric():
 
 
 def test_null_has_no_value_and_says_so():
-    (metric,) = sparkplug.decode(
-        sparkplug.dbirth(T, [Metric("a", None, DataType.INT32)], 1)
-    ).metrics
+    (metric,) = sparkplug.decode(dbirth(T, [Metric("a", None, DataType.INT32)], 1)).metrics
     assert (metric.null, metric.value) == (True, None)
 
 
@@ -191,4 +190,4 @@ def test_damaged_payload_gives_a_payload_or_a_wire_error(dirt, at):
                                     Metric("a", 1, DataType.INT8, alias=-1)])  # fmt: skip
 def test_what_cannot_be_said_is_a_value_error(metric):
     with pytest.raises(ValueError, match=r".+"):
-        sparkplug.dbirth(T, [metric], 1)
+        dbirth(T, [metric], 1)
