@@ -1,4 +1,4 @@
-"""Alarms in the cycle: evaluated on what is new, told by operators, written with all the rest."""
+"""Alarms in the cycle: evaluated on new samples, changed by operators, written with the cycle."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ TEXT_CHARACTERS = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class StandingAlarms:
     """Where the alarms stand between two cycles."""
 
     memory: AlarmState
@@ -69,7 +69,7 @@ class AlarmCommand(msgspec.Struct):
 
 
 class Alarms:
-    """The alarms of one park model; what changes is in `Standing`."""
+    """The alarms of one park model; what changes is in `StandingAlarms`."""
 
     def __init__(
         self, park: Park, tags: Sequence[Tag], store: Store, settings: IngestSettings
@@ -87,12 +87,12 @@ class Alarms:
                 hint="the tags of ingest itself are listed by /api/v1/tags?q=ingest",
             )
 
-    def standing(self) -> Standing:
+    def standing(self) -> StandingAlarms:
         """Return where the alarms stand before anything is known."""
         memory = initial_alarm_state(len(self._ids))
-        return Standing(memory, memory.quality, no_flood())
+        return StandingAlarms(memory, memory.quality, no_flood())
 
-    async def start(self, image: Image, now_us: int) -> Standing:
+    async def start(self, image: Image, now_us: int) -> StandingAlarms:
         """Bring table alarm up to the model and go on where it stands; raises StoreError."""
         rules, table = self._rules, self._store.alarms
         priorities = [alarm.priority for alarm in rules.alarms]
@@ -114,22 +114,22 @@ class Alarms:
         )
         flood, _ = advance_flood(no_flood(), await table.annunciations(now_us - DAY_US), now_us)
         quality = np.array([alarm.quality for alarm in stored], dtype=np.uint8)
-        return Standing(memory, quality, flood)
+        return StandingAlarms(memory, quality, flood)
 
     async def run(
-        self, standing: Standing, samples: Samples, image: Image, cycle_us: int, read_us: int
-    ) -> Standing:
-        """Evaluate new samples, obey what was ordered, write what changed; raises StoreError.
+        self, standing: StandingAlarms, samples: Samples, image: Image, cycle_us: int, read_us: int
+    ) -> StandingAlarms:
+        """Evaluate new samples, apply commands, write changes; raises StoreError.
 
         Without a change this is one look for commands.
         """
         settings = self._settings
         silent = image.last_received_us < read_us - round(settings.silent_s * 1e6)
-        # As with minutes: a tag that sends tells itself, a silent one is settled by the clock.
+        # As with minutes: a tag that sends settles them itself, a silent one waits for the clock.
         known_us = np.where(silent, read_us - round(settings.grace_s * 1e6), NEVER)
         memory, changes = evaluate(self._rules, standing.memory, samples, known_us, cycle_us)
         events = sorted(_events(changes), key=lambda event: event.time_us)
-        memory, ordered = await self._obey(memory, cycle_us)
+        memory, ordered = await self._apply_commands(memory, cycle_us)
         events += ordered
         came = [event.time_us for event in events if event.after == UNACKNOWLEDGED]
         flood = standing.flood
@@ -140,9 +140,9 @@ class Alarms:
         touched[[event.alarm for event in events]] = True
         if touched.any():
             await self._write(memory, quality, np.flatnonzero(touched), events, cycle_us)
-        return Standing(memory, quality, flood)
+        return StandingAlarms(memory, quality, flood)
 
-    async def _obey(
+    async def _apply_commands(
         self, memory: AlarmState, cycle_us: int
     ) -> tuple[AlarmState, list[StateChange]]:
         """Take the oldest commands: each is done, or has a reason why nothing came of it."""

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ingest.counters import Counters, data_owners, own_tags
-from ingest.cycle.alarms import Alarms, Standing
+from ingest.cycle.alarms import Alarms, StandingAlarms
 from ingest.cycle.balance_monitor import BalanceMonitor, MonitorProgress
 from ingest.cycle.gateways import Gateways, Tally, no_tally
 from ingest.cycle.health import Health
@@ -55,7 +55,7 @@ class State:
     image: Image
     open_minutes: OpenMinutes
     memory: Memory
-    alarms: Standing
+    alarms: StandingAlarms
     version: int  # of what others have touched
     validation: ValidationState
     monitor: MonitorProgress

@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     from twin.series.samples import Samples
 
 MESSAGES, SAMPLES, REJECTED, DUPLICATES, LATE, DROPPED = range(len(COUNTS))
-# A clock is told by the quickest message of a minute; a quarter of an hour of them is remembered.
-STRETCH_US = MINUTE_US
-STRETCHES = 16
+# A clock is measured by the quickest message of a minute; a quarter of an hour of them counts.
+WINDOW_US = MINUTE_US
+WINDOWS = 16
 # Shares of what came late, twice or in vain are those of about the last ten minutes.
 RECENT_US = 600_000_000
 # What a gateway's usual pause is multiplied by before it is called silent.
@@ -67,10 +67,10 @@ class _Table:
     count: I64  # (G, 6)
     recent: F64  # (G, 6)
     room: F64  # samples it may still send
-    begin_us: I64  # of the stretch in which a clock is told
+    begin_us: I64  # of the window in which a clock is measured
     lowest_s: F64  # in it: smallest time from newest sample to arrival
     longest_s: F64  # and longest pause
-    minima_s: F64  # (G, 16) of the stretches before
+    minima_s: F64  # (G, 16) of the windows before
     pauses_s: F64  # (G, 16)
     delay_s: F64
     skew_s: F64
@@ -97,13 +97,13 @@ def _table(size: int, burst: float) -> _Table:
         heard_us=never(), first_us=never(), owner=np.full(size, -1),
         count=np.zeros((size, len(COUNTS)), np.int64), recent=np.zeros((size, len(COUNTS))),
         room=np.full(size, burst), begin_us=never(), lowest_s=np.full(size, np.inf),
-        longest_s=nan(), minima_s=nan(STRETCHES), pauses_s=nan(STRETCHES), delay_s=nan(),
+        longest_s=nan(), minima_s=nan(WINDOWS), pauses_s=nan(WINDOWS), delay_s=nan(),
         skew_s=nan(), pause_s=nan(), marks=np.zeros((size, 3), bool), stale=np.zeros(size, bool),
     )  # fmt: skip
 
 
 class Gateways:
-    """All gateways that were heard; messages of those `skewed` or `spent` suffer for it."""
+    """All known gateways; `skewed` ones have wrong clocks, `spent` ones have sent too much."""
 
     def __init__(
         self, owners: Sequence[str], tags: Sequence[Tag], settings: IngestSettings
@@ -229,7 +229,7 @@ class Gateways:
         return added
 
     def _hear(self, at: I64, intake: Intake) -> None:
-        """Note when gateways were heard, and what it tells of their clocks."""
+        """Note when gateways sent, and what this means for their clocks."""
         table, size = self._table, len(self._names)
         known = at >= 0
         at = at[known]
@@ -247,17 +247,17 @@ class Gateways:
         table.first_us[new] = first_us[new]
         old = heard[table.heard_us[heard] != NEVER]
         pause_s = (first_us[old] - table.heard_us[old]) * 1e-6
-        # A message that is brought back was heard before: it tells of no pause.
+        # A message that is brought back was heard before: that is no pause.
         pause_s = np.where(pause_s >= 0, pause_s, np.nan)
         table.longest_s[old] = np.fmax(table.longest_s[old], pause_s)
         table.heard_us[heard] = np.maximum(table.heard_us[heard], last_us[heard])
         fresh = heard[table.begin_us[heard] == NEVER]
         table.begin_us[fresh] = first_us[fresh]
-        full = table.heard_us[heard] - table.begin_us[heard] >= STRETCH_US
-        self._tell(heard[full & np.isfinite(table.lowest_s[heard])])
+        full = table.heard_us[heard] - table.begin_us[heard] >= WINDOW_US
+        self._close_window(heard[full & np.isfinite(table.lowest_s[heard])])
 
-    def _tell(self, at: I64) -> None:
-        """Close a stretch of some gateways, and tell their clocks."""
+    def _close_window(self, at: I64) -> None:
+        """Close the window of some gateways: it measures their clocks."""
         table = self._table
         for ring, value in ((table.minima_s, table.lowest_s), (table.pauses_s, table.longest_s)):
             ring[at, 1:] = ring[at, :-1]
@@ -272,7 +272,7 @@ class Gateways:
     def _silent(self, now_us: int) -> BOOL:
         """Return which gateways have not been heard for too long."""
         table = self._table
-        # What the broker kept for us comes now: nobody is silent before he had his chance.
+        # What the broker kept for us comes now: none is silent before it had its chance.
         since_us = np.maximum(table.heard_us, self._started_us)
         patience_s = np.fmax(self._settings.gateway_silent_s, PAUSES * table.pause_s)
         late = now_us - since_us > patience_s * 1e6

@@ -64,7 +64,7 @@ class Intake:
 
 @dataclass(slots=True)
 class _Columns:
-    """Columns that grow message by message; a run is a stretch of values of one time."""
+    """Columns that grow message by message; a run is consecutive values of one time."""
 
     tag: list[int] = field(default_factory=list)
     value: list[float] = field(default_factory=list)

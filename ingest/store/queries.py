@@ -1,7 +1,7 @@
 """The statements of the store."""
 
 # A minute without data shows in covered_s; it does not make the quality of the others bad.
-# The sum is made inside, so that each stretch is looked up by the index: joined to all minutes of
+# The sum is made inside, so that each hour is looked up by the index: joined to all minutes of
 # its tag, the work would grow with the square of the time. A day is summed of its hours, which are
 # renewed before it: of its minutes, each minute that is added would cost all those before it.
 ROLLUP = """
@@ -32,10 +32,10 @@ ROLLUPS = {
         stop="(t.start AT TIME ZONE $3 + interval '1 day') AT TIME ZONE $3",
     ),
 }
-# One row per stretch: the sample before it, those in it, the one after it.
-STRETCH = """
+# One row per interval: the sample before it, those in it, the one after it.
+INTERVAL = """
 SELECT w.number, s.time, s.value, s.quality
-FROM stretch w CROSS JOIN LATERAL (
+FROM read_interval w CROSS JOIN LATERAL (
     (SELECT time, value, quality FROM sample
      WHERE tag_id = w.tag_id AND time < w.start AND time >= w.since
        AND (NOT w.counter OR quality < 128) ORDER BY time DESC LIMIT 1)
@@ -50,7 +50,7 @@ ORDER BY w.number, s.time
 """
 TEMPORARY = """
 CREATE TEMP TABLE staged (LIKE sample) ON COMMIT DELETE ROWS;
-CREATE TEMP TABLE stretch (number int, tag_id int, counter boolean, since timestamptz,
+CREATE TEMP TABLE read_interval (number int, tag_id int, counter boolean, since timestamptz,
     start timestamptz, stop timestamptz, until timestamptz) ON COMMIT DELETE ROWS;
 """
 UPSERT_TAGS = """

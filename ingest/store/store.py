@@ -280,7 +280,7 @@ class Store:
         """Return (interval, time, value, quality) of the samples in and next to each interval."""
         db = self._connection
         await db.copy_records_to_table(
-            "stretch",
+            "read_interval",
             records=list(
                 zip(
                     range(len(tag)),
@@ -294,8 +294,8 @@ class Store:
                 )
             ),
         )
-        number, time_us, value, quality = await self._columns(READING, queries.STRETCH)
-        await db.execute("TRUNCATE stretch")
+        number, time_us, value, quality = await self._columns(READING, queries.INTERVAL)
+        await db.execute("TRUNCATE read_interval")
         return number.astype(np.int64), time_us, value, quality.astype(np.uint8)
 
     async def minute_means(self, tag: I64, since_us: int) -> tuple[I64, I64, F64]:

@@ -93,7 +93,7 @@ class Packet:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A stretch of bytes that is no packet, and what can be known of who sent it."""
+    """Bytes that are no packet, and the packet in them as far as it can be read."""
 
     reason: str
     detail: str

@@ -141,7 +141,7 @@ class MemoryQuarantine(QuarantineTable):
     async def keep(self, quarantined, now_us, rows, samples):
         self.rows += quarantined
 
-    async def keys(self, *reason):
+    async def keys(self, reason, enterprise=None, tag=None):
         return []
 
     async def newest_id(self):
@@ -213,7 +213,8 @@ class MemoryStore(Store):
         ends = [max(self.minute[tag], default=NEVER) for tag in range(self.count)]
         return samples_of(rows), np.array([e if e == NEVER else e + MINUTE_US for e in ends])
 
-    async def copy_samples(self, samples):
+    async def copy_samples(self, samples, table="sample"):
+        assert table == "sample", "what is staged in the database is merged at once here"
         for tag, time_us, *row in rows_of(samples):
             assert time_us not in self.sample[tag], "a sample is there already"
             self.sample[tag][time_us] = tuple(row)

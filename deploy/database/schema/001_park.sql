@@ -62,7 +62,7 @@ CREATE UNIQUE INDEX minute_tag_time ON minute (tag_id, time);
 CREATE TABLE hour (LIKE minute, PRIMARY KEY (tag_id, time));
 CREATE TABLE day (LIKE minute, PRIMARY KEY (tag_id, time));
 
--- Stretches of minutes that a late or corrected sample changed after they had been written.
+-- Intervals of minutes that a late or corrected sample changed after they had been written.
 CREATE TABLE restatement (
     created timestamptz NOT NULL,
     tag_id  int NOT NULL,
