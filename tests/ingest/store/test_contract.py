@@ -37,8 +37,8 @@ def detection(minute, *lines):
 async def test_detections_are_stored_once_and_the_newest_is_found(store):
     async with store.transaction():
         assert await store.detections.newest("chlorine") is None
-        for found in (detection(1, "s-1"), detection(2, "s-1", "s-2"), detection(2, "s-3")):
-            await store.detections.add("chlorine", found)
+        for each in (detection(1, "s-1"), detection(2, "s-1", "s-2"), detection(2, "s-3")):
+            await store.detections.add("chlorine", each)
         await store.detections.add("hydrogen", detection(9, "s-1"))
         assert await store.detections.newest("chlorine") == (T0_US + 2 * MINUTE_US, 3)
 
