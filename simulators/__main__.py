@@ -15,14 +15,12 @@ from typing import TYPE_CHECKING
 from deploy.database.settings import mqtt_address
 from simulators import load, options
 from simulators.gateways import publisher
+from simulators.gateways.delivery import GatewayProgress, Schedule
 from simulators.gateways.gateways import make_gateways, require_known, with_gateways
-from simulators.gateways.schedule import GatewayProgress, Schedule
-from simulators.instruments.faults import Scene, readings
-from simulators.instruments.sensors import make_sensors
+from simulators.instruments import Scene, make_sensors, readings
 from simulators.process.process import make_process
-from simulators.scenarios.overlay import make_overlay
+from simulators.scenarios.overlay import encode, make_overlay, truths
 from simulators.scenarios.script import load_script
-from simulators.scenarios.truth import encode, truths
 from simulators.scoring.score import score
 from twin.errors import SettingsError
 from twin.loading import load_park

@@ -11,7 +11,7 @@ import numpy as np
 
 from ingest.wire import hj212, native, senml, sparkplug
 from ingest.wire.sparkplug import DataType, Metric
-from simulators.gateways.delivery import clock_times
+from simulators.gateways.delivery import BLOCK, clock_times
 from simulators.gateways.gateways import HOUR
 from twin.arrays import F64, HOUR_US, I64
 
@@ -28,7 +28,7 @@ PART_CHARACTERS = 900
 ST, CN_REAL_TIME, PASSWORD = "31", "2011", "123456"
 EDITION_2017, WANTS_ANSWER, IN_PARTS = 4, 1, 2
 SEQ = 256
-BLOCK = 240
+
 VALUES_KEPT = 2_000_000
 
 

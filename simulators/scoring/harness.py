@@ -1,4 +1,7 @@
-"""The test harness of scenarios: a park, its instruments and the monitor of its balances."""
+"""The test harness of scenarios: a park, its instruments, minutes and monitor of balances.
+
+Samples pass through the same functions of the twin as in `ingest`, without broker and database.
+"""
 
 from __future__ import annotations
 
@@ -8,25 +11,148 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from simulators.instruments.faults import Scene, readings
-from simulators.instruments.sensors import make_sensors
+from simulators.instruments import Scene, make_sensors, readings
 from simulators.process.process import make_process
 from simulators.scenarios.overlay import make_overlay
 from simulators.scenarios.script import Script, load_script
-from simulators.scoring.pipeline import minutes_of
+from twin import quality as q
 from twin.accounts.network import Network, compile_network
-from twin.arrays import I64, MINUTE_US
+from twin.arrays import F64, FOREVER, I64, MINUTE_US, NEVER, U8
 from twin.reconciliation.detection import begin_monitor, detect
 from twin.reconciliation.monitor import MonitorModel, compile_monitor
+from twin.series.minutes import Minutes, aggregate, no_open_minutes
+from twin.series.samples import Samples, no_samples, sort
+from twin.validation.assess import assess, no_state
+from twin.validation.rules import CheckSpec, compile_limits
 
 if TYPE_CHECKING:
-    from simulators.instruments.sensors import Sensors
+    from collections.abc import Callable
+
+    from simulators.instruments import Sensors
     from simulators.process.process import Process
     from simulators.scenarios.script import ScriptEvent
     from twin.model.park import Park, Tag
     from twin.reconciliation.detection import Detection, MonitorState
 
+# Validation learns the usual values once a block, so a block must not be long.
+CHUNK_S = 900.0
 SCAN_S = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class MinuteTable:
+    """Minutes as a table: W minutes, T tags of a network."""
+
+    start_us: int
+    amount: F64  # (W, T) [SI] NaN = no value
+    covered_s: F64  # (W, T)
+    last: F64  # (W, T) [SI] last value in the minute
+    quality: U8  # (W, T) 0 where there is no row
+    flags: dict[tuple[int, int], int]  # tag, reason: time of the first flagged sample [µs]
+
+    @property
+    def edge_us(self) -> I64:
+        """The edges of the minutes, (W + 1,) int64 [µs]."""
+        return self.start_us + np.arange(len(self.amount) + 1) * MINUTE_US
+
+
+def in_si(park: Park, readings: F64) -> F64:
+    """Convert readings, (n, t) in each tag's uom, to SI."""
+    scale = np.array([tag.scale for tag in park.tags])
+    return np.asarray(readings * scale + np.array([tag.shift for tag in park.tags]))
+
+
+def samples_of(network: Network, time_us: I64, readings: F64) -> Samples:
+    """Return readings, (n, t) in each tag's uom at (n,) int64 [µs], as samples; NaN is none."""
+    tags = network.park.tags
+    low, high = np.array([tag.low for tag in tags]), np.array([tag.high for tag in tags])
+    value = in_si(network.park, readings)
+    plain = np.full(value.shape, q.SIMULATED, np.uint8)
+    quality = q.within(value, low, high, plain)
+    known = np.isfinite(value)
+    time = np.broadcast_to(time_us[:, None], value.shape)
+    tag = np.broadcast_to(np.arange(len(tags)), value.shape)
+    return Samples(tag[known], time[known], value[known], quality[known], time[known])
+
+
+def minutes_of(
+    network: Network,
+    observe: Callable[[I64], F64],
+    start_us: int,
+    stop_us: int,
+    *,
+    scan_s: float,
+    tags: I64 | None = None,
+) -> MinuteTable:
+    """Return the minutes of the interval [start, stop), whose ends are whole minutes.
+
+    Parameters
+    ----------
+    network : Network
+    observe : function of (n,) int64 [µs]
+        readings of the instruments, (n, t) in each tag's uom
+    start_us, stop_us : int [µs]
+    scan_s : float [s]
+        between two scans
+    tags : (U,) int64, optional
+        only these; the others have no value
+
+    Returns
+    -------
+    MinuteTable
+    """
+    keep = (
+        np.arange(len(network.park.tags)) if tags is None else tags[tags < len(network.park.tags)]
+    )
+    step_us = round(scan_s * 1e6)
+    # The last count of a counter needs the reading after the end.
+    times = np.arange(start_us, stop_us + step_us, step_us, dtype=np.int64)
+    open_minutes = no_open_minutes(len(network.tags))
+    limits = compile_limits(network.park.rows(CheckSpec), network.tags)
+    state = no_state(len(network.tags))
+    parts, flags = [], dict[tuple[int, int], int]()
+    scans = max(round(CHUNK_S / scan_s), 1)
+    for i in range(0, len(times), scans):
+        now = times[i : i + scans]
+        readings = np.full((len(now), len(network.park.tags)), np.nan)
+        readings[:, keep] = observe(now)[:, keep]
+        samples = sort(samples_of(network, now, readings)).samples
+        result = assess(limits, state, samples)
+        state = result.state
+        samples = replace(samples, quality=result.quality)
+        _note(flags, samples)
+        parts.append(aggregate(open_minutes, network.traits, samples, NEVER))
+    parts.append(aggregate(open_minutes, network.traits, no_samples(), stop_us))
+    return table_of(network, parts, start_us, stop_us, flags)
+
+
+def _note(flags: dict[tuple[int, int], int], samples: Samples) -> None:
+    """Note the time of the first flagged sample of each tag and reason."""
+    reason = samples.quality & np.uint8(q.SIMULATED - 1)
+    for row in np.flatnonzero(samples.quality >= q.UNCERTAIN).tolist():
+        key = int(samples.tag[row]), int(reason[row])
+        flags[key] = min(flags.get(key, FOREVER), int(samples.time_us[row]))
+
+
+def table_of(
+    network: Network,
+    parts: list[Minutes],
+    start_us: int,
+    stop_us: int,
+    flags: dict[tuple[int, int], int],
+) -> MinuteTable:
+    """Return rows of minutes as a table; rows outside [start, stop) are dropped."""
+    shape = ((stop_us - start_us) // MINUTE_US, len(network.tags))
+    amount, last = np.full((2, *shape), np.nan)
+    covered_s, quality = np.zeros(shape), np.zeros(shape, np.uint8)
+    for rows in parts:
+        at = (rows.time_us - start_us) // MINUTE_US
+        mine = (at >= 0) & (at < shape[0])
+        at, tag = at[mine], rows.tag[mine]
+        covered_s[at, tag] = rows.covered_us[mine] * 1e-6
+        amount[at, tag] = np.where(rows.covered_us[mine] > 0, rows.amount[mine], np.nan)
+        last[at, tag], quality[at, tag] = rows.last[mine], rows.quality[mine]
+    return MinuteTable(start_us, amount, covered_s, last, quality, flags)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,11 +10,18 @@ import numpy as np
 
 from simulators.gateways.delivery import FOREVER_US, Outbox, clock_times
 from simulators.gateways.gateways import make_gateways
-from simulators.instruments.faults import readings
+from simulators.instruments import readings
+from simulators.scenarios.overlay import truths
 from simulators.scenarios.script import ScriptEvent
-from simulators.scenarios.truth import truths
-from simulators.scoring.harness import SCAN_S, biased, run_monitor, scene_of
-from simulators.scoring.pipeline import in_si, minutes_of, samples_of
+from simulators.scoring.harness import (
+    SCAN_S,
+    biased,
+    in_si,
+    minutes_of,
+    run_monitor,
+    samples_of,
+    scene_of,
+)
 from twin import quality as q
 from twin.accounts.network import compile_network
 from twin.alarms.engine import UNACKNOWLEDGED, evaluate
@@ -36,10 +43,9 @@ from twin.validation.rules import CheckSpec
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from simulators.instruments.faults import Scene
-    from simulators.scenarios.truth import Truth
-    from simulators.scoring.harness import Harness
-    from simulators.scoring.pipeline import MinuteTable
+    from simulators.instruments import Scene
+    from simulators.scenarios.overlay import Truth
+    from simulators.scoring.harness import Harness, MinuteTable
     from twin.accounts.network import Network
     from twin.model.park import Electrolyser, Park
     from twin.reconciliation.detection import MonitorState

@@ -10,9 +10,9 @@ import pytest
 from deploy.database.settings import mqtt_address
 from simulators import load
 from simulators.gateways import publisher
+from simulators.gateways.delivery import GatewayProgress, Schedule
 from simulators.gateways.gateways import make_gateways
-from simulators.gateways.schedule import GatewayProgress, Schedule
-from simulators.instruments.sensors import make_sensors, observe
+from simulators.instruments import make_sensors, observe
 from simulators.process.process import make_process
 from twin.loading import load_park
 

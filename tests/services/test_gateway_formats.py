@@ -8,7 +8,7 @@ import pytest
 from ingest.routing.topics import Message
 from ingest.store import Store
 from simulators.gateways.gateways import FORMATS, make_gateways, with_gateways
-from simulators.instruments.sensors import make_sensors, observe
+from simulators.instruments import make_sensors, observe
 from simulators.process.process import make_process
 from simulators.scenarios.script import ScriptEvent
 from tests.support.memory_store import started

@@ -15,7 +15,7 @@ import pytest
 from ingest.routing.topics import Message
 from ingest.store import Store
 from ingest.wire import native
-from simulators.instruments.sensors import make_sensors, observe
+from simulators.instruments import make_sensors, observe
 from simulators.process.process import make_process
 from tests.support.memory_store import MemoryStore, samples_of, started
 from tests.support.small_park import rows_of, serving

@@ -11,7 +11,7 @@ import asyncpg
 import numpy as np
 
 from simulators import __main__ as program
-from simulators.instruments.faults import Scene, readings
+from simulators.instruments import Scene, readings
 from simulators.scenarios.overlay import make_overlay
 from simulators.scenarios.script import load_script
 from tests.services.test_services import running, subscribed

@@ -3,7 +3,7 @@
 from functools import cache, partial
 from pathlib import Path
 
-from simulators.instruments.sensors import make_sensors, observe
+from simulators.instruments import make_sensors, observe
 from simulators.process.process import make_process
 from twin.loading import load_park
 

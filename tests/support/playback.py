@@ -1,7 +1,7 @@
 """The messages of simulated gateways without a broker."""
 
-from simulators.gateways.delivery import FOREVER_US, Outbox
-from simulators.gateways.encoding import BLOCK, MessageWriter, ReadingCache
+from simulators.gateways.delivery import BLOCK, FOREVER_US, Outbox
+from simulators.gateways.encoding import MessageWriter, ReadingCache
 
 
 def play(gateways, observe, time_us, step_us, seed, origin_us=None):

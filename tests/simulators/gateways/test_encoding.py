@@ -9,7 +9,7 @@ from ingest.wire import hj212, sparkplug
 from simulators.gateways import encoding
 from simulators.gateways.encoding import PART_CHARACTERS, encode
 from simulators.gateways.gateways import FORMATS, make_gateways, with_gateways
-from simulators.instruments.sensors import observe
+from simulators.instruments import observe
 from tests.support.demo_park import PARK as LIAOCHENG
 from tests.support.memory_store import MemoryStore, started
 from tests.support.playback import play

@@ -13,8 +13,8 @@ import pytest
 from deploy.service import free_port
 from ingest.wire import sparkplug
 from simulators.gateways import publisher
+from simulators.gateways.delivery import GatewayProgress, Schedule
 from simulators.gateways.gateways import make_gateways, with_gateways
-from simulators.gateways.schedule import GatewayProgress, Schedule
 from simulators.scenarios.script import ScriptEvent
 from tests.services.test_services import program
 from tests.support.demo_park import readings_of

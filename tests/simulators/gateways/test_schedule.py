@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from simulators.gateways.delivery import Outbox
-from simulators.gateways.schedule import BACKLOG_US, GatewayProgress, Schedule, due, fill
+from simulators.gateways.delivery import BACKLOG_US, GatewayProgress, Outbox, Schedule, due, fill
 from tests.support.small_gateways import BEGIN, SEED, S, event, gateway
 
 NOW_US = 1_763_791_200_000_000

@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from simulators.instruments.faults import Scene, readings
-from simulators.instruments.sensors import make_sensors, observe
+from simulators.instruments import Scene, make_sensors, observe, readings
 from simulators.scenarios.overlay import make_overlay
 from simulators.scenarios.script import STAYING, parse_script
 from tests.support.demo_park import PARK, TAGS

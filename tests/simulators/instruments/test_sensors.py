@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from simulators.instruments.sensors import make_sensors, observe
+from simulators.instruments import make_sensors, observe
 from simulators.process import disturbances
 from simulators.process.process import make_process, state
 from twin.loading import parse_park

@@ -6,9 +6,8 @@ import pytest
 from simulators.process.disturbances import WEEK_US
 from simulators.process.process import make_process
 from simulators.process.process import state as undisturbed
-from simulators.scenarios.overlay import make_overlay, state
+from simulators.scenarios.overlay import make_overlay, state, truths
 from simulators.scenarios.script import load_script, parse_script
-from simulators.scenarios.truth import truths
 from tests.support.books import node_books
 from tests.support.demo_park import PARK, TAGS
 from twin import faraday

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from simulators.scenarios.overlay import Overlay, make_overlay
+from simulators.scenarios.overlay import Overlay, encode, make_overlay, truths
 from simulators.scenarios.script import (
     ScriptEvent,
     load_script,
@@ -13,7 +13,6 @@ from simulators.scenarios.script import (
     scenario_names,
     weight,
 )
-from simulators.scenarios.truth import encode, truths
 from tests.support.demo_park import PARK, process_of
 from twin.arrays import MINUTE_US
 from twin.errors import ModelError

@@ -3,9 +3,14 @@
 import numpy as np
 import pytest
 
-from simulators.scoring.coverage import coverage
-from simulators.scoring.figures import StatedFigure, figures
-from simulators.scoring.window import compile_park, make_window, true_stream_mass
+from simulators.scoring.figures import (
+    StatedFigure,
+    compile_park,
+    figures,
+    make_window,
+    true_stream_mass,
+)
+from simulators.scoring.score import coverage
 from tests.support.demo_park import PARK
 
 HCL = "hydrogen_chloride"

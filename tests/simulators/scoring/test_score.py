@@ -7,8 +7,8 @@ import numpy as np
 from simulators.load import park_files
 from simulators.scenarios.script import scenario_names
 from simulators.scoring import score, trials
-from simulators.scoring.coverage import coverage
 from simulators.scoring.figures import StatedFigure
+from simulators.scoring.score import coverage
 from tests.support import small_supply
 
 

@@ -9,10 +9,9 @@ from functools import partial
 import numpy as np
 import pytest
 
-from simulators.instruments.faults import readings
+from simulators.instruments import readings
 from simulators.scoring import score, trials
-from simulators.scoring.harness import make_harness, quiet_memory, scene_of
-from simulators.scoring.pipeline import minutes_of
+from simulators.scoring.harness import make_harness, minutes_of, quiet_memory, scene_of
 from tests.support.demo_park import PARK, TAGS
 from twin import quality as q
 from twin.arrays import MINUTE_US

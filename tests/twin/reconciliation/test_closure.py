@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from simulators.instruments.sensors import make_sensors, observe
+from simulators.instruments import make_sensors, observe
 from simulators.process.process import make_process
 from tests.support.small_park import PARK_TOML, TAGS_CSV
 from twin.accounts.network import compile_network
