@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Literal, cast
+from typing import Annotated, Literal
 
 import numpy as np
 from fastapi import APIRouter, Path, Query, Response
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from api.answers import Page, Rfc3339, Share
+from api import queries
+from api.answers import Page, Rfc3339, Share, record
 from api.commands import Accepted, CommandBody, queue_command
 from api.context import AppContext, Context, From, Limit, To, time_range
 from api.encode import AnswerRoute, rfc3339
@@ -24,7 +25,7 @@ from api.live.alarm_board import (
     counts,
 )
 from api.problems import RESPONSES, Problem, invalid, not_found
-from deploy.database.times import to_us
+from deploy.database.times import stamp, to_us
 from twin.alarms import metrics as f
 from twin.alarms.commands import refusal
 from twin.alarms.engine import STATES
@@ -172,7 +173,8 @@ async def read_journal(
         until_us, until_id = before
     except ValueError:
         raise invalid("cursor", "it is not the `next` of a page") from None
-    rows = await context.store.alarm_events(from_us, (until_us, until_id), names, limit + 1)
+    span = stamp(from_us), stamp(until_us)
+    rows = await context.store.rows(queries.ALARM_EVENTS, *span, until_id, names, limit + 1)
     last = rows[limit - 1] if len(rows) > limit else None
     return {
         "items": [board.event(row) for row in rows[:limit]],
@@ -196,7 +198,8 @@ async def read_summary(
     window_us = round(parse_quantity(table["flood"]["window"], "time") * 1e6)
     # A flood of now may have begun long ago.
     begin_us = min(from_us - window_us, now_us - DAY_US)
-    rows = await context.store.annunciations(begin_us, max(now_us, end_us), names)
+    span = stamp(begin_us), stamp(max(now_us, end_us))
+    rows = await context.store.rows(queries.ANNUNCIATIONS, *span, names)
     at = {name: i for i, name in enumerate(names)}
     time_us = np.array([to_us(row["time"]) for row in rows], dtype=np.int64)
     alarm = np.array([at[row["alarm"]] for row in rows], dtype=np.int64)
@@ -224,11 +227,7 @@ async def read_summary(
             "goal": table["flood"]["goal"]["share"],
         },
         "mix": [
-            {
-                "priority": cast("Priority", name),
-                "share": float(share),
-                "goal": table["mix"][name],
-            }
+            record(PriorityShare, priority=name, share=float(share), goal=table["mix"][name])
             for name, share in zip(PRIORITIES, load.mix, strict=True)
         ],
         "top": [
@@ -282,14 +281,7 @@ async def _command(context: Context, kind: str, name: str, body: CommandBody) ->
 @router.get("/commands/{command}")
 async def read_command(context: AppContext, command: CommandId) -> CommandAnswer:
     """Return a command and its result."""
-    row = await context.store.command(command)
-    if row is None:
+    rows = await context.store.rows(queries.COMMAND, command)
+    if not rows:
         raise Problem(404, f"there is no command {command}", hint="a command answers with its id")
-    zone = context.zone
-    return {
-        "id": row["id"],
-        "kind": row["kind"],
-        "created": rfc3339(to_us(row["created"]), zone),
-        "done": rfc3339(to_us(row["done"]), zone) if row["done"] else None,
-        "error": row["error"],
-    }
+    return record(CommandAnswer, rows[0], **context.times(rows[0], "created", "done"))

@@ -1,12 +1,13 @@
 """Types the answers of several subjects share. An answer is a TypedDict, built as a dict.
 
-FastAPI documents the return types of the routes, mypy checks the keys of the dicts, and the types
-of the console are generated from the documentation. The name of a field ends with its unit
-(`_t`, `_kwh`); NaN and infinity leave as null.
+FastAPI documents the return types of the routes, mypy or `record` checks the keys of the dicts, and
+the types of the console are generated from the documentation. The name of a field ends with its
+unit (`_t`, `_kwh`); NaN and infinity leave as null.
 """
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated, Any, Generic, TypeVar, cast
 
 import numpy as np
@@ -62,6 +63,17 @@ class Provenance(TypedDict):
 
     confidence: Annotated[str, Field(description="H, M or L")]
     verified: bool
+
+
+def record(kind: type[Item], source: Any = None, /, **own: Any) -> Item:
+    """Return one row of a kind of answer: its own fields, all others by name from a source.
+
+    The source is an object with such attributes, or a mapping like a row of a table.
+    """
+    fields = kind.__annotations__
+    assert own.keys() <= fields.keys(), f"{kind.__name__}: {sorted(own.keys() - fields.keys())}"
+    read = source.__getitem__ if hasattr(source, "keys") else partial(getattr, source)
+    return cast("Item", {name: own[name] if name in own else read(name) for name in fields})
 
 
 def records(kind: type[Item], count: int, columns: dict[str, Any]) -> list[Item]:

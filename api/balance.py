@@ -140,8 +140,7 @@ async def read_balance(
         "streams": [_streams(balance, *each) for each in zip(amounts, closures, strict=True)],
         "suspects": [_suspects(balance, closure) for closure in closures],
     }
-    items = query.rows(BalanceRow, columns | trust)
-    return {"scope": query.scope, "window": query.window, "items": items, "next": None}
+    return query.answer(BalanceAnswer, [query.rows(BalanceRow, columns | trust)])
 
 
 @router.get("/{path:path}/detections")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated, Any, cast
+from collections.abc import Iterable
+from typing import Annotated, Any
 
 import numpy as np
 from fastapi import APIRouter, Query
@@ -18,10 +19,11 @@ from api.answers import (
     Provenance,
     WindowAnswer,
     WindowRow,
+    record,
     records,
 )
 from api.context import AppContext
-from api.encode import HOUR, ONE, T_PER_H, TONNE, AnswerRoute, number, out
+from api.encode import HOUR, T_PER_H, TONNE, AnswerRoute, number, out
 from api.problems import RESPONSES, not_found
 from api.sums import balance_columns, read_stock, read_sums, tags_of
 from api.windows import Daily, Hourly, WindowQuery
@@ -193,15 +195,14 @@ async def read_byproducts(context: AppContext, query: Hourly) -> ByproductAnswer
     )
     accounts = [Account(query.scope, medium, item) for medium in media for item in FLOW_ITEMS]
     sums = await read_sums(context, query, tags_of(network, accounts))
-    items: list[ByproductRow] = []
+    rows: list[list[ByproductRow]] = []
     for medium in media:
         balance = balance_columns(medium, sums, await read_stock(context, query, medium))
         del balance["inventory"]
         trust = {name: balance.pop(name) for name in TRUST}
         columns = {f"{CHANGE.get(name, name)}_t": column for name, column in balance.items()}
-        items += query.rows(ByproductRow, {"medium": medium, **columns, **trust})
-    items.sort(key=lambda row: row["start"])
-    return {"scope": query.scope, "window": query.window, "items": items, "next": None}
+        rows.append(query.rows(ByproductRow, {"medium": medium, **columns, **trust}))
+    return query.answer(ByproductAnswer, rows)
 
 
 @router.get("/{path:path}/symbiosis")
@@ -218,7 +219,7 @@ async def read_symbiosis(
     exchanges = [compile_exchange(network, path, m) for m in ([medium] if medium else media)]
     tags = np.unique(np.concatenate([np.zeros(0, np.int64), *(e.tags for e in exchanges)]))
     sums = await read_sums(context, query, tags)
-    items: list[SymbiosisRow] = []
+    rows: list[list[SymbiosisRow]] = []
     for exchange in exchanges:
         at = np.searchsorted(tags, exchange.tags)
         # The mean of the time there are data for; how much that is, completeness tells.
@@ -236,127 +237,92 @@ async def read_symbiosis(
         )
         columns = _allocated(query, exchange, supply, allocation)
         columns |= sums.trust(at, ~np.isnan(allocation.placed))
-        items += query.rows(SymbiosisRow, {"medium": exchange.medium, **columns})
-    items.sort(key=lambda row: row["start"])
-    return {
-        "scope": path,
-        "window": query.window,
-        "items": items,
-        "sources": _sources(exchanges),
-        "sinks": _sinks(exchanges),
-        "links": _links(exchanges),
-        "transport": _transport(),
-        "next": None,
-    }
+        rows.append(query.rows(SymbiosisRow, {"medium": exchange.medium, **columns}))
+    return query.answer(
+        SymbiosisAnswer,
+        rows,
+        sources=[
+            record(
+                SurplusSource, source, medium=exchange.medium, byproducts=list(source.byproducts)
+            )
+            for exchange in exchanges
+            for source in exchange.sources
+        ],
+        sinks=[row for exchange in exchanges for row in _sinks(exchange)],
+        links=[row for exchange in exchanges for row in _links(exchange)],
+        transport=_transport(),
+    )
 
 
 def _allocated(
     query: WindowQuery, exchange: Exchange, supply: F64, allocation: Allocation
 ) -> dict[str, Any]:
     """Return the columns of the allocations: a value or a list of rows for each window."""
-    a, elapsed_s = allocation, query.elapsed_s[:, None]
+    a = allocation
     sources = {"surplus_t_h": out(supply, T_PER_H), "unplaced_t_h": out(a.unplaced, T_PER_H)}
     sinks = {"taken_t_h": out(a.taken, T_PER_H), "free_t_h": out(a.free, T_PER_H)}
+    sinks |= {"relief": out(a.sink_relief), "price_cny_t": out(a.sink_price, CNY_PER_T)}
     links = {"flow_t_h": out(a.flow, T_PER_H)}
-    for columns, relief, price in (
-        (sinks, a.sink_relief, a.sink_price),
-        (links, a.link_relief, a.link_price),
-    ):
-        columns |= {"relief": out(relief, ONE), "price_cny_t": out(price, CNY_PER_T)}
-    names = {
-        "sources": [source.scope for source in exchange.sources],
-        "sinks": [row.id for row in exchange.sinks],
-        "links": [row.id for row in exchange.link_rows],
-    }
-    work = {"t_km": out(a.work * elapsed_s, T_KM)}
+    links |= {"relief": out(a.link_relief), "price_cny_t": out(a.link_price, CNY_PER_T)}
+    work = {"t_km": out(a.work * query.elapsed_s[:, None], T_KM)}
     return {
         "surplus_t_h": out(supply.sum(axis=-1), T_PER_H),
         "placed_t_h": out(a.placed, T_PER_H),
         "unplaced_t_h": out(a.unplaced.sum(axis=-1), T_PER_H),
         "freight_cny_h": out(a.freight, CNY_PER_H),
         "gain_cny_h": out(a.gain, CNY_PER_H),
-        "work": _rows(TransportWork, {"mode": list(modes())}, work),
-        "sources": _rows(SourceFlow, {"scope": names["sources"]}, sources),
-        "sinks": _rows(SinkFlow, {"id": names["sinks"]}, sinks),
-        "links": _rows(LinkFlow, {"id": names["links"]}, links),
+        "work": _rows(TransportWork, "mode", modes(), work),
+        "sources": _rows(SourceFlow, "scope", [s.scope for s in exchange.sources], sources),
+        "sinks": _rows(SinkFlow, "id", [row.id for row in exchange.sinks], sinks),
+        "links": _rows(LinkFlow, "id", [row.id for row in exchange.link_rows], links),
         "reason": a.reason,
     }
 
 
-def _rows(kind: type[Any], names: dict[str, list[str]], columns: dict[str, F64]) -> list[list[Any]]:
-    """Return a list of named rows for each window from columns (W, names)."""
-    (count,) = (len(each) for each in names.values())
-    windows = len(next(iter(columns.values())))
+def _rows(
+    kind: type[Any], key: str, names: Iterable[str], columns: dict[str, F64]
+) -> list[list[Any]]:
+    """Return the rows of some names for each window from columns (W, names)."""
+    named = list(names)
     return [
-        records(kind, count, names | {k: column[i] for k, column in columns.items()})
-        for i in range(windows)
+        records(kind, len(named), {key: named, **dict(zip(columns, window, strict=True))})
+        for window in zip(*columns.values(), strict=True)
     ]
 
 
-def _sources(exchanges: list[Exchange]) -> list[SurplusSource]:
+def _sinks(exchange: Exchange) -> list[SinkRow]:
     return [
-        {
-            "scope": source.scope,
-            "medium": exchange.medium,
-            "byproducts": list(source.byproducts),
-            "basis": source.basis,
-        }
-        for exchange in exchanges
-        for source in exchange.sources
-    ]
-
-
-def _sinks(exchanges: list[Exchange]) -> list[SinkRow]:
-    return [
-        {
-            "id": row.id,
-            "scope": row.scope,
-            "medium": row.medium,
-            "name": cast("Name | None", row.name),
-            "capacity_t_h": number(row.capacity, T_PER_H),
-            "value_cny_t": number(value, CNY_PER_T),
-            "source": row.source,
-            "note": row.note,
-        }
-        for exchange in exchanges
+        record(
+            SinkRow,
+            row,
+            capacity_t_h=number(row.capacity, T_PER_H),
+            value_cny_t=number(value, CNY_PER_T),
+        )
         for row, value in zip(exchange.sinks, exchange.value, strict=True)
     ]
 
 
-def _links(exchanges: list[Exchange]) -> list[LinkRow]:
+def _links(exchange: Exchange) -> list[LinkRow]:
     return [
-        {
-            "id": row.id,
-            "from": row.origin,
-            "to": row.to,
-            "medium": row.medium,
-            "mode": row.mode,
-            "capacity_t_h": number(row.capacity, T_PER_H),
-            "distance_km": number(row.distance, KM),
-            "cost_cny_t": number(cost, CNY_PER_T),
-            "cost_basis": "mode" if np.isnan(row.cost) else "link",
-            "source": row.source,
-            "note": row.note,
-        }
-        for exchange in exchanges
+        record(
+            LinkRow,
+            row,
+            **{"from": row.origin},
+            capacity_t_h=number(row.capacity, T_PER_H),
+            distance_km=number(row.distance, KM),
+            cost_cny_t=number(cost, CNY_PER_T),
+            cost_basis="mode" if np.isnan(row.cost) else "link",
+        )
         for row, cost in zip(exchange.link_rows, exchange.cost, strict=True)
     ]
 
 
 def _transport() -> list[TransportCost]:
     """Return the default cost of each mode of transport, with its provenance."""
-    return [
-        {
-            "mode": mode,
-            "name": row["name"],
-            "fixed_cny_t": number(parse_quantity(row["fixed"], "mass_price"), CNY_PER_T),
-            "per_distance_cny_t_km": number(
-                parse_quantity(row["per_distance"], "transport_price"), CNY_PER_T_KM
-            ),
-            "source": row["source"],
-            "confidence": row["confidence"],
-            "evidence": row["evidence"],
-            "verified": row["verified"],
-        }
-        for mode, row in load("transport").items()
-    ]
+    rows: list[TransportCost] = []
+    for mode, row in load("transport").items():
+        fixed = number(parse_quantity(row["fixed"], "mass_price"), CNY_PER_T)
+        rate = number(parse_quantity(row["per_distance"], "transport_price"), CNY_PER_T_KM)
+        costs = {"fixed_cny_t": fixed, "per_distance_cny_t_km": rate}
+        rows.append(record(TransportCost, row, mode=mode, **costs))
+    return rows

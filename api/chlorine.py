@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Annotated, Literal, cast
+from typing import Annotated, Literal
 
 import numpy as np
 from fastapi import APIRouter
@@ -20,6 +20,7 @@ from api.answers import (
     Uint8,
     WindowAnswer,
     WindowRow,
+    record,
 )
 from api.context import AppContext, Context
 from api.encode import DAY, HOUR, MINUTE, T_PER_H, TONNE, AnswerRoute, number, out, rfc3339
@@ -194,16 +195,14 @@ async def read_chlorine(context: AppContext, query: Hourly) -> ChlorineAnswer:
     known = (path, "chlorine") in network.tanks.scopes or any(
         Account(path, "chlorine", item) in network.accounts for item in FLOW_ITEMS
     )
-    return {
-        "scope": path,
-        "window": query.window,
-        "items": await balance_rows(context, query) if known else [],
-        "tanks": tank_states(context, network, path),
-        "now": chlorine_now(network, path, live),
-        "hazards": hazards_now(network, path, live),
-        "references": _figures(),
-        "next": None,
-    }
+    return query.answer(
+        ChlorineAnswer,
+        [await balance_rows(context, query)] if known else [],
+        tanks=tank_states(context, network, path),
+        now=chlorine_now(network, path, live),
+        hazards=hazards_now(network, path, live),
+        references=_figures(),
+    )
 
 
 async def balance_rows(context: Context, query: WindowQuery) -> list[ChlorineRow]:
@@ -217,7 +216,8 @@ async def balance_rows(context: Context, query: WindowQuery) -> list[ChlorineRow
     stock = await read_stock(context, query, "chlorine")
     balance = balance_columns("chlorine", sums, stock, more)
     trust = {name: balance.pop(name) for name in TRUST}
-    columns = {_field(name): column for name, column in balance.items()} | trust
+    # The interval of `make` is production_ci_t.
+    columns = {f"{NAMES.get(name, name)}_t": column for name, column in balance.items()} | trust
     columns["k1"] = out(local_share_of_liquid(_amounts(sums, taken.streams), taken.local))
     columns["k2"] = out(local_share_of_made(sums.total(made), _amounts(sums, taken.exported)))
     local = [s for s, stays in zip(taken.streams, taken.local, strict=True) if stays]
@@ -228,11 +228,6 @@ async def balance_rows(context: Context, query: WindowQuery) -> list[ChlorineRow
     columns["k1_ci"] = out(sums.ratio_ci("chlorine", kept, whole))
     columns["k2_ci"] = out(sums.ratio_ci("chlorine", cells - sold, cells))
     return query.rows(ChlorineRow, columns)
-
-
-def _field(column: str) -> str:
-    """Return the field of a column of a balance in t: the interval of `make`, production_ci_t."""
-    return f"{NAMES.get(column, column)}_t"
 
 
 def _amounts(sums: Sums, streams: Sequence[Stream]) -> F64:
@@ -260,16 +255,15 @@ def tank_states(context: Context, network: Network, scope: str) -> list[TankStat
         mass = tank_mass(network.tanks, value)[k]
         tank, capacity = network.park.tanks[k], network.tanks.capacity[k]
         states.append(
-            {
-                "id": tank.id,
-                "scope": tank.scope,
-                "inventory_t": number(mass, TONNE),
-                "capacity_t": number(capacity, TONNE),
-                "fill": number(mass / capacity),
-                "fill_limit": tank.fill_limit,
-                "time": None if never else rfc3339(int(image.time_us[at or 0]), context.zone),
-                "quality": quality,
-            }
+            record(
+                TankState,
+                tank,
+                inventory_t=number(mass, TONNE),
+                capacity_t=number(capacity, TONNE),
+                fill=number(mass / capacity),
+                time=None if never else rfc3339(int(image.time_us[at or 0]), context.zone),
+                quality=quality,
+            )
         )
     return states
 
@@ -331,14 +325,14 @@ def _absorbers(network: Network, scope: str, live: LiveValues) -> list[AbsorberS
         into = Stream(row.id, "", row.scope, GAS, "pipe", row.chlorine)
         flow = live.rate[meter] * components_of(into, network.tags[meter])["chlorine"]
         states.append(
-            {
-                "id": row.id,
-                "scope": row.scope,
-                "caustic_t": number(caustic, TONNE),
-                "chlorine_t_per_h": number(flow, T_PER_H),
-                "absorber_min": number(absorber_time(caustic, flow, excess), MINUTE),
-                "quality": _worst(live, [int(network.tanks.tag[tank]), meter]),
-            }
+            record(
+                AbsorberState,
+                row,
+                caustic_t=number(caustic, TONNE),
+                chlorine_t_per_h=number(flow, T_PER_H),
+                absorber_min=number(absorber_time(caustic, flow, excess), MINUTE),
+                quality=_worst(live, [int(network.tanks.tag[tank]), meter]),
+            )
         )
     return states
 
@@ -356,26 +350,16 @@ def hazards_now(network: Network, scope: str, live: LiveValues) -> list[HazardRo
         # What no tank shows may be in pipes and vessels: it is not known, and not nothing.
         held = [mass[at].sum() if at else np.nan for at in tanks]
         legal = grade(row.design_maxima(), names, persons)
-        hazards.append(
-            {
-                "id": row.id,
-                "scope": row.scope,
-                "name": cast("Name | None", row.name),
-                "persons": row.persons,
-                "design_maximum": {
-                    "s": number(legal.s),
-                    "r": number(legal.r),
-                    "level": int(legal.level),
-                    "verified": all(rows[name]["verified"] for name in names),
-                },
-                "live": {
-                    "r_equivalent": number(r_equivalent(np.array(held), names, persons)),
-                    "quality": _worst(
-                        live, [int(network.tanks.tag[k]) for at in tanks for k in at]
-                    ),
-                },
-            }
-        )
+        tags = [int(network.tanks.tag[k]) for at in tanks for k in at]
+        present = r_equivalent(np.array(held), names, persons)
+        limits: DesignMaximum = {
+            "s": number(legal.s),
+            "r": number(legal.r),
+            "level": int(legal.level),
+            "verified": all(rows[name]["verified"] for name in names),
+        }
+        held_now: LiveEquivalent = {"r_equivalent": number(present), "quality": _worst(live, tags)}
+        hazards.append(record(HazardRow, row, design_maximum=limits, live=held_now))
     return hazards
 
 
@@ -391,15 +375,7 @@ def _figures() -> list[ReferenceFigure]:
     for name in FIGURES:
         row = load_reference("chlorine")[name]
         value, _, uom = row["value"].partition(" ")
-        figures.append(
-            {
-                "id": name,
-                "name": row["name"],
-                "value": float(value),
-                "uom": uom,
-                "source": row.get("standard") or row["source"],
-                "confidence": row["confidence"],
-                "verified": row["verified"],
-            }
-        )
+        stated = {"id": name, "value": float(value), "uom": uom}
+        source = row.get("standard") or row["source"]
+        figures.append(record(ReferenceFigure, row, **stated, source=source))
     return figures

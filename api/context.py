@@ -58,6 +58,10 @@ class Context:
         """Return a time of the database as it leaves, in the zone of the park."""
         return None if time is None else rfc3339(to_us(time), self.zone)
 
+    def times(self, row: Any, *names: str) -> dict[str, str | None]:
+        """Return some times of a row of the database as they leave."""
+        return {name: self.time(row[name]) for name in names}
+
     def require_image(self) -> None:
         """Raise Problem 503 before the live image has been read."""
         if not self.feed.loaded:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Annotated, Literal
 
 import numpy as np
 from fastapi import APIRouter, Query
 from pydantic import Field
 
-from api.answers import HalfWidth, Name, Number, Provenance, WindowAnswer, WindowRow
+from api.answers import HalfWidth, Name, Number, Provenance, WindowAnswer, WindowRow, record
 from api.context import AppContext
 from api.encode import ONE, TONNE, AnswerRoute, Uom, out
 from api.problems import RESPONSES
@@ -134,17 +133,17 @@ async def read_energy(
     )
     accounts = [Account(path, product, item) for product in products for item in ENERGY_ITEMS]
     sums = await read_sums(context, query, tags_of(network, accounts))
-    items = [row for product in products for row in energy_rows(sums, product, basis)]
-    items.sort(key=lambda row: row["start"])
-    return {
-        "scope": path,
-        "window": query.window,
-        "basis": basis,
-        "items": items,
-        "electricity": _factors(basis, np.unique(query.years).tolist()),
-        "references": _references(products),
-        "next": None,
-    }
+    return query.answer(
+        EnergyAnswer,
+        [energy_rows(sums, product, basis) for product in products],
+        basis=basis,
+        electricity=_factors(basis, np.unique(query.years).tolist()),
+        references=[
+            record(BenchmarkReference, row)
+            for row in load_reference("benchmarks")["benchmark"]
+            if row["product"] in products and "benchmark" in row
+        ],
+    )
 
 
 def _factors(basis: Basis, years: list[int]) -> list[ElectricityFactor]:
@@ -153,36 +152,10 @@ def _factors(basis: Basis, years: list[int]) -> list[ElectricityFactor]:
     for year in years if basis == "equal" else [None]:
         row = electricity_row(basis, year or 0)
         kgce = from_si(parse_quantity(row["factor"], "fraction"), "kgce/kWh", "fraction")
-        factors.append(
-            {
-                "year": year,
-                "kgce_per_kwh": round(kgce, 6),
-                "standard": row["standard"],
-                "note": row.get("note", row.get("clause", "")),
-                "confidence": row["confidence"],
-                "verified": row["verified"],
-            }
-        )
+        stated = {"year": year, "kgce_per_kwh": round(kgce, 6)}
+        note = row.get("note", row.get("clause", ""))
+        factors.append(record(ElectricityFactor, row, **stated, note=note))
     return factors
-
-
-def _references(products: Iterable[str]) -> list[BenchmarkReference]:
-    """Return the benchmarks and baselines of products, as far as they are known."""
-    return [
-        {
-            "product": row["product"],
-            "index": row["index"],
-            "benchmark": row["benchmark"],
-            "baseline": row["baseline"],
-            "standard": row["standard"],
-            "edition": row["edition"],
-            "name": row["name"],
-            "confidence": row["confidence"],
-            "verified": row["verified"],
-        }
-        for row in load_reference("benchmarks")["benchmark"]
-        if row["product"] in products and "benchmark" in row
-    ]
 
 
 def energy_rows(sums: Sums, product: str, basis: Basis) -> list[EnergyRow]:
@@ -236,29 +209,15 @@ async def read_electrolysers(context: AppContext, query: Hourly) -> Electrolyser
     # Without a voltage there is still a current: it stands in, and its product is not used.
     other = np.array([network.index[c.voltage or c.current] for c in cells], dtype=np.int64)
     pairs = await read_pairs(context, query, current, other)
-    items = [row for n, cell in enumerate(cells) for row in _cell_rows(sums, pairs, n, cell)]
-    items.sort(key=lambda row: row["start"])
-    return {
-        "scope": path,
-        "window": query.window,
-        "items": items,
-        "zero_current_voltage": _zero_current_voltages({cell.kind for cell in cells}),
-        "next": None,
-    }
-
-
-def _zero_current_voltages(kinds: set[str]) -> list[ZeroCurrentVoltage]:
-    rows = load_reference("electrolysis")["zero_current_voltage"]
-    return [
-        {
-            "kind": kind,
-            "v": zero_current_voltage(kind),
-            "source": rows[kind]["source"],
-            "confidence": rows[kind]["confidence"],
-            "verified": rows[kind]["verified"],
-        }
-        for kind in sorted(kinds & set(rows))
-    ]
+    voltages = load_reference("electrolysis")["zero_current_voltage"]
+    return query.answer(
+        ElectrolyserAnswer,
+        [_cell_rows(sums, pairs, n, cell) for n, cell in enumerate(cells)],
+        zero_current_voltage=[
+            record(ZeroCurrentVoltage, voltages[kind], kind=kind, v=zero_current_voltage(kind))
+            for kind in sorted({cell.kind for cell in cells} & set(voltages))
+        ],
+    )
 
 
 def _tags(network: Network, cell: Electrolyser) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Any, cast
+from typing import Annotated, Any
 
 import numpy as np
 from fastapi import APIRouter, Response
@@ -11,7 +11,8 @@ from fastapi.responses import PlainTextResponse
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from api.answers import Cursor, Number, Share
+from api import queries
+from api.answers import Cursor, Number, Share, record
 from api.context import AppContext, Context
 from api.encode import AnswerRoute
 from api.problems import RESPONSES, Problem
@@ -198,12 +199,11 @@ async def read_data_health(context: AppContext) -> DataHealth:
     for at, tag in enumerate(catalogue.tags):
         if tag.source == "measured":
             owners.setdefault(tag.owner, []).append(at)
-    gateways = await context.store.gateways(sorted(owners))
-    times = ("first_heard", "last_heard")
+    gateways = await context.store.rows(queries.GATEWAYS, sorted(owners))
     return {
         "items": [_enterprise(context, *each, share) for each in owners.items()],
         "gateways": [
-            cast("GatewayRow", dict(row) | {name: context.time(row[name]) for name in times})
+            record(GatewayRow, row, **context.times(row, "first_heard", "last_heard"))
             for row in gateways
         ],
         "unit_errors": await read_unit_errors(context),
@@ -223,20 +223,17 @@ def _enterprise(context: Context, owner: str, tags: list[int], share: F64) -> En
     gap_us = np.array([usual_us if each is None else network.traits.gap_us[each] for each in at])
     fresh = ~never & (now_us - np.where(never, 0, time_us) <= gap_us)
     figures = {name: _figure(context, f"{owner}/{PREFIX}{tag}") for name, tag in FIGURES.items()}
-    return {
-        "enterprise": owner,
-        "tags": len(tags),
-        "fresh": int(fresh.sum()),
-        "stale": int((~fresh & ~never).sum()),
-        "never": int(never.sum()),
-        "completeness": float(share[tags].mean()),
-        "simulated": bool((image.quality[tags][~never] & q.SIMULATED).any()),
-        "health": figures["health"],
-        "timeliness": figures["timeliness"],
-        "duplicate_share": figures["duplicate_share"],
-        "reject_share": figures["reject_share"],
-        "skew_s": figures["skew_s"],
-    }
+    return record(
+        EnterpriseHealth,
+        figures,
+        enterprise=owner,
+        tags=len(tags),
+        fresh=int(fresh.sum()),
+        stale=int((~fresh & ~never).sum()),
+        never=int(never.sum()),
+        completeness=float(share[tags].mean()),
+        simulated=bool((image.quality[tags][~never] & q.SIMULATED).any()),
+    )
 
 
 def _figure(context: Context, address: str) -> float | None:

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal, cast
+from typing import Annotated, Literal
 
 import numpy as np
 from fastapi import APIRouter, Query
 from typing_extensions import TypedDict
 
-from api.answers import Ends, Name, Number, Page, Rfc3339
+from api.answers import Ends, Name, Number, Page, Rfc3339, record
 from api.context import AppContext, Limit
-from api.encode import TONNE, AnswerRoute, number, out, rfc3339
+from api.encode import TONNE, AnswerRoute, number, out
 from api.problems import RESPONSES
-from deploy.database.times import to_us
 from twin.model.park import inside
 from twin.uom import compile_uom
-
-if TYPE_CHECKING:
-    from twin.accounts.network import Network
-    from twin.model.park import Park
 
 router = APIRouter(prefix="/api/v1", responses=RESPONSES, route_class=AnswerRoute)
 
@@ -133,84 +128,34 @@ async def read_park(context: AppContext) -> ParkAnswer:
     """Return the park model that is in use."""
     model = context.model
     park = model.park
-    return {
-        "id": park.id,
-        "kind": park.kind,
-        "name": cast("Name", park.name),
-        "timezone": park.timezone,
-        "gap_s": park.gap_s,
-        "shifts": list(park.shifts),
-        "model": {
-            "version": model.version,
-            "applied": rfc3339(to_us(model.applied), context.zone),
-        },
-        "scopes": [
-            {
-                "id": s.id,
-                "kind": cast("ScopeKind", s.kind),
-                "name": cast("Name", s.name),
-                "parent": s.parent or None,
-            }
-            for s in park.scopes
+    capacity = model.network.tanks.capacity
+    return record(
+        ParkAnswer,
+        park,
+        shifts=list(park.shifts),
+        model=record(ModelVersion, model, applied=context.time(model.applied)),
+        scopes=[record(ScopeRow, s, parent=s.parent or None) for s in park.scopes],
+        electrolysers=[
+            record(
+                ElectrolyserAsset,
+                e,
+                voltage=e.voltage or None,
+                capacity=number(e.capacity, KT_PER_YEAR),
+            )
+            for e in park.electrolysers
         ],
-        "electrolysers": _electrolysers(park),
-        "streams": [
-            {
-                "id": s.id,
-                "from": s.origin,
-                "to": s.to,
-                "medium": s.medium,
-                "mode": s.mode,
-                "flow": s.flow or None,
-            }
-            for s in park.streams
+        streams=[
+            record(StreamRow, s, flow=s.flow or None, **{"from": s.origin}) for s in park.streams
         ],
-        "tanks": _tanks(park, model.network),
-        "products": [{"id": p.id, "scope": p.scope, "tag": p.tag} for p in park.products],
-        "meters": [
-            {
-                "id": m.id or None,
-                "scope": m.scope,
-                "carrier": m.carrier,
-                "tag": m.tag,
-                "direction": m.direction,
-                "basis": m.basis,
-                "product": m.product or None,
-            }
-            for m in park.meters
+        tanks=[
+            record(TankAsset, t, tag=t.mass or t.level, capacity_t=number(mass, TONNE))
+            for t, mass in zip(park.tanks, capacity, strict=True)
         ],
-    }
-
-
-def _electrolysers(park: Park) -> list[ElectrolyserAsset]:
-    return [
-        {
-            "id": e.id,
-            "scope": e.scope,
-            "kind": e.kind,
-            "cells": e.cells,
-            "zero_gap": e.zero_gap,
-            "current": e.current,
-            "voltage": e.voltage or None,
-            "current_efficiency": e.current_efficiency,
-            "capacity": number(e.capacity, KT_PER_YEAR),
-        }
-        for e in park.electrolysers
-    ]
-
-
-def _tanks(park: Park, network: Network) -> list[TankAsset]:
-    return [
-        {
-            "id": t.id,
-            "scope": t.scope,
-            "medium": t.medium,
-            "tag": t.mass or t.level,
-            "fill_limit": t.fill_limit,
-            "capacity_t": number(network.tanks.capacity[k], TONNE),
-        }
-        for k, t in enumerate(park.tanks)
-    ]
+        products=[record(ProductRow, p) for p in park.products],
+        meters=[
+            record(MeterRow, m, id=m.id or None, product=m.product or None) for m in park.meters
+        ],
+    )
 
 
 @router.get("/tags")
@@ -237,17 +182,5 @@ async def read_tags(
     items: list[TagRow] = []
     for tag in tags[:limit]:
         low, high = out(np.array([tag.low, tag.high]), (tag.scale, tag.shift)).tolist()
-        items.append(
-            {
-                "tag": tag.address,
-                "scope": tag.scope,
-                "quantity": tag.quantity,
-                "uom": tag.uom,
-                "kind": tag.kind,
-                "source": tag.source,
-                "low": low,
-                "high": high,
-                "description": tag.description,
-            }
-        )
+        items.append(record(TagRow, tag, tag=tag.address, low=low, high=high))
     return {"items": items, "next": items[-1]["tag"] if len(tags) > limit else None}

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Path, Query, Response
 from pydantic import Field
 from typing_extensions import TypedDict
 
 from api import queries
-from api.answers import Number, Page, Rfc3339
+from api.answers import Number, Page, Rfc3339, record
 from api.commands import Accepted, CommandBody, queue_command
 from api.context import After, AppContext, Context, Limit
 from api.encode import AnswerRoute
@@ -89,9 +89,9 @@ async def read_quarantine(
     """Return the quarantine, last heard first."""
     context.require_page(limit)
     rows = await context.store.rows(queries.QUARANTINE, reason, limit + 1, cursor)
-    times = ("first_seen", "last_seen", "last_time")
-    items: list[Any] = [
-        dict(row) | {name: context.time(row[name]) for name in times} for row in rows[:limit]
+    items = [
+        record(QuarantineRow, row, **context.times(row, "first_seen", "last_seen", "last_time"))
+        for row in rows[:limit]
     ]
     return {"items": items, "next": str(cursor + limit) if len(rows) > limit else None}
 
@@ -150,13 +150,14 @@ async def read_rejects(
     """Return refused payloads, the newest first."""
     context.require_page(limit)
     rows = await context.store.rows(queries.REJECTS, reason, cursor, limit + 1)
-    items: list[Any] = [
-        dict(row)
-        | {
-            "payload": row["payload"].decode("utf-8", "replace"),
-            "complete": row["size"] == len(row["payload"]),
-            "received": context.time(row["received"]),
-        }
+    items = [
+        record(
+            RejectRow,
+            row,
+            payload=row["payload"].decode("utf-8", "replace"),
+            complete=row["size"] == len(row["payload"]),
+            received=context.time(row["received"]),
+        )
         for row in rows[:limit]
     ]
     return {"items": items, "next": str(rows[limit - 1]["id"]) if len(rows) > limit else None}

@@ -91,14 +91,8 @@ class ReadStore:
 
     async def model(self) -> tuple[int, datetime, str] | None:
         """Return version, time and files (JSON) of the newest park model."""
-        async with self._connection() as connection:
-            row = await connection.fetchrow(queries.MODEL)
-        return None if row is None else (row["version"], row["applied"], row["files"])
-
-    async def tags(self) -> list[Any]:
-        """Return the rows of the active tags."""
-        async with self._connection() as connection:
-            return list(await connection.fetch(queries.TAGS))
+        rows = await self.rows(queries.MODEL)
+        return tuple(rows[0]) if rows else None
 
     async def image(self) -> tuple[int, Columns, str]:
         """Return newest cycle (0 = none), newest samples and alarms (JSON), all of one moment."""
@@ -113,22 +107,7 @@ class ReadStore:
 
     async def cycles(self, after_us: int) -> list[Any]:
         """Return the rows of the cycles after one, oldest first."""
-        async with self._connection() as connection:
-            return list(await connection.fetch(queries.CYCLES, after_us, CYCLES_AT_ONCE))
-
-    async def alarm_events(
-        self, from_us: int, before: tuple[int, int], alarms: list[str] | None, limit: int
-    ) -> list[Any]:
-        """Return rows of the journal before a (time, id), newest first; None is all alarms."""
-        async with self._connection() as connection:
-            args = stamp(from_us), stamp(before[0]), before[1], alarms, limit
-            return list(await connection.fetch(queries.ALARM_EVENTS, *args))
-
-    async def annunciations(self, after_us: int, to_us: int, alarms: list[str]) -> list[Any]:
-        """Return when some alarms became unacknowledged, in order."""
-        async with self._connection() as connection:
-            args = stamp(after_us), stamp(to_us), alarms
-            return list(await connection.fetch(queries.ANNUNCIATIONS, *args))
+        return await self.rows(queries.CYCLES, after_us, CYCLES_AT_ONCE)
 
     async def queue_command(self, kind: str, body: str, waiting_max: int) -> int | None:
         """Queue a command for ingest; return its number, None when too many wait already."""
@@ -143,22 +122,10 @@ class ReadStore:
         async with self._connection() as connection:
             return list(await connection.fetch(statement, *args))
 
-    async def command(self, number: int) -> Any:
-        """Return the row of a command, or None."""
-        async with self._connection() as connection:
-            return await connection.fetchrow(queries.COMMAND, number)
-
-    async def gateways(self, enterprises: list[str]) -> list[Any]:
-        """Return the rows of the gateways of some enterprises, silent ones first."""
-        async with self._connection() as connection:
-            return list(await connection.fetch(queries.GATEWAYS, enterprises))
-
     async def sample_count(self, tag_id: int, from_us: int, to_us: int) -> int:
         """Return about how many samples a tag has, from its hours."""
-        async with self._connection() as connection:
-            return int(
-                await connection.fetchval(queries.COUNT, tag_id, stamp(from_us), stamp(to_us))
-            )
+        rows = await self.rows(queries.COUNT, tag_id, stamp(from_us), stamp(to_us))
+        return int(rows[0][0])
 
     async def samples(self, tag_id: int, from_us: int, to_us: int, limit: int) -> Columns:
         """Return the samples of a tag in time order: time_us, value, quality."""

@@ -4,14 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from typing import Annotated, Any, Literal, NamedTuple, cast
+from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 from fastapi import APIRouter, Query
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from api.answers import Cursor, Name, Number, Provenance, Rfc3339, Share, Uint8, WindowRow
+from api.answers import (
+    Cursor,
+    Name,
+    Number,
+    Provenance,
+    Rfc3339,
+    Share,
+    Uint8,
+    WindowRow,
+    record,
+)
 from api.chlorine import balance_rows
 from api.context import AppContext, Context, From, To, time_range
 from api.encode import AnswerRoute, rfc3339
@@ -120,31 +130,24 @@ async def _target(context: Context, query: WindowQuery, row: Target) -> TargetRo
     reached, half_width = np.array(result.value / scale), result.half_width / scale
     at_most, goal = np.array(row.sense == "at_most"), np.array(float(row.value))
     met = int(verdict(reached, goal, at_most, half_width))
-    return {
-        "id": row.id,
-        "scope": row.scope,
-        "name": cast("Name | None", row.name),
-        "kpi": kpi or None,
-        "product": row.product or None,
-        "sense": cast("Sense", row.sense) if row.sense else None,
-        "goal": float(goal),
-        "uom": row.uom,
-        "year": row.year,
-        "due": row.year < local(query.now_us, query.zone).year if row.year else None,
-        "start": rfc3339(int(query.edges[0]), query.zone),
-        "end": rfc3339(int(query.edges[-1]), query.zone),
-        "value": float(reached),
-        "half_width": half_width if half_width > 0 else None,
-        "verdict": cast("Verdict", WORDS[met]) if kpi else None,
-        "shortfall": float(shortfall(reached, goal, at_most)),
-        "reason": NOT_MEASURED if not kpi else NO_VALUE if np.isnan(reached) else "",
-        "source": row.source,
-        "note": row.note,
-        "confidence": row.confidence,
-        "verified": row.verified,
-        "completeness": result.completeness,
-        "quality": result.quality,
-    }
+    return record(
+        TargetRow,
+        row,
+        kpi=kpi or None,
+        product=row.product or None,
+        sense=row.sense or None,
+        goal=float(goal),
+        due=row.year < local(query.now_us, query.zone).year if row.year else None,
+        start=rfc3339(int(query.edges[0]), query.zone),
+        end=rfc3339(int(query.edges[-1]), query.zone),
+        value=float(reached),
+        half_width=half_width if half_width > 0 else None,
+        verdict=WORDS[met] if kpi else None,
+        shortfall=float(shortfall(reached, goal, at_most)),
+        reason=NOT_MEASURED if not kpi else NO_VALUE if np.isnan(reached) else "",
+        completeness=result.completeness,
+        quality=result.quality,
+    )
 
 
 def _reached(row: WindowRow, value: Number, half_width: Number) -> Reached:

@@ -9,12 +9,11 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from api import queries
-from api.answers import Number, Rfc3339
+from api.answers import Number, Rfc3339, record
 from api.commands import Accepted, CommandBody, queue_command
 from api.context import AppContext, Context
-from api.encode import AnswerRoute, number, rfc3339
+from api.encode import AnswerRoute, number
 from api.problems import RESPONSES, Problem, not_found
-from deploy.database.times import to_us
 
 router = APIRouter(prefix="/api/v1/unit-errors", responses=RESPONSES, route_class=AnswerRoute)
 
@@ -69,41 +68,35 @@ async def read_unit_errors(context: Context) -> list[UnitErrorRow]:
     for row in await context.store.rows(queries.UNIT_ERRORS):
         at, uom = catalogue.index.get(row["tag"]), (row["scale"], row["zero"])
         errors.append(
-            {
-                "id": row["id"],
-                "tag": row["tag"],
-                "state": row["state"],
-                "since": rfc3339(to_us(row["since"]), context.zone),
-                "last": rfc3339(to_us(row["last"]), context.zone),
-                "samples": row["samples"],
-                "factor": row["factor"],
-                "offset": row["shift"],
-                "expected": number(row["level"], uom),
-                "value": None if at is None else number(image.value[at], uom),
-                "uom": row["uom"],
-            }
+            record(
+                UnitErrorRow,
+                row,
+                **context.times(row, "since", "last"),
+                offset=row["shift"],
+                expected=number(row["level"], uom),
+                value=None if at is None else number(image.value[at], uom),
+            )
         )
     return errors
-
-
-async def _require(context: Context, error: int) -> None:
-    """Raise Problem 404 for an unknown unit error, 409 for one that was answered."""
-    rows = await context.store.rows(queries.UNIT_ERROR_ANSWER, error)
-    if not rows:
-        raise not_found("suspected unit error", str(error), (), "/api/v1/health/data")
-    if rows[0]["answer"] is not None:
-        raise Problem(409, f"it has been answered already: {rows[0]['answer']}")
 
 
 @router.post("/{error}/dismiss", status_code=202, response_model=Accepted)
 async def dismiss(context: AppContext, error: ErrorNumber, body: DismissBody) -> Response:
     """Dismiss a suspected unit error: the step was real."""
-    await _require(context, error)
-    return await queue_command(context, "unit_error.dismiss", {"id": error, **body.model_dump()})
+    return await _command(context, "unit_error.dismiss", error, body)
 
 
 @router.post("/{error}/rescale", status_code=202, response_model=Accepted)
 async def rescale(context: AppContext, error: ErrorNumber, body: RescaleBody) -> Response:
     """Correct the samples of a suspected unit error; later ones are marked until it is mended."""
-    await _require(context, error)
-    return await queue_command(context, "unit_error.rescale", {"id": error, **body.model_dump()})
+    return await _command(context, "unit_error.rescale", error, body)
+
+
+async def _command(context: Context, kind: str, error: int, body: CommandBody) -> Response:
+    """Queue a command; raises Problem 404 for an unknown unit error, 409 for one answered."""
+    rows = await context.store.rows(queries.UNIT_ERROR_ANSWER, error)
+    if not rows:
+        raise not_found("suspected unit error", str(error), (), "/api/v1/health/data")
+    if rows[0]["answer"] is not None:
+        raise Problem(409, f"it has been answered already: {rows[0]['answer']}")
+    return await queue_command(context, kind, {"id": error, **body.model_dump()})

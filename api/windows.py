@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 from fastapi import Depends, Path, Query
 
-from api.answers import WindowRow, records
+from api.answers import WindowAnswer, WindowRow, record, records
 from api.context import AppContext, Context, From, To, time_range
 from api.encode import rfc3339
 from api.problems import invalid, not_found
@@ -19,6 +19,8 @@ from twin.arrays import DAY_US, F64, I64, MINUTE_US, SECOND_US
 from twin.series import windows as w
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
     from twin.accounts.network import Network
 
 ScopePath = Annotated[str, Path(description="path of a scope, slashes included")]
@@ -26,6 +28,7 @@ Component = Annotated[str, Query(description="chlorine, hydrogen, …")]
 Length = Literal["minute", "hour", "shift", "day", "month"]
 Window = Annotated[Length, Query(description="length of a row, on the park's clock")]
 Row = TypeVar("Row", bound=WindowRow)
+Answer = TypeVar("Answer", bound=WindowAnswer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +66,13 @@ class WindowQuery:
         stamps = [rfc3339(edge, self.zone) for edge in self.edges.tolist()]
         times = {"start": stamps[:-1], "end": stamps[1:]}
         return records(kind, len(stamps) - 1, times | columns)
+
+    def answer(
+        self, kind: type[Answer], rows: Iterable[Sequence[WindowRow]], **more: Any
+    ) -> Answer:
+        """Return an answer from the rows of each subject, by window, and its other fields."""
+        items = [row for window in zip(*rows, strict=True) for row in window]
+        return record(kind, self, items=items, next=None, **more)
 
 
 def parse_query(

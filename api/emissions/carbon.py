@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from api.answers import Number, Provenance, WindowRow, records
+from api.answers import Number, Provenance, WindowRow, record, records
 from api.context import Context
 from api.encode import TONNE, out
 from api.sums import Sums, read_sums
@@ -195,15 +195,6 @@ def _lines(source: SourceSums, count: int) -> list[CarbonSource]:
 
 def _factor(name: str, row: dict[str, Any]) -> CarbonFactor:
     """Return a row of the reference table as it leaves: its figures as texts, its provenance."""
-    return {
-        "of": name,
-        "figures": {key: str(value) for key, value in row.items() if key not in WORDS},
-        "standard": row.get("standard"),
-        "source": row.get("source"),
-        "note": row.get("note"),
-        "year": row.get("year"),
-        "region": row.get("region"),
-        "method": row.get("method"),
-        "confidence": row["confidence"],
-        "verified": row["verified"],
-    }
+    figures = {key: str(value) for key, value in row.items() if key not in WORDS}
+    known = dict.fromkeys(CarbonFactor.__annotations__) | row
+    return record(CarbonFactor, known, of=name, figures=figures)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
 from numpy.typing import NDArray
 
+from api.encode import out
 from api.problems import invalid
 from api.sums import read_sums
 from twin.arrays import BOOL, DAY_US, F64, HOUR_US, I64, SECOND_US, ratio
@@ -19,6 +20,7 @@ from twin.emissions.validity import STOPPED, SUSPECT, capture_rate, month_valid,
 from twin.model.park import inside
 from twin.reconciliation.uncertainty import Errors, errors_of, half_width, parts_sigma
 from twin.series import windows as w
+from twin.uom import compile_uom
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -27,6 +29,9 @@ if TYPE_CHECKING:
     from api.sums import Sums
     from api.windows import WindowQuery
     from twin.accounts.network import Network
+
+
+MG_PER_M3 = compile_uom("mg/m^3", "concentration")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,30 +66,6 @@ class OutletHours:
     substitution: Substitution
     reported: F64  # [kg/m^3] mean of the hour, by the data logger; NaN = it has not said
     reported_mass: F64  # [kg] of the hour, by the data logger; NaN = it has not said
-
-
-@dataclass(frozen=True, slots=True)
-class PollutantWindows:
-    """One pollutant of one outlet in the W windows of the query, (W,)."""
-
-    concentration: F64  # [kg/m^3]
-    concentration_ci: F64  # [kg/m^3] half width of the interval, here and below
-    corrected: F64  # [kg/m^3]
-    corrected_ci: F64  # [kg/m^3]
-    measured: F64  # [kg]
-    measured_ci: F64  # [kg]
-    substituted: F64  # [kg] NaN where nothing is
-    substituted_h: F64
-    previous_h: F64  # of the rule that looked back furthest; 0 = none
-    stopped_h: F64
-    suspect_h: F64
-    hours_above: F64  # valid hours above the limit
-    capture: F64  # share of the operating hours with valid data; NaN without any
-    valid: BOOL
-    reported: F64  # [kg/m^3] mean of the hours the data logger reported
-    reported_mass: F64  # [kg] sum of the hours the data logger reported
-    reported_difference: F64  # reported over ours - 1, of the hours both have
-    reported_mass_difference: F64  # reported over ours - 1, of the hours both have
 
 
 def outlets_in(network: Network, scope: str) -> list[Outlet]:
@@ -182,8 +163,8 @@ class _WindowSum:
 
 def by_window(
     query: WindowQuery, ledger: Ledger, outlet: Outlet, record: OutletHours, p: int
-) -> PollutantWindows:
-    """Return the windows of one pollutant, the p-th of the outlet."""
+) -> dict[str, NDArray[Any]]:
+    """Return the windows of the p-th pollutant of an outlet: columns (W,) of their answer."""
     count = len(query.edges) - 1
     begun = (ledger.window < count) & (ledger.elapsed_s > 0)
     total = _WindowSum(np.where(begun, ledger.window, -1), count)
@@ -200,26 +181,29 @@ def by_window(
     concentration, concentration_ci = _mean(total, record, outlet, "concentration", p)
     corrected, corrected_ci = _mean(total, record, outlet, "corrected", p)
     mass = _some(total, hours.emission[p], known)
-    return PollutantWindows(
-        concentration=concentration,
-        concentration_ci=concentration_ci,
-        corrected=corrected,
-        corrected_ci=corrected_ci,
-        measured=mass,
-        measured_ci=np.where(np.isnan(mass), np.nan, mass_ci(record, p, total.window, count)),
-        substituted=_some(total, instead, ~np.isnan(instead)),
-        substituted_h=total(~np.isnan(instead)),
-        previous_h=previous,
-        stopped_h=total(hours.state == STOPPED),
-        suspect_h=total(hours.state == SUSPECT),
-        hours_above=total(hours.measured[p] & (hours.corrected[p] > limit)),
-        capture=ratio(total(valid & record.operating[p]), operating),
-        valid=_valid(query, ledger, total, known),
-        reported=_total_ratio(total, reported, np.ones_like(reported)),
-        reported_mass=_some(total, reported_mass, ~np.isnan(reported_mass)),
-        reported_difference=_total_ratio(total, reported, measured) - 1,
-        reported_mass_difference=_total_ratio(total, reported_mass, emitted) - 1,
-    )
+    mass_ci_kg = np.where(np.isnan(mass), np.nan, mass_ci(record, p, total.window, count))
+    above = total(hours.measured[p] & (hours.corrected[p] > limit))
+    return {
+        "concentration_mg_m3": out(concentration, MG_PER_M3),
+        "concentration_ci_mg_m3": out(concentration_ci, MG_PER_M3),
+        "corrected_mg_m3": out(corrected, MG_PER_M3),
+        "corrected_ci_mg_m3": out(corrected_ci, MG_PER_M3),
+        "mass_kg": out(mass),
+        "mass_ci_kg": out(mass_ci_kg),
+        "substituted_kg": out(_some(total, instead, ~np.isnan(instead))),
+        "substituted_h": total(~np.isnan(instead)),
+        "substituted_from_h": previous,
+        "stopped_h": total(hours.state == STOPPED),
+        "suspect_h": total(hours.state == SUSPECT),
+        "hours_above": np.where(np.isnan(limit), np.nan, above),
+        "valid": _valid(query, ledger, total, known),
+        "capture": out(ratio(total(valid & record.operating[p]), operating)),
+        "reported_mg_m3": out(_total_ratio(total, reported, np.ones_like(reported)), MG_PER_M3),
+        "reported_kg": out(_some(total, reported_mass, ~np.isnan(reported_mass))),
+        "reported_difference": out(_total_ratio(total, reported, measured) - 1),
+        "reported_mass_difference": out(_total_ratio(total, reported_mass, emitted) - 1),
+        "share_of_limit": out(corrected / limit),
+    }
 
 
 def _some(total: _WindowSum, column: F64, where: BOOL) -> F64:

@@ -19,11 +19,13 @@ from api.answers import (
     Uint8,
     WindowAnswer,
     WindowRow,
+    record,
     records,
 )
 from api.context import AppContext, From, To
 from api.emissions.carbon import CarbonAnswer, GridChoice, read_carbon
 from api.emissions.outlets import (
+    MG_PER_M3,
     Ledger,
     OutletHours,
     addresses_of,
@@ -44,11 +46,9 @@ from twin.emissions.outlets import Outlet
 from twin.emissions.permits import permit_outlook, year_of
 from twin.reference import load as load_reference
 from twin.series import windows as w
-from twin.uom import compile_uom, parse_quantity
+from twin.uom import parse_quantity
 
 router = APIRouter(prefix="/api/v1/scopes", responses=RESPONSES, route_class=AnswerRoute)
-
-MG_PER_M3 = compile_uom("mg/m^3", "concentration")
 
 HourWindow = Annotated[
     Literal["hour", "shift", "day", "month"],
@@ -173,7 +173,7 @@ async def read_emissions(
     query = parse_query(context, path, window, from_, to)
     network = query.network
     outlets = outlets_in(network, path)
-    items: list[EmissionRow] = []
+    rows: list[list[EmissionRow]] = []
     permits: list[PermitRow] = []
     if outlets:
         ledger = await read_ledger(context, query, outlets)
@@ -181,19 +181,16 @@ async def read_emissions(
         sums = await read_sums(context, query, tags)
         for outlet in outlets:
             hours = outlet_hours(ledger, outlet)
-            for p in range(len(outlet.pollutants)):
-                items += _rows(ledger, sums, outlet, hours, p)
+            pollutants = range(len(outlet.pollutants))
+            rows += [_rows(ledger, sums, outlet, hours, p) for p in pollutants]
             permits += _permits(query, ledger, outlet, hours)
-    items.sort(key=lambda row: row["start"])
-    return {
-        "scope": path,
-        "window": window,
-        "items": items,
-        "permits": permits,
-        "carbon": await read_carbon(context, query, GridChoice(region, method, factor_year)),
-        "standards": _standards({name for outlet in outlets for name in outlet.pollutants}),
-        "next": None,
-    }
+    return query.answer(
+        EmissionAnswer,
+        rows,
+        permits=permits,
+        carbon=await read_carbon(context, query, GridChoice(region, method, factor_year)),
+        standards=_standards({name for outlet in outlets for name in outlet.pollutants}),
+    )
 
 
 def _columns(sums: Sums, outlet: Outlet, name: str) -> I64:
@@ -210,8 +207,11 @@ def _rows(
     """Return the rows of one pollutant of one outlet."""
     name = list(outlet.pollutants)[p]
     windows = by_window(sums.query, ledger, outlet, hours, p)
-    limit = outlet.permit.get(name, np.nan)
     code, title = _code(name, outlet.kind)
+    limit = outlet.permit.get(name)
+    permitted: PermitLimit | None = None
+    if limit is not None:
+        permitted = record(PermitLimit, outlet, value=number(limit, MG_PER_M3))
     return sums.query.rows(
         EmissionRow,
         {
@@ -219,41 +219,11 @@ def _rows(
             "pollutant": name,
             "name": title,
             "code": code,
-            "concentration_mg_m3": out(windows.concentration, MG_PER_M3),
-            "concentration_ci_mg_m3": out(windows.concentration_ci, MG_PER_M3),
-            "corrected_mg_m3": out(windows.corrected, MG_PER_M3),
-            "corrected_ci_mg_m3": out(windows.corrected_ci, MG_PER_M3),
-            "mass_kg": out(windows.measured),
-            "mass_ci_kg": out(windows.measured_ci),
-            "substituted_kg": out(windows.substituted),
-            "substituted_h": windows.substituted_h,
-            "substituted_from_h": windows.previous_h,
-            "stopped_h": windows.stopped_h,
-            "suspect_h": windows.suspect_h,
-            "hours_above": np.where(np.isnan(limit), np.nan, windows.hours_above),
-            "valid": windows.valid,
-            "capture": out(windows.capture),
-            "reported_mg_m3": out(windows.reported, MG_PER_M3),
-            "reported_kg": out(windows.reported_mass),
-            "reported_difference": out(windows.reported_difference),
-            "reported_mass_difference": out(windows.reported_mass_difference),
-            "limit": _limit(outlet, limit),
-            "share_of_limit": out(windows.corrected / limit),
-            **sums.trust(_columns(sums, outlet, name), ~np.isnan(windows.measured)),
+            "limit": permitted,
+            **windows,
+            **sums.trust(_columns(sums, outlet, name), ~np.isnan(windows["mass_kg"])),
         },
     )
-
-
-def _limit(outlet: Outlet, limit: float) -> PermitLimit | None:
-    """Return a limit with its provenance; None when there is none."""
-    if np.isnan(limit):
-        return None
-    return {
-        "value": number(limit, MG_PER_M3),
-        "oxygen_reference": outlet.oxygen_reference,
-        "source": outlet.source,
-        "verified": outlet.verified,
-    }
 
 
 def _permits(
@@ -327,16 +297,7 @@ def _standards(pollutants: set[str]) -> list[StandardLimit]:
         }
         oxygen = row.get("oxygen_reference")
         if limits:
-            standards.append(
-                {
-                    "application": row["application"],
-                    "tier": row["tier"],
-                    "limits_mg_m3": limits,
-                    "oxygen_reference": parse_quantity(oxygen, "fraction") if oxygen else None,
-                    "standard": row["standard"],
-                    "note": row.get("note"),
-                    "confidence": row["confidence"],
-                    "verified": row["verified"],
-                }
-            )
+            share = parse_quantity(oxygen, "fraction") if oxygen else None
+            stated = {"limits_mg_m3": limits, "oxygen_reference": share, "note": row.get("note")}
+            standards.append(record(StandardLimit, row, **stated))
     return standards

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import orjson
 from typing_extensions import TypedDict
 
-from api.answers import Name, Number, Rfc3339, Uint8
+from api.answers import Name, Number, Rfc3339, Uint8, record
 from api.encode import number, rfc3339
 from deploy.database.times import to_us
 from twin.alarms.engine import NORMAL, STATES
@@ -148,60 +148,42 @@ class AlarmBoard:
         """Return a row of the journal; tag and name are null when the model has no such alarm."""
         alarm = self.alarms.get(row["alarm"])
         tag = self._tags[alarm.tag] if alarm else None
-        return {
-            "time": self._time(row["time"]),
-            "recorded": self._time(row["recorded"]),
-            "alarm": row["alarm"],
-            "tag": alarm.tag if alarm else None,
-            "priority": cast("Priority", alarm.priority) if alarm else None,
-            "name": _text(alarm, "name") if alarm else None,
-            "before": row["before"],
-            "after": row["after"],
-            "value": _in_uom(row["value"], tag),
-            "uom": tag.uom if tag else None,
-            "quality": row["quality"],
-            "by": row["who"],
-            "reason": row["reason"],
-            "command": row["command"],
-        }
+        return record(
+            AlarmEvent,
+            row,
+            time=self._time(row["time"]),
+            recorded=self._time(row["recorded"]),
+            tag=alarm and alarm.tag,
+            priority=alarm and alarm.priority,
+            name=alarm and alarm.texts.get("name"),
+            value=_in_uom(row["value"], tag),
+            uom=tag and tag.uom,
+            by=row["who"],
+        )
 
     def _row(self, alarm: Alarm, row: dict[str, Any]) -> AlarmRow:
         """Return an alarm with its row of table alarm."""
         tag = self._tags[alarm.tag]
-        return {
-            "id": alarm.id,
-            "tag": alarm.tag,
-            "scope": alarm.scope,
-            "priority": cast("Priority", alarm.priority),
-            "state": row["state"],
-            "since": self._time(row["since"]),
-            "active_since": self._time(row["active_since"]) if row["active_since"] else None,
-            "until": self._time(row["until"]) if row["until"] else None,
-            "by": row["who"],
-            "reason": row["reason"],
-            "value": _in_uom(row["value"], tag),
-            "direction": cast('Literal["high", "low"]', alarm.direction),
-            "limit": _in_uom(alarm.limit, tag),
-            "uom": tag.uom,
-            "quality": row["quality"],
-            "shelvable": alarm.shelvable,
-            "name": _text(alarm, "name"),
-            "cause": _text(alarm, "cause"),
-            "consequence": _text(alarm, "consequence"),
-            "response": _text(alarm, "response"),
-        }
+        texts = ("name", "cause", "consequence", "response")
+        return record(
+            AlarmRow,
+            alarm,
+            **{name: row[name] for name in ("state", "reason", "quality")},
+            **{name: self._time(row[name]) for name in ("since", "active_since", "until")},
+            **{name: alarm.texts.get(name) for name in texts},
+            by=row["who"],
+            value=_in_uom(row["value"], tag),
+            limit=_in_uom(alarm.limit, tag),
+            uom=tag.uom,
+        )
 
-    def _time(self, time: str | datetime) -> str:
+    def _time(self, time: str | datetime | None) -> str | None:
         """Return a time as it leaves; JSON of the database has texts where rows have times."""
-        return rfc3339(_micros(time), self._zone)
+        return rfc3339(_micros(time), self._zone) if time else None
 
 
 def _micros(time: str | datetime) -> int:
     return to_us(datetime.fromisoformat(time) if isinstance(time, str) else time)
-
-
-def _text(alarm: Alarm, name: str) -> Name | None:
-    return cast("Name | None", alarm.texts.get(name))
 
 
 def _in_uom(value: float | None, tag: Tag | None) -> float | None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import orjson
 
+from api import queries
 from api.encode import milliseconds, out
 from api.live.alarm_board import AlarmBoard
 from api.live.catalogue import Catalogue, Model, build_catalogue, build_model
@@ -100,7 +101,7 @@ class Feed:
                 model = await asyncio.to_thread(build_model, *row)
             except ModelError as error:
                 log.error("park model %s cannot be read: %s", row[0], "; ".join(error.problems))  # noqa: TRY400
-        catalogue = build_catalogue(await self._store.tags())
+        catalogue = build_catalogue(await self._store.rows(queries.TAGS))
         cycle_us, newest, alarms = await self._store.image()
         image = empty_image(len(catalogue.tags))
         at = catalogue.positions(newest["tag_id"])
