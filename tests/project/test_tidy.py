@@ -111,8 +111,6 @@ BANNED = {
 # What no program leads to yet, and why it stays. Nothing else of the packages may have tests as its
 # only users.
 KEPT = {
-    "twin.byproducts.balance.compile_processes": "theory of a plant's reactions is on no route yet",
-    "twin.byproducts.balance.expected": "theory of a plant's reactions is on no route yet",
     "twin.chlorine.figures.anode_efficiency": "no park has an analysis of its cell gas yet",
     "twin.emissions.carbon.process_factor": "carbonates are not in the carbon accounts yet",
     "twin.emissions.flue_gas.at_standard_state": "analysers in actual state cannot be declared yet",

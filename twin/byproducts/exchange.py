@@ -18,7 +18,6 @@ import numpy as np
 from twin.accounts.accounts import SIGNS, Account
 from twin.arrays import BOOL, F64, I64
 from twin.byproducts.allocation import Links, unit_cost
-from twin.byproducts.balance import surplus
 from twin.model.park import AMOUNTS, OUTSIDE, inside
 from twin.model.rows import RowFault, cell, table
 from twin.reference import load
@@ -203,9 +202,7 @@ def surplus_rate(exchange: Exchange, rate: F64) -> F64:
         NaN where a tag has no value or the model does not tell
     """
     parts = np.where(exchange.factor == 0, 0.0, rate[..., None, :] * exchange.factor)
-    nothing = np.zeros(1)
-    spare = surplus(parts.sum(axis=-1), nothing, nothing)
-    return np.where(exchange.known, spare, np.nan)
+    return np.where(exchange.known, np.maximum(parts.sum(axis=-1), 0.0), np.nan)
 
 
 def _source(network: Network, scope: str, rows: list[Byproduct]) -> ByproductSource:
