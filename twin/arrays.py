@@ -1,9 +1,14 @@
-"""Types of arrays, units of time, ratios and runs of equal values, for every numerical module."""
+"""Types and columns of arrays, units of time, ratios and runs, for every numerical module."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any, Self
+
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
@@ -20,6 +25,27 @@ MINUTE_S, HOUR_S, DAY_S = MINUTE_US / SECOND_US, HOUR_US / SECOND_US, DAY_US / S
 # A time before all others (of a tag without a sample), and one after all others.
 NEVER = np.iinfo(np.int64).min
 FOREVER = np.iinfo(np.int64).max
+
+
+class Columns:
+    """Base of the dataclasses whose fields are columns, equally long."""
+
+    __slots__: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(getattr(self, self.__slots__[0]))
+
+    def take(self, rows: INTP | I64 | BOOL | slice) -> Self:
+        """Return some of the rows."""
+        return self._each(lambda column: column[rows])
+
+    def copy(self) -> Self:
+        """Return a copy that may be changed."""
+        return self._each(lambda column: column.copy())
+
+    def _each(self, change: Callable[[Any], Any]) -> Self:
+        make: Callable[..., Self] = type(self)
+        return make(*(change(getattr(self, name)) for name in self.__slots__))
 
 
 def ratio(part: F64 | float, whole: F64 | float) -> F64:

@@ -54,7 +54,7 @@ def derive(network: Network, image: Image, memory: Memory, now_us: int) -> tuple
     memory : Memory
         for the next moment
     """
-    outcome = step(network, memory, image.view(len(network.tags)), now_us)
+    outcome = step(network, memory, image.take(slice(len(network.tags))), now_us)
     tag = np.arange(len(network.tags) - len(network.derived), len(network.tags))
     value, quality = outcome.value, outcome.quality
     known = image.time_us[tag] != NEVER

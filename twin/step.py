@@ -13,7 +13,7 @@ from twin.accounts.tanks import tank_mass
 from twin.arrays import F64, I64, MINUTE_US, SECOND_US, U8
 
 if TYPE_CHECKING:
-    from twin.series.image import View
+    from twin.series.image import Image
 
 # The rate of an inventory is the slope of a straight line through this much history: level noise on
 # a tank farm is worth several tonnes, so two readings a minute apart would show only noise.
@@ -69,22 +69,22 @@ def restore(network: Network, time_us: I64, value: F64) -> Memory:
     return Memory(time_us, tank_mass(network.tanks, value))
 
 
-def step(network: Network, memory: Memory, view: View, now_us: int) -> Outcome:
+def step(network: Network, memory: Memory, image: Image, now_us: int) -> Outcome:
     """Return the derived values at `now_us`.
 
     A derived value is NaN and bad when one of its tags is bad, stale or was never seen.
     """
-    usable = q.usable(view.quality) & (now_us - view.time_us <= network.traits.gap_us)
-    rate = np.where(usable, view.rate, np.nan)
-    mass = tank_mass(network.tanks, np.where(usable, view.value, np.nan))
+    usable = q.usable(image.quality) & (now_us - image.time_us <= network.traits.gap_us)
+    rate = np.where(usable, image.rate, np.nan)
+    mass = tank_mass(network.tanks, np.where(usable, image.value, np.nan))
     memory = _remember(memory, mass, now_us)
     signs = network.signs
     column = np.concatenate([tally(network, rate), mass, _slope(memory)])
     # bincount adds in the order of the entries, so that a sum by hand gives the same bits.
     part = column[signs.column] * signs.factor
     value = np.bincount(signs.row, part, len(network.derived)).astype(np.float64)
-    tank = view.quality[network.tanks.tag]
-    worst = q.worst_of(view.quality[network.entry_tag], network.entry_start)
+    tank = image.quality[network.tanks.tag]
+    worst = q.worst_of(image.quality[network.entry_tag], network.entry_start)
     quality = q.worst_of(np.concatenate([worst, tank, tank])[signs.column], signs.start)
     lost = np.uint8(q.NO_DATA) | (quality & np.uint8(q.SIMULATED))
     return Outcome(value, np.where(np.isnan(value), lost, quality), memory)

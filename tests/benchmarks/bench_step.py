@@ -10,7 +10,7 @@ from twin.accounts.network import compile_network
 from twin.arrays import NEVER
 from twin.loading import parse_park
 from twin.reconciliation.linear import reconcile
-from twin.series.image import View
+from twin.series.image import Image
 from twin.series.minutes import aggregate, no_open_minutes
 from twin.series.samples import Samples
 from twin.step import no_memory, step
@@ -71,12 +71,13 @@ def bench_step(report):
     rng = np.random.default_rng(1)
     value = rng.uniform(0.5, 2.0, count)
     now = 10**15 + 890 * 10**6
-    view = View(np.full(count, now), value, value, np.zeros(count, np.uint8))
+    times = np.full(count, now)
+    image = Image(times, value, value, np.zeros(count, np.uint8), times)
     memory = no_memory(network)
     for second in range(0, 900, 10):
-        memory = step(network, memory, view, 10**15 + second * 10**6).memory
-    shortest, median = best_of(lambda: step(network, memory, view, now))
-    outcome = step(network, memory, view, now)
+        memory = step(network, memory, image, 10**15 + second * 10**6).memory
+    shortest, median = best_of(lambda: step(network, memory, image, now))
+    outcome = step(network, memory, image, now)
     assert len(outcome.value) > 200
     assert (outcome.quality == q.GOOD).any()
     bare, _ = best_of(lambda: value[network.entry_tag] * network.entry_factor)

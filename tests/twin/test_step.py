@@ -13,7 +13,7 @@ from twin.accounts.network import compile_network, tally
 from twin.accounts.tanks import tank_mass
 from twin.arrays import NEVER
 from twin.loading import parse_park
-from twin.series.image import View
+from twin.series.image import Image, no_image
 from twin.step import SLOPE_EVERY_US, SLOPE_US, Memory, no_memory, step
 from twin.step import _slope as slope
 
@@ -53,7 +53,7 @@ def view(time_us=T0, *, late=None, quality=None, **changes):
         times[NETWORK.index[f"alpha/{tag}"]] -= seconds * S
     for tag, code in (quality or {}).items():
         codes[NETWORK.index[f"alpha/{tag}"]] = code
-    return View(times, value, value.copy(), codes)
+    return Image(times, value, value.copy(), codes, times)
 
 
 def named(outcome):
@@ -227,10 +227,7 @@ def test_simulated_flag_stays_on_a_value_that_is_lost():
 
 
 def test_empty_image_makes_nothing_good():
-    count = len(NETWORK.tags)
-    nothing = np.full(count, np.nan)
-    image = View(np.full(count, NEVER), nothing, nothing, np.full(count, q.NO_DATA, np.uint8))
-    outcome = step(NETWORK, no_memory(NETWORK), image, T0)
+    outcome = step(NETWORK, no_memory(NETWORK), no_image(len(NETWORK.tags)), T0)
     assert np.isnan(outcome.value).all()
     assert outcome.quality.tolist() == [q.NO_DATA] * len(NETWORK.derived)
 
@@ -238,7 +235,7 @@ def test_empty_image_makes_nothing_good():
 def test_park_without_derived_tags_steps():
     files = {"park.toml": HEAD, "tags.csv": TAGS_CSV.splitlines()[0] + "\nX,r,mass,t,gauge,,,,\n"}
     network = compile_network(parse_park(files))
-    image = View(np.array([T0]), np.ones(1), np.ones(1), np.zeros(1, np.uint8))
+    image = Image(np.array([T0]), np.ones(1), np.ones(1), np.zeros(1, np.uint8), np.array([T0]))
     outcome = step(network, no_memory(network), image, T0)
     assert (len(outcome.value), len(outcome.quality)) == (0, 0)
 
@@ -277,7 +274,7 @@ def test_step_is_pure_and_never_makes_a_good_number_of_a_bad_one(values, codes, 
     image = view(T0 - age_s * S, quality=dict(zip(VALUES, codes, strict=True)), **changes)
     past = np.arange(5) * 60 * S + T0 - 300 * S
     memory = Memory(past, np.outer(np.arange(5.0), np.ones(len(NETWORK.tanks.tag))))
-    parts = [*(getattr(image, n) for n in View.__slots__), memory.mass_us, memory.mass]
+    parts = [*(getattr(image, n) for n in Image.__slots__), memory.mass_us, memory.mass]
     before = [part.tobytes() for part in parts]
     first, second = (step(NETWORK, memory, image, T0) for _ in range(2))
     assert [part.tobytes() for part in parts] == before

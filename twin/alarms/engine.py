@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twin import quality as q
-from twin.arrays import BOOL, F64, I8, I64, INTP, NEVER, U8, latest, runs
+from twin.arrays import BOOL, F64, I8, I64, NEVER, U8, Columns, latest, runs
 
 if TYPE_CHECKING:
     from twin.alarms.rules import Rules
@@ -58,7 +58,7 @@ class AlarmState:
 
 
 @dataclass(frozen=True, slots=True)
-class AlarmChanges:
+class AlarmChanges(Columns):
     """Changes of states, (c,): by alarm, then time."""
 
     alarm: I64
@@ -67,13 +67,6 @@ class AlarmChanges:
     after: I8
     value: F64  # [SI] of the tag at that time
     quality: U8
-
-    def __len__(self) -> int:
-        return len(self.alarm)
-
-    def take(self, rows: INTP | BOOL) -> AlarmChanges:
-        """Return some of the changes."""
-        return AlarmChanges(*(getattr(self, name)[rows] for name in self.__slots__))
 
 
 @dataclass(frozen=True, slots=True)

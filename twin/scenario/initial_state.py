@@ -54,7 +54,7 @@ def find_initial_state(supply: Supply, rate: F64, value: F64) -> InitialState:
     supply : Supply
         S lines, K tanks
     rate : (T,) float64 [SI/s for counters, else SI]
-        rates of the tags, as in `twin.step.View`; NaN = no value
+        rates of the tags, as of `twin.series.image.Image`; NaN = no value
     value : (T,) float64 [SI]
         values of the tags; NaN = no value
 

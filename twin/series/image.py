@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from twin import quality as q
-from twin.arrays import F64, I64, NEVER, U8, runs
+from twin.arrays import F64, I64, NEVER, U8, Columns, runs
 from twin.series.counters import increase
 
 if TYPE_CHECKING:
@@ -17,36 +17,14 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class View:
-    """Part of the image that a step works on: T tags.
-
-    time_us : (T,) int64, value : (T,) float64 [SI], rate : (T,) float64 [SI/s for counters, else
-    the value], quality : (T,) uint8.
-    """
-
-    time_us: I64
-    value: F64
-    rate: F64
-    quality: U8
-
-
-@dataclass(frozen=True, slots=True)
-class Image:
+class Image(Columns):
     """Latest values of all tags in columns, (T,): time never goes back."""
 
     time_us: I64
     value: F64
-    rate: F64
+    rate: F64  # [SI/s] of a counter, else the value
     quality: U8
     last_received_us: I64  # when a message for the tag last came
-
-    def copy(self) -> Image:
-        """Return a copy that may be changed."""
-        return Image(*(getattr(self, name).copy() for name in self.__slots__))
-
-    def view(self, tags: int) -> View:
-        """Return the first `tags` tags as a view for a step."""
-        return View(self.time_us[:tags], self.value[:tags], self.rate[:tags], self.quality[:tags])
 
     def update(self, samples: Samples, traits: SeriesTraits) -> None:
         """Take over the newest of `samples` (sorted by tag, then time, all newer)."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from twin import quality as q
-from twin.arrays import BOOL, DAY_US, F64, I64, INTP, MINUTE_US, NEVER, U8, last_known, runs
+from twin.arrays import DAY_US, F64, I64, MINUTE_US, NEVER, U8, Columns, last_known, runs
 from twin.series.counters import increase
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ _RESET = np.array([q.UNCERTAIN | q.RESET], np.uint8)
 
 
 @dataclass(frozen=True, slots=True)
-class Minutes:
+class Minutes(Columns):
     """Columns of minutes, (r,): sorted by tag, then time."""
 
     tag: I64
@@ -41,13 +41,6 @@ class Minutes:
     last: F64
     quality: U8
 
-    def __len__(self) -> int:
-        return len(self.tag)
-
-    def take(self, rows: INTP | BOOL) -> Minutes:
-        """Return some of the rows."""
-        return Minutes(*(getattr(self, name)[rows] for name in self.__slots__))
-
 
 _NONE_I = np.zeros(0, np.int64)
 _NONE_F = np.zeros(0)
@@ -57,7 +50,7 @@ _NOTHING = Minutes(
 
 
 @dataclass(frozen=True, slots=True)
-class OpenMinutes:
+class OpenMinutes(Columns):
     """State of the aggregation of T tags, (T,): the last sample and the open minute of each."""
 
     time_us: I64  # last sample; NEVER before the first
@@ -72,14 +65,6 @@ class OpenMinutes:
     max: F64
     last: F64
     worst: U8
-
-    def copy(self) -> OpenMinutes:
-        """Return a copy that may be changed."""
-        return OpenMinutes(*(getattr(self, name).copy() for name in self.__slots__))
-
-    def take(self, rows: INTP) -> OpenMinutes:
-        """Return some of the tags."""
-        return OpenMinutes(*(getattr(self, name)[rows] for name in self.__slots__))
 
     def put(self, rows: I64, other: OpenMinutes) -> None:
         """Replace some tags by the rows of `other`."""

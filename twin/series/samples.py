@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from twin.arrays import BOOL, F64, I64, INTP, U8
+from twin.arrays import F64, I64, U8, Columns
 
 
 @dataclass(frozen=True, slots=True)
-class Samples:
+class Samples(Columns):
     """Columns of samples, (n,): tag index, time, SI value, quality, time of receipt."""
 
     tag: I64
@@ -18,13 +18,6 @@ class Samples:
     value: F64
     quality: U8
     received_us: I64
-
-    def __len__(self) -> int:
-        return len(self.tag)
-
-    def take(self, rows: INTP | BOOL | slice) -> Samples:
-        """Return some of the rows."""
-        return Samples(*(getattr(self, name)[rows] for name in self.__slots__))
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from twin.arrays import BOOL, F64, I64, INTP
+from twin.arrays import BOOL, F64, I64, Columns
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -16,17 +16,13 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class SeriesTraits:
+class SeriesTraits(Columns):
     """Traits of T tags. A tag that is neither a counter nor a state is a gauge."""
 
     counter: BOOL  # (T,) its increase counts
     state: BOOL  # (T,) the time it is not zero counts
     gap_us: I64  # (T,) a value holds this long; no limit for counters
     rollover: F64  # (T,) [SI] the register starts again at zero; NaN = never, or no counter
-
-    def take(self, rows: INTP | I64) -> SeriesTraits:
-        """Return the traits of some tags."""
-        return SeriesTraits(*(getattr(self, name)[rows] for name in self.__slots__))
 
 
 def traits_of(tags: Iterable[Tag]) -> SeriesTraits:

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from twin import quality as q
-from twin.arrays import BOOL, F64, FOREVER, I64, INTP, NEVER, U8, latest, runs
+from twin.arrays import BOOL, F64, FOREVER, I64, INTP, NEVER, U8, Columns, latest, runs
 from twin.validation.unit_errors import (
     Levels,
     Suspicion,
@@ -49,7 +49,7 @@ RATE_SIGMAS = 4.0
 
 
 @dataclass(frozen=True, slots=True)
-class ValidationState:
+class ValidationState(Columns):
     """State of the validation of T tags, (T,)."""
 
     levels: Levels
@@ -59,10 +59,6 @@ class ValidationState:
     held_us: I64  # since when the value has not changed
     held: F64  # [SI] last value
     seen_us: I64  # its time; NEVER before the first
-
-    def copy(self) -> ValidationState:
-        """Return a copy that may be changed."""
-        return ValidationState(*(getattr(self, name).copy() for name in self.__slots__))
 
 
 @dataclass(frozen=True, slots=True)

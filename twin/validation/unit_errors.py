@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import numpy as np
 
 from twin import quality as q
-from twin.arrays import BOOL, DAY_US, F64, I64, NEVER, U8, runs
+from twin.arrays import BOOL, DAY_US, F64, I64, NEVER, U8, Columns, runs
 
 if TYPE_CHECKING:
     from twin.series.samples import Samples
@@ -77,7 +77,7 @@ class Suspicion(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Levels:
+class Levels(Columns):
     """Levels and suspected unit errors of T tags, (T,)."""
 
     level: F64  # [SI] followed by values near it
@@ -98,10 +98,6 @@ class Levels:
     expected: F64  # [SI] value the error shows, give or take
     tolerance: F64  # [SI]
     confirmed: F64  # (T, 2) [SI] levels that are no unit error; NaN = none
-
-    def copy(self) -> Levels:
-        """Return a copy that may be changed."""
-        return Levels(*(getattr(self, name).copy() for name in self.__slots__))
 
 
 def no_levels(tags: int) -> Levels:
