@@ -1,6 +1,7 @@
 """Services for the tests: a real database and a real broker, started once, on free ports."""
 
 import fcntl
+import shutil
 
 import asyncpg
 import pytest
@@ -8,6 +9,7 @@ from hypothesis import settings
 
 from deploy.local import Services
 from ingest.store import Store
+from tests.support.parks import PARKS
 from twin.loading import load_park
 
 # One commit has one verdict: examples are drawn anew only on demand (CONTRIBUTING.md).
@@ -19,61 +21,11 @@ SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
 WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()
 """
 
-PARK_TOML = """
-[park]
-id = "acmepark"
-kind = "park"
-name = {zh = "示例园区", en = "Acme park"}
-timezone = "Asia/Shanghai"
-
-[[scope]]
-id = "acmepark/acme"
-kind = "enterprise"
-name = {zh = "示例企业", en = "Acme"}
-
-[[scope]]
-id = "acmepark/acme/caustic"
-kind = "plant"
-name = {zh = "烧碱", en = "Caustic"}
-
-[[scope]]
-id = "acmepark/other"
-kind = "enterprise"
-name = {zh = "另一企业", en = "Other"}
-"""
-TAGS_CSV = """tag,scope,quantity,uom,kind,low,high,sigma,description
-FT-1,acmepark/acme,mass_flow,t/h,gauge,0,100,1 %,a flow
-TT-1,acmepark/acme,temperature,degC,gauge,-20,200,0.5,a temperature
-JQ-1,acmepark/acme,energy,kWh,counter,,,,a meter
-XS-1,acmepark/acme,state,,state,,,,running
-FT-9,acmepark/other,mass_flow,t/h,gauge,0,100,1 %,another flow
-"""
-
-
-# What takes longest begins first, so that no worker is busy alone at the end; those that wait for
-# programs alternate with those that compute.
-LONGEST = (
-    "test_services",
-    "test_properties",
-    "test_console",
-    "test_gateway_formats",
-    "test_trials",
-    "test_replay_command",
-    "test_sparkplug_services",
-    "test_import",
-    "test_publisher",
-    "test_same_numbers",
-    "test_components",
-    "test_cycle",
-    "test_gateways_health",
-    "test_local",
-)
-
 
 def pytest_collection_modifyitems(items):
-    """Put the longest files first."""
-    path = {name: at for at, name in enumerate(LONGEST)}
-    items.sort(key=lambda item: path.get(item.path.stem, len(LONGEST)))
+    """Put what waits for services first and large files before small ones, so that all end alike."""
+    served = {item.path for item in items if "services" in item.fixturenames}
+    items.sort(key=lambda item: (item.path not in served, -item.path.stat().st_size))
 
 
 @pytest.fixture(scope="session")
@@ -122,11 +74,7 @@ async def db(database):
 @pytest.fixture
 def park_folder(tmp_path):
     """The folder of a small park: two enterprises, five tags."""
-    folder = tmp_path / "park"
-    folder.mkdir()
-    (folder / "park.toml").write_text(PARK_TOML, encoding="utf-8")
-    (folder / "tags.csv").write_text(TAGS_CSV, encoding="utf-8")
-    return folder
+    return shutil.copytree(PARKS / "acme", tmp_path / "park")
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from ingest.cycle.cycle import Cycle
 from ingest.routing.topics import Message
 from ingest.settings import IngestSettings
 from ingest.store import Store
+from tests.support.parks import park_text
 from tests.support.small_park import FILES, NOW, S, add_cycle, serving, stamp
 from tests.support.waiting import until
 from twin import quality as q
@@ -18,34 +19,7 @@ from twin.loading import parse_park
 
 pytest_plugins = ["tests.support.small_park"]
 
-ALARMS = """
-[[alarm]]
-id = "flow"
-tag = "acme/FT-1"
-limit = "18 t/h"
-direction = "high"
-priority = "high"
-name = {zh = "流量高", en = "Flow"}
-on_delay = "0 s"
-off_delay = "0 s"
-[[alarm]]
-tag = "acme/TT-1"
-limit = "60 degC"
-direction = "high"
-priority = "critical"
-on_delay = "0 s"
-source = "GB/T 50493-2019"
-[[alarm]]
-tag = "acme/LT-1"
-limit = "1 m"
-direction = "low"
-on_delay = "0 s"
-[[alarm]]
-id = "balance"
-tag = "acme/caustic.chlorine.mass_flow.residual"
-limit = "1 t/h"
-direction = "high"
-"""
+ALARMS = park_text("demo/alarms.toml")
 TOPIC = "park/v1/demo/acme/gw1"
 FLOW, HOT, LEVEL = "flow", "acme/TT-1.high", "acme/LT-1.low"
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from tests.support.parks import park_text
 from tests.support.small_park import (
     BEGIN,
     END,
@@ -25,67 +26,8 @@ LIMIT = 0.8 * FULL
 CAUSTIC = np.pi / 4 * 4**2 * 1.34  # t in a metre of the tank at the absorber
 MADE = 16e3 * 100 * 0.96 * 70.906e-3 / (2 * 96485.33212) * 3.6  # t/h
 HOUR_9 = {"from": "2025-06-02T09:00:00+08:00", "to": "2025-06-02T10:00:00+08:00"}
-MORE = """
-[[stream]]
-id = "cl2-vap"
-from = "demo/acme/caustic/store"
-to = "demo/acme/vcm"
-medium = "liquid_chlorine"
-mode = "pipe"
-flow = "acme/FT-1304"
-[[stream]]
-id = "cl2-acid"
-from = "demo/acme/caustic/cells"
-to = "demo/acme/vcm"
-medium = "chlorine"
-mode = "pipe"
-flow = "acme/FT-1203"
-
-[[tank]]
-id = "V-2"
-scope = "demo/acme/caustic/store"
-medium = "liquid_chlorine"
-level = "acme/LT-1301"
-shape = "horizontal_cylinder"
-diameter = "3 m"
-length = "16 m"
-density = "1425 kg/m^3"
-fill_limit = 0.8
-spare = true
-[[tank]]
-id = "T-1"
-scope = "demo/acme/caustic"
-medium = "caustic_32"
-level = "acme/LT-1401"
-diameter = "4 m"
-length = "6 m"
-density = "1340 kg/m^3"
-
-[[absorber]]
-id = "A-1"
-scope = "demo/acme/caustic"
-chlorine = "acme/FT-1303"
-tank = "T-1"
-
-[[hazard]]
-id = "H-1"
-scope = "demo/acme/caustic/store"
-name = {zh = "液氯罐区", en = "Liquid-chlorine tank farm"}
-persons = 60
-substances = {chlorine = "206 t"}
-[[hazard]]
-id = "H-2"
-scope = "demo/acme/caustic"
-persons = 0
-substances = {chlorine = "4 t", hydrogen = "0.1 t"}
-"""
-TAGS = """FT-1301,demo/acme/caustic/store,mass_flow,t/h,gauge,0,100,1 %,chlorine liquefied
-FT-1304,demo/acme/caustic/store,mass_flow,t/h,gauge,0,100,1 %,chlorine vaporised
-FT-1203,demo/acme/caustic,mass_flow,t/h,gauge,0,100,1 %,chlorine to acid
-FT-1303,demo/acme/caustic,mass_flow,t/h,gauge,0,100,1 %,chlorine to the absorber
-LT-1301,demo/acme/caustic/store,level,m,gauge,0,3,0.01,level of V-2
-LT-1401,demo/acme/caustic,level,m,gauge,0,6,0.01,level of T-1
-"""
+MORE = park_text("demo/chlorine.toml")
+TAGS = park_text("demo/chlorine.csv")
 MEAN = {
     "FT-1301": 3.0,
     "FT-1304": 0.5,

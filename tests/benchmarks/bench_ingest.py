@@ -19,7 +19,7 @@ from ingest.store import Store
 from tests.support import load
 from twin.series.samples import Samples
 
-TOPIC = "park/v1/bench/acme/gw"
+TOPIC = "park/v1/tiny/acme/gw"
 TAGS = [f"FT-{i:05d}" for i in range(1000)]
 SECONDS = 12
 STEP_S, LONG_S = 8, 60

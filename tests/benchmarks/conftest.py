@@ -1,21 +1,12 @@
 """The table the benchmarks print, and the park they run on."""
 
+import shutil
+
 import pytest
 
-ROWS = []
-BENCH_TOML = """
-[park]
-id = "bench"
-kind = "park"
-name = {zh = "基准", en = "Bench"}
-timezone = "Asia/Shanghai"
+from tests.support.parks import PARKS
 
-[[scope]]
-id = "bench/acme"
-kind = "enterprise"
-name = {zh = "甲", en = "Acme"}
-"""
-HEADER = "tag,scope,quantity,uom,kind,low,high,sigma,description\n"
+ROWS = []
 
 
 @pytest.fixture
@@ -41,9 +32,8 @@ def pytest_terminal_summary(terminalreporter):
 @pytest.fixture
 def bench_park(tmp_path):
     """A park of 10,000 flow tags of one enterprise."""
-    folder = tmp_path / "park"
-    folder.mkdir()
-    rows = [f"FT-{i:05d},bench/acme,mass_flow,t/h,gauge,0,1000,1 %,a flow\n" for i in range(10_000)]
-    (folder / "park.toml").write_text(BENCH_TOML, encoding="utf-8")
-    (folder / "tags.csv").write_text(HEADER + "".join(rows), encoding="utf-8")
+    folder = shutil.copytree(PARKS / "tiny", tmp_path / "park")
+    rows = [f"FT-{i:05d},tiny/acme,mass_flow,t/h,gauge,0,1000,1 %,a flow\n" for i in range(10_000)]
+    with (folder / "tags.csv").open("a", encoding="utf-8") as file:
+        file.writelines(rows)
     return folder

@@ -13,54 +13,16 @@ from ingest.settings import IngestSettings
 from ingest.store import Store
 from ingest.wire import hj212
 from simulators.gateways.gateways import make_gateways, with_gateways
-from tests.ingest.wire.test_hj212 import MN, PACKETS, data
+from tests.ingest.wire.test_hj212 import PACKETS, data
+from tests.support.parks import park_text
 from tests.support.playback import play
 from tests.support.small_park import FILES, rows_of, serving
 from twin.loading import parse_park
 
 TOPIC = "hj212/v1/demo/acme/cems"
-OUTLETS = """
-[[outlet]]
-id = "absorber"
-scope = "demo/acme"
-kind = "stack"
-pollutants = { Cl2 = "acme/AT-1" }
-flow = "acme/FT-A"
-reported = { Cl2 = "acme/AT-1H" }
-reported_mass = { Cl2 = "acme/WT-1H" }
-
-[[outlet]]
-id = "furnace"
-scope = "demo/acme"
-kind = "stack"
-pollutants = { SO2 = "acme/AT-2", NOx = "acme/AT-3" }
-flow = "acme/FT-F"
-oxygen = "acme/AT-X"
-oxygen_reference = 0.06
-reported = { SO2 = "acme/AT-2H", NOx = "acme/AT-3H" }
-reported_mass = { SO2 = "acme/WT-2H", NOx = "acme/WT-3H" }
-"""
+OUTLETS = park_text("demo/outlets.toml")
 # The flow of the furnace has a name of the logger's own, and the uom of its tag.
-LOGGER = f"""
-[[gateway]]
-id = "cems"
-scope = "demo/acme"
-protocol = "hj212"
-mn = "{MN}"
-[gateway.tags]
-a00000-Rtd = "FT-A"
-furnace-Rtd = "FT-F"
-a19001-Rtd = "AT-X"
-a21022-Rtd = "AT-1"
-a21026-Rtd = "AT-2"
-a21002-Rtd = "AT-3"
-"2061.a21022-Avg" = "AT-1H"
-"2061.a21022-Cou" = "WT-1H"
-"2061.a21026-Avg" = "AT-2H"
-"2061.a21026-Cou" = "WT-2H"
-"2061.a21002-Avg" = "AT-3H"
-"2061.a21002-Cou" = "WT-3H"
-"""
+LOGGER = park_text("demo/logger.toml")
 HOURLY = ("AT-1H", "AT-2H", "AT-3H", "WT-1H", "WT-2H", "WT-3H")
 GAPS = "".join(f'[[gap]]\ntag = "acme/{tag}"\ngap = "1 h"\n' for tag in HOURLY)
 TAGS = "".join(

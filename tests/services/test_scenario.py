@@ -16,30 +16,10 @@ from simulators.scenarios.overlay import make_overlay
 from simulators.scenarios.script import load_script
 from tests.services.test_services import running, subscribed
 from tests.support.demo_park import PARK, process_of, sensors_of
+from tests.support.parks import park_text
 
 S = 1_000_000
-OWN = """
-name = { zh = "自带", en = "Our own" }
-duration = "10 min"
-[[event]]
-id = "bias"
-kind = "bias"
-tag = "xinfa/FI-1203"
-start = "2 min"
-stop = "8 min"
-size = "10 %"
-[[event]]
-id = "silent"
-kind = "dropout"
-tag = "xinfa/FI-1204"
-start = "4 min"
-[[event]]
-id = "cut-off"
-kind = "outage"
-scope = "liaocheng/shenxian/huaxiang"
-start = "3 min"
-stop = "6 min"
-"""
+OWN = park_text("scripts/own.toml")
 
 
 def test_a_scenario_that_is_not_there_is_one_clear_sentence(capsys):

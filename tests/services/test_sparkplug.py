@@ -12,26 +12,11 @@ from ingest.wire import sparkplug
 from ingest.wire.sparkplug import DataType, Metric
 from tests.services.test_services import environment_of, running, subscribed
 from tests.support.other_edge import edge_node, python_of
+from tests.support.parks import park_text
 from tests.support.waiting import until, until_returns
 from twin import quality as q
 
-ROWS = """
-[[gateway]]
-id = "edge"
-scope = "acmepark/acme"
-protocol = "sparkplug"
-group = "G"
-node = "N"
-tags = { "Cells/Flow" = "FT-1" }
-
-[[gateway]]
-id = "edge-device"
-scope = "acmepark/other"
-protocol = "sparkplug"
-group = "G"
-node = "N"
-device = "D"
-"""
+ROWS = park_text("acme/edges.toml")
 DEAD = q.BAD | q.NOT_CONNECTED
 
 

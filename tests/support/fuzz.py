@@ -20,6 +20,7 @@ import atheris
 import numpy as np
 
 from tests.support.small_edges import dbirth
+from tests.support.parks import park_files
 from twin import quality as q
 from twin.loading import parse_park
 
@@ -36,45 +37,7 @@ NOW_US = 1_795_332_864_000_000
 FUTURE_US = 300_000_000
 BATCH = 200_000
 ROUNDS, SLACK_MIB = 20, 2.0
-PARK = {
-    "park.toml": """
-[park]
-id = "p"
-kind = "park"
-name = {zh = "示例", en = "Demo"}
-timezone = "Asia/Shanghai"
-[[scope]]
-id = "p/a"
-kind = "enterprise"
-name = {zh = "示例", en = "Demo"}
-[[gateway]]
-id = "json"
-scope = "p/a"
-protocol = "json"
-topic = "x/{tag}"
-payload = {records = "r", time = "t.ms", value = "v", quality = "q"}
-[[gateway]]
-id = "cems"
-scope = "p/a"
-protocol = "hj212"
-mn = "010000A8900016F000169DC0"
-tags = {"a21022-Rtd" = "AT-1", "2061.a21022-Avg" = "AT-1"}
-[[gateway]]
-id = "edge"
-scope = "p/a"
-protocol = "sparkplug"
-group = "g"
-node = "n"
-""",
-    "tags.csv": """tag,scope,quantity,uom,kind,low,high,sigma,description
-FT-1,p/a,mass_flow,t/h,gauge,0,100,1 %,a flow
-TT-1,p/a,temperature,degC,gauge,-20,200,0.5,a temperature
-AT-1,p/a,concentration,mg/m^3,gauge,0,100,,chlorine
-JQ-1,p/a,energy,kWh,counter,,,,a meter
-XS-1,p/a,state,,state,,,,running
-""",
-}
-MODEL = parse_park(PARK)
+MODEL = parse_park(park_files("codecs"))
 VALUES = {"FT-1": 36.4, "TT-1": -1.5, "JQ-1": 1e6, "XS-1": 1.0}
 MS = NOW_US // 1000
 CP = "DataTime=20261122080000;a21022-Rtd=1.8,a21022-Flag=N;a21024-Rtd=6.2,a21024-Flag=D"

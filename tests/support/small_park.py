@@ -3,7 +3,6 @@
 PYTEST_DONT_REWRITE: tests import it before pytest loads its fixtures.
 """
 
-import asyncio
 import json
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -17,221 +16,30 @@ from pydantic import TypeAdapter
 from api.app import create_app
 from api.encode import JSON
 from api.settings import ApiSettings
+from tests.support.parks import park_text
+from tests.support.waiting import until
 from twin.accounts.network import Network, compile_network
 from twin.loading import parse_park
 from twin.model.park import Tag
 
-PARK_TOML = """
-[park]
-id = "demo"
-kind = "park"
-name = {zh = "示例园区", en = "Demo park"}
-timezone = "Asia/Shanghai"
-shifts = ["00:00", "08:00", "16:00"]
-gap = "5 min"
-
-[[scope]]
-id = "demo/acme"
-kind = "enterprise"
-name = {zh = "示例企业", en = "Acme"}
-[[scope]]
-id = "demo/acme/caustic"
-kind = "plant"
-name = {zh = "烧碱", en = "Caustic"}
-[[scope]]
-id = "demo/acme/caustic/cells"
-kind = "unit"
-name = {zh = "电解", en = "Cells"}
-[[scope]]
-id = "demo/acme/caustic/store"
-kind = "unit"
-name = {zh = "液氯", en = "Liquid chlorine"}
-[[scope]]
-id = "demo/acme/vcm"
-kind = "plant"
-name = {zh = "氯乙烯", en = "VCM"}
-[[scope]]
-id = "demo/idle"
-kind = "enterprise"
-name = {zh = "停产企业", en = "Idle"}
-
-[[electrolyser]]
-id = "E-1"
-scope = "demo/acme/caustic/cells"
-kind = "membrane"
-cells = 100
-current = "acme/II-1"
-current_efficiency = 0.96
-capacity = "80 kt/year"
-
-[[stream]]
-id = "cl2-vcm"
-from = "demo/acme/caustic/cells"
-to = "demo/acme/vcm"
-medium = "chlorine"
-mode = "pipe"
-flow = "acme/FT-1"
-[[stream]]
-id = "cl2-store"
-from = "demo/acme/caustic/cells"
-to = "demo/acme/caustic/store"
-medium = "liquid_chlorine"
-mode = "internal"
-[[stream]]
-id = "cl2-market"
-from = "demo/acme/caustic/store"
-to = "market"
-medium = "liquid_chlorine"
-mode = "road"
-flow = "acme/FT-3"
-[[stream]]
-id = "h2-vent"
-from = "demo/acme/caustic/cells"
-to = "atmosphere"
-medium = "hydrogen"
-mode = "vent"
-flow = "acme/FT-4"
-
-[[tank]]
-id = "V-1"
-scope = "demo/acme/caustic/store"
-medium = "liquid_chlorine"
-level = "acme/LT-1"
-shape = "horizontal_cylinder"
-diameter = "3 m"
-length = "16 m"
-density = "1425 kg/m^3"
-fill_limit = 0.8
-
-[[meter]]
-scope = "demo/acme/caustic"
-carrier = "electricity"
-tag = "acme/JQ-1"
-[[meter]]
-scope = "demo/acme/caustic"
-carrier = "steam"
-tag = "acme/FT-5"
-
-[[product]]
-id = "caustic"
-scope = "demo/acme/caustic"
-tag = "acme/FT-6"
-
-[[byproduct]]
-id = "hydrogen"
-scope = "demo/acme/caustic/cells"
-medium = "hydrogen"
-stream = "h2-vent"
-[[sink]]
-id = "h2-vcm"
-scope = "demo/acme/vcm"
-medium = "hydrogen"
-capacity = "20 kg/h"
-value = "6000 CNY/t"
-name = {zh = "氯乙烯用氢", en = "Hydrogen for VCM"}
-note = "illustrative"
-[[sink]]
-id = "h2-idle"
-scope = "demo/idle"
-medium = "hydrogen"
-capacity = "inf t/h"
-[[link]]
-id = "h2-pipe"
-from = "demo/acme/caustic/cells"
-to = "demo/acme/vcm"
-medium = "hydrogen"
-mode = "pipe"
-capacity = "1 t/h"
-distance = "2 km"
-[[link]]
-id = "h2-road"
-from = "demo/acme/caustic/cells"
-to = "demo/idle"
-medium = "hydrogen"
-mode = "road"
-capacity = "10 kg/h"
-distance = "30 km"
-
-[[outlet]]
-id = "boiler-stack"
-scope = "demo/acme/caustic"
-kind = "stack"
-pollutants = { SO2 = "acme/AT-901" }
-flow = "acme/FT-901"
-oxygen = "acme/AT-902"
-oxygen_reference = 0.06
-running = "acme/XS-901"
-permit = { SO2 = "35 mg/m^3" }
-annual = { SO2 = "1 t" }
-source = "permit of the demo"
-
-[[target]]
-id = "kwh"
-scope = "demo/acme/caustic"
-value = 2500
-uom = "kWh/t"
-year = 2025
-kpi = "electricity_intensity"
-product = "caustic"
-sense = "at_most"
-source = "a policy"
-verified = true
-[[target]]
-id = "books"
-scope = "demo"
-value = 80
-uom = "%"
-"""
-
-
-TAGS_CSV = """tag,scope,quantity,uom,kind,low,high,sigma,description
-II-1,demo/acme/caustic/cells,current,kA,gauge,0,30,0.2 %,电流 / current
-FT-1,demo/acme/vcm,mass_flow,t/h,gauge,0,100,1 %,chlorine to VCM
-FT-3,demo/acme/caustic/store,mass_flow,t/h,gauge,0,100,1 %,chlorine sold
-FT-4,demo/acme/caustic,normal_volume_flow,Nm3/h,gauge,0,9000,1 %,hydrogen vented
-LT-1,demo/acme/caustic/store,level,m,gauge,0,3,0.01,level of V-1
-JQ-1,demo/acme/caustic,energy,kWh,counter,0,,0.2 %,electricity
-FT-5,demo/acme/caustic,mass_flow,t/h,gauge,0,20,1 %,steam
-FT-6,demo/acme/caustic,mass_flow,t/h,gauge,0,100,1 %,caustic as 100 %
-TT-1,demo/acme/caustic,temperature,degC,gauge,-20,200,0.5,a temperature
-AT-901,demo/acme/caustic,concentration,mg/m^3,gauge,0,200,1 %,SO2 of the stack
-AT-902,demo/acme/caustic,fraction,%,gauge,0,25,0.1,oxygen of the stack
-FT-901,demo/acme/caustic,normal_volume_flow,m^3/h,gauge,0,72000,1 %,dry gas of the stack
-XS-901,demo/acme/caustic,state,,state,,,,boiler running
-XS-1,demo/idle,state,,state,,,,running
-"""
-
-
+PARK_TOML = park_text("demo/park.toml")
+TAGS_CSV = park_text("demo/tags.csv")
 S = 1_000_000
-
-
 HOUR = 3600 * S
-
-
 # 10:30:20 in the park; the minutes up to 10:30 are there.
 NOW = round(datetime.fromisoformat("2025-06-02T10:30:20+08:00").timestamp()) * S
-
-
 BEGIN = round(datetime.fromisoformat("2025-06-02T08:00:00+08:00").timestamp()) * S
-
-
 END = NOW // (60 * S) * 60 * S
-
-
 HEALTH = {
     "samples": "counter",
     "rejected.bad_json": "counter",
     "lag": "gauge",
     "connected": "state",
 }
-
-
 MEAN = {
     "II-1": 16e3, "FT-1": 5.0, "FT-3": 1.0, "FT-4": 0.1, "FT-5": 0.5, "FT-6": 6.0, "TT-1": 353.15,
     "AT-901": 28e-6, "AT-902": 0.08, "FT-901": 10.0, "XS-901": 1.0,
 }  # fmt: skip
-
-
 JOULE_PER_MINUTE = 7.5e8
 
 
@@ -357,12 +165,7 @@ async def ids(db, small):
     await add_minutes(db, result["acme/LT-1"], minutes, lambda t: level(t) * 60, level)
     await add_minutes(db, result["acme/JQ-1"], minutes, lambda _: JOULE_PER_MINUTE, lambda _: 1e12)
     await add_samples(db, result["acme/LT-1"], [END], [1.5])
-    for name, value in {
-        "samples": 1234,
-        "rejected.bad_json": 5,
-        "lag": 0.25,
-        "connected": 1,
-    }.items():
+    for name, value in zip(HEALTH, (1234, 5, 0.25, 1), strict=True):
         await add_samples(db, result[f"demo/ingest.{name}"], [END], [value])
     await roll_up(db)
     await add_cycle(db, NOW - 300_000, [])
@@ -398,16 +201,12 @@ async def serving(url, now=NOW, **settings):
     app = create_app(ApiSettings(database_url=url, **settings), lambda: now)
     async with app.router.lifespan_context(app):
         context = app.state.context
-        for _ in range(100):
-            if context.feed.loaded:
-                break
-            await asyncio.sleep(0.02)
+        await until(lambda: context.feed.loaded)
         held = Held(app)
         transport = httpx.ASGITransport(held, raise_app_exceptions=False)
+        hooks = {"response": [held.check]}
         async with httpx.AsyncClient(
-            transport=transport,
-            base_url="http://api",
-            event_hooks={"response": [held.check]},
+            transport=transport, base_url="http://api", event_hooks=hooks
         ) as client:
             yield client, context
 

@@ -11,47 +11,14 @@ from ingest.routing.topics import Message
 from ingest.settings import IngestSettings
 from ingest.store import Store
 from ingest.store.commands import ALARM_COMMANDS, OTHER_COMMANDS
+from tests.support.parks import park_text
 from twin import quality as q
 from twin.errors import ModelError, StoreError
 from twin.loading import load_park
 
 TOPIC = "park/v1/acmepark/acme/gw1"
 T0 = 1_760_000_000  # s
-ALARMS = """
-[[alarm]]
-id = "flow"
-tag = "acme/FT-1"
-limit = "90 t/h"
-direction = "high"
-priority = "high"
-deadband = "5 t/h"
-on_delay = "0 s"
-off_delay = "0 s"
-
-[[alarm]]
-id = "late"
-tag = "acme/FT-1"
-limit = "90 t/h"
-direction = "high"
-deadband = "5 t/h"
-on_delay = "60 s"
-off_delay = "60 s"
-
-[[alarm]]
-id = "detector"
-tag = "acme/TT-1"
-limit = "100 degC"
-direction = "high"
-priority = "critical"
-on_delay = "0 s"
-source = "GB/T 50493-2019"
-
-[[alarm]]
-id = "broker"
-tag = "acmepark/ingest.connected"
-limit = "0.5"
-direction = "low"
-"""
+ALARMS = park_text("acme/alarms.toml")
 
 
 class Run:

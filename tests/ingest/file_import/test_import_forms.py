@@ -14,6 +14,7 @@ from ingest.file_import.__main__ import check, main
 from ingest.file_import.cells import numbers
 from ingest.file_import.mapping import Clock, Form
 from ingest.file_import.times import NO_TIME, suggest, times
+from tests.support.parks import park_text
 from tests.support.small_history import (
     END_MS,
     HOUR_MS,
@@ -32,38 +33,8 @@ from tests.support.small_history import (
 from twin import quality as q
 from twin.errors import ModelError
 
-LONG = """
-time = ["日期", "时间"]
-format = "%Y年%m月%d日 %H:%M:%S"
-tag = "点名"
-value = "值"
-quality = "质量"
-qualities = {"坏" = "bad", "192" = "good"}
-null = ["--"]
-words = {"运行" = 1, "停" = 0}
-decimal = ","
-skip_rows = 2
-enterprise = "acme"
-[tags]
-"1#流量" = {tag = "acme/FT-1", uom = "kg/s"}
-"""
-CHINESE = """某企业 历史数据
-导出
-日期;时间; 点名 ;值;质量;备注
-2025年10月9日;16:00:00;1#流量;1,5;192;
-2025年10月9日;16:00:01;1#流量;--;192;
-2025年10月9日;16:00:02;1#流量;2,5;坏;
-2025年10月9日;16:00:03;1#流量;;192;
-2025年10月9日;16:00:04;1#流量;abc;192;
-2025年10月9日;16:00:05;1#流量;3,5;odd;
-2025年10月9日;16:00:00;XS-1;运行;;
-2025年10月9日;16:00:00;acme/TT-1;500;;
-2025年10月9日;24:00:00;TT-1;20;;
-2025年13月9日;16:00:00;TT-1;20;;
-2025年10月9日;16:00:00;TT-9;20;;
-2025年10月9日;16:00:01;TT-9;21;;
-2095年10月9日;16:00:00;FT-1;20;;
-"""
+LONG = park_text("import/long.toml")
+CHINESE = park_text("import/long.csv")
 
 
 async def test_long_form_in_gbk_with_words_and_commas(database, db, park, write):

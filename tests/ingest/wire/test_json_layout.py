@@ -7,6 +7,7 @@ import pytest
 from ingest.routing.decode import decode
 from ingest.routing.topics import Message, TopicTable
 from ingest.wire import WireError, json_layout
+from tests.support.parks import park_text
 from tests.support.small_region import PARK
 from twin.errors import ModelError
 from twin.loading import parse_park
@@ -14,33 +15,11 @@ from twin.model.gateways import parse_layout
 
 NOW_US = 1_795_332_864_000_000
 FILES = PARK.files
-GATEWAYS = """
-[[gateway]]
-id = "plc-1"
-scope = "{scope}"
-protocol = "json"
-topic = "site/+/{{tag}}"
-payload = {{ time = "timestamp_ms", value = "value" }}
-tags = {{ t1 = "{tag}" }}
-
-[[gateway]]
-id = "scada"
-scope = "{scope}"
-protocol = "json"
-topic = "scada/out"
-payload = {{ time = "ts", time_format = "s", values = "values" }}
-
-[[gateway]]
-id = "edge"
-scope = "{scope}"
-protocol = "native"
-tags = {{ "flow one" = "{tag}" }}
-"""
+GATEWAYS = park_text("region/gateways.toml")
 TAG = next(t for t in PARK.tags if t.owner == "alpha" and t.kind == "gauge")
 
 
-def park(text=""):
-    text = text or GATEWAYS.format(scope="r/east/alpha", tag=TAG.tag)
+def park(text=GATEWAYS):
     return parse_park(FILES | {"park.toml": FILES["park.toml"] + text})
 
 

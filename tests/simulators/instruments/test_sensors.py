@@ -6,6 +6,7 @@ import pytest
 from simulators.instruments import make_sensors, observe
 from simulators.process import disturbances
 from simulators.process.process import make_process, state
+from tests.support.parks import park_files
 from twin.loading import parse_park
 from twin.reconciliation.uncertainty import random_share
 
@@ -13,47 +14,6 @@ NOW_US = 1_763_791_200_000_000
 S_US = 1_000_000
 DAY = NOW_US + np.arange(0, 86_400, 300) * S_US
 SEED = 1
-SMALL = """
-[park]
-id = "small"
-kind = "park"
-name = { zh = "小", en = "Small" }
-timezone = "Europe/Berlin"
-
-[[scope]]
-id = "small/acme"
-kind = "enterprise"
-name = { zh = "甲", en = "Acme" }
-
-[[scope]]
-id = "small/acme/boiler"
-kind = "unit"
-name = { zh = "锅炉", en = "Boiler" }
-
-[[scope]]
-id = "small/acme/user"
-kind = "unit"
-name = { zh = "用户", en = "User" }
-
-[[stream]]
-id = "steam"
-from = "small/acme/boiler"
-to = "small/acme/user"
-medium = "steam"
-mode = "pipe"
-
-[[tank]]
-id = "V-1"
-scope = "small/acme/user"
-medium = "ammonia"
-mass = "acme/WI-1"
-"""
-SMALL_TAGS = """tag,scope,quantity,uom,kind,low,high,sigma,description
-WI-1,small/acme/user,mass,t,gauge,0,50,1 %,
-YI-1,small/acme/user,state,,state,,,,
-TI-1,small/acme/user,temperature,degC,gauge,,,,
-FQI-9,small/acme/user,mass,t,counter,,,,
-"""
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +72,7 @@ def test_counters_never_fall_and_count_what_their_gauge_shows(park, process, sen
 
 
 def test_a_small_park_without_ranges_or_cells_is_simulated_too():
-    park = parse_park({"park.toml": SMALL, "tags.csv": SMALL_TAGS})
+    park = parse_park(park_files("boiler"))
     values = observe(make_sensors(make_process(park, 0), 0), DAY)
     assert values.shape == (len(DAY), 4)
     assert np.all(np.isfinite(values))

@@ -3,42 +3,15 @@
 import pytest
 
 from simulators.process.recipes import Reaction, UsualFlows, find_reactions, order_components
+from tests.support.parks import park_files
 from twin.loading import parse_park
 
-PARK = """
-[park]
-id = "p"
-kind = "park"
-name = { zh = "园", en = "Park" }
-timezone = "Asia/Shanghai"
-
-[[scope]]
-id = "p/e"
-kind = "enterprise"
-name = { zh = "企", en = "Enterprise" }
-
-[[scope]]
-id = "p/e/plant"
-kind = "plant"
-name = { zh = "装置", en = "Plant" }
-
-[[scope]]
-id = "p/e/plant/in"
-kind = "unit"
-name = { zh = "甲", en = "In" }
-
-[[scope]]
-id = "p/e/plant/out"
-kind = "unit"
-name = { zh = "乙", en = "Out" }
-"""
-TAGS = "tag,scope,quantity,uom,kind,low,high,sigma,description\n"
 IN, OUT = "p/e/plant/in", "p/e/plant/out"
 
 
 @pytest.fixture(scope="module")
 def park():
-    return parse_park({"park.toml": PARK, "tags.csv": TAGS})
+    return parse_park(park_files("units"))
 
 
 def test_a_burner_a_chlorination_and_an_absorber_are_told_by_what_they_take(park):

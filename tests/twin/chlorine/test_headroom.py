@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.support.small_region import CAUSTIC, PARK_TOML, STORE, TAGS_CSV, problems_of
+from tests.support.parks import park_text
+from tests.support.small_region import PARK_TOML, TAGS_CSV, problems_of
 from twin.chlorine.headroom import (
     AbsorberSpec,
     absorber_time,
@@ -95,18 +96,7 @@ def test_spare_tank_is_ready_when_empty_and_as_large_as_the_largest():
     assert np.isnan(result[4])
 
 
-ABSORBER = f"""
-[[tank]]
-id = "T-1"
-scope = "{CAUSTIC}"
-medium = "caustic_32"
-mass = "alpha/WT-1"
-[[absorber]] # HERE
-id = "A-1"
-scope = "{CAUSTIC}"
-chlorine = "alpha/FT-5"
-tank = "T-1"
-"""
+ABSORBER = park_text("region/absorber.toml")
 
 
 def test_absorber_of_a_model_has_a_tank_of_caustic():
@@ -124,23 +114,7 @@ def test_absorber_without_a_tank_of_caustic_is_a_problem_with_its_line(tank, mes
     assert problems_of(text) == [f"park.toml:{line}: [[absorber]] A-1: {message}"]
 
 
-SPARE = f"""
-[[template]]
-id = "tank"
-params = ["n", "spare"]
-[[template.tank]]
-id = "V-{{n}}"
-scope = "{STORE}"
-medium = "liquid_chlorine"
-mass = "alpha/WT-1"
-spare = "{{spare}}"
-[[use]]
-template = "tank"
-with = {{n = 8, spare = false}}
-[[use]]
-template = "tank"
-with = {{n = 9, spare = true}}
-"""
+SPARE = park_text("region/spare.toml")
 
 
 def test_a_template_may_say_which_tank_is_the_spare():

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from tests.support.parks import park_text
 from tests.support.small_park import FILES
 from twin.arrays import HOUR_S
 from twin.emissions import validity as c
@@ -12,21 +13,7 @@ from twin.loading import parse_park
 from twin.reconciliation.uncertainty import Errors
 
 MG = 1e-6
-TAGS = """AI-1,demo/acme,concentration,mg/m^3,gauge,0,200,,SO2
-AI-2,demo/acme,concentration,mg/m^3,gauge,0,200,,NOx
-AI-X,demo/acme,fraction,%,gauge,0,25,,oxygen
-FI-N,demo/acme,normal_volume_flow,m^3/h,gauge,0,360000,,dry flow
-FI-A,demo/acme,volume_flow,m^3/h,gauge,0,610848,,wet flow
-SI-1,demo/acme,speed,m/s,gauge,0,24,,velocity
-TI-1,demo/acme,temperature,degC,gauge,0,300,,temperature
-PI-1,demo/acme,pressure,Pa,gauge,-2000,2000,,static pressure
-MI-1,demo/acme,fraction,%,gauge,0,40,,moisture
-YI-1,demo/acme,state,,state,,,,running
-AI-1H,demo/acme,concentration,mg/m^3,gauge,0,200,,SO2 of an hour
-WI-1,demo/acme,mass,kg,gauge,0,200,,SO2 of an hour
-WI-2,demo/acme,mass,kg,gauge,0,200,,SO2 of an hour
-WQ-1,demo/acme,mass,kg,counter,,,,SO2
-"""
+TAGS = park_text("demo/stack.csv")
 GAPS = """
 [[gap]]
 tag = "acme/AI-1H"

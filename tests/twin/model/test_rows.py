@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from tests.support.parks import park_text
 from tests.support.small_region import (
     CAUSTIC,
     CELLS,
@@ -25,182 +26,7 @@ def line_of(text, mark="HERE"):
 
 
 # Rows that are added to the model; behind their name, the problem of the line marked HERE.
-CASES = """
-## bad parent: its parent 'r/north' does not exist
-[[scope]] # HERE
-id = "r/north/gamma"
-kind = "plant"
-name = {zh = "a", en = "b"}
-## kind order: a plant cannot stand below a unit
-[[scope]] # HERE
-id = "r/east/alpha/caustic/store/fence"
-kind = "plant"
-name = {zh = "a", en = "b"}
-## kind repeated: a plant cannot stand below a plant
-[[scope]] # HERE
-id = "r/east/alpha/caustic/more"
-kind = "plant"
-name = {zh = "a", en = "b"}
-## duplicate scope: is there already
-[[scope]] # HERE
-id = "r/east/alpha/caustic/cells"
-kind = "unit"
-name = {zh = "a", en = "b"}
-## owner twice: its last segment 'alpha' is taken by 'r/east/alpha'
-[[scope]] # HERE
-id = "r/west/alpha"
-kind = "enterprise"
-name = {zh = "a", en = "b"}
-## scope path: 'r/North' is not a path
-[[scope]]
-id = "r/North" # HERE
-kind = "park"
-name = {zh = "a", en = "b"}
-## one language: is not a table with zh and en
-[[scope]]
-id = "r/north"
-kind = "park"
-name = {en = "b"} # HERE
-## unknown kind: 'parks' is not a value here, did you mean 'park'?
-[[scope]]
-id = "r/north"
-kind = "parks" # HERE
-name = {zh = "a", en = "b"}
-## duplicate id: [[tank]] 'V-1': line
-[[tank]] # HERE
-id = "V-1"
-scope = "r/east/alpha/caustic/store"
-medium = "chlorine"
-mass = "alpha/WT-1"
-## unknown column: [[product]] has no column 'tags', did you mean 'tag'?
-[[product]]
-id = "x"
-scope = "r/east/alpha/caustic/store"
-tags = "alpha/FT-8" # HERE
-## missing column: [[product]] needs tag
-[[product]] # HERE
-id = "x"
-scope = "r/east/alpha/caustic/store"
-## unknown table: unknown table [[tanks]], did you mean 'tank'?
-[[tanks]] # HERE
-id = "V-9"
-## missing tag: there is no tag 'alpha/FT-88' in tags.csv, did you mean 'alpha/FT-8'?
-[[product]]
-id = "x"
-scope = "r/east/alpha/caustic/store"
-tag = "alpha/FT-88" # HERE
-## missing scope: did you mean 'r/east/alpha/caustic'?
-[[product]]
-id = "x"
-scope = "r/east/alpha/caustik" # HERE
-tag = "alpha/FT-8"
-## wrong quantity: 'alpha/LT-2' measures level, not mass_flow or mass
-[[product]]
-id = "x"
-scope = "r/east/alpha/caustic/store"
-tag = "alpha/LT-2" # HERE
-## counter needed: 'alpha/WT-1' measures mass as a gauge; a counter is needed
-[[product]]
-id = "x"
-scope = "r/east/alpha/caustic/store"
-tag = "alpha/WT-1" # HERE
-## wrong uom: 'kg' is not a unit of length (a length is given in units like m)
-[[tank]]
-id = "V-9"
-scope = "r/east/alpha/caustic/store"
-medium = "chlorine"
-level = "alpha/LT-2"
-diameter = "3 kg" # HERE
-length = "2 m"
-density = "1 kg/L"
-## plain number: '' is not a unit of time (a time is given in units like s)
-[[gap]]
-tag = "alpha/FT-1"
-gap = 60 # HERE
-## share: 96 is not a number above 0 and not above 1
-[[electrolyser]]
-id = "E-9"
-scope = "r/east/alpha/caustic/cells"
-kind = "membrane"
-cells = 1
-current = "alpha/II-1"
-current_efficiency = 96 # HERE
-## unknown medium: 'chlorin' is not a medium, did you mean 'chlorine'?
-[[stream]]
-id = "s"
-from = "r/east/alpha/caustic/cells"
-to = "market"
-medium = "chlorin" # HERE
-mode = "road"
-## same ends: from and to are the same
-[[stream]] # HERE
-id = "s"
-from = "r/east/alpha/caustic/cells"
-to = "r/east/alpha/caustic/cells"
-medium = "chlorine"
-mode = "pipe"
-## nothing inside: both ends are outside the park
-[[stream]] # HERE
-id = "s"
-from = "market"
-to = "atmosphere"
-medium = "chlorine"
-mode = "vent"
-## tank without size: a level needs diameter, length and density
-[[tank]] # HERE
-id = "V-9"
-scope = "r/east/alpha/caustic/store"
-medium = "chlorine"
-level = "alpha/LT-2"
-## tank twice measured: needs either level or mass
-[[tank]] # HERE
-id = "V-9"
-scope = "r/east/alpha/caustic/store"
-medium = "chlorine"
-mass = "alpha/WT-1"
-level = "alpha/LT-2"
-diameter = "3 m"
-length = "2 m"
-density = "1 kg/L"
-## unknown template: there is no template 'x'
-[[use]] # HERE
-template = "x"
-with = {n = "1"}
-## template parameter: template 'x' needs scope in `with`
-[[template]]
-id = "x"
-params = ["n", "scope"]
-[[use]] # HERE
-template = "x"
-with = {n = "1"}
-## unknown table in a template: tanks
-[[template]]
-id = "x"
-[[template.tanks]]
-id = "V"
-[[use]] # HERE
-template = "x"
-## carrier: electricity is accounted by energy, the tag gives mass
-[[meter]] # HERE
-scope = "r/east/alpha/caustic"
-carrier = "electricity"
-tag = "alpha/FT-9"
-## product made nowhere: product 'pvc' is made nowhere
-[[meter]] # HERE
-scope = "r/east/alpha/caustic"
-carrier = "steam"
-tag = "alpha/FT-9"
-product = "pvc"
-## product ambiguous: say which with product
-[[product]]
-id = "gas"
-scope = "r/east/alpha/caustic/cells"
-tag = "alpha/FT-2"
-[[meter]] # HERE
-scope = "r/east/alpha/caustic"
-carrier = "heat"
-tag = "alpha/JQ-1"
-"""
+CASES = park_text("rows/wrong.toml")
 ROWS = {
     head.partition(": ")[0]: (rows, head.partition(": ")[2])
     for head, _, rows in (case.partition("\n") for case in CASES.split("\n## ")[1:])
@@ -239,37 +65,7 @@ def test_lines_of_tables_and_keys_are_found_behind_texts_of_many_lines():
     assert keys == {("park", 0, "note"): 2, ("tank", 0, "id"): 7, ("tank", 1, "id"): 10}
 
 
-TEMPLATE = """
-[[template]]
-id = "pump"
-params = ["n", "scope"]
-[[template.scope]]
-id = "{scope}/p{n}"
-kind = "unit"
-name = {zh = "泵{n}", en = "Pump {n}"}
-[[template.tag]]
-tag = "FT-{n}"
-scope = "{scope}/p{n}"
-quantity = "mass_flow"
-uom = "t/h"
-kind = "gauge"
-low = 0
-high = 36
-sigma = "1 %"
-[[template.stream]]
-id = "s{n}"
-from = "{scope}/p{n}"
-to = "market"
-medium = "chlorine"
-mode = "pipe"
-flow = "acme/FT-{n}"
-[[use]]
-template = "pump"
-with = {n = "101", scope = "tiny/acme"}
-[[use]]
-template = "pump"
-with = {n = "102", scope = "tiny/acme"}
-"""
+TEMPLATE = park_text("rows/template.toml")
 
 
 def test_templates_expand_to_scopes_tags_and_rows():

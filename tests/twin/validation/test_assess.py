@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support.small_region import HEADER, SMALLEST
 from twin import quality as q
 from twin.errors import ModelError
 from twin.loading import parse_park
@@ -485,26 +486,14 @@ def test_calm_samples_cost_little():
     assert min(spent) < 0.05
 
 
-MODEL = """
-[park]
-id = "demo"
-kind = "park"
-name = {zh = "甲", en = "A"}
-timezone = "UTC"
-[[scope]]
-id = "demo/acme"
-kind = "enterprise"
-name = {zh = "乙", en = "B"}
-"""
-TAGS = """tag,scope,quantity,uom,kind,low,high,sigma,description
-FT-1,demo/acme,mass_flow,t/h,gauge,0,100,1 %,a flow
-TT-1,demo/acme,temperature,degC,gauge,,,0.5,a temperature
-JQ-1,demo/acme,energy,kWh,counter,,,,a meter
+TAGS = """FT-1,tiny/acme,mass_flow,t/h,gauge,0,100,1 %,a flow
+TT-1,tiny/acme,temperature,degC,gauge,,,0.5,a temperature
+JQ-1,tiny/acme,energy,kWh,counter,,,,a meter
 """
 
 
 def model(checks):
-    return parse_park({"park.toml": MODEL + checks, "tags.csv": TAGS})
+    return parse_park({"park.toml": SMALLEST + checks, "tags.csv": HEADER + TAGS})
 
 
 def test_checks_of_the_model_are_compiled_to_si():
@@ -529,7 +518,7 @@ def test_checks_that_cannot_be_are_problems_with_their_line():
         )
     text = "\n".join(caught.value.problems)
     assert "'2 t/min' is not a change of mass_flow in time (write it like '2 kg/s/min')" in text
-    assert "line 11 has it already" in text
+    assert "line 10 has it already" in text
     assert "stuck is not above 0" in text
     assert "it is a counter; only a gauge can be checked" in text
     assert "needs rate, stuck or unit_error" in text
