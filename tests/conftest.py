@@ -9,7 +9,7 @@ from hypothesis import settings
 
 from deploy.local import Services
 from ingest.store import Store
-from tests.support.parks import PARKS
+from tests.support.data import DATA
 from twin.loading import load_park
 
 # One commit has one verdict: examples are drawn anew only on demand (CONTRIBUTING.md).
@@ -23,9 +23,9 @@ WHERE datname = current_database() AND backend_type = 'client backend' AND pid <
 
 
 def pytest_collection_modifyitems(items):
-    """Put what waits for services first and large files before small ones, so that all end alike."""
-    served = {item.path for item in items if "services" in item.fixturenames}
-    items.sort(key=lambda item: (item.path not in served, -item.path.stat().st_size))
+    """Put large files before small ones, and the twin's, which are quick, behind all others."""
+    # What takes longest begins early, so that no worker is busy alone at the end.
+    items.sort(key=lambda item: ("twin" in item.path.parts, -item.path.stat().st_size))
 
 
 @pytest.fixture(scope="session")
@@ -74,7 +74,7 @@ async def db(database):
 @pytest.fixture
 def park_folder(tmp_path):
     """The folder of a small park: two enterprises, five tags."""
-    return shutil.copytree(PARKS / "acme", tmp_path / "park")
+    return shutil.copytree(DATA / "acme", tmp_path / "park")
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from ingest.cycle.cycle import Cycle
 from ingest.routing.topics import Message
 from ingest.settings import IngestSettings
 from ingest.store import Store
-from tests.support.parks import park_text
+from tests.support.data import data_text
 from tests.support.small_park import FILES, NOW, S, add_cycle, serving, stamp
 from tests.support.waiting import until
 from twin import quality as q
@@ -19,7 +19,7 @@ from twin.loading import parse_park
 
 pytest_plugins = ["tests.support.small_park"]
 
-ALARMS = park_text("demo/alarms.toml")
+ALARMS = data_text("demo/alarms.toml")
 TOPIC = "park/v1/demo/acme/gw1"
 FLOW, HOT, LEVEL = "flow", "acme/TT-1.high", "acme/LT-1.low"
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tests.support.parks import park_text
+from tests.support.data import data_text
 from tests.support.small_park import (
     BEGIN,
     END,
@@ -26,8 +26,8 @@ LIMIT = 0.8 * FULL
 CAUSTIC = np.pi / 4 * 4**2 * 1.34  # t in a metre of the tank at the absorber
 MADE = 16e3 * 100 * 0.96 * 70.906e-3 / (2 * 96485.33212) * 3.6  # t/h
 HOUR_9 = {"from": "2025-06-02T09:00:00+08:00", "to": "2025-06-02T10:00:00+08:00"}
-MORE = park_text("demo/chlorine.toml")
-TAGS = park_text("demo/chlorine.csv")
+MORE = data_text("demo/chlorine.toml")
+TAGS = data_text("demo/chlorine.csv")
 MEAN = {
     "FT-1301": 3.0,
     "FT-1304": 0.5,

@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from tests.support.parks import PARKS
+from tests.support.data import DATA
 
 ROWS = []
 
@@ -32,7 +32,7 @@ def pytest_terminal_summary(terminalreporter):
 @pytest.fixture
 def bench_park(tmp_path):
     """A park of 10,000 flow tags of one enterprise."""
-    folder = shutil.copytree(PARKS / "tiny", tmp_path / "park")
+    folder = shutil.copytree(DATA / "tiny", tmp_path / "park")
     rows = [f"FT-{i:05d},tiny/acme,mass_flow,t/h,gauge,0,1000,1 %,a flow\n" for i in range(10_000)]
     with (folder / "tags.csv").open("a", encoding="utf-8") as file:
         file.writelines(rows)

@@ -14,15 +14,15 @@ from ingest.store import Store
 from ingest.wire import hj212
 from simulators.gateways.gateways import make_gateways, with_gateways
 from tests.ingest.wire.test_hj212 import PACKETS, data
-from tests.support.parks import park_text
+from tests.support.data import data_text
 from tests.support.playback import play
 from tests.support.small_park import FILES, rows_of, serving
 from twin.loading import parse_park
 
 TOPIC = "hj212/v1/demo/acme/cems"
-OUTLETS = park_text("demo/outlets.toml")
+OUTLETS = data_text("demo/outlets.toml")
 # The flow of the furnace has a name of the logger's own, and the uom of its tag.
-LOGGER = park_text("demo/logger.toml")
+LOGGER = data_text("demo/logger.toml")
 HOURLY = ("AT-1H", "AT-2H", "AT-3H", "WT-1H", "WT-2H", "WT-3H")
 GAPS = "".join(f'[[gap]]\ntag = "acme/{tag}"\ngap = "1 h"\n' for tag in HOURLY)
 TAGS = "".join(

@@ -15,11 +15,11 @@ from simulators.instruments import Scene, readings
 from simulators.scenarios.overlay import make_overlay
 from simulators.scenarios.script import load_script
 from tests.services.test_services import running, subscribed
+from tests.support.data import data_text
 from tests.support.demo_park import PARK, process_of, sensors_of
-from tests.support.parks import park_text
 
 S = 1_000_000
-OWN = park_text("scripts/own.toml")
+OWN = data_text("scripts/own.toml")
 
 
 def test_a_scenario_that_is_not_there_is_one_clear_sentence(capsys):

@@ -11,12 +11,12 @@ import pytest
 from ingest.wire import sparkplug
 from ingest.wire.sparkplug import DataType, Metric
 from tests.services.test_services import environment_of, running, subscribed
+from tests.support.data import data_text
 from tests.support.other_edge import edge_node, python_of
-from tests.support.parks import park_text
 from tests.support.waiting import until, until_returns
 from twin import quality as q
 
-ROWS = park_text("acme/edges.toml")
+ROWS = data_text("acme/edges.toml")
 DEAD = q.BAD | q.NOT_CONNECTED
 
 

@@ -20,7 +20,7 @@ import atheris
 import numpy as np
 
 from tests.support.small_edges import dbirth
-from tests.support.parks import park_files
+from tests.support.data import data_park
 from twin import quality as q
 from twin.loading import parse_park
 
@@ -37,7 +37,7 @@ NOW_US = 1_795_332_864_000_000
 FUTURE_US = 300_000_000
 BATCH = 200_000
 ROUNDS, SLACK_MIB = 20, 2.0
-MODEL = parse_park(park_files("codecs"))
+MODEL = parse_park(data_park("codecs"))
 VALUES = {"FT-1": 36.4, "TT-1": -1.5, "JQ-1": 1e6, "XS-1": 1.0}
 MS = NOW_US // 1000
 CP = "DataTime=20261122080000;a21022-Rtd=1.8,a21022-Flag=N;a21024-Rtd=6.2,a21024-Flag=D"

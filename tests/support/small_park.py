@@ -16,14 +16,14 @@ from pydantic import TypeAdapter
 from api.app import create_app
 from api.encode import JSON
 from api.settings import ApiSettings
-from tests.support.parks import park_text
+from tests.support.data import data_text
 from tests.support.waiting import until
 from twin.accounts.network import Network, compile_network
 from twin.loading import parse_park
 from twin.model.park import Tag
 
-PARK_TOML = park_text("demo/park.toml")
-TAGS_CSV = park_text("demo/tags.csv")
+PARK_TOML = data_text("demo/park.toml")
+TAGS_CSV = data_text("demo/tags.csv")
 S = 1_000_000
 HOUR = 3600 * S
 # 10:30:20 in the park; the minutes up to 10:30 are there.

@@ -6,7 +6,7 @@ PYTEST_DONT_REWRITE: tests import it by name.
 
 import pytest
 
-from tests.support.parks import park_text
+from tests.support.data import data_text
 from twin.accounts.network import compile_network
 from twin.errors import ModelError
 from twin.loading import parse_park
@@ -22,8 +22,8 @@ CELLS, STORE, VCM = CAUSTIC + "/cells", CAUSTIC + "/store", ALPHA + "/vcm"
 BETA = "r/west/beta"
 MCL = BETA + "/mcl"
 
-PARK_TOML = park_text("region/park.toml")
-TAGS_CSV = park_text("region/tags.csv")
+PARK_TOML = data_text("region/park.toml")
+TAGS_CSV = data_text("region/tags.csv")
 
 HEAD = PARK_TOML.partition("[[")[0]
 HEADER = TAGS_CSV.partition("\n")[0] + "\n"
@@ -31,7 +31,7 @@ PARK = parse_park({"park.toml": PARK_TOML, "tags.csv": TAGS_CSV})
 NETWORK = compile_network(PARK)
 T_PER_H = 1000 / 3600  # kg/s
 
-SMALLEST = park_text("tiny/park.toml")
+SMALLEST = data_text("tiny/park.toml")
 
 
 def problems_of(toml, csv=TAGS_CSV):

@@ -11,14 +11,14 @@ from ingest.routing.topics import Message
 from ingest.settings import IngestSettings
 from ingest.store import Store
 from ingest.store.commands import ALARM_COMMANDS, OTHER_COMMANDS
-from tests.support.parks import park_text
+from tests.support.data import data_text
 from twin import quality as q
 from twin.errors import ModelError, StoreError
 from twin.loading import load_park
 
 TOPIC = "park/v1/acmepark/acme/gw1"
 T0 = 1_760_000_000  # s
-ALARMS = park_text("acme/alarms.toml")
+ALARMS = data_text("acme/alarms.toml")
 
 
 class Run:

@@ -14,7 +14,7 @@ from ingest.file_import.__main__ import check, main
 from ingest.file_import.cells import numbers
 from ingest.file_import.mapping import Clock, Form
 from ingest.file_import.times import NO_TIME, suggest, times
-from tests.support.parks import park_text
+from tests.support.data import data_text
 from tests.support.small_history import (
     END_MS,
     HOUR_MS,
@@ -33,8 +33,8 @@ from tests.support.small_history import (
 from twin import quality as q
 from twin.errors import ModelError
 
-LONG = park_text("import/long.toml")
-CHINESE = park_text("import/long.csv")
+LONG = data_text("import/long.toml")
+CHINESE = data_text("import/long.csv")
 
 
 async def test_long_form_in_gbk_with_words_and_commas(database, db, park, write):

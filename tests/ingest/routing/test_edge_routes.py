@@ -8,13 +8,13 @@ from ingest.routing.topics import Message, TopicTable
 from ingest.wire import WireError, sparkplug
 from ingest.wire.sparkplug import DataType, Metric
 from tests.support.small_edges import T, dbirth, ddeath
-from tests.support.parks import park_text
+from tests.support.data import data_text
 from tests.support.small_region import MCL, PARK
 from twin import quality as q
 from twin.errors import ModelError
 from twin.loading import parse_park
 
-ROWS = park_text("region/edges.toml")
+ROWS = data_text("region/edges.toml")
 FILES = {
     "park.toml": PARK.files["park.toml"] + ROWS,
     "tags.csv": PARK.files["tags.csv"] + f"LT-9,{MCL},level,m,gauge,0,3,0.01,level\n",

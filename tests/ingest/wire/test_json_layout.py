@@ -7,7 +7,7 @@ import pytest
 from ingest.routing.decode import decode
 from ingest.routing.topics import Message, TopicTable
 from ingest.wire import WireError, json_layout
-from tests.support.parks import park_text
+from tests.support.data import data_text
 from tests.support.small_region import PARK
 from twin.errors import ModelError
 from twin.loading import parse_park
@@ -15,7 +15,7 @@ from twin.model.gateways import parse_layout
 
 NOW_US = 1_795_332_864_000_000
 FILES = PARK.files
-GATEWAYS = park_text("region/gateways.toml")
+GATEWAYS = data_text("region/gateways.toml")
 TAG = next(t for t in PARK.tags if t.owner == "alpha" and t.kind == "gauge")
 
 

@@ -6,7 +6,7 @@ import pytest
 from simulators.instruments import make_sensors, observe
 from simulators.process import disturbances
 from simulators.process.process import make_process, state
-from tests.support.parks import park_files
+from tests.support.data import data_park
 from twin.loading import parse_park
 from twin.reconciliation.uncertainty import random_share
 
@@ -72,7 +72,7 @@ def test_counters_never_fall_and_count_what_their_gauge_shows(park, process, sen
 
 
 def test_a_small_park_without_ranges_or_cells_is_simulated_too():
-    park = parse_park(park_files("boiler"))
+    park = parse_park(data_park("boiler"))
     values = observe(make_sensors(make_process(park, 0), 0), DAY)
     assert values.shape == (len(DAY), 4)
     assert np.all(np.isfinite(values))

@@ -3,7 +3,7 @@
 import pytest
 
 from simulators.process.recipes import Reaction, UsualFlows, find_reactions, order_components
-from tests.support.parks import park_files
+from tests.support.data import data_park
 from twin.loading import parse_park
 
 IN, OUT = "p/e/plant/in", "p/e/plant/out"
@@ -11,7 +11,7 @@ IN, OUT = "p/e/plant/in", "p/e/plant/out"
 
 @pytest.fixture(scope="module")
 def park():
-    return parse_park(park_files("units"))
+    return parse_park(data_park("units"))
 
 
 def test_a_burner_a_chlorination_and_an_absorber_are_told_by_what_they_take(park):

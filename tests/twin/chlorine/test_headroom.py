@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.support.parks import park_text
+from tests.support.data import data_text
 from tests.support.small_region import PARK_TOML, TAGS_CSV, problems_of
 from twin.chlorine.headroom import (
     AbsorberSpec,
@@ -96,7 +96,7 @@ def test_spare_tank_is_ready_when_empty_and_as_large_as_the_largest():
     assert np.isnan(result[4])
 
 
-ABSORBER = park_text("region/absorber.toml")
+ABSORBER = data_text("region/absorber.toml")
 
 
 def test_absorber_of_a_model_has_a_tank_of_caustic():
@@ -114,7 +114,7 @@ def test_absorber_without_a_tank_of_caustic_is_a_problem_with_its_line(tank, mes
     assert problems_of(text) == [f"park.toml:{line}: [[absorber]] A-1: {message}"]
 
 
-SPARE = park_text("region/spare.toml")
+SPARE = data_text("region/spare.toml")
 
 
 def test_a_template_may_say_which_tank_is_the_spare():

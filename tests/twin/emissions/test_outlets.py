@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tests.support.parks import park_text
+from tests.support.data import data_text
 from tests.support.small_park import FILES
 from twin.arrays import HOUR_S
 from twin.emissions import validity as c
@@ -13,7 +13,7 @@ from twin.loading import parse_park
 from twin.reconciliation.uncertainty import Errors
 
 MG = 1e-6
-TAGS = park_text("demo/stack.csv")
+TAGS = data_text("demo/stack.csv")
 GAPS = """
 [[gap]]
 tag = "acme/AI-1H"

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from tests.support.parks import park_text
+from tests.support.data import data_text
 from tests.support.small_region import (
     CAUSTIC,
     CELLS,
@@ -26,7 +26,7 @@ def line_of(text, mark="HERE"):
 
 
 # Rows that are added to the model; behind their name, the problem of the line marked HERE.
-CASES = park_text("rows/wrong.toml")
+CASES = data_text("rows/wrong.toml")
 ROWS = {
     head.partition(": ")[0]: (rows, head.partition(": ")[2])
     for head, _, rows in (case.partition("\n") for case in CASES.split("\n## ")[1:])
@@ -65,7 +65,7 @@ def test_lines_of_tables_and_keys_are_found_behind_texts_of_many_lines():
     assert keys == {("park", 0, "note"): 2, ("tank", 0, "id"): 7, ("tank", 1, "id"): 10}
 
 
-TEMPLATE = park_text("rows/template.toml")
+TEMPLATE = data_text("rows/template.toml")
 
 
 def test_templates_expand_to_scopes_tags_and_rows():

@@ -1,0 +1,14 @@
+"""What stands in tests/data: whole parks, and texts that tests add to them or read."""
+
+from pathlib import Path
+
+DATA = Path(__file__).parents[1] / "data"
+
+
+def data_text(path):
+    return (DATA / path).read_text(encoding="utf-8")
+
+
+def data_park(name):
+    """Return the two files of a park."""
+    return {file: data_text(f"{name}/{file}") for file in ("park.toml", "tags.csv")}
