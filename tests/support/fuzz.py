@@ -19,8 +19,8 @@ from pathlib import Path
 import atheris
 import numpy as np
 
-from tests.support.small_edges import dbirth
 from tests.support.data import data_park
+from tests.support.small_edges import dbirth
 from twin import quality as q
 from twin.loading import parse_park
 

@@ -7,8 +7,8 @@ from ingest.routing.decode import decode
 from ingest.routing.topics import Message, TopicTable
 from ingest.wire import WireError, sparkplug
 from ingest.wire.sparkplug import DataType, Metric
-from tests.support.small_edges import T, dbirth, ddeath
 from tests.support.data import data_text
+from tests.support.small_edges import T, dbirth, ddeath
 from tests.support.small_region import MCL, PARK
 from twin import quality as q
 from twin.errors import ModelError
