@@ -35,7 +35,7 @@ def stamps(time_us: I64) -> list[datetime]:
 
 def stamp(time_us: int) -> datetime:
     """Return one time as a datetime."""
-    return stamps(np.array([time_us], dtype=np.int64))[0]
+    return EPOCH + timedelta(microseconds=int(min(max(time_us, TIME_MIN_US), TIME_MAX_US)))
 
 
 def to_us(time: datetime) -> int:

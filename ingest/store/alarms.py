@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from deploy.database.times import micros, null, stamp, to_us
+from ingest.store.table import Table, columns_of
 from twin.arrays import I64, NEVER
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from ingest.store.store import Store
 
 UPSERT = """
 INSERT INTO alarm (alarm, tag_id, priority, limit_value, state, since)
@@ -78,11 +78,8 @@ class JournalEntry(NamedTuple):
     command: int | None
 
 
-class AlarmTable:
+class AlarmTable(Table):
     """Tables alarm and alarm_event."""
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
 
     async def bring(
         self,
@@ -93,49 +90,35 @@ class AlarmTable:
         now_us: int,
     ) -> list[StoredAlarm]:
         """Let the table have these alarms and no others; return where each stands, in order."""
-        store = self._store
-        ids, now = store.tag_id[tags].tolist(), stamp(now_us)
-        await store.fetch(DROP_OTHERS, names, now)
-        rows = await store.fetch(UPSERT, names, ids, priorities, limits, now)
+        ids, now = self._store.tag_id[tags].tolist(), stamp(now_us)
+        await self._fetch(DROP_OTHERS, names, now)
+        rows = await self._fetch(UPSERT, names, ids, priorities, limits, now)
         stored = {
-            row["alarm"]: StoredAlarm(
-                row["state"],
-                _us(row["since"]),
-                _us(row["active_since"]),
-                _us(row["until"]),
-                row["quality"],
-            )
-            for row in rows
+            name: StoredAlarm(state, _us(since), _us(active), _us(until), quality)
+            for name, state, since, active, until, quality in rows
         }
         return [stored[name] for name in names]
 
     async def annunciations(self, after_us: int) -> I64:
         """Return when alarms became unacknowledged after a time [µs]."""
-        rows = await self._store.fetch(ANNUNCIATIONS, stamp(after_us))
+        rows = await self._fetch(ANNUNCIATIONS, stamp(after_us))
         return micros([row["time"] for row in rows])
 
     async def update(self, names: list[str], alarms: Sequence[StoredAlarm]) -> None:
         """Write where some alarms stand."""
-        await self._store.fetch(
-            UPDATE,
-            names,
-            [alarm.state for alarm in alarms],
-            [_time(alarm.since_us) for alarm in alarms],
-            [_time(alarm.active_us) for alarm in alarms],
-            [_time(alarm.until_us) for alarm in alarms],
-            [alarm.quality for alarm in alarms],
-        )
+        rows = [(state, *map(_time, times), quality) for state, *times, quality in alarms]
+        await self._fetch(UPDATE, names, *columns_of(rows))
 
     async def record(self, entries: Sequence[JournalEntry], cycle_us: int) -> None:
         """Append changes to the journal."""
-        columns = [list(column) for column in zip(*entries, strict=True)]
+        columns = columns_of(entries)
         columns[1] = [stamp(time_us) for time_us in columns[1]]
         columns[4] = [null(value) for value in columns[4]]
-        await self._store.fetch(RECORD, stamp(cycle_us), *columns)
+        await self._fetch(RECORD, stamp(cycle_us), *columns)
 
     async def show(self, names: list[str], cycle_us: int) -> None:
         """Let the readers of a cycle see some alarms."""
-        await self._store.fetch(SHOW, cycle_us, names)
+        await self._fetch(SHOW, cycle_us, names)
 
 
 def _us(time: datetime | None) -> int:

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 import msgspec
 
 from deploy.database.times import stamp
+from ingest.store.table import Table
 from twin.errors import ParkError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ingest.store.store import Store
 
 # A command whose kind has a dot is none about alarms.
 ALARM_COMMANDS = """
@@ -28,7 +28,7 @@ FROM unnest($2::bigint[], $3::text[]) AS n (id, error) WHERE c.id = n.id
 """
 ADD = "INSERT INTO command (kind, body) VALUES ($1, $2::jsonb) RETURNING id"
 RESULT = "SELECT done IS NOT NULL, error FROM command WHERE id = $1"
-
+TEXT_CHARACTERS = 1_000
 
 Body = TypeVar("Body")
 
@@ -48,15 +48,12 @@ class CommandRow(NamedTuple):
             raise ParkError(f"the body of command {self.kind} has another form: {error}") from None
 
 
-class CommandTable:
+class CommandTable(Table):
     """Table command."""
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
 
     async def about_alarms(self, limit: int) -> list[CommandRow]:
         """Return the oldest commands about alarms that have no answer."""
-        return [CommandRow(*row) for row in await self._store.fetch(ALARM_COMMANDS, limit)]
+        return [CommandRow(*row) for row in await self._fetch(ALARM_COMMANDS, limit)]
 
     async def about_unit_errors(self) -> CommandRow | None:
         """Return the oldest command about unit errors that has no answer."""
@@ -67,20 +64,20 @@ class CommandTable:
         return await self._oldest(about_unit_errors=False)
 
     async def _oldest(self, *, about_unit_errors: bool) -> CommandRow | None:
-        rows = await self._store.fetch(OTHER_COMMANDS, about_unit_errors)
+        rows = await self._fetch(OTHER_COMMANDS, about_unit_errors)
         return CommandRow(*rows[0]) if rows else None
 
     async def answer(
         self, numbers: Sequence[int], errors: Sequence[str | None], now_us: int
     ) -> None:
         """Mark commands as done; an error says why nothing came of one."""
-        await self._store.fetch(ANSWER, stamp(now_us), list(numbers), list(errors))
+        await self._fetch(ANSWER, stamp(now_us), list(numbers), list(errors))
 
     async def add(self, kind: str, body: str) -> int:
         """Write a command down; return its number."""
-        return int((await self._store.fetch(ADD, kind, body))[0][0])
+        return int((await self._fetch(ADD, kind, body))[0][0])
 
     async def result(self, number: int) -> tuple[bool, str | None]:
         """Return whether a command has its answer, and the error in it."""
-        done, error = (await self._store.fetch(RESULT, number))[0]
+        done, error = (await self._fetch(RESULT, number))[0]
         return done, error

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from deploy.database.times import stamp, to_us
+from ingest.store.table import Table
 
 if TYPE_CHECKING:
-    from ingest.store.store import Store
     from twin.reconciliation.detection import Detection
 
 NEWEST = """
@@ -20,26 +20,15 @@ VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING
 """
 
 
-class DetectionTable:
+class DetectionTable(Table):
     """Table detection."""
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
 
     async def newest(self, component: str) -> tuple[int, int] | None:
         """Return time [µs] and number of suspects of the newest detection of a component."""
-        rows = await self._store.fetch(NEWEST, component)
+        rows = await self._fetch(NEWEST, component)
         return (to_us(rows[0]["time"]), rows[0]["suspects"]) if rows else None
 
     async def add(self, component: str, detection: Detection) -> None:
         """Store a detection; one of the same minute stays as it is."""
-        await self._store.fetch(
-            ADD,
-            stamp(detection.time_us),
-            stamp(detection.since_us),
-            component,
-            detection.lines,
-            detection.leaks,
-            detection.bias,
-            detection.test,
-        )
+        one, times = detection, (stamp(detection.time_us), stamp(detection.since_us))
+        await self._fetch(ADD, *times, component, one.lines, one.leaks, one.bias, one.test)

@@ -4,27 +4,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
+
 from deploy.database.times import null, plain, stamp, to_us
+from ingest.store.table import Table, columns_of, upsert
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from ingest.store.store import Store
 
 COUNTS = ("messages", "samples", "rejected", "duplicates", "late", "dropped")
 NEWEST = "SELECT * FROM gateway ORDER BY last_heard DESC LIMIT $1"
-UPSERT = """
-INSERT INTO gateway SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::timestamptz[],
-    $5::timestamptz[], $6::bigint[], $7::bigint[], $8::bigint[], $9::bigint[], $10::bigint[],
-    $11::bigint[], $12::float8[], $13::float8[], $14::float8[], $15::boolean[], $16::boolean[],
-    $17::boolean[])
-ON CONFLICT (enterprise, gateway) DO UPDATE SET topic = excluded.topic,
-    first_heard = excluded.first_heard, last_heard = excluded.last_heard,
-    messages = excluded.messages, samples = excluded.samples, rejected = excluded.rejected,
-    duplicates = excluded.duplicates, late = excluded.late, dropped = excluded.dropped,
-    pause_s = excluded.pause_s, delay_s = excluded.delay_s, skew_s = excluded.skew_s,
-    silent = excluded.silent, skewed = excluded.skewed, runaway = excluded.runaway
-"""
+UPSERT = upsert(
+    "gateway",
+    "enterprise text, gateway text, topic text, first_heard timestamptz, last_heard timestamptz, "
+    + "".join(f"{name} bigint, " for name in COUNTS)
+    + "pause_s float8, delay_s float8, skew_s float8, silent boolean, skewed boolean,"
+    " runaway boolean",
+    "enterprise, gateway",
+)
 FORGET = """
 DELETE FROM gateway g USING unnest($1::text[], $2::text[]) AS n (enterprise, gateway)
 WHERE (g.enterprise, g.gateway) = (n.enterprise, n.gateway)
@@ -47,30 +45,20 @@ class GatewayRecord(NamedTuple):
     runaway: bool
 
 
-class GatewayTable:
+class GatewayTable(Table):
     """Table gateway."""
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
 
     async def newest(self, limit: int) -> list[GatewayRecord]:
         """Return the gateways that were heard last."""
         return [
             GatewayRecord(
-                f"{row['enterprise']}/{row['gateway']}",
-                row["topic"],
-                to_us(row["first_heard"]),
-                to_us(row["last_heard"]),
-                tuple(row[name] for name in COUNTS),
-                _seconds(row["pause_s"]),
-                _seconds(row["delay_s"]),
-                _seconds(row["skew_s"]),
-                row["silent"],
-                row["skewed"],
-                row["runaway"],
+                f"{enterprise}/{name}", topic, to_us(first), to_us(last),
+                tuple(more[: len(COUNTS)]),
+                *np.array(more[-6:-3], dtype=np.float64).tolist(),  # None becomes NaN.
+                *more[-3:],
             )
-            for row in await self._store.fetch(NEWEST, limit)
-        ]
+            for enterprise, name, topic, first, last, *more in await self._fetch(NEWEST, limit)
+        ]  # fmt: skip
 
     async def write(self, gateways: Sequence[GatewayRecord]) -> None:
         """Write gateways over what is there of them."""
@@ -81,16 +69,11 @@ class GatewayTable:
             )
             for each in gateways
         ]  # fmt: skip
-        await self._store.fetch(UPSERT, *(list(column) for column in zip(*rows, strict=True)))
+        await self._fetch(UPSERT, *columns_of(rows))
 
     async def forget(self, names: Iterable[str]) -> None:
         """Delete gateways by their names."""
-        halves = [_halves(name) for name in names]
-        await self._store.fetch(FORGET, *([half[at] for half in halves] for at in (0, 1)))
-
-
-def _seconds(value: float | None) -> float:
-    return float("nan") if value is None else value
+        await self._fetch(FORGET, *columns_of(map(_halves, names)))
 
 
 def _halves(name: str) -> tuple[str, str]:

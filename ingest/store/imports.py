@@ -5,12 +5,9 @@ from __future__ import annotations
 import json
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
+from ingest.store.table import Table
 from twin.errors import ParkError
-
-if TYPE_CHECKING:
-    from ingest.store.store import Store
 
 BEGIN = """
 INSERT INTO import (digest, name) VALUES ($1, $2)
@@ -34,17 +31,14 @@ class Checkpoint:
     counts: Counter[str] = field(default_factory=Counter)
 
 
-class ImportTable:
+class ImportTable(Table):
     """Table import."""
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
 
     async def begin(self, digest: str, name: str, *, again: bool) -> Checkpoint:
         """Return how far this file has come before; `again` begins it anew."""
         if again:
-            await self._store.fetch(AGAIN, digest)
-        taken, finished, counts = (await self._store.fetch(BEGIN, digest, name))[0]
+            await self._fetch(AGAIN, digest)
+        taken, finished, counts = (await self._fetch(BEGIN, digest, name))[0]
         return Checkpoint(digest, name, taken, finished, Counter(json.loads(counts)))
 
     async def is_next(self, file: Checkpoint, rows: int) -> bool:
@@ -52,7 +46,7 @@ class ImportTable:
 
         Raises ParkError when another program has stored them.
         """
-        row = (await self._store.fetch(TAKEN, file.digest))[0]
+        row = (await self._fetch(TAKEN, file.digest))[0]
         if row["taken"] == file.taken:
             return True
         if row["taken"] != file.taken + rows:
@@ -66,8 +60,8 @@ class ImportTable:
 
     async def advance(self, file: Checkpoint, rows: int, counted: Counter[str]) -> None:
         """Write down in this transaction that the next `rows` are taken."""
-        await self._store.fetch(ADVANCE, file.digest, rows, json.dumps(file.counts + counted))
+        await self._fetch(ADVANCE, file.digest, rows, json.dumps(file.counts + counted))
 
     async def finish(self, file: Checkpoint) -> None:
         """Write down in this transaction that the file is done."""
-        await self._store.fetch(FINISH, file.digest)
+        await self._fetch(FINISH, file.digest)

@@ -1,5 +1,7 @@
 """The statements of the store."""
 
+from ingest.store.table import upsert
+
 # A minute without data shows in covered_s; it does not make the quality of the others bad.
 # The sum is made inside, so that each hour is looked up by the index: joined to all minutes of
 # its tag, the work would grow with the square of the time. A day is summed of its hours, which are
@@ -53,19 +55,15 @@ CREATE TEMP TABLE staged (LIKE sample) ON COMMIT DELETE ROWS;
 CREATE TEMP TABLE read_interval (number int, tag_id int, counter boolean, since timestamptz,
     start timestamptz, stop timestamptz, until timestamptz) ON COMMIT DELETE ROWS;
 """
-UPSERT_TAGS = """
-INSERT INTO tag (enterprise, tag, scope, quantity, uom, kind, source, scale, shift, low,
-                 high, sigma, description)
-SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[],
-    $6::text[], $7::text[], $8::float8[], $9::float8[], $10::float8[], $11::float8[],
-    $12::text[], $13::text[])
-ON CONFLICT (enterprise, tag) DO UPDATE SET scope = excluded.scope,
-    quantity = excluded.quantity, uom = excluded.uom, kind = excluded.kind,
-    source = excluded.source, scale = excluded.scale, shift = excluded.shift,
-    low = excluded.low, high = excluded.high, sigma = excluded.sigma,
-    description = excluded.description, active = true
-RETURNING tag_id, enterprise, tag
-"""
+UPSERT_TAGS = (
+    upsert(
+        "tag",
+        "enterprise text, tag text, scope text, quantity text, uom text, kind text, source text,"
+        " scale float8, shift float8, low float8, high float8, sigma text, description text",
+        "enterprise, tag",
+    )
+    + ", active = true RETURNING tag_id, enterprise, tag"
+)
 NEWEST = """
 SELECT t.number, s.time, s.value, s.quality, s.received, m.time AS minute
 FROM unnest($1::int[]) WITH ORDINALITY AS t (tag_id, number)
@@ -112,14 +110,12 @@ FROM unnest($1::int[], $2::timestamptz[], $3::timestamptz[])
     WITH ORDINALITY AS w (tag_id, start, stop, number)
 ORDER BY w.number
 """
-UPSERT_MINUTES = """
-INSERT INTO minute (time, amount, covered_s, min, max, last, tag_id, n, quality)
-SELECT * FROM unnest($1::timestamptz[], $2::float8[], $3::float8[], $4::float8[],
-    $5::float8[], $6::float8[], $7::int[], $8::int[], $9::smallint[])
-ON CONFLICT (tag_id, time) DO UPDATE SET n = excluded.n, amount = excluded.amount,
-    covered_s = excluded.covered_s, min = excluded.min, max = excluded.max,
-    last = excluded.last, quality = excluded.quality
-"""
+UPSERT_MINUTES = upsert(
+    "minute",
+    "time timestamptz, amount float8, covered_s float8, min float8, max float8, last float8,"
+    " tag_id int, n int, quality smallint",
+    "tag_id, time",
+)
 WAKE = """
 INSERT INTO cycle (cycle_us, tag_id, time, value, quality) VALUES ($1, $2, $3, $4, $5)
 ON CONFLICT (cycle_us) DO NOTHING

@@ -24,6 +24,7 @@ from ingest.store.detections import DetectionTable
 from ingest.store.gateways import GatewayTable
 from ingest.store.imports import ImportTable
 from ingest.store.quarantine import QuarantineTable, RejectTable
+from ingest.store.table import columns_of
 from ingest.store.unit_errors import UnitErrorTable
 from ingest.store.writers import Writers
 from twin.arrays import BOOL, DAY_US, F64, HOUR_US, I64, MINUTE_US, NEVER, U8
@@ -127,22 +128,15 @@ class Store:
                 park.digest,
                 json.dumps(park.files),
             )
-        columns = list(
-            zip(
-                *(
-                    (
-                        t.owner, t.tag, t.scope, t.quantity, t.uom, t.kind, t.source, t.scale,
-                        t.shift, null(t.low), null(t.high), t.sigma, t.description,
-                    )
-                    for t in tags
-                ),
-                strict=True,
+        rows = [
+            (
+                t.owner, t.tag, t.scope, t.quantity, t.uom, t.kind, t.source, t.scale, t.shift,
+                null(t.low), null(t.high), t.sigma, t.description,
             )
-        )  # fmt: skip
+            for t in tags
+        ]  # fmt: skip
         await db.execute("UPDATE tag SET active = false WHERE active")
-        rows = await db.fetch(queries.UPSERT_TAGS, *columns)
-        ids = {(row["enterprise"], row["tag"]): row["tag_id"] for row in rows}
-        self.tag_id = np.array([ids[t.owner, t.tag] for t in tags], dtype=np.int64)
+        self._number(tags, await db.fetch(queries.UPSERT_TAGS, *columns_of(rows)))
         await db.execute("NOTIFY park_model")
 
     async def model_digest(self) -> str | None:
@@ -152,11 +146,15 @@ class Store:
     async def find_tags(self, tags: Sequence[Tag]) -> bool:
         """Return whether all tags are active in the database; sets `tag_id` then."""
         rows = await self.fetch("SELECT tag_id, enterprise, tag FROM tag WHERE active")
-        ids = {(row["enterprise"], row["tag"]): row["tag_id"] for row in rows}
-        keys = [(tag.owner, tag.tag) for tag in tags]
-        if not ids.keys() >= set(keys):
+        return self._number(tags, rows)
+
+    def _number(self, tags: Sequence[Tag], rows: list[Any]) -> bool:
+        """Set `tag_id` by rows of (tag_id, enterprise, tag); return whether all tags are there."""
+        ids = {(owner, tag): number for number, owner, tag in rows}
+        numbers = [ids.get((tag.owner, tag.tag)) for tag in tags]
+        if None in numbers:
             return False
-        self.tag_id = np.array([ids[key] for key in keys], dtype=np.int64)
+        self.tag_id = np.array(numbers, dtype=np.int64)
         return True
 
     async def now_us(self) -> int:
@@ -170,13 +168,7 @@ class Store:
         at = np.arange(len(self.tag_id)) if tags is None else tags
         rows = await self.fetch(queries.NEWEST, self.tag_id[at].tolist(), stamp(before_us))
         known = [row for row in rows if row["time"] is not None]
-        samples = Samples(
-            at[np.array([row["number"] - 1 for row in known], dtype=np.int64)],
-            micros([row["time"] for row in known]),
-            np.array([row["value"] for row in known], dtype=np.float64),
-            np.array([row["quality"] for row in known], dtype=np.uint8),
-            micros([row["received"] for row in known]),
-        )
+        samples = _samples_of(at[[row["number"] - 1 for row in known]], known)
         ends = np.full(len(self.tag_id), NEVER)
         for row in rows:
             if row["minute"] is not None:
@@ -200,13 +192,8 @@ class Store:
         """Append samples by binary COPY."""
         if not len(samples):
             return
-        columns = (
-            samples.time_us,
-            samples.value,
-            samples.received_us,
-            self.tag_id[samples.tag],
-            samples.quality,
-        )
+        times, tag_id = (samples.time_us, samples.received_us), self.tag_id[samples.tag]
+        columns = times[0], samples.value, times[1], tag_id, samples.quality
         await self.copy(table, SAMPLE_COLUMNS, SAMPLE, columns)
 
     async def copy(
@@ -248,20 +235,15 @@ class Store:
 
     async def keep_corrections(self, old: Samples, corrected_us: I64) -> None:
         """Record values that were superseded before they were stored."""
-        await self._connection.executemany(
-            "INSERT INTO correction VALUES ($1, $2, $3, $4, $5, $6)",
-            list(
-                zip(
-                    self.tag_id[old.tag].tolist(),
-                    stamps(old.time_us),
-                    old.value.tolist(),
-                    old.quality.tolist(),
-                    stamps(old.received_us),
-                    stamps(corrected_us),
-                    strict=True,
-                )
-            ),
-        )
+        await self._add_records(
+            "correction", self.tag_id[old.tag].tolist(), stamps(old.time_us), old.value.tolist(),
+            old.quality.tolist(), stamps(old.received_us), stamps(corrected_us),
+        )  # fmt: skip
+
+    async def _add_records(self, table: str, *columns: Iterable[Any]) -> None:
+        """Append rows, given as columns of values that the driver takes."""
+        rows = list(zip(*columns, strict=True))
+        await self._connection.copy_records_to_table(table, records=rows)
 
     async def neighbours(self, tag: I64, start: I64, stop: I64, reach_us: int) -> tuple[I64, I64]:
         """Return the times of the usable samples next to intervals, else the bounds."""
@@ -278,37 +260,20 @@ class Store:
         self, tag: I64, counter: BOOL, start: I64, stop: I64, reach_us: int
     ) -> tuple[I64, I64, F64, U8]:
         """Return (interval, time, value, quality) of the samples in and next to each interval."""
-        db = self._connection
-        await db.copy_records_to_table(
-            "read_interval",
-            records=list(
-                zip(
-                    range(len(tag)),
-                    self.tag_id[tag].tolist(),
-                    counter.tolist(),
-                    stamps(start - reach_us),
-                    stamps(start),
-                    stamps(stop),
-                    stamps(stop + reach_us),
-                    strict=True,
-                )
-            ),
-        )
+        await self._add_records(
+            "read_interval", range(len(tag)), self.tag_id[tag].tolist(), counter.tolist(),
+            *map(stamps, (start - reach_us, start, stop, stop + reach_us)),
+        )  # fmt: skip
         number, time_us, value, quality = await self._columns(READING, queries.INTERVAL)
-        await db.execute("TRUNCATE read_interval")
+        await self._connection.execute("TRUNCATE read_interval")
         return number.astype(np.int64), time_us, value, quality.astype(np.uint8)
 
     async def minute_means(self, tag: I64, since_us: int) -> tuple[I64, I64, F64]:
         """Return (tag, minute, mean) of the covered minutes of some gauges since a time."""
-        rows = await self._connection.fetch(
-            "SELECT tag_id, time, amount / covered_s AS mean FROM minute"
-            " WHERE tag_id = ANY($1::int[]) AND time >= $2 AND covered_s > 0",
-            self.tag_id[tag].tolist(),
-            stamp(since_us),
+        number, time_us, amount, covered_s, _ = await self.covered_minutes(
+            tag, since_us, TIME_MAX_US
         )
-        ids = np.array([row["tag_id"] for row in rows], dtype=np.int64)
-        mean = np.array([row["mean"] for row in rows], dtype=np.float64)
-        return self._tags_of(ids, tag), micros([row["time"] for row in rows]), mean
+        return number, time_us, amount / covered_s
 
     async def covered_minutes(
         self, tags: I64, start_us: int, stop_us: int
@@ -409,13 +374,8 @@ class Store:
 
     async def record_restatements(self, tag: I64, start: I64, stop: I64, now_us: int) -> None:
         """Record that minutes already written were changed."""
-        await self._connection.copy_records_to_table(
-            "restatement",
-            records=[
-                (stamp(now_us), *row)
-                for row in zip(self.tag_id[tag].tolist(), stamps(start), stamps(stop), strict=True)
-            ],
-        )
+        now, ids = [stamp(now_us)] * len(tag), self.tag_id[tag].tolist()
+        await self._add_records("restatement", now, ids, stamps(start), stamps(stop))
 
     async def wake_readers(
         self, cycle_us: int, tag: I64, image: Sequence[NDArray[Any]], rows: int
@@ -433,6 +393,17 @@ class Store:
         if (cycle_us // 500_000) % 64 == 0:
             await self._connection.execute(queries.FORGET_CYCLES, rows)
         await self._connection.execute("SELECT pg_notify('park_cycle', $1)", str(cycle_us))
+
+
+def _samples_of(tag: I64, rows: list[Any]) -> Samples:
+    """Return rows with time, value, quality and received as samples of some tags, (n,)."""
+    return Samples(
+        tag,
+        micros([row["time"] for row in rows]),
+        np.array([row["value"] for row in rows], dtype=np.float64),
+        np.array([row["quality"] for row in rows], dtype=np.uint8),
+        micros([row["received"] for row in rows]),
+    )
 
 
 async def _each(pieces: Iterable[bytes]) -> AsyncIterator[bytes]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from deploy.database.times import stamp
+from ingest.store.table import Table, upsert
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ingest.store.store import Store
     from twin.arrays import I64
 
 # Of each tag, the open suspicion and the newest one after which another level is right.
@@ -18,13 +18,13 @@ SELECT DISTINCT ON (tag_id, state = 'open') * FROM unit_error
 WHERE tag_id = ANY($1::int[]) AND (state IN ('open', 'learnt') OR answer = 'dismiss')
 ORDER BY tag_id, state = 'open', since DESC
 """
-UPSERT = """
-INSERT INTO unit_error (tag_id, since, last, samples, factor, shift, level, spread, state)
-SELECT * FROM unnest($1::int[], $2::timestamptz[], $3::timestamptz[], $4::bigint[], $5::float8[],
-    $6::float8[], $7::float8[], $8::float8[], $9::text[])
-ON CONFLICT (tag_id, since) DO UPDATE SET last = excluded.last, samples = excluded.samples,
-    state = excluded.state
-"""
+UPSERT = upsert(
+    "unit_error",
+    "tag_id int, since timestamptz, last timestamptz, samples bigint, factor float8,"
+    " shift float8, level float8, spread float8, state text",
+    "tag_id, since",
+    "last, samples, state",
+)
 FORGET = """
 DELETE FROM unit_error WHERE id IN (
     SELECT id FROM unit_error WHERE state <> 'open' ORDER BY since DESC OFFSET $1)
@@ -57,37 +57,34 @@ ORDER BY e.state <> 'open', e.since DESC LIMIT $2
 """
 
 
-class UnitErrorTable:
+class UnitErrorTable(Table):
     """Table unit_error; its rows have the columns of the schema."""
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
 
     async def latest(self, tags: I64) -> list[Any]:
         """Return the open suspicion of each tag, and the newest that makes another level right."""
-        return await self._store.fetch(LATEST, self._store.tag_id[tags].tolist())
+        return await self._fetch(LATEST, self._store.tag_id[tags].tolist())
 
     async def end_others(self, numbers: list[int]) -> None:
         """Let open suspicions end that do not go on after a start."""
-        await self._store.fetch(END_OTHERS, numbers)
+        await self._fetch(END_OTHERS, numbers)
 
     async def write(self, tags: I64, columns: Sequence[list[Any]], rows_max: int) -> None:
         """Write columns from `since` to `state`; the newest `rows_max` closed suspicions stay."""
-        await self._store.fetch(UPSERT, self._store.tag_id[tags].tolist(), *columns)
-        await self._store.fetch(FORGET, rows_max)
+        await self._fetch(UPSERT, self._store.tag_id[tags].tolist(), *columns)
+        await self._fetch(FORGET, rows_max)
 
     async def find(self, number: int) -> Any:
         """Return one suspicion; None when there is none of this number."""
-        rows = await self._store.fetch(FIND, number)
+        rows = await self._fetch(FIND, number)
         return rows[0] if rows else None
 
     async def answered(self, cycle_us: int) -> list[Any]:
         """Return the suspicions that were answered in a cycle."""
-        return await self._store.fetch(ANSWERED, stamp(cycle_us))
+        return await self._fetch(ANSWERED, stamp(cycle_us))
 
     async def answer(self, number: int, state: str, answer: str, time: Any, command: int) -> None:
         """Write down the answer to a suspicion, given at `time` by a command."""
-        await self._store.fetch(ANSWER, number, state, answer, time, command)
+        await self._fetch(ANSWER, number, state, answer, time, command)
 
     async def correct(self, *args: Any) -> list[Any]:
         """Correct marked samples of a suspicion; return their time, value [SI] and quality.
@@ -95,8 +92,8 @@ class UnitErrorTable:
         Arguments are those of CORRECT: the tag's number in the database, first and last time,
         limit, time of the answer, factor, offset, low and high [SI].
         """
-        return await self._store.fetch(CORRECT, *args)
+        return await self._fetch(CORRECT, *args)
 
     async def newest(self, limit: int, *, everything: bool) -> list[Any]:
         """Return rows for a listing, open ones first, then the newest."""
-        return await self._store.fetch(LIST, everything, limit)
+        return await self._fetch(LIST, everything, limit)

@@ -269,16 +269,6 @@ class MemoryStore(Store):
         result = samples_of(rows)
         return result.tag, result.time_us, result.value, result.quality
 
-    async def minute_means(self, tag, since_us):
-        rows = [
-            (t, time_us, row[1] / row[2])
-            for t in tag.tolist()
-            for time_us, row in self.minute[t].items()
-            if time_us >= since_us and row[2] > 0
-        ]
-        result, time_us, mean = zip(*rows, strict=True) if rows else ((), (), ())
-        return np.array(result, np.int64), np.array(time_us, np.int64), np.array(mean, np.float64)
-
     async def drop_minutes(self, tag, start, stop):
         for t, a, b in zip(tag.tolist(), start.tolist(), stop.tolist(), strict=True):
             for time_us in [time for time in self.minute[t] if a <= time < b]:
