@@ -11,9 +11,9 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from api import queries
-from api.answers import Cursor, Ends, Number, Rfc3339, WindowAnswer, WindowRow, records
+from api.answers import Cursor, Ends, Number, Rfc3339, WindowAnswer, WindowRow, record, records
 from api.context import After, AppContext, Context, From, Limit, To, time_range
-from api.encode import T_PER_H, TONNE, AnswerRoute, number, out, rfc3339
+from api.encode import T_PER_H, TONNE, AnswerRoute, number, out
 from api.problems import RESPONSES
 from api.sums import Sums, read_levels, read_sums
 from api.windows import Component, Hourly, ScopePath, require_component
@@ -138,7 +138,10 @@ async def read_balance(
         **{name: [getattr(closure, name) for closure in closures] for name in VERDICT},
         "residuals": [_residuals(balance, closure) for closure in closures],
         "streams": [_streams(balance, *each) for each in zip(amounts, closures, strict=True)],
-        "suspects": [_suspects(balance, closure) for closure in closures],
+        "suspects": [
+            [sorted(balance.lines[s].id for s in each) for each in closure.suspects]
+            for closure in closures
+        ],
     }
     return query.answer(BalanceAnswer, [query.rows(BalanceRow, columns | trust)])
 
@@ -184,15 +187,14 @@ def _detection(
     hold_s = parse_quantity(load_reference("monitor")["live"]["hold"], "time")
     time_us = to_us(row["time"])
     streams = [(name, *ends.get(name, (None, None))) for name in row["streams"]]
-    return {
-        "time": rfc3339(time_us, context.zone),
-        "since": rfc3339(to_us(row["since"]), context.zone),
-        "streams": [{"id": name, "from": origin, "to": to} for name, origin, to in streams],
-        "leaks": row["leaks"],
-        "bias_t_h": number(row["bias"], T_PER_H),
-        "test": row["test"],
-        "current": 0 <= now_us - time_us < hold_s * SECOND_US,
-    }
+    return record(
+        DetectionRow,
+        row,
+        **context.times(row, "time", "since"),
+        streams=[{"id": name, "from": origin, "to": to} for name, origin, to in streams],
+        bias_t_h=number(row["bias"], T_PER_H),
+        current=0 <= now_us - time_us < hold_s * SECOND_US,
+    )
 
 
 def _measured(balance: Balance, sums: Sums, levels: F64, window: int, whole: BOOL) -> Amounts:
@@ -209,10 +211,6 @@ def _measured(balance: Balance, sums: Sums, levels: F64, window: int, whole: BOO
 def _residuals(balance: Balance, closure: Closure) -> list[NodeResidual]:
     columns = {"node": list(balance.nodes), "residual_t": out(closure.residual, TONNE)}
     return records(NodeResidual, len(balance.nodes), columns)
-
-
-def _suspects(balance: Balance, closure: Closure) -> list[list[str]]:
-    return [sorted(balance.lines[s].id for s in suspects) for suspects in closure.suspects]
 
 
 def _streams(balance: Balance, measured: Amounts, closure: Closure) -> list[ReconciledStream]:

@@ -41,9 +41,6 @@ CNY_PER_T_KM = compile_uom("CNY/t/km", "transport_price")
 KM = compile_uom("km", "length")
 CNY_PER_H = (1 / HOUR[0], 0.0)
 T_KM = (TONNE[0] * KM[0], 0.0)
-# Columns of a balance that have another name here, or none.
-CHANGE = {"change": "inventory_change", "change_ci": "inventory_change_ci"}
-TRUST = ("completeness", "quality")
 
 Relief = Annotated[Number, Field(description="more placed per more capacity, kg/kg")]
 Price = Annotated[Number, Field(description="more gain per more capacity, CNY/t")]
@@ -198,10 +195,8 @@ async def read_byproducts(context: AppContext, query: Hourly) -> ByproductAnswer
     rows: list[list[ByproductRow]] = []
     for medium in media:
         balance = balance_columns(medium, sums, await read_stock(context, query, medium))
-        del balance["inventory"]
-        trust = {name: balance.pop(name) for name in TRUST}
-        columns = {f"{CHANGE.get(name, name)}_t": column for name, column in balance.items()}
-        rows.append(query.rows(ByproductRow, {"medium": medium, **columns, **trust}))
+        del balance["inventory_t"]
+        rows.append(query.rows(ByproductRow, {"medium": medium, **balance}))
     return query.answer(ByproductAnswer, rows)
 
 

@@ -53,11 +53,9 @@ router = APIRouter(prefix="/api/v1/scopes", responses=RESPONSES, route_class=Ans
 
 # Fields of an answer by the columns of a balance, where they have another name.
 NAMES = {
-    "make": "production", "make_ci": "production_ci",
-    "use": "consumption", "use_ci": "consumption_ci",
-    "change": "inventory_change", "change_ci": "inventory_change_ci",
+    "make_t": "production_t", "make_ci_t": "production_ci_t",
+    "use_t": "consumption_t", "use_ci_t": "consumption_ci_t",
 }  # fmt: skip
-TRUST = ("completeness", "quality")
 FIGURES = (
     "local_share", "fill_limit", "stock_producer", "stock_user", "spare_empty", "absorber_excess",
 )  # fmt: skip
@@ -215,9 +213,7 @@ async def balance_rows(context: Context, query: WindowQuery) -> list[ChlorineRow
     sums = await read_sums(context, query, np.union1d(tags_of(network, accounts), more))
     stock = await read_stock(context, query, "chlorine")
     balance = balance_columns("chlorine", sums, stock, more)
-    trust = {name: balance.pop(name) for name in TRUST}
-    # The interval of `make` is production_ci_t.
-    columns = {f"{NAMES.get(name, name)}_t": column for name, column in balance.items()} | trust
+    columns = {NAMES.get(name, name): column for name, column in balance.items()}
     columns["k1"] = out(local_share_of_liquid(_amounts(sums, taken.streams), taken.local))
     columns["k2"] = out(local_share_of_made(sums.total(made), _amounts(sums, taken.exported)))
     local = [s for s, stays in zip(taken.streams, taken.local, strict=True) if stays]

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from typing_extensions import TypedDict
 
 from api.encode import json_answer
-from api.problems import Problem
+from api.problems import unavailable
 
 if TYPE_CHECKING:
     from api.context import Context
@@ -40,11 +40,9 @@ async def queue_command(context: Context, kind: str, body: dict[str, Any]) -> Re
     limit = context.settings.commands_max
     command = await context.store.queue_command(kind, orjson.dumps(body).decode(), limit)
     if command is None:
-        raise Problem(
-            503,
+        raise unavailable(
             f"{limit} commands wait already: nobody takes them",
             hint="is ingest running? /readyz says so",
-            retry=True,
         )
     answer: Accepted = {"command": command}
     response = json_answer(answer, 202)

@@ -13,9 +13,9 @@ from fastapi import Depends, Query, Request
 from pydantic import BeforeValidator, WithJsonSchema
 
 from api.encode import rfc3339
-from api.problems import Problem, invalid, not_found
+from api.problems import invalid, not_found, unavailable
 from deploy.database.times import to_us
-from twin.arrays import DAY_US, I64
+from twin.arrays import DAY_US, I64, MINUTE_US
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,11 +41,8 @@ class Context:
     def model(self) -> Model:
         """The newest park model; raises Problem 503 before the first."""
         if self.feed.model is None:
-            raise Problem(
-                503,
-                "there is no park model yet",
-                hint="start ingest: it stores the model it runs",
-                retry=True,
+            raise unavailable(
+                "there is no park model yet", hint="start ingest: it stores the model it runs"
             )
         return self.feed.model
 
@@ -62,14 +59,20 @@ class Context:
         """Return some times of a row of the database as they leave."""
         return {name: self.time(row[name]) for name in names}
 
+    def gap_us(self, address: str) -> int:
+        """Return for how long a sample of a tag holds [µs]."""
+        model = self.feed.model
+        if model is None:
+            return 5 * MINUTE_US
+        at = model.network.index.get(address)
+        return round(model.park.gap_s * 1e6) if at is None else int(model.network.traits.gap_us[at])
+
     def require_image(self) -> None:
         """Raise Problem 503 before the live image has been read."""
         if not self.feed.loaded:
-            raise Problem(
-                503,
+            raise unavailable(
                 "the live image has not been read yet",
                 hint="the database is away or has no park schema; it comes back by itself",
-                retry=True,
             )
 
     def require_scope(self, path: str) -> None:

@@ -15,7 +15,7 @@ from api import queries
 from api.answers import Cursor, Number, Share, record
 from api.context import AppContext, Context
 from api.encode import AnswerRoute
-from api.problems import RESPONSES, Problem
+from api.problems import RESPONSES, unavailable
 from api.unit_errors import UnitErrorRow, read_unit_errors
 from twin import quality as q
 from twin.arrays import F64, HOUR_US, NEVER, SECOND_US
@@ -129,9 +129,7 @@ async def readyz(context: AppContext) -> Ready:
     }
     reasons = [reason for reason, is_so in wrong.items() if is_so]
     if reasons:
-        raise Problem(
-            503, "; ".join(reasons), hint="`parktwin ingest` says why", retry=True, checks=checks
-        )
+        raise unavailable("; ".join(reasons), hint="`parktwin ingest` says why", checks=checks)
     return {"status": "ready", "checks": checks}
 
 
@@ -214,14 +212,11 @@ async def read_data_health(context: AppContext) -> DataHealth:
 
 def _enterprise(context: Context, owner: str, tags: list[int], share: F64) -> EnterpriseHealth:
     """Return the health of the data of an enterprise from the covered share of each tag."""
-    image, network = context.feed.image, context.model.network
-    addresses, now_us = context.feed.catalogue.addresses, context.now_us()
+    image, addresses = context.feed.image, context.feed.catalogue.addresses
     time_us = image.time_us[tags]
     never = time_us == NEVER
-    usual_us = round(context.model.park.gap_s * 1e6)
-    at = [network.index.get(addresses[i]) for i in tags]
-    gap_us = np.array([usual_us if each is None else network.traits.gap_us[each] for each in at])
-    fresh = ~never & (now_us - np.where(never, 0, time_us) <= gap_us)
+    gap_us = np.array([context.gap_us(addresses[i]) for i in tags])
+    fresh = ~never & (context.now_us() - np.where(never, 0, time_us) <= gap_us)
     figures = {name: _figure(context, f"{owner}/{PREFIX}{tag}") for name, tag in FIGURES.items()}
     return record(
         EnterpriseHealth,

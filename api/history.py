@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from api.answers import Number, Uint8
+from api.answers import Number, Uint8, record
 from api.context import AppContext, Context, From, To, time_range
 from api.encode import JSON, AnswerRoute, json_answer, milliseconds, out
 from api.problems import RESPONSES, Problem, invalid
@@ -96,31 +96,9 @@ async def read_tag_history(
     if until_us - from_us > settings.history_days_max * DAY_US:
         raise invalid("from", f"more than {settings.history_days_max} days before `to`")
     at = int(context.find_tags([tag])[0])
-    history = await read_history(context, at, from_us, until_us, points)
-    return history_answer(history, media_type)
-
-
-def _gap_us(context: Context, tag: Tag) -> int:
-    """Return for how long a sample of a tag holds [µs]."""
-    model = context.feed.model
-    if model is None:
-        return 5 * MINUTE_US
-    at = model.network.index.get(tag.address)
-    return round(model.park.gap_s * 1e6) if at is None else int(model.network.traits.gap_us[at])
-
-
-@dataclass(frozen=True, slots=True)
-class History:
-    """A history of n points in the tag's uom, as it leaves."""
-
-    tag: str
-    uom: str
-    resolution: str
-    time_us: I64  # (n,)
-    value: F64  # (n,)
-    min: F64  # (n,)
-    max: F64  # (n,)
-    quality: U8  # (n,)
+    row = context.feed.catalogue.tags[at]
+    resolution, series = await read_history(context, at, from_us, until_us, points)
+    return history_answer(row, resolution, series, media_type)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,10 +114,10 @@ class Series:
 
 async def read_history(
     context: Context, at: int, from_us: int, until_us: int, points: int
-) -> History:
-    """Return the history of the tag at a position of the catalogue, in at most `points` points.
+) -> tuple[str, Series]:
+    """Return resolution and at most `points` points of the tag at a position of the catalogue.
 
-    It is raw when it fits, else made of samples, minutes or hours; raises StoreError.
+    They are raw when they fit, else made of samples, minutes or hours; raises StoreError.
     """
     settings, store, catalogue = context.settings, context.store, context.feed.catalogue
     tag, tag_id = catalogue.tags[at], int(catalogue.tag_id[at])
@@ -155,27 +133,18 @@ async def read_history(
         count = len(rows["time_us"])
         if count <= points:
             value = rows["value"]
-            raw = Series(rows["time_us"], value, value, value, rows["quality"])
-            return _in_uom(tag, "raw", raw)
+            return "raw", Series(rows["time_us"], value, value, value, rows["quality"])
         if count <= limit:
             step_us = step(span_us, points, 1_000 if span_us < points * SECOND_US else SECOND_US)
-            series = bucket_samples(rows, until_us, step_us, _gap_us(context, tag), gauge=gauge)
-            return _in_uom(tag, f"{step_us / SECOND_US:g}s", series)
+            gap_us = context.gap_us(tag.address)
+            series = bucket_samples(rows, until_us, step_us, gap_us, gauge=gauge)
+            return f"{step_us / SECOND_US:g}s", series
     table = "minute" if span_us <= settings.minute_days_max * DAY_US else "hour"
     base_us = BASES[table]
     rows = await store.series(table, tag_id, from_us // base_us * base_us, until_us)
     step_us = step(span_us, points, base_us)
     series = bucket_rollups(rows, step_us, base_us, gauge=gauge)
-    whole = step_us == base_us
-    return _in_uom(tag, table if whole else f"{step_us // SECOND_US}s", series)
-
-
-def _in_uom(tag: Tag, resolution: str, series: Series) -> History:
-    uom = tag.scale, tag.shift
-    value, low, high = (out(si, uom) for si in (series.value, series.min, series.max))
-    return History(
-        tag.address, tag.uom, resolution, series.time_us, value, low, high, series.quality
-    )
+    return table if step_us == base_us else f"{step_us // SECOND_US}s", series
 
 
 def step(span_us: int, points: int, base_us: int) -> int:
@@ -283,62 +252,37 @@ def accepted(accept: str) -> str | None:
     return None
 
 
-def history_answer(history: History, media_type: str) -> Response:
-    """Return a history as JSON, CSV or an Arrow stream."""
-    if media_type == CSV:
-        return _csv(history)
-    if media_type == ARROW:
-        return _arrow(history)
-    answer: HistoryAnswer = {
-        "tag": history.tag,
-        "uom": history.uom,
-        "resolution": history.resolution,
-        "time": milliseconds(history.time_us).tolist(),
-        "value": history.value.tolist(),
-        "min": history.min.tolist(),
-        "max": history.max.tolist(),
-        "quality": history.quality.tolist(),
-    }
-    return json_answer(answer)
+def history_answer(tag: Tag, resolution: str, series: Series, media_type: str) -> Response:
+    """Return a history in the uom of its tag as JSON, CSV or an Arrow stream."""
+    facts = {"tag": tag.address, "uom": tag.uom, "resolution": resolution}
+    names, uom = ("value", "min", "max"), (tag.scale, tag.shift)
+    columns: dict[str, NDArray[Any]] = {name: out(getattr(series, name), uom) for name in names}
+    columns["quality"] = series.quality
+    if media_type == JSON:
+        times = {"time": milliseconds(series.time_us)}
+        lists = {name: column.tolist() for name, column in (times | columns).items()}
+        return json_answer(record(HistoryAnswer, facts | lists))
+    arrays = {name: pa.array(column, from_pandas=True) for name, column in columns.items()}
+    return (_csv if media_type == CSV else _arrow)(facts, series.time_us, arrays)
 
 
-def _csv(history: History) -> Response:
-    count = len(history.time_us)
-    time = np.datetime_as_string(history.time_us.astype("datetime64[us]"), "ms", timezone="UTC")
-    table = pa.table(
-        {
-            "time": pa.array(time.tolist(), pa.string()),
-            "tag": pa.array([history.tag] * count, pa.string()),
-            "value": pa.array(history.value, from_pandas=True),
-            "min": pa.array(history.min, from_pandas=True),
-            "max": pa.array(history.max, from_pandas=True),
-            "uom": pa.array([history.uom] * count, pa.string()),
-            "quality": history.quality,
-        }
-    )
+def _csv(facts: dict[str, str], time_us: I64, arrays: dict[str, pa.Array]) -> Response:
+    time = np.datetime_as_string(time_us.astype("datetime64[us]"), "ms", timezone="UTC")
+    texts = {"time": time.tolist()}
+    texts |= {name: [facts[name]] * len(time) for name in ("tag", "uom")}
+    table = pa.table({name: pa.array(text, pa.string()) for name, text in texts.items()} | arrays)
+    table = table.select(["time", "tag", "value", "min", "max", "uom", "quality"])
     sink = pa.BufferOutputStream()
     options = pyarrow.csv.WriteOptions(quoting_style="needed", quoting_header="needed")
     pyarrow.csv.write_csv(table, sink, options)
-    name = history.tag.replace("/", "-").encode("ascii", "replace").decode().replace("?", "_")
-    return Response(
-        sink.getvalue().to_pybytes(),
-        media_type=CSV,
-        headers={"Content-Disposition": f'attachment; filename="{name}.csv"'},
-    )
+    name = facts["tag"].replace("/", "-").encode("ascii", "replace").decode().replace("?", "_")
+    headers = {"Content-Disposition": f'attachment; filename="{name}.csv"'}
+    return Response(sink.getvalue().to_pybytes(), media_type=CSV, headers=headers)
 
 
-def _arrow(history: History) -> Response:
-    facts = {"tag": history.tag, "uom": history.uom, "resolution": history.resolution}
-    table = pa.table(
-        {
-            "time": pa.array(history.time_us).cast(pa.timestamp("us", tz="UTC")),
-            "value": pa.array(history.value, from_pandas=True),
-            "min": pa.array(history.min, from_pandas=True),
-            "max": pa.array(history.max, from_pandas=True),
-            "quality": pa.array(history.quality),
-        },
-        metadata=facts,
-    )
+def _arrow(facts: dict[str, str], time_us: I64, arrays: dict[str, pa.Array]) -> Response:
+    time = pa.array(time_us).cast(pa.timestamp("us", tz="UTC"))
+    table = pa.table({"time": time, **arrays}, metadata=facts)
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, table.schema) as writer:
         writer.write_table(table)

@@ -8,10 +8,10 @@ from fastapi import APIRouter, Response
 from fastapi.responses import StreamingResponse
 from typing_extensions import TypedDict
 
-from api.answers import Number, Page, Rfc3339, Uint8
+from api.answers import Number, Page, Rfc3339, Uint8, records
 from api.context import AppContext, Context, Tags
 from api.encode import AnswerRoute, out, rfc3339
-from api.problems import RESPONSES, Problem
+from api.problems import RESPONSES, unavailable
 from twin.arrays import NEVER
 
 if TYPE_CHECKING:
@@ -46,19 +46,15 @@ async def read_latest(context: AppContext, tag: Tags = None) -> Page[LatestRow]:
     context.require_image()
     image, catalogue, zone = context.feed.image, context.feed.catalogue, context.zone
     at = context.find_tags(tag)
-    value = out(image.value[at], (catalogue.scale[at], catalogue.shift[at]))
-    columns = at, image.time_us[at], value, image.quality[at]
-    items: list[LatestRow] = [
-        {
-            "tag": catalogue.addresses[i],
-            "time": rfc3339(time_us, zone) if time_us != NEVER else None,
-            "value": number,
-            "uom": catalogue.tags[i].uom,
-            "quality": quality,
-        }
-        for i, time_us, number, quality in zip(*(c.tolist() for c in columns), strict=True)
-    ]
-    return {"items": items, "next": None}
+    times = [None if us == NEVER else rfc3339(us, zone) for us in image.time_us[at].tolist()]
+    columns = {
+        "tag": [catalogue.addresses[i] for i in at.tolist()],
+        "time": times,
+        "value": out(image.value[at], (catalogue.scale[at], catalogue.shift[at])),
+        "uom": [catalogue.tags[i].uom for i in at.tolist()],
+        "quality": image.quality[at],
+    }
+    return {"items": records(LatestRow, len(at), columns), "next": None}
 
 
 class LiveResponse(StreamingResponse):
@@ -84,12 +80,11 @@ async def live(context: AppContext, tag: Tags = None) -> Response:
     """Return the image, then what every cycle changed in it, as server-sent events."""
     context.require_image()
     context.find_tags(tag)
-    if context.feed.clients >= context.settings.live_clients_max:
-        raise Problem(
-            503,
-            f"there are {context.settings.live_clients_max} live clients already",
+    most = context.settings.live_clients_max
+    if context.feed.clients >= most:
+        raise unavailable(
+            f"there are {most} live clients already",
             hint="close one, or raise PARKTWIN_LIVE_CLIENTS_MAX",
-            retry=True,
         )
     return LiveResponse(context, tag)
 

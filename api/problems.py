@@ -67,6 +67,11 @@ class Problem(Exception):  # noqa: N818 - the word of RFC 9457
         self.more = more
 
 
+def unavailable(detail: str, *, hint: str, **more: Any) -> Problem:
+    """Return a 503 that passes: the same request may succeed later."""
+    return Problem(503, detail, hint=hint, retry=True, **more)
+
+
 def not_found(what: str, name: str, names: Iterable[str], listing: str) -> Problem:
     """Return a 404 that names what is close."""
     close = similar(name, names)

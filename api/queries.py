@@ -8,8 +8,8 @@ SELECT * FROM gateway WHERE enterprise = ANY($1::text[])
 ORDER BY silent DESC, enterprise, gateway LIMIT 1000"""
 MODEL = "SELECT version, applied, files FROM model ORDER BY version DESC LIMIT 1"
 TAGS = """
-SELECT tag_id, enterprise, tag, scope, quantity, uom, kind, source, scale, shift, low, high,
-       description
+SELECT tag_id, enterprise AS owner, tag, scope, quantity, uom, kind, source, scale, shift,
+       coalesce(low, 'NaN') AS low, coalesce(high, 'NaN') AS high, description
 FROM tag WHERE active"""
 NEWEST_CYCLE = "SELECT max(cycle_us) FROM cycle"
 CYCLES = """

@@ -137,7 +137,7 @@ async def read_sums(context: Context, query: WindowQuery, tags: I64) -> Sums:
     ids, edges = _tag_ids(context, query.network, tags), query.edges
     windows, count = len(edges) - 1, len(tags)
     amount, covered_s = np.zeros((2, windows * count))
-    severity, flag = np.zeros((2, windows * count), np.uint8)
+    quality = np.zeros(windows * count, np.uint8)
     if count:
         table = _table(query.window, query.network.park.shifts)
         rows = await context.store.amounts(table, ids, int(edges[0]), int(edges[-1]))
@@ -148,13 +148,21 @@ async def read_sums(context: Context, query: WindowQuery, tags: I64) -> Sums:
         covered_s += np.bincount(at, rows["covered_s"], windows * count)
         # What was not used is a hole, which the coverage shows; it makes nothing worse.
         mark = rows["quality"] & np.uint8(q.SIMULATED)
-        used = np.where(rows["covered_s"] > 0, rows["quality"] & ~mark, 0).astype(np.uint8)
-        np.maximum.at(severity, at, used)
-        np.bitwise_or.at(flag, at, mark)
+        used = np.where(rows["covered_s"] > 0, rows["quality"], mark)
+        quality = _worst(used, at, windows * count)
     amount[covered_s == 0] = np.nan
     shape = windows, count
-    quality = (severity | flag).reshape(shape)
-    return Sums(query, tags, amount.reshape(shape), covered_s.reshape(shape), quality)
+    sums = amount.reshape(shape), covered_s.reshape(shape), quality.reshape(shape)
+    return Sums(query, tags, *sums)
+
+
+def _worst(quality: U8, at: I64, count: int) -> U8:
+    """Return the worst quality at each of `count` positions, simulated when a part of it is."""
+    severity, flag = np.zeros((2, count), np.uint8)
+    mark = quality & np.uint8(q.SIMULATED)
+    np.maximum.at(severity, at, quality & ~mark)
+    np.bitwise_or.at(flag, at, mark)
+    return severity | flag
 
 
 def _table(window: str, shifts: tuple[str, ...]) -> str:
@@ -214,11 +222,7 @@ async def read_levels(context: Context, query: WindowQuery, tanks: I64) -> tuple
     tag = tags[order[np.searchsorted(ids, rows["tag_id"], sorter=order)]]
     at = np.searchsorted(moments, rows["time_us"] + MINUTE_US)
     value[at, tag] = rows["last"]
-    severity, flag = np.zeros((2, len(moments)), np.uint8)
-    mark = rows["quality"] & np.uint8(q.SIMULATED)
-    np.maximum.at(severity, at, rows["quality"] & ~mark)
-    np.bitwise_or.at(flag, at, mark)
-    return value[edge], (severity | flag)[edge]
+    return value[edge], _worst(rows["quality"], at, len(moments))[edge]
 
 
 async def read_stock(context: Context, query: WindowQuery, component: str) -> Inventory | None:
@@ -237,8 +241,9 @@ def balance_columns(
 ) -> dict[str, Any]:
     """Return the balance of a component in the scope of the sums: columns (W,) in t.
 
-    They are the items of the accounts, `change`, `unaccounted` and `inventory`, each item with half
-    the width of its interval (`_ci`), and the trust, which is also that of some more tags.
+    They are the items of the accounts, `inventory_change`, `unaccounted` and `inventory`, each item
+    with half the width of its interval, as make_t and make_ci_t, and the trust, which is also that
+    of some more tags.
     """
     network, scope, count = sums.network, sums.query.scope, len(sums.amount)
     accounts = [Account(scope, component, item) for item in FLOW_ITEMS]
@@ -252,7 +257,7 @@ def balance_columns(
     )
     kept = nothing if stock is None else change
     residual = unaccounted(make, use, imported, exported, vented, kept) if known else unknown
-    columns = {**flows, "change": change, "unaccounted": residual}
+    columns = {**flows, "inventory_change": change, "unaccounted": residual}
     widths = _widths(component, sums, stock)
     for name, column in list(columns.items()):
         columns[f"{name}_ci"] = np.where(np.isnan(column), np.nan, widths[name])
@@ -262,7 +267,7 @@ def balance_columns(
         complete, ends = complete & ~np.isnan(change), stock.quality
     at = np.union1d(sums.columns(accounts), np.searchsorted(sums.tags, more))
     return {
-        **{name: out(column, TONNE) for name, column in columns.items()},
+        **{f"{name}_t": out(column, TONNE) for name, column in columns.items()},
         **sums.trust(at, complete, ends),
     }
 
@@ -273,10 +278,10 @@ def _widths(component: str, sums: Sums, stock: Inventory | None) -> dict[str, F6
     terms = {item: {Account(scope, component, item): sign} for item, sign in SIGNS.items()}
     terms["unaccounted"] = {account: s for term in terms.values() for account, s in term.items()}
     width = {name: sums.ci(component, weights(network, term)) for name, term in terms.items()}
-    width["change"] = np.zeros(len(sums.amount))
+    width["inventory_change"] = np.zeros(len(sums.amount))
     if stock is not None:
         level = np.stack([stock.level[:-1], stock.level[1:]], axis=1)
         tanks = network.tanks.scopes[scope, component]
-        width["change"] = half_width(stored_sigma(network, component, tanks, level))
-    width["unaccounted"] = np.hypot(width["unaccounted"], width["change"])
+        width["inventory_change"] = half_width(stored_sigma(network, component, tanks, level))
+    width["unaccounted"] = np.hypot(width["unaccounted"], width["inventory_change"])
     return width

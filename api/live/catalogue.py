@@ -60,9 +60,10 @@ class Model:
 
 def build_catalogue(rows: Iterable[Any]) -> Catalogue:
     """Return the catalogue of rows of table tag."""
-    pairs = sorted(((_tag(row), int(row["tag_id"])) for row in rows), key=lambda r: r[0].address)
-    tags = tuple(tag for tag, _ in pairs)
-    tag_id = np.array([number for _, number in pairs], dtype=np.int64)
+    pairs = [(int(row.pop("tag_id")), Tag(**row)) for row in map(dict, rows)]
+    pairs.sort(key=lambda pair: pair[1].address)
+    tags = tuple(tag for _, tag in pairs)
+    tag_id = np.array([number for number, _ in pairs], dtype=np.int64)
     addresses = tuple(tag.address for tag in tags)
     return Catalogue(
         tags=tags,
@@ -79,21 +80,3 @@ def build_model(version: int, applied: datetime, files: str) -> Model:
     """Return the model of a row of table model; raises ModelError."""
     park = parse_park(orjson.loads(files))
     return Model(version, applied, park, compile_network(park))
-
-
-def _tag(row: Any) -> Tag:
-    nan = float("nan")
-    return Tag(
-        tag=row["tag"],
-        owner=row["enterprise"],
-        scope=row["scope"],
-        quantity=row["quantity"],
-        uom=row["uom"],
-        kind=row["kind"],
-        scale=row["scale"],
-        shift=row["shift"],
-        low=nan if row["low"] is None else row["low"],
-        high=nan if row["high"] is None else row["high"],
-        description=row["description"],
-        source=row["source"],
-    )

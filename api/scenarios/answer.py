@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from api.answers import Cursor, Name, Number, Rfc3339, Uint8
+from api.answers import Cursor, Name, Number, Rfc3339, Uint8, record
 from api.context import Context
 from api.encode import HOUR, ONE, T_PER_H, TONNE, Uom, number, out, rfc3339
 from api.live.image import live_values
@@ -27,7 +27,7 @@ from twin.reference import figure
 from twin.scenario import scenario as s
 from twin.scenario.initial_state import InitialState, find_initial_state, reasons
 from twin.scenario.network import Supply, loads_of
-from twin.scenario.simulation import Policy, SimulatedEvent, Trajectory
+from twin.scenario.simulation import Policy, Trajectory
 from twin.uom import compile_uom
 
 MEGAWATT = compile_uom("MW", "power")
@@ -185,9 +185,8 @@ async def live_state(context: Context, supply: Supply) -> LiveState:
     live = live_values(feed.image, feed.catalogue, network, now_us)
     rate = live.rate.copy()
     used = {*supply.meters, *(tag for line in supply.lines for tag, _ in line.tags)}
-    counters = np.array(
-        sorted(tag for tag in used if network.tags[tag].kind == "counter"), dtype=np.int64
-    )
+    counting = [tag for tag in sorted(used) if network.tags[tag].kind == "counter"]
+    counters = np.array(counting, dtype=np.int64)
     expected_us = now_us - round(context.settings.minute_delay_s * SECOND_US)
     until_us = expected_us // MINUTE_US * MINUTE_US
     edges = np.arange(until_us - RATE_US, until_us + 1, MINUTE_US)
@@ -257,23 +256,14 @@ def _target(state: LiveState, scope: str, kind: str, name: Name | None) -> Scena
             if maker in chosen
         )
         if makes or supply.users[i] in chosen or supply.node_loads[i] in chosen:
+            flow = number(start.flow[0, i] * (share if makes else 1), T_PER_H)
+            line = supply.lines[i].id
             drives.append(
-                {
-                    "stream": supply.lines[i].id,
-                    "component": edge.component,
-                    "makes": bool(makes),
-                    "flow_t_per_h": number(start.flow[0, i] * (share if makes else 1), T_PER_H),
-                }
+                record(DrivenStream, edge, stream=line, makes=bool(makes), flow_t_per_h=flow)
             )
     meters = [i for i, path in enumerate(supply.metered) if inside(path, scope)]
-    watt = start.power[meters].sum() if meters else np.nan
-    return {
-        "scope": scope,
-        "kind": kind,
-        "name": name,
-        "power_mw": number(watt, MEGAWATT),
-        "drives": drives,
-    }
+    power_mw = number(start.power[meters].sum() if meters else np.nan, MEGAWATT)
+    return {"scope": scope, "kind": kind, "name": name, "power_mw": power_mw, "drives": drives}
 
 
 def variant(
@@ -288,15 +278,10 @@ def variant(
     lost: list[LostCourse] = []
     for component in components:
         flow = s.vent_rate(supply, trajectory, component, scope)[n]
-        total = s.accumulated(trajectory, flow)
         if np.nan_to_num(flow, nan=1.0).any():
-            relieved.append(
-                {
-                    "component": component,
-                    "flow_t_per_h": _column(flow, T_PER_H),
-                    "total_t": _column(total, TONNE),
-                }
-            )
+            total = _column(s.accumulated(trajectory, flow), TONNE)
+            rate = _column(flow, T_PER_H)
+            relieved.append({"component": component, "flow_t_per_h": rate, "total_t": total})
         made = s.made(supply, trajectory.line[n], component, scope)
         less = s.accumulated(trajectory, s.made(supply, start.flow[0], component, scope) - made)
         if np.nan_to_num(less, nan=1.0).any():
@@ -361,12 +346,11 @@ def _absorbers(
     rows: list[AbsorberCourse] = []
     excess = np.asarray(figure("chlorine.absorber_excess", "fraction"))
     for k, absorber in enumerate(supply.absorbers):
-        if not inside(absorber.scope, scope):
-            continue
-        caustic = trajectory.mass[n][:-1, supply.tanks[absorber.caustic]].sum(axis=-1)
-        flow = np.maximum(trajectory.vented[n][:, supply.absorber_of == k], 0.0).sum(axis=-1)
-        left_s = absorber_time(caustic, flow, excess)
-        rows.append({"id": absorber.id, "scope": absorber.scope, "left_h": _column(left_s, HOUR)})
+        if inside(absorber.scope, scope):
+            caustic = trajectory.mass[n][:-1, supply.tanks[absorber.caustic]].sum(axis=-1)
+            flow = np.maximum(trajectory.vented[n][:, supply.absorber_of == k], 0.0).sum(axis=-1)
+            left_h = _column(absorber_time(caustic, flow, excess), HOUR)
+            rows.append(record(AbsorberCourse, absorber, left_h=left_h))
     return rows
 
 
@@ -380,22 +364,18 @@ def _events(
         if event.scenario != n or not inside(at, scope):
             continue
         component = event.subject[0] if len(event.subject) > 1 else None
-        events.setdefault((event.kind, at, component), _event(state, event, at, component, zone))
+        time_us = state.time_us + round(event.time_s * HOUR_US / HOUR_S)
+        row = record(
+            ScenarioEvent,
+            event,
+            scope=at,
+            component=component,
+            time=rfc3339(time_us // 1000 * 1000, zone),
+            after_h=event.time_s / HOUR_S,
+            sigma_h=number(event.sigma_s, HOUR),
+        )
+        events.setdefault((event.kind, at, component), row)
     return list(events.values())
-
-
-def _event(
-    state: LiveState, event: SimulatedEvent, scope: str, component: str | None, zone: ZoneInfo
-) -> ScenarioEvent:
-    time_us = state.time_us + round(event.time_s * HOUR_US / HOUR_S)
-    return {
-        "kind": cast("EventKind", event.kind),
-        "scope": scope,
-        "component": component,
-        "time": rfc3339(time_us // 1000 * 1000, zone),
-        "after_h": event.time_s / HOUR_S,
-        "sigma_h": number(event.sigma_s, HOUR),
-    }
 
 
 def _scope_of(supply: Supply, name: str) -> str:

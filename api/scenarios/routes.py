@@ -7,7 +7,6 @@ import math
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
-import numpy as np
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -120,20 +119,16 @@ def _step(context: Context, body: ScenarioBody) -> float:
     settings = context.settings
     if body.hours > settings.scenario_hours_max:
         raise invalid("hours", f"it is above {settings.scenario_hours_max:g}", part="body")
-    if len(body.actions) > settings.scenario_actions_max:
-        raise invalid(
-            "actions", f"there are more than {settings.scenario_actions_max}", part="body"
-        )
+    most = settings.scenario_actions_max
+    if len(body.actions) > most:
+        raise invalid("actions", f"there are more than {most}", part="body")
     horizon_s = body.hours * HOUR_S
     usual = next((s for s in STEPS_S if horizon_s <= s * USUAL_STEPS), STEPS_S[-1])
     step_s = min(body.step_s or usual, horizon_s)
-    if math.ceil(horizon_s / step_s) > settings.scenario_steps_max:
-        raise invalid(
-            "step_s",
-            f"there are more than {settings.scenario_steps_max} steps",
-            hint="a longer one",
-            part="body",
-        )
+    most = settings.scenario_steps_max
+    if math.ceil(horizon_s / step_s) > most:
+        detail = f"there are more than {most} steps"
+        raise invalid("step_s", detail, hint="a longer one", part="body")
     return step_s
 
 
@@ -163,9 +158,8 @@ def _answer(
 ) -> ScenarioAnswer:
     """Compute both courses; a thread's work."""
     supply, zone = state.supply, ZoneInfo(state.supply.network.park.timezone)
-    response_s = body.response_s
-    if response_s is None:
-        response_s = figure("scenario.policy.response", "time")
+    usual_s = figure("scenario.policy.response", "time")
+    response_s = usual_s if body.response_s is None else body.response_s
     policies = [Policy(cut, response_s) for cut in (False, True)]
     trajectory = run(
         supply, state.start, [actions] * 2, policies,
@@ -179,9 +173,7 @@ def _answer(
         "quality": trust(state, scope, trajectory),
         "missing": missing(state, scope),
         "doubtful": list(state.start.doubtful),
-        "time": (state.time_us // 1000 + np.rint(trajectory.time_s * 1000))
-        .astype(np.int64)
-        .tolist(),
+        "time": [state.time_us // 1000 + round(s * 1000) for s in trajectory.time_s.tolist()],
         "variants": [
             variant(state, trajectory, n, policy, scope, zone) for n, policy in enumerate(policies)
         ],
