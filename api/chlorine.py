@@ -32,10 +32,10 @@ from twin import quality as q
 from twin.accounts.accounts import FLOW_ITEMS, Account, components_of
 from twin.accounts.network import Network
 from twin.accounts.tanks import tank_mass
-from twin.arrays import F64, NEVER
+from twin.arrays import F64, NEVER, ratio
 from twin.chlorine.figures import local_share_of_liquid, local_share_of_made
 from twin.chlorine.hazards import Hazard, grade, r_equivalent
-from twin.chlorine.headroom import AbsorberSpec, absorber_time, time_in_stock
+from twin.chlorine.headroom import AbsorberSpec, absorber_time
 from twin.chlorine.tank_farms import (
     GAS,
     find_tank_farms,
@@ -288,7 +288,7 @@ def chlorine_now(network: Network, scope: str, live: LiveValues) -> ChlorineNow:
         entries = network.entries(_flow_of(scope, stock_of))
         at = network.entry_tag[entries]
         rate = live.rate[at] @ network.entry_factor[entries]
-        stock = float(time_in_stock(tank_mass(network.tanks, live.value)[tanks].sum(), rate))
+        stock = float(ratio(tank_mass(network.tanks, live.value)[tanks].sum(), rate))
         limit = figure(f"chlorine.{STOCK[stock_of][1]}", "time")
         tags += at.tolist()
     return {

@@ -116,7 +116,7 @@ def compile_uom(uom: str, quantity: str) -> tuple[float, float]:
 
 
 @lru_cache(maxsize=4096)
-def parse_quantity(text: str, quantity: str) -> float:
+def parse_quantity(text: str, quantity: str, *, difference: bool = False) -> float:
     """Return the SI magnitude of a text like ``1425 kg/m^3``.
 
     Parameters
@@ -125,6 +125,8 @@ def parse_quantity(text: str, quantity: str) -> float:
         a number, a blank, a unit of measure
     quantity
         one of `QUANTITIES`
+    difference
+        whether it is one of two values: ``2 degC`` are 2 K then
 
     Returns
     -------
@@ -137,28 +139,7 @@ def parse_quantity(text: str, quantity: str) -> float:
     """
     value, uom = _parts(text, quantity)
     scale, shift = compile_uom(uom, quantity)
-    return value * scale + shift
-
-
-def parse_difference(text: str, quantity: str) -> float:
-    """Return the SI magnitude of a difference: ``2 degC`` are 2 K.
-
-    Parameters
-    ----------
-    text, quantity
-        as of `parse_quantity`
-
-    Returns
-    -------
-    float [SI]
-
-    Raises
-    ------
-    UomError
-        The text is no number with a unit, or the unit is not one of the quantity.
-    """
-    value, uom = _parts(text, quantity)
-    return value * compile_uom(uom, quantity)[0]
+    return value * scale if difference else value * scale + shift
 
 
 def parse_rate(text: str, quantity: str) -> float:

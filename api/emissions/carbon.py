@@ -163,7 +163,7 @@ def _source(sums: Sums, emitter: EmissionSource, choice: GridChoice) -> SourceSu
     uom = HEAT_UOM if emitter.kind == "heat" else UOMS[emitter.quantity]
     amount = sums.weigh(emitter.activity)
     stated = amount / compile_uom(uom, emitter.quantity)[0]
-    emitted, ci = carbon.by_factor(amount, factor), factor * sums.ci("aluminium", emitter.activity)
+    emitted, ci = amount * factor, factor * sums.ci("aluminium", emitter.activity)
     return SourceSums(emitter, uom, stated, factor, emitted, ci, reason, rows)
 
 

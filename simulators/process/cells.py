@@ -10,7 +10,7 @@ import numpy as np
 from simulators.process import disturbances
 from twin.accounts.accounts import cell_factor
 from twin.arrays import F64, I64
-from twin.reconciliation.uncertainty import cell_efficiency_uncertainty, efficiency_uncertainty
+from twin.reconciliation.uncertainty import efficiency_uncertainty
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -71,7 +71,7 @@ def make_cells(
         owner=np.array([owner_at(e.scope) for e in cells], dtype=np.int64),
         count=np.array([float(e.cells) for e in cells]),
         efficiency=_efficiency(cells, rng),
-        hydrogen=1 + efficiency_uncertainty("hydrogen") * _common(cells, rng),
+        hydrogen=1 + efficiency_uncertainty("hydrogen")[0] * _common(cells, rng),
         steadiness=np.where(potline, POTLINE_STEADINESS, 1.0),
         rated=usual[current],
         base=np.where(potline, POTLINE_BASE_V, MEMBRANE_BASE_V) + spread,
@@ -83,9 +83,9 @@ def make_cells(
 def _efficiency(cells: tuple[Electrolyser, ...], rng: np.random.Generator) -> F64:
     """Return the true current efficiencies [1], (e,): those of one scope have aged alike."""
     known = np.array([e.current_efficiency for e in cells])
-    common = efficiency_uncertainty("chlorine") * _common(cells, rng)
-    individual = cell_efficiency_uncertainty("chlorine") * rng.standard_normal(len(cells))
-    return np.asarray(np.minimum(known * (1 + common + individual), EFFICIENCY_MAX))
+    common, own = efficiency_uncertainty("chlorine")
+    aged = 1 + common * _common(cells, rng) + own * rng.standard_normal(len(cells))
+    return np.asarray(np.minimum(known * aged, EFFICIENCY_MAX))
 
 
 def _common(cells: tuple[Electrolyser, ...], rng: np.random.Generator) -> F64:

@@ -28,7 +28,7 @@ from twin.arrays import F64
 from twin.errors import ModelError, UomError
 from twin.model.park import inside
 from twin.model.rows import Known, cell, is_rows, parse_row, table, toml_lines
-from twin.uom import compile_uom, parse_difference, parse_quantity
+from twin.uom import compile_uom, parse_quantity
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -304,4 +304,4 @@ def _size(spec: EventSpec, tag: Tag | None) -> tuple[float, bool]:
         return parse_quantity(text, kind.size if kind.size != "own" else "fraction"), False
     if text.endswith("%") and tag.quantity != "fraction" and spec.kind not in STEPS:
         return parse_quantity(text, "fraction"), True
-    return parse_difference(text, tag.quantity), False
+    return parse_quantity(text, tag.quantity, difference=True), False

@@ -25,7 +25,8 @@ async def test_byproducts_are_balanced_and_scopes_without_any_are_empty(api):
     assert row["unaccounted_t"] == pytest.approx(made - VENTED)
     assert (row["inventory_change_t"], row["inventory_change_ci_t"]) == (None, None)
     remaining = np.sqrt(left_of_mean(0.2, 60.0, 3600.0))
-    cells, vent = np.hypot(0.002 * remaining, efficiency_uncertainty("hydrogen")), 0.01 * remaining
+    common, _ = efficiency_uncertainty("hydrogen")
+    cells, vent = np.hypot(0.002 * remaining, common), 0.01 * remaining
     width = 1.959963984540054
     assert row["make_ci_t"] == pytest.approx(width * cells * made, rel=1e-9)
     assert row["vent_ci_t"] == pytest.approx(width * vent * VENTED, rel=1e-9)

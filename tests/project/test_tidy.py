@@ -112,7 +112,6 @@ BANNED = {
 # only users.
 KEPT = {
     "twin.chlorine.figures.anode_efficiency": "no park has an analysis of its cell gas yet",
-    "twin.emissions.carbon.process_factor": "carbonates are not in the carbon accounts yet",
     "twin.emissions.flue_gas.at_standard_state": "analysers in actual state cannot be declared yet",
     "twin.emissions.flue_gas.dry": "wet analysers cannot be declared yet",
     "twin.emissions.flue_gas.mass_concentration": "analysers in ppm cannot be declared yet",

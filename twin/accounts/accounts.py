@@ -10,7 +10,17 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from twin import faraday
 from twin.accounts.carriers import carrier_factor
-from twin.model.park import AMOUNTS, OUTSIDE, TOTAL, Electrolyser, Park, Stream, Tag, inside
+from twin.model.park import (
+    AMOUNTS,
+    TOTAL,
+    Electrolyser,
+    Park,
+    Stream,
+    Tag,
+    inside,
+    products_near,
+    scopes_above,
+)
 from twin.reference import load as load_reference
 from twin.uom import parse_quantity
 
@@ -40,13 +50,6 @@ def book_park(park: Park, index: dict[str, int]) -> Book:
     _book_streams(park, index, book)
     _book_energy(park, index, book)
     return book
-
-
-def scopes_above(path: str) -> Iterable[str]:
-    """Yield a scope and all above it; the outside has none."""
-    while path and path not in OUTSIDE:
-        yield path
-        path = path.rpartition("/")[0]
 
 
 def cell_factor(cell: Electrolyser) -> dict[str, float]:
@@ -158,11 +161,7 @@ def _book_energy(park: Park, index: dict[str, int], book: Book) -> None:
     for meter in park.meters:
         if meter.basis == "DC":
             continue
-        near = [
-            p.id
-            for p in park.products
-            if inside(p.scope, meter.scope) or inside(meter.scope, p.scope)
-        ]
+        near = products_near(park, meter.scope)
         subject = meter.product or (near[0] if near else "")
         factor = carrier_factor(meter.carrier)
         sign = 1.0 if meter.direction == "in" else -1.0

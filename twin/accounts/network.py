@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from twin.accounts.accounts import FLOW_ITEMS, SIGNS, Account, Book, book_park, scopes_above
+from twin.accounts.accounts import FLOW_ITEMS, SIGNS, Account, Book, book_park
 from twin.accounts.tanks import Tanks, compile_tanks
 from twin.arrays import F64, I64, runs
-from twin.model.park import Park, Scope, Tag, owner_of
+from twin.model.park import Park, Scope, Tag, owner_of, scopes_above
 from twin.series.traits import SeriesTraits, traits_of
 from twin.uom import compile_uom
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from twin.accounts.accounts import scopes_above
 from twin.arrays import BOOL, F64, I64
+from twin.model.park import scopes_above
 from twin.reference import figure
 from twin.reference import load as load_reference
 

@@ -19,7 +19,7 @@ from twin.errors import UomError
 from twin.model.rows import RowFault, cell, sentence, table
 from twin.reference import load as load_reference
 from twin.series.traits import traits_of
-from twin.uom import parse_difference, parse_quantity
+from twin.uom import parse_quantity
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -219,7 +219,8 @@ def _limit(row: AlarmSpec, tag: Tag) -> float:
 def _deadband(row: AlarmSpec, tag: Tag) -> float:
     """Return the deadband [SI]; per cent are of the range; raises UomError or ValueError."""
     text = row.deadband.strip() or _default(tag, "deadband", "0 %")
-    width = parse_difference(text, "fraction" if text.endswith("%") else tag.quantity)
+    quantity = "fraction" if text.endswith("%") else tag.quantity
+    width = parse_quantity(text, quantity, difference=True)
     if text.endswith("%"):
         span = tag.high - tag.low
         if np.isnan(span) and row.deadband:

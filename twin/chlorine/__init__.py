@@ -17,7 +17,6 @@ from twin.chlorine.headroom import (
     absorber_time,
     caustic_per_chlorine,
     spare_ready,
-    time_in_stock,
     time_left,
     user_trip,
 )
@@ -26,6 +25,5 @@ from twin.chlorine.tank_farms import find_tank_farms, find_withdrawals, forecast
 __all__ = [
     "absorber_time", "anode_efficiency", "cathode_efficiency", "caustic_per_chlorine",
     "find_tank_farms", "find_withdrawals", "forecast", "grade", "local_share_of_liquid",
-    "local_share_of_made", "r_equivalent", "spare_ready", "time_in_stock", "time_left",
-    "user_trip",
+    "local_share_of_made", "r_equivalent", "spare_ready", "time_left", "user_trip",
 ]  # fmt: skip

@@ -147,10 +147,8 @@ def r_equivalent(live_mass: F64, substances: Sequence[str], persons: F64) -> F64
     ----------
     live_mass : (..., N) float64 [kg]
         what the unit holds of each substance
-    substances : N names
-        of the reference table, one of `gradable`
-    persons : (...) float64 [1]
-        who stay within 500 m of the plant's boundary
+    substances, persons
+        as of `grade`
 
     Returns
     -------

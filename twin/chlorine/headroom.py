@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from twin import faraday
-from twin.arrays import F64, ratio
+from twin.arrays import F64
 from twin.model.rows import RowFault, cell, table
 from twin.reference import figure, load
 
@@ -99,25 +99,6 @@ def time_left(amount: F64, rate: F64) -> F64:
         lasting = np.where(some, amount / np.where(some, rate, 1.0), np.inf)
     lasting = np.where(np.isnan(rate) | np.isnan(amount), np.nan, lasting)
     return np.asarray(np.where(np.asarray(amount) <= 0, 0.0, lasting))
-
-
-def time_in_stock(mass: F64, rate: F64) -> F64:
-    """Return the time of production, or of use, that the stock stands for.
-
-    Parameters
-    ----------
-    mass : (...) float64 [kg]
-        liquid chlorine in the tanks
-    rate : (...) float64 [kg/s]
-        normal production of a producer, normal use of a user
-
-    Returns
-    -------
-    (...) float64 [s]
-        to compare with ``stock_producer`` or ``stock_user`` of the reference table [1]_; NaN where
-        nothing is made or used
-    """
-    return ratio(mass, rate)
 
 
 def user_trip(room: F64, inflow: F64, draw: F64, user: F64, capacity: F64) -> Trip:

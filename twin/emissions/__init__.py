@@ -10,7 +10,6 @@ May import `twin.reconciliation` and what that may.
 from twin.emissions.flue_gas import (
     at_standard_state,
     dry,
-    flow_of_velocity,
     mass_concentration,
     mass_emitted,
     nitrogen_oxides,
@@ -22,7 +21,6 @@ from twin.emissions.sources import emission_sources
 from twin.emissions.substitution import substitute
 
 __all__ = [
-    "at_standard_state", "dry", "emission_sources", "flow_of_velocity", "mass_concentration",
-    "mass_emitted", "nitrogen_oxides", "oxygen_corrected", "permit_outlook", "standard_dry_flow",
-    "substitute",
+    "at_standard_state", "dry", "emission_sources", "mass_concentration", "mass_emitted",
+    "nitrogen_oxides", "oxygen_corrected", "permit_outlook", "standard_dry_flow", "substitute",
 ]  # fmt: skip

@@ -179,48 +179,6 @@ def perfluorocarbons(
     return np.asarray(aluminium * per_mass)
 
 
-def by_factor(activity: F64, factor: F64 | float) -> F64:
-    """Return the emission of an activity: carbonates by mass, bought energy by heat or work.
-
-    Parameters
-    ----------
-    activity : (...) float64 [kg or J]       carbonate that decomposed, or energy that was bought
-    factor : (...) float64 [1 or kg/J]       carbon dioxide per activity; NaN = not known
-
-    Returns
-    -------
-    (...) float64 [kg]                       activity times factor [1]_ [2]_
-    """
-    return np.asarray(activity * factor)
-
-
-def process_factor(name: str) -> float:
-    """Return the emission factor of a process by its feed, like ``sodium_carbonate``.
-
-    Parameters
-    ----------
-    name
-        a process of ``carbon.toml`` with a factor
-
-    Returns
-    -------
-    float [1]
-        carbon dioxide per mass [2]_
-    """
-    return parse_quantity(load_reference("carbon")["process"][name]["factor"], "fraction")
-
-
-def heat_factor() -> float:
-    """Return the emission factor of bought heat.
-
-    Returns
-    -------
-    float [kg/J]
-        carbon dioxide per heat [2]_
-    """
-    return parse_quantity(load_reference("carbon")["heat"]["factor"], "emission_factor")
-
-
 def grid_factor(year: int, region: str, method: str) -> GridFactor:
     """Return the factor of bought electricity of a year, region and method, and of no other.
 

@@ -176,26 +176,6 @@ def oxygen_corrected(concentration: F64, oxygen: F64, reference: F64 | float) ->
     return Corrected(np.where(status == NOT_PRESCRIBED, conc, conc * ratio), status)
 
 
-def flow_of_velocity(velocity: F64, area: F64 | float, coefficient: float = 1.0) -> F64:
-    """Return the flow of a stack from the velocity of its gas.
-
-    Parameters
-    ----------
-    velocity : (...) float64 [m/s]   where the meter is
-    area : (...) float64 [m^2]       cross-section
-    coefficient : float [1]          mean velocity over the meter's, K_v
-
-    Returns
-    -------
-    (...) float64 [m^3/s]            of wet gas as it is in the stack
-
-    Notes
-    -----
-    Q_s = F · K_v · v_p [1]_.
-    """
-    return np.asarray(velocity * area * coefficient)
-
-
 def standard_dry_flow(
     flow: F64, temperature: F64, pressure: F64, moisture: F64 | float, state: str = "hj"
 ) -> F64:

@@ -252,9 +252,7 @@ def _gas(outlet: Outlet, mean: Mapping[str, F64], unknown: F64) -> tuple[F64, F6
     def tag(name: str) -> F64:
         return mean[outlet.tags[name]] if name in outlet.tags else unknown
 
-    flow = tag("flow")
-    if "flow" not in outlet.tags:
-        flow = flue_gas.flow_of_velocity(tag("velocity"), outlet.area)
+    flow = tag("flow") if "flow" in outlet.tags else tag("velocity") * outlet.area
     if outlet.kind == "stack" and not outlet.normal:
         # Without a moisture tag the gas is taken as dry, which books more, not less.
         moisture = tag("moisture") if "moisture" in outlet.tags else np.zeros_like(unknown)

@@ -19,6 +19,7 @@ from twin.emissions import carbon
 from twin.model.park import inside
 from twin.reconciliation.uncertainty import weights
 from twin.reference import load as load_reference
+from twin.uom import parse_quantity
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -75,7 +76,8 @@ def _carriers(network: Network, scope: str) -> Iterator[EmissionSource]:
         kind, quantity = carbon.source_of(carrier), load_reference("energy")[carrier]["quantity"]
         if kind == "heat":
             heat = weight * carrier_factor(carrier)
-            yield EmissionSource(carrier, kind, "energy", heat, carbon.heat_factor(), table["heat"])
+            factor = parse_quantity(table["heat"]["factor"], "emission_factor")
+            yield EmissionSource(carrier, kind, "energy", heat, factor, table["heat"])
         elif kind == "fuel":
             factor = float(carbon.fuel(np.ones(1), **carbon.parameters("fuel", carrier))[0])
             yield EmissionSource(carrier, kind, quantity, weight, factor, table["fuel"][carrier])

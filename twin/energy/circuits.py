@@ -21,7 +21,6 @@ from twin.energy.consumption import intensity
 from twin.energy.electrolysis import k_factor, zero_current_voltage
 from twin.model.park import inside
 from twin.reconciliation.uncertainty import (
-    cell_efficiency_uncertainty,
     efficiency_uncertainty,
     errors_of,
     left_of_mean,
@@ -112,8 +111,7 @@ def circuit(
         voltage = pair.energy / charge / cell.cells
         voltage_part = _part(network, cell.voltage, amount, covered_s)
         energy = intensity(pair.energy, pair.charge * made[at])
-        efficiency = efficiency_uncertainty(component), cell_efficiency_uncertainty(component)
-        energy_part = np.hypot(voltage_part, np.hypot(*efficiency))
+        energy_part = np.hypot(voltage_part, np.hypot(*efficiency_uncertainty(component)))
     if meter := own_meter(network.park, cell):
         energy = intensity(amount[..., network.index[meter]], mass)
         mass_part = ratio(product.sigma, mass)

@@ -195,29 +195,34 @@ class Park:
         return next((s for s in self.scopes if s.id == path), None)
 
 
+def scopes_above(path: str) -> Iterator[str]:
+    """Yield a scope and all above it; the outside has none."""
+    while path and path not in OUTSIDE:
+        yield path
+        path = path.rpartition("/")[0]
+
+
 def owner_of(scope: str, kinds: Mapping[str, str]) -> str:
     """Return the last segment of the nearest enterprise at or above `scope`, else of `scope`."""
-    path = scope
-    while path:
-        if kinds.get(path) == "enterprise":
-            return path.rpartition("/")[2]
-        path = path.rpartition("/")[0]
-    return scope.rpartition("/")[2]
+    owner = next((path for path in scopes_above(scope) if kinds.get(path) == "enterprise"), scope)
+    return owner.rpartition("/")[2]
 
 
 def park_of(scope: str, kinds: Mapping[str, str]) -> str:
     """Return the last segment of the nearest park at or above `scope`, else of the root."""
-    path = scope
-    while path:
-        if kinds.get(path) == "park":
-            return path.rpartition("/")[2]
-        path = path.rpartition("/")[0]
-    return scope.partition("/")[0]
+    root = scope.partition("/")[0]
+    park = next((path for path in scopes_above(scope) if kinds.get(path) == "park"), root)
+    return park.rpartition("/")[2]
 
 
 def inside(scope: str, boundary: str) -> bool:
     """Return whether `scope` is `boundary` or below it."""
     return scope == boundary or scope.startswith(boundary + "/")
+
+
+def products_near(park: Park, scope: str) -> list[str]:
+    """Return the products made at, above or below a scope."""
+    return [p.id for p in park.products if inside(p.scope, scope) or inside(scope, p.scope)]
 
 
 def check_park(park: Park) -> Iterator[RowFault]:
@@ -244,11 +249,7 @@ def _check_meters(park: Park) -> Iterator[RowFault]:
     quantity = {tag.address: AMOUNTS.get(tag.quantity, tag.quantity) for tag in park.tags}
     made = {product.id for product in park.products}
     for meter in park.meters:
-        near = {
-            p.id
-            for p in park.products
-            if inside(p.scope, meter.scope) or inside(meter.scope, p.scope)
-        }
+        near = set(products_near(park, meter.scope))
         if meter.product and meter.product not in made:
             yield RowFault(meter, f"product {meter.product!r} is made nowhere")
         elif not meter.product and len(near) > 1:

@@ -15,12 +15,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from twin.accounts.accounts import cell_factor, components_of, scopes_above
+from twin.accounts.accounts import cell_factor, components_of
 from twin.accounts.tanks import tank_mass
 from twin.arrays import F64, I64, ratio
-from twin.model.park import OUTSIDE, Stream, Tag, inside
+from twin.model.park import OUTSIDE, Stream, Tag, inside, scopes_above
 from twin.reconciliation.uncertainty import (
-    cell_efficiency_uncertainty,
     efficiency_uncertainty,
     left_of_mean,
     random_share,
@@ -130,7 +129,7 @@ def _cells(network: Network, scope: str, component: str) -> list[Line]:
         if node and factor and inside(node, scope):
             line = made.setdefault((node, factor > 0), [])
             line.append((network.index[cell.current], abs(factor)))
-    relative, own = efficiency_uncertainty(component), cell_efficiency_uncertainty(component)
+    relative, own = efficiency_uncertainty(component)
     lines = []
     for (node, makes), tags in made.items():
         origin, to = ("electrolysers", node) if makes else (node, "electrolysers")

@@ -22,6 +22,13 @@ if TYPE_CHECKING:
     from twin.reconciliation.linear import Reconciliation
 
 
+# Figures of streams and nodes that are those of the reconciliation where it is linear.
+OWN = (
+    "estimate", "sigma", "adjustment", "detectable", "observable", "redundant", "residual",
+    "suspects",
+)  # fmt: skip
+
+
 @dataclass(frozen=True, slots=True)
 class Closure:
     """The S streams of a balance in one window, and the M nodes; NaN = not known."""
@@ -52,7 +59,7 @@ def close_balance(balance: Balance, amounts: Amounts) -> Closure:
     ----------
     balance : Balance
         M nodes, S streams
-    found : Amounts
+    amounts : Amounts
         (S,) of one window [kg, kg/kg]
 
     Returns
@@ -67,43 +74,30 @@ def close_balance(balance: Balance, amounts: Amounts) -> Closure:
     measured, sigma = amounts.carried()
     analysed = np.array([line.fraction is not None for line in balance.lines], dtype=bool)
     if analysed.any():
-        return _bilinear(balance, amounts, measured, sigma, analysed)
-    result = reconcile(balance.incidence, measured, np.nan_to_num(sigma))
-    unknown = np.full(len(measured), np.nan)
+        result, own = _bilinear(balance, amounts, analysed)
+    else:
+        result = reconcile(balance.incidence, measured, np.nan_to_num(sigma))
+        own = {name: getattr(result, name) for name in OWN}
+        own["fraction"] = own["fraction_sigma"] = np.full(len(measured), np.nan)
     return Closure(
         measured=measured,
         measured_sigma=sigma,
-        estimate=result.estimate,
-        sigma=result.sigma,
-        fraction=unknown,
-        fraction_sigma=unknown,
-        adjustment=result.adjustment,
-        detectable=result.detectable,
-        observable=result.observable,
-        redundant=result.redundant,
-        residual=result.residual,
-        suspects=result.suspects,
-        **_tests(result),
+        chi2=float(result.chi2),
+        chi2_critical=float(result.chi2_critical),
+        dof=int(result.dof),
+        consistent=bool(result.consistent),
+        reason=str(result.reason),
+        **own,
     )
 
 
-def _tests(result: Reconciliation) -> dict[str, Any]:
-    """Return the tests of all meters together."""
-    return {
-        "chi2": float(result.chi2),
-        "chi2_critical": float(result.chi2_critical),
-        "dof": int(result.dof),
-        "consistent": bool(result.consistent),
-        "reason": str(result.reason),
-    }
-
-
 def _bilinear(
-    balance: Balance, amounts: Amounts, measured: F64, sigma: F64, analysed: BOOL
-) -> Closure:
-    """Return the closure of flows and fractions; a fraction that is no variable is known exactly.
+    balance: Balance, amounts: Amounts, analysed: BOOL
+) -> tuple[Reconciliation, dict[str, Any]]:
+    """Return all tests, and the figures of streams and nodes by flows and fractions.
 
-    Only the component is balanced: what else is in the streams has sources the model does not know.
+    A fraction that is no variable is known exactly. Only the component is balanced: what else is in
+    the streams has sources the model does not know.
     """
     streams = len(balance.lines)
     solved = reconcile_components(
@@ -116,21 +110,18 @@ def _bilinear(
     )
     result = solved.result
     flow, fraction, carried = (slice(start, start + streams) for start in (0, streams, 2 * streams))
-    return Closure(
-        measured=measured,
-        measured_sigma=sigma,
-        estimate=solved.carried[:, 0],
-        sigma=solved.carried_sigma[:, 0],
-        fraction=np.where(analysed, solved.fraction[:, 0], np.nan),
-        fraction_sigma=np.where(analysed, solved.fraction_sigma[:, 0], np.nan),
-        adjustment=result.adjustment[flow],
-        detectable=result.detectable[flow] * solved.fraction[:, 0],
-        observable=result.observable[carried],
-        redundant=result.redundant[flow] | (result.redundant[fraction] & analysed),
-        residual=solved.residual[:, 0],
-        suspects=_streams(result.suspects, streams),
-        **_tests(result),
-    )
+    return result, {
+        "estimate": solved.carried[:, 0],
+        "sigma": solved.carried_sigma[:, 0],
+        "fraction": np.where(analysed, solved.fraction[:, 0], np.nan),
+        "fraction_sigma": np.where(analysed, solved.fraction_sigma[:, 0], np.nan),
+        "adjustment": result.adjustment[flow],
+        "detectable": result.detectable[flow] * solved.fraction[:, 0],
+        "observable": result.observable[carried],
+        "redundant": result.redundant[flow] | (result.redundant[fraction] & analysed),
+        "residual": solved.residual[:, 0],
+        "suspects": _streams(result.suspects, streams),
+    }
 
 
 def _streams(suspects: list[set[int]], streams: int) -> list[set[int]]:

@@ -21,7 +21,6 @@ from typing import Any
 import numpy as np
 
 from twin.arrays import BOOL, F64
-from twin.reconciliation.chi_square import quantile
 from twin.reconciliation.observability import NOTHING, ROUNDING, Projection, project
 
 # A Cholesky pivot below this share of its balance's own uncertainty calls for the slower SVD.
@@ -52,24 +51,6 @@ class Plan:
     own: F64  # (S,) standard uncertainty of the measurement [u]
     sigma: F64  # (S,) of the estimate [u]
     node_sigma: F64  # (M,) of the residual [u]; NaN if a stream or the accumulation is missing
-
-
-@dataclass(frozen=True, slots=True)
-class Solution:
-    """The results of n times, as `twin.reconciliation.linear.Reconciliation` has them."""
-
-    estimate: F64
-    sigma: F64
-    adjustment: F64
-    residual: F64
-    chi2: F64
-    consistent: BOOL
-    bias: F64
-    bias_test: F64
-    leak: F64
-    leak_test: F64
-    nodal: F64
-    reason: Any
 
 
 def missing(values: F64) -> BOOL:
@@ -183,7 +164,7 @@ def plan(incidence: F64, covariance: F64, measured: BOOL, balanced: BOOL) -> Pla
     )
 
 
-def solve(plan: Plan, flow: F64, accumulation: F64, critical: float) -> Solution:
+def solve(plan: Plan, flow: F64, accumulation: F64, critical: float) -> dict[str, Any]:
     """Return estimates and test values of the times that share a plan.
 
     Parameters
@@ -194,8 +175,9 @@ def solve(plan: Plan, flow: F64, accumulation: F64, critical: float) -> Solution
 
     Returns
     -------
-    Solution
-        arrays (n, ...); NaN and a reason where there is no solution
+    dict
+        arrays (n, ...) by their names in `twin.reconciliation.linear.Reconciliation`; NaN and a
+        reason where there is no solution
 
     Notes
     -----
@@ -230,58 +212,20 @@ def solve(plan: Plan, flow: F64, accumulation: F64, critical: float) -> Solution
             result[unsolved] = np.nan
     residual[:, np.isnan(plan.node_sigma)] = np.nan
     certain = np.where(plan.node_sigma > 0, plan.node_sigma, np.nan)
-    return Solution(
-        estimate=estimate,
-        sigma=sigma,
-        adjustment=adjustment,
-        residual=residual,
-        chi2=chi2,
-        consistent=chi2 <= critical,
-        bias=bias,
-        bias_test=bias_test,
-        leak=leak,
-        leak_test=leak_test,
-        nodal=np.abs(residual) / certain,
-        reason=np.where(unsolved, CONTRADICTORY, "").astype(object),
-    )
-
-
-def detectable(plan: Plan, confidence: float) -> F64:
-    """Return the least bias of each meter that reaches the limit of a single test.
-
-    Parameters
-    ----------
-    plan
-        of one pattern of missing values
-    confidence : float [1]
-        of the test
-
-    Returns
-    -------
-    (S,) float64 [u]
-        infinite where no balance checks the meter, NaN where there is none [3]_
-    """
-    size = np.linalg.norm(plan.effect, axis=0)
-    limit = quantile(confidence, 1) ** 0.5
-    least = np.divide(limit, size, out=np.full_like(size, np.inf), where=size > 0)
-    return np.where(plan.measured, least, np.nan)
-
-
-def adjustability(plan: Plan) -> F64:
-    """Return the share of each meter's uncertainty that the balances take away.
-
-    Parameters
-    ----------
-    plan
-        of one pattern of missing values
-
-    Returns
-    -------
-    (S,) float64 [1]
-        1 - sigma of the estimate / sigma of the meter; NaN where there is no meter [1]_
-    """
-    share = np.divide(plan.sigma, plan.own, out=np.ones_like(plan.own), where=plan.own > 0)
-    return np.where(plan.measured, 1 - share, np.nan)
+    return {
+        "estimate": estimate,
+        "sigma": sigma,
+        "adjustment": adjustment,
+        "residual": residual,
+        "chi2": chi2,
+        "consistent": chi2 <= critical,
+        "bias": bias,
+        "bias_test": bias_test,
+        "leak": leak,
+        "leak_test": leak_test,
+        "nodal": np.abs(residual) / certain,
+        "reason": np.where(unsolved, CONTRADICTORY, "").astype(object),
+    }
 
 
 def _times(matrix: F64, covariance: F64) -> F64:

@@ -23,16 +23,7 @@ import numpy as np
 
 from twin.arrays import BOOL, F64, INTP
 from twin.reconciliation.chi_square import quantile
-from twin.reconciliation.least_squares import (
-    Plan,
-    Solution,
-    adjustability,
-    detectable,
-    missing,
-    plan,
-    solve,
-    variance_of,
-)
+from twin.reconciliation.least_squares import Plan, missing, plan, solve, variance_of
 from twin.reconciliation.observability import NOTHING
 
 # Two test values closer than this are the same number, calculated in two ways.
@@ -138,16 +129,15 @@ def reconcile(
         structures.append(_structure(each, confidence))
         solution = solve(each, flow[at], booked[at], structures[-1]["chi2_critical"])
         note = problem or ("" if len(each.whiten) else UNCHECKED)
-        solution.reason[solution.reason == ""] = note
+        solution["reason"][solution["reason"] == ""] = note
         if problem:
-            solution.chi2[:], solution.consistent[:] = np.nan, False
+            solution["chi2"][:], solution["consistent"][:] = np.nan, False
         level = structures[-1]["adjustment_critical"]
         _accuse(each, solution, level, np.arange(len(flow))[at], suspects, leaks)
         solutions.append(solution)
         rows.append(at)
     results: dict[str, Any] = {
-        name: _scattered([getattr(s, name) for s in solutions], rows, len(flow))
-        for name in Solution.__slots__
+        name: _scattered([s[name] for s in solutions], rows, len(flow)) for name in solutions[0]
     }
     shared = structures[0]
     if len(patterns) > 1:
@@ -203,14 +193,18 @@ def _structure(each: Plan, confidence: float) -> dict[str, Any]:
     """Return the results that depend on the pattern of missing values only."""
     # Šidák: each of k tests at the level that keeps all of them silent with `confidence`.
     tests = int((each.effect != 0).any(axis=0).sum())
+    size = np.linalg.norm(each.effect, axis=0)
+    limit = quantile(confidence, 1) ** 0.5
+    least = np.divide(limit, size, out=np.full_like(size, np.inf), where=size > 0)
+    share = np.divide(each.sigma, each.own, out=np.ones_like(each.own), where=each.own > 0)
     return {
         "dof": len(each.whiten),
         "chi2_critical": quantile(confidence, len(each.whiten)),
         "observable": each.projection.observable,
         "redundant": each.projection.redundant,
         "adjustment_critical": quantile(confidence ** (1 / tests), 1) ** 0.5 if tests else 0.0,
-        "detectable": detectable(each, confidence),
-        "adjustability": adjustability(each),
+        "detectable": np.where(each.measured, least, np.nan),
+        "adjustability": np.where(each.measured, 1 - share, np.nan),
     }
 
 
@@ -226,18 +220,18 @@ def _scattered(parts: list[Any], rows: list[Any], n: int) -> Any:
 
 def _accuse(
     each: Plan,
-    solution: Solution,
+    solution: dict[str, Any],
     level: float,
     times: INTP,
     suspects: list[Any],
     leaks: list[Any],
 ) -> None:
     """Put the suspect sets of inconsistent times into the lists."""
-    bad = np.flatnonzero(~solution.consistent & np.isfinite(solution.chi2))
+    bad = np.flatnonzero(~solution["consistent"] & np.isfinite(solution["chi2"]))
     if not len(bad):
         return
-    meters = np.nan_to_num(solution.bias_test[bad])
-    nodes = np.nan_to_num(solution.leak_test[bad])
+    meters = np.nan_to_num(solution["bias_test"][bad])
+    nodes = np.nan_to_num(solution["leak_test"][bad])
     best = meters.max(axis=1) * (1 - TIE)
     for lists, tests, floor, effect in (
         (suspects, meters, np.minimum(best, level), each.effect),

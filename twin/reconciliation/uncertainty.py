@@ -10,7 +10,7 @@ References
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -122,8 +122,8 @@ def left_of_mean(share: F64 | float, correlation_s: F64 | float, length_s: F64 |
     return np.asarray(1 - share + share * remaining)
 
 
-def efficiency_uncertainty(component: str) -> float:
-    """Return the uncertainty of the current efficiency of cells, common to all of a place.
+def efficiency_uncertainty(component: str) -> tuple[float, float]:
+    """Return the uncertainty of the current efficiency of cells.
 
     Parameters
     ----------
@@ -132,33 +132,13 @@ def efficiency_uncertainty(component: str) -> float:
 
     Returns
     -------
-    float [1]
-        relative standard uncertainty
+    common, own : float [1]
+        relative standard uncertainty that all cells of a place have in common, and that of each
+        electrolyser on top of it
     """
-    return float(_efficiency_row(component)["relative"])
-
-
-def cell_efficiency_uncertainty(component: str) -> float:
-    """Return the uncertainty of an electrolyser's current efficiency around that of its place.
-
-    Parameters
-    ----------
-    component : str
-        as of `efficiency_uncertainty`
-
-    Returns
-    -------
-    float [1]
-        relative standard uncertainty, on top of what all of a place have in common
-    """
-    return float(_efficiency_row(component)["own"])
-
-
-def _efficiency_row(component: str) -> dict[str, Any]:
-    """Return the row of the current efficiency for a component."""
     table = load_reference("uncertainty")
-    row: dict[str, Any] = table["current_efficiency_of"].get(component, table["current_efficiency"])
-    return row
+    row = table["current_efficiency_of"].get(component, table["current_efficiency"])
+    return float(row["relative"]), float(row["own"])
 
 
 def tank_sigma(network: Network, level: F64, share: F64 | float = 1.0) -> F64:
@@ -278,7 +258,7 @@ def sum_sigma(
     size = np.where(weight != 0, np.hypot(error.absolute * covered_s, error.relative * amount), 0.0)
     variance = np.sum((weight * size * part) ** 2, axis=-1)
     made = np.where(weight != 0, weight * amount, 0.0)
-    alike, own = efficiency_uncertainty(component), cell_efficiency_uncertainty(component)
+    alike, own = efficiency_uncertainty(component)
     for cells in _places(network):
         mine = made[..., np.isin(used, cells)]
         variance = variance + (alike * mine.sum(axis=-1)) ** 2 + ((own * mine) ** 2).sum(axis=-1)

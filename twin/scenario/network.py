@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from twin.accounts.accounts import cell_factor, scopes_above
+from twin.accounts.accounts import cell_factor
 from twin.arrays import BOOL, F64, I64
 from twin.chlorine.headroom import AbsorberSpec
-from twin.model.park import Electrolyser, Park, Tag, inside
+from twin.model.park import Electrolyser, Park, Tag, inside, scopes_above
 from twin.reconciliation.balances import Balance, Line, compile_balance
 from twin.reference import load as load_reference
 from twin.scenario.routes import Edge, FlowRoutes, find_routes

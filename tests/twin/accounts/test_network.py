@@ -21,10 +21,11 @@ from tests.support.small_region import (
     scope,
 )
 from twin import faraday
-from twin.accounts.accounts import Account, scopes_above
+from twin.accounts.accounts import Account
 from twin.accounts.network import compile_network, tally
 from twin.accounts.tanks import tank_mass
 from twin.loading import parse_park
+from twin.model.park import scopes_above
 from twin.uom import from_si, parse_quantity
 
 MADE = 2.7429581  # t/h of chlorine at 13.5 kA, 160 cells, 96 % (T-02)

@@ -7,7 +7,7 @@ from tests.support.small_region import NETWORK, PARK_TOML, TAGS_CSV, problems_of
 from twin.accounts.network import compile_network
 from twin.alarms.rules import PRIORITIES, compile_rules, park_alarms
 from twin.loading import parse_park
-from twin.uom import parse_difference
+from twin.uom import parse_quantity
 
 CSV = (
     TAGS_CSV
@@ -65,7 +65,7 @@ def test_a_deadband_is_a_difference_or_a_share_of_the_range():
     assert only(deadband="10 %").deadband == pytest.approx(10 / 3.6)
     assert only(tag="r/AT-1", limit="4 %", deadband="10 %").deadband == pytest.approx(0.005)
     assert only(tag="r/AT-1", limit="4 %", deadband="0.002").deadband == pytest.approx(0.002)
-    assert parse_difference("36 degF", "temperature") == pytest.approx(20.0)
+    assert parse_quantity("36 degF", "temperature", difference=True) == pytest.approx(20.0)
 
 
 def test_an_alarm_may_stand_on_a_derived_tag():

@@ -12,7 +12,6 @@ from twin.chlorine.headroom import (
     absorber_time,
     headroom,
     spare_ready,
-    time_in_stock,
     time_left,
     user_trip,
 )
@@ -45,10 +44,7 @@ def test_time_left_is_zero_when_full_and_infinite_when_nothing_comes(amount, rat
     assert time_left(np.array(amount), np.array(rate)) == pytest.approx(time, nan_ok=True)
 
 
-def test_time_in_stock_is_compared_with_three_and_seven_days():
-    stock = time_in_stock(np.array([300e3, 300e3, 300e3, NAN]), np.array([1.0, 0, NAN, 1.0]))
-    assert stock[0] == near(300e3)
-    assert np.isnan(stock[1:]).all()
+def test_the_stock_is_compared_with_three_and_seven_days():
     assert figure("chlorine.stock_producer", "time") == near(3 * DAY)
     assert figure("chlorine.stock_user", "time") == near(7 * DAY)
 

@@ -13,7 +13,7 @@ KELVIN = 273.15
 MG = 1e-6
 # One stack: 12 m/s through 7.07 m², 120 °C, 150 Pa below an atmosphere of 101,000 Pa, 9 % water.
 WARM, PRESSURE, MOISTURE = 120 + KELVIN, 101_000 - 150, 0.09
-FLOW = e.flow_of_velocity(12.0, 7.07)
+FLOW = 12.0 * 7.07
 
 
 @pytest.mark.parametrize(("state", "cubic_metres"), [("hj", 192_164.845), ("exact", 192_197.072)])

@@ -11,7 +11,6 @@ from twin.accounts.network import compile_network
 from twin.energy.circuits import Pair, circuit, own_meter
 from twin.energy.electrolysis import zero_current_voltage
 from twin.reconciliation.uncertainty import (
-    cell_efficiency_uncertainty,
     efficiency_uncertainty,
     left_of_mean,
 )
@@ -53,7 +52,7 @@ def found(of, current=CURRENT, volt=VOLT, power=1.01 * CURRENT * VOLT):
 # What of a variance is left after an hour, with a memory of a minute: errors are 1 sigma.
 LEFT = np.sqrt(left_of_mean(0.2, 60.0, HOUR))
 I_PART, U_PART, P_PART = 0.002 * LEFT, 0.005 * LEFT, 0.002 * LEFT
-EFFICIENCY = np.hypot(efficiency_uncertainty("caustic"), cell_efficiency_uncertainty("caustic"))
+EFFICIENCY = np.hypot(*efficiency_uncertainty("caustic"))
 
 
 def test_each_figure_has_the_errors_of_the_meters_it_is_made_of():

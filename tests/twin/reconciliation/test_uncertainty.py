@@ -11,7 +11,6 @@ from twin.accounts.network import compile_network
 from twin.reconciliation.balances import compile_balance, measure
 from twin.reconciliation.uncertainty import (
     Errors,
-    cell_efficiency_uncertainty,
     efficiency_uncertainty,
     errors_of,
     half_width,
@@ -93,10 +92,7 @@ def test_what_is_made_has_the_error_of_the_efficiency(hour):
     made = cell_factor(NETWORK.park.electrolysers[0])["chlorine"] * 16e3 * HOUR
     result = sum_sigma(NETWORK, "chlorine", weight, *hour)
     current = np.sqrt(left_of_mean(0.2, 60.0, HOUR)) * 0.002
-    assert (efficiency_uncertainty("chlorine"), cell_efficiency_uncertainty("chlorine")) == (
-        0.01,
-        0.002,
-    )
+    assert efficiency_uncertainty("chlorine") == (0.01, 0.002)
     assert result == pytest.approx(made * np.sqrt(0.01**2 + 0.002**2 + current**2), rel=1e-12)
     # Just what the balance of the same scope says of its stream of the cells.
     balance = compile_balance(NETWORK, ALPHA, "chlorine")
@@ -119,18 +115,18 @@ def test_circuits_of_a_place_share_an_error_and_have_one_of_their_own():
     made[[0, 1], [one, other]] = cell_factor(cell)["chlorine"]
     alone = sum_sigma(network, "chlorine", made, amount, covered_s)
     together = sum_sigma(network, "chlorine", made.sum(axis=0), amount, covered_s)
-    common = efficiency_uncertainty("chlorine") * made @ amount
+    common = efficiency_uncertainty("chlorine")[0] * made @ amount
     assert together**2 - (alone**2).sum() == pytest.approx(2 * common.prod())
     # Hydrogen takes all of the current, in every circuit alike.
-    assert cell_efficiency_uncertainty("hydrogen") == 0
+    assert efficiency_uncertainty("hydrogen")[1] == 0
 
 
 def test_hydrogen_is_made_by_nearly_all_of_the_current(hour):
     weight = weights(NETWORK, {Account(ALPHA, "hydrogen", "make"): 1.0})
     made = cell_factor(NETWORK.park.electrolysers[0])["hydrogen"] * 16e3 * HOUR
     assert weight[at("II-1")] * hour[0][at("II-1")] == pytest.approx(made)
-    own = efficiency_uncertainty("hydrogen")
-    assert own < efficiency_uncertainty("chlorine") == efficiency_uncertainty("caustic")
+    own, _ = efficiency_uncertainty("hydrogen")
+    assert own < efficiency_uncertainty("chlorine")[0] == efficiency_uncertainty("caustic")[0]
     result = sum_sigma(NETWORK, "hydrogen", weight, *hour)
     assert result == pytest.approx(made * np.hypot(own, 0.002), rel=0.1)
     lines = compile_balance(NETWORK, ALPHA, "hydrogen").lines
