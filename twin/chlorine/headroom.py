@@ -10,7 +10,6 @@ References
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -45,15 +44,6 @@ def check_absorbers(park: Park) -> Iterator[RowFault]:
             yield RowFault(absorber, f"there is no tank {absorber.tank!r}")
         elif "caustic" not in held[absorber.tank]:
             yield RowFault(absorber, f"tank {absorber.tank!r} holds no caustic soda")
-
-
-@dataclass(frozen=True, slots=True)
-class Trip:
-    """The chlorine of a user that trips, as long as nobody acts."""
-
-    full_s: F64  # (...) [s] until the tanks are at their limit; +inf when they are not filling
-    liquefied: F64  # (...) [kg/s] liquid chlorine made after the trip
-    absorbed: F64  # (...) [kg/s] gas that goes to the absorber
 
 
 def headroom(mass: F64, limit: F64) -> F64:
@@ -101,7 +91,7 @@ def time_left(amount: F64, rate: F64) -> F64:
     return np.asarray(np.where(np.asarray(amount) <= 0, 0.0, lasting))
 
 
-def user_trip(room: F64, inflow: F64, draw: F64, user: F64, capacity: F64) -> Trip:
+def user_trip(room: F64, inflow: F64, draw: F64, user: F64, capacity: F64) -> F64:
     """Return the time until the tanks are full when a user of chlorine gas trips.
 
     Parameters
@@ -119,8 +109,8 @@ def user_trip(room: F64, inflow: F64, draw: F64, user: F64, capacity: F64) -> Tr
 
     Returns
     -------
-    Trip
-        NaN where something is not known
+    (...) float64 [s]
+        +inf where they are not filling, NaN where something is not known
 
     Notes
     -----
@@ -128,8 +118,7 @@ def user_trip(room: F64, inflow: F64, draw: F64, user: F64, capacity: F64) -> Tr
     the absorber [2]_.
     """
     liquefied = np.minimum(inflow + user, np.maximum(capacity, inflow))
-    full_s = time_left(room, liquefied - draw)
-    return Trip(full_s, np.asarray(liquefied), np.asarray(inflow + user - liquefied))
+    return time_left(room, liquefied - draw)
 
 
 def caustic_per_chlorine(excess: F64 | float) -> F64:

@@ -181,7 +181,7 @@ def forecast(network: Network, farms: tuple[TankFarm, ...], value: F64) -> TankO
 
     Returns
     -------
-    Outlook
+    TankOutlook
         NaN without farms, and where something is not known: a farm that is not known may be the
         one that is full first. As to liquefaction, no limit is known: times are the shortest.
     """
@@ -224,9 +224,9 @@ def _trip(
     flows = _rates(network, farm.users, value)
     # NaN counts as the largest: a user that is not known may be it.
     at = int(np.argmax(flows))
-    trip = user_trip(room, inflow, draw, flows[at], np.array(np.inf))
+    full_s = user_trip(room, inflow, draw, flows[at], np.array(np.inf))
     user = "" if np.isnan(flows[at]) else farm.users[at].id
-    return float(trip.full_s), user, float(flows[at])
+    return float(full_s), user, float(flows[at])
 
 
 def _spare(network: Network, farm: TankFarm, mass: F64) -> float:

@@ -12,24 +12,11 @@ References
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
-from twin.arrays import F64, U8
+from twin.arrays import F64
 from twin.reference import load as load_reference
 from twin.uom import compile_uom, parse_quantity
-
-# What became of an oxygen correction.
-CORRECTED, NOT_PRESCRIBED, NOT_REPRESENTATIVE, NOT_KNOWN = 0, 1, 2, 3
-
-
-@dataclass(frozen=True, slots=True)
-class Corrected:
-    """Concentrations at the reference oxygen."""
-
-    value: F64  # (...) [kg/m^3] NaN where the gas is not representative or something is not known
-    status: U8  # (...) CORRECTED, NOT_PRESCRIBED, NOT_REPRESENTATIVE or NOT_KNOWN
 
 
 def _constant(name: str, key: str, quantity: str) -> float:
@@ -142,7 +129,7 @@ def nitrogen_oxides(monoxide: F64, dioxide: F64) -> F64:
     return np.asarray(monoxide * ratio + dioxide)
 
 
-def oxygen_corrected(concentration: F64, oxygen: F64, reference: F64 | float) -> Corrected:
+def oxygen_corrected(concentration: F64, oxygen: F64, reference: F64 | float) -> F64:
     """Return concentrations at the reference oxygen, what a limit is compared with.
 
     Parameters
@@ -153,9 +140,9 @@ def oxygen_corrected(concentration: F64, oxygen: F64, reference: F64 | float) ->
 
     Returns
     -------
-    Corrected
-        where none is prescribed the value [kg/m^3] is that of the measurement; from an oxygen of
-        19 % on it is NaN, because the denominator goes to zero there
+    (...) float64 [kg/m^3]
+        where none is prescribed that of the measurement; NaN where something is not known, and from
+        an oxygen of 19 % on, because the denominator goes to zero there
 
     Notes
     -----
@@ -166,14 +153,9 @@ def oxygen_corrected(concentration: F64, oxygen: F64, reference: F64 | float) ->
     )
     air = _constant("air", "oxygen", "fraction")
     thin = content >= _constant("oxygen_guard", "oxygen", "fraction")
-    status = np.select(
-        [np.isnan(wanted), thin, np.isnan(content) | np.isnan(conc)],
-        [NOT_PRESCRIBED, NOT_REPRESENTATIVE, NOT_KNOWN],
-        CORRECTED,
-    ).astype(np.uint8)
     # Where the air is thin the denominator may be zero; its place is taken by NaN.
     ratio = (air - wanted) / np.where(thin, np.nan, air - content)
-    return Corrected(np.where(status == NOT_PRESCRIBED, conc, conc * ratio), status)
+    return np.where(np.isnan(wanted), conc, conc * ratio)
 
 
 def standard_dry_flow(

@@ -262,7 +262,7 @@ def _gas(outlet: Outlet, mean: Mapping[str, F64], unknown: F64) -> tuple[F64, F6
     measured = np.array([mean[a] for a in addresses]).reshape(len(addresses), *unknown.shape)
     corrected, reference = measured, outlet.oxygen_reference
     if not np.isnan(reference):
-        corrected = flue_gas.oxygen_corrected(measured, tag("oxygen"), reference).value
+        corrected = flue_gas.oxygen_corrected(measured, tag("oxygen"), reference)
     return flow, measured, corrected
 
 
@@ -284,7 +284,7 @@ def hour_errors(
 
     Returns
     -------
-    Changes
+    HourErrors
         of flows [m^3/s], concentrations [kg/m^3] and emissions [kg]; NaN where nothing is known of
         the uncertainty of a tag: it is not exact
 

@@ -97,7 +97,6 @@ def dispatch(
     """
     lead = np.broadcast_shapes(base.shape[:-1], load.shape[:-1])
     nodes = len(supply.nodes)
-    still = _still(supply, base)
 
     def full(array: F64 | BOOL | float, last: int) -> F64:
         return np.array(np.broadcast_to(array, (*lead, last)))
@@ -108,7 +107,7 @@ def dispatch(
         most=full(np.maximum(supply.capacity, base), len(supply.lines)),
         wanted=np.zeros((*lead, len(supply.lines))),
         net=np.zeros((*lead, nodes)),
-        still=full(still, nodes),
+        still=full(_still(supply, base), nodes),
         room=full(np.inf if room is None else room, nodes),
         draw=full(np.inf if draw is None else draw, nodes),
         load=full(load, len(supply.loads)),
@@ -148,15 +147,10 @@ def _still(supply: Supply, base: F64) -> F64:
     still = np.zeros((*base.shape[:-1], len(supply.nodes)))
     for m, tanks in enumerate(supply.tanks):
         if len(tanks):
-            still[..., m] = _into(supply, base, m)
+            into = [s for s, edge in enumerate(supply.edges) if edge.to == m]
+            out = [s for s, edge in enumerate(supply.edges) if edge.origin == m]
+            still[..., m] = base[..., into].sum(axis=-1) - base[..., out].sum(axis=-1)
     return still
-
-
-def _into(supply: Supply, flow: F64, m: int) -> F64:
-    """Return in - out of a node."""
-    into = [s for s, edge in enumerate(supply.edges) if edge.to == m]
-    out = [s for s, edge in enumerate(supply.edges) if edge.origin == m]
-    return np.asarray(flow[..., into].sum(axis=-1) - flow[..., out].sum(axis=-1))
 
 
 def _begin(supply: Supply, work: _Work, parts: tuple[F64, ...]) -> None:

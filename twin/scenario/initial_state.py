@@ -60,7 +60,7 @@ def find_initial_state(supply: Supply, rate: F64, value: F64) -> InitialState:
 
     Returns
     -------
-    Start
+    InitialState
 
     Notes
     -----
@@ -89,13 +89,13 @@ def find_initial_state(supply: Supply, rate: F64, value: F64) -> InitialState:
             doubtful.append(balance.component)
     # Where a row is of another component it is the present flow.
     rows = np.array([flow[0], *(np.where(np.isnan(row), flow[0], row) for row in shifted)])
-    mass, sigma = _inventories(supply, value)
+    mass = tank_mass(supply.network.tanks, value) * supply.share
     missing += _unknown_tanks(supply, mass)
     return InitialState(
         flow=rows,
         parts=_parts(supply, rate),
         mass=mass,
-        sigma=sigma,
+        sigma=tank_sigma(supply.network, value) * supply.share,
         most=supply.limit * supply.share,
         power=rate[list(supply.meters)],
         missing=tuple(missing),
@@ -162,12 +162,6 @@ def reasons(supply: Supply, start: InitialState, m: int) -> list[str]:
         grown = len(around) + len(plants) > size
     near = [missing.name for missing in start.missing if around & set(missing.nodes)]
     return list(dict.fromkeys(near))
-
-
-def _inventories(supply: Supply, value: F64) -> tuple[F64, F64]:
-    """Return the component in each tank [kg], and its standard uncertainty."""
-    sigma = tank_sigma(supply.network, value)
-    return tank_mass(supply.network.tanks, value) * supply.share, sigma * supply.share
 
 
 def _parts(supply: Supply, rate: F64) -> tuple[F64, ...]:

@@ -15,7 +15,7 @@ import numpy as np
 from twin.accounts.accounts import cell_factor
 from twin.arrays import BOOL, F64, I64
 from twin.chlorine.headroom import AbsorberSpec
-from twin.model.park import Electrolyser, Park, Tag, inside, scopes_above
+from twin.model.park import Electrolyser, Meter, Park, inside, scopes_above
 from twin.reconciliation.balances import Balance, Line, compile_balance
 from twin.reference import load as load_reference
 from twin.scenario.routes import Edge, FlowRoutes, find_routes
@@ -70,11 +70,15 @@ def compile_supply(network: Network) -> Supply:
     lines, columns = _lines(balances)
     edges = _edges(park, balances, columns, lines, nodes)
     cells = [_cells_of(network, edge, line) for edge, line in zip(edges, lines, strict=True)]
-    loads = _loads(park, edges, lines, nodes)
+    metered = [
+        m
+        for m in park.meters
+        if m.carrier == "electricity" and m.direction == "in" and m.basis != "DC"
+    ]
+    loads = _loads(park, edges, lines, nodes, metered)
     at = {name: i for i, name in enumerate(loads)}
     tanks = _tanks(balances, nodes)
     absorbers = _absorbers(park, nodes, tanks)
-    metered = [m for m in park.meters if _counts(m.carrier, m.direction, m.basis)]
     return Supply(
         network=network,
         balances=balances,
@@ -213,29 +217,22 @@ def _loads(
     edges: tuple[Edge, ...],
     lines: tuple[Line, ...],
     nodes: tuple[tuple[str, str], ...],
+    metered: list[Meter],
 ) -> tuple[str, ...]:
     """Return the names of all loads; a metered scope has its own where nothing in it has one."""
     names = [e.id for e in park.electrolysers]
     names += [n for e in edges for n in (e.maker, e.user) if n]
     names += [scope for _, scope in nodes]
     scopes = [line.origin for line in lines] + [e.scope for e in park.electrolysers] + names
-    names += [
-        m.scope
-        for m in park.meters
-        if _counts(m.carrier, m.direction, m.basis) and not any(inside(p, m.scope) for p in scopes)
-    ]
+    names += [m.scope for m in metered if not any(inside(p, m.scope) for p in scopes)]
     return tuple(dict.fromkeys(names))
-
-
-def _counts(carrier: str, direction: str, basis: str) -> bool:
-    return carrier == "electricity" and direction == "in" and basis != "DC"
 
 
 def _capacity(network: Network, line: Line) -> float:
     """Return the most a line can carry: the range of its meter [kg/s]."""
     if len(line.tags) != 1 or line.origin == "electrolysers":
         return np.inf
-    tag: Tag = network.tags[line.tags[0][0]]
+    tag = network.tags[line.tags[0][0]]
     most = tag.high * line.tags[0][1]
     return most if np.isfinite(most) and tag.kind == "gauge" else np.inf
 

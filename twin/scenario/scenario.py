@@ -60,8 +60,7 @@ def run(
     Parameters
     ----------
     supply : Supply
-        S lines, L loads, M nodes, K tanks
-    start : Start
+    start : InitialState
         the present state
     scenarios : N sequences of Action
         of several actions on a plant the least load counts; actions begin and end with a step
@@ -72,7 +71,7 @@ def run(
 
     Returns
     -------
-    Course
+    Trajectory
         NaN where a flow that is needed is unknown
 
     Raises
@@ -116,7 +115,7 @@ def accumulated(trajectory: Trajectory, rate: F64) -> F64:
 
     Parameters
     ----------
-    course : Course
+    trajectory : Trajectory
         n steps
     rate : (..., n) float64 [kg/s]
         constant in each step; or a power [W]
@@ -138,9 +137,8 @@ def made(supply: Supply, line: F64, component: str, scope: str) -> F64:
     supply : Supply
         S lines
     line : (..., S) float64 [kg/s]
-        flows of a course, or of its start
+        flows of a trajectory, or of its start
     component, scope : str
-        of the component, and its scope
 
     Returns
     -------
@@ -162,12 +160,9 @@ def vent_rate(supply: Supply, trajectory: Trajectory, component: str, scope: str
 
     Parameters
     ----------
-    supply : Supply
-        S lines, M nodes
-    course : Course
+    supply, trajectory : Supply, Trajectory
         N scenarios, n steps
     component, scope : str
-        of the component, and its scope
 
     Returns
     -------
@@ -195,12 +190,8 @@ def power(supply: Supply, start: InitialState, trajectory: Trajectory) -> F64:
 
     Parameters
     ----------
-    supply : Supply
-        Q meters
-    start : Start
-        with their present power
-    course : Course
-        N scenarios, n steps
+    supply, start, trajectory : Supply, InitialState, Trajectory
+        Q meters, N scenarios, n steps
 
     Returns
     -------
@@ -242,9 +233,7 @@ def tankers(supply: Supply, trajectory: Trajectory, m: int) -> F64:
 
     Parameters
     ----------
-    supply : Supply
-        M nodes
-    course : Course
+    supply, trajectory : Supply, Trajectory
         N scenarios, n steps
     m : int
         the node

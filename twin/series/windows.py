@@ -120,8 +120,8 @@ def completeness(covered_s: F64, elapsed_s: F64) -> F64:
 
     Parameters
     ----------
-    covered_s : (W, U) float64 [s]   time with usable data of each tag in each window
-    elapsed_s : (W,) float64 [s]     time of the window that has passed; 0 or less = not begun
+    covered_s, elapsed_s
+        as of `shares`
 
     Returns
     -------
