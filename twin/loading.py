@@ -353,17 +353,16 @@ def _tag(
         return None
     owner = owner_of(scope, kinds)
     return Tag(
-        tag=name,
-        owner=owner,
-        scope=scope,
-        quantity=quantity,
-        uom=uom,
-        kind=kind,
-        scale=scale,
-        shift=shift,
-        low=bounds[0],
-        high=bounds[1],
-        sigma=sigma,
-        description=description,
+        name,
+        owner,
+        scope,
+        quantity,
+        uom,
+        kind,
+        scale,
+        shift,
+        *bounds,
+        sigma,
+        description,
         gap_s=gap_s,
     )

@@ -15,7 +15,7 @@ References
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,9 +23,7 @@ import numpy as np
 from twin.arrays import BOOL, F64, HOUR_US, MINUTE_S, SECOND_US, U8
 from twin.emissions import flue_gas
 from twin.emissions.validity import STOPPED, booked, needed, operation
-from twin.errors import UomError
-from twin.model.rows import RowFault, cell, sentence, table
-from twin.uom import parse_quantity
+from twin.model.rows import RowFault, cell, table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -35,8 +33,7 @@ if TYPE_CHECKING:
 
 # Columns of an outlet that name a tag, besides its pollutants.
 TAGS = ("flow", "velocity", "temperature", "pressure", "moisture", "oxygen", "running")
-LIMITS = {"permit": "concentration", "annual": "mass"}
-REPORTED = {"reported": "concentration", "reported_mass": "mass"}
+REPORTED = ("reported", "reported_mass")
 REPORTED_S = HOUR_US / SECOND_US
 STEP = 1e-3  # of a standard uncertainty; a step so small leaves no guard of the formulas
 
@@ -48,45 +45,40 @@ class OutletSpec:
     id: str = cell("text")
     scope: str = cell("scope")
     kind: str = cell("one stack drain")
-    pollutants: dict[str, str] = cell("table", default_factory=dict)
+    # Name -> address of its concentration tag.
+    pollutants: dict[str, str] = cell("each tag concentration", default_factory=dict)
     flow: str = cell("tag volume_flow normal_volume_flow", default="")
     velocity: str = cell("tag speed", default="")
     area: float = cell("quantity area", default=np.nan)
     temperature: str = cell("tag temperature", default="")
     pressure: str = cell("tag pressure", default="")
+    # Added to the pressure tag; NaN: that is absolute.
     barometric: float = cell("quantity pressure", default=np.nan)
     moisture: str = cell("tag fraction", default="")
     oxygen: str = cell("tag fraction", default="")
-    oxygen_reference: float = cell("share", default=np.nan)
+    oxygen_reference: float = cell("share", default=np.nan)  # NaN: the standard prescribes none
     running: str = cell("tag state", default="")
-    permit: dict[str, str] = cell("table", default_factory=dict)
-    annual: dict[str, str] = cell("table", default_factory=dict)
-    reported: dict[str, str] = cell("table", default_factory=dict)
-    reported_mass: dict[str, str] = cell("table", default_factory=dict)
+    # [kg/m^3] limit of the hourly mean, and [kg] permitted in a year.
+    permit: dict[str, float] = cell("each above concentration", default_factory=dict)
+    annual: dict[str, float] = cell("each above mass", default_factory=dict)
+    # Name -> tag of the hour's mean concentration, and of the hour's mass, by the data logger.
+    reported: dict[str, str] = cell("each tag concentration", default_factory=dict)
+    reported_mass: dict[str, str] = cell("each tag mass", default_factory=dict)
     verified: bool = cell("flag", default=False)
     source: str = cell("any", default="")
 
 
 @dataclass(frozen=True, slots=True)
-class Outlet:
-    """A stack or a drain; all numbers SI."""
+class Outlet(OutletSpec):
+    """A stack or a drain, with what its tags say of its flow."""
 
-    id: str
-    scope: str
-    kind: str
-    pollutants: Mapping[str, str]  # name -> address of its concentration tag
-    tags: Mapping[str, str]  # column -> address, of `TAGS` the outlet has
-    permit: Mapping[str, float]  # [kg/m^3] limit of the hourly mean
-    annual: Mapping[str, float]  # [kg] permitted in a year
-    reported: Mapping[str, str]  # name -> tag of the hour's mean concentration, by the data logger
-    reported_mass: Mapping[str, str]  # name -> tag of the hour's mass, by the data logger
-    normal: bool  # the flow tag shows dry gas in the reference state
-    full_scale: float  # [SI] of the flow tag, or of the velocity tag; NaN = not known
-    area: float  # [m^2]
-    oxygen_reference: float  # [1] NaN = the standard prescribes none
-    barometric: float  # [Pa] added to the pressure tag; 0 where that is absolute
-    source: str
-    verified: bool
+    normal: bool = False  # the flow tag shows dry gas in the reference state
+    full_scale: float = np.nan  # [SI] of the flow tag, or of the velocity tag; NaN = not known
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """Addresses of the tags it has of `TAGS`, by column."""
+        return {name: getattr(self, name) for name in TAGS if getattr(self, name)}
 
     @property
     def measured_by(self) -> tuple[str, ...]:
@@ -129,44 +121,26 @@ class HourErrors:
 def outlets_of(park: Park) -> tuple[Outlet, ...]:
     """Return the outlets of a model."""
     tags = {tag.address: tag for tag in park.tags}
-    return tuple(_outlet(row, tags) for row in park.rows(OutletSpec))
+    return tuple(_outlet(row, tags.get(row.flow or row.velocity)) for row in park.rows(OutletSpec))
 
 
-def _outlet(row: OutletSpec, tags: Mapping[str, Tag]) -> Outlet:
-    flow = tags.get(row.flow or row.velocity)
+def _outlet(row: OutletSpec, flow: Tag | None) -> Outlet:
     return Outlet(
-        id=row.id,
-        scope=row.scope,
-        kind=row.kind,
-        pollutants=row.pollutants,
-        tags={name: getattr(row, name) for name in TAGS if getattr(row, name)},
-        permit={k: parse_quantity(v, "concentration") for k, v in row.permit.items()},
-        annual={k: parse_quantity(v, "mass") for k, v in row.annual.items()},
-        reported=row.reported,
-        reported_mass=row.reported_mass,
+        **{column.name: getattr(row, column.name) for column in fields(OutletSpec)},
         normal=flow is not None and flow.quantity == "normal_volume_flow",
         full_scale=flow.high if flow else np.nan,
-        area=row.area,
-        oxygen_reference=row.oxygen_reference,
-        barometric=0.0 if np.isnan(row.barometric) else row.barometric,
-        source=row.source,
-        verified=row.verified,
     )
 
 
 def check_outlets(park: Park) -> Iterator[RowFault]:
-    """Yield outlets whose pollutants are not measured as such, and permits that are no limits."""
+    """Yield outlets with limits or reports of no pollutant, or reports that are not of an hour."""
     tags = {tag.address: tag for tag in park.tags}
     for outlet in park.rows(OutletSpec):
-        for column, quantity in {"pollutants": "concentration", **REPORTED, **LIMITS}.items():
+        for column in ("permit", "annual", *REPORTED):
             for name, value in getattr(outlet, column).items():
                 if name not in outlet.pollutants:
                     yield RowFault(outlet, f"{name} is not one of the pollutants", column)
-                if column in LIMITS:
-                    problem = _limit_problem(value, quantity)
-                else:
-                    tag = tags.get(value) if isinstance(value, str) else None
-                    problem = _tag_problem(value, tag, quantity, reported=column in REPORTED)
+                problem = _report_problem(tags[value]) if column in REPORTED else ""
                 if problem:
                     yield RowFault(outlet, f"{name}: {problem}", column)
         pressure = tags.get(outlet.pressure)
@@ -175,29 +149,17 @@ def check_outlets(park: Park) -> Iterator[RowFault]:
             yield RowFault(outlet, text, "pressure")
 
 
-def _tag_problem(address: object, tag: Tag | None, quantity: str, *, reported: bool) -> str:
-    """Return the fault of the tag of a pollutant; empty if it has none."""
-    if tag is None:
-        return f"there is no tag {address!r} in tags.csv"
-    if tag.quantity != quantity:
-        return f"{address!r} measures {tag.quantity}, not {quantity}"
-    if reported and tag.kind != "gauge":
-        return f"{address!r} is a {tag.kind}; what is said of each hour is a gauge"
+def _report_problem(tag: Tag) -> str:
+    """Return the fault of a tag of what is reported of an hour; empty if it has none."""
+    if tag.kind != "gauge":
+        return f"{tag.address!r} is a {tag.kind}; what is said of each hour is a gauge"
     # Shorter, and an hour has gaps; longer, and it stands for the next one that is missing.
-    if reported and tag.gap_s != REPORTED_S:
+    if tag.gap_s != REPORTED_S:
         return (
-            f"a value of {address!r} holds for {tag.gap_s / 60:g} min and is said of an hour; add"
-            f' to park.toml: [[gap]] tag = "{address}" gap = "{REPORTED_S / 60:g} min"'
+            f"a value of {tag.address!r} holds for {tag.gap_s / 60:g} min and is said of an hour;"
+            f' add to park.toml: [[gap]] tag = "{tag.address}" gap = "{REPORTED_S / 60:g} min"'
         )
     return ""
-
-
-def _limit_problem(text: object, quantity: str) -> str:
-    """Return the fault of a limit; empty if it has none."""
-    try:
-        return "" if parse_quantity(str(text), quantity) > 0 else f"{text!r} is not above 0"
-    except UomError as error:
-        return sentence(error)
 
 
 def evaluate(
@@ -256,7 +218,7 @@ def _gas(outlet: Outlet, mean: Mapping[str, F64], unknown: F64) -> tuple[F64, F6
     if outlet.kind == "stack" and not outlet.normal:
         # Without a moisture tag the gas is taken as dry, which books more, not less.
         moisture = tag("moisture") if "moisture" in outlet.tags else np.zeros_like(unknown)
-        pressure = tag("pressure") + outlet.barometric
+        pressure = tag("pressure") + np.nan_to_num(outlet.barometric)
         flow = flue_gas.standard_dry_flow(flow, tag("temperature"), pressure, moisture)
     addresses = tuple(outlet.pollutants.values())
     measured = np.array([mean[a] for a in addresses]).reshape(len(addresses), *unknown.shape)

@@ -56,8 +56,8 @@ class GatewaySpec:
     name: dict[str, str] | None = cell("name", default=None)
     topic: str = cell("text", default="")
     payload: dict[str, str] = cell("table", default_factory=dict)
-    tags: dict[str, str] = cell("table", default_factory=dict)  # name on the wire = tag
-    uoms: dict[str, str] = cell("table", default_factory=dict)  # code = unit of measure
+    tags: dict[str, str] = cell("each text", default_factory=dict)  # name on the wire = tag
+    uoms: dict[str, str] = cell("each text", default_factory=dict)  # code = unit of measure
     group: str = cell("text", default="")
     node: str = cell("text", default="")
     device: str = cell("text", default="")
@@ -115,10 +115,6 @@ def _problems(row: GatewaySpec) -> Iterator[str]:
     for key in ("group", "node", "device"):
         if not ID.match(getattr(row, key) or "-"):
             yield f"{key} {getattr(row, key)!r} has one of + / #, which Sparkplug does not allow"
-    if not all(isinstance(tag, str) for tag in row.tags.values()):
-        yield "tags is a table of name on the wire = tag"
-    if not all(isinstance(uom, str) for uom in row.uoms.values()):
-        yield "uoms is a table of code = unit of measure"
 
 
 def _json_problems(row: GatewaySpec) -> Iterator[str]:

@@ -1,7 +1,8 @@
 """Tables of TOML files: their columns as fields of a class, their cells parsed by rules.
 
-A rule is a word and its arguments, like ``tag mass_flow`` or ``quantity length``. All problems of a
-file are collected, each with its line.
+A rule is a word and its arguments, like ``tag mass_flow``, ``quantity length`` or ``above mass``;
+``each above mass`` is a table of such cells. All problems of a file are collected, each with its
+line.
 """
 
 from __future__ import annotations
@@ -165,8 +166,12 @@ def similar(word: str, words: Iterable[str]) -> list[str]:
 def parse_cell(rule: str, value: Any, known: Known) -> Any:
     """Return one cell in SI; raises ValueError or UomError with the problem."""
     word, *args = rule.split()
+    if word == "each":
+        return _parse_each(rule.removeprefix("each "), value, known)
     if word == "quantity":
         return parse_quantity(_scalar(value), args[0])
+    if word == "above":
+        return _parse_above(value, args[0])
     if word == "tag":
         return _parse_tag(value, args, known)
     options = args if word == "one" else known.names.get(word)
@@ -184,6 +189,29 @@ def _scalar(value: Any) -> str:
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise ValueError(f"{value!r} is not a value")  # noqa: TRY004
     return str(value)
+
+
+def _parse_each(rule: str, value: Any, known: Known) -> dict[str, Any]:
+    """Return a table whose cells follow one rule; raises ValueError with all its problems."""
+    if not isinstance(value, dict):
+        raise ValueError(f"{value!r} is not a table")  # noqa: TRY004
+    cells, problems = dict[str, Any](), list[str]()
+    for name, each in value.items():
+        try:
+            cells[name] = parse_cell(rule, each, known)
+        except (UomError, ValueError) as error:
+            problems.append(f"{name}: {sentence(error)}")
+    if problems:
+        raise ValueError("; ".join(problems))
+    return cells
+
+
+def _parse_above(value: Any, quantity: str) -> float:
+    """Return a quantity above 0; raises ValueError or UomError."""
+    size = parse_quantity(_scalar(value), quantity)
+    if not 0 < size < float("inf"):
+        raise ValueError(f"{value!r} is not above 0")
+    return size
 
 
 def _parse_option(word: str, value: Any, options: Collection[str]) -> str:

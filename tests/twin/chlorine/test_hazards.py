@@ -115,10 +115,10 @@ substances = {{chlorine = "773 t", ammonia = "3 t"}}
 """
 
 
-def test_unit_of_a_model_keeps_its_substances_as_they_were_written():
+def test_unit_of_a_model_has_the_masses_of_its_substances():
     park = parse_park({"park.toml": PARK_TOML + HAZARD, "tags.csv": TAGS_CSV})
     (row,) = park.rows(Hazard)
-    assert row.substances == {"chlorine": "773 t", "ammonia": "3 t"}
+    assert row.substances == {"chlorine": 773e3, "ammonia": 3e3}
 
 
 @pytest.mark.parametrize(
@@ -128,8 +128,8 @@ def test_unit_of_a_model_keeps_its_substances_as_they_were_written():
         ("ammonia =", "epichlorohydrin =", "'epichlorohydrin' is no substance"),
         ('"3 t"', '"3 m"', "ammonia: 'm' is not a unit of mass"),
         ('"3 t"', "3", "ammonia: '' is not a unit of mass"),
-        ('"3 t"', '"-3 t"', "ammonia: '-3 t' is not above nothing"),
-        ('"3 t"', '"nan t"', "ammonia: 'nan t' is not above nothing"),
+        ('"3 t"', '"-3 t"', "ammonia: '-3 t' is not above 0"),
+        ('"3 t"', '"nan t"', "ammonia: 'nan t' is not above 0"),
         ('{chlorine = "773 t", ammonia = "3 t"}', "{}", "needs substances"),
         ("persons = 60", "persons = -1", "-1 persons cannot be"),
         ("persons = 60", "persons = nan", "nan persons cannot be"),
@@ -137,7 +137,11 @@ def test_unit_of_a_model_keeps_its_substances_as_they_were_written():
 )
 def test_wrong_unit_is_a_problem_with_its_line(right, wrong, message):
     text = PARK_TOML + HAZARD.replace(right, wrong)
-    line = next(n for n, row in enumerate(text.splitlines(), start=1) if "HERE" in row)
+    line, cell = (
+        next(n for n, row in enumerate(text.splitlines(), start=1) if mark in row)
+        for mark in ("HERE", "substances = ")
+    )
     (problem,) = problems_of(text)
-    assert problem.startswith(f"park.toml:{line}: [[hazard]] H-1: ")
+    starts = f"park.toml:{line}: [[hazard]] H-1: ", f"park.toml:{cell}: [[hazard]] substances: "
+    assert problem.startswith(starts)
     assert message in problem

@@ -101,11 +101,9 @@ def test_time_to_full_is_headroom_over_flow_whatever_the_step(step_s):
 def test_time_to_full_agrees_with_the_closed_form_of_a_user_trip():
     trip = user_trip(ROOM, 15 * T_H, 7 * T_H, 10 * T_H, 27 * T_H)
     course = course_of(Action(EDC, 0))
-    assert first(course, "full").time_s == pytest.approx(float(trip.full_s), rel=1e-9)
-    beyond = user_trip(ROOM, 15 * T_H, 15 * T_H, 15 * T_H, 27 * T_H)
+    assert first(course, "full").time_s == pytest.approx(float(trip), rel=1e-9)
     course = course_of(Action("w/a/hcl/synthesis", 0), hours=0.1)
     # Gas takes the place of 2 of the vapour before 12 more are liquefied: 1 is left over.
-    assert float(beyond.absorbed) == pytest.approx(3 * T_H)
     assert vent_rate(SUPPLY, course, "chlorine", "w")[0, 0] == pytest.approx(1 * T_H, rel=1e-9)
 
 
