@@ -7,7 +7,6 @@ import fcntl
 import os
 import shutil
 import signal
-import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -16,13 +15,16 @@ from deploy.service import HOST, Service, accepts, free_port
 from twin.errors import ParkError
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Iterator
     from typing import TextIO
 
 DATA_BYTES = 500_000_000
 # Together with the programs' share a stop takes less than ten seconds.
 STOP_S = {"mosquitto": 1.5, "postgres": 4.0}
-INITDB = ["--username=park", "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8"]
+INITDB = (
+    "--username=park", "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "--data-checksums",
+)  # fmt: skip
 ACCESS = f"host all park {HOST}/32 trust\n"
 SETTINGS = {
     "listen_addresses": HOST,
@@ -61,13 +63,11 @@ class Services:
         *,
         postgres_port: int | None = 0,
         mqtt_port: int | None = 0,
-        cache: Path | None = None,
         mode: sandbox.Mode | None = None,
     ) -> None:
         self.data = data.absolute()
         self.log = self.data / "log"
         self._ports = postgres_port, mqtt_port
-        self._cache = cache
         self._mode = mode
         self._lock: TextIO | None = None
         self.active: list[Service] = []
@@ -111,7 +111,7 @@ class Services:
         postgres_port, mqtt_port = self._ports
         if postgres_port is None and mqtt_port is None:
             return
-        box = sandbox.choose(self.data, cache=self._cache, mode=self._mode)
+        box = sandbox.choose(self.data, self._mode)
         if postgres_port is not None:
             self.postgres = postgres(box, postgres_port or free_port(), self.log)
             self._run(self.postgres)
@@ -139,13 +139,13 @@ def postgres(box: sandbox.Sandbox, port: int, log: Path) -> Service:
     if not (box.home / "postgres" / "PG_VERSION").exists():
         _initialise(box)
     options = [word for name, value in SETTINGS.items() for word in ("-c", f"{name}={value}")]
-    folder = box.within("postgres")
+    server = [f"{box.programs.postgres}/postgres", "-D", box.within("postgres"), "-p", str(port)]
     return Service(
         "postgres",
         port,
         box,
-        [f"{box.programs.postgres}/postgres", "-D", folder, "-p", str(port), *options],
-        pid_file="postmaster.pid",
+        [*server, *options],
+        pid_file=box.home / "postgres" / "postmaster.pid",
         stop_signal=signal.SIGINT,
         log=log / "postgres.log",
         ready=lambda: sql(box, port, "postgres", "SELECT 1").returncode == 0,
@@ -157,16 +157,7 @@ def _initialise(box: sandbox.Sandbox) -> None:
     # A name of its own until it is complete, so that an interrupted start leaves no half cluster.
     folder = box.home / "postgres.partial"
     shutil.rmtree(folder, ignore_errors=True)
-    argv = [
-        f"{box.programs.postgres}/initdb",
-        *INITDB,
-        "--data-checksums",
-        "-D",
-        box.within(folder.name),
-    ]
-    done = subprocess.run(
-        box.command(argv), capture_output=True, text=True, env=sandbox.ENVIRONMENT, check=False
-    )
+    done = box.run([f"{box.programs.postgres}/initdb", *INITDB, "-D", box.within(folder.name)])
     if done.returncode:
         raise ParkError(
             f"the database could not be created: {packages.complaint(done.stderr)}",
@@ -197,13 +188,7 @@ def sql(
 ) -> subprocess.CompletedProcess[str]:
     """Run one statement in a connection of its own."""
     argv = [f"{box.programs.postgres}/psql", "-XAtq", "-h", HOST, "-p", str(port), "-U", "park"]
-    return subprocess.run(
-        box.command([*argv, "-d", database, "-c", statement]),
-        capture_output=True,
-        text=True,
-        env=sandbox.ENVIRONMENT,
-        check=False,
-    )
+    return box.run([*argv, "-d", database, "-c", statement])
 
 
 def mosquitto(box: sandbox.Sandbox, port: int, log: Path) -> Service:
@@ -223,7 +208,7 @@ def mosquitto(box: sandbox.Sandbox, port: int, log: Path) -> Service:
         port,
         box,
         [box.programs.mosquitto, "-c", f"{inside}/mosquitto.conf"],
-        pid_file="mosquitto.pid",
+        pid_file=folder / "mosquitto.pid",
         stop_signal=signal.SIGTERM,
         log=log / "mosquitto.log",
         ready=lambda: accepts(port),

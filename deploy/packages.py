@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from twin.errors import ParkError
@@ -17,7 +18,6 @@ from twin.program import run_program
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 SUITE = "trixie"
 CONTENTS = ("dash", "usr-is-merged", "postgresql-17-timescaledb", "mosquitto")
@@ -51,25 +51,20 @@ def require_space(folder: Path, needed: int, what: str) -> None:
         )
 
 
-def missing(packages: tuple[str, ...]) -> list[str]:
-    """Return the packages that are not installed; raises ParkError without dpkg."""
+def run(argv: list[str], env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    """Run a program to its end; return its status and what it wrote."""
+    return subprocess.run(argv, capture_output=True, text=True, env=env, check=False)
+
+
+def ensure(*packages: str) -> None:
+    """Install Debian packages that are missing; raises ParkError with the command that does."""
     if shutil.which("dpkg-query") is None:
         raise ParkError(
             "this machine has neither TimescaleDB with Mosquitto nor Debian's package tools",
             hint=f"install PostgreSQL 15+ with TimescaleDB and Mosquitto 2, {ALTERNATIVE}",
         )
-    return [name for name in packages if not _installed(name)]
-
-
-def _installed(package: str) -> bool:
-    query = ["dpkg-query", "--show", "--showformat", "${db:Status-Abbrev}", package]
-    answer = subprocess.run(query, capture_output=True, text=True, check=False)
-    return answer.stdout.startswith("ii")
-
-
-def ensure(*packages: str) -> None:
-    """Install Debian packages that are missing; raises ParkError with the command that does."""
-    absent = missing(packages)
+    query = ["dpkg-query", "--show", "--showformat", "${db:Status-Abbrev}"]
+    absent = [name for name in packages if not run([*query, name]).stdout.startswith("ii")]
     if not absent:
         return
     names = " and ".join([", ".join(absent[:-1]), absent[-1]] if absent[1:] else absent)
@@ -80,26 +75,20 @@ def ensure(*packages: str) -> None:
     say(f"installing {names}")
     # A failed update is no failure yet: the package lists may be good enough.
     steps = [["update"], ["install", "-y", "--no-install-recommends", *absent]]
-    done = [
-        subprocess.run([*apt, *step], capture_output=True, text=True, check=False) for step in steps
-    ]
+    done = [run([*apt, *step]) for step in steps]
     if done[-1].returncode:
         cause = next(step for step in done if step.returncode)
         raise ParkError(f"{names} could not be installed: {complaint(cause.stderr)}", hint=advice)
 
 
 def _apt_get() -> list[str] | None:
-    options = ["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-qq"]
-    options += ["-o", "DPkg::Lock::Timeout=120"]
-    if shutil.which("apt-get") is None:
+    """Return the command that installs without a question; None where we may not."""
+    sudo = [] if os.geteuid() == 0 else ["sudo", "-n"]
+    known = all(shutil.which(program) for program in ("apt-get", *sudo[:1]))
+    if not known or run([*sudo, "true"]).returncode:
         return None
-    if os.geteuid() == 0:
-        return options
-    sudo = ["sudo", "-n"]
-    if shutil.which("sudo") is None:
-        return None
-    allowed = subprocess.run([*sudo, "true"], capture_output=True, check=False).returncode == 0
-    return [*sudo, *options] if allowed else None
+    options = ["-qq", "-o", "DPkg::Lock::Timeout=120"]
+    return [*sudo, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", *options]
 
 
 def last_line(text: str) -> str:
@@ -114,8 +103,9 @@ def complaint(text: str) -> str:
     )
 
 
-def bundle(cache: Path) -> Path:
+def bundle() -> Path:
     """Return the folder of the services, unpacked at the first call; raises ParkError."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "parktwin"
     folder = cache / f"bundle-{SUITE}"
     if folder.is_dir():
         return folder

@@ -12,13 +12,15 @@ import os
 import re
 import shutil
 import stat
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from deploy import packages
 from twin.errors import ParkError
+
+if TYPE_CHECKING:
+    import subprocess
 
 Mode = Literal["direct", "bwrap", "chroot"]
 
@@ -48,22 +50,42 @@ class Programs:
 
 @dataclass(frozen=True, slots=True)
 class Sandbox:
-    """A root file system, the way into it, and the folder its programs may write."""
+    """A root file system, the way into it, and the jail with what is ours in it."""
 
     mode: Mode
     root: Path
     programs: Programs
     jail: Path
-    home: Path
-    inside: str
+
+    @property
+    def home(self) -> Path:
+        """The folder the programs may write."""
+        return self.jail / "mnt"
 
     def within(self, folder: str) -> str:
         """Return the path of a folder of `home` as the programs see it."""
-        return f"{self.inside}/{folder}"
+        return str(self.home / folder) if self.mode == "direct" else f"/mnt/{folder}"
 
     def command(self, argv: list[str], folder: str = "") -> list[str]:
         """Return the command line that runs `argv` in a folder of `home`."""
-        return _wrap(self.mode, self.root, self.jail, argv, self.within(folder))
+        folder = self.within(folder)
+        if self.mode == "direct":
+            # When we are killed outright, the kernel tells the server to stop.
+            return ["setpriv", "--pdeathsig", "TERM", "env", f"--chdir={folder}", *argv]
+        if self.mode == "chroot":
+            enter = ["chroot", f"--userspec={USER}:{USER}", "--groups=", str(self.jail)]
+            return [*enter, "/bin/sh", "-c", 'cd "$0" && exec "$@"', folder, *argv]
+        identity = ["--unshare-user", "--uid", str(USER), "--gid", str(USER)]
+        system = ["--ro-bind", str(self.root), "/", "--dev", "/dev", "--proc", "/proc"]
+        system += ["--tmpfs", "/tmp"]  # noqa: S108
+        for name in packages.ACCOUNTS:
+            system += ["--ro-bind", str(self.jail / "etc" / name), f"/etc/{name}"]
+        data = ["--bind", str(self.home), "/mnt", "--chdir", folder]
+        return ["bwrap", *identity, *system, *data, "--die-with-parent", "--", *argv]
+
+    def run(self, argv: list[str]) -> subprocess.CompletedProcess[str]:
+        """Run a program in `home` to its end; return its status and what it wrote."""
+        return packages.run(self.command(argv), ENVIRONMENT)
 
 
 def find(root: Path, version: int | None = None) -> Programs | None:
@@ -83,13 +105,14 @@ def find(root: Path, version: int | None = None) -> Programs | None:
     return Programs(version=number, postgres=folder, mosquitto=broker)
 
 
-def choose(data: Path, *, cache: Path | None = None, mode: Mode | None = None) -> Sandbox:
+def choose(data: Path, mode: Mode | None = None) -> Sandbox:
     """Return the host's own services when they fit, else the private bundle's; raises ParkError."""
-    version = _version(data)
     jail = data / "services"
+    written = jail / "mnt" / "postgres" / "PG_VERSION"
+    version = int(written.read_text()) if written.exists() else None
     root, programs = Path("/"), find(Path("/"), version)
     if programs is None or not _broker_fits(programs.mosquitto) or mode == "chroot":
-        root = packages.bundle(cache or _cache())
+        root = packages.bundle()
         programs = find(root, version)
     if programs is None:
         raise ParkError(
@@ -98,24 +121,13 @@ def choose(data: Path, *, cache: Path | None = None, mode: Mode | None = None) -
         )
     mode = mode or _mode(root, programs, jail)
     if mode == "chroot" and root == Path("/"):
-        return choose(data, cache=cache, mode="chroot")
+        return choose(data, "chroot")
     _prepare(mode, root, jail)
-    inside = str(jail / "mnt") if mode == "direct" else "/mnt"
-    return Sandbox(mode, root, programs, jail, jail / "mnt", inside)
-
-
-def _cache() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "parktwin"
-
-
-def _version(data: Path) -> int | None:
-    path = data / "services" / "mnt" / "postgres" / "PG_VERSION"
-    return int(path.read_text()) if path.exists() else None
+    return Sandbox(mode, root, programs, jail)
 
 
 def _broker_fits(program: str) -> bool:
-    answer = subprocess.run([program, "-h"], capture_output=True, text=True, check=False)
-    number = re.search(r"mosquitto version (\d+)", answer.stdout)
+    number = re.search(r"mosquitto version (\d+)", packages.run([program, "-h"]).stdout)
     return number is not None and int(number[1]) >= OLDEST_MOSQUITTO
 
 
@@ -126,8 +138,8 @@ def _mode(root: Path, programs: Programs, jail: Path) -> Mode:
     if shutil.which("bwrap") is None:
         packages.ensure("bubblewrap")
     _prepare("bwrap", root, jail)
-    trial = _wrap("bwrap", root, jail, [f"{programs.postgres}/postgres", "--version"], "/mnt")
-    done = subprocess.run(trial, capture_output=True, text=True, env=ENVIRONMENT, check=False)
+    trial = Sandbox("bwrap", root, programs, jail)
+    done = trial.run([f"{programs.postgres}/postgres", "--version"])
     if done.returncode == 0:
         return "bwrap"
     if os.geteuid() == 0:
@@ -137,25 +149,6 @@ def _mode(root: Path, programs: Programs, jail: Path) -> Mode:
         f"{packages.complaint(done.stderr)}",
         hint=f"start as root, {packages.ALTERNATIVE}",
     )
-
-
-def _wrap(mode: Mode, root: Path, jail: Path, argv: list[str], folder: str) -> list[str]:
-    if mode == "direct":
-        # When we are killed outright, the kernel tells the server to stop.
-        return ["setpriv", "--pdeathsig", "TERM", "env", f"--chdir={folder}", *argv]
-    if mode == "chroot":
-        enter = ["chroot", f"--userspec={USER}:{USER}", "--groups=", str(jail)]
-        return [*enter, "/bin/sh", "-c", 'cd "$0" && exec "$@"', folder, *argv]
-    identity = ["--unshare-user", "--uid", str(USER), "--gid", str(USER)]
-    system = ["--ro-bind", str(root), "/", "--dev", "/dev", "--proc", "/proc"]
-    system += ["--tmpfs", "/tmp"]  # noqa: S108
-    accounts = [
-        word
-        for name in packages.ACCOUNTS
-        for word in ("--ro-bind", str(jail / "etc" / name), f"/etc/{name}")
-    ]
-    data = ["--bind", str(jail / "mnt"), "/mnt", "--chdir", folder]
-    return ["bwrap", *identity, *system, *accounts, *data, "--die-with-parent", "--", *argv]
 
 
 def _prepare(mode: Mode, root: Path, jail: Path) -> None:
@@ -184,7 +177,7 @@ def _fill(root: Path, jail: Path) -> None:
     # Links cost no room; across file systems there are none, so there it is a copy, made once.
     for option in ("--link", "--update"):
         copy = ["cp", "--archive", option, "--force", *sources, str(jail)]
-        if subprocess.run(copy, capture_output=True, check=False).returncode == 0:
+        if packages.run(copy).returncode == 0:
             break
     else:
         raise ParkError(f"the services could not be copied to {jail}", hint="make room on its disk")

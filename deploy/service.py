@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import time
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,38 +25,27 @@ ATTEMPTS = 5
 POLL_S = 0.05
 
 
+@dataclass(eq=False, slots=True)
 class Service:
     """The lifetime of a server that listens on one port."""
 
-    def __init__(
-        self,
-        name: str,
-        port: int,
-        box: sandbox.Sandbox,
-        argv: list[str],
-        *,
-        pid_file: str,
-        stop_signal: signal.Signals,
-        log: Path,
-        ready: Callable[[], bool],
-    ) -> None:
-        self.name = name
-        self.port = port
-        self.log = log
-        self._folder = box.home / name
-        self._command = box.command(argv, name)
-        self._pid_file = self._folder / pid_file
-        self._stop_signal = stop_signal
-        self._ready = ready
-        self._process: subprocess.Popen[bytes] | None = None
+    name: str
+    port: int
+    box: sandbox.Sandbox
+    argv: list[str]
+    pid_file: Path  # in the working folder of the server
+    stop_signal: signal.Signals
+    log: Path
+    ready: Callable[[], bool]
+    _process: subprocess.Popen[bytes] | None = field(default=None, init=False)
 
     @property
     def pid(self) -> int | None:
         """Process id of the running server, whoever started it."""
         # The working folder tells our server from another process with the same number.
         try:
-            pid = int(self._pid_file.read_text().split()[0])
-            ours = Path(f"/proc/{pid}/cwd").samefile(self._folder)
+            pid = int(self.pid_file.read_text().split()[0])
+            ours = Path(f"/proc/{pid}/cwd").samefile(self.pid_file.parent)
         except (OSError, ValueError, IndexError):
             return None
         return pid if ours else None
@@ -81,19 +71,11 @@ class Service:
         deadline = time.monotonic() + START_S
         # After a crash the former processes can hold the shared memory for a moment.
         for _ in range(ATTEMPTS):
-            self._pid_file.unlink(missing_ok=True)
-            with self.log.open("ab") as log:
-                self._process = subprocess.Popen(
-                    self._command,
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
-                    env=sandbox.ENVIRONMENT,
-                    # Ctrl-C belongs to the supervisor, which stops the services last.
-                    start_new_session=True,
-                )
+            self.pid_file.unlink(missing_ok=True)
+            command = self.box.command(self.argv, self.name)
+            self._process = spawn(command, self.log, sandbox.ENVIRONMENT)
             while self.running and time.monotonic() < deadline:
-                if self._ready():
+                if self.ready():
                     return
                 time.sleep(POLL_S)
             if time.monotonic() >= deadline:
@@ -110,7 +92,7 @@ class Service:
         pid = self.pid
         if pid is not None:
             with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, self._stop_signal)
+                os.kill(pid, self.stop_signal)
             deadline = time.monotonic() + timeout_s
             while (self.running or self.pid is not None) and time.monotonic() < deadline:
                 time.sleep(POLL_S)
@@ -131,6 +113,20 @@ class Service:
             self._process = None
         while self.pid is not None:
             time.sleep(POLL_S)
+
+
+def spawn(argv: list[str], log: Path, environment: dict[str, str]) -> subprocess.Popen[bytes]:
+    """Start a program that writes to a log."""
+    with log.open("ab") as file:
+        return subprocess.Popen(
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=file,
+            env=environment,
+            # Ctrl-C belongs to the supervisor, which stops the services last.
+            start_new_session=True,
+        )
 
 
 def accepts(port: int) -> bool:

@@ -10,7 +10,7 @@ import time
 from typing import TYPE_CHECKING
 
 from deploy.packages import last_line, say
-from deploy.service import HOST, bound_log, tail
+from deploy.service import HOST, bound_log, spawn, tail
 from twin.errors import ParkError
 from twin.program import HOPELESS
 
@@ -68,15 +68,7 @@ class Program:
         bound_log(self.log)
         # When we are killed outright, the kernel tells the program to stop.
         guard = ["setpriv", "--pdeathsig", "TERM"]
-        with self.log.open("ab") as log:
-            self._process = subprocess.Popen(
-                [*guard, *python(self.name)],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                env=self._environment,
-                start_new_session=True,
-            )
+        self._process = spawn([*guard, *python(self.name)], self.log, self._environment)
         self._started_s = now_s
 
     def ask_to_stop(self) -> None:
