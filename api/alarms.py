@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Annotated, Literal
+from collections.abc import Callable
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from fastapi import APIRouter, Path, Query, Response
@@ -12,7 +12,7 @@ from typing_extensions import TypedDict
 
 from api import queries
 from api.answers import Page, Rfc3339, Share, record
-from api.commands import Accepted, CommandBody, queue_command
+from api.commands import ACCEPTED, CommandBody, queue_command
 from api.context import AppContext, Context, From, Limit, To, time_range
 from api.encode import AnswerRoute, rfc3339
 from api.live.alarm_board import (
@@ -20,7 +20,6 @@ from api.live.alarm_board import (
     AlarmEvent,
     AlarmRow,
     AlarmState,
-    BoardEntry,
     Priority,
     counts,
 )
@@ -124,7 +123,7 @@ async def read_alarms(
 ) -> Page[AlarmRow]:
     """Return the alarms that are not normal, by priority, the newest first."""
     _check(context, scope, limit)
-    after = _rank(cursor)
+    after = tuple(_parts(cursor or "-1.0.", int, int, str))
     wanted = {STATES.index(each) for each in state or STATES[1:] if each != "all"}
     entries = [
         entry
@@ -144,11 +143,11 @@ def _check(context: Context, scope: str, limit: int = 1) -> None:
         context.require_scope(scope)
 
 
-def _rank(cursor: str) -> tuple[int, int, str]:
-    """Return the rank a page begins after."""
+def _parts(cursor: str, *kinds: Callable[[str], Any]) -> list[Any]:
+    """Return the parts of a cursor; raises Problem 422 for what is none."""
     try:
-        priority, since, name = cursor.split(".", 2) if cursor else ("-1", "0", "")
-        return int(priority), int(since), name
+        texts = cursor.split(".", len(kinds) - 1)
+        return [kind(text) for kind, text in zip(kinds, texts, strict=True)]
     except ValueError:
         raise invalid("cursor", "it is not the `next` of a page") from None
 
@@ -167,12 +166,8 @@ async def read_journal(
     from_us, end_us = time_range(context.now_us(), from_, to)
     board = context.feed.board
     names = [a.id for a in board.alarms.values() if inside(a.scope, scope)] if scope else None
-    try:
-        # The cursor is time and number of the last row.
-        before = [int(part) for part in cursor.split(".")] if cursor else [end_us, 0]
-        until_us, until_id = before
-    except ValueError:
-        raise invalid("cursor", "it is not the `next` of a page") from None
+    # The cursor is time and number of the last row.
+    until_us, until_id = _parts(cursor or f"{end_us}.0", int, int)
     span = stamp(from_us), stamp(until_us)
     rows = await context.store.rows(queries.ALARM_EVENTS, *span, until_id, names, limit + 1)
     last = rows[limit - 1] if len(rows) > limit else None
@@ -204,6 +199,8 @@ async def read_summary(
     time_us = np.array([to_us(row["time"]) for row in rows], dtype=np.int64)
     alarm = np.array([at[row["alarm"]] for row in rows], dtype=np.int64)
     priority = np.array([entry.rank[0] for entry in entries], dtype=np.int64)
+    active = [NEVER if entry.active_us is None else entry.active_us for entry in entries]
+    active_us = np.array(active, dtype=np.int64)
     load = f.alarm_load(time_us, alarm, priority, from_us, end_us)
     flood, _ = f.advance_flood(f.no_flood(), time_us[time_us <= now_us], now_us)
     flooded = flood.since_us != NEVER
@@ -235,23 +232,17 @@ async def read_summary(
             for i in load.top.tolist()
         ],
         "chattering": [names[i] for i in np.flatnonzero(load.chattering).tolist()],
-        "stale": _stale(entries, now_us),
+        "stale": [names[i] for i in np.flatnonzero(f.stale(active_us, now_us)).tolist()],
     }
 
 
-def _stale(entries: Sequence[BoardEntry], now_us: int) -> list[str]:
-    active = [NEVER if entry.active_us is None else entry.active_us for entry in entries]
-    old = f.stale(np.array(active, dtype=np.int64), now_us)
-    return [entries[i].alarm.id for i in np.flatnonzero(old).tolist()]
-
-
-@router.post("/alarms/{alarm:path}/ack", status_code=202, response_model=Accepted)
+@router.post("/alarms/{alarm:path}/ack", **ACCEPTED)
 async def acknowledge(context: AppContext, alarm: AlarmId, body: CommandBody) -> Response:
     """Acknowledge an alarm."""
     return await _command(context, "acknowledge", alarm, body)
 
 
-@router.post("/alarms/{alarm:path}/shelve", status_code=202, response_model=Accepted)
+@router.post("/alarms/{alarm:path}/shelve", **ACCEPTED)
 async def shelve(context: AppContext, alarm: AlarmId, body: ShelveBody) -> Response:
     """Shelve an alarm for some minutes; alarms of gas detectors are never shelved."""
     longest = context.settings.shelve_minutes_max
@@ -260,7 +251,7 @@ async def shelve(context: AppContext, alarm: AlarmId, body: ShelveBody) -> Respo
     return await _command(context, "shelve", alarm, body)
 
 
-@router.post("/alarms/{alarm:path}/unshelve", status_code=202, response_model=Accepted)
+@router.post("/alarms/{alarm:path}/unshelve", **ACCEPTED)
 async def unshelve(context: AppContext, alarm: AlarmId, body: CommandBody) -> Response:
     """End the shelving of an alarm."""
     return await _command(context, "unshelve", alarm, body)

@@ -9,6 +9,7 @@ from fastapi import Response
 from pydantic import BaseModel, ConfigDict, Field
 from typing_extensions import TypedDict
 
+from api.answers import record
 from api.encode import json_answer
 from api.problems import unavailable
 
@@ -22,6 +23,10 @@ class Accepted(TypedDict):
     """The command is queued; the next cycle of ingest applies it."""
 
     command: Annotated[int, Field(description="number of the command: /api/v1/commands/{command}")]
+
+
+# Of the routes that queue a command.
+ACCEPTED: dict[str, Any] = {"status_code": 202, "response_model": Accepted}
 
 
 class CommandBody(BaseModel):
@@ -44,7 +49,6 @@ async def queue_command(context: Context, kind: str, body: dict[str, Any]) -> Re
             f"{limit} commands wait already: nobody takes them",
             hint="is ingest running? /readyz says so",
         )
-    answer: Accepted = {"command": command}
-    response = json_answer(answer, 202)
+    response = json_answer(record(Accepted, command=command), 202)
     response.headers["Location"] = f"/api/v1/commands/{command}"
     return response

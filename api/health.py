@@ -20,6 +20,7 @@ from api.unit_errors import UnitErrorRow, read_unit_errors
 from twin import quality as q
 from twin.arrays import F64, HOUR_US, NEVER, SECOND_US
 from twin.errors import StoreError
+from twin.model.park import Tag
 from twin.series import windows as w
 
 router = APIRouter(responses=RESPONSES, route_class=AnswerRoute)
@@ -142,13 +143,16 @@ def cycle_age_s(context: Context) -> float | None:
 
 def ingest_health(context: Context) -> dict[str, float]:
     """Return the newest values of the health tags of ingest by name [SI]; without those unknown."""
-    catalogue, image = context.feed.catalogue, context.feed.image
-    root = context.feed.model.root if context.feed.model else ""
-    return {
-        tag.tag.removeprefix(PREFIX): float(image.value[at])
-        for at, tag in enumerate(catalogue.tags)
-        if tag.owner == root and tag.tag.startswith(PREFIX) and not np.isnan(image.value[at])
-    }
+    return {tag.tag.removeprefix(PREFIX): value for tag, value in _own_tags(context)}
+
+
+def _own_tags(context: Context) -> Iterator[tuple[Tag, float]]:
+    """Yield the health tags of ingest with their newest values [SI], as far as they are known."""
+    owner = context.feed.model.park.id if context.feed.model else ""
+    values = context.feed.image.value.tolist()
+    for tag, value in zip(context.feed.catalogue.tags, values, strict=True):
+        if tag.owner == owner and tag.tag.startswith(PREFIX) and not np.isnan(value):
+            yield tag, value
 
 
 @router.get("/metrics", response_class=PlainTextResponse)
@@ -159,12 +163,10 @@ async def metrics(context: AppContext) -> Response:
 
 def _lines(context: Context) -> Iterator[str]:
     """Yield the lines, samples of one metric together."""
-    kinds = {tag.address: tag.kind for tag in context.feed.catalogue.tags}
-    root = context.feed.model.root if context.feed.model else ""
     rows: dict[str, list[tuple[str, float]]] = {}
-    for name, value in ingest_health(context).items():
-        group, _, reason = name.partition(".")
-        total = "" if kinds.get(f"{root}/{PREFIX}{name}") in GAUGES else "_total"
+    for tag, value in _own_tags(context):
+        group, _, reason = tag.tag.removeprefix(PREFIX).partition(".")
+        total = "" if tag.kind in GAUGES else "_total"
         label = f'{{reason="{reason}"}}' if reason else ""
         rows.setdefault(f"ingest_{group}{total}", []).append((label, value))
     rows["api_requests_total"] = [

@@ -87,14 +87,12 @@ def invalid(parameter: str, detail: str, *, hint: str = "", part: str = "query")
 
 def install(app: FastAPI) -> None:
     """Answer every failure of the app with a problem."""
-    app.add_exception_handler(Problem, _problem)
-    app.add_exception_handler(ParkError, _park_error)
-    app.add_exception_handler(RequestValidationError, _validation)
-    app.add_exception_handler(HTTPException, _http)
-    app.add_exception_handler(Exception, _crash)
+    for kind in (Problem, ParkError, RequestValidationError, HTTPException, Exception):
+        app.add_exception_handler(kind, _answer)
 
 
-def _answer(request: Request, problem: Problem, headers: Any = None) -> Response:
+async def _answer(request: Request, error: Exception) -> Response:
+    problem = _problem_of(error, request.url.path)
     body = {
         "type": "about:blank",
         "title": HTTPStatus(problem.status).phrase,
@@ -104,54 +102,36 @@ def _answer(request: Request, problem: Problem, headers: Any = None) -> Response
         **({"hint": problem.hint} if problem.hint else {}),
         **problem.more,
     }
-    extra = {"Retry-After": str(RETRY_AFTER_S)} if problem.retry else {}
-    return Response(
-        orjson.dumps(body),
-        status_code=problem.status,
-        headers={**(headers or {}), **extra},
-        media_type=MEDIA_TYPE,
-    )
+    headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
+    if problem.retry:
+        headers["Retry-After"] = str(RETRY_AFTER_S)
+    return Response(orjson.dumps(body), problem.status, headers, MEDIA_TYPE)
 
 
-async def _problem(request: Request, error: Exception) -> Response:
-    assert isinstance(error, Problem)
-    return _answer(request, error)
-
-
-async def _park_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, ParkError)
-    retry = isinstance(error, StoreError) and error.retryable
-    status = 503 if isinstance(error, StoreError) else 500
-    return _answer(request, Problem(status, error.message, hint=error.hint, retry=retry))
-
-
-async def _validation(request: Request, error: Exception) -> Response:
-    assert isinstance(error, RequestValidationError)
-    errors = [
-        {
-            # Of a place inside a list or a body, the last name.
-            "parameter": [part for part in one["loc"] if isinstance(part, str)][-1],
-            "in": str(one["loc"][0]),
-            "detail": str(one["msg"]).removeprefix("Value error, "),
-        }
-        for one in error.errors()
-    ]
-    detail = "; ".join(f"{one['parameter']}: {one['detail']}" for one in errors)
-    return _answer(request, Problem(422, detail, errors=errors))
-
-
-async def _http(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
-    hint = "/openapi.json describes what there is" if error.status_code in (404, 405) else ""
-    detail = str(error.detail)
-    if error.status_code == 404:
-        detail = f"there is nothing at {request.url.path}"
-    return _answer(request, Problem(error.status_code, detail, hint=hint), error.headers)
-
-
-async def _crash(request: Request, _: Exception) -> Response:
+def _problem_of(error: Exception, path: str) -> Problem:
+    """Return the problem that a failure of a request for a path is."""
+    if isinstance(error, Problem):
+        return error
+    if isinstance(error, ParkError):
+        retry = isinstance(error, StoreError) and error.retryable
+        status = 503 if isinstance(error, StoreError) else 500
+        return Problem(status, error.message, hint=error.hint, retry=retry)
+    if isinstance(error, RequestValidationError):
+        errors = [
+            {
+                # Of a place inside a list or a body, the last name.
+                "parameter": [part for part in one["loc"] if isinstance(part, str)][-1],
+                "in": str(one["loc"][0]),
+                "detail": str(one["msg"]).removeprefix("Value error, "),
+            }
+            for one in error.errors()
+        ]
+        detail = "; ".join(f"{one['parameter']}: {one['detail']}" for one in errors)
+        return Problem(422, detail, errors=errors)
+    if isinstance(error, HTTPException):
+        hint = "/openapi.json describes what there is" if error.status_code in (404, 405) else ""
+        missing = error.status_code == 404
+        detail = f"there is nothing at {path}" if missing else str(error.detail)
+        return Problem(error.status_code, detail, hint=hint)
     # The server logs the traceback; it does not leave.
-    return _answer(
-        request,
-        Problem(500, "the API failed on this request", hint="its log has the reason; report it"),
-    )
+    return Problem(500, "the API failed on this request", hint="its log has the reason; report it")

@@ -10,7 +10,7 @@ from typing_extensions import TypedDict
 
 from api import queries
 from api.answers import Number, Page, Rfc3339, record
-from api.commands import Accepted, CommandBody, queue_command
+from api.commands import ACCEPTED, CommandBody, queue_command
 from api.context import After, AppContext, Context, Limit
 from api.encode import AnswerRoute
 from api.problems import RESPONSES, Problem, not_found
@@ -102,7 +102,7 @@ async def _require(context: Context, enterprise: str, tag: str, reason: str | No
         raise not_found("tag in quarantine", f"{enterprise}/{tag}", (), "/api/v1/quarantine")
 
 
-@router.post("/quarantine/{enterprise}/{tag:path}/adopt", status_code=202, response_model=Accepted)
+@router.post("/quarantine/{enterprise}/{tag:path}/adopt", **ACCEPTED)
 async def adopt(context: AppContext, enterprise: str, tag: TagName, body: AdoptBody) -> Response:
     """Make an unknown tag one of the model; ingest adds it to tags.csv and stores what was kept."""
     await _require(context, enterprise, tag, "unknown_tag")
@@ -121,9 +121,7 @@ async def adopt(context: AppContext, enterprise: str, tag: TagName, body: AdoptB
     return await queue_command(context, "quarantine.adopt", key | cells)
 
 
-@router.post(
-    "/quarantine/{enterprise}/{tag:path}/release", status_code=202, response_model=Accepted
-)
+@router.post("/quarantine/{enterprise}/{tag:path}/release", **ACCEPTED)
 async def release(
     context: AppContext, enterprise: str, tag: TagName, body: ReleaseBody
 ) -> Response:
@@ -133,7 +131,7 @@ async def release(
     return await queue_command(context, "quarantine.release", key | body.model_dump())
 
 
-@router.delete("/quarantine/{enterprise}/{tag:path}", status_code=202, response_model=Accepted)
+@router.delete("/quarantine/{enterprise}/{tag:path}", **ACCEPTED)
 async def drop(
     context: AppContext, enterprise: str, tag: TagName, reason: ReasonFilter = None, by: By = ""
 ) -> Response:
@@ -163,13 +161,13 @@ async def read_rejects(
     return {"items": items, "next": str(rows[limit - 1]["id"]) if len(rows) > limit else None}
 
 
-@router.post("/rejects/replay", status_code=202, response_model=Accepted)
+@router.post("/rejects/replay", **ACCEPTED)
 async def replay(context: AppContext, body: ReplayBody) -> Response:
     """Send complete payloads through their codec again, after a change of model or mapping."""
     return await queue_command(context, "reject.replay", body.model_dump())
 
 
-@router.delete("/rejects", status_code=202, response_model=Accepted)
+@router.delete("/rejects", **ACCEPTED)
 async def drop_rejects(
     context: AppContext, ids: RejectIds = None, reason: ReasonFilter = None, by: By = ""
 ) -> Response:

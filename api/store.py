@@ -130,54 +130,53 @@ class ReadStore:
     async def samples(self, tag_id: int, from_us: int, to_us: int, limit: int) -> Columns:
         """Return the samples of a tag in time order: time_us, value, quality."""
         fields = {"time_us": TIME, "value": FLOAT, "quality": SMALL}
-        async with self._connection() as connection:
-            args = tag_id, stamp(from_us), stamp(to_us), limit
-            return await _columns(connection, fields, queries.SAMPLES, *args)
+        args = tag_id, stamp(from_us), stamp(to_us), limit
+        return await self._columns(fields, queries.SAMPLES, *args)
 
     async def series(self, table: str, tag_id: int, from_us: int, to_us: int) -> Columns:
         """Return the minutes, hours or days of one tag in time order."""
         names = ("amount", "covered_s", "min", "max", "last")
         fields = {"time_us": TIME, **dict.fromkeys(names, FLOAT), "quality": SMALL}
-        async with self._connection() as connection:
-            args = tag_id, stamp(from_us), stamp(to_us)
-            return await _columns(connection, fields, queries.SERIES[table], *args)
+        span = stamp(from_us), stamp(to_us)
+        return await self._columns(fields, queries.SERIES[table], tag_id, *span)
 
     async def amounts(self, table: str, tag_ids: I64, from_us: int, to_us: int) -> Columns:
         """Return amounts and coverage of some tags by minute, hour or day, in any order."""
         fields = {
             "tag_id": INT, "time_us": TIME, "amount": FLOAT, "covered_s": FLOAT, "quality": SMALL,
         }  # fmt: skip
-        async with self._connection() as connection:
-            args = tag_ids.tolist(), stamp(from_us), stamp(to_us)
-            return await _columns(connection, fields, queries.AMOUNTS[table], *args)
+        args = tag_ids.tolist(), stamp(from_us), stamp(to_us)
+        return await self._columns(fields, queries.AMOUNTS[table], *args)
 
     async def pairs(self, first: I64, second: I64, edges: I64) -> Columns:
         """Return sums over windows of the products of pairs of gauges, minute by minute."""
         sums = ("first", "product", "square")
         fields = {"pair": INT, "window": INT, **dict.fromkeys(sums, FLOAT)}
         moments = stamps(edges)
-        async with self._connection() as connection:
-            args = first.tolist(), second.tolist(), moments, moments[0], moments[-1]
-            return await _columns(connection, fields, queries.PAIRS, *args)
+        args = first.tolist(), second.tolist(), moments, moments[0], moments[-1]
+        return await self._columns(fields, queries.PAIRS, *args)
 
     async def minutes_near(self, tag_ids: I64, times: I64, within: timedelta) -> Columns:
         """Return the end of each tag's minute at each time, or of the nearest covered one."""
         fields = {"time_us": TIME, "tag_id": INT, "last": FLOAT, "quality": SMALL}
         wanted = stamps(times)
-        async with self._connection() as connection:
-            args = tag_ids.tolist(), wanted, wanted[0], wanted[-1]
-            exact = await _columns(connection, fields, queries.MINUTES_AT, *args)
-            # Nearly all are there: only what is missing is worth a search around it.
-            missing = np.ones((len(tag_ids), len(times)), bool)
-            order = np.argsort(tag_ids)
-            tag = order[np.searchsorted(tag_ids, exact["tag_id"], sorter=order)]
-            missing[tag, np.searchsorted(times, exact["time_us"])] = False
-            tag, at = np.nonzero(missing)
-            if not len(tag):
-                return exact
-            pairs = tag_ids[tag].tolist(), [wanted[i] for i in at.tolist()]
-            near = await _columns(connection, fields, queries.MINUTES_NEAR, *pairs, within)
+        args = tag_ids.tolist(), wanted, wanted[0], wanted[-1]
+        exact = await self._columns(fields, queries.MINUTES_AT, *args)
+        # Nearly all are there: only what is missing is worth a search around it.
+        missing = np.ones((len(tag_ids), len(times)), bool)
+        order = np.argsort(tag_ids)
+        tag = order[np.searchsorted(tag_ids, exact["tag_id"], sorter=order)]
+        missing[tag, np.searchsorted(times, exact["time_us"])] = False
+        tag, at = np.nonzero(missing)
+        if not len(tag):
+            return exact
+        pairs = tag_ids[tag].tolist(), [wanted[i] for i in at.tolist()]
+        near = await self._columns(fields, queries.MINUTES_NEAR, *pairs, within)
         return {name: np.concatenate([exact[name], near[name]]) for name in fields}
+
+    async def _columns(self, fields: dict[str, str], query: str, *args: Any) -> Columns:
+        async with self._connection() as connection:
+            return await _columns(connection, fields, query, *args)
 
 
 async def _columns(connection: Any, fields: dict[str, str], query: str, *args: Any) -> Columns:

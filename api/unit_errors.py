@@ -10,7 +10,7 @@ from typing_extensions import TypedDict
 
 from api import queries
 from api.answers import Number, Rfc3339, record
-from api.commands import Accepted, CommandBody, queue_command
+from api.commands import ACCEPTED, CommandBody, queue_command
 from api.context import AppContext, Context
 from api.encode import AnswerRoute, number
 from api.problems import RESPONSES, Problem, not_found
@@ -80,13 +80,13 @@ async def read_unit_errors(context: Context) -> list[UnitErrorRow]:
     return errors
 
 
-@router.post("/{error}/dismiss", status_code=202, response_model=Accepted)
+@router.post("/{error}/dismiss", **ACCEPTED)
 async def dismiss(context: AppContext, error: ErrorNumber, body: DismissBody) -> Response:
     """Dismiss a suspected unit error: the step was real."""
     return await _command(context, "unit_error.dismiss", error, body)
 
 
-@router.post("/{error}/rescale", status_code=202, response_model=Accepted)
+@router.post("/{error}/rescale", **ACCEPTED)
 async def rescale(context: AppContext, error: ErrorNumber, body: RescaleBody) -> Response:
     """Correct the samples of a suspected unit error; later ones are marked until it is mended."""
     return await _command(context, "unit_error.rescale", error, body)

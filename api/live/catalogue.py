@@ -52,11 +52,6 @@ class Model:
     park: Park
     network: Network
 
-    @property
-    def root(self) -> str:
-        """The owner of ingest's own health tags."""
-        return self.park.id
-
 
 def build_catalogue(rows: Iterable[Any]) -> Catalogue:
     """Return the catalogue of rows of table tag."""
