@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import os
+from typing import Any
 
 from deploy.database.settings import DEMO_PARK
 from simulators.gateways.gateways import BATCH_MAX, FORMATS
 from simulators.load import RATE_MAX_HZ
 from simulators.scenarios.script import scenario_names
 
+SCENARIOS = ", ".join(scenario_names())
 LOAD_BATCH = 100
 VALUES_MAX = 5000  # of a message of --load, which stays below the limit of ingest
 EXAMPLES = """examples:
@@ -33,6 +35,54 @@ load has a model of its own; 10,000 tags 20 times a second are 200,000 samples a
 """
 
 
+BROKER = "mqtt://127.0.0.1:1883"
+# Options that the environment sets unless the command line does.
+ENVIRONMENT = {
+    "park": "PARKTWIN_PARK",
+    "mqtt": "PARKTWIN_MQTT_URL",
+    "history": "PARKTWIN_HISTORY_H",
+}
+# Placeholder or choices, type and default of each option with a value.
+VALUES: dict[str, tuple[Any, type, Any]] = {
+    "park": ("DIR", str, DEMO_PARK),
+    "mqtt": ("URL", str, BROKER),
+    "interval": ("S", float, 2.0),
+    "speed": ("X", float, 1.0),
+    "seed": ("N", int, 1),
+    "history": ("HOURS", float, 0.0),
+    "history-interval": ("S", float, 10.0),
+    "duration": ("S", float, None),
+    "scenario": ("NAME", str, "normal"),
+    "truth": ("FILE", str, None),
+    "format": (tuple(FORMATS), str, "native"),
+    "batch": ("N", int, None),
+    "qos": ((0, 1), int, 1),
+    "hj212": ("HOST:PORT", str, None),
+    "write-park": ("DIR", str, None),
+    "load": ("TAGS", int, None),
+    "rate": ("HZ", float, 1.0),
+}
+HELP = {
+    "park": "folder of the park model (PARKTWIN_PARK, default %(default)s)",
+    "mqtt": f"broker (PARKTWIN_MQTT_URL, default {BROKER})",
+    "interval": "seconds between scans (2)",
+    "speed": "simulated seconds per second (1); above 1 a run starts in the past",
+    "seed": "same seed, same values (1)",
+    "history": "first publish so many hours of the past (PARKTWIN_HISTORY_H, default 0)",
+    "history-interval": "seconds between scans of the past (10)",
+    "duration": "stop after so many seconds (never)",
+    "scenario": f"events from the start of the run on: {SCENARIOS}, or a .toml file",
+    "truth": "write the truth of the scenario as JSON",
+    "format": "format of gateways (native), unless the scenario gives them another one",
+    "batch": f"scans per message (1); with --load values per message ({LOAD_BATCH})",
+    "qos": "of published messages (1); Sparkplug data have 0",
+    "hj212": "where data loggers call with --format hj212-tcp (127.0.0.1:PARKTWIN_HJ212_PORT)",
+    "write-park": "write the model that knows these gateways, or these tags of --load, and end",
+    "load": "publish so many synthetic tags of one gateway instead of a park",
+    "rate": "values of each tag of --load per second (1)",
+}
+
+
 def parse(argv: list[str] | None) -> argparse.Namespace:
     """Parse the command line; the environment gives the defaults. Ends the program on an error."""
     parser = argparse.ArgumentParser(
@@ -41,10 +91,16 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    _add_common(parser)
-    _add_scenario(parser)
-    _add_gateways(parser)
-    _add_load(parser)
+    for name, (value, kind, default) in VALUES.items():
+        way = {"metavar": value} if isinstance(value, str) else {"choices": value}
+        usual = os.environ.get(ENVIRONMENT.get(name, ""), default)
+        parser.add_argument(f"--{name}", type=kind, default=usual, help=HELP[name], **way)
+    parser.add_argument(
+        "--score",
+        action="store_true",
+        help="publish nothing: try all scenarios in memory and print how well the twin sees them;"
+        " a scenario about tags or scopes that the park does not have is left out and listed",
+    )
     options = parser.parse_args(argv)
     for name in ("interval", "speed", "history_interval"):
         if getattr(options, name) <= 0:
@@ -60,116 +116,6 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         parser.error("--load must be at least 1")
     if not 0 < options.rate <= RATE_MAX_HZ:
         parser.error(f"--rate must be above 0 and at most {RATE_MAX_HZ:.0f}")
+    if options.hj212 is None:
+        options.hj212 = f"127.0.0.1:{os.environ.get('PARKTWIN_HJ212_PORT', '0')}"
     return options
-
-
-def _add_common(parser: argparse.ArgumentParser) -> None:
-    """Add the options of park, time and broker."""
-    env, add = os.environ.get, parser.add_argument
-    add(
-        "--park",
-        metavar="DIR",
-        default=env("PARKTWIN_PARK", DEMO_PARK),
-        help="folder of the park model (PARKTWIN_PARK, default %(default)s)",
-    )
-    add(
-        "--mqtt",
-        metavar="URL",
-        default=env("PARKTWIN_MQTT_URL", "mqtt://127.0.0.1:1883"),
-        help="broker (PARKTWIN_MQTT_URL, default mqtt://127.0.0.1:1883)",
-    )
-    add("--interval", metavar="S", type=float, default=2.0, help="seconds between scans (2)")
-    add(
-        "--speed",
-        metavar="X",
-        type=float,
-        default=1.0,
-        help="simulated seconds per second (1); above 1 a run starts in the past",
-    )
-    add("--seed", metavar="N", type=int, default=1, help="same seed, same values (1)")
-    add(
-        "--history",
-        metavar="HOURS",
-        type=float,
-        default=env("PARKTWIN_HISTORY_H", "0"),
-        help="first publish so many hours of the past (PARKTWIN_HISTORY_H, default 0)",
-    )
-    add(
-        "--history-interval",
-        metavar="S",
-        type=float,
-        default=10.0,
-        help="seconds between scans of the past (10)",
-    )
-    add("--duration", metavar="S", type=float, help="stop after so many seconds (never)")
-
-
-def _add_scenario(parser: argparse.ArgumentParser) -> None:
-    """Add the options of the scenario."""
-    add = parser.add_argument
-    add(
-        "--scenario",
-        metavar="NAME",
-        default="normal",
-        help=f"events from the start of the run on: {', '.join(scenario_names())}, or a .toml file",
-    )
-    add("--truth", metavar="FILE", help="write the truth of the scenario as JSON")
-    add(
-        "--score",
-        action="store_true",
-        help="publish nothing: try all scenarios in memory and print how well the twin sees them;"
-        " a scenario about tags or scopes that the park does not have is left out and listed",
-    )
-
-
-def _add_gateways(parser: argparse.ArgumentParser) -> None:
-    """Add the options of gateways."""
-    add = parser.add_argument
-    add(
-        "--format",
-        choices=FORMATS,
-        default="native",
-        help="format of gateways (native), unless the scenario gives them another one",
-    )
-    add(
-        "--batch",
-        metavar="N",
-        type=int,
-        help=f"scans per message (1); with --load values per message ({LOAD_BATCH})",
-    )
-    add(
-        "--qos",
-        type=int,
-        choices=(0, 1),
-        default=1,
-        help="of published messages (1); Sparkplug data have 0",
-    )
-    add(
-        "--hj212",
-        metavar="HOST:PORT",
-        default=f"127.0.0.1:{os.environ.get('PARKTWIN_HJ212_PORT', '0')}",
-        help="where data loggers call with --format hj212-tcp (127.0.0.1:PARKTWIN_HJ212_PORT)",
-    )
-    add(
-        "--write-park",
-        metavar="DIR",
-        help="write the model that knows these gateways, or these tags of --load, and end",
-    )
-
-
-def _add_load(parser: argparse.ArgumentParser) -> None:
-    """Add the options of load."""
-    add = parser.add_argument
-    add(
-        "--load",
-        metavar="TAGS",
-        type=int,
-        help="publish so many synthetic tags of one gateway instead of a park",
-    )
-    add(
-        "--rate",
-        metavar="HZ",
-        type=float,
-        default=1.0,
-        help="values of each tag of --load per second (1)",
-    )

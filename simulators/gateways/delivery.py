@@ -137,13 +137,11 @@ class Outbox:
         batch = batch or self.gateway.batch
         for at_us in time_us.tolist():
             message = self._open
-            if message.scans and (
-                step_us != message.step_us or at_us != message.complete_us + step_us
-            ):
+            follows = (step_us, at_us) == (message.step_us, message.complete_us + step_us)
+            if message.scans and not follows:
                 self.close()
-                message = self._open
-            first_us = message.first_us if message.scans else at_us
-            self._open = Transmission(0, first_us, 0, message.scans + 1, step_us)
+            first_us = self._open.first_us if self._open.scans else at_us
+            self._open = Transmission(0, first_us, 0, self._open.scans + 1, step_us)
             # Messages begin on a fixed grid, so that they do not depend on the start of a run.
             if (at_us // step_us + 1) % batch == 0:
                 self.close()

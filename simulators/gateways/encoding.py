@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from datetime import UTC, datetime, timedelta
 from itertools import islice, pairwise
 from typing import TYPE_CHECKING
 
@@ -14,6 +13,7 @@ from ingest.wire.sparkplug import DataType, Metric
 from simulators.gateways.delivery import BLOCK, clock_times
 from simulators.gateways.gateways import HOUR
 from twin.arrays import F64, HOUR_US, I64
+from twin.series.windows import local
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from simulators.gateways.delivery import Transmission
     from simulators.gateways.gateways import SimulatedGateway
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # HJ 212-2017 §6.3.2: the data segment of a packet has at most 1,024 characters.
 PART_CHARACTERS = 900
 ST, CN_REAL_TIME, PASSWORD = "31", "2011", "123456"
@@ -87,7 +86,7 @@ def _packets(
 
 def _local(time_us: int, zone: ZoneInfo, *, milliseconds: bool = False) -> str:
     """Return a time on a logger's clock, with milliseconds if there are any or if demanded."""
-    moment = (EPOCH + timedelta(microseconds=time_us)).astimezone(zone)
+    moment = local(time_us, zone)
     thousandths = moment.microsecond // 1000
     return f"{moment:%Y%m%d%H%M%S}" + (f"{thousandths:03d}" if thousandths or milliseconds else "")
 

@@ -16,7 +16,7 @@ duplicate and storm, each of all gateways at or below its scope.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
@@ -108,24 +108,19 @@ def make_gateways(
     for i, tag in enumerate(park.tags):
         if tag.source == "measured":
             remaining.setdefault(tag.owner, []).append(i)
-    wanted: list[tuple[str, str, list[int], str, int]] = []
-    for plan in _plans(rows, remaining):
-        mine = [
-            i
-            for i in remaining[plan.enterprise]
-            if any(fnmatchcase(park.tags[i].tag, glob) for glob in plan.tags)
-        ]
-        owner = plan.enterprise
-        remaining[owner] = [i for i in remaining[owner] if i not in mine]
-        wanted.append((owner, plan.id, mine, plan.format or usual, plan.batch or batch))
-    wanted += [
-        (owner, "sim-1", columns, usual, batch) for owner, columns in remaining.items() if columns
-    ]
-    names = [(owner, name) for owner, name, *_ in wanted]
-    problems = [f"no tag is left for {o}/{name}" for o, name, columns, *_ in wanted if not columns]
+    given, wanted = _plans(rows, remaining), list[tuple[GatewayPlan, list[int]]]()
+    for plan in (*given, *map(GatewayPlan, remaining)):
+        columns = remaining[plan.enterprise]
+        mine = [i for i in columns if any(fnmatchcase(park.tags[i].tag, g) for g in plan.tags)]
+        remaining[plan.enterprise] = [i for i in columns if i not in mine]
+        if mine or len(wanted) < len(given):
+            form, scans = plan.format or usual, plan.batch or batch
+            wanted.append((replace(plan, format=form, batch=scans), mine))
+    names = [(plan.enterprise, plan.id) for plan, _ in wanted]
+    problems = [f"no tag is left for {p.enterprise}/{p.id}" for p, mine in wanted if not mine]
     problems += [f"there are two with the id {n[1]}" for n in set(names) if names.count(n) > 1]
     _require(problems)
-    gateways = [_make(park, *each, events=events) for each in wanted]
+    gateways = [_make(park, plan, mine, events) for plan, mine in wanted]
     return tuple(sorted(gateways, key=lambda gateway: gateway.topic))
 
 
@@ -157,24 +152,17 @@ def _require(problems: Sequence[str]) -> None:
 
 
 def _make(
-    park: Park,
-    owner: str,
-    name: str,
-    columns: list[int],
-    form: str,
-    batch: int,
-    *,
-    events: Sequence[ScriptEvent],
+    park: Park, plan: GatewayPlan, columns: list[int], events: Sequence[ScriptEvent]
 ) -> SimulatedGateway:
     """Return one gateway with its topic, its names on the wire, and its row of the model."""
-    kinds = {s.id: s.kind for s in park.scopes}
+    kinds, owner = {s.id: s.kind for s in park.scopes}, plan.enterprise
     scope = min((s for s in kinds if owner_of(s, kinds) == owner), key=len)
-    site, protocol = park_of(scope, kinds), FORMATS[form]
+    site, protocol = park_of(scope, kinds), FORMATS[plan.format]
     # Ids are unique in the model, across enterprises.
-    known = f"{owner}-{name}"
+    known = f"{owner}-{plan.id}"
     topic = f"{protocol}/v1/{site}/{owner}/{known}"
     if protocol == "native":
-        topic = f"park/v1/{site}/{owner}/{name}"
+        topic = f"park/v1/{site}/{owner}/{plan.id}"
     tags = [park.tags[i].tag for i in columns]
     names = tags
     hours: dict[str, int] = {}
@@ -198,7 +186,7 @@ def _make(
     if other:
         row["tags"] = other
     return SimulatedGateway(
-        id=name,
+        id=plan.id,
         owner=owner,
         scope=scope,
         topic=topic,
@@ -206,8 +194,8 @@ def _make(
         columns=tuple(columns),
         hours=hours,
         zone=ZoneInfo(park.timezone),
-        format=form,
-        batch=batch,
+        format=plan.format,
+        batch=plan.batch,
         events=tuple(e for e in events if inside(scope, e.scope) or inside(e.scope, scope)),
         # Native JSON is marked as simulated in each message; for other formats the model says so.
         row={} if protocol == "native" else row,
@@ -242,17 +230,15 @@ def require_known(park: Park, gateways: Iterable[SimulatedGateway]) -> None:
     """Raise SettingsError unless the model has the rows of the gateways."""
     rows = park.rows(GatewaySpec)
     for gateway in gateways:
-        if gateway.row and not any(_has(row, gateway.row) for row in rows):
+        cells = gateway.row.items()
+        if cells and not any(
+            all(getattr(row, key) == value for key, value in cells) for row in rows
+        ):
             raise SettingsError(
                 f"the model has no simulated {gateway.format} gateway {gateway.row['id']}",
                 hint="write one with the same options and --write-park DIR, and use it for"
                 " parktwin ingest as well",
             )
-
-
-def _has(spec: GatewaySpec, row: Mapping[str, Any]) -> bool:
-    """Return whether a gateway of the model has all cells of a row."""
-    return all(getattr(spec, key) == value for key, value in row.items())
 
 
 def _toml(value: Any) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 
 from simulators.process.recipes import DEMAND_DRIVEN, UsualFlows
 from twin.arrays import F64
-from twin.model.park import OUTSIDE
+from twin.model.park import OUTSIDE, scopes_above
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -39,11 +39,7 @@ class ComponentNetwork:
 
     def index(self, scope: str) -> int | None:
         """Return the node at `scope` or at the nearest scope above it, None without one."""
-        while scope:
-            if scope in self.nodes:
-                return self.nodes.index(scope)
-            scope = scope.rpartition("/")[0]
-        return None
+        return next((self.nodes.index(s) for s in scopes_above(scope) if s in self.nodes), None)
 
     def takes(self, node: int) -> bool:
         """Return whether something flows into `node`."""

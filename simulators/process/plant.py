@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
@@ -21,6 +20,7 @@ from twin.arrays import F64, I64
 from twin.emissions.outlets import OutletSpec
 from twin.model.park import inside, owner_of
 from twin.reference import load as load_reference
+from twin.series.windows import local
 from twin.uom import parse_quantity
 
 if TYPE_CHECKING:
@@ -135,10 +135,7 @@ def _load(park: Park, owners: int, rng: np.random.Generator) -> LoadPattern:
     clock = [int(s[:2]) * 3600 + int(s[3:]) * 60 for s in park.shifts or ("00:00",)]
     starts = np.array(sorted(day * 86400.0 + s for day in range(7) for s in clock))
     # The lead at the epoch: a week stays a week where clocks change.
-    offset = datetime.fromtimestamp(disturbances.EPOCH_US / 1e6, UTC).astimezone(
-        ZoneInfo(park.timezone)
-    )
-    lead = offset.utcoffset()
+    lead = local(disturbances.EPOCH_US, ZoneInfo(park.timezone)).utcoffset()
     return LoadPattern(
         starts,
         rng.uniform(-1, 1, (len(starts), owners)),

@@ -74,15 +74,26 @@ def make_process(park: Park, seed: int) -> Process:
     hours = np.arange(0.0, disturbances.WEEK_S, 3600.0)
     plant = replace(plant, vessels=with_oscillation(plant.vessels, rates(plant, hours).throughput))
     steps = np.arange(0.0, disturbances.WEEK_S + COUNTER_STEP_S, COUNTER_STEP_S)
-    speed = np.concatenate(
-        [
-            rates(plant, steps[i : i + CHUNK]).values[:, plant.counters]
-            for i in range(0, len(steps), CHUNK)
-        ]
-    )
-    table = np.zeros_like(speed)
-    table[1:] = np.cumsum((speed[1:] + speed[:-1]) / 2 * COUNTER_STEP_S, axis=0)
-    return Process(plant, table)
+    parts = [rates(plant, part).values[:, plant.counters] for part in chunks(steps, CHUNK)]
+    return Process(plant, integral_since_start(steps, np.concatenate(parts)))
+
+
+def chunks(time_s: F64, size: int) -> list[F64]:
+    """Return times in parts of a size."""
+    return [time_s[i : i + size] for i in range(0, len(time_s), size)]
+
+
+def integral_since_start(step_s: F64, rate: F64) -> F64:
+    """Return the integral of a rate, (w, c), from the first step (w,) [s] on, by trapezia."""
+    total = np.zeros_like(rate)
+    total[1:] = np.cumsum((rate[1:] + rate[:-1]) / 2 * np.diff(step_s)[:, None], axis=0)
+    return total
+
+
+def interpolate(time_s: F64, step_s: F64, table: F64) -> F64:
+    """Return the columns of a table (w, c) at times, (n, c), linear between steps (w,)."""
+    columns = [np.interp(time_s, step_s, column) for column in table.T]
+    return np.array(columns, dtype=np.float64).reshape(-1, len(time_s)).T
 
 
 def state(process: Process, time_us: I64) -> ProcessState:
@@ -96,9 +107,8 @@ def counted(process: Process, time_us: I64) -> F64:
     """Return the counts of the counters since the epoch, (n, c) [SI], at (n,) int64 [µs]."""
     time_s = disturbances.week_time(time_us)
     weeks = (time_us - disturbances.EPOCH_US) // disturbances.WEEK_US
-    steps = np.arange(len(process.table)) * float(COUNTER_STEP_S)
-    amounts = [np.interp(time_s, steps, amount) for amount in process.table.T]
-    part = np.array(amounts, dtype=np.float64).reshape(-1, len(time_us)).T
+    steps = np.arange(0.0, len(process.table)) * COUNTER_STEP_S
+    part = interpolate(time_s, steps, process.table)
     return np.asarray(weeks[:, None] * process.table[-1] + part)
 
 

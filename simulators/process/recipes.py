@@ -52,10 +52,6 @@ class UsualFlows:
     into: Mapping[str, float]
     out: Mapping[str, float]
 
-    def ends(self, scope: str) -> bool:
-        """Return whether the component comes to a scope and does not leave it."""
-        return scope in self.into and scope not in self.out
-
 
 def find_reactions(
     park: Park,
@@ -97,9 +93,10 @@ def _takes(usual: Mapping[str, UsualFlows]) -> dict[str, set[str]]:
     """Return the components that end at each scope, without the demand-driven ones."""
     scopes = {scope for flows in usual.values() for scope in flows.into} - set(OUTSIDE)
     return {
-        scope: {c for c, flows in usual.items() if c not in DEMAND_DRIVEN and flows.ends(scope)}
+        scope: {c for c, flows in usual.items()
+                if c not in DEMAND_DRIVEN and scope in flows.into and scope not in flows.out}
         for scope in scopes
-    }
+    }  # fmt: skip
 
 
 def _chemistry(usual: Mapping[str, UsualFlows]) -> Iterator[Reaction]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -10,7 +9,7 @@ import numpy as np
 
 from simulators.process import disturbances
 from twin.accounts.tanks import HORIZONTAL, fill_share, full_level, full_mass, height_fraction
-from twin.arrays import F64
+from twin.arrays import F64, I64
 from twin.reference import load as load_reference
 
 if TYPE_CHECKING:
@@ -18,11 +17,10 @@ if TYPE_CHECKING:
 
     from simulators.process.disturbances import Disturbances
     from simulators.process.flows import ComponentNetwork
-    from twin.model.park import Park, Tag, Tank
+    from twin.model.park import Park, Tank
 
-ROTATION = (
-    2 * np.pi * 7 / disturbances.WEEK_S
-)  # rad/s; tanks are filled and emptied in turn, once a day.
+# Tanks are filled and emptied in turn, once a day [rad/s].
+ROTATION = 2 * np.pi * 7 / disturbances.WEEK_S
 TANK_RATE = 0.3  # greatest share of the flow through a farm into one tank of several
 FARM_RATE = 0.06  # greatest share of the flow that the whole farm accumulates
 SPARE_FROM = 3  # A farm of this many liquid-chlorine tanks keeps its last one empty for accidents.
@@ -42,8 +40,9 @@ class Vessels:
     """The tanks of a park, arrays over tanks (k); fills are shares of the volume."""
 
     tanks: tuple[Tank, ...]
-    column: tuple[int, ...]
-    height: tuple[float, ...]  # of a level of 1, in the tag's SI unit
+    column: I64
+    horizontal: I64  # tanks whose level is not their fill
+    height: F64  # of a level of 1, in the tag's SI unit
     balance_node: tuple[BalanceNode | None, ...]
     group_size: tuple[int, ...]  # tanks that are filled in turn with this one; 0 of a spare
     capacity: F64  # [kg] at a fill of 1
@@ -81,14 +80,18 @@ def make_vessels(
             turn[k] = first + 2 * np.pi * nth / len(active)
             group_size[k] = len(active)
     tags = [park.tags[column[t.level or t.mass]] for t in park.tanks]
-    pairs = list(zip(park.tanks, tags, strict=True))
+    full = np.array([full_mass(tank, tag) for tank, tag in zip(park.tanks, tags, strict=True)])
+    capacity = np.where(np.isfinite(full), full, 1.0)
+    level = [full_level(tank, tag) for tank, tag in zip(park.tanks, tags, strict=True)]
+    is_level = np.array([not tank.mass for tank in park.tanks], bool)
     return Vessels(
         tanks=park.tanks,
-        column=tuple(column[tag.address] for tag in tags),
-        height=tuple(_height(tank, tag) for tank, tag in pairs),
+        column=np.array([column[tag.address] for tag in tags], np.int64),
+        horizontal=np.flatnonzero([t.level and t.shape == HORIZONTAL for t in park.tanks]),
+        height=np.where(is_level, level, capacity),
         balance_node=tuple(_balance_node(tank, networks) for tank in park.tanks),
         group_size=tuple(group_size),
-        capacity=np.array([_capacity(tank, tag) for tank, tag in pairs]),
+        capacity=capacity,
         fill=fill,
         turn=turn,
         drift_disturbances=disturbances.make_disturbances(rng, count, bands=1),
@@ -129,22 +132,9 @@ def inventory(vessels: Vessels, time_s: F64) -> tuple[F64, F64]:
 
 def write_tank_tags(vessels: Vessels, fill: F64, values: F64) -> None:
     """Write the tank tags at fills, (n, k) [1], into the columns of `values`, (n, t)."""
-    for k, tank in enumerate(vessels.tanks):
-        level = fill[:, k]
-        if tank.level and tank.shape == HORIZONTAL:
-            level = height_fraction(level)
-        values[:, vessels.column[k]] = vessels.height[k] * level
-
-
-def _height(tank: Tank, tag: Tag) -> float:
-    """Return the tag value of a full tank: mass [kg], level [m] or level fraction [1]."""
-    return _capacity(tank, tag) if tank.mass else full_level(tank, tag)
-
-
-def _capacity(tank: Tank, tag: Tag) -> float:
-    """Return the mass that fills a tank [kg]; 1 where it is not known."""
-    full = full_mass(tank, tag)
-    return full if math.isfinite(full) else 1.0
+    level = fill.copy()
+    level[:, vessels.horizontal] = height_fraction(level[:, vessels.horizontal])
+    values[:, vessels.column] = vessels.height * level
 
 
 def _balance_node(tank: Tank, networks: Sequence[ComponentNetwork]) -> BalanceNode | None:

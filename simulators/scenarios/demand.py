@@ -38,38 +38,28 @@ class FarmNode:
     export: int  # the outflow that brings the farm back to its usual inventory
 
 
-def chlorine_of(plant: Plant) -> ComponentNetwork | None:
-    """Return the chlorine network of a park, None without one."""
-    return next((n for n in plant.networks if n.component == CHLORINE), None)
+def chlorine_of(plant: Plant) -> ComponentNetwork:
+    """Return the chlorine network of a park that has one."""
+    return next(network for network in plant.networks if network.component == CHLORINE)
 
 
 def find_farm_nodes(plant: Plant) -> tuple[FarmNode, ...]:
     """Return the tank farms of the chlorine network."""
-    network = chlorine_of(plant)
-    if network is None:
-        return ()
     tanks: dict[int, list[int]] = {}
     for k, at in enumerate(plant.vessels.balance_node):
         if at is not None and at.component == CHLORINE and plant.vessels.group_size[k]:
             tanks.setdefault(at.node, []).append(k)
     farms = []
     for node, mine in tanks.items():
+        network = chlorine_of(plant)
         into = [s for s, to in enumerate(network.to) if to == node]
         pipes = [s for s in into if network.origin[s] not in tanks and network.free[s]]
         out = [s for s, origin in enumerate(network.origin) if origin == node]
         # Road tankers can be sent to the market more or less at will.
         export = max(out, key=lambda s: (network.to[s] < 0, network.nominal[s]))
-        farms.append(
-            FarmNode(
-                network.nodes[node],
-                node,
-                tuple(mine),
-                tuple(pipes),
-                tuple(s for s in into if s not in pipes),
-                tuple(out),
-                export,
-            )
-        )
+        other = tuple(s for s in into if s not in pipes)
+        name = network.nodes[node]
+        farms.append(FarmNode(name, node, tuple(mine), tuple(pipes), other, tuple(out), export))
     return tuple(farms)
 
 
@@ -89,8 +79,6 @@ def demands(plant: Plant, usual: ProcessState, load: Callable[[str], F64 | None]
         if other.component != CHLORINE:
             fixed[other.component] = _cut(plant, other, usual, load, burnt)
     network = chlorine_of(plant)
-    if network is None:
-        return fixed
     relief = relief_streams(plant, network)
     flow = component_flow(network, usual)
     chlorine: dict[int, F64] = {}
@@ -167,8 +155,6 @@ def _withdrawal(
 def limit_to_supply(plant: Plant, fixed: Mapping[int, F64], state: ProcessState) -> dict[int, F64]:
     """Return the fixed flows, reduced where a header has less chlorine than they need."""
     network = chlorine_of(plant)
-    if network is None:
-        return {}
     throughput = state.throughput[CHLORINE]
     given = dict(fixed)
     free = {origin for s, origin in enumerate(network.origin) if s not in fixed}
@@ -182,9 +168,7 @@ def limit_to_supply(plant: Plant, fixed: Mapping[int, F64], state: ProcessState)
 
 def surplus(plant: Plant, farm: FarmNode, state: ProcessState) -> F64:
     """Return the surplus of a farm over the usual accumulation in its tanks, (n,) [kg/s]."""
-    network = chlorine_of(plant)
-    assert network is not None, "a farm is a node of the chlorine network"
-    flow = component_flow(network, state)
+    flow = component_flow(chlorine_of(plant), state)
     return np.asarray(
         state.throughput[CHLORINE][:, farm.node] - flow[:, list(farm.out)].sum(axis=1)
     )

@@ -14,7 +14,16 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from simulators.process import disturbances
-from simulators.process.process import UNCHANGED, ProcessChanges, ProcessState, counted, rates
+from simulators.process.process import (
+    UNCHANGED,
+    ProcessChanges,
+    ProcessState,
+    chunks,
+    counted,
+    integral_since_start,
+    interpolate,
+    rates,
+)
 from simulators.process.process import state as undisturbed
 from simulators.process.vessels import inventory
 from simulators.scenarios import demand
@@ -79,26 +88,15 @@ def make_overlay(process: Process, script: Script, origin_us: int) -> Overlay:
     step_s = _steps(script)
     overlay = replace(bare, farms=farms, step_s=step_s)
     if farms:
-        excess_rate = np.concatenate([_surplus(overlay, part) for part in _chunks(step_s)])
-        excess = _integral(step_s, excess_rate)
+        excess_rate = np.concatenate([_surplus(overlay, part) for part in chunks(step_s, CHUNK)])
+        excess = integral_since_start(step_s, excess_rate)
         full = tuple(
             _full_intervals(overlay, f, step_s, excess[:, f], excess_rate[:, f])
             for f in range(len(farms))
         )
         overlay = replace(overlay, excess=excess, excess_rate=excess_rate, full=full)
-    count_rate = np.concatenate([_count_rate(overlay, part) for part in _chunks(step_s)])
-    return replace(overlay, count=_integral(step_s, count_rate))
-
-
-def _check_direction(overlay: Overlay, now: ProcessState) -> None:
-    """Raise ModelError if a stream runs backwards: less is made than the fixed flows need."""
-    least = np.nanmin(now.flow, axis=0, initial=0.0)
-    if least.min(initial=0.0) < -TINY:
-        stream = overlay.process.plant.park.streams[int(np.argmin(least))].id
-        raise ModelError(
-            f"scenario {overlay.script.id} lets {stream} run backwards",
-            hint="let its loads change less",
-        )
+    count_rate = np.concatenate([_count_rate(overlay, part) for part in chunks(step_s, CHUNK)])
+    return replace(overlay, count=integral_since_start(step_s, count_rate))
 
 
 def state(overlay: Overlay, time_us: I64) -> ProcessState:
@@ -110,9 +108,8 @@ def state(overlay: Overlay, time_us: I64) -> ProcessState:
         overlay.process.plant, disturbances.week_time(time_us), _changes(overlay, since_s)
     )
     counters = overlay.process.plant.counters
-    excess = [np.interp(since_s, overlay.step_s, count) for count in overlay.count.T]
     truth.values[:, counters] = counted(overlay.process, time_us)
-    truth.values[:, counters] += np.array(excess).reshape(-1, len(time_us)).T
+    truth.values[:, counters] += interpolate(since_s, overlay.step_s, overlay.count)
     return truth
 
 
@@ -128,17 +125,6 @@ def _steps(script: Script) -> F64:
     return np.asarray(every[(every >= 0) & (every <= script.duration_s)], dtype=np.float64)
 
 
-def _chunks(step_s: F64) -> list[F64]:
-    return [step_s[i : i + CHUNK] for i in range(0, len(step_s), CHUNK)]
-
-
-def _integral(step_s: F64, rate: F64) -> F64:
-    """Return the integral of a rate since the first step, (w, ...)."""
-    total = np.zeros_like(rate)
-    total[1:] = np.cumsum((rate[1:] + rate[:-1]) / 2 * np.diff(step_s)[:, None], axis=0)
-    return total
-
-
 def _week_s(overlay: Overlay, since_s: F64) -> F64:
     time_us = overlay.origin_us + np.round(since_s * 1e6).astype(np.int64)
     return disturbances.week_time(time_us)
@@ -147,14 +133,13 @@ def _week_s(overlay: Overlay, since_s: F64) -> F64:
 def _check(overlay: Overlay) -> None:
     """Raise ModelError for events without an effect in this park."""
     plant = overlay.process.plant
-    network = demand.chlorine_of(plant)
+    networks = [n for n in plant.networks if n.component == demand.CHLORINE]
     problems = [
         f"event {event.id}: no chlorine passes through {event.scope}"
         for event in overlay.script.events
         if event.kind == "leak"
-        and (network is None or (node := network.index(event.scope)) is None
-             or not network.gives(node))
-    ]  # fmt: skip
+        and not any((at := n.index(event.scope)) is not None and n.gives(at) for n in networks)
+    ]
     problems += [
         f"event {event.id}: nothing in {event.scope} has an alarm on a value of its own"
         for event in overlay.script.events
@@ -171,9 +156,7 @@ def _changes(overlay: Overlay, since_s: F64) -> ProcessChanges:
         return changes
     plant, time_s = overlay.process.plant, _week_s(overlay, since_s)
     fixed, given = _fixed(overlay, since_s, time_s, changes)
-    network = demand.chlorine_of(plant)
-    assert network is not None, "a farm is a node of the chlorine network"
-    flow = demand.component_flow(network, given)
+    flow = demand.component_flow(demand.chlorine_of(plant), given)
     shape = (len(since_s), len(plant.vessels.tanks))
     fill, accumulation = np.zeros(shape), np.zeros(shape)
     chlorine = dict(fixed[demand.CHLORINE])
@@ -222,7 +205,6 @@ def _causes(overlay: Overlay, since_s: F64) -> ProcessChanges:
             added_v[:, mine] += part[:, None] * event.size
         elif event.kind == "leak":
             network = demand.chlorine_of(plant)
-            assert network is not None, "a leak is of a node of the chlorine network"
             out = leak.setdefault(demand.CHLORINE, np.zeros((len(since_s), len(network.nodes))))
             out[:, network.index(event.scope)] += part * event.size
         elif event.kind == "upset":
@@ -238,7 +220,7 @@ def _alarmed(overlay: Overlay, event: ScriptEvent) -> dict[int, float]:
     """Return the values to which an upset brings the alarmed tags without equation, by tag [SI]."""
     plant = overlay.process.plant
     column = {tag.address: t for t, tag in enumerate(plant.park.tags)}
-    computed = {*plant.vessels.column, *plant.cells.current_column.tolist()}
+    computed = {*plant.vessels.column.tolist(), *plant.cells.current_column.tolist()}
     computed |= {flow for _, flow, _, _ in plant.stream_columns}
     values: dict[int, float] = {}
     for row in plant.park.rows(AlarmSpec):
@@ -279,10 +261,19 @@ def _surplus(overlay: Overlay, since_s: F64) -> F64:
 
 
 def _count_rate(overlay: Overlay, since_s: F64) -> F64:
-    """Return the rate of the counters over the usual rate, (n, c) [SI/s]."""
+    """Return the rate of the counters over the usual rate, (n, c) [SI/s].
+
+    Raises ModelError if a stream runs backwards: less is made than the fixed flows need.
+    """
     plant, time_s = overlay.process.plant, _week_s(overlay, since_s)
     now = rates(plant, time_s, _changes(overlay, since_s))
-    _check_direction(overlay, now)
+    least = np.nanmin(now.flow, axis=0, initial=0.0)
+    if least.min(initial=0.0) < -TINY:
+        stream = plant.park.streams[int(np.argmin(least))].id
+        raise ModelError(
+            f"scenario {overlay.script.id} lets {stream} run backwards",
+            hint="let its loads change less",
+        )
     return np.asarray((now.values - rates(plant, time_s).values)[:, plant.counters])
 
 

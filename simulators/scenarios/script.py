@@ -18,7 +18,7 @@ A file of `simulators/scenarios` lists events; times count from the start of the
 from __future__ import annotations
 
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -91,39 +91,24 @@ class ScriptHead:
 
 
 @table
-class EventSpec:
-    """An event as the file declares it."""
-
-    id: str = cell("any")
-    kind: str = cell("one " + " ".join(KINDS))
-    scope: str = cell("scope_or_electrolyser", default="")
-    tag: str = cell("tag", default="")
-    start_s: float = cell("quantity time", key="start", default=0.0)
-    stop_s: float = cell("quantity time", key="stop", default=np.inf)  # inf: the end
-    size: str = cell("any", default="")
-    uom: str = cell("any", default="")
-    ramp_s: float = cell("quantity time", key="ramp", default=0.0)
-    every_s: float = cell("quantity time", key="every", default=300.0)
-    lasting_s: float = cell("quantity time", key="lasting", default=5.0)
-
-
-@dataclass(frozen=True, slots=True)
 class ScriptEvent:
     """An event; `size` is SI, or a share of the value if `relative`."""
 
-    id: str
-    kind: str
-    scope: str  # path of a scope, or id of an electrolyser; that of the tag if there is one
-    tag: str  # address, or empty
-    start_s: float
-    stop_s: float
+    id: str = cell("any")
+    kind: str = cell("one " + " ".join(KINDS))
+    # Path of a scope, or id of an electrolyser; that of the tag if there is one.
+    scope: str = cell("scope_or_electrolyser", default="")
+    tag: str = cell("tag", default="")  # address
+    start_s: float = cell("quantity time", key="start", default=0.0)
+    stop_s: float = cell("quantity time", key="stop", default=np.inf)  # inf: the end
     size: float = 0.0
     relative: bool = False
-    uom: str = ""  # of a unit error
-    ramp_s: float = 0.0
-    every_s: float = 0.0  # of spikes, one in each such time
-    lasting_s: float = 0.0
-    size_text: str = ""  # the size as written, or empty
+    uom: str = cell("any", default="")  # of a unit error
+    ramp_s: float = cell("quantity time", key="ramp", default=0.0)
+    # Spikes have one in each such time, and each lasts so long.
+    every_s: float = cell("quantity time", key="every", default=300.0)
+    lasting_s: float = cell("quantity time", key="lasting", default=5.0)
+    size_text: str = cell("any", key="size", default="")  # as written
 
     @property
     def where(self) -> str:
@@ -187,7 +172,7 @@ def parse_script(name: str, text: str, park: Park) -> Script:
             label = row.get("id", nth + 1)
             problems.append(f"{name}.toml:{line}: event {label}: {problem}")
 
-        spec = parse_row(row, EventSpec, known, wrong_event)
+        spec = parse_row(row, ScriptEvent, known, wrong_event)
         if spec is None:
             continue
         tag = tags.get(spec.tag)
@@ -197,7 +182,18 @@ def parse_script(name: str, text: str, park: Park) -> Script:
         for key, fault in faults:
             wrong_event(key, f"{key}: {fault}")
         if head and not faults:
-            events.append(_event(spec, tag, head.duration_s))
+            size, relative = _size(spec, tag)
+            kind = KINDS[spec.kind]
+            events.append(
+                replace(
+                    spec,
+                    scope=tag.scope if tag and kind.about == "tag" else spec.scope,
+                    stop_s=min(spec.stop_s, head.duration_s),
+                    size=size,
+                    relative=relative,
+                    size_text=spec.size_text or kind.usual,
+                )
+            )
     if head is None or problems:
         raise ModelError(
             f"scenario {name} has {len(problems)} problems",
@@ -223,7 +219,7 @@ def weight(event: ScriptEvent, since_s: F64) -> F64:
 
 
 def _faults(
-    spec: EventSpec, tag: Tag | None, park: Park, duration_s: float
+    spec: ScriptEvent, tag: Tag | None, park: Park, duration_s: float
 ) -> Iterator[tuple[str, str]]:
     """Yield key and text of the faults between the cells of an event."""
     yield from _subject_faults(spec, tag, park)
@@ -237,7 +233,7 @@ def _faults(
             compile_uom(spec.uom, tag.quantity)
     except UomError as error:
         yield "uom", str(error)
-    if not KINDS[spec.kind].size and spec.size:
+    if not KINDS[spec.kind].size and spec.size_text:
         yield "size", f"a {spec.kind} has none"
     try:
         size, _ = _size(spec, tag)
@@ -247,7 +243,7 @@ def _faults(
         yield "size", str(error)
 
 
-def _subject_faults(spec: EventSpec, tag: Tag | None, park: Park) -> Iterator[tuple[str, str]]:
+def _subject_faults(spec: ScriptEvent, tag: Tag | None, park: Park) -> Iterator[tuple[str, str]]:
     """Yield the faults of the tag, scope or electrolyser of an event."""
     if KINDS[spec.kind].about == "tag" and tag is None:
         yield "tag", f"a {spec.kind} needs a tag"
@@ -261,7 +257,7 @@ def _subject_faults(spec: EventSpec, tag: Tag | None, park: Park) -> Iterator[tu
             yield "scope", f"{spec.scope!r} has no electrolysers"
 
 
-def _time_faults(spec: EventSpec, duration_s: float) -> Iterator[tuple[str, str]]:
+def _time_faults(spec: ScriptEvent, duration_s: float) -> Iterator[tuple[str, str]]:
     """Yield the faults of start, stop and ramp."""
     stop_s = min(spec.stop_s, duration_s) if spec.stop_s == np.inf else spec.stop_s
     if spec.kind in STAYING and spec.stop_s < np.inf:
@@ -274,30 +270,10 @@ def _time_faults(spec: EventSpec, duration_s: float) -> Iterator[tuple[str, str]
         yield "ramp", "must fit twice between start and stop"
 
 
-def _event(spec: EventSpec, tag: Tag | None, duration_s: float) -> ScriptEvent:
-    """Return an event without faults."""
-    size, relative = _size(spec, tag)
-    return ScriptEvent(
-        id=spec.id,
-        kind=spec.kind,
-        scope=spec.scope if KINDS[spec.kind].about == "scope" or tag is None else tag.scope,
-        tag=spec.tag,
-        start_s=spec.start_s,
-        stop_s=min(spec.stop_s, duration_s),
-        size=size,
-        relative=relative,
-        uom=spec.uom,
-        ramp_s=spec.ramp_s,
-        every_s=spec.every_s,
-        lasting_s=spec.lasting_s,
-        size_text=spec.size or KINDS[spec.kind].usual,
-    )
-
-
-def _size(spec: EventSpec, tag: Tag | None) -> tuple[float, bool]:
+def _size(spec: ScriptEvent, tag: Tag | None) -> tuple[float, bool]:
     """Return the size of an event, SI or a share, and whether it is a share; raises UomError."""
     kind = KINDS[spec.kind]
-    text = spec.size or kind.usual
+    text = spec.size_text or kind.usual
     if not kind.size:
         return 0.0, False
     if kind.size != "own" or tag is None:

@@ -79,9 +79,7 @@ class CompiledPark(NamedTuple):
     park: Park
     network: Network
     supply: Supply
-    trip: (
-        ScriptEvent | None
-    )  # of a chlorine user, None where the scenario of it does not fit the park
+    trip: ScriptEvent | None  # of a chlorine user, None where its scenario does not fit the park
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +119,8 @@ def make_window(known: CompiledPark, seed: int, length_s: float = HOUR_S) -> Sco
     stop_us, scan_s = start_us + round(length_s * 1e6), max(SCAN_S, length_s / SCANS_MAX)
     readings = partial(observe, make_sensors(process, seed))
     table = minutes_of(network, readings, start_us - MINUTE_US, stop_us, scan_s=scan_s)
-    seen = _seen(table)
+    amount, covered_s = table.amount[1:].sum(axis=0), table.covered_s[1:].sum(axis=0)
+    seen = amount, covered_s, table.last[[0, -1]]
     components = {a.subject for a in network.accounts if a.item in FLOW_ITEMS}
     closed = {}
     for component in sorted(components):
@@ -137,16 +136,10 @@ def make_window(known: CompiledPark, seed: int, length_s: float = HOUR_S) -> Sco
             ratio = hydrogen if component == "hydrogen" else efficiency / cell.current_efficiency
             part[component][network.index[cell.current]] = ratio
     times = np.arange(start_us, stop_us + 1, round(scan_s * 1e6))
-    amount, level, value, flow = _true(network, process, times, scan_s)
+    total, level, value, flow = _true(network, process, times, scan_s)
     return ScoreWindow(
-        known, length_s, scan_s, *seen, table, amount, level, value, flow, part, closed
+        known, length_s, scan_s, *seen, table, total, level, value, flow, part, closed
     )
-
-
-def _seen(table: MinuteTable) -> tuple[F64, F64, F64]:
-    """Return amounts, cover [s], and the last values before the edges."""
-    amount, covered_s = table.amount[1:].sum(axis=0), table.covered_s[1:].sum(axis=0)
-    return amount, covered_s, table.last[[0, -1]]
 
 
 def _true(
@@ -155,24 +148,18 @@ def _true(
     """Return true amounts, values at the edges and at each scan, and mass of all streams [kg]."""
     media, index = load_reference("media"), network.index
     truth = state(process, times)
-    values, edges = truth.values, truth.values[[0, -1]]
-    flow = {}
-    for stream, mass in zip(
-        network.park.streams, integral(truth.flow, scan_s).tolist(), strict=True
-    ):
+    value = np.pad(truth.values, [(0, 0), (0, len(network.derived))], constant_values=np.nan)
+    level, flow = value[[0, -1]], {}
+    masses = integral(truth.flow, scan_s).tolist()
+    for stream, mass in zip(network.park.streams, masses, strict=True):
         shares = media[stream.medium]["component"]
         flow[stream.id] = {component: mass * share for component, share in shares.items()}
         if stream.flow and stream.fraction:
             usual = max(shares.values())
-            values[:, index[stream.flow]] *= values[:, index[stream.fraction]] / usual
-    amount = integral(values, scan_s)
-    amount[process.plant.counters] = np.diff(edges, axis=0)[0, process.plant.counters]
-
-    def padded(column: F64) -> F64:
-        more = len(network.tags) - column.shape[-1]
-        return np.pad(column, [(0, 0)] * (column.ndim - 1) + [(0, more)], constant_values=np.nan)
-
-    return padded(amount), padded(edges), padded(values), flow
+            value[:, index[stream.flow]] *= value[:, index[stream.fraction]] / usual
+    amount, counters = integral(value, scan_s), process.plant.counters
+    amount[counters] = (level[1] - level[0])[counters]
+    return amount, level, value, flow
 
 
 def integral(rate: F64, scan_s: float) -> F64:
@@ -248,12 +235,6 @@ def _dot(weight: F64, amount: F64) -> float:
     return float(weight[used] @ amount[used])
 
 
-def _width(window: ScoreWindow, component: str, weight: F64) -> float:
-    """Return half the interval of a sum."""
-    sigma = sum_sigma(window.known.network, component, weight, window.amount, window.covered_s)
-    return float(half_width(sigma))
-
-
 def _adjusted(window: ScoreWindow, component: str) -> F64 | None:
     """Return the amounts as the balances of a component adjust them, (T,); None without any."""
     if component not in window.closed:
@@ -267,20 +248,21 @@ def _adjusted(window: ScoreWindow, component: str) -> F64 | None:
     return amount
 
 
-def _of(
-    window: ScoreWindow, kpi: str, component: str, terms: Mapping[Account, float]
+def _weighed(
+    window: ScoreWindow, kpi: str, component: str, over: F64, under: F64 | None = None
 ) -> StatedFigure:
-    """Return the figure of a sum of accounts."""
-    return _weighed(window, kpi, component, weights(window.known.network, terms))
+    """Return the figure of a weighted sum of the amounts of tags, (T,), or of the ratio of two."""
+    weight = over if under is None else ratio_weight(over, under, window.amount)
 
+    def of(amount: F64, part: F64 | float = 1.0) -> float:
+        whole = 1.0 if under is None else _dot(under * part, amount)
+        return _dot(over * part, amount) / whole
 
-def _weighed(window: ScoreWindow, kpi: str, component: str, weight: F64) -> StatedFigure:
-    """Return the figure of a weighted sum of the amounts of tags, `weight` (T,)."""
-    value = _dot(weight, window.amount)
+    value, truth = of(window.amount), of(window.true_amount, window.part.get(component, 1.0))
     better = _adjusted(window, component)
-    truth = _dot(weight * window.part.get(component, 1.0), window.true_amount)
-    reconciled = NAN if better is None else _dot(weight, better)
-    return StatedFigure(kpi, value, _width(window, component, weight), truth, value, reconciled)
+    reconciled = NAN if better is None else of(better)
+    sigma = sum_sigma(window.known.network, component, weight, window.amount, window.covered_s)
+    return StatedFigure(kpi, value, float(half_width(sigma)), truth, value, reconciled)
 
 
 def _sums(window: ScoreWindow) -> Iterator[StatedFigure]:
@@ -288,14 +270,14 @@ def _sums(window: ScoreWindow) -> Iterator[StatedFigure]:
     for account in window.known.network.accounts:
         if account.scope in _scopes(window) and account.item in MADE:
             name = f"{account.subject} {MADE[account.item]}"
-            yield _of(window, name, account.subject, {account: 1.0})
+            weight = weights(window.known.network, {account: 1.0})
+            yield _weighed(window, name, account.subject, weight)
 
 
 def _stocks(window: ScoreWindow) -> Iterator[StatedFigure]:
     """Yield accumulation in tanks and the unaccounted rest of each component, by scope."""
     network = window.known.network
-    components = sorted({a.subject for a in network.accounts if a.item in FLOW_ITEMS})
-    for scope, component in product(_scopes(window), components):
+    for scope, component in product(_scopes(window), sorted(window.part)):
         stored = truth = width = 0.0
         if (tanks := network.tanks.scopes.get((scope, component))) is not None:
             stored = stored_mass(network, component, tanks.tolist(), window.level)
@@ -303,21 +285,11 @@ def _stocks(window: ScoreWindow) -> Iterator[StatedFigure]:
             width = float(half_width(stored_sigma(network, component, tanks, window.level)))
             yield StatedFigure(f"{component} stored", stored, width, truth, stored, NAN)
         terms = {Account(scope, component, item): sign for item, sign in SIGNS.items()}
-        flows = _of(window, f"{component} unaccounted", component, terms)
+        weight = weights(network, terms)
+        flows = _weighed(window, f"{component} unaccounted", component, weight)
         value, both = flows.value - stored, float(np.hypot(flows.width, width))
         if both > 0:
             yield StatedFigure(flows.kpi, value, both, flows.truth - truth, value, NAN)
-
-
-def _ratio(window: ScoreWindow, kpi: str, component: str, over: F64, under: F64) -> StatedFigure:
-    """Return the figure of a ratio of two weighted sums."""
-    gradient = ratio_weight(over, under, window.amount)
-    value = _dot(over, window.amount) / _dot(under, window.amount)
-    part = window.part.get(component, 1.0)
-    truth = _dot(over * part, window.true_amount) / _dot(under * part, window.true_amount)
-    better = _adjusted(window, component)
-    reconciled = NAN if better is None else _dot(over, better) / _dot(under, better)
-    return StatedFigure(kpi, value, _width(window, component, gradient), truth, value, reconciled)
 
 
 def _shares(window: ScoreWindow) -> Iterator[StatedFigure]:
@@ -328,33 +300,31 @@ def _shares(window: ScoreWindow) -> Iterator[StatedFigure]:
         if made not in network.accounts or not taken.streams:
             continue
         local = [s for s, inner in zip(taken.streams, taken.local, strict=True) if inner]
-        inside, whole = (
-            withdrawal_weights(network, local),
-            withdrawal_weights(network, taken.streams),
+        inside, whole, exported = (
+            withdrawal_weights(network, streams)
+            for streams in (local, taken.streams, taken.exported)
         )
-        yield _ratio(window, "local share K1", "chlorine", inside, whole)
-        produced, exported = (
-            weights(network, {made: 1.0}),
-            withdrawal_weights(network, taken.exported),
-        )
-        yield _ratio(window, "local share K2", "chlorine", produced - exported, produced)
+        yield _weighed(window, "local share K1", "chlorine", inside, whole)
+        produced = weights(network, {made: 1.0})
+        yield _weighed(window, "local share K2", "chlorine", produced - exported, produced)
 
 
 def _energy(window: ScoreWindow) -> Iterator[StatedFigure]:
     """Yield mass, energy and energy per mass of products, by scope."""
-    accounts = window.known.network.accounts
-    for account in accounts:
+    network = window.known.network
+    for account in network.accounts:
         scope, product, item = account
-        if scope not in _scopes(window):
+        if scope not in _scopes(window) or item not in ("mass", *ENERGY):
             continue
+        weight = weights(network, {account: 1.0})
         if item == "mass":
-            yield _of(window, f"{product} weighed", product, {account: 1.0})
-        if item in ENERGY:
-            yield _of(window, f"{product} {ENERGY[item]}", "", {account: 1.0})
-            mass = Account(scope, product, "mass")
-            if mass in accounts:
-                over, under = (weights(window.known.network, {a: 1.0}) for a in (account, mass))
-                yield _ratio(window, f"{product} {ENERGY[item]} per mass", product, over, under)
+            yield _weighed(window, f"{product} weighed", product, weight)
+            continue
+        yield _weighed(window, f"{product} {ENERGY[item]}", "", weight)
+        mass = Account(scope, product, "mass")
+        if mass in network.accounts:
+            kpi, under = f"{product} {ENERGY[item]} per mass", weights(network, {mass: 1.0})
+            yield _weighed(window, kpi, product, weight, under)
 
 
 def _carbon(window: ScoreWindow) -> Iterator[StatedFigure]:

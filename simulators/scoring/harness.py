@@ -101,9 +101,7 @@ def minutes_of(
     -------
     MinuteTable
     """
-    keep = (
-        np.arange(len(network.park.tags)) if tags is None else tags[tags < len(network.park.tags)]
-    )
+    keep = slice(None) if tags is None else tags[tags < len(network.park.tags)]
     step_us = round(scan_s * 1e6)
     # The last count of a counter needs the reading after the end.
     times = np.arange(start_us, stop_us + step_us, step_us, dtype=np.int64)

@@ -19,23 +19,21 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from simulators.instruments import readings
 from simulators.process.disturbances import EPOCH_US
 from simulators.scenarios.script import scenario_names
 from simulators.scoring.figures import TRIP, compile_park, figures
 from simulators.scoring.harness import (
     make_harness,
-    minutes_of,
-    monitored_tags,
     quiet_memory,
+    run_monitor,
     scene_of,
 )
 from simulators.scoring.trials import BIAS, bias_of_every_stream, run_trial
-from twin.arrays import DAY_S, DAY_US, F64
+from twin.arrays import DAY_S, DAY_US, F64, HOUR_S
 from twin.errors import ModelError
 from twin.loading import load_park
 from twin.reconciliation.chi_square import quantile
-from twin.reconciliation.detection import begin_monitor, detect
+from twin.reconciliation.detection import begin_monitor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -89,10 +87,10 @@ def score(folder: str, size: ScoreSize | None = None) -> bool:
     weeks, days, trials, biases, hours = _work(
         folder,
         (_false_detections, range(1, size.weeks + 1)),
-        (_days, _some(size.days)),
+        (partial(_figures, DAY_S), _blocks(DAY_SEEDS, size.days)),
         (partial(_trials, tried), range(1, size.trials + 1)),
         (_biases, range(1, size.biases + 1)),
-        (_hours, _some(size.parks)),
+        (partial(_figures, HOUR_S), _blocks(0, size.parks)),
     )
     hourly, daily = ([stated for some in parks for stated in some] for parks in (hours, days))
     lines = [
@@ -100,13 +98,9 @@ def score(folder: str, size: ScoreSize | None = None) -> bool:
         *misfits,
         *bias_lines(biases),
         *week_lines(weeks),
-        *coverage_lines(
-            [
-                *coverage(hourly + daily),
-                coverage(hourly)[-1]._replace(kpi="all, over an hour"),
-                coverage(daily)[-1]._replace(kpi="all, over a day"),
-            ]
-        ),
+        *coverage_lines(coverage(hourly + daily)),
+        *coverage_lines([coverage(hourly)[-1]._replace(kpi="all, over an hour")]),
+        *coverage_lines([coverage(daily)[-1]._replace(kpi="all, over a day")]),
     ]
     print_lines(lines)
     return all(line.met is not False for line in lines)
@@ -162,33 +156,24 @@ def _false_detections(folder: str, seed: int) -> int:
     """Return the number of detections in a week without an event."""
     harness = make_harness(_known(folder).park, seed, START_US)
     memory, count = begin_monitor(harness.monitor, START_US), 0
-    scene, tags = scene_of(harness, "normal"), monitored_tags(harness)
+    scene = scene_of(harness, "normal")
     for _ in range(7):
-        table = minutes_of(
-            harness.network, partial(readings, scene), memory.time_us, memory.time_us + DAY_US,
-            scan_s=30.0, tags=tags,
-        )  # fmt: skip
-        memory, detections = detect(
-            harness.monitor, memory, table.amount, table.covered_s, table.last
-        )
+        memory, detections = run_monitor(harness, scene, memory, 24 * 60, scan_s=30.0)
         count += len(detections)
     return count
 
 
-def _some(parks: int) -> list[range]:
+def _blocks(first: int, parks: int) -> list[range]:
     """Return the seeds of a number of parks, in blocks."""
-    firsts = range(0, parks, PARKS_AT_ONCE)
-    return [range(first, min(first + PARKS_AT_ONCE, parks)) for first in firsts]
+    stop = first + parks
+    return [
+        range(seed, min(seed + PARKS_AT_ONCE, stop)) for seed in range(first, stop, PARKS_AT_ONCE)
+    ]
 
 
-def _hours(folder: str, seeds: Sequence[int]) -> list[list[StatedFigure]]:
-    """Return all figures of an hour of parks."""
-    return [figures(_known(folder), seed) for seed in seeds]
-
-
-def _days(folder: str, seeds: Sequence[int]) -> list[list[StatedFigure]]:
-    """Return all figures of a day of parks."""
-    return [figures(_known(folder), seed + DAY_SEEDS, DAY_S) for seed in seeds]
+def _figures(length_s: float, folder: str, seeds: Sequence[int]) -> list[list[StatedFigure]]:
+    """Return all figures of parks over a time [s]."""
+    return [figures(_known(folder), seed, length_s) for seed in seeds]
 
 
 def trial_lines(seeds: Sequence[Sequence[tuple[str, TrialFigure]]]) -> Iterator[ScoreLine]:

@@ -129,7 +129,7 @@ def _alarms(trial: Trial, stop_us: int, scan_s: float) -> I64:
     return np.asarray(changes.time_us[changes.after == UNACKNOWLEDGED])
 
 
-def user_trip(trial: Trial) -> Iterator[TrialFigure]:
+def chlorine_user_trip(trial: Trial) -> Iterator[TrialFigure]:
     """Compare the forecast of full tanks with the truth; a trip must cause no detection."""
     harness, scene = trial.harness, trial.scene
     rows = truths(scene.overlay)
@@ -544,18 +544,11 @@ def _minutes(
 
 
 TRIALS: dict[str, Callable[[Trial], Iterator[TrialFigure]]] = {
-    "alarm-flood": alarm_flood,
-    "cems-fault": cems_fault,
-    "chlorine-user-trip": user_trip,
-    "counter-reset": counter_reset,
-    "gateway-outage": gateway_outage,
-    "leak": leak,
-    "membrane-ageing": membrane_ageing,
-    "meter-bias": meter_bias,
-    "normal": normal,
-    "silent-gateway": silent_gateway,
-    "unit-error": unit_error,
-    "worn-instruments": worn_instruments,
+    trial.__name__.replace("_", "-"): trial
+    for trial in (
+        *(alarm_flood, cems_fault, chlorine_user_trip, counter_reset, gateway_outage, leak),
+        *(membrane_ageing, meter_bias, normal, silent_gateway, unit_error, worn_instruments),
+    )
 }
 
 
