@@ -28,6 +28,8 @@ from twin.uom import parse_quantity
 
 router = APIRouter(prefix="/api/v1/scopes", responses=RESPONSES, route_class=AnswerRoute)
 
+# Fields of an answer that a closure has by the same names, of masses without the unit.
+MASSES = ("measured", "measured_sigma", "estimate", "sigma", "detectable")
 VERDICT = ("consistent", "chi2", "chi2_critical", "dof", "reason")
 UnknownEnds = TypedDict("UnknownEnds", {"from": str | None, "to": str | None})
 
@@ -132,11 +134,15 @@ async def read_balance(
     # Many windows may take a second: the feeds go on meanwhile.
     closures = await asyncio.to_thread(lambda: [close_balance(balance, each) for each in amounts])
     known = np.array([np.isfinite(closure.estimate).any() for closure in closures])
+    nodes = list(balance.nodes)
     trust = sums.trust(np.arange(len(sums.tags)), known, stock_quality)
     columns = {
         "component": component,
         **{name: [getattr(closure, name) for closure in closures] for name in VERDICT},
-        "residuals": [_residuals(balance, closure) for closure in closures],
+        "residuals": [
+            records(NodeResidual, len(nodes), {"node": nodes, "residual_t": out(c.residual, TONNE)})
+            for c in closures
+        ],
         "streams": [_streams(balance, *each) for each in zip(amounts, closures, strict=True)],
         "suspects": [
             [sorted(balance.lines[s].id for s in each) for each in closure.suspects]
@@ -208,11 +214,6 @@ def _measured(balance: Balance, sums: Sums, levels: F64, window: int, whole: BOO
     return measure(sums.network, balance, amount, covered_s, levels)
 
 
-def _residuals(balance: Balance, closure: Closure) -> list[NodeResidual]:
-    columns = {"node": list(balance.nodes), "residual_t": out(closure.residual, TONNE)}
-    return records(NodeResidual, len(balance.nodes), columns)
-
-
 def _streams(balance: Balance, measured: Amounts, closure: Closure) -> list[ReconciledStream]:
     """Return the streams of one window before and after reconciliation."""
     lines = balance.lines
@@ -221,16 +222,10 @@ def _streams(balance: Balance, measured: Amounts, closure: Closure) -> list[Reco
         "from": [line.origin for line in lines],
         "to": [line.to for line in lines],
         "id": [line.id for line in lines],
-        "measured_t": out(closure.measured, TONNE),
-        "measured_sigma_t": out(closure.measured_sigma, TONNE),
-        "estimate_t": out(closure.estimate, TONNE),
-        "sigma_t": out(closure.sigma, TONNE),
-        "detectable_t": out(closure.detectable, TONNE),
+        **{f"{name}_t": out(getattr(closure, name), TONNE) for name in MASSES},
         "fraction": np.where(analysed, measured.fraction, np.nan),
         "fraction_estimate": closure.fraction,
         "fraction_sigma": closure.fraction_sigma,
-        "adjustment": closure.adjustment,
-        "observable": closure.observable,
-        "redundant": closure.redundant,
+        **{name: getattr(closure, name) for name in ("adjustment", "observable", "redundant")},
     }
     return records(ReconciledStream, len(lines), columns)

@@ -264,11 +264,6 @@ def tank_states(context: Context, network: Network, scope: str) -> list[TankStat
     return states
 
 
-def _flow_of(scope: str, name: StockOf) -> Account:
-    """Return the flow of chlorine the stock of a scope is compared with."""
-    return Account(scope, "chlorine", STOCK[name][0])
-
-
 def _worst(live: LiveValues, tags: Iterable[int]) -> int:
     """Return the worst quality of some tags."""
     quality = live.quality[np.unique(list(tags)).astype(np.int64)]
@@ -280,12 +275,11 @@ def chlorine_now(network: Network, scope: str, live: LiveValues) -> ChlorineNow:
     farms = find_tank_farms(network, scope)
     outlook = forecast(network, farms, live.value)
     tanks = [k for farm in farms for k in (*farm.tanks, *farm.spares)]
-    stock_of = next(
-        (name for name in STOCK if tanks and _flow_of(scope, name) in network.accounts), None
-    )
+    flows = {name: Account(scope, "chlorine", item) for name, (item, _) in STOCK.items()}
+    stock_of = next((name for name in flows if tanks and flows[name] in network.accounts), None)
     stock, limit, tags = np.nan, np.nan, outlook.tags.tolist()
     if stock_of:
-        entries = network.entries(_flow_of(scope, stock_of))
+        entries = network.entries(flows[stock_of])
         at = network.entry_tag[entries]
         rate = live.rate[at] @ network.entry_factor[entries]
         stock = float(ratio(tank_mass(network.tanks, live.value)[tanks].sum(), rate))

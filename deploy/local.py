@@ -202,7 +202,10 @@ def mosquitto(box: sandbox.Sandbox, port: int, log: Path) -> Service:
     }
     folder.mkdir(exist_ok=True)
     os.chown(folder, box.home.stat().st_uid, box.home.stat().st_gid)
-    (folder / "mosquitto.conf").write_text(_configure(own))
+    shipped = Path(__file__).with_name("mosquitto.conf").read_text().splitlines()
+    kept = [line for line in shipped if line.partition(" ")[0] not in own]
+    lines = [*kept, *(f"{name} {value}" for name, value in own.items()), ""]
+    (folder / "mosquitto.conf").write_text("\n".join(lines))
     return Service(
         "mosquitto",
         port,
@@ -213,12 +216,6 @@ def mosquitto(box: sandbox.Sandbox, port: int, log: Path) -> Service:
         log=log / "mosquitto.log",
         ready=lambda: accepts(port),
     )
-
-
-def _configure(own: dict[str, str]) -> str:
-    shipped = Path(__file__).with_name("mosquitto.conf").read_text().splitlines()
-    kept = [line for line in shipped if line.partition(" ")[0] not in own]
-    return "\n".join([*kept, *(f"{name} {value}" for name, value in own.items()), ""])
 
 
 @contextlib.contextmanager

@@ -137,14 +137,11 @@ def _totals(sums: Sums, sources: list[SourceSums]) -> dict[str, F64]:
         for scope in (1, 2, -1)
     }
     total = carbon.footprint(known[1], nothing, known[2], nothing, known[-1])
-    return {
-        "scope1_t": out(total.scope1, TONNE),
-        "scope1_ci_t": out(_ci(sums, sources, (1, -1)), TONNE),
-        "scope2_t": out(total.scope2, TONNE),
-        "scope2_ci_t": out(_ci(sums, sources, (2,)), TONNE),
-        "total_t": out(total.total, TONNE),
-        "total_ci_t": out(_ci(sums, sources, (1, 2, -1)), TONNE),
-    }
+    columns: dict[str, F64] = {}
+    for name, scopes in (("scope1", (1, -1)), ("scope2", (2,)), ("total", (1, 2, -1))):
+        columns[f"{name}_t"] = out(getattr(total, name), TONNE)
+        columns[f"{name}_ci_t"] = out(_ci(sums, sources, scopes), TONNE)
+    return columns
 
 
 def _source(sums: Sums, emitter: EmissionSource, choice: GridChoice) -> SourceSums:
