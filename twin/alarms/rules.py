@@ -22,7 +22,7 @@ from twin.series.traits import traits_of
 from twin.uom import parse_quantity
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from twin.model.park import Park, Tag
 
@@ -84,15 +84,18 @@ class Rules:
     shelvable: BOOL
 
 
-def alarms_of(rows: Iterable[AlarmSpec], tags: Mapping[str, Tag]) -> tuple[Alarm, ...]:
-    """Return the alarms of the tags that exist; those without an id get one.
+def park_alarms(park: Park, tags: Sequence[Tag]) -> tuple[Alarm, ...]:
+    """Return the alarms of the tags that exist, derived ones included; those without an id get one.
 
     The id is tag and direction, ``acme/PT-1.high``, and for the next further limit of the same tag
     ``acme/PT-1.high2``.
     """
-    rows = [row for row in rows if row.tag in tags]
-    names = _names(rows, tags)
-    return tuple(_alarm(row, name, tags[row.tag]) for row, name in zip(rows, names, strict=True))
+    known = {tag.address: tag for tag in tags}
+    rows = [row for row in park.rows(AlarmSpec) if row.tag in known]
+    return tuple(
+        _alarm(row, name, known[row.tag])
+        for row, name in zip(rows, _names(rows, known), strict=True)
+    )
 
 
 def compile_rules(alarms: Sequence[Alarm], tags: Sequence[Tag]) -> Rules:
@@ -116,11 +119,6 @@ def compile_rules(alarms: Sequence[Alarm], tags: Sequence[Tag]) -> Rules:
         priority=np.array([PRIORITIES.index(a.priority) for a in alarms], dtype=np.int64),
         shelvable=np.array([a.shelvable for a in alarms], dtype=bool),
     )
-
-
-def park_alarms(park: Park, tags: Sequence[Tag]) -> tuple[Alarm, ...]:
-    """Return the alarms of a park model over its tags, derived ones included."""
-    return alarms_of(park.rows(AlarmSpec), {tag.address: tag for tag in tags})
 
 
 def check_alarms(park: Park, *, valid: bool) -> Iterator[RowFault]:

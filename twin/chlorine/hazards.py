@@ -72,23 +72,6 @@ def check_hazards(park: Park) -> Iterator[RowFault]:
             )
 
 
-def alpha(persons: F64) -> F64:
-    """Return the factor for the persons who stay near a unit.
-
-    Parameters
-    ----------
-    persons : (...) float64 [1]
-        who stay within 500 m of the plant's boundary
-
-    Returns
-    -------
-    (...) float64 [1]
-        [1]_; NaN where they are not known, or fewer than none
-    """
-    table = load_reference("hazards")["alpha"]
-    return _step(persons, table["persons"], table["factor"])
-
-
 def _step(value: F64, start: list[float], result: list[float]) -> F64:
     """Return the result of the last start a value has reached; NaN below the first."""
     at = np.searchsorted(start, value, side="right")
@@ -102,7 +85,9 @@ def _sums(mass: F64, substances: Sequence[str], persons: F64) -> tuple[F64, F64]
     critical = np.array([parse_quantity(row["critical"], "mass") for row in rows])
     beta = np.array([row["beta"] for row in rows])
     quotient = mass / critical
-    return np.asarray(quotient.sum(axis=-1)), np.asarray(alpha(persons) * (quotient @ beta))
+    table = load_reference("hazards")["alpha"]
+    alpha = _step(persons, table["persons"], table["factor"])
+    return np.asarray(quotient.sum(axis=-1)), np.asarray(alpha * (quotient @ beta))
 
 
 def grade(design_mass: F64, substances: Sequence[str], persons: F64) -> Grade:
@@ -120,11 +105,12 @@ def grade(design_mass: F64, substances: Sequence[str], persons: F64) -> Grade:
     Returns
     -------
     Grade
-        S, R and level [1]; NaN where a mass is not known
+        S, R and level [1]; NaN where a mass is not known, or persons are not or fewer than none
 
     Notes
     -----
-    S = Σ q/Q; a source where S >= 1. R = α·Σ β·q/Q, whose steps give the level [1]_.
+    S = Σ q/Q; a source where S >= 1. R = α·Σ β·q/Q with α by the persons; its steps give the level
+    [1]_.
     """
     s, r = _sums(design_mass, substances, persons)
     table = load_reference("hazards")

@@ -21,26 +21,6 @@ from twin.uom import parse_quantity
 DECIMALS = 6
 
 
-def aluminium_line(year: int) -> dict[str, Any] | None:
-    """Return the line above which aluminium pays in a year.
-
-    Parameters
-    ----------
-    year : int      of the consumption
-
-    Returns
-    -------
-    dict or None    the newest row of the table that is not after the year; None before the first,
-                    when the older rule holds
-
-    Notes
-    -----
-    The lines were set for 2022, 2023 and 2025 [1]_; each holds until the next.
-    """
-    rows = load_reference("tariffs")["aluminium"]["line"]
-    return next((dict(row) for row in reversed(rows) if row["year"] <= year), None)
-
-
 def aluminium_surcharge(
     intensity: F64, year: int, renewable: F64 | float = 0.0, minimum: F64 | float = 0.0
 ) -> F64:
@@ -60,12 +40,13 @@ def aluminium_surcharge(
 
     Notes
     -----
-    Each step above the line of the year costs, and a part of a step counts as one; renewables above
-    their share take a hundredth off for each full percentage point [1]_. Before 2022 there were two
-    bands and no relief [2]_.
+    Each step above the line of the year (set for 2022, 2023 and 2025) costs, and a part of a step
+    counts as one; renewables above their share take a hundredth off for each full percentage point
+    [1]_. Before 2022 there were two bands and no relief [2]_.
     """
     rules = load_reference("tariffs")["aluminium"]
-    line = aluminium_line(year)
+    # Newest first: each line holds until the next.
+    line = next((row for row in reversed(rules["line"]) if row["year"] <= year), None)
     if line is None:
         return _banded(intensity, rules["band"])
     step = rules["step"]

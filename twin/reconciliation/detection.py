@@ -45,11 +45,8 @@ class MonitorState:
 
     time_us: int  # end of the last minute
     minutes: int  # since the monitor began, or the last detection
-    flow: F64  # (L + 1, S) [kg] running sum of the flows by the meters
-    stay: F64  # (L + 1, X) [kg] running sum of one standard uncertainty of each error that stays
-    noise: F64  # (L + 1, S) [kg^2] running sum of the variances that average out
-    stock: F64  # (L + 1, M) [kg] in the tanks at the end of each minute
-    stock_noise: F64  # (L + 1, M) [kg^2]
+    # (L + 1, ...) running sums of flows, errors and variances; stocks at the end of each minute.
+    past: Observation
     block: I64  # (B,) minutes after which each was estimated
     error: F64  # (B, X) [1] errors that stay, in standard uncertainties
     covariance: F64  # (B, X, X) [1]
@@ -84,12 +81,14 @@ def begin_monitor(model: MonitorModel, time_us: int) -> MonitorState:
     return MonitorState(
         time_us=time_us,
         minutes=0,
-        flow=np.zeros((1, lines)),
-        stay=np.zeros((1, meters)),
-        noise=np.zeros((1, lines)),
-        # The tanks before the first minute are not known.
-        stock=np.zeros((1, nodes)),
-        stock_noise=np.full((1, nodes), np.inf),
+        past=Observation(
+            flow=np.zeros((1, lines)),
+            stay=np.zeros((1, meters)),
+            noise=np.zeros((1, lines)),
+            # The tanks before the first minute are not known.
+            stock=np.zeros((1, nodes)),
+            stock_noise=np.full((1, nodes), np.inf),
+        ),
         block=np.zeros(1, np.int64),
         error=np.zeros((1, meters)),
         covariance=np.eye(meters)[None],
@@ -167,7 +166,7 @@ def detectable_bias(model: MonitorModel, state: MonitorState) -> F64:
     whiten, _, _ = _windows(model, state, np.array([longest]))
     size = np.linalg.norm(whiten[0] @ model.direction, axis=0)
     margin = model.limit + quantile(2 * table["power"]["probability"] - 1, 1) ** 0.5
-    carried = np.abs(state.flow[-1] - state.flow[-1 - longest])
+    carried = np.abs(state.past.flow[-1] - state.past.flow[-1 - longest])
     for j, lines in enumerate(model.members):
         for s in lines:
             effect = size[j] * carried[s]
@@ -178,19 +177,18 @@ def detectable_bias(model: MonitorModel, state: MonitorState) -> F64:
 def _append(state: MonitorState, seen: Observation) -> MonitorState:
     """Return the state with one more minute."""
     longest = max(load_reference("monitor")["windows"]["minutes"])
-
-    def longer(past: F64, now: F64) -> F64:
-        return np.concatenate([past[-longest:], now[None]])
-
+    past = state.past
+    now = seen._replace(
+        flow=past.flow[-1] + seen.flow,
+        stay=past.stay[-1] + seen.stay,
+        noise=past.noise[-1] + seen.noise,
+    )
+    columns = (np.concatenate([c[-longest:], n[None]]) for c, n in zip(past, now, strict=True))
     return replace(
         state,
         time_us=state.time_us + MINUTE_US,
         minutes=state.minutes + 1,
-        flow=longer(state.flow, state.flow[-1] + seen.flow),
-        stay=longer(state.stay, state.stay[-1] + seen.stay),
-        noise=longer(state.noise, state.noise[-1] + seen.noise),
-        stock=longer(state.stock, seen.stock),
-        stock_noise=longer(state.stock_noise, seen.stock_noise),
+        past=Observation(*columns),
     )
 
 
@@ -201,12 +199,11 @@ def _residuals(model: MonitorModel, state: MonitorState, length: I64) -> tuple[F
     """
     incidence = model.balance.incidence
     first = -1 - length
-    flow = state.flow[-1] - state.flow[first]
-    levels = state.stock_noise[-1] + state.stock_noise[first]
-    kept = np.where(np.isfinite(levels), state.stock[-1] - state.stock[first], 0.0)
+    flow, stay, noise, stock = (column[-1] - column[first] for column in state.past[:4])
+    levels = state.past.stock_noise[-1] + state.past.stock_noise[first]
+    kept = np.where(np.isfinite(levels), stock, 0.0)
     residual = flow @ incidence.T - kept
-    effect = incidence[:, model.error_line] * (state.stay[-1] - state.stay[first])[:, None, :]
-    noise = state.noise[-1] - state.noise[first]
+    effect = incidence[:, model.error_line] * stay[:, None, :]
     spread = (incidence * noise[:, None, :]) @ incidence.T
     # The uptake of unknown tanks may be many times all flows together.
     unknown = (UNKNOWN * np.abs(flow).sum(axis=1, keepdims=True) + 1.0) ** 2
@@ -314,11 +311,7 @@ def _restart(
     return replace(
         state,
         minutes=0,
-        flow=state.flow[-1:],
-        stay=state.stay[-1:],
-        noise=state.noise[-1:],
-        stock=state.stock[-1:],
-        stock_noise=state.stock_noise[-1:],
+        past=Observation(*(column[-1:] for column in state.past)),
         block=np.zeros(1, np.int64),
         error=state.error[block][None],
         covariance=covariance[None],

@@ -182,10 +182,9 @@ def _patterns(absent: BOOL) -> tuple[BOOL, INTP]:
         return absent, np.zeros(0, np.intp)
     if (absent == absent[0]).all():
         return absent[:1], np.zeros(len(absent), np.intp)
-    packed, first, group = np.unique(
+    _, first, group = np.unique(
         np.packbits(absent, axis=1), axis=0, return_index=True, return_inverse=True
     )
-    assert len(packed) == len(first)
     return absent[first], group.reshape(-1)
 
 

@@ -85,7 +85,7 @@ def find_routes(
         near = [e for e in edges if start in (e.origin, e.to)]
         rules = policy[near[0].component]
         over, under = (
-            _routes(edges, start, holds, fresh, rules, surplus=surplus) for surplus in (True, False)
+            _Search(edges, holds, fresh, rules, surplus).routes(start) for surplus in (True, False)
         )
         result.append((_sorted(over, rules["surplus"]), _sorted(under, rules["shortage"])))
     return tuple(result)
@@ -102,119 +102,94 @@ def _fresh(edges: Sequence[Edge], nodes: int, holds: Sequence[bool]) -> list[boo
     return fresh
 
 
-def _routes(
-    edges: Sequence[Edge],
-    start: int,
-    holds: Sequence[bool],
-    fresh: Sequence[bool],
-    rules: Mapping[str, Sequence[str]],
-    *,
-    surplus: bool,
-) -> Iterator[FlowRoute]:
-    """Yield every route from a node, the shortest first."""
-    level = [_Path(start, (), (), frozenset([start]), direct=False)]
-    while level:
-        longer: list[_Path] = []
-        for path in level:
-            yield from _ends(edges, path, holds, fresh, rules, surplus=surplus)
-            if not path.ended and len(path.lines) < LINES_MAX:
-                longer.extend(_onward(edges, path, fresh, surplus=surplus))
-        level = longer
+@dataclass(frozen=True, slots=True)
+class _Search:
+    """The search for the routes of a surplus, or of a shortage, of one component."""
 
+    edges: Sequence[Edge]
+    holds: Sequence[bool]
+    fresh: Sequence[bool]
+    rules: Mapping[str, Sequence[str]]
+    surplus: bool
 
-def _ends(
-    edges: Sequence[Edge],
-    path: _Path,
-    holds: Sequence[bool],
-    fresh: Sequence[bool],
-    rules: Mapping[str, Sequence[str]],
-    *,
-    surplus: bool,
-) -> Iterator[FlowRoute]:
-    """Yield the routes that end where a path has come to."""
-    if path.lines:
-        yield _route("net_off", path)
-        if holds[path.node]:
-            yield _route("direct" if path.direct and surplus else "store", path)
-    if path.ended:
-        return
-    if surplus and fresh[path.node]:
-        yield _route("relief", path)
-    for kind, parallel in _groups(edges, path.node, rules, surplus=surplus).items():
-        yield _route(kind, path, parallel)
+    def routes(self, start: int) -> Iterator[FlowRoute]:
+        """Yield every route from a node, the shortest first."""
+        level = [_Path(start, (), (), frozenset([start]), direct=False)]
+        while level:
+            longer: list[_Path] = []
+            for path in level:
+                yield from self._ends(path)
+                if not path.ended and len(path.lines) < LINES_MAX:
+                    longer.extend(self._onward(path))
+            level = longer
 
+    def _ends(self, path: _Path) -> Iterator[FlowRoute]:
+        """Yield the routes that end where a path has come to."""
+        if path.lines:
+            yield _route("net_off", path)
+            if self.holds[path.node]:
+                yield _route("direct" if path.direct and self.surplus else "store", path)
+        if path.ended:
+            return
+        if self.surplus and self.fresh[path.node]:
+            yield _route("relief", path)
+        for kind, parallel in self._groups(path.node).items():
+            yield _route(kind, path, parallel)
 
-def _groups(
-    edges: Sequence[Edge], node: int, rules: Mapping[str, Sequence[str]], *, surplus: bool
-) -> dict[str, list[int]]:
-    """Return the lines at a node that can be cut, by the kind of plant at their ends."""
-    groups: dict[str, list[int]] = {}
-    for s, edge in enumerate(edges):
-        if surplus and edge.to == node and edge.source != "node":
-            groups.setdefault(_producer(edge, rules), []).append(s)
-        if not surplus and edge.origin == node and edge.sink != "node":
-            groups.setdefault(_consumer(edge, rules), []).append(s)
-    return groups
+    def _groups(self, node: int) -> dict[str, list[int]]:
+        """Return the lines at a node that can be cut, by the kind of plant at their ends."""
+        groups: dict[str, list[int]] = {}
+        for s, edge in enumerate(self.edges):
+            if self.surplus and edge.to == node and edge.source != "node":
+                groups.setdefault(self._producer(edge), []).append(s)
+            if not self.surplus and edge.origin == node and edge.sink != "node":
+                groups.setdefault(self._consumer(edge), []).append(s)
+        return groups
 
+    def _producer(self, edge: Edge) -> str:
+        on_demand = set(self.rules.get("synthesis", ()))
+        makes = edge.source == "producer" and on_demand and on_demand <= edge.takes
+        return "synthesis" if makes else edge.source
 
-def _producer(edge: Edge, rules: Mapping[str, Sequence[str]]) -> str:
-    on_demand = set(rules.get("synthesis", ()))
-    makes = edge.source == "producer" and on_demand and on_demand <= edge.takes
-    return "synthesis" if makes else edge.source
+    def _consumer(self, edge: Edge) -> str:
+        kept = edge.sink == "user" and set(self.rules.get("last", ())) & edge.takes
+        return "last" if kept else edge.sink
 
+    def _onward(self, path: _Path) -> Iterator[_Path]:
+        """Yield the paths with one more node: along a line, against one, or through a user's lines.
 
-def _consumer(edge: Edge, rules: Mapping[str, Sequence[str]]) -> str:
-    kept = edge.sink == "user" and set(rules.get("last", ())) & edge.takes
-    return "last" if kept else edge.sink
+        Road and rail carry no more than at present: nobody is there to load it.
+        """
+        node, seen = path.node, path.seen
+        for s, edge in enumerate(self.edges):
+            if s in path.lines or node not in (edge.origin, edge.to):
+                continue
+            forward = edge.origin == node
+            if edge.moved and forward == self.surplus:
+                continue
+            other = edge.to if forward else edge.origin
+            if other >= 0 and other not in seen:
+                signs = (*path.signs, 1 if forward else -1)
+                lines = (*path.lines, s)
+                yield _Path(other, lines, signs, seen | {other}, path.direct, ended=edge.moved)
+            elif forward and edge.sink == "user" and edge.user not in seen:
+                for r, back in enumerate(self.edges):
+                    if self._replaces(edge, back) and back.origin not in seen:
+                        lines, signs = (*path.lines, s, r), (*path.signs, 1, -1)
+                        ends: set[int | str] = {back.origin, edge.user}
+                        yield _Path(back.origin, lines, signs, seen | ends, direct=True)
 
+    def _replaces(self, edge: Edge, back: Edge) -> bool:
+        """Tell if a user may take more by one line and less by the other.
 
-def _onward(
-    edges: Sequence[Edge], path: _Path, fresh: Sequence[bool], *, surplus: bool
-) -> Iterator[_Path]:
-    """Yield the paths with one more node: along a line, against one, or through a user's lines.
-
-    Road and rail carry no more than at present: nobody is there to load it.
-    """
-    node = path.node
-    for s, edge in enumerate(edges):
-        if s in path.lines or node not in (edge.origin, edge.to):
-            continue
-        forward = edge.origin == node
-        if edge.moved and forward == surplus:
-            continue
-        other = edge.to if forward else edge.origin
-        if other >= 0 and other not in path.seen:
-            yield _Path(
-                other,
-                (*path.lines, s),
-                (*path.signs, 1 if forward else -1),
-                path.seen | {other},
-                path.direct,
-                ended=edge.moved,
-            )
-        elif forward and edge.sink == "user" and edge.user not in path.seen:
-            for r, back in enumerate(edges):
-                if _replaces(edge, back, fresh, surplus=surplus) and back.origin not in path.seen:
-                    yield _Path(
-                        back.origin,
-                        (*path.lines, s, r),
-                        (*path.signs, 1, -1),
-                        path.seen | {back.origin, edge.user},
-                        direct=True,
-                    )
-
-
-def _replaces(edge: Edge, back: Edge, fresh: Sequence[bool], *, surplus: bool) -> bool:
-    """Tell if a user may take more by one line and less by the other.
-
-    One of them brings gas as it is made, the other vaporised liquid. Only a shortage brings more of
-    the latter.
-    """
-    same = (back.user, back.component, back.moved) == (edge.user, edge.component, edge.moved)
-    if not same or back.origin < 0:
-        return False
-    gas, vapour = fresh[edge.origin], not fresh[back.origin]
-    return gas and vapour if surplus else gas == vapour
+        One of them brings gas as it is made, the other vaporised liquid. Only a shortage brings
+        more of the latter.
+        """
+        same = (back.user, back.component, back.moved) == (edge.user, edge.component, edge.moved)
+        if not same or back.origin < 0:
+            return False
+        gas, vapour = self.fresh[edge.origin], not self.fresh[back.origin]
+        return gas and vapour if self.surplus else gas == vapour
 
 
 def _route(kind: str, path: _Path, parallel: Sequence[int] = ()) -> FlowRoute:

@@ -9,7 +9,6 @@ from tests.support.small_region import PARK_TOML, STORE, TAGS_CSV, problems_of
 from twin import reference
 from twin.chlorine.hazards import (
     Hazard,
-    alpha,
     gradable,
     grade,
     r_equivalent,
@@ -22,6 +21,11 @@ T = 1000.0
 
 def near(value, rel=1e-6):
     return pytest.approx(value, rel=rel)
+
+
+def alpha(persons):
+    """Return the factor of persons: R over beta where the mass is the critical one."""
+    return r_equivalent(np.array([5 * T]), ["chlorine"], persons) / 4
 
 
 def persons_of(factor):

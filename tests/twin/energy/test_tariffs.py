@@ -44,12 +44,10 @@ def test_renewables_take_their_part_off_the_surcharge():
     [(2022, 13_650), (2023, 13_450), (2024, 13_450), (2025, 13_300), (2030, 13_300)],
 )
 def test_line_of_a_year_holds_until_the_next_one(year, line):
-    assert tariffs.aluminium_line(year)["value"] == f"{line} kWh/t"
     assert surcharge([line, line + 1], year) == pytest.approx([0, 0.01])
 
 
 def test_before_2022_the_older_bands_hold():
-    assert tariffs.aluminium_line(2021) is None
     result = surcharge([13_700, 13_701, 13_800, 13_801, 15_000], 2021, renewable=0.5)
     assert result == pytest.approx([0, 0.02, 0.02, 0.08, 0.08])
     assert np.isnan(surcharge(np.nan, 2021))

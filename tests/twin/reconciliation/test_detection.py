@@ -68,7 +68,7 @@ def test_a_day_without_a_change_names_nobody():
         memory, named = detect(MODEL, memory, *minutes(60, seed=5, start=60 * hour))
         assert named == []
     assert memory.time_us == FIRST_US + 24 * 3_600_000_000
-    assert len(memory.flow) == 16
+    assert len(memory.past.flow) == 16
     assert len(memory.error) <= 6
 
 
@@ -136,8 +136,10 @@ def test_minutes_one_by_one_or_all_at_once_are_the_same(cuts, seed):
         memory, more = detect(MODEL, memory, *(column[start:stop] for column in rows))
         result += more
     assert result == named
-    for name in ("time_us", "minutes", "flow", "stay", "noise", "stock", "error", "covariance"):
+    for name in ("time_us", "minutes", "error", "covariance"):
         np.testing.assert_array_equal(getattr(memory, name), getattr(whole, name))
+    for column, other in zip(memory.past, whole.past, strict=True):
+        np.testing.assert_array_equal(column, other)
 
 
 @pytest.mark.parametrize("hole", ["amount", "covered_s", "last"])
