@@ -70,7 +70,7 @@ def make_sensors(truth: Process, seed: int) -> Sensors:
     )
     decimals = -np.floor(np.log10(np.maximum(fine, 10.0**-DECIMALS_MAX)))
     constant, noise = np.array([_parts(tag) for tag in tags]).reshape(-1, 2).T
-    rng = np.random.Generator(np.random.Philox(key=seed, counter=[0, 0, 1, 0]))
+    rng = _generator(seed, 0, 0, 1, 0)
     correlation_s = np.array([random_share(tag)[1] for tag in tags])
     return Sensors(
         truth,
@@ -139,14 +139,12 @@ def _draws(seed: int, stream: int, number: I64, count: int) -> F64:
     if not len(number):
         return np.zeros((0, count))
     # Streams of knots lie apart from that of the constants, 1, by the length of their knots.
-    return np.stack(
-        [
-            np.random.Generator(
-                np.random.Philox(key=seed, counter=[0, 0, stream, int(n)])
-            ).standard_normal(count)
-            for n in number
-        ]
-    )
+    return np.stack([_generator(seed, 0, 0, stream, int(n)).standard_normal(count) for n in number])
+
+
+def _generator(seed: int, *counter: int) -> np.random.Generator:
+    """Return the random generator of a seed at one of its counters."""
+    return np.random.Generator(np.random.Philox(key=seed, counter=list(counter)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,10 +212,6 @@ def _faulty(scene: Scene, event: ScriptEvent, number: int, t: int, time_us: I64,
 def _random_numbers(scene: Scene, number: int, draw: I64) -> F64:
     """Return a number between 0 and 1 for each draw, (n,), independent for each event."""
     draws, inverse = np.unique(draw, return_inverse=True)
-    chances = [
-        np.random.Generator(
-            np.random.Philox(key=scene.sensors.seed, counter=[0, number + 1, 0, int(n)])
-        ).random()
-        for n in draws
-    ]
+    seed = scene.sensors.seed
+    chances = [_generator(seed, 0, number + 1, 0, int(n)).random() for n in draws]
     return np.array(chances)[inverse]

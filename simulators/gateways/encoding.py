@@ -117,10 +117,8 @@ class EdgeNode:
     def birth(self, time_us: I64, values: F64) -> bytes:
         """Return the payload of the NBIRTH: names, aliases and values of one scan, (1, t)."""
         self.is_born, self._seq = True, 0
-        time_ms = int(time_us[0]) // 1000
-        return sparkplug.nbirth(
-            time_ms, list(self._metrics(time_us, values, birth=True)), self._bd_seq
-        )
+        metrics = list(self._metrics(time_us, values, birth=True))
+        return sparkplug.nbirth(int(time_us[0]) // 1000, metrics, self._bd_seq)
 
     def data(self, time_us: I64, values: F64, at_us: int, *, historical: bool) -> bytes:
         """Return the payload of the NDATA of scans, (n, t), sent at a time [µs]."""
@@ -137,15 +135,8 @@ class EdgeNode:
             for alias, (name, value) in enumerate(zip(self._gateway.names, row, strict=True)):
                 null = math.isnan(value)
                 if birth or not null:
-                    yield Metric(
-                        name,
-                        value,
-                        DataType.DOUBLE,
-                        alias,
-                        at_us // 1000,
-                        null=null,
-                        historical=historical,
-                    )
+                    flags = {"null": null, "historical": historical}
+                    yield Metric(name, value, DataType.DOUBLE, alias, at_us // 1000, **flags)
 
 
 class ReadingCache:
@@ -207,9 +198,8 @@ class MessageWriter:
         """Yield the messages about hours that end within some scans."""
         step_us = transmission.step_us
         hour = transmission.times_us // HOUR_US
-        for end_us in (
-            hour[hour > (transmission.times_us - step_us) // HOUR_US] * HOUR_US
-        ).tolist():
+        ends = hour[hour > (transmission.times_us - step_us) // HOUR_US] * HOUR_US
+        for end_us in ends.tolist():
             start_us = end_us - HOUR_US
             readings = self._observe(np.arange(-(-start_us // step_us) * step_us, end_us, step_us))
             at_us = clock_times(self.gateway, self._origin_us, np.array([start_us]))

@@ -121,10 +121,3 @@ def production(cells: Cells, current: F64, lost: F64 | float = 0.0) -> dict[str,
         usual = current * np.array([factor.get(component, 0.0) for factor in factors])
         made[component] = usual * (cells.hydrogen if component == "hydrogen" else ratio)
     return made
-
-
-def write_cell_tags(cells: Cells, current: F64, voltage: F64, values: F64) -> None:
-    """Write current [A] and voltage [V], (n, e), into the columns of `values`, (n, t)."""
-    values[:, cells.current_column] = current
-    measured = cells.voltage_column >= 0
-    values[:, cells.voltage_column[measured]] = voltage[:, measured]

@@ -121,16 +121,10 @@ def demand_flows(network: ComponentNetwork, needs: Mapping[int, F64]) -> dict[in
     A stream that is the only one out of its origin stays free. Streams from outside cover any need.
     """
     flows: dict[int, F64] = {}
+    origins = list(enumerate(network.origin))
+    fit = [s for s, at in origins if at < 0 or (network.free[s] and network.origin.count(at) > 1)]
     for node, need in needs.items():
-        into = [
-            s
-            for s, to in enumerate(network.to)
-            if to == node
-            and (
-                network.origin[s] < 0
-                or (network.free[s] and network.origin.count(network.origin[s]) > 1)
-            )
-        ]
+        into = [s for s in fit if network.to[s] == node]
         total = network.nominal[into].sum()
         flows.update({s: need * (network.nominal[s] / total) for s in into})
     return flows

@@ -295,10 +295,6 @@ def power_columns(park: Park, rates: Mapping[str, int], usual: F64) -> tuple[tup
     They are the innermost meters of each basis, AC or DC, over an electrolyser.
     """
     shares: dict[int, F64] = {}
-
-    def size(meter: Meter) -> float:
-        return float(usual[rates[meter.tag]])
-
     for basis, per_watt in (("DC", 1.0), ("AC", 1 / RECTIFIER_EFFICIENCY)):
         for e, electrolyser in enumerate(park.electrolysers):
             over = [
@@ -309,7 +305,8 @@ def power_columns(park: Park, rates: Mapping[str, int], usual: F64) -> tuple[tup
             ]
             depth = max((len(m.scope) for m in over), default=0)
             inner = [m for m in over if len(m.scope) == depth]
+            whole = sum(usual[rates[m.tag]] for m in inner)
             for m in inner:
                 share = shares.setdefault(rates[m.tag], np.zeros(len(park.electrolysers)))
-                share[e] += per_watt * size(m) / sum(size(i) for i in inner)
+                share[e] += per_watt * usual[rates[m.tag]] / whole
     return tuple(shares.items())

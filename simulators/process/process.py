@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from simulators.process import disturbances
-from simulators.process.cells import electrolyse, production, write_cell_tags
+from simulators.process.cells import electrolyse, production
 from simulators.process.flows import demand_flows, solve, unconverted_flows
 from simulators.process.plant import make_plant
 from simulators.process.recipes import FUEL, POWER
@@ -171,7 +171,9 @@ def _electric(
     """
     current, voltage = electrolyse(plant.cells, load, time_s, changes.run, changes.added_v)
     made = production(plant.cells, current, changes.lost)
-    write_cell_tags(plant.cells, current, voltage, values)
+    values[:, plant.cells.current_column] = current
+    measured = plant.cells.voltage_column >= 0
+    values[:, plant.cells.voltage_column[measured]] = voltage[:, measured]
     for column, component, part in plant.product_columns:
         values[:, column] = made[component] @ part
     for column, part in plant.power_columns:

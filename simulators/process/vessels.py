@@ -83,12 +83,11 @@ def make_vessels(
     full = np.array([full_mass(tank, tag) for tank, tag in zip(park.tanks, tags, strict=True)])
     capacity = np.where(np.isfinite(full), full, 1.0)
     level = [full_level(tank, tag) for tank, tag in zip(park.tanks, tags, strict=True)]
-    is_level = np.array([not tank.mass for tank in park.tanks], bool)
     return Vessels(
         tanks=park.tanks,
         column=np.array([column[tag.address] for tag in tags], np.int64),
-        horizontal=np.flatnonzero([t.level and t.shape == HORIZONTAL for t in park.tanks]),
-        height=np.where(is_level, level, capacity),
+        horizontal=np.flatnonzero([bool(t.level) and t.shape == HORIZONTAL for t in park.tanks]),
+        height=np.where([bool(tank.mass) for tank in park.tanks], capacity, level),
         balance_node=tuple(_balance_node(tank, networks) for tank in park.tanks),
         group_size=tuple(group_size),
         capacity=capacity,

@@ -79,7 +79,8 @@ def demands(plant: Plant, usual: ProcessState, load: Callable[[str], F64 | None]
         if other.component != CHLORINE:
             fixed[other.component] = _cut(plant, other, usual, load, burnt)
     network = chlorine_of(plant)
-    relief = relief_streams(plant, network)
+    sinks = {"atmosphere", *(row.scope for row in plant.park.rows(AbsorberSpec))}
+    relief = {s for s, i in enumerate(network.streams) if plant.park.streams[i].to in sinks}
     flow = component_flow(network, usual)
     chlorine: dict[int, F64] = {}
     for s, to in enumerate(network.to):
@@ -94,13 +95,6 @@ def demands(plant: Plant, usual: ProcessState, load: Callable[[str], F64 | None]
             chlorine[s] = _withdrawal(network, s, flow, chlorine, farms)
     fixed[CHLORINE] = chlorine
     return fixed
-
-
-def relief_streams(plant: Plant, network: ComponentNetwork) -> set[int]:
-    """Return the streams into absorbers and into the air."""
-    absorbers = {row.scope for row in plant.park.rows(AbsorberSpec)}
-    streams = [plant.park.streams[i] for i in network.streams]
-    return {s for s, stream in enumerate(streams) if stream.to in (*absorbers, "atmosphere")}
 
 
 def _cut(

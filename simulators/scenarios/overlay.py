@@ -339,9 +339,8 @@ def _distribute(
     total = size.sum(axis=1)[:, None]
     share = size / total
     turn = (change - share * change.sum(axis=1)[:, None]) / total
-    return (excess[:, None] * share) / capacity, excess_rate[:, None] * share + excess[
-        :, None
-    ] * turn
+    whole = excess[:, None]
+    return whole * share / capacity, excess_rate[:, None] * share + whole * turn
 
 
 def _full_intervals(
@@ -398,25 +397,14 @@ class Truth:
 def truths(overlay: Overlay) -> tuple[Truth, ...]:
     """Return the events of a scenario, and the intervals in which tank farms are full."""
     rows = [_of_event(overlay, event) for event in overlay.script.events]
-    before = 0.0
     for farm, intervals in zip(overlay.farms, overlay.full, strict=True):
-        for interval in intervals:
-            rows.append(
-                Truth(
-                    id=f"{farm.scope}:full",
-                    kind="full",
-                    tag="",
-                    stream="",
-                    scope=farm.scope,
-                    start_us=_us(overlay, interval.start_s),
-                    stop_us=_us(overlay, interval.stop_s),
-                    # The surplus that went to the absorber.
-                    size=(interval.lost - before) / compile_uom("t", "mass")[0],
-                    uom="t",
-                )
-            )
-            before = interval.lost
         before = 0.0
+        for interval in intervals:
+            # The surplus that went to the absorber.
+            size = (interval.lost - before) / compile_uom("t", "mass")[0]
+            times = _us(overlay, interval.start_s), _us(overlay, interval.stop_s)
+            rows.append(Truth(f"{farm.scope}:full", "full", "", "", farm.scope, *times, size, "t"))
+            before = interval.lost
     return tuple(rows)
 
 

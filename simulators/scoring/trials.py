@@ -178,15 +178,10 @@ def bias_of_every_stream(
         scene = biased(harness, bias, tag, memory.time_us)
         _, detections = run_monitor(harness, scene, memory, minutes)
         first = detections[0] if detections else None
-        rows.append(
-            BiasTrial(
-                line.id,
-                float(least[s]),
-                (first.time_us - memory.time_us) / 1e6 if first else NAN,
-                first is not None and line.id in first.lines,
-                len(first.lines) if first else 0,
-            )
-        )
+        delay_s = (first.time_us - memory.time_us) / 1e6 if first else NAN
+        suspects = first.lines if first else ()
+        detected = line.id in suspects
+        rows.append(BiasTrial(line.id, float(least[s]), delay_s, detected, len(suspects)))
     return rows
 
 
@@ -318,7 +313,8 @@ def membrane_ageing(trial: Trial) -> Iterator[TrialFigure]:
         others.stop_us - others.start_us
     )
     made = value[:, tags[_product_tag(park, cells)]]
-    lost_pct = 100 * _efficiency_lost(made, (current * count).sum(axis=1))
+    efficiency = cathode_efficiency(made, (current * count).sum(axis=1), np.ones(len(made)))
+    lost_pct = -100 * float(ageing(np.linspace(0.0, 1.0, len(efficiency)), efficiency).slope)
     true_pct = (lost.size or 0.0) / len(cells)
     gained_mv = grown * 1e3
     yield TrialFigure("the circuit found", float(right), "1", "1", right)
@@ -338,16 +334,6 @@ def _product_tag(park: Park, cells: Sequence[Electrolyser]) -> str:
         "no product is weighed over the electrolysers of the scenario",
         hint="add a [[product]] over them, or choose others in its voltage event",
     )
-
-
-def _efficiency_lost(caustic: F64, current: F64) -> float:
-    """Return the fall of the current efficiency [1] of a plant over some times.
-
-    `caustic` (n,) is [kg/s], `current` (n,) [A] the sum over all cells.
-    """
-    efficiency = cathode_efficiency(caustic, current, np.ones(len(caustic)))
-    line = ageing(np.linspace(0.0, 1.0, len(efficiency)), efficiency)
-    return float(-line.slope)
 
 
 def flagged(trial: Trial, reason: dict[str, int], limit_s: float) -> Iterator[TrialFigure]:
@@ -393,7 +379,10 @@ def counter_reset(trial: Trial) -> Iterator[TrialFigure]:
     scan = SCAN_S / trial.scene.overlay.script.duration_s
     for row in rows:
         t = trial.harness.network.index[row.tag]
-        error, lost = (_count_error(table, faultless, t) for table in (faulty, blind))
+        error, lost = (
+            float(np.nansum(table.amount[:, t]) / np.nansum(faultless.amount[:, t]) - 1)
+            for table in (faulty, blind)
+        )
         marked, turns = (
             table.edge_us[:-1][(table.quality[:, t] & REASON) > 0] for table in (faulty, blind)
         )
@@ -500,11 +489,6 @@ def _moved(
     moved = amount[:, t] / covered_s[:, t] / (usual[:, t] / usual_s[:, t]) - 1
     sigma = sum_sigma(harness.network, "", np.eye(tags)[t], amount, covered_s)
     return moved, half_width(sigma) / amount[:, t]
-
-
-def _count_error(faulty: MinuteTable, faultless: MinuteTable, t: int) -> float:
-    """Return the relative error of the count of a counter [1]."""
-    return float(np.nansum(faulty.amount[:, t]) / np.nansum(faultless.amount[:, t]) - 1)
 
 
 def _knowing_registers(trial: Trial) -> Network:
