@@ -1,7 +1,8 @@
-"""Commands for a running ingest, written down and waited for."""
+"""Programs of operators: each lists rows of one subject, and sends commands to a running ingest."""
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import json
 from typing import TYPE_CHECKING, Any
@@ -14,34 +15,57 @@ from twin.program import run_program
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    Listing = Callable[[Store, argparse.Namespace], Awaitable[list[str]]]
+    Body = Callable[[argparse.Namespace], dict[str, Any]]
+
 WAIT_S, LOOK_S = 30.0, 0.2
+LIMIT = "rows (default: %(default)s)"
 
 
-async def order(store: Store, kind: str, body: dict[str, Any]) -> None:
+class OperatorProgram:
+    """``parktwin NAME list`` and commands; `parsers` are by the names in `commands`, with help."""
+
+    def __init__(self, name: str, about: str, examples: str, **commands: str) -> None:
+        self._name = f"parktwin {name}"
+        self._parser = argparse.ArgumentParser(
+            prog=self._name,
+            description=about,
+            epilog=f"{examples}\nsettings, from the environment: PARKTWIN_DATABASE_URL\n",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        add = self._parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+        self.parsers = {each: add.add_parser(each, help=line) for each, line in commands.items()}
+
+    def run(self, argv: list[str] | None, kind: str, listing: Listing, body: Body) -> int:
+        """Print the lines of `listing`, or send ``{kind}.COMMAND``; return 0 when it is done."""
+        options = self._parser.parse_args(argv)
+
+        async def work() -> None:
+            store = Store(IngestSettings().database_url)
+            await store.open()
+            try:
+                if options.command == "list":
+                    async with store.transaction():
+                        print("\n".join(await listing(store, options)))
+                else:
+                    await _order(store, f"{kind}.{options.command}", body(options))
+            finally:
+                await store.close()
+
+        return run_program(self._name, lambda: asyncio.run(work()))
+
+
+async def _order(store: Store, kind: str, body: dict[str, Any]) -> None:
     """Write a command down and wait for its answer; raises ParkError when it was refused."""
     async with store.transaction():
         number = await store.commands.add(kind, json.dumps(body))
     for _ in range(round(WAIT_S / LOOK_S)):
         async with store.transaction():
             done, error = await store.commands.result(number)
+        if error:
+            raise ParkError(error)
         if done:
-            if error:
-                raise ParkError(error)
             print("done")
             return
         await asyncio.sleep(LOOK_S)
     print(f"ingest has not taken it yet: command {number} waits until it runs")
-
-
-def run(program: str, work: Callable[[Store], Awaitable[None]]) -> int:
-    """Do some work with the database; return the exit status."""
-
-    async def connected(settings: IngestSettings) -> None:
-        store = Store(settings.database_url)
-        await store.open()
-        try:
-            await work(store)
-        finally:
-            await store.close()
-
-    return run_program(program, lambda: asyncio.run(connected(IngestSettings())))

@@ -36,7 +36,6 @@ LOOK_US = 2_000_000
 BLOCK_SAMPLES, BLOCK_REJECTS = 20_000, 1_000
 # A Sparkplug message is nothing without the session it belonged to: its rebirth says it all again.
 NOT_AGAIN = "spBv1.0/"
-TEXT_CHARACTERS = 1_000
 ADOPTABLE, RELEASABLE = "unknown_tag", ("future",)
 
 
@@ -171,15 +170,15 @@ class CommandQueue:
             return None
         task, error = None, None
         try:
-            action = self._actions.get(row.kind)
-            if action is None:
-                raise ParkError(f"there is no command {row.kind!r}")  # noqa: TRY301
-            task = await action(row)
+            task = await self._actions.get(row.kind, self._refuse)(row)
         except ParkError as refused:
-            error = str(refused)[:TEXT_CHARACTERS]
+            error = str(refused)
         if task is None:
             await self._store.commands.answer([row.number], [error], now_us)
         return task
+
+    async def _refuse(self, row: CommandRow) -> None:
+        raise ParkError(f"there is no command {row.kind!r}")
 
     async def _adopt(self, row: CommandRow) -> None:
         """Add a tag to the model and take it over; what was kept of it comes after that."""

@@ -154,7 +154,7 @@ class Alarms:
                 command = row.read(AlarmCommand)
                 self._check(row.kind, command, memory)
             except ParkError as error:
-                answers.append(str(error)[:TEXT_CHARACTERS])
+                answers.append(str(error))
                 continue
             alarm = self._index[command.alarm]
             shelved_us = round((command.minutes or 0.0) * MINUTE_US)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import msgspec
 import numpy as np
 
 from deploy.database.times import micros, stamp, stamps
+from ingest.store.table import samples_of
 from twin import quality as q
 from twin.errors import ParkError
 from twin.series.samples import Samples, no_samples
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from ingest.counters import Counters
     from ingest.settings import IngestSettings
     from ingest.store import Store
+    from ingest.store.commands import CommandRow
     from twin.model.park import Park, Tag
     from twin.series.image import Image
 
@@ -40,7 +42,6 @@ MINUTES = 30
 # samples in four.
 HALF_SIGMAS = 1.35
 ALL_SIGMAS = 4.0
-TEXT_CHARACTERS = 1_000
 FACTOR_MAX = 1e9
 REASON = 31  # the bits of a quality that say why
 REASONS = {
@@ -68,6 +69,14 @@ class Validated:
         for code, name in REASONS.items():
             counted[f"flagged.{name}"] += int(reasons[code])
         counted["spikes"] += self.spikes
+
+
+class UnitErrorCommand(msgspec.Struct):
+    """An answer of an operator; in the uom of the tag, values become value * factor + offset."""
+
+    id: Any = None
+    factor: Any = None  # None: that of the suspicion, inverted
+    offset: Any = None
 
 
 class Correction(NamedTuple):
@@ -177,14 +186,13 @@ class Validator:
         Raises StoreError.
         """
         command = await self._store.commands.about_unit_errors()
-        corrected, error, is_done = no_samples(), None, True
+        corrected, error = no_samples(), None
         if command is not None:
             try:
-                corrected = await self._correct(*command, cycle_us)
-                is_done = len(corrected) < self._settings.unit_error_samples
+                corrected = await self._correct(command, cycle_us)
             except ParkError as refused:
-                error = str(refused)[:TEXT_CHARACTERS]
-            if is_done:
+                error = str(refused)
+            if len(corrected) < self._settings.unit_error_samples:
                 await self._store.commands.answer([command.number], [error], cycle_us)
         if command is not None or again:
             state = state.copy()
@@ -192,45 +200,39 @@ class Validator:
                 self._apply(state, row)
         return state, corrected
 
-    async def _correct(self, number: int, kind: str, body: str, cycle_us: int) -> Samples:
+    async def _correct(self, sent: CommandRow, cycle_us: int) -> Samples:
         """Correct the next samples of a suspicion; raises ParkError when it is refused."""
-        fields = json.loads(body)
-        if not isinstance(fields, dict) or not isinstance(fields.get("id"), int):
+        command = sent.read(UnitErrorCommand)
+        if not isinstance(command.id, int):
             raise ParkError("`id` is the number of a suspected unit error")
-        row = await self._store.unit_errors.find(fields["id"])
+        row = await self._store.unit_errors.find(command.id)
         suspicion = None if row is None else self._suspicion(row)
         if suspicion is None:
-            raise ParkError(f"there is no suspected unit error {fields['id']}")
-        at, answer = suspicion.tag, kind.partition(".")[2]
-        if row["answer"] is not None and row["command"] != number:
+            raise ParkError(f"there is no suspected unit error {command.id}")
+        at, answer = suspicion.tag, sent.kind.partition(".")[2]
+        if row["answer"] is not None and row["command"] != sent.number:
             raise ParkError(f"it has been answered already: {row['answer']}")
-        correction = self._correction(answer, fields, row, at)
+        correction = self._correction(answer, command, row, at)
         answered = row["answered"] or stamp(cycle_us)
         ended = {"dismiss": "learnt", "rescale": "ended"}[answer]
-        await self._store.unit_errors.answer(fields["id"], ended, answer, answered, number)
-        low, high = (np.nan_to_num(b[at], nan=n) for b, n in (
-            (self._limits.low, -np.inf), (self._limits.high, np.inf)))  # fmt: skip
+        await self._store.unit_errors.answer(command.id, ended, answer, answered, sent.number)
+        low = np.fmax(self._limits.low[at], -np.inf)
+        high = np.fmin(self._limits.high[at], np.inf)
         rows = await self._store.unit_errors.correct(
             row["tag_id"], row["since"], row["last"],
             self._settings.unit_error_samples, answered, *correction, low, high,
         )  # fmt: skip
         # Should the answer to our commit be lost, the next cycle reads image and minute back.
         await self._store.writers.mark_changed(np.array([at]))
-        return Samples(
-            np.full(len(rows), at),
-            micros([each["time"] for each in rows]),
-            np.array([each["value"] for each in rows], dtype=np.float64),
-            np.array([each["quality"] for each in rows], dtype=np.uint8),
-            np.full(len(rows), cycle_us),
-        )
+        return samples_of(np.full(len(rows), at), rows)
 
-    def _correction(self, answer: str, fields: dict[str, Any], row: Any, at: int) -> Correction:
+    def _correction(self, answer: str, command: UnitErrorCommand, row: Any, at: int) -> Correction:
         """Return what a command does to values [SI]; raises ParkError."""
         if answer == "dismiss":
             return Correction(1.0, 0.0)
         if answer != "rescale":
             raise ParkError(f"there is no command unit_error.{answer}")
-        factor, offset = fields.get("factor"), fields.get("offset") or 0.0
+        factor, offset = command.factor, command.offset or 0.0
         if factor is None:
             factor, offset = 1 / row["factor"], -row["shift"] / row["factor"]
         for number in (factor, offset):

@@ -116,7 +116,7 @@ def decode(
                 columns.origin.append(number)
                 columns.names.append(scan.names)
                 continue
-            decoded = route.codec(message)
+            decoded = route.codec(message.payload, message.received_us)
             decoded.simulated |= route.simulated
         except WireError as error:
             sender = routes[number].gateway

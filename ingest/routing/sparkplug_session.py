@@ -184,9 +184,10 @@ class SparkplugSessions:
             return self._dead({device_name[0]: device}, min(said_us, received_us))
         return self._values(node, device, message, received_us, birth=False)
 
-    def hear_state(self, topic: Sequence[str], payload: bytes) -> None:
+    def hear_state(self, topic: Sequence[str], payload: bytes, _received_us: int = 0) -> Decoded:
         """Note that somebody, like an old will of ours, says that we are offline."""
         self.denied |= topic[2:] == [self._host_id] and sparkplug.is_offline(payload)
+        return Decoded()
 
     def reconnected(self, now_us: int) -> None:
         """Ask each node when the connection is new, as what came before may be lost.

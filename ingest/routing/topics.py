@@ -13,7 +13,7 @@ import numpy as np
 from deploy.database.times import plain
 from ingest.routing.sparkplug_session import SparkplugSessions
 from ingest.wire import Decoded, WireError, hj212, json_layout, native, senml, sparkplug
-from twin.model.gateways import GatewaySpec, Layout, parse_layout
+from twin.model.gateways import GatewaySpec, parse_layout
 from twin.model.park import Tag, owner_of, park_of
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ class Route:
 
     owner: str
     names: Names
-    codec: Callable[[Message], Decoded]
+    codec: Callable[[bytes, int], Decoded]  # of payload and its arrival [µs]
     native: bool = False  # the codec is our own JSON, whose common case has a short cut
     simulated: bool = False  # the model says that a simulator sends them
     gateway: str = ""  # ``owner/name`` of the sender; empty: nobody in particular
@@ -112,14 +112,7 @@ class TopicTable:
         self.high = np.array([tag.high for tag in tags], dtype=np.float64)
         self._gateways = [(owner_of(row.scope, kinds), row) for row in park.rows(GatewaySpec)]
         self._foreign = [
-            (
-                _pattern(row.topic),
-                owner,
-                self._renamed(owner, row),
-                parse_layout(row.payload),
-                row.simulated,
-                _sender(owner, row.id),
-            )
+            (_pattern(row.topic), parse_layout(row.payload), owner, row)
             for owner, row in self._gateways
             if row.protocol == "json"
         ]
@@ -156,7 +149,7 @@ class TopicTable:
         if parts[0] == sparkplug.NAMESPACE:
             return self._find_sparkplug(parts)
         if topic.startswith(NOBODY + "/"):
-            return Route("", Names(), partial(_decode_hj212, self._zone, UNKNOWN_LOGGER))
+            return Route("", Names(), self._codec("hj212", UNKNOWN_LOGGER))
         if len(parts) == 5 and parts[0] in FORMATS and parts[1] == "v1":
             owner = self._owners.get((parts[2], parts[3]))
             if owner is None:
@@ -166,22 +159,14 @@ class TopicTable:
                 )
             row = self._gateway(owner, parts[0], parts[4])
             names = self.names[owner] if row is UNKNOWN else self._renamed(owner, row)
-            codec = _codec(parts[0], self._zone, row)
-            simulated = row.simulated
-            return Route(
-                owner,
-                names,
-                codec,
-                native=parts[0] == "park",
-                simulated=simulated,
-                gateway=_sender(owner, parts[4]),
-            )
-        for pattern, owner, names, layout, simulated, gateway in self._foreign:
+            sender, own = _sender(owner, parts[4]), parts[0] == "park"
+            return Route(owner, names, self._codec(parts[0], row), own, row.simulated, sender)
+        for pattern, layout, owner, row in self._foreign:
             match = pattern.fullmatch(topic)
             if match:
-                tag = match.groupdict().get("tag", "")
-                codec = partial(_decode_mapped, layout, tag)
-                return Route(owner, names, codec, simulated=simulated, gateway=gateway)
+                codec = partial(json_layout.decode, layout, tag=match.groupdict().get("tag", ""))
+                names, sender = self._renamed(owner, row), _sender(owner, row.id)
+                return Route(owner, names, codec, simulated=row.simulated, gateway=sender)
         formats = "|".join(FORMATS)
         raise WireError(
             "bad_topic",
@@ -191,7 +176,7 @@ class TopicTable:
     def _find_sparkplug(self, topic: list[str]) -> Route:
         """Return where a topic of Sparkplug leads; commands and states lead to no tag."""
         if topic[1:2] == ["STATE"]:
-            return Route("", Names(), partial(_decode_state, self._sessions, topic))
+            return Route("", Names(), partial(self._sessions.hear_state, topic))
         kind = topic[2] if len(topic) > 2 else ""
         if len(topic) != KINDS.get(kind) or not all(topic):
             form = "{group}/{type}/{node}[/{device}]"
@@ -204,13 +189,21 @@ class TopicTable:
                 "unknown_gateway", f"the model has no gateway of node {topic[3]!r} in {topic[1]!r}"
             )
         owner, names = _names_of_device(home, topic[4] if len(topic) > 4 else "")
-        codec = partial(_decode_session_message, self._sessions, topic)
+        codec = partial(self._sessions.decode, topic)
         if kind.endswith("DEATH"):
             names = DeathNames(home)
-            codec = partial(_decode_death, self._sessions, topic, names)
+            codec = partial(_decode_death, codec, names)
         simulated = (topic[1], topic[3]) in self._simulated
         sender = _sender(owner, topic[3])
         return Route(owner, names, codec, simulated=simulated, gateway=sender)
+
+    def _codec(self, form: str, gateway: GatewaySpec) -> Callable[[bytes, int], Decoded]:
+        """Return the codec of one of the FORMATS, for what the model knows of a gateway."""
+        if form == "hj212":
+            return partial(
+                hj212.decode_payload, self._zone, gateway.uoms, gateway.mn, gateway.password
+            )
+        return senml.decode if form == "senml" else native.decode
 
     def _gateway(self, owner: str, protocol: str, gateway: str) -> GatewaySpec:
         """Return a gateway of the model, or `UNKNOWN`."""
@@ -231,57 +224,20 @@ def _sender(owner: str, name: str) -> str:
     return plain(f"{owner}/{name}")[:NAME_CHARACTERS]
 
 
-def _codec(form: str, zone: ZoneInfo, gateway: GatewaySpec) -> Callable[[Message], Decoded]:
-    """Return the codec of one of the FORMATS, for what the model knows of a gateway."""
-    if form == "hj212":
-        return partial(_decode_hj212, zone, gateway)
-    return _decode_senml if form == "senml" else _decode_native
-
-
-def _decode_native(message: Message) -> Decoded:
-    return native.decode(message.payload)
-
-
-def _decode_senml(message: Message) -> Decoded:
-    return senml.decode(message.payload, message.received_us)
-
-
-def _decode_hj212(zone: ZoneInfo, gateway: GatewaySpec, message: Message) -> Decoded:
-    """Return what the packets of a data logger say."""
-    return hj212.decode_payload(
-        message.payload,
-        zone,
-        gateway.uoms,
-        mn=gateway.mn,
-        password=gateway.password,
-    )
-
-
 def _names_of_device(home: Home, device: str) -> tuple[str, Names]:
     """Return owner and names of a device: its own, else those of its node, else none at all."""
     return home.get(device) or home.get("") or (next(iter(home.values()))[0], Names())
 
 
-def _decode_state(sessions: SparkplugSessions, topic: list[str], message: Message) -> Decoded:
-    sessions.hear_state(topic, message.payload)
+def _decode_nothing(_payload: bytes, _received_us: int) -> Decoded:
     return Decoded()
-
-
-def _decode_nothing(_message: Message) -> Decoded:
-    return Decoded()
-
-
-def _decode_session_message(
-    sessions: SparkplugSessions, topic: list[str], message: Message
-) -> Decoded:
-    return sessions.decode(topic, message.payload, message.received_us)
 
 
 def _decode_death(
-    sessions: SparkplugSessions, topic: list[str], names: Names, message: Message
+    decode: Callable[[bytes, int], Decoded], names: Names, payload: bytes, received_us: int
 ) -> Decoded:
     """Return the tags whose values end; a metric that is no tag has nothing to lose."""
-    decoded = sessions.decode(topic, message.payload, message.received_us)
+    decoded = decode(payload, received_us)
     times = [time_us for count, time_us in decoded.runs for _ in range(count)]
     known = [at for at, name in enumerate(decoded.names) if names[name] >= 0]
     return Decoded(
@@ -297,11 +253,6 @@ KINDS = {kind + what: 4 if kind == "N" else 5
          for kind in "ND" for what in ("BIRTH", "DEATH", "DATA", "CMD")}  # fmt: skip
 # First segment of a topic ``<format>/v1/{park}/{enterprise}/{gateway}``.
 FORMATS = ("park", "senml", "hj212")
-
-
-def _decode_mapped(layout: Layout, tag: str, message: Message) -> Decoded:
-    """Return what a message of a foreign form says."""
-    return json_layout.decode(layout, message.payload, message.received_us, tag=tag)
 
 
 def _pattern(topic: str) -> re.Pattern[str]:

@@ -70,8 +70,9 @@ class CommandTable(Table):
     async def answer(
         self, numbers: Sequence[int], errors: Sequence[str | None], now_us: int
     ) -> None:
-        """Mark commands as done; an error says why nothing came of one."""
-        await self._fetch(ANSWER, stamp(now_us), list(numbers), list(errors))
+        """Mark commands as done; an error says why nothing came of one, at most a thousand long."""
+        texts = [error and error[:TEXT_CHARACTERS] for error in errors]
+        await self._fetch(ANSWER, stamp(now_us), list(numbers), texts)
 
     async def add(self, kind: str, body: str) -> int:
         """Write a command down; return its number."""

@@ -24,7 +24,7 @@ from ingest.store.detections import DetectionTable
 from ingest.store.gateways import GatewayTable
 from ingest.store.imports import ImportTable
 from ingest.store.quarantine import QuarantineTable, RejectTable
-from ingest.store.table import columns_of
+from ingest.store.table import columns_of, samples_of
 from ingest.store.unit_errors import UnitErrorTable
 from ingest.store.writers import Writers
 from twin.arrays import BOOL, DAY_US, F64, HOUR_US, I64, MINUTE_US, NEVER, U8
@@ -168,7 +168,7 @@ class Store:
         at = np.arange(len(self.tag_id)) if tags is None else tags
         rows = await self.fetch(queries.NEWEST, self.tag_id[at].tolist(), stamp(before_us))
         known = [row for row in rows if row["time"] is not None]
-        samples = _samples_of(at[[row["number"] - 1 for row in known]], known)
+        samples = samples_of(at[[row["number"] - 1 for row in known]], known)
         ends = np.full(len(self.tag_id), NEVER)
         for row in rows:
             if row["minute"] is not None:
@@ -393,17 +393,6 @@ class Store:
         if (cycle_us // 500_000) % 64 == 0:
             await self._connection.execute(queries.FORGET_CYCLES, rows)
         await self._connection.execute("SELECT pg_notify('park_cycle', $1)", str(cycle_us))
-
-
-def _samples_of(tag: I64, rows: list[Any]) -> Samples:
-    """Return rows with time, value, quality and received as samples of some tags, (n,)."""
-    return Samples(
-        tag,
-        micros([row["time"] for row in rows]),
-        np.array([row["value"] for row in rows], dtype=np.float64),
-        np.array([row["quality"] for row in rows], dtype=np.uint8),
-        micros([row["received"] for row in rows]),
-    )
 
 
 async def _each(pieces: Iterable[bytes]) -> AsyncIterator[bytes]:

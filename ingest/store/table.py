@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from deploy.database.times import micros
+from twin.series.samples import Samples
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from ingest.store.store import Store
+    from twin.arrays import I64
 
 
 class Table:
@@ -21,6 +27,17 @@ class Table:
 def columns_of(rows: Iterable[Iterable[Any]]) -> list[list[Any]]:
     """Return rows as columns, none when there are no rows."""
     return [list(column) for column in zip(*rows, strict=True)]
+
+
+def samples_of(tag: I64, rows: list[Any]) -> Samples:
+    """Return rows with time, value, quality and received as samples of some tags, (n,)."""
+    return Samples(
+        tag,
+        micros([row["time"] for row in rows]),
+        np.array([row["value"] for row in rows], dtype=np.float64),
+        np.array([row["quality"] for row in rows], dtype=np.uint8),
+        micros([row["received"] for row in rows]),
+    )
 
 
 def insert(table: str, columns: str) -> str:

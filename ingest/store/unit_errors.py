@@ -48,7 +48,7 @@ kept AS (
 UPDATE sample s SET value = o.corrected, received = $5,
     quality = o.quality & 32 | CASE WHEN o.corrected BETWEEN $8 AND $9 THEN 0 ELSE 65 END
 FROM old o WHERE s.tag_id = o.tag_id AND s.time = o.time AND s.time BETWEEN $2 AND $3
-RETURNING s.time, s.value, s.quality
+RETURNING s.time, s.value, s.quality, s.received
 """
 LIST = """
 SELECT e.*, t.enterprise, t.tag, t.uom, (e.level - t.shift) / t.scale AS expected
@@ -87,7 +87,7 @@ class UnitErrorTable(Table):
         await self._fetch(ANSWER, number, state, answer, time, command)
 
     async def correct(self, *args: Any) -> list[Any]:
-        """Correct marked samples of a suspicion; return their time, value [SI] and quality.
+        """Correct marked samples of a suspicion; return them as they are stored.
 
         Arguments are those of CORRECT: the tag's number in the database, first and last time,
         limit, time of the answer, factor, offset, low and high [SI].

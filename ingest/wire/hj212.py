@@ -212,19 +212,9 @@ def join(parts: Mapping[int, Packet]) -> Packet | None:
 
 
 def decode(packet: Packet, zone: ZoneInfo, uoms: Mapping[str, str]) -> Decoded:
-    """Return the values of a data packet.
+    """Return the values of a data packet; raises WireError when its time is none.
 
-    Parameters
-    ----------
-    zone
-        time zone of the logger's clock
-    uoms
-        units of measure by code where they are not those of the standard
-
-    Raises
-    ------
-    WireError
-        its time is none
+    `zone` is that of the logger's clock, `uoms` are by code where they are not of the standard.
     """
     items = [dict(cell.partition("=")[::2] for cell in item.split(","))
              for item in packet.cp.split(";") if item]  # fmt: skip
@@ -286,14 +276,17 @@ def _time_us(text: str, zone: ZoneInfo) -> int:
 
 
 def decode_payload(
-    payload: bytes, zone: ZoneInfo, uoms: Mapping[str, str], *, mn: str = "", password: str = ""
+    zone: ZoneInfo,
+    uoms: Mapping[str, str],
+    mn: str,
+    password: str,
+    payload: bytes,
+    _received_us: int = 0,
 ) -> Decoded:
     """Return the values of all packets of a payload, split ones joined.
 
-    Raises
-    ------
-    WireError
-        one of them is damaged, incomplete, of another logger, or has the wrong password
+    Raises WireError when one of them is damaged, incomplete, of another logger (empty `mn`: of any)
+    or has the wrong password (empty: any).
     """
     framer = Framer()
     parts: dict[tuple[str, str], dict[int, Packet]] = {}

@@ -115,14 +115,8 @@ def _form_decoder(names: tuple[str, ...]) -> msgspec.json.Decoder[Any]:
     return msgspec.json.Decoder(msgspec.defstruct("Form", [("values", values)], bases=(Scan,)))
 
 
-def decode(payload: bytes) -> Decoded:
-    """Return what any of the three forms says.
-
-    Raises
-    ------
-    WireError
-        Not JSON, or none of the three forms.
-    """
+def decode(payload: bytes, _received_us: int = 0) -> Decoded:
+    """Return what any of the three forms says; raises WireError for what is none of them."""
     try:
         document = _ANY.decode(payload)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

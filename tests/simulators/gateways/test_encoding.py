@@ -30,7 +30,7 @@ def test_float_that_is_written_is_the_float_that_is_read():
         carrier = gateway(usual=form)
         topics, message = route_of(carrier, encode(carrier, times, values))
         route = topics.route(message.topic)
-        decoded = route.codec(message)
+        decoded = route.codec(message.payload, message.received_us)
         at = [t for count, t in decoded.runs for _ in range(count)]
         got = {(t, route.names[n]): v for t, n, v in
                zip(at, decoded.names, decoded.values, strict=True)}  # fmt: skip
