@@ -56,10 +56,6 @@ settings, from the environment: PARKTWIN_DATABASE_URL, PARKTWIN_PARK, PARKTWIN_C
 # A chunk is one transaction; its length follows the number of samples in it.
 CHUNK_SAMPLES = 200_000
 CHUNK_US = (MINUTE_US, 360 * MINUTE_US)
-SAMPLES = """
-SELECT tag_id, time, value, quality FROM sample
-WHERE tag_id = ANY($1::int[]) AND time > $2::timestamptz AND time <= $3::timestamptz
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,12 +189,7 @@ class Replay:
         intervals = merge_intervals(Intervals(tag, start, stop, np.zeros(len(tag), bool)))
         plan = MinutePlan(no_samples(), intervals)
         await self._aggregation.apply(no_open_minutes(self._count), plan, NEVER)
-        written = np.minimum(intervals.stop, ends[intervals.tag])
-        old = intervals.start < written
-        await self._store.record_restatements(
-            intervals.tag[old], intervals.start[old], written[old], now_us
-        )
-        return int(((written - intervals.start)[old] // MINUTE_US).sum())
+        return await self._aggregation.record(intervals, ends, now_us)
 
 
 def _held(image: Image, derived: Samples, stored: Samples, measured: int) -> Samples:

@@ -20,7 +20,7 @@ from ingest.cycle.alarms import Alarms, StandingAlarms
 from ingest.cycle.balance_monitor import BalanceMonitor, MonitorProgress
 from ingest.cycle.gateways import Gateways, Tally, no_tally
 from ingest.cycle.health import Health
-from ingest.cycle.restatement import Aggregation, Intervals
+from ingest.cycle.restatement import Aggregation
 from ingest.cycle.validation import Validator
 from ingest.routing.decode import Intake, decode, join
 from ingest.routing.sparkplug_session import SparkplugSessions
@@ -252,7 +252,9 @@ class Cycle:
             else:
                 await self._store.copy_samples(added)
             image.update(derived, self._traits)
-            await self._write_minutes(image, open_minutes, added, late, cycle_us, counted)
+            counted["restated"] = await self._write_minutes(
+                image, open_minutes, added, late, cycle_us
+            )
             monitor = await self._monitor.run(self._state.monitor, self._read_us)
             await self._keep_refused(intake, (past, incoming), cycle_us, counted)
             if due:
@@ -337,30 +339,15 @@ class Cycle:
         }
 
     async def _write_minutes(
-        self,
-        image: Image,
-        open_minutes: OpenMinutes,
-        added: Samples,
-        late: Samples,
-        cycle_us: int,
-        counted: Counters,
-    ) -> None:
-        """Aggregate what is new, aggregate again what late samples touch, write both."""
+        self, image: Image, open_minutes: OpenMinutes, added: Samples, late: Samples, cycle_us: int
+    ) -> int:
+        """Aggregate what is new, and again what late samples touch; return the minutes restated."""
         plan = await self._aggregation.plan(open_minutes, added, late)
-        counted["restated"] += await self._record(plan.intervals, open_minutes, cycle_us)
-        await self._aggregation.apply(
-            open_minutes, plan, self._close_us(image, open_minutes, self._read_us)
-        )
-
-    async def _record(self, intervals: Intervals, open_minutes: OpenMinutes, cycle_us: int) -> int:
-        """Record the intervals in which minutes were written already."""
-        stop = np.minimum(intervals.stop, open_minutes.open_us[intervals.tag])
-        written = intervals.start < stop
-        if written.any():
-            await self._store.record_restatements(
-                intervals.tag[written], intervals.start[written], stop[written], cycle_us
-            )
-        return int(((stop - intervals.start)[written] // MINUTE_US).sum())
+        # Before the plan is applied: only minutes that were written already are restated.
+        restated = await self._aggregation.record(plan.intervals, open_minutes.open_us, cycle_us)
+        close_us = self._close_us(image, open_minutes, self._read_us)
+        await self._aggregation.apply(open_minutes, plan, close_us)
+        return restated
 
     def _close_us(self, image: Image, open_minutes: OpenMinutes, read_us: int) -> I64:
         """Return the time before which the minutes of each tag are complete, if it is silent.
@@ -396,5 +383,4 @@ class Cycle:
             limits = settings.quarantine_rows, settings.quarantine_samples
             await self._store.quarantine.keep(intake.quarantined, cycle_us, *limits)
         for part in parts:
-            if len(part.superseded):
-                await self._store.keep_corrections(part.superseded, part.superseded_by)
+            await self._store.keep_corrections(part.superseded, part.superseded_by)

@@ -104,6 +104,19 @@ class Aggregation:
         )  # fmt: skip
         await self._store.write_minutes(minutes, self._zone, hours, new=new)
 
+    async def record(self, intervals: Intervals, until_us: I64, now_us: int) -> int:
+        """Record intervals as restated, as far as minutes of a tag are written: (T,) [µs].
+
+        Returns the number of minutes; raises StoreError.
+        """
+        stop = np.minimum(intervals.stop, until_us[intervals.tag])
+        old = intervals.start < stop
+        if old.any():
+            await self._store.record_restatements(
+                intervals.tag[old], intervals.start[old], stop[old], now_us
+            )
+        return int(((stop - intervals.start)[old] // MINUTE_US).sum())
+
     async def reaggregate(
         self, open_minutes: OpenMinutes, intervals: Intervals, known: Samples | None = None
     ) -> Minutes:

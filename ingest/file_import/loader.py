@@ -239,9 +239,7 @@ class Loader:
         if chunk.held:
             limits = self._settings.quarantine_rows, self._settings.quarantine_samples
             await self._store.quarantine.keep(chunk.held, self._now_us, *limits)
-        sorted_ = chunk.samples
-        if len(sorted_.superseded):
-            await self._store.keep_corrections(sorted_.superseded, sorted_.superseded_by)
+        await self._store.keep_corrections(chunk.samples.superseded, chunk.samples.superseded_by)
 
 
 def _counts(chunk: Chunk, added: int, corrected: int) -> Counter[str]:

@@ -243,7 +243,8 @@ class Store:
     async def _add_records(self, table: str, *columns: Iterable[Any]) -> None:
         """Append rows, given as columns of values that the driver takes."""
         rows = list(zip(*columns, strict=True))
-        await self._connection.copy_records_to_table(table, records=rows)
+        if rows:
+            await self._connection.copy_records_to_table(table, records=rows)
 
     async def neighbours(self, tag: I64, start: I64, stop: I64, reach_us: int) -> tuple[I64, I64]:
         """Return the times of the usable samples next to intervals, else the bounds."""

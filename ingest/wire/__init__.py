@@ -10,12 +10,15 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
+
 from twin import quality as q
 
 # The year 2200 in milliseconds: a later time is not a time but a mistake of the sender.
 TIME_MS_MAX = 7_258_118_400_000
 # Nothing in a park is as large as this: beyond it a number is a mistake of the sender.
 VALUE_MAX = 1e150
+_JSON = msgspec.json.Decoder()
 
 
 class WireError(Exception):
@@ -32,6 +35,14 @@ def whole_us(time_us: float, sent: Any) -> int:
     if not 0 <= time_us <= TIME_MS_MAX * 1000:
         raise WireError("bad_time", f"{sent!r:.80} is not a time from 1970 to 2200")
     return round(time_us)
+
+
+def json_of(payload: bytes) -> Any:
+    """Return a JSON document; raises WireError when a payload is none."""
+    try:
+        return _JSON.decode(payload)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise WireError("bad_json", str(error)) from error
 
 
 @dataclass(slots=True)

@@ -5,21 +5,14 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-import msgspec
-
-from ingest.wire import Decoded, WireError, whole_us
+from ingest.wire import Decoded, WireError, json_of, whole_us
 from twin import quality as q
 from twin.model.gateways import PER_SECOND, Layout
-
-_JSON = msgspec.json.Decoder()
 
 
 def decode(layout: Layout, payload: bytes, received_us: int, *, tag: str = "") -> Decoded:
     """Return what a document says; raises WireError when it is none or a key is missing."""
-    try:
-        document = _JSON.decode(payload)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise WireError("bad_json", str(error)) from error
+    document = json_of(payload)
     records = _inside(document, layout.records) if layout.records else document
     decoded = Decoded()
     for record in records if isinstance(records, list) else [records]:

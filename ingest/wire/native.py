@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from ingest.wire import TIME_MS_MAX, Decoded, WireError, whole_us
+from ingest.wire import TIME_MS_MAX, Decoded, WireError, json_of, whole_us
 from twin import quality as q
 
 if TYPE_CHECKING:
@@ -26,7 +26,6 @@ class Scan(msgspec.Struct):
 FORM_NAMES, NAMES_MAX = 8, 100_000
 FIRSTS_MAX = 1_000
 _SCAN = msgspec.json.Decoder(Scan)
-_ANY = msgspec.json.Decoder()
 _ENCODER = msgspec.json.Encoder()
 
 
@@ -117,10 +116,7 @@ def _form_decoder(names: tuple[str, ...]) -> msgspec.json.Decoder[Any]:
 
 def decode(payload: bytes, _received_us: int = 0) -> Decoded:
     """Return what any of the three forms says; raises WireError for what is none of them."""
-    try:
-        document = _ANY.decode(payload)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise WireError("bad_json", str(error)) from error
+    document = json_of(payload)
     decoded = Decoded()
     if isinstance(document, dict) and "tag" in document:
         _columns(document, decoded)
@@ -154,14 +150,20 @@ def _time_us(value: Any) -> int:
     return whole_us(value * 1000, value)
 
 
+def _common(document: dict[str, Any], decoded: Decoded) -> dict[str, Any]:
+    """Return the units by tag, and note whether the values are simulated; raises WireError."""
+    uom = document.get("uom") or {}
+    if not isinstance(uom, dict):
+        raise WireError("bad_shape", "uom is not a table of tag: unit of measure")
+    decoded.simulated |= document.get("simulated") is True
+    return uom
+
+
 def _scan(scan: dict[str, Any], decoded: Decoded) -> None:
     """Add one scan."""
     time_us = _time_us(scan.get("ts"))
     before = len(decoded.names)
-    uom = scan.get("uom") or {}
-    if not isinstance(uom, dict):
-        raise WireError("bad_shape", "uom is not a table of tag: unit of measure")
-    decoded.simulated |= scan.get("simulated") is True
+    uom = _common(scan, decoded)
     for name, value in scan["values"].items():
         if isinstance(value, dict):
             decoded.add_json(name, value.get("v"), value.get("q", q.GOOD), uom.get(name))
@@ -180,10 +182,7 @@ def _columns(document: dict[str, Any], decoded: Decoded) -> None:
     tags, times, values, *more = columns
     if any(len(column) != len(tags) for column in columns):  # type: ignore[arg-type]
         raise WireError("bad_shape", "tag, ts, value (and quality) differ in length")
-    uom = document.get("uom") or {}
-    if not isinstance(uom, dict):
-        raise WireError("bad_shape", "uom is not a table of tag: unit of measure")
-    decoded.simulated |= document.get("simulated") is True
+    uom = _common(document, decoded)
     qualities = more[0] if more else [q.GOOD] * len(tags)  # type: ignore[arg-type]
     for name, time, value, quality in zip(tags, times, values, qualities, strict=True):  # type: ignore[arg-type]
         before = len(decoded.names)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import cbor2
 import msgspec
 
-from ingest.wire import TIME_MS_MAX, VALUE_MAX, Decoded, WireError
+from ingest.wire import TIME_MS_MAX, VALUE_MAX, Decoded, WireError, json_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,8 +43,6 @@ SAME = frozenset({
     "Wb", "T", "H", "lm", "lx", "Bq", "Gy", "Sv", "kat", "m/s", "1/s", "S/m", "J/m",
     "ms", "MHz", "kW", "mV", "mA", "hPa", "mm", "cm", "km",
 })  # fmt: skip
-
-_JSON = msgspec.json.Decoder()
 
 
 def decode(payload: bytes, received_us: int) -> Decoded:
@@ -89,18 +87,14 @@ def encode_scans(
 
 def _records(payload: bytes) -> list[Any]:
     """Return the records of a pack: JSON begins with a bracket, CBOR with an array's major type."""
-    json = payload[:1] in (b"", b"[", b" ", b"\t", b"\r", b"\n")
-    try:
-        records = _JSON.decode(payload) if json else cbor2.loads(payload)
-    except (
-        msgspec.DecodeError,
-        cbor2.CBORDecodeError,
-        RecursionError,
-        MemoryError,
-        OverflowError,
-        ValueError,
-    ) as error:
-        raise WireError("bad_json" if json else "bad_cbor", str(error)) from error
+    if payload[:1] in (b"", b"[", b" ", b"\t", b"\r", b"\n"):
+        records = json_of(payload)
+    else:
+        try:
+            records = cbor2.loads(payload)
+        except (cbor2.CBORDecodeError, RecursionError, MemoryError, OverflowError,
+                ValueError) as error:  # fmt: skip
+            raise WireError("bad_cbor", str(error)) from error
     if not isinstance(records, list):
         raise WireError("bad_shape", "a SenML pack is an array of records")
     return records

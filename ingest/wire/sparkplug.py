@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
+from importlib.resources import files
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
+from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from google.protobuf.message import DecodeError, EncodeError
+from google.protobuf.message_factory import GetMessages
 
-from ingest.wire import WireError, sparkplug_pb2
+from ingest.wire import WireError, json_of
 from twin import quality as q
 
 if TYPE_CHECKING:
@@ -27,8 +30,6 @@ CONTROL = ("Node Control/", "Device Control/", "Node Info/", "Properties/")
 QUALITY = "Quality"
 # The only codes there are (chapter 6, "Quality Codes"): bad, good, stale.
 QUALITIES = {0: q.BAD, 192: q.GOOD, 500: q.UNCERTAIN | q.STALE}
-# The generated module makes its classes when it is imported: no type checker sees them.
-_PB: Any = sparkplug_pb2
 
 
 class DataType(IntEnum):
@@ -69,6 +70,10 @@ FIELDS = {
 }  # fmt: skip
 
 
+_PROTO = FileDescriptorSet.FromString(files("ingest.wire").joinpath("sparkplug.desc").read_bytes())
+_Message: Any = GetMessages(_PROTO.file)["parktwin.sparkplug.Payload"]
+
+
 class Metric(NamedTuple):
     """One metric; what DATA leaves out is empty. `value` is what stood in the field, None = none.
 
@@ -97,7 +102,7 @@ class Payload:
 
 def decode(payload: bytes) -> Payload:
     """Return what a payload carries; raises WireError when it is none."""
-    message = _PB.Payload()
+    message = _Message()
     try:
         message.ParseFromString(payload)
     except (DecodeError, ValueError, RecursionError, MemoryError) as error:
@@ -115,7 +120,7 @@ def encode(payload: Payload, *, birth: bool = True) -> bytes:
 
     Raises ValueError for a value that its datatype cannot hold.
     """
-    message = _PB.Payload()
+    message = _Message()
     if payload.time_ms is not None:
         message.timestamp = payload.time_ms
     if payload.seq is not None:
@@ -166,8 +171,8 @@ def state(time_ms: int, *, online: bool) -> bytes:
 def is_offline(payload: bytes) -> bool:
     """Return whether a payload of STATE says that the host is away."""
     try:
-        document = msgspec.json.decode(payload)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        document = json_of(payload)
+    except WireError:
         return False
     return isinstance(document, dict) and document.get("online") is False
 
