@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import uvloop
 
-from ingest.commands.commands import CommandQueue
+from ingest.commands import CommandQueue
 from ingest.cycle.cycle import Cycle
 from ingest.settings import IngestSettings
 from ingest.store import Store, open_when_ready

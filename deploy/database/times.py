@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from twin.arrays import F64, I64, runs
+from twin.arrays import I64, runs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,7 +54,7 @@ def null(value: float) -> float | None:
     return None if np.isnan(value) else float(value)
 
 
-def nulls(column: F64) -> list[float | None]:
+def nulls(column: NDArray[Any]) -> list[Any]:
     """Return a column with None for NaN."""
     return [None if value != value else value for value in column.tolist()]  # noqa: PLR0124
 

@@ -6,7 +6,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from ingest.cli.send import LIMIT, OperatorProgram
-from ingest.commands.commands import ADOPTABLE, RELEASABLE
+from ingest.commands import ADOPTABLE, RELEASABLE
 from twin.errors import ParkError
 from twin.loading import TAG_COLUMNS, TAG_KINDS
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import msgspec
 import numpy as np
@@ -43,20 +43,6 @@ class StandingAlarms:
     memory: AlarmState
     quality: U8  # (Al,) what each is marked with
     flood: FloodState
-
-
-class StateChange(NamedTuple):
-    """One change of an alarm for the journal."""
-
-    alarm: int
-    time_us: int
-    before: int
-    after: int
-    value: float
-    quality: int
-    who: str | None = None
-    reason: str | None = None
-    command: int | None = None
 
 
 class AlarmCommand(msgspec.Struct):
@@ -128,26 +114,26 @@ class Alarms:
         # As with minutes: a tag that sends settles them itself, a silent one waits for the clock.
         known_us = np.where(silent, read_us - round(settings.grace_s * 1e6), NEVER)
         memory, changes = evaluate(self._rules, standing.memory, samples, known_us, cycle_us)
-        events = sorted(_events(changes), key=lambda event: event.time_us)
+        events = sorted(self._entries(changes), key=lambda event: event.time_us)
         memory, ordered = await self._apply_commands(memory, cycle_us)
         events += ordered
-        came = [event.time_us for event in events if event.after == UNACKNOWLEDGED]
+        came = [event.time_us for event in events if event.after == STATES[UNACKNOWLEDGED]]
         flood = standing.flood
         if came or flood.count or flood.since_us != NEVER:
             flood, _ = advance_flood(flood, np.array(came, dtype=np.int64), cycle_us)
         quality = input_quality(self._rules, memory, cycle_us)
         touched = (quality != standing.quality) | (memory.active != standing.memory.active)
-        touched[[event.alarm for event in events]] = True
+        touched[[self._index[event.alarm] for event in events]] = True
         if touched.any():
             await self._write(memory, quality, np.flatnonzero(touched), events, cycle_us)
         return StandingAlarms(memory, quality, flood)
 
     async def _apply_commands(
         self, memory: AlarmState, cycle_us: int
-    ) -> tuple[AlarmState, list[StateChange]]:
+    ) -> tuple[AlarmState, list[JournalEntry]]:
         """Take the oldest commands: each is done, or has a reason why nothing came of it."""
         rows = await self._store.commands.about_alarms(self._settings.command_rows)
-        events: list[StateChange] = []
+        events: list[JournalEntry] = []
         answers: list[str | None] = []
         for row in rows:
             try:
@@ -165,7 +151,7 @@ class Alarms:
             who, reason = command.by[:TEXT_CHARACTERS], (command.reason or "")[:TEXT_CHARACTERS]
             events += [
                 event._replace(who=who, reason=reason or None, command=row.number)
-                for event in _events(changes)
+                for event in self._entries(changes)
             ]
             answers.append(None)
         if rows:
@@ -195,7 +181,7 @@ class Alarms:
         memory: AlarmState,
         quality: U8,
         touched: INTP,
-        events: list[StateChange],
+        events: list[JournalEntry],
         cycle_us: int,
     ) -> None:
         """Write the touched alarms and the journal, and leave the alarms for the readers."""
@@ -204,21 +190,13 @@ class Alarms:
         rows = zip(*(column[touched].tolist() for column in columns), strict=True)
         await table.update(names, [StoredAlarm(STATES[state], *row) for state, *row in rows])
         if events:
-            await table.record([self._entry(event) for event in events], cycle_us)
+            await table.record(events, cycle_us)
         await table.show(names, cycle_us)
 
-    def _entry(self, event: StateChange) -> JournalEntry:
-        """Return a change with the names of alarm and states."""
-        return JournalEntry(
-            self._ids[event.alarm],
-            event.time_us,
-            STATES[event.before],
-            STATES[event.after],
-            *event[4:],
-        )
-
-
-def _events(changes: AlarmChanges) -> list[StateChange]:
-    """Return changes as rows of the journal."""
-    columns = (getattr(changes, name).tolist() for name in AlarmChanges.__slots__)
-    return [StateChange(*row) for row in zip(*columns, strict=True)]
+    def _entries(self, changes: AlarmChanges) -> list[JournalEntry]:
+        """Return changes as entries of the journal."""
+        columns = (getattr(changes, name).tolist() for name in AlarmChanges.__slots__)
+        return [
+            JournalEntry(self._ids[alarm], time_us, STATES[before], STATES[after], value, quality)
+            for alarm, time_us, before, after, value, quality in zip(*columns, strict=True)
+        ]

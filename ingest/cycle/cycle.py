@@ -18,8 +18,7 @@ import numpy as np
 from ingest.counters import Counters, data_owners, own_tags
 from ingest.cycle.alarms import Alarms, StandingAlarms
 from ingest.cycle.balance_monitor import BalanceMonitor, MonitorProgress
-from ingest.cycle.gateways import Gateways, Tally, no_tally
-from ingest.cycle.health import Health
+from ingest.cycle.gateways import Gateways, Health, Tally, no_tally
 from ingest.cycle.restatement import Aggregation
 from ingest.cycle.validation import Validator
 from ingest.routing.decode import Intake, decode, join
@@ -91,16 +90,12 @@ class Cycle:
         self._health = Health(
             self.counters, self._gateways, self._tags, len(self.network.tags), settings
         )
+        progress = MonitorProgress(self._monitor.begin(0))
+        nothing = no_image(len(self._tags)), no_open_minutes(len(self._tags))
         self._state = State(
-            no_image(len(self._tags)),
-            no_open_minutes(len(self._tags)),
-            no_memory(self.network),
-            self._alarms.standing(),
-            0,
-            self._validator.state(),
-            MonitorProgress(self._monitor.begin(0)),
-            0,
-        )
+            *nothing, no_memory(self.network), self._alarms.standing(), 0, self._validator.state(),
+            progress, 0,
+        )  # fmt: skip
         self._park = park
         self._last_cycle_us = 0
         self._read_us = 0
@@ -130,16 +125,8 @@ class Cycle:
             validation = await self._validator.start(image)
             monitor = await self._monitor.start(now_us, self._last_cycle_us)
             await self._gateways.start(self._store, now_us)
-        self._state = State(
-            image,
-            open_minutes,
-            no_memory(self.network),
-            alarms,
-            version,
-            validation,
-            monitor,
-            health_due_us=0,
-        )
+        memory = no_memory(self.network)
+        self._state = State(image, open_minutes, memory, alarms, version, validation, monitor, 0)
 
     def decode(self, messages: Sequence[Message]) -> Intake:
         """Return what messages come to; they must be given in the order in which they came."""

@@ -12,21 +12,22 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ingest.counters import DATA_HEALTH
+from ingest.counters import DATA_HEALTH, HEALTH
 from ingest.store.gateways import COUNTS, GatewayRecord
 from twin import quality as q
 from twin.arrays import BOOL, DAY_US, F64, FOREVER, I64, MINUTE_US, NEVER
+from twin.series.samples import Samples
 from twin.validation.gateway_health import clock_skew, data_health
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
+    from ingest.counters import Counters
     from ingest.routing.decode import Intake
     from ingest.settings import IngestSettings
     from ingest.store import Store
     from twin.model.park import Tag
     from twin.series.image import Image
-    from twin.series.samples import Samples
 
 MESSAGES, SAMPLES, REJECTED, DUPLICATES, LATE, DROPPED = range(len(COUNTS))
 # A clock is measured by the quickest message of a minute; a quarter of an hour of them counts.
@@ -80,25 +81,16 @@ class _Table:
 
     def clear(self, at: int, burst: float) -> None:
         """Make a row free."""
-        for name in self.__slots__:
-            getattr(self, name)[at] = getattr(_table(1, burst), name)[0]
+        for name, value in zip(self.__slots__, _free_row(burst), strict=True):
+            getattr(self, name)[at] = value
 
 
-def _table(size: int, burst: float) -> _Table:
-    """Return a table without gateways."""
-
-    def never() -> I64:
-        return np.full(size, NEVER)
-
-    def nan(*more: int) -> F64:
-        return np.full((size, *more), np.nan)
-
-    return _Table(
-        heard_us=never(), first_us=never(), owner=np.full(size, -1),
-        count=np.zeros((size, len(COUNTS)), np.int64), recent=np.zeros((size, len(COUNTS))),
-        room=np.full(size, burst), begin_us=never(), lowest_s=np.full(size, np.inf),
-        longest_s=nan(), minima_s=nan(WINDOWS), pauses_s=nan(WINDOWS), delay_s=nan(),
-        skew_s=nan(), pause_s=nan(), marks=np.zeros((size, 3), bool), stale=np.zeros(size, bool),
+def _free_row(burst: float) -> tuple[Any, ...]:
+    """Return a row of `_Table` that is no gateway's."""
+    none, ring = np.nan, np.full(WINDOWS, np.nan)
+    return (
+        NEVER, NEVER, -1, np.zeros(len(COUNTS), np.int64), np.zeros(len(COUNTS)), burst, NEVER,
+        np.inf, none, ring, ring, none, none, none, np.zeros(3, bool), False,
     )  # fmt: skip
 
 
@@ -114,7 +106,8 @@ class Gateways:
         measured = [self._owners.get(t.owner, -1) if t.source == "measured" else -1 for t in tags]
         self._owner_of_tag = np.array(measured, dtype=np.int64)
         self._settings = settings
-        self._table = _table(settings.gateways_max, settings.gateway_burst)
+        row = map(np.asarray, _free_row(settings.gateway_burst))
+        self._table = _Table(*(np.tile(v, (settings.gateways_max, *[1] * v.ndim)) for v in row))
         self._index = {"": -1}
         self._names = [""] * settings.gateways_max
         self._topics = [""] * settings.gateways_max
@@ -340,3 +333,36 @@ class Gateways:
 
     def _marked(self, names: frozenset[str]) -> BOOL:
         return np.array([name in names for name in self._names])
+
+
+class Health:
+    """Samples of the tags from `first` on, which ingest adds to those of the network."""
+
+    def __init__(
+        self,
+        counters: Counters,
+        gateways: Gateways,
+        tags: Sequence[Tag],
+        first: int,
+        settings: IngestSettings,
+    ) -> None:
+        self._counters = counters
+        self._gateways = gateways
+        self._tag = np.arange(first, len(tags))
+        self._gap_us = np.array([round(tag.gap_s * 1e6) for tag in tags], dtype=np.int64)
+        self._every_us = round(settings.health_s * 1e6)
+
+    def next_due_us(self, cycle_us: int) -> int:
+        """Return when health is due after a cycle that has stored it [µs]."""
+        return cycle_us + self._every_us
+
+    def samples(self, image: Image, gauges: Mapping[str, float], cycle_us: int) -> Samples:
+        """Return one sample of each own tag at `cycle_us` [µs]; `gauges` have the names of GAUGES.
+
+        A tag has none when the clock was set back behind its newest sample in the image.
+        """
+        own = [gauges.get(name, float(self._counters[name])) for name in HEALTH]
+        value = np.append(own, self._gateways.health(image, self._gap_us, cycle_us))
+        times = np.full(len(self._tag), cycle_us)
+        samples = Samples(self._tag, times, value, np.zeros(len(times), np.uint8), times)
+        return samples.take(times > image.time_us[self._tag])

@@ -16,11 +16,10 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from ingest.file_import.chunks import Pace, chunks, preview, preview_problems
+from ingest.file_import.chunks import Pace, Reader, chunks, preview, preview_problems
 from ingest.file_import.files import Source, digest, open_source
 from ingest.file_import.loader import Loader
 from ingest.file_import.mapping import KEYS, FileMap, Form, header_problems, parse_map
-from ingest.file_import.rows import Reader
 from ingest.settings import IngestSettings
 from ingest.store import Store
 from twin.errors import ModelError, ParkError
@@ -76,11 +75,8 @@ class Job:
 
     def reader(self, source: Source, settings: IngestSettings, now_us: int) -> Reader:
         """Return what the rows of a file are read by."""
-        low, high = (
-            np.array([getattr(tag, name) for tag in self.park.tags]) for name in ("low", "high")
-        )
-        ahead_us = round(settings.future_s * 1e6)
-        topic = f"import/{source.path.name}"
+        low, high = np.array([(tag.low, tag.high) for tag in self.park.tags]).T
+        topic, ahead_us = f"import/{source.path.name}", round(settings.future_s * 1e6)
         return Reader(topic, self.mapped, self.park.tags, low, high, now_us, ahead_us)
 
     def digest(self, source: Source) -> str:

@@ -49,6 +49,7 @@ KEYS = {
 COLUMNS = {key: Column(rule) for key, (rule, _) in KEYS.items()}
 ENTRY = {"tag": Column("text", optional=False), "uom": Column("text"), "as": Column("text")}
 INTERVAL = "interval"
+LONG_FORM = ("tag", "value", "quality", "qualities", "enterprise")
 
 
 class Entry(NamedTuple):
@@ -157,9 +158,8 @@ def _assemble(
 ) -> FileMap:
     """Return the map of values that have been checked."""
     back_s = values["interval"] if values.get("stamp") == "end" else 0.0
-    names = ("encoding", "delimiter", "decimal", "thousands", "skip_rows", "null", "words")
     return FileMap(
-        form=Form(**{name: values[name] for name in names if name in values}),
+        form=Form(**{name: values[name] for name in Form.__slots__ if name in values}),
         clock=Clock(
             values["time"],
             values.get("format", "iso"),
@@ -168,13 +168,9 @@ def _assemble(
             values.get("midnight") == "end",
         ),
         entries=entries,
-        tag=values.get("tag", ""),
-        value=values.get("value", ""),
-        quality=values.get("quality", ""),
-        qualities=values.get("qualities", {}),
-        enterprise=values.get("enterprise", ""),
         base=q.SIMULATED if values.get("simulated") else q.GOOD,
         notes=tuple(notes),
+        **{name: values[name] for name in LONG_FORM if name in values},
     )
 
 

@@ -73,9 +73,9 @@ class JournalEntry(NamedTuple):
     after: str
     value: float  # NaN: none
     quality: int
-    who: str | None
-    reason: str | None
-    command: int | None
+    who: str | None = None
+    reason: str | None = None
+    command: int | None = None
 
 
 class AlarmTable(Table):

@@ -338,22 +338,13 @@ class Store:
         """
         tag_id = self.tag_id[minutes.tag]
         db = self._connection
+        columns = (minutes.time_us, minutes.amount, minutes.covered_us * 1e-6, minutes.min,
+                   minutes.max, minutes.last, tag_id, minutes.n, minutes.quality)  # fmt: skip
         if new and len(minutes):
-            columns = (minutes.time_us, minutes.amount, minutes.covered_us * 1e-6,
-                       minutes.min, minutes.max, minutes.last, tag_id, minutes.n,
-                       minutes.quality)  # fmt: skip
             await self.copy("minute", MINUTE_COLUMNS, MINUTE, columns)
         elif len(minutes):
-            await db.execute(
-                queries.UPSERT_MINUTES,
-                stamps(minutes.time_us),
-                minutes.amount.tolist(),
-                (minutes.covered_us * 1e-6).tolist(),
-                *(nulls(column) for column in (minutes.min, minutes.max, minutes.last)),
-                tag_id.tolist(),
-                minutes.n.tolist(),
-                minutes.quality.tolist(),
-            )
+            times, *values = columns
+            await db.execute(queries.UPSERT_MINUTES, stamps(times), *map(nulls, values))
         touched, times = tag_id, minutes.time_us
         if hours is not None:
             touched = np.concatenate([touched, self.tag_id[hours[0]]])

@@ -52,14 +52,7 @@ class Listener:
         kinds = {scope.id: scope.kind for scope in park.scopes}
         self._gateways: Mapping[str, tuple[str, GatewaySpec]] = {
             row.mn: (
-                "/".join(
-                    (
-                        "hj212/v1",
-                        park_of(row.scope, kinds),
-                        owner_of(row.scope, kinds),
-                        row.id,
-                    )
-                ),
+                f"hj212/v1/{park_of(row.scope, kinds)}/{owner_of(row.scope, kinds)}/{row.id}",
                 row,
             )
             for row in park.rows(GatewaySpec)

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from ingest.__main__ import _turn
-from ingest.commands.commands import CommandQueue
+from ingest.commands import CommandQueue
 from ingest.cycle.cycle import Cycle
 from ingest.routing.topics import Message
 from ingest.settings import IngestSettings

@@ -9,7 +9,7 @@ import pytest
 
 from ingest.__main__ import _turn
 from ingest.cli import quarantine, rejects
-from ingest.commands.commands import CommandQueue
+from ingest.commands import CommandQueue
 from ingest.cycle.cycle import Cycle
 from ingest.routing.topics import Message
 from ingest.settings import IngestSettings

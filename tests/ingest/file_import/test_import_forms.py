@@ -11,9 +11,8 @@ import pytest
 
 from ingest.file_import import chunks
 from ingest.file_import.__main__ import check, main
-from ingest.file_import.cells import numbers
+from ingest.file_import.cells import NO_TIME, numbers, suggest, times
 from ingest.file_import.mapping import Clock, Form
-from ingest.file_import.times import NO_TIME, suggest, times
 from tests.support.data import data_text
 from tests.support.small_history import (
     END_MS,

@@ -6,32 +6,35 @@ next ones a block at a time, so that live data do not wait for it.
 
 from __future__ import annotations
 
+import csv
+import io
 import logging
+import os
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import msgspec
 import numpy as np
 
-from ingest.commands.adopt import adopt
 from ingest.routing.topics import Names
 from ingest.store.quarantine import Key
 from ingest.wire import VALUE_MAX, WireError
 from twin import quality as q
-from twin.errors import ParkError, StoreError, UomError
-from twin.loading import TAG_COLUMNS
+from twin.errors import ModelError, ParkError, StoreError, UomError
+from twin.loading import TAG_COLUMNS, load_park, parse_park
 from twin.series.samples import Samples, no_samples
 from twin.uom import compile_uom
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
+    from pathlib import Path
 
     from ingest.routing.topics import Message, TopicTable
     from ingest.settings import IngestSettings
     from ingest.store import Store
     from ingest.store.commands import CommandRow
 
-LOG = logging.getLogger("ingest.commands.commands")
+LOG = logging.getLogger("ingest.commands")
 LOOK_US = 2_000_000
 BLOCK_SAMPLES, BLOCK_REJECTS = 20_000, 1_000
 # A Sparkplug message is nothing without the session it belonged to: its rebirth says it all again.
@@ -259,3 +262,45 @@ class CommandQueue:
         except WireError:
             names = self._topics.names.get(key.enterprise, Names())
         return names[key.tag]
+
+
+def adopt(folder: Path, enterprise: str, cells: Mapping[str, str]) -> None:
+    """Append a tag of an enterprise to the park model in a folder.
+
+    One that is there already stays as it is. Raises ParkError when the model would be wrong with
+    it, or the folder cannot be written.
+    """
+    park = load_park(folder)
+    address = f"{enterprise}/{cells['tag']}"
+    if address in {tag.address for tag in park.tags}:
+        return
+    files = park.files
+    text = files["tags.csv"]
+    line = io.StringIO(newline="")
+    csv.writer(line, lineterminator="\n").writerow([cells.get(name, "") for name in TAG_COLUMNS])
+    text += ("" if text.endswith("\n") else "\n") + line.getvalue()
+    try:
+        park = parse_park(files | {"tags.csv": text})
+    except ModelError as error:
+        problems = "; ".join(error.problems)
+        raise ParkError(f"the model would be wrong with it: {problems}") from error
+    if address not in {tag.address for tag in park.tags}:
+        raise ParkError(f"scope {cells['scope']} is not one of enterprise {enterprise}")
+    try:
+        _replace(folder / "tags.csv", text)
+    except OSError as error:
+        raise ParkError(
+            f"tags.csv cannot be written ({error}); add this line to it yourself:"
+            f" {line.getvalue().strip()}"
+        ) from error
+
+
+def _replace(path: Path, text: str) -> None:
+    """Write a file so that it is there whole, whatever happens meanwhile."""
+    draft = path.with_name(f".{path.name}.new")
+    with draft.open("w", encoding="utf-8", newline="") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.chmod(path.stat().st_mode)
+    draft.replace(path)
