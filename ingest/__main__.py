@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import contextlib
 import ctypes
@@ -19,13 +18,12 @@ from ingest.cycle.cycle import Cycle
 from ingest.settings import IngestSettings
 from ingest.store import Store, open_when_ready
 from ingest.transport.hj212_listener import Listener
-from ingest.transport.next_block import NextBlock
 from ingest.transport.publication import Publication
-from ingest.transport.subscriber import Subscriber
+from ingest.transport.subscriber import NextBlock, Subscriber
 from ingest.wire import sparkplug
 from twin.loading import load_park
 from twin.model.gateways import GatewaySpec, filters
-from twin.program import run_program
+from twin.program import program_parser, run_program
 
 if TYPE_CHECKING:
     from ingest.routing.decode import Intake
@@ -147,13 +145,8 @@ async def _main(settings: IngestSettings) -> None:
 
 def main(argv: list[str] | None = None) -> int:
     """Run ingest; return 0 after a clean stop."""
-    parser = argparse.ArgumentParser(
-        prog="parktwin ingest",
-        description="Take samples from the broker and commit them to TimescaleDB.",
-        epilog=EXAMPLES + IngestSettings.help(),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.parse_args(argv)
+    about = "Take samples from the broker and commit them to TimescaleDB."
+    program_parser("parktwin ingest", about, EXAMPLES + IngestSettings.help()).parse_args(argv)
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )

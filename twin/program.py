@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,14 @@ RETRYABLE = 1
 HOPELESS = 2
 INTERRUPTED = 130  # 128 + SIGINT, as shells count it
 BAR = 24
+
+
+def program_parser(name: str, about: str, epilog: str) -> argparse.ArgumentParser:
+    """Return the parser of a program's arguments; the epilog of its help stays as it is written."""
+    layout = argparse.RawDescriptionHelpFormatter
+    return argparse.ArgumentParser(
+        prog=name, description=about, epilog=epilog, formatter_class=layout
+    )
 
 
 def run_program(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import sys
 from dataclasses import dataclass, replace
@@ -26,7 +25,7 @@ from twin.accounts.network import compile_network
 from twin.arrays import MINUTE_US, NEVER
 from twin.errors import ParkError
 from twin.loading import load_park
-from twin.program import clear_progress, run_program, show_progress
+from twin.program import clear_progress, program_parser, run_program, show_progress
 from twin.replay import WARM_UP_US, replay
 from twin.series.image import no_image
 from twin.series.minutes import no_open_minutes
@@ -58,7 +57,7 @@ CHUNK_SAMPLES = 200_000
 CHUNK_US = (MINUTE_US, 360 * MINUTE_US)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Progress:
     """Progress of a replay."""
 
@@ -106,11 +105,9 @@ class Replay:
             result = replay(self._network, image, memory, samples, cycles)
             async with self._store.transaction():
                 await self._store.writers.acquire_turn(alone=True)
-                progress = await self._write(
-                    image, result.samples, max(at, from_us), until, progress
-                )
+                await self._write(image, result.samples, max(at, from_us), until, progress)
             image, memory, at = result.image, result.memory, until
-            progress = replace(progress, done_us=at, cycles=progress.cycles + len(cycles))
+            progress.done_us, progress.cycles = at, progress.cycles + len(cycles)
             report(progress, (at - begin) / (stop - begin))
             if 2 * len(samples) < CHUNK_SAMPLES:
                 width = min(2 * width, CHUNK_US[1])
@@ -144,10 +141,10 @@ class Replay:
 
     async def _write(
         self, image: Image, derived: Samples, first: int, until: int, progress: Progress
-    ) -> Progress:
-        """Store the derived samples of a chunk, and correct those stored with another value."""
+    ) -> None:
+        """Store the derived samples of a chunk, correct those stored with another value, count."""
         if first >= until:
-            return progress
+            return
         tags = np.arange(self._measured, self._count)
         stored = await self._store.samples_between(tags, first - 1, until - 1)
         held = _held(image, derived, stored, self._measured)
@@ -156,13 +153,9 @@ class Replay:
         rows = replace(rows, received_us=np.full(len(rows), now_us))
         added, corrected = await self._store.merge_samples(rows)
         touched = sort(concatenate(added, corrected)).samples
-        minutes = await self._restate(touched, now_us) if len(touched) else 0
-        return replace(
-            progress,
-            added=progress.added + len(added),
-            corrected=progress.corrected + len(corrected),
-            minutes=progress.minutes + minutes,
-        )
+        progress.minutes += await self._restate(touched, now_us) if len(touched) else 0
+        progress.added += len(added)
+        progress.corrected += len(corrected)
 
     async def _restate(self, touched: Samples, now_us: int) -> int:
         """Aggregate the minutes of changed samples again; return the number of those rewritten.
@@ -247,12 +240,8 @@ async def _main(settings: IngestSettings, from_: str, to: str | None) -> Progres
 
 def main(argv: list[str] | None = None) -> int:
     """Run a replay; return 0 when it is complete."""
-    parser = argparse.ArgumentParser(
-        prog="parktwin replay",
-        description="Derive an interval of the past again from its stored samples.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    purpose = "Derive an interval of the past again from its stored samples."
+    parser = program_parser("parktwin replay", purpose, EXAMPLES)
     about = "time like 2026-03-01 or 2026-03-01T06:00+08:00; without offset, on the park's clock"
     parser.add_argument("--from", dest="from_", required=True, metavar="TIME", help=about)
     parser.add_argument("--to", metavar="TIME", help="up to before it (default: the newest sample)")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import json
 from typing import TYPE_CHECKING, Any
@@ -10,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 from ingest.settings import IngestSettings
 from ingest.store import Store
 from twin.errors import ParkError
-from twin.program import run_program
+from twin.program import program_parser, run_program
 
 if TYPE_CHECKING:
+    from argparse import Namespace
     from collections.abc import Awaitable, Callable
 
-    Listing = Callable[[Store, argparse.Namespace], Awaitable[list[str]]]
-    Body = Callable[[argparse.Namespace], dict[str, Any]]
+    Listing = Callable[[Store, Namespace], Awaitable[list[str]]]
+    Body = Callable[[Namespace], dict[str, Any]]
 
 WAIT_S, LOOK_S = 30.0, 0.2
 LIMIT = "rows (default: %(default)s)"
@@ -27,12 +27,8 @@ class OperatorProgram:
 
     def __init__(self, name: str, about: str, examples: str, **commands: str) -> None:
         self._name = f"parktwin {name}"
-        self._parser = argparse.ArgumentParser(
-            prog=self._name,
-            description=about,
-            epilog=f"{examples}\nsettings, from the environment: PARKTWIN_DATABASE_URL\n",
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
+        settings = "settings, from the environment: PARKTWIN_DATABASE_URL"
+        self._parser = program_parser(self._name, about, f"{examples}\n{settings}\n")
         add = self._parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
         self.parsers = {each: add.add_parser(each, help=line) for each, line in commands.items()}
 

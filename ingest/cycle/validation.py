@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 import numpy as np
 
-from deploy.database.times import micros, stamp, stamps
-from ingest.store.table import samples_of
+from deploy.database.times import micros, stamp
+from ingest.store.table import columns_of, samples_of
 from twin import quality as q
 from twin.errors import ParkError
 from twin.series.samples import Samples, no_samples
@@ -113,17 +113,11 @@ class Validator:
         tags = np.flatnonzero(self._limits.followed)
         rows = await store.minute_levels(tags, MINUTES)
         if rows:
-            means = np.array([row["means"] for row in rows], dtype=np.float64)
-            between = (means[:, 2] - means[:, 0]) / HALF_SIGMAS
-            within = np.array([row["width"] for row in rows], dtype=np.float64) / ALL_SIGMAS
-            levels = restore(
-                state.levels,
-                tags[np.array([row["number"] - 1 for row in rows])],
-                means[:, 1],
-                np.hypot(between, within),
-                np.array([row["covered_s"] for row in rows], dtype=np.float64),
-                np.array([row["n"] for row in rows], dtype=np.int64),
-            )
+            number, covered_s, n, means, width = columns_of(rows)
+            low, level, high = np.array(means, dtype=np.float64).T
+            spread = np.hypot((high - low) / HALF_SIGMAS, np.array(width) / ALL_SIGMAS)
+            at = tags[np.array(number) - 1]
+            levels = restore(state.levels, at, level, spread, np.array(covered_s), np.array(n))
             state = replace(state, levels=levels)
         rows = await store.unit_errors.latest(tags)
         resumed = [row["id"] for row in rows if self._restore(state, row)]
@@ -160,21 +154,18 @@ class Validator:
         """Store suspicions that have begun, gone on or ended; raises StoreError."""
         if not suspicions:
             return
-        limits = self._limits
+        factor, offset = self._limits.factor, self._limits.offset
         # Of a tag and time the last entry counts.
-        rows = list({(each.tag, each.since_us): each for each in suspicions}.values())
-        error = np.array([each.error for each in rows])
-        columns = [
-            *(stamps(np.array(c)) for c in ([r.since_us for r in rows], [r.last_us for r in rows])),
-            [each.samples for each in rows],
-            limits.factor[error].tolist(),
-            limits.offset[error].tolist(),
-            [each.level for each in rows],
-            [each.spread for each in rows],
-            [each.state for each in rows],
-        ]
-        tags = np.array([each.tag for each in rows])
-        await self._store.unit_errors.write(tags, columns, self._settings.unit_error_rows)
+        newest = {(each.tag, each.since_us): each for each in suspicions}.values()
+        tags, *columns = columns_of(
+            (
+                each.tag, stamp(each.since_us), stamp(each.last_us), each.samples,
+                factor[each.error], offset[each.error], each.level, each.spread, each.state,
+            )
+            for each in newest
+        )  # fmt: skip
+        rows_max = self._settings.unit_error_rows
+        await self._store.unit_errors.write(np.array(tags), columns, rows_max)
 
     async def answer(
         self, state: ValidationState, cycle_us: int, *, again: bool

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import hashlib
 import logging
@@ -24,7 +23,7 @@ from ingest.settings import IngestSettings
 from ingest.store import Store
 from twin.errors import ModelError, ParkError
 from twin.loading import load_park
-from twin.program import clear_progress, run_program, show_progress
+from twin.program import clear_progress, program_parser, run_program, show_progress
 from twin.series.windows import local
 
 if TYPE_CHECKING:
@@ -219,13 +218,9 @@ def _told(counts: Counter[str]) -> str:
 
 def main(argv: list[str] | None = None) -> int:
     """Import files; return 0 when all of them are stored."""
-    keys = "\n".join(f"  {key:12} {about}" for key, (_, about) in KEYS.items())
-    parser = argparse.ArgumentParser(
-        prog="parktwin import",
-        description="Import recorded history from CSV and Parquet files.",
-        epilog=HELP + keys,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    keys = "\n".join(f"  {key:12} {text}" for key, (_, text) in KEYS.items())
+    about = "Import recorded history from CSV and Parquet files."
+    parser = program_parser("parktwin import", about, HELP + keys)
     add = parser.add_argument
     add("files", nargs="+", type=Path, metavar="FILE", help="CSV (also .gz) or Parquet")
     add("--map", type=Path, required=True, metavar="MAP.toml", help="what the columns are")

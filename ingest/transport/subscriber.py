@@ -13,6 +13,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from deploy.database.settings import mqtt_address, without_password
+from ingest.routing.decode import join
 from ingest.routing.topics import Message
 from ingest.transport.packet_reader import take_over
 from ingest.wire import sparkplug
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from ingest.counters import Counters
+    from ingest.routing.decode import Intake
     from ingest.settings import IngestSettings
 
 LOG = logging.getLogger("ingest.transport.subscriber")
@@ -228,3 +230,55 @@ class Subscriber:
         client._client.manual_ack_set(True)  # noqa: SLF001
         self.inbox.link += 1
         return client
+
+
+class NextBlock:
+    """The block of the next cycle, as far as it is decoded, before what is left in the inbox."""
+
+    def __init__(
+        self,
+        inbox: Inbox,
+        decode: Callable[[Sequence[Message]], Intake],
+        settings: IngestSettings,
+    ) -> None:
+        self.inbox = inbox
+        self._decode = decode
+        self._limits = settings.cycle_messages, settings.cycle_bytes
+        self._room = asyncio.Event()
+        self._begin()
+
+    def __len__(self) -> int:
+        return self._limits[0] - self._messages_left + len(self.inbox)
+
+    def _begin(self) -> None:
+        """Begin an empty block."""
+        self._parts: list[Intake] = []
+        self._messages_left, self._bytes_left = self._limits
+        self._room.set()
+
+    async def run(self) -> None:
+        """Decode portion by portion, until cancelled."""
+        while True:
+            await self._room.wait()
+            await self.inbox.plenty.wait()
+            self._add(PORTION_MESSAGES, PORTION_BYTES)
+            await asyncio.sleep(0)
+
+    def take(self) -> Intake:
+        """Return what the block came to, with what has come since; begin the next one."""
+        self._add(self._messages_left, self._bytes_left)
+        block = join(self._parts)
+        self._begin()
+        return block
+
+    def _add(self, messages_max: int, bytes_max: int) -> None:
+        """Decode the oldest messages of the inbox, as far as the block has room."""
+        before = self.inbox.bytes
+        messages = self.inbox.take(
+            min(messages_max, self._messages_left), min(bytes_max, self._bytes_left)
+        )
+        self._parts.append(self._decode(messages))
+        self._messages_left -= len(messages)
+        self._bytes_left -= before - self.inbox.bytes
+        if self._messages_left <= 0 or self._bytes_left <= 0:
+            self._room.clear()

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import cache
+from functools import cache, reduce
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -41,18 +41,11 @@ _QN = re.compile(r"\d{17}\Z")
 _VALUE_FIELDS = {"Rtd", "Min", "Avg", "Max", "ZsRtd", "ZsMin", "ZsAvg", "ZsMax", "Cou", "RS", "RT"}
 
 
-def _crc_table() -> tuple[int, ...]:
-    """Return what eight shifts make of each byte."""
-    table = []
-    for byte in range(256):
-        register = byte
-        for _ in range(8):
-            register = register >> 1 ^ (0xA001 if register & 1 else 0)
-        table.append(register)
-    return tuple(table)
-
-
-_TABLE = _crc_table()
+# What eight shifts make of each byte.
+_TABLE = tuple(
+    reduce(lambda register, _: register >> 1 ^ (0xA001 if register & 1 else 0), range(8), byte)
+    for byte in range(256)
+)
 
 
 def crc(segment: bytes) -> int:

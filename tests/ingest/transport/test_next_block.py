@@ -14,8 +14,7 @@ from ingest.cycle.cycle import Cycle
 from ingest.routing.decode import Intake
 from ingest.routing.topics import Message
 from ingest.settings import IngestSettings
-from ingest.transport.next_block import NextBlock
-from ingest.transport.subscriber import PORTION_MESSAGES, Inbox
+from ingest.transport.subscriber import PORTION_MESSAGES, Inbox, NextBlock
 from tests.support.memory_store import MemoryStore
 from twin.errors import StoreError
 from twin.series.samples import no_samples
