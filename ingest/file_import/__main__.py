@@ -135,13 +135,9 @@ def show_first(job: Job, settings: IngestSettings, now_us: int) -> None:
 def _rows(park: Park, samples: Samples, zone: ZoneInfo) -> list[str]:
     """Return the first samples by time: time on the park's clock, tag, value, uom, quality."""
     first = np.lexsort((samples.tag, samples.time_us))[:SHOWN]
-    first_rows = samples.take(first)
-    lines = []
-    for at, time_us, value, code in zip(
-        first_rows.tag.tolist(), first_rows.time_us.tolist(), first_rows.value.tolist(),
-        first_rows.quality.tolist(),
-        strict=True,
-    ):  # fmt: skip
+    names, lines = ("tag", "time_us", "value", "quality"), []
+    columns = (getattr(samples, name)[first].tolist() for name in names)
+    for at, time_us, value, code in zip(*columns, strict=True):
         tag = park.tags[at]
         own = (value - tag.shift) / tag.scale
         when = local(time_us, zone).isoformat(sep=" ")
@@ -208,12 +204,10 @@ def _samples(counts: Counter[str]) -> int:
 
 
 def _told(counts: Counter[str]) -> str:
-    """Return what an import came to, in words."""
-    known = ("rows", "new", "duplicates", "corrections")
-    parts = [f"{counts['rows']:,} rows", f"{counts['new']:,} new"]
-    parts += [f"{counts[name]:,} {name}" for name in known[2:] if counts[name]]
-    parts += [f"{count:,} {name}" for name, count in sorted(counts.items()) if name not in known]
-    return ", ".join(parts)
+    """Return what an import came to, in words; rows and new ones even when there are none."""
+    order = dict.fromkeys(["rows", "new", "duplicates", "corrections", *sorted(counts)])
+    names = [name for name in order if counts[name] or name in ("rows", "new")]
+    return ", ".join(f"{counts[name]:,} {name}" for name in names)
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -272,9 +272,9 @@ class SparkplugSessions:
                 continue
             if metric.historical:
                 decoded.historical.add(len(decoded.names))
-                _add(decoded, name, value, time_us, quality)
-                continue
             _add(decoded, name, value, time_us, quality)
+            if metric.historical:
+                continue
             if birth and (current_us := device.current_us(time_us, said_us)) > time_us:
                 _add(decoded, name, value, current_us, quality)
                 time_us = current_us
