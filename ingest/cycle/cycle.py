@@ -18,7 +18,7 @@ import numpy as np
 from ingest.counters import Counters, data_owners, own_tags
 from ingest.cycle.alarms import Alarms, StandingAlarms
 from ingest.cycle.balance_monitor import BalanceMonitor, MonitorProgress
-from ingest.cycle.gateways import Gateways, Health, Tally, no_tally
+from ingest.cycle.gateways import Gateways, Health, Tally
 from ingest.cycle.restatement import Aggregation
 from ingest.cycle.validation import Validator
 from ingest.routing.decode import Intake, decode, join
@@ -198,7 +198,7 @@ class Cycle:
         self, intake: Intake, incoming: Sorted, cycle_us: int, *, merge_all: bool
     ) -> tuple[Counters, Tally]:
         """Commit one cycle and replace the state; returns what there is to count."""
-        tally = no_tally(len(self._tags))
+        tally = Tally(len(self._tags))
         due = cycle_us >= self._state.health_due_us
         self._gateways.begin()
         past = sort(intake.historical)

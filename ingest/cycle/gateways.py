@@ -39,23 +39,17 @@ RECENT_US = 600_000_000
 PAUSES = 2.0
 
 
-@dataclass(frozen=True, slots=True)
 class Tally:
-    """How many samples of each tag were there already, and how many were late, (T,)."""
+    """How many samples of each of T tags were there already, and how many were late, (T,)."""
 
-    repeated: I64
-    late: I64
+    def __init__(self, tags: int) -> None:
+        self.repeated, self.late = np.zeros((2, tags), np.int64)
 
     def repeat(self, came: Samples, *stayed: Samples) -> None:
         """Count the samples that came and did not stay."""
         self.repeated[:] += np.bincount(came.tag, minlength=len(self.repeated))
         for samples in stayed:
             self.repeated[:] -= np.bincount(samples.tag, minlength=len(self.repeated))
-
-
-def no_tally(tags: int) -> Tally:
-    """Return the tally of no samples."""
-    return Tally(np.zeros(tags, np.int64), np.zeros(tags, np.int64))
 
 
 @dataclass(slots=True)
