@@ -17,14 +17,13 @@ from deploy.database import copy
 from deploy.database.errors import store_errors
 from deploy.database.migrations import WRITER_LOCK, migrate
 from deploy.database.times import TIME_MAX_US, distinct, micros, null, nulls, stamp, stamps, to_us
-from ingest.store import queries
 from ingest.store.alarms import AlarmTable
 from ingest.store.commands import CommandTable
 from ingest.store.detections import DetectionTable
 from ingest.store.gateways import GatewayTable
 from ingest.store.imports import ImportTable
 from ingest.store.quarantine import QuarantineTable, RejectTable
-from ingest.store.table import columns_of, samples_of
+from ingest.store.table import columns_of, samples_of, upsert
 from ingest.store.unit_errors import UnitErrorTable
 from ingest.store.writers import Writers
 from twin.arrays import BOOL, DAY_US, F64, HOUR_US, I64, MINUTE_US, NEVER, U8
@@ -50,6 +49,173 @@ MINUTE_COLUMNS = ("time", "amount", "covered_s", "min", "max", "last", "tag_id",
 # The longest day has 25 hours.
 SUM_REACH_US = 25 * HOUR_US
 SUM_SPAN_US = 28 * DAY_US
+
+# A minute without data shows in covered_s; it does not make the quality of the others bad.
+# The sum is made inside, so that each hour is looked up by the index: joined to all minutes of
+# its tag, the work would grow with the square of the time. A day is summed of its hours, which are
+# renewed before it: of its minutes, each minute that is added would cost all those before it.
+ROLLUP = """
+INSERT INTO {table} (time, tag_id, n, amount, covered_s, min, max, last, quality)
+SELECT t.start, t.tag_id, s.*
+FROM (SELECT DISTINCT u.tag_id, date_trunc('{table}', u.time, $3) AS start
+      FROM unnest($1::int[], $2::timestamptz[]) AS u (tag_id, time)) t
+CROSS JOIN LATERAL (
+    SELECT sum(m.n), sum(m.amount ORDER BY m.time), sum(m.covered_s ORDER BY m.time),
+       min(m.min), max(m.max),
+       (array_agg(m.last ORDER BY m.time DESC) FILTER (WHERE m.last IS NOT NULL))[1],
+       (coalesce(max(m.quality & 223) FILTER (WHERE m.covered_s > 0), max(m.quality & 223))
+        | bit_or(m.quality & 32))::smallint
+    FROM {parts} m WHERE tag_id = t.tag_id AND time >= t.start
+       AND time < {stop}
+       AND time >= $4 AND time < $5
+    HAVING count(*) > 0) s
+ON CONFLICT (tag_id, time) DO UPDATE SET n = excluded.n, amount = excluded.amount,
+    covered_s = excluded.covered_s, min = excluded.min, max = excluded.max, last = excluded.last,
+    quality = excluded.quality
+"""
+# A day has as many hours as its time zone gives it, an hour is an hour even when the clocks change.
+ROLLUPS = {
+    "hour": ROLLUP.format(table="hour", parts="minute", stop="t.start + interval '1 hour'"),
+    "day": ROLLUP.format(
+        table="day",
+        parts="hour",
+        stop="(t.start AT TIME ZONE $3 + interval '1 day') AT TIME ZONE $3",
+    ),
+}
+# One row per interval: the sample before it, those in it, the one after it.
+INTERVAL = """
+SELECT w.number, s.time, s.value, s.quality
+FROM read_interval w CROSS JOIN LATERAL (
+    (SELECT time, value, quality FROM sample
+     WHERE tag_id = w.tag_id AND time < w.start AND time >= w.since
+       AND (NOT w.counter OR quality < 128) ORDER BY time DESC LIMIT 1)
+    UNION ALL
+    (SELECT time, value, quality FROM sample
+     WHERE tag_id = w.tag_id AND time >= w.start AND time < w.stop)
+    UNION ALL
+    (SELECT time, value, quality FROM sample
+     WHERE tag_id = w.tag_id AND time >= w.stop AND time < w.until
+       AND (NOT w.counter OR quality < 128) ORDER BY time LIMIT 1)) s
+ORDER BY w.number, s.time
+"""
+TEMPORARY = """
+CREATE TEMP TABLE staged (LIKE sample) ON COMMIT DELETE ROWS;
+CREATE TEMP TABLE read_interval (number int, tag_id int, counter boolean, since timestamptz,
+    start timestamptz, stop timestamptz, until timestamptz) ON COMMIT DELETE ROWS;
+"""
+UPSERT_TAGS = (
+    upsert(
+        "tag",
+        "enterprise text, tag text, scope text, quantity text, uom text, kind text, source text,"
+        " scale float8, shift float8, low float8, high float8, sigma text, description text",
+        "enterprise, tag",
+    )
+    + ", active = true RETURNING tag_id, enterprise, tag"
+)
+NEWEST = """
+SELECT t.number, s.time, s.value, s.quality, s.received, m.time AS minute
+FROM unnest($1::int[]) WITH ORDINALITY AS t (tag_id, number)
+LEFT JOIN LATERAL (SELECT * FROM sample WHERE tag_id = t.tag_id AND time < $2
+                   ORDER BY time DESC LIMIT 1) s ON true
+LEFT JOIN LATERAL (SELECT time FROM minute WHERE tag_id = t.tag_id
+                   ORDER BY time DESC LIMIT 1) m ON true
+ORDER BY t.number
+"""
+# What was marked here (quality 77 to 80, less the simulated flag) came as good; a bad unit error,
+# 143, came as out of range.
+SAID = """CASE WHEN {0}.quality & 223 BETWEEN 77 AND 80 THEN {0}.quality & 32
+    WHEN {0}.quality & 223 = 143 THEN {0}.quality & 32 | 65 ELSE {0}.quality END"""
+# A value that was rescaled since may come again as it was: that corrects nothing.
+DIFFERS = f"""(s.value, {SAID.format("s")}) IS DISTINCT FROM (n.value, {SAID.format("n")})
+    AND NOT EXISTS (SELECT FROM unit_error e JOIN correction c ON c.tag_id = e.tag_id
+        AND c.corrected = e.answered AND c.time = s.time AND c.old_value = n.value
+        WHERE e.tag_id = s.tag_id AND e.answer = 'rescale' AND s.time BETWEEN e.since AND e.last)"""
+KEEP_CLASHES = """
+WITH clash AS (
+    SELECT s.tag_id, s.time, s.value, s.quality, s.received, n.received AS corrected
+    FROM staged n JOIN sample s ON s.tag_id = n.tag_id AND s.time = n.time
+    WHERE s.time BETWEEN $1 AND $2 AND differs)
+INSERT INTO correction SELECT * FROM clash RETURNING tag_id, time
+""".replace("differs", DIFFERS)
+CORRECT = """
+UPDATE sample s SET value = n.value, quality = n.quality, received = n.received
+FROM staged n WHERE s.tag_id = n.tag_id AND s.time = n.time
+    AND s.time BETWEEN $1 AND $2 AND differs
+""".replace("differs", DIFFERS)
+ADD_STAGED = """
+INSERT INTO sample (time, tag_id, value, quality, received)
+SELECT time, tag_id, value, quality, received FROM staged
+ON CONFLICT (tag_id, time) DO NOTHING RETURNING tag_id, time
+"""
+NEIGHBOURS = """
+SELECT coalesce((SELECT time FROM sample WHERE tag_id = w.tag_id AND time < w.start
+          AND time >= w.start - $4::interval AND quality < 128
+          ORDER BY time DESC LIMIT 1), w.start) AS a,
+       coalesce((SELECT time FROM sample WHERE tag_id = w.tag_id AND time >= w.stop
+          AND time < w.stop + $4::interval AND quality < 128
+          ORDER BY time LIMIT 1), w.stop) AS b
+FROM unnest($1::int[], $2::timestamptz[], $3::timestamptz[])
+    WITH ORDINALITY AS w (tag_id, start, stop, number)
+ORDER BY w.number
+"""
+UPSERT_MINUTES = upsert(
+    "minute",
+    "time timestamptz, amount float8, covered_s float8, min float8, max float8, last float8,"
+    " tag_id int, n int, quality smallint",
+    "tag_id, time",
+)
+WAKE = """
+INSERT INTO cycle (cycle_us, tag_id, time, value, quality) VALUES ($1, $2, $3, $4, $5)
+ON CONFLICT (cycle_us) DO NOTHING
+"""
+FORGET_CYCLES = """
+DELETE FROM cycle WHERE cycle_us < (
+    SELECT min(cycle_us) FROM (SELECT cycle_us FROM cycle
+                               ORDER BY cycle_us DESC LIMIT $1) newest)
+"""
+DROP_MINUTES = """
+DELETE FROM minute m USING unnest($1::int[], $2::timestamptz[], $3::timestamptz[])
+    AS w (tag_id, start, stop)
+WHERE m.tag_id = w.tag_id AND m.time >= w.start AND m.time < w.stop
+    AND m.time >= $4 AND m.time < $5
+"""
+DROP_SUMS = """
+DELETE FROM {table} s USING (
+    SELECT DISTINCT u.tag_id, date_trunc('{table}', u.time, $3) AS start
+    FROM unnest($1::int[], $2::timestamptz[]) AS u (tag_id, time)) t
+WHERE s.tag_id = t.tag_id AND s.time = t.start
+"""
+# Of each tag, how the good of its last covered minutes lay: their quartiles, and how wide each was.
+LEVELS = """
+SELECT t.number, sum(m.covered_s) AS covered_s, sum(m.n)::bigint AS n,
+       percentile_cont(ARRAY[0.25, 0.5, 0.75]) WITHIN GROUP (ORDER BY m.amount / m.covered_s)
+           AS means,
+       percentile_cont(0.5) WITHIN GROUP (ORDER BY m.max - m.min) AS width
+FROM unnest($1::int[]) WITH ORDINALITY AS t (tag_id, number)
+CROSS JOIN LATERAL (SELECT * FROM minute WHERE tag_id = t.tag_id AND covered_s > 0
+                    ORDER BY time DESC LIMIT $2) m
+WHERE m.quality & 223 < 64
+GROUP BY t.number
+"""
+COVERED_MINUTES = """
+SELECT tag_id, time, amount, covered_s, coalesce(last, 'NaN') FROM minute
+WHERE tag_id = ANY($1::int[]) AND time >= $2 AND time < $3 AND covered_s > 0
+"""
+# A tag's samples, for who derives the past again.
+SAMPLES = """
+SELECT tag_id, time, value, quality FROM sample
+WHERE tag_id = ANY($1::int[]) AND time > $2::timestamptz AND time <= $3::timestamptz
+"""
+ADD_MODEL = "INSERT INTO model (digest, files) VALUES ($1, $2)"
+MODEL_DIGEST = "SELECT digest FROM model ORDER BY version DESC LIMIT 1"
+OCCUPIED = """
+SELECT w.number, r.first, r.last
+FROM unnest($1::int[], $2::timestamptz[], $3::timestamptz[])
+    WITH ORDINALITY AS w (tag_id, start, stop, number)
+CROSS JOIN LATERAL (SELECT min(time) AS first, max(time) AS last FROM {table}
+    WHERE tag_id = w.tag_id AND time >= w.start AND time < w.stop AND time >= $4 AND time < $5) r
+WHERE r.first IS NOT NULL
+"""
 
 
 class Store:
@@ -89,7 +255,7 @@ class Store:
             )
             await migrate(self._connection)
             await self._connection.execute("SELECT pg_advisory_lock_shared($1)", WRITER_LOCK)
-            await self._connection.execute(queries.TEMPORARY)
+            await self._connection.execute(TEMPORARY)
 
     async def close(self) -> None:
         """Close the connection, whatever state it is in."""
@@ -123,11 +289,7 @@ class Store:
         """Store the model when it is new, and the tags; sets `tag_id` in the order of `tags`."""
         db = self._connection
         if await self.model_digest() != park.digest:
-            await db.execute(
-                "INSERT INTO model (digest, files) VALUES ($1, $2)",
-                park.digest,
-                json.dumps(park.files),
-            )
+            await db.execute(ADD_MODEL, park.digest, json.dumps(park.files))
         rows = [
             (
                 t.owner, t.tag, t.scope, t.quantity, t.uom, t.kind, t.source, t.scale, t.shift,
@@ -136,12 +298,12 @@ class Store:
             for t in tags
         ]  # fmt: skip
         await db.execute("UPDATE tag SET active = false WHERE active")
-        self._number(tags, await db.fetch(queries.UPSERT_TAGS, *columns_of(rows)))
+        self._number(tags, await db.fetch(UPSERT_TAGS, *columns_of(rows)))
         await db.execute("NOTIFY park_model")
 
     async def model_digest(self) -> str | None:
         """Return the digest of the newest model; None before the first."""
-        return await self._connection.fetchval(queries.MODEL_DIGEST)  # type: ignore[no-any-return]
+        return await self._connection.fetchval(MODEL_DIGEST)  # type: ignore[no-any-return]
 
     async def find_tags(self, tags: Sequence[Tag]) -> bool:
         """Return whether all tags are active in the database; sets `tag_id` then."""
@@ -166,7 +328,7 @@ class Store:
     ) -> tuple[Samples, I64]:
         """Return the newest sample of each tag that has one, and the end of each tag's minutes."""
         at = np.arange(len(self.tag_id)) if tags is None else tags
-        rows = await self.fetch(queries.NEWEST, self.tag_id[at].tolist(), stamp(before_us))
+        rows = await self.fetch(NEWEST, self.tag_id[at].tolist(), stamp(before_us))
         known = [row for row in rows if row["time"] is not None]
         samples = samples_of(at[[row["number"] - 1 for row in known]], known)
         ends = np.full(len(self.tag_id), NEVER)
@@ -183,7 +345,7 @@ class Store:
         """Return the samples of some tags with after < time <= until, received when they held."""
         ids = self.tag_id[tags]
         tag_id, time_us, value, quality = await self._columns(
-            READING, queries.SAMPLES, ids.tolist(), stamp(after_us), stamp(until_us)
+            READING, SAMPLES, ids.tolist(), stamp(after_us), stamp(until_us)
         )
         tag = self._tags_of(tag_id, tags) if len(tags) else tag_id.astype(np.int64)
         return Samples(tag, time_us, value, quality.astype(np.uint8), time_us)
@@ -192,8 +354,8 @@ class Store:
         """Append samples by binary COPY."""
         if not len(samples):
             return
-        times, tag_id = (samples.time_us, samples.received_us), self.tag_id[samples.tag]
-        columns = times[0], samples.value, times[1], tag_id, samples.quality
+        tag_id = self.tag_id[samples.tag]
+        columns = samples.time_us, samples.value, samples.received_us, tag_id, samples.quality
         await self.copy(table, SAMPLE_COLUMNS, SAMPLE, columns)
 
     async def copy(
@@ -217,10 +379,10 @@ class Store:
         db = self._connection
         await self.copy_samples(samples, "staged")
         span = stamps(np.array([samples.time_us.min(), samples.time_us.max()]))
-        changed = await db.fetch(queries.KEEP_CLASHES, *span)
+        changed = await db.fetch(KEEP_CLASHES, *span)
         if changed:
-            await db.execute(queries.CORRECT, *span)
-        added = await db.fetch(queries.ADD_STAGED)
+            await db.execute(CORRECT, *span)
+        added = await db.fetch(ADD_STAGED)
         return self._rows_of(samples, added), self._rows_of(samples, changed)
 
     def _rows_of(self, samples: Samples, keys: list[Any]) -> Samples:
@@ -249,7 +411,7 @@ class Store:
     async def neighbours(self, tag: I64, start: I64, stop: I64, reach_us: int) -> tuple[I64, I64]:
         """Return the times of the usable samples next to intervals, else the bounds."""
         rows = await self._connection.fetch(
-            queries.NEIGHBOURS,
+            NEIGHBOURS,
             self.tag_id[tag].tolist(),
             stamps(start),
             stamps(stop),
@@ -265,7 +427,7 @@ class Store:
             "read_interval", range(len(tag)), self.tag_id[tag].tolist(), counter.tolist(),
             *map(stamps, (start - reach_us, start, stop, stop + reach_us)),
         )  # fmt: skip
-        number, time_us, value, quality = await self._columns(READING, queries.INTERVAL)
+        number, time_us, value, quality = await self._columns(READING, INTERVAL)
         await self._connection.execute("TRUNCATE read_interval")
         return number.astype(np.int64), time_us, value, quality.astype(np.uint8)
 
@@ -282,7 +444,7 @@ class Store:
         """Return (tag, minute, amount, covered_s, last) of the covered minutes in [start, stop)."""
         ids = self.tag_id[tags]
         tag_id, *columns = await self._columns(
-            COVERED, queries.COVERED_MINUTES, ids.tolist(), stamp(start_us), stamp(stop_us)
+            COVERED, COVERED_MINUTES, ids.tolist(), stamp(start_us), stamp(stop_us)
         )
         return self._tags_of(tag_id, tags), *columns
 
@@ -292,14 +454,14 @@ class Store:
         Each has `number` (from 1, of the tag), `covered_s`, `n`, the quartiles `means` and the
         median `width`.
         """
-        return await self.fetch(queries.LEVELS, self.tag_id[tags].tolist(), minutes)
+        return await self.fetch(LEVELS, self.tag_id[tags].tolist(), minutes)
 
     async def occupied(self, table: str, tag: I64, start: I64, stop: I64) -> tuple[I64, I64, I64]:
         """Return which intervals of single tags have rows, and their first and last time [µs]."""
         if not len(tag):
             return tag, tag, tag
         rows = await self.fetch(
-            queries.OCCUPIED.format(table=table),
+            OCCUPIED.format(table=table),
             self.tag_id[tag].tolist(),
             stamps(start),
             stamps(stop),
@@ -316,7 +478,7 @@ class Store:
     async def drop_minutes(self, tag: I64, start: I64, stop: I64) -> None:
         """Delete the minutes of intervals, before they are written anew."""
         await self._connection.execute(
-            queries.DROP_MINUTES,
+            DROP_MINUTES,
             self.tag_id[tag].tolist(),
             stamps(start),
             stamps(stop),
@@ -344,7 +506,7 @@ class Store:
             await self.copy("minute", MINUTE_COLUMNS, MINUTE, columns)
         elif len(minutes):
             times, *values = columns
-            await db.execute(queries.UPSERT_MINUTES, stamps(times), *map(nulls, values))
+            await db.execute(UPSERT_MINUTES, stamps(times), *map(nulls, values))
         touched, times = tag_id, minutes.time_us
         if hours is not None:
             touched = np.concatenate([touched, self.tag_id[hours[0]]])
@@ -359,9 +521,9 @@ class Store:
             tag, time_us = touched[piece == number], times[piece == number]
             span = stamps(np.array([time_us.min() - SUM_REACH_US, time_us.max() + SUM_REACH_US]))
             keys = tag.tolist(), stamps(time_us), zone
-            for table, rollup in queries.ROLLUPS.items():
+            for table, rollup in ROLLUPS.items():
                 if hours is not None:
-                    await db.execute(queries.DROP_SUMS.format(table=table), *keys)
+                    await db.execute(DROP_SUMS.format(table=table), *keys)
                 await db.execute(rollup, *keys, *span)
 
     async def record_restatements(self, tag: I64, start: I64, stop: I64, now_us: int) -> None:
@@ -375,7 +537,7 @@ class Store:
         """Leave what changed in the image for the readers, and tell them at the commit."""
         time_us, value, quality = image
         await self._connection.execute(
-            queries.WAKE,
+            WAKE,
             cycle_us,
             self.tag_id[tag].astype("<i4").tobytes(),
             time_us.astype("<i8").tobytes(),
@@ -383,7 +545,7 @@ class Store:
             quality.astype("u1").tobytes(),
         )
         if (cycle_us // 500_000) % 64 == 0:
-            await self._connection.execute(queries.FORGET_CYCLES, rows)
+            await self._connection.execute(FORGET_CYCLES, rows)
         await self._connection.execute("SELECT pg_notify('park_cycle', $1)", str(cycle_us))
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from ingest.counters import DATA_HEALTH
 from ingest.routing.topics import Message
-from ingest.store.queries import SAID
+from ingest.store.store import SAID
 from tests.support.cycle_bench import T0, TOPIC, message, samples, steady
 from twin import quality as q
 from twin.validation.gateway_health import clock_skew, data_health
