@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import signal
 import sys
@@ -14,7 +13,7 @@ import uvicorn
 from api.app import create_app
 from api.settings import ApiSettings
 from twin.errors import SettingsError
-from twin.program import run_program
+from twin.program import program_parser, run_program
 
 if TYPE_CHECKING:
     import socket
@@ -46,12 +45,8 @@ class Server(uvicorn.Server):
 
 def main(argv: list[str] | None = None) -> int:
     """Serve until stopped; return the exit status."""
-    parser = argparse.ArgumentParser(
-        prog="parktwin api",
-        description="Serve the twin over HTTP: REST, live feed, console.",
-        epilog=EXAMPLES + ApiSettings.help(),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    about = "Serve the twin over HTTP: REST, live feed, console."
+    parser = program_parser("parktwin api", about, EXAMPLES + ApiSettings.help())
     parser.add_argument("--host", help="address to listen on (PARKTWIN_HTTP_HOST)")
     parser.add_argument("--port", type=int, help="port to listen on (PARKTWIN_HTTP_PORT)")
     parser.add_argument("--openapi", action="store_true", help="print /openapi.json and end")

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections import Counter
 
 from twin.loading import load_park
-from twin.program import run_program
+from twin.program import program_parser, run_program
 
 EXAMPLES = """examples:
   parktwin check deploy/parks/liaocheng      the demonstration park
@@ -17,12 +16,8 @@ EXAMPLES = """examples:
 
 def main(argv: list[str] | None = None) -> int:
     """Check one park folder; return 0 when it is valid, 2 when it is not."""
-    parser = argparse.ArgumentParser(
-        prog="parktwin check",
-        description="Check a park model without a database.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    about = "Check a park model without a database."
+    parser = program_parser("parktwin check", about, EXAMPLES)
     parser.add_argument("park", metavar="PARK_DIR", help="folder with park.toml and tags.csv")
     folder = parser.parse_args(argv).park
     return run_program("parktwin check", lambda: _check(folder), folder=f"{folder}/")
