@@ -11,7 +11,7 @@ from ingest.routing.topics import Message
 from ingest.store.table import Table, columns_of, insert, upsert
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from ingest.routing.decode import Quarantined, Reject
     from twin.arrays import I64
@@ -142,8 +142,19 @@ class QuarantineTable(Table):
         for item in quarantined:
             key = _key(item)
             entries[key] = (entries[key][0] + 1 if key in entries else 1, item)
-        known = await self.count(entries, now_us, rows)
-        kept = [item for item in quarantined if _key(item) in known][-samples:]
+        stored = await self._fetch("SELECT enterprise, tag, reason FROM quarantine")
+        known = {tuple(row) for row in stored}
+        # Beyond `rows` only keys that are there already are counted.
+        for key in [key for key in entries if key not in known][max(rows - len(known), 0) :]:
+            del entries[key]
+        now = stamp(now_us)
+        counts = [
+            (*key, plain(item.topic), count, now, now, stamp(item.time_us), item.value)
+            for key, (count, item) in entries.items()
+        ]
+        if counts:
+            await self._fetch(COUNT, *columns_of(counts))
+        kept = [item for item in quarantined if _key(item) in entries][-samples:]
         if not kept or not samples:
             return
         held = [
@@ -155,26 +166,6 @@ class QuarantineTable(Table):
         ]  # fmt: skip
         await self._fetch(HOLD_SAMPLES, *columns_of(held))
         await self._fetch(KEEP_NEWEST.format(table="quarantine_sample"), samples)
-
-    async def count(
-        self, entries: Mapping[Key, tuple[int, Quarantined]], now_us: int, rows: int
-    ) -> set[Key]:
-        """Add counts, each with its last sample; return the keys that have a row.
-
-        Beyond `rows` only keys that are there already are counted.
-        """
-        stored = await self._fetch("SELECT enterprise, tag, reason FROM quarantine")
-        known = {tuple(row) for row in stored}
-        new = set([key for key in entries if key not in known][max(rows - len(known), 0) :])
-        counted = {key: entry for key, entry in entries.items() if key not in new}
-        now = stamp(now_us)
-        added = [
-            (*key, plain(item.topic), count, now, now, stamp(item.time_us), item.value)
-            for key, (count, item) in counted.items()
-        ]
-        if added:
-            await self._fetch(COUNT, *columns_of(added))
-        return set(counted)
 
     async def keys(
         self, reason: str, enterprise: str | None = None, tag: str | None = None
