@@ -27,7 +27,7 @@ async def test_load_is_what_its_model_knows_and_every_message_is_acknowledged(se
         await until(lambda: len(heard) >= done.sent)
     assert (done.sent, done.acked, done.samples) == (90, 90, 30 * 250)
     assert len(reports) == 1
-    tags = {tag.tag for tag in parse_park(load.data_park(250)).tags}
+    tags = {tag.tag for tag in parse_park(load.park_files(250)).tags}
     scans = [json.loads(payload) for _, payload in heard]
     assert {name for scan in scans for name in scan["values"]} == tags == set(test.names)
     assert all(scan["simulated"] for scan in scans)

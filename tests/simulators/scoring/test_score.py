@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 
-from simulators.load import data_park
+from simulators.load import park_files
 from simulators.scenarios.script import scenario_names
 from simulators.scoring import score, trials
 from simulators.scoring.figures import StatedFigure
@@ -70,7 +70,7 @@ def test_the_score_of_another_park_tries_what_fits_and_says_what_it_leaves_out(t
 
 
 def test_the_score_of_a_park_without_streams_promises_nothing(tmp_path, capsys):
-    for name, text in data_park(3).items():
+    for name, text in park_files(3).items():
         (tmp_path / name).write_text(text, encoding="utf-8")
     assert score.score(str(tmp_path), score.ScoreSize(trials=1, biases=1, weeks=1, parks=1, days=1))
     assert re.search(r"checkable streams detected +0 of 0 ", capsys.readouterr().out)
