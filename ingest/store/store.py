@@ -39,12 +39,13 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger("ingest.store")
 
-SAMPLE = ("timestamptz", "float8", "timestamptz", "int4", "int2")
+SAMPLE = {"time": "timestamptz", "value": "float8", "received": "timestamptz", "tag_id": "int4",
+          "quality": "int2"}  # fmt: skip
 READING = ("int4", "timestamptz", "float8", "int2")
 COVERED = ("int4", "timestamptz", "float8", "float8", "float8")
-SAMPLE_COLUMNS = ("time", "value", "received", "tag_id", "quality")
-MINUTE = ("timestamptz", *("float8",) * 2, *("float8?",) * 3, *("int4",) * 2, "int2")
-MINUTE_COLUMNS = ("time", "amount", "covered_s", "min", "max", "last", "tag_id", "n", "quality")
+MINUTE = {"time": "timestamptz", "amount": "float8", "covered_s": "float8", "min": "float8?",
+          "max": "float8?", "last": "float8?", "tag_id": "int4", "n": "int4",
+          "quality": "int2"}  # fmt: skip
 
 # The longest day has 25 hours.
 SUM_REACH_US = 25 * HOUR_US
@@ -356,18 +357,16 @@ class Store:
             return
         tag_id = self.tag_id[samples.tag]
         columns = samples.time_us, samples.value, samples.received_us, tag_id, samples.quality
-        await self.copy(table, SAMPLE_COLUMNS, SAMPLE, columns)
+        await self._copy(table, SAMPLE, columns)
 
-    async def copy(
-        self,
-        table: str,
-        names: Sequence[str],
-        types: tuple[str, ...],
-        columns: tuple[NDArray[Any], ...],
+    async def _copy(
+        self, table: str, kinds: dict[str, str], columns: tuple[NDArray[Any], ...]
     ) -> None:
         """Append rows by binary COPY; NaN becomes NULL where the type is written ``float8?``."""
-        source = _each(copy.pieces(types, columns))
-        await self._connection.copy_to_table(table, source=source, columns=names, format="binary")
+        source = _each(copy.pieces(tuple(kinds.values()), columns))
+        await self._connection.copy_to_table(
+            table, source=source, columns=tuple(kinds), format="binary"
+        )
 
     async def merge_samples(self, samples: Samples) -> tuple[Samples, Samples]:
         """Store samples that may be there already; return those that were new and the corrections.
@@ -410,13 +409,8 @@ class Store:
 
     async def neighbours(self, tag: I64, start: I64, stop: I64, reach_us: int) -> tuple[I64, I64]:
         """Return the times of the usable samples next to intervals, else the bounds."""
-        rows = await self._connection.fetch(
-            NEIGHBOURS,
-            self.tag_id[tag].tolist(),
-            stamps(start),
-            stamps(stop),
-            timedelta(microseconds=reach_us),
-        )
+        reach, ids = timedelta(microseconds=reach_us), self.tag_id[tag].tolist()
+        rows = await self.fetch(NEIGHBOURS, ids, stamps(start), stamps(stop), reach)
         return micros([row["a"] for row in rows]), micros([row["b"] for row in rows])
 
     async def read_intervals(
@@ -460,15 +454,14 @@ class Store:
         """Return which intervals of single tags have rows, and their first and last time [µs]."""
         if not len(tag):
             return tag, tag, tag
-        rows = await self.fetch(
-            OCCUPIED.format(table=table),
-            self.tag_id[tag].tolist(),
-            stamps(start),
-            stamps(stop),
-            *stamps(np.array([start.min(), stop.max()])),
-        )
+        rows = await self.fetch(OCCUPIED.format(table=table), *self._bounds(tag, start, stop))
         number = np.array([row["number"] - 1 for row in rows], dtype=np.int64)
         return number, micros([row["first"] for row in rows]), micros([row["last"] for row in rows])
+
+    def _bounds(self, tag: I64, start: I64, stop: I64) -> tuple[Any, ...]:
+        """Return intervals as arguments: numbers of the tags, starts, stops, and the whole span."""
+        span = stamps(np.array([start.min(), stop.max()]))
+        return self.tag_id[tag].tolist(), stamps(start), stamps(stop), *span
 
     def _tags_of(self, ids: I64, tags: I64) -> I64:
         """Return the tags of some numbers of the database, all of which are among `tags`."""
@@ -477,13 +470,7 @@ class Store:
 
     async def drop_minutes(self, tag: I64, start: I64, stop: I64) -> None:
         """Delete the minutes of intervals, before they are written anew."""
-        await self._connection.execute(
-            DROP_MINUTES,
-            self.tag_id[tag].tolist(),
-            stamps(start),
-            stamps(stop),
-            *stamps(np.array([start.min(), stop.max()])),
-        )
+        await self.fetch(DROP_MINUTES, *self._bounds(tag, start, stop))
 
     async def write_minutes(
         self,
@@ -503,7 +490,7 @@ class Store:
         columns = (minutes.time_us, minutes.amount, minutes.covered_us * 1e-6, minutes.min,
                    minutes.max, minutes.last, tag_id, minutes.n, minutes.quality)  # fmt: skip
         if new and len(minutes):
-            await self.copy("minute", MINUTE_COLUMNS, MINUTE, columns)
+            await self._copy("minute", MINUTE, columns)
         elif len(minutes):
             times, *values = columns
             await db.execute(UPSERT_MINUTES, stamps(times), *map(nulls, values))
