@@ -15,6 +15,7 @@ from tests.support.memory_store import started
 from tests.support.playback import play
 from tests.support.small_park import rows_of, serving
 from tests.support.small_region import ALPHA, PARK
+from tests.support.stored import everything
 from twin import quality as q
 from twin.arrays import DAY_S
 
@@ -58,17 +59,7 @@ async def published(database, instruments, form, events, batch, cycle_s):
 
 async def kept(db, database):
     """Return everything that is known of the measured tags, and what the API makes of it."""
-    tables = {
-        "sample": await db.fetch(
-            "SELECT t.tag, x.time, float8send(value), quality FROM sample x"
-            " JOIN tag t USING (tag_id) WHERE t.source = 'measured' ORDER BY 1, 2"
-        )
-    }
-    for table in ("minute", "hour", "day"):
-        tables[table] = await db.fetch(
-            "SELECT t.tag, x.time, n, amount, covered_s, x.min, x.max, last, quality"
-            f" FROM {table} x JOIN tag t USING (tag_id) WHERE t.source = 'measured' ORDER BY 1, 2"
-        )
+    tables = await everything(db)
     async with serving(database, BEGIN + 2 * 3600 * S) as (client, _):
         for kpi in ("energy", "chlorine"):
             tables[kpi] = (await rows_of(client, f"{ALPHA}/{kpi}", window="hour"))["items"]

@@ -12,11 +12,11 @@ from ingest.cycle.cycle import Cycle
 from ingest.routing.topics import Message
 from ingest.settings import IngestSettings
 from ingest.store import Store
+from tests.support import stored
+from tests.support.stored import T0, TOPIC
 from twin.errors import StoreError
 from twin.loading import load_park
 
-TOPIC = "park/v1/acmepark/acme/gw1"
-T0 = 1_760_000_000_000 // 3_600_000 * 3_600_000  # a full hour, in ms
 STEADY = 600
 
 
@@ -87,10 +87,6 @@ async def steady(bench, *, start=0, count=STEADY, block=60):
 
 
 async def samples(db, tag="FT-1", since=STEADY):
-    rows = await db.fetch(
-        "SELECT extract(epoch FROM time)::float8 AS t, value, quality FROM sample_named"
-        " WHERE tag = $1 ORDER BY time",
-        tag,
-    )
-    result = [(round(r["t"] * 1000 - T0) // 2000, r["value"], r["quality"]) for r in rows]
-    return [row for row in result if row[0] >= since]
+    """Return (number in steady traffic, value, quality) of the samples of a tag."""
+    rows = [(at // 2000, *row) for at, *row in await stored.samples(db, tag)]
+    return [row for row in rows if row[0] >= since]

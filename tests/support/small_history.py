@@ -4,15 +4,12 @@ import json
 
 import numpy as np
 
-from ingest.cycle.cycle import Cycle
 from ingest.file_import.__main__ import check, load
 from ingest.routing.topics import Message
 from ingest.settings import IngestSettings
-from ingest.store import Store
+from tests.support.stored import T0, TOPIC, cycling
 from twin.loading import load_park
 
-TOPIC = "park/v1/acmepark/acme/gw1"
-T0 = 1_760_000_000_000 // 3_600_000 * 3_600_000  # a full hour, in ms
 HOUR_MS = 3_600_000
 WIDE = """
 time = "t"
@@ -32,31 +29,6 @@ async def run_import(database, park, paths, map_path, now_ms=T0 + 24 * HOUR_MS, 
     settings = IngestSettings(database_url=database)
     job = check(park, paths, map_path)
     return [t.counts for t in await load(job, settings, now_ms * 1000, again=again)]
-
-
-async def samples(db, tag="FT-1"):
-    rows = await db.fetch(
-        "SELECT extract(epoch FROM time)::float8 AS t, value, quality FROM sample_named"
-        " WHERE tag = $1 ORDER BY time",
-        tag,
-    )
-    return [(round(row["t"] * 1000) - T0, row["value"], row["quality"]) for row in rows]
-
-
-async def everything(db):
-    """Return all samples, minutes, hours and days of measured tags, to the last bit."""
-    tables = {
-        table: await db.fetch(
-            "SELECT t.tag, x.time, n, amount, covered_s, x.min, x.max, last, quality"
-            f" FROM {table} x JOIN tag t USING (tag_id) WHERE t.source = 'measured' ORDER BY 1, 2"
-        )
-        for table in ("minute", "hour", "day")
-    }
-    tables["sample"] = await db.fetch(
-        "SELECT t.tag, s.time, s.value, s.quality FROM sample s JOIN tag t USING (tag_id)"
-        " WHERE t.source = 'measured' ORDER BY 1, 2"
-    )
-    return tables
 
 
 async def empty(db):
@@ -96,22 +68,13 @@ def messages_of(rows):
     return result
 
 
-async def started(database, park, now_ms=T0):
-    store = Store(database)
-    await store.open()
-    cycle = Cycle(park, store, IngestSettings(database_url=database))
-    await cycle.start(now_ms * 1000)
-    return cycle, store
-
-
 async def live(database, park, rows, end_ms, block=37):
     """Send rows through cycles, as a gateway would, and let the clock close the last minutes."""
-    cycle, store = await started(database, park, rows[0][0])
     sent = messages_of(rows)
-    for i in range(0, len(sent), block):
-        await cycle.run(sent[i : i + block], sent[min(i + block, len(sent)) - 1].received_us)
-    await cycle.run([], end_ms * 1000)
-    await store.close()
+    async with cycling(database, park, rows[0][0] * 1000) as cycle:
+        for i in range(0, len(sent), block):
+            await cycle.run(sent[i : i + block], sent[min(i + block, len(sent)) - 1].received_us)
+        await cycle.run([], end_ms * 1000)
 
 
 STEEL = """

@@ -10,39 +10,26 @@ import pytest
 from ingest.__main__ import _turn
 from ingest.cli import quarantine, rejects
 from ingest.commands import CommandQueue
-from ingest.cycle.cycle import Cycle
-from ingest.routing.topics import Message
-from ingest.settings import IngestSettings
 from tests.services.test_services import environment_of, running, subscribed
 from tests.support import load
 from tests.support.cycle_bench import LostOnce
+from tests.support.stored import T0, TOPIC, cycling, message, samples
 from tests.support.waiting import until_returns
 from twin import quality as q
 from twin.loading import load_park
 
-TOPIC = "park/v1/acmepark/acme/gw1"
-T0 = 1_760_000_000_000 // 60_000 * 60_000
 T0_US = T0 * 1000
 ROW = {"enterprise": "acme", "tag": "ZZ-1", "scope": "acmepark/acme", "quantity": "mass_flow",
        "uom": "t/h", "kind": "gauge", "low": "0", "high": "100"}  # fmt: skip
 
 
-def message(body, topic=TOPIC, at_ms=T0, *, raw=False):
-    return Message(topic, body if raw else json.dumps(body).encode(), at_ms * 1000, 0, 1, 0)
-
-
 @asynccontextmanager
 async def twin(database, folder, **settings):
     """A cycle and its commands over the model in a folder, as after a start of the program."""
-    store = LostOnce(database)
-    await store.open()
-    settings = IngestSettings(database_url=database, park=folder, **settings)
-    cycle = Cycle(load_park(folder), store, settings)
-    await cycle.start(T0_US)
-    commands = CommandQueue(store, cycle.topics, settings)
-    await commands.start()
-    yield cycle, commands
-    await store.close()
+    async with cycling(database, load_park(folder), T0_US, LostOnce, park=folder, **settings) as it:
+        commands = CommandQueue(it._store, it.topics, it._settings)
+        await commands.start()
+        yield it, commands
 
 
 async def turns(cycle, commands, now_us=T0_US, count=6):
@@ -62,15 +49,6 @@ async def answer(db, number):
     row = await db.fetchrow("SELECT done, error FROM command WHERE id = $1", number)
     assert row["done"] is not None
     return row["error"]
-
-
-async def samples(db, tag):
-    rows = await db.fetch(
-        "SELECT extract(epoch FROM time)::float8 AS t, value, quality FROM sample_named"
-        " WHERE tag = $1 ORDER BY time",
-        tag,
-    )
-    return [(round(row["t"] * 1000) - T0, row["value"], row["quality"]) for row in rows]
 
 
 def unknown(count=3, tag="ZZ-1"):

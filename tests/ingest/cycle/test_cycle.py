@@ -1,52 +1,23 @@
 """The cycle against a real database: what is stored, restated, refused, once each."""
 
-import json
-
 import asyncpg
 import numpy as np
 import pytest
 
 from deploy.database.times import stamp
 from ingest.counters import DATA_HEALTH, HEALTH
-from ingest.cycle.cycle import Cycle
-from ingest.routing.topics import Message
-from ingest.settings import IngestSettings
-from ingest.store import Store
 from tests.support import small_region
 from tests.support.cycle_bench import LostOnce
+from tests.support.stored import T0, TOPIC, cycling, everything, message, opened, samples
 from twin import quality as q
 from twin.errors import StoreError
-from twin.loading import load_park
-
-TOPIC = "park/v1/acmepark/acme/gw1"
-T0 = 1_760_000_000_000 // 60_000 * 60_000  # a full minute, in ms
-
-
-def message(body, topic=TOPIC, at_ms=None, *, raw=False):
-    payload = body if raw else json.dumps(body).encode()
-    received = (at_ms if at_ms is not None else T0) * 1000
-    return Message(topic, payload, received, 0, 0, 0)
 
 
 @pytest.fixture
-async def cycle(database, park_folder):
+async def cycle(database, park):
     """A started cycle over the small park."""
-    store = Store(database)
-    await store.open()
-    settings = IngestSettings(database_url=database, park=park_folder)
-    cycle = Cycle(load_park(park_folder), store, settings)
-    await cycle.start(T0 * 1000)
-    yield cycle
-    await store.close()
-
-
-async def samples(db, tag="FT-1"):
-    rows = await db.fetch(
-        "SELECT extract(epoch FROM time)::float8 AS t, value, quality FROM sample_named"
-        " WHERE tag = $1 ORDER BY time",
-        tag,
-    )
-    return [(round(row["t"] * 1000) - T0, row["value"], row["quality"]) for row in rows]
+    async with cycling(database, park) as cycle:
+        yield cycle
 
 
 async def minutes(db, tag="FT-1"):
@@ -68,8 +39,8 @@ async def test_sample_is_stored_in_si_and_reads_as_it_was_sent(cycle, db):
 
 async def test_the_three_forms_say_the_same(cycle, db):
     scans = [{"ts": T0 + 1000, "values": {"FT-1": 1.0}}, {"ts": T0 + 2000, "values": {"FT-1": 2}}]
-    columns = {"tag": ["FT-1", "FT-1"], "ts": [T0 + 3000, T0 + 4000], "value": [3.0, 4.0],
-               "quality": ["good", 64]}  # fmt: skip
+    columns = {"tag": ["FT-1"] * 2, "ts": [T0 + 3000, T0 + 4000], "value": [3, 4]}
+    columns["quality"] = ["good", 64]
     single = {"ts": T0, "values": {"FT-1": {"v": 0.5, "q": "uncertain"}}, "simulated": True}
     now = T0 * 1000
     await cycle.run([message(single), message(scans), message(columns)], now)
@@ -83,12 +54,9 @@ async def test_the_three_forms_say_the_same(cycle, db):
 
 
 async def test_unit_of_measure_of_the_message_wins(cycle, db):
-    body = {
-        "ts": T0,
-        "values": {"FT-1": 10.0, "TT-1": 32.0},
-        "uom": {"FT-1": "kg/s", "TT-1": "degF"},
-    }
-    await cycle.run([message(body)], T0 * 1000)
+    uom = {"FT-1": "kg/s", "TT-1": "degF"}
+    values = {"FT-1": 10.0, "TT-1": 32.0}
+    await cycle.run([message({"ts": T0, "values": values, "uom": uom})], T0 * 1000)
     assert (await samples(db))[0][1] == pytest.approx(36.0)
     assert (await samples(db, "TT-1"))[0][1] == pytest.approx(0.0, abs=1e-9)
 
@@ -162,16 +130,11 @@ async def test_names_the_database_cannot_hold_do_no_harm(cycle, db):
     assert kept >= 1
 
 
-async def test_quarantine_is_bounded(database, park_folder, db):
-    store = Store(database)
-    await store.open()
-    settings = IngestSettings(database_url=database, park=park_folder, quarantine_rows=5)
-    small = Cycle(load_park(park_folder), store, settings)
-    await small.start(T0 * 1000)
-    for turn in range(3):
-        body = {"ts": T0, "values": {f"Z{i}": 1.0 for i in range(turn, turn + 4)}}
-        await small.run([message(body)], T0 * 1000)
-    await store.close()
+async def test_quarantine_is_bounded(database, park, db):
+    async with cycling(database, park, quarantine_rows=5) as small:
+        for turn in range(3):
+            body = {"ts": T0, "values": {f"Z{i}": 1.0 for i in range(turn, turn + 4)}}
+            await small.run([message(body)], T0 * 1000)
     rows = await db.fetch("SELECT tag, count FROM quarantine ORDER BY tag")
     assert [(r["tag"], r["count"]) for r in rows] == [
         ("Z0", 1), ("Z1", 2), ("Z2", 3), ("Z3", 3), ("Z4", 2)
@@ -241,19 +204,8 @@ def bodies(rng, n=400, span_s=900):
     ]  # fmt: skip
 
 
-async def everything(db):
-    """Return all minutes, hours and days, to the last bit."""
-    return {
-        table: await db.fetch(
-            "SELECT t.tag, x.time, n, amount, covered_s, x.min, x.max, last, quality"
-            f" FROM {table} x JOIN tag t USING (tag_id) WHERE t.source = 'measured' ORDER BY 1, 2"
-        )
-        for table in ("minute", "hour", "day")
-    }
-
-
 @pytest.mark.parametrize("seed", range(4))
-async def test_disorder_changes_no_minute_hour_or_day(cycle, db, database, park_folder, seed):
+async def test_disorder_changes_no_minute_hour_or_day(cycle, db, database, park, seed):
     rng = np.random.default_rng(seed)
     straight = bodies(rng)
     end_ms = T0 + 3_600_000
@@ -264,26 +216,16 @@ async def test_disorder_changes_no_minute_hour_or_day(cycle, db, database, park_
     expected = await everything(db)
     assert len(expected["minute"]) >= 45
     await db.execute("TRUNCATE sample, minute, hour, day, restatement, cycle")
-
-    store = Store(database)
-    await store.open()
-    again = Cycle(load_park(park_folder), store, IngestSettings(database_url=database))
-    await again.start(T0 * 1000)
     shuffled = [straight[i] for i in rng.permutation(len(straight))] + straight[::7]
-    now = T0 * 1000
-    for i in range(0, len(shuffled), 23):
-        block = [message(b, at_ms=end_ms) for b in shuffled[i : i + 23]]
-        now = end_ms * 1000 + i * 500_000
-        await again.run(block, now)
-        if i == 230:  # a restart in the middle
-            await store.close()
-            store = Store(database)
-            await store.open()
-            again = Cycle(load_park(park_folder), store, IngestSettings(database_url=database))
-            await again.start(T0 * 1000)
-    await again.run([], now + 7_200_000_000)
+    # With a restart in the middle.
+    for part in (range(0, 231, 23), range(253, len(shuffled), 23)):
+        async with cycling(database, park) as again:
+            for i in part:
+                block = [message(b, at_ms=end_ms) for b in shuffled[i : i + 23]]
+                await again.run(block, end_ms * 1000 + i * 500_000)
+            if part.start:
+                await again.run([], end_ms * 1000 + part[-1] * 500_000 + 7_200_000_000)
     got = await everything(db)
-    await store.close()
     for table in expected:
         assert got[table] == expected[table], table
     assert await db.fetchval(
@@ -302,18 +244,12 @@ async def test_health_of_ingest_is_stored_as_tags(cycle, db):
     assert [row["value"] for row in rows] == [0.0, 1.0]
 
 
-async def test_health_of_a_cycle_whose_commit_failed_is_stored_by_the_next_try(
-    database, park_folder, db
-):
-    store = LostOnce(database)
-    await store.open()
-    cycle = Cycle(load_park(park_folder), store, IngestSettings(database_url=database))
-    await cycle.start(T0 * 1000)
+async def test_health_of_a_cycle_whose_commit_failed_is_stored_by_the_next_try(database, park, db):
     due_us = T0 * 1000 + 6_000_000
-    await cycle.run([message({"ts": T0, "values": {"FT-1": 1.0}})], T0 * 1000)
-    store.lost = True
-    await cycle.run([message({"ts": T0 + 6000, "values": {"FT-1": 2.0}})], due_us)
-    await store.close()
+    async with cycling(database, park, kind=LostOnce) as cycle:
+        await cycle.run([message({"ts": T0, "values": {"FT-1": 1.0}})], T0 * 1000)
+        cycle._store.lost = True
+        await cycle.run([message({"ts": T0 + 6000, "values": {"FT-1": 2.0}})], due_us)
     assert cycle.counters["retries"] == 1
     health = await db.fetch(
         "SELECT DISTINCT tag FROM sample_named WHERE tag LIKE 'ingest.%' AND time = $1",
@@ -324,15 +260,13 @@ async def test_health_of_a_cycle_whose_commit_failed_is_stored_by_the_next_try(
 
 
 async def test_a_driver_that_has_lost_track_of_the_server_gets_a_new_connection(database):
-    store = Store(database)
-    await store.open()
-    with pytest.raises(StoreError) as lost:
+    async with opened(database) as store:
+        with pytest.raises(StoreError) as lost:
+            async with store.transaction():
+                raise asyncpg.InternalClientError("unexpected data")
+        assert lost.value.retryable
         async with store.transaction():
-            raise asyncpg.InternalClientError("unexpected data")
-    assert lost.value.retryable
-    async with store.transaction():
-        assert await store.fetch("SELECT 1 AS one")
-    await store.close()
+            assert await store.fetch("SELECT 1 AS one")
 
 
 async def test_one_cycle_takes_thousands_of_messages(cycle, db):
@@ -344,14 +278,11 @@ async def test_one_cycle_takes_thousands_of_messages(cycle, db):
 
 @pytest.mark.parametrize("lost", [False, True])
 async def test_unaccounted_is_known_again_right_after_a_restart(database, db, lost):
-    settings = IngestSettings(database_url=database)
     owners = {"alpha": "east", "beta": "west"}
 
     async def run(cycle, second):
         at_ms = T0 + second * 1000
-        values = {owner: {} for owner in owners}
-        for tag in small_region.PARK.tags:
-            values[tag.owner][tag.tag] = 1.0
+        values = {o: {t.tag: 1.0 for t in small_region.PARK.tags if t.owner == o} for o in owners}
         messages = [
             message({"ts": at_ms, "values": v}, topic=f"park/v1/{owners[o]}/{o}/gw", at_ms=at_ms)
             for o, v in values.items()
@@ -359,14 +290,11 @@ async def test_unaccounted_is_known_again_right_after_a_restart(database, db, lo
         await cycle.run(messages, at_ms * 1000)
 
     for seconds in (range(0, 1500, 30), range(1500, 1502)):
-        store = LostOnce(database)
-        await store.open()
-        cycle = Cycle(small_region.PARK, store, settings)
-        await cycle.start((T0 + seconds[0] * 1000) * 1000)
-        store.lost = lost
-        for second in seconds:
-            await run(cycle, second)
-        await store.close()
+        now_us = (T0 + seconds[0] * 1000) * 1000
+        async with cycling(database, small_region.PARK, now_us, LostOnce) as cycle:
+            cycle._store.lost = lost
+            for second in seconds:
+                await run(cycle, second)
     rows = await db.fetch(
         "SELECT value FROM sample_named WHERE tag LIKE '%chlorine.mass_flow.residual'"
         " AND time >= to_timestamp($1)",

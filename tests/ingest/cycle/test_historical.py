@@ -7,18 +7,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ingest.cycle.cycle import Cycle
 from ingest.routing.topics import Message
-from ingest.settings import IngestSettings
-from ingest.store import Store
 from ingest.wire import sparkplug
 from ingest.wire.sparkplug import DataType, Metric
 from tests.support.memory_store import MemoryStore, started
 from tests.support.small_region import PARK
+from tests.support.stored import T0, cycling
 from twin.arrays import NEVER
 from twin.loading import parse_park
 
-T0 = 1_760_000_000_000 // 60_000 * 60_000
 FILES = PARK.files
 ROW = """
 [[gateway]]
@@ -140,18 +137,15 @@ async def test_same_sample_live_and_historical_is_stored_once():
 
 
 async def test_database_holds_both_and_readers_are_told_of_the_live_one(database, db):
-    store = Store(database)
-    await store.open()
-    cycle = Cycle(MODEL, store, IngestSettings(database_url=database))
-    await cycle.start(T0 * 1000)
     metric = Metric("FT-1", 30, time_ms=T0 + 90_000, datatype=TAGS["FT-1"], historical=True)
     # The same moment, live and historical, in one message: what is said last holds.
     both = [metric, metric._replace(value=33, historical=False, time_ms=T0 + 20_000),
             metric._replace(value=36, historical=False),
             metric._replace(time_ms=T0 + 95_000)]  # fmt: skip
     now_us = T0 * 1000
-    await cycle.run([born()], now_us)
-    await cycle.run([message("NDATA", sparkplug.data(T0, both, 1), 1)], now_us + 1_000_000)
+    async with cycling(database, MODEL) as cycle:
+        await cycle.run([born()], now_us)
+        await cycle.run([message("NDATA", sparkplug.data(T0, both, 1), 1)], now_us + 1_000_000)
     rows = await db.fetch(
         "SELECT extract(epoch FROM time)::int8 * 1000 - $1::int8 AS ms, value FROM sample_named"
         " WHERE tag = 'FT-1' ORDER BY time", T0,
@@ -164,4 +158,3 @@ async def test_database_holds_both_and_readers_are_told_of_the_live_one(database
     wanted = await db.fetchval("SELECT tag_id FROM tag WHERE tag = 'FT-1'")
     assert times[ids == wanted].tolist() == [(T0 + 90_000) * 1000]
     assert await db.fetchval("SELECT count(*) FROM correction") == 1
-    await store.close()

@@ -19,23 +19,22 @@ from tests.support.small_history import (
     END_MS,
     HOUR_MS,
     STEEL,
-    T0,
     WIDE,
     empty,
-    everything,
     live,
     messages_of,
     rows_of,
     run_import,
-    samples,
-    started,
     steel,
     text_of,
     with_meter,
 )
+from tests.support.stored import T0, cycling, everything, samples
 from twin import quality as q
 from twin.errors import ParkError
 from twin.loading import load_park
+
+FLOW = 'time = "t"\nformat = "ms"\n[columns]\nFT-1 = "acme/FT-1"\n'
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -105,18 +104,18 @@ async def test_live_ingest_and_import_at_the_same_time_end_right(
     rng = random.Random(seed)  # noqa: S311
     sent = [row for row in rows if rng.random() < 0.5]
     remaining = [row for row in rows if row not in sent]
-    cycle, store = await started(database, park, T0)
     file, map_path = write("history.csv", text_of(remaining)), write("map.toml", WIDE)
-    importing = asyncio.create_task(run_import(database, park, [file], map_path, END_MS))
-    packets, cycles = messages_of(sent), 0
-    while packets or not importing.done():
-        block, packets = packets[:9], packets[9:]
-        # The messages come while the history of the same time is imported, before and after them.
-        await cycle.run(block, END_MS * 1000 - 60_000_000 + cycles * 500_000)
-        cycles += 1
-        await asyncio.sleep(0.01)
-    (counts,) = await importing
-    await cycle.run([], END_MS * 1000 + 60_000_000)
+    async with cycling(database, park) as cycle:
+        importing = asyncio.create_task(run_import(database, park, [file], map_path, END_MS))
+        packets, cycles = messages_of(sent), 0
+        while packets or not importing.done():
+            block, packets = packets[:9], packets[9:]
+            # The messages come while the history of that time is imported, before and after them.
+            await cycle.run(block, END_MS * 1000 - 60_000_000 + cycles * 500_000)
+            cycles += 1
+            await asyncio.sleep(0.01)
+        (counts,) = await importing
+        await cycle.run([], END_MS * 1000 + 60_000_000)
     assert counts["new"] == sum(cell is not None for row in remaining for cell in row[1:])
     assert cycles > 20
     assert cycle.counters["retries"] == 0
@@ -125,39 +124,31 @@ async def test_live_ingest_and_import_at_the_same_time_end_right(
         "SELECT max(time) FROM sample JOIN tag USING (tag_id) WHERE tag = 'FT-1'"
     )
     assert cycle._state.image.time_us[0] == round(newest.timestamp() * 1e6)
-    await store.close()
     assert await everything(db) == expected
 
 
 async def test_readers_hear_of_newer_samples_by_the_next_cycle(database, db, park, write):
-    cycle, store = await started(database, park)
-    file = write("history.csv", f"t,FT-1\n{T0},36.4\n")
-    map_path = write("map.toml", 'time="t"\nformat="ms"\n[columns]\n"FT-1"="acme/FT-1"\n')
-    await run_import(database, park, [file], map_path, T0 + 1000)
-    await cycle.run([], T0 * 1000 + 2_000_000)
-    await store.close()
+    file, map_path = write("history.csv", f"t,FT-1\n{T0},36.4\n"), write("map.toml", FLOW)
+    async with cycling(database, park) as cycle:
+        await run_import(database, park, [file], map_path, T0 + 1000)
+        await cycle.run([], T0 * 1000 + 2_000_000)
     row = await db.fetchrow("SELECT * FROM cycle ORDER BY cycle_us DESC LIMIT 1")
-    at = (
-        np.frombuffer(row["tag_id"], "<i4")
-        .tolist()
-        .index(await db.fetchval("SELECT tag_id FROM tag WHERE tag = 'FT-1'"))
-    )
-    assert np.frombuffer(row["value"], "<f8")[at] * 3.6 == pytest.approx(36.4)
+    flow = await db.fetchval("SELECT tag_id FROM tag WHERE tag = 'FT-1'")
+    at = np.frombuffer(row["tag_id"], "<i4") == flow
+    assert np.frombuffer(row["value"], "<f8")[at] * 3.6 == pytest.approx([36.4])
 
 
 async def test_import_with_another_model_than_the_running_one_is_refused(
     database, park, park_folder, write
 ):
-    _, store = await started(database, park)
-    (park_folder / "tags.csv").write_text(
-        (park_folder / "tags.csv").read_text() + "FT-2,acmepark/acme,mass_flow,t/h,gauge,,,,\n"
-    )
+    with (park_folder / "tags.csv").open("a") as tags:
+        tags.write("FT-2,acmepark/acme,mass_flow,t/h,gauge,,,,\n")
     file = write("history.csv", f"t,FT-2\n{T0},1\n")
-    map_path = write("map.toml", 'time="t"\nformat="ms"\n[columns]\nFT-2="acme/FT-2"\n')
+    map_path = write("map.toml", FLOW.replace("FT-1", "FT-2"))
     changed = load_park(park_folder)
-    with pytest.raises(ParkError, match="another park model"):
-        await run_import(database, changed, [file], map_path)
-    await store.close()
+    async with cycling(database, park):
+        with pytest.raises(ParkError, match="another park model"):
+            await run_import(database, changed, [file], map_path)
     assert (await run_import(database, changed, [file], map_path))[0]["new"] == 1
 
 
@@ -211,7 +202,7 @@ async def test_two_imports_of_the_same_file_at_once_store_it_once(
 
 
 async def test_imports_at_once_into_an_empty_database_all_end_well(database, db, park, write):
-    map_path = write("map.toml", 'time="t"\nformat="ms"\n[columns]\nFT-1="acme/FT-1"\n')
+    map_path = write("map.toml", FLOW)
     files = [write(f"{i}.csv", f"t,FT-1\n{T0 + i * 1000},{i}\n") for i in range(5)]
     await asyncio.gather(*[run_import(database, park, [file], map_path, END_MS) for file in files])
     assert [s[1] for s in await samples(db)] == [0, 1, 2, 3, 4]
@@ -230,7 +221,7 @@ def test_chunks_grow_and_shrink_with_the_time_they_take():
 
 
 async def test_another_value_for_the_same_time_is_a_correction(database, db, park, write):
-    map_path = write("map.toml", 'time="t"\nformat="ms"\n[columns]\nFT-1="acme/FT-1"\n')
+    map_path = write("map.toml", FLOW)
     await run_import(database, park, [write("a.csv", f"t,FT-1\n{T0},1\n{T0 + 1000},2\n")], map_path)
     file = write("b.csv", f"t,FT-1\n{T0},1.5\n{T0 + 1000},2\n{T0 + 2000},3\n{T0 + 2000},4\n")
     (counts,) = await run_import(database, park, [file], map_path)

@@ -18,17 +18,15 @@ from tests.support.small_history import (
     END_MS,
     HOUR_MS,
     STEEL,
-    T0,
     WIDE,
     empty,
-    everything,
     rows_of,
     run_import,
-    samples,
     steel,
     text_of,
     with_meter,
 )
+from tests.support.stored import T0, everything, samples
 from twin import quality as q
 from twin.errors import ModelError
 
