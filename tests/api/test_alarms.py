@@ -7,12 +7,10 @@ from pydantic import TypeAdapter
 
 from api.latest import events
 from api.live.alarm_board import AlarmRow
-from ingest.cycle.cycle import Cycle
 from ingest.routing.topics import Message
-from ingest.settings import IngestSettings
-from ingest.store import Store
 from tests.support.data import data_text
 from tests.support.small_park import FILES, NOW, S, add_cycle, serving, stamp
+from tests.support.stored import cycling
 from tests.support.waiting import until
 from twin import quality as q
 from twin.loading import parse_park
@@ -27,14 +25,10 @@ FLOW, HOT, LEVEL = "flow", "acme/TT-1.high", "acme/LT-1.low"
 @pytest.fixture
 async def writer(database, ids, db):
     """Ingest over the same park, with alarms: FT-1 and TT-1 are beyond their limits."""
-    store = Store(database)
-    await store.open()
     files = FILES | {"park.toml": FILES["park.toml"] + ALARMS}
-    cycle = Cycle(parse_park(files), store, IngestSettings(database_url=database))
-    await cycle.start(NOW)
-    await cycle.run([], NOW)
-    yield cycle
-    await store.close()
+    async with cycling(database, parse_park(files), NOW) as cycle:
+        await cycle.run([], NOW)
+        yield cycle
 
 
 @pytest.fixture

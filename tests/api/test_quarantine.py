@@ -6,11 +6,10 @@ import pytest
 
 from ingest.__main__ import _turn
 from ingest.commands import CommandQueue
-from ingest.cycle.cycle import Cycle
 from ingest.routing.topics import Message
-from ingest.settings import IngestSettings
-from ingest.store import Store
-from tests.support.small_park import FILES, NOW, serving
+from tests.support.data import written
+from tests.support.small_park import FILES, NOW, outcome, serving
+from tests.support.stored import cycling
 from twin.loading import load_park
 
 pytest_plugins = ["tests.support.small_park"]
@@ -22,35 +21,19 @@ ADOPT = {"by": "ann", "scope": "demo/acme", "quantity": "temperature", "uom": "d
 @pytest.fixture
 async def writer(database, ids, tmp_path):
     """Ingest over the same park, with two unknown tags and three rejects."""
-    folder = tmp_path / "model"
-    folder.mkdir()
-    for name, text in FILES.items():
-        (folder / name).write_text(text, encoding="utf-8")
-    store = Store(database)
-    await store.open()
-    settings = IngestSettings(database_url=database, park=folder)
-    cycle = Cycle(load_park(folder), store, settings)
-    await cycle.start(NOW)
-    commands = CommandQueue(store, cycle.topics, settings)
+    folder = written(tmp_path / "model", FILES)
     bodies = [{"ts": NOW // 1000 + i, "values": {"NEW/1": i, "NEW 2": 2 * i}} for i in range(3)]
     payloads = [*(json.dumps(body).encode() for body in bodies), b"{", b"[1]", b"x" * 5000]
-    await cycle.run([Message(TOPIC, payload, NOW, 0, 1, 0) for payload in payloads], NOW)
+    async with cycling(database, load_park(folder), NOW, park=folder) as cycle:
+        commands = CommandQueue(cycle._store, cycle.topics, cycle._settings)
+        await cycle.run([Message(TOPIC, payload, NOW, 0, 1, 0) for payload in payloads], NOW)
 
-    async def work():
-        for number in range(1, 9):
-            await _turn(cycle, commands, cycle.decode([]), NOW + number * 3_000_000)
-        return commands, folder
+        async def work():
+            for number in range(1, 9):
+                await _turn(cycle, commands, cycle.decode([]), NOW + number * 3_000_000)
+            return commands, folder
 
-    yield work
-    await store.close()
-
-
-async def outcome(client, answer):
-    """Return the error of an order that was obeyed."""
-    assert answer.status_code == 202, answer.text
-    command = (await client.get(answer.headers["Location"])).json()
-    assert command["done"]
-    return command["error"]
+        yield work
 
 
 async def test_quarantine_is_listed_a_page_at_a_time(database, writer):

@@ -4,13 +4,11 @@ import json
 
 import pytest
 
-from ingest.cycle.cycle import Cycle
-from ingest.routing.topics import Message
-from ingest.settings import IngestSettings
-from ingest.store import Store
-from tests.support.small_park import FILES, NOW, serving, stamp
+from tests.support.cycle_bench import flow
+from tests.support.small_park import FILES, NOW, outcome, serving, stamp
+from tests.support.stored import cycling, message
 from twin import quality as q
-from twin.loading import load_park
+from twin.loading import parse_park
 
 pytest_plugins = ["tests.support.small_park"]
 
@@ -19,45 +17,27 @@ STEADY, WRONG = 600, 60
 
 
 @pytest.fixture
-async def writer(database, ids, tmp_path):
+async def writer(database, ids):
     """Ingest over the same park, whose steam steps from 18 to 5 t/h: perhaps another unit."""
-    folder = tmp_path / "model"
-    folder.mkdir()
-    for name, text in FILES.items():
-        (folder / name).write_text(text, encoding="utf-8")
-    store = Store(database)
-    await store.open()
-    cycle = Cycle(
-        load_park(folder), store, IngestSettings(database_url=database, park=folder, future_s=3600)
-    )
-    await cycle.start(NOW)
+    async with cycling(database, parse_park(FILES), NOW, future_s=3600) as cycle:
 
-    async def send(first, count, level):
-        values = [level * (1 + 0.002 * ((i * 7919) % 11 - 5)) for i in range(first, first + count)]
-        times = [NOW + (first + nth) * 2 * S for nth in range(count)]
-        bodies = [
-            json.dumps({"ts": t // 1000, "values": {"FT-5": v}}).encode()
-            for t, v in zip(times, values, strict=True)
-        ]
-        topic = "park/v1/demo/acme/gw1"
-        await cycle.run([Message(topic, b, times[-1], 0, 1, 0) for b in bodies], times[-1] + S)
+        async def send(first, count, level):
+            last_us = NOW + (first + count - 1) * 2 * S
+            bodies = [
+                {"ts": NOW // 1000 + i * 2000, "values": {"FT-5": flow(i, level)}}
+                for i in range(first, first + count)
+            ]
+            sent = [message(body, "park/v1/demo/acme/gw1", last_us // 1000) for body in bodies]
+            await cycle.run(sent, last_us + S)
 
-    for first in range(0, STEADY, 100):
-        await send(first, 100, 18.0)
-    await send(STEADY, WRONG, 5.0)
-    yield send
-    await store.close()
+        for first in range(0, STEADY, 100):
+            await send(first, 100, 18.0)
+        await send(STEADY, WRONG, 5.0)
+        yield send
 
 
 async def suspected(client):
     return (await client.get("/api/v1/health/data")).json()["unit_errors"]
-
-
-async def outcome(client, answer):
-    assert answer.status_code == 202, answer.text
-    command = (await client.get(answer.headers["Location"])).json()
-    assert command["done"]
-    return command["error"]
 
 
 async def stored(db):

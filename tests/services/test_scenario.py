@@ -5,9 +5,7 @@ import json
 import os
 import subprocess
 import sys
-import time
 
-import asyncpg
 import numpy as np
 
 from simulators import __main__ as program
@@ -17,6 +15,8 @@ from simulators.scenarios.script import load_script
 from tests.services.test_services import running, subscribed
 from tests.support.data import data_text
 from tests.support.demo_park import PARK, process_of, sensors_of
+from tests.support.stored import query
+from tests.support.waiting import until
 
 S = 1_000_000
 OWN = data_text("scripts/own.toml")
@@ -39,7 +39,7 @@ async def test_a_scenario_arrives_in_the_database_as_it_was_made(services, datab
     words = "--speed 60 --duration 10.5 --interval 10 --seed 3"
     with (tmp_path / "log").open("w") as log:
         async with running("ingest", environment, log):
-            await subscribed(services, environment)
+            await subscribed(environment)
             ended = await asyncio.to_thread(
                 subprocess.run,
                 [sys.executable, "-m", "simulators", "--scenario", str(script), "--truth",
@@ -67,22 +67,18 @@ async def test_a_scenario_arrives_in_the_database_as_it_was_made(services, datab
         assert len(times) >= (23 if name == "xinfa/FI-1204" else 59)
 
 
-async def samples_of(database, wanted, until_us, seconds=60.0):
+async def samples_of(database, wanted, until_us):
     """Return times and values of some tags in their own uom, when the last of them has come."""
-    end = time.monotonic() + seconds
-    while True:
-        connection = await asyncpg.connect(database)
-        result = await connection.fetch(
-            "SELECT enterprise || '/' || tag AS name, value,"
-            " (extract(epoch FROM time) * 1000000)::bigint AS at FROM park.sample_named"
-            " WHERE enterprise || '/' || tag = ANY($1) ORDER BY time",
+
+    async def complete():
+        result = await query(
+            database,
+            "SELECT enterprise || '/' || tag, (extract(epoch FROM time) * 1000000)::bigint, value"
+            " FROM sample_named WHERE enterprise || '/' || tag = ANY($1) ORDER BY time",
             wanted,
         )
-        await connection.close()
-        rows = {name: [(r["at"], r["value"]) for r in result if r["name"] == name]
-                for name in wanted}  # fmt: skip
+        rows = {name: [row[1:] for row in result if row[0] == name] for name in wanted}
         newest = [rows[name][-1][0] for name in wanted if rows[name] and name != "xinfa/FI-1204"]
-        if len(newest) == len(wanted) - 1 and min(newest) >= until_us - 10 * S:
-            return rows
-        assert time.monotonic() < end, {name: len(row) for name, row in rows.items()}
-        await asyncio.sleep(0.3)
+        return len(newest) == len(wanted) - 1 and min(newest) >= until_us - 10 * S and rows
+
+    return await until(complete, 60)

@@ -15,11 +15,11 @@ import httpx
 from deploy.service import free_port
 from ingest.cycle.cycle import RETRY_S
 from tests.support import load
+from tests.support.stored import TOPIC, query
 from tests.support.waiting import until
 
 NUMBERS = itertools.count(1)
 TAGS = [f"LT-{i:02d}" for i in range(20)]
-TOPIC = "park/v1/acmepark/acme/gw1"
 
 
 def program(module, environment, log):
@@ -61,38 +61,31 @@ async def running(module, environment, log):
 
 
 async def stored(database, wanted, seconds=90.0):
-    """Wait until so many samples of the load are stored; return (rows, distinct values in uom)."""
-    end = time.monotonic() + seconds
-    rows = -1
-    while time.monotonic() < end and rows < wanted:
+    """Wait until so many samples of the load are stored, and return how many there are."""
+
+    async def enough():
         try:
-            connection = await asyncpg.connect(database, timeout=5)
-        except (OSError, asyncpg.PostgresError):
-            await asyncio.sleep(0.5)
-            continue
-        rows = await connection.fetchval(
-            "SELECT count(*) FROM park.sample s JOIN park.tag USING (tag_id) WHERE tag LIKE 'LT-%'"
-        )
-        await connection.close()
-        await asyncio.sleep(0.3)
-    return rows
+            ((count,),) = await query(
+                database, "SELECT count(*) FROM sample_named WHERE tag LIKE 'LT-%'"
+            )
+        except (OSError, asyncpg.PostgresError):  # The database is away for a while.
+            return 0
+        return count if count >= wanted else 0
+
+    return await until(enough, seconds)
 
 
-async def subscribed(services, environment):
+async def subscribed(environment):
     """Wait until the broker has the session of ingest, so that it keeps what is published."""
-    end = time.monotonic() + 20
-    database = environment["PARKTWIN_DATABASE_URL"]
-    while time.monotonic() < end:
-        connection = await asyncpg.connect(database)
-        value = await connection.fetchval(
-            "SELECT value FROM park.sample s JOIN park.tag USING (tag_id)"
-            " WHERE tag = 'ingest.connected' ORDER BY time DESC LIMIT 1"
+
+    async def connected():
+        return (1.0,) in await query(
+            environment["PARKTWIN_DATABASE_URL"],
+            "SELECT value FROM sample_named WHERE tag = 'ingest.connected'"
+            " ORDER BY time DESC LIMIT 1",
         )
-        await connection.close()
-        if value == 1.0:
-            return
-        await asyncio.sleep(0.2)
-    raise AssertionError("ingest did not connect to the broker")
+
+    await until(connected)
 
 
 def start_load(services, messages, rate):
@@ -103,16 +96,15 @@ def start_load(services, messages, rate):
 
 async def check_values(database, messages):
     """Every value is there once, as it was sent."""
-    connection = await asyncpg.connect(database)
-    row = await connection.fetchrow(
-        "SELECT count(*) AS n, count(DISTINCT (tag, time)) AS keys, sum(value) AS total"
-        " FROM park.sample_named WHERE tag LIKE 'LT-%'"
+    ((count, keys, total),) = await query(
+        database,
+        "SELECT count(*), count(DISTINCT (tag, time)), sum(value) FROM sample_named"
+        " WHERE tag LIKE 'LT-%'",
     )
-    corrections = await connection.fetchval("SELECT count(*) FROM park.correction")
-    await connection.close()
+    ((corrections,),) = await query(database, "SELECT count(*) FROM correction")
     expected = sum((turn * 7) % 50 + i / 8 for turn in range(messages) for i in range(len(TAGS)))
-    assert row["n"] == row["keys"] == messages * len(TAGS)
-    assert abs(row["total"] - expected) < 1e-6 * expected
+    assert count == keys == messages * len(TAGS)
+    assert abs(total - expected) < 1e-6 * expected
     assert corrections == 0
 
 
@@ -121,7 +113,7 @@ async def test_killing_ingest_under_load_loses_nothing(services, database, park_
     messages = 3000
     with (tmp_path / "ingest.log").open("w") as log:
         async with running("ingest", environment, log) as first:
-            await subscribed(services, environment)
+            await subscribed(environment)
             process, result = start_load(services, messages, rate=600)
             assert await stored(database, 1) > 0
             first.kill()
@@ -146,7 +138,7 @@ async def test_losing_the_database_for_longer_than_all_retries_loses_nothing(
 
     with path.open("w") as log:
         async with running("ingest", environment, log):
-            await subscribed(services, environment)
+            await subscribed(environment)
             process, result = start_load(services, messages, rate=200)
             assert await stored(database, 1) > 0
             services.postgres.stop()  # in this thread: the kernel ends a service with its starter
@@ -157,16 +149,12 @@ async def test_losing_the_database_for_longer_than_all_retries_loses_nothing(
             assert await stored(database, messages * len(TAGS)) == messages * len(TAGS)
             process.join()
             # The image has caught up: what the readers are told is the newest sample.
-            connection = await asyncpg.connect(database)
-            newest = await connection.fetchval(
-                "SELECT max(time) FROM park.sample s JOIN park.tag USING (tag_id)"
-                " WHERE tag LIKE 'LT-%'"
-            )
-            cycles = await connection.fetch("SELECT time, value FROM park.cycle")
-            await connection.close()
-            last = max(int.from_bytes(r["time"][i : i + 8], "little", signed=True)
-                       for r in cycles for i in range(0, len(r["time"]), 8)
-                       if len(r["time"]) >= 8 * len(TAGS))  # fmt: skip
+            newest = "SELECT max(time) FROM sample_named WHERE tag LIKE 'LT-%'"
+            ((newest,),) = await query(database, newest)
+            cycles = await query(database, "SELECT time FROM cycle")
+            last = max(int.from_bytes(column[i : i + 8], "little", signed=True)
+                       for (column,) in cycles for i in range(0, len(column), 8)
+                       if len(column) >= 8 * len(TAGS))  # fmt: skip
             assert last >= int(newest.timestamp() * 1e6)
     await check_values(database, messages)
 
@@ -176,7 +164,7 @@ async def test_one_sample_from_publish_to_console_event(services, database, park
     base = f"http://127.0.0.1:{environment['PARKTWIN_HTTP_PORT']}"
     with (tmp_path / "programs.log").open("w") as log:
         async with running("ingest", environment, log), running("api", environment, log):
-            await subscribed(services, environment)
+            await subscribed(environment)
             async with httpx.AsyncClient(base_url=base, timeout=20) as client:
                 await until(lambda: is_ready(client), 30)
                 async with client.stream(

@@ -5,7 +5,6 @@ import json
 import time
 
 import aiomqtt
-import asyncpg
 import pytest
 
 from ingest.wire import sparkplug
@@ -13,6 +12,7 @@ from ingest.wire.sparkplug import DataType, Metric
 from tests.services.test_services import environment_of, running, subscribed
 from tests.support.data import data_text
 from tests.support.other_edge import edge_node, python_of
+from tests.support.stored import query
 from tests.support.waiting import until, until_returns
 from twin import quality as q
 
@@ -38,17 +38,9 @@ def settings_of(services, database, park_folder, rows=ROWS, tags=""):
     }
 
 
-async def rows_of(database, statement, *args):
-    connection = await asyncpg.connect(database, server_settings={"search_path": "park,public"})
-    try:
-        return [tuple(row) for row in await connection.fetch(statement, *args)]
-    finally:
-        await connection.close()
-
-
 async def newest(database):
     """Return (value, quality) of the newest sample of each measured tag."""
-    rows = await rows_of(
+    rows = await query(
         database,
         "SELECT DISTINCT ON (tag) tag, value, quality FROM sample_named"
         " WHERE tag NOT LIKE '%.%' ORDER BY tag, time DESC",
@@ -63,13 +55,13 @@ async def until_asked(edge, times):
 async def until_later(database, seconds):
     """Wait until cycles are committed that are so much later than the newest one."""
     newest = "SELECT max(cycle_us) FROM cycle"
-    ((before_us,),) = await rows_of(database, newest)
+    ((before_us,),) = await query(database, newest)
     due = f"SELECT max(cycle_us) >= {before_us + round(seconds * 1e6)} FROM cycle"
-    await until_returns([(True,)], lambda: rows_of(database, due))
+    await until_returns([(True,)], lambda: query(database, due))
 
 
 async def rejects(database):
-    return dict(await rows_of(database, "SELECT reason, count(*) FROM reject GROUP BY reason"))
+    return dict(await query(database, "SELECT reason, count(*) FROM reject GROUP BY reason"))
 
 
 async def test_killed_edge_node_is_bad_until_it_is_born_again(
@@ -83,7 +75,7 @@ async def test_killed_edge_node_is_bad_until_it_is_born_again(
     with (tmp_path / "log").open("w") as log:
         node = other_python, services.mosquitto.port, log
         async with running("ingest", environment, log):
-            await subscribed(services, environment)
+            await subscribed(environment)
             async with edge_node(*node) as edge:
                 await until_returns({"FT-1": (1.0, 0), "TT-1": (-12.0, 0), "FT-9": (9.0, 0)}, found)
                 edge.order("say", "Cells/Flow", 2.5)
@@ -100,7 +92,7 @@ async def test_killed_edge_node_is_bad_until_it_is_born_again(
                 assert edge.asked == 0
     # The death is a sample of each tag, between two lives. The first birth is said twice: when its
     # value was captured, and when it was sent, as there may have been a death before our start.
-    history = await rows_of(
+    history = await query(
         database, "SELECT value, quality FROM sample_named WHERE tag = 'FT-1' ORDER BY time"
     )
     assert [code for _, code in history] == [0, 0, 0, DEAD, 0]
@@ -117,7 +109,7 @@ async def test_lost_message_is_made_up_for_by_a_rebirth(
 
     with (tmp_path / "log").open("w") as log:
         async with running("ingest", environment, log):
-            await subscribed(services, environment)
+            await subscribed(environment)
             async with edge_node(other_python, services.mosquitto.port, log) as edge:
                 edge.order("say", "Cells/Flow", 2.0)
                 edge.order("lose", "TT-1", 50)
@@ -131,7 +123,7 @@ async def test_lost_message_is_made_up_for_by_a_rebirth(
                 await until_returns({"FT-1": (3.0, 0), "TT-1": (50.0, 0), "FT-9": (8.5, 0)}, found)
                 assert edge.asked == 1
     # It has the time at which it was captured, before the message that told of the loss.
-    first = dict(await rows_of(
+    first = dict(await query(
         database,
         "SELECT tag, min(time) FROM sample_named"
         " WHERE (tag, value) IN (('TT-1', 50), ('FT-1', 3)) GROUP BY tag",
@@ -238,7 +230,7 @@ async def test_rebirth_storm_of_fifty_nodes_ends_with_every_value_right(
             await client.subscribe("spBv1.0/Farm/NCMD/+")
             listening = asyncio.create_task(farm.listen())
             async with running("ingest", environment, log):
-                await subscribed(services, environment)
+                await subscribed(environment)
                 # All of them talk, and nobody knows what they mean.
                 await farm.say(1.0)
                 await until_returns({"no_birth": 50}, refused)
@@ -283,7 +275,7 @@ async def test_state_says_whether_we_are_there(services, database, park_folder, 
                 online, birth_ms = await next_state()
                 assert online
                 assert abs(birth_ms - time.time() * 1000) < 20_000
-                await subscribed(services, environment)
+                await subscribed(environment)
                 # An old will of ours comes late: we say at once that it is not so.
                 await client.publish(topic, sparkplug.state(birth_ms - 5, online=False), 1, True)
                 assert await next_state() == (False, birth_ms - 5)
@@ -295,7 +287,7 @@ async def test_state_says_whether_we_are_there(services, database, park_folder, 
                 online, again_ms = await next_state()
                 assert online
                 assert again_ms > birth_ms
-                await subscribed(services, environment)
+                await subscribed(environment)
                 while not heard.empty():
                     await next_state()
                 second.terminate()
@@ -319,7 +311,7 @@ async def test_park_without_edge_nodes_has_no_state(services, database, park_fol
     topic = sparkplug.state_topic(environment["PARKTWIN_SPARKPLUG_HOST_ID"])
     with (tmp_path / "log").open("w") as log:
         async with running("ingest", environment, log):
-            await subscribed(services, environment)
+            await subscribed(environment)
             async with aiomqtt.Client("127.0.0.1", services.mosquitto.port) as client:
                 await client.subscribe(topic, qos=1)
                 with pytest.raises(TimeoutError):

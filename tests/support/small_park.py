@@ -221,3 +221,11 @@ async def rows_of(api, path, **query):
     answer = await api.get(f"/api/v1/scopes/{path}", params=query)
     assert answer.status_code == 200, answer.text
     return answer.json()
+
+
+async def outcome(api, answer):
+    """Return the error of a command that ingest has taken."""
+    assert answer.status_code == 202, answer.text
+    command = (await api.get(answer.headers["Location"])).json()
+    assert command["done"]
+    return command["error"]

@@ -3,6 +3,8 @@
 import json
 from contextlib import asynccontextmanager
 
+import asyncpg
+
 from ingest.cycle.cycle import Cycle
 from ingest.routing.topics import Message
 from ingest.settings import IngestSettings
@@ -35,6 +37,17 @@ async def cycling(database, park, now_us=T0 * 1000, kind=Store, **settings):
 def message(body, topic=TOPIC, at_ms=T0, *, raw=False):
     payload = body if raw else json.dumps(body).encode()
     return Message(topic, payload, at_ms * 1000, 0, 0, 0)
+
+
+async def query(database, statement, *args):
+    """Return the rows a statement has on a connection of its own."""
+    connection = await asyncpg.connect(
+        database, timeout=5, server_settings={"search_path": "park,public"}
+    )
+    try:
+        return [tuple(row) for row in await connection.fetch(statement, *args)]
+    finally:
+        await connection.close()
 
 
 async def samples(db, tag="FT-1"):

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support.data import data_text
 from twin import faraday
 from twin.reference import figure, load
 from twin.stoichiometry import compile_reactions, composition, molar_mass
@@ -16,68 +17,7 @@ from twin.uom import parse_quantity
 TABLE = load("reactions")
 NAMES = [*TABLE["reaction"], *TABLE["route"]]
 # Route or reaction, species, kg per kg of product as printed (made > 0, used < 0).
-PRINTED = [
-    ("methanol-hydrochlorination", "HCl", "-0.7222"),
-    ("methanol-hydrochlorination", "CH3OH", "-0.6346"),
-    ("dichloromethane", "Cl2", "-0.8349"),
-    ("dichloromethane", "HCl", "0.0000"),
-    ("dichloromethane", "CH3OH", "-0.3773"),
-    ("chloroform", "Cl2", "-1.1879"),
-    ("chloroform", "HCl", "0.3054"),
-    ("chloroform", "CH3OH", "-0.2684"),
-    ("carbon-tetrachloride", "Cl2", "-1.3829"),
-    ("carbon-tetrachloride", "HCl", "0.4741"),
-    ("ethylene-chlorination", "Cl2", "-0.7165"),
-    ("ethylene-chlorination", "C2H4", "-0.2835"),
-    ("dichloroethane-cracking", "HCl", "0.5834"),
-    ("dichloroethane-cracking", "C2H4Cl2", "-1.5834"),
-    ("vinyl-chloride-balanced", "Cl2", "-0.5673"),
-    ("vinyl-chloride-balanced", "HCl", "0.0000"),
-    ("vinyl-chloride-balanced", "C2H4", "-0.4489"),
-    ("acetylene-hydrochlorination", "HCl", "-0.5834"),
-    ("acetylene-hydrochlorination", "C2H2", "-0.4166"),
-    ("vinyl-chloride-carbide", "HCl", "-0.5834"),
-    ("vinyl-chloride-carbide", "CaC2", "-1.0256"),
-    ("vinyl-chloride-carbide-synthesis", "Cl2", "-0.5673"),
-    ("hydrogen-chloride-synthesis", "Cl2", "-0.9724"),
-    ("hydrogen-chloride-synthesis", "H2", "-0.02764"),
-    ("propylene-chlorination", "Cl2", "-0.9266"),
-    ("propylene-chlorination", "HCl", "0.4765"),
-    ("propylene-chlorination", "C3H6", "-0.5499"),
-    ("epichlorohydrin-chlorohydrin-lime", "Cl2", "-1.5327"),
-    ("epichlorohydrin-chlorohydrin-lime", "HCl", "0.3941"),
-    ("epichlorohydrin-chlorohydrin-lime", "Ca(OH)2", "-0.8008"),
-    ("epichlorohydrin-chlorohydrin-caustic", "Cl2", "-1.5327"),
-    ("epichlorohydrin-chlorohydrin-caustic", "NaOH", "-0.8646"),
-    ("epichlorohydrin-epoxidation", "Cl2", "-0.7664"),
-    ("epichlorohydrin-epoxidation", "HCl", "0.3941"),
-    ("epichlorohydrin-epoxidation", "H2O2", "-0.3676"),
-    ("epichlorohydrin-epoxidation-hydrogen", "Cl2", "-0.7664"),
-    ("epichlorohydrin-epoxidation-hydrogen", "H2", "-0.0218"),
-    ("epichlorohydrin-glycerol", "HCl", "-0.7881"),
-    ("epichlorohydrin-glycerol", "NaOH", "-0.4323"),
-    ("benzene-chlorination", "Cl2", "-0.9647"),
-    ("benzene-chlorination", "HCl", "0.4961"),
-    ("benzene-chlorination", "C6H6", "-0.5314"),
-    ("silicon-hydrochlorination", "HCl", "-0.8075"),
-    ("silicon-hydrochlorination", "Si", "-0.2073"),
-    ("trichlorosilane-synthesis", "Cl2", "-0.7852"),
-    ("direct-synthesis", "CH3Cl", "-0.7824"),
-    ("direct-synthesis", "Si", "-0.2176"),
-    ("hypochlorite", "Cl2", "-0.9525"),
-    ("hypochlorite", "NaOH", "-1.0746"),
-    ("urea", "CO2", "-0.7328"),
-    ("urea", "NH3", "-0.5672"),
-    ("ammonia", "H2", "-0.17755"),
-    ("ammonia-coal", "CO2", "1.938"),
-    ("methanol-from-carbon-dioxide", "CO2", "-1.3735"),
-    ("methanol-from-carbon-dioxide", "H2", "-0.1887"),
-    ("hydrogen-peroxide", "H2", "-0.05926"),
-    ("soda", "CO2", "-0.4152"),
-    ("chlor-alkali", "Cl2", "0.88639"),
-    ("chlor-alkali", "H2", "0.025200"),
-    ("chlor-alkali", "NaCl", "-1.46117"),
-]
+PRINTED = [tuple(line.split(",")) for line in data_text("demands.csv").splitlines()]
 
 
 def read_reactions(names):

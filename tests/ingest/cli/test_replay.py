@@ -10,10 +10,11 @@ import pytest
 from deploy.database.migrations import WRITER_LOCK
 from ingest.cli import replay
 from ingest.routing.topics import Message
-from ingest.store import Store
 from ingest.wire import native
-from tests.support.memory_store import started
+from tests.support.data import written
 from tests.support.small_region import PARK_TOML, TAGS_CSV
+from tests.support.stored import cycling, opened
+from tests.support.waiting import until
 from twin.accounts.network import compile_network
 from twin.errors import ParkError
 from twin.loading import parse_park
@@ -36,6 +37,7 @@ TANK_CSV = "WT-9,r/east/alpha/vcm,mass,t,gauge,0,150,0.1,acid\n"
 OLD_FILES = FILES | {"tags.csv": TAGS_CSV + TANK_CSV}
 NEW_FILES["tags.csv"] += TANK_CSV
 OLD, NEW = parse_park(OLD_FILES), parse_park(NEW_FILES)
+TABLES = ("sample", "minute", "hour", "day")
 MEASURED = len(OLD.tags)
 
 
@@ -55,34 +57,23 @@ def scans(first=0, stop=SCANS):
 
 async def live(database, park, messages, delay=lambda at: 0):
     """Run a cycle for each scan; a message comes when it is due."""
-    store = Store(database)
-    await store.open()
-    cycle = await started(park, store, min(messages), cycle_s=CYCLE_S)
     due = {}
     for at, message in messages.items():
         due.setdefault(at + delay(at), []).append(message)
-    for at in sorted({*messages, *due}):
-        await cycle.run(due.get(at, []), at)
-    await store.close()
+    async with cycling(database, park, min(messages), cycle_s=CYCLE_S) as cycle:
+        for at in sorted({*messages, *due}):
+            await cycle.run(due.get(at, []), at)
 
 
 async def quiet(db):
     """Wait until the server has noticed that ingest has gone."""
-    for _ in range(200):
-        if await db.fetchval("SELECT pg_try_advisory_xact_lock($1)", WRITER_LOCK):
-            return
-        await asyncio.sleep(0.05)
-    raise AssertionError("the other writer does not go")
+    await until(lambda: db.fetchval("SELECT pg_try_advisory_xact_lock($1)", WRITER_LOCK))
 
 
 async def derive_again(database, db, park, from_us=BEGIN, to_us=None, report=lambda *_: None):
     await quiet(db)
-    store = Store(database)
-    await store.open()
-    try:
+    async with opened(database) as store:
         return await replay.Replay(park, store, EVERY_US).run(from_us, to_us, report)
-    finally:
-        await store.close()
 
 
 async def contents(db, table, *, but=""):
@@ -100,18 +91,24 @@ async def contents(db, table, *, but=""):
     ]  # fmt: skip
 
 
+async def assert_closed_minutes_are(db, expected):
+    newest = max(row[1] for row in expected)
+    closed = [row for row in await contents(db, "minute") if row[1] < newest]
+    assert closed == [row for row in expected if row[1] < newest]
+
+
 @pytest.fixture
 async def expected(database, db):
     """What all tables hold when the new model was there from the beginning; then empties them."""
     await live(database, NEW, scans())
-    result = {t: await contents(db, t) for t in ("sample", "minute", "hour", "day")}
+    result = {t: await contents(db, t) for t in TABLES}
     await db.execute("TRUNCATE sample, minute, hour, day, cycle, tag RESTART IDENTITY")
     return result
 
 
 async def test_replay_of_the_same_model_changes_nothing(database, db):
     await live(database, OLD, scans())
-    before = {t: await contents(db, t) for t in ("sample", "minute", "hour", "day")}
+    before = {t: await contents(db, t) for t in TABLES}
     done = await derive_again(database, db, OLD)
     assert done.cycles > SCANS
     assert (done.added, done.corrected, done.minutes) == (0, 0, 0)
@@ -135,7 +132,7 @@ async def test_history_is_what_the_new_model_would_have_written(database, db, ex
         tag.address for tag in compile_network(NEW).tags if tag.address.endswith("residual")
     )
     await live(database, NEW, scans(SCANS, SCANS + 20))
-    result = {t: await contents(db, t, but=names) for t in ("sample", "minute", "hour", "day")}
+    result = {t: await contents(db, t, but=names) for t in TABLES}
     await db.execute("TRUNCATE sample, minute, hour, day, cycle, tag RESTART IDENTITY")
     await live(database, NEW, scans(0, SCANS + 20))
     for table, rows in result.items():
@@ -155,10 +152,7 @@ async def test_replay_that_was_interrupted_goes_on_and_ends_the_same(database, d
     assert await contents(db, "sample") != expected["sample"]
     await derive_again(database, db, NEW)
     assert await contents(db, "sample") == expected["sample"]
-    until = max(row[1] for row in expected["minute"])
-    assert [r for r in await contents(db, "minute") if r[1] < until] == [
-        r for r in expected["minute"] if r[1] < until
-    ]
+    await assert_closed_minutes_are(db, expected["minute"])
 
 
 async def test_replay_fills_what_was_derived_without_messages_on_their_way(database, db):
@@ -197,42 +191,31 @@ async def test_replay_beside_a_running_ingest_leaves_what_both_would_have_writte
     times = sorted(messages)
     middle = SCANS - 30
     await live(database, OLD, scans(0, middle))
-    store, other = Store(database), Store(database)
-    await store.open()
-    await other.open()
-    cycle = await started(NEW, store, times[middle], cycle_s=CYCLE_S)
-    for at in times[middle : middle + 10]:
-        await cycle.run([messages[at]], at)
-    # Its last chunk reaches into the minutes the cycle has open.
-    done = await replay.Replay(NEW, other, EVERY_US).run(BEGIN, None, lambda *_: None)
-    assert done.corrected > middle
-    for at in times[middle + 10 :]:
-        await cycle.run([messages[at]], at)
-    await store.close()
-    again = await replay.Replay(NEW, other, EVERY_US).run(BEGIN, None, lambda *_: None)
-    await other.close()
+    async with opened(database) as other:
+        async with cycling(database, NEW, times[middle], cycle_s=CYCLE_S) as cycle:
+            for at in times[middle : middle + 10]:
+                await cycle.run([messages[at]], at)
+            # Its last chunk reaches into the minutes the cycle has open.
+            done = await replay.Replay(NEW, other, EVERY_US).run(BEGIN, None, lambda *_: None)
+            assert done.corrected > middle
+            for at in times[middle + 10 :]:
+                await cycle.run([messages[at]], at)
+        again = await replay.Replay(NEW, other, EVERY_US).run(BEGIN, None, lambda *_: None)
     assert again.corrected > 0, "the slope after the start of ingest"
     assert await contents(db, "sample") == expected["sample"]
-    until = max(row[1] for row in expected["minute"])
-    assert [r for r in await contents(db, "minute") if r[1] < until] == [
-        r for r in expected["minute"] if r[1] < until
-    ]
+    await assert_closed_minutes_are(db, expected["minute"])
 
 
 async def test_replay_refuses_while_ingest_runs_with_another_model(database, db):
     await live(database, OLD, scans(0, 5))
     await quiet(db)
-    ingest, other = Store(database), Store(database)
-    await ingest.open()
-    await other.open()
-    with pytest.raises(ParkError, match="ingest is running with another model") as refused:
-        await replay.Replay(NEW, other, EVERY_US).run(BEGIN, None, lambda *_: None)
-    assert "start it again" in refused.value.hint
-    assert await db.fetchval("SELECT count(*) FROM model") == 1
-    same = await replay.Replay(OLD, other, EVERY_US).run(BEGIN, None, lambda *_: None)
-    assert same.corrected == 0
-    await ingest.close()
-    await other.close()
+    async with opened(database), opened(database) as other:
+        with pytest.raises(ParkError, match="ingest is running with another model") as refused:
+            await replay.Replay(NEW, other, EVERY_US).run(BEGIN, None, lambda *_: None)
+        assert "start it again" in refused.value.hint
+        assert await db.fetchval("SELECT count(*) FROM model") == 1
+        same = await replay.Replay(OLD, other, EVERY_US).run(BEGIN, None, lambda *_: None)
+        assert same.corrected == 0
 
 
 async def command(database, folder, *words):
@@ -249,30 +232,26 @@ async def command(database, folder, *words):
 async def test_command_says_what_it_changed_and_the_second_time_nothing(database, db, tmp_path):
     await live(database, OLD, scans())
     await quiet(db)
-    for name, text in NEW_FILES.items():
-        (tmp_path / name).write_text(text, encoding="utf-8")
-    status, out, err = await command(database, tmp_path, "--from", "2025-11-22")
+    folder = written(tmp_path / "park", NEW_FILES)
+    status, out, err = await command(database, folder, "--from", "2025-11-22")
     assert (status, err) == (0, "")
     assert " samples changed (" in out
     assert " 0 samples changed" not in out
-    status, out, _ = await command(database, tmp_path, "--from", "2025-11-22T12:00")
+    status, out, _ = await command(database, folder, "--from", "2025-11-22T12:00")
     assert status == 0
     assert " 0 samples changed (0 new, 0 corrected), 0 minutes restated" in out
 
 
 async def test_command_explains_a_mistake(database, tmp_path):
-    for name, text in NEW_FILES.items():
-        (tmp_path / name).write_text(text, encoding="utf-8")
-    status, _, err = await command(database, tmp_path, "--from", "yesterday")
+    folder = written(tmp_path / "park", NEW_FILES)
+    status, _, err = await command(database, folder, "--from", "yesterday")
     assert status == 2
     assert "yesterday" in err
     words = ("--from", "2025-11-22", "--to", "2025-11-21")
-    status, _, err = await command(database, tmp_path, *words)
+    status, _, err = await command(database, folder, *words)
     assert (status, err) == (2, "parktwin replay: --to is not after --from\n")
     await live(database, OLD, scans(0, 5))
-    ingest = Store(database)
-    await ingest.open()
-    status, _, err = await command(database, tmp_path, "--from", "2025-11-22")
-    await ingest.close()
+    async with opened(database):
+        status, _, err = await command(database, folder, "--from", "2025-11-22")
     assert status == 2
     assert err.startswith("parktwin replay: ingest is running with another model — ")

@@ -232,7 +232,7 @@ async def test_unknown_tag_is_adopted_while_ingest_runs(
     bodies = [{"ts": start_ms + i, "values": {"ZZ-1": i, "LT-00": i}} for i in range(100)]
     with (tmp_path / "ingest.log").open("w") as log:
         async with running("ingest", environment, log):
-            await subscribed(services, environment)
+            await subscribed(environment)
             publisher = load.Publisher(load.HOST, services.mosquitto.port, client_id="adopt")
             publisher.publish(TOPIC, [json.dumps(body).encode() for body in bodies[:50]])
             publisher.publish(TOPIC, [b"{"])

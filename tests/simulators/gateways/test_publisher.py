@@ -6,7 +6,6 @@ import time
 from contextlib import suppress
 
 import aiomqtt
-import asyncpg
 import numpy as np
 import pytest
 
@@ -16,10 +15,12 @@ from simulators.gateways import publisher
 from simulators.gateways.delivery import GatewayProgress, Schedule
 from simulators.gateways.gateways import make_gateways, with_gateways
 from simulators.scenarios.script import ScriptEvent
-from tests.services.test_services import program
+from tests.services.test_services import program, subscribed
+from tests.support.data import written
 from tests.support.demo_park import readings_of
 from tests.support.listening import hearing
 from tests.support.small_region import ALPHA, PARK
+from tests.support.stored import query
 from tests.support.waiting import until
 from twin import quality as q
 
@@ -44,51 +45,34 @@ def event(kind, start, stop, size=0.0):
     return ScriptEvent(kind, kind, ALPHA, "", start, stop, size)
 
 
-def settings_of(
-    services,
-    *,
-    origin_us,
-    end_s,
-    history_s=0,
-    interval_s=0.5,
-    logger_port=0,
-    on_progress=None,
-    **more,
-):
+def settings_of(services, *, origin_us, end_s, history_s=0, interval_s=0.5, logger_port=0,
+                on_progress=None, **more):  # fmt: skip
     schedule = Schedule(
-        interval_us=round(interval_s * S),
-        history_interval_us=S,
+        interval_us=round(interval_s * S), history_interval_us=S,
         history_until_us=origin_us // S * S if history_s else 0,
         end_us=origin_us + round(end_s * S),
-    )
+    )  # fmt: skip
     return publisher.PublishSettings(
-        mqtt=services.mqtt_url,
-        logger=("127.0.0.1", logger_port),
-        schedule=schedule,
-        seed=SEED,
-        origin_us=origin_us,
-        now=lambda: time.time_ns() // 1000,
-        on_progress=on_progress or (lambda *_: None),
-        **more,
-    )
+        mqtt=services.mqtt_url, logger=("127.0.0.1", logger_port), schedule=schedule, seed=SEED,
+        origin_us=origin_us, now=lambda: time.time_ns() // 1000,
+        on_progress=on_progress or (lambda *_: None), **more,
+    )  # fmt: skip
 
 
-async def stored(database, tag):
-    """Return the stored values of a tag by time, as they were sent."""
-    connection = await asyncpg.connect(database, server_settings={"search_path": "park,public"})
-    try:
-        return {
-            row["at"]: (row["value"], row["quality"])
-            for row in await connection.fetch(
-                "SELECT (extract(epoch FROM time) * 1000000)::bigint AS at, value, quality"
-                " FROM sample_named WHERE tag = $1",
-                tag,
-            )
-        }
-    except asyncpg.UndefinedTableError:
-        return {}
-    finally:
-        await connection.close()
+async def stored(database, tag, times):
+    """Return the stored values of a tag by time, when those of some times have come."""
+
+    async def complete():
+        rows = await query(
+            database,
+            "SELECT (extract(epoch FROM time) * 1000000)::bigint, value, quality FROM sample_named"
+            " WHERE tag = $1",
+            tag,
+        )
+        result = {at: sample for at, *sample in rows}
+        return set(times) <= set(result) and result
+
+    return await until(complete)
 
 
 async def test_every_format_arrives_through_its_own_door(services, database, tmp_path, instruments):
@@ -98,10 +82,7 @@ async def test_every_format_arrives_through_its_own_door(services, database, tmp
         for n, (form, tags) in enumerate(FORMATS.items())
     ]
     gateways = make_gateways(PARK, rows)
-    folder = tmp_path / "park"
-    folder.mkdir()
-    for name, text in with_gateways(PARK, gateways).files.items():
-        (folder / name).write_text(text, encoding="utf-8")
+    folder = written(tmp_path / "park", with_gateways(PARK, gateways).files)
     port = free_port()
     environment = {
         "PARKTWIN_DATABASE_URL": database,
@@ -114,10 +95,7 @@ async def test_every_format_arrives_through_its_own_door(services, database, tmp
     with (tmp_path / "ingest.log").open("w") as log:
         ingest = program("ingest", environment, log)
         try:
-            end = time.monotonic() + 30
-            while 1.0 not in [v for v, _ in (await stored(database, "ingest.connected")).values()]:
-                assert time.monotonic() < end
-                await asyncio.sleep(0.2)
+            await subscribed(environment)
             origin_us = time.time_ns() // 1000
             run = settings_of(
                 services, origin_us=origin_us, end_s=3, history_s=60, logger_port=port
@@ -131,14 +109,9 @@ async def test_every_format_arrives_through_its_own_door(services, database, tmp
             assert total.samples >= len(times) * len(PARK.tags)
             values = instruments(times)
             for column, tag in enumerate(PARK.tags):
-                end = time.monotonic() + 20
-                result = {}
-                while not set(times.tolist()) <= set(result):
-                    assert time.monotonic() < end, (tag.tag, len(result), len(times))
-                    result = await stored(database, tag.tag)
-                    await asyncio.sleep(0.1)
+                result = await stored(database, tag.tag, times.tolist())
                 for at, value in zip(times.tolist(), values[:, column], strict=True):
-                    assert result[at] == (pytest.approx(value, rel=1e-12), q.SIMULATED)
+                    assert result[at] == [pytest.approx(value, rel=1e-12), q.SIMULATED]
         finally:
             ingest.terminate()
             ingest.wait(20)
@@ -246,14 +219,8 @@ async def test_past_waits_for_a_broker_that_holds_too_much(services, instruments
             samples.append(progress.samples)
 
     origin_us = time.time_ns() // 1000
-    run = settings_of(
-        services,
-        origin_us=origin_us,
-        end_s=60,
-        history_s=3600,
-        held_bytes=-1,
-        on_progress=on_progress,
-    )
+    run = settings_of(services, origin_us=origin_us, end_s=60, history_s=3600, held_bytes=-1,
+                      on_progress=on_progress)  # fmt: skip
     total = GatewayProgress(origin_us - 10_000_000 * S)
     task = asyncio.create_task(publisher.run(run, make_gateways(PARK), total, instruments))
     # Messages in flight count still; after them nothing more is sent, turn after turn.

@@ -11,19 +11,19 @@ from tests.support.small_supply import (
     FILL,
     HCL_PER_CL2,
     HOUR,
+    LEVELS,
     POWER,
     START,
     SUPPLY,
     T_H,
     TANKS,
-    csv,
     line,
     node,
     readings,
     residual,
     start_of,
     supply_of,
-    toml,
+    without_absorber,
 )
 from twin.accounts.network import compile_network
 from twin.chlorine.headroom import caustic_per_chlorine, user_trip
@@ -51,12 +51,11 @@ EDC, VCM = "w/a/edc", "w/a/vcm"
 
 
 def mass_of(tank, level):
-    _, _, diameter, _, density, _, _ = TANKS[tank]
-    return np.pi / 4 * diameter**2 * density * level
+    return np.pi / 4 * TANKS[tank].diameter ** 2 * TANKS[tank].density * level
 
 
-ROOM = sum(mass_of(tank, FILL * 10 - TANKS[tank][5]) for tank in ("V-1", "V-2"))
-STOCK = sum(mass_of(tank, TANKS[tank][5]) for tank in ("V-1", "V-2"))
+ROOM = sum(mass_of(tank, FILL * 10 - LEVELS[tank]) for tank in ("V-1", "V-2"))
+STOCK = sum(mass_of(tank, LEVELS[tank]) for tank in ("V-1", "V-2"))
 
 
 def course_of(*actions, policy=VENT, hours=24, step_s=300, supply=SUPPLY, start=START):
@@ -70,10 +69,8 @@ def first(course, kind, component="chlorine"):
 
 def test_what_if_and_the_chlorine_figures_agree_when_a_tank_is_full():
     """0.9 of the volume at 1425 kg/m³ is more than the filling coefficient of 1.25 kg/L allows."""
-    text = toml().replace(f"fill_limit = {FILL}", "fill_limit = 0.9")
-    network = compile_network(parse_park({"park.toml": text, "tags.csv": csv()}))
-    supply = compile_supply(network)
-    start = start_of(supply)
+    supply = supply_of(f"fill_limit = {FILL}", "fill_limit = 0.9")
+    network, start = supply.network, start_of(supply)
     volume = np.pi / 4 * 4**2 * 10
     assert supply.limit[:2] == pytest.approx([1250 * volume] * 2)
     outlook = forecast(network, find_tank_farms(network, "w"), readings(supply)[1])
@@ -160,7 +157,7 @@ def test_products_of_a_cell_and_its_power_fall_together():
     before = {c: float(made(SUPPLY, START.flow[0], c, "w")) for c in now}
     assert now == pytest.approx({c: 0.7 * each for c, each in before.items()}, rel=1e-9)
     watt = power(SUPPLY, START, course)[0, 0]
-    assert watt[:2] == pytest.approx([0.7 * POWER["JI-1"][1], POWER["JI-2"][1]])
+    assert watt[:2] == pytest.approx([0.7 * POWER["JI-1"], POWER["JI-2"]])
     assert made(SUPPLY, course.line, "chlorine", "w/b").max() == 0
 
 
@@ -192,7 +189,7 @@ def test_plants_that_make_on_demand_follow_a_user_that_trips():
     vent = vent_rate(SUPPLY, course, "hydrogen", "w")[0, 0] - START.flow[0, line("h2-vent")]
     assert vent == pytest.approx(lost, rel=1e-9)
     watt = power(SUPPLY, START, course)[0, 0]
-    assert watt == pytest.approx([POWER["JI-1"][1], 0, POWER["JI-3"][1]], abs=1e-6)
+    assert watt == pytest.approx([POWER["JI-1"], 0, POWER["JI-3"]], abs=1e-6)
 
 
 def test_unit_that_only_passes_on_can_stand_too():
@@ -355,11 +352,11 @@ def test_assumptions_say_what_the_result_rests_on():
     keys = set(assumptions(SUPPLY, [CUT]))
     assert keys >= {"present_flows", "capacity", "unlimited", "road", "spare", "power", "response"}
     assert "absorber" not in keys
-    assert "absorber" in assumptions(supply_of(absorber=False), [VENT])
+    assert "absorber" in assumptions(without_absorber(), [VENT])
 
 
 def test_without_an_absorber_chlorine_is_counted_and_caustic_is_not():
-    supply = supply_of(absorber=False)
+    supply = without_absorber()
     course = course_of(Action(EDC, 0), supply=supply, start=start_of(supply))
     assert vent_rate(supply, course, "chlorine", "w")[0, -1] == pytest.approx(18 * T_H)
     assert course.absorbed.max() == 0
