@@ -26,10 +26,10 @@ async def opened(database, kind=Store):
 
 
 @asynccontextmanager
-async def cycling(database, park, now_us=T0 * 1000, kind=Store, **settings):
+async def cycling(database, model, now_us=T0 * 1000, kind=Store, **settings):
     """Yield a cycle over the database, as after a start of the program."""
     async with opened(database, kind) as store:
-        cycle = Cycle(park, store, IngestSettings(database_url=database, **settings))
+        cycle = Cycle(model, store, IngestSettings(database_url=database, **settings))
         await cycle.start(now_us)
         yield cycle
 
