@@ -69,16 +69,10 @@ async def caustic_by_hand(db, start, end):
 
 
 async def test_the_overview_shows_what_is_stored(services, database, chromium, tmp_path):
-    environment = {
-        "PARKTWIN_DATABASE_URL": database,
-        "PARKTWIN_MQTT_URL": services.mqtt_url,
-        "PARKTWIN_PARK": PARK,
-        "PARKTWIN_CLIENT_ID": "test-console",
-        "PARKTWIN_SESSION_EXPIRY_S": "60",
-        "PARKTWIN_HTTP_PORT": str(free_port()),
-        "PARKTWIN_HISTORY_H": "2",
-        "OPENBLAS_NUM_THREADS": "1",
-    }
+    environment = {"PARKTWIN_DATABASE_URL": database, "PARKTWIN_MQTT_URL": services.mqtt_url,
+                   "PARKTWIN_PARK": PARK, "PARKTWIN_CLIENT_ID": "test-console",
+                   "PARKTWIN_SESSION_EXPIRY_S": "60", "PARKTWIN_HTTP_PORT": str(free_port()),
+                   "PARKTWIN_HISTORY_H": "2", "OPENBLAS_NUM_THREADS": "1"}  # fmt: skip
     base = f"http://127.0.0.1:{environment['PARKTWIN_HTTP_PORT']}"
     with (tmp_path / "programs.log").open("w") as log:
         async with (

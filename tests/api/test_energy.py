@@ -8,9 +8,9 @@ from tests.support.small_park import (
     HOUR,
     NETWORK,
     PARK_TOML,
+    change_minutes,
     roll_up,
     rows_of,
-    stamp,
     with_park,
 )
 from twin import faraday
@@ -36,12 +36,8 @@ async def test_energy_is_the_ratio_of_the_sums_of_its_samples(api, db, window, r
     result = await rows_of(api, "demo/acme/energy", **query)
     result["items"] = [row for row in result["items"] if row["product"] == "caustic"]
     assert len(result["items"]) == rows
-    sums = dict(
-        await db.fetch(
-            "SELECT enterprise || '/' || tag, sum(amount) FROM minute"
-            " JOIN tag USING (tag_id) GROUP BY 1"
-        )
-    )
+    sums = "SELECT enterprise || '/' || tag, sum(amount) FROM minute JOIN tag USING (tag_id)"
+    sums = dict(await db.fetch(f"{sums} GROUP BY 1"))
     total = {
         key: sum(row[key] for row in result["items"] if row[key] is not None)
         for key in ("mass_t", "energy_kwh", "energy_kgce")
@@ -86,16 +82,11 @@ async def test_completeness_counts_only_the_time_that_has_passed(api):
 
 async def test_missing_data_is_null_and_no_production_is_not_infinity(api, db, ids):
     product, steam = ids["acme/FT-6"], ids["acme/FT-5"]
-    await db.execute("UPDATE minute SET amount = 0 WHERE tag_id = $1", product)
-    await db.execute(
-        "DELETE FROM minute WHERE tag_id = $1 AND time >= $2", steam, stamp(BEGIN + HOUR)
-    )
-    await db.execute(
-        "DELETE FROM minute WHERE tag_id = $1 AND time >= $2", product, stamp(BEGIN + 1.5 * HOUR)
-    )
+    await change_minutes(db, product, "amount = 0")
+    await change_minutes(db, steam, "", BEGIN + HOUR)
+    await change_minutes(db, product, "", BEGIN + 1.5 * HOUR)
     await roll_up(db)
-    query = {"from": "2025-06-02T08:00:00+08:00", "to": "2025-06-02T10:00:00+08:00"}
-    first, second = await product_rows(api, "caustic", **query)
+    first, second = await product_rows(api, "caustic", **TWO_HOURS)
     assert (first["mass_t"], first["kwh_per_t"], first["kgce_per_t"]) == (0.0, None, None)
     assert (first["kwh_per_t_ci"], first["kgce_per_t_ci"]) == (None, None)
     assert first["energy_kwh"] > 0
@@ -108,16 +99,9 @@ async def test_missing_data_is_null_and_no_production_is_not_infinity(api, db, i
 
 
 async def test_a_hole_makes_the_sum_uncertain(api, db, ids):
-    await db.execute(
-        "UPDATE minute SET covered_s = 0, amount = 0, quality = 164"
-        " WHERE tag_id = $1 AND time = $2",
-        ids["acme/FT-6"], stamp(BEGIN),
-    )  # fmt: skip
-    query = {
-        "window": "minute",
-        "from": "2025-06-02T08:00:00+08:00",
-        "to": "2025-06-02T08:02:00+08:00",
-    }
+    hole = "covered_s = 0, amount = 0, quality = 164"
+    await change_minutes(db, ids["acme/FT-6"], hole, end=BEGIN + 1)
+    query = TWO_HOURS | {"window": "minute", "to": "2025-06-02T08:02:00+08:00"}
     hole, whole = await product_rows(api, "caustic", **query)
     assert hole["mass_t"] is None
     assert hole["quality"] == q.NO_DATA | 32
@@ -176,9 +160,7 @@ async def test_equal_value_is_that_of_the_year_of_each_window(api):
 async def test_position_is_against_the_benchmark_of_the_product(api, db, ids, kgce_per_t, where):
     # 21.6 t and 1.8 t of steam an hour; the rest is electricity.
     kwh = (kgce_per_t * 21.6 - 1.8 * 128.6) / 0.1229
-    await db.execute(
-        "UPDATE minute SET amount = $2 WHERE tag_id = $1", ids["acme/JQ-1"], kwh / 60 * 3.6e6
-    )
+    await change_minutes(db, ids["acme/JQ-1"], f"amount = {kwh / 60 * 3.6e6!r}")
     await roll_up(db)
     rows = await product_rows(api, "caustic", **TWO_HOURS)
     assert [row["kgce_per_t"] for row in rows] == pytest.approx([kgce_per_t] * 2)
@@ -191,15 +173,9 @@ async def test_position_is_against_the_benchmark_of_the_product(api, db, ids, kg
 async def test_flagged_input_never_gives_a_good_figure(api, db, ids):
     # In maintenance, but usable: the figure is there, and uncertain.
     flagged = q.UNCERTAIN | q.MAINTENANCE | q.SIMULATED
-    await db.execute(
-        "UPDATE minute SET quality = $2 WHERE tag_id = $1 AND time = $3",
-        ids["acme/FT-5"], flagged, stamp(BEGIN),
-    )  # fmt: skip
+    await change_minutes(db, ids["acme/FT-5"], f"quality = {flagged}", end=BEGIN + 1)
     # No production at all in the second hour.
-    await db.execute(
-        "UPDATE minute SET amount = 0 WHERE tag_id = $1 AND time >= $2",
-        ids["acme/FT-6"], stamp(BEGIN + HOUR),
-    )  # fmt: skip
+    await change_minutes(db, ids["acme/FT-6"], "amount = 0", BEGIN + HOUR)
     await roll_up(db)
     first, second = await product_rows(api, "caustic", **TWO_HOURS)
     assert first["kgce_per_t"] > 0
@@ -277,16 +253,10 @@ async def test_electrolyser_shows_voltage_density_energy_and_k(api):
 @WITH_CELLS
 async def test_energy_is_the_integral_of_the_product_and_not_the_product_of_means(api, db, ids):
     """Half the hour at 16 kA and 305 V, half at 8 kA and 275 V, then standing still."""
-    half = stamp(BEGIN + HOUR // 2), stamp(BEGIN + HOUR)
     for tag, value in (("II-1", 8e3), ("EI-1", 275.0)):
-        await db.execute(
-            "UPDATE minute SET amount = $2 WHERE tag_id = $1 AND time >= $3 AND time < $4",
-            ids[f"acme/{tag}"], value * 60, *half,
-        )  # fmt: skip
-        await db.execute(
-            "UPDATE minute SET amount = 0 WHERE tag_id = $1 AND time >= $2",
-            ids[f"acme/{tag}"], half[1],
-        )  # fmt: skip
+        half = BEGIN + HOUR // 2, BEGIN + HOUR
+        await change_minutes(db, ids[f"acme/{tag}"], f"amount = {value * 60}", *half)
+        await change_minutes(db, ids[f"acme/{tag}"], "amount = 0", half[1])
     await roll_up(db)
     running, standing = (await electrolyser_rows(api))["items"]
     charge_weighted = (16 * 305 + 8 * 275) / 24
@@ -315,14 +285,8 @@ async def test_meter_of_its_own_wins_over_the_product_of_means(api):
 
 @WITH_CELLS
 async def test_minute_without_a_voltage_is_left_out_of_energy_and_makes_it_uncertain(api, db, ids):
-    await db.execute(
-        "DELETE FROM minute WHERE tag_id = $1 AND time >= $2 AND time < $3",
-        ids["acme/EI-1"], stamp(BEGIN), stamp(BEGIN + HOUR // 2),
-    )  # fmt: skip
-    await db.execute(
-        "DELETE FROM minute WHERE tag_id = $1 AND time >= $2",
-        ids["acme/EI-1"], stamp(BEGIN + HOUR),
-    )  # fmt: skip
+    await change_minutes(db, ids["acme/EI-1"], "", BEGIN, BEGIN + HOUR // 2)
+    await change_minutes(db, ids["acme/EI-1"], "", BEGIN + HOUR)
     await roll_up(db)
     first, second = (await electrolyser_rows(api))["items"]
     assert first["dc_kwh_per_t"] == per_tonne(VOLT)

@@ -76,19 +76,9 @@ def traffic(rng, minutes=25, scans=60):
             values = {"JQ-1": register, "XS-1": int(rng.integers(0, 2))}
             values |= {
                 name: rng.uniform(0, 1.0)
-                for name in (
-                    "II-1",
-                    "FT-1",
-                    "FT-3",
-                    "FT-4",
-                    "FT-5",
-                    "FT-7",
-                    "FT-8",
-                    "FT-9",
-                    "WT-1",
-                    "LT-2",
-                )
-            }
+                for name in ("II-1", "FT-1", "FT-3", "FT-4", "FT-5", "FT-7", "FT-8", "FT-9", "WT-1",
+                             "LT-2")
+            }  # fmt: skip
             kept = [name for name in values if rng.uniform() < 0.6]
             # A gateway may say that it has no value.
             result.append(

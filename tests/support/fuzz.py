@@ -46,12 +46,8 @@ CP = "DataTime=20261122080000;a21022-Rtd=1.8,a21022-Flag=N;a21024-Rtd=6.2,a21024
 def seeds_of(codec):
     """Return topic and well-formed payloads of a codec."""
     if codec == "native":
-        columns = {
-            "tag": ["FT-1", "TT-1"],
-            "ts": [MS, MS],
-            "value": [1.0, None],
-            "quality": ["bad", 64],
-        }
+        columns = {"tag": ["FT-1", "TT-1"], "ts": [MS, MS], "value": [1.0, None],
+                   "quality": ["bad", 64]}  # fmt: skip
         doubtful = {"FT-1": {"v": 1.2, "q": "uncertain"}}
         scan = {"ts": MS, "values": doubtful, "uom": {"FT-1": "kg/s"}}
         return "park/v1/p/a/g", [

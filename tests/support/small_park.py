@@ -30,12 +30,8 @@ HOUR = 3600 * S
 NOW = round(datetime.fromisoformat("2025-06-02T10:30:20+08:00").timestamp()) * S
 BEGIN = round(datetime.fromisoformat("2025-06-02T08:00:00+08:00").timestamp()) * S
 END = NOW // (60 * S) * 60 * S
-HEALTH = {
-    "samples": "counter",
-    "rejected.bad_json": "counter",
-    "lag": "gauge",
-    "connected": "state",
-}
+HEALTH = {"samples": "counter", "rejected.bad_json": "counter", "lag": "gauge",
+          "connected": "state"}  # fmt: skip
 MEAN = {
     "II-1": 16e3, "FT-1": 5.0, "FT-3": 1.0, "FT-4": 0.1, "FT-5": 0.5, "FT-6": 6.0, "TT-1": 353.15,
     "AT-901": 28e-6, "AT-902": 0.08, "FT-901": 10.0, "XS-901": 1.0,
@@ -104,6 +100,14 @@ async def add_minutes(db, tag_id, times, amount, value, covered_s=60.0, quality=
             (stamp(t), tag_id, amount(t), covered_s, value(t), quality)
             for t in np.atleast_1d(times).tolist()
         ],
+    )
+
+
+async def change_minutes(db, tag_id, change, begin=BEGIN, end=NOW):
+    """Set columns of the minutes of a tag, or delete them."""
+    verb = f"UPDATE minute SET {change}" if change else "DELETE FROM minute"
+    await db.execute(
+        f"{verb} WHERE tag_id = $1 AND time >= $2 AND time < $3", tag_id, stamp(begin), stamp(end)
     )
 
 

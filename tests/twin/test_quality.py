@@ -16,17 +16,9 @@ def severity(code):
 
 @pytest.mark.parametrize(
     ("code", "expected"),
-    [
-        (q.GOOD, True),
-        (q.SIMULATED, True),
-        (63, True),
-        (q.UNCERTAIN | q.OUT_OF_RANGE, True),
-        (127, True),
-        (q.BAD, False),
-        (q.NO_DATA, False),
-        (255, False),
-    ],
-)
+    [(q.GOOD, True), (q.SIMULATED, True), (63, True), (q.UNCERTAIN | q.OUT_OF_RANGE, True),
+     (127, True), (q.BAD, False), (q.NO_DATA, False), (255, False)],
+)  # fmt: skip
 def test_value_is_usable_below_bad(code, expected):
     assert q.usable(np.array([code], np.uint8)).tolist() == [expected]
 

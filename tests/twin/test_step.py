@@ -175,13 +175,9 @@ def test_noise_of_a_level_is_no_accumulation():
 
 @pytest.mark.parametrize(
     "inputs",
-    [
-        {"late": {"II-1": 301}},
-        {"quality": {"II-1": q.BAD | q.FAULT}},
-        {"quality": {"II-1": q.NO_DATA}},
-        {"II-1": np.nan},
-    ],
-)
+    [{"late": {"II-1": 301}}, {"quality": {"II-1": q.BAD | q.FAULT}},
+     {"quality": {"II-1": q.NO_DATA}}, {"II-1": np.nan}],
+)  # fmt: skip
 def test_stale_bad_or_missing_input_is_no_number_and_bad(inputs):
     derived = named(step(NETWORK, no_memory(NETWORK), view(T0, **inputs), T0))
     for address in (PRODUCTION, RESIDUAL, "r/chlorine.mass_flow.production"):

@@ -99,17 +99,10 @@ def test_unit_from_a_gateway_cannot_keep_the_program_busy():
 
 @pytest.mark.parametrize(
     ("text", "quantity", "si"),
-    [
-        ("1425 kg/m^3", "density", 1425),
-        ("3.2 m", "length", 3.2),
-        (" 13.5 kA ", "current", 13_500),
-        ("5 min", "time", 300),
-        ("-10 degC", "temperature", 263.15),
-        ("1e3 kg", "mass", 1000),
-        ("0.5", "fraction", 0.5),
-        ("35 mg/m^3", "concentration", 35e-6),
-    ],
-)
+    [("1425 kg/m^3", "density", 1425), ("3.2 m", "length", 3.2), (" 13.5 kA ", "current", 13_500),
+     ("5 min", "time", 300), ("-10 degC", "temperature", 263.15), ("1e3 kg", "mass", 1000),
+     ("0.5", "fraction", 0.5), ("35 mg/m^3", "concentration", 35e-6)],
+)  # fmt: skip
 def test_text_with_a_unit_is_a_si_magnitude(text, quantity, si):
     assert parse_quantity(text, quantity) == pytest.approx(si)
 

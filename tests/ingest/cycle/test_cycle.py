@@ -44,13 +44,9 @@ async def test_the_three_forms_say_the_same(cycle, db):
     single = {"ts": T0, "values": {"FT-1": {"v": 0.5, "q": "uncertain"}}, "simulated": True}
     now = T0 * 1000
     await cycle.run([message(single), message(scans), message(columns)], now)
-    assert await samples(db) == [
-        (0, 0.5, q.UNCERTAIN | q.SIMULATED),
-        (1000, 1.0, q.GOOD),
-        (2000, 2.0, q.GOOD),
-        (3000, 3.0, q.GOOD),
-        (4000, 4.0, q.UNCERTAIN),
-    ]
+    assert await samples(db) == [(0, 0.5, q.UNCERTAIN | q.SIMULATED), (1000, 1.0, q.GOOD),
+                                 (2000, 2.0, q.GOOD), (3000, 3.0, q.GOOD),
+                                 (4000, 4.0, q.UNCERTAIN)]  # fmt: skip
 
 
 async def test_unit_of_measure_of_the_message_wins(cycle, db):

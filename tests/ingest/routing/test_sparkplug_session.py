@@ -102,23 +102,11 @@ def test_node_has_an_end_to_its_devices():
 
 @pytest.mark.parametrize(
     ("sequence", "lost"),
-    [
-        ([1, 2, 3], False),
-        ([1, 3, 2, 4], False),
-        ([4, 3, 2, 1, 5], False),
-        ([1, 3], True),
-        ([2], True),
-        ([1, 4, 2], True),
-        ([*range(1, 256), 0, 1, 2], False),
-        ([*range(1, 255), 0, 255, 1], False),
-        ([*range(1, 255), 0, 1], True),
-        ([1, 1], True),
-        ([1, 2, 3, 2], True),
-        ([1, 2, 0, 1, 2], True),
-        ([None, None, 1], False),
-        ([257, 2], False),
-    ],
-)
+    [([1, 2, 3], False), ([1, 3, 2, 4], False), ([4, 3, 2, 1, 5], False), ([1, 3], True),
+     ([2], True), ([1, 4, 2], True), ([*range(1, 256), 0, 1, 2], False),
+     ([*range(1, 255), 0, 255, 1], False), ([*range(1, 255), 0, 1], True), ([1, 1], True),
+     ([1, 2, 3, 2], True), ([1, 2, 0, 1, 2], True), ([None, None, 1], False), ([257, 2], False)],
+)  # fmt: skip
 def test_gap_in_the_sequence_asks_for_a_birth_after_a_while(sequence, lost):
     host = Host()
     host.born()

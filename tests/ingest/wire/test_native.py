@@ -93,19 +93,12 @@ def test_simulated_is_said_by_true_only():
 
 @pytest.mark.parametrize(
     ("value", "reason"),
-    [
-        ("36.4", "wrong_type"),
-        ([1], "wrong_type"),
-        ({"v": "x"}, "wrong_type"),
-        ({"v": [1]}, "wrong_type"),
-        ({"v": 1, "q": "fine"}, "bad_quality"),
-        ({"v": 1, "q": 256}, "bad_quality"),
-        ({"v": 1, "q": -1}, "bad_quality"),
-        ({"v": 1, "q": 1.5}, "bad_quality"),
-        ({"v": 1, "q": True}, "bad_quality"),
-        ({"v": 1, "q": None}, "bad_quality"),
-    ],
-)
+    [("36.4", "wrong_type"), ([1], "wrong_type"), ({"v": "x"}, "wrong_type"),
+     ({"v": [1]}, "wrong_type"), ({"v": 1, "q": "fine"}, "bad_quality"),
+     ({"v": 1, "q": 256}, "bad_quality"), ({"v": 1, "q": -1}, "bad_quality"),
+     ({"v": 1, "q": 1.5}, "bad_quality"), ({"v": 1, "q": True}, "bad_quality"),
+     ({"v": 1, "q": None}, "bad_quality")],
+)  # fmt: skip
 def test_wrong_value_is_refused_alone(value, reason):
     got = decode({"ts": TS, "values": {"A": 1.0, "X": value, "B": {"v": 2.0, "q": 64}}})
     assert (got.names, got.values, got.runs) == (["A", "B"], [1.0, 2.0], [(2, TS * 1000)])

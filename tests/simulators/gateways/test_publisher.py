@@ -26,14 +26,9 @@ from twin import quality as q
 
 S = 1_000_000
 SEED = 3
-FORMATS = {
-    "native": ["FT-1", "FT-2"],
-    "senml": ["FT-3"],
-    "senml-cbor": ["FT-4", "FT-5"],
-    "hj212": ["FT-6", "FT-7"],
-    "hj212-tcp": ["FT-8", "FT-9"],
-    "sparkplug": ["*"],
-}
+FORMATS = {"native": ["FT-1", "FT-2"], "senml": ["FT-3"], "senml-cbor": ["FT-4", "FT-5"],
+           "hj212": ["FT-6", "FT-7"], "hj212-tcp": ["FT-8", "FT-9"],
+           "sparkplug": ["*"]}  # fmt: skip
 
 
 @pytest.fixture(scope="module")

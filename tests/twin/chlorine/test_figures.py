@@ -12,7 +12,6 @@ from twin.chlorine.figures import (
 )
 from twin.reference import figure
 
-GRAM_PER_AMPERE_HOUR = 3.6e6
 TRUE = np.array([50, 14, 12, 9, 15, 13.5, 1.5, 9.5, 3, 1])
 ESTIMATE = np.array(
     [50.206420, 14.223427, 11.990681, 9.101008, 14.891304, 13.444405, 1.446899, 9.457149, 3.021425,
@@ -22,21 +21,6 @@ ESTIMATE = np.array(
 
 def near(value, rel=1e-6):
     return pytest.approx(value, rel=rel)
-
-
-@pytest.mark.parametrize(
-    ("species", "grams", "kwh"),
-    [
-        (faraday.NAOH, 1.4923470, 670.08544),
-        (faraday.CL2, 1.3228000, None),
-        (faraday.H2, 0.03760762, None),
-        (faraday.AL, 0.33557273, 2979.97994),
-    ],
-)
-def test_mass_per_charge_is_the_published_one(species, grams, kwh):
-    assert faraday.mass_per_charge(species) * GRAM_PER_AMPERE_HOUR == near(grams)
-    if kwh:
-        assert faraday.specific_energy(1.0, 1.0, species) / 3.6e3 == near(kwh)
 
 
 @pytest.mark.parametrize(

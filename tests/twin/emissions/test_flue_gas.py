@@ -33,14 +33,9 @@ def test_mass_takes_the_measured_concentration_and_not_the_corrected_one():
 
 @pytest.mark.parametrize(
     ("measured", "oxygen", "reference", "corrected"),
-    [
-        (28, 0.08, 0.06, 32.307692),
-        (35, 0.08, 0.06, 40.384615),
-        (35, 0.04, 0.06, 30.882353),
-        (12, 0.10, 0.03, 19.636364),
-        (20, 0.06, 0.06, 20),
-    ],
-)
+    [(28, 0.08, 0.06, 32.307692), (35, 0.08, 0.06, 40.384615), (35, 0.04, 0.06, 30.882353),
+     (12, 0.10, 0.03, 19.636364), (20, 0.06, 0.06, 20)],
+)  # fmt: skip
 def test_oxygen_correction_follows_the_standard(measured, oxygen, reference, corrected):
     result = e.oxygen_corrected(measured * MG, oxygen, reference)
     assert result == pytest.approx(corrected * MG, rel=1e-7)

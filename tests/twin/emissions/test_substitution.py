@@ -24,15 +24,9 @@ def one_gap(length, capture, peaks, begin=2500):
 
 @pytest.mark.parametrize(
     ("capture", "length", "previous_h"),
-    [
-        (1.0, 1, 180),
-        (0.90, 24, 180),
-        (0.90, 25, 720),
-        (0.95, 200, 720),
-        (0.8999, 1, 2160),
-        (0.75, 100, 2160),
-    ],
-)
+    [(1.0, 1, 180), (0.90, 24, 180), (0.90, 25, 720), (0.95, 200, 720), (0.8999, 1, 2160),
+     (0.75, 100, 2160)],
+)  # fmt: skip
 def test_the_largest_of_the_hours_the_rule_names_stands_for_each_hour(capture, length, previous_h):
     result, missing = one_gap(length, capture, {previous_h: 7.0, previous_h + 1: 99.0})
     assert (result.emission[missing] == 7.0).all()

@@ -15,16 +15,10 @@ CAUSTIC = benchmarks.find_marks("caustic", "kgce_per_t")
 
 @pytest.mark.parametrize(
     ("kgce_per_t", "where"),
-    [
-        (308.675, "better_than_benchmark"),
-        (315.0, "better_than_benchmark"),
-        (315.001, "between"),
-        (350.0, "between"),
-        (350.001, "worse_than_baseline"),
-        (358.12, "worse_than_baseline"),
-        (np.nan, "unknown"),
-    ],
-)
+    [(308.675, "better_than_benchmark"), (315.0, "better_than_benchmark"), (315.001, "between"),
+     (350.0, "between"), (350.001, "worse_than_baseline"), (358.12, "worse_than_baseline"),
+     (np.nan, "unknown")],
+)  # fmt: skip
 def test_caustic_stands_where_t_07_says(kgce_per_t, where):
     assert benchmarks.position(kgce_per_t * UNIT, CAUSTIC) == where
 

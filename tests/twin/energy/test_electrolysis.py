@@ -14,15 +14,6 @@ from twin.uom import parse_quantity
 KWH_PER_T = parse_quantity("1 kWh/t", "intensity")
 
 
-@pytest.mark.parametrize(
-    ("voltage", "efficiency", "kwh_per_t"),
-    [(2.90, 0.96, 2024.2164), (3.05, 0.95, 2151.3269), (3.20, 0.95, 2257.1299)],
-)
-def test_direct_current_of_caustic_is_that_of_t_03(voltage, efficiency, kwh_per_t):
-    result = faraday.specific_energy(np.array(voltage), np.array(efficiency), faraday.NAOH)
-    assert result / KWH_PER_T == pytest.approx(kwh_per_t, rel=1e-6)
-
-
 # --- claims ------------------------------------------------------------------
 
 

@@ -106,12 +106,8 @@ def test_uncertainty_is_what_the_tag_says_else_the_usual_one(network):
 def test_a_tank_holds_only_its_share_of_a_component(network, hour, component):
     balance = compile_balance(network, "liaocheng", component)
     kept = [k for line in balance.lines for k in line.tanks]
-    shares = {
-        "hydrogen_chloride": {0.31},
-        "caustic": {0.32, 0.5},
-        "ammonia": {1.0},
-        "chlorine": {1.0},
-    }
+    shares = {"hydrogen_chloride": {0.31}, "caustic": {0.32, 0.5}, "ammonia": {1.0},
+              "chlorine": {1.0}}  # fmt: skip
     assert set(network.tanks.share[component][kept]) <= shares[component]
     assert kept
     flow, _ = read(network, hour, balance)

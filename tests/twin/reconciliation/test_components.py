@@ -366,12 +366,7 @@ def test_wrong_shapes_are_refused_at_once():
         {"sigma_flow": SIGMA_FLOW[:4]},
         {"sigma_fraction": SIGMA_FRACTION[:, :1]},
     ):
-        arguments = {
-            "incidence": HEADER,
-            "flow": FLOW,
-            "fraction": FRACTION,
-            "sigma_flow": SIGMA_FLOW,
-            "sigma_fraction": SIGMA_FRACTION,
-        }
+        arguments = {"incidence": HEADER, "flow": FLOW, "fraction": FRACTION,
+                     "sigma_flow": SIGMA_FLOW, "sigma_fraction": SIGMA_FRACTION}  # fmt: skip
         with pytest.raises(ValueError, match=r"fit|shape|broadcast"):
             reconcile_components(**(arguments | change))

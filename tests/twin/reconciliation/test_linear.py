@@ -64,15 +64,9 @@ def test_partly_measured_network_has_the_published_global_test():
 
 @pytest.mark.parametrize(
     ("missing", "unobservable", "not_redundant", "dof"),
-    [
-        ({5}, set(), {5}, 2),
-        ({2}, set(), {1, 2, 3, 4}, 2),
-        ({2, 3}, {2, 3}, {1, 2, 3, 4}, 2),
-        ({8, 10}, {8, 10}, {8, 9, 10}, 2),
-        ({8}, set(), {8, 9, 10}, 2),
-        ({5, 6}, set(), {5, 6}, 1),
-    ],
-)
+    [({5}, set(), {5}, 2), ({2}, set(), {1, 2, 3, 4}, 2), ({2, 3}, {2, 3}, {1, 2, 3, 4}, 2),
+     ({8, 10}, {8, 10}, {8, 9, 10}, 2), ({8}, set(), {8, 9, 10}, 2), ({5, 6}, set(), {5, 6}, 1)],
+)  # fmt: skip
 def test_streams_of_the_park_are_observable_or_redundant_as_published(
     missing, unobservable, not_redundant, dof
 ):

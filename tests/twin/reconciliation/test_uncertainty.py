@@ -35,6 +35,15 @@ def at(name):
     return NETWORK.index[f"alpha/{name}"]
 
 
+def only(name):
+    """Return the weights of one tag alone."""
+    return (np.arange(COUNT) == at(name)).astype(float)
+
+
+def sigma(weight, amount, covered_s):
+    return sum_sigma(NETWORK, "chlorine", weight, amount, covered_s)
+
+
 @pytest.fixture
 def hour():
     amount = np.full(COUNT, np.nan)
@@ -56,12 +65,11 @@ def test_one_meter_keeps_what_stays_and_averages_the_rest(hour):
     tag = NETWORK.tags[at("FT-1")]
     (absolute, relative), (share, correlation_s) = tag_uncertainty(tag), random_share(tag)
     assert absolute == 0
-    weight = np.zeros(COUNT)
-    weight[at("FT-1")] = 1.0
+    weight = only("FT-1")
     expected = relative * 0.5 * HOUR * np.sqrt(left_of_mean(share, correlation_s, HOUR))
-    assert sum_sigma(NETWORK, "chlorine", weight, *hour) == pytest.approx(expected, rel=1e-12)
+    assert sigma(weight, *hour) == pytest.approx(expected, rel=1e-12)
     short = np.full(COUNT, 1e-6)
-    one = sum_sigma(NETWORK, "chlorine", weight, hour[0], short)
+    one = sigma(weight, hour[0], short)
     assert one == pytest.approx(relative * 0.5 * HOUR, rel=1e-6)
 
 
@@ -78,11 +86,10 @@ def test_a_mean_is_left_what_its_correlation_leaves():
 
 
 def test_an_absolute_error_grows_with_the_time_it_is_covered(hour):
-    weight = np.zeros(COUNT)
-    weight[at("WT-1")] = 1.0
+    weight = only("WT-1")
     amount, covered = hour[0].copy(), hour[1]
     amount[at("WT-1")] = 50e3 * HOUR
-    result = sum_sigma(NETWORK, "chlorine", weight, amount, covered)
+    result = sigma(weight, amount, covered)
     part = np.sqrt(left_of_mean(*random_share(NETWORK.tags[at("WT-1")]), HOUR))
     assert result == pytest.approx(100.0 * HOUR * part, rel=1e-12)
 
@@ -90,7 +97,7 @@ def test_an_absolute_error_grows_with_the_time_it_is_covered(hour):
 def test_what_is_made_has_the_error_of_the_efficiency(hour):
     weight = weights(NETWORK, {MADE: 1.0})
     made = cell_factor(NETWORK.park.electrolysers[0])["chlorine"] * 16e3 * HOUR
-    result = sum_sigma(NETWORK, "chlorine", weight, *hour)
+    result = sigma(weight, *hour)
     current = np.sqrt(left_of_mean(0.2, 60.0, HOUR)) * 0.002
     assert efficiency_uncertainty("chlorine") == (0.01, 0.002)
     assert result == pytest.approx(made * np.sqrt(0.01**2 + 0.002**2 + current**2), rel=1e-12)
@@ -136,59 +143,45 @@ def test_hydrogen_is_made_by_nearly_all_of_the_current(hour):
 def test_a_meter_that_stands_on_both_sides_cancels(hour):
     # What comes from the store and what is sold are both booked; their difference has one error.
     weight = weights(NETWORK, {SOLD: 1.0, Account(CAUSTIC, "chlorine", "export"): -1.0})
-    one = np.zeros(COUNT)
-    one[at("FT-1")] = weight[at("FT-1")]
+    one = weight[at("FT-1")] * only("FT-1")
     assert weight[at("FT-3")] == 0
-    assert sum_sigma(NETWORK, "chlorine", weight, *hour) == pytest.approx(
-        sum_sigma(NETWORK, "chlorine", one, *hour)
-    )
+    assert sigma(weight, *hour) == pytest.approx(sigma(one, *hour))
 
 
 def test_a_ratio_has_the_relative_errors_of_both(hour):
-    over, under = np.zeros(COUNT), np.zeros(COUNT)
-    over[at("JQ-1")], under[at("FT-8")] = 1.0, 1.0
+    over, under = only("JQ-1"), only("FT-8")
     ratio = hour[0][at("JQ-1")] / hour[0][at("FT-8")]
-    result = sum_sigma(NETWORK, "chlorine", ratio_weight(over, under, hour[0]), *hour) / ratio
-    parts = [
-        sum_sigma(NETWORK, "chlorine", w, *hour) / (w[w > 0] @ hour[0][w > 0])
-        for w in (over, under)
-    ]
+    result = sigma(ratio_weight(over, under, hour[0]), *hour) / ratio
+    parts = [sigma(w, *hour) / (w[w > 0] @ hour[0][w > 0]) for w in (over, under)]
     assert result == pytest.approx(np.hypot(*parts), rel=1e-12)
 
 
 def test_a_ratio_of_a_sum_to_itself_is_certain(hour):
-    weight = np.zeros(COUNT)
-    weight[at("FT-8")] = 1.0
-    assert sum_sigma(NETWORK, "chlorine", ratio_weight(weight, 2 * weight, hour[0]), *hour) == 0
+    weight = only("FT-8")
+    assert sigma(ratio_weight(weight, 2 * weight, hour[0]), *hour) == 0
 
 
 def test_without_production_there_is_no_interval(hour):
-    over, under = np.zeros(COUNT), np.zeros(COUNT)
-    over[at("JQ-1")], under[at("FT-8")] = 1.0, 1.0
+    over, under = only("JQ-1"), only("FT-8")
     amount = hour[0].copy()
     amount[at("FT-8")] = 0.0
-    assert np.isnan(
-        sum_sigma(NETWORK, "chlorine", ratio_weight(over, under, amount), amount, hour[1])
-    )
+    assert np.isnan(sigma(ratio_weight(over, under, amount), amount, hour[1]))
 
 
 def test_what_is_not_known_spoils_only_its_own_sum(hour):
     amount = hour[0].copy()
-    assert np.isfinite(
-        sum_sigma(NETWORK, "chlorine", weights(NETWORK, {USED: 1.0}), amount, hour[1])
-    )
+    weight = weights(NETWORK, {USED: 1.0})
+    assert np.isfinite(sigma(weight, amount, hour[1]))
     amount[at("FT-1")] = np.nan
-    assert np.isnan(sum_sigma(NETWORK, "chlorine", weights(NETWORK, {USED: 1.0}), amount, hour[1]))
+    assert np.isnan(sigma(weight, amount, hour[1]))
 
 
 def test_many_windows_at_once_are_each_of_them(hour):
     weight = weights(NETWORK, {MADE: 1.0, USED: -1.0})
     amount = np.stack([hour[0], 2 * hour[0], 0 * hour[0]])
     covered = np.stack([hour[1]] * 3)
-    result = sum_sigma(NETWORK, "chlorine", weight, amount, covered)
-    alone = [
-        sum_sigma(NETWORK, "chlorine", weight, a, c) for a, c in zip(amount, covered, strict=True)
-    ]
+    result = sigma(weight, amount, covered)
+    alone = [sigma(weight, a, c) for a, c in zip(amount, covered, strict=True)]
     np.testing.assert_allclose(result, alone, rtol=1e-12)
 
 
@@ -213,10 +206,8 @@ def test_a_tag_without_a_part_in_a_ratio_does_not_spoil_it(hour):
     covered_s[:, np.isnan(amount[0])] = np.nan
     slope = ratio_weight(over, under, amount)
     assert (slope[:, (over == 0) & (under == 0)] == 0).all()
-    alone = float(sum_sigma(NETWORK, "chlorine", ratio_weight(over, under, hour[0]), *hour))
-    assert sum_sigma(NETWORK, "chlorine", slope, amount, covered_s) == pytest.approx(
-        [alone, np.nan], rel=1e-12, nan_ok=True
-    )
+    alone = float(sigma(ratio_weight(over, under, hour[0]), *hour))
+    assert sigma(slope, amount, covered_s) == pytest.approx([alone, np.nan], rel=1e-12, nan_ok=True)
 
 
 def test_what_stays_adds_up_over_the_hours_and_noise_does_not():
@@ -233,9 +224,8 @@ def test_what_stays_adds_up_over_the_hours_and_noise_does_not():
 
 def test_parts_that_are_sums_of_a_tag_have_the_error_of_the_sum():
     tag = at("FT-1")
-    weight, amount = np.zeros(COUNT), np.full(COUNT, np.nan)
-    weight[tag], amount[tag] = 1.0, 0.5 * HOUR
-    whole = float(sum_sigma(NETWORK, "chlorine", weight, amount, np.full(COUNT, HOUR)))
+    amount = np.where(only("FT-1") == 1, 0.5 * HOUR, np.nan)
+    whole = float(sigma(only("FT-1"), amount, np.full(COUNT, HOUR)))
     error = errors_of(NETWORK, np.array([tag]))
     change = np.full((1, 1), error.relative * amount[tag])
     window, covered_s = np.zeros(1, np.int64), np.full((1, 1), HOUR)
@@ -255,9 +245,9 @@ def test_what_tanks_take_up_is_as_certain_as_in_their_balance():
     for tank in NETWORK.tanks.tag[list(balance.lines[s].tanks)]:
         level[:, tank] = 50e3 if NETWORK.tags[tank].quantity == "mass" else (1.0, 1.2)
     nothing = np.full(COUNT, np.nan)
-    sigma = measure(NETWORK, balance, nothing, nothing, level).carried()[1][s]
+    expected = measure(NETWORK, balance, nothing, nothing, level).carried()[1][s]
     tanks = np.array(balance.lines[s].tanks)
-    assert sigma > 0
-    assert stored_sigma(NETWORK, "chlorine", tanks, level) == pytest.approx(sigma, rel=1e-12)
+    assert expected > 0
+    assert stored_sigma(NETWORK, "chlorine", tanks, level) == pytest.approx(expected, rel=1e-12)
     level[1, NETWORK.tanks.tag[tanks[0]]] = np.nan
     assert np.isnan(stored_sigma(NETWORK, "chlorine", tanks, level))
