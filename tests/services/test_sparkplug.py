@@ -3,6 +3,7 @@
 import asyncio
 import json
 import time
+from functools import partial
 
 import aiomqtt
 import pytest
@@ -68,10 +69,7 @@ async def test_killed_edge_node_is_bad_until_it_is_born_again(
     services, database, park_folder, tmp_path, other_python
 ):
     environment = settings_of(services, database, park_folder)
-
-    async def found():
-        return await newest(database)
-
+    found = partial(newest, database)
     with (tmp_path / "log").open("w") as log:
         node = other_python, services.mosquitto.port, log
         async with running("ingest", environment, log):
@@ -103,10 +101,7 @@ async def test_lost_message_is_made_up_for_by_a_rebirth(
     services, database, park_folder, tmp_path, other_python
 ):
     environment = settings_of(services, database, park_folder)
-
-    async def found():
-        return await newest(database)
-
+    found = partial(newest, database)
     with (tmp_path / "log").open("w") as log:
         async with running("ingest", environment, log):
             await subscribed(environment)
@@ -136,13 +131,7 @@ async def test_alias_without_birth_after_our_restart_waits_for_one(
     services, database, park_folder, tmp_path, other_python
 ):
     environment = settings_of(services, database, park_folder)
-
-    async def found():
-        return await newest(database)
-
-    async def refused():
-        return await rejects(database)
-
+    found, refused = partial(newest, database), partial(rejects, database)
     with (tmp_path / "log").open("w") as log:
         async with edge_node(other_python, services.mosquitto.port, log) as edge:
             async with running("ingest", environment, log) as first:
@@ -199,9 +188,6 @@ class Farm:
         self._seq += 1
         await self.send("NDATA", lambda now, metrics: sparkplug.data(now, metrics, self._seq), base)
 
-    async def everybody_was_asked(self):
-        return all(self.asked.values())
-
 
 FARM = [f"FX-{i:02d}" for i in range(50)]
 FARM_ROWS = "".join(
@@ -221,9 +207,7 @@ async def test_rebirth_storm_of_fifty_nodes_ends_with_every_value_right(
     async def found():
         return {tag: code for tag, code in (await newest(database)).items() if tag in FARM}
 
-    async def refused():
-        return await rejects(database)
-
+    refused = partial(rejects, database)
     with (tmp_path / "log").open("w") as log:
         async with aiomqtt.Client("127.0.0.1", services.mosquitto.port) as client:
             farm = Farm(client)
@@ -234,7 +218,7 @@ async def test_rebirth_storm_of_fifty_nodes_ends_with_every_value_right(
                 # All of them talk, and nobody knows what they mean.
                 await farm.say(1.0)
                 await until_returns({"no_birth": 50}, refused)
-                await until_returns(True, farm.everybody_was_asked)
+                await until(lambda: all(farm.asked.values()))
                 await farm.be_born(100.0)
                 values = {tag: (100.0 + i, 0) for i, tag in enumerate(FARM)}
                 await until_returns(values, found)

@@ -16,6 +16,7 @@ from ingest.routing.topics import Message
 from ingest.settings import IngestSettings
 from ingest.transport.subscriber import PORTION_MESSAGES, Inbox, NextBlock
 from tests.support.memory_store import MemoryStore
+from tests.support.waiting import until
 from twin.errors import StoreError
 from twin.series.samples import no_samples
 
@@ -94,14 +95,6 @@ class Broker:
             del self.waiting[each.mid]
 
 
-async def until(condition):
-    """Let the others work until something is true."""
-    end = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < end
-        await asyncio.sleep(0)
-
-
 @pytest.fixture
 def ingest(monkeypatch, park_folder):
     """Return what runs the program over a store and a broker in memory."""
@@ -132,12 +125,17 @@ def ingest(monkeypatch, park_folder):
     return running, store, broker, decoded
 
 
+async def holding(store, broker):
+    """Publish one message and hold the transaction that stores it."""
+    store.open_door.clear()
+    broker.put([0])
+    await store.held.wait()
+
+
 async def test_next_block_is_decoded_while_a_transaction_is_under_way(ingest):
     running, store, broker, decoded = ingest
     async with running():
-        store.open_door.clear()
-        broker.put([0])
-        await store.held.wait()
+        await holding(store, broker)
         more = range(1, 2 * PORTION_MESSAGES + 1)
         broker.put(more)
         await until(lambda: decoded == [0, *more])
@@ -151,9 +149,7 @@ async def test_block_decoded_ahead_is_not_acknowledged_by_a_stop_and_comes_again
     running, store, broker, decoded = ingest
     more = range(1, PORTION_MESSAGES + 1)
     async with running() as stop:
-        store.open_door.clear()
-        broker.put([0])
-        await store.held.wait()
+        await holding(store, broker)
         broker.put(more)
         await until(lambda: len(decoded) == 1 + len(more))
         stop.set()
@@ -168,9 +164,7 @@ async def test_stop_does_not_wait_for_what_is_decoded_ahead(ingest, monkeypatch)
     running, store, broker, decoded = ingest
     monkeypatch.setattr(program, "STOP_S", 0.0)
     async with running():
-        store.open_door.clear()
-        broker.put([0])
-        await store.held.wait()
+        await holding(store, broker)
         broker.put(range(1, PORTION_MESSAGES + 1))
         await until(lambda: len(decoded) == 1 + PORTION_MESSAGES)
     assert (store.times, broker.acked) == ([], [])
@@ -180,10 +174,8 @@ async def test_stop_does_not_wait_for_what_is_decoded_ahead(ingest, monkeypatch)
 async def test_cycle_that_fails_is_tried_again_before_the_block_decoded_ahead(ingest):
     running, store, broker, decoded = ingest
     async with running():
-        store.open_door.clear()
         store.failures = 1
-        broker.put([0])
-        await store.held.wait()
+        await holding(store, broker)
         broker.put(range(1, PORTION_MESSAGES + 1))
         await until(lambda: len(decoded) == 1 + PORTION_MESSAGES)
         store.open_door.set()
@@ -196,9 +188,7 @@ async def test_mistake_in_decoding_ends_the_program(ingest):
     running, store, broker, _ = ingest
     context = running()
     await context.__aenter__()
-    store.open_door.clear()
-    broker.put([0])
-    await store.held.wait()
+    await holding(store, broker)
     for _ in range(PORTION_MESSAGES):
         broker.inbox.add(message(1)._replace(topic=None))
     await until(lambda: len(broker.inbox) < PORTION_MESSAGES)
@@ -231,9 +221,7 @@ async def test_block_decoded_ahead_comes_again_to_the_model_that_is_read_anew(in
     )
     more = range(1, PORTION_MESSAGES + 1)
     async with running():
-        store.open_door.clear()
-        broker.put([0])
-        await store.held.wait()
+        await holding(store, broker)
         broker.put(more)
         await until(lambda: len(decoded) == 1 + len(more))
         queues[0].reload = True

@@ -36,16 +36,13 @@ def check(rows):
     assert [row for row in rows if not row.met] == []
 
 
-def test_nothing_is_said_of_a_day_in_which_nothing_happens(harness, memory):
-    check(trials.run_trial(harness, memory, "normal"))
-
-
-def test_full_tanks_are_foretold_after_a_trip_and_no_meter_is_accused(harness, memory):
-    check(trials.run_trial(harness, memory, "chlorine-user-trip"))
-
-
-def test_a_biased_meter_is_named_within_a_quarter_of_an_hour(harness, memory):
-    check(trials.run_trial(harness, memory, "meter-bias"))
+@pytest.mark.parametrize(
+    "scenario",
+    ["normal", "chlorine-user-trip", "meter-bias", "leak", "cems-fault", "gateway-outage",
+     "silent-gateway", "membrane-ageing", "unit-error", "alarm-flood"],
+)  # fmt: skip
+def test_trial_of_a_scenario_meets_each_of_its_goals(harness, memory, scenario):
+    check(trials.run_trial(harness, memory, scenario))
 
 
 def test_every_stream_that_can_be_checked_is_named_and_the_others_are_not_promised(harness, memory):
@@ -57,26 +54,6 @@ def test_every_stream_that_can_be_checked_is_named_and_the_others_are_not_promis
     # What is sold is known by levels only, and they wave by tonnes.
     assert {e.stream for e in result if e.least > 1} >= {"luxi-cl2-export", "xinfa-cl2-export"}
     assert max(each.suspects for each in checkable) <= 6
-
-
-def test_a_leak_is_placed_at_its_node(harness, memory):
-    check(trials.run_trial(harness, memory, "leak"))
-
-
-def test_failing_analysers_are_doubted(harness, memory):
-    check(trials.run_trial(harness, memory, "cems-fault"))
-
-
-def test_nothing_is_lost_and_nothing_counted_twice_by_an_outage(harness, memory):
-    check(trials.run_trial(harness, memory, "gateway-outage"))
-
-
-def test_what_a_dead_gateway_did_not_send_is_missing_and_nothing_else(harness, memory):
-    check(trials.run_trial(harness, memory, "silent-gateway"))
-
-
-def test_ageing_membranes_are_found_in_months_of_data(harness, memory):
-    check(trials.run_trial(harness, memory, "membrane-ageing"))
 
 
 def test_a_reset_costs_no_more_than_a_scan_and_a_rollover_nothing(harness, memory):
@@ -104,14 +81,6 @@ def test_worn_instruments_are_doubted_or_named_or_move_no_hour_beyond_its_interv
     assert result["huaxiang/FI-1410 complete"] == pytest.approx(100 * complete, abs=0.1)
     assert complete < 0.97
     assert 10 < result["huaxiang/FI-1204 detected after"] < 120
-
-
-def test_another_unit_of_measure_is_noticed_at_once(harness, memory):
-    check(trials.run_trial(harness, memory, "unit-error"))
-
-
-def test_a_flood_of_alarms_is_seen_as_one(harness, memory):
-    check(trials.run_trial(harness, memory, "alarm-flood"))
 
 
 def test_minutes_in_memory_are_those_of_the_instruments(harness):

@@ -234,22 +234,6 @@ def test_a_tag_of_which_nothing_is_said_is_not_taken_as_exact():
         ('annual = { SO2 = "35 t/year" }', "'t/year' is not a unit of mass"),
         ('annual = { SO2 = "lots" }', "'lots' is not a number"),
         ('pressure = "acme/PI-1"', "add barometric"),
-    ],
-)
-def test_a_permit_that_is_no_limit_is_a_problem_with_its_line(columns, problem):
-    with pytest.raises(ModelError) as caught:
-        park(columns)
-    line = (FILES["park.toml"] + HEAD).count("\n") + 1
-    (result,) = caught.value.problems
-    column = columns.partition(" ")[0]
-    result = result.replace("[[outlet]] stack: ", "[[outlet]] ")
-    assert result.startswith(f"park.toml:{line}: [[outlet]] {column}: ")
-    assert problem in result
-
-
-@pytest.mark.parametrize(
-    ("columns", "problem"),
-    [
         ('reported = { SO2 = "acme/AI-9" }', "SO2: there is no tag 'acme/AI-9'"),
         ('reported = { SO2 = "acme/WI-1" }', "measures mass, not concentration"),
         ('reported = { HCl = "acme/AI-1H" }', "HCl is not one of the pollutants"),
@@ -259,13 +243,13 @@ def test_a_permit_that_is_no_limit_is_a_problem_with_its_line(columns, problem):
         ('reported_mass = { SO2 = "acme/WI-2" }', "holds for 120 min and is said of an hour"),
     ],
 )
-def test_what_is_reported_of_an_hour_is_of_a_pollutant_and_holds_for_an_hour(columns, problem):
+def test_column_that_does_not_fit_its_outlet_is_a_problem_with_its_line(columns, problem):
     with pytest.raises(ModelError) as caught:
         park(columns + "\n" + GAPS)
     line = (FILES["park.toml"] + HEAD).count("\n") + 1
     (result,) = caught.value.problems
     result = result.replace("[[outlet]] stack: ", "[[outlet]] ")
-    assert result.startswith(f"park.toml:{line}: [[outlet]] reported")
+    assert result.startswith(f"park.toml:{line}: [[outlet]] {columns.split()[0]}")
     assert problem in result
     park('reported = { SO2 = "acme/AI-1H" }\n' + GAPS)
 
