@@ -17,6 +17,7 @@ import pytest
 from deploy.service import free_port
 from ingest.store import Store
 from tests.support import load
+from tests.support.waiting import until
 from twin.series.samples import Samples
 
 TOPIC = "park/v1/tiny/acme/gw"
@@ -79,11 +80,10 @@ async def health(db, name):
 
 
 async def connected(db):
-    for _ in range(100):
-        if (await health(db, "connected"))[1] == 1.0:
-            return
-        await asyncio.sleep(0.1)
-    raise AssertionError("ingest did not connect")
+    async def is_connected():
+        return (await health(db, "connected"))[1] == 1.0
+
+    await until(is_connected)
 
 
 async def sustain(db, services, per_message, rate, seconds, start_ms):

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from ingest.routing.topics import Message
-from ingest.store import Store
 from simulators.gateways.gateways import FORMATS, make_gateways, with_gateways
 from simulators.instruments import make_sensors, observe
 from simulators.process.process import make_process
@@ -15,7 +14,7 @@ from tests.support.memory_store import started
 from tests.support.playback import play
 from tests.support.small_park import rows_of, serving
 from tests.support.small_region import ALPHA, PARK
-from tests.support.stored import everything
+from tests.support.stored import everything, opened
 from twin import quality as q
 from twin.arrays import DAY_S
 
@@ -41,19 +40,17 @@ def instruments():
 async def published(database, instruments, form, events, batch, cycle_s):
     """Run what gateways send through cycles over a real database; return how many there were."""
     gateways = make_gateways(PARK, events=events, usual=form, batch=batch)
-    store = Store(database)
-    await store.open()
-    cycle = await started(with_gateways(PARK, gateways), store, BEGIN, watched=False)
     block, now, cycles = [], BEGIN, 0
-    for at, topic, payload in play(gateways, instruments, TIMES, EVERY_US, SEED):
-        if block and at > block[0].received_us + cycle_s * S:
-            await cycle.run(block, now)
-            block, cycles = [], cycles + 1
-        block.append(Message(topic, payload, at, 0, 0, 0))
-        now = max(now, at)
-    await cycle.run(block, now)
-    await cycle.run([], now + 3600 * S)
-    await store.close()
+    async with opened(database) as store:
+        cycle = await started(with_gateways(PARK, gateways), store, BEGIN, watched=False)
+        for at, topic, payload in play(gateways, instruments, TIMES, EVERY_US, SEED):
+            if block and at > block[0].received_us + cycle_s * S:
+                await cycle.run(block, now)
+                block, cycles = [], cycles + 1
+            block.append(Message(topic, payload, at, 0, 0, 0))
+            now = max(now, at)
+        await cycle.run(block, now)
+        await cycle.run([], now + 3600 * S)
     return cycles
 
 

@@ -6,17 +6,15 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pytest
 
-from ingest.cycle.cycle import Cycle
 from ingest.routing.decode import decode
 from ingest.routing.topics import Message, TopicTable
-from ingest.settings import IngestSettings
-from ingest.store import Store
 from ingest.wire import hj212
 from simulators.gateways.gateways import make_gateways, with_gateways
 from tests.ingest.wire.test_hj212 import PACKETS, data
 from tests.support.data import data_text
 from tests.support.playback import play
 from tests.support.small_park import FILES, rows_of, serving
+from tests.support.stored import cycling
 from twin.loading import parse_park
 
 TOPIC = "hj212/v1/demo/acme/cems"
@@ -58,14 +56,10 @@ def own(hour, **displayed):
 
 async def told(database, packets, now_us):
     """Store what a logger has sent."""
-    store = Store(database)
-    await store.open()
-    cycle = Cycle(PARK, store, IngestSettings(database_url=database))
-    await cycle.start(at((8, 0)))
-    await cycle.run([Message(TOPIC, packet, now_us, 0, 0, 0) for packet in packets], now_us)
-    # Nobody sends any more, so that the clock closes the minutes there are.
-    await cycle.run([], now_us + 600_000_000)
-    await store.close()
+    async with cycling(database, PARK, at((8, 0))) as cycle:
+        await cycle.run([Message(TOPIC, packet, now_us, 0, 0, 0) for packet in packets], now_us)
+        # Nobody sends any more, so that the clock closes the minutes there are.
+        await cycle.run([], now_us + 600_000_000)
 
 
 async def asked(database, now_us, until, window="hour"):

@@ -19,6 +19,7 @@ from simulators.instruments import make_sensors, observe
 from simulators.process.process import make_process
 from tests.support.memory_store import MemoryStore, samples_of, started
 from tests.support.small_park import rows_of, serving
+from tests.support.stored import cycling
 from twin import quality as q
 from twin.accounts.network import FLOW_ITEMS, Account, compile_network, tally
 from twin.arrays import MINUTE_US, NEVER
@@ -137,12 +138,9 @@ def assert_same(first, second):
 async def published(database, readings):
     """Publish everything in time into a cycle over a real database."""
     times, values = readings
-    store = Store(database)
-    await store.open()
-    cycle = await started(PARK, store, BEGIN, cycle_s=EVERY_US / S)
-    for number, at in enumerate(times.tolist()):
-        await cycle.run([scan(times, values, number, g) for g in GATEWAYS], at)
-    await store.close()
+    async with cycling(database, PARK, BEGIN, cycle_s=EVERY_US / S) as cycle:
+        for number, at in enumerate(times.tolist()):
+            await cycle.run([scan(times, values, number, g) for g in GATEWAYS], at)
 
 
 async def test_live_replay_and_the_bare_calculation_give_the_same_bits(database, db, readings):

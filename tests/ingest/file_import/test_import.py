@@ -30,6 +30,7 @@ from tests.support.small_history import (
     with_meter,
 )
 from tests.support.stored import T0, cycling, everything, samples
+from tests.support.waiting import until
 from twin import quality as q
 from twin.errors import ParkError
 from twin.loading import load_park
@@ -292,10 +293,7 @@ async def test_interrupted_import_goes_on_where_it_was(
     file, map_path = write("history.csv", text_of(rows)), write("map.toml", WIDE)
     command = [sys.executable, "-m", "ingest.file_import", str(file), "--map", str(map_path)]
     process = begun(command, environment_of(database, park_folder))
-    end, taken = time.monotonic() + 60, None
-    while time.monotonic() < end and not taken:
-        await asyncio.sleep(0.02)
-        taken = await db.fetchval("SELECT max(taken) FROM import")
+    await until(lambda: db.fetchval("SELECT max(taken) FROM import"), 60)
     process.send_signal(number)
     process.communicate(timeout=30)
     taken = await db.fetchval("SELECT taken FROM import")

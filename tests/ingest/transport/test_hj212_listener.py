@@ -5,11 +5,10 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from ingest.cycle.cycle import Cycle
 from ingest.settings import IngestSettings
-from ingest.store import Store
 from ingest.transport.hj212_listener import Listener
 from ingest.wire import hj212
+from tests.support.stored import cycling
 from tests.support.waiting import until, until_still
 from twin.errors import SettingsError
 from twin.loading import load_park
@@ -165,11 +164,10 @@ async def test_port_that_is_taken_is_said_with_a_hint(park):
 
 
 async def test_data_are_stored_before_they_are_acknowledged(database, db, park):
-    store = Store(database)
-    await store.open()
-    cycle = Cycle(park, store, IngestSettings(database_url=database))
-    await cycle.start(NOW_US)
-    async with listening(park) as (listener, messages, port):
+    async with (
+        cycling(database, park, NOW_US) as cycle,
+        listening(park) as (listener, messages, port),
+    ):
         hour = "DataTime=20251122070000;a21022-Cou=293.15,a21022-Flag=M"
         reader, writer = await call(port, packet(), packet().replace(b"1.8", b"1.9"),
                                     packet(hour, cn="2061", qn="20251122083005124"))  # fmt: skip
@@ -182,7 +180,6 @@ async def test_data_are_stored_before_they_are_acknowledged(database, db, park):
         listener.ack(messages)
         assert [(await reply(reader)).qn for _ in range(2)] == [QN, "20251122083005124"]
         writer.close()
-    await store.close()
     result = {row["tag"]: (row["value"], row["quality"] & 0xC0) for row in stored}
     assert result["FT-1"] == (1.8, 0)
     assert [row["reason"] for row in rejects] == ["bad_crc", "wrong_uom"]

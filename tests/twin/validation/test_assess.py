@@ -84,6 +84,7 @@ def noisy(rng, level, spread, count=STEADY):
     return level * (1 + spread * rng.normal(size=count))
 
 
+RANGED = gauge(low=0, high=100)
 RATE = [CheckSpec("acme/FT-1", rate="2 t/h/min")]
 
 
@@ -166,7 +167,7 @@ def test_unit_error_out_of_the_range_is_bad_from_its_first_sample(factor, level,
     rng = np.random.default_rng(3)
     own = noisy(rng, level, spread, STEADY + 110)
     own[STEADY : STEADY + 100] *= factor
-    quality, suspicions, _, state = run(gauge(low=0, high=100), own, blocks=some(rng))
+    quality, suspicions, _, state = run(RANGED, own, blocks=some(rng))
     assert (quality[STEADY : STEADY + 100] == q.BAD | q.UNIT_ERROR).all()
     assert (quality[:STEADY] == 0).all()
     assert (quality[STEADY + 100 :] == 0).all()
@@ -180,7 +181,7 @@ def test_unit_error_inside_the_range_is_uncertain_and_nothing_more(factor, level
     rng = np.random.default_rng(5)
     own = noisy(rng, level, spread, STEADY + 110)
     own[STEADY : STEADY + 100] *= factor
-    quality, suspicions, _, state = run(gauge(low=0, high=100), own, blocks=some(rng))
+    quality, suspicions, _, state = run(RANGED, own, blocks=some(rng))
     assert (quality[STEADY : STEADY + 100] == DOUBT | q.UNIT_ERROR).all()
     assert (quality[:STEADY] == 0).all()
     assert (quality[STEADY + 100 :] == 0).all()
@@ -229,15 +230,15 @@ def test_unit_error_after_a_long_silence_is_seen_and_no_level_of_its_own():
 def test_nothing_is_a_unit_error_before_the_tag_was_steady_long_enough():
     for steady in (20, 60):
         own = [36.4] * steady + [36_400.0] * 5
-        assert run(gauge(low=0, high=100), own)[1] == []
+        assert run(RANGED, own)[1] == []
     restless = np.random.default_rng(1).uniform(10, 60, STEADY)
-    assert run(gauge(low=0, high=100), [*restless, 36_400.0])[1] == []
+    assert run(RANGED, [*restless, 36_400.0])[1] == []
 
 
 def test_unit_errors_can_be_switched_off():
     own = [36.4] * STEADY + [36_400.0] * 5
     rows = [CheckSpec("acme/FT-1", unit_error=False)]
-    assert run(gauge(low=0, high=100), own, rows=rows)[1] == []
+    assert run(RANGED, own, rows=rows)[1] == []
 
 
 def after(tag, state, own, start, *, step_s=2.0):
@@ -247,87 +248,81 @@ def after(tag, state, own, start, *, step_s=2.0):
 
 
 def test_dismissed_step_is_trusted_at_once_and_never_suspected_again():
-    tag = gauge(low=0, high=100)
-    _, (suspicion,), _, state = run(tag, [36.0] * STEADY + [10.0] * 50)
+    _, (suspicion,), _, state = run(RANGED, [36.0] * STEADY + [10.0] * 50)
     state = state.copy()
     assert dismiss(state.levels, suspicion, 10.0 / 3.6)
     # Long enough on either side for the level to be learnt, twice.
     for nth, own in enumerate((10.0, 36.0, 10.0, 36.0)):
-        result = after(tag, state, [own] * STEADY, (1 + nth) * STEADY + 50)
+        result = after(RANGED, state, [own] * STEADY, (1 + nth) * STEADY + 50)
         assert not result.quality.any()
         assert result.suspicions == ()
         state = result.state
     # Another one is.
-    result = after(tag, state, [0.036] * 10, 5 * STEADY + 50)
+    result = after(RANGED, state, [0.036] * 10, 5 * STEADY + 50)
     assert (result.quality == DOUBT | q.UNIT_ERROR).all()
 
 
 def test_dismissal_of_a_step_that_is_over_keeps_the_level():
-    tag = gauge(low=0, high=100)
-    _, (suspicion,), _, state = run(tag, [36.0] * STEADY + [10.0] * 50 + [36.0] * 50)
+    _, (suspicion,), _, state = run(RANGED, [36.0] * STEADY + [10.0] * 50 + [36.0] * 50)
     assert suspicion.state == "ended"
     state = state.copy()
     assert not dismiss(state.levels, suspicion, 10.0 / 3.6)
     assert state.levels.weight[0] > 0.9
-    assert not after(tag, state, [10.0] * 50, STEADY + 100).quality.any()
+    assert not after(RANGED, state, [10.0] * 50, STEADY + 100).quality.any()
 
 
 def test_unanswered_step_is_learnt_after_a_day_and_the_way_back_is_not_suspected():
-    tag = gauge(low=0, high=100)
     day = LEARN_US // (60 * S)
-    *_, state = run(tag, [36.0] * STEADY)
-    result = after(tag, state, [10.0] * (day + 60), STEADY, step_s=60.0)
+    *_, state = run(RANGED, [36.0] * STEADY)
+    result = after(RANGED, state, [10.0] * (day + 60), STEADY, step_s=60.0)
     assert (result.quality[:day] == DOUBT | q.UNIT_ERROR).all()
     assert not result.quality[day:].any()
     (suspicion,) = result.suspicions
     assert (suspicion.state, suspicion.samples) == ("learnt", day)
     start = STEADY + (day + 60) * 30
-    result = after(tag, result.state, [36.0] * STEADY, start)
+    result = after(RANGED, result.state, [36.0] * STEADY, start)
     assert not result.quality.any()
     # It went where it was, and the same may be suspected again.
-    assert after(tag, result.state, [10.0] * 5, start + STEADY).quality.all()
+    assert after(RANGED, result.state, [10.0] * 5, start + STEADY).quality.all()
 
 
 def test_unit_error_out_of_the_range_stays_bad_however_long_it_lasts():
-    tag = gauge(low=0, high=100)
-    *_, state = run(tag, [36.0] * STEADY)
-    result = after(tag, state, [36_000.0] * 3000, STEADY, step_s=60.0)
+    *_, state = run(RANGED, [36.0] * STEADY)
+    result = after(RANGED, state, [36_000.0] * 3000, STEADY, step_s=60.0)
     assert (result.quality == q.BAD | q.UNIT_ERROR).all()
     assert [(each.state, each.samples) for each in result.suspicions] == [("open", 3000)]
-    assert not after(tag, result.state, [36.0] * 10, STEADY + 90_000).quality.any()
+    assert not after(RANGED, result.state, [36.0] * 10, STEADY + 90_000).quality.any()
 
 
 def test_corrected_suspicion_goes_on_as_a_new_one_that_has_a_day_again():
-    tag = gauge(low=0, high=100)
-    _, (suspicion,), _, state = run(tag, [36.0] * STEADY + [10.0] * 50)
+    _, (suspicion,), _, state = run(RANGED, [36.0] * STEADY + [10.0] * 50)
     state = state.copy()
     begin_anew(state.levels, suspicion)
-    result = after(tag, state, [10.0] * 30, STEADY + 50)
+    result = after(RANGED, state, [10.0] * 30, STEADY + 50)
     assert rows_of(result.suspicions) == [("open", STEADY + 50, STEADY + 79, 30)]
-    late = assess(compile_limits([], [tag]), state, samples_of(tag, [10.0], [T0 + LEARN_US * 2]))
+    late = samples_of(RANGED, [10.0], [T0 + LEARN_US * 2])
+    late = assess(compile_limits([], [RANGED]), state, late)
     assert late.quality.tolist() == [DOUBT | q.UNIT_ERROR]
 
 
 def test_open_suspicion_goes_on_after_a_start():
-    tag = gauge(low=0, high=100)
-    limits = compile_limits([], [tag])
-    _, (suspicion,), _, state = run(tag, [36.0] * STEADY + [10.0] * 50)
+    limits = compile_limits([], [RANGED])
+    _, (suspicion,), _, state = run(RANGED, [36.0] * STEADY + [10.0] * 50)
     fresh = no_state(1)
     resume(limits, fresh.levels, suspicion)
     for start in (state, fresh):
-        result = after(tag, start, [10.0] * 10 + [36.0] * 5, STEADY + 50)
+        result = after(RANGED, start, [10.0] * 10 + [36.0] * 5, STEADY + 50)
         assert rows_of(result.suspicions) == [("ended", STEADY, STEADY + 59, 60)]
         assert (result.quality > 0).tolist() == [True] * 10 + [False] * 5
-        late = samples_of(tag, [10.0, 36.0], [T0 + (STEADY + 30) * 2 * S] * 2)
+        late = samples_of(RANGED, [10.0, 36.0], [T0 + (STEADY + 30) * 2 * S] * 2)
         assert are_late_errors(start.levels, late).tolist() == [True, False]
 
 
 def test_uncertain_samples_keep_their_reason_and_the_simulated_flag():
-    tag = gauge(low=0, high=100)
-    samples = samples_of(tag, [10.0, 10.0, 10_000.0, 10_000.0], T0 + np.arange(4))
+    samples = samples_of(RANGED, [10.0, 10.0, 10_000.0, 10_000.0], T0 + np.arange(4))
     samples.quality[:] = [q.SIMULATED, DOUBT | q.MANUAL, DOUBT | q.OUT_OF_RANGE, q.SIMULATED]
     bad = q.BAD | q.UNIT_ERROR
-    assert mark(compile_limits([], [tag]), samples).tolist() == [
+    assert mark(compile_limits([], [RANGED]), samples).tolist() == [
         DOUBT | q.SIMULATED | q.UNIT_ERROR, DOUBT | q.MANUAL, bad, bad | q.SIMULATED
     ]  # fmt: skip
 
@@ -367,7 +362,7 @@ def test_what_a_process_does_is_never_suspected():
         now = [column.take(slice(start, stop)) for column in columns]
         result = assess(limits, state, concatenate(*now))
         state = result.state
-        suspected |= {names[each.tag] for each in result.suspicions}
+        suspected |= {names[each.RANGED] for each in result.suspicions}
         assert (result.quality < q.BAD).all()
     assert stop >= STEADY + 250
     assert suspected == set()
@@ -377,7 +372,7 @@ def test_step_becomes_the_new_level_and_a_unit_error_of_that_is_seen():
     rng = np.random.default_rng(2)
     levels = (36.0, STEADY), (50.0, STEADY), (50_000.0, 20)
     own = np.concatenate([noisy(rng, level, 0.005, count) for level, count in levels])
-    quality, suspicions, _, _ = run(gauge(low=0, high=100), own, blocks=some(rng))
+    quality, suspicions, _, _ = run(RANGED, own, blocks=some(rng))
     assert rows_of(suspicions) == [("open", 2 * STEADY, 2 * STEADY + 19, 20)]
     assert (quality[: 2 * STEADY] == 0).all()
 
@@ -386,7 +381,7 @@ def test_one_odd_value_in_a_unit_error_does_not_end_it():
     own = np.full(STEADY + 50, 20.0)
     own[STEADY : STEADY + 40] = 72.0
     own[STEADY + 20] = 41.0
-    quality, suspicions, _, _ = run(gauge(low=0, high=100), own)
+    quality, suspicions, _, _ = run(RANGED, own)
     assert np.flatnonzero(quality[STEADY : STEADY + 40] == 0).tolist() == [20]
     assert rows_of(suspicions) == [("ended", STEADY, STEADY + 39, 39)]
 
@@ -413,7 +408,7 @@ def test_single_values_and_blocks_come_to_the_same():
 @given(seed=st.integers(0, 10_000))
 def test_no_sample_inside_its_range_is_worse_than_uncertain_and_blocks_change_nothing(seed):
     """A tag walks over its level times the factors of unit errors, with pauses and odd values."""
-    rng, tag = np.random.default_rng(seed), gauge(low=0, high=100)
+    rng, tag = np.random.default_rng(seed), RANGED
     pieces = [noisy(rng, rng.uniform(5, 60), 0.005)]
     for _ in range(8):
         factor = rng.choice([1.0, 3.6, 1 / 3.6, 1000.0, 0.001, rng.uniform(0.1, 3)])
@@ -437,23 +432,21 @@ def test_no_sample_inside_its_range_is_worse_than_uncertain_and_blocks_change_no
 
 
 def test_late_sample_is_suspected_only_where_others_are():
-    tag = gauge(low=0, high=100)
     own = [36.4] * STEADY + [36_400.0] * 10 + [36.4] * 10
-    quality, _, _, state = run(tag, own)
+    quality, _, _, state = run(RANGED, own)
     at = T0 + np.flatnonzero(quality)[[0, 5]] * 2 * S
-    late = samples_of(tag, [36_400.0, 36.4, 36_400.0], [at[0], at[1], at[0] - 2 * S])
+    late = samples_of(RANGED, [36_400.0, 36.4, 36_400.0], [at[0], at[1], at[0] - 2 * S])
     assert are_late_errors(state.levels, late).tolist() == [True, False, False]
 
 
 def test_stored_level_is_one_for_the_first_sample():
-    tag = gauge(low=0, high=100)
     state = no_state(1)
     levels = restore(
         state.levels, np.array([0]), np.array([36.4 / 3.6]), np.array([0.01]),
         np.array([1800.0]), np.array([900]),
     )  # fmt: skip
     state = replace(state, levels=levels)
-    result = assess(compile_limits([], [tag]), state, samples_of(tag, [36_400.0], [T0]))
+    result = assess(compile_limits([], [RANGED]), state, samples_of(RANGED, [36_400.0], [T0]))
     assert result.quality.tolist() == [q.BAD | q.UNIT_ERROR]
 
 
