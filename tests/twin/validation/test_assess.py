@@ -362,7 +362,7 @@ def test_what_a_process_does_is_never_suspected():
         now = [column.take(slice(start, stop)) for column in columns]
         result = assess(limits, state, concatenate(*now))
         state = result.state
-        suspected |= {names[each.RANGED] for each in result.suspicions}
+        suspected |= {names[each.tag] for each in result.suspicions}
         assert (result.quality < q.BAD).all()
     assert stop >= STEADY + 250
     assert suspected == set()
