@@ -69,23 +69,29 @@ async def test_killed_edge_node_is_bad_until_it_is_born_again(
     services, database, park_folder, tmp_path, other_python
 ):
     environment = settings_of(services, database, park_folder)
-    found = partial(newest, database)
+    latest = partial(newest, database)
     with (tmp_path / "log").open("w") as log:
         node = other_python, services.mosquitto.port, log
         async with running("ingest", environment, log):
             await subscribed(environment)
             async with edge_node(*node) as edge:
-                await until_returns({"FT-1": (1.0, 0), "TT-1": (-12.0, 0), "FT-9": (9.0, 0)}, found)
+                await until_returns(
+                    {"FT-1": (1.0, 0), "TT-1": (-12.0, 0), "FT-9": (9.0, 0)}, latest
+                )
                 edge.order("say", "Cells/Flow", 2.5)
                 edge.order("say device", "FT-9", 8.0)
-                await until_returns({"FT-1": (2.5, 0), "TT-1": (-12.0, 0), "FT-9": (8.0, 0)}, found)
+                await until_returns(
+                    {"FT-1": (2.5, 0), "TT-1": (-12.0, 0), "FT-9": (8.0, 0)}, latest
+                )
                 edge.kill()
-                await until_returns(dict.fromkeys(("FT-1", "TT-1", "FT-9"), (None, DEAD)), found)
+                await until_returns(dict.fromkeys(("FT-1", "TT-1", "FT-9"), (None, DEAD)), latest)
             async with edge_node(*node, **{"Cells/Flow": 3.5}) as edge:
-                await until_returns({"FT-1": (3.5, 0), "TT-1": (-12.0, 0), "FT-9": (9.0, 0)}, found)
+                await until_returns(
+                    {"FT-1": (3.5, 0), "TT-1": (-12.0, 0), "FT-9": (9.0, 0)}, latest
+                )
                 edge.order("device dies")
                 await until_returns(
-                    {"FT-1": (3.5, 0), "TT-1": (-12.0, 0), "FT-9": (None, DEAD)}, found
+                    {"FT-1": (3.5, 0), "TT-1": (-12.0, 0), "FT-9": (None, DEAD)}, latest
                 )
                 assert edge.asked == 0
     # The death is a sample of each tag, between two lives. The first birth is said twice: when its
@@ -101,21 +107,23 @@ async def test_lost_message_is_made_up_for_by_a_rebirth(
     services, database, park_folder, tmp_path, other_python
 ):
     environment = settings_of(services, database, park_folder)
-    found = partial(newest, database)
+    latest = partial(newest, database)
     with (tmp_path / "log").open("w") as log:
         async with running("ingest", environment, log):
             await subscribed(environment)
             async with edge_node(other_python, services.mosquitto.port, log) as edge:
                 edge.order("say", "Cells/Flow", 2.0)
                 edge.order("lose", "TT-1", 50)
-                await until_returns({"FT-1": (2.0, 0), "TT-1": (-12.0, 0), "FT-9": (9.0, 0)}, found)
+                await until_returns(
+                    {"FT-1": (2.0, 0), "TT-1": (-12.0, 0), "FT-9": (9.0, 0)}, latest
+                )
                 # Nothing tells of the loss before the next message; then it is not waited for.
                 edge.order("say", "Cells/Flow", 3.0)
                 await until_asked(edge, 1)
-                await until_returns({"FT-1": (3.0, 0), "TT-1": (50.0, 0), "FT-9": (9.0, 0)}, found)
+                await until_returns({"FT-1": (3.0, 0), "TT-1": (50.0, 0), "FT-9": (9.0, 0)}, latest)
                 await until_later(database, 2.0)  # longer than REORDER_S and REBIRTH_S
                 edge.order("say device", "FT-9", 8.5)
-                await until_returns({"FT-1": (3.0, 0), "TT-1": (50.0, 0), "FT-9": (8.5, 0)}, found)
+                await until_returns({"FT-1": (3.0, 0), "TT-1": (50.0, 0), "FT-9": (8.5, 0)}, latest)
                 assert edge.asked == 1
     # It has the time at which it was captured, before the message that told of the loss.
     first = dict(await query(
@@ -131,15 +139,19 @@ async def test_alias_without_birth_after_our_restart_waits_for_one(
     services, database, park_folder, tmp_path, other_python
 ):
     environment = settings_of(services, database, park_folder)
-    found, refused = partial(newest, database), partial(rejects, database)
+    latest, refused = partial(newest, database), partial(rejects, database)
     with (tmp_path / "log").open("w") as log:
         async with edge_node(other_python, services.mosquitto.port, log) as edge:
             async with running("ingest", environment, log) as first:
                 # The edge node was there before us: its birth is asked for.
-                await until_returns({"FT-1": (1.0, 0), "TT-1": (-12.0, 0), "FT-9": (9.0, 0)}, found)
+                await until_returns(
+                    {"FT-1": (1.0, 0), "TT-1": (-12.0, 0), "FT-9": (9.0, 0)}, latest
+                )
                 assert edge.process.poll() is None
                 edge.order("bare", "TT-1", -13)
-                await until_returns({"FT-1": (1.0, 0), "TT-1": (-13.0, 0), "FT-9": (9.0, 0)}, found)
+                await until_returns(
+                    {"FT-1": (1.0, 0), "TT-1": (-13.0, 0), "FT-9": (9.0, 0)}, latest
+                )
                 first.kill()
                 first.wait()
             edge.order("deaf", True)
@@ -149,11 +161,13 @@ async def test_alias_without_birth_after_our_restart_waits_for_one(
                 await until_asked(edge, heard + 1)
                 edge.order("bare", "TT-1", -15)
                 await until_returns({"no_birth": 1}, refused)
-                assert (await found())["TT-1"] == (-13.0, 0)
+                assert (await latest())["TT-1"] == (-13.0, 0)
                 edge.order("deaf", False)
                 await until_asked(edge, edge.asked + 1)
                 edge.order("bare", "TT-1", -16)
-                await until_returns({"FT-1": (1.0, 0), "TT-1": (-16.0, 0), "FT-9": (9.0, 0)}, found)
+                await until_returns(
+                    {"FT-1": (1.0, 0), "TT-1": (-16.0, 0), "FT-9": (9.0, 0)}, latest
+                )
     assert await rejects(database) == {"no_birth": 1}
 
 
@@ -204,7 +218,7 @@ async def test_rebirth_storm_of_fifty_nodes_ends_with_every_value_right(
     environment = settings_of(services, database, park_folder, FARM_ROWS, FARM_TAGS)
     environment["PARKTWIN_SPARKPLUG_REBIRTH_S"] = "60"
 
-    async def found():
+    async def latest():
         return {tag: code for tag, code in (await newest(database)).items() if tag in FARM}
 
     refused = partial(rejects, database)
@@ -221,13 +235,13 @@ async def test_rebirth_storm_of_fifty_nodes_ends_with_every_value_right(
                 await until(lambda: all(farm.asked.values()))
                 await farm.be_born(100.0)
                 values = {tag: (100.0 + i, 0) for i, tag in enumerate(FARM)}
-                await until_returns(values, found)
+                await until_returns(values, latest)
                 await farm.say(200.0)
                 values = {tag: (200.0 + i, 0) for i, tag in enumerate(FARM)}
-                await until_returns(values, found)
+                await until_returns(values, latest)
                 for tag in FARM[::2]:
                     await client.publish(f"spBv1.0/Farm/NDEATH/{tag}", sparkplug.ndeath(3), qos=1)
-                await until_returns(values | dict.fromkeys(FARM[::2], (None, DEAD)), found)
+                await until_returns(values | dict.fromkeys(FARM[::2], (None, DEAD)), latest)
             listening.cancel()
             await asyncio.wait({listening})
     assert await rejects(database) == {"no_birth": 50}
