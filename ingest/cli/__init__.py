@@ -1,4 +1,6 @@
-"""The commands of operators: quarantine, rejects, replay; how they reach a running ingest.
+"""Commands of operators: `quarantine`, `rejects`, `unit_errors`, `replay`.
 
-Start with `send`. May import `ingest.cycle`, `ingest.file_import` and what they may.
+`send` writes an order for the running ingest into the database and waits for its outcome; the
+others are the programs that people type. `replay` derives the past again by itself.
+Start with `send`. May import `ingest.cycle` and what that may.
 """

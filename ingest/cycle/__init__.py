@@ -1,6 +1,8 @@
-"""One cycle is one transaction: validate, derive, fold minutes, store, acknowledge.
+"""One cycle is one transaction: validate, derive, aggregate, store; then acknowledge.
 
-Start with `cycle`. `validation` judges samples, `restatement` folds minutes again that late samples
-touch, `balance_monitor` watches the balances, `gateways` those who send, and the health of ingest.
-May import `ingest.routing`, `ingest.store` and what they may.
+`cycle` does it; `validation` marks suspect samples and applies answers to unit errors;
+`restatement` writes minutes, and aggregates them again where late samples touch them;
+`alarms` evaluates alarms and their commands; `balance_monitor` tests the balances;
+`gateways` keeps counts, clocks and silence of gateways, and the health of ingest.
+Start with `cycle`. May import `ingest.routing`, `ingest.store` and what they may.
 """

@@ -1,5 +1,6 @@
 """`parktwin import`: recorded history from CSV and Parquet files.
 
-Start with `loader`, which stores a chunk of a file like a cycle; `mapping` checks the import map.
-May import `ingest.cycle` and what that may.
+`mapping` checks the import map; `files` reads columns of text; `cells` makes times and numbers of
+them; `chunks` makes samples; `loader` stores a chunk like a cycle and remembers how far it is.
+Start with `loader`. May import `ingest.cycle`, `ingest.cli` and what they may.
 """

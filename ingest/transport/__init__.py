@@ -1,5 +1,7 @@
-"""Connections: the MQTT subscriber, the HJ 212 listener, publication of derived values.
+"""Connections: messages in by the block, acknowledgements and derived values out.
 
-Start with `subscriber`; `packet_reader` is the one module on private parts of the MQTT library.
-May import `ingest.wire`, `ingest.routing`, settings and counters.
+`subscriber` holds the session with the broker, the inbox and the next block, which is decoded while
+the database works; `packet_reader` cuts packets off the socket, the one module on private parts of
+the MQTT library; `hj212_listener` answers data loggers; `publication` publishes derived values.
+Start with `subscriber`. May import `ingest.wire`, `ingest.routing`, settings and counters.
 """

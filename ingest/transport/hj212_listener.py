@@ -1,4 +1,4 @@
-"""The door for HJ 212 data loggers: they call by TCP, and get their answer after the commit.
+"""The HJ 212 listener: data loggers connect by TCP and are answered after the commit.
 
 A packet becomes a message under the topic of its gateway, like any other; what is damaged or not
 from a logger of the model becomes one too, so that it is rejected, counted and kept.

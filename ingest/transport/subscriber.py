@@ -1,4 +1,4 @@
-"""The door to the broker: messages in by the block, acknowledgements out by the block."""
+"""The connection to the broker: messages in by the block, acknowledgements out by the block."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
 """Scenarios: events in a park, and the truth that results.
 
-Start with `script`, which reads the TOML files of this folder. May import `simulators.process`.
+`script` reads the TOML files of this folder; `overlay` lays a script over the process, with the
+truth as rows; `demand` shares chlorine out among users and tank farms when loads change.
+Start with `script`. May import `simulators.process`.
 """

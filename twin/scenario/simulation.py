@@ -1,4 +1,4 @@
-"""The march through time of a what-if: all scenarios, one fixed step after the other.
+"""Simulation of a what-if through time: all scenarios, one fixed step after the other.
 
 In a step everything is constant: `twin.scenario.dispatch` says what flows at its loads, the tanks
 take up the rest. Where a tank would pass its limit within a step, the step is done again with the
