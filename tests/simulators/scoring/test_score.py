@@ -54,7 +54,7 @@ def test_the_score_shares_its_work_and_says_how_far_it_is(capsys):
 
 
 def test_the_score_of_another_park_tries_what_fits_and_says_what_it_leaves_out(tmp_path, capsys):
-    for name, text in {"park.toml": small_supply.toml(), "tags.csv": small_supply.csv()}.items():
+    for name, text in small_supply.FILES.items():
         (tmp_path / name).write_text(text, encoding="utf-8")
     size = score.ScoreSize(trials=1, biases=1, weeks=0, parks=1, days=0)
     score.score(str(tmp_path), size)
