@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deploy import local, supervisor
+from deploy.database.settings import DEMO_PARK
 from deploy.packages import say
 from deploy.service import HOST, require_port
 from twin.errors import ParkError
@@ -19,7 +20,6 @@ from twin.program import run_program
 if TYPE_CHECKING:
     from types import FrameType
 
-PARK = Path(__file__).parent / "parks" / "liaocheng"
 # Sub-command, module that is run with the remaining arguments, line in the help.
 PROGRAMS = {
     "ingest": ("ingest", "take samples from the broker into the database"),
@@ -27,7 +27,7 @@ PROGRAMS = {
     "simulate": ("simulators", "publish a simulated park"),
     "replay": (
         "ingest.cli.replay",
-        "derive a stretch of the past again, after a change of the model",
+        "derive a range of the past again, after a change of the model",
     ),
     "import": ("ingest.file_import", "import recorded history from CSV and Parquet files"),
     "quarantine": ("ingest.cli.quarantine", "list, adopt, release or drop what may not be stored"),
@@ -83,7 +83,13 @@ def _parser() -> argparse.ArgumentParser:
     add = commands.add_parser(
         "up", help=about, description=about, epilog=UP_EXAMPLES, formatter_class=layout
     ).add_argument
-    add("--park", type=Path, default=PARK, metavar="DIR", help="park model (default: %(default)s)")
+    add(
+        "--park",
+        type=Path,
+        default=DEMO_PARK,
+        metavar="DIR",
+        help="park model (default: %(default)s)",
+    )
     add(
         "--data",
         type=Path,

@@ -65,7 +65,7 @@ class Scan:
 
 
 def traffic(rng, minutes=25, scans=60):
-    """Return scans of random tags in time order: two stretches, two days apart."""
+    """Return scans of random tags in time order: two intervals, two days apart."""
     register, result = 0.0, []
     for begin in (T0, T0 + 2 * DAY_US):
         times = np.sort(rng.choice(minutes * 600, scans, replace=False)) * 100_000 + begin

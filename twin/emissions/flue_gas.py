@@ -189,7 +189,7 @@ def standard_dry_flow(
 
 
 def mass_emitted(concentration: F64, flow: F64, duration: F64 | float) -> F64:
-    """Return the mass that went out in a stretch of time, an hour at most.
+    """Return the mass that went out in an interval of time, an hour at most.
 
     Parameters
     ----------
@@ -204,6 +204,6 @@ def mass_emitted(concentration: F64, flow: F64, duration: F64 | float) -> F64:
 
     Notes
     -----
-    G_h = C · Q_sn [1]_ [2]_. A product of means of longer stretches is not the mean of products.
+    G_h = C · Q_sn [1]_ [2]_. A product of means of longer intervals is not the mean of products.
     """
     return np.asarray(concentration * flow * duration)
