@@ -71,7 +71,7 @@ async def ingest(settings: IngestSettings, stop: asyncio.Event) -> bool:
         while not (stopping.done() or connection.done() or decoding.done() or commands.reload):
             began = time.monotonic()
             block, now_us = next_block.take(), time.time_ns() // 1000
-            subscriber.watch(block.messages)
+            subscriber.check_window(block.messages)
             run = asyncio.create_task(_turn(cycle, commands, block, now_us), name="cycle")
             await asyncio.wait({run, stopping}, return_when=asyncio.FIRST_COMPLETED)
             if not run.done():

@@ -65,7 +65,7 @@ GAUGES = {
     "cycle_duration": ("time", "s"),
     "inbox": ("count", ""),
     "alarm_rate": ("count", ""),  # annunciations in the last ten minutes
-    "suspects": ("count", ""),  # meters and places the watch over the balances has named
+    "suspects": ("count", ""),  # streams and nodes in detections of the balance monitor
 }
 STATES = ("connected", "alarm_flood")
 HEALTH = (*COUNTERS, *GAUGES, *STATES)

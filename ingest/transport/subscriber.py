@@ -119,7 +119,7 @@ class Subscriber:
         self._window = 0
         self._alike = 0
 
-    def watch(self, messages: Sequence[Message]) -> None:
+    def check_window(self, messages: Sequence[Message]) -> None:
         """Warn when the broker seems to hold back others than those a cycle takes.
 
         A broker does not tell how many messages it lets be in flight. If that is less than a cycle

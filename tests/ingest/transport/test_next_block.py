@@ -86,7 +86,7 @@ class Broker:
     async def publish(self, *args, **more):
         return True
 
-    def watch(self, messages):
+    def check_window(self, messages):
         """Have enough in flight."""
 
     def ack(self, messages):

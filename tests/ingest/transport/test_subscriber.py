@@ -376,7 +376,7 @@ def test_inbox_must_hold_more_than_what_can_be_in_flight():
 
 def test_a_broker_that_holds_messages_back_is_warned_of_once(subscriber, caplog):
     for cycle in range(80):
-        subscriber.watch([message(i + 1, 1) for i in range(20 if cycle else 7)])
+        subscriber.check_window([message(i + 1, 1) for i in range(20 if cycle else 7)])
     warnings = [r.getMessage() for r in caplog.records if "in flight" in r.getMessage()]
     assert len(warnings) == 1
     assert "exactly 20 messages" in warnings[0]
@@ -384,5 +384,5 @@ def test_a_broker_that_holds_messages_back_is_warned_of_once(subscriber, caplog)
 
 def test_an_idle_broker_is_not_warned_of(subscriber, caplog):
     for _ in range(80):
-        subscriber.watch([])
+        subscriber.check_window([])
     assert caplog.records == []
