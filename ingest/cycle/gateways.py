@@ -40,13 +40,13 @@ PAUSES = 2.0
 
 
 class Tally:
-    """How many samples of each of T tags were there already, and how many were late, (T,)."""
+    """Repeated and late samples of each of T tags, (T,)."""
 
     def __init__(self, tags: int) -> None:
         self.repeated, self.late = np.zeros((2, tags), np.int64)
 
     def repeat(self, came: Samples, *stayed: Samples) -> None:
-        """Count the samples that came and did not stay."""
+        """Count samples that were stored already, by tag."""
         self.repeated[:] += np.bincount(came.tag, minlength=len(self.repeated))
         for samples in stayed:
             self.repeated[:] -= np.bincount(samples.tag, minlength=len(self.repeated))
@@ -54,7 +54,7 @@ class Tally:
 
 @dataclass(slots=True)
 class _Table:
-    """Gateways as columns, (G,); a free row was never heard."""
+    """Gateways as columns, (G,); a free row has no gateway."""
 
     heard_us: I64
     first_us: I64
@@ -80,7 +80,7 @@ class _Table:
 
 
 def _free_row(burst: float) -> tuple[Any, ...]:
-    """Return a row of `_Table` that is no gateway's."""
+    """Return a free row of `_Table`."""
     none, ring = np.nan, np.full(WINDOWS, np.nan)
     return (
         NEVER, NEVER, -1, np.zeros(len(COUNTS), np.int64), np.zeros(len(COUNTS)), burst, NEVER,
@@ -89,7 +89,7 @@ def _free_row(burst: float) -> tuple[Any, ...]:
 
 
 class Gateways:
-    """All known gateways; `skewed` ones have wrong clocks, `spent` ones have sent too much."""
+    """All known gateways; `skewed` ones have wrong clocks, `spent` ones exceed their rate."""
 
     def __init__(
         self, owners: Sequence[str], tags: Sequence[Tag], settings: IngestSettings
@@ -112,7 +112,7 @@ class Gateways:
         self._started_us = self._now_us = NEVER
 
     async def start(self, store: Store, now_us: int) -> None:
-        """Go on with the gateways that were heard before."""
+        """Read the gateways that were heard before; raises StoreError."""
         self._started_us = self._now_us = now_us
         table = self._table
         for row in await store.gateways.newest(self._settings.gateways_max):
@@ -123,7 +123,7 @@ class Gateways:
             table.marks[at] = row.silent, row.skewed, row.runaway
 
     def take(self, intake: Intake, tally: Tally, cycle_us: int) -> None:
-        """Count what a cycle has committed."""
+        """Count the messages and samples of a committed cycle."""
         table, settings = self._table, self._settings
         self._settle()
         passed_us = max(cycle_us - self._now_us, 0)
@@ -152,11 +152,11 @@ class Gateways:
             self.skewed = self._named(np.abs(table.skew_s) > settings.skew_limit_s)
 
     def begin(self) -> None:
-        """Forget what was written by a cycle that has failed."""
+        """Drop the marks of a cycle whose commit failed."""
         self._written = None
 
     def _settle(self) -> None:
-        """Believe what was written: it is committed."""
+        """Keep the marks of a cycle: it is committed."""
         if self._written is not None:
             rows, marks, gone = self._written
             self._table.stale &= ~rows
@@ -168,7 +168,7 @@ class Gateways:
         return frozenset(self._names[at] for at in np.flatnonzero(wanted).tolist())
 
     def _enter(self, name: str, topic: str) -> int:
-        """Give a gateway a row; -1 when there is none and nobody has been silent for long."""
+        """Return the row of a new gateway; -1 when all rows are taken by gateways still heard."""
         if not self._free:
             oldest = int(np.argmin(self._table.heard_us))
             if not self._silent(self._now_us)[oldest]:
@@ -182,7 +182,7 @@ class Gateways:
         return at
 
     def _forget(self, at: int) -> None:
-        """Let a gateway go."""
+        """Free the row of a gateway."""
         del self._index[self._names[at]]
         self._gone.add(self._names[at])
         self._names[at] = self._topics[at] = ""
@@ -191,7 +191,7 @@ class Gateways:
         self._free.append(at)
 
     def _added(self, at: I64, intake: Intake, tally: Tally) -> I64:
-        """Return what each gateway has sent, (G, 6)."""
+        """Return the counts of each gateway, (G, 6), in the order of COUNTS."""
         size = len(self._names)
         added = np.zeros((size, len(COUNTS)), np.int64)
 
@@ -216,7 +216,7 @@ class Gateways:
         return added
 
     def _hear(self, at: I64, intake: Intake) -> None:
-        """Note when gateways sent, and what this means for their clocks."""
+        """Note the arrival of messages, and measure the clocks of their gateways."""
         table, size = self._table, len(self._names)
         known = at >= 0
         at = at[known]
@@ -244,7 +244,7 @@ class Gateways:
         self._close_window(heard[full & np.isfinite(table.lowest_s[heard])])
 
     def _close_window(self, at: I64) -> None:
-        """Close the window of some gateways: it measures their clocks."""
+        """Close the window of some gateways: its quickest message measures the clock."""
         table = self._table
         for ring, value in ((table.minima_s, table.lowest_s), (table.pauses_s, table.longest_s)):
             ring[at, 1:] = ring[at, :-1]
@@ -257,7 +257,7 @@ class Gateways:
         table.pause_s[known] = np.nanmedian(table.pauses_s[known], axis=1)
 
     def _silent(self, now_us: int) -> BOOL:
-        """Return which gateways have not been heard for too long."""
+        """Return the gateways that are silent, as a mask (G,)."""
         table = self._table
         # What the broker kept for us comes now: none is silent before it had its chance.
         since_us = np.maximum(table.heard_us, self._started_us)
@@ -300,7 +300,7 @@ class Gateways:
         return np.stack([columns[name] for name in DATA_HEALTH], axis=1).ravel()
 
     async def write(self, store: Store, now_us: int) -> None:
-        """Write the gateways of which there is something new; raises StoreError."""
+        """Write the gateways that have changed; raises StoreError."""
         table = self._table
         forget_us = now_us - round(self._settings.gateway_forget_days * DAY_US)
         for at in np.flatnonzero((table.heard_us != NEVER) & (table.heard_us < forget_us)).tolist():

@@ -25,7 +25,7 @@ TRUTH = {"true": 1.0, "false": 0.0}
 
 
 class Numbers(NamedTuple):
-    """The numbers of a column, (n,); NaN is a value that was not there."""
+    """Numbers of a column, (n,); NaN for a missing value."""
 
     value: F64
     given: BOOL  # False: the cell is empty
@@ -33,7 +33,7 @@ class Numbers(NamedTuple):
 
 
 def flat(column: Any) -> Any:
-    """Return a column without the encodings that only save room."""
+    """Return a column without dictionary and run-end encoding."""
     return column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
 
 
@@ -158,7 +158,7 @@ def suggest(columns: Sequence[Any]) -> list[str]:
 
 
 def to_utc(local_us: I64, zone: ZoneInfo) -> I64:
-    """Return local times as UTC; NO_TIME for what the clock shows twice or never."""
+    """Return local times as UTC [µs]; NO_TIME where the clock shows them twice or never."""
     # Clocks are set by whole quarters of an hour: one look at the zone for each quarter will do.
     quarter, at = np.unique(local_us // QUARTER_US, return_inverse=True)
     offset = np.array([_offset_us(int(n) * QUARTER_US, zone) for n in quarter], dtype=np.int64)
@@ -167,7 +167,7 @@ def to_utc(local_us: I64, zone: ZoneInfo) -> I64:
 
 
 def _offset_us(local_us: int, zone: ZoneInfo) -> int:
-    """Return how far a local time is ahead of UTC; NO_TIME when that is not one figure."""
+    """Return the offset of a local time to UTC [µs]; NO_TIME where it is not one figure."""
     if not 0 <= local_us <= TIME_MS_MAX * 1000:
         return NO_TIME
     naive = datetime(1970, 1, 1) + timedelta(microseconds=local_us)  # noqa: DTZ001
@@ -178,7 +178,7 @@ def _offset_us(local_us: int, zone: ZoneInfo) -> int:
 
 
 def _read(columns: Sequence[Any], form: str) -> tuple[I64, BOOL]:
-    """Return times as they are written, NO_TIME where they are not, and which ones are UTC."""
+    """Return times as written [µs], NO_TIME where there is none, and a mask of those in UTC."""
     if len(columns) > 1:
         texts = [pc.cast(flat(column), pa.string()) for column in columns]
         column = pc.binary_join_element_wise(*texts, " ")
@@ -201,7 +201,7 @@ def _micros(column: Any) -> I64:
 
 
 def _counted(column: Any, form: str) -> I64:
-    """Return times that are counted since an epoch."""
+    """Return times of numbers counted since an epoch [µs]."""
     # Whole numbers keep their last digit, which a float of so many nanoseconds does not.
     whole = cast_or_null(column, pa.int64()) if form != "excel" else None
     if whole is not None and whole.null_count == column.null_count:
@@ -217,7 +217,7 @@ def _counted(column: Any, form: str) -> I64:
 
 
 def _written(texts: Any, form: str) -> tuple[I64, BOOL]:
-    """Return times that are written out."""
+    """Return times of texts [µs]."""
     time_us, absolute = _parse(texts, form)
     failed = np.flatnonzero(valid(texts) & (time_us == NO_TIME))
     if len(failed):
@@ -234,7 +234,7 @@ def _written(texts: Any, form: str) -> tuple[I64, BOOL]:
 
 
 def _parse(texts: Any, form: str) -> tuple[I64, BOOL]:
-    """Return times of texts by a format, and which ones are UTC because they say so."""
+    """Return times of texts by a format [µs], and a mask of those with an offset of their own."""
     if form == "iso":
         local = cast_or_null(texts, pa.timestamp("ns"))
         if local.null_count == texts.null_count:

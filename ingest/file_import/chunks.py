@@ -41,7 +41,7 @@ EXAMPLES = 5
 
 @dataclass(slots=True)
 class RowIntake:
-    """What some rows came to."""
+    """Samples of some rows, and their rejected and quarantined cells."""
 
     samples: Samples = field(default_factory=no_samples)
     rows: int = 0
@@ -52,7 +52,7 @@ class RowIntake:
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """What the rows of a file are read by."""
+    """Reader of the rows of one file, by its map."""
 
     topic: str  # what quarantine says they came by
     mapped: FileMap
@@ -63,7 +63,7 @@ class Reader:
     future_us: int
 
     def read(self, batch: Any, first_row: int) -> RowIntake:
-        """Return what a batch of rows says; `first_row` counts from 1."""
+        """Return the samples of a batch of rows; `first_row` counts from 1."""
         mapped, intake = self.mapped, RowIntake(rows=batch.num_rows)
         time_us = times([batch.column(name) for name in mapped.clock.columns], mapped.clock)
         timed = time_us != NO_TIME
@@ -122,7 +122,7 @@ class Reader:
         intake.samples = self._samples(intake, keep, tag, si, value, quality, time_us, first_row)
 
     def _qualities(self, column: Any) -> tuple[U8, BOOL]:
-        """Return the codes of a quality column, and where it says nothing we know."""
+        """Return the codes of a quality column, and a mask of unknown words."""
         words = _texts(column).dictionary_encode()
         codes = [self._quality(word) for word in words.dictionary.to_pylist()]
         # An empty cell says nothing against the value.
@@ -140,7 +140,7 @@ class Reader:
         self, intake: RowIntake, keep: BOOL, tag: I64, si: F64, value: F64,
         quality: U8, time_us: I64, first_row: int,
     ) -> Samples:  # fmt: skip
-        """Return what is kept as samples, without those that are too large or of the future."""
+        """Return the samples that may be stored: not too large, not of the future."""
         huge = keep & (np.abs(value) > VALUE_MAX)
         if huge.any():
             _refuse(intake, "not_finite", huge, [pa.array(value)], first_row)
@@ -186,7 +186,7 @@ def _refuse(
     intake: RowIntake, reason: str, rows: BOOL, columns: list[Any], first_row: int,
     name: str = "",
 ) -> None:  # fmt: skip
-    """Count rows that are refused, and keep the first few to show."""
+    """Count refused rows, and keep the first few for the report."""
     at = np.flatnonzero(rows)
     intake.refused[reason] += len(at)
     for row in at[: max(EXAMPLES - len(intake.examples), 0)].tolist():
@@ -202,7 +202,7 @@ PREVIEW_ROWS = 100
 
 
 class Pace:
-    """How many samples a chunk has: a sample in a quarter of an hour makes fifteen minutes."""
+    """Size of the chunks [samples]: a sample each quarter of an hour makes fifteen minutes."""
 
     def __init__(self) -> None:
         self.samples = min(FIRST_SAMPLES, CHUNK_SAMPLES)
@@ -221,7 +221,7 @@ def preview(source: Source, mapped: FileMap) -> Any:
 
 
 def preview_problems(source: Source, mapped: FileMap, rows: Any) -> list[str]:
-    """Return what most of the first rows of a file are not, and what the map should say."""
+    """Return the problems that most of the first rows share, each with its mend in the map."""
     if rows is None:
         return [f"{source.path}: no rows below the header"]
     problems = []
@@ -246,7 +246,7 @@ def preview_problems(source: Source, mapped: FileMap, rows: Any) -> list[str]:
 
 
 def _mend(column: Any) -> str:
-    """Return what would make numbers of most texts of a column."""
+    """Return the setting of the map that would make numbers of most texts of a column."""
     for keys, form in (
         ('decimal = ","', Form(decimal=",")),
         ('thousands = ","', Form(thousands=",")),

@@ -31,7 +31,7 @@ MARKS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF
 
 @dataclass(slots=True)
 class Source:
-    """One file and how it is read; `share` of it has been read."""
+    """One file, its form and the `share` of it that has been read."""
 
     path: Path
     names: list[str]
@@ -49,7 +49,7 @@ class Source:
 
 
 def digest(path: Path) -> str:
-    """Return what tells the content of a file from that of any other."""
+    """Return the digest of the content of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

@@ -40,7 +40,7 @@ ALONE_S = (0.05, 0.2, 0.75)
 
 @dataclass(slots=True)
 class Chunk:
-    """Some rows of a file: what is to be stored, and what may not be."""
+    """Some rows of a file: samples to store, and samples for the quarantine."""
 
     samples: Sorted
     rows: int = 0
@@ -49,7 +49,7 @@ class Chunk:
 
 
 class Loader:
-    """Writes the history of one park model, beside a live ingest if there is one."""
+    """Writer of the history of one park model, also beside a live ingest."""
 
     def __init__(self, park: Park, store: Store, settings: IngestSettings, now_us: int) -> None:
         self._park = park
@@ -100,7 +100,7 @@ class Loader:
         )
 
     async def store(self, chunk: Chunk, ticket: Checkpoint) -> None:
-        """Commit a chunk and the file's place."""
+        """Commit a chunk and the number of rows taken of its file; raises StoreError."""
         await self._patiently(lambda careful: self._commit(chunk, ticket, careful=careful))
 
     async def finish(self, ticket: Checkpoint, also: I64) -> None:
@@ -152,7 +152,7 @@ class Loader:
     async def _write(
         self, chunk: Chunk, image: Image, open_minutes: OpenMinutes, *, careful: bool
     ) -> Counter[str]:
-        """Store samples and their minutes; return what they came to."""
+        """Store samples and their minutes; return the counts."""
         samples = chunk.samples.samples
         fresh_rows = samples.time_us > image.time_us[samples.tag]
         fresh, old = samples.take(fresh_rows), samples.take(~fresh_rows)
@@ -193,7 +193,7 @@ class Loader:
         ticket.finished = True
 
     async def _catch_up(self, tags: I64, image: Image, open_minutes: OpenMinutes) -> None:
-        """Read back what is not in memory, or may have changed since."""
+        """Read back newest samples and open minutes that another writer may have changed."""
         if await self._store.writers.position() != self._seen:
             self._known[:] = False
         unknown = tags[~self._known[tags]]
@@ -243,7 +243,7 @@ class Loader:
 
 
 def _counts(chunk: Chunk, added: int, corrected: int) -> Counter[str]:
-    """Return what became of a chunk that is not refused."""
+    """Return the counts of a stored chunk: new, repeated, corrected."""
     inside = chunk.samples
     counts = chunk.refused + Counter(
         rows=chunk.rows,

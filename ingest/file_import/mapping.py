@@ -141,7 +141,7 @@ def parse_map(text: str, park: Park, problems: list[str]) -> tuple[FileMap | Non
 
 
 def _check_form(document: Mapping[str, Any], *, long: bool, wrong: Wrong) -> None:
-    """Report keys that are missing or stand against each other."""
+    """Report keys that are missing or exclude each other."""
     if not long and "columns" not in document:
         wrong("", "columns is missing; the long form has `tag` and `value` instead")
     for key in ("time", *(("tag", "value") if long else ())):
@@ -156,7 +156,7 @@ def _check_form(document: Mapping[str, Any], *, long: bool, wrong: Wrong) -> Non
 def _assemble(
     values: dict[str, Any], park: Park, entries: dict[str, Entry], notes: list[str]
 ) -> FileMap:
-    """Return the map of values that have been checked."""
+    """Return the map of checked values."""
     back_s = values["interval"] if values.get("stamp") == "end" else 0.0
     return FileMap(
         form=Form(**{name: values[name] for name in Form.__slots__ if name in values}),

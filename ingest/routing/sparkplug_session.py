@@ -40,7 +40,7 @@ class _Device:
     met: bool = False  # else it may have died before our start
 
     def name_of(self, metric: Metric) -> str:
-        """Return the name of a metric; raises WireError when the BIRTH did not say it."""
+        """Return the name of a metric; raises WireError for an alias without a BIRTH."""
         alias = -1 if metric.alias is None else metric.alias
         name = metric.name or self.aliases.get(alias)
         if name == "":
@@ -50,7 +50,7 @@ class _Device:
         return name
 
     def on_birth(self, metrics: Iterable[Metric]) -> None:
-        """Take over what a BIRTH says about the names."""
+        """Learn names, aliases and types of metrics from a BIRTH."""
         self.is_born = True
         self.datatypes, self.aliases = {}, {}
         for metric in metrics:
@@ -60,14 +60,14 @@ class _Device:
                     taken = self.aliases.setdefault(metric.alias, metric.name) != metric.name
                     self.aliases[metric.alias] = "" if taken else metric.name
 
-    def current_us(self, time_us: int, said_us: int) -> int:
-        """Return when a value of a BIRTH holds: after a death it may be captured long before."""
+    def current_us(self, time_us: int, birth_us: int) -> int:
+        """Return the time from which a value of a BIRTH holds [µs]: after a death, its own."""
         if self.met and time_us > self.dead_us:
             return time_us
-        return max(time_us, said_us, self.dead_us + 1)
+        return max(time_us, birth_us, self.dead_us + 1)
 
     def on_death(self, time_us: int) -> list[str]:
-        """Return the names that have no value from now on; they are forgotten."""
+        """Forget all metrics; return their names, which have no value from now on."""
         # After anything it said itself, though its clock may be ahead of ours.
         self.dead_us = max(time_us, self.newest_us + 1)
         names = [
@@ -92,12 +92,12 @@ class _Node:
     missing: dict[int, int] = field(default_factory=dict)  # seq: since when [µs]
     wanted: bool = False  # until a BIRTH comes
     once: bool = True
-    asked_us: int = 0
+    requested_us: int = 0
     due_us: int = 0
     wait_us: int = 0
 
     def follow(self, seq: int | None, received_us: int) -> bool:
-        """Note which messages are missing; return whether this one was."""
+        """Note missing sequence numbers; return whether this message was one of them."""
         if seq is None:
             return False
         seq %= SEQ
@@ -144,7 +144,7 @@ class SparkplugSessions:
         return len(self._nodes)
 
     def decode(self, topic: Sequence[str], payload: bytes, received_us: int) -> Decoded:
-        """Return what a message of a known node says, under the names of its BIRTH.
+        """Return the values of a message of a known node, under the names of its BIRTH.
 
         The names of a DEATH are ``{device}/{metric}``, with nothing before the slash for the node's
         own. Raises WireError for what cannot be read, or not yet: then a BIRTH will be asked for.
@@ -180,17 +180,17 @@ class SparkplugSessions:
             )
         if kind == "DDEATH":
             # The node says when: its clock is that of the device's values.
-            said_us = message.time_ms * 1000 if message.time_ms else received_us
-            return self._dead({device_name[0]: device}, min(said_us, received_us))
+            sent_us = message.time_ms * 1000 if message.time_ms else received_us
+            return self._dead({device_name[0]: device}, min(sent_us, received_us))
         return self._values(node, device, message, received_us, birth=False)
 
     def hear_state(self, topic: Sequence[str], payload: bytes, _received_us: int = 0) -> Decoded:
-        """Note that somebody, like an old will of ours, says that we are offline."""
+        """Note a STATE message that declares this host offline, like an old will of ours."""
         self.denied |= topic[2:] == [self._host_id] and sparkplug.is_offline(payload)
         return Decoded()
 
     def reconnected(self, now_us: int) -> None:
-        """Ask each node when the connection is new, as what came before may be lost.
+        """Ask each node for its BIRTH after a new connection: messages before it may be lost.
 
         After the first time they have a while to give birth unasked, as many do then.
         """
@@ -214,7 +214,7 @@ class SparkplugSessions:
                 topic = f"{sparkplug.NAMESPACE}/{node.group}/NCMD/{node.name}"
                 commands.append((topic, sparkplug.rebirth(now_us // 1000)))
                 node.once = False
-                node.asked_us, node.due_us = now_us, now_us + node.wait_us
+                node.requested_us, node.due_us = now_us, now_us + node.wait_us
                 node.wait_us = min(2 * node.wait_us, max(WAIT_MAX_US, self._rebirth_us))
         self.counters["rebirths"] += len(commands)
         return commands
@@ -229,7 +229,7 @@ class SparkplugSessions:
         node.missing.clear()
         node.wanted = node.once = False
         node.wait_us = self._rebirth_us
-        node.due_us = node.asked_us + node.wait_us
+        node.due_us = node.requested_us + node.wait_us
 
     def _node_death(self, node: _Node, message: Payload, received_us: int) -> Decoded:
         """End the session of a node, unless the death is one of an earlier session."""
@@ -241,7 +241,7 @@ class SparkplugSessions:
         return self._dead(node.devices, received_us)
 
     def _dead(self, devices: Mapping[str, _Device], time_us: int) -> Decoded:
-        """Return that nothing is known of some devices any more."""
+        """Return bad values for all metrics of some devices."""
         decoded = Decoded()
         for name, device in devices.items():
             for metric in device.on_death(time_us):
@@ -252,7 +252,7 @@ class SparkplugSessions:
         self, node: _Node, device: _Device, message: Payload, received_us: int, *, birth: bool
     ) -> Decoded:
         """Return the values of a message; raises WireError when its time is none."""
-        said_us = _time_us(message)
+        sent_us = _time_us(message)
         decoded = Decoded()
         for metric in message.metrics:
             try:
@@ -263,7 +263,7 @@ class SparkplugSessions:
                     self.counters["transient"] += 1
                     continue
                 value, quality = _read(name, metric, device.datatypes[name])
-                time_us = _time_us(metric) or said_us
+                time_us = _time_us(metric) or sent_us
                 if not time_us:
                     raise WireError("bad_time", f"neither {name} nor its message has a time")  # noqa: TRY301
             except WireError as error:
@@ -275,7 +275,7 @@ class SparkplugSessions:
             _add(decoded, name, value, time_us, quality)
             if metric.historical:
                 continue
-            if birth and (current_us := device.current_us(time_us, said_us)) > time_us:
+            if birth and (current_us := device.current_us(time_us, sent_us)) > time_us:
                 _add(decoded, name, value, current_us, quality)
                 time_us = current_us
             if time_us <= received_us + self._future_us:
