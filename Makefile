@@ -18,7 +18,7 @@ FITS    := const [a, b] = process.versions.node.split('.').map(Number); \
 WORKERS := --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 CODECS  := native senml mapped hj212 sparkplug
 
-.PHONY: setup check test demo bench score fuzz docs clean
+.PHONY: setup check test test-attacks demo bench score fuzz docs clean
 
 setup: $(VENV)/installed $(DIST)
 
@@ -56,6 +56,10 @@ check: setup
 
 test: setup
 	$(BIN)/pytest $(if $(ARGS),,$(WORKERS)) $(ARGS)
+
+# Strict limits of time, hence alone; the short ones are part of `make test` as well.
+test-attacks: setup
+	$(BIN)/pytest -m "long or not long" tests/attacks $(ARGS)
 
 demo: setup
 	@$(BIN)/parktwin up --simulate --history 6 $(ARGS)

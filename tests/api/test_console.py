@@ -12,7 +12,7 @@ from playwright.async_api import async_playwright, expect
 
 from deploy import packages
 from deploy.service import free_port
-from tests.services.test_services import is_ready, running
+from tests.support.programs import is_ready, running
 from tests.support.waiting import until
 from twin.loading import load_park
 

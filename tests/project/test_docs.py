@@ -27,7 +27,7 @@ def spans(text):
 
 
 def targets():
-    return set(re.findall(r"(?m)^([a-z]+):", text_of("Makefile")))
+    return set(re.findall(r"(?m)^([a-z-]+):", text_of("Makefile")))
 
 
 def commands(text):

@@ -12,9 +12,9 @@ from simulators import __main__ as program
 from simulators.instruments import Scene, readings
 from simulators.scenarios.overlay import make_overlay
 from simulators.scenarios.script import load_script
-from tests.services.test_services import running, subscribed
 from tests.support.data import data_text
 from tests.support.demo_park import PARK, process_of, sensors_of
+from tests.support.programs import running, subscribed
 from tests.support.stored import query
 from tests.support.waiting import until
 

@@ -3,11 +3,7 @@
 import asyncio
 import itertools
 import json
-import os
-import subprocess
-import sys
 import time
-from contextlib import asynccontextmanager
 
 import asyncpg
 import httpx
@@ -15,21 +11,12 @@ import httpx
 from deploy.service import free_port
 from ingest.cycle.cycle import RETRY_S
 from tests.support import load
+from tests.support.programs import is_ready, running, subscribed
 from tests.support.stored import TOPIC, query
 from tests.support.waiting import until
 
 NUMBERS = itertools.count(1)
 TAGS = [f"LT-{i:02d}" for i in range(20)]
-
-
-def program(module, environment, log):
-    """Start one of our programs."""
-    return subprocess.Popen(
-        [sys.executable, "-m", module],
-        env={**os.environ, **environment},
-        stdout=log,
-        stderr=subprocess.STDOUT,
-    )
 
 
 def environment_of(services, database, park_folder):
@@ -45,21 +32,6 @@ def environment_of(services, database, park_folder):
     }
 
 
-@asynccontextmanager
-async def running(module, environment, log):
-    process = program(module, environment, log)
-    try:
-        yield process
-    finally:
-        if process.poll() is None:
-            process.terminate()
-            try:
-                process.wait(10)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-
-
 async def stored(database, wanted, seconds=90.0):
     """Wait until so many samples of the load are stored, and return how many there are."""
 
@@ -73,19 +45,6 @@ async def stored(database, wanted, seconds=90.0):
         return count if count >= wanted else 0
 
     return await until(enough, seconds)
-
-
-async def subscribed(environment):
-    """Wait until the broker has the session of ingest, so that it keeps what is published."""
-
-    async def connected():
-        return (1.0,) in await query(
-            environment["PARKTWIN_DATABASE_URL"],
-            "SELECT value FROM sample_named WHERE tag = 'ingest.connected'"
-            " ORDER BY time DESC LIMIT 1",
-        )
-
-    await until(connected)
 
 
 def start_load(services, messages, rate):
@@ -190,13 +149,6 @@ async def test_one_sample_from_publish_to_console_event(services, database, park
                 assert latest["items"][0]["value"] == 36.4
                 metrics = (await client.get("/metrics")).text
                 assert "parktwin_ingest_samples_total" in metrics
-
-
-async def is_ready(client):
-    try:
-        return (await client.get("/readyz")).status_code == 200
-    except httpx.TransportError:
-        return False
 
 
 async def next_event(lines):

@@ -10,9 +10,10 @@ import pytest
 
 from ingest.wire import sparkplug
 from ingest.wire.sparkplug import DataType, Metric
-from tests.services.test_services import environment_of, running, subscribed
+from tests.services.test_services import environment_of
 from tests.support.data import data_text
 from tests.support.other_edge import edge_node, python_of
+from tests.support.programs import running, subscribed
 from tests.support.stored import query
 from tests.support.waiting import until, until_returns
 from twin import quality as q

@@ -10,9 +10,10 @@ import pytest
 from ingest.__main__ import _turn
 from ingest.cli import quarantine, rejects
 from ingest.commands import CommandQueue
-from tests.services.test_services import environment_of, running, subscribed
+from tests.services.test_services import environment_of
 from tests.support import load
 from tests.support.cycle_bench import LostOnce
+from tests.support.programs import running, subscribed
 from tests.support.stored import T0, TOPIC, cycling, message, samples
 from tests.support.waiting import until_returns
 from twin import quality as q

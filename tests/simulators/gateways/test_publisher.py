@@ -15,10 +15,10 @@ from simulators.gateways import publisher
 from simulators.gateways.delivery import GatewayProgress, Schedule
 from simulators.gateways.gateways import make_gateways, with_gateways
 from simulators.scenarios.script import ScriptEvent
-from tests.services.test_services import program, subscribed
 from tests.support.data import written
 from tests.support.demo_park import readings_of
 from tests.support.listening import hearing
+from tests.support.programs import program, subscribed
 from tests.support.small_region import ALPHA, PARK
 from tests.support.stored import query
 from tests.support.waiting import until
