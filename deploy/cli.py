@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 import importlib.metadata
 import os
+import shlex
 import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from deploy import local, supervisor
-from deploy.database.settings import DEMO_PARK
+from deploy import access, local, supervisor
+from deploy.database.settings import DATA_FOLDER, DEMO_PARK
 from deploy.packages import say
 from deploy.service import HOST, require_port
 from twin.errors import ParkError
@@ -93,7 +94,7 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "--data",
         type=Path,
-        default=Path("parktwin-data"),
+        default=Path(DATA_FOLDER),
         metavar="DIR",
         help="where everything is kept (default: ./%(default)s)",
     )
@@ -135,8 +136,12 @@ def up(options: argparse.Namespace) -> None:
         require_port(options.http, "the console")
         services.start()
         names = ["ingest", "api", *(["simulators"] if options.simulate else [])]
-        environment = _environment(options, services)
-        programs = [supervisor.Program(name, environment, services.log) for name in names]
+        addresses = _addresses(options, services)
+        access.write_addresses(services.data, addresses)
+        programs = [
+            supervisor.Program(name, _environment(options, services, name, addresses), services.log)
+            for name in names
+        ]
         supervisor.supervise(
             programs,
             services,
@@ -159,18 +164,33 @@ def _ignore_signals() -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
-def _environment(options: argparse.Namespace, services: local.Services) -> dict[str, str]:
+def _addresses(options: argparse.Namespace, services: local.Services) -> dict[str, str]:
+    """Return where the services are by the names of their settings, for people and checks."""
+    given = os.environ.get
+    return {
+        "PARKTWIN_HTTP_URL": f"http://{HOST}:{options.http}",
+        "PARKTWIN_MQTT_URL": given("PARKTWIN_MQTT_URL") or services.mqtt_url,
+        "PARKTWIN_DATABASE_URL": given("PARKTWIN_DATABASE_URL") or services.database_url,
+    }
+
+
+def _environment(
+    options: argparse.Namespace, services: local.Services, program: str, addresses: dict[str, str]
+) -> dict[str, str]:
+    """Return the environment of one program, with the role it has in the database."""
     own = {
         "PARKTWIN_PARK": str(options.park.absolute()),
         "PARKTWIN_HTTP_PORT": str(options.http),
+        "PARKTWIN_MQTT_URL": addresses["PARKTWIN_MQTT_URL"],
         "PYTHONUNBUFFERED": "1",
     }
     if options.history is not None:
         own["PARKTWIN_HISTORY_H"] = f"{options.history:g}"
-    if "PARKTWIN_DATABASE_URL" not in os.environ:
+    own_database = "PARKTWIN_DATABASE_URL" not in os.environ
+    if own_database and program == "ingest":
         own["PARKTWIN_DATABASE_URL"] = services.database_url
-    if "PARKTWIN_MQTT_URL" not in os.environ:
-        own["PARKTWIN_MQTT_URL"] = services.mqtt_url
+    if own_database and program == "api":
+        own["PARKTWIN_DATABASE_URL"] = services.reader_url
     # The matrices are small: threads that spin for them take the processors from the database.
     return {"OPENBLAS_NUM_THREADS": "1", **os.environ, **own}
 
@@ -181,7 +201,7 @@ def _summary(services: local.Services, options: argparse.Namespace) -> str:
     rows = {
         "console": f"http://{HOST}:{options.http}/",
         "MQTT": services.mqtt_url if "mosquitto" in own else foreign,
-        "SQL": f"psql {services.database_url}" if "postgres" in own else foreign,
+        "SQL": _psql(services) if "postgres" in own else foreign,
         "data": str(services.data),
         "logs": str(services.log),
     }
@@ -190,6 +210,12 @@ def _summary(services: local.Services, options: argparse.Namespace) -> str:
     width = max(map(len, lines))
     edge = f"+-{'-' * width}-+"
     return "\n".join([edge, *(f"| {line:{width}} |" for line in lines), edge])
+
+
+def _psql(services: local.Services) -> str:
+    """Return the command line of psql: the arguments of a program are seen by every account."""
+    pgpass = shlex.quote(str(services.data / "pgpass"))
+    return f"PGPASSFILE={pgpass} psql postgresql://park@{HOST}:{services.postgres.port}/park"
 
 
 if __name__ == "__main__":

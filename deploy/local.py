@@ -10,12 +10,11 @@ import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from deploy import packages, sandbox
+from deploy import access, packages, sandbox
 from deploy.service import HOST, Service, accepts, free_port
 from twin.errors import ParkError
 
 if TYPE_CHECKING:
-    import subprocess
     from collections.abc import Iterator
     from typing import TextIO
 
@@ -23,12 +22,12 @@ DATA_BYTES = 500_000_000
 # Together with the programs' share a stop takes less than ten seconds.
 STOP_S = {"mosquitto": 1.5, "postgres": 4.0}
 INITDB = (
-    "--username=park", "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "--data-checksums",
+    f"--username={access.ADMINISTRATOR}", "--auth=peer", "--encoding=UTF8", "--locale=C.UTF-8",
+    "--data-checksums",
 )  # fmt: skip
-ACCESS = f"host all park {HOST}/32 trust\n"
 SETTINGS = {
     "listen_addresses": HOST,
-    "unix_socket_directories": "",
+    "unix_socket_directories": ".",  # the cluster's own folder
     "max_connections": "60",
     "shared_preload_libraries": "timescaledb",
     "timescaledb.telemetry_level": "off",
@@ -70,12 +69,23 @@ class Services:
         self._ports = postgres_port, mqtt_port
         self._mode = mode
         self._lock: TextIO | None = None
+        self._owner_password = ""
+        # Only the api of this lifetime needs it.
+        self._reader_password = access.new_password()
         self.active: list[Service] = []
 
     @property
     def database_url(self) -> str:
-        """Address for PARKTWIN_DATABASE_URL."""
-        return f"postgresql://park@{HOST}:{self.postgres.port}/park"
+        """Address for PARKTWIN_DATABASE_URL, as the owner of the schema."""
+        return self._database_url(access.OWNER, self._owner_password)
+
+    @property
+    def reader_url(self) -> str:
+        """Address for PARKTWIN_DATABASE_URL of the api, as the reader of the schema."""
+        return self._database_url(access.READER, self._reader_password)
+
+    def _database_url(self, role: str, password: str) -> str:
+        return f"postgresql://{role}:{password}@{HOST}:{self.postgres.port}/park"
 
     @property
     def mqtt_url(self) -> str:
@@ -94,6 +104,7 @@ class Services:
         if self._lock is None:
             with _usable(self.data):
                 self.log.mkdir(parents=True, exist_ok=True)
+                self.data.chmod(0o700)
                 self._lock = _lock(self.data)
 
     def start(self) -> None:
@@ -115,10 +126,16 @@ class Services:
         if postgres_port is not None:
             self.postgres = postgres(box, postgres_port or free_port(), self.log)
             self._run(self.postgres)
-            create_database(box, self.postgres.port)
+            self._admit(box, self.postgres.port)
         if mqtt_port is not None:
             self.mosquitto = mosquitto(box, mqtt_port or free_port(), self.log)
             self._run(self.mosquitto)
+
+    def _admit(self, box: sandbox.Sandbox, port: int) -> None:
+        self._owner_password = access.password_of(self.data)
+        access.write_pgpass(self.data, port, self._owner_password)
+        access.admit(box, port, self._owner_password, self._reader_password)
+        access.create_database(box, port, "park")
 
     def _run(self, service: Service) -> None:
         self.active.append(service)
@@ -138,7 +155,9 @@ def postgres(box: sandbox.Sandbox, port: int, log: Path) -> Service:
     """Return the database server of a sandbox, its cluster made when there is none."""
     if not (box.home / "postgres" / "PG_VERSION").exists():
         _initialise(box)
+    access.write_rules(box)
     options = [word for name, value in SETTINGS.items() for word in ("-c", f"{name}={value}")]
+    question = [f"{box.programs.postgres}/pg_isready", "-h", HOST, "-p", str(port)]
     server = [f"{box.programs.postgres}/postgres", "-D", box.within("postgres"), "-p", str(port)]
     return Service(
         "postgres",
@@ -148,7 +167,7 @@ def postgres(box: sandbox.Sandbox, port: int, log: Path) -> Service:
         pid_file=box.home / "postgres" / "postmaster.pid",
         stop_signal=signal.SIGINT,
         log=log / "postgres.log",
-        ready=lambda: sql(box, port, "postgres", "SELECT 1").returncode == 0,
+        ready=lambda: box.run(question).returncode == 0,
     )
 
 
@@ -163,32 +182,7 @@ def _initialise(box: sandbox.Sandbox) -> None:
             f"the database could not be created: {packages.complaint(done.stderr)}",
             hint=f"check the disk and the permissions of {box.home}",
         )
-    (folder / "pg_hba.conf").write_text(ACCESS)
     folder.rename(box.home / "postgres")
-
-
-def create_database(box: sandbox.Sandbox, port: int) -> None:
-    """Create the database `park` with TimescaleDB, or bring its extension up to date."""
-    exists = sql(box, port, "postgres", "SELECT 1 FROM pg_database WHERE datname = 'park'")
-    steps = [("park", "CREATE EXTENSION IF NOT EXISTS timescaledb")]
-    steps += [("park", "ALTER EXTENSION timescaledb UPDATE")]
-    if not exists.stdout.strip():
-        steps.insert(0, ("postgres", "CREATE DATABASE park"))
-    for database, statement in steps:
-        done = sql(box, port, database, statement)
-        if done.returncode:
-            raise ParkError(
-                f"{statement} failed: {packages.complaint(done.stderr)}",
-                hint="the log of the database is log/postgres.log in the data folder",
-            )
-
-
-def sql(
-    box: sandbox.Sandbox, port: int, database: str, statement: str
-) -> subprocess.CompletedProcess[str]:
-    """Run one statement in a connection of its own."""
-    argv = [f"{box.programs.postgres}/psql", "-XAtq", "-h", HOST, "-p", str(port), "-U", "park"]
-    return box.run([*argv, "-d", database, "-c", statement])
 
 
 def mosquitto(box: sandbox.Sandbox, port: int, log: Path) -> Service:

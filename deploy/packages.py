@@ -51,9 +51,11 @@ def require_space(folder: Path, needed: int, what: str) -> None:
         )
 
 
-def run(argv: list[str], env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-    """Run a program to its end; return its status and what it wrote."""
-    return subprocess.run(argv, capture_output=True, text=True, env=env, check=False)
+def run(
+    argv: list[str], env: dict[str, str] | None = None, given: str | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run a program to its end, given its input; return its status and what it wrote."""
+    return subprocess.run(argv, capture_output=True, text=True, env=env, input=given, check=False)
 
 
 def ensure(*packages: str) -> None:

@@ -83,9 +83,11 @@ class Sandbox:
         data = ["--bind", str(self.home), "/mnt", "--chdir", folder]
         return ["bwrap", *identity, *system, *data, "--die-with-parent", "--", *argv]
 
-    def run(self, argv: list[str]) -> subprocess.CompletedProcess[str]:
-        """Run a program in `home` to its end; return its status and what it wrote."""
-        return packages.run(self.command(argv), ENVIRONMENT)
+    def run(
+        self, argv: list[str], folder: str = "", given: str | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a program in a folder of `home` to its end; return its status and what it wrote."""
+        return packages.run(self.command(argv, folder), ENVIRONMENT, given)
 
 
 def find(root: Path, version: int | None = None) -> Programs | None:

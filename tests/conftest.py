@@ -7,6 +7,7 @@ import asyncpg
 import pytest
 from hypothesis import settings
 
+from deploy import access
 from deploy.local import Services
 from ingest.store import Store
 from tests.support.data import DATA
@@ -41,11 +42,9 @@ def services(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-async def server_database(services):
+def server_database(services):
     """The address of the tests' database, with nothing in it yet."""
-    connection = await asyncpg.connect(services.database_url)
-    await connection.execute("CREATE DATABASE test")
-    await connection.close()
+    access.create_database(services.postgres.box, services.postgres.port, "test")
     return services.database_url.rpartition("/")[0] + "/test"
 
 

@@ -57,6 +57,7 @@ def _store_error(error: BaseException) -> StoreError:
         )
     return StoreError(
         f"database: {str(error) or type(error).__name__}",
-        hint="is PostgreSQL with TimescaleDB up, and PARKTWIN_DATABASE_URL right?",
+        hint="is PostgreSQL with TimescaleDB up, and PARKTWIN_DATABASE_URL right?"
+        " (`parktwin up` writes it to connection.env in its data folder)",
         retryable=isinstance(error, PASSING),
     )

@@ -11,6 +11,18 @@ from twin.errors import SchemaError
 LOG = logging.getLogger("deploy.database.migrations")
 # Every writer shares WRITER_LOCK while it is connected: who gets it alone is the only one.
 MIGRATION_LOCK, WRITER_LOCK, TURN_LOCK = 7_203_117, 7_203_118, 7_203_119
+# What the api may do, where it has a role of its own: read everything, and queue commands.
+ADMIT_READER = """
+DO $$
+BEGIN
+    IF NOT has_schema_privilege(to_regrole('park_reader'), 'park', 'USAGE') THEN
+        GRANT USAGE ON SCHEMA park TO park_reader;
+        GRANT SELECT ON ALL TABLES IN SCHEMA park TO park_reader;
+        GRANT INSERT (kind, body) ON park.command TO park_reader;
+        ALTER DEFAULT PRIVILEGES IN SCHEMA park GRANT SELECT ON TABLES TO park_reader;
+    END IF;
+END $$
+"""
 
 
 async def migrate(connection: Any) -> None:
@@ -41,5 +53,6 @@ async def migrate(connection: Any) -> None:
                         "INSERT INTO migration (name) VALUES ($1)", script.name
                     )
                 LOG.info("schema %s applied", script.name)
+        await connection.execute(ADMIT_READER)
     finally:
         await connection.execute("SELECT pg_advisory_unlock($1)", MIGRATION_LOCK)

@@ -13,13 +13,18 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from twin.errors import SettingsError
 
 PREFIX = "PARKTWIN_"
+DATA_FOLDER = "parktwin-data"  # of `parktwin up`, where it is started
+CONNECTION = f"{DATA_FOLDER}/connection.env"
 DEMO_PARK = str(files("deploy").joinpath("parks/liaocheng"))  # a folder
 
 
 class Settings(BaseSettings):
-    """Each field is the environment variable PARKTWIN_<NAME>; raises SettingsError with all."""
+    """Each field is the environment variable PARKTWIN_<NAME>; raises SettingsError with all.
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX)
+    What the environment does not say is read from the `connection.env` of `parktwin up`.
+    """
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_file=CONNECTION, extra="ignore")
 
     database_url: str = Field(
         "postgresql://park@127.0.0.1:5433/park", description="where TimescaleDB is"
@@ -28,6 +33,11 @@ class Settings(BaseSettings):
     def __init__(self, **values: Any) -> None:
         try:
             super().__init__(**values)
+        except PermissionError as error:
+            raise SettingsError(
+                f"{CONNECTION} belongs to another account",
+                hint="run this as that account, or in another folder with PARKTWIN_DATABASE_URL",
+            ) from error
         except ValidationError as error:
             raise SettingsError(
                 "; ".join(_problem(each["loc"], each["msg"]) for each in error.errors()),

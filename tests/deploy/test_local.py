@@ -1,24 +1,29 @@
 """The one-machine services, tried for real: started, stopped, killed, refused."""
 
+import contextlib
 import os
 import shutil
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import tempfile
 import textwrap
+import threading
 import time
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import aiomqtt
 import asyncpg
 import pytest
 
-from deploy import packages
+from deploy import packages, sandbox
 from deploy.local import Services
-from deploy.service import free_port
+from deploy.service import Service, free_port
 from deploy.supervisor import Program
+from tests.support.stored import opened, query
 from twin.errors import ParkError
 
 ROOT = Path(__file__).parents[2]
@@ -34,6 +39,7 @@ SERVER = """
     http.server.ThreadingHTTPServer(address, Ready).serve_forever()
 """
 SLEEPER = "import time; time.sleep(600)"
+TELLER = "import os; print(os.environ.get('PARKTWIN_DATABASE_URL'), flush=True);"
 # What else our package of this name has stays there for the other programs.
 SAME_PACKAGE = "import pkgutil; __path__ = pkgutil.extend_path(__path__, __name__)"
 
@@ -143,6 +149,68 @@ async def test_without_user_namespaces_root_uses_chroot_on_the_same_data(data):
         assert await fetch(services, "SELECT answer FROM made_in_chroot") == 5
 
 
+async def test_a_cluster_that_trusted_everybody_is_upgraded_without_loss(tmp_path):
+    box = sandbox.choose(tmp_path)
+    programs, port = box.programs.postgres, free_port()
+    cluster = box.home / "postgres"
+    box.run([f"{programs}/initdb", "--username=park", "--auth=trust", "-D", "postgres"])
+    old = Service(
+        "postgres",
+        port,
+        box,
+        [f"{programs}/postgres", "-D", ".", "-p", str(port), "-c", "unix_socket_directories=",
+         "-c", "listen_addresses=127.0.0.1", "-c", "shared_preload_libraries=timescaledb"],
+        pid_file=cluster / "postmaster.pid",
+        stop_signal=signal.SIGINT,
+        log=tmp_path / "old.log",
+        ready=lambda: box.run([f"{programs}/pg_isready", "-p", str(port), "-h", "127.0.0.1"])
+        .returncode == 0,
+    )  # fmt: skip
+    old.start()
+    url = f"postgresql://park@127.0.0.1:{port}"
+    await query(f"{url}/postgres", "CREATE DATABASE park")
+    async with opened(f"{url}/park"):
+        pass
+    await query(f"{url}/park", "INSERT INTO sample VALUES (now(), 3, now(), 1, 0)")
+    await query(f"{url}/park", "CREATE TABLE public.note AS SELECT 42 AS answer")
+    old.stop()
+
+    for _ in range(2):
+        with Services(tmp_path, mqtt_port=None) as services:
+            owner, reader = services.database_url, services.reader_url
+            assert await query(owner, "SELECT value FROM sample") == [(3.0,)]
+            assert await query(owner, "SELECT answer FROM note") == [(42,)]
+            async with opened(owner):
+                await query(owner, "INSERT INTO sample VALUES ('2020-01-01', 3, now(), 1, 0)")
+                await query(owner, "SELECT drop_chunks('sample', '2021-01-01'::timestamptz)")
+            supers = "SELECT rolname FROM pg_roles WHERE rolsuper AND rolcanlogin"
+            assert await query(owner, supers) == [("postgres",)]
+            assert await query(reader, "SELECT value FROM sample") == [(3.0,)]
+            with pytest.raises(asyncpg.InvalidPasswordError):
+                await asyncpg.connect(f"postgresql://park@127.0.0.1:{services.postgres.port}/park")
+
+
+def test_no_argument_of_a_program_shows_a_password(data):
+    services, arguments = Services(data, mqtt_port=None), set()
+    started = threading.Event()
+
+    def look():
+        while not started.is_set():
+            for path in Path("/proc").glob("[0-9]*/cmdline"):
+                with contextlib.suppress(OSError):
+                    arguments.add(path.read_bytes())
+
+    looking = threading.Thread(target=look)
+    looking.start()
+    services.start()
+    started.set()
+    looking.join()
+    passwords = [urlsplit(url).password for url in (services.database_url, services.reader_url)]
+    services.stop()
+    assert any(b"psql" in words for words in arguments)
+    assert not [words for words in arguments for each in passwords if each.encode() in words]
+
+
 def test_a_taken_port_is_one_sentence_and_leaves_nothing_running(data):
     with socket.create_server(("127.0.0.1", 0)) as squatter:
         port = squatter.getsockname()[1]
@@ -237,6 +305,31 @@ def test_up_announces_the_twin_refuses_a_second_one_and_stops_on_a_signal(data):
     assert not alive(pid)
     log = (data / "log/postgres.log").read_text()
     assert log.rstrip().endswith("database system is shut down")
+
+
+def test_up_gives_each_program_its_role_and_keeps_the_password_in_private_files(data):
+    serving = f"{TELLER}\n{textwrap.dedent(SERVER)}"
+    stand_ins = {"ingest": TELLER + SLEEPER, "api": serving, "simulators": TELLER + SLEEPER}
+    for log in ("ingest.log", "api.log", "simulators.log"):
+        (data / "log" / log).unlink(missing_ok=True)
+    with start_up(data, stand_ins, "--simulate") as process:
+        printed = "".join(process.stdout.readline() for _ in range(8))
+        file = data / "connection.env"
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+        assert stat.S_IMODE(data.stat().st_mode) == 0o700
+        addresses = dict(line.split("=", 1) for line in file.read_text().splitlines())
+        process.send_signal(signal.SIGTERM)
+        _, report = process.communicate(timeout=15)
+    url = addresses["PARKTWIN_DATABASE_URL"]
+    password = urlsplit(url).password
+    assert set(addresses) == {"PARKTWIN_HTTP_URL", "PARKTWIN_MQTT_URL", "PARKTWIN_DATABASE_URL"}
+    assert password
+    assert password not in printed + report
+    assert (data / "log/ingest.log").read_text().strip() == url
+    api = (data / "log/api.log").read_text().splitlines()[0]
+    assert api.startswith("postgresql://park_reader:")
+    assert password not in api
+    assert (data / "log/simulators.log").read_text().strip() == "None"
 
 
 @pytest.mark.parametrize(("name", "settings", "sentence"), [

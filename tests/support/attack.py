@@ -28,6 +28,7 @@ class Park:
     """The running programs of a small park: `ingest` and `api` on real services."""
 
     database: str
+    reader: str  # the address of the database for the api
     mqtt_port: int
     environment: dict[str, str]
     log: Path
@@ -41,8 +42,11 @@ class Park:
 
     def start(self, module):
         """Start a program."""
+        environment = dict(self.environment)
+        if module == "api":
+            environment["PARKTWIN_DATABASE_URL"] = self.reader
         with self.log.open("a") as log:
-            self.processes[module] = program(module, self.environment, log)
+            self.processes[module] = program(module, environment, log)
 
     async def ready(self, seconds=60.0):
         """Wait until `/readyz` is content."""
@@ -103,6 +107,11 @@ class Testimony:
         assert not exceeded, f"seen and allowed: {exceeded}; {self.__dict__}"
 
 
+def reader_url(services, database):
+    """Return the address of the tests' database for who only reads."""
+    return f"{services.reader_url.rpartition('/')[0]}/{database.rpartition('/')[2]}"
+
+
 @asynccontextmanager
 async def attacked_park(services, database, park_folder, tmp_path, **settings):
     """Run `ingest` and `api`; settings become environment variables: `cycle_s=1`."""
@@ -116,7 +125,8 @@ async def attacked_park(services, database, park_folder, tmp_path, **settings):
         **{f"PARKTWIN_{name.upper()}": str(value) for name, value in settings.items()},
     }
     broker = services.mosquitto
-    park = Park(database, broker.port, environment, tmp_path / "programs.log", broker.pid)
+    reader = reader_url(services, database)
+    park = Park(database, reader, broker.port, environment, tmp_path / "programs.log", broker.pid)
     try:
         for module in ("ingest", "api"):
             park.start(module)

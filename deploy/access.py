@@ -1,0 +1,143 @@
+"""Who may use the database of a data folder: its roles, their passwords, the files that hold them.
+
+The administrator has no password: it is the account the server runs under, and it comes by the
+socket in the folder of the cluster, which nobody else may enter. `park` owns the schema, for ingest
+and for people. `park_reader` reads it, and queues commands, for the api.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import secrets
+import shlex
+from typing import TYPE_CHECKING
+
+from deploy import packages
+from deploy.service import HOST
+from twin.errors import ParkError
+
+if TYPE_CHECKING:
+    import subprocess
+    from pathlib import Path
+
+    from deploy.sandbox import Sandbox
+
+ADMINISTRATOR, OWNER, READER = "postgres", "park", "park_reader"
+RULES = f"local all all peer map=server\nhost all all {HOST}/32 scram-sha-256\n"
+# `park` was the superuser of a cluster once, and a session cannot rename its own role.
+RENAMER = "park_renamer"
+RENAME = (
+    (OWNER, "DROP ROLE IF EXISTS park_renamer; CREATE ROLE park_renamer SUPERUSER LOGIN"),
+    (RENAMER, "ALTER ROLE park RENAME TO postgres"),
+)
+ADD_ROLES = """
+SET log_min_error_statement = panic;  -- A failed statement would be logged with its password.
+DROP ROLE IF EXISTS park_renamer;
+SELECT format('CREATE ROLE %I LOGIN', name) FROM unnest(ARRAY['park', 'park_reader']) AS name
+WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = name) \\gexec
+ALTER ROLE park PASSWORD '{owner}';
+ALTER ROLE park_reader PASSWORD '{reader}';
+"""
+ADD_DATABASE = """
+SELECT 'CREATE DATABASE {name} OWNER park'
+WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = '{name}') \\gexec
+"""
+# What the superuser made before it had this owner; chunks and sequences of columns follow tables.
+HAND_OVER = """
+ALTER DATABASE {name} OWNER TO park;
+SELECT format('ALTER SCHEMA %I OWNER TO park', nspname) FROM pg_namespace
+WHERE nspname = 'park' AND pg_get_userbyid(nspowner) = 'postgres' \\gexec
+SELECT format('ALTER TABLE %s OWNER TO park', oid::regclass) FROM pg_class c
+WHERE relnamespace IN (SELECT oid FROM pg_namespace WHERE nspname IN ('park', 'public'))
+    AND relkind IN ('r', 'p', 'v', 'm', 'S') AND pg_get_userbyid(relowner) = 'postgres'
+    AND NOT EXISTS (SELECT FROM pg_depend WHERE classid = 'pg_class'::regclass AND objid = c.oid
+        AND deptype IN ('a', 'i', 'e')) \\gexec
+"""
+
+
+def write_rules(box: Sandbox) -> None:
+    """Let only passwords in by TCP, and only the account of the server by its socket."""
+    account = packages.ACCOUNTS["passwd"].partition(":")[0]
+    if box.mode == "direct":
+        account = pwd.getpwuid(os.geteuid()).pw_name
+    roles = (ADMINISTRATOR, OWNER, RENAMER)
+    cluster = box.home / "postgres"
+    (cluster / "pg_hba.conf").write_text(RULES)
+    lines = [f'server "{account}" {role}\n' for role in roles]
+    (cluster / "pg_ident.conf").write_text("".join(lines))
+    for socket in cluster.glob(".s.PGSQL.*"):
+        # After a crash another process may have the number in the socket's lock.
+        socket.unlink()
+
+
+def admit(box: Sandbox, port: int, owner: str, reader: str) -> None:
+    """Make the roles, with these passwords; raises ParkError."""
+    if sql(box, port, "postgres", "SELECT 1").returncode:
+        for role, statement in RENAME:
+            _require(sql(box, port, "postgres", statement, role=role), "renaming the superuser")
+    statement = ADD_ROLES.format(owner=owner, reader=reader)
+    _require(sql(box, port, "postgres", statement), "making the roles")
+
+
+def create_database(box: Sandbox, port: int, name: str) -> None:
+    """Create a database of the owner with TimescaleDB, or bring it up to date; raises ParkError."""
+    for database, statement in (
+        ("postgres", ADD_DATABASE.format(name=name)),
+        (name, "CREATE EXTENSION IF NOT EXISTS timescaledb"),
+        (name, "ALTER EXTENSION timescaledb UPDATE"),
+        (name, HAND_OVER.format(name=name)),
+    ):
+        _require(sql(box, port, database, statement), f"preparing the database {name}")
+
+
+def _require(done: subprocess.CompletedProcess[str], what: str) -> None:
+    """Raise ParkError when statements failed."""
+    if done.returncode:
+        raise ParkError(
+            f"{what} failed: {packages.complaint(done.stderr)}",
+            hint="the log of the database is log/postgres.log in the data folder",
+        )
+
+
+def sql(
+    box: Sandbox, port: int, database: str, statements: str, *, role: str = ADMINISTRATOR
+) -> subprocess.CompletedProcess[str]:
+    """Run statements in a session of their own, by the socket of the server."""
+    # A socket's path has at most 107 bytes; that of a data folder can be longer.
+    folder = "/proc/self/cwd" if box.mode == "direct" else box.within("postgres")
+    argv = [f"{box.programs.postgres}/psql", "-XAtq", "-v", "ON_ERROR_STOP=1"]
+    argv += ["-h", folder, "-p", str(port), "-U", role, "-d", database]
+    # By the input: arguments are seen by every account of the machine.
+    return box.run(argv, "postgres", statements)
+
+
+def password_of(data: Path) -> str:
+    """Return the owner's password, a new one for a new data folder."""
+    file = data / "pgpass"
+    return file.read_text().strip().rpartition(":")[2] if file.exists() else new_password()
+
+
+def new_password() -> str:
+    """Return a password that needs no quotes anywhere."""
+    return secrets.token_urlsafe(24)
+
+
+def write_pgpass(data: Path, port: int, password: str) -> None:
+    """Keep the owner's password where psql reads it, as PGPASSFILE."""
+    _write_private(data / "pgpass", f"{HOST}:{port}:*:{OWNER}:{password}\n")
+
+
+def write_addresses(data: Path, addresses: dict[str, str]) -> None:
+    """Write connection.env: the addresses of a running twin, with the owner's password."""
+    lines = [f"{name}={shlex.quote(url)}\n" for name, url in addresses.items()]
+    _write_private(data / "connection.env", "".join(lines))
+
+
+def _write_private(path: Path, text: str) -> None:
+    """Write a file that only this account may read, all of it or nothing."""
+    partial = path.with_name(f"{path.name}.partial")
+    partial.unlink(missing_ok=True)
+    with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(text)
+    partial.replace(path)
