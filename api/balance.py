@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Annotated, Any
 
 import numpy as np
@@ -15,10 +14,10 @@ from api.answers import Cursor, Ends, Number, Rfc3339, WindowAnswer, WindowRow, 
 from api.context import After, AppContext, Context, From, Limit, To, time_range
 from api.encode import T_PER_H, TONNE, AnswerRoute, number, out
 from api.problems import RESPONSES
-from api.sums import Sums, read_levels, read_sums
+from api.sums import read_levels, read_sums
 from api.windows import Component, Hourly, ScopePath, require_component
 from deploy.database.times import stamp, to_us
-from twin.arrays import BOOL, DAY_US, F64, SECOND_US
+from twin.arrays import DAY_US, SECOND_US
 from twin.model.park import inside
 from twin.reconciliation.balances import Amounts, Balance, compile_balance, measure
 from twin.reconciliation.closure import Closure, close_balance
@@ -128,27 +127,27 @@ async def read_balance(
     levels, stock_quality = await read_levels(context, query, tanks)
     # A meter with a hole has counted too little: the balances tell the amount, it does not.
     whole = sums.covered_s >= w.COMPLETE * query.elapsed_s[:, None]
-    amounts = [
-        _measured(balance, sums, levels[n : n + 2], n, whole[n]) for n in range(len(sums.amount))
-    ]
-    # Many windows may take a second: the feeds go on meanwhile.
-    closures = await asyncio.to_thread(lambda: [close_balance(balance, each) for each in amounts])
-    known = np.array([np.isfinite(closure.estimate).any() for closure in closures])
+    amount, covered_s = sums.of_all()
+    amount[:, sums.tags] = np.where(whole, sums.amount, np.nan)
+    edges = np.stack([levels[:-1], levels[1:]], axis=1)
+    amounts = measure(network, balance, amount, covered_s, edges)
+    closure = close_balance(balance, amounts)
+    known = np.asarray(np.isfinite(closure.estimate).any(axis=1))
     nodes = list(balance.nodes)
-    trust = sums.trust(np.arange(len(sums.tags)), known, stock_quality)
     columns = {
-        "component": component,
-        **{name: [getattr(closure, name) for closure in closures] for name in VERDICT},
+        "component": balance.component,
+        **{name: getattr(closure, name) for name in VERDICT},
         "residuals": [
-            records(NodeResidual, len(nodes), {"node": nodes, "residual_t": out(c.residual, TONNE)})
-            for c in closures
+            records(NodeResidual, len(nodes), {"node": nodes, "residual_t": residual})
+            for residual in out(closure.residual, TONNE)
         ],
-        "streams": [_streams(balance, *each) for each in zip(amounts, closures, strict=True)],
+        "streams": _streams(balance, amounts, closure),
         "suspects": [
-            [sorted(balance.lines[s].id for s in each) for each in closure.suspects]
-            for closure in closures
+            [sorted(balance.lines[s].id for s in some) for some in suspects]
+            for suspects in closure.suspects
         ],
     }
+    trust = sums.trust(np.arange(len(sums.tags)), known, stock_quality)
     return query.answer(BalanceAnswer, [query.rows(BalanceRow, columns | trust)])
 
 
@@ -203,29 +202,23 @@ def _detection(
     )
 
 
-def _measured(balance: Balance, sums: Sums, levels: F64, window: int, whole: BOOL) -> Amounts:
-    """Return the amounts of one window that were measured as a whole, and their uncertainties.
-
-    `levels` (2, T) [SI] stand at its edges, `whole` (U,) tells which tags have no hole.
-    """
-    amount, covered_s = np.full((2, len(sums.network.tags)), np.nan)
-    amount[sums.tags] = np.where(whole, sums.amount[window], np.nan)
-    covered_s[sums.tags] = sums.covered_s[window]
-    return measure(sums.network, balance, amount, covered_s, levels)
-
-
-def _streams(balance: Balance, measured: Amounts, closure: Closure) -> list[ReconciledStream]:
-    """Return the streams of one window before and after reconciliation."""
+def _streams(balance: Balance, measured: Amounts, closure: Closure) -> list[list[ReconciledStream]]:
+    """Return the streams of each window before and after reconciliation."""
     lines = balance.lines
     analysed = np.array([line.fraction is not None for line in lines], dtype=bool)
-    columns = {
+    ends = {
         "from": [line.origin for line in lines],
         "to": [line.to for line in lines],
         "id": [line.id for line in lines],
+    }
+    columns = {
         **{f"{name}_t": out(getattr(closure, name), TONNE) for name in MASSES},
         "fraction": np.where(analysed, measured.fraction, np.nan),
         "fraction_estimate": closure.fraction,
         "fraction_sigma": closure.fraction_sigma,
         **{name: getattr(closure, name) for name in ("adjustment", "observable", "redundant")},
     }
-    return records(ReconciledStream, len(lines), columns)
+    return [
+        records(ReconciledStream, len(lines), ends | dict(zip(columns, window, strict=True)))
+        for window in zip(*columns.values(), strict=True)
+    ]

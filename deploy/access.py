@@ -38,6 +38,7 @@ SELECT format('CREATE ROLE %I LOGIN', name) FROM unnest(ARRAY['park', 'park_read
 WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = name) \\gexec
 ALTER ROLE park PASSWORD '{owner}';
 ALTER ROLE park_reader PASSWORD '{reader}';
+GRANT park_reader TO park;  -- So that the owner sees and ends its sessions.
 """
 ADD_DATABASE = """
 SELECT 'CREATE DATABASE {name} OWNER park'

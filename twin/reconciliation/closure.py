@@ -4,6 +4,8 @@ References
 ----------
 .. [1] Narasimhan, Jordache: Data Reconciliation and Gross Error Detection, Gulf, 2000, chapters 3
    (linear) and 4 (bilinear).
+.. [2] Knepper, Gorman: Statistical analysis of constrained data sets, AIChE Journal 26, 1980,
+   260-264, doi:10.1002/aic.690260212.
 """
 
 from __future__ import annotations
@@ -13,54 +15,59 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from twin.arrays import BOOL, F64
+from twin.arrays import BOOL, F64, ratio
 from twin.reconciliation.components import reconcile_components
-from twin.reconciliation.linear import reconcile
+from twin.reconciliation.least_squares import missing
+from twin.reconciliation.linear import reconcile_each
 
 if TYPE_CHECKING:
     from twin.reconciliation.balances import Amounts, Balance
     from twin.reconciliation.linear import Reconciliation
 
 
-# Figures of streams and nodes that are those of the reconciliation where it is linear.
+# Figures that are those of the reconciliation where it is linear.
 OWN = (
-    "estimate", "sigma", "adjustment", "detectable", "observable", "redundant", "residual",
-    "suspects",
+    "estimate", "sigma", "adjustment", "detectable", "observable", "redundant", "suspects", "chi2",
+    "chi2_critical", "dof", "consistent", "reason",
 )  # fmt: skip
+# A product of flow and fraction this close to what the balances ask for, as a share, is it.
+CLOSED = 1e-10
+STEPS = 20
 
 
 @dataclass(frozen=True, slots=True)
 class Closure:
-    """The S streams of a balance in one window, and the M nodes; NaN = not known."""
+    """The S streams of a balance in windows ``...``, and the M nodes; NaN = not known."""
 
-    measured: F64  # (S,) [kg] of the component
-    measured_sigma: F64  # (S,) [kg]
-    estimate: F64  # (S,) [kg] closes every balance
-    sigma: F64  # (S,) [kg]
-    fraction: F64  # (S,) [kg/kg] estimate, where the fraction is measured
-    fraction_sigma: F64  # (S,) [kg/kg]
-    adjustment: F64  # (S,) [1] measurement test |z| of the flow meter
-    detectable: F64  # (S,) [kg] least bias of the flow that a test shows; inf = not checkable
-    observable: BOOL  # (S,)
-    redundant: BOOL  # (S,) something measured of this stream is checked by the balances
-    residual: F64  # (M,) [kg] in - out as measured
-    chi2: float
-    chi2_critical: float
-    dof: int
-    consistent: bool
-    reason: str  # why there is no solution or no check
-    suspects: list[set[int]]  # streams whose flow or fraction cannot be believed, most first
+    measured: F64  # (..., S) [kg] of the component
+    measured_sigma: F64  # (..., S) [kg]
+    estimate: F64  # (..., S) [kg] closes every balance
+    sigma: F64  # (..., S) [kg]
+    fraction: F64  # (..., S) [kg/kg] estimate, where the fraction is measured
+    fraction_sigma: F64  # (..., S) [kg/kg]
+    adjustment: F64  # (..., S) [1] measurement test |z| of the flow meter
+    detectable: F64  # (..., S) [kg] least bias of the flow that a test shows; inf = not checkable
+    observable: BOOL  # (..., S)
+    redundant: BOOL  # (..., S) something measured of this stream is checked by the balances
+    residual: F64  # (..., M) [kg] in - out as measured
+    chi2: Any  # (...) float64 [1]
+    chi2_critical: Any  # (...) float64 [1]
+    dof: Any  # (...) int
+    consistent: Any  # (...) bool
+    reason: Any  # (...) str: why there is no solution or no check
+    # Streams whose flow or fraction cannot be believed, most first; with windows a list for each.
+    suspects: list[Any]
 
 
 def close_balance(balance: Balance, amounts: Amounts) -> Closure:
-    """Return the estimates of one window, and the tests of the meters they rest on.
+    """Return the estimates of windows, and the tests of the meters they rest on.
 
     Parameters
     ----------
     balance : Balance
         M nodes, S streams
     amounts : Amounts
-        (S,) of one window [kg, kg/kg]
+        (..., S) [kg, kg/kg]; all windows are solved at once
 
     Returns
     -------
@@ -69,35 +76,89 @@ def close_balance(balance: Balance, amounts: Amounts) -> Closure:
     Notes
     -----
     Linear where every fraction is known, else bilinear: what a meter and an analyser say is
-    adjusted together [1]_.
+    adjusted together [1]_. Only the component is balanced: what else is in the streams has sources
+    the model does not know. So a flow and its fraction stand in no balance but by their product,
+    and each linearisation [2]_ is a linear balance of what the streams carry. Windows in which
+    these steps do not settle are solved one by one, in steps that are halved where they lead away.
     """
+    if amounts.flow.ndim == 1:
+        only = close_balance(balance, _each(amounts, None))
+        return Closure(*(getattr(only, name)[0] for name in Closure.__slots__))
     measured, sigma = amounts.carried()
     analysed = np.array([line.fraction is not None for line in balance.lines], dtype=bool)
-    if analysed.any():
-        result, own = _bilinear(balance, amounts, analysed)
-    else:
-        result = reconcile(balance.incidence, measured, np.nan_to_num(sigma))
-        own = {name: getattr(result, name) for name in OWN}
-        own["fraction"] = own["fraction_sigma"] = np.full(len(measured), np.nan)
-    return Closure(
-        measured=measured,
-        measured_sigma=sigma,
-        chi2=float(result.chi2),
-        chi2_critical=float(result.chi2_critical),
-        dof=int(result.dof),
-        consistent=bool(result.consistent),
-        reason=str(result.reason),
-        **own,
+    flow, fraction, settled = _descend(balance, amounts, steps=STEPS if analysed.any() else 0)
+    product, product_sigma = _linearised(amounts, flow, fraction)
+    result = reconcile_each(balance.incidence, product, product_sigma)
+    figures: dict[str, Any] = {name: getattr(result, name) for name in OWN}
+    shares = _fractions(amounts, result, product_sigma, flow, fraction)
+    has_fraction = analysed & np.isfinite(result.chi2)[:, None]
+    figures["fraction"], figures["fraction_sigma"] = np.where(has_fraction, shares, np.nan)
+    blind = np.abs(balance.incidence) @ missing(measured)[..., None] > 0
+    figures["residual"] = np.where(
+        blind[..., 0], np.nan, np.where(missing(measured), 0.0, measured) @ balance.incidence.T
+    )
+    for window in np.flatnonzero(~settled).tolist():
+        for name, value in _alone(balance, _each(amounts, window), analysed).items():
+            figures[name][window] = value
+    return Closure(measured=measured, measured_sigma=sigma, **figures)
+
+
+def _each(amounts: Amounts, window: int | BOOL | None) -> Amounts:
+    """Return the amounts of some windows; None makes one window a list of one."""
+    parts = (amounts.flow, amounts.sigma, amounts.fraction, amounts.fraction_sigma)
+    return type(amounts)(*(part[window] for part in parts))
+
+
+def _linearised(amounts: Amounts, flow: F64, fraction: F64) -> tuple[F64, F64]:
+    """Return what the meters say of the products near (W, S) flows and fractions, and its sigma."""
+    product = flow * amounts.fraction + fraction * amounts.flow - flow * fraction
+    return product, np.hypot(fraction * amounts.sigma, flow * amounts.fraction_sigma)
+
+
+def _descend(balance: Balance, amounts: Amounts, steps: int) -> tuple[F64, F64, BOOL]:
+    """Return the (W, S) flows and fractions the steps lead to, and (W,) whether they arrived."""
+    flow, fraction = amounts.flow.copy(), amounts.fraction.copy()
+    settled = np.full(len(flow), steps == 0)
+    for _ in range(steps):
+        near = _each(amounts, ~settled)
+        at_flow, at_fraction = flow[~settled], fraction[~settled]
+        product, sigma = _linearised(near, at_flow, at_fraction)
+        estimate = reconcile_each(balance.incidence, product, sigma).estimate
+        # The adjustment of a product is shared out by what the two uncertainties make of it.
+        force = np.nan_to_num(ratio(product - estimate, sigma**2))
+        next_flow = near.flow - at_fraction * near.sigma**2 * force
+        next_fraction = near.fraction - at_flow * near.fraction_sigma**2 * force
+        off = np.abs(next_flow * next_fraction - estimate)
+        flow[~settled], fraction[~settled] = next_flow, next_fraction
+        settled[~settled] = ~(off > CLOSED * (np.abs(estimate) + sigma)).any(axis=-1)
+        if settled.all():
+            break
+    return flow, fraction, settled
+
+
+def _fractions(
+    amounts: Amounts, result: Reconciliation, sigma: F64, flow: F64, fraction: F64
+) -> tuple[F64, F64]:
+    """Return the (W, S) estimates of the fractions, and their standard uncertainties.
+
+    `sigma` is that of the products at the solution. What the balances say of a product without a
+    fraction of its own is, over the flow, the fraction.
+    """
+    gained = ratio(flow * amounts.fraction_sigma**2, sigma**2) ** 2 * (sigma**2 - result.sigma**2)
+    own = np.sqrt(np.maximum(amounts.fraction_sigma**2 - np.nan_to_num(gained), 0.0))
+    derived = ratio(result.estimate, amounts.flow)
+    derived_sigma = ratio(np.hypot(result.sigma, derived * amounts.sigma), np.abs(amounts.flow))
+    lost, alone = missing(amounts.fraction), missing(amounts.flow)
+    return (
+        np.where(lost, derived, np.where(alone, amounts.fraction, fraction)),
+        np.where(lost, derived_sigma, own),
     )
 
 
-def _bilinear(
-    balance: Balance, amounts: Amounts, analysed: BOOL
-) -> tuple[Reconciliation, dict[str, Any]]:
-    """Return all tests, and the figures of streams and nodes by flows and fractions.
+def _alone(balance: Balance, amounts: Amounts, analysed: BOOL) -> dict[str, Any]:
+    """Return the figures of one window with flows and fractions as quantities of their own.
 
-    A fraction that is no variable is known exactly. Only the component is balanced: what else is in
-    the streams has sources the model does not know.
+    A fraction that is no variable is known exactly.
     """
     streams = len(balance.lines)
     solved = reconcile_components(
@@ -110,7 +171,8 @@ def _bilinear(
     )
     result = solved.result
     flow, fraction, carried = (slice(start, start + streams) for start in (0, streams, 2 * streams))
-    return result, {
+    return {
+        **{name: getattr(result, name) for name in OWN},
         "estimate": solved.carried[:, 0],
         "sigma": solved.carried_sigma[:, 0],
         "fraction": np.where(analysed, solved.fraction[:, 0], np.nan),

@@ -41,12 +41,14 @@ class Plan:
     measured: BOOL  # (S,)
     balanced: BOOL  # (M,)
     projection: Projection
-    covariance: F64  # (S,) variances or (S, S) covariance of the measurements [u^2]
+    # (S,) variances, (S, S) covariance, or (n, 1, S) variances of each time [u^2]. With the last
+    # all that follows from them has a leading n as well.
+    covariance: F64
     whiten: F64  # (R, M) from residuals to independent standard normal deviates
     effect: F64  # (R, S) of a bias of 1 u on these; exactly zero where it has none
     back: F64  # (R, S) effect @ covariance: from the deviates to the adjustments
     impossible: F64  # (Q, M) combinations of balances without uncertainty, which must be zero
-    delicate: bool  # rounding asks for a second step towards the balances
+    delicate: Any  # bool: rounding asks for a second step towards the balances
     link: F64  # (U, S) from the estimates to the unmeasured streams
     own: F64  # (S,) standard uncertainty of the measurement [u]
     sigma: F64  # (S,) of the estimate [u]
@@ -90,8 +92,7 @@ def variance_of(sigma: F64, count: int) -> tuple[F64, BOOL, str]:
         it has another shape
     """
     if sigma.shape == (count,):
-        known = ~missing(sigma) & (sigma >= 0)
-        return np.where(known & (sigma > 1 / EXTREME), sigma, 0.0) ** 2, known, ""
+        return *variances(sigma), ""
     if sigma.shape != (count, count):
         raise ValueError(f"sigma must have shape ({count},) or ({count}, {count}), "
                          f"not {sigma.shape}")  # fmt: skip
@@ -108,20 +109,38 @@ def variance_of(sigma: F64, count: int) -> tuple[F64, BOOL, str]:
     return (covariance + covariance.T) / 2, known, ""
 
 
+def variances(sigma: F64) -> tuple[F64, BOOL]:
+    """Return the variances of independent measurements, and which of them are known.
+
+    Parameters
+    ----------
+    sigma : (...) float64 [u]   as of `variance_of`
+
+    Returns
+    -------
+    variance : (...) float64 [u^2]   0 where not known
+    known : (...) bool
+    """
+    known = ~missing(sigma) & (sigma >= 0)
+    return np.where(known & (sigma > 1 / EXTREME), sigma, 0.0) ** 2, known
+
+
 def plan(incidence: F64, covariance: F64, measured: BOOL, balanced: BOOL) -> Plan:
     """Factorise the balances for one pattern of missing values.
 
     Parameters
     ----------
     incidence : (M, S) float64 [1]
-    covariance : (S,) or (S, S) float64 [u^2]   variances or covariance of the measurements
+    covariance : (S,), (S, S) or (n, 1, S) float64 [u^2]
+        variances or covariance of the measurements, or variances of each time
     measured : (S,) bool
     balanced : (M,) bool   the accumulation is known
 
     Returns
     -------
     Plan
-        everything that does not depend on the values; one serves all times with this pattern
+        everything that does not depend on the values; one serves all times with this pattern. With
+        variances of each time the delicate ones, of shape (n,), have no usable plan.
 
     Notes
     -----
@@ -130,9 +149,9 @@ def plan(incidence: F64, covariance: F64, measured: BOOL, balanced: BOOL) -> Pla
     projection = project(incidence, measured, balanced)
     columns = projection.columns
     gram = _times(columns, covariance) @ columns.T
-    own = covariance if covariance.ndim == 1 else np.diag(covariance)
-    size = np.sqrt(np.diag(gram).clip(min=0.0))
-    certain = size <= ROUNDING**0.5 * (np.abs(columns) @ np.sqrt(own))
+    own = _own(covariance)
+    size = np.sqrt(np.diagonal(gram, axis1=-2, axis2=-1).clip(min=0.0))
+    certain = size <= ROUNDING**0.5 * (np.sqrt(own) @ np.abs(columns).T)
     scale = np.divide(1.0, size, out=np.zeros_like(size), where=~certain)
     reduce, impossible, delicate = _whitened(columns, covariance, gram, scale)
     effect = _cleared(reduce @ columns, scale @ np.abs(columns))
@@ -140,9 +159,9 @@ def plan(incidence: F64, covariance: F64, measured: BOOL, balanced: BOOL) -> Pla
     back = _times(effect, covariance)
     present = np.where(measured, incidence, 0.0)
     link = projection.solve @ present
-    before, gained = own.copy(), (back**2).sum(axis=0)
-    before[projection.solved] = _quadratic(link, covariance)
-    gained[projection.solved] = ((link @ back.T) ** 2).sum(axis=1)
+    before, gained = own.copy(), (back**2).sum(axis=-2)
+    before[..., projection.solved] = _quadratic(link, covariance)
+    gained[..., projection.solved] = ((link @ np.swapaxes(back, -1, -2)) ** 2).sum(axis=-1)
     # What the balances fix exactly has no variance left but rounding.
     variance = np.where(before - gained > LOST * before, before - gained, 0.0)
     closed = balanced & (present == incidence).all(axis=1)
@@ -190,27 +209,27 @@ def solve(plan: Plan, flow: F64, accumulation: F64, critical: float) -> dict[str
     booked = np.where(plan.balanced, accumulation, 0.0)
     residual = flow @ plan.incidence.T
     residual -= booked
-    deviate = residual @ plan.whiten.T
+    deviate = _map(residual, np.swapaxes(plan.whiten, -1, -2))
     chi2 = np.einsum("nr,nr->n", deviate, deviate)
-    score = deviate @ plan.effect
+    score = _map(deviate, plan.effect)
     correlated = plan.covariance.ndim == 2
-    change = deviate @ plan.back if correlated else score * plan.covariance
+    change = deviate @ plan.back if correlated else score * _own(plan.covariance)
     bias, bias_test = _ratios(score, plan.effect)
     adjustment = _standardised(plan, change, bias_test) if correlated else bias_test
     estimate = np.subtract(flow, change, out=change)
-    if plan.delicate:
+    if np.any(plan.delicate):
         estimate -= (estimate @ plan.incidence.T - booked) @ plan.whiten.T @ plan.back
     solved = plan.projection.solved
     estimate[:, solved] = booked @ plan.projection.solve.T - estimate @ plan.link.T
     estimate[:, ~plan.projection.observable] = np.nan
-    leak, leak_test = _ratios(deviate @ plan.whiten, plan.whiten)
+    leak, leak_test = _ratios(_map(deviate, plan.whiten), plan.whiten)
     sigma = np.broadcast_to(plan.sigma, estimate.shape)
     unsolved = _contradictions(plan, flow, booked, residual)
     if unsolved.any():
         sigma = sigma.copy()
         for result in (estimate, sigma, adjustment, chi2, bias, bias_test, leak, leak_test):
             result[unsolved] = np.nan
-    residual[:, np.isnan(plan.node_sigma)] = np.nan
+    residual[np.broadcast_to(np.isnan(plan.node_sigma), residual.shape)] = np.nan
     certain = np.where(plan.node_sigma > 0, plan.node_sigma, np.nan)
     return {
         "estimate": estimate,
@@ -228,25 +247,37 @@ def solve(plan: Plan, flow: F64, accumulation: F64, critical: float) -> dict[str
     }
 
 
+def _own(covariance: F64) -> F64:
+    """Return the variances, (S,) or (n, S)."""
+    if covariance.ndim == 3:
+        return covariance[:, 0]
+    return covariance if covariance.ndim == 1 else np.diag(covariance)
+
+
+def _map(rows: F64, matrix: F64) -> F64:
+    """Return rows (n, A) times a matrix (A, B), or each row times its own, (n, A, B)."""
+    return np.asarray(rows @ matrix if matrix.ndim == 2 else (rows[:, None] @ matrix)[:, 0])
+
+
 def _times(matrix: F64, covariance: F64) -> F64:
     """Return ``matrix @ covariance``."""
-    return np.asarray(matrix * covariance if covariance.ndim == 1 else matrix @ covariance)
+    return np.asarray(matrix @ covariance if covariance.ndim == 2 else matrix * covariance)
 
 
 def _quadratic(matrix: F64, covariance: F64) -> F64:
     """Return the variances of ``matrix @ measurements``."""
-    return np.asarray(np.maximum((_times(matrix, covariance) * matrix).sum(axis=1), 0.0))
+    return np.asarray(np.maximum((_times(matrix, covariance) * matrix).sum(axis=-1), 0.0))
 
 
 def _cleared(effect: F64, bound: F64) -> F64:
     """Return the columns, exactly zero where they are but rounding of what they were made from."""
-    small = np.linalg.norm(effect, axis=0) <= NOTHING * bound
-    return np.where(small, 0.0, effect)
+    small = np.linalg.norm(effect, axis=-2) <= NOTHING * bound
+    return np.where(small[..., None, :], 0.0, effect)
 
 
 def _ratios(score: F64, effect: F64) -> tuple[F64, F64]:
     """Return the likeliest sizes and the test values |z|; NaN where there is no effect."""
-    size = np.linalg.norm(effect, axis=0)
+    size = np.linalg.norm(effect, axis=-2)
     inverse = np.divide(1.0, size, out=np.full_like(size, np.nan), where=size > 0)
     test = np.abs(score)
     test *= inverse
@@ -261,8 +292,10 @@ def _standardised(plan: Plan, change: F64, test: F64) -> F64:
     return np.asarray(np.divide(np.abs(change), sigma, out=test.copy(), where=moves))
 
 
-def _whitened(columns: F64, covariance: F64, gram: F64, scale: F64) -> tuple[F64, F64, bool]:
+def _whitened(columns: F64, covariance: F64, gram: F64, scale: F64) -> tuple[F64, F64, Any]:
     """Return the whitening of K residuals, (R, K), combinations without variance, if delicate."""
+    if covariance.ndim == 3:
+        return _whitened_each(columns, covariance, scale)
     try:
         lower = np.linalg.cholesky(scale[:, None] * gram * scale)
     except np.linalg.LinAlgError:
@@ -286,6 +319,22 @@ def _whitened(columns: F64, covariance: F64, gram: F64, scale: F64) -> tuple[F64
     # What is but rounding here must not be all there is to a balance without streams.
     spare = np.where(np.abs(vectors[:, rank:]) > NOTHING, vectors[:, rank:], 0.0)
     return vectors[:, :rank].T * scale / size[:rank, None], spare.T * exact, True
+
+
+def _whitened_each(columns: F64, covariance: F64, scale: F64) -> tuple[F64, F64, BOOL]:
+    """Return the whitening of each time, (n, K, K), no combinations, and which are delicate."""
+    size = columns.shape[0]
+    delicate = np.ones(len(scale), bool)
+    reduce = np.zeros((len(scale), size, size))
+    if size <= columns.shape[1]:
+        # Unlike a Cholesky factorisation this one has an answer for singular balances as well.
+        root = np.swapaxes(columns * scale[..., None] * np.sqrt(covariance), -1, -2)
+        upper = np.linalg.qr(root, mode="r")
+        pivots = np.abs(np.diagonal(upper, axis1=-2, axis2=-1))
+        delicate = pivots.min(axis=-1, initial=1.0) < WELL_POSED
+        lower = np.swapaxes(upper[~delicate], -1, -2)
+        reduce[~delicate] = np.linalg.inv(lower) * scale[~delicate, None]
+    return reduce, np.zeros((0, size)), delicate
 
 
 def _contradictions(plan: Plan, flow: F64, booked: F64, residual: F64) -> BOOL:

@@ -17,18 +17,30 @@ References
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from twin.arrays import BOOL, F64, INTP
 from twin.reconciliation.chi_square import quantile
-from twin.reconciliation.least_squares import Plan, missing, plan, solve, variance_of
+from twin.reconciliation.least_squares import (
+    Plan,
+    missing,
+    plan,
+    solve,
+    variance_of,
+    variances,
+)
 from twin.reconciliation.observability import NOTHING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 # Two test values closer than this are the same number, calculated in two ways.
 TIE = 1e-6
 
+# What of a structure follows from the uncertainties, and not from what is missing alone.
+BY_UNCERTAINTY = ("adjustment_critical", "detectable", "adjustability")
 UNCHECKED = "no measured stream is redundant: there is nothing to check"
 
 
@@ -116,19 +128,57 @@ def reconcile(
     raises on data: what has no solution is NaN, and `reason` says why.
     """
     incidence, flow, booked, lead = _aligned(incidence, flow, accumulation)
-    variance, known, problem = variance_of(np.asarray(sigma, dtype=np.float64), incidence.shape[1])
+    sigma = np.asarray(sigma, dtype=np.float64)
+    variance, known, problem = variance_of(sigma, incidence.shape[1])
+    return _reconciled(incidence, flow, booked, (variance, known, problem), lead, confidence)
+
+
+def reconcile_each(
+    incidence: F64, flow: F64, sigma: F64, *, confidence: float = 0.95
+) -> Reconciliation:
+    """Reconcile times whose meters have other uncertainties each time, all in one pass.
+
+    Parameters
+    ----------
+    incidence, flow, confidence
+        as of `reconcile`
+    sigma : (..., S) float64 [u]
+        standard uncertainty of each flow, as of `reconcile`
+
+    Returns
+    -------
+    Reconciliation
+        with the leading dimensions of the flow in every field
+
+    Raises
+    ------
+    ValueError
+        as of `reconcile`
+    """
+    incidence, flow, booked, lead = _aligned(incidence, flow, None)
+    variance, known = variances(np.asarray(sigma, dtype=np.float64).reshape(flow.shape))
+    return _reconciled(incidence, flow, booked, (variance[:, None], known, ""), lead, confidence)
+
+
+def _reconciled(
+    incidence: F64,
+    flow: F64,
+    booked: F64,
+    meters: tuple[F64, BOOL, str],
+    lead: tuple[int, ...],
+    confidence: float,
+) -> Reconciliation:
+    """Reconcile (n, S) flows; the meters are what `variance_of` makes of their uncertainties."""
+    variance, known, problem = meters
     patterns, group = _patterns(np.hstack([missing(flow) | ~known, missing(booked)]))
     suspects: list[Any] = [[] for _ in flow]
     leaks: list[Any] = [[] for _ in flow]
     solutions, structures, rows = [], [], []
     # A plan is large: each is dropped before the next one is made.
-    for number, pattern in enumerate(patterns):
-        absent, adrift = np.split(pattern, [incidence.shape[1]])
-        each = plan(incidence, variance, ~absent, ~adrift)
-        at: Any = slice(None) if len(patterns) == 1 else np.flatnonzero(group == number)
+    for each, at in _plans(incidence, variance, patterns, group):
         structures.append(_structure(each, confidence))
         solution = solve(each, flow[at], booked[at], structures[-1]["chi2_critical"])
-        note = problem or ("" if len(each.whiten) else UNCHECKED)
+        note = problem or ("" if each.whiten.shape[-2] else UNCHECKED)
         solution["reason"][solution["reason"] == ""] = note
         if problem:
             solution["chi2"][:], solution["consistent"][:] = np.nan, False
@@ -136,12 +186,11 @@ def reconcile(
         _accuse(each, solution, level, np.arange(len(flow))[at], suspects, leaks)
         solutions.append(solution)
         rows.append(at)
-    results: dict[str, Any] = {
-        name: _scattered([s[name] for s in solutions], rows, len(flow)) for name in solutions[0]
-    }
+    results: dict[str, Any] = solutions[0]
     shared = structures[0]
-    if len(patterns) > 1:
-        results |= {name: np.array([s[name] for s in structures])[group] for name in shared}
+    if len(rows) > 1 or variance.ndim == 3:
+        parts = [_rows(s) | solution for s, solution in zip(structures, solutions, strict=True)]
+        results = {name: _scattered([p[name] for p in parts], rows, len(flow)) for name in parts[0]}
         shared = {}
     return Reconciliation(
         suspects=suspects if lead else suspects[0],
@@ -188,39 +237,72 @@ def _patterns(absent: BOOL) -> tuple[BOOL, INTP]:
     return absent[first], group.reshape(-1)
 
 
+def _plans(
+    incidence: F64, variance: F64, patterns: BOOL, group: INTP
+) -> Iterator[tuple[Plan, Any]]:
+    """Yield plans and the times each is for: one for a pattern, and for each delicate time."""
+    for number, pattern in enumerate(patterns):
+        absent, adrift = np.split(pattern, [incidence.shape[1]])
+        at = np.flatnonzero(group == number)
+        if variance.ndim < 3:
+            each = plan(incidence, variance, ~absent, ~adrift)
+            yield each, slice(None) if len(patterns) == 1 else at
+            continue
+        each = plan(incidence, variance[at], ~absent, ~adrift)
+        fine, delicate = at[~each.delicate], at[each.delicate]
+        if len(delicate):
+            each = plan(incidence, variance[fine], ~absent, ~adrift)
+        yield each, fine
+        for time in delicate.tolist():
+            yield plan(incidence, variance[time, 0], ~absent, ~adrift), [time]
+
+
 def _structure(each: Plan, confidence: float) -> dict[str, Any]:
-    """Return the results that depend on the pattern of missing values only."""
+    """Return the results that depend on the pattern of missing values and the meters only."""
     # Šidák: each of k tests at the level that keeps all of them silent with `confidence`.
-    tests = int((each.effect != 0).any(axis=0).sum())
-    size = np.linalg.norm(each.effect, axis=0)
+    tests = (each.effect != 0).any(axis=-2).sum(axis=-1)
+    size = np.linalg.norm(each.effect, axis=-2)
     limit = quantile(confidence, 1) ** 0.5
     least = np.divide(limit, size, out=np.full_like(size, np.inf), where=size > 0)
     share = np.divide(each.sigma, each.own, out=np.ones_like(each.own), where=each.own > 0)
     return {
-        "dof": len(each.whiten),
-        "chi2_critical": quantile(confidence, len(each.whiten)),
+        "dof": each.whiten.shape[-2],
+        "chi2_critical": quantile(confidence, each.whiten.shape[-2]),
         "observable": each.projection.observable,
         "redundant": each.projection.redundant,
-        "adjustment_critical": quantile(confidence ** (1 / tests), 1) ** 0.5 if tests else 0.0,
+        "adjustment_critical": _level(tests, confidence),
         "detectable": np.where(each.measured, least, np.nan),
         "adjustability": np.where(each.measured, 1 - share, np.nan),
     }
 
 
+def _rows(structure: dict[str, Any]) -> dict[str, Any]:
+    """Return a structure with times as leading dimension: one, where it is the same for all."""
+    each = np.ndim(structure["adjustment_critical"]) > 0
+    return {
+        name: value if each and name in BY_UNCERTAINTY else np.asarray(value)[None]
+        for name, value in structure.items()
+    }
+
+
 def _scattered(parts: list[Any], rows: list[Any], n: int) -> Any:
-    """Return the rows of all parts in the order of time."""
-    if len(parts) == 1:
-        return parts[0]
+    """Return the rows of all parts in the order of time; one row may stand for all of a part."""
     whole = np.empty((n, *parts[0].shape[1:]), parts[0].dtype)
     for part, at in zip(parts, rows, strict=True):
         whole[at] = part
     return whole
 
 
+def _level(tests: Any, confidence: float) -> Any:
+    """Return the critical value of the greatest of some tests, a number or (n,)."""
+    levels = [quantile(confidence ** (1 / k), 1) ** 0.5 if k else 0.0 for k in np.ravel(tests)]
+    return np.array(levels) if np.ndim(tests) else levels[0]
+
+
 def _accuse(
     each: Plan,
     solution: dict[str, Any],
-    level: float,
+    level: Any,
     times: INTP,
     suspects: list[Any],
     leaks: list[Any],
@@ -232,12 +314,20 @@ def _accuse(
     meters = np.nan_to_num(solution["bias_test"][bad])
     nodes = np.nan_to_num(solution["leak_test"][bad])
     best = meters.max(axis=1) * (1 - TIE)
+    level = level[bad] if np.ndim(level) else level
     for lists, tests, floor, effect in (
         (suspects, meters, np.minimum(best, level), each.effect),
         (leaks, nodes, best, each.whiten),
     ):
-        for time, sets in zip(times[bad], _sets(tests, floor, effect), strict=True):
-            lists[time] = sets
+        if effect.ndim == 2:
+            sets = _sets(tests, floor, effect)
+        else:
+            sets = [
+                _sets(tests[[n]], floor[[n]], effect[time])[0]
+                for n, time in enumerate(bad.tolist())
+            ]
+        for time, some in zip(times[bad], sets, strict=True):
+            lists[time] = some
 
 
 def _sets(tests: F64, floor: F64, effect: F64) -> list[list[set[int]]]:
