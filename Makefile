@@ -16,6 +16,7 @@ FITS    := const [a, b] = process.versions.node.split('.').map(Number); \
 
 # The whole suite is shared out by files; each worker starts services of its own.
 WORKERS := --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+EXAMPLES ?= 200
 CODECS  := native senml mapped hj212 sparkplug
 
 .PHONY: setup check test test-attacks demo bench score fuzz docs clean
@@ -75,6 +76,7 @@ fuzz: setup
 	@for codec in $(CODECS); do \
 		$(BIN)/python -m tests.support.fuzz $$codec $(ARGS) || exit 1; \
 	done
+	HTTP_EXAMPLES=$(EXAMPLES) $(BIN)/pytest --quiet tests/attacks/test_http.py
 
 # Pages of docs/ and types of the console follow from the code.
 docs: setup

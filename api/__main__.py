@@ -28,6 +28,8 @@ EXAMPLES = """examples:
 environment:
 """
 STOP_S = 5
+# A request line has room for as many tags as a request may name.
+HEAD_BYTES = 65_536
 
 
 class Server(uvicorn.Server):
@@ -73,6 +75,7 @@ def _serve(settings: ApiSettings) -> int:
         port=settings.http_port,
         log_level="info",
         access_log=False,
+        h11_max_incomplete_event_size=HEAD_BYTES,
         timeout_graceful_shutdown=STOP_S,
     )
     server = Server(config, app.state.context)

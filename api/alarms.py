@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from fastapi import APIRouter, Path, Query, Response
@@ -13,7 +12,7 @@ from typing_extensions import TypedDict
 from api import queries
 from api.answers import Page, Rfc3339, Share, record
 from api.commands import ACCEPTED, CommandBody, queue_command
-from api.context import AppContext, Context, From, Limit, To, time_range
+from api.context import AppContext, Context, time_range
 from api.encode import AnswerRoute, rfc3339
 from api.live.alarm_board import (
     AlarmCounts,
@@ -23,6 +22,7 @@ from api.live.alarm_board import (
     Priority,
     counts,
 )
+from api.parameters import From, Limit, Line, RowId, ScopeFilter, Text, To
 from api.problems import RESPONSES, Problem, invalid, not_found
 from deploy.database.times import stamp, to_us
 from twin.alarms import metrics as f
@@ -36,22 +36,29 @@ from twin.uom import parse_quantity
 
 router = APIRouter(prefix="/api/v1", responses=RESPONSES, route_class=AnswerRoute)
 
-ScopeFilter = Annotated[str, Query(description="only this scope and all below it")]
-PageCursor = Annotated[str, Query(description="`next` of the page before")]
 StateFilter = Annotated[
     list[Literal[AlarmState, "all"]] | None,
-    Query(description="states to list; all but normal when none is named"),
+    Query(
+        max_length=len(STATES) + 1, description="states to list; all but normal when none is named"
+    ),
 ]
-AlarmId = Annotated[str, Path(description="id of an alarm; may have slashes")]
-CommandId = Annotated[int, Path(ge=1, le=2**63 - 1)]
+AlarmId = Annotated[Text, Path(description="id of an alarm; may have slashes")]
+# Priority, time [µs] and id of the last row; time [µs] and number of the last row.
+AlarmCursor = Annotated[
+    Text, Query(pattern=r"^(\d\.-?\d{1,19}\..+)?$", description="`next` of the page before")
+]
+JournalCursor = Annotated[
+    str, Query(pattern=r"^(\d{1,16}\.\d{1,18})?$", description="`next` of the page before")
+]
+CommandId = Annotated[RowId, Path()]
 TimeRange = TypedDict("TimeRange", {"from": Rfc3339, "to": Rfc3339})
 
 
 class ShelveBody(CommandBody):
     """Shelve an alarm for some time."""
 
-    minutes: Annotated[float, Field(gt=0, allow_inf_nan=False)]
-    reason: Annotated[str, Field(min_length=1, max_length=200)]
+    minutes: Annotated[float, Field(gt=0, le=10_080)]
+    reason: Line
 
 
 class CommandAnswer(TypedDict):
@@ -119,11 +126,12 @@ async def read_alarms(
     state: StateFilter = None,
     scope: ScopeFilter = "",
     limit: Limit = 100,
-    cursor: PageCursor = "",
+    cursor: AlarmCursor = "",
 ) -> Page[AlarmRow]:
     """Return the alarms that are not normal, by priority, the newest first."""
     _check(context, scope, limit)
-    after = tuple(_parts(cursor or "-1.0.", int, int, str))
+    priority, since, name = (cursor or "-1.0.").split(".", 2)
+    after = int(priority), int(since), name
     wanted = {STATES.index(each) for each in state or STATES[1:] if each != "all"}
     entries = [
         entry
@@ -143,15 +151,6 @@ def _check(context: Context, scope: str, limit: int = 1) -> None:
         context.require_scope(scope)
 
 
-def _parts(cursor: str, *kinds: Callable[[str], Any]) -> list[Any]:
-    """Return the parts of a cursor; raises Problem 422 for what is none."""
-    try:
-        texts = cursor.split(".", len(kinds) - 1)
-        return [kind(text) for kind, text in zip(kinds, texts, strict=True)]
-    except ValueError:
-        raise invalid("cursor", "it is not the `next` of a page") from None
-
-
 @router.get("/alarms/journal")
 async def read_journal(
     context: AppContext,
@@ -159,15 +158,14 @@ async def read_journal(
     to: To = None,
     scope: ScopeFilter = "",
     limit: Limit = 100,
-    cursor: PageCursor = "",
+    cursor: JournalCursor = "",
 ) -> Page[AlarmEvent]:
     """Return the changes of state of the alarms, newest first; by default of the last 24 h."""
     _check(context, scope, limit)
     from_us, end_us = time_range(context.now_us(), from_, to)
     board = context.feed.board
     names = [a.id for a in board.alarms.values() if inside(a.scope, scope)] if scope else None
-    # The cursor is time and number of the last row.
-    until_us, until_id = _parts(cursor or f"{end_us}.0", int, int)
+    until_us, until_id = map(int, (cursor or f"{end_us}.0").split("."))
     span = stamp(from_us), stamp(until_us)
     rows = await context.store.rows(queries.ALARM_EVENTS, *span, until_id, names, limit + 1)
     last = rows[limit - 1] if len(rows) > limit else None

@@ -32,13 +32,12 @@ from api import (
 from api.context import Context
 from api.emissions import routes as emissions_routes
 from api.live.feed import Feed
+from api.middleware import CountAnswers
 from api.scenarios import routes as scenarios_routes
 from api.store import ReadStore
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
-
-    from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from api.settings import ApiSettings
 
@@ -81,7 +80,7 @@ def create_app(
         generate_unique_id_function=lambda route: route.name,
     )
     app.state.context = context
-    app.add_middleware(CountRequests, counts=context.requests)
+    app.add_middleware(CountAnswers, traffic=context.traffic)
     problems.install(app)
     for module in (
         park,
@@ -136,21 +135,3 @@ def _stop_after_crash(task: asyncio.Task[Any]) -> None:
     if not task.cancelled() and task.exception() is not None:
         log.critical("the live feed crashed", exc_info=task.exception())
         signal.raise_signal(signal.SIGTERM)
-
-
-class CountRequests:
-    """Count answers by status class; plain ASGI, so that streams pass through untouched."""
-
-    def __init__(self, app: ASGIApp, counts: dict[str, int]) -> None:
-        self._app = app
-        self._counts = counts
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on and look at how its answer starts."""
-
-        async def counted(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                self._counts[f"{message['status'] // 100}xx"] += 1
-            await send(message)
-
-        await self._app(scope, receive, counted if scope["type"] == "http" else send)

@@ -11,8 +11,9 @@ from typing_extensions import TypedDict
 
 from api import queries
 from api.answers import Cursor, Ends, Number, Rfc3339, WindowAnswer, WindowRow, record, records
-from api.context import After, AppContext, Context, From, Limit, To, time_range
+from api.context import AppContext, Context, time_range
 from api.encode import T_PER_H, TONNE, AnswerRoute, number, out
+from api.parameters import After, From, Limit, To
 from api.problems import RESPONSES
 from api.sums import read_levels, read_sums
 from api.windows import Component, Hourly, ScopePath, require_component

@@ -24,6 +24,7 @@ from api.answers import (
 )
 from api.context import AppContext
 from api.encode import HOUR, T_PER_H, TONNE, AnswerRoute, number, out
+from api.parameters import Text
 from api.problems import RESPONSES, not_found
 from api.sums import balance_columns, read_stock, read_sums, tags_of
 from api.windows import Daily, Hourly, WindowQuery
@@ -204,7 +205,7 @@ async def read_byproducts(context: AppContext, query: Hourly) -> ByproductAnswer
 async def read_symbiosis(
     context: AppContext,
     query: Daily,
-    medium: Annotated[str, Query(description="hydrogen, …; all on offer when none is named")] = "",
+    medium: Annotated[Text, Query(description="hydrogen, …; all on offer when none is named")] = "",
 ) -> SymbiosisAnswer:
     """Return an allocation of the surplus of a scope: greatest use first, then greatest gain."""
     network, path = query.network, query.scope

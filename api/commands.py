@@ -11,12 +11,11 @@ from typing_extensions import TypedDict
 
 from api.answers import record
 from api.encode import json_answer
+from api.parameters import Person
 from api.problems import unavailable
 
 if TYPE_CHECKING:
     from api.context import Context
-
-Person = Annotated[str, Field(min_length=1, max_length=80, description="person who commands")]
 
 
 class Accepted(TypedDict):
@@ -34,7 +33,7 @@ class CommandBody(BaseModel):
 
     model_config = ConfigDict(str_strip_whitespace=True)
 
-    by: Person
+    by: Annotated[Person, Field(min_length=1, description="person who commands")]
 
 
 async def queue_command(context: Context, kind: str, body: dict[str, Any]) -> Response:

@@ -1,18 +1,17 @@
-"""What every route needs, made once when the app starts, and the parameters routes share."""
+"""What every route needs, made once when the app starts."""
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
-from fastapi import Depends, Query, Request
-from pydantic import BeforeValidator, WithJsonSchema
+from fastapi import Depends, Request
 
 from api.encode import rfc3339
+from api.middleware import Traffic
 from api.problems import invalid, not_found, unavailable
 from deploy.database.times import to_us
 from twin.arrays import DAY_US, I64, MINUTE_US
@@ -35,7 +34,7 @@ class Context:
     store: ReadStore
     feed: Feed
     now_us: Callable[[], int]  # UTC
-    requests: Counter[str] = field(default_factory=Counter)  # by status class
+    traffic: Traffic = field(default_factory=Traffic)
 
     @property
     def model(self) -> Model:
@@ -108,30 +107,6 @@ async def context_of(request: Request) -> Context:
 
 
 AppContext = Annotated[Context, Depends(context_of)]
-
-
-def _rfc3339(text: Any) -> datetime:
-    try:
-        time = datetime.fromisoformat(str(text))
-    except ValueError:
-        raise ValueError(
-            f"{text!r} is not a time like 2025-06-01T08:00:00+08:00 (in a URL + is written %2B)"
-        ) from None
-    if time.tzinfo is None:
-        raise ValueError(f"{text!r} has no offset: write it like 2025-06-01T08:00:00+08:00")
-    if not 1970 < time.year < 2200:
-        raise ValueError(f"the year {time.year} is not between 1971 and 2199")
-    return time
-
-
-Time = Annotated[
-    datetime, BeforeValidator(_rfc3339), WithJsonSchema({"type": "string", "format": "date-time"})
-]
-From = Annotated[Time | None, Query(alias="from", description="start, RFC 3339 with offset")]
-To = Annotated[Time | None, Query(alias="to", description="end, not included; default now")]
-Tags = Annotated[list[str] | None, Query(description="tag addresses; all when none is named")]
-Limit = Annotated[int, Query(ge=1, description="items of a page")]
-After = Annotated[int, Query(ge=0, le=2**62, description="`next` of the page before")]
 
 
 def time_range(

@@ -170,8 +170,10 @@ def _lines(context: Context) -> Iterator[str]:
         label = f'{{reason="{reason}"}}' if reason else ""
         rows.setdefault(f"ingest_{group}{total}", []).append((label, value))
     rows["api_requests_total"] = [
-        (f'{{status="{status}"}}', count) for status, count in sorted(context.requests.items())
+        (f'{{status="{status}"}}', count)
+        for status, count in sorted(context.traffic.answers.items())
     ]
+    rows["api_answers_broken_total"] = [("", context.traffic.broken)]
     rows["api_live_clients"] = [("", context.feed.clients)]
     age_s = cycle_age_s(context)
     rows["api_cycle_age_seconds"] = [] if age_s is None else [("", age_s)]

@@ -18,8 +18,9 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from api.answers import Number, Uint8, record
-from api.context import AppContext, Context, From, To, time_range
+from api.context import AppContext, Context, time_range
 from api.encode import JSON, AnswerRoute, json_answer, milliseconds, out
+from api.parameters import Address, From, To
 from api.problems import RESPONSES, Problem, invalid
 from twin import quality as q
 from twin.arrays import (
@@ -74,10 +75,10 @@ class HistoryAnswer(TypedDict):
 @router.get("/history", response_model=HistoryAnswer, responses=FORMS)
 async def read_tag_history(
     context: AppContext,
-    tag: Annotated[str, Query(description="address of one tag")],
+    tag: Annotated[Address, Query(description="address of one tag")],
     from_: From = None,
     to: To = None,
-    points: Annotated[int, Query(ge=10)] = 1_000,
+    points: Annotated[int, Query(ge=10, le=1_000_000)] = 1_000,
     accept: Annotated[str, Header(include_in_schema=False)] = "",
 ) -> Response:
     """Return a tag over time, raw when it fits into `points`, else mean, min and max of buckets."""

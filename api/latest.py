@@ -9,8 +9,9 @@ from fastapi.responses import StreamingResponse
 from typing_extensions import TypedDict
 
 from api.answers import Number, Page, Rfc3339, Uint8, records
-from api.context import AppContext, Context, Tags
+from api.context import AppContext, Context
 from api.encode import AnswerRoute, out, rfc3339
+from api.parameters import Tags
 from api.problems import RESPONSES, unavailable
 from twin.arrays import NEVER
 
@@ -22,10 +23,20 @@ if TYPE_CHECKING:
 router = APIRouter(prefix="/api/v1", responses=RESPONSES, route_class=AnswerRoute)
 
 HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+EVENT = {
+    "description": "each event; `data` is JSON: time, values by tag [value, quality, ms], alarms",
+    "type": "object",
+    "properties": {
+        "event": {"enum": ["image", "cycle"]},
+        "id": {"type": "string"},
+        "data": {"type": "string"},
+    },
+    "required": ["event", "id", "data"],
+}
 EVENTS: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "Server-sent events: `image` first, then one `cycle` for each cycle",
-        "content": {"text/event-stream": {"schema": {"type": "string"}}},
+        "content": {"text/event-stream": {"schema": EVENT}},
     }
 }
 

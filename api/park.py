@@ -9,8 +9,9 @@ from fastapi import APIRouter, Query
 from typing_extensions import TypedDict
 
 from api.answers import Ends, Name, Number, Page, Rfc3339, record
-from api.context import AppContext, Limit
+from api.context import AppContext
 from api.encode import TONNE, AnswerRoute, number, out
+from api.parameters import Limit, PageCursor, ScopeFilter, Text
 from api.problems import RESPONSES
 from twin.model.park import inside
 from twin.uom import compile_uom
@@ -161,10 +162,10 @@ async def read_park(context: AppContext) -> ParkAnswer:
 @router.get("/tags")
 async def read_tags(
     context: AppContext,
-    scope: Annotated[str, Query(description="only this scope and all below it")] = "",
-    q: Annotated[str, Query(description="text in the address or the description")] = "",
+    scope: ScopeFilter = "",
+    q: Annotated[Text, Query(description="text in the address or the description")] = "",
     limit: Limit = 100,
-    cursor: Annotated[str, Query(description="`next` of the page before")] = "",
+    cursor: PageCursor = "",
 ) -> Page[TagRow]:
     """Return the tags in the order of their addresses, a page at a time."""
     context.require_image()

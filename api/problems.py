@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import logging
+import secrets
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import orjson
 from fastapi import Request, Response
@@ -17,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from fastapi import FastAPI
+
+log = logging.getLogger("parktwin.api")
 
 RETRY_AFTER_S = 2
 MEDIA_TYPE = "application/problem+json"
@@ -32,6 +37,7 @@ PROBLEM: dict[str, Any] = {
         "detail": {"type": "string"},
         "instance": {"type": "string", "format": "uri-reference"},
         "hint": {"type": "string"},
+        "reference": {"type": "string", "description": "of a status 500, as in the log of the api"},
         "errors": {
             "type": "array",
             "items": {
@@ -87,18 +93,24 @@ def invalid(parameter: str, detail: str, *, hint: str = "", part: str = "query")
 
 def install(app: FastAPI) -> None:
     """Answer every failure of the app with a problem."""
-    for kind in (Problem, ParkError, RequestValidationError, HTTPException, Exception):
-        app.add_exception_handler(kind, _answer)
+    for kind in (Problem, ParkError, RequestValidationError, HTTPException):
+        app.add_exception_handler(kind, answer_failure)
 
 
-async def _answer(request: Request, error: Exception) -> Response:
-    problem = _problem_of(error, request.url.path)
+async def answer_failure(request: Request, error: Exception) -> Response:
+    """Return a failure as a problem; ours is logged with its traceback and a reference."""
+    path = request.scope["path"]
+    problem = _problem_of(error, path)
+    if problem.status == HTTPStatus.INTERNAL_SERVER_ERROR:
+        reference = secrets.token_hex(4)
+        problem.more["reference"] = reference
+        log.error("%s %r failed, reference %s", request.method, path, reference, exc_info=error)
     body = {
         "type": "about:blank",
         "title": HTTPStatus(problem.status).phrase,
         "status": problem.status,
         "detail": problem.detail,
-        "instance": request.url.path,
+        "instance": quote(path),
         **({"hint": problem.hint} if problem.hint else {}),
         **problem.more,
     }
@@ -133,5 +145,6 @@ def _problem_of(error: Exception, path: str) -> Problem:
         missing = error.status_code == 404
         detail = f"there is nothing at {path}" if missing else str(error.detail)
         return Problem(error.status_code, detail, hint=hint)
-    # The server logs the traceback; it does not leave.
-    return Problem(500, "the API failed on this request", hint="its log has the reason; report it")
+    # The log has the traceback; it does not leave.
+    hint = "the log of the api has the reason under the reference; report it"
+    return Problem(500, "the API failed on this request", hint=hint)

@@ -11,8 +11,9 @@ from typing_extensions import TypedDict
 from api import queries
 from api.answers import Number, Page, Rfc3339, record
 from api.commands import ACCEPTED, CommandBody, queue_command
-from api.context import After, AppContext, Context, Limit
+from api.context import AppContext, Context
 from api.encode import AnswerRoute
+from api.parameters import After, Cell, Limit, Line, Person, RowId, Text, Value
 from api.problems import RESPONSES, Problem, not_found
 from twin.errors import UomError
 from twin.model.park import owner_of
@@ -20,12 +21,13 @@ from twin.uom import compile_uom
 
 router = APIRouter(prefix="/api/v1", responses=RESPONSES, route_class=AnswerRoute)
 
-ReasonFilter = Annotated[str | None, Query(description="only this reason")]
-By = Annotated[str, Query(max_length=80, description="person who commands")]
-RejectIds = Annotated[list[int] | None, Query(alias="id", description="only these rejects")]
-TagName = Annotated[str, Path(description="name as it came; may have slashes")]
-Text = Annotated[str, Field(min_length=1, max_length=200)]
-Cell = Annotated[str, Field(max_length=200)]
+ReasonFilter = Annotated[Text | None, Query(description="only this reason")]
+By = Annotated[Person, Query(description="person who commands")]
+RejectIds = Annotated[
+    list[RowId] | None, Query(alias="id", max_length=1_000, description="only these rejects")
+]
+Enterprise = Annotated[Text, Path(description="id of an enterprise")]
+TagName = Annotated[Text, Path(description="name as it came; may have slashes")]
 
 
 class QuarantineRow(TypedDict):
@@ -59,12 +61,12 @@ class RejectRow(TypedDict):
 class AdoptBody(CommandBody):
     """An unknown tag as it is to be in tags.csv."""
 
-    scope: Text
-    quantity: Text
+    scope: Line
+    quantity: Line
     uom: Cell
     kind: Literal["gauge", "counter", "state"] = "gauge"
-    low: Number = None
-    high: Number = None
+    low: Value | None = None
+    high: Value | None = None
     sigma: Cell = ""
     description: Cell = ""
 
@@ -78,8 +80,8 @@ class ReleaseBody(CommandBody):
 class ReplayBody(CommandBody):
     """Which rejects go through their codec again; all of them when nothing is named."""
 
-    ids: Annotated[list[int], Field(min_length=1, max_length=10_000)] | None = None
-    reason: Text | None = None
+    ids: Annotated[list[RowId], Field(min_length=1, max_length=10_000)] | None = None
+    reason: Line | None = None
 
 
 @router.get("/quarantine")
@@ -103,7 +105,9 @@ async def _require(context: Context, enterprise: str, tag: str, reason: str | No
 
 
 @router.post("/quarantine/{enterprise}/{tag:path}/adopt", **ACCEPTED)
-async def adopt(context: AppContext, enterprise: str, tag: TagName, body: AdoptBody) -> Response:
+async def adopt(
+    context: AppContext, enterprise: Enterprise, tag: TagName, body: AdoptBody
+) -> Response:
     """Make an unknown tag one of the model; ingest adds it to tags.csv and stores what was kept."""
     await _require(context, enterprise, tag, "unknown_tag")
     park = context.model.park
@@ -123,7 +127,7 @@ async def adopt(context: AppContext, enterprise: str, tag: TagName, body: AdoptB
 
 @router.post("/quarantine/{enterprise}/{tag:path}/release", **ACCEPTED)
 async def release(
-    context: AppContext, enterprise: str, tag: TagName, body: ReleaseBody
+    context: AppContext, enterprise: Enterprise, tag: TagName, body: ReleaseBody
 ) -> Response:
     """Store samples of the quarantine as they are."""
     await _require(context, enterprise, tag, body.reason)
@@ -133,7 +137,11 @@ async def release(
 
 @router.delete("/quarantine/{enterprise}/{tag:path}", **ACCEPTED)
 async def drop(
-    context: AppContext, enterprise: str, tag: TagName, reason: ReasonFilter = None, by: By = ""
+    context: AppContext,
+    enterprise: Enterprise,
+    tag: TagName,
+    reason: ReasonFilter = None,
+    by: By = "",
 ) -> Response:
     """Forget samples and counts of a tag."""
     await _require(context, enterprise, tag, reason)

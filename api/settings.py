@@ -17,7 +17,9 @@ class ApiSettings(Settings):
     live_clients_max: int = Field(200, ge=1, description="live feeds at the same time")
     keep_alive_s: float = Field(15.0, gt=0, description="comment on a silent live feed after [s]")
     poll_s: float = Field(1.0, gt=0, le=60, description="look for cycles without a wake-up [s]")
-    history_points_max: int = Field(10_000, ge=10, description="points of one history answer")
+    history_points_max: int = Field(
+        10_000, ge=10, le=1_000_000, description="points of one history answer"
+    )
     history_days_max: int = Field(7_320, ge=1, description="longest range of one history [days]")
     raw_rows_max: int = Field(
         50_000, ge=100, description="samples read for a history; beyond it minutes are read"
@@ -25,17 +27,19 @@ class ApiSettings(Settings):
     minute_days_max: int = Field(
         100, ge=1, description="history beyond this is read from hours [days]"
     )
-    page_size_max: int = Field(1_000, ge=1, description="items of one page")
+    page_size_max: int = Field(1_000, ge=1, le=10_000, description="items of one page")
     windows_max: int = Field(1_500, ge=1, description="windows of one balance or energy answer")
     alarm_days_max: int = Field(100, ge=1, description="longest alarm summary [days]")
-    shelve_minutes_max: int = Field(480, ge=1, description="longest shelving of an alarm [min]")
+    shelve_minutes_max: int = Field(
+        480, ge=1, le=10_080, description="longest shelving of an alarm [min]"
+    )
     commands_max: int = Field(1_000, ge=1, description="commands that may wait for ingest")
     minute_delay_s: float = Field(
         15.0, ge=0, description="a minute is expected in the database this long after its end [s]"
     )
     scenario_hours_max: float = Field(72.0, gt=0, le=720, description="longest what-if [h]")
     scenario_steps_max: int = Field(2_000, ge=1, description="steps of one what-if")
-    scenario_actions_max: int = Field(20, ge=1, description="plants one what-if changes")
+    scenario_actions_max: int = Field(20, ge=1, le=100, description="plants one what-if changes")
     ready_cycle_age_s: float = Field(10.0, gt=0, description="ready: oldest newest cycle [s]")
     ready_lag_s: float = Field(60.0, gt=0, description="ready: largest lag of ingest [s]")
 

@@ -23,9 +23,10 @@ from api.answers import (
     record,
 )
 from api.chlorine import balance_rows
-from api.context import AppContext, Context, From, To, time_range
+from api.context import AppContext, Context, time_range
 from api.encode import AnswerRoute, rfc3339
 from api.energy import ENERGY_ITEMS, energy_rows
+from api.parameters import From, Text, To
 from api.problems import RESPONSES
 from api.sums import read_sums, tags_of
 from api.windows import WindowQuery, parse_query
@@ -101,7 +102,7 @@ class Reached(NamedTuple):
 async def read_targets(
     context: AppContext,
     scope: Annotated[
-        str, Query(description="targets of this scope and those below; all when none is named")
+        Text, Query(description="targets of this scope and those below; all when none is named")
     ] = "",
     from_: From = None,
     to: To = None,

@@ -13,12 +13,12 @@ from api.answers import Number, Rfc3339, record
 from api.commands import ACCEPTED, CommandBody, queue_command
 from api.context import AppContext, Context
 from api.encode import AnswerRoute, number
+from api.parameters import Cell, RowId
 from api.problems import RESPONSES, Problem, not_found
 
 router = APIRouter(prefix="/api/v1/unit-errors", responses=RESPONSES, route_class=AnswerRoute)
 
-ErrorNumber = Annotated[int, Path(ge=1, le=2**63 - 1)]
-Reason = Annotated[str, Field(max_length=200)]
+ErrorNumber = Annotated[RowId, Path()]
 Factor = Annotated[float, Field(gt=-1e9, lt=1e9)]
 
 
@@ -47,7 +47,7 @@ class UnitErrorRow(TypedDict):
 class DismissBody(CommandBody):
     """A real step: its samples become good, and the level is learnt anew."""
 
-    reason: Reason = ""
+    reason: Cell = ""
 
 
 class RescaleBody(CommandBody):
@@ -58,7 +58,7 @@ class RescaleBody(CommandBody):
 
     factor: Factor | None = None
     offset: Factor = 0.0
-    reason: Reason = ""
+    reason: Cell = ""
 
 
 async def read_unit_errors(context: Context) -> list[UnitErrorRow]:

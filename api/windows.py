@@ -11,8 +11,9 @@ import numpy as np
 from fastapi import Depends, Path, Query
 
 from api.answers import WindowAnswer, WindowRow, record, records
-from api.context import AppContext, Context, From, To, time_range
+from api.context import AppContext, Context, time_range
 from api.encode import rfc3339
+from api.parameters import From, Text, To
 from api.problems import invalid, not_found
 from twin.accounts.accounts import FLOW_ITEMS
 from twin.arrays import DAY_US, F64, I64, MINUTE_US, SECOND_US
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
 
     from twin.accounts.network import Network
 
-ScopePath = Annotated[str, Path(description="path of a scope, slashes included")]
-Component = Annotated[str, Query(description="chlorine, hydrogen, …")]
+ScopePath = Annotated[Text, Path(description="path of a scope, slashes included")]
+Component = Annotated[Text, Query(description="chlorine, hydrogen, …")]
 Length = Literal["minute", "hour", "shift", "day", "month"]
 Window = Annotated[Length, Query(description="length of a row, on the park's clock")]
 Row = TypeVar("Row", bound=WindowRow)

@@ -22,7 +22,7 @@ from api.answers import (
     record,
     records,
 )
-from api.context import AppContext, From, To
+from api.context import AppContext
 from api.emissions.carbon import CarbonAnswer, GridChoice, read_carbon
 from api.emissions.outlets import (
     MG_PER_M3,
@@ -38,6 +38,7 @@ from api.emissions.outlets import (
     read_ledger,
 )
 from api.encode import DAY, TONNE, AnswerRoute, number, out
+from api.parameters import From, Text, To
 from api.problems import RESPONSES
 from api.sums import Sums, read_sums
 from api.windows import ScopePath, WindowQuery, parse_query
@@ -54,7 +55,7 @@ HourWindow = Annotated[
     Literal["hour", "shift", "day", "month"],
     Query(description="length of a row, on the park's clock; an hour is the shortest"),
 ]
-Region = Annotated[str, Query(description="region of the grid factor: CN, CN-SD, …")]
+Region = Annotated[Text, Query(description="region of the grid factor: CN, CN-SD, …")]
 Method = Annotated[
     Literal["location", "market", "fossil", "ets"], Query(description="kind of grid factor")
 ]

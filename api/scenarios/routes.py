@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from api.context import AppContext, Context
 from api.encode import AnswerRoute, rfc3339
+from api.parameters import Hours, Seconds, Text
 from api.problems import RESPONSES, Problem, invalid, not_found
 from api.scenarios.answer import (
     LiveState,
@@ -40,7 +41,7 @@ USUAL_STEPS = 720
 BUSY = asyncio.Semaphore(2)
 # Beyond its present load a plant is extrapolated: a fifth is as far as that goes.
 LOAD_MAX = 1.2
-Text = Annotated[str, Field(max_length=400)]
+StepLength = Annotated[Seconds, Field(ge=1)]
 
 
 class ActionBody(BaseModel):
@@ -50,10 +51,8 @@ class ActionBody(BaseModel):
 
     scope: Annotated[Text, Field(description="path of a scope, or id of an electrolyser")]
     load: Annotated[float, Field(ge=0, le=LOAD_MAX, description="of the present; 0 = trip")]
-    start: Annotated[float, Field(ge=0, description="hours from now")] = 0.0
-    stop: Annotated[float | None, Field(gt=0, description="hours from now; null = to the end")] = (
-        None
-    )
+    start: Annotated[Hours, Field(description="hours from now")] = 0.0
+    stop: Annotated[Hours | None, Field(description="hours from now; null = to the end")] = None
 
 
 class ScenarioBody(BaseModel):
@@ -62,14 +61,14 @@ class ScenarioBody(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     scope: Annotated[Text, Field(description="scope of the answer; empty = the park")] = ""
-    hours: Annotated[float, Field(gt=0, description="horizon [h]")] = 6.0
+    hours: Annotated[Hours, Field(ge=0.01, description="horizon [h]")] = 6.0
     step_s: Annotated[
-        float | None, Field(gt=0, description="length of a step [s]; null = as the hours allow")
+        StepLength | None, Field(description="length of a step [s]; null = as the hours allow")
     ] = None
     response_s: Annotated[
-        float | None, Field(ge=0, description="until the electrolysis is cut [s]; null = the usual")
+        Seconds | None, Field(description="until the electrolysis is cut [s]; null = the usual")
     ] = None
-    actions: list[ActionBody]
+    actions: Annotated[list[ActionBody], Field(max_length=100)]
 
 
 @router.get("/scenarios")

@@ -94,9 +94,9 @@ async def test_alarms_can_be_asked_by_state_and_scope_and_come_in_pages(api):
 WRONG = [
     ("/api/v1/alarms?state=loud", 422, "state"),
     ("/api/v1/alarms?scope=demo/nowhere", 404, "no scope"),
-    ("/api/v1/alarms?limit=100000", 422, "limit: it is above 1000"),
-    ("/api/v1/alarms?cursor=x", 422, "cursor: it is not"),
-    ("/api/v1/alarms/journal?cursor=1", 422, "cursor: it is not"),
+    ("/api/v1/alarms?limit=5000", 422, "limit: it is above 1000"),
+    ("/api/v1/alarms?cursor=x", 422, "cursor: "),
+    ("/api/v1/alarms/journal?cursor=1", 422, "cursor: "),
     ("/api/v1/alarms/journal?from=2030-01-01T00:00:00Z", 422, "not before"),
     ("/api/v1/alarms/summary?from=2020-01-01T00:00:00Z", 422, "100 days"),
     ("/api/v1/commands/1", 404, "no command 1"),

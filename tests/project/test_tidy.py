@@ -21,8 +21,8 @@ ROUTING = ("ingest.wire", "ingest.routing", "ingest.settings", "ingest.counters"
 STORING = (*ROUTING, "ingest.store")
 READING = ("twin", "deploy.database")
 ANSWERING = (
-    *READING, "api.answers", "api.encode", "api.problems", "api.queries", "api.settings",
-    "api.store",
+    *READING, "api.answers", "api.encode", "api.middleware", "api.parameters", "api.problems",
+    "api.queries", "api.settings", "api.store",
 )  # fmt: skip
 ASKING = (*ANSWERING, "api.live", "api.context")
 SUBJECTS = (

@@ -2011,6 +2011,8 @@ export interface components {
             /** Format: uri-reference */
             instance: string;
             hint?: string;
+            /** @description of a status 500, as in the log of the api */
+            reference?: string;
             errors?: {
                 parameter?: string;
                 in?: string;
@@ -2248,7 +2250,12 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "text/event-stream": string;
+                    "text/event-stream": {
+                        /** @enum {unknown} */
+                        event: "image" | "cycle";
+                        id: string;
+                        data: string;
+                    };
                 };
             };
             /** @description A failure (RFC 9457) */
@@ -3021,6 +3028,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
+                /** @description id of an enterprise */
                 enterprise: string;
                 /** @description name as it came; may have slashes */
                 tag: string;
@@ -3058,6 +3066,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
+                /** @description id of an enterprise */
                 enterprise: string;
                 /** @description name as it came; may have slashes */
                 tag: string;
@@ -3100,6 +3109,7 @@ export interface operations {
             };
             header?: never;
             path: {
+                /** @description id of an enterprise */
                 enterprise: string;
                 /** @description name as it came; may have slashes */
                 tag: string;

@@ -1,0 +1,90 @@
+"""Requests that the OpenAPI document allows and forbids, against a running park."""
+
+import asyncio
+import json
+import os
+import shutil
+import sys
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+
+from simulators.load import Publisher
+from tests.support.attack import attacked_park
+from tests.support.data import DATA, data_text
+from tests.support.waiting import until
+
+# `make fuzz` takes more.
+FILE = Path(__file__).parent / "schemathesis.toml"
+EXAMPLES = os.environ.get("HTTP_EXAMPLES", "3")
+SERVER_ERRORS = 'parktwin_api_requests_total{status="5xx"}'
+MINUTES = 90
+VALUES = {
+    "II-1": 16, "FT-1": 18, "FT-3": 3.6, "FT-4": 4000, "LT-1": 1.4, "FT-5": 1.8, "FT-6": 20,
+    "TT-1": 80, "AT-901": 28, "AT-902": 8, "FT-901": 36000, "XS-901": 1, "XS-1": 1,
+    "ZZ-1": 5,
+}  # fmt: skip
+
+
+@pytest.fixture
+def demo_folder(tmp_path):
+    """The park of the API's tests with its alarms."""
+    folder = shutil.copytree(DATA / "demo", tmp_path / "demo")
+    with (folder / "park.toml").open("a", encoding="utf-8") as file:
+        file.write(data_text("demo/alarms.toml"))
+    return folder
+
+
+def publish_history(port):
+    """Publish an hour and a half, an unknown tag, a sample of the future, and no JSON."""
+    now_ms = time.time_ns() // 1_000_000
+    scans = [
+        {"ts": now_ms - minute * 60_000, "values": VALUES | {"JQ-1": 1e6 - minute}}
+        for minute in range(MINUTES, -1, -1)
+    ]
+    payloads = [json.dumps(scan).encode() for scan in scans]
+    payloads += [json.dumps({"ts": now_ms + 10**9, "values": {"FT-1": 1}}).encode(), b"{"]
+    publisher = Publisher("127.0.0.1", port, client_id="history")
+    publisher.publish("park/v1/demo/acme/gateway", payloads)
+    publisher.drain()
+    publisher.sock.close()
+
+
+async def filled(park):
+    """Wait until the history is stored and the quarantine and the rejects have rows."""
+    await asyncio.to_thread(publish_history, park.mqtt_port)
+    async with httpx.AsyncClient(base_url=park.base_url, timeout=10) as client:
+        for path in ("quarantine", "rejects", "alarms"):
+            await until(lambda p=path: has_items(client, p), 30)
+
+
+async def has_items(client, path):
+    return (await client.get(f"/api/v1/{path}")).json()["items"]
+
+
+async def fuzz(park, folder):
+    """Let schemathesis ask by the OpenAPI document; return its exit status and what it says."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "schemathesis.cli", "--config-file", FILE, "run", "--no-color",
+        f"{park.base_url}/openapi.json", "--max-examples", EXAMPLES,
+        cwd=folder, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+    )  # fmt: skip
+    out, _ = await process.communicate()
+    return process.returncode, out.decode()
+
+
+async def test_no_request_of_the_openapi_document_is_a_server_error(
+    services, database, demo_folder, tmp_path
+):
+    async with attacked_park(services, database, demo_folder, tmp_path) as park:
+        await filled(park)
+        # Before its first cycle a park is not ready: 503.
+        before = await park.metric(SERVER_ERRORS)
+        status, text = await fuzz(park, tmp_path)
+        assert status == 0, text
+        assert await park.metric(SERVER_ERRORS) == before
+        assert await park.metric("parktwin_api_answers_broken_total") == 0
+        # The orders among them have not stopped ingest either.
+        await park.ready(5)
