@@ -27,7 +27,8 @@ router = APIRouter(responses=RESPONSES, route_class=AnswerRoute)
 
 PREFIX = "ingest."
 GAUGES = ("gauge", "state")
-TOTALS = ("samples", "duplicates", "corrections", "late", "dropped")
+TOTALS = ("samples", "duplicates", "corrections", "late", "dropped", "broker_dropped")
+BROKER = ("broker_messages", "broker_bytes", "broker_clients", "broker_queue")
 # Counted by reason, as ingest.rejected.<reason>.
 GROUPS = ("rejected", "quarantined", "flagged")
 # Tags of ingest about the data of an enterprise, <enterprise>/ingest.*, by the field they fill.
@@ -100,6 +101,9 @@ class Ready(TypedDict):
 
     status: str
     checks: dict[str, Any]
+    warnings: Annotated[
+        list[str], Field(description="what asks for somebody, although a restart mends nothing")
+    ]
 
 
 @router.get("/livez")
@@ -121,6 +125,8 @@ async def readyz(context: AppContext) -> Ready:
     age_s = cycle_age_s(context)
     connected, lag_s = health.get("connected"), health.get("lag")
     checks = {"database": not trouble, "cycle_age_s": age_s, "broker": connected, "lag_s": lag_s}
+    checks |= {name: health.get(name) for name in ("broker_queue", "broker_dropped")}
+    warnings = _warnings(context, health)
     wrong = {
         trouble: trouble != "",
         "ingest has stored no cycle": not trouble and age_s is None,
@@ -131,7 +137,17 @@ async def readyz(context: AppContext) -> Ready:
     reasons = [reason for reason, is_so in wrong.items() if is_so]
     if reasons:
         raise unavailable("; ".join(reasons), hint="`parktwin ingest` says why", checks=checks)
-    return {"status": "ready", "checks": checks}
+    return {"status": "ready", "checks": checks, "warnings": warnings}
+
+
+def _warnings(context: Context, health: dict[str, float]) -> list[str]:
+    """Return what is lost or will be, while the figures are current."""
+    dropped, queue = health.get("broker_dropped", 0.0), health.get("broker_queue", 0.0)
+    wrong = {
+        f"the broker has dropped {dropped:.0f} messages since its start": dropped > 0,
+        f"the queue of the broker is {queue:.0%} full": queue >= context.settings.warn_queue_share,
+    }
+    return [sentence for sentence, is_so in wrong.items() if is_so]
 
 
 def cycle_age_s(context: Context) -> float | None:
@@ -245,7 +261,7 @@ def _figure(context: Context, address: str) -> float | None:
 def _ingest_summary(context: Context) -> dict[str, Number]:
     """Return connection, lag and counters of ingest; null for what is unknown."""
     health = ingest_health(context)
-    summary = {name: health.get(name) for name in ("connected", *TOTALS)}
+    summary = {name: health.get(name) for name in ("connected", *TOTALS, *BROKER)}
     summary["lag_s"] = health.get("lag")
     for group in GROUPS:
         counts = [v for k, v in health.items() if k == group or k.startswith(f"{group}.")]

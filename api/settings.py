@@ -42,6 +42,9 @@ class ApiSettings(Settings):
     scenario_actions_max: int = Field(20, ge=1, le=100, description="plants one what-if changes")
     ready_cycle_age_s: float = Field(10.0, gt=0, description="ready: oldest newest cycle [s]")
     ready_lag_s: float = Field(60.0, gt=0, description="ready: largest lag of ingest [s]")
+    warn_queue_share: float = Field(
+        0.5, gt=0, le=1, description="warn: the queue of the broker is this full [1]"
+    )
 
     @model_validator(mode="after")
     def _relations(self) -> ApiSettings:

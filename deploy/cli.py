@@ -191,6 +191,9 @@ def _environment(
         own["PARKTWIN_DATABASE_URL"] = services.database_url
     if own_database and program == "api":
         own["PARKTWIN_DATABASE_URL"] = services.reader_url
+    if services.queue is not None:
+        own["PARKTWIN_BROKER_QUEUE_BYTES"] = str(services.queue.bytes)
+        own["PARKTWIN_BROKER_QUEUE_MESSAGES"] = str(services.queue.messages)
     # The matrices are small: threads that spin for them take the processors from the database.
     return {"OPENBLAS_NUM_THREADS": "1", **os.environ, **own}
 

@@ -7,6 +7,7 @@ import fcntl
 import os
 import shutil
 import signal
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
     from typing import TextIO
 
 DATA_BYTES = 500_000_000
+# Measured with Mosquitto 2.0.21: what a queued message takes in memory besides its payload; in the
+# file of the broker it is a third of that.
+MESSAGE_BYTES = 350
+QUEUE_SHARE = 0.25  # of the memory, and of what is free on the disk
 # Together with the programs' share a stop takes less than ten seconds.
 STOP_S = {"mosquitto": 1.5, "postgres": 4.0}
 INITDB = (
@@ -47,10 +52,19 @@ SETTINGS = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class QueueLimit:
+    """What the broker keeps for one session that is away; beyond either it drops."""
+
+    bytes: int  # of payloads
+    messages: int
+
+
 class Services:
     """The lifetime of the services of one data folder.
 
-    A port of 0 is a free one, a port of None leaves that service out.
+    A port of 0 is a free one, a port of None leaves that service out. Without a `queue` the broker
+    keeps what memory and disk have room for.
     """
 
     postgres: Service
@@ -63,11 +77,13 @@ class Services:
         postgres_port: int | None = 0,
         mqtt_port: int | None = 0,
         mode: sandbox.Mode | None = None,
+        queue: QueueLimit | None = None,
     ) -> None:
         self.data = data.absolute()
         self.log = self.data / "log"
         self._ports = postgres_port, mqtt_port
         self._mode = mode
+        self.queue = queue
         self._lock: TextIO | None = None
         self._owner_password = ""
         # Only the api of this lifetime needs it.
@@ -128,7 +144,8 @@ class Services:
             self._run(self.postgres)
             self._admit(box, self.postgres.port)
         if mqtt_port is not None:
-            self.mosquitto = mosquitto(box, mqtt_port or free_port(), self.log)
+            self.queue = self.queue or queue_limit(self.data)
+            self.mosquitto = mosquitto(box, mqtt_port or free_port(), self.log, self.queue)
             self._run(self.mosquitto)
 
     def _admit(self, box: sandbox.Sandbox, port: int) -> None:
@@ -185,7 +202,17 @@ def _initialise(box: sandbox.Sandbox) -> None:
     folder.rename(box.home / "postgres")
 
 
-def mosquitto(box: sandbox.Sandbox, port: int, log: Path) -> Service:
+def queue_limit(data: Path) -> QueueLimit:
+    """Return what the broker may keep on this machine: it is in memory, and saved on the disk."""
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    bound = Path("/sys/fs/cgroup/memory.max")  # of a container
+    if bound.exists() and (text := bound.read_text().strip()).isdigit():
+        memory = min(memory, int(text))
+    room = int(min(memory, shutil.disk_usage(data).free) * QUEUE_SHARE)
+    return QueueLimit(bytes=room // 2, messages=room // 2 // MESSAGE_BYTES)
+
+
+def mosquitto(box: sandbox.Sandbox, port: int, log: Path, queue: QueueLimit) -> Service:
     """Return the broker of a sandbox, its configuration written anew."""
     folder = box.home / "mosquitto"
     inside = box.within("mosquitto")
@@ -193,6 +220,8 @@ def mosquitto(box: sandbox.Sandbox, port: int, log: Path) -> Service:
         "listener": f"{port} {HOST}",
         "persistence_location": f"{inside}/",
         "pid_file": f"{inside}/mosquitto.pid",
+        "max_queued_messages": str(queue.messages),
+        "max_queued_bytes": str(queue.bytes),
     }
     folder.mkdir(exist_ok=True)
     os.chown(folder, box.home.stat().st_uid, box.home.stat().st_gid)

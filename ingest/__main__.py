@@ -55,6 +55,7 @@ async def ingest(settings: IngestSettings, stop: asyncio.Event) -> bool:
     subscriber.on_connection = lambda: cycle.sparkplug.reconnected(time.time_ns() // 1000)
     cycle.connected = lambda: subscriber.connected
     next_block = NextBlock(subscriber.inbox, cycle.decode, settings)
+    cycle.surroundings = subscriber.status.gauges
     cycle.inbox_size = lambda: len(next_block)
     publication = Publication(cycle.network, settings.publish_s)
     await cycle.start(time.time_ns() // 1000)

@@ -58,6 +58,7 @@ COUNTERS = (
     "spikes",
     "transient",
     "rebirths",
+    "broker_dropped",  # by the broker itself, for any of its sessions, since its start
     *(f"{group}.{reason}" for group, reasons in REASONS.items() for reason in reasons),
 )
 GAUGES = {
@@ -65,6 +66,10 @@ GAUGES = {
     "cycle_duration": ("time", "s"),
     "inbox": ("count", ""),
     "alarm_rate": ("count", ""),  # annunciations in the last ten minutes
+    "broker_messages": ("count", ""),  # held by the broker
+    "broker_bytes": ("count", ""),
+    "broker_clients": ("count", ""),
+    "broker_queue": ("fraction", ""),  # of what the broker queues for one session
     "suspects": ("count", ""),  # streams and nodes in detections of the balance monitor
 }
 STATES = ("connected", "alarm_flood")

@@ -24,6 +24,17 @@ class IngestSettings(Settings):
         "park/v1/#,senml/v1/#,hj212/v1/#,spBv1.0/#",
         description="what to subscribe to, separated by commas",
     )
+    broker_status: str = Field(
+        "$SYS/broker",
+        description="topic below which the broker reports about itself, as Mosquitto does;"
+        " empty = nowhere",
+    )
+    broker_queue_bytes: int = Field(
+        0, ge=0, description="bytes the broker queues for one session; 0 = unknown"
+    )
+    broker_queue_messages: int = Field(
+        0, ge=0, description="messages the broker queues for one session; 0 = unknown"
+    )
     cycle_s: float = Field(0.5, gt=0.01, le=60, description="length of a cycle [s]")
     session_expiry_s: int = Field(
         604_800, ge=60, description="how long the broker keeps messages while we are away [s]"

@@ -68,6 +68,7 @@ class Cycle:
         self.counters = Counters()
         self.connected: Callable[[], bool] = lambda: False
         self.inbox_size: Callable[[], int] = lambda: 0
+        self.surroundings: Callable[[], dict[str, float]] = dict
         self._store = store
         self._settings = settings
         self.network = compile_network(park)
@@ -313,7 +314,7 @@ class Cycle:
         return stored if stored.span_us > memory.span_us else memory
 
     def _gauges(self, cycle_us: int) -> dict[str, float]:
-        """Return the gauges of ingest by their names in `GAUGES` and `STATES`."""
+        """Return the gauges of ingest by their names in `HEALTH`; NaN where one is unknown."""
         flood = self._state.alarms.flood
         return {
             "lag": self._lag_s,
@@ -322,6 +323,7 @@ class Cycle:
             "connected": float(self.connected()),
             "alarm_rate": float(flood.count),
             "alarm_flood": float(flood.since_us != NEVER),
+            **self.surroundings(),
             "suspects": float(self._monitor.suspects(self._state.monitor, cycle_us)),
         }
 

@@ -353,10 +353,11 @@ class Health:
     def samples(self, image: Image, gauges: Mapping[str, float], cycle_us: int) -> Samples:
         """Return one sample of each own tag at `cycle_us` [µs]; `gauges` have the names of GAUGES.
 
-        A tag has none when the clock was set back behind its newest sample in the image.
+        A tag has none while its value is unknown, and when the clock was set back behind its newest
+        sample in the image.
         """
         own = [gauges.get(name, float(self._counters[name])) for name in HEALTH]
         value = np.append(own, self._gateways.health(image, self._gap_us, cycle_us))
         times = np.full(len(self._tag), cycle_us)
         samples = Samples(self._tag, times, value, np.zeros(len(times), np.uint8), times)
-        return samples.take(times > image.time_us[self._tag])
+        return samples.take((times > image.time_us[self._tag]) & ~np.isnan(value))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections import deque
@@ -15,6 +16,7 @@ from paho.mqtt.properties import Properties
 from deploy.database.settings import mqtt_address, without_password
 from ingest.routing.decode import join
 from ingest.routing.topics import Message
+from ingest.transport.broker_status import BrokerStatus
 from ingest.transport.packet_reader import take_over
 from ingest.wire import sparkplug
 
@@ -30,6 +32,8 @@ PUBACK = 0x40
 ALIKE_CYCLES = 30
 BACKOFF_S = (0.2, 0.5, 1.0, 2.0, 5.0)
 PUBLISH_S = 2.0
+# A report that found no room on its way comes again with a new subscription.
+STATUS_S = 5.0
 # So much is worth being decoded on its own.
 PORTION_MESSAGES, PORTION_BYTES = 1_000, 1 << 18
 
@@ -41,7 +45,15 @@ class Inbox:
     socket: no task, no future, no wake-up per message.
     """
 
-    def __init__(self, messages_max: int, bytes_max: int, counters: Counters) -> None:
+    def __init__(
+        self,
+        messages_max: int,
+        bytes_max: int,
+        counters: Counters,
+        is_report: Callable[[str, bytes], bool] = lambda _topic, _payload: False,
+    ) -> None:
+        """Messages at QoS 0 that are reports of the broker wait for no cycle."""
+        self._is_report = is_report
         self._waiting: deque[Message] = deque()
         self._messages_max = messages_max
         self._bytes_max = bytes_max
@@ -64,6 +76,8 @@ class Inbox:
 
         QoS 1 has room always: what the broker may have in flight is less than the inbox holds.
         """
+        if qos == 0 and self._is_report(topic, payload):
+            return
         full = len(self._waiting) >= self._messages_max or self.bytes >= self._bytes_max
         if full and qos == 0:
             self._counters["dropped"] += 1
@@ -110,7 +124,10 @@ class Subscriber:
         self._state_topic = state_topic
         self._online_ms = 0
         self._topics = [each.strip() for each in settings.topic_filter.split(",")] + [*topics]
-        self.inbox = Inbox(settings.inbox_messages, settings.inbox_bytes, counters)
+        self.status = BrokerStatus(settings)
+        self.inbox = Inbox(
+            settings.inbox_messages, settings.inbox_bytes, counters, self.status.take
+        )
         self.connected = False
         self._settings = settings
         self._broker = without_password(settings.mqtt_url)
@@ -155,19 +172,30 @@ class Subscriber:
                 LOG.warning("broker %s: %s", self._broker, error)
             finally:
                 self.connected, self._client = False, None
+                self.status.forget()
             self._counters["reconnects"] += 1
             await asyncio.sleep(BACKOFF_S[min(tries, len(BACKOFF_S) - 1)])
             tries += 1
 
     async def _until_lost(self, client: aiomqtt.Client) -> None:
         """Wait for the end of the connection; messages come through the inbox meanwhile."""
+        lost = client._disconnected  # noqa: SLF001
         try:
-            # Shielded: once it is cancelled, the client takes its connection for lost.
-            await asyncio.shield(client._disconnected)  # noqa: SLF001
+            # Not awaited itself: once it is cancelled, the client takes its connection for lost.
+            while not lost.done():
+                await self._ask_status(client)
+                await asyncio.wait({lost}, timeout=STATUS_S)
+            lost.result()
         except asyncio.CancelledError:
             client.timeout = PUBLISH_S
             await self.announce(online=False)
             raise
+
+    async def _ask_status(self, client: aiomqtt.Client) -> None:
+        """Let the broker report anew; a broker that is busy is asked again later."""
+        if self.status.topics:
+            with contextlib.suppress(aiomqtt.MqttError):
+                await client.subscribe([(topic, 0) for topic in self.status.topics])
 
     async def announce(self, *, online: bool = True) -> bool:
         """Tell edge nodes whether we are there; return whether it worked."""

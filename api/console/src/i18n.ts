@@ -197,6 +197,8 @@ const TEXT = {
   corrections: ["更正", "corrections"],
   late: ["迟到", "late"],
   dropped: ["丢弃", "dropped"],
+  broker_dropped: ["代理丢弃", "dropped by the broker"],
+  broker_messages: ["代理暂存", "held by the broker"],
   flagged: ["存疑", "flagged"],
   dataScore: ["健康度", "Health"],
   gateway: ["网关", "Gateway"],

@@ -1607,6 +1607,8 @@ export interface components {
             checks: {
                 [key: string]: unknown;
             };
+            /** @description what asks for somebody, although a restart mends nothing */
+            warnings: string[];
         };
         /**
          * @description A stream before and after reconciliation; null = not measured, or not observable.

@@ -14,6 +14,7 @@ from ingest.cycle.cycle import Cycle
 from ingest.routing.decode import Intake
 from ingest.routing.topics import Message
 from ingest.settings import IngestSettings
+from ingest.transport.broker_status import BrokerStatus
 from ingest.transport.subscriber import PORTION_MESSAGES, Inbox, NextBlock
 from tests.support.memory_store import MemoryStore
 from tests.support.waiting import until
@@ -70,6 +71,7 @@ class Broker:
     def __call__(self, settings, counters, topics, *, state_topic):
         self.inbox = Inbox(settings.inbox_messages, settings.inbox_bytes, counters)
         self.inbox.link = 1
+        self.status = BrokerStatus(settings)
         self.connected = True
         for each in self.waiting.values():
             self.inbox.add(each)
