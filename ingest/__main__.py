@@ -28,6 +28,7 @@ from twin.program import program_parser, run_program
 if TYPE_CHECKING:
     from ingest.routing.decode import Intake
     from ingest.routing.sparkplug_session import SparkplugSessions
+    from twin.model.park import Park
 
 LOG = logging.getLogger("ingest")
 IDLE_S = 0.5
@@ -45,9 +46,10 @@ settings, from the environment:
 
 async def ingest(settings: IngestSettings, stop: asyncio.Event) -> bool:
     """Run cycles until `stop` is set; True when the model is to be read again; raises ParkError."""
-    park = load_park(settings.park)
-    store = Store(settings.database_url)
-    await open_when_ready(store)
+    store = Store(settings.database_url, exclusive=True)
+    park = await _take(store, settings, stop)
+    if park is None:
+        return False
     cycle = Cycle(park, store, settings)
     state = sparkplug.state_topic(settings.sparkplug_host_id) if cycle.sparkplug else ""
     topics = filters(park.rows(GatewaySpec))
@@ -96,6 +98,21 @@ async def ingest(settings: IngestSettings, stop: asyncio.Event) -> bool:
         await asyncio.wait({connection, decoding, stopping})
         await store.close()
     return commands.reload and not stop.is_set()
+
+
+async def _take(store: Store, settings: IngestSettings, stop: asyncio.Event) -> Park | None:
+    """Open the store and return the park model; None when `stop` is set before."""
+    park = load_park(settings.park)
+    opening = asyncio.create_task(open_when_ready(store), name="opening")
+    stopping = asyncio.create_task(stop.wait(), name="stop")
+    await asyncio.wait({opening, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    if not opening.done():
+        opening.cancel()
+        await asyncio.wait({opening})
+        return None
+    stopping.cancel()
+    # While this ingest waited for another one, the model may have become a different one.
+    return load_park(settings.park) if await opening else park
 
 
 async def _turn(cycle: Cycle, commands: CommandQueue, decoded: Intake, now_us: int) -> None:

@@ -55,6 +55,7 @@ COUNTERS = (
     "cycles",
     "retries",
     "reconnects",
+    "taken_over",
     "spikes",
     "transient",
     "rebirths",

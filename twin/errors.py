@@ -6,6 +6,7 @@
     ├─ ModelError      the park model is wrong; .problems lists all of them; only at load
     │  └─ UomError     unknown unit of measure, wrong dimension, or not affine
     ├─ SettingsError   the environment or the command line is wrong
+    ├─ OccupiedError   another program has what this one needs for itself
     └─ StoreError      the database refused; .retryable says whether the cycle may try again
        └─ SchemaError  the schema in the database is not the one we were built for
 
@@ -52,6 +53,10 @@ class UomError(ModelError):
 
 class SettingsError(ParkError):
     """The environment or the command line is wrong."""
+
+
+class OccupiedError(ParkError):
+    """Another program has what this one needs for itself."""
 
 
 class StoreError(ParkError):

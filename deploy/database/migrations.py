@@ -9,8 +9,9 @@ from typing import Any
 from twin.errors import SchemaError
 
 LOG = logging.getLogger("deploy.database.migrations")
-# Every writer shares WRITER_LOCK while it is connected: who gets it alone is the only one.
-MIGRATION_LOCK, WRITER_LOCK, TURN_LOCK = 7_203_117, 7_203_118, 7_203_119
+# Every writer shares WRITER_LOCK while it is connected: who gets it alone is the only one. The one
+# running ingest has INGEST_LOCK.
+MIGRATION_LOCK, WRITER_LOCK, TURN_LOCK, INGEST_LOCK = 7_203_117, 7_203_118, 7_203_119, 7_203_120
 # What the api may do, where it has a role of its own: read everything, and queue commands.
 ADMIT_READER = """
 DO $$

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from deploy.database import copy
 from deploy.database.errors import store_errors
-from deploy.database.migrations import WRITER_LOCK, migrate
+from deploy.database.migrations import INGEST_LOCK, WRITER_LOCK, migrate
 from deploy.database.times import TIME_MAX_US, distinct, micros, null, nulls, stamp, stamps, to_us
 from ingest.store.alarms import AlarmTable
 from ingest.store.commands import CommandTable
@@ -27,7 +27,7 @@ from ingest.store.table import columns_of, samples_of, upsert
 from ingest.store.unit_errors import UnitErrorTable
 from ingest.store.writers import Writers
 from twin.arrays import BOOL, DAY_US, F64, HOUR_US, I64, MINUTE_US, NEVER, U8
-from twin.errors import StoreError
+from twin.errors import OccupiedError, StoreError
 from twin.series.samples import Samples
 from twin.series.windows import QUARTER_US
 
@@ -103,6 +103,10 @@ TEMPORARY = """
 CREATE TEMP TABLE staged (LIKE sample) ON COMMIT DELETE ROWS;
 CREATE TEMP TABLE read_interval (number int, tag_id int, counter boolean, since timestamptz,
     start timestamptz, stop timestamptz, until timestamptz) ON COMMIT DELETE ROWS;
+"""
+END_SESSION = """
+SELECT pg_terminate_backend(pid, 5000) FROM pg_locks
+WHERE locktype = 'advisory' AND objid = $1 AND pid = $2 AND granted
 """
 UPSERT_TAGS = (
     upsert(
@@ -227,9 +231,12 @@ class Store:
     database, (T,).
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, exclusive: bool = False) -> None:
+        """With `exclusive`, only one such store of a database is open at a time."""
         self._url = url
+        self._exclusive = exclusive
         self._connection: Any = None
+        self._pid = 0  # of the server's process, for the newest exclusive connection
         self.tag_id = np.zeros(0, np.int64)
         self.alarms = AlarmTable(self)
         self.commands = CommandTable(self)
@@ -242,7 +249,7 @@ class Store:
         self.writers = Writers(self)
 
     async def open(self) -> None:
-        """Connect and bring the schema up to date; raises StoreError."""
+        """Connect and bring the schema up to date; raises StoreError and OccupiedError."""
         await self.close()
         with store_errors():
             self._connection = await asyncpg.connect(
@@ -252,11 +259,33 @@ class Store:
                 server_settings={
                     "search_path": "park,public",
                     "application_name": "parktwin-ingest",
+                    # The locks of a machine that has vanished are free within half a minute.
+                    "tcp_keepalives_idle": "10",
+                    "tcp_keepalives_interval": "5",
+                    "tcp_keepalives_count": "3",
                 },
             )
             await migrate(self._connection)
+            if self._exclusive:
+                await self._occupy()
             await self._connection.execute("SELECT pg_advisory_lock_shared($1)", WRITER_LOCK)
             await self._connection.execute(TEMPORARY)
+
+    async def _occupy(self) -> None:
+        """Take the database for this store; raises OccupiedError while another ingest has it."""
+        db, take = self._connection, "SELECT pg_try_advisory_lock($1)"
+        is_ours = await db.fetchval(take, INGEST_LOCK)
+        # The server may not know yet that the connection before this one is lost.
+        if not is_ours and await db.fetchval(END_SESSION, INGEST_LOCK, self._pid):
+            is_ours = await db.fetchval(take, INGEST_LOCK)
+        if not is_ours:
+            await self.close()
+            raise OccupiedError(
+                "another ingest works on this database, and this one waits for its end",
+                hint="stop one of them, or give each a database of its own",
+                retryable=True,
+            )
+        self._pid = db.get_server_pid()
 
     async def close(self) -> None:
         """Close the connection, whatever state it is in."""
@@ -542,15 +571,18 @@ async def _each(pieces: Iterable[bytes]) -> AsyncIterator[bytes]:
         yield piece
 
 
-async def open_when_ready(store: Store) -> None:
-    """Open the store, waiting for a database that is not up yet."""
+async def open_when_ready(store: Store) -> bool:
+    """Open the store, waiting for its database; return whether that took more than one try."""
+    reason = ""
     while True:
         try:
             await store.open()
-        except StoreError as error:
+        except (StoreError, OccupiedError) as error:
             if not error.retryable:
                 raise
-            LOG.warning("%s; trying again", error.message)
+            if error.message != reason:
+                LOG.warning("%s; trying again", error.message)
+            reason = error.message
             await asyncio.sleep(1.0)
         else:
-            return
+            return reason != ""

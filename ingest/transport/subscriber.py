@@ -34,6 +34,9 @@ BACKOFF_S = (0.2, 0.5, 1.0, 2.0, 5.0)
 PUBLISH_S = 2.0
 # A report that found no room on its way comes again with a new subscription.
 STATUS_S = 5.0
+# The broker gave our session to another client of the same name. To come back at once would only
+# take it away from that one, several times a second.
+TAKEN_OVER, TAKEN_OVER_S = 0x8E, 30.0
 # So much is worth being decoded on its own.
 PORTION_MESSAGES, PORTION_BYTES = 1_000, 1 << 18
 
@@ -157,6 +160,7 @@ class Subscriber:
         """Stay connected until cancelled."""
         tries = 0
         while True:
+            pause_s = BACKOFF_S[min(tries, len(BACKOFF_S) - 1)]
             try:
                 client = self._prepare()
                 async with client:
@@ -170,11 +174,20 @@ class Subscriber:
                     await self._until_lost(client)
             except aiomqtt.MqttError as error:
                 LOG.warning("broker %s: %s", self._broker, error)
+                if getattr(error, "rc", None) == TAKEN_OVER:
+                    pause_s = TAKEN_OVER_S
+                    self._counters["taken_over"] += 1
+                    LOG.warning(
+                        "another program has the client id %r: give each ingest its own"
+                        " PARKTWIN_CLIENT_ID; trying again in %g s",
+                        self._settings.client_id,
+                        pause_s,
+                    )
             finally:
                 self.connected, self._client = False, None
                 self.status.forget()
             self._counters["reconnects"] += 1
-            await asyncio.sleep(BACKOFF_S[min(tries, len(BACKOFF_S) - 1)])
+            await asyncio.sleep(pause_s)
             tries += 1
 
     async def _until_lost(self, client: aiomqtt.Client) -> None:
