@@ -63,7 +63,7 @@ async def ingest(settings: IngestSettings, stop: asyncio.Event) -> bool:
     await cycle.start(time.time_ns() // 1000)
     commands = CommandQueue(store, cycle.topics, settings)
     await commands.start()
-    listener = Listener(park, settings, subscriber.inbox.add)
+    listener = Listener(park, settings, subscriber.inbox.add, cycle.counters)
     if settings.hj212_port:
         await listener.start()
     LOG.info("%s: %d tags, model %s", park.id, len(park.tags), park.digest[:12])

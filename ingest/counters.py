@@ -42,6 +42,8 @@ REASONS = {
     "quarantined": ("unknown_tag", "future"),
     # Stored, and uncertain or bad: see `twin.validation.assess` and `ingest.cycle.gateways`.
     "flagged": ("rate_of_change", "stuck", "unit_error", "clock_skew"),
+    # Connections of HJ 212 data loggers that were ended or not taken.
+    "loggers": ("silent", "evicted", "refused"),
 }
 COUNTERS = (
     "messages",

@@ -59,8 +59,16 @@ class IngestSettings(Settings):
         0, ge=0, le=65_535, description="TCP port for HJ 212 data loggers; 0 = closed"
     )
     hj212_connections: int = Field(200, ge=1, description="data loggers connected at a time")
+    hj212_address_connections: int = Field(
+        50, ge=1, description="data loggers connected at a time from one address"
+    )
+    hj212_hello_s: float = Field(
+        15.0,
+        gt=0,
+        description="so long a caller may send no packet of a known logger [s]",
+    )
     hj212_idle_s: float = Field(
-        900.0, gt=0, description="a data logger silent for so long is disconnected [s]"
+        900.0, gt=0, description="a data logger without a packet for so long is disconnected [s]"
     )
     hj212_waiting: int = Field(
         100, ge=1, description="packets of one data logger not yet committed; then it must wait"

@@ -2,6 +2,9 @@
 
 A packet becomes a message under the topic of its gateway, like any other; what is damaged or not
 from a logger of the model becomes one too, so that it is rejected, counted and kept.
+
+A caller is a stranger until its first right packet. Strangers have little time, and the one that
+has been there longest makes room for a new caller: who only connects keeps no logger out.
 """
 
 from __future__ import annotations
@@ -23,6 +26,7 @@ from twin.model.park import owner_of, park_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from ingest.counters import Counters
     from ingest.settings import IngestSettings
     from ingest.wire.hj212 import Fault, Packet
     from twin.model.park import Park
@@ -36,8 +40,11 @@ class _Caller:
     """One connection: its packets that are not committed yet, and parts of split ones."""
 
     link: int
-    peer: str
+    host: str
+    port: int
     writer: asyncio.StreamWriter
+    due_s: float  # of the monotonic clock: its next packet
+    is_stranger: bool = True
     answers: dict[int, bytes] = field(default_factory=dict)
     parts: dict[tuple[str, str, str], dict[int, Packet]] = field(default_factory=dict)
     room: asyncio.Event = field(default_factory=asyncio.Event)
@@ -47,7 +54,11 @@ class Listener:
     """The TCP server for data loggers; `put` takes messages that will be acknowledged by `ack`."""
 
     def __init__(
-        self, park: Park, settings: IngestSettings, put: Callable[[Message], None]
+        self,
+        park: Park,
+        settings: IngestSettings,
+        put: Callable[[Message], None],
+        counters: Counters,
     ) -> None:
         kinds = {scope.id: scope.kind for scope in park.scopes}
         self._gateways: Mapping[str, tuple[str, GatewaySpec]] = {
@@ -60,6 +71,7 @@ class Listener:
         }
         self._settings = settings
         self._put = put
+        self._counters = counters
         self._callers: dict[int, _Caller] = {}
         self._links = count(-1, -1)  # Links of the broker's connections are not negative.
         self._mids = count(1)
@@ -101,18 +113,16 @@ class Listener:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Take the packets of one connection until it ends."""
         host, port = writer.get_extra_info("peername")[:2]
-        if len(self._callers) >= self._settings.hj212_connections:
-            LOG.warning("%s:%d: too many data loggers (PARKTWIN_HJ212_CONNECTIONS)", host, port)
+        if not self._make_room(host):
             writer.close()
             return
-        caller = _Caller(next(self._links), f"{host}:{port}", writer)
+        due_s = time.monotonic() + self._settings.hj212_hello_s
+        caller = _Caller(next(self._links), host, port, writer, due_s)
         self._callers[caller.link] = caller
         framer = hj212.Framer()
         try:
-            with suppress(TimeoutError, ConnectionError):
-                while data := await asyncio.wait_for(
-                    reader.read(READ_BYTES), self._settings.hj212_idle_s
-                ):
+            with suppress(ConnectionError):
+                while data := await self._read(reader, caller):
                     for item in framer.feed(data):
                         self._take(caller, item)
                     await self._wait_for_room(caller)
@@ -120,12 +130,41 @@ class Listener:
             self._leave(caller, framer)
             writer.close()
 
+    def _make_room(self, host: str) -> bool:
+        """Let the oldest stranger go when places are taken; return whether one is free."""
+        settings, callers = self._settings, list(self._callers.values())
+        if len(callers) < settings.hj212_connections:
+            callers = [caller for caller in callers if caller.host == host]
+            if len(callers) < settings.hj212_address_connections:
+                return True
+        stranger = next((caller for caller in callers if caller.is_stranger), None)
+        if stranger is None:
+            self._counters["loggers.refused"] += 1
+            if self._counters["loggers.refused"] == 1:
+                LOG.warning("%s: too many data loggers (PARKTWIN_HJ212_CONNECTIONS and"
+                            " _ADDRESS_CONNECTIONS); further ones are counted", host)  # fmt: skip
+            return False
+        self._counters["loggers.evicted"] += 1
+        del self._callers[stranger.link]
+        stranger.writer.close()
+        return True
+
+    async def _read(self, reader: asyncio.StreamReader, caller: _Caller) -> bytes:
+        """Return what a caller sends; nothing when it hangs up or its packet is overdue."""
+        try:
+            return await asyncio.wait_for(reader.read(READ_BYTES), caller.due_s - time.monotonic())
+        except TimeoutError:
+            self._counters["loggers.silent"] += 1
+            return b""
+
     async def _wait_for_room(self, caller: _Caller) -> None:
         """Read no more while too much is waiting for its commit: the logger's own buffer holds."""
+        began_s = time.monotonic()
         while len(caller.answers) >= self._settings.hj212_waiting:
             caller.room.clear()
             await caller.room.wait()
         await caller.writer.drain()
+        caller.due_s += time.monotonic() - began_s
 
     def _take(self, caller: _Caller, item: Packet | Fault) -> None:
         """Pass a packet on; answer at once what cannot be one of our data."""
@@ -137,6 +176,8 @@ class Listener:
         if reason:
             self._refuse(caller, hj212.encode(item), item, reason)
             return
+        caller.is_stranger = False
+        caller.due_s = time.monotonic() + self._settings.hj212_idle_s
         parts = caller.parts.setdefault((item.mn, item.qn, item.cn), {})
         parts[item.pno] = item
         if len(parts) < item.pnum:
@@ -159,7 +200,7 @@ class Listener:
         """Put a message into the inbox; its reply waits for the commit."""
         mid = next(self._mids)
         caller.answers[mid] = reply
-        topic = topic or f"{NOBODY}/{caller.peer}"
+        topic = topic or f"{NOBODY}/{caller.host}:{caller.port}"
         self._put(Message(topic, payload, time.time_ns() // 1000, mid, 1, caller.link))
 
     def _leave(self, caller: _Caller, framer: hj212.Framer) -> None:

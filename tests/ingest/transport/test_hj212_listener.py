@@ -1,10 +1,12 @@
 """HJ 212 data loggers on a real socket: answered after the commit, told what is wrong, bounded."""
 
 import asyncio
+import contextlib
 from contextlib import asynccontextmanager
 
 import pytest
 
+from ingest.counters import Counters
 from ingest.settings import IngestSettings
 from ingest.transport.hj212_listener import Listener
 from ingest.wire import hj212
@@ -41,10 +43,11 @@ def park(park_folder):
 
 
 @asynccontextmanager
-async def listening(park, **settings):
+async def listening(park, counters=None, **settings):
+    counters = Counters() if counters is None else counters
     messages = []
     limits = IngestSettings(hj212_host="127.0.0.1", **settings)
-    listener = Listener(park, limits, messages.append)
+    listener = Listener(park, limits, messages.append, counters)
     port = await listener.start()
     try:
         yield listener, messages, port
@@ -126,13 +129,58 @@ async def test_what_a_caller_leaves_unfinished_is_handed_on_to_be_rejected(park)
 
 
 async def test_number_of_loggers_and_their_silence_are_limited(park):
-    async with listening(park, hj212_connections=1, hj212_idle_s=0.3) as (_, _, port):
-        first, writer = await call(port)
+    counters = Counters()
+    limits = {"hj212_connections": 1, "hj212_idle_s": 0.3}
+    async with listening(park, counters, **limits) as (_, messages, port):
+        first, writer = await call(port, packet(flag=4))
+        await until(lambda: messages)
         second, other = await call(port)
         assert await asyncio.wait_for(second.read(), 5) == b""
         assert await asyncio.wait_for(first.read(), 5) == b""
+        assert counters == {"loggers.refused": 1, "loggers.silent": 1}
         writer.close()
         other.close()
+
+
+@pytest.mark.parametrize("limit", ["hj212_connections", "hj212_address_connections"])
+async def test_the_oldest_stranger_makes_room_for_a_new_caller(park, limit):
+    counters = Counters()
+    async with listening(park, counters, **{limit: 2}) as (_, messages, port):
+        _, known = await call(port, packet(flag=4))
+        await until(lambda: messages)
+        stranger, silent = await call(port)
+        _, new = await call(port, packet(flag=4))
+        await until(lambda: len(messages) == 2)
+        assert await asyncio.wait_for(stranger.read(), 5) == b""
+        assert counters == {"loggers.evicted": 1}
+        for writer in (known, silent, new):
+            writer.close()
+
+
+async def test_a_stranger_has_little_time_however_busy_it_looks(park):
+    counters = Counters()
+    async with listening(park, counters, hj212_hello_s=0.5) as (_, _, port):
+        reader, writer = await call(port, b"##0999", packet(mn=OTHER, flag=4))
+        while not reader.at_eof():
+            writer.write(b"x")
+            await asyncio.sleep(0.05)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(reader.read(1), 0.01)
+        assert counters == {"loggers.silent": 1}
+        writer.close()
+
+
+async def test_a_known_logger_that_dribbles_is_disconnected_too(park):
+    counters = Counters()
+    async with listening(park, counters, hj212_idle_s=0.5) as (_, _, port):
+        reader, writer = await call(port, packet(flag=4))
+        while not reader.at_eof():
+            writer.write(b"#")
+            await asyncio.sleep(0.05)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(reader.read(1), 0.01)
+        assert counters == {"loggers.silent": 1}
+        writer.close()
 
 
 async def test_logger_waits_while_too_much_is_not_committed(park):
@@ -158,7 +206,7 @@ async def test_port_that_is_taken_is_said_with_a_hint(park):
     async with listening(park) as (_, _, port):
         with pytest.raises(SettingsError) as caught:
             await Listener(
-                park, IngestSettings(hj212_host="127.0.0.1", hj212_port=port), list
+                park, IngestSettings(hj212_host="127.0.0.1", hj212_port=port), list, Counters()
             ).start()
         assert "PARKTWIN_HJ212_PORT" in caught.value.hint
 
