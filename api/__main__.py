@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import signal
 import sys
@@ -12,6 +13,7 @@ import uvicorn
 
 from api.app import create_app
 from api.settings import ApiSettings
+from deploy.watchdog import send_signs
 from twin.errors import SettingsError
 from twin.program import program_parser, run_program
 
@@ -38,6 +40,12 @@ class Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, context: Context) -> None:
         super().__init__(config)
         self._context = context
+        self._signs: asyncio.Task[None] | None = None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start; called by uvicorn."""
+        self._signs = asyncio.create_task(send_signs(), name="signs")
+        await super().startup(sockets)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop; called by uvicorn."""

@@ -101,6 +101,13 @@ def _parser() -> argparse.ArgumentParser:
     add("--http", type=int, default=8080, metavar="PORT", help="console (default: %(default)s)")
     add("--mqtt", type=int, default=1883, metavar="PORT", help="broker (default: %(default)s)")
     add("--pg", type=int, default=5433, metavar="PORT", help="database (default: %(default)s)")
+    add(
+        "--watchdog",
+        type=float,
+        default=supervisor.SILENT_S,
+        metavar="SECONDS",
+        help="a program that hangs for so long is started again (default: %(default)g)",
+    )
     add("--simulate", action="store_true", help="let the simulator stand in for the plants")
     add("--history", type=float, metavar="HOURS", help="simulated hours before now")
     for name, (_, line) in PROGRAMS.items():
@@ -139,7 +146,12 @@ def up(options: argparse.Namespace) -> None:
         addresses = _addresses(options, services)
         access.write_addresses(services.data, addresses)
         programs = [
-            supervisor.Program(name, _environment(options, services, name, addresses), services.log)
+            supervisor.Program(
+                name,
+                _environment(options, services, name, addresses),
+                services.log,
+                options.watchdog,
+            )
             for name in names
         ]
         supervisor.supervise(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import http.client
 import subprocess
 import sys
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from deploy.packages import last_line, say
 from deploy.service import HOST, bound_log, spawn, tail
+from deploy.watchdog import Watch
 from twin.errors import ParkError
 from twin.program import HOPELESS
 
@@ -26,6 +26,8 @@ LONGEST_PAUSE_S = 30.0
 HEALTHY_S = 60.0
 # Before the twin was ever ready, this many ends of a program are a fault that will stay.
 GIVE_UP = 5
+# A program whose event loop has stood still for so long hangs.
+SILENT_S = 30.0
 SLOW_S = 60.0
 
 
@@ -36,15 +38,19 @@ def python(module: str) -> list[str]:
 
 
 class Program:
-    """One of our programs as a child process that is started again when it ends."""
+    """One of our programs as a child process that is started again when it ends or hangs."""
 
-    def __init__(self, name: str, environment: dict[str, str], log: Path) -> None:
+    def __init__(
+        self, name: str, environment: dict[str, str], log: Path, silent_s: float = SILENT_S
+    ) -> None:
         self.name = name
         self.log = log / f"{name}.log"
         self.failures = 0
         self.status: int | None = None
         self.pause_s = 0.0
         self._environment = environment
+        self._silent_max_s = silent_s
+        self._watch: Watch | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._started_s = 0.0
         self._due_s = 0.0
@@ -55,10 +61,11 @@ class Program:
             if now_s >= self._due_s:
                 self._start(now_s)
             return False
+        self._kill_when_silent(now_s)
         self.status = self._process.poll()
         if self.status is None:
             return False
-        self._process = None
+        self._forget()
         self.failures = 1 if now_s - self._started_s > HEALTHY_S else self.failures + 1
         self.pause_s = min(2.0 ** (self.failures - 1), LONGEST_PAUSE_S)
         self._due_s = now_s + self.pause_s
@@ -68,8 +75,25 @@ class Program:
         bound_log(self.log)
         # When we are killed outright, the kernel tells the program to stop.
         guard = ["setpriv", "--pdeathsig", "TERM"]
-        self._process = spawn([*guard, *python(self.name)], self.log, self._environment)
+        self._watch = Watch(now_s)
+        environment = {**self._environment, "NOTIFY_SOCKET": self._watch.address}
+        self._process = spawn([*guard, *python(self.name)], self.log, environment)
         self._started_s = now_s
+
+    def _kill_when_silent(self, now_s: float) -> None:
+        assert self._process is not None
+        assert self._watch is not None
+        if self._watch.silence_s(now_s) > self._silent_max_s:
+            say(f"{self.name} gave no sign of life for {self._silent_max_s:g} s and is killed")
+            # A stopped process hears no other signal.
+            self._process.kill()
+            self._process.wait()
+
+    def _forget(self) -> None:
+        self._process = None
+        if self._watch is not None:
+            self._watch.close()
+            self._watch = None
 
     def ask_to_stop(self) -> None:
         """Send the program the signal to stop."""
@@ -81,12 +105,13 @@ class Program:
         if self._process is None:
             return
         self._process.terminate()
-        with contextlib.suppress(subprocess.TimeoutExpired):
+        try:
             self._process.wait(timeout_s)
-            return
-        say(f"{self.name} did not stop within {timeout_s:g} s and was killed")
-        self._process.kill()
-        self._process.wait()
+        except subprocess.TimeoutExpired:
+            say(f"{self.name} did not stop within {timeout_s:g} s and was killed")
+            self._process.kill()
+            self._process.wait()
+        self._forget()
 
 
 def supervise(

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import uvloop
 
+from deploy.watchdog import send_signs
 from ingest.commands import CommandQueue
 from ingest.cycle.cycle import Cycle
 from ingest.settings import IngestSettings
@@ -157,8 +158,10 @@ async def _main(settings: IngestSettings) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    signs = asyncio.create_task(send_signs(), name="signs")
     while await ingest(settings, stop):
         LOG.info("the park model is read again")
+    signs.cancel()
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -19,7 +19,7 @@ SERIES = (*GROUND, "twin.model", "twin.series")
 BALANCES = (*SERIES, "twin.accounts", "twin.reconciliation")
 ROUTING = ("ingest.wire", "ingest.routing", "ingest.settings", "ingest.counters")
 STORING = (*ROUTING, "ingest.store")
-READING = ("twin", "deploy.database")
+READING = ("twin", "deploy.database", "deploy.watchdog")
 ANSWERING = (
     *READING, "api.answers", "api.encode", "api.middleware", "api.parameters", "api.problems",
     "api.queries", "api.settings", "api.store",
@@ -56,6 +56,7 @@ MAY_IMPORT = {
     ),
     "twin.__main__": ("twin",),
     "deploy.database": GROUND,
+    "deploy.watchdog": (),
     "ingest.settings": READING,
     "ingest.counters": READING,
     "ingest.store": (*READING, *ROUTING),
