@@ -31,7 +31,7 @@ from api.windows import Hourly, WindowQuery
 from twin import quality as q
 from twin.accounts.accounts import FLOW_ITEMS, Account, components_of
 from twin.accounts.network import Network
-from twin.accounts.tanks import tank_mass
+from twin.accounts.tanks import tags_of_tanks, tank_fill, tank_mass
 from twin.arrays import F64, NEVER, ratio
 from twin.chlorine.figures import local_share_of_liquid, local_share_of_made
 from twin.chlorine.hazards import Hazard, grade, r_equivalent
@@ -246,9 +246,11 @@ def tank_states(context: Context, network: Network, scope: str) -> list[TankStat
         at = catalogue.index.get(network.tags[tag].address)
         never = at is None or image.time_us[at] == NEVER
         quality = q.NO_DATA if at is None else int(image.quality[at])
-        if at is not None and quality < q.BAD:
-            value[tag] = image.value[at]
-        mass = tank_mass(network.tanks, value)[k]
+        for part in tags_of_tanks(network.tanks, [k]).tolist():
+            from_ = catalogue.index.get(network.tags[part].address)
+            if from_ is not None and image.quality[from_] < q.BAD:
+                value[part] = image.value[from_]
+        mass, fill = (of(network.tanks, value)[k] for of in (tank_mass, tank_fill))
         tank, capacity = network.park.tanks[k], network.tanks.capacity[k]
         states.append(
             record(
@@ -256,7 +258,7 @@ def tank_states(context: Context, network: Network, scope: str) -> list[TankStat
                 tank,
                 inventory_t=number(mass, TONNE),
                 capacity_t=number(capacity, TONNE),
-                fill=number(mass / capacity),
+                fill=number(fill),
                 time=None if never else rfc3339(int(image.time_us[at or 0]), context.zone),
                 quality=quality,
             )
@@ -321,7 +323,7 @@ def _absorbers(network: Network, scope: str, live: LiveValues) -> list[AbsorberS
                 caustic_t=number(caustic, TONNE),
                 chlorine_t_per_h=number(flow, T_PER_H),
                 absorber_min=number(absorber_time(caustic, flow, excess), MINUTE),
-                quality=_worst(live, [int(network.tanks.tag[tank]), meter]),
+                quality=_worst(live, [*tags_of_tanks(network.tanks, [tank]).tolist(), meter]),
             )
         )
     return states
@@ -340,7 +342,7 @@ def hazards_now(network: Network, scope: str, live: LiveValues) -> list[HazardRo
         # What no tank shows may be in pipes and vessels: it is not known, and not nothing.
         held = [mass[at].sum() if at else np.nan for at in tanks]
         legal = grade(row.design_maxima(), names, persons)
-        tags = [int(network.tanks.tag[k]) for at in tanks for k in at]
+        tags = [int(tag) for at in tanks for tag in tags_of_tanks(network.tanks, at)]
         present = r_equivalent(np.array(held), names, persons)
         limits: DesignMaximum = {
             "s": number(legal.s),

@@ -12,7 +12,7 @@ from api.encode import TONNE, out
 from twin import quality as q
 from twin.accounts.accounts import FLOW_ITEMS, SIGNS, Account
 from twin.accounts.network import Network
-from twin.accounts.tanks import tank_mass
+from twin.accounts.tanks import tags_of_tanks, tank_mass
 from twin.arrays import BOOL, F64, I64, MINUTE_US, U8
 from twin.byproducts.balance import unaccounted
 from twin.reconciliation.uncertainty import (
@@ -213,7 +213,7 @@ async def read_levels(context: Context, query: WindowQuery, tanks: I64) -> tuple
     """
     network = query.network
     edges = np.minimum(query.edges, query.expected_us // MINUTE_US * MINUTE_US)
-    tags = np.unique(network.tanks.tag[tanks])
+    tags = tags_of_tanks(network.tanks, tanks)
     ids = _tag_ids(context, network, tags)
     moments, edge = np.unique(edges, return_inverse=True)
     rows = await context.store.minutes_near(ids, moments - MINUTE_US, NEAR)

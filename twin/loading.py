@@ -48,6 +48,8 @@ TAG_KINDS = ("gauge", "counter", "state")
 TAG_NAME = re.compile(r"[^\s/,\"']{1,128}\Z")
 SIGMA = re.compile(r"\d+(\.\d*)?([eE][+-]?\d+)?\s*%?\Z")
 FILES = ("park.toml", "tags.csv")
+STRAPPING = "strapping.csv"  # a model may have it
+STRAPPING_COLUMNS = ["tank", "level_m", "volume_m3"]
 TABLES: dict[str, type[Any]] = {
     "scope": Scope,
     "electrolyser": Electrolyser,
@@ -104,7 +106,8 @@ def load_park(folder: str | Path) -> Park:
             problems=[f"{name}: missing" for name in missing],
         )
     files = {}
-    for name in FILES:
+    more = [STRAPPING] if (folder / STRAPPING).is_file() else []
+    for name in (*FILES, *more):
         try:
             files[name] = (folder / name).read_text(encoding="utf-8-sig")
         except UnicodeDecodeError as error:
@@ -147,7 +150,8 @@ def parse_park(files: dict[str, str]) -> Park:
                 tables[TABLES[row.table]].append(value)
                 parsed[id(value)] = row
     _check_unique(rows, problems)
-    park = _assemble(head, scopes, tags, tables, files)
+    tables_of_tanks = _strapping(files.get(STRAPPING, ""), tables[Tank], problems)
+    park = _assemble(head, scopes, tags, tables, files, tables_of_tanks)
     for check in CHECKS:
         problems += _sentences(check(park), parsed)
     problems += _sentences(check_alarms(park, valid=not problems), parsed)
@@ -208,9 +212,10 @@ def _assemble(
     tags: Sequence[Tag],
     tables: Mapping[type[Any], Sequence[Any]],
     files: dict[str, str],
+    strapping: Mapping[str, tuple[tuple[float, float], ...]],
 ) -> Park:
     """Return the model of the rows that were read; without a head it is for checks only."""
-    text = "\0".join(files[name] for name in FILES)
+    text = "\0".join(files[name] for name in (*FILES, STRAPPING) if name in files)
     gaps = {gap.tag: gap.gap_s for gap in tables[Gap]}
     return Park(
         id=head.id if head else "",
@@ -226,6 +231,7 @@ def _assemble(
         tanks=tuple(tables[Tank]),
         meters=tuple(tables[Meter]),
         products=tuple(tables[Product]),
+        strapping=strapping,
         tables={cls: tuple(rows) for cls, rows in tables.items()},
         files=dict(files),
         digest=hashlib.sha256(text.encode()).hexdigest(),
@@ -366,3 +372,35 @@ def _tag(
         description,
         gap_s=gap_s,
     )
+
+
+def _strapping(
+    text: str, tanks: Sequence[Tank], problems: list[str]
+) -> dict[str, tuple[tuple[float, float], ...]]:
+    """Return the rows of strapping.csv by tank, level [m] and volume [m³]; adds their problems."""
+    known = {tank.id for tank in tanks}
+    rows_of: dict[str, list[tuple[float, float]]] = {}
+    reader = csv.reader(text.splitlines())
+    if text and next(reader, []) != STRAPPING_COLUMNS:
+        problems.append(f"{STRAPPING}:1: the columns must be {','.join(STRAPPING_COLUMNS)}")
+        return {}
+    for row in reader:
+        location = f"{STRAPPING}:{reader.line_num}"
+        if not "".join(row).strip() or row[0].startswith("#"):
+            continue
+        try:
+            tank, level, volume = row[0].strip(), *map(float, row[1:])
+        except ValueError:
+            problems.append(f"{location}: a row is a tank, its level and its volume")
+            continue
+        rows = rows_of.setdefault(tank, [])
+        if tank not in known:
+            problems.append(f"{location}: there is no tank {tank!r} in park.toml")
+        elif not rows and (level, volume) != (0, 0):
+            problems.append(f"{location}: the first row of {tank} must be level 0, volume 0")
+        elif rows and not (level > rows[-1][0] and rows[-1][1] < volume < float("inf")):
+            problems.append(f"{location}: level and volume of {tank} must rise from row to row")
+        rows.append((level, volume))
+    problems += [f"{STRAPPING}: {tank} has one row only" for tank, rows in rows_of.items()
+                 if len(rows) == 1]  # fmt: skip
+    return {tank: tuple(rows) for tank, rows in rows_of.items()}

@@ -9,7 +9,7 @@ import numpy as np
 
 from twin import quality as q
 from twin.accounts.network import Network, tally
-from twin.accounts.tanks import tank_mass
+from twin.accounts.tanks import tank_mass, tank_quality
 from twin.arrays import F64, I64, MINUTE_US, SECOND_US, U8
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def step(network: Network, memory: Memory, image: Image, now_us: int) -> Outcome
     # bincount adds in the order of the entries, so that a sum by hand gives the same bits.
     part = column[signs.column] * signs.factor
     value = np.bincount(signs.row, part, len(network.derived)).astype(np.float64)
-    tank = image.quality[network.tanks.tag]
+    tank = tank_quality(network.tanks, image.quality, usable)
     worst = q.worst_of(image.quality[network.entry_tag], network.entry_start)
     quality = q.worst_of(np.concatenate([worst, tank, tank])[signs.column], signs.start)
     lost = np.uint8(q.NO_DATA) | (quality & np.uint8(q.SIMULATED))

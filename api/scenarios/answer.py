@@ -20,6 +20,7 @@ from api.live.image import live_values
 from api.sums import read_sums
 from api.windows import WindowQuery
 from twin import quality as q
+from twin.accounts.tanks import tags_of_tanks
 from twin.arrays import F64, HOUR_S, HOUR_US, MINUTE_US, SECOND_US
 from twin.chlorine.headroom import absorber_time
 from twin.model.park import Scope, inside
@@ -211,7 +212,7 @@ def trust(state: LiveState, scope: str, trajectory: Trajectory) -> int:
         for tag, _ in line.tags
     }
     tanks = [k for m in _stocks(supply, scope) for k in supply.tanks[m].tolist()]
-    tags |= {int(supply.network.tanks.tag[k]) for k in tanks}
+    tags |= set(tags_of_tanks(supply.network.tanks, tanks).tolist())
     quality = state.quality[sorted(tags)]
     usable = quality[q.usable(quality)]
     flag = np.bitwise_or.reduce(quality & np.uint8(q.SIMULATED), initial=0)

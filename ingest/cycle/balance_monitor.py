@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from twin.accounts.tanks import tags_of_tanks
 from twin.arrays import F64, MINUTE_US
 from twin.reconciliation.detection import MonitorState, begin_monitor, detect
 from twin.reconciliation.monitor import compile_monitor
@@ -46,7 +47,7 @@ class BalanceMonitor:
         )
         self._store = store
         self._model = compile_monitor(network, network.park.id, self._component)
-        tanks = network.tanks.tag[self._model.tanks]
+        tanks = tags_of_tanks(network.tanks, self._model.tanks)
         self._tags = np.unique(np.concatenate([self._model.balance.tags, tanks]))
 
     def begin(self, now_us: int) -> MonitorState:

@@ -25,6 +25,7 @@ from ingest.routing.decode import Intake, decode, join
 from ingest.routing.sparkplug_session import SparkplugSessions
 from ingest.routing.topics import Message, TopicTable
 from twin.accounts.network import compile_network
+from twin.accounts.tanks import tags_of_tanks
 from twin.arrays import I64, MINUTE_US, NEVER
 from twin.errors import StoreError
 from twin.model.gateways import GatewaySpec
@@ -305,7 +306,8 @@ class Cycle:
         memory = self._state.memory
         if memory.span_us >= SLOPE_MIN_US:
             return memory
-        tags = np.unique(self.network.tanks.tag)
+        tanks = self.network.tanks
+        tags = tags_of_tanks(tanks, np.arange(len(tanks.tag)))
         tag, time_us, mean = await self._store.minute_means(tags, cycle_us - SLOPE_US)
         times, row = np.unique(time_us, return_inverse=True)
         value = np.full((len(times), len(self.network.tags)), np.nan)

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from simulators.process import disturbances
-from twin.accounts.tanks import HORIZONTAL, fill_share, full_level, full_mass, height_fraction
+from twin.accounts.tanks import (
+    Tanks,
+    compile_tanks,
+    fill_share,
+    full_level,
+    full_mass,
+    height_share,
+)
 from twin.arrays import F64, I64
 from twin.reference import load as load_reference
 
@@ -41,7 +48,7 @@ class Vessels:
 
     tanks: tuple[Tank, ...]
     column: I64
-    horizontal: I64  # tanks whose level is not their fill
+    shapes: Tanks
     height: F64  # of a level of 1, in the tag's SI unit
     balance_node: tuple[BalanceNode | None, ...]
     group_size: tuple[int, ...]  # tanks that are filled in turn with this one; 0 of a spare
@@ -80,13 +87,15 @@ def make_vessels(
             turn[k] = first + 2 * np.pi * nth / len(active)
             group_size[k] = len(active)
     tags = [park.tags[column[t.level or t.mass]] for t in park.tanks]
-    full = np.array([full_mass(tank, tag) for tank, tag in zip(park.tanks, tags, strict=True)])
+    full = np.array(
+        [full_mass(park, tank, tag) for tank, tag in zip(park.tanks, tags, strict=True)]
+    )
     capacity = np.where(np.isfinite(full), full, 1.0)
-    level = [full_level(tank, tag) for tank, tag in zip(park.tanks, tags, strict=True)]
+    level = [full_level(park, tank, tag) for tank, tag in zip(park.tanks, tags, strict=True)]
     return Vessels(
         tanks=park.tanks,
         column=np.array([column[tag.address] for tag in tags], np.int64),
-        horizontal=np.flatnonzero([bool(t.level) and t.shape == HORIZONTAL for t in park.tanks]),
+        shapes=compile_tanks(park, column),
         height=np.where([bool(tank.mass) for tank in park.tanks], capacity, level),
         balance_node=tuple(_balance_node(tank, networks) for tank in park.tanks),
         group_size=tuple(group_size),
@@ -131,9 +140,7 @@ def inventory(vessels: Vessels, time_s: F64) -> tuple[F64, F64]:
 
 def write_tank_tags(vessels: Vessels, fill: F64, values: F64) -> None:
     """Write the tank tags at fills, (n, k) [1], into the columns of `values`, (n, t)."""
-    level = fill.copy()
-    level[:, vessels.horizontal] = height_fraction(level[:, vessels.horizontal])
-    values[:, vessels.column] = vessels.height * level
+    values[:, vessels.column] = vessels.height * height_share(vessels.shapes, fill)
 
 
 def _balance_node(tank: Tank, networks: Sequence[ComponentNetwork]) -> BalanceNode | None:

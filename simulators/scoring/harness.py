@@ -17,6 +17,7 @@ from simulators.scenarios.overlay import make_overlay
 from simulators.scenarios.script import Script, load_script
 from twin import quality as q
 from twin.accounts.network import Network, compile_network
+from twin.accounts.tanks import tags_of_tanks
 from twin.arrays import F64, FOREVER, I64, MINUTE_US, NEVER, U8
 from twin.reconciliation.detection import begin_monitor, detect
 from twin.reconciliation.monitor import MonitorModel, compile_monitor
@@ -194,7 +195,7 @@ def _scene(harness: Harness, script: Script, start_us: int) -> Scene:
 
 def monitored_tags(harness: Harness) -> I64:
     """Return the indices of the tags that the monitor of chlorine reads, (u,) int64."""
-    tanks = harness.network.tanks.tag[harness.monitor.tanks]
+    tanks = tags_of_tanks(harness.network.tanks, harness.monitor.tanks)
     return np.unique(np.concatenate([harness.monitor.balance.tags, tanks]))
 
 

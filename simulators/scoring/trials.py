@@ -24,6 +24,7 @@ from simulators.scoring.harness import (
 )
 from twin import quality as q
 from twin.accounts.network import compile_network
+from twin.accounts.tanks import tags_of_tanks
 from twin.alarms.engine import UNACKNOWLEDGED, evaluate
 from twin.alarms.engine import initial_alarm_state as no_alarms
 from twin.alarms.metrics import advance_flood, no_flood
@@ -448,11 +449,11 @@ def _detections(trial: Trial, rows: Sequence[Truth]) -> Iterator[TrialFigure]:
 
 def _lines(harness: Harness, row: Truth) -> set[str]:
     """Return the lines of the monitored balance that use a faulty tag."""
-    t, tank_tag = harness.network.index[row.tag], harness.network.tanks.tag
+    t, tanks = harness.network.index[row.tag], harness.network.tanks
     return {
         line.id
         for line in harness.monitor.balance.lines
-        if any(t == tag for tag, _ in line.tags) or any(t == tank_tag[k] for k in line.tanks)
+        if any(t == tag for tag, _ in line.tags) or t in tags_of_tanks(tanks, line.tanks)
     }
 
 

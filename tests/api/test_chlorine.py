@@ -18,7 +18,7 @@ from tests.support.small_park import (
     with_park,
 )
 from twin import quality as q
-from twin.accounts.tanks import volume_fraction
+from twin.accounts.vessel_shapes import cylinder_share
 from twin.reference import load
 
 pytest_plugins = ["tests.support.small_park"]
@@ -42,7 +42,7 @@ UNMETERED = with_park(LIQUEFIED + MORE.replace('flow = "acme/FT-1304"\n', ""), T
 
 def held(metres):
     """Return what a tank holds [t]."""
-    return float(volume_fraction(np.array(metres / 3))) * FULL
+    return float(cylinder_share(np.array(metres / 3))) * FULL
 
 
 def near(value, rel=1e-9):

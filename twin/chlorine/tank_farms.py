@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from twin.accounts.accounts import components_of
-from twin.accounts.tanks import LIQUID_CHLORINE, tank_mass
+from twin.accounts.tanks import LIQUID_CHLORINE, tags_of_tanks, tank_fill, tank_mass
 from twin.arrays import BOOL, F64, I64
 from twin.chlorine.headroom import headroom, spare_ready, time_left, user_trip
 from twin.model.park import OUTSIDE, inside
@@ -189,6 +189,7 @@ def forecast(network: Network, farms: tuple[TankFarm, ...], value: F64) -> TankO
         nan = float("nan")
         return TankOutlook(nan, nan, nan, nan, "", nan, nan, np.zeros(0, np.int64))
     mass, limits = tank_mass(network.tanks, value), network.tanks.limit
+    filled = tank_fill(network.tanks, value)
     rooms, nets, full, trips, spares = [], [], [], [], []
     for farm in farms:
         tanks = list(farm.tanks)
@@ -199,7 +200,7 @@ def forecast(network: Network, farms: tuple[TankFarm, ...], value: F64) -> TankO
         full.append(float(time_left(rooms[-1], nets[-1])))
         if farm.users:
             trips.append(_trip(network, farm, value, rooms[-1], inflow, draw))
-        spares.append(_spare(network, farm, mass))
+        spares.append(_spare(network, farm, filled))
     nothing = float("nan"), "", float("nan")
     # What is full now is the first, whatever else is not known.
     first = min(
@@ -229,12 +230,12 @@ def _trip(
     return float(full_s), user, float(flows[at])
 
 
-def _spare(network: Network, farm: TankFarm, mass: F64) -> float:
+def _spare(network: Network, farm: TankFarm, filled: F64) -> float:
     """Return 1 if a farm has a spare tank ready, 0 if not, NaN if the model has none."""
     capacity = network.tanks.capacity
     largest = np.array(np.max(capacity[list(farm.tanks)], initial=0.0))
     spares = list(farm.spares)
-    ready = spare_ready(mass[spares] / capacity[spares], capacity[spares], largest)
+    ready = spare_ready(filled[spares], capacity[spares], largest)
     if not len(ready) or (np.isnan(ready).any() and not (ready == 1).any()):
         return float("nan")
     return float(np.nanmax(ready))
@@ -250,4 +251,4 @@ def _tags(network: Network, farms: tuple[TankFarm, ...]) -> I64:
     tanks = [k for farm in farms for k in (*farm.tanks, *farm.spares)]
     streams = [s for farm in farms for s in (*farm.fills, *farm.draws, *farm.users)]
     meters = [network.index[s.flow] for s in streams if s.flow]
-    return np.unique([*network.tanks.tag[tanks].tolist(), *meters]).astype(np.int64)
+    return np.union1d(tags_of_tanks(network.tanks, tanks), np.array(meters, np.int64))

@@ -127,10 +127,15 @@ class Tank:
     medium: str = cell("medium")
     level: str = cell("tag level fraction", default="")
     mass: str = cell("tag mass", default="")
-    shape: str = cell("one horizontal_cylinder vertical_cylinder", default="vertical_cylinder")
+    temperature: str = cell("tag temperature", default="")
+    shape: str = cell(
+        "one horizontal_cylinder vertical_cylinder sphere", default="vertical_cylinder"
+    )
+    heads: str = cell("one flat elliptical torispherical hemispherical", default="flat")
     diameter: float = cell("quantity length", default=NAN)
-    length: float = cell("quantity length", default=NAN)
+    length: float = cell("quantity length", default=NAN)  # of the shell, without heads
     density: float = cell("quantity density", default=NAN)
+    density_sigma: float = cell("share", default=0.0)
     fill_limit: float = cell("share", default=1.0)
     spare: bool = cell("flag", default=False)
 
@@ -167,7 +172,10 @@ class Gap:
 
 @dataclass(frozen=True, slots=True)
 class Park:
-    """A valid park model; `rows` returns those of the tables that belong to one subject."""
+    """A valid park model; `rows` returns those of the tables that belong to one subject.
+
+    `strapping` has of each tank with a strapping table its rows of level [m] and volume [m³].
+    """
 
     id: str
     kind: str
@@ -182,6 +190,7 @@ class Park:
     tanks: tuple[Tank, ...] = ()
     meters: tuple[Meter, ...] = ()
     products: tuple[Product, ...] = ()
+    strapping: Mapping[str, tuple[tuple[float, float], ...]] = field(default_factory=dict)
     tables: Mapping[type[Any], tuple[Any, ...]] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
     digest: str = ""
@@ -235,12 +244,29 @@ def check_park(park: Park) -> Iterator[RowFault]:
     for tank in park.tanks:
         if bool(tank.level) == bool(tank.mass):
             yield RowFault(tank, "needs either level or mass")
-        if tank.level and isnan(tank.diameter + tank.length + tank.density):
-            yield RowFault(tank, "a level needs diameter, length and density")
+        yield from _check_vessel(park, tank)
     for product in park.products:
         if product.id == TOTAL:
             yield RowFault(product, "the name stands for all energy of a scope; call it otherwise")
     yield from _check_meters(park)
+
+
+def _check_vessel(park: Park, tank: Tank) -> Iterator[RowFault]:
+    """Yield what is missing to make a mass of a tank's level, or stands twice."""
+    strapped, sphere = tank.id in park.strapping, tank.shape == "sphere"
+    sizes = [tank.diameter] if sphere else [tank.diameter, tank.length]
+    if strapped and not all(map(isnan, (tank.diameter, tank.length))):
+        yield RowFault(tank, "strapping.csv has its volume; diameter and length say it again")
+    if tank.level and isnan(tank.density):
+        yield RowFault(tank, "a level needs density")
+    if tank.level and not strapped and any(map(isnan, sizes)):
+        needed = "diameter" if sphere else "diameter and length"
+        yield RowFault(tank, f"a level needs {needed}, or rows in strapping.csv")
+    if tank.heads != "flat" and (strapped or tank.shape != "horizontal_cylinder"):
+        yield RowFault(tank, "heads belong to a horizontal cylinder", "heads")
+    if tank.temperature and tank.medium not in load_reference("saturation"):
+        known = ", ".join(load_reference("saturation"))
+        yield RowFault(tank, f"the density by temperature is known of {known} only", "temperature")
 
 
 def _check_meters(park: Park) -> Iterator[RowFault]:

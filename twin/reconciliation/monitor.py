@@ -18,7 +18,7 @@ from twin.accounts.tanks import tank_mass
 from twin.arrays import DAY_US, F64, I64, MINUTE_S, MINUTE_US, ratio
 from twin.reconciliation.balances import Balance, compile_balance
 from twin.reconciliation.chi_square import quantile
-from twin.reconciliation.uncertainty import errors_of, tank_sigma
+from twin.reconciliation.uncertainty import errors_of, level_sigma
 from twin.reference import load as load_reference
 
 if TYPE_CHECKING:
@@ -190,7 +190,7 @@ def _stock(model: MonitorModel, last: F64) -> tuple[F64, F64]:
     """Return the stock of each node, (n, M) [kg], and its variance [kg^2]."""
     share = errors_of(model.network, model.network.tanks.tag).share
     mass = tank_mass(model.network.tanks, last)[:, model.tanks] * model.tank_share
-    sigma = tank_sigma(model.network, last, share)[:, model.tanks] * model.tank_share
+    sigma = level_sigma(model.network, last, share)[:, model.tanks] * model.tank_share
     known = np.isfinite(mass)
     of_node = (model.tank_node[:, None] == np.arange(len(model.balance.nodes))).astype(np.float64)
     variance = np.where(known, sigma**2, 0.0) @ of_node

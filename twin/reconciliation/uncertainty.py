@@ -141,8 +141,49 @@ def efficiency_uncertainty(component: str) -> tuple[float, float]:
     return float(row["relative"]), float(row["own"])
 
 
-def tank_sigma(network: Network, level: F64, share: F64 | float = 1.0) -> F64:
-    """Return the standard uncertainty of the mass in each tank, from that of its level.
+def tank_sigma(network: Network, level: F64) -> F64:
+    """Return the standard uncertainty of the mass in each tank: of its level and its density.
+
+    Parameters
+    ----------
+    network : Network
+        T tags, K tanks
+    level : (..., T) float64 [SI]
+        values of the tags; NaN = no value
+
+    Returns
+    -------
+    (..., K) float64 [kg]
+    """
+    return np.asarray(np.hypot(level_sigma(network, level), density_sigma(network, level)))
+
+
+def density_sigma(network: Network, level: F64) -> F64:
+    """Return the part of `tank_sigma` that the density of the liquid has in it.
+
+    Parameters
+    ----------
+    network, level
+        as of `tank_sigma`
+
+    Returns
+    -------
+    (..., K) float64 [kg]
+        half the difference of the masses one standard uncertainty above and below the temperature,
+        else the nominal density: an error that stays
+    """
+    tanks = network.tanks
+    warm = tanks.temperature[tanks.temperature >= 0]
+    step = errors_of(network, warm).absolute
+    warmer, colder = level.copy(), level.copy()
+    warmer[..., warm] += step
+    colder[..., warm] -= step
+    masses = tank_mass(tanks, colder, denser=1.0) - tank_mass(tanks, warmer, denser=-1.0)
+    return np.asarray(np.abs(masses) / 2)
+
+
+def level_sigma(network: Network, level: F64, share: F64 | float = 1.0) -> F64:
+    """Return the part of `tank_sigma` that the level, or the weight, has in it.
 
     Parameters
     ----------
@@ -187,9 +228,10 @@ def uptake_sigma(network: Network, level: F64) -> F64:
     where the tank is straight [1]_.
     """
     share = errors_of(network, network.tanks.tag).share
-    edges = np.hypot.reduce(tank_sigma(network, level, share), axis=-2)
-    common = tank_sigma(network, level, 1 - share)
-    return np.asarray(np.hypot(edges, common[..., 1, :] - common[..., 0, :]))
+    edges = np.hypot.reduce(level_sigma(network, level, share), axis=-2)
+    stay = level_sigma(network, level, 1 - share), density_sigma(network, level)
+    moved = [sigma[..., 1, :] - sigma[..., 0, :] for sigma in stay]
+    return np.asarray(np.hypot.reduce([edges, *moved]))
 
 
 def weights(network: Network, terms: Mapping[Account, float]) -> F64:

@@ -6,7 +6,7 @@ import pytest
 from simulators.process.process import state
 from tests.support.books import node_books
 from twin import faraday
-from twin.accounts.tanks import volume_fraction
+from twin.accounts.vessel_shapes import cylinder_share
 from twin.reference import load as load_reference
 
 NOW_US = 1_763_791_200_000_000
@@ -135,7 +135,7 @@ def test_accumulation_is_the_change_of_what_the_levels_say(park, process, column
         height = tank.diameter if tank.shape == "horizontal_cylinder" else tank.length
         fill = level / height
         if tank.shape == "horizontal_cylinder":
-            fill = volume_fraction(fill)
+            fill = cylinder_share(fill)
         mass = fill * np.pi / 4 * tank.diameter**2 * tank.length * tank.density
         rate = (mass[1] - mass[0]) / (2 * step_us / S_US)
         assert rate == pytest.approx(accumulation[:, k], abs=1e-4), tank.id

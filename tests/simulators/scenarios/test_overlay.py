@@ -11,7 +11,7 @@ from simulators.scenarios.script import load_script, parse_script
 from tests.support.books import node_books
 from tests.support.demo_park import PARK, TAGS
 from twin import faraday
-from twin.accounts.tanks import volume_fraction
+from twin.accounts.vessel_shapes import cylinder_share
 from twin.arrays import HOUR_US
 from twin.errors import ModelError
 from twin.loading import parse_park
@@ -51,7 +51,7 @@ def one(kind, subject, size="", start="1 h", stop="3 h", key="scope"):
 def fills(values):
     """Return the filled shares of the liquid-chlorine tanks of Xinfa, (n, k)."""
     tanks = [t for t in PARK.tanks if t.scope == FARM]
-    return np.stack([volume_fraction(values[:, TAGS[t.level]] / t.diameter) for t in tanks], axis=1)
+    return np.stack([cylinder_share(values[:, TAGS[t.level]] / t.diameter) for t in tanks], axis=1)
 
 
 def test_every_node_closes_through_trip_full_tanks_and_recovery(process, course):

@@ -194,7 +194,7 @@ def test_error_of_a_level_that_stays_cancels_in_a_straight_tank():
     absolute, relative = tag_uncertainty(PLAIN.tags[at])
     share, _ = random_share(PLAIN.tags[at])
     level[:, at] = 1.5, 1.6
-    upright = replace(PLAIN, tanks=replace(PLAIN.tanks, horizontal=np.zeros(1, bool)))
+    upright = replace(PLAIN, tanks=replace(PLAIN.tanks, cylinder=np.zeros(1)))
     result = measure(upright, balance, amount, covered, level)
     per_metre = PLAIN.tanks.capacity[0] / PLAIN.tanks.height[0]
     edges = (absolute + relative * level[:, at]) * per_metre
