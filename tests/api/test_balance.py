@@ -63,7 +63,7 @@ async def test_a_meter_far_off_makes_the_balance_inconsistent_and_names_suspects
     before = (await rows_of(api, "demo/acme/balance", **HOUR))["items"][0]
     await db.execute("UPDATE hour SET amount = amount * 3 WHERE tag_id = $1", ids["acme/FT-1"])
     row = (await rows_of(api, "demo/acme/balance", **HOUR))["items"][0]
-    assert row["chi2"] > max(before["chi2"], row["chi2_critical"])
+    assert row["chi2"] > max(before["chi2"], row["chi2_limit"])
     assert row["consistent"] is False
     assert any("cl2-vcm" in suspects for suspects in row["suspects"])
 

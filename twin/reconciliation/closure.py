@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 # Figures that are those of the reconciliation where it is linear.
 OWN = (
     "estimate", "sigma", "adjustment", "detectable", "observable", "redundant", "suspects", "chi2",
-    "chi2_critical", "dof", "consistent", "reason",
+    "chi2_limit", "test", "test_limit", "dof", "consistent", "reason",
 )  # fmt: skip
 # A product of flow and fraction this close to what the balances ask for, as a share, is it.
 CLOSED = 1e-10
@@ -46,12 +46,14 @@ class Closure:
     fraction: F64  # (..., S) [kg/kg] estimate, where the fraction is measured
     fraction_sigma: F64  # (..., S) [kg/kg]
     adjustment: F64  # (..., S) [1] measurement test |z| of the flow meter
-    detectable: F64  # (..., S) [kg] least bias of the flow that a test shows; inf = not checkable
+    detectable: F64  # (..., S) [kg] bias of the flow named with probability 0.9; inf = none is
     observable: BOOL  # (..., S)
     redundant: BOOL  # (..., S) something measured of this stream is checked by the balances
     residual: F64  # (..., M) [kg] in - out as measured
     chi2: Any  # (...) float64 [1]
-    chi2_critical: Any  # (...) float64 [1]
+    chi2_limit: Any  # (...) float64 [1]
+    test: F64  # (...) [1] greatest of all tests of a single meter or leak
+    test_limit: Any  # (...) float64 [1]
     dof: Any  # (...) int
     consistent: Any  # (...) bool
     reason: Any  # (...) str: why there is no solution or no check

@@ -183,14 +183,13 @@ def plan(incidence: F64, covariance: F64, measured: BOOL, balanced: BOOL) -> Pla
     )
 
 
-def solve(plan: Plan, flow: F64, accumulation: F64, critical: float) -> dict[str, Any]:
+def solve(plan: Plan, flow: F64, accumulation: F64) -> dict[str, Any]:
     """Return estimates and test values of the times that share a plan.
 
     Parameters
     ----------
     flow : (n, S) float64 [u]
     accumulation : (n, M) float64 [u]
-    critical : float [1]   of chi2
 
     Returns
     -------
@@ -237,7 +236,6 @@ def solve(plan: Plan, flow: F64, accumulation: F64, critical: float) -> dict[str
         "adjustment": adjustment,
         "residual": residual,
         "chi2": chi2,
-        "consistent": chi2 <= critical,
         "bias": bias,
         "bias_test": bias_test,
         "leak": leak,

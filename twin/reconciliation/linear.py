@@ -12,6 +12,9 @@ References
    Journal 33, 1987, 1514-1521, doi:10.1002/aic.690330911.
 .. [5] VDI 2048 Part 1: Control and quality improvement of process data and their uncertainties by
    means of correction calculation, 2017.
+.. [6] Royen: A simple proof of the Gaussian correlation conjecture extended to multivariate gamma
+   distributions, Far East Journal of Theoretical Statistics 48, 2014, 139-145: that all of several
+   tests stay silent is at least as probable as if they were independent.
 """
 
 from __future__ import annotations
@@ -39,6 +42,8 @@ if TYPE_CHECKING:
 # Two test values closer than this are the same number, calculated in two ways.
 TIE = 1e-6
 
+# The probability with which the test of a meter in error by the detectable size names it.
+POWER = 0.9
 # What of a structure follows from the uncertainties, and not from what is missing alone.
 BY_UNCERTAINTY = ("adjustment_critical", "detectable", "adjustability")
 UNCHECKED = "no measured stream is redundant: there is nothing to check"
@@ -63,13 +68,17 @@ class Reconciliation:
     residual: F64  # (..., M) [u] in - out - accumulation; NaN if a stream of the node is missing
     chi2: F64  # (...) [1] global test; NaN where `reason` says that there is no solution
     dof: Any  # int: rank of the balances that are left after projection
-    chi2_critical: Any  # float [1] quantile of chi2; 0 without degrees of freedom
-    consistent: Any  # (...) bool: chi2 is not above its critical value
+    chi2_critical: Any  # float [1] quantile of chi2 by itself; 0 without degrees of freedom
+    # float [1] of chi2, and of every single `bias_test` and `leak_test`: where nothing is in error
+    # the probability that one of all these tests is above its limit is at most 1 - confidence.
+    chi2_limit: Any
+    test_limit: Any
+    consistent: Any  # (...) bool: none of all these tests is above its limit
     observable: BOOL  # (S,) measured, or fixed by the balances
     redundant: BOOL  # (S,) measured, and observable without its own meter
     # Sets of streams that cannot be told apart, most suspect first: those with a `bias_test` above
-    # its critical value, else the greatest. One list; with leading dimensions a list per time, in
-    # C order. Empty where consistent.
+    # `test_limit`, else the greatest. One list; with leading dimensions a list per time, in C
+    # order. Empty where consistent.
     suspects: list[Any]
     # Likewise sets of nodes: those whose leak explains the residuals as well as the first suspect.
     leaks: list[Any]
@@ -79,9 +88,16 @@ class Reconciliation:
     leak: F64  # (..., M) [u] GLR size of a flow out of this node alone that no stream shows
     leak_test: F64  # (..., M) [1] square root of its GLR
     nodal: F64  # (..., M) [1] nodal test |residual| in its own standard deviations; NaN likewise
-    detectable: F64  # (S,) [u] least bias that a single test shows; inf = not checkable
+    detectable: F64  # (S,) [u] bias that is named with probability 0.9; inf = not checkable
     adjustability: F64  # (S,) [1] 1 - sigma of estimate / sigma of meter; NaN where not measured
     reason: Any  # (...) str: why there is no solution or no check; empty when all is well
+
+    @property
+    def test(self) -> F64:
+        """The greatest test of a single meter or leak, (...) [1]; 0 where there is none."""
+        parts = (self.bias_test, self.leak_test)
+        greatest = [np.fmax.reduce(part, axis=-1, initial=0.0) for part in parts]
+        return np.asarray(np.maximum(*greatest))
 
 
 def reconcile(
@@ -108,7 +124,7 @@ def reconcile(
         rate of inventory, exact (an uncertain one is a stream); NaN, infinite or beyond 1e100 =
         the balance of this node is not used. Default 0.
     confidence : float [1]
-        of each test, 0 to 1
+        of all tests of one time together, 0 to 1
 
     Returns
     -------
@@ -124,8 +140,10 @@ def reconcile(
     Minimises (flow - estimate)ᵀ Σ⁻¹ (flow - estimate) subject to incidence @ estimate =
     accumulation [1]_; unmeasured streams are projected out [2]_. With a = flow - estimate the
     measurement test is |a_j| over its standard deviation; the likelihood ratio [4]_ is that of
-    (Σ⁻¹a)_j, of greatest power for a single error [3]_, and the same for uncorrelated meters. Never
-    raises on data: what has no solution is NaN, and `reason` says why.
+    (Σ⁻¹a)_j, of greatest power for a single error [3]_, and the same for uncorrelated meters. An
+    error of one meter in a large network drowns in chi2 and shows in its own test; many small ones
+    show in chi2 alone. So the level is halved between chi2 and the single tests, and no test waits
+    for another one [6]_. Never raises on data: what has no solution is NaN, and `reason` says why.
     """
     incidence, flow, booked, lead = _aligned(incidence, flow, accumulation)
     sigma = np.asarray(sigma, dtype=np.float64)
@@ -177,12 +195,13 @@ def _reconciled(
     # A plan is large: each is dropped before the next one is made.
     for each, at in _plans(incidence, variance, patterns, group):
         structures.append(_structure(each, confidence))
-        solution = solve(each, flow[at], booked[at], structures[-1]["chi2_critical"])
+        solution = solve(each, flow[at], booked[at])
+        solution["consistent"] = _silent(solution, structures[-1])
         note = problem or ("" if each.whiten.shape[-2] else UNCHECKED)
         solution["reason"][solution["reason"] == ""] = note
         if problem:
             solution["chi2"][:], solution["consistent"][:] = np.nan, False
-        level = structures[-1]["adjustment_critical"]
+        level = structures[-1]["test_limit"]
         _accuse(each, solution, level, np.arange(len(flow))[at], suspects, leaks)
         solutions.append(solution)
         rows.append(at)
@@ -259,15 +278,22 @@ def _plans(
 
 def _structure(each: Plan, confidence: float) -> dict[str, Any]:
     """Return the results that depend on the pattern of missing values and the meters only."""
-    # Šidák: each of k tests at the level that keeps all of them silent with `confidence`.
     tests = (each.effect != 0).any(axis=-2).sum(axis=-1)
+    dof = each.whiten.shape[-2]
+    chi2_critical = quantile(confidence, dof)
+    # Half of the level for chi2, half for all single tests together.
+    chi2_limit = quantile(confidence**0.5, dof)
+    test_limit = _level(_directions(each), confidence**0.5)
     size = np.linalg.norm(each.effect, axis=-2)
-    limit = quantile(confidence, 1) ** 0.5
-    least = np.divide(limit, size, out=np.full_like(size, np.inf), where=size > 0)
+    # A normal test value is above its limit with this probability where it expects so much.
+    named = test_limit + quantile(2 * POWER - 1, 1) ** 0.5
+    least = np.divide(named, size, out=np.full_like(size, np.inf), where=size > 0)
     share = np.divide(each.sigma, each.own, out=np.ones_like(each.own), where=each.own > 0)
     return {
-        "dof": each.whiten.shape[-2],
-        "chi2_critical": quantile(confidence, each.whiten.shape[-2]),
+        "dof": dof,
+        "chi2_critical": chi2_critical,
+        "chi2_limit": chi2_limit,
+        "test_limit": test_limit,
         "observable": each.projection.observable,
         "redundant": each.projection.redundant,
         "adjustment_critical": _level(tests, confidence),
@@ -293,8 +319,28 @@ def _scattered(parts: list[Any], rows: list[Any], n: int) -> Any:
     return whole
 
 
+def _directions(each: Plan) -> int:
+    """Return the number of different tests: parallel effects, of streams or nodes, have one."""
+    marks = []
+    for effect in (each.projection.columns, each.projection.combine):
+        size = np.linalg.norm(effect, axis=0)
+        # No two effects that differ have the same product with this vector but by rare chance.
+        product = np.cos(np.arange(1.0, len(effect) + 1)) @ effect
+        marks.append(np.abs(product[size > 0]) / size[size > 0])
+    apart = np.diff(np.sort(np.concatenate(marks))) > NOTHING
+    return int(apart.sum()) + 1 if len(effect) else 0
+
+
+def _silent(solution: dict[str, Any], structure: dict[str, Any]) -> BOOL:
+    """Return whether no test is above its limit, (n,); false without a solution."""
+    silent = solution["chi2"] <= structure["chi2_limit"]
+    for tests in (solution["bias_test"], solution["leak_test"]):
+        silent &= ~(tests > structure["test_limit"]).any(axis=1)
+    return np.asarray(silent)
+
+
 def _level(tests: Any, confidence: float) -> Any:
-    """Return the critical value of the greatest of some tests, a number or (n,)."""
+    """Return Šidák's critical value of the greatest of some tests, a number or (n,)."""
     levels = [quantile(confidence ** (1 / k), 1) ** 0.5 if k else 0.0 for k in np.ravel(tests)]
     return np.array(levels) if np.ndim(tests) else levels[0]
 

@@ -133,15 +133,6 @@ def test_bias_explains_better_than_any_leak_where_columns_differ():
     assert result.bias[2] == pytest.approx(10)
 
 
-def test_detectable_bias_is_where_the_test_begins_to_show_it():
-    result = reconcile(A_PARK, PARK_TRUTH, S_PARK)
-    for stream, least in enumerate(result.detectable):
-        flow = PARK_TRUTH.copy()
-        flow[stream] += least
-        z = reconcile(A_PARK, flow, S_PARK).adjustment[stream]
-        assert z == pytest.approx(1.959964, abs=1e-6)
-
-
 def test_meter_that_nothing_checks_has_no_detectable_bias():
     result = reconcile(A_PARK, without(Y_PARK, 8), S_PARK)
     assert np.isinf(result.detectable[[8, 9]]).all()
