@@ -36,10 +36,18 @@ CLOSED = 1e-10
 DRIFT = 1e-6
 # Below this share of where it began a quantity has vanished.
 TRACE = 1e-3
+# The eigenvalues of a projection are 0 and 1.
+HALF = 0.5
 # A step is halved at most so often; after that it is rounding.
 HALVINGS = 30
 # Armijo's share of the promised decrease that a step has to keep.
 SUFFICIENT = 1e-4
+# So many starts are tried where none is given; and solutions whose chi2 differs by less than this
+# share are equally good.
+STARTS = 16
+EQUAL = 1e-6
+# The fractions of its multiples are spread evenly; so are those of a start and a quantity.
+GOLDEN = (5**0.5 - 1) / 2
 
 
 def reconcile_nonlinear(
@@ -66,8 +74,8 @@ def reconcile_nonlinear(
         standard uncertainty, or covariance, as of `twin.reconciliation.linear.reconcile`: 0 = known
         exactly, NaN = not measured
     start : (..., N) float64 [u], optional
-        where unmeasured quantities begin, and how large they usually are; 1 where it is NaN or not
-        given
+        where unmeasured quantities begin, and how large they usually are; NaN or not given = not
+        known
     confidence : float [1]
         of each test, 0 to 1
     iterations : int
@@ -88,22 +96,38 @@ def reconcile_nonlinear(
     -----
     Minimises (measured - estimate)ᵀ Σ⁻¹ (measured - estimate) subject to constraint(estimate) = 0
     [1]_ [2]_. A step is halved while it does not lessen the adjustments plus an exact penalty on
-    what the balances leave over [3]_, or leads to where the balances have no value. Never raises on
-    data: what does not converge is NaN, and `reason` says so.
+    what the balances leave over [3]_, or leads to where the balances have no value. Where no start
+    is known, or it leads nowhere, several of the size of the measurements are tried: the solution
+    is that of least chi2, and of equally good ones, as the roots of a square are, the one whose
+    unmeasured quantities are most like the measurements. Never raises on data: what does not
+    converge from any start is NaN, and `reason` says so.
     """
     measured = np.asarray(measured, dtype=np.float64)
     sigma = np.asarray(sigma, dtype=np.float64)
     count = measured.shape[-1] if measured.ndim else -1
     variance, known, _ = variance_of(sigma, count)
     seen = ~missing(measured) & known
-    begin = np.broadcast_to(np.float64(1) if start is None else start, measured.shape)
+    begin = np.broadcast_to(np.float64(np.nan) if start is None else start, measured.shape)
     first = np.where(seen, measured, np.where(missing(begin), 1.0, begin))
-    # What has vanished is still compared with a share of its beginning.
-    trace = TRACE * np.where(first != 0, np.abs(first), 1.0)
+
+    def descend(first: F64) -> tuple[F64, F64]:
+        # What has vanished is still compared with a share of its beginning.
+        trace = TRACE * np.where(first != 0, np.abs(first), 1.0)
+        return _descend(constraint, jacobian, first, trace, seen, variance, iterations)
+
     # What overflows on the way is seen by its value.
     with np.errstate(all="ignore"):
-        solution, settled = _descend(constraint, jacobian, first, trace, seen, variance, iterations)
+        solution, chi2 = descend(first)
+        settled = np.asarray(np.isfinite(chi2))
+        unknown = ~seen & (missing(begin) | ~settled[..., None])
+        if unknown.any():
+            magnitude = _magnitudes(measured, seen)
+            # One after the other: all together they would need as many times the memory.
+            tried = [descend(np.where(unknown, each, first)) for each in _starts(magnitude)]
+            solution = _best([(solution, chi2), *tried], magnitude, seen)
+            settled = np.asarray(~np.isnan(solution).any(axis=-1))
         solution = np.where(settled[..., None], solution, first)
+        trace = TRACE * np.where(first != 0, np.abs(first), 1.0)
         slope, residual = _finite(jacobian(solution)), _finite(constraint(solution))
         booked = _times(slope, solution) - residual
         # In units of their own size all quantities, kilograms and fractions alike, weigh the same.
@@ -132,6 +156,34 @@ def _finite(values: F64) -> F64:
     return np.where(missing(values), 0.0, values)
 
 
+def _magnitudes(measured: F64, seen: BOOL) -> F64:
+    """Return the magnitudes of what was measured, (..., N): NaN elsewhere, 1 without any."""
+    known = seen & (measured != 0)
+    blind = ~known.any(axis=-1, keepdims=True)
+    return np.where(known, np.abs(measured), np.where(blind, 1.0, np.nan))
+
+
+def _starts(magnitude: F64) -> F64:
+    """Return starts of the size of what was measured, (STARTS, ..., N); the first at its median."""
+    middle, least, most = (
+        reduce(magnitude, axis=-1, keepdims=True) for reduce in (np.nanmedian, np.nanmin, np.nanmax)
+    )
+    number = np.arange(STARTS).reshape(-1, *np.ones(magnitude.ndim, int))
+    spread = np.modf(number * (np.arange(magnitude.shape[-1]) + 1) * GOLDEN)[0]
+    return np.where(number == 0, middle, least * (most / least) ** spread)
+
+
+def _best(tried: list[tuple[F64, F64]], magnitude: F64, seen: BOOL) -> F64:
+    """Return the best of several solutions, (..., N), by their chi2; NaN where there is none."""
+    solutions, chi2 = (np.stack(each) for each in zip(*tried, strict=True))
+    good = np.isfinite(chi2) & (chi2 <= chi2.min(axis=0) * (1 + EQUAL) + CLOSED)
+    size = np.nanmedian(magnitude, axis=-1, keepdims=True)
+    unlike = np.where(seen, 0.0, np.abs(solutions - size) / (np.abs(solutions) + size))
+    best = np.where(good, unlike.sum(axis=-1), np.inf).argmin(axis=0)
+    chosen = np.take_along_axis(solutions, best[None, ..., None], axis=0)[0]
+    return np.where(good.any(axis=0)[..., None], chosen, np.nan)
+
+
 def _descend(
     constraint: Callable[[F64], F64],
     jacobian: Callable[[F64], F64],
@@ -140,8 +192,8 @@ def _descend(
     seen: BOOL,
     variance: F64,
     iterations: int,
-) -> tuple[F64, BOOL]:
-    """Return (..., N) where the steps lead and (...) whether they arrived.
+) -> tuple[F64, F64]:
+    """Return (..., N) where the steps lead and (...) their chi2: inf where they do not arrive.
 
     Adjustments are kept as deviates: independent, of variance 1, `root` of them away from what was
     measured. So meters known exactly, and correlated ones, need no inverse of their covariance.
@@ -171,18 +223,19 @@ def _descend(
         )
         step = np.where(seen, _times(root, change), hidden * size)
         moved = np.abs(slope * step[..., None, :]).max(axis=(-2, -1), initial=0.0)
-        settled |= moving & (
-            np.maximum(moved, np.abs(residual).max(axis=-1, initial=0.0)) <= CLOSED
-        )
+        closed = moving & (np.abs(residual).max(axis=-1, initial=0.0) <= CLOSED)
+        settled |= closed & (moved <= CLOSED)
         # The penalty is exact from the greatest force on: below, a step may leave the balances.
         penalty = np.ones(moving.shape)
         penalty[moving] += 2 * np.linalg.norm(force, axis=-1)
         moving &= ~settled
         share = _share(constraint, (at, step), (deviate, change), reach, penalty, moving)
-        moving &= share > 0
+        # So small a step that has to be shortened is rounding.
+        settled |= closed & (share < 1) & (moved <= DRIFT)
+        moving &= (share > 0) & ~settled
         at = at + share[..., None] * step
         deviate = deviate + share[..., None] * change
-    return at, settled
+    return at, np.where(settled, (deviate**2).sum(axis=-1), np.inf)
 
 
 def _root(variance: F64) -> F64:
@@ -206,9 +259,10 @@ def _step(adjust: F64, unseen: F64, residual: F64, deviate: F64) -> tuple[F64, F
     deviate : (..., N) float64     so far
     """
     back = _inverse(unseen)
-    # The residuals that unmeasured quantities cannot take up.
-    keep = np.eye(unseen.shape[-2]) - unseen @ back
-    keep = np.where(np.abs(keep) > NOTHING, keep, 0.0)
+    # The residuals that unmeasured quantities cannot take up: independent combinations of balances,
+    # for a projection itself has as many rows as there are balances, which rounding tells apart.
+    value, vector = np.linalg.eigh(np.eye(unseen.shape[-2]) - unseen @ back)
+    keep = np.swapaxes(np.where(value[..., None, :] > HALF, vector, 0.0), -1, -2)
     reduced = keep @ adjust
     norm = np.linalg.norm(reduced, axis=-1)
     made_of = np.linalg.norm(np.abs(keep) @ np.abs(adjust), axis=-1)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.optimize import minimize
 
 from tests.support.small_networks import A_PARK, PARK_TRUTH, S_PARK
 from twin.reconciliation.components import reconcile_components
@@ -370,3 +371,32 @@ def test_wrong_shapes_are_refused_at_once():
                      "sigma_flow": SIGMA_FLOW, "sigma_fraction": SIGMA_FRACTION}  # fmt: skip
         with pytest.raises(ValueError, match=r"fit|shape|broadcast"):
             reconcile_components(**(arguments | change))
+
+
+def test_distillation_column_has_the_solution_of_a_general_minimiser():
+    # Basic concepts in data reconciliation, North Carolina State University and University of
+    # Ottawa, 2003, table 4.1: feed, distillate, bottoms; flows [kg/h] and two mass fractions.
+    incidence = np.array([[1.0, -1.0, -1.0]])
+    flow, sigma_flow = np.array([1095.475, 478.402, 488.232]), np.array([4.8, 3.9, 4.4])
+    fraction = np.array([[0.4822, 0.517], [0.941, 0.0501], [0.0197, 0.9748]])
+    sigma_fraction = np.array([[0.0048, 0.0052], [0.0094, 0.0005], [0.0002, 0.0097]])
+    result = reconcile_components(
+        incidence, flow, fraction, sigma_flow, sigma_fraction, normalised=True
+    )
+    measured = np.concatenate([flow, fraction.ravel()])
+    sigma = np.concatenate([sigma_flow, sigma_fraction.ravel()])
+
+    def balances(z):
+        x = measured + sigma * z
+        flow, fraction = x[:3], x[3:].reshape(3, 2)
+        return np.concatenate([incidence @ (flow[:, None] * fraction)[:, 0] / 100,
+                               incidence @ flow / 100, fraction.sum(axis=1) - 1])  # fmt: skip
+
+    other = minimize(lambda z: z @ z, np.zeros(9), jac=lambda z: 2 * z, method="SLSQP",
+                     constraints={"type": "eq", "fun": balances},
+                     options={"ftol": 1e-13, "maxiter": 200})  # fmt: skip
+    expected = measured + sigma * other.x
+    assert result.flow == pytest.approx(expected[:3], rel=1e-6)
+    assert result.fraction.ravel() == pytest.approx(expected[3:], rel=1e-5)
+    assert result.result.chi2 == pytest.approx(other.fun, rel=1e-6)
+    assert result.result.reason == ""
