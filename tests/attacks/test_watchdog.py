@@ -55,6 +55,7 @@ class Tending:
         return self.program._process.pid
 
 
+@pytest.mark.long
 async def test_a_stopped_ingest_is_started_again_and_one_without_a_database_is_not(
     services, database, park_folder, tmp_path
 ):

@@ -6,19 +6,29 @@ from datetime import UTC, datetime, timedelta
 import asyncpg
 import pytest
 
+from ingest.counters import own_tags
 from ingest.cycle.cycle import Cycle
 from ingest.routing.topics import Message
 from ingest.settings import IngestSettings
 from ingest.store import Store
 from ingest.store.commands import ALARM_COMMANDS, OTHER_COMMANDS
 from tests.support.data import data_text
+from tests.support.demo_park import PARK
 from twin import quality as q
+from twin.accounts.network import compile_network
+from twin.alarms.rules import compile_rules, park_alarms
 from twin.errors import ModelError, StoreError
 from twin.loading import load_park
 
 TOPIC = "park/v1/acmepark/acme/gw1"
 T0 = 1_760_000_000  # s
 ALARMS = data_text("acme/alarms.toml")
+
+
+def test_the_alarms_of_the_demonstration_park_fit_the_tags_of_ingest():
+    tags = (*compile_network(PARK).tags, *own_tags(PARK))
+    rules = compile_rules(park_alarms(PARK, tags), tags)
+    assert {"broker-queue", "ingest-lag"} <= {alarm.id for alarm in rules.alarms}
 
 
 class Run:
