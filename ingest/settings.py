@@ -8,6 +8,9 @@ from pydantic import Field, model_validator
 
 from deploy.database.settings import DEMO_PARK, Settings
 
+# Of an MQTT packet: the longest topic, and most properties, stand in so much of it.
+HEAD_BYTES = 1 << 17
+
 
 class IngestSettings(Settings):
     """Settings of ingest; each field is the environment variable PARKTWIN_<NAME>."""
@@ -45,10 +48,20 @@ class IngestSettings(Settings):
     inbox_messages: int = Field(
         200_000, description="messages waiting for a cycle; beyond it QoS 0 is dropped and counted"
     )
-    inbox_bytes: int = Field(256 << 20, description="bytes waiting for a cycle")
+    inbox_bytes: int = Field(
+        64 << 20,
+        ge=1 << 20,
+        description="bytes waiting for a cycle; beyond it QoS 0 is dropped and counted, and nothing"
+        " is read at QoS 1 until a cycle has made room",
+    )
     cycle_messages: int = Field(50_000, ge=1, description="messages one cycle takes")
     cycle_bytes: int = Field(4 << 20, ge=1 << 20, description="bytes one cycle takes")
     payload_bytes: int = Field(256 << 10, description="a larger payload is rejected")
+    packet_bytes: int = Field(
+        16 << 20,
+        le=(1 << 28) + 4,
+        description="a larger MQTT packet the broker keeps from us, which is told so at CONNECT",
+    )
     future_s: float = Field(300.0, description="a sample further ahead goes to quarantine [s]")
     grace_s: float = Field(5.0, description="a minute is closed this long after its end [s]")
     silent_s: float = Field(
@@ -128,6 +141,11 @@ class IngestSettings(Settings):
 
     @model_validator(mode="after")
     def _relations(self) -> IngestSettings:
+        if self.packet_bytes < self.payload_bytes + HEAD_BYTES:
+            raise ValueError(
+                "PARKTWIN_PACKET_BYTES must be PARKTWIN_PAYLOAD_BYTES and room for a topic and"
+                f" properties, {HEAD_BYTES} bytes, at least"
+            )
         # What is in flight at QoS 1 must fit, or an unacknowledged message could be dropped.
         loggers = self.hj212_connections * self.hj212_waiting if self.hj212_port else 0
         if self.inbox_messages <= self.receive_max + loggers:

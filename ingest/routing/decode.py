@@ -102,8 +102,8 @@ def decode(
             if spent and message.qos == 0 and route.gateway in spent:
                 dropped.append(route.gateway)
                 continue
-            if len(message.payload) > payload_bytes:
-                size = len(message.payload)
+            size = len(message.payload) + message.cut
+            if size > payload_bytes:
                 raise WireError("too_large", f"{size} bytes, at most {payload_bytes}")  # noqa: TRY301
             scan = route.names.scans.read(message.payload) if route.native else None
             if scan is not None:

@@ -39,6 +39,7 @@ class Message(NamedTuple):
     mid: int
     qos: int
     link: int  # number of the connection it came by: its `mid` means nothing to another one
+    cut: int = 0  # bytes at the end of a payload that was too large to be kept
 
 
 class Names(dict[str, int]):

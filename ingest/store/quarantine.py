@@ -103,7 +103,8 @@ class RejectTable(Table):
         kept = [
             (
                 stamp(message.received_us), reason, plain(detail)[:DETAIL_CHARACTERS],
-                plain(message.topic), message.payload[:payload_bytes], len(message.payload),
+                plain(message.topic), message.payload[:payload_bytes],
+                len(message.payload) + message.cut,
             )
             for reason, detail, message, _ in rejects[-rows:]
         ]  # fmt: skip

@@ -11,23 +11,26 @@ import socket
 import ssl
 from typing import TYPE_CHECKING, Any
 
+from ingest.settings import HEAD_BYTES
+
 if TYPE_CHECKING:
     from ingest.transport.subscriber import Inbox
 
 PUBLISH = 3
+PINGREQ, PINGRESP = 0xC0, b"\xd0\x00"
 TOPICS_MAX = 10_000
 READ_BYTES = 1 << 18
 
 
-def take_over(client: Any, inbox: Inbox) -> None:
+def take_over(client: Any, inbox: Inbox, payload_bytes: int) -> None:
     """Let a PacketReader stand between the socket and the client."""
     paho = client._client  # noqa: SLF001
     sock = paho.socket()
     if isinstance(sock, socket.socket):
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        reader = PacketReader(sock, paho, inbox)
+        reader = PacketReader(sock, paho, inbox, payload_bytes)
         paho._sock = reader  # noqa: SLF001
-        asyncio.get_running_loop().add_reader(sock.fileno(), reader.read)
+        reader.listen()
 
 
 class PacketReader:
@@ -35,13 +38,19 @@ class PacketReader:
 
     paho spends three system calls and some forty objects on a packet, more than a message of one
     value is worth. Every other packet is paho's: it reads this object as if it were its socket.
+
+    Of a PUBLISH that is larger than `payload_bytes` and a head, only the head is kept; what follows
+    is thrown away as it comes. While the inbox is full nothing is read, so that the broker waits.
     """
 
-    def __init__(self, sock: Any, paho: Any, inbox: Inbox) -> None:
+    def __init__(self, sock: Any, paho: Any, inbox: Inbox, payload_bytes: int) -> None:
         self._sock = sock
         self._paho = paho
         self._inbox = inbox
-        self._rest = b""
+        self._whole_bytes = payload_bytes + HEAD_BYTES
+        self._pieces: list[bytes] = []  # of a packet that has not come whole
+        self._missing = 0  # bytes of it, as far as known
+        self._skipped = 0  # bytes to be thrown away next
         self._others = b""
         self._closed = False
         self._topics: dict[bytes, str] = {}
@@ -60,6 +69,19 @@ class PacketReader:
         """Return the bytes that wait for paho."""
         return len(self._others)
 
+    def send(self, data: bytes) -> int:
+        """Send for paho; its ping is answered at once while the answer would not be read."""
+        if self._inbox.full and data[0] == PINGREQ:
+            self._others += PINGRESP
+            asyncio.get_running_loop().call_soon(self._hand_over)
+        sent: int = self._sock.send(data)
+        return sent
+
+    def listen(self) -> None:
+        """Read what comes from now on, if this is still the connection."""
+        if self._paho.socket() is self:
+            asyncio.get_running_loop().add_reader(self._sock.fileno(), self.read)
+
     def read(self) -> None:
         """Take what has come; the callback of the socket."""
         try:
@@ -71,15 +93,38 @@ class PacketReader:
         except OSError:
             data = b""
         self._closed = not data
-        self._rest = self._split(self._rest + data)
+        self._take(data)
+        self._hand_over()
+        if self._inbox.full and not self._closed:
+            asyncio.get_running_loop().remove_reader(self._sock.fileno())
+            self._inbox.on_room = self.listen
+
+    def _hand_over(self) -> None:
+        """Let paho read its packets."""
         while self._others or self._closed:
             self._paho.loop_read()
             if self._closed:
                 return
 
+    def _take(self, data: bytes) -> None:
+        """Sort out packets once the first one is whole: its pieces are joined once."""
+        if self._skipped:
+            skipped = min(self._skipped, len(data))
+            self._skipped -= skipped
+            data = data[skipped:]
+        self._missing -= len(data)
+        if self._pieces:
+            self._pieces.append(data)
+            if self._missing > 0:
+                return
+            data = b"".join(self._pieces)
+        remaining = self._split(data)
+        self._pieces = [remaining] if remaining else []
+
     def _split(self, data: bytes) -> bytes:
-        """Sort out whole packets; return what is left of the last one."""
+        """Sort out packets; return what there is of the last one, `_missing` tells how much not."""
         at = 0
+        self._missing = 0
         while len(data) - at >= 2:
             length = multiplier = 0
             body = at + 1
@@ -92,20 +137,24 @@ class PacketReader:
                 body += 1
                 if digit < 128 or multiplier > 28:
                     break
-            end = body + length
-            if end > len(data):
-                return data[at:]
             kind = data[at]
             qos = kind >> 1 & 3
-            if kind >> 4 == PUBLISH and qos < 2:
-                self._publish(data, body, end, qos)
+            is_ours = kind >> 4 == PUBLISH and qos < 2
+            kept = HEAD_BYTES if is_ours and length > self._whole_bytes else length
+            end = body + kept
+            if end > len(data):
+                self._missing = end - len(data)
+                return data[at:]
+            if is_ours:
+                self._publish(data, body, end, qos, length - kept)
             else:
                 self._others += data[at:end]
-            at = end
+            at = body + length
+        self._skipped += max(at - len(data), 0)
         return data[at:]
 
-    def _publish(self, data: bytes, at: int, end: int, qos: int) -> None:
-        """Take one PUBLISH packet of MQTT 5, without its properties."""
+    def _publish(self, data: bytes, at: int, end: int, qos: int, cut: int) -> None:
+        """Take one PUBLISH packet of MQTT 5, without its properties and the bytes cut off."""
         stop = at + 2 + (data[at] << 8 | data[at + 1])
         name = data[at + 2 : stop]
         topic = self._topics.get(name)
@@ -125,4 +174,4 @@ class PacketReader:
             stop += 1
             if digit < 128:
                 break
-        self._inbox.put(topic, data[stop + properties : end], mid, qos)
+        self._inbox.put(topic, data[stop + properties : end], mid, qos, cut)

@@ -63,6 +63,8 @@ class Inbox:
         self._counters = counters
         self.bytes = 0
         self.link = 0
+        self.full = False  # no more is to be read until `on_room` is called
+        self.on_room: Callable[[], None] = lambda: None
         self.arrived = asyncio.Event()
         self.plenty = asyncio.Event()  # a portion has arrived
 
@@ -74,18 +76,20 @@ class Inbox:
         payload = message.payload if isinstance(message.payload, bytes) else b""
         self.put(message.topic.value, payload, message.mid, message.qos)
 
-    def put(self, topic: str, payload: bytes, mid: int, qos: int) -> None:
-        """Take a message; at QoS 0 it is dropped, and counted, when there is no room.
+    def put(self, topic: str, payload: bytes, mid: int, qos: int, cut: int = 0) -> None:
+        """Take a message, less the bytes `cut` from its payload.
 
-        QoS 1 has room always: what the broker may have in flight is less than the inbox holds.
+        At QoS 0 it is dropped, and counted, when there is no room. At QoS 1 it is always taken: the
+        reader stops when the inbox is `full`, and what may be in flight is bounded.
         """
         if qos == 0 and self._is_report(topic, payload):
             return
-        full = len(self._waiting) >= self._messages_max or self.bytes >= self._bytes_max
-        if full and qos == 0:
-            self._counters["dropped"] += 1
-            return
-        self.add(Message(topic, payload, time.time_ns() // 1000, mid, qos, self.link))
+        if len(self._waiting) >= self._messages_max or self.bytes >= self._bytes_max:
+            if qos == 0:
+                self._counters["dropped"] += 1
+                return
+            self.full = True
+        self.add(Message(topic, payload, time.time_ns() // 1000, mid, qos, self.link, cut))
 
     def add(self, message: Message) -> None:
         """Take a message whose sender waits for its acknowledgement and sends no more than fit."""
@@ -108,6 +112,9 @@ class Inbox:
             self.arrived.clear()
         if self.bytes < PORTION_BYTES and len(self._waiting) < PORTION_MESSAGES:
             self.plenty.clear()
+        if self.full and len(self._waiting) < self._messages_max and self.bytes < self._bytes_max:
+            self.full = False
+            self.on_room()
         return taken
 
 
@@ -165,7 +172,7 @@ class Subscriber:
                 client = self._prepare()
                 async with client:
                     self._client = client
-                    take_over(client, self.inbox)
+                    take_over(client, self.inbox, self._settings.payload_bytes)
                     await client.subscribe([(topic, 1) for topic in self._topics])
                     await self.announce()
                     self.connected, tries = True, 0
@@ -255,6 +262,7 @@ class Subscriber:
         properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
         properties.SessionExpiryInterval = settings.session_expiry_s
         properties.ReceiveMaximum = settings.receive_max
+        properties.MaximumPacketSize = settings.packet_bytes
         self._online_ms = time.time_ns() // 1_000_000
         offline = sparkplug.state(self._online_ms, online=False)
         will = aiomqtt.Will(self._state_topic, offline, qos=1, retain=True)

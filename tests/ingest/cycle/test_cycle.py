@@ -82,6 +82,16 @@ async def test_refused_payload_is_kept_counted_and_harmless(cycle, db, reason):
     assert await samples(db) == [(1000, 5.0, q.GOOD)]
 
 
+async def test_payload_cut_by_the_reader_is_refused_with_its_size_and_never_sent_again(cycle, db):
+    cut = message(b"{" * 1000, raw=True)._replace(cut=9_000_000)
+    await cycle.run([cut], T0 * 1000)
+    row = await db.fetchrow("SELECT * FROM reject")
+    assert (row["reason"], row["size"], row["payload"]) == ("too_large", 9_001_000, b"{" * 1000)
+    assert row["detail"].startswith("9001000 bytes, at most")
+    async with cycle._store.transaction():
+        assert await cycle._store.rejects.complete(None, None, "spBv1.0/") == []
+
+
 @pytest.mark.parametrize("payload", [b"NaN", b"[NaN, Infinity]", b"", b"\xff\xfe", b"[" * 100_000,
                                      b'{"ts":1e400,"values":{}}', b"null", b"[1,2]"])  # fmt: skip
 async def test_garbage_never_stops_the_cycle(cycle, db, payload):

@@ -1,6 +1,8 @@
 """The inbox's limits, and the reader that takes PUBLISH packets out of the socket's bytes."""
 
+import asyncio
 import socket
+import time
 from types import SimpleNamespace
 
 import aiomqtt
@@ -11,9 +13,10 @@ from paho.mqtt.client import MQTTMessage
 
 from ingest.counters import Counters
 from ingest.routing.topics import Message
-from ingest.settings import IngestSettings
+from ingest.settings import HEAD_BYTES, IngestSettings
 from ingest.transport.packet_reader import PacketReader
 from ingest.transport.subscriber import Inbox, Subscriber
+from tests.support.waiting import until
 from twin.errors import SettingsError
 
 
@@ -48,6 +51,24 @@ def test_full_inbox_drops_and_counts_qos_0():
         inbox.put("t", b"%d" % i, 0, 0)
     assert counters["dropped"] == 3
     assert payloads(inbox.take(10, 1000)) == [b"0", b"1"]
+
+
+def test_inbox_is_full_when_a_message_at_qos_1_is_beyond_its_room():
+    inbox, _ = inbox_of(bytes_max=10)
+    calls = []
+    inbox.on_room = lambda: calls.append(len(inbox))
+    inbox.put("t", b"x" * 10, 1, 1)
+    inbox.put("t", b"dropped", 0, 0)
+    assert not inbox.full
+    inbox.put("t", b"y" * 10, 2, 1)
+    assert (inbox.full, inbox.bytes) == (True, 20)
+    inbox.take(1, 1)
+    assert (inbox.full, calls) == (True, [])
+    inbox.take(1, 1)
+    assert (inbox.full, calls) == (False, [0])
+    inbox.put("t", b"x", 3, 1)
+    inbox.take(1, 1)
+    assert calls == [0]
 
 
 def test_full_inbox_keeps_qos_1():
@@ -162,7 +183,7 @@ def publish(topic, payload, qos=0, mid=0, properties=b"", *, dup=False, retain=F
     return bytes([kind]) + length_of(len(body)) + body
 
 
-PINGRESP = b"\xd0\x00"
+PINGREQ, PINGRESP = b"\xc0\x00", b"\xd0\x00"
 SUBACK = b"\x90\x04\x00\x01\x00\x01"
 EXPIRY = b"\x02\x00\x00\x00\x3c"
 USER = b"\x26\x00\x01a\x00\x01b" * 40  # more than 127 bytes: a length of two digits
@@ -176,6 +197,9 @@ class Paho:
         self.packets = b""
         self.closed = 0
 
+    def socket(self):
+        return self.reader
+
     def loop_read(self):
         while True:
             try:
@@ -188,13 +212,16 @@ class Paho:
             self.packets += chunk
 
 
+PAYLOAD_BYTES = 1 << 20
+
+
 @pytest.fixture
 def wire():
     """The broker's end of a socket, and the reader at ours."""
     broker, ours = socket.socketpair()
     ours.setblocking(False)
     paho, (inbox, counters) = Paho(), inbox_of()
-    paho.reader = PacketReader(ours, paho, inbox)
+    paho.reader = PacketReader(ours, paho, inbox, PAYLOAD_BYTES)
     yield SimpleNamespace(
         broker=broker, paho=paho, reader=paho.reader, inbox=inbox, counters=counters
     )
@@ -267,6 +294,87 @@ def test_large_payload_comes_through(wire):
     assert got(wire) == [("a", payload, 1, 1)]
 
 
+class Pieces:
+    """A socket whose bytes come in pieces."""
+
+    def __init__(self, data, size):
+        self.pieces = [data[at : at + size] for at in range(0, len(data), size)][::-1]
+
+    def recv(self, size):
+        if not self.pieces:
+            raise BlockingIOError
+        return self.pieces.pop()
+
+
+def read_all(wire, data, payload_bytes, size=1 << 16):
+    """Read bytes in pieces; return the seconds it took."""
+    wire.inbox = inbox_of(bytes_max=1 << 30)[0]
+    sock = Pieces(data, size)
+    wire.paho.reader = reader = PacketReader(sock, wire.paho, wire.inbox, payload_bytes)
+    began = time.perf_counter()
+    while sock.pieces:
+        reader.read()
+    return time.perf_counter() - began
+
+
+def test_time_of_a_large_packet_grows_with_its_size(wire):
+    payload = bytes(40 << 20)
+    packets = publish("a", payload, qos=1, mid=1) + publish("b", b"after", qos=1, mid=2)
+    # Copied with each piece, it takes 9 s.
+    assert read_all(wire, packets, payload_bytes=1 << 30) < 2.0
+    assert got(wire) == [("a", payload, 1, 1), ("b", b"after", 2, 1)]
+
+
+@pytest.mark.parametrize("size", [1, 1000, 1 << 16, 1 << 18])
+@pytest.mark.parametrize("excess", [0, 1, 300_000])
+def test_of_too_large_a_packet_the_head_is_kept_and_the_next_one_is_whole(wire, size, excess):
+    payload = bytes(range(256)) * 40
+    topic, rest = "t" * 65_535, bytes(HEAD_BYTES - 65_535 - 5 - 5)
+    large = publish(topic, payload + rest + bytes(excess), qos=1, mid=7, properties=EXPIRY)
+    packets = large + PINGRESP + publish("b", b"after", qos=1, mid=2)
+    read_all(wire, packets, len(payload), size)
+    first, second = wire.inbox.take(10, 1 << 30)
+    assert (first.topic, first.mid, first.qos) == (topic, 7, 1)
+    assert first.payload.startswith(payload)
+    assert len(first.payload) + first.cut == len(payload + rest) + excess
+    assert (first.cut > 0) == (excess > 0)
+    assert len(first.payload) <= len(payload + rest)
+    assert (second.payload, wire.paho.packets) == (b"after", PINGRESP)
+
+
+async def test_full_inbox_stops_the_reader_until_there_is_room(wire):
+    wire.inbox = wire.reader._inbox = inbox_of(bytes_max=1000)[0]
+    wire.reader.listen()
+    wire.broker.sendall(publish("t", b"x" * 1000, 1, 1) + publish("t", b"y", 1, 2))
+    await until(lambda: wire.inbox.full)
+    wire.broker.sendall(publish("t", b"z", 1, 3))
+    await asyncio.sleep(0.05)
+    assert len(wire.inbox) == 2
+    # The broker's answer to a ping stands behind what is not read: paho gets one from us.
+    wire.reader.send(PINGREQ)
+    await until(lambda: wire.paho.packets)
+    assert (wire.paho.packets, wire.broker.recv(10)) == (PINGRESP, PINGREQ)
+    assert [row[2] for row in got(wire)] == [1, 2]
+    await until(lambda: len(wire.inbox))
+    assert [row[2] for row in got(wire)] == [3]
+    asyncio.get_running_loop().remove_reader(wire.reader.fileno())
+
+
+async def test_reader_of_an_earlier_connection_stays_stopped(wire):
+    wire.inbox.full, wire.inbox.on_room = True, wire.reader.listen
+    wire.paho.socket = lambda: None
+    wire.inbox.take(1, 1)
+    wire.broker.sendall(publish("t", b"x", 1, 1))
+    await asyncio.sleep(0.05)
+    assert (wire.inbox.full, len(wire.inbox)) == (False, 0)
+
+
+async def test_a_pong_is_the_brokers_while_the_reader_reads(wire):
+    wire.reader.send(PINGREQ)
+    await asyncio.sleep(0)
+    assert (wire.paho.packets, wire.broker.recv(10)) == (b"", PINGREQ)
+
+
 def test_many_messages_of_one_block_keep_their_order(wire):
     wire.broker.sendall(b"".join(publish(f"t/{i % 3}", b"%d" % i, 1, i + 1) for i in range(500)))
     wire.reader.read()
@@ -296,7 +404,7 @@ def test_broken_connection_is_an_end_as_well(wire):
         def recv(self, size):
             raise ConnectionResetError
 
-    reader = wire.paho.reader = PacketReader(Broken(), wire.paho, wire.inbox)
+    reader = wire.paho.reader = PacketReader(Broken(), wire.paho, wire.inbox, PAYLOAD_BYTES)
     reader.read()
     assert wire.paho.closed == 1
 
@@ -372,6 +480,13 @@ def test_inbox_must_hold_more_than_what_can_be_in_flight():
     with pytest.raises(SettingsError, match="PARKTWIN_INBOX_MESSAGES must"):
         IngestSettings(inbox_messages=100, receive_max=100)
     assert IngestSettings(inbox_messages=101, receive_max=100).inbox_messages == 101
+
+
+def test_packet_must_have_room_for_a_payload():
+    with pytest.raises(SettingsError, match="PARKTWIN_PACKET_BYTES must"):
+        IngestSettings(payload_bytes=1 << 20, packet_bytes=(1 << 20) + HEAD_BYTES - 1)
+    fits = IngestSettings(payload_bytes=1 << 20, packet_bytes=(1 << 20) + HEAD_BYTES)
+    assert fits.packet_bytes > fits.payload_bytes
 
 
 def test_a_broker_that_holds_messages_back_is_warned_of_once(subscriber, caplog):
