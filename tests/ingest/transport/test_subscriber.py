@@ -329,16 +329,16 @@ def test_time_of_a_large_packet_grows_with_its_size(wire):
 @pytest.mark.parametrize("excess", [0, 1, 300_000])
 def test_of_too_large_a_packet_the_head_is_kept_and_the_next_one_is_whole(wire, size, excess):
     payload = bytes(range(256)) * 40
-    topic, rest = "t" * 65_535, bytes(HEAD_BYTES - 65_535 - 5 - 5)
-    large = publish(topic, payload + rest + bytes(excess), qos=1, mid=7, properties=EXPIRY)
+    topic, fill = "t" * 65_535, bytes(HEAD_BYTES - 65_535 - 5 - 5)
+    large = publish(topic, payload + fill + bytes(excess), qos=1, mid=7, properties=EXPIRY)
     packets = large + PINGRESP + publish("b", b"after", qos=1, mid=2)
     read_all(wire, packets, len(payload), size)
     first, second = wire.inbox.take(10, 1 << 30)
     assert (first.topic, first.mid, first.qos) == (topic, 7, 1)
     assert first.payload.startswith(payload)
-    assert len(first.payload) + first.cut == len(payload + rest) + excess
+    assert len(first.payload) + first.cut == len(payload + fill) + excess
     assert (first.cut > 0) == (excess > 0)
-    assert len(first.payload) <= len(payload + rest)
+    assert len(first.payload) <= len(payload + fill)
     assert (second.payload, wire.paho.packets) == (b"after", PINGRESP)
 
 
