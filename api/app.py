@@ -32,7 +32,7 @@ from api import (
 from api.context import Context
 from api.emissions import routes as emissions_routes
 from api.live.feed import Feed
-from api.middleware import CountAnswers
+from api.middleware import AddHeaders, CountAnswers, RefuseRequests
 from api.scenarios import routes as scenarios_routes
 from api.store import ReadStore
 
@@ -80,7 +80,10 @@ def create_app(
         generate_unique_id_function=lambda route: route.name,
     )
     app.state.context = context
+    # The last one stands outside.
+    app.add_middleware(RefuseRequests, settings=settings)
     app.add_middleware(CountAnswers, traffic=context.traffic)
+    app.add_middleware(AddHeaders)
     problems.install(app)
     for module in (
         park,

@@ -1,23 +1,41 @@
-"""What every request and every answer passes: counting and failures.
+"""What every request and every answer passes: refusals, counting, headers.
 
 Plain ASGI, so that streams pass through untouched.
 """
 
 from __future__ import annotations
 
-import logging
 from collections import Counter
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from fastapi import Request
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
 
-from api.problems import answer_failure
+from api.problems import Problem, answer_failure
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-log = logging.getLogger("parktwin.api")
+    from api.settings import ApiSettings
+
+READING = ("GET", "HEAD", "OPTIONS")
+HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self';"
+    " img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none';"
+    " frame-ancestors 'none'",
+    "X-Frame-Options": "DENY",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+# The names of the console's files change with their content.
+ASSETS = "/assets/"
+FOR_EVER = "public, max-age=31536000, immutable"
 
 
 @dataclass(slots=True)
@@ -31,7 +49,7 @@ class Traffic:
 class CountAnswers:
     """Count all answers, and answer what no route has answered.
 
-    It stands outside all others: what Starlette answers outside of it would not be counted.
+    What Starlette answers outside of it would not be counted.
     """
 
     def __init__(self, app: ASGIApp, traffic: Traffic) -> None:
@@ -62,3 +80,103 @@ class CountAnswers:
                 raise
             response = await answer_failure(Request(scope), error)
             await response(scope, receive, counted)
+
+
+class AddHeaders:
+    """Add to every answer what keeps browsers from misusing it."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on and complete the headers of its answer."""
+
+        async def complete(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                headers.update(HEADERS)
+                is_asset = scope["path"].startswith(ASSETS) and message["status"] < 400
+                headers.setdefault("Cache-Control", FOR_EVER if is_asset else "no-store")
+            await send(message)
+
+        await self._app(scope, receive, complete)
+
+
+class RefuseRequests:
+    """Refuse a request for another host, an order of another site, and a body that is too long."""
+
+    def __init__(self, app: ASGIApp, settings: ApiSettings) -> None:
+        self._app = app
+        self._names = settings.host_names
+        self._own = {"localhost", settings.http_host.lower(), *self._names}
+        self._body_bytes = settings.body_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on; raises Problem 403 and 421, HTTPException 413."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        host = headers.get("host", "localhost")
+        self._check_host(host)
+        if scope["method"] not in READING:
+            self._check_origin(headers.get("origin"), host)
+        declared = headers.get("content-length", "")
+        self._check_length(int(declared) if declared.isdecimal() else 0)
+        received = 0
+
+        async def bounded() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            self._check_length(received)
+            return message
+
+        await self._app(scope, bounded, send)
+
+    def _check_host(self, host: str) -> None:
+        # A page of another site that has its own name point at us sends that name, never a number.
+        name = _name_of(host)
+        if name in self._own or "*" in self._names or _is_address(name):
+            return
+        raise Problem(
+            421,
+            f"the api does not answer for the host {host!r}",
+            hint="add its name to PARKTWIN_HOSTS, separated by commas",
+        )
+
+    def _check_origin(self, origin: str | None, host: str) -> None:
+        # Only browsers send an Origin; behind a proxy the Host may be the proxy's.
+        if origin is None:
+            return
+        _, _, authority = origin.partition("://")
+        if authority.lower() == host.lower() or _name_of(authority) in self._names:
+            return
+        raise Problem(
+            403,
+            f"a page of {origin!r} gives no orders",
+            hint="behind a proxy, add the name of the console to PARKTWIN_HOSTS",
+        )
+
+    def _check_length(self, length: int) -> None:
+        if length > self._body_bytes:
+            # FastAPI passes this kind on when it reads a body.
+            raise HTTPException(
+                413, f"the body is longer than PARKTWIN_BODY_BYTES, {self._body_bytes}"
+            )
+
+
+def _name_of(authority: str) -> str:
+    """Return the name or address of a host with or without a port; "" for nonsense."""
+    try:
+        return urlsplit(f"//{authority}").hostname or ""
+    except ValueError:
+        return ""
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ip_address(name)
+    except ValueError:
+        return False
+    return True

@@ -12,6 +12,12 @@ class ApiSettings(Settings):
 
     http_host: str = Field("127.0.0.1", description="address to listen on; 0.0.0.0 for all")
     http_port: int = Field(8080, ge=1, le=65_535, description="port to listen on")
+    hosts: str = Field(
+        "",
+        description="names of the api in the Host header, separated by commas; addresses,"
+        " localhost and http_host need none; * lets every name in",
+    )
+    body_bytes: int = Field(262_144, ge=1_024, description="longest body of a request [B]")
     pool_size: int = Field(8, ge=1, le=100, description="database connections for requests")
     query_timeout_s: float = Field(10.0, gt=0, le=300, description="longest database query [s]")
     live_clients_max: int = Field(200, ge=1, description="live feeds at the same time")
@@ -45,6 +51,11 @@ class ApiSettings(Settings):
     warn_queue_share: float = Field(
         0.5, gt=0, le=1, description="warn: the queue of the broker is this full [1]"
     )
+
+    @property
+    def host_names(self) -> frozenset[str]:
+        """The names in `hosts`, in lower case."""
+        return frozenset(name.strip().lower() for name in self.hosts.split(",") if name.strip())
 
     @model_validator(mode="after")
     def _relations(self) -> ApiSettings:

@@ -17,6 +17,7 @@ from tests.support.small_park import NOW, serving
 pytest_plugins = ["tests.support.small_park"]
 
 
+ASSET, NO_ASSET = "/assets/index-1.js", "/assets/index-2.js"
 PROBLEMS = [
     ("/api/v1/nothing", {}, 404, "there is nothing at", "openapi"),
     ("/api/v1/latest?tag=acme/FT-11", {}, 404, "no tag 'acme/FT-11'", "acme/FT-1"),
@@ -76,7 +77,7 @@ async def test_a_database_that_is_away_is_a_503_that_says_when_to_come_back():
     app = create_app(ApiSettings(database_url=url), lambda: NOW)
     async with app.router.lifespan_context(app):
         transport = httpx.ASGITransport(app)
-        async with httpx.AsyncClient(transport=transport, base_url="http://api") as api:
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as api:
             assert (await api.get("/livez")).status_code == 200
             for path in ("/readyz", "/api/v1/park", "/api/v1/latest", "/api/v1/live"):
                 answer = await api.get(path)
@@ -123,12 +124,17 @@ def test_openapi_is_printed_without_a_database(capsys):
 async def test_the_console_is_served_when_it_is_built(tmp_path):
     settings = ApiSettings(database_url="postgresql://nowhere")
     (tmp_path / "index.html").write_text("<title>console</title>")
+    (tmp_path / "assets").mkdir()
+    (tmp_path / "assets" / "index-1.js").write_text("")
     for folder, text in ((tmp_path, "<title>console"), (tmp_path / "none", "npm run build")):
         app = create_app(settings, lambda: NOW, console=folder)
         transport = httpx.ASGITransport(app)
-        async with httpx.AsyncClient(transport=transport, base_url="http://api") as api:
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as api:
             assert text in (await api.get("/")).text
             assert (await api.get("/no.js")).headers["content-type"] == "application/problem+json"
+            kept = {p: (await api.get(p)).headers["cache-control"] for p in ("/", ASSET, NO_ASSET)}
+            assert kept["/"] == kept[NO_ASSET] == "no-store"
+            assert ("immutable" in kept[ASSET]) == (folder == tmp_path)
 
 
 def test_wrong_settings_and_a_taken_port_say_what_to_do(monkeypatch, capsys):

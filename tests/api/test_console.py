@@ -97,6 +97,7 @@ async def test_the_overview_shows_what_is_stored(services, database, chromium, t
                     page = await browser.new_page(viewport={"width": 1920, "height": 1080})
                     errors = []
                     page.on("pageerror", lambda error: errors.append(str(error)))
+                    page.on("console", lambda message: errors.extend(refused(message.text)))
                     await page.goto(base)
                     await look(page, client)
                     await page.screenshot(path=tmp_path / "overview.png")
@@ -105,6 +106,11 @@ async def test_the_overview_shows_what_is_stored(services, database, chromium, t
                     await look_for_unit_errors(page, database)
                     await browser.close()
                     assert errors == []
+
+
+def refused(text):
+    """Return a message of the browser about what the policy of the api forbids the console."""
+    return [text] if "Content Security Policy" in text else []
 
 
 async def full_hour(client, question, product):

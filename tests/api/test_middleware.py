@@ -75,7 +75,80 @@ async def test_a_stream_that_breaks_off_is_counted_and_not_ended_in_good_order(s
     api, context = served
     app = api._transport.app
     strict = httpx.ASGITransport(app)
-    async with httpx.AsyncClient(transport=strict, base_url="http://api") as client:
+    async with httpx.AsyncClient(transport=strict, base_url="http://localhost") as client:
         with pytest.raises(ZeroDivisionError):
             await client.get("/breaks")
     assert (context.traffic.answers["2xx"], context.traffic.broken) == (1, 1)
+
+
+HOSTS = [
+    ("localhost", 200), ("LOCALHOST:8080", 200), ("127.0.0.1:9", 200), ("[::1]:8080", 200),
+    ("10.1.2.3", 200), ("api.plant.lan:8080", 200), ("twin.example", 200),
+    ("evil.example", 421), ("localhost.evil.example", 421), ("[::1", 421), ("", 421),
+]  # fmt: skip
+
+
+async def test_the_api_answers_for_its_own_names_and_for_addresses_only(database, ids):
+    settings = {"http_host": "api.plant.lan", "hosts": "other.example, Twin.example"}
+    async with serving(database, **settings) as (api, _):
+        for host, status in HOSTS:
+            answer = await api.get("/livez", headers={"Host": host})
+            assert answer.status_code == status, host
+            if status == 421:
+                assert "PARKTWIN_HOSTS" in answer.json()["hint"]
+    async with serving(database, hosts="*") as (api, _):
+        assert (await api.get("/livez", headers={"Host": "any.example"})).status_code == 200
+
+
+ORIGINS = [
+    (None, 202), ("http://localhost:8080", 202), ("https://localhost:8080", 202),
+    ("https://twin.example", 202),
+    ("http://localhost:3000", 403), ("http://evil.example", 403), ("null", 403), ("", 403),
+    ("http://twin.example.evil.example", 403),
+]  # fmt: skip
+
+
+async def test_only_pages_of_the_api_itself_give_orders(database, ids):
+    async with serving(database, hosts="twin.example") as (api, _):
+        for origin, status in ORIGINS:
+            headers = {"Host": "localhost:8080"} | ({} if origin is None else {"Origin": origin})
+            orders = [
+                await api.post("/api/v1/rejects/replay", json={"by": "me"}, headers=headers),
+                await api.delete("/api/v1/rejects", headers=headers),
+            ]
+            assert [answer.status_code for answer in orders] == [status, status], origin
+            # What it may not order it may not read either: no answer names another origin.
+            answer = await api.get("/livez", headers=headers)
+            assert answer.status_code == 200
+            assert "access-control-allow-origin" not in answer.headers
+
+
+async def test_a_body_beyond_its_limit_is_refused_with_and_without_a_length(database, ids):
+    async def parts():
+        for _ in range(5):
+            yield b" " * 1_000
+
+    headers = {"Content-Type": "application/json"}
+    async with serving(database, body_bytes=4_096) as (api, _):
+        for body in (b" " * 5_000, parts()):
+            answer = await api.post("/api/v1/rejects/replay", content=body, headers=headers)
+            assert (answer.status_code, answer.json()["status"]) == (413, 413)
+            assert "PARKTWIN_BODY_BYTES" in answer.json()["detail"]
+        body = b'{"by": "me"}' + b" " * 4_000
+        answer = await api.post("/api/v1/rejects/replay", content=body, headers=headers)
+        assert answer.status_code == 202
+
+
+async def test_every_answer_says_what_browsers_may_do_with_it(served, tmp_path):
+    api, _ = served
+    for path in ("/livez", "/api/v1/latest", "/api/v1/nothing", "/fails", "/api/v1/history"):
+        headers = (await api.get(path)).headers
+        policy = headers["content-security-policy"]
+        assert "script-src 'self';" in policy, path
+        assert "unsafe" not in policy.partition("style-src")[0]
+        assert "frame-ancestors 'none'" in policy
+        assert headers["x-frame-options"] == "DENY"
+        assert headers["x-content-type-options"] == "nosniff"
+        assert headers["referrer-policy"] == "same-origin"
+        assert headers["cross-origin-resource-policy"] == "same-origin"
+        assert headers["cache-control"] == "no-store"

@@ -210,7 +210,7 @@ async def serving(url, now=NOW, **settings):
         transport = httpx.ASGITransport(held, raise_app_exceptions=False)
         hooks = {"response": [held.check]}
         async with httpx.AsyncClient(
-            transport=transport, base_url="http://api", event_hooks=hooks
+            transport=transport, base_url="http://localhost", event_hooks=hooks
         ) as client:
             yield client, context
 
