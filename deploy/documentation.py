@@ -18,8 +18,10 @@ if TYPE_CHECKING:
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 MADE = "Written by `make docs` from {source}; changes here are lost.\n"
-SETTINGS_HEAD = """Each setting is an environment variable. `parktwin up` hands them on to the
-programs it starts; `deploy/compose.yaml` names the few that only the containers have.
+SETTINGS_HEAD = """Each setting is an environment variable; addresses that are not set are read from
+`parktwin-data/connection.env` below the working folder, which `parktwin up` writes. It hands all
+settings on to the programs it starts; `deploy/compose.yaml` names the few that only the containers
+have.
 """
 HTTP_HEAD = """Times are RFC 3339 with an offset (in a URL, `+` is written `%2B`). A failure is
 `application/problem+json` (RFC 9457), with a `hint` where there is one. `window` is minute, hour,
