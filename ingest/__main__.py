@@ -17,6 +17,7 @@ from deploy.watchdog import send_signs
 from ingest.commands import CommandQueue
 from ingest.cycle.cycle import Cycle
 from ingest.settings import IngestSettings
+from ingest.spool import Spool
 from ingest.store import Store, open_when_ready
 from ingest.transport.hj212_listener import Listener
 from ingest.transport.publication import Publication
@@ -27,8 +28,11 @@ from twin.model.gateways import GatewaySpec, filters
 from twin.program import program_parser, run_program
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ingest.routing.decode import Intake
     from ingest.routing.sparkplug_session import SparkplugSessions
+    from ingest.routing.topics import Message
     from twin.model.park import Park
 
 LOG = logging.getLogger("ingest")
@@ -52,19 +56,30 @@ async def ingest(settings: IngestSettings, stop: asyncio.Event) -> bool:
     if park is None:
         return False
     cycle = Cycle(park, store, settings)
-    state = sparkplug.state_topic(settings.sparkplug_host_id) if cycle.sparkplug else ""
-    topics = filters(park.rows(GatewaySpec))
-    subscriber = Subscriber(settings, cycle.counters, topics, state_topic=state)
+    subscriber = Subscriber(
+        settings,
+        cycle.counters,
+        filters(park.rows(GatewaySpec)),
+        state_topic=sparkplug.state_topic(settings.sparkplug_host_id) if cycle.sparkplug else "",
+    )
     subscriber.on_connection = lambda: cycle.sparkplug.reconnected(time.time_ns() // 1000)
     cycle.connected = lambda: subscriber.connected
-    next_block = NextBlock(subscriber.inbox, cycle.decode, settings)
-    cycle.surroundings = subscriber.status.gauges
+    listener = Listener(park, settings, subscriber.inbox.add, cycle.counters)
+
+    def ack(messages: Sequence[Message]) -> None:
+        subscriber.ack(messages)
+        listener.ack(messages)
+
+    spool = Spool(store, settings, cycle.counters, ack)
+    cycle.surroundings = lambda: subscriber.status.gauges() | {"spool": float(len(spool))}
+    cycle.spooled_since = lambda: spool.waiting
+    next_block = NextBlock(subscriber.inbox, cycle.decode, spool, cycle.topics.order, settings)
     cycle.inbox_size = lambda: len(next_block)
     publication = Publication(cycle.network, settings.publish_s)
     await cycle.start(time.time_ns() // 1000)
     commands = CommandQueue(store, cycle.topics, settings)
     await commands.start()
-    listener = Listener(park, settings, subscriber.inbox.add, cycle.counters)
+    await spool.start()
     if settings.hj212_port:
         await listener.start()
     LOG.info("%s: %d tags, model %s", park.id, len(park.tags), park.digest[:12])
@@ -74,23 +89,17 @@ async def ingest(settings: IngestSettings, stop: asyncio.Event) -> bool:
     try:
         while not (stopping.done() or connection.done() or decoding.done() or commands.reload):
             began = time.monotonic()
-            block, now_us = next_block.take(), time.time_ns() // 1000
-            subscriber.check_window(block.messages)
-            run = asyncio.create_task(_turn(cycle, commands, block, now_us), name="cycle")
-            await asyncio.wait({run, stopping}, return_when=asyncio.FIRST_COMPLETED)
-            if not run.done():
-                # The database may be away for long: what is not committed will come again.
-                await asyncio.wait({run}, timeout=STOP_S)
-            if not run.done():
-                run.cancel()
+            now_us = time.time_ns() // 1000
+            turn = _turn(cycle, commands, spool, next_block, now_us)
+            decoded = await _finish(asyncio.create_task(turn, name="cycle"), stopping)
+            if decoded is None:
                 break
-            await run
-            subscriber.ack(block.messages)
-            listener.ack(block.messages)
+            subscriber.check_window(decoded.messages)
+            ack(decoded.messages)
             await _ask(cycle.sparkplug, subscriber, now_us)
             if subscriber.connected:
                 await publication.publish(cycle.image, subscriber.publish, now_us)
-            await _pause(began + settings.cycle_s, next_block, stopping)
+            await _pause(began + settings.cycle_s, next_block, spool, stopping)
         await asyncio.gather(*(task for task in (connection, decoding) if task.done()))
     finally:
         await listener.stop()
@@ -116,11 +125,31 @@ async def _take(store: Store, settings: IngestSettings, stop: asyncio.Event) -> 
     return load_park(settings.park) if await opening else park
 
 
-async def _turn(cycle: Cycle, commands: CommandQueue, decoded: Intake, now_us: int) -> None:
-    """Run a cycle with what has come and what commands bring back."""
+async def _turn(
+    cycle: Cycle, commands: CommandQueue, spool: Spool, next_block: NextBlock, now_us: int
+) -> Intake:
+    """Run a cycle with what has come, what waits in the spool and what commands bring back."""
+    began = time.monotonic()
+    decoded = next_block.take()
     block = await commands.take(now_us)
-    await cycle.run(block.messages, now_us, block.samples, decoded)
+    messages = block.messages + await spool.turn(*next_block.unused)
+    await cycle.run(messages, now_us, block.samples, decoded)
     await commands.done()
+    await spool.done()
+    next_block.follow(len(messages) + len(decoded.messages), time.monotonic() - began)
+    return decoded
+
+
+async def _finish(run: asyncio.Task[Intake], stopping: asyncio.Task[Any]) -> Intake | None:
+    """Wait for a cycle and return what came in it; None when it does not end before we must."""
+    await asyncio.wait({run, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    if not run.done():
+        # The database may be away for long: what is not committed will come again.
+        await asyncio.wait({run}, timeout=STOP_S)
+    if not run.done():
+        run.cancel()
+        return None
+    return await run
 
 
 async def _ask(sessions: SparkplugSessions, subscriber: Subscriber, now_us: int) -> None:
@@ -134,10 +163,12 @@ async def _ask(sessions: SparkplugSessions, subscriber: Subscriber, now_us: int)
             break
 
 
-async def _pause(due: float, next_block: NextBlock, stopping: asyncio.Task[Any]) -> None:
+async def _pause(
+    due: float, next_block: NextBlock, spool: Spool, stopping: asyncio.Task[Any]
+) -> None:
     """Wait until the next cycle is due, and a little longer while nothing comes."""
     await asyncio.wait({stopping}, timeout=max(due - time.monotonic(), 0.0))
-    if not len(next_block) and not stopping.done():
+    if not len(next_block) and not spool.waiting and not stopping.done():
         arrival = asyncio.create_task(next_block.inbox.arrived.wait())
         await asyncio.wait({arrival, stopping}, timeout=IDLE_S, return_when=asyncio.FIRST_COMPLETED)
         arrival.cancel()

@@ -54,6 +54,7 @@ COUNTERS = (
     "late",
     "restated",
     "dropped",
+    "spooled",
     "cycles",
     "retries",
     "reconnects",
@@ -68,6 +69,7 @@ GAUGES = {
     "lag": ("time", "s"),
     "cycle_duration": ("time", "s"),
     "inbox": ("count", ""),
+    "spool": ("count", ""),  # messages
     "alarm_rate": ("count", ""),  # annunciations in the last ten minutes
     "broker_messages": ("count", ""),  # held by the broker
     "broker_bytes": ("count", ""),

@@ -54,6 +54,12 @@ class IngestSettings(Settings):
         description="bytes waiting for a cycle; beyond it QoS 0 is dropped and counted, and nothing"
         " is read at QoS 1 until a cycle has made room",
     )
+    spool_bytes: int = Field(
+        1 << 30,
+        ge=0,
+        description="bytes in table spool, for what gateways send above their share while ingest is"
+        " behind; beyond it the broker keeps them all; 0 = no spool",
+    )
     cycle_messages: int = Field(50_000, ge=1, description="messages one cycle takes")
     cycle_bytes: int = Field(4 << 20, ge=1 << 20, description="bytes one cycle takes")
     payload_bytes: int = Field(256 << 10, description="a larger payload is rejected")

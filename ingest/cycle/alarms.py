@@ -21,7 +21,7 @@ from twin.alarms.engine import (
 )
 from twin.alarms.metrics import FloodState, advance_flood, no_flood
 from twin.alarms.rules import AlarmSpec, compile_rules, park_alarms
-from twin.arrays import DAY_US, INTP, MINUTE_US, NEVER, U8
+from twin.arrays import DAY_US, I64, INTP, MINUTE_US, NEVER, U8
 from twin.errors import ModelError, ParkError
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ class Alarms:
         return StandingAlarms(memory, quality, flood)
 
     async def run(
-        self, standing: StandingAlarms, samples: Samples, image: Image, cycle_us: int, read_us: int
+        self, standing: StandingAlarms, samples: Samples, image: Image, cycle_us: int, read_us: I64
     ) -> StandingAlarms:
         """Evaluate new samples, apply commands, write changes; raises StoreError.
 

@@ -37,7 +37,7 @@ from twin.series.traits import traits_of
 from twin.step import SLOPE_MIN_US, SLOPE_US, Memory, no_memory, restore
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from ingest.settings import IngestSettings
     from ingest.store import Store
@@ -70,6 +70,8 @@ class Cycle:
         self.connected: Callable[[], bool] = lambda: False
         self.inbox_size: Callable[[], int] = lambda: 0
         self.surroundings: Callable[[], dict[str, float]] = dict
+        # Of each gateway with messages in the spool: arrival of the oldest [µs].
+        self.spooled_since: Callable[[], Mapping[str, int]] = dict
         self._store = store
         self._settings = settings
         self.network = compile_network(park)
@@ -100,7 +102,7 @@ class Cycle:
         )  # fmt: skip
         self._park = park
         self._last_cycle_us = 0
-        self._read_us = 0
+        self._read_us = np.zeros(len(self._tags), np.int64)
         self._lag_s = 0.0
         self._spent_s = 0.0
 
@@ -164,7 +166,8 @@ class Cycle:
         cycle_us = self._grid(now_us)
         # What still waits for us may be of any tag: nobody is silent in the time it came in.
         behind = messages and self.inbox_size()
-        self._read_us = min(cycle_us, messages[-1].received_us) if behind else cycle_us
+        read_us = min(cycle_us, messages[-1].received_us) if behind else cycle_us
+        self._read_us = self._read_until(read_us)
         merge_all = False
         for tries in itertools.count():
             try:
@@ -188,6 +191,14 @@ class Cycle:
         if messages:
             self._lag_s = time.time() - messages[0].received_us / 1e6
         self._spent_s = time.perf_counter() - began
+
+    def _read_until(self, read_us: int) -> I64:
+        """Return until when all that came of each tag has been read, (T,) [µs]."""
+        until_us = np.full(len(self._tags), read_us)
+        for gateway, since_us in self.spooled_since().items():
+            of_it = self._gateways.tags_of(gateway)
+            until_us[of_it] = np.minimum(until_us[of_it], since_us)
+        return until_us
 
     def _grid(self, now_us: int) -> int:
         """Return the cycle's id: `now_us` on the epoch grid, and always later than the last one."""
@@ -244,7 +255,7 @@ class Cycle:
             counted["restated"] = await self._write_minutes(
                 image, open_minutes, added, late, cycle_us
             )
-            monitor = await self._monitor.run(self._state.monitor, self._read_us)
+            monitor = await self._monitor.run(self._state.monitor, int(self._read_us.min()))
             await self._keep_refused(intake, (past, incoming), cycle_us, counted)
             if due:
                 await self._gateways.write(self._store, cycle_us)
@@ -340,7 +351,7 @@ class Cycle:
         await self._aggregation.apply(open_minutes, plan, close_us)
         return restated
 
-    def _close_us(self, image: Image, open_minutes: OpenMinutes, read_us: int) -> I64:
+    def _close_us(self, image: Image, open_minutes: OpenMinutes, read_us: I64) -> I64:
         """Return the time before which the minutes of each tag are complete, if it is silent.
 
         A tag that sends closes its minutes itself, live or from a backlog. One that was not heard

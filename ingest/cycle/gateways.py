@@ -151,6 +151,12 @@ class Gateways:
         if settings.skew_limit_s:
             self.skewed = self._named(np.abs(table.skew_s) > settings.skew_limit_s)
 
+    def tags_of(self, name: str) -> BOOL:
+        """Return which tags may be those of a gateway, (T,): it sent them last, or nobody yet."""
+        unknown = (self._sender < 0) & (self._owner_of_tag >= 0)
+        at = self._index.get(name, -1)
+        return unknown | (self._sender == at) if at >= 0 else unknown
+
     def begin(self) -> None:
         """Drop the marks of a cycle whose commit failed."""
         self._written = None

@@ -86,6 +86,7 @@ class Route:
     native: bool = False  # the codec is our own JSON, whose common case has a short cut
     simulated: bool = False  # the model says that a simulator sends them
     gateway: str = ""  # ``owner/name`` of the sender; empty: nobody in particular
+    order: str = ""  # gateway in whose order it is read; empty: `gateway`
 
 
 class TopicTable:
@@ -145,6 +146,14 @@ class TopicTable:
             raise route
         return route
 
+    def order(self, topic: str) -> str:
+        """Return the gateway whose messages, this one among them, are read in their order."""
+        try:
+            route = self.route(topic)
+        except WireError:
+            return ""
+        return route.order or route.gateway
+
     def _find(self, topic: str) -> Route:
         parts = topic.split("/")
         if parts[0] == sparkplug.NAMESPACE:
@@ -196,7 +205,9 @@ class TopicTable:
             codec = partial(_decode_death, codec, names)
         simulated = (topic[1], topic[3]) in self._simulated
         sender = _sender(owner, topic[3])
-        return Route(owner, names, codec, simulated=simulated, gateway=sender)
+        # A node has one session, whoever owns its devices.
+        order = _sender(next(iter(home.values()))[0], topic[3])
+        return Route(owner, names, codec, simulated=simulated, gateway=sender, order=order)
 
     def _codec(self, form: str, gateway: GatewaySpec) -> Callable[[bytes, int], Decoded]:
         """Return the codec of one of the FORMATS, for what the model knows of a gateway."""

@@ -23,6 +23,7 @@ from ingest.store.detections import DetectionTable
 from ingest.store.gateways import GatewayTable
 from ingest.store.imports import ImportTable
 from ingest.store.quarantine import QuarantineTable, RejectTable
+from ingest.store.spool import SpoolTable
 from ingest.store.table import columns_of, samples_of, upsert
 from ingest.store.unit_errors import UnitErrorTable
 from ingest.store.writers import Writers
@@ -245,6 +246,7 @@ class Store:
         self.imports = ImportTable(self)
         self.quarantine = QuarantineTable(self)
         self.rejects = RejectTable(self)
+        self.spool = SpoolTable(self)
         self.unit_errors = UnitErrorTable(self)
         self.writers = Writers(self)
 

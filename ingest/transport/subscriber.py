@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections import deque
+from collections import Counter, deque
 from typing import TYPE_CHECKING
 
 import aiomqtt
@@ -21,11 +21,12 @@ from ingest.transport.packet_reader import take_over
 from ingest.wire import sparkplug
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from ingest.counters import Counters
     from ingest.routing.decode import Intake
     from ingest.settings import IngestSettings
+    from ingest.spool import Spool
 
 LOG = logging.getLogger("ingest.transport.subscriber")
 PUBACK = 0x40
@@ -39,6 +40,9 @@ STATUS_S = 5.0
 TAKEN_OVER, TAKEN_OVER_S = 0x8E, 30.0
 # So much is worth being decoded on its own.
 PORTION_MESSAGES, PORTION_BYTES = 1_000, 1 << 18
+# A block may take so many lengths of a cycle; one part of so many is the spool's at least.
+PACE_CYCLES, SPOOL_PART = 1.2, 4
+FIRST_MESSAGES = 10_000
 
 
 class Inbox:
@@ -282,26 +286,40 @@ class Subscriber:
 
 
 class NextBlock:
-    """The block of the next cycle, as far as it is decoded, before what is left in the inbox."""
+    """The block of the next cycle, as far as it is decoded, before what is left in the inbox.
+
+    It holds no more than a cycle may have, and than one was quick enough to store. When the inbox
+    holds more than a second block, each gateway may have an equal share of that; what is above a
+    share goes into the `spool`, and so does what comes of a gateway with messages there.
+    """
 
     def __init__(
         self,
         inbox: Inbox,
         decode: Callable[[Sequence[Message]], Intake],
+        spool: Spool,
+        order: Callable[[str], str],
         settings: IngestSettings,
     ) -> None:
+        """`order` tells, by its topic, in whose order a message is read."""
         self.inbox = inbox
+        self.unused = (0, 0)  # messages and bytes that the block left to the spool
         self._decode = decode
-        self._limits = settings.cycle_messages, settings.cycle_bytes
+        self._spool = spool
+        self._order = order
+        self._settings = settings
+        self._stored, self._spent_s = 0.0, 0.0
+        self._limits = min(settings.cycle_messages, FIRST_MESSAGES), settings.cycle_bytes
         self._room = asyncio.Event()
         self._begin()
 
     def __len__(self) -> int:
-        return self._limits[0] - self._messages_left + len(self.inbox)
+        return self._count + len(self.inbox)
 
     def _begin(self) -> None:
         """Begin an empty block."""
         self._parts: list[Intake] = []
+        self._count = 0
         self._messages_left, self._bytes_left = self._limits
         self._room.set()
 
@@ -315,19 +333,76 @@ class NextBlock:
 
     def take(self) -> Intake:
         """Return what the block came to, with what has come since; begin the next one."""
-        self._add(self._messages_left, self._bytes_left)
+        while len(self.inbox) and self._room.is_set():
+            self._add(self._messages_left, self._bytes_left)
+        messages_max, bytes_max = self._limits
+        is_behind = len(self.inbox) > messages_max or self.inbox.bytes > bytes_max
+        if is_behind and not self._spool.full:
+            self._share_out(messages_max, bytes_max)
+        self.unused = (
+            max(self._messages_left, messages_max // SPOOL_PART),
+            max(self._bytes_left, bytes_max // SPOOL_PART),
+        )
         block = join(self._parts)
         self._begin()
         return block
 
+    def follow(self, messages: int, seconds: float) -> None:
+        """Let a block hold no more than this pace stores in a little more than a cycle's length."""
+        if messages < PORTION_MESSAGES:
+            return
+        settings = self._settings
+        # A cycle decodes for the next one, too: one alone says little.
+        self._stored = self._stored / 2 + messages
+        self._spent_s = self._spent_s / 2 + seconds
+        fits = round(self._stored / self._spent_s * settings.cycle_s * PACE_CYCLES)
+        messages_max = max(PORTION_MESSAGES, min(fits, settings.cycle_messages))
+        self._limits = messages_max, settings.cycle_bytes
+
     def _add(self, messages_max: int, bytes_max: int) -> None:
         """Decode the oldest messages of the inbox, as far as the block has room."""
-        before = self.inbox.bytes
+        if self._spool.waiting and self._spool.full:
+            # What is next may be of a gateway that waits there, and must not overtake itself.
+            self._room.clear()
+            return
         messages = self.inbox.take(
             min(messages_max, self._messages_left), min(bytes_max, self._bytes_left)
         )
-        self._parts.append(self._decode(messages))
-        self._messages_left -= len(messages)
-        self._bytes_left -= before - self.inbox.bytes
+        if self._spool.waiting:
+            messages = self._hold(messages, self._spool.waiting)
+        self._append(messages)
         if self._messages_left <= 0 or self._bytes_left <= 0:
             self._room.clear()
+
+    def _share_out(self, messages_max: int, bytes_max: int) -> None:
+        """Take all that waits: of each gateway its share into the block, or all into the spool."""
+        messages = self.inbox.take(len(self.inbox), self.inbox.bytes + 1)
+        order = {topic: self._order(topic) for topic in {message.topic for message in messages}}
+        count: Counter[str] = Counter()
+        size: Counter[str] = Counter()
+        for message in messages:
+            count[order[message.topic]] += 1
+            size[order[message.topic]] += len(message.payload)
+        messages_max, bytes_max = messages_max // len(count), bytes_max // len(count)
+        above = {each for each in count if count[each] > messages_max or size[each] > bytes_max}
+        self._append(self._hold(messages, above | self._spool.waiting.keys()))
+
+    def _hold(self, messages: Sequence[Message], gateways: Collection[str]) -> list[Message]:
+        """Hand the messages of some gateways to the spool; return the others."""
+        order = {topic: self._order(topic) for topic in {message.topic for message in messages}}
+        held: dict[str, list[Message]] = {name: [] for name in order.values() if name in gateways}
+        others: list[Message] = []
+        for message in messages:
+            held.get(order[message.topic], others).append(message)
+        for name, of_it in held.items():
+            self._spool.hold(name, of_it)
+        return others
+
+    def _append(self, messages: Sequence[Message]) -> None:
+        """Add messages to the block."""
+        if not messages:
+            return
+        self._parts.append(self._decode(messages))
+        self._count += len(messages)
+        self._messages_left -= len(messages)
+        self._bytes_left -= sum(len(message.payload) for message in messages)

@@ -22,6 +22,7 @@ from ingest.store.commands import CommandTable
 from ingest.store.detections import DetectionTable
 from ingest.store.gateways import GatewayTable
 from ingest.store.quarantine import QuarantineTable, RejectTable
+from ingest.store.spool import SpoolRow, SpoolTable
 from ingest.store.unit_errors import UnitErrorTable
 from ingest.store.writers import Writers
 from twin.alarms.engine import STATES
@@ -148,6 +149,31 @@ class MemoryQuarantine(QuarantineTable):
         return 0
 
 
+class MemorySpool(SpoolTable):
+    """Spooled messages by row."""
+
+    def __init__(self, store):
+        super().__init__(store)
+        self.kept = {}
+
+    async def rows(self):
+        return [row for row, _ in self.kept.values()]
+
+    async def add(self, gateway, messages):
+        number = max(self.kept, default=0) + 1
+        size = sum(len(message.payload) for message in messages)
+        row = SpoolRow(number, gateway, messages[0].received_us, len(messages), size)
+        self.kept[number] = row, list(messages)
+        return row
+
+    async def messages(self, numbers):
+        return [message for number in sorted(numbers) for message in self.kept[number][1]]
+
+    async def forget(self, numbers):
+        for number in numbers:
+            self.kept.pop(number, None)
+
+
 class OneWriter(Writers):
     """Turns of the only writer."""
 
@@ -171,6 +197,7 @@ class MemoryStore(Store):
         self.gateways = MemoryGateways(self)
         self.quarantine = MemoryQuarantine(self)
         self.rejects = MemoryRejects(self)
+        self.spool = MemorySpool(self)
         self.unit_errors = MemoryUnitErrors(self)
         self.writers = OneWriter(self)
         self.sample = defaultdict(dict)  # tag: {time: (value, quality, received)}

@@ -76,6 +76,13 @@ def test_device_with_a_row_of_its_own_may_belong_to_another_enterprise():
     assert rows(Host().hear(NBIRTH, DBIRTH))[2:] == [("beta/LT-9", 0, 1.5, 0)]
 
 
+def test_messages_of_a_node_have_one_order_whoever_owns_its_devices():
+    topics = TopicTable(MODEL, MODEL.tags)
+    names = {topics.order(topic) for topic, _, _ in (NBIRTH, DBIRTH)}
+    assert names == {"alpha/N"}
+    assert topics.route(DBIRTH[0]).gateway == "beta/N"
+
+
 def test_device_without_a_row_is_read_like_its_node():
     payload = dbirth(T, [Metric("Cells/Current", 1, DataType.INT8)], 1)
     got = Host().hear(NBIRTH, ("spBv1.0/G/DBIRTH/N/other", payload, 0))

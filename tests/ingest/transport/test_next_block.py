@@ -14,6 +14,7 @@ from ingest.cycle.cycle import Cycle
 from ingest.routing.decode import Intake
 from ingest.routing.topics import Message
 from ingest.settings import IngestSettings
+from ingest.spool import Spool
 from ingest.transport.broker_status import BrokerStatus
 from ingest.transport.subscriber import PORTION_MESSAGES, Inbox, NextBlock
 from tests.support.memory_store import MemoryStore
@@ -202,8 +203,17 @@ async def test_mistake_in_decoding_ends_the_program(ingest):
 @pytest.mark.parametrize(("messages", "size"), [(30, 1 << 20), (50_000, 30 * 100)])
 async def test_block_holds_no_more_than_a_cycle_may_have(messages, size):
     inbox = Inbox(10**6, 10**9, Counters())
-    limits = IngestSettings(cycle_messages=messages).model_copy(update={"cycle_bytes": size})
-    block = NextBlock(inbox, lambda taken: Intake(no_samples(), messages=taken), limits)
+    limits = IngestSettings(cycle_messages=messages, spool_bytes=0).model_copy(
+        update={"cycle_bytes": size}
+    )
+    spool = Spool(MemoryStore(), limits, Counters(), lambda messages: None)
+    block = NextBlock(
+        inbox,
+        lambda taken: Intake(no_samples(), messages=taken),
+        spool,
+        lambda topic: topic,
+        limits,
+    )
     task = asyncio.create_task(block.run())
     for number in range(2 * PORTION_MESSAGES):
         inbox.add(Message(TOPIC, b"x" * 100, 0, number, 1, 1))
