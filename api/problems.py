@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import secrets
+from bisect import bisect
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("parktwin.api")
 
 RETRY_AFTER_S = 2
+# Names on both sides of an unknown one that are compared with it, letter by letter.
+NEIGHBOURS = 50
 MEDIA_TYPE = "application/problem+json"
 # The schema of a problem, in the components of the OpenAPI document.
 PROBLEM: dict[str, Any] = {
@@ -80,7 +83,9 @@ def unavailable(detail: str, *, hint: str, **more: Any) -> Problem:
 
 def not_found(what: str, name: str, names: Iterable[str], listing: str) -> Problem:
     """Return a 404 that names what is close."""
-    close = similar(name, names)
+    known = sorted(names)
+    at = bisect(known, name)
+    close = similar(name, known[max(at - NEIGHBOURS, 0) : at + NEIGHBOURS])
     hint = f"did you mean {', '.join(close)}?" if close else f"{listing} lists them"
     return Problem(404, f"there is no {what} {name!r}", hint=hint)
 

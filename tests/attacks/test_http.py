@@ -88,3 +88,34 @@ async def test_no_request_of_the_openapi_document_is_a_server_error(
         assert await park.metric("parktwin_api_answers_broken_total") == 0
         # The orders among them have not stopped ingest either.
         await park.ready(5)
+
+
+async def test_nonsense_from_many_clients_holds_nobody_up(
+    services, database, park_folder, tmp_path
+):
+    nested, wide = b"[" * 100_000, b'{"by": "' + b"x" * 200_000 + b'"}'
+    json_type = {"Content-Type": "application/json"}
+    requests = [
+        ("POST", "/api/v1/scenarios", {"content": nested, "headers": json_type}, 400),
+        ("POST", "/api/v1/rejects/replay", {"content": wide, "headers": json_type}, 422),
+        ("POST", "/api/v1/rejects/replay", {"content": b" " * 10**6, "headers": json_type}, 413),
+        ("GET", "/api/v1/latest", {"params": {"tag": "acme/FT-" * 20}}, 404),
+        ("GET", "/api/v1/latest", {"params": {"tag": ["acme/FT-1"] * 300}}, 422),
+        ("GET", "/api/v1/scopes/%00/energy", {}, 422),
+        ("GET", "/livez", {"headers": {"Host": "evil.example"}}, 421),
+        ("DELETE", "/api/v1/rejects", {"headers": {"Origin": "http://evil.example"}}, 403),
+    ]  # fmt: skip
+    async with attacked_park(services, database, park_folder, tmp_path) as park:
+
+        async def ask(client, end):
+            while time.monotonic() < end:
+                for method, path, options, status in requests:
+                    answer = await client.request(method, park.base_url + path, **options)
+                    assert answer.status_code == status, (path, answer.text)
+
+        before = await park.metric(SERVER_ERRORS)
+        async with park.witness() as seen, httpx.AsyncClient(timeout=20) as client:
+            end = time.monotonic() + 4
+            await asyncio.gather(*(ask(client, end) for _ in range(8)))
+        seen.require(stored_s=3.0, feed_s=1.0, livez_s=0.25, ingest_mb=400, api_mb=400)
+        assert await park.metric(SERVER_ERRORS) == before
