@@ -11,6 +11,7 @@ from typing_extensions import TypedDict
 
 from api import queries
 from api.answers import Page, Rfc3339, Share, record
+from api.calculation.pool import CalculationRoute
 from api.commands import ACCEPTED, CommandBody, queue_command
 from api.context import AppContext, Context, time_range
 from api.encode import AnswerRoute, rfc3339
@@ -35,6 +36,7 @@ from twin.reference import load as load_reference
 from twin.uom import parse_quantity
 
 router = APIRouter(prefix="/api/v1", responses=RESPONSES, route_class=AnswerRoute)
+summaries = APIRouter(route_class=CalculationRoute)
 
 StateFilter = Annotated[
     list[Literal[AlarmState, "all"]] | None,
@@ -175,7 +177,7 @@ async def read_journal(
     }
 
 
-@router.get("/alarms/summary")
+@summaries.get("/alarms/summary")
 async def read_summary(
     context: AppContext, from_: From = None, to: To = None, scope: ScopeFilter = ""
 ) -> AlarmSummary:
@@ -232,6 +234,9 @@ async def read_summary(
         "chattering": [names[i] for i in np.flatnonzero(load.chattering).tolist()],
         "stale": [names[i] for i in np.flatnonzero(f.stale(active_us, now_us)).tolist()],
     }
+
+
+router.include_router(summaries)
 
 
 @router.post("/alarms/{alarm:path}/ack", **ACCEPTED)

@@ -29,6 +29,7 @@ from api import (
     targets,
     unit_errors,
 )
+from api.calculation.pool import Calculations
 from api.context import Context
 from api.emissions import routes as emissions_routes
 from api.live.feed import Feed
@@ -48,15 +49,23 @@ NOT_BUILT = "The console is not built yet: `make setup`, or npm ci && npm run bu
 
 
 def create_app(
-    settings: ApiSettings, now_us: Callable[[], int], console: Path = CONSOLE
+    settings: ApiSettings,
+    now_us: Callable[[], int],
+    console: Path = CONSOLE,
+    *,
+    inline: bool = False,
 ) -> FastAPI:
-    """Return the application; it connects to the database when it starts."""
+    """Return the application; it connects to the database when it starts.
+
+    `inline` makes it calculate where it is asked, and not in processes of its own.
+    """
     store = ReadStore(
         settings.database_url,
         pool_size=settings.pool_size,
         query_timeout_s=settings.query_timeout_s,
     )
     context = Context(settings, store, Feed(store, poll_s=settings.poll_s), now_us)
+    calculations = None if inline else Calculations(context)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -68,6 +77,8 @@ def create_app(
         follower.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await follower
+        if calculations is not None:
+            await calculations.close()
         await store.close()
 
     app = Api(
@@ -80,6 +91,7 @@ def create_app(
         generate_unique_id_function=lambda route: route.name,
     )
     app.state.context = context
+    app.state.calculations = calculations
     # The last one stands outside.
     app.add_middleware(RefuseRequests, settings=settings)
     app.add_middleware(CountAnswers, traffic=context.traffic)

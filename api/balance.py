@@ -11,8 +11,9 @@ from typing_extensions import TypedDict
 
 from api import queries
 from api.answers import Cursor, Ends, Number, Rfc3339, WindowAnswer, WindowRow, record, records
+from api.calculation.pool import CalculationRoute
 from api.context import AppContext, Context, time_range
-from api.encode import T_PER_H, TONNE, AnswerRoute, number, out
+from api.encode import T_PER_H, TONNE, number, out
 from api.parameters import After, From, Limit, To
 from api.problems import RESPONSES
 from api.sums import read_levels, read_sums
@@ -26,7 +27,7 @@ from twin.reference import load as load_reference
 from twin.series import windows as w
 from twin.uom import parse_quantity
 
-router = APIRouter(prefix="/api/v1/scopes", responses=RESPONSES, route_class=AnswerRoute)
+router = APIRouter(prefix="/api/v1/scopes", responses=RESPONSES, route_class=CalculationRoute)
 
 # Fields of an answer that a closure has by the same names, of masses without the unit.
 MASSES = ("measured", "measured_sigma", "estimate", "sigma", "detectable")
@@ -130,6 +131,7 @@ async def read_balance(
     network = query.network
     require_component(network, component)
     balance = compile_balance(network, query.scope, component)
+    context.require_affordable((len(query.edges) - 1) * balance.incidence.size)
     sums = await read_sums(context, query, balance.tags)
     tanks = np.array([k for line in balance.lines for k in line.tanks], dtype=np.int64)
     levels, stock_quality = await read_levels(context, query, tanks)

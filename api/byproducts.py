@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable
 from typing import Annotated, Any
 
@@ -22,8 +21,9 @@ from api.answers import (
     record,
     records,
 )
+from api.calculation.pool import CalculationRoute
 from api.context import AppContext
-from api.encode import HOUR, T_PER_H, TONNE, AnswerRoute, number, out
+from api.encode import HOUR, T_PER_H, TONNE, number, out
 from api.parameters import Text
 from api.problems import RESPONSES, not_found
 from api.sums import balance_columns, read_stock, read_sums, tags_of
@@ -35,7 +35,7 @@ from twin.byproducts.exchange import Exchange, compile_exchange, modes, offered,
 from twin.reference import load
 from twin.uom import compile_uom, parse_quantity
 
-router = APIRouter(prefix="/api/v1/scopes", responses=RESPONSES, route_class=AnswerRoute)
+router = APIRouter(prefix="/api/v1/scopes", responses=RESPONSES, route_class=CalculationRoute)
 
 CNY_PER_T = compile_uom("CNY/t", "mass_price")
 CNY_PER_T_KM = compile_uom("CNY/t/km", "transport_price")
@@ -221,9 +221,7 @@ async def read_symbiosis(
         # The mean of the time there are data for; how much that is, completeness tells.
         rate = ratio(sums.amount[:, at], sums.covered_s[:, at])
         supply = surplus_rate(exchange, rate)
-        # The solver may take a second for many windows: the feeds go on meanwhile.
-        allocation = await asyncio.to_thread(
-            allocate,
+        allocation = allocate(
             supply,
             exchange.demand,
             exchange.value,

@@ -22,8 +22,9 @@ from api.answers import (
     WindowRow,
     record,
 )
+from api.calculation.pool import CalculationRoute
 from api.context import AppContext, Context
-from api.encode import DAY, HOUR, MINUTE, T_PER_H, TONNE, AnswerRoute, number, out, rfc3339
+from api.encode import DAY, HOUR, MINUTE, T_PER_H, TONNE, number, out, rfc3339
 from api.live.image import LiveValues, live_values
 from api.problems import RESPONSES
 from api.sums import Sums, balance_columns, read_stock, read_sums, tags_of
@@ -49,7 +50,7 @@ from twin.reconciliation.uncertainty import weights
 from twin.reference import figure
 from twin.reference import load as load_reference
 
-router = APIRouter(prefix="/api/v1/scopes", responses=RESPONSES, route_class=AnswerRoute)
+router = APIRouter(prefix="/api/v1/scopes", responses=RESPONSES, route_class=CalculationRoute)
 
 # Fields of an answer by the columns of a balance, where they have another name.
 NAMES = {

@@ -85,6 +85,16 @@ class Context:
         if limit > self.settings.page_size_max:
             raise invalid("limit", f"it is above {self.settings.page_size_max}")
 
+    def require_affordable(self, values: int) -> None:
+        """Raise Problem 422 for a calculation that reads or solves for too many values."""
+        limit = self.settings.calculation_values_max
+        if values > limit:
+            raise invalid(
+                "window",
+                f"the answer takes about {values:,} values, and {limit:,} are the limit",
+                hint="longer windows (window=hour), a shorter range or a smaller scope",
+            )
+
     def find_tags(self, addresses: list[str] | None) -> I64:
         """Return the positions of tags in the catalogue, of all when none is named.
 

@@ -9,8 +9,9 @@ from fastapi import APIRouter, Query
 from pydantic import Field
 
 from api.answers import HalfWidth, Name, Number, Provenance, WindowAnswer, WindowRow, record
+from api.calculation.pool import CalculationRoute
 from api.context import AppContext
-from api.encode import ONE, TONNE, AnswerRoute, Uom, out
+from api.encode import ONE, TONNE, Uom, out
 from api.problems import RESPONSES
 from api.sums import PairSums, Sums, read_pairs, read_sums, tags_of
 from api.windows import Hourly
@@ -26,7 +27,7 @@ from twin.reconciliation.uncertainty import half_width, weights
 from twin.reference import load as load_reference
 from twin.uom import compile_uom, from_si, parse_quantity
 
-router = APIRouter(prefix="/api/v1/scopes", responses=RESPONSES, route_class=AnswerRoute)
+router = APIRouter(prefix="/api/v1/scopes", responses=RESPONSES, route_class=CalculationRoute)
 
 BasisChoice = Annotated[
     Basis,

@@ -18,8 +18,9 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from api.answers import Number, Uint8, record
+from api.calculation.pool import CalculationRoute
 from api.context import AppContext, Context, time_range
-from api.encode import JSON, AnswerRoute, json_answer, milliseconds, out
+from api.encode import JSON, json_answer, milliseconds, out
 from api.parameters import Address, From, To
 from api.problems import RESPONSES, Problem, invalid
 from twin import quality as q
@@ -41,7 +42,7 @@ from twin.arrays import (
 if TYPE_CHECKING:
     from twin.model.park import Tag
 
-router = APIRouter(prefix="/api/v1", responses=RESPONSES, route_class=AnswerRoute)
+router = APIRouter(prefix="/api/v1", responses=RESPONSES, route_class=CalculationRoute)
 
 
 # Up to this range the samples themselves are counted; the hours at the ends would mislead.

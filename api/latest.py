@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 from typing_extensions import TypedDict
 
@@ -12,7 +12,7 @@ from api.answers import Number, Page, Rfc3339, Uint8, records
 from api.context import AppContext, Context
 from api.encode import AnswerRoute, out, rfc3339
 from api.parameters import Tags
-from api.problems import RESPONSES, unavailable
+from api.problems import RESPONSES, Problem, unavailable
 from twin.arrays import NEVER
 
 if TYPE_CHECKING:
@@ -75,27 +75,42 @@ class LiveResponse(StreamingResponse):
 
     def __init__(self, context: Context, names: list[str] | None) -> None:
         super().__init__(events(context, names), headers=HEADERS)
-        self._feed = context.feed
+        self._hosts = context.feed.hosts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the stream."""
-        self._feed.clients += 1
+        host = scope["client"][0] if scope["client"] else ""
+        self._hosts[host] += 1
         try:
             await super().__call__(scope, receive, send)
         finally:
-            self._feed.clients -= 1
+            self._hosts[host] -= 1
+            if not self._hosts[host]:
+                del self._hosts[host]
 
 
 @router.get("/live", status_code=200, response_class=LiveResponse, responses=EVENTS)
-async def live(context: AppContext, tag: Tags = None) -> Response:
+async def live(context: AppContext, request: Request, tag: Tags = None) -> Response:
     """Return the image, then what every cycle changed in it, as server-sent events."""
     context.require_image()
     context.find_tags(tag)
-    most = context.settings.live_clients_max
-    if context.feed.clients >= most:
+    settings, feed = context.settings, context.feed
+    host = request.client.host if request.client else ""
+    most = settings.live_clients_host_max
+    if feed.hosts[host] >= most:
+        raise Problem(
+            429,
+            f"there are {most} live clients of {host} already",
+            hint="close one, or raise PARKTWIN_LIVE_CLIENTS_HOST_MAX",
+            retry=True,
+            limit=most,
+        )
+    most = settings.live_clients_max
+    if feed.clients >= most:
         raise unavailable(
             f"there are {most} live clients already",
             hint="close one, or raise PARKTWIN_LIVE_CLIENTS_MAX",
+            limit=most,
         )
     return LiveResponse(context, tag)
 

@@ -41,6 +41,7 @@ PROBLEM: dict[str, Any] = {
         "instance": {"type": "string", "format": "uri-reference"},
         "hint": {"type": "string"},
         "reference": {"type": "string", "description": "of a status 500, as in the log of the api"},
+        "limit": {"type": "integer", "description": "of live clients, where it is reached"},
         "errors": {
             "type": "array",
             "items": {

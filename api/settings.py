@@ -20,7 +20,10 @@ class ApiSettings(Settings):
     body_bytes: int = Field(262_144, ge=1_024, description="longest body of a request [B]")
     pool_size: int = Field(8, ge=1, le=100, description="database connections for requests")
     query_timeout_s: float = Field(10.0, gt=0, le=300, description="longest database query [s]")
-    live_clients_max: int = Field(200, ge=1, description="live feeds at the same time")
+    live_clients_max: int = Field(1_000, ge=1, description="live feeds at the same time")
+    live_clients_host_max: int = Field(
+        200, ge=1, description="live feeds of one remote address at the same time"
+    )
     keep_alive_s: float = Field(15.0, gt=0, description="comment on a silent live feed after [s]")
     poll_s: float = Field(1.0, gt=0, le=60, description="look for cycles without a wake-up [s]")
     history_points_max: int = Field(
@@ -35,6 +38,19 @@ class ApiSettings(Settings):
     )
     page_size_max: int = Field(1_000, ge=1, le=10_000, description="items of one page")
     windows_max: int = Field(1_500, ge=1, description="windows of one balance or energy answer")
+    calculation_processes: int = Field(
+        2, ge=1, le=64, description="processes that calculate answers, started when first needed"
+    )
+    calculations_max: int = Field(
+        64, ge=1, description="requests that calculate, wait to, or are being sent, of all clients"
+    )
+    calculations_client_max: int = Field(
+        16, ge=1, description="the same of one client, a remote address"
+    )
+    calculation_s: float = Field(30.0, gt=0, le=600, description="longest calculation [s]")
+    calculation_values_max: int = Field(
+        4_000_000, ge=1_000, description="values one calculation reads or solves for, as estimated"
+    )
     alarm_days_max: int = Field(100, ge=1, description="longest alarm summary [days]")
     shelve_minutes_max: int = Field(
         480, ge=1, le=10_080, description="longest shelving of an alarm [min]"

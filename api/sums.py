@@ -140,6 +140,8 @@ async def read_sums(context: Context, query: WindowQuery, tags: I64) -> Sums:
     quality = np.zeros(windows * count, np.uint8)
     if count:
         table = _table(query.window, query.network.park.shifts)
+        span_us = int(edges[-1] - edges[0])
+        context.require_affordable(span_us // w.SHORTEST_US[table] * count)
         rows = await context.store.amounts(table, ids, int(edges[0]), int(edges[-1]))
         order = np.argsort(ids)
         column = order[np.searchsorted(ids, rows["tag_id"], sorter=order)]
@@ -189,6 +191,8 @@ async def read_pairs(context: Context, query: WindowQuery, first: I64, second: I
     sums = PairSums(*np.zeros((3, len(query.edges) - 1, len(first))))
     if not len(first):
         return sums
+    minutes = int(query.edges[-1] - query.edges[0]) // MINUTE_US
+    context.require_affordable(minutes * len(first))
     ids = [_tag_ids(context, query.network, tags) for tags in (first, second)]
     rows = await context.store.pairs(ids[0], ids[1], query.edges)
     at = rows["window"], rows["pair"] - 1

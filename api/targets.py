@@ -22,9 +22,10 @@ from api.answers import (
     WindowRow,
     record,
 )
+from api.calculation.pool import CalculationRoute
 from api.chlorine import balance_rows
 from api.context import AppContext, Context, time_range
-from api.encode import AnswerRoute, rfc3339
+from api.encode import rfc3339
 from api.energy import ENERGY_ITEMS, energy_rows
 from api.parameters import From, Text, To
 from api.problems import RESPONSES
@@ -38,7 +39,7 @@ from twin.series.windows import local
 from twin.targets import KPIS, WORDS, Target, capacity_share, shortfall, verdict
 from twin.uom import compile_uom
 
-router = APIRouter(prefix="/api/v1", responses=RESPONSES, route_class=AnswerRoute)
+router = APIRouter(prefix="/api/v1", responses=RESPONSES, route_class=CalculationRoute)
 
 # Longer ranges are summed from days.
 HOURS_MAX_US = 31 * DAY_US

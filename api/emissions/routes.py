@@ -22,6 +22,7 @@ from api.answers import (
     record,
     records,
 )
+from api.calculation.pool import CalculationRoute
 from api.context import AppContext
 from api.emissions.carbon import CarbonAnswer, GridChoice, read_carbon
 from api.emissions.outlets import (
@@ -37,7 +38,7 @@ from api.emissions.outlets import (
     positions,
     read_ledger,
 )
-from api.encode import DAY, TONNE, AnswerRoute, number, out
+from api.encode import DAY, TONNE, number, out
 from api.parameters import From, Text, To
 from api.problems import RESPONSES
 from api.sums import Sums, read_sums
@@ -49,7 +50,7 @@ from twin.reference import load as load_reference
 from twin.series import windows as w
 from twin.uom import parse_quantity
 
-router = APIRouter(prefix="/api/v1/scopes", responses=RESPONSES, route_class=AnswerRoute)
+router = APIRouter(prefix="/api/v1/scopes", responses=RESPONSES, route_class=CalculationRoute)
 
 HourWindow = Annotated[
     Literal["hour", "shift", "day", "month"],

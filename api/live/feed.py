@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -45,7 +46,7 @@ class Feed:
         self.cycle_us = 0
         self.seq = 0
         self.generation = 0  # of the catalogue; 0 = nothing read yet
-        self.clients = 0
+        self.hosts: Counter[str] = Counter()  # live clients by remote address
         self.closed = False
         self._store = store
         self._poll_s = poll_s
@@ -59,6 +60,11 @@ class Feed:
     def loaded(self) -> bool:
         """Whether there is an image."""
         return self.generation > 0
+
+    @property
+    def clients(self) -> int:
+        """How many clients follow the feed."""
+        return self.hosts.total()
 
     def close(self) -> None:
         """Let every client end."""
@@ -81,6 +87,13 @@ class Feed:
                 log.warning("live feed: %s; trying again in %.1f s", error.message, wait_s)
             await asyncio.sleep(wait_s)
             wait_s = min(2 * wait_s, BACK_OFF_S[1])
+
+    async def refresh(self, version: int) -> None:
+        """Read what is new, for who does not run; the model as well when it is another version."""
+        if self.model is None or self.model.version != version:
+            await self._load()
+        else:
+            await self._follow()
 
     def _on_wake_up(self, channel: str) -> None:
         self._reload |= channel == "park_model"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
@@ -10,10 +9,11 @@ from zoneinfo import ZoneInfo
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
+from api.calculation.pool import CalculationRoute
 from api.context import AppContext, Context
-from api.encode import AnswerRoute, rfc3339
+from api.encode import rfc3339
 from api.parameters import Hours, Seconds, Text
-from api.problems import RESPONSES, Problem, invalid, not_found
+from api.problems import RESPONSES, invalid, not_found
 from api.scenarios.answer import (
     LiveState,
     ScenarioAnswer,
@@ -32,13 +32,11 @@ from twin.scenario.network import Supply, compile_supply, loads_of
 from twin.scenario.scenario import Action, assumptions, run
 from twin.scenario.simulation import Policy
 
-router = APIRouter(prefix="/api/v1", responses=RESPONSES, route_class=AnswerRoute)
+router = APIRouter(prefix="/api/v1", responses=RESPONSES, route_class=CalculationRoute)
 
 # Steps people know; the shortest that keeps an answer small is taken when none is wanted.
 STEPS_S = (60.0, 120.0, 300.0, 600.0)
 USUAL_STEPS = 720
-# Two at a time leave the live feed its share of the processor.
-BUSY = asyncio.Semaphore(2)
 # Beyond its present load a plant is extrapolated: a fifth is as far as that goes.
 LOAD_MAX = 1.2
 StepLength = Annotated[Seconds, Field(ge=1)]
@@ -75,11 +73,11 @@ class ScenarioBody(BaseModel):
 async def read_scenario_targets(context: AppContext) -> ScenarioTargets:
     """Return the plants that can trip or change their load, their present flows, the limits."""
     context.require_image()
-    supply = await asyncio.to_thread(compile_supply, context.model.network)
+    supply = compile_supply(context.model.network)
     state = await live_state(context, supply)
     settings = context.settings
     return {
-        "items": await asyncio.to_thread(scenario_targets, state, context.model.park.scopes),
+        "items": scenario_targets(state, context.model.park.scopes),
         "limits": {
             "hours": settings.scenario_hours_max,
             "steps": settings.scenario_steps_max,
@@ -102,15 +100,10 @@ async def run_scenario(context: AppContext, body: ScenarioBody) -> ScenarioAnswe
     scope = body.scope or park.id
     context.require_scope(scope)
     steps_s = _step(context, body)
-    if BUSY.locked():
-        raise Problem(
-            429, "two what-ifs are being computed already", hint="ask again in a moment", retry=True
-        )
-    async with BUSY:
-        supply = await asyncio.to_thread(compile_supply, context.model.network)
-        actions = _actions(supply, park, body)
-        state = await live_state(context, supply)
-        return await asyncio.to_thread(_answer, state, body, actions, scope, steps_s)
+    supply = compile_supply(context.model.network)
+    actions = _actions(supply, park, body)
+    state = await live_state(context, supply)
+    return _answer(state, body, actions, scope, steps_s)
 
 
 def _step(context: Context, body: ScenarioBody) -> float:
@@ -155,7 +148,7 @@ def _actions(supply: Supply, park: Park, body: ScenarioBody) -> list[Action]:
 def _answer(
     state: LiveState, body: ScenarioBody, actions: list[Action], scope: str, step_s: float
 ) -> ScenarioAnswer:
-    """Compute both courses; a thread's work."""
+    """Compute both courses."""
     supply, zone = state.supply, ZoneInfo(state.supply.network.park.timezone)
     usual_s = figure("scenario.policy.response", "time")
     response_s = usual_s if body.response_s is None else body.response_s

@@ -2,6 +2,7 @@
 
 import re
 import time
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
@@ -72,6 +73,7 @@ async def test_the_overview_shows_what_is_stored(services, database, chromium, t
     environment = {"PARKTWIN_DATABASE_URL": database, "PARKTWIN_MQTT_URL": services.mqtt_url,
                    "PARKTWIN_PARK": PARK, "PARKTWIN_CLIENT_ID": "test-console",
                    "PARKTWIN_SESSION_EXPIRY_S": "60", "PARKTWIN_HTTP_PORT": str(free_port()),
+                   "PARKTWIN_LIVE_CLIENTS_HOST_MAX": "3",
                    "PARKTWIN_HISTORY_H": "2", "OPENBLAS_NUM_THREADS": "1"}  # fmt: skip
     base = f"http://127.0.0.1:{environment['PARKTWIN_HTTP_PORT']}"
     with (tmp_path / "programs.log").open("w") as log:
@@ -104,6 +106,7 @@ async def test_the_overview_shows_what_is_stored(services, database, chromium, t
                     await look_for_detections(page, client, database, tmp_path)
                     await page.screenshot(path=tmp_path / "detections.png")
                     await look_for_unit_errors(page, database)
+                    await look_for_a_refused_feed(browser, client, base)
                     await browser.close()
                     assert errors == []
 
@@ -205,6 +208,22 @@ async def look_for_detections(page, client, database, pictures):
         (True, True),
         (False, True),
     ]
+
+
+async def look_for_a_refused_feed(browser, client, base):
+    """A console beyond the limit of its machine says why it has no live values, and gets some."""
+    async with AsyncExitStack() as held:
+        for _ in range(2):
+            await held.enter_async_context(client.stream("GET", "/api/v1/live"))
+        page = await browser.new_page()
+        await page.goto(base)
+        refusal = page.locator("[data-testid=refusal]")
+        await expect(refusal).to_have_text(re.compile("本机的实时连接数已达上限.*3"))
+        await page.locator("[data-testid=lang-toggle]").click()
+        await expect(refusal).to_contain_text("this machine has all the live connections")
+    await expect(refusal).to_have_count(0)
+    connection = page.locator("[data-testid=connection]")
+    await expect(connection).to_have_attribute("data-state", "connected")
 
 
 async def look_for_unit_errors(page, database):

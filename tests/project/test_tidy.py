@@ -30,7 +30,7 @@ SUBJECTS = (
     "api.health", "api.history", "api.latest", "api.park", "api.quarantine", "api.scenarios",
     "api.unit_errors",
 )  # fmt: skip
-SUMMING = (*ASKING, "api.commands", "api.windows", "api.sums")
+SUMMING = (*ASKING, "api.calculation", "api.commands", "api.windows", "api.sums")
 # What a room may import of ours, besides itself. A room is a package of a package, or a module that
 # stands beside those. deploy starts everything and may see it all.
 MAY_IMPORT = {
@@ -72,6 +72,8 @@ MAY_IMPORT = {
     **dict.fromkeys(ANSWERING[2:], ANSWERING),
     "api.live": ANSWERING,
     "api.context": (*ANSWERING, "api.live"),
+    "api.calculation": ASKING,
+    "api.calculation.__main__": (*READING, "api"),
     "api.commands": ASKING,
     "api.windows": ASKING,
     "api.sums": (*ASKING, "api.windows"),

@@ -61,9 +61,9 @@ class Park:
                      if line.rpartition(" ")[0] == name), None)  # fmt: skip
 
     @asynccontextmanager
-    async def witness(self):
-        """Let another enterprise publish and watch while the attack goes on."""
-        process = self._call_witness()
+    async def witness(self, name="acmepark"):
+        """Let enterprise `other` of a park publish and watch while the attack goes on."""
+        process = self._call_witness(f"park/v1/{name}/other/witness")
         seen = Testimony()
         try:
             first = await asyncio.wait_for(asyncio.to_thread(process.stdout.readline), 60)
@@ -74,11 +74,12 @@ class Park:
         finally:
             stop(process)
 
-    def _call_witness(self):
+    def _call_witness(self, topic):
         """Start the witness's process."""
         pids = {name: process.pid for name, process in self.processes.items()}
         settings = {
             "mqtt_port": self.mqtt_port,
+            "topic": topic,
             "database": self.database,
             "base_url": self.base_url,
             "processes": {**pids, "mosquitto": self.broker_pid},

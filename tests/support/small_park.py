@@ -197,12 +197,13 @@ class Held:
 
 
 @asynccontextmanager
-async def serving(url, now=NOW, **settings):
+async def serving(url, now=NOW, *, inline=True, **settings):
     """Run the app without a server; yields a client and the app's context.
 
-    Every JSON answer is held to the type the API documents for it.
+    Every JSON answer is held to the type the API documents for it. Calculations are made where they
+    are asked for unless `inline` is False.
     """
-    app = create_app(ApiSettings(database_url=url, **settings), lambda: now)
+    app = create_app(ApiSettings(database_url=url, **settings), lambda: now, inline=inline)
     async with app.router.lifespan_context(app):
         context = app.state.context
         await until(lambda: context.feed.loaded)

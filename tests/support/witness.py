@@ -18,7 +18,7 @@ import httpx
 from tests.support.load import HOST, Publisher
 from tests.support.waiting import until
 
-TOPIC, TAG = "park/v1/acmepark/other/witness", "FT-9"
+TAG = "FT-9"
 EVERY_S = 0.25
 PAGE_MB = os.sysconf("SC_PAGE_SIZE") / 2**20
 NEWEST = """
@@ -58,7 +58,7 @@ class Witness:
             try:
                 if publisher is None:
                     publisher = Publisher(HOST, self.settings["mqtt_port"], client_id="witness")
-                packets = publisher.encode(TOPIC, [json.dumps(body).encode()])
+                packets = publisher.encode(self.settings["topic"], [json.dumps(body).encode()])
                 self.sent.append(at_s)
                 await asyncio.to_thread(publisher.send, packets, 1)
             except OSError as error:

@@ -17,6 +17,8 @@ const TEXT = {
   cycle: ["最新周期", "Newest cycle"],
   link: ["实时连接", "Live feed"],
   connecting: ["连接中", "connecting"],
+  hostFull: ["本机的实时连接数已达上限", "this machine has all the live connections it may have:"],
+  liveFull: ["服务器的实时连接数已达上限", "the server has all the live connections it may have:"],
   connected: ["已连接", "connected"],
   reconnecting: ["重新连接中", "reconnecting"],
   stale: ["数据陈旧", "stale"],

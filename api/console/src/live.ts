@@ -1,6 +1,6 @@
 // The live feed: newest value per tag, latest wins, written once per animation frame.
 import { reactive, shallowReactive } from "vue";
-import type { AlarmRow } from "./openapi";
+import type { AlarmRow, Problem } from "./openapi";
 import { isSimulated } from "./quality";
 
 export interface LiveValue {
@@ -13,6 +13,12 @@ interface Cycle {
   time: number;
   values: Record<string, [number | null, number, number]>;
   alarms: AlarmRow[];
+}
+
+/** Why there is no feed: all connections of this machine, or of everybody, are in use. */
+interface Refusal {
+  reason: "hostFull" | "liveFull";
+  limit: number;
 }
 
 type FeedState = "connecting" | "connected" | "reconnecting" | "stale";
@@ -32,6 +38,7 @@ export const feed = reactive({
   ageS: 0,
   simulated: false,
   images: 0,
+  refusal: null as Refusal | null,
 });
 
 /** Time of the newest cycle, so that windows follow the park's clock and not this machine's. */
@@ -58,6 +65,7 @@ function take(event: MessageEvent<string>, isImage: boolean): void {
   const cycle = JSON.parse(event.data) as Cycle;
   heardAt = performance.now();
   feed.state = "connected";
+  feed.refusal = null;
   feed.ageS = 0;
   feed.cycleMs = cycle.time;
   if (isImage) {
@@ -84,6 +92,21 @@ function open(): void {
   source.addEventListener("cycle", (event) => take(event, false));
 }
 
+/** The browser does not say why it was refused: another request does. */
+async function askWhy(): Promise<void> {
+  const question = new AbortController();
+  try {
+    const answer = await fetch("/api/v1/live", { signal: question.signal });
+    const limit = answer.ok ? undefined : ((await answer.json()) as Problem).limit;
+    const reason = answer.status === 429 ? "hostFull" : "liveFull";
+    feed.refusal = limit === undefined ? null : { reason, limit };
+  } catch {
+    feed.refusal = null;
+  } finally {
+    question.abort();
+  }
+}
+
 function look(): void {
   feed.ageS = (performance.now() - heardAt) / 1000;
   if (source?.readyState !== EventSource.OPEN) {
@@ -102,6 +125,7 @@ export function connect(): void {
   setInterval(() => {
     const silent = performance.now() - Math.max(heardAt, openedAt) > GIVE_UP_S * 1000;
     if (source?.readyState !== EventSource.CLOSED && !silent) return;
+    if (source?.readyState === EventSource.CLOSED) void askWhy();
     openedAt = performance.now();
     open();
   }, RETRY_MS);

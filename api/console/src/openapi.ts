@@ -2023,6 +2023,8 @@ export interface components {
             hint?: string;
             /** @description of a status 500, as in the log of the api */
             reference?: string;
+            /** @description of live clients, where it is reached */
+            limit?: number;
             errors?: {
                 parameter?: string;
                 in?: string;

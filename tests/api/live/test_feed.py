@@ -3,7 +3,7 @@
 import asyncio
 import json
 import socket
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import httpx
 import uvicorn
@@ -100,6 +100,28 @@ async def test_live_sends_the_image_then_a_cycle_after_each_wake_up(database, id
                 kind, cycle_us, cycle = await asyncio.wait_for(next_event(chunks), 5)
                 assert (kind, cycle_us) == ("cycle", NOW + n)
                 assert cycle["values"] == {"acme/FT-1": [36.0 * n, 0, NOW // 1000]}
+        await until(lambda: context.feed.clients == 0)
+
+
+async def test_a_host_with_too_many_live_clients_is_refused_with_the_reason(database, ids):
+    async with (
+        listening(database, live_clients_host_max=2) as (url, context),
+        httpx.AsyncClient(base_url=url) as api,
+        AsyncExitStack() as held,
+    ):
+        for _ in range(2):
+            live = await held.enter_async_context(api.stream("GET", "/api/v1/live"))
+            assert live.status_code == 200
+        refused = await api.get("/api/v1/live")
+        assert (refused.status_code, refused.json()["limit"]) == (429, 2)
+        assert "2 live clients of 127.0.0.1" in refused.json()["detail"]
+        other = httpx.AsyncHTTPTransport(local_address="127.0.0.2")
+        async with (
+            httpx.AsyncClient(base_url=url, transport=other) as neighbour,
+            neighbour.stream("GET", "/api/v1/live") as live,
+        ):
+            assert live.status_code == 200
+        await held.aclose()
         await until(lambda: context.feed.clients == 0)
 
 
