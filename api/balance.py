@@ -39,7 +39,8 @@ class ReconciledStream(Ends):
     """A stream before and after reconciliation; null = not measured, or not observable.
 
     Where the model names an analyser, `fraction` is the mass fraction of the component. A bias of
-    `detectable_t` is found in 90 % of windows.
+    `detectable_t` is found in 90 % of windows. `bounded`: the estimate is zero, because its meter
+    shows one way only and the balances alone would make the flow negative.
     """
 
     id: str
@@ -54,6 +55,7 @@ class ReconciledStream(Ends):
     adjustment: Number
     observable: bool
     redundant: bool
+    bounded: bool
 
 
 class NodeResidual(TypedDict):
@@ -226,6 +228,7 @@ def _streams(balance: Balance, measured: Amounts, closure: Closure) -> list[list
         "fraction": np.where(analysed, measured.fraction, np.nan),
         "fraction_estimate": closure.fraction,
         "fraction_sigma": closure.fraction_sigma,
+        "bounded": closure.bounded != 0,
         **{name: getattr(closure, name) for name in ("adjustment", "observable", "redundant")},
     }
     return [

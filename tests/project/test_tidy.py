@@ -97,7 +97,11 @@ LIBRARIES = {
     "aiomqtt": {"ingest.transport.subscriber", "simulators.gateways.publisher"},
     "paho": {"ingest.transport.subscriber", "simulators.gateways.publisher"},
     "pint": {"twin.uom"},
-    "scipy": {"twin.byproducts.allocation", "twin.reconciliation.chi_square"},
+    "scipy": {
+        "twin.byproducts.allocation",
+        "twin.reconciliation.bounds",
+        "twin.reconciliation.chi_square",
+    },
 }
 # Who else may ask for the time of day, and why. Programs' entries (`__main__`) may.
 CLOCKS = {

@@ -55,6 +55,7 @@ class Balance:
     nodes: tuple[str, ...]
     lines: tuple[Line, ...]
     incidence: F64
+    lower: F64  # (S,) [kg] least amount: 0 where meters show one way only, -inf elsewhere
 
     @property
     def tags(self) -> I64:
@@ -84,7 +85,12 @@ def compile_balance(network: Network, scope: str, component: str) -> Balance:
         for node, sign in ((line.to, 1.0), (line.origin, -1.0)):
             if node in nodes:
                 incidence[nodes.index(node), s] += sign
-    return Balance(component, nodes, tuple(lines), incidence)
+    one_way = [
+        bool(line.tags) and not any(network.tags[tag].low < 0 for tag, _ in line.tags)
+        for line in lines
+    ]
+    lower = np.where(one_way, 0.0, -np.inf)
+    return Balance(component, nodes, tuple(lines), incidence, lower)
 
 
 def _streams(network: Network, scope: str, component: str) -> list[Line]:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 # Figures that are those of the reconciliation where it is linear.
 OWN = (
     "estimate", "sigma", "adjustment", "detectable", "observable", "redundant", "suspects", "chi2",
-    "chi2_limit", "test", "test_limit", "dof", "consistent", "reason",
+    "chi2_limit", "test", "test_limit", "dof", "consistent", "reason", "bounded",
 )  # fmt: skip
 # A product of flow and fraction this close to what the balances ask for, as a share, is it.
 CLOSED = 1e-10
@@ -48,6 +48,7 @@ class Closure:
     adjustment: F64  # (..., S) [1] measurement test |z| of the flow meter
     detectable: F64  # (..., S) [kg] bias of the flow named with probability 0.9; inf = none is
     observable: BOOL  # (..., S)
+    bounded: Any  # (..., S) int8: -1 where the estimate is zero because it cannot be negative
     redundant: BOOL  # (..., S) something measured of this stream is checked by the balances
     residual: F64  # (..., M) [kg] in - out as measured
     chi2: Any  # (...) float64 [1]
@@ -82,6 +83,7 @@ def close_balance(balance: Balance, amounts: Amounts) -> Closure:
     the model does not know. So a flow and its fraction stand in no balance but by their product,
     and each linearisation [2]_ is a linear balance of what the streams carry. Windows in which
     these steps do not settle are solved one by one, in steps that are halved where they lead away.
+    A flow whose meter shows one way only is not negative, but for these windows.
     """
     if amounts.flow.ndim == 1:
         only = close_balance(balance, _each(amounts, None))
@@ -90,7 +92,7 @@ def close_balance(balance: Balance, amounts: Amounts) -> Closure:
     analysed = np.array([line.fraction is not None for line in balance.lines], dtype=bool)
     flow, fraction, settled = _descend(balance, amounts, steps=STEPS if analysed.any() else 0)
     product, product_sigma = _linearised(amounts, flow, fraction)
-    result = reconcile_each(balance.incidence, product, product_sigma)
+    result = reconcile_each(balance.incidence, product, product_sigma, lower=balance.lower)
     figures: dict[str, Any] = {name: getattr(result, name) for name in OWN}
     shares = _fractions(amounts, result, product_sigma, flow, fraction)
     has_fraction = analysed & np.isfinite(result.chi2)[:, None]
@@ -125,7 +127,7 @@ def _descend(balance: Balance, amounts: Amounts, steps: int) -> tuple[F64, F64, 
         near = _each(amounts, ~settled)
         at_flow, at_fraction = flow[~settled], fraction[~settled]
         product, sigma = _linearised(near, at_flow, at_fraction)
-        estimate = reconcile_each(balance.incidence, product, sigma).estimate
+        estimate = reconcile_each(balance.incidence, product, sigma, lower=balance.lower).estimate
         # The adjustment of a product is shared out by what the two uncertainties make of it.
         force = np.nan_to_num(ratio(product - estimate, sigma**2))
         next_flow = near.flow - at_fraction * near.sigma**2 * force
@@ -184,6 +186,7 @@ def _alone(balance: Balance, amounts: Amounts, analysed: BOOL) -> dict[str, Any]
         "observable": result.observable[carried],
         "redundant": result.redundant[flow] | (result.redundant[fraction] & analysed),
         "residual": solved.residual[:, 0],
+        "bounded": result.bounded[carried],
         "suspects": _streams(result.suspects, streams),
     }
 

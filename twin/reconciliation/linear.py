@@ -15,16 +15,19 @@ References
 .. [6] Royen: A simple proof of the Gaussian correlation conjecture extended to multivariate gamma
    distributions, Far East Journal of Theoretical Statistics 48, 2014, 139-145: that all of several
    tests stay silent is at least as probable as if they were independent.
+.. [7] Bartholomew: A test of homogeneity of means under restricted alternatives, Journal of the
+   Royal Statistical Society B 23, 1961, 239-281; conditional on the bounds that are reached.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from twin.arrays import BOOL, F64, INTP
+from twin.reconciliation.bounds import reached_bounds
 from twin.reconciliation.chi_square import quantile
 from twin.reconciliation.least_squares import (
     Plan,
@@ -42,11 +45,14 @@ if TYPE_CHECKING:
 # Two test values closer than this are the same number, calculated in two ways.
 TIE = 1e-6
 
+# What a reconciliation says of each node.
+BY_NODE = ("residual", "leak", "leak_test", "nodal")
 # The probability with which the test of a meter in error by the detectable size names it.
 POWER = 0.9
 # What of a structure follows from the uncertainties, and not from what is missing alone.
 BY_UNCERTAINTY = ("adjustment_critical", "detectable", "adjustability")
 UNCHECKED = "no measured stream is redundant: there is nothing to check"
+UNBOUNDED = "no flows within their bounds close the balances"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +97,7 @@ class Reconciliation:
     detectable: F64  # (S,) [u] bias that is named with probability 0.9; inf = not checkable
     adjustability: F64  # (S,) [1] 1 - sigma of estimate / sigma of meter; NaN where not measured
     reason: Any  # (...) str: why there is no solution or no check; empty when all is well
+    bounded: Any  # (..., S) int8: -1 where the estimate is at its lower bound, 1 at its upper one
 
     @property
     def test(self) -> F64:
@@ -106,6 +113,8 @@ def reconcile(
     sigma: F64,
     *,
     accumulation: F64 | None = None,
+    lower: F64 | float | None = None,
+    upper: F64 | float | None = None,
     confidence: float = 0.95,
 ) -> Reconciliation:
     """Least-squares flows that close every balance, with tests for gross errors.
@@ -123,6 +132,8 @@ def reconcile(
     accumulation : (..., M) float64 [u], optional
         rate of inventory, exact (an uncertain one is a stream); NaN, infinite or beyond 1e100 =
         the balance of this node is not used. Default 0.
+    lower, upper : (..., S) float64 [u], optional
+        bounds of the flows; NaN or infinite = none
     confidence : float [1]
         of all tests of one time together, 0 to 1
 
@@ -143,22 +154,34 @@ def reconcile(
     (Σ⁻¹a)_j, of greatest power for a single error [3]_, and the same for uncorrelated meters. An
     error of one meter in a large network drowns in chi2 and shows in its own test; many small ones
     show in chi2 alone. So the level is halved between chi2 and the single tests, and no test waits
-    for another one [6]_. Never raises on data: what has no solution is NaN, and `reason` says why.
+    for another one [6]_.
+
+    A bound that the estimates reach counts as one more balance, known exactly: chi2 with one more
+    degree of freedom then exceeds its limit no more often than without bounds, wherever between
+    them the truth is [7]_. `sigma` stays that without bounds, which only bring estimates nearer to
+    the truth. Never raises on data: what has no solution is NaN, and `reason` says why.
     """
     incidence, flow, booked, lead = _aligned(incidence, flow, accumulation)
     sigma = np.asarray(sigma, dtype=np.float64)
-    variance, known, problem = variance_of(sigma, incidence.shape[1])
-    return _reconciled(incidence, flow, booked, (variance, known, problem), lead, confidence)
+    meters = variance_of(sigma, incidence.shape[1])
+    result = _reconciled(incidence, flow, booked, meters, lead, confidence)
+    bounds = _bounds(lower, upper, lead, flow.shape)
+    return _bounded(result, incidence, flow, booked, meters, bounds, lead, confidence)
 
 
 def reconcile_each(
-    incidence: F64, flow: F64, sigma: F64, *, confidence: float = 0.95
+    incidence: F64,
+    flow: F64,
+    sigma: F64,
+    *,
+    lower: F64 | float | None = None,
+    confidence: float = 0.95,
 ) -> Reconciliation:
     """Reconcile times whose meters have other uncertainties each time, all in one pass.
 
     Parameters
     ----------
-    incidence, flow, confidence
+    incidence, flow, lower, confidence
         as of `reconcile`
     sigma : (..., S) float64 [u]
         standard uncertainty of each flow, as of `reconcile`
@@ -175,7 +198,10 @@ def reconcile_each(
     """
     incidence, flow, booked, lead = _aligned(incidence, flow, None)
     variance, known = variances(np.asarray(sigma, dtype=np.float64).reshape(flow.shape))
-    return _reconciled(incidence, flow, booked, (variance[:, None], known, ""), lead, confidence)
+    meters = variance[:, None], known, ""
+    result = _reconciled(incidence, flow, booked, meters, lead, confidence)
+    bounds = _bounds(lower, None, lead, flow.shape)
+    return _bounded(result, incidence, flow, booked, meters, bounds, lead, confidence)
 
 
 def _reconciled(
@@ -212,10 +238,125 @@ def _reconciled(
         results = {name: _scattered([p[name] for p in parts], rows, len(flow)) for name in parts[0]}
         shared = {}
     return Reconciliation(
+        bounded=np.zeros((*lead, incidence.shape[1]), np.int8),
         suspects=suspects if lead else suspects[0],
         leaks=leaks if lead else leaks[0],
         **{name: values.reshape(lead + values.shape[1:])[()] for name, values in results.items()},
         **shared,
+    )
+
+
+def _bounds(
+    lower: F64 | float | None,
+    upper: F64 | float | None,
+    lead: tuple[int, ...],
+    shape: tuple[int, ...],
+) -> tuple[F64, F64] | None:
+    """Return lower and upper bounds, (n, S), infinite where there is none; None without any."""
+    if lower is None and upper is None:
+        return None
+    given = [np.nan if each is None else np.asarray(each, np.float64) for each in (lower, upper)]
+    low, high = (np.broadcast_to(each, (*lead, shape[-1])).reshape(shape) for each in given)
+    return np.where(np.isnan(low), -np.inf, low), np.where(np.isnan(high), np.inf, high)
+
+
+def _bounded(
+    result: Reconciliation,
+    incidence: F64,
+    flow: F64,
+    booked: F64,
+    meters: tuple[F64, BOOL, str],
+    bounds: tuple[F64, F64] | None,
+    lead: tuple[int, ...],
+    confidence: float,
+) -> Reconciliation:
+    """Return the reconciliation within bounds: those that are reached are balances as well."""
+    if bounds is None:
+        return result
+    lower, upper = bounds
+    variance, known, _ = meters
+    measured, used = ~missing(flow) & known, ~missing(booked)
+    estimate = result.estimate.reshape(flow.shape)
+    slack = NOTHING * np.abs(np.nan_to_num(estimate)).max(axis=1, initial=0.0)[:, None]
+    outside = (estimate < lower - slack) | (estimate > upper + slack)
+    # What is not observable may be within its bounds and may not.
+    outside |= np.isnan(estimate) & (np.isfinite(lower) | np.isfinite(upper))
+    solved = np.isfinite(result.chi2).reshape(-1)
+    reached, possible = np.zeros(flow.shape, np.int8), np.ones(len(flow), bool)
+    for n in np.flatnonzero(outside.any(axis=1) & solved).tolist():
+        own = variance[n, 0] if variance.ndim == 3 else variance
+        bound = reached_bounds(
+            incidence[used[n]], booked[n, used[n]], flow[n], own, measured[n], lower[n], upper[n]
+        )
+        possible[n] = bound is not None
+        reached[n] = 0 if bound is None else bound
+    if reached.any():
+        nodes = len(incidence)
+        value = np.where(reached < 0, lower, np.where(reached > 0, upper, np.nan))
+        rows = np.vstack([incidence, np.eye(flow.shape[1])])
+        both = np.hstack([booked, value])
+        within = _reconciled(rows, flow, both, meters, lead, confidence)
+        parts = {name: getattr(within, name)[..., :nodes] for name in BY_NODE}
+        leaks = _of_nodes(within.leaks if lead else [within.leaks], nodes)
+        result = replace(
+            within,
+            **parts,
+            sigma=result.sigma,
+            leaks=leaks if lead else leaks[0],
+        )
+    estimate = result.estimate.reshape(flow.shape)
+    # Of two bounds that are the same the lower one is named.
+    at = np.where(estimate <= lower + slack, -1, np.where(estimate >= upper - slack, 1, 0))
+    estimate = np.where(at < 0, lower, np.where(at > 0, upper, estimate))
+    result = replace(
+        result,
+        estimate=estimate.reshape(result.estimate.shape),
+        bounded=at.astype(np.int8).reshape(result.estimate.shape),
+    )
+    return result if possible.all() else withdraw(result, possible.reshape(lead), UNBOUNDED)
+
+
+def _of_nodes(leaks: list[Any], nodes: int) -> list[Any]:
+    """Return the leaks of each time without those of bounds."""
+    return [
+        [kept for each in sets if (kept := {node for node in each if node < nodes})]
+        for sets in leaks
+    ]
+
+
+def withdraw(result: Reconciliation, solved: BOOL, why: str) -> Reconciliation:
+    """Return a result without the numbers of times that have no solution.
+
+    Parameters
+    ----------
+    result : Reconciliation
+    solved : (...) bool
+    why : str
+        the reason where there is none yet
+
+    Returns
+    -------
+    Reconciliation
+    """
+    names = ("estimate", "sigma", "adjustment", "bias", "bias_test", "leak", "leak_test", "nodal")
+    numbers: dict[str, Any] = {
+        name: np.where(np.expand_dims(solved, -1), getattr(result, name), np.nan) for name in names
+    }
+    reason = np.asarray(result.reason, dtype=object)
+    mute = ~solved & ((reason == "") | (reason == UNCHECKED))
+    lists: dict[str, Any] = {
+        name: [one if fine else [] for one, fine in zip(sets, solved.reshape(-1), strict=True)]
+        if solved.ndim
+        else []
+        for name, sets in (("suspects", result.suspects), ("leaks", result.leaks))
+    }
+    return replace(
+        result,
+        **numbers,
+        **lists,
+        chi2=np.where(solved, result.chi2, np.nan)[()],
+        consistent=np.asarray(result.consistent & solved)[()],
+        reason=np.where(mute, why, reason)[()],
     )
 
 

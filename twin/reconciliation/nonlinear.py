@@ -22,7 +22,7 @@ import numpy as np
 
 from twin.arrays import BOOL, F64
 from twin.reconciliation.least_squares import missing, variance_of
-from twin.reconciliation.linear import UNCHECKED, Reconciliation, reconcile
+from twin.reconciliation.linear import Reconciliation, reconcile, withdraw
 from twin.reconciliation.observability import NOTHING, ROUNDING
 
 if TYPE_CHECKING:
@@ -148,7 +148,7 @@ def reconcile_nonlinear(
             for name in ("estimate", "sigma", "bias", "detectable")
         },
     )
-    return result if settled.all() else _withdrawn(result, settled)
+    return result if settled.all() else withdraw(result, settled, UNSETTLED)
 
 
 def _finite(values: F64) -> F64:
@@ -351,27 +351,3 @@ def _residual(constraint: Callable[[F64], F64], slope: F64, values: F64, seen: B
     """Return the residuals of the measurements, (..., M); NaN if one of a balance is missing."""
     blind = ((slope != 0) & ~seen[..., None, :]).any(axis=-1)
     return np.where(blind, np.nan, constraint(values))
-
-
-def _withdrawn(result: Reconciliation, settled: BOOL) -> Reconciliation:
-    """Return a result without the numbers of the times that did not converge."""
-    names = ("estimate", "sigma", "adjustment", "bias", "bias_test", "leak", "leak_test", "nodal")
-    numbers: dict[str, Any] = {
-        name: np.where(np.expand_dims(settled, -1), getattr(result, name), np.nan) for name in names
-    }
-    reason = np.asarray(result.reason, dtype=object)
-    mute = ~settled & ((reason == "") | (reason == UNCHECKED))
-    lists: dict[str, Any] = {
-        name: [one if fine else [] for one, fine in zip(sets, settled.reshape(-1), strict=True)]
-        if settled.ndim
-        else []
-        for name, sets in (("suspects", result.suspects), ("leaks", result.leaks))
-    }
-    return replace(
-        result,
-        **numbers,
-        **lists,
-        chi2=np.where(settled, result.chi2, np.nan)[()],
-        consistent=np.asarray(result.consistent & settled)[()],
-        reason=np.where(mute, UNSETTLED, reason)[()],
-    )

@@ -120,6 +120,10 @@ const TEXT = {
     "未收敛：测量值附近没有能使平衡闭合的解",
     "No convergence: nothing near these measurements closes the balances",
   ],
+  outOfBounds: [
+    "没有流量能在其界限内使平衡闭合",
+    "No flows within their bounds close the balances",
+  ],
   checkHint: [
     "不确定度为标准不确定度 σ；|z| 越大，该计量越可疑；“或”之间无法区分",
     "± is the standard uncertainty σ; the greater |z|, the more suspect the meter; meters joined by “or” cannot be told apart",
@@ -127,6 +131,7 @@ const TEXT = {
   stream: ["物流", "Stream"],
   measured: ["测量值 ± σ", "Measured ± σ"],
   estimate: ["协调值 ± σ", "Estimate ± σ"],
+  bounded: ["流量不能为负：取零", "The flow cannot be negative: it is taken as zero"],
   adjustment: ["校正量 |z|", "Adjustment |z|"],
   detectable: ["可检偏差（90%）", "Detectable bias (90 %)"],
   notCheckable: ["不可校核", "not checkable"],

@@ -9,6 +9,7 @@ const REASONS: Record<string, TextKey> = {
   "no measured stream is redundant: there is nothing to check": "unchecked",
   "balances between exactly known flows contradict each other": "contradictory",
   "no convergence: nothing near these measurements closes the balances": "unsettled",
+  "no flows within their bounds close the balances": "outOfBounds",
 };
 
 export const reasonText = (reason: string): string =>

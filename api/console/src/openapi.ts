@@ -1621,7 +1621,8 @@ export interface components {
          * @description A stream before and after reconciliation; null = not measured, or not observable.
          *
          *     Where the model names an analyser, `fraction` is the mass fraction of the component. A bias of
-         *     `detectable_t` is found in 90 % of windows.
+         *     `detectable_t` is found in 90 % of windows. `bounded`: the estimate is zero, because its meter
+         *     shows one way only and the balances alone would make the flow negative.
          */
         ReconciledStream: {
             from: string;
@@ -1638,6 +1639,7 @@ export interface components {
             adjustment: number | null;
             observable: boolean;
             redundant: boolean;
+            bounded: boolean;
         };
         /** @description A figure of the reference table of chlorine with its provenance. */
         ReferenceFigure: {

@@ -284,7 +284,9 @@ def test_a_day_of_minutes_is_solved_in_a_few_passes():
     with pytest.MonkeyPatch.context() as patch:
         passes = []
         patch.setattr(
-            closure, "reconcile_each", lambda *a: passes.append(len(a[1])) or reconcile_each(*a)
+            closure,
+            "reconcile_each",
+            lambda *a, **bounds: passes.append(len(a[1])) or reconcile_each(*a, **bounds),
         )
         result = close_balance(balance, day)
     assert passes[-1] == 1440
