@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from api.live.feed import Feed
     from api.settings import ApiSettings
     from api.store import ReadStore
-    from twin.arrays import I64
+    from twin.model.park import Tag
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +107,17 @@ class Context:
             if address not in catalogue.index:
                 raise not_found("tag", address, catalogue.addresses, "/api/v1/tags")
         return catalogue.find(dict.fromkeys(addresses))
+
+    def find_series(self, address: str) -> tuple[Tag, int]:
+        """Return a tag and its id in the database, also of one that the model has no longer.
+
+        Raises Problem 404 for an address that no tag ever had.
+        """
+        for catalogue in (self.feed.catalogue, self.feed.former):
+            at = catalogue.index.get(address)
+            if at is not None:
+                return catalogue.tags[at], int(catalogue.tag_id[at])
+        raise not_found("tag", address, self.feed.catalogue.addresses, "/api/v1/tags")
 
 
 async def context_of(request: Request) -> Context:

@@ -97,9 +97,8 @@ async def read_tag_history(
     from_us, until_us = time_range(context.now_us(), from_, to)
     if until_us - from_us > settings.history_days_max * DAY_US:
         raise invalid("from", f"more than {settings.history_days_max} days before `to`")
-    at = int(context.find_tags([tag])[0])
-    row = context.feed.catalogue.tags[at]
-    resolution, series = await read_history(context, at, from_us, until_us, points)
+    row, tag_id = context.find_series(tag)
+    resolution, series = await read_history(context, row, tag_id, from_us, until_us, points)
     return history_answer(row, resolution, series, media_type)
 
 
@@ -115,14 +114,13 @@ class Series:
 
 
 async def read_history(
-    context: Context, at: int, from_us: int, until_us: int, points: int
+    context: Context, tag: Tag, tag_id: int, from_us: int, until_us: int, points: int
 ) -> tuple[str, Series]:
-    """Return resolution and at most `points` points of the tag at a position of the catalogue.
+    """Return resolution and at most `points` points of a tag with its id in the database.
 
     They are raw when they fit, else made of samples, minutes or hours; raises StoreError.
     """
-    settings, store, catalogue = context.settings, context.store, context.feed.catalogue
-    tag, tag_id = catalogue.tags[at], int(catalogue.tag_id[at])
+    settings, store = context.settings, context.store
     span_us = until_us - from_us
     few = (
         span_us <= PROBE_US

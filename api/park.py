@@ -111,9 +111,10 @@ class ParkAnswer(TypedDict):
 
 
 class TagRow(TypedDict):
-    """A tag; low and high in its uom."""
+    """A tag, active while the model has it; low and high in its uom."""
 
     tag: str
+    active: bool
     scope: str
     quantity: str
     uom: str
@@ -164,6 +165,8 @@ async def read_tags(
     context: AppContext,
     scope: ScopeFilter = "",
     q: Annotated[Text, Query(description="text in the address or the description")] = "",
+    *,
+    inactive: Annotated[bool, Query(description="also tags the model has no longer")] = False,
     limit: Limit = 100,
     cursor: PageCursor = "",
 ) -> Page[TagRow]:
@@ -173,15 +176,19 @@ async def read_tags(
     if scope:
         context.require_scope(scope)
     wanted = q.casefold()
-    tags = [
-        tag
-        for tag in context.feed.catalogue.tags
+    rows = [(tag, True) for tag in context.feed.catalogue.tags]
+    if inactive:
+        rows += [(tag, False) for tag in context.feed.former.tags]
+        rows.sort(key=lambda row: row[0].address)
+    rows = [
+        (tag, active)
+        for tag, active in rows
         if tag.address > cursor
         and (not scope or inside(tag.scope, scope))
         and (not wanted or wanted in f"{tag.address} {tag.description}".casefold())
     ]
     items: list[TagRow] = []
-    for tag in tags[:limit]:
+    for tag, active in rows[:limit]:
         low, high = out(np.array([tag.low, tag.high]), (tag.scale, tag.shift)).tolist()
-        items.append(record(TagRow, tag, tag=tag.address, low=low, high=high))
-    return {"items": items, "next": items[-1]["tag"] if len(tags) > limit else None}
+        items.append(record(TagRow, tag, tag=tag.address, active=active, low=low, high=high))
+    return {"items": items, "next": items[-1]["tag"] if len(rows) > limit else None}

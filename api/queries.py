@@ -10,7 +10,7 @@ MODEL = "SELECT version, applied, files FROM model ORDER BY version DESC LIMIT 1
 TAGS = """
 SELECT tag_id, enterprise AS owner, tag, scope, quantity, uom, kind, source, scale, shift,
        coalesce(low, 'NaN') AS low, coalesce(high, 'NaN') AS high, description
-FROM tag WHERE active"""
+FROM tag WHERE active = $1"""
 NEWEST_CYCLE = "SELECT max(cycle_us) FROM cycle"
 CYCLES = """
 SELECT cycle_us, tag_id, time, value, quality, alarms FROM cycle

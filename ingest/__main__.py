@@ -76,7 +76,8 @@ async def ingest(settings: IngestSettings, stop: asyncio.Event) -> bool:
     next_block = NextBlock(subscriber.inbox, cycle.decode, spool, cycle.topics.order, settings)
     cycle.inbox_size = lambda: len(next_block)
     publication = Publication(cycle.network, settings.publish_s)
-    await cycle.start(time.time_ns() // 1000)
+    if not await _start(cycle, store, stop):
+        return False
     commands = CommandQueue(store, cycle.topics, settings)
     await commands.start()
     await spool.start()
@@ -114,15 +115,32 @@ async def _take(store: Store, settings: IngestSettings, stop: asyncio.Event) -> 
     """Open the store and return the park model; None when `stop` is set before."""
     park = load_park(settings.park)
     opening = asyncio.create_task(open_when_ready(store), name="opening")
-    stopping = asyncio.create_task(stop.wait(), name="stop")
-    await asyncio.wait({opening, stopping}, return_when=asyncio.FIRST_COMPLETED)
-    if not opening.done():
-        opening.cancel()
-        await asyncio.wait({opening})
+    if not await _finishes(opening, stop):
         return None
-    stopping.cancel()
     # While this ingest waited for another one, the model may have become a different one.
-    return load_park(settings.park) if await opening else park
+    return load_park(settings.park) if opening.result() else park
+
+
+async def _start(cycle: Cycle, store: Store, stop: asyncio.Event) -> bool:
+    """Start the cycle, which may sum years again; False when `stop` is set before."""
+    starting = asyncio.create_task(cycle.start(time.time_ns() // 1000), name="start")
+    if await _finishes(starting, stop):
+        return True
+    await store.close()
+    return False
+
+
+async def _finishes(task: asyncio.Task[Any], stop: asyncio.Event) -> bool:
+    """Wait for a task and raise its error; False when `stop` is set before, which ends the task."""
+    stopping = asyncio.create_task(stop.wait(), name="stop")
+    await asyncio.wait({task, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    if task.done():
+        await task
+        return True
+    task.cancel()
+    await asyncio.wait({task})
+    return False
 
 
 async def _turn(

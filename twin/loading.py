@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from twin.accounts.network import ROLES, compile_network
 from twin.alarms.rules import AlarmSpec, check_alarms
 from twin.byproducts.exchange import Byproduct, Link, Sink, check_exchange
 from twin.chlorine.hazards import Hazard, check_hazards
@@ -40,12 +41,14 @@ from twin.uom import QUANTITIES, compile_uom
 from twin.validation.rules import CheckSpec, check_validation
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 TAG_COLUMNS = ("tag", "scope", "quantity", "uom", "kind", "low", "high", "sigma", "description")
 NAN = float("nan")
 TAG_KINDS = ("gauge", "counter", "state")
 TAG_NAME = re.compile(r"[^\s/,\"']{1,128}\Z")
+# Names of ingest's own tags, and of series that lost theirs (``FT-1@mass_flow.gauge.measured``).
+RESERVED = re.compile(r"ingest\.|.*@\w+\.(gauge|counter|state)\.")
 SIGMA = re.compile(r"\d+(\.\d*)?([eE][+-]?\d+)?\s*%?\Z")
 FILES = ("park.toml", "tags.csv")
 STRAPPING = "strapping.csv"  # a model may have it
@@ -133,7 +136,8 @@ def parse_park(files: dict[str, str]) -> Park:
     head = _head(document, files["park.toml"], problems)
     scopes = _scopes(head, rows, problems) if head else []
     kinds = {scope.id: scope.kind for scope in scopes}
-    tags = _tags(files["tags.csv"], rows, kinds, head.gap_s if head else NAN, problems)
+    located = _tags(files["tags.csv"], rows, kinds, head.gap_s if head else NAN, problems)
+    tags = [tag for _, tag in located.values()]
     names = {
         "scope": kinds,
         "place": (*kinds, *OUTSIDE),
@@ -155,9 +159,21 @@ def parse_park(files: dict[str, str]) -> Park:
     for check in CHECKS:
         problems += _sentences(check(park), parsed)
     problems += _sentences(check_alarms(park, valid=not problems), parsed)
+    if not problems:
+        problems += _named_as_derived(park, located)
     if problems:
         raise _wrong(problems)
     return park
+
+
+def _named_as_derived(park: Park, located: Mapping[str, tuple[str, Tag]]) -> Iterator[str]:
+    """Yield the problems of tags that have the name of a derived one."""
+    if not any(address.rpartition(".")[2] in ROLES for address in located):
+        return
+    for tag in compile_network(park).tags[len(park.tags) :]:
+        if tag.address in located:
+            location, _ = located[tag.address]
+            yield f"{location}: tag {tag.address!r} is derived in this model; name it otherwise"
 
 
 def _parse(row: Row, known: Known, problems: list[str]) -> Any:
@@ -297,11 +313,14 @@ def _check_tree(tree: dict[str, Scope], lines: dict[str, int], problems: list[st
 
 def _tags(
     text: str, rows: list[Row], kinds: dict[str, str], gap_s: float, problems: list[str]
-) -> list[Tag]:
-    """Return the tags of tags.csv and of templates; adds their problems."""
+) -> dict[str, tuple[str, Tag]]:
+    """Return tags of tags.csv and of templates, with file and line; adds their problems.
+
+    The keys are the addresses.
+    """
     reader = csv.reader(text.splitlines())
     next(reader, [])  # the header
-    tags: dict[str, Tag] = {}
+    tags: dict[str, tuple[str, Tag]] = {}
     cells: list[tuple[str, list[str]]] = []
     for row in reader:
         location = f"tags.csv:{reader.line_num}"
@@ -322,8 +341,8 @@ def _tags(
             continue
         if tag.address in tags:
             problems.append(f"{location}: tag {tag.address!r} is there already")
-        tags.setdefault(tag.address, tag)
-    return list(tags.values())
+        tags.setdefault(tag.address, (location, tag))
+    return tags
 
 
 def _tag(
@@ -334,6 +353,8 @@ def _tag(
     wrong: list[str] = []
     if not TAG_NAME.match(name):
         wrong.append(f"tag name {name!r} is empty or has blanks, commas, quotes or /")
+    if RESERVED.match(name):
+        wrong.append(f"tag name {name!r} is one that ingest gives itself")
     if scope not in kinds:
         wrong.append(f"scope {scope!r} does not exist")
     if kind not in TAG_KINDS:

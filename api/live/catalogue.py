@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
-    """The active tags in the order of their addresses, (T,)."""
+    """The tags of the model, or those it has no longer, in the order of their addresses, (T,)."""
 
     tags: tuple[Tag, ...]
     addresses: tuple[str, ...]

@@ -40,6 +40,7 @@ class Feed:
 
     def __init__(self, store: ReadStore, *, poll_s: float) -> None:
         self.catalogue: Catalogue = build_catalogue(())
+        self.former: Catalogue = self.catalogue  # tags the model has no longer
         self.model: Model | None = None
         self.image = empty_image(0)
         self.board = AlarmBoard(None, self.catalogue)
@@ -114,7 +115,10 @@ class Feed:
                 model = await asyncio.to_thread(build_model, *row)
             except ModelError as error:
                 log.error("park model %s cannot be read: %s", row[0], "; ".join(error.problems))  # noqa: TRY400
-        catalogue = build_catalogue(await self._store.rows(queries.TAGS))
+        catalogue, former = [
+            build_catalogue(await self._store.rows(queries.TAGS, active))
+            for active in (True, False)
+        ]
         cycle_us, newest, alarms = await self._store.image()
         image = empty_image(len(catalogue.tags))
         at = catalogue.positions(newest["tag_id"])
@@ -126,7 +130,7 @@ class Feed:
         self.board = AlarmBoard(model.park if model else None, catalogue)
         self.board.apply(alarms, self.seq + 1)
         # From here on without a pause: nobody sees the new model with the old tags.
-        self.model = model
+        self.model, self.former = model, former
         self.catalogue, self.image, self.cycle_us = catalogue, image, max(cycle_us, self.cycle_us)
         self.generation += 1
         self._publish()

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
+from deploy.database.times import TIME_MAX_US
 from ingest.counters import own_tags
 from ingest.cycle.restatement import (
     Aggregation,
@@ -30,6 +31,7 @@ from twin.replay import WARM_UP_US, replay
 from twin.series.image import no_image
 from twin.series.minutes import no_open_minutes
 from twin.series.samples import Samples, concatenate, no_samples, sort
+from twin.series.windows import local
 from twin.step import no_memory
 
 if TYPE_CHECKING:
@@ -92,7 +94,7 @@ class Replay:
         """Derive everything in [from, to) again, chunk by chunk; raises StoreError."""
         length = self._cycle_us
         at = begin = (from_us - WARM_UP_US) // length * length
-        image, stop = await self._begin(begin, to_us)
+        image, stop = await self._begin(begin, from_us, to_us)
         memory, width = no_memory(self._network), CHUNK_US[0]
         progress = Progress(from_us)
         while at < stop:
@@ -105,6 +107,7 @@ class Replay:
             result = replay(self._network, image, memory, samples, cycles)
             async with self._store.transaction():
                 await self._store.writers.acquire_turn(alone=True)
+                await self._store.sums.require_clock(self._park.timezone)
                 await self._write(image, result.samples, max(at, from_us), until, progress)
             image, memory, at = result.image, result.memory, until
             progress.done_us, progress.cycles = at, progress.cycles + len(cycles)
@@ -115,7 +118,7 @@ class Replay:
                 width = max(width // 2, CHUNK_US[0])
         return progress
 
-    async def _begin(self, begin: int, to_us: int | None) -> tuple[Image, int]:
+    async def _begin(self, begin: int, from_us: int, to_us: int | None) -> tuple[Image, int]:
         """Apply the model; return the image before the first cycle, and the time to stop [µs]."""
         store, length = self._store, self._cycle_us
         tags = (*self._network.tags, *own_tags(self._park))
@@ -128,6 +131,7 @@ class Replay:
                     hint="start it again with this one, or stop it, and then replay",
                 )
             await store.apply_model(self._park, tags)
+            await self._refuse_former(from_us, to_us)
             newest, _ = await store.newest(tags=np.arange(self._measured))
             before, _ = await store.newest(begin - length + 1, np.arange(self._count))
             last_cycle = await store.last_cycle()
@@ -138,6 +142,19 @@ class Replay:
         last = min(last, last_cycle // length * length) if live else last
         stop = int(last) + length
         return image, stop if to_us is None else min(stop, -(-to_us // length) * length)
+
+    async def _refuse_former(self, from_us: int, to_us: int | None) -> None:
+        """Raise ParkError where a tag was another series: of what it is now, nothing is known."""
+        tags, stop_us = np.arange(self._measured), TIME_MAX_US if to_us is None else to_us
+        former = await self._store.former_series(tags, from_us, stop_us)
+        if former is None:
+            return
+        address, end_us = former
+        end = local(end_us, ZoneInfo(self._park.timezone)).isoformat()
+        raise ParkError(
+            f"until {end} there are samples of {address}, and none of what that tag is now",
+            hint=f"derive from then on, --from {end}, or before it with the model of that time",
+        )
 
     async def _write(
         self, image: Image, derived: Samples, first: int, until: int, progress: Progress

@@ -24,6 +24,7 @@ from ingest.cycle.validation import Validator
 from ingest.routing.decode import Intake, decode, join
 from ingest.routing.sparkplug_session import SparkplugSessions
 from ingest.routing.topics import Message, TopicTable
+from ingest.store.sums import bring_to_clock
 from twin.accounts.network import compile_network
 from twin.accounts.tanks import tags_of_tanks
 from twin.arrays import I64, MINUTE_US, NEVER
@@ -113,6 +114,7 @@ class Cycle:
 
     async def start(self, now_us: int) -> None:
         """Apply the model and go on where the stored samples and minutes end; raises StoreError."""
+        await bring_to_clock(self._store, self._park.timezone)
         async with self._store.transaction():
             await self._store.writers.acquire_turn()
             version = await self._store.writers.newest_version()

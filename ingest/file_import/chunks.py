@@ -115,7 +115,7 @@ class Reader:
             wrong = wrong | odd
         keep = given & ~wrong & (time_us != NO_TIME)
         split = [word.rpartition("/") for word in (*words, "")]
-        keys = [(owner or mapped.enterprise, name, "unknown_tag") for owner, _, name in split]
+        keys = [(owner or mapped.enterprise, name, "unknown_tag", "") for owner, _, name in split]
         self._hold(intake, keys, keep & (tag < 0), which, value, quality, time_us)
         keep &= tag >= 0
         si = value * scale + shift
@@ -149,7 +149,7 @@ class Reader:
         if ahead.any():
             scale, shift = np.array([(t.scale, t.shift) for t in self.tags]).T
             own = (si - shift[tag]) / scale[tag]
-            keys = [(t.owner, t.tag, "future") for t in self.tags]
+            keys = [(t.owner, t.tag, "future", t.uom) for t in self.tags]
             self._hold(intake, keys, ahead, tag, own, quality, time_us)
             keep &= ~ahead
         rows = np.flatnonzero(keep)
@@ -159,15 +159,15 @@ class Reader:
         return Samples(tag, time_us, si, quality, np.full(len(tag), self.received_us))
 
     def _hold(
-        self, intake: RowIntake, keys: Sequence[tuple[str, str, str]], rows: BOOL,
+        self, intake: RowIntake, keys: Sequence[tuple[str, str, str, str]], rows: BOOL,
         which: I64, value: F64, quality: U8, time_us: I64,
     ) -> None:  # fmt: skip
         """Keep samples that may not be stored, each of the key with its number."""
         columns = which, time_us, value, _known(value, quality)
         for at, *sample in zip(*(column[rows].tolist() for column in columns), strict=True):
-            owner, tag, reason = keys[at]
+            owner, tag, reason, uom = keys[at]
             item = Quarantined(owner, tag, reason, self.topic, *sample)
-            intake.held.append(item._replace(received_us=self.received_us))
+            intake.held.append(item._replace(uom=uom, received_us=self.received_us))
 
 
 def _known(value: F64, quality: U8) -> U8:

@@ -132,6 +132,7 @@ class Loader:
         image, open_minutes = self._image.copy(), self._open_minutes.copy()
         async with self._store.transaction():
             await self._store.writers.acquire_turn(alone=True)
+            await self._store.sums.require_clock(self._park.timezone)
             await self._catch_up(tags, image, open_minutes)
             yield image, open_minutes
             seen = await self._store.writers.position()

@@ -41,7 +41,7 @@ class Quarantined(NamedTuple):
     time_us: int
     value: float
     quality: int = q.GOOD
-    uom: str = ""  # empty: the tag's own
+    uom: str = ""  # empty: the one the tag will have
     received_us: int = 0
 
 
@@ -221,7 +221,7 @@ def _sift(
     newest_us = np.full(len(messages), NEVER)
     np.maximum.at(newest_us, origin, np.array(columns.time, dtype=np.int64))
     kept_out = np.flatnonzero(~known | (time_us > received_us + future_us))
-    quarantined = _kept_out(columns, messages, routes, kept_out) if len(kept_out) else []
+    quarantined = _kept_out(topics, columns, messages, routes, kept_out) if len(kept_out) else []
     samples = Samples(tag, time_us, si, quality, received_us)
     past = np.zeros(len(tag), bool)
     past[columns.historical] = True
@@ -239,7 +239,11 @@ def _sift(
 
 
 def _kept_out(
-    columns: _Columns, messages: Sequence[Message], routes: Sequence[Route], rows: INTP
+    topics: TopicTable,
+    columns: _Columns,
+    messages: Sequence[Message],
+    routes: Sequence[Route],
+    rows: INTP,
 ) -> list[Quarantined]:
     """Return what some values are in quarantine: those of no tag, and those of the future."""
     end = np.cumsum(columns.count)
@@ -248,16 +252,18 @@ def _kept_out(
         number = columns.origin[run]
         message = messages[number]
         nth = at - int(end[run]) + columns.count[run]
+        tag = columns.tag[at]
         quarantined.append(
             Quarantined(
                 routes[number].owner,
                 next(islice(columns.names[run], nth, None)),
-                "future" if columns.tag[at] >= 0 else "unknown_tag",
+                "future" if tag >= 0 else "unknown_tag",
                 message.topic,
                 columns.time[run],
                 float(columns.value[at]),
                 columns.base[run] | columns.quality.get(at, q.GOOD),
-                columns.uom.get(at, ""),
+                # The model may have another one for the tag by the time it is released.
+                columns.uom.get(at, topics.uom[tag] if tag >= 0 else ""),
                 message.received_us,
             )
         )

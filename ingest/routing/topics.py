@@ -108,6 +108,7 @@ class TopicTable:
                 self._owners[park_of(scope.id, kinds), owner] = owner
                 self.names.setdefault(owner, Names())
         self.quantity = [tag.quantity for tag in tags]
+        self.uom = [tag.uom for tag in tags]
         self.scale = np.array([tag.scale for tag in tags], dtype=np.float64)
         self.shift = np.array([tag.shift for tag in tags], dtype=np.float64)
         self.low = np.array([tag.low for tag in tags], dtype=np.float64)

@@ -2,7 +2,8 @@
 
 Start with `store`: connection, transactions, samples and minutes. Each other module holds the
 statements of one subject, as a part of the store: `alarms`, `commands`, `detections`, `gateways`,
-`imports`, `quarantine` (with rejects), `unit_errors` and `writers` (turns).
+`imports`, `quarantine` (with rejects), `sums` (hours and days), `unit_errors` and `writers`
+(turns).
 May import `deploy.database`, `ingest.routing` and what they may.
 """
 

@@ -20,11 +20,14 @@ ON CONFLICT (alarm) DO UPDATE SET tag_id = excluded.tag_id, priority = excluded.
     limit_value = excluded.limit_value
 RETURNING alarm, state, since, active_since, until, quality
 """
-# An alarm that the model has no longer ends in the journal.
+# An alarm that the model has no longer, or has on another series, ends in the journal.
 DROP_OTHERS = """
-WITH gone AS (DELETE FROM alarm WHERE alarm <> ALL($1::text[]) RETURNING *)
+WITH gone AS (DELETE FROM alarm a WHERE NOT EXISTS (
+        SELECT FROM unnest($1::text[], $2::int[]) AS n (alarm, tag_id)
+        WHERE n.alarm = a.alarm AND n.tag_id = a.tag_id) RETURNING *)
 INSERT INTO alarm_event (time, recorded, alarm, before, after, value, quality, reason)
-SELECT $2, $2, alarm, state, 'normal', value, quality, 'no longer in the model'
+SELECT $3, $3, alarm, state, 'normal', value, quality,
+    CASE WHEN alarm = ANY($1) THEN 'its tag is another series' ELSE 'no longer in the model' END
 FROM gone WHERE state <> 'normal'
 """
 ANNUNCIATIONS = """
@@ -91,7 +94,7 @@ class AlarmTable(Table):
     ) -> list[StoredAlarm]:
         """Let the table have these alarms and no others; return where each stands, in order."""
         ids, now = self._store.tag_id[tags].tolist(), stamp(now_us)
-        await self._fetch(DROP_OTHERS, names, now)
+        await self._fetch(DROP_OTHERS, names, ids, now)
         rows = await self._fetch(UPSERT, names, ids, priorities, limits, now)
         stored = {
             name: StoredAlarm(state, _us(since), _us(active), _us(until), quality)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from deploy.database import copy
 from deploy.database.errors import store_errors
 from deploy.database.migrations import INGEST_LOCK, WRITER_LOCK, migrate
-from deploy.database.times import TIME_MAX_US, distinct, micros, null, nulls, stamp, stamps, to_us
+from deploy.database.times import TIME_MAX_US, micros, null, nulls, stamp, stamps, to_us
 from ingest.store.alarms import AlarmTable
 from ingest.store.commands import CommandTable
 from ingest.store.detections import DetectionTable
@@ -24,13 +24,13 @@ from ingest.store.gateways import GatewayTable
 from ingest.store.imports import ImportTable
 from ingest.store.quarantine import QuarantineTable, RejectTable
 from ingest.store.spool import SpoolTable
+from ingest.store.sums import SumTable
 from ingest.store.table import columns_of, samples_of, upsert
 from ingest.store.unit_errors import UnitErrorTable
 from ingest.store.writers import Writers
-from twin.arrays import BOOL, DAY_US, F64, HOUR_US, I64, MINUTE_US, NEVER, U8
+from twin.arrays import BOOL, F64, I64, MINUTE_US, NEVER, U8
 from twin.errors import OccupiedError, StoreError
 from twin.series.samples import Samples
-from twin.series.windows import QUARTER_US
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Sequence
@@ -48,42 +48,6 @@ MINUTE = {"time": "timestamptz", "amount": "float8", "covered_s": "float8", "min
           "max": "float8?", "last": "float8?", "tag_id": "int4", "n": "int4",
           "quality": "int2"}  # fmt: skip
 
-# The longest day has 25 hours.
-SUM_REACH_US = 25 * HOUR_US
-SUM_SPAN_US = 28 * DAY_US
-
-# A minute without data shows in covered_s; it does not make the quality of the others bad.
-# The sum is made inside, so that each hour is looked up by the index: joined to all minutes of
-# its tag, the work would grow with the square of the time. A day is summed of its hours, which are
-# renewed before it: of its minutes, each minute that is added would cost all those before it.
-ROLLUP = """
-INSERT INTO {table} (time, tag_id, n, amount, covered_s, min, max, last, quality)
-SELECT t.start, t.tag_id, s.*
-FROM (SELECT DISTINCT u.tag_id, date_trunc('{table}', u.time, $3) AS start
-      FROM unnest($1::int[], $2::timestamptz[]) AS u (tag_id, time)) t
-CROSS JOIN LATERAL (
-    SELECT sum(m.n), sum(m.amount ORDER BY m.time), sum(m.covered_s ORDER BY m.time),
-       min(m.min), max(m.max),
-       (array_agg(m.last ORDER BY m.time DESC) FILTER (WHERE m.last IS NOT NULL))[1],
-       (coalesce(max(m.quality & 223) FILTER (WHERE m.covered_s > 0), max(m.quality & 223))
-        | bit_or(m.quality & 32))::smallint
-    FROM {parts} m WHERE tag_id = t.tag_id AND time >= t.start
-       AND time < {stop}
-       AND time >= $4 AND time < $5
-    HAVING count(*) > 0) s
-ON CONFLICT (tag_id, time) DO UPDATE SET n = excluded.n, amount = excluded.amount,
-    covered_s = excluded.covered_s, min = excluded.min, max = excluded.max, last = excluded.last,
-    quality = excluded.quality
-"""
-# A day has as many hours as its time zone gives it, an hour is an hour even when the clocks change.
-ROLLUPS = {
-    "hour": ROLLUP.format(table="hour", parts="minute", stop="t.start + interval '1 hour'"),
-    "day": ROLLUP.format(
-        table="day",
-        parts="hour",
-        stop="(t.start AT TIME ZONE $3 + interval '1 day') AT TIME ZONE $3",
-    ),
-}
 # One row per interval: the sample before it, those in it, the one after it.
 INTERVAL = """
 SELECT w.number, s.time, s.value, s.quality
@@ -108,6 +72,26 @@ CREATE TEMP TABLE read_interval (number int, tag_id int, counter boolean, since 
 END_SESSION = """
 SELECT pg_terminate_backend(pid, 5000) FROM pg_locks
 WHERE locktype = 'advisory' AND objid = $1 AND pid = $2 AND granted
+"""
+MODEL_TAGS = "unnest($1::text[], $2::text[], $3::text[]) AS n (enterprise, tag, series)"
+RETIRE_TAGS = """
+UPDATE tag t SET tag = t.tag || '@' || t.series FROM model_tags
+WHERE t.enterprise = n.enterprise AND t.tag = n.tag AND t.series <> n.series
+RETURNING t.enterprise, t.tag
+""".replace("model_tags", MODEL_TAGS)
+RECALL_TAGS = """
+UPDATE tag t SET tag = n.tag FROM model_tags
+WHERE t.enterprise = n.enterprise AND t.tag = n.tag || '@' || n.series
+RETURNING t.enterprise, t.tag
+""".replace("model_tags", MODEL_TAGS)
+# The former series of a tag whose hours go on longest where the tag has none.
+FORMER = """
+SELECT o.enterprise || '/' || o.tag, max(h.time) + interval '1 hour'
+FROM tag t JOIN tag o ON o.enterprise = t.enterprise AND o.tag = t.tag || '@' || o.series
+JOIN hour h ON h.tag_id = o.tag_id AND h.time >= $2 AND h.time < $3
+WHERE t.tag_id = ANY($1::int[])
+    AND NOT EXISTS (SELECT FROM hour own WHERE own.tag_id = t.tag_id AND own.time = h.time)
+GROUP BY 1 ORDER BY 2 DESC LIMIT 1
 """
 UPSERT_TAGS = (
     upsert(
@@ -185,12 +169,6 @@ DELETE FROM minute m USING unnest($1::int[], $2::timestamptz[], $3::timestamptz[
 WHERE m.tag_id = w.tag_id AND m.time >= w.start AND m.time < w.stop
     AND m.time >= $4 AND m.time < $5
 """
-DROP_SUMS = """
-DELETE FROM {table} s USING (
-    SELECT DISTINCT u.tag_id, date_trunc('{table}', u.time, $3) AS start
-    FROM unnest($1::int[], $2::timestamptz[]) AS u (tag_id, time)) t
-WHERE s.tag_id = t.tag_id AND s.time = t.start
-"""
 # Of each tag, how the good of its last covered minutes lay: their quartiles, and how wide each was.
 LEVELS = """
 SELECT t.number, sum(m.covered_s) AS covered_s, sum(m.n)::bigint AS n,
@@ -247,6 +225,7 @@ class Store:
         self.quarantine = QuarantineTable(self)
         self.rejects = RejectTable(self)
         self.spool = SpoolTable(self)
+        self.sums = SumTable(self)
         self.unit_errors = UnitErrorTable(self)
         self.writers = Writers(self)
 
@@ -318,7 +297,12 @@ class Store:
         return await copy.read(self._connection, types, statement, *args)
 
     async def apply_model(self, park: Park, tags: Sequence[Tag]) -> None:
-        """Store the model when it is new, and the tags; sets `tag_id` in the order of `tags`."""
+        """Store the model when it is new, and the tags; sets `tag_id` in the order of `tags`.
+
+        A tag with another quantity, kind or source than its series has begins a new series, or goes
+        on with the former one that had them. Raises ParkError when the sums are on another clock.
+        """
+        await self.sums.require_clock(park.timezone)
         db = self._connection
         if await self.model_digest() != park.digest:
             await db.execute(ADD_MODEL, park.digest, json.dumps(park.files))
@@ -330,6 +314,11 @@ class Store:
             for t in tags
         ]  # fmt: skip
         await db.execute("UPDATE tag SET active = false WHERE active")
+        series = columns_of((t.owner, t.tag, f"{t.quantity}.{t.kind}.{t.source}") for t in tags)
+        for owner, tag in await db.fetch(RETIRE_TAGS, *series):
+            LOG.warning("%s/%s: a former series, its tag is another one now", owner, tag)
+        for owner, tag in await db.fetch(RECALL_TAGS, *series):
+            LOG.warning("%s/%s: the tag goes on with a former series", owner, tag)
         self._number(tags, await db.fetch(UPSERT_TAGS, *columns_of(rows)))
         await db.execute("NOTIFY park_model")
 
@@ -350,6 +339,14 @@ class Store:
             return False
         self.tag_id = np.array(numbers, dtype=np.int64)
         return True
+
+    async def former_series(self, tags: I64, from_us: int, stop_us: int) -> tuple[str, int] | None:
+        """Return the address of a former series of a tag, and its end in [from, stop) [µs].
+
+        None where the tags have data themselves whenever former series have.
+        """
+        rows = await self.fetch(FORMER, self.tag_id[tags].tolist(), stamp(from_us), stamp(stop_us))
+        return (rows[0][0], to_us(rows[0][1])) if rows else None
 
     async def now_us(self) -> int:
         """Return when this transaction began by the clock of the database [µs]."""
@@ -529,20 +526,7 @@ class Store:
         if hours is not None:
             touched = np.concatenate([touched, self.tag_id[hours[0]]])
             times = np.concatenate([times, hours[1]])
-        if not len(touched):
-            return
-        # Wherever the park is, a quarter lies in one hour and one day of its clock.
-        touched, times = distinct(touched, times // QUARTER_US * QUARTER_US)
-        # A sum is looked for in every chunk of the span: years are better taken in pieces.
-        piece = times // SUM_SPAN_US
-        for number in np.unique(piece):
-            tag, time_us = touched[piece == number], times[piece == number]
-            span = stamps(np.array([time_us.min() - SUM_REACH_US, time_us.max() + SUM_REACH_US]))
-            keys = tag.tolist(), stamps(time_us), zone
-            for table, rollup in ROLLUPS.items():
-                if hours is not None:
-                    await db.execute(DROP_SUMS.format(table=table), *keys)
-                await db.execute(rollup, *keys, *span)
+        await self.sums.renew(touched, times, zone, dropped=hours is not None)
 
     async def record_restatements(self, tag: I64, start: I64, stop: I64, now_us: int) -> None:
         """Record that minutes already written were changed."""

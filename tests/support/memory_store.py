@@ -23,6 +23,7 @@ from ingest.store.detections import DetectionTable
 from ingest.store.gateways import GatewayTable
 from ingest.store.quarantine import QuarantineTable, RejectTable
 from ingest.store.spool import SpoolRow, SpoolTable
+from ingest.store.sums import SumTable
 from ingest.store.unit_errors import UnitErrorTable
 from ingest.store.writers import Writers
 from twin.alarms.engine import STATES
@@ -174,6 +175,13 @@ class MemorySpool(SpoolTable):
             self.kept.pop(number, None)
 
 
+class MemorySums(SumTable):
+    """Sums that are on the right clock."""
+
+    async def begin_rebuild(self, zone):
+        return False
+
+
 class OneWriter(Writers):
     """Turns of the only writer."""
 
@@ -198,6 +206,7 @@ class MemoryStore(Store):
         self.quarantine = MemoryQuarantine(self)
         self.rejects = MemoryRejects(self)
         self.spool = MemorySpool(self)
+        self.sums = MemorySums(self)
         self.unit_errors = MemoryUnitErrors(self)
         self.writers = OneWriter(self)
         self.sample = defaultdict(dict)  # tag: {time: (value, quality, received)}

@@ -197,3 +197,17 @@ def test_every_electrolyser_of_the_demonstration_park_has_its_place_and_current(
         assert tags[cell.current].quantity == "current"
         assert cell.capacity > 0
         assert cell.commissioned is not None
+
+
+def test_names_that_the_twin_gives_itself_are_refused():
+    names = "ingest.lag", "FT-1@mass_flow.gauge.measured"
+    rows = "".join(f"{name},tiny,time,s,gauge,,,,\n" for name in names)
+    problems = problems_of(SMALLEST, HEADER + rows)
+    assert [each.partition(":")[2][:1] for each in problems] == ["2", "3"]
+    assert all("one that ingest gives itself" in each for each in problems)
+
+
+def test_a_tag_with_the_name_of_a_derived_one_is_refused_with_its_line():
+    csv = TAGS_CSV + "chlorine.mass_flow.production,r/east/alpha,mass_flow,t/h,gauge,,,,\n"
+    (problem,) = problems_of(PARK_TOML, csv)
+    assert problem.startswith(f"tags.csv:{len(csv.splitlines())}: tag 'alpha/chlorine.mass_flow")

@@ -1882,9 +1882,10 @@ export interface components {
             links: components["schemas"]["LinkFlow"][];
             reason: string;
         };
-        /** @description A tag; low and high in its uom. */
+        /** @description A tag, active while the model has it; low and high in its uom. */
         TagRow: {
             tag: string;
+            active: boolean;
             scope: string;
             quantity: string;
             uom: string;
@@ -2183,6 +2184,8 @@ export interface operations {
                 scope?: string;
                 /** @description text in the address or the description */
                 q?: string;
+                /** @description also tags the model has no longer */
+                inactive?: boolean;
                 /** @description items of a page */
                 limit?: number;
                 /** @description `next` of the page before */

@@ -14,8 +14,8 @@ from twin.arrays import MINUTE_US, SECOND_US
 from twin.reconciliation.detection import Detection
 
 T0_US = 1_760_000_000_000_000 // MINUTE_US * MINUTE_US
-PARTS = ("alarms", "commands", "detections", "gateways", "quarantine", "rejects", "unit_errors",
-         "writers")  # fmt: skip
+PARTS = ("alarms", "commands", "detections", "gateways", "quarantine", "rejects", "sums",
+         "unit_errors", "writers")  # fmt: skip
 
 
 @pytest.fixture(params=["database", "memory"])

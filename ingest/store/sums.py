@@ -1,0 +1,168 @@
+"""Tables hour and day: sums of minutes on the clock of the park, and which clock that is."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from deploy.database.times import distinct, stamps
+from ingest.store.table import Table
+from twin.arrays import DAY_US, HOUR_US, I64
+from twin.errors import ParkError
+from twin.series.windows import QUARTER_US
+
+if TYPE_CHECKING:
+    from ingest.store.store import Store
+
+LOG = logging.getLogger("ingest.store.sums")
+# The longest day has 25 hours.
+REACH_US = 25 * HOUR_US
+SPAN_US = 28 * DAY_US
+# So many tags are summed again in one transaction.
+REBUILD_TAGS = 10
+
+# A minute without data shows in covered_s; it does not make the quality of the others bad.
+SUMS = """sum(m.n), sum(m.amount ORDER BY m.time), sum(m.covered_s ORDER BY m.time),
+       min(m.min), max(m.max),
+       (array_agg(m.last ORDER BY m.time DESC) FILTER (WHERE m.last IS NOT NULL))[1],
+       (coalesce(max(m.quality & 223) FILTER (WHERE m.covered_s > 0), max(m.quality & 223))
+        | bit_or(m.quality & 32))::smallint"""
+# The sum is made inside, so that each hour is looked up by the index: joined to all minutes of
+# its tag, the work would grow with the square of the time. A day is summed of its hours, which are
+# renewed before it: of its minutes, each minute that is added would cost all those before it.
+RENEW = """
+INSERT INTO {table} (time, tag_id, n, amount, covered_s, min, max, last, quality)
+SELECT t.start, t.tag_id, s.*
+FROM (SELECT DISTINCT u.tag_id, date_trunc('{table}', u.time, $3) AS start
+      FROM unnest($1::int[], $2::timestamptz[]) AS u (tag_id, time)) t
+CROSS JOIN LATERAL (
+    SELECT sums FROM {parts} m WHERE tag_id = t.tag_id AND time >= t.start
+       AND time < {stop}
+       AND time >= $4 AND time < $5
+    HAVING count(*) > 0) s
+ON CONFLICT (tag_id, time) DO UPDATE SET n = excluded.n, amount = excluded.amount,
+    covered_s = excluded.covered_s, min = excluded.min, max = excluded.max, last = excluded.last,
+    quality = excluded.quality
+""".replace("sums", SUMS)
+# A day has as many hours as its time zone gives it, an hour is an hour even when the clocks change.
+RENEWALS = {
+    "hour": RENEW.format(table="hour", parts="minute", stop="t.start + interval '1 hour'"),
+    "day": RENEW.format(
+        table="day",
+        parts="hour",
+        stop="(t.start AT TIME ZONE $3 + interval '1 day') AT TIME ZONE $3",
+    ),
+}
+DROP = """
+DELETE FROM {table} s USING (
+    SELECT DISTINCT u.tag_id, date_trunc('{table}', u.time, $3) AS start
+    FROM unnest($1::int[], $2::timestamptz[]) AS u (tag_id, time)) t
+WHERE s.tag_id = t.tag_id AND s.time = t.start
+"""
+
+CLOCK = "SELECT zone, done FROM clock"
+# Where there are no sums yet, any clock is theirs.
+CLAIM = """
+INSERT INTO clock (zone) SELECT $1 WHERE NOT EXISTS (SELECT FROM hour) ON CONFLICT DO NOTHING
+"""
+BEGIN_REBUILD = """
+INSERT INTO clock (zone, done) VALUES ($1, 0) ON CONFLICT (one) DO UPDATE
+SET zone = excluded.zone, done = CASE WHEN clock.zone = excluded.zone THEN clock.done ELSE 0 END
+RETURNING done
+"""
+# First and last of the tags that come next, and how many come in all.
+NEXT_TAGS = """
+SELECT min(tag_id), max(tag_id), (SELECT count(*) FROM tag, clock WHERE tag_id > done)
+FROM (SELECT tag_id FROM tag, clock WHERE tag_id > done ORDER BY tag_id LIMIT $1) t
+"""
+REBUILT = "UPDATE clock SET done = $1"
+# Hours move only when the clocks differ by a part of an hour.
+IS_OFF = """
+SELECT EXISTS (SELECT FROM hour
+               WHERE tag_id BETWEEN $1 AND $2 AND date_trunc('hour', time, $3) <> time)
+"""
+# Hours outlive the minutes of dropped chunks.
+OLDEST = {
+    "hour": """(SELECT min(range_start) FROM timescaledb_information.chunks
+                WHERE hypertable_schema = 'park' AND hypertable_name = 'minute')""",
+    "day": "'-infinity'",
+}
+DELETE = "DELETE FROM {table} WHERE tag_id BETWEEN $1 AND $2 AND time >= {oldest}"
+REBUILD = """
+INSERT INTO {table} (time, tag_id, n, amount, covered_s, min, max, last, quality)
+SELECT date_trunc('{table}', m.time, $3), m.tag_id, sums
+FROM {parts} m WHERE tag_id BETWEEN $1 AND $2 GROUP BY 1, 2
+""".replace("sums", SUMS)
+
+
+class SumTable(Table):
+    """Tables hour, day and clock."""
+
+    async def renew(self, tag_id: I64, time_us: I64, zone: str, *, dropped: bool) -> None:
+        """Sum the hours and days of some times of tags again, (n,) numbers and µs.
+
+        `dropped`: minutes may be gone without others in their stead.
+        """
+        if not len(tag_id):
+            return
+        # Wherever the park is, a quarter lies in one hour and one day of its clock.
+        tag_id, time_us = distinct(tag_id, time_us // QUARTER_US * QUARTER_US)
+        # A sum is looked for in every chunk of the span: years are better taken in pieces.
+        piece = time_us // SPAN_US
+        for number in np.unique(piece):
+            tag, times = tag_id[piece == number], time_us[piece == number]
+            span = stamps(np.array([times.min() - REACH_US, times.max() + REACH_US]))
+            keys = tag.tolist(), stamps(times), zone
+            for table, statement in RENEWALS.items():
+                if dropped:
+                    await self._fetch(DROP.format(table=table), *keys)
+                await self._fetch(statement, *keys, *span)
+
+    async def require_clock(self, zone: str) -> None:
+        """Raise ParkError when hours and days are not, or not all of them, on the clock of a zone.
+
+        The first to ask decides.
+        """
+        await self._fetch(CLAIM, zone)
+        rows = await self._fetch(CLOCK)
+        if not rows or tuple(rows[0]) != (zone, None):
+            raise ParkError(
+                f"hours and days in the database are not on the clock of {zone}",
+                hint="start ingest with this park model: it sums them again; then go on",
+            )
+
+    async def begin_rebuild(self, zone: str) -> bool:
+        """Return whether hours and days must be summed again, for the clock of a zone."""
+        return (await self._fetch(BEGIN_REBUILD, zone))[0]["done"] is not None
+
+    async def rebuild(self, zone: str) -> bool:
+        """Sum hours and days of the next tags again; return whether there were any."""
+        first, last, remaining = (await self._fetch(NEXT_TAGS, REBUILD_TAGS))[0]
+        await self._fetch(REBUILT, last)
+        if first is None:
+            return False
+        LOG.info("hours and days are summed on the clock of %s: %d tags to come", zone, remaining)
+        tables = {"day": "hour"}
+        if (await self._fetch(IS_OFF, first, last, zone))[0][0]:
+            tables = {"hour": "minute", **tables}
+        for table, parts in tables.items():
+            await self._fetch(DELETE.format(table=table, oldest=OLDEST[table]), first, last)
+            await self._fetch(REBUILD.format(table=table, parts=parts), first, last, zone)
+        return True
+
+
+async def bring_to_clock(store: Store, zone: str) -> None:
+    """Sum hours and days of every tag again when they are on another clock; raises StoreError.
+
+    Each transaction takes some tags, and what was interrupted goes on at the next call: of one tag
+    nobody ever sees days of two clocks.
+    """
+    async with store.transaction():
+        await store.writers.acquire_turn(alone=True)
+        behind = await store.sums.begin_rebuild(zone)
+    while behind:
+        async with store.transaction():
+            await store.writers.acquire_turn(alone=True)
+            behind = await store.sums.rebuild(zone)
