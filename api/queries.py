@@ -16,11 +16,8 @@ CYCLES = """
 SELECT cycle_us, tag_id, time, value, quality, alarms FROM cycle
 WHERE cycle_us > $1 ORDER BY cycle_us LIMIT $2"""
 IMAGE = """
-SELECT t.tag_id, s.time, coalesce(s.value, 'NaN'), s.quality
-FROM tag t, LATERAL (
-    SELECT time, value, quality FROM sample s
-    WHERE s.tag_id = t.tag_id ORDER BY s.time DESC LIMIT 1) s
-WHERE t.active"""
+SELECT tag_id, time, coalesce(value, 'NaN'), quality
+FROM newest_samples(ARRAY(SELECT tag_id FROM tag WHERE active))"""
 COUNT = "SELECT coalesce(sum(n), 0) FROM hour WHERE tag_id = $1 AND time >= $2 AND time < $3"
 SAMPLES = """
 SELECT time, coalesce(value, 'NaN'), quality FROM sample

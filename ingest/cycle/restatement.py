@@ -145,7 +145,7 @@ class Aggregation:
         """
         at = newest.tag
         start = np.where(ends[at] == NEVER, newest.time_us // MINUTE_US * MINUTE_US, ends[at])
-        intervals = Intervals(at, start, np.full(len(at), TIME_MAX_US), np.ones(len(at), bool))
+        intervals = Intervals(at, start, newest.time_us + 1, np.ones(len(at), bool))
         open_minutes.open_us[at] = start
         minutes = await self.reaggregate(open_minutes, intervals)
         # Minutes that are complete may not be stored yet.

@@ -28,7 +28,7 @@ from ingest.store.sums import SumTable
 from ingest.store.table import columns_of, samples_of, upsert
 from ingest.store.unit_errors import UnitErrorTable
 from ingest.store.writers import Writers
-from twin.arrays import BOOL, F64, I64, MINUTE_US, NEVER, U8
+from twin.arrays import BOOL, DAY_US, F64, I64, MINUTE_US, NEVER, U8
 from twin.errors import OccupiedError, StoreError
 from twin.series.samples import Samples
 
@@ -48,22 +48,25 @@ MINUTE = {"time": "timestamptz", "amount": "float8", "covered_s": "float8", "min
           "max": "float8?", "last": "float8?", "tag_id": "int4", "n": "int4",
           "quality": "int2"}  # fmt: skip
 
-# One row per interval: the sample before it, those in it, the one after it.
+# Of each interval the sample before it, those in it, the one after it. The span of all of them lets
+# the planner leave out the chunks of other times.
 INTERVAL = """
 SELECT w.number, s.time, s.value, s.quality
 FROM read_interval w CROSS JOIN LATERAL (
     (SELECT time, value, quality FROM sample
-     WHERE tag_id = w.tag_id AND time < w.start AND time >= w.since
+     WHERE tag_id = w.tag_id AND time < w.start AND time >= w.since AND time >= $2 AND time < $3
        AND (NOT w.counter OR quality < 128) ORDER BY time DESC LIMIT 1)
     UNION ALL
     (SELECT time, value, quality FROM sample
-     WHERE tag_id = w.tag_id AND time >= w.start AND time < w.stop)
+     WHERE tag_id = w.tag_id AND time >= w.start AND time < w.stop AND time >= $2 AND time < $3)
     UNION ALL
     (SELECT time, value, quality FROM sample
-     WHERE tag_id = w.tag_id AND time >= w.stop AND time < w.until
+     WHERE tag_id = w.tag_id AND time >= w.stop AND time < w.until AND time >= $2 AND time < $3
        AND (NOT w.counter OR quality < 128) ORDER BY time LIMIT 1)) s
-ORDER BY w.number, s.time
+WHERE w.number = ANY($1::int[])
 """
+# Intervals that begin in the same so many days are read at once.
+INTERVALS_US = 7 * DAY_US
 TEMPORARY = """
 CREATE TEMP TABLE staged (LIKE sample) ON COMMIT DELETE ROWS;
 CREATE TEMP TABLE read_interval (number int, tag_id int, counter boolean, since timestamptz,
@@ -105,11 +108,19 @@ UPSERT_TAGS = (
 NEWEST = """
 SELECT t.number, s.time, s.value, s.quality, s.received, m.time AS minute
 FROM unnest($1::int[]) WITH ORDINALITY AS t (tag_id, number)
-LEFT JOIN LATERAL (SELECT * FROM sample WHERE tag_id = t.tag_id AND time < $2
-                   ORDER BY time DESC LIMIT 1) s ON true
-LEFT JOIN LATERAL (SELECT time FROM minute WHERE tag_id = t.tag_id
-                   ORDER BY time DESC LIMIT 1) m ON true
+LEFT JOIN newest_samples($1) s USING (tag_id) LEFT JOIN newest_minutes($1, 1) m USING (tag_id)
 ORDER BY t.number
+"""
+NEWEST_BEFORE = """
+SELECT t.number, s.* FROM unnest($1::int[]) WITH ORDINALITY AS t (tag_id, number)
+CROSS JOIN LATERAL (SELECT time, value, quality, received FROM sample
+    WHERE tag_id = t.tag_id AND time < $2 ORDER BY time DESC LIMIT 1) s
+ORDER BY t.number
+"""
+NOTE_DAYS = """
+INSERT INTO newest SELECT tag_id, date '1970-01-01' + day
+FROM unnest($1::int[], $2::int[]) AS n (tag_id, day)
+ON CONFLICT (tag_id) DO UPDATE SET day = excluded.day WHERE newest.day < excluded.day
 """
 # What was marked here (quality 77 to 80, less the simulated flag) came as good; a bad unit error,
 # 143, came as out of range.
@@ -139,10 +150,10 @@ ON CONFLICT (tag_id, time) DO NOTHING RETURNING tag_id, time
 """
 NEIGHBOURS = """
 SELECT coalesce((SELECT time FROM sample WHERE tag_id = w.tag_id AND time < w.start
-          AND time >= w.start - $4::interval AND quality < 128
+          AND time >= w.start - $4::interval AND time >= $5 AND time < $6 AND quality < 128
           ORDER BY time DESC LIMIT 1), w.start) AS a,
        coalesce((SELECT time FROM sample WHERE tag_id = w.tag_id AND time >= w.stop
-          AND time < w.stop + $4::interval AND quality < 128
+          AND time < w.stop + $4::interval AND time >= $5 AND time < $6 AND quality < 128
           ORDER BY time LIMIT 1), w.stop) AS b
 FROM unnest($1::int[], $2::timestamptz[], $3::timestamptz[])
     WITH ORDINALITY AS w (tag_id, start, stop, number)
@@ -169,16 +180,15 @@ DELETE FROM minute m USING unnest($1::int[], $2::timestamptz[], $3::timestamptz[
 WHERE m.tag_id = w.tag_id AND m.time >= w.start AND m.time < w.stop
     AND m.time >= $4 AND m.time < $5
 """
-# Of each tag, how the good of its last covered minutes lay: their quartiles, and how wide each was.
+# Of each tag, how the good of its last minutes lay: their quartiles, and how wide each was.
 LEVELS = """
 SELECT t.number, sum(m.covered_s) AS covered_s, sum(m.n)::bigint AS n,
        percentile_cont(ARRAY[0.25, 0.5, 0.75]) WITHIN GROUP (ORDER BY m.amount / m.covered_s)
            AS means,
        percentile_cont(0.5) WITHIN GROUP (ORDER BY m.max - m.min) AS width
 FROM unnest($1::int[]) WITH ORDINALITY AS t (tag_id, number)
-CROSS JOIN LATERAL (SELECT * FROM minute WHERE tag_id = t.tag_id AND covered_s > 0
-                    ORDER BY time DESC LIMIT $2) m
-WHERE m.quality & 223 < 64
+JOIN newest_minutes($1, $2) m USING (tag_id)
+WHERE m.covered_s > 0 AND m.quality & 223 < 64
 GROUP BY t.number
 """
 COVERED_MINUTES = """
@@ -217,6 +227,8 @@ class Store:
         self._connection: Any = None
         self._pid = 0  # of the server's process, for the newest exclusive connection
         self.tag_id = np.zeros(0, np.int64)
+        # Of each tag, the end of the day that table newest has; NEVER where that is not known.
+        self._noted_us = np.zeros(0, np.int64)
         self.alarms = AlarmTable(self)
         self.commands = CommandTable(self)
         self.detections = DetectionTable(self)
@@ -244,6 +256,8 @@ class Store:
                     "tcp_keepalives_idle": "10",
                     "tcp_keepalives_interval": "5",
                     "tcp_keepalives_count": "3",
+                    # Chunks are left out while planning, which needs the times and not just $2.
+                    "plan_cache_mode": "force_custom_plan",
                 },
             )
             await migrate(self._connection)
@@ -283,9 +297,12 @@ class Store:
             try:
                 async with self._connection.transaction():
                     yield
-            except asyncpg.InternalClientError:
-                # The driver does not know where it stands: only a new connection does.
-                await self.close()
+            except BaseException as error:
+                # What was noted inside is not in the table.
+                self._noted_us[:] = NEVER
+                if isinstance(error, asyncpg.InternalClientError):
+                    # The driver does not know where it stands: only a new connection does.
+                    await self.close()
                 raise
 
     async def fetch(self, statement: str, *args: Any) -> list[Any]:
@@ -338,6 +355,7 @@ class Store:
         if None in numbers:
             return False
         self.tag_id = np.array(numbers, dtype=np.int64)
+        self._noted_us = np.full(len(numbers), NEVER)
         return True
 
     async def former_series(self, tags: I64, from_us: int, stop_us: int) -> tuple[str, int] | None:
@@ -352,12 +370,10 @@ class Store:
         """Return when this transaction began by the clock of the database [µs]."""
         return to_us(await self._connection.fetchval("SELECT now()"))
 
-    async def newest(
-        self, before_us: int = TIME_MAX_US, tags: I64 | None = None
-    ) -> tuple[Samples, I64]:
+    async def newest(self, tags: I64 | None = None) -> tuple[Samples, I64]:
         """Return the newest sample of each tag that has one, and the end of each tag's minutes."""
         at = np.arange(len(self.tag_id)) if tags is None else tags
-        rows = await self.fetch(NEWEST, self.tag_id[at].tolist(), stamp(before_us))
+        rows = await self.fetch(NEWEST, self.tag_id[at].tolist())
         known = [row for row in rows if row["time"] is not None]
         samples = samples_of(at[[row["number"] - 1 for row in known]], known)
         ends = np.full(len(self.tag_id), NEVER)
@@ -365,6 +381,11 @@ class Store:
             if row["minute"] is not None:
                 ends[at[row["number"] - 1]] = micros([row["minute"]])[0] + MINUTE_US
         return samples, ends
+
+    async def newest_before(self, tags: I64, before_us: int) -> Samples:
+        """Return the newest sample before a time of each tag that has one."""
+        rows = await self.fetch(NEWEST_BEFORE, self.tag_id[tags].tolist(), stamp(before_us))
+        return samples_of(tags[[row["number"] - 1 for row in rows]], rows)
 
     async def last_cycle(self) -> int:
         """Return the id of the newest cycle; 0 before the first."""
@@ -386,6 +407,19 @@ class Store:
         tag_id = self.tag_id[samples.tag]
         columns = samples.time_us, samples.value, samples.received_us, tag_id, samples.quality
         await self._copy(table, SAMPLE, columns)
+        await self._note_days(samples)
+
+    async def _note_days(self, samples: Samples) -> None:
+        """Let table newest have the days of samples that are newer than all of their tags."""
+        ahead = samples.time_us >= self._noted_us[samples.tag]
+        if not ahead.any():
+            return
+        newest_us = np.full(len(self.tag_id), NEVER)
+        np.maximum.at(newest_us, samples.tag[ahead], samples.time_us[ahead])
+        tags = np.flatnonzero(newest_us != NEVER)
+        day = newest_us[tags] // DAY_US
+        await self.fetch(NOTE_DAYS, self.tag_id[tags].tolist(), day.tolist())
+        self._noted_us[tags] = (day + 1) * DAY_US
 
     async def _copy(
         self, table: str, kinds: dict[str, str], columns: tuple[NDArray[Any], ...]
@@ -438,19 +472,28 @@ class Store:
     async def neighbours(self, tag: I64, start: I64, stop: I64, reach_us: int) -> tuple[I64, I64]:
         """Return the times of the usable samples next to intervals, else the bounds."""
         reach, ids = timedelta(microseconds=reach_us), self.tag_id[tag].tolist()
-        rows = await self.fetch(NEIGHBOURS, ids, stamps(start), stamps(stop), reach)
+        span = stamps(np.array([start.min() - reach_us, stop.max() + reach_us]))
+        rows = await self.fetch(NEIGHBOURS, ids, stamps(start), stamps(stop), reach, *span)
         return micros([row["a"] for row in rows]), micros([row["b"] for row in rows])
 
     async def read_intervals(
         self, tag: I64, counter: BOOL, start: I64, stop: I64, reach_us: int
     ) -> tuple[I64, I64, F64, U8]:
         """Return (interval, time, value, quality) of the samples in and next to each interval."""
+        if not len(tag):
+            return tag, tag, np.zeros(0), np.zeros(0, np.uint8)
+        since, until = start - reach_us, stop + reach_us
         await self._add_records(
             "read_interval", range(len(tag)), self.tag_id[tag].tolist(), counter.tolist(),
-            *map(stamps, (start - reach_us, start, stop, stop + reach_us)),
+            *map(stamps, (since, start, stop, until)),
         )  # fmt: skip
-        number, time_us, value, quality = await self._columns(READING, INTERVAL)
+        piece, parts = start // INTERVALS_US, []
+        for each in np.unique(piece):
+            at = np.flatnonzero(piece == each)
+            span = stamps(np.array([since[at].min(), until[at].max()]))
+            parts.append(await self._columns(READING, INTERVAL, at.tolist(), *span))
         await self._connection.execute("TRUNCATE read_interval")
+        number, time_us, value, quality = map(np.concatenate, zip(*parts, strict=True))
         return number.astype(np.int64), time_us, value, quality.astype(np.uint8)
 
     async def minute_means(self, tag: I64, since_us: int) -> tuple[I64, I64, F64]:
@@ -471,7 +514,7 @@ class Store:
         return self._tags_of(tag_id, tags), *columns
 
     async def minute_levels(self, tags: I64, minutes: int) -> list[Any]:
-        """Return how the last covered `minutes` of some tags lay, as rows.
+        """Return how the last `minutes` of some tags lay, as far as they are covered, as rows.
 
         Each has `number` (from 1, of the tag), `covered_s`, `n`, the quartiles `means` and the
         median `width`.

@@ -240,7 +240,7 @@ class MemoryStore(Store):
     async def last_cycle(self):
         return self.cycle_us
 
-    async def newest(self, before_us=TIME_MAX_US, tags=None):
+    async def newest(self, tags=None):
         rows = []
         for tag in range(self.count):
             if self.sample[tag]:

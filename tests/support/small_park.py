@@ -127,6 +127,11 @@ async def add_samples(db, tag_id, times, values, quality=32):
         "INSERT INTO sample (time, tag_id, value, quality, received) VALUES ($1, $2, $3, $4, $1)",
         [(stamp(t), tag_id, v, quality) for t, v in zip(times, values, strict=True)],
     )
+    await db.execute(
+        "INSERT INTO newest VALUES ($1, $2) ON CONFLICT (tag_id) DO UPDATE"
+        " SET day = greatest(newest.day, excluded.day)",
+        tag_id, stamp(max(times)).date(),
+    )  # fmt: skip
 
 
 async def add_cycle(db, cycle_us, rows, *, notify=True):
