@@ -48,3 +48,15 @@ async def test_a_start_is_as_fast_after_400_days_as_after_20(database, db, park)
     print(times)
     for few, many in zip(times[20], times[400], strict=True):
         assert many <= (1.5 * few + 0.5) * SLACK, times
+
+
+async def test_where_the_newest_samples_were_deleted_older_ones_are_found(database, db, park):
+    async with cycling(database, park):
+        pass
+    await db.execute(FILL, float(T0), 0, 9)
+    await db.execute("DELETE FROM sample WHERE time > to_timestamp($1) AND tag_id % 2 = 0",
+                     T0 / 1000 - 5 * 86_400)  # fmt: skip
+    rows = await db.fetch("SELECT * FROM newest_samples(ARRAY(SELECT tag_id FROM tag))")
+    truth = await db.fetch("SELECT tag_id, max(time) FROM sample GROUP BY 1")
+    assert {row["tag_id"]: row["time"] for row in rows} == {row[0]: row[1] for row in truth}
+    assert len(rows) == len(truth) > 3

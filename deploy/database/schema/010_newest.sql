@@ -16,6 +16,7 @@ CREATE FUNCTION newest_samples(wanted int[]) RETURNS SETOF sample
 LANGUAGE plpgsql STABLE SET search_path = park, public AS $$
 DECLARE
     same record;
+    known bigint;
 BEGIN
     FOR same IN SELECT day::timestamp AT TIME ZONE 'UTC' AS start, array_agg(tag_id) AS ids
                 FROM newest WHERE tag_id = ANY(wanted) GROUP BY day LOOP
@@ -24,6 +25,13 @@ BEGIN
                 SELECT * FROM sample WHERE tag_id = t.tag_id AND time >= %L AND time < %L
                 ORDER BY time DESC LIMIT 1) s', same.start, same.start + interval '24 hours')
             USING same.ids;
+        GET DIAGNOSTICS known = ROW_COUNT;
+        -- Where the samples of that day were deleted, older ones are looked for everywhere.
+        IF known < cardinality(same.ids) THEN
+            RETURN QUERY SELECT s.* FROM unnest(same.ids) AS t (id) CROSS JOIN LATERAL (
+                SELECT * FROM sample WHERE sample.tag_id = t.id ORDER BY sample.time DESC LIMIT 1) s
+                WHERE s.time < same.start;
+        END IF;
     END LOOP;
 END $$;
 
