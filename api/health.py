@@ -28,7 +28,7 @@ router = APIRouter(responses=RESPONSES, route_class=AnswerRoute)
 PREFIX = "ingest."
 GAUGES = ("gauge", "state")
 TOTALS = ("samples", "duplicates", "corrections", "late", "dropped", "broker_dropped")
-BROKER = ("broker_messages", "broker_bytes", "broker_clients", "broker_queue")
+BROKER = ("broker_messages", "broker_bytes", "broker_clients", "broker_queue", "disk_used")
 # Counted by reason, as ingest.rejected.<reason>.
 GROUPS = ("rejected", "quarantined", "flagged")
 # Tags of ingest about the data of an enterprise, <enterprise>/ingest.*, by the field they fill.
@@ -125,7 +125,7 @@ async def readyz(context: AppContext) -> Ready:
     age_s = cycle_age_s(context)
     connected, lag_s = health.get("connected"), health.get("lag")
     checks = {"database": not trouble, "cycle_age_s": age_s, "broker": connected, "lag_s": lag_s}
-    checks |= {name: health.get(name) for name in ("broker_queue", "broker_dropped")}
+    checks |= {name: health.get(name) for name in ("broker_queue", "broker_dropped", "disk_used")}
     warnings = _warnings(context, health)
     wrong = {
         trouble: trouble != "",
@@ -143,9 +143,11 @@ async def readyz(context: AppContext) -> Ready:
 def _warnings(context: Context, health: dict[str, float]) -> list[str]:
     """Return what is lost or will be, while the figures are current."""
     dropped, queue = health.get("broker_dropped", 0.0), health.get("broker_queue", 0.0)
+    disk = health.get("disk_used", 0.0)
     wrong = {
         f"the broker has dropped {dropped:.0f} messages since its start": dropped > 0,
         f"the queue of the broker is {queue:.0%} full": queue >= context.settings.warn_queue_share,
+        f"the disk of the data is {disk:.0%} full": disk >= context.settings.warn_disk_share,
     }
     return [sentence for sentence, is_so in wrong.items() if is_so]
 

@@ -67,6 +67,9 @@ class ApiSettings(Settings):
     warn_queue_share: float = Field(
         0.5, gt=0, le=1, description="warn: the queue of the broker is this full [1]"
     )
+    warn_disk_share: float = Field(
+        0.9, gt=0, le=1, description="warn: the disk of the data is this full [1]"
+    )
 
     @property
     def host_names(self) -> frozenset[str]:

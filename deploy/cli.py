@@ -192,6 +192,7 @@ def _environment(
     """Return the environment of one program, with the role it has in the database."""
     own = {
         "PARKTWIN_PARK": str(options.park.absolute()),
+        "PARKTWIN_DATA": str(services.data),
         "PARKTWIN_HTTP_PORT": str(options.http),
         "PARKTWIN_MQTT_URL": addresses["PARKTWIN_MQTT_URL"],
         "PYTHONUNBUFFERED": "1",

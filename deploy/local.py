@@ -4,26 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import os
 import shutil
 import signal
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from deploy import access, packages, sandbox
-from deploy.service import HOST, Service, accepts, free_port
+from deploy import access, broker, packages, sandbox
+from deploy.disk import BALLAST_BYTES, Disk
+from deploy.service import HOST, Service, bound_log, free_port
 from twin.errors import ParkError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
     from typing import TextIO
 
 DATA_BYTES = 500_000_000
-# Measured with Mosquitto 2.0.21: what a queued message takes in memory besides its payload; in the
-# file of the broker it is a third of that.
-MESSAGE_BYTES = 350
-QUEUE_SHARE = 0.25  # of the memory, and of what is free on the disk
 # Together with the programs' share a stop takes less than ten seconds.
 STOP_S = {"mosquitto": 1.5, "postgres": 4.0}
 INITDB = (
@@ -52,14 +47,6 @@ SETTINGS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class QueueLimit:
-    """What the broker keeps for one session that is away; beyond either it drops."""
-
-    bytes: int  # of payloads
-    messages: int
-
-
 class Services:
     """The lifetime of the services of one data folder.
 
@@ -68,7 +55,7 @@ class Services:
     """
 
     postgres: Service
-    mosquitto: Service
+    mosquitto: broker.Broker
 
     def __init__(
         self,
@@ -77,10 +64,11 @@ class Services:
         postgres_port: int | None = 0,
         mqtt_port: int | None = 0,
         mode: sandbox.Mode | None = None,
-        queue: QueueLimit | None = None,
+        queue: broker.QueueLimit | None = None,
     ) -> None:
         self.data = data.absolute()
         self.log = self.data / "log"
+        self.disk = Disk(self.data)
         self._ports = postgres_port, mqtt_port
         self._mode = mode
         self.queue = queue
@@ -144,9 +132,10 @@ class Services:
             self._run(self.postgres)
             self._admit(box, self.postgres.port)
         if mqtt_port is not None:
-            self.queue = self.queue or queue_limit(self.data)
-            self.mosquitto = mosquitto(box, mqtt_port or free_port(), self.log, self.queue)
+            self.queue = self.queue or broker.queue_limit(self.data)
+            self.mosquitto = broker.mosquitto(box, mqtt_port or free_port(), self.log, self.queue)
             self._run(self.mosquitto)
+        self.disk.hold()
 
     def _admit(self, box: sandbox.Sandbox, port: int) -> None:
         self._owner_password = access.password_of(self.data)
@@ -158,14 +147,41 @@ class Services:
         self.active.append(service)
         service.start()
 
+    def tend(self, now_s: float) -> None:
+        """Keep the services running [s], what the broker holds saved, and room on the disk."""
+        if report := self.disk.look():
+            packages.say(report)
+        for service in self.active:
+            bound_log(service.log)
+            if isinstance(service, broker.Broker) and self.disk.full:
+                # Nobody takes for stored what could not be saved: senders keep it themselves.
+                if service.running:
+                    service.stop(STOP_S[service.name])
+            elif not service.running:
+                packages.say(f"{service.name} ended and starts again, see {service.log}")
+                service.start()
+            elif isinstance(service, broker.Broker):
+                service.save_when_due(now_s)
+                self.disk.hold(max(BALLAST_BYTES, 2 * service.saved_bytes))
+
     def stop(self) -> None:
-        """Stop the broker, then the database, and release the data folder."""
+        """Stop the broker, then the database, and release the data folder.
+
+        Raises ParkError in the end when the broker could not save what it held.
+        """
+        if self._lock is not None:  # else the folder is another one's
+            self.disk.release()
+        unsaved = ""
         while self.active:
             service = self.active.pop()
             service.stop(STOP_S[service.name])
+            if isinstance(service, broker.Broker):
+                unsaved = service.unsaved
         if self._lock is not None:
             self._lock.close()
             self._lock = None
+        if unsaved:
+            raise ParkError(unsaved, hint="make room on the disk of --data", retryable=True)
 
 
 def postgres(box: sandbox.Sandbox, port: int, log: Path) -> Service:
@@ -200,45 +216,6 @@ def _initialise(box: sandbox.Sandbox) -> None:
             hint=f"check the disk and the permissions of {box.home}",
         )
     folder.rename(box.home / "postgres")
-
-
-def queue_limit(data: Path) -> QueueLimit:
-    """Return what the broker may keep on this machine: it is in memory, and saved on the disk."""
-    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    bound = Path("/sys/fs/cgroup/memory.max")  # of a container
-    if bound.exists() and (text := bound.read_text().strip()).isdigit():
-        memory = min(memory, int(text))
-    room = int(min(memory, shutil.disk_usage(data).free) * QUEUE_SHARE)
-    return QueueLimit(bytes=room // 2, messages=room // 2 // MESSAGE_BYTES)
-
-
-def mosquitto(box: sandbox.Sandbox, port: int, log: Path, queue: QueueLimit) -> Service:
-    """Return the broker of a sandbox, its configuration written anew."""
-    folder = box.home / "mosquitto"
-    inside = box.within("mosquitto")
-    own = {
-        "listener": f"{port} {HOST}",
-        "persistence_location": f"{inside}/",
-        "pid_file": f"{inside}/mosquitto.pid",
-        "max_queued_messages": str(queue.messages),
-        "max_queued_bytes": str(queue.bytes),
-    }
-    folder.mkdir(exist_ok=True)
-    os.chown(folder, box.home.stat().st_uid, box.home.stat().st_gid)
-    shipped = Path(__file__).with_name("mosquitto.conf").read_text().splitlines()
-    kept = [line for line in shipped if line.partition(" ")[0] not in own]
-    lines = [*kept, *(f"{name} {value}" for name, value in own.items()), ""]
-    (folder / "mosquitto.conf").write_text("\n".join(lines))
-    return Service(
-        "mosquitto",
-        port,
-        box,
-        [box.programs.mosquitto, "-c", f"{inside}/mosquitto.conf"],
-        pid_file=folder / "mosquitto.pid",
-        stop_signal=signal.SIGTERM,
-        log=log / "mosquitto.log",
-        ready=lambda: accepts(port),
-    )
 
 
 @contextlib.contextmanager

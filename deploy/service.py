@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -23,9 +25,19 @@ LOG_BYTES = 10_000_000
 START_S = 60.0
 ATTEMPTS = 5
 POLL_S = 0.05
+# Who was killed outright leaves programs that stop in this time.
+LEAVE_S = 3.0
+# The parent of a server. When we are killed outright, the kernel tells it to stop, and it tells the
+# server by the signal that ends it well: through no sandbox does the kernel tell the server itself.
+GUARD = """
+number=$1 pid_file=$2; shift 2
+trap 'kill -s "$number" "$(head -n 1 "$pid_file")" || kill -s "$number" $!' TERM
+"$@" &
+while kill -0 $! 2>/dev/null; do wait $!; done
+"""
 
 
-@dataclass(eq=False, slots=True)
+@dataclass(eq=False)
 class Service:
     """The lifetime of a server that listens on one port."""
 
@@ -72,7 +84,7 @@ class Service:
         # After a crash the former processes can hold the shared memory for a moment.
         for _ in range(ATTEMPTS):
             self.pid_file.unlink(missing_ok=True)
-            command = self.box.command(self.argv, self.name)
+            command = [*self._guard(), *self.box.command(self.argv, self.name)]
             self._process = spawn(command, self.log, sandbox.ENVIRONMENT)
             while self.running and time.monotonic() < deadline:
                 if self.ready():
@@ -86,6 +98,11 @@ class Service:
             f"{self.name} did not start: {packages.complaint(tail(self.log, written))}",
             hint=f"the reason is at the end of {self.log}",
         )
+
+    def _guard(self) -> list[str]:
+        """Return the command line of the server's parent, without the server's."""
+        names = [self.stop_signal.name.removeprefix("SIG"), str(self.pid_file)]
+        return ["setpriv", "--pdeathsig", "TERM", "/bin/sh", "-c", GUARD, "guard", *names]
 
     def stop(self, timeout_s: float = 5.0) -> None:
         """Stop the server cleanly, or by force when it takes longer."""
@@ -108,7 +125,8 @@ class Service:
             # The sandbox ends by itself after its server; without a server it is killed.
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(0 if pid is None else 1)
-            self._process.kill()
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
             self._process = None
         while self.pid is not None:
@@ -144,23 +162,35 @@ def free_port() -> int:
 
 
 def require_port(port: int, what: str) -> None:
-    """Refuse a local port that another program uses or that we may not use."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, port))
-        except OSError as error:
+    """Refuse a local port that another program keeps using or that we may not use."""
+    deadline = time.monotonic() + LEAVE_S
+    while error := _refusal(port):
+        if error.errno != errno.EADDRINUSE or time.monotonic() > deadline:
             reason = (error.strerror or "unusable").lower()
             raise ParkError(
                 f"port {port} for {what} cannot be used: {reason}",
                 hint="stop the program that uses it, or choose another with --http, --mqtt or --pg",
             ) from error
+        time.sleep(POLL_S)
+
+
+def _refusal(port: int) -> OSError | None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError as error:
+            return error
+    return None
 
 
 def bound_log(log: Path) -> None:
-    """Keep at most two files of bounded size of a log."""
+    """Keep at most two files of bounded size of a log, also of one that is being written."""
     if log.exists() and log.stat().st_size > LOG_BYTES:
-        log.replace(log.with_suffix(".old.log"))
+        # On a full disk the older lines are worth less than the room.
+        with contextlib.suppress(OSError):
+            shutil.copyfile(log, log.with_suffix(".old.log"))
+        os.truncate(log, 0)
 
 
 def tail(log: Path, start: int = 0, size: int = 8000) -> str:

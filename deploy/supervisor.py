@@ -125,10 +125,8 @@ def supervise(
         for program in programs:
             if program.tend(now_s):
                 _report_end(program, ready=ready)
-        for service in services.active:
-            if not service.running:
-                say(f"{service.name} ended and starts again, see {service.log}")
-                service.start()
+            bound_log(program.log)
+        services.tend(now_s)
         if not ready:
             status, answer = _readiness(port)
             ready = status == http.HTTPStatus.OK

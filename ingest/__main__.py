@@ -6,6 +6,8 @@ import asyncio
 import contextlib
 import ctypes
 import logging
+import math
+import shutil
 import signal
 import sys
 import time
@@ -29,6 +31,7 @@ from twin.program import program_parser, run_program
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from ingest.routing.decode import Intake
     from ingest.routing.sparkplug_session import SparkplugSessions
@@ -71,7 +74,13 @@ async def ingest(settings: IngestSettings, stop: asyncio.Event) -> bool:
         listener.ack(messages)
 
     spool = Spool(store, settings, cycle.counters, ack)
-    cycle.surroundings = lambda: subscriber.status.gauges() | {"spool": float(len(spool))}
+    cycle.surroundings = lambda: (
+        subscriber.status.gauges()
+        | {
+            "spool": float(len(spool)),
+            "disk_used": _disk_used(settings.data),
+        }
+    )
     cycle.spooled_since = lambda: spool.waiting
     next_block = NextBlock(subscriber.inbox, cycle.decode, spool, cycle.topics.order, settings)
     cycle.inbox_size = lambda: len(next_block)
@@ -141,6 +150,14 @@ async def _finishes(task: asyncio.Task[Any], stop: asyncio.Event) -> bool:
     task.cancel()
     await asyncio.wait({task})
     return False
+
+
+def _disk_used(folder: Path | None) -> float:
+    """Return the used share of the disk of a folder [1]; NaN where there is none to look at."""
+    if folder is None or not folder.exists():
+        return math.nan
+    usage = shutil.disk_usage(folder)
+    return 1.0 - usage.free / usage.total
 
 
 async def _turn(

@@ -75,6 +75,7 @@ GAUGES = {
     "broker_bytes": ("count", ""),
     "broker_clients": ("count", ""),
     "broker_queue": ("fraction", ""),  # of what the broker queues for one session
+    "disk_used": ("fraction", ""),  # of the disk of the data
     "suspects": ("count", ""),  # streams and nodes in detections of the balance monitor
 }
 STATES = ("connected", "alarm_flood")

@@ -38,6 +38,9 @@ class IngestSettings(Settings):
     broker_queue_messages: int = Field(
         0, ge=0, description="messages the broker queues for one session; 0 = unknown"
     )
+    data: Path | None = Field(
+        None, description="folder on the disk of broker and database, when it is on this machine"
+    )
     cycle_s: float = Field(0.5, gt=0.01, le=60, description="length of a cycle [s]")
     session_expiry_s: int = Field(
         604_800, ge=60, description="how long the broker keeps messages while we are away [s]"

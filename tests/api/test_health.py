@@ -60,7 +60,7 @@ async def test_probes_and_metrics(api):
     assert ready.status_code == 200
     assert ready.json()["checks"] == {
         "database": True, "cycle_age_s": 0.3, "broker": 1.0, "lag_s": 0.25,
-        "broker_queue": None, "broker_dropped": None,
+        "broker_queue": None, "broker_dropped": None, "disk_used": None,
     }  # fmt: skip
     assert ready.json()["warnings"] == []
     await api.get("/api/v1/latest?tag=no/thing")

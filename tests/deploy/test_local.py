@@ -332,6 +332,28 @@ def test_up_gives_each_program_its_role_and_keeps_the_password_in_private_files(
     assert (data / "log/simulators.log").read_text().strip() == "None"
 
 
+async def test_up_starts_again_on_the_same_ports_right_after_it_was_killed(data):
+    stand_ins = {"ingest": SLEEPER, "api": SERVER}
+    ports = [f"--{name}={free_port()}" for name in ("http", "mqtt", "pg")]
+    port = int(ports[1].partition("=")[2])
+    with start_up(data, stand_ins, *ports) as first:
+        assert "console" in [first.stdout.readline() for _ in range(2)][1]
+        async with aiomqtt.Client("127.0.0.1", port) as mqtt:
+            await mqtt.publish("outlived/up", b"7", qos=1, retain=True)
+        first.kill()
+        first.communicate()
+    with start_up(data, stand_ins, *ports) as second:
+        assert "console" in [second.stdout.readline() for _ in range(2)][1]
+        async with aiomqtt.Client("127.0.0.1", port) as mqtt:
+            await mqtt.subscribe("outlived/up")
+            assert (await anext(aiter(mqtt.messages))).payload == b"7"
+        second.terminate()
+        second.communicate(timeout=15)
+    assert second.returncode == 0
+    log = (data / "log/postgres.log").read_text()
+    assert "was interrupted" not in log[log.rindex("starting PostgreSQL") :]
+
+
 @pytest.mark.parametrize(("name", "settings", "sentence"), [
     ("api", {"PARKTWIN_POOL_SIZE": "0"}, "parktwin api: PARKTWIN_POOL_SIZE: Input should be"),
     ("simulators", {"PARKTWIN_MQTT_URL": "nonsense"}, "parktwin simulate: 'nonsense' is not"),
