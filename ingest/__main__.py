@@ -100,8 +100,8 @@ async def ingest(settings: IngestSettings, stop: asyncio.Event) -> bool:
         while not (stopping.done() or connection.done() or decoding.done() or commands.reload):
             began = time.monotonic()
             now_us = time.time_ns() // 1000
-            turn = _turn(cycle, commands, spool, next_block, now_us)
-            decoded = await _finish(asyncio.create_task(turn, name="cycle"), stopping)
+            run = _share(cycle, commands, spool, next_block, now_us)
+            decoded = await _finish(asyncio.create_task(run, name="cycle"), stopping)
             if decoded is None:
                 break
             subscriber.check_window(decoded.messages)
@@ -160,19 +160,30 @@ def _disk_used(folder: Path | None) -> float:
     return 1.0 - usage.free / usage.total
 
 
-async def _turn(
+async def _share(
     cycle: Cycle, commands: CommandQueue, spool: Spool, next_block: NextBlock, now_us: int
 ) -> Intake:
-    """Run a cycle with what has come, what waits in the spool and what commands bring back."""
+    """Run a cycle in which the next block and the spool have their shares; return the block."""
     began = time.monotonic()
     decoded = next_block.take()
-    block = await commands.take(now_us)
-    messages = block.messages + await spool.turn(*next_block.unused)
-    await cycle.run(messages, now_us, block.samples, decoded)
-    await commands.done()
+    spooled = await spool.turn(*next_block.unused)
+    await _turn(cycle, commands, decoded, now_us, spooled)
     await spool.done()
-    next_block.follow(len(messages) + len(decoded.messages), time.monotonic() - began)
+    next_block.follow(len(spooled) + len(decoded.messages), time.monotonic() - began)
     return decoded
+
+
+async def _turn(
+    cycle: Cycle,
+    commands: CommandQueue,
+    decoded: Intake,
+    now_us: int,
+    spooled: Sequence[Message] = (),
+) -> None:
+    """Run a cycle with what has come, what was spooled and what commands bring back."""
+    block = await commands.take(now_us)
+    await cycle.run([*block.messages, *spooled], now_us, block.samples, decoded)
+    await commands.done()
 
 
 async def _finish(run: asyncio.Task[Intake], stopping: asyncio.Task[Any]) -> Intake | None:
