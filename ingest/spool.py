@@ -57,6 +57,11 @@ class Spool:
         )
 
     @property
+    def grows(self) -> bool:
+        """Whether something is held that is not stored yet."""
+        return bool(self._held)
+
+    @property
     def full(self) -> bool:
         """Whether it takes no more: what comes then waits in the inbox, and in the broker."""
         settings = self._settings

@@ -339,10 +339,10 @@ class NextBlock:
         is_behind = len(self.inbox) > messages_max or self.inbox.bytes > bytes_max
         if is_behind and not self._spool.full:
             self._share_out(messages_max, bytes_max)
-        self.unused = (
-            max(self._messages_left, messages_max // SPOOL_PART),
-            max(self._bytes_left, bytes_max // SPOOL_PART),
-        )
+        # Reading comes first: while more goes into the spool, little comes out of it.
+        part = messages_max // SPOOL_PART, bytes_max // SPOOL_PART
+        unused = max(self._messages_left, part[0]), max(self._bytes_left, part[1])
+        self.unused = part if self._spool.grows else unused
         block = join(self._parts)
         self._begin()
         return block
