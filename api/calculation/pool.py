@@ -71,11 +71,12 @@ class Calculator:
         content = await source.readexactly(answer["size"])
         return Answered(answer["status"], answer["headers"], content)
 
-    def kill(self) -> None:
-        """End the process."""
+    async def end(self) -> None:
+        """End the process, whatever it does."""
         if self._process is not None:
             with suppress(ProcessLookupError):
                 self._process.kill()
+            await self._process.wait()
 
 
 class Calculations:
@@ -91,7 +92,6 @@ class Calculations:
         self._requests: Counter[str] = Counter()  # by client
         self._flights: dict[tuple[Any, ...], asyncio.Task[Answered]] = {}
         self._idle: list[Calculator] = []
-        self._busy: set[Calculator] = set()
         self._running = 0
         self._turns: dict[str, deque[asyncio.Future[None]]] = {}  # by client, the next one first
 
@@ -149,11 +149,10 @@ class Calculations:
             now_us, model = self._context.now_us(), self._context.feed.model
             head = {**head, "now_us": now_us, "version": model.version if model else 0}
             calculator = self._idle.pop() if self._idle else Calculator(self._settings)
-            self._busy.add(calculator)
             try:
                 result = await asyncio.wait_for(calculator.ask(head, body), longest_s)
             except BaseException as error:
-                calculator.kill()
+                await calculator.end()
                 if isinstance(error, TimeoutError):
                     raise unavailable(
                         f"the calculation took longer than {longest_s:g} s",
@@ -167,8 +166,6 @@ class Calculations:
             else:
                 self._idle.append(calculator)
                 return result
-            finally:
-                self._busy.discard(calculator)
 
     @asynccontextmanager
     async def _turn(self, client: str) -> AsyncIterator[None]:
@@ -202,8 +199,8 @@ class Calculations:
         for flight in flights:
             flight.cancel()
         await asyncio.gather(*flights, return_exceptions=True)
-        for calculator in (*self._idle, *self._busy):
-            calculator.kill()
+        for calculator in self._idle:
+            await calculator.end()
 
 
 class _Delivery(StreamingResponse):

@@ -32,7 +32,7 @@ def minutes(count):
 def client_at(api, host):
     """Return another client of the same app, at a remote address of its own."""
     transport = httpx.ASGITransport(api._transport.app, client=(host, 1))
-    return httpx.AsyncClient(transport=transport, base_url="http://api")
+    return httpx.AsyncClient(transport=transport, base_url=api.base_url)
 
 
 async def test_a_process_gives_the_same_answers_and_problems(database, ids):
