@@ -1,0 +1,248 @@
+"""Questions that take long: every route at its permitted maximum, and many of them at once."""
+
+import asyncio
+import shutil
+import time
+from collections import Counter
+
+import asyncpg
+import httpx
+import numpy as np
+import pytest
+
+from deploy.database import copy
+from ingest.store.store import MINUTE, SAMPLE
+from simulators.instruments import observe
+from tests.support.attack import attacked_park
+from tests.support.demo_park import FOLDER, PARK, sensors_of
+from twin.arrays import DAY_US, HOUR_US, MINUTE_US, SECOND_US
+from twin.series.windows import edges
+
+WINDOWS = 1_500
+MINE = 5  # calculations of one client
+SCOPE = "liaocheng"
+# Another enterprise beside those of the demonstration park.
+OTHER = """
+[[scope]]
+id = "liaocheng/chiping/other"
+kind = "enterprise"
+name = { zh = "邻居", en = "neighbour" }
+"""
+OTHER_TAG = "FT-9,liaocheng/chiping/other,mass_flow,t/h,gauge,0,100,1 %,neighbour\n"
+PAGES = """
+INSERT INTO park.quarantine
+SELECT 'xinfa', 'NO-' || i, 'unknown_tag', 'topic', 1, now(), now(), now(), 1
+FROM generate_series(1, 1000) i;
+INSERT INTO park.reject (received, reason, detail, topic, payload, size)
+SELECT now(), 'bad_json', 'detail', 'topic', convert_to(repeat('漢', 1365), 'UTF8'), 4095
+FROM generate_series(1, 1000);
+INSERT INTO park.detection
+SELECT now() - i * interval '1 min', 'chlorine', now(), '{xinfa-cl2-main,xinfa-cl2-hcl}', '{}', 1, 7
+FROM generate_series(1, 1000) i;
+INSERT INTO park.alarm_event (time, recorded, alarm, before, after, quality)
+SELECT now() - i * interval '40 s', now(), (SELECT min(alarm) FROM park.alarm), 'normal',
+       'unacknowledged', 0
+FROM generate_series(1, 100000) i
+"""
+
+
+def before(span_us):
+    """Return a range of time up to now."""
+    return {"from": time_of(time.time_ns() // 1000 - span_us)}
+
+
+def time_of(time_us):
+    return np.datetime_as_string(np.datetime64(time_us, "us"), "s") + "Z"
+
+
+def windows():
+    """Return the heaviest queries about windows: the most of them, and the most rows for them."""
+    return [
+        {"window": "minute", **before((WINDOWS - 1) * MINUTE_US)},
+        {"window": "hour", **before((WINDOWS - 1) * HOUR_US)},
+        {"window": "month", **before(WINDOWS * DAY_US)},
+    ]
+
+
+def heaviest():
+    """Return the heaviest permitted questions of every operation of the OpenAPI document."""
+    week = 7 * DAY_US
+    page = {"limit": 1000}
+    scoped = {
+        f"get /api/v1/scopes/{{path}}/{subject}": windows()
+        for subject in ("energy", "electrolysers", "chlorine", "byproducts", "symbiosis", "balance")
+    }
+    # A minute of an outlet has no mean; charges are summed from minutes: not over months.
+    emissions = [windows()[1], {"window": "month", **before(365 * DAY_US)}]
+    scoped["get /api/v1/scopes/{path}/emissions"] = emissions
+    scoped["get /api/v1/scopes/{path}/electrolysers"] = windows()[:2]
+    actions = [{"scope": scope.id, "load": 0.5} for scope in PARK.scopes if scope.kind == "plant"]
+    what_if = {"hours": 33, "step_s": 60, "actions": actions[:5]}
+    command = {"by": "ann"}
+    return scoped | {
+        "get /api/v1/park": [{}],
+        "get /api/v1/tags": [page | {"q": "a"}],
+        "get /api/v1/latest": [{}],
+        "get /api/v1/live": [{}],
+        "get /api/v1/history": [
+            {"tag": "xinfa/FI-1201", "points": 10_000, **before(span_us)}
+            for span_us in (50_000 * SECOND_US, 100 * DAY_US, 7_319 * DAY_US)
+        ],
+        "get /api/v1/scopes/{path}/detections": [page | before(week)],
+        "get /api/v1/alarms": [page | {"state": "all"}],
+        "get /api/v1/alarms/journal": [page | before(100 * DAY_US)],
+        "get /api/v1/alarms/summary": [before(100 * DAY_US - HOUR_US)],
+        "post /api/v1/alarms/{alarm}/ack": [command],
+        "post /api/v1/alarms/{alarm}/shelve": [command | {"minutes": 480, "reason": "r" * 200}],
+        "post /api/v1/alarms/{alarm}/unshelve": [command],
+        "get /api/v1/commands/{command}": [{}],
+        "get /api/v1/targets": [before(31 * DAY_US), before(1_400 * DAY_US)],
+        "get /api/v1/scenarios": [{}],
+        "post /api/v1/scenarios": [what_if],
+        "get /api/v1/quarantine": [page],
+        "post /api/v1/quarantine/{enterprise}/{tag}/adopt": [
+            command | {"scope": "liaocheng/chiping/xinfa", "quantity": "mass_flow", "uom": "t/h"}
+        ],
+        "post /api/v1/quarantine/{enterprise}/{tag}/release": [command | {"reason": "future"}],
+        "delete /api/v1/quarantine/{enterprise}/{tag}": [{"by": "ann"}],
+        "get /api/v1/rejects": [page],
+        "post /api/v1/rejects/replay": [command | {"ids": list(range(1, 10_001))}],
+        "delete /api/v1/rejects": [{"by": "ann", "id": list(range(1, 101))}],
+        "post /api/v1/unit-errors/{error}/dismiss": [command],
+        "post /api/v1/unit-errors/{error}/rescale": [command],
+        "get /livez": [{}],
+        "get /readyz": [{}],
+        "get /metrics": [{}],
+        "get /api/v1/health/data": [{}],
+    }
+
+
+NAMES = {
+    "path": SCOPE, "alarm": "none", "command": "1", "enterprise": "xinfa", "tag": "NO-7",
+    "error": "1",
+}  # fmt: skip
+# Of an alarm, a command or an error that is not there, and of a future that holds nothing.
+ABSENT = ("{alarm}", "{command}", "{error}", "release")
+
+
+async def ask(client, operation, question):
+    """Return the status of an answer, read to its end."""
+    method, path = operation.split()
+    url = path.format(**NAMES)
+    given = {"json": question} if method == "post" else {"params": question}
+    async with client.stream(method.upper(), url, **given) as answer:
+        if path.endswith("/live"):
+            await anext(answer.aiter_bytes())
+        else:
+            await answer.aread()
+    return answer.status_code
+
+
+@pytest.fixture
+def demo_folder(tmp_path):
+    """The demonstration park with one more enterprise."""
+    folder = shutil.copytree(FOLDER, tmp_path / "liaocheng")
+    for name, more in (("park.toml", OTHER), ("tags.csv", OTHER_TAG)):
+        with (folder / name).open("a", encoding="utf-8") as file:
+            file.write(more)
+    return folder
+
+
+async def fill(database):
+    """Store values of every measured tag: minutes, hours and days of 1,500 windows, and samples."""
+    db = await asyncpg.connect(database)
+    now_us = time.time_ns() // 1000
+    displayed = observe(sensors_of(), now_us - np.arange(240)[::-1] * HOUR_US)
+    ids = dict(await db.fetch("SELECT enterprise || '/' || tag, tag_id FROM park.tag"))
+    tag_id = np.array([ids[tag.address] for tag in PARK.tags])
+    scale, shift = np.array([(tag.scale, tag.shift) for tag in PARK.tags]).T
+    value = displayed * scale + shift
+    for table in ("minute", "hour", "day"):
+        span_us = {"minute": MINUTE_US, "hour": HOUR_US, "day": DAY_US}[table] * WINDOWS
+        times = edges(table, now_us - span_us, now_us, PARK.timezone)
+        await store(db, table, tag_id, value, times)
+    times = now_us // SECOND_US * SECOND_US - np.arange(49_000) * SECOND_US
+    count = len(times)
+    one = np.full(count, ids["xinfa/FI-1201"])
+    columns = times, np.linspace(8, 9, count), times, one, np.zeros(count, np.int64)
+    await copy_rows(db, "sample", SAMPLE, columns)
+    await db.execute(PAGES)
+    await db.close()
+
+
+async def store(db, table, tag_id, value, times):
+    """Store a rollup of tags at the edges of windows, from the values of some hours in turn."""
+    count, tags = len(times) - 1, len(tag_id)
+    level = value[np.arange(count) % len(value)].T.ravel()
+    covered_s = np.tile(np.diff(times) / SECOND_US, tags)
+    columns = (
+        np.tile(times[:-1], tags), level * covered_s, covered_s, level, level, level,
+        np.repeat(tag_id, count), np.ones(tags * count), np.zeros(tags * count),
+    )  # fmt: skip
+    await copy_rows(db, table, MINUTE, columns)
+
+
+async def copy_rows(db, table, kinds, columns):
+    async def pieces():
+        for piece in copy.pieces(tuple(kinds.values()), columns):
+            yield piece
+
+    await db.copy_to_table(
+        table, schema_name="park", columns=list(kinds), source=pieces(), format="binary"
+    )
+
+
+@pytest.mark.long
+async def test_no_permitted_question_holds_up_the_live_feed(
+    services, database, demo_folder, tmp_path
+):
+    async with attacked_park(services, database, demo_folder, tmp_path) as park:
+        await fill(database)
+        async with httpx.AsyncClient(base_url=park.base_url, timeout=60) as client:
+            document = (await client.get("/openapi.json")).json()
+            operations = {
+                f"{method} {path}" for path, each in document["paths"].items() for method in each
+            }
+            questions = heaviest()
+            assert set(questions) == operations, "a route without its heaviest question, or gone"
+            refused = []
+            async with park.witness("chiping") as seen:
+                for operation, each in questions.items():
+                    for question in each:
+                        status = await ask(client, operation, question)
+                        if status >= 400 and not any(part in operation for part in ABSENT):
+                            refused.append((operation, question, status))
+        assert not refused, refused
+        seen.require(stored_s=3.0, feed_s=1.0, livez_s=0.1, api_mb=400)
+
+
+@pytest.mark.long
+async def test_many_heavy_questions_at_once_do_not_either(
+    services, database, demo_folder, tmp_path
+):
+    async with attacked_park(
+        services, database, demo_folder, tmp_path, calculations_client_max=MINE
+    ) as park:
+        await fill(database)
+        path = f"/api/v1/scopes/{SCOPE}/balance"
+        statuses = Counter()
+
+        async def crowd(host):
+            transport = httpx.AsyncHTTPTransport(
+                local_address=host, limits=httpx.Limits(max_connections=40)
+            )
+            async with httpx.AsyncClient(
+                base_url=park.base_url, transport=transport, timeout=60
+            ) as client:
+                answers = await asyncio.gather(
+                    *(client.get(path, params={"window": "minute", **before(n * MINUTE_US)})
+                      for n in range(WINDOWS - MINE - 3, WINDOWS)),
+                )  # fmt: skip
+                statuses.update(answer.status_code for answer in answers)
+
+        async with park.witness("chiping") as seen:
+            await asyncio.wait_for(asyncio.gather(*map(crowd, ("127.0.0.1", "127.0.0.2"))), 120)
+        assert statuses[200] > 0
+        assert statuses[429] == 2 * 3
+        assert set(statuses) <= {200, 429}
+        seen.require(stored_s=3.0, feed_s=1.0, livez_s=0.1, api_mb=1_000)
