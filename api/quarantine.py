@@ -74,7 +74,7 @@ class AdoptBody(CommandBody):
 class ReleaseBody(CommandBody):
     """Samples in quarantine that are to be stored as they are."""
 
-    reason: Literal["future"]
+    reason: Literal["future", "past"]
 
 
 class ReplayBody(CommandBody):

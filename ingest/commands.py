@@ -20,6 +20,7 @@ from ingest.routing.topics import Names
 from ingest.store.quarantine import Key
 from ingest.wire import VALUE_MAX, WireError
 from twin import quality as q
+from twin.arrays import DAY_US
 from twin.errors import ModelError, ParkError, StoreError, UomError
 from twin.loading import TAG_COLUMNS, load_park, parse_park
 from twin.series.samples import Samples, no_samples
@@ -39,7 +40,7 @@ LOOK_US = 2_000_000
 BLOCK_SAMPLES, BLOCK_REJECTS = 20_000, 1_000
 # A Sparkplug message is nothing without the session it belonged to: its rebirth says it all again.
 NOT_AGAIN = "spBv1.0/"
-ADOPTABLE, RELEASABLE = "unknown_tag", ("future",)
+ADOPTABLE, RELEASABLE = "unknown_tag", ("future", "past")
 
 
 class TagCommand(msgspec.Struct):
@@ -236,6 +237,9 @@ class CommandQueue:
         if not held.ids:
             await store.forget_key(key)
             return Block(), replace(task, keys=tuple(others))
+        # Live data wait for the block: it is committed in one cycle, or two.
+        stop_us = held.time_us[0] + self._settings.cycle_days * DAY_US
+        held = held.first(int(np.searchsorted(held.time_us, stop_us)))
         at = self._tag(key, topic)
         scale, shift = np.array([self._to_si(uom, at) for uom in held.uom], dtype=np.float64).T
         si = held.value * scale + shift

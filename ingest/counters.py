@@ -38,8 +38,10 @@ REASONS = {
         "no_birth",
         "stale_death",
         "unknown_gateway",
+        "refused_by_store",
+        "crashed",
     ),
-    "quarantined": ("unknown_tag", "future"),
+    "quarantined": ("unknown_tag", "future", "past"),
     # Stored, and uncertain or bad: see `twin.validation.assess` and `ingest.cycle.gateways`.
     "flagged": ("rate_of_change", "stuck", "unit_error", "clock_skew"),
     # Connections of HJ 212 data loggers that were ended or not taken.
@@ -63,6 +65,7 @@ COUNTERS = (
     "transient",
     "rebirths",
     "broker_dropped",  # by the broker itself, for any of its sessions, since its start
+    "clock_set_back",
     *(f"{group}.{reason}" for group, reasons in REASONS.items() for reason in reasons),
 )
 GAUGES = {

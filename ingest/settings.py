@@ -72,6 +72,12 @@ class IngestSettings(Settings):
         description="a larger MQTT packet the broker keeps from us, which is told so at CONNECT",
     )
     future_s: float = Field(300.0, description="a sample further ahead goes to quarantine [s]")
+    past_days: float = Field(
+        400.0, gt=0, le=3650, description="a live sample older than this goes to quarantine [days]"
+    )
+    cycle_days: int = Field(
+        32, ge=1, le=400, description="days of samples one cycle commits; the others follow it"
+    )
     grace_s: float = Field(5.0, description="a minute is closed this long after its end [s]")
     silent_s: float = Field(
         10.0, description="a tag not heard of for so long has its minutes closed by the clock [s]"
@@ -108,11 +114,20 @@ class IngestSettings(Settings):
         ge=0,
         description="an edge node is asked for its birth at most this often; 0 = never [s]",
     )
-    reject_rows: int = Field(10_000, description="rows kept in table reject")
+    reject_rows: int = Field(
+        10_000, ge=1, description="rows kept in table reject, an equal share for each enterprise"
+    )
+    reject_rows_at_once: int = Field(
+        100, ge=1, description="rows one cycle adds to table reject for one enterprise"
+    )
     reject_bytes: int = Field(4096, description="bytes kept of a rejected payload")
-    quarantine_rows: int = Field(10_000, description="rows kept in table quarantine")
+    quarantine_rows: int = Field(
+        10_000, ge=1, description="rows kept in table quarantine, shared like those of reject"
+    )
     quarantine_samples: int = Field(
-        1_000_000, ge=0, description="samples in quarantine kept for the day they are adopted"
+        1_000_000,
+        ge=0,
+        description="samples in quarantine kept for the day they are adopted, shared likewise",
     )
     unit_error_rows: int = Field(
         1_000, ge=1, description="rows kept in table unit_error, besides the open ones"

@@ -8,7 +8,8 @@
     ├─ SettingsError   the environment or the command line is wrong
     ├─ OccupiedError   another program has what this one needs for itself
     └─ StoreError      the database refused; .retryable says whether the cycle may try again
-       └─ SchemaError  the schema in the database is not the one we were built for
+       ├─ ContentError  what was given may be too much for a database that is well otherwise
+       └─ SchemaError   the schema in the database is not the one we were built for
 
 Bad data is not here: it is `twin.quality`. A programmer's error is an `assert`.
 """
@@ -61,6 +62,10 @@ class OccupiedError(ParkError):
 
 class StoreError(ParkError):
     """The database refused."""
+
+
+class ContentError(StoreError):
+    """What the database was given may be too much for it, though it is well otherwise."""
 
 
 class SchemaError(StoreError):

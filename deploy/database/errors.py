@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import asyncpg
 
-from twin.errors import SchemaError, StoreError
+from twin.errors import ContentError, SchemaError, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,6 +24,13 @@ PASSING = (
     asyncpg.OperatorInterventionError,
     asyncpg.InsufficientResourcesError,
     asyncpg.TransactionRollbackError,
+)
+# The work may be too much for a server that is well otherwise: for its locks, memory or patience.
+CONTENT = (
+    TimeoutError,
+    asyncpg.QueryCanceledError,
+    asyncpg.OutOfMemoryError,
+    asyncpg.ConfigurationLimitExceededError,
 )
 NO_SCHEMA = (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError)
 REFUSED = (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError)
@@ -44,9 +51,9 @@ def store_errors(kinds: tuple[type[Exception], ...] = FAILURES) -> Iterator[None
 def _store_error(error: BaseException) -> StoreError:
     """Return a failure of the driver with a hint; retryable when the same work may succeed."""
     if isinstance(error, asyncpg.UniqueViolationError):
-        return StoreError("a sample is there already", retryable=True)
+        return ContentError("a sample is there already", retryable=True)
     if isinstance(error, asyncpg.QueryCanceledError):
-        return StoreError(
+        return ContentError(
             "the query took too long",
             hint="ask for a shorter range, or raise PARKTWIN_QUERY_TIMEOUT_S",
             retryable=True,
@@ -55,9 +62,11 @@ def _store_error(error: BaseException) -> StoreError:
         return SchemaError(
             "the database has no park schema yet", hint="start ingest once: it applies the schema"
         )
-    return StoreError(
+    # An argument that the driver itself cannot encode will be none at the next try.
+    passing = isinstance(error, PASSING) and not isinstance(error, ValueError)
+    return (ContentError if isinstance(error, CONTENT) else StoreError)(
         f"database: {str(error) or type(error).__name__}",
         hint="is PostgreSQL with TimescaleDB up, and PARKTWIN_DATABASE_URL right?"
         " (`parktwin up` writes it to connection.env in its data folder)",
-        retryable=isinstance(error, PASSING),
+        retryable=passing,
     )

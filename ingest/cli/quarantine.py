@@ -58,7 +58,7 @@ def main(argv: list[str] | None = None) -> int:
         EXAMPLES,
         list="counts by tag and reason, newest first",
         adopt="make an unknown tag one of the model",
-        release="store samples of the future whose time has come",
+        release="store samples of the future whose time has come, or samples of the past",
         drop="forget samples and counts of a tag",
     )
     parsers = program.parsers

@@ -103,7 +103,13 @@ class Alarms:
         return StandingAlarms(memory, quality, flood)
 
     async def run(
-        self, standing: StandingAlarms, samples: Samples, image: Image, cycle_us: int, read_us: I64
+        self,
+        standing: StandingAlarms,
+        samples: Samples,
+        image: Image,
+        cycle_us: int,
+        now_us: int,
+        read_us: I64,
     ) -> StandingAlarms:
         """Evaluate new samples, apply commands, write changes; raises StoreError.
 
@@ -113,23 +119,26 @@ class Alarms:
         silent = image.last_received_us < read_us - round(settings.silent_s * 1e6)
         # As with minutes: a tag that sends settles them itself, a silent one waits for the clock.
         known_us = np.where(silent, read_us - round(settings.grace_s * 1e6), NEVER)
-        memory, changes = evaluate(self._rules, standing.memory, samples, known_us, cycle_us)
+        memory, changes = evaluate(self._rules, standing.memory, samples, known_us, now_us)
         events = sorted(self._entries(changes), key=lambda event: event.time_us)
-        memory, ordered = await self._apply_commands(memory, cycle_us)
+        memory, ordered = await self._apply_commands(memory, now_us)
         events += ordered
         came = [event.time_us for event in events if event.after == STATES[UNACKNOWLEDGED]]
         flood = standing.flood
         if came or flood.count or flood.since_us != NEVER:
-            flood, _ = advance_flood(flood, np.array(came, dtype=np.int64), cycle_us)
-        quality = input_quality(self._rules, memory, cycle_us)
+            flood, _ = advance_flood(flood, np.array(came, dtype=np.int64), now_us)
+        quality = input_quality(self._rules, memory, now_us)
         touched = (quality != standing.quality) | (memory.active != standing.memory.active)
         touched[[self._index[event.alarm] for event in events]] = True
         if touched.any():
-            await self._write(memory, quality, np.flatnonzero(touched), events, cycle_us)
+            await self._write(memory, quality, np.flatnonzero(touched), events, now_us)
+            await self._store.alarms.show(
+                [self._ids[at] for at in np.flatnonzero(touched)], cycle_us
+            )
         return StandingAlarms(memory, quality, flood)
 
     async def _apply_commands(
-        self, memory: AlarmState, cycle_us: int
+        self, memory: AlarmState, now_us: int
     ) -> tuple[AlarmState, list[JournalEntry]]:
         """Take the oldest commands: each is done, or has a reason why nothing came of it."""
         rows = await self._store.commands.about_alarms(self._settings.command_rows)
@@ -144,10 +153,8 @@ class Alarms:
                 continue
             alarm = self._index[command.alarm]
             shelved_us = round((command.minutes or 0.0) * MINUTE_US)
-            until_us = cycle_us + shelved_us if row.kind == "shelve" else NEVER
-            memory, changes = apply_command(
-                self._rules, memory, row.kind, alarm, cycle_us, until_us
-            )
+            until_us = now_us + shelved_us if row.kind == "shelve" else NEVER
+            memory, changes = apply_command(self._rules, memory, row.kind, alarm, now_us, until_us)
             who, reason = command.by[:TEXT_CHARACTERS], (command.reason or "")[:TEXT_CHARACTERS]
             events += [
                 event._replace(who=who, reason=reason or None, command=row.number)
@@ -155,7 +162,7 @@ class Alarms:
             ]
             answers.append(None)
         if rows:
-            await self._store.commands.answer([row.number for row in rows], answers, cycle_us)
+            await self._store.commands.answer([row.number for row in rows], answers, now_us)
         return memory, events
 
     def _check(self, kind: str, command: AlarmCommand, memory: AlarmState) -> None:
@@ -182,16 +189,15 @@ class Alarms:
         quality: U8,
         touched: INTP,
         events: list[JournalEntry],
-        cycle_us: int,
+        now_us: int,
     ) -> None:
-        """Write the touched alarms and the journal, and leave the alarms for the readers."""
+        """Write the touched alarms and the journal."""
         table, names = self._store.alarms, [self._ids[at] for at in touched.tolist()]
         columns = (memory.state, memory.since_us, memory.active_us, memory.until_us, quality)
         rows = zip(*(column[touched].tolist() for column in columns), strict=True)
         await table.update(names, [StoredAlarm(STATES[state], *row) for state, *row in rows])
         if events:
-            await table.record(events, cycle_us)
-        await table.show(names, cycle_us)
+            await table.record(events, now_us)
 
     def _entries(self, changes: AlarmChanges) -> list[JournalEntry]:
         """Return changes as entries of the journal."""

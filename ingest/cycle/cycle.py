@@ -1,7 +1,9 @@
 """The cycle: drain, decode, step, commit; then, and only then, acknowledge.
 
 One cycle is one transaction. Everything a cycle changes in memory is drafted on copies that replace
-the old state after the commit, so that a failed cycle can simply be tried again.
+the old state after the commit, so that a failed cycle can simply be tried again. Samples of many
+days are committed in several cycles. What the database or the twin cannot take is halved until the
+message to blame is alone, and that is stored as a reject.
 """
 
 from __future__ import annotations
@@ -10,8 +12,9 @@ import asyncio
 import itertools
 import logging
 import time
+from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -19,34 +22,44 @@ from ingest.counters import Counters, data_owners, own_tags
 from ingest.cycle.alarms import Alarms, StandingAlarms
 from ingest.cycle.balance_monitor import BalanceMonitor, MonitorProgress
 from ingest.cycle.gateways import Gateways, Health, Tally
+from ingest.cycle.parts import by_days, by_messages
 from ingest.cycle.restatement import Aggregation
 from ingest.cycle.validation import Validator
-from ingest.routing.decode import Intake, decode, join
+from ingest.routing.decode import Intake, Limits, Reject, crashed, decode, join
 from ingest.routing.sparkplug_session import SparkplugSessions
 from ingest.routing.topics import Message, TopicTable
 from ingest.store.sums import bring_to_clock
 from twin.accounts.network import compile_network
 from twin.accounts.tanks import tags_of_tanks
-from twin.arrays import I64, MINUTE_US, NEVER
-from twin.errors import StoreError
+from twin.arrays import DAY_US, I64, MINUTE_US, NEVER, SECOND_US
+from twin.errors import ContentError, StoreError
 from twin.model.gateways import GatewaySpec
 from twin.replay import derive
 from twin.series.image import Image, no_image
 from twin.series.minutes import OpenMinutes, no_open_minutes
-from twin.series.samples import Samples, Sorted, concatenate, sort
+from twin.series.samples import Samples, concatenate, no_samples, sort
 from twin.series.traits import traits_of
 from twin.step import SLOPE_MIN_US, SLOPE_US, Memory, no_memory, restore
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
     from ingest.settings import IngestSettings
     from ingest.store import Store
     from twin.model.park import Park
+    from twin.series.samples import Sorted
     from twin.validation.assess import ValidationState
+
+T = TypeVar("T")
 
 LOG = logging.getLogger("ingest.cycle.cycle")
 RETRY_S = (0.2, 0.5, 1.0, 2.0)
+# So many times the database may find the same cycle too much before the cycle is halved.
+TRIES = 2
+# A step of the clock by less is followed without a word.
+CLOCK_STEP_US = SECOND_US
+# Where samples that operators release are said to have come from.
+RELEASED = "quarantine"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +86,7 @@ class Cycle:
         self.surroundings: Callable[[], dict[str, float]] = dict
         # Of each gateway with messages in the spool: arrival of the oldest [µs].
         self.spooled_since: Callable[[], Mapping[str, int]] = dict
+        self._park = park
         self._store = store
         self._settings = settings
         self.network = compile_network(park)
@@ -91,7 +105,7 @@ class Cycle:
         self._alarms = Alarms(park, self._tags, store, settings)
         self._validator = Validator(park, self._tags, store, settings)
         self._monitor = BalanceMonitor(self.network, store)
-        self._gateways = Gateways(list(data_owners(park)), self._tags, settings)
+        self._gateways = self._no_gateways()
         self._health = Health(
             self.counters, self._gateways, self._tags, len(self.network.tags), settings
         )
@@ -101,9 +115,15 @@ class Cycle:
             *nothing, no_memory(self.network), self._alarms.standing(), 0, self._validator.state(),
             progress, 0,
         )  # fmt: skip
-        self._park = park
+        self._limits = Limits(
+            settings.payload_bytes,
+            future_us=round(settings.future_s * 1e6),
+            past_us=round(settings.past_days * DAY_US),
+        )
+        self._own = np.flatnonzero([tag.source == "derived" for tag in self._tags])
         self._last_cycle_us = 0
         self._read_us = np.zeros(len(self._tags), np.int64)
+        self._now_us = 0
         self._lag_s = 0.0
         self._spent_s = 0.0
 
@@ -113,13 +133,17 @@ class Cycle:
         return self._state.image
 
     async def start(self, now_us: int) -> None:
-        """Apply the model and go on where the stored samples and minutes end; raises StoreError."""
+        """Apply the model and go on where the stored samples and minutes end; raises StoreError.
+
+        What was derived for times after `now_us` is taken back: the clock was set back.
+        """
         await bring_to_clock(self._store, self._park.timezone)
         async with self._store.transaction():
             await self._store.writers.acquire_turn()
             version = await self._store.writers.newest_version()
             await self._store.apply_model(self._park, self._tags)
-            self._last_cycle_us = await self._store.last_cycle()
+            self._last_cycle_us = max(await self._store.last_cycle(), self._last_cycle_us)
+            await self._store.take_back(self._own, now_us, self._park.timezone)
             samples, ends = await self._store.newest()
             image = no_image(len(self._tags))
             image.update(samples, self._traits)
@@ -130,17 +154,23 @@ class Cycle:
             alarms = await self._alarms.start(image, now_us)
             validation = await self._validator.start(image)
             monitor = await self._monitor.start(now_us, self._last_cycle_us)
+            await self._gateways.write(self._store, now_us)
+            # The clock that has measured the gateways until now may not be that of today.
+            self._gateways = self._health.gateways = self._no_gateways()
             await self._gateways.start(self._store, now_us)
         memory = no_memory(self.network)
         self._state = State(image, open_minutes, memory, alarms, version, validation, monitor, 0)
+        self._now_us = now_us
+
+    def _no_gateways(self) -> Gateways:
+        return Gateways(list(data_owners(self._park)), self._tags, self._settings)
 
     def decode(self, messages: Sequence[Message]) -> Intake:
         """Return what messages come to; they must be given in the order in which they came."""
         return decode(
             self.topics,
             messages,
-            payload_bytes=self._settings.payload_bytes,
-            future_us=round(self._settings.future_s * 1e6),
+            self._limits,
             skewed=self._gateways.skewed,
             spent=self._gateways.spent,
         )
@@ -152,42 +182,26 @@ class Cycle:
         past: Samples | None = None,
         decoded: Intake | None = None,
     ) -> None:
-        """Commit one cycle of messages, however long the database takes to come back.
+        """Commit messages, however long the database takes to come back.
 
         Samples of the `past` are stored besides, whatever is thought of them; `decoded` comes
         after `messages`.
         """
         began = time.perf_counter()
+        await self._follow_clock(now_us)
         intake = self.decode(messages)
         if decoded is not None:
             intake = join([intake, decoded])
         messages = intake.messages
-        if past is not None:
-            intake.historical = concatenate(intake.historical, past)
-        incoming = sort(intake.samples)
-        cycle_us = self._grid(now_us)
         # What still waits for us may be of any tag: nobody is silent in the time it came in.
         behind = messages and self.inbox_size()
-        read_us = min(cycle_us, messages[-1].received_us) if behind else cycle_us
+        read_us = min(self._now_us, messages[-1].received_us) if behind else self._now_us
         self._read_us = self._read_until(read_us)
-        merge_all = False
-        for tries in itertools.count():
-            try:
-                counted, tally = await self._commit(intake, incoming, cycle_us, merge_all=merge_all)
-            except StoreError as error:
-                if not error.retryable:
-                    raise
-                # Some of these samples may be stored: by somebody else, or by a commit whose answer
-                # was lost. Look at each of them.
-                merge_all = True
-                self.counters["retries"] += 1
-                LOG.warning("%s; the cycle is tried again", error.message)
-                await self._store.close()
-                await asyncio.sleep(RETRY_S[min(tries, len(RETRY_S) - 1)])
-            else:
-                break
-        self.counters.update(counted)
-        self._gateways.take(intake, tally, cycle_us)
+        self.counters["dropped"] += len(intake.dropped)
+        if past is not None and len(past):
+            intake = join([intake, _released(past, now_us)])
+        tally = await self._commit_parts(intake)
+        self._gateways.take(intake, tally, self._now_us)
         self.counters["messages"] += len(messages)
         self.counters["bytes"] += sum(len(message.payload) for message in messages)
         if messages:
@@ -202,25 +216,88 @@ class Cycle:
             until_us[of_it] = np.minimum(until_us[of_it], since_us)
         return until_us
 
-    def _grid(self, now_us: int) -> int:
-        """Return the cycle's id: `now_us` on the epoch grid, and always later than the last one."""
+    async def _follow_clock(self, now_us: int) -> None:
+        """Note the time on the epoch grid; after a step back, read all that follows from it."""
         length = round(self._settings.cycle_s * 1e6)
-        cycle_us = max(now_us // length * length, self._last_cycle_us + length)
-        self._last_cycle_us = cycle_us
-        return cycle_us
+        if now_us < self._now_us - CLOCK_STEP_US:
+            LOG.warning("the clock was set back by %.1f s", (self._now_us - now_us) * 1e-6)
+            self.counters["clock_set_back"] += 1
+            await self._until_stored(lambda _: self.start(now_us), forever=True)
+        self._now_us = now_us // length * length
+
+    async def _commit_parts(self, intake: Intake) -> Tally:
+        """Commit an intake in one cycle or more; adds what was refused on the way to its rejects.
+
+        What no cycle can take is halved, until one message is left, and that is rejected.
+        """
+        total = Tally(len(self._tags))
+        parts, merge_all = deque(by_days(intake, self._settings.cycle_days)), False
+        while parts:
+            part = parts.popleft()
+            try:
+                merge_all |= await self._commit_part(part, total, merge_all=merge_all)
+            except Exception as error:
+                if not part.messages:
+                    raise
+                merge_all = True
+                # What befalls an empty cycle, too, is nobody's fault.
+                was_away = await self._commit_part(Intake(no_samples()), total)
+                parts.extendleft(reversed([part] if was_away else _narrow(part, error)))
+            else:
+                if not part.messages:
+                    intake.rejects = [*intake.rejects, *part.rejects]
+        return total
+
+    async def _commit_part(self, part: Intake, total: Tally, *, merge_all: bool = False) -> bool:
+        """Commit one cycle and count; returns whether it took several tries.
+
+        Raises what the twin raises, and StoreError when the database does not take it.
+        """
+        # Readers take cycles in the order of their ids, even when the clock was set back.
+        cycle_us = self._last_cycle_us = max(self._now_us, self._last_cycle_us + 1)
+        (counted, tally), again = await self._until_stored(
+            lambda again: self._commit(part, cycle_us, merge_all=merge_all or again),
+            forever=not part.messages,
+        )
+        self.counters.update(counted)
+        total.add(tally)
+        return again
+
+    async def _until_stored(
+        self, work: Callable[[bool], Awaitable[T]], *, forever: bool
+    ) -> tuple[T, bool]:
+        """Return what work comes to, and whether it was done again, while the database is away.
+
+        When the database has found it too much a few times, raises ContentError, unless `forever`.
+        """
+        refused = 0
+        for tries in itertools.count():
+            try:
+                # Some samples may be stored at a second try: by somebody else, or by a commit whose
+                # answer was lost.
+                return await work(tries > 0), tries > 0
+            except StoreError as error:
+                refused += isinstance(error, ContentError)
+                if not error.retryable or (refused == TRIES and not forever):
+                    raise
+                self.counters["retries"] += 1
+                LOG.warning("%s; the cycle is tried again", error.message)
+                await self._store.close()
+                await asyncio.sleep(RETRY_S[min(tries, len(RETRY_S) - 1)])
+        raise AssertionError
 
     async def _commit(
-        self, intake: Intake, incoming: Sorted, cycle_us: int, *, merge_all: bool
+        self, intake: Intake, cycle_us: int, *, merge_all: bool
     ) -> tuple[Counters, Tally]:
         """Commit one cycle and replace the state; returns what there is to count."""
+        now_us = self._now_us
         tally = Tally(len(self._tags))
-        due = cycle_us >= self._state.health_due_us
+        due = now_us >= self._state.health_due_us
         self._gateways.begin()
-        past = sort(intake.historical)
+        incoming, past = sort(intake.samples), sort(intake.historical)
         counted = Counters(cycles=1, samples=len(intake.samples) + len(intake.historical))
         counted["duplicates"] = incoming.duplicates + past.duplicates
         counted["corrections"] = len(incoming.superseded) + len(past.superseded)
-        counted["dropped"] = len(intake.dropped)
         if incoming.duplicates:
             tally.repeat(intake.samples, incoming.samples, incoming.superseded)
         image, open_minutes = self._state.image.copy(), self._state.open_minutes.copy()
@@ -243,10 +320,10 @@ class Cycle:
             late = await self._merge(past.samples, image, counted, tally, anywhere=True)
             late = concatenate(mended, late, await self._merge(old, image, counted, tally))
             image.update(fresh, self._traits)
-            memory = await self._remembered(cycle_us) if due else self._state.memory
-            derived, memory = derive(self.network, image, memory, cycle_us)
+            memory = await self._remembered(now_us) if due else self._state.memory
+            derived, memory = derive(self.network, image, memory, now_us)
             if due:
-                health = self._health.samples(image, self._gauges(cycle_us), cycle_us)
+                health = self._health.samples(image, self._gauges(now_us), now_us)
                 derived = concatenate(derived, health)
             added = concatenate(fresh, derived)
             if merge_all:
@@ -255,17 +332,18 @@ class Cycle:
                 await self._store.copy_samples(added)
             image.update(derived, self._traits)
             counted["restated"] = await self._write_minutes(
-                image, open_minutes, added, late, cycle_us
+                image, open_minutes, added, late, now_us
             )
             monitor = await self._monitor.run(self._state.monitor, int(self._read_us.min()))
-            await self._keep_refused(intake, (past, incoming), cycle_us, counted)
+            await self._keep_refused(intake, (past, incoming), now_us, counted)
             if due:
-                await self._gateways.write(self._store, cycle_us)
+                await self._gateways.write(self._store, now_us)
             await self._wake_readers(image, (added.tag, late.tag, touched), cycle_us)
             alarms = await self._alarms.run(
-                self._state.alarms, added, image, cycle_us, self._read_us
+                self._state.alarms, added, image, cycle_us, now_us, self._read_us
             )
-        health_us = self._health.next_due_us(cycle_us) if due else self._state.health_due_us
+        self._gateways.settle()
+        health_us = self._health.next_due_us(now_us) if due else self._state.health_due_us
         self._state = State(
             image, open_minutes, memory, alarms, version, validated.state, monitor, health_us
         )
@@ -314,21 +392,21 @@ class Cycle:
         np.add.at(tally.late, behind.tag, 1)
         return sort(concatenate(behind, corrected)).samples
 
-    async def _remembered(self, cycle_us: int) -> Memory:
+    async def _remembered(self, now_us: int) -> Memory:
         """Return the memory; after a start, what the stored minutes of the tanks remember."""
         memory = self._state.memory
         if memory.span_us >= SLOPE_MIN_US:
             return memory
         tanks = self.network.tanks
         tags = tags_of_tanks(tanks, np.arange(len(tanks.tag)))
-        tag, time_us, mean = await self._store.minute_means(tags, cycle_us - SLOPE_US)
+        tag, time_us, mean = await self._store.minute_means(tags, now_us - SLOPE_US)
         times, row = np.unique(time_us, return_inverse=True)
         value = np.full((len(times), len(self.network.tags)), np.nan)
         value[row, tag] = mean
         stored = restore(self.network, times + MINUTE_US // 2, value)
         return stored if stored.span_us > memory.span_us else memory
 
-    def _gauges(self, cycle_us: int) -> dict[str, float]:
+    def _gauges(self, now_us: int) -> dict[str, float]:
         """Return the gauges of ingest by their names in `HEALTH`; NaN where one is unknown."""
         flood = self._state.alarms.flood
         return {
@@ -339,16 +417,16 @@ class Cycle:
             "alarm_rate": float(flood.count),
             "alarm_flood": float(flood.since_us != NEVER),
             **self.surroundings(),
-            "suspects": float(self._monitor.suspects(self._state.monitor, cycle_us)),
+            "suspects": float(self._monitor.suspects(self._state.monitor, now_us)),
         }
 
     async def _write_minutes(
-        self, image: Image, open_minutes: OpenMinutes, added: Samples, late: Samples, cycle_us: int
+        self, image: Image, open_minutes: OpenMinutes, added: Samples, late: Samples, now_us: int
     ) -> int:
         """Aggregate what is new, and again what late samples touch; return the minutes restated."""
         plan = await self._aggregation.plan(open_minutes, added, late)
         # Before the plan is applied: only minutes that were written already are restated.
-        restated = await self._aggregation.record(plan.intervals, open_minutes.open_us, cycle_us)
+        restated = await self._aggregation.record(plan.intervals, open_minutes.open_us, now_us)
         close_us = self._close_us(image, open_minutes, self._read_us)
         await self._aggregation.apply(open_minutes, plan, close_us)
         return restated
@@ -370,7 +448,7 @@ class Cycle:
         self,
         intake: Intake,
         parts: Sequence[Sorted],
-        cycle_us: int,
+        now_us: int,
         counted: Counters,
     ) -> None:
         """Store what was refused, quarantined or superseded."""
@@ -380,11 +458,34 @@ class Cycle:
         for item in intake.quarantined:
             counted[f"quarantined.{item.reason}"] += 1
         if intake.rejects:
-            await self._store.rejects.keep(
-                intake.rejects, settings.reject_bytes, settings.reject_rows
-            )
+            bounds = settings.reject_bytes, settings.reject_rows, settings.reject_rows_at_once
+            await self._store.rejects.keep(intake.rejects, *bounds)
         if intake.quarantined:
             limits = settings.quarantine_rows, settings.quarantine_samples
-            await self._store.quarantine.keep(intake.quarantined, cycle_us, *limits)
+            await self._store.quarantine.keep(intake.quarantined, now_us, *limits)
         for part in parts:
             await self._store.keep_corrections(part.superseded, part.superseded_by)
+
+
+def _released(past: Samples, now_us: int) -> Intake:
+    """Return samples that no message brought as those of one, so that somebody is to blame."""
+    return Intake(
+        no_samples(),
+        historical=past,
+        messages=[Message(RELEASED, b"", now_us, 0, 0, 0)],
+        senders=[""],
+        newest_us=np.full(1, NEVER),
+        historical_origin=np.zeros(len(past), np.int64),
+    )
+
+
+def _narrow(part: Intake, error: Exception) -> list[Intake]:
+    """Return what to commit instead of a part that failed: its halves, or a reject."""
+    count = len(part.messages)
+    if count > 1:
+        return [by_messages(part, 0, count // 2), by_messages(part, count // 2, count)]
+    message, sender = part.messages[0], part.senders[0]
+    LOG.error("a message of %s is refused: %r", message.topic, error, exc_info=error)
+    if isinstance(error, StoreError):
+        return [Intake(no_samples(), [Reject("refused_by_store", str(error), message, sender)])]
+    return [Intake(no_samples(), [crashed(error, message, sender)])]

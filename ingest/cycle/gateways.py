@@ -51,6 +51,11 @@ class Tally:
         for samples in stayed:
             self.repeated[:] -= np.bincount(samples.tag, minlength=len(self.repeated))
 
+    def add(self, other: Tally) -> None:
+        """Add what another tally has counted."""
+        self.repeated += other.repeated
+        self.late += other.late
+
 
 @dataclass(slots=True)
 class _Table:
@@ -117,7 +122,7 @@ class Gateways:
         table = self._table
         for row in await store.gateways.newest(self._settings.gateways_max):
             at = self._enter(row.name, row.topic)
-            table.first_us[at], table.heard_us[at] = row.first_us, row.last_us
+            table.first_us[at], table.heard_us[at] = row.first_us, min(row.last_us, now_us)
             table.count[at] = row.counts
             table.pause_s[at] = row.pause_s
             table.marks[at] = row.silent, row.skewed, row.runaway
@@ -125,7 +130,6 @@ class Gateways:
     def take(self, intake: Intake, tally: Tally, cycle_us: int) -> None:
         """Count the messages and samples of a committed cycle."""
         table, settings = self._table, self._settings
-        self._settle()
         passed_us = max(cycle_us - self._now_us, 0)
         self._now_us = cycle_us
         index, full = self._index, False
@@ -161,7 +165,7 @@ class Gateways:
         """Drop the marks of a cycle whose commit failed."""
         self._written = None
 
-    def _settle(self) -> None:
+    def settle(self) -> None:
         """Keep the marks of a cycle: it is committed."""
         if self._written is not None:
             rows, marks, gone = self._written
@@ -347,7 +351,7 @@ class Health:
         settings: IngestSettings,
     ) -> None:
         self._counters = counters
-        self._gateways = gateways
+        self.gateways = gateways
         self._tag = np.arange(first, len(tags))
         self._gap_us = np.array([round(tag.gap_s * 1e6) for tag in tags], dtype=np.int64)
         self._every_us = round(settings.health_s * 1e6)
@@ -363,7 +367,7 @@ class Health:
         sample in the image.
         """
         own = [gauges.get(name, float(self._counters[name])) for name in HEALTH]
-        value = np.append(own, self._gateways.health(image, self._gap_us, cycle_us))
+        value = np.append(own, self.gateways.health(image, self._gap_us, cycle_us))
         times = np.full(len(self._tag), cycle_us)
         samples = Samples(self._tag, times, value, np.zeros(len(times), np.uint8), times)
         return samples.take((times > image.time_us[self._tag]) & ~np.isnan(value))

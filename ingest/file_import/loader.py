@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections import Counter
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +14,7 @@ import numpy as np
 from ingest.counters import own_tags
 from ingest.cycle.restatement import Aggregation, Intervals
 from twin.accounts.network import compile_network
-from twin.arrays import I64, MINUTE_US, NEVER, runs
+from twin.arrays import DAY_US, I64, MINUTE_US, NEVER, runs
 from twin.errors import ParkError, StoreError
 from twin.series.image import no_image
 from twin.series.minutes import no_open_minutes
@@ -101,7 +101,11 @@ class Loader:
 
     async def store(self, chunk: Chunk, ticket: Checkpoint) -> None:
         """Commit a chunk and the number of rows taken of its file; raises StoreError."""
-        await self._patiently(lambda careful: self._commit(chunk, ticket, careful=careful))
+        for part in _by_days(chunk, self._settings.cycle_days):
+            await self._store_part(part, ticket)
+
+    async def _store_part(self, part: Chunk, ticket: Checkpoint) -> None:
+        await self._patiently(lambda careful: self._commit(part, ticket, careful=careful))
 
     async def finish(self, ticket: Checkpoint, also: I64) -> None:
         """Mark a file as done, and close the minutes in which the last values hold.
@@ -241,6 +245,18 @@ class Loader:
             limits = self._settings.quarantine_rows, self._settings.quarantine_samples
             await self._store.quarantine.keep(chunk.held, self._now_us, *limits)
         await self._store.keep_corrections(chunk.samples.superseded, chunk.samples.superseded_by)
+
+
+def _by_days(chunk: Chunk, days: int) -> list[Chunk]:
+    """Return a chunk in parts of so many days each; the last one has the rows."""
+    samples = chunk.samples.samples
+    window = samples.time_us // (days * DAY_US)
+    *before, last = np.unique(window) if len(samples) else [0]
+    newest = replace(chunk.samples, samples=samples.take(window == last))
+    return [
+        *(Chunk(sort(samples.take(window == number))) for number in before),
+        replace(chunk, samples=newest),
+    ]
 
 
 def _counts(chunk: Chunk, added: int, corrected: int) -> Counter[str]:

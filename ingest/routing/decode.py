@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
@@ -11,7 +12,7 @@ import numpy as np
 from ingest.routing.topics import NO_ROUTE
 from ingest.wire import VALUE_MAX, Decoded, WireError
 from twin import quality as q
-from twin.arrays import I64, INTP, NEVER
+from twin.arrays import BOOL, I64, NEVER
 from twin.errors import UomError
 from twin.series.samples import Samples, concatenate, no_samples
 from twin.uom import compile_uom
@@ -19,7 +20,10 @@ from twin.uom import compile_uom
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from ingest.routing.topics import Message, Names, Route, TopicTable
+    from ingest.routing.topics import Message, Route, TopicTable
+    from ingest.wire.native import Reading
+
+LOG = logging.getLogger("ingest.routing.decode")
 
 
 class Reject(NamedTuple):
@@ -32,7 +36,7 @@ class Reject(NamedTuple):
 
 
 class Quarantined(NamedTuple):
-    """A sample that may not be stored: unknown tag, from the future, or in another uom."""
+    """A sample that may not be stored: of an unknown tag, from the future, from long ago."""
 
     enterprise: str
     tag: str
@@ -43,6 +47,7 @@ class Quarantined(NamedTuple):
     quality: int = q.GOOD
     uom: str = ""  # empty: the one the tag will have
     received_us: int = 0
+    message: Message | None = None  # None: no message brought it
 
 
 @dataclass(slots=True)
@@ -58,7 +63,9 @@ class Intake:
     # Of each message: its gateway (empty: nobody in particular) and the newest time in it.
     senders: list[str] = field(default_factory=list)
     newest_us: I64 = field(default_factory=lambda: np.zeros(0, np.int64))
-    origin: I64 = field(default_factory=lambda: np.zeros(0, np.int64))  # message of each sample
+    # Message of each sample, and of each historical one.
+    origin: I64 = field(default_factory=lambda: np.zeros(0, np.int64))
+    historical_origin: I64 = field(default_factory=lambda: np.zeros(0, np.int64))
     dropped: list[str] = field(default_factory=list)  # gateway of each message not taken
 
 
@@ -76,25 +83,33 @@ class _Columns:
     quality: dict[int, int] = field(default_factory=dict)
     uom: dict[int, str] = field(default_factory=dict)
     historical: list[int] = field(default_factory=list)
+    refused: list[tuple[int, str, str]] = field(default_factory=list)  # message, reason, detail
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How large a payload and how far from its arrival the time of a sample may be."""
+
+    payload_bytes: int
+    future_us: int
+    past_us: int
 
 
 def decode(
     topics: TopicTable,
     messages: Sequence[Message],
+    limits: Limits,
     *,
-    payload_bytes: int,
-    future_us: int,
     skewed: Collection[str] = (),
     spent: Collection[str] = (),
 ) -> Intake:
     """Return the samples of some messages, in order of arrival, and what was refused.
 
     What gateways with a `skewed` clock send is uncertain; those that have `spent` their share send
-    nothing at QoS 0.
+    nothing at QoS 0. A message that makes a codec fail is refused as `crashed`.
     """
-    columns = _Columns()
-    rejects: list[Reject] = []
     routes = [NO_ROUTE] * len(messages)
+    contents: list[Reading | Decoded | Reject | None] = [None] * len(messages)
     dropped: list[str] = []
     for number, message in enumerate(messages):
         try:
@@ -103,30 +118,58 @@ def decode(
                 dropped.append(route.gateway)
                 continue
             size = len(message.payload) + message.cut
-            if size > payload_bytes:
-                raise WireError("too_large", f"{size} bytes, at most {payload_bytes}")  # noqa: TRY301
-            scan = route.names.scans.read(message.payload) if route.native else None
-            if scan is not None:
-                columns.tag.extend(scan.tags)
-                columns.value.extend(scan.values)
-                columns.count.append(len(scan.tags))
-                columns.time.append(scan.ts * 1000)
-                simulated = scan.simulated or route.simulated
-                columns.base.append(q.SIMULATED if simulated else q.GOOD)
-                columns.origin.append(number)
-                columns.names.append(scan.names)
-                continue
-            decoded = route.codec(message.payload, message.received_us)
-            decoded.simulated |= route.simulated
+            if size > limits.payload_bytes:
+                raise WireError("too_large", f"{size} bytes, at most {limits.payload_bytes}")  # noqa: TRY301
+            if route.native:
+                contents[number] = route.names.scans.read(message.payload)
+            if contents[number] is None:
+                contents[number] = route.codec(message.payload, message.received_us)
         except WireError as error:
-            sender = routes[number].gateway
-            rejects.append(Reject(error.reason, error.detail, message, sender))
-            continue
-        rejects.extend(Reject(*refused, message, route.gateway) for refused in decoded.refused)
-        _append(columns, decoded, route.names, number)
-    intake = _sift(topics, columns, messages, routes, rejects, future_us, skewed)
+            contents[number] = Reject(error.reason, error.detail, message, routes[number].gateway)
+        except Exception as error:
+            LOG.exception("a message of %s is refused", message.topic)
+            contents[number] = crashed(error, message, routes[number].gateway)
+    intake = _assemble(topics, messages, routes, contents, limits, skewed)
     intake.dropped = dropped
     return intake
+
+
+def crashed(error: Exception, message: Message, gateway: str) -> Reject:
+    """Return the reject of a message that made a program of ours fail."""
+    return Reject("crashed", f"{type(error).__name__}: {error}", message, gateway)
+
+
+def _assemble(
+    topics: TopicTable,
+    messages: Sequence[Message],
+    routes: Sequence[Route],
+    contents: Sequence[Reading | Decoded | Reject | None],
+    limits: Limits,
+    skewed: Collection[str],
+) -> Intake:
+    """Return what codecs said as an intake; when that fails, of halves, down to one message."""
+    try:
+        columns = _Columns()
+        for number, (route, each) in enumerate(zip(routes, contents, strict=True)):
+            if isinstance(each, Decoded):
+                _append(columns, each, route, number)
+            elif isinstance(each, Reject):
+                columns.refused.append((number, each.reason, each.detail))
+            elif each is not None:
+                _append_scan(columns, each, route, number)
+        return _sift(topics, columns, messages, routes, limits, skewed)
+    except Exception as error:
+        if len(messages) > 1:
+            half = len(messages) // 2
+            return join([
+                _assemble(topics, messages[part], routes[part], contents[part], limits, skewed)
+                for part in (slice(half), slice(half, None))
+            ])  # fmt: skip
+        if not contents or isinstance(contents[0], Reject):
+            raise
+        LOG.exception("a message of %s is refused", messages[0].topic)
+        refused = [crashed(error, messages[0], routes[0].gateway)]
+        return _assemble(topics, messages, routes, refused, limits, skewed)
 
 
 def join(parts: Sequence[Intake]) -> Intake:
@@ -137,6 +180,7 @@ def join(parts: Sequence[Intake]) -> Intake:
     first = np.cumsum([0, *(len(part.messages) for part in parts)])
     nothing = np.zeros(0, np.int64)
     origin = [part.origin + at for part, at in zip(parts, first, strict=False)]
+    older = [part.historical_origin + at for part, at in zip(parts, first, strict=False)]
     return Intake(
         concatenate(no_samples(), *(part.samples for part in parts)),
         [reject for part in parts for reject in part.rejects],
@@ -146,19 +190,32 @@ def join(parts: Sequence[Intake]) -> Intake:
         senders=[sender for part in parts for sender in part.senders],
         newest_us=np.concatenate([nothing, *(part.newest_us for part in parts)]),
         origin=np.concatenate([nothing, *origin]),
+        historical_origin=np.concatenate([nothing, *older]),
         dropped=[sender for part in parts for sender in part.dropped],
     )
 
 
-def _append(columns: _Columns, decoded: Decoded, names: Names, number: int) -> None:
+def _append_scan(columns: _Columns, scan: Reading, route: Route, number: int) -> None:
+    """Add a plain scan to the columns."""
+    columns.tag.extend(scan.tags)
+    columns.value.extend(scan.values)
+    columns.count.append(len(scan.tags))
+    columns.time.append(scan.ts * 1000)
+    columns.base.append(q.SIMULATED if scan.simulated or route.simulated else q.GOOD)
+    columns.origin.append(number)
+    columns.names.append(scan.names)
+
+
+def _append(columns: _Columns, decoded: Decoded, route: Route, number: int) -> None:
     """Add a decoded payload to the columns."""
     start = len(columns.tag)
-    columns.tag.extend(names[name] for name in decoded.names)
+    columns.refused.extend((number, *refused) for refused in decoded.refused)
+    columns.tag.extend(route.names[name] for name in decoded.names)
     columns.value.extend(decoded.values)
     columns.quality.update({start + at: code for at, code in decoded.quality.items()})
     columns.uom.update({start + at: uom for at, uom in decoded.uom.items()})
     columns.historical.extend(start + at for at in decoded.historical)
-    base = q.SIMULATED if decoded.simulated else q.GOOD
+    base = q.SIMULATED if decoded.simulated or route.simulated else q.GOOD
     at = 0
     for count, time_us in decoded.runs:
         columns.count.append(count)
@@ -174,8 +231,7 @@ def _sift(
     columns: _Columns,
     messages: Sequence[Message],
     routes: Sequence[Route],
-    rejects: list[Reject],
-    future_us: int,
+    limits: Limits,
     skewed: Collection[str],
 ) -> Intake:
     """Return the columns as SI samples, without those that must not be stored."""
@@ -194,11 +250,15 @@ def _sift(
     known = tag >= 0
     at_tag = np.where(known, tag, 0)
     scale, shift = topics.scale[at_tag], topics.shift[at_tag]
-    keep = known & (time_us <= received_us + future_us)
+    future, past = time_us > received_us + limits.future_us, time_us < received_us - limits.past_us
+    keep = known & ~future & ~past
+    rejects: list[Reject] = []
 
-    def reject(at: int, reason: str, detail: str) -> None:
-        number = int(source[at])
+    def reject(number: int, reason: str, detail: str) -> None:
         rejects.append(Reject(reason, detail, messages[number], routes[number].gateway))
+
+    for refused in columns.refused:
+        reject(*refused)
 
     for at, uom in columns.uom.items():
         try:
@@ -206,11 +266,11 @@ def _sift(
         except UomError as error:
             if known[at]:
                 keep[at] = False
-                reject(at, "wrong_uom", str(error))
+                reject(int(source[at]), "wrong_uom", str(error))
     infinite = np.flatnonzero((np.abs(value) > VALUE_MAX) & keep)
     keep[infinite] = False
-    for at in infinite.tolist():
-        reject(at, "not_finite", "a value is too large to be one")
+    for number in source[infinite].tolist():
+        reject(number, "not_finite", "a value is too large to be one")
     si = value * scale + shift
     quality = q.within(si, topics.low[at_tag], topics.high[at_tag], quality)
     senders = [route.gateway for route in routes]
@@ -220,21 +280,23 @@ def _sift(
         quality[wrong] = quality[wrong] & q.SIMULATED | q.UNCERTAIN | q.CLOCK_SKEW
     newest_us = np.full(len(messages), NEVER)
     np.maximum.at(newest_us, origin, np.array(columns.time, dtype=np.int64))
-    kept_out = np.flatnonzero(~known | (time_us > received_us + future_us))
-    quarantined = _kept_out(topics, columns, messages, routes, kept_out) if len(kept_out) else []
+    # A tag that is adopted takes over all that was unknown, but nothing from long ago.
+    reasons = {"past": past, "unknown_tag": ~known & ~past, "future": future & known}
+    quarantined = _kept_out(topics, columns, messages, routes, reasons)
     samples = Samples(tag, time_us, si, quality, received_us)
-    past = np.zeros(len(tag), bool)
-    past[columns.historical] = True
-    stay = keep & ~past
+    historical = np.zeros(len(tag), bool)
+    historical[columns.historical] = True
+    stay = keep & ~historical
     return Intake(
         samples if stay.all() else samples.take(stay),
         rejects,
         quarantined,
-        historical=samples.take(keep & past) if columns.historical else no_samples(),
+        historical=samples.take(keep & historical) if columns.historical else no_samples(),
         messages=messages,
         senders=senders,
         newest_us=newest_us,
         origin=source[stay],
+        historical_origin=source[keep & historical],
     )
 
 
@@ -243,12 +305,14 @@ def _kept_out(
     columns: _Columns,
     messages: Sequence[Message],
     routes: Sequence[Route],
-    rows: INTP,
+    reasons: dict[str, BOOL],
 ) -> list[Quarantined]:
-    """Return what some values are in quarantine: those of no tag, and those of the future."""
+    """Return what some values are in quarantine, each for the reason that it has."""
+    which = {at: reason for reason, rows in reasons.items() for at in np.flatnonzero(rows).tolist()}
     end = np.cumsum(columns.count)
     quarantined = []
-    for at, run in zip(rows.tolist(), np.searchsorted(end, rows, "right").tolist(), strict=True):
+    for at in sorted(which):
+        run = int(np.searchsorted(end, at, "right"))
         number = columns.origin[run]
         message = messages[number]
         nth = at - int(end[run]) + columns.count[run]
@@ -257,7 +321,7 @@ def _kept_out(
             Quarantined(
                 routes[number].owner,
                 next(islice(columns.names[run], nth, None)),
-                "future" if tag >= 0 else "unknown_tag",
+                which[at],
                 message.topic,
                 columns.time[run],
                 float(columns.value[at]),
@@ -265,6 +329,7 @@ def _kept_out(
                 # The model may have another one for the tag by the time it is released.
                 columns.uom.get(at, topics.uom[tag] if tag >= 0 else ""),
                 message.received_us,
+                message,
             )
         )
     return quarantined

@@ -1,7 +1,11 @@
-"""Tables of what may not become a sample: refused payloads and quarantine, both bounded."""
+"""Tables of what may not become a sample: refused payloads and quarantine, both bounded.
+
+Each enterprise has an equal share of the room, so that none can evict what others have sent.
+"""
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -20,9 +24,14 @@ NAME_CHARACTERS, DETAIL_CHARACTERS = 200, 500
 
 ADD_REJECTS = insert(
     "reject",
-    "received timestamptz, reason text, detail text, topic text, payload bytea, size int",
+    "received timestamptz, reason text, detail text, topic text, payload bytea, size int,"
+    " enterprise text",
 )
-KEEP_NEWEST = "DELETE FROM {table} WHERE id <= (SELECT max(id) FROM {table}) - $1"
+KEEP_NEWEST = """
+DELETE FROM {table} t USING unnest($1::text[]) AS e (enterprise)
+WHERE t.enterprise = e.enterprise AND t.id <= (
+    SELECT id FROM {table} WHERE enterprise = e.enterprise ORDER BY id DESC OFFSET $2 LIMIT 1)
+"""
 COMPLETE_REJECTS = """
 SELECT id FROM reject WHERE ($1::bigint[] IS NULL OR id = ANY($1))
     AND ($2::text IS NULL OR reason = $2) AND size = length(payload)
@@ -59,7 +68,8 @@ WHERE ($1::text IS NULL OR enterprise = $1) AND ($2::text IS NULL OR tag = $2) A
 NEWEST = "SELECT coalesce(max(id), 0) FROM quarantine_sample"
 SAMPLES = """
 SELECT id, time, value, quality, uom, received FROM quarantine_sample
-WHERE enterprise = $1 AND tag = $2 AND reason = $3 AND id <= $4 AND time <= $5 ORDER BY id LIMIT $6
+WHERE enterprise = $1 AND tag = $2 AND reason = $3 AND id <= $4 AND time <= $5
+ORDER BY time, id LIMIT $6
 """
 FORGET_KEY = """
 DELETE FROM quarantine k WHERE enterprise = $1 AND tag = $2 AND reason = $3 AND NOT EXISTS (
@@ -94,22 +104,48 @@ class HeldSamples(NamedTuple):
     uom: list[str]  # empty: the tag's own
     received_us: I64
 
+    def first(self, count: int) -> HeldSamples:
+        """Return the first samples."""
+        columns: Any = (column[:count] for column in self)
+        return HeldSamples(*columns)
 
-class RejectTable(Table):
+
+class BoundedTable(Table):
+    """A table in which each enterprise has an equal share of the rows."""
+
+    def _share(self, rows: int) -> int:
+        return max(rows // self._store.enterprises, 1)
+
+    async def _keep_newest(self, table: str, enterprises: list[str], rows: int) -> None:
+        await self._fetch(KEEP_NEWEST.format(table=table), enterprises, self._share(rows))
+
+
+class RejectTable(BoundedTable):
     """Table reject."""
 
-    async def keep(self, rejects: Sequence[Reject], payload_bytes: int, rows: int) -> None:
-        """Store refused payloads, each up to `payload_bytes`; the newest `rows` stay."""
-        kept = [
-            (
+    async def keep(
+        self, rejects: Sequence[Reject], payload_bytes: int, rows: int, rows_at_once: int
+    ) -> None:
+        """Store refused payloads, each up to `payload_bytes`; the newest `rows` stay.
+
+        Of one enterprise `rows_at_once` are stored, the last of which counts the others.
+        """
+        senders = [reject.gateway.partition("/")[0] for reject in rejects]
+        came, counted, kept = Counter(senders), Counter[str](), []
+        for enterprise, (reason, detail, message, _) in zip(senders, rejects, strict=True):
+            counted[enterprise] += 1
+            if counted[enterprise] > rows_at_once:
+                continue
+            more = came[enterprise] - rows_at_once
+            if counted[enterprise] == rows_at_once and more > 0:
+                detail = f"{more} more came with it: {detail}"  # noqa: PLW2901
+            kept.append((
                 stamp(message.received_us), reason, plain(detail)[:DETAIL_CHARACTERS],
                 plain(message.topic), message.payload[:payload_bytes],
-                len(message.payload) + message.cut,
-            )
-            for reason, detail, message, _ in rejects[-rows:]
-        ]  # fmt: skip
+                len(message.payload) + message.cut, enterprise,
+            ))  # fmt: skip
         await self._fetch(ADD_REJECTS, *columns_of(kept))
-        await self._fetch(KEEP_NEWEST.format(table="reject"), rows)
+        await self._keep_newest("reject", list(came), rows)
 
     async def complete(
         self, ids: list[int] | None, reason: str | None, without_topic: str
@@ -132,7 +168,7 @@ class RejectTable(Table):
         return await self._fetch(LIST_REJECTS, reason, limit)
 
 
-class QuarantineTable(Table):
+class QuarantineTable(BoundedTable):
     """Tables quarantine (counts by key) and quarantine_sample."""
 
     async def keep(
@@ -143,11 +179,17 @@ class QuarantineTable(Table):
         for item in quarantined:
             key = _key(item)
             entries[key] = (entries[key][0] + 1 if key in entries else 1, item)
-        stored = await self._fetch("SELECT enterprise, tag, reason FROM quarantine")
-        known = {tuple(row) for row in stored}
-        # Beyond `rows` only keys that are there already are counted.
-        for key in [key for key in entries if key not in known][max(rows - len(known), 0) :]:
-            del entries[key]
+        known = {
+            tuple(row)
+            for row in await self._fetch("SELECT enterprise, tag, reason FROM quarantine")
+        }
+        room = Counter({key.enterprise: self._share(rows) for key in entries})
+        room.subtract(enterprise for enterprise, _, _ in known)
+        # Beyond its share only keys of an enterprise that are there already are counted.
+        for key in [key for key in entries if key not in known]:
+            room[key.enterprise] -= 1
+            if room[key.enterprise] < 0:
+                del entries[key]
         now = stamp(now_us)
         counts = [
             (*key, plain(item.topic), count, now, now, stamp(item.time_us), item.value)
@@ -166,7 +208,8 @@ class QuarantineTable(Table):
             for item in kept
         ]  # fmt: skip
         await self._fetch(HOLD_SAMPLES, *columns_of(held))
-        await self._fetch(KEEP_NEWEST.format(table="quarantine_sample"), samples)
+        enterprises = list({item.enterprise for item in kept})
+        await self._keep_newest("quarantine_sample", enterprises, samples)
 
     async def keys(
         self, reason: str, enterprise: str | None = None, tag: str | None = None
@@ -180,7 +223,7 @@ class QuarantineTable(Table):
         return int((await self._fetch(NEWEST))[0][0])
 
     async def samples(self, key: Key, until_id: int, until_us: int, limit: int) -> HeldSamples:
-        """Return the oldest samples of a key up to an id and a time."""
+        """Return the samples of a key up to an id and a time, the oldest of the latter first."""
         rows = await self._fetch(SAMPLES, *key, until_id, stamp(until_us), limit)
         ids, time, value, quality, uom, received = columns_of(rows) or [[] for _ in range(6)]
         values = np.array(value, dtype=np.float64)  # None becomes NaN.

@@ -30,6 +30,7 @@ from ingest.store.unit_errors import UnitErrorTable
 from ingest.store.writers import Writers
 from twin.arrays import BOOL, DAY_US, F64, I64, MINUTE_US, NEVER, U8
 from twin.errors import OccupiedError, StoreError
+from twin.series.minutes import NO_MINUTES
 from twin.series.samples import Samples
 
 if TYPE_CHECKING:
@@ -200,6 +201,10 @@ SAMPLES = """
 SELECT tag_id, time, value, quality FROM sample
 WHERE tag_id = ANY($1::int[]) AND time > $2::timestamptz AND time <= $3::timestamptz
 """
+TAKE_BACK_SAMPLES = """
+DELETE FROM sample WHERE tag_id = ANY($1::int[]) AND time > $2 RETURNING tag_id
+"""
+TAKE_BACK = "DELETE FROM {table} WHERE time >= $1 RETURNING tag_id"
 ADD_MODEL = "INSERT INTO model (digest, files) VALUES ($1, $2)"
 MODEL_DIGEST = "SELECT digest FROM model ORDER BY version DESC LIMIT 1"
 OCCUPIED = """
@@ -229,6 +234,7 @@ class Store:
         self.tag_id = np.zeros(0, np.int64)
         # Of each tag, the end of the day that table newest has; NEVER where that is not known.
         self._noted_us = np.zeros(0, np.int64)
+        self.enterprises = 1  # of the model, and the park
         self.alarms = AlarmTable(self)
         self.commands = CommandTable(self)
         self.detections = DetectionTable(self)
@@ -356,6 +362,7 @@ class Store:
             return False
         self.tag_id = np.array(numbers, dtype=np.int64)
         self._noted_us = np.full(len(numbers), NEVER)
+        self.enterprises = max(len({tag.owner for tag in tags}), 1)
         return True
 
     async def former_series(self, tags: I64, from_us: int, stop_us: int) -> tuple[str, int] | None:
@@ -390,6 +397,19 @@ class Store:
     async def last_cycle(self) -> int:
         """Return the id of the newest cycle; 0 before the first."""
         return int(await self._connection.fetchval("SELECT max(cycle_us) FROM cycle") or 0)
+
+    async def take_back(self, derived: I64, after_us: int, zone: str) -> None:
+        """Delete what a clock that was ahead has made: derived samples and minutes of later."""
+        ids, minute = self.tag_id[derived].tolist(), stamp(after_us // MINUTE_US * MINUTE_US)
+        samples = await self.fetch(TAKE_BACK_SAMPLES, ids, stamp(after_us))
+        minutes = await self.fetch(TAKE_BACK.format(table="minute"), minute)
+        if not samples and not minutes:
+            return
+        for table in ("hour", "day"):
+            await self.fetch(TAKE_BACK.format(table=table), minute)
+        tags = np.flatnonzero(np.isin(self.tag_id, [row["tag_id"] for row in minutes]))
+        await self.write_minutes(NO_MINUTES, zone, (tags, np.full(len(tags), to_us(minute))))
+        LOG.warning("%d samples and %d minutes taken back", len(samples), len(minutes))
 
     async def samples_between(self, tags: I64, after_us: int, until_us: int) -> Samples:
         """Return the samples of some tags with after < time <= until, received when they held."""

@@ -6,6 +6,7 @@ tag a name is, and what its value is in SI, is decided by the caller.
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import dataclass, field
 from typing import Any
@@ -38,11 +39,17 @@ def whole_us(time_us: float, sent: Any) -> int:
 
 
 def json_of(payload: bytes) -> Any:
-    """Return a JSON document; raises WireError when a payload is none."""
+    """Return a JSON document; raises WireError when a payload is none.
+
+    Numbers that are too large, and `NaN` and `Infinity` in their place, are not finite.
+    """
     try:
         return _JSON.decode(payload)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise WireError("bad_json", str(error)) from error
+        try:
+            return json.loads(payload.decode())
+        except (ValueError, RecursionError):
+            raise WireError("bad_json", str(error)) from error
 
 
 @dataclass(slots=True)

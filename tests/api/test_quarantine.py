@@ -4,12 +4,11 @@ import json
 
 import pytest
 
-from ingest.__main__ import _turn
 from ingest.commands import CommandQueue
 from ingest.routing.topics import Message
 from tests.support.data import written
 from tests.support.small_park import FILES, NOW, outcome, serving
-from tests.support.stored import cycling
+from tests.support.stored import cycling, turn
 from twin.loading import load_park
 
 pytest_plugins = ["tests.support.small_park"]
@@ -30,7 +29,7 @@ async def writer(database, ids, tmp_path):
 
         async def work():
             for number in range(1, 9):
-                await _turn(cycle, commands, cycle.decode([]), NOW + number * 3_000_000)
+                await turn(cycle, commands, NOW + number * 3_000_000)
             return commands, folder
 
         yield work

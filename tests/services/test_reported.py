@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pytest
 
-from ingest.routing.decode import decode
+from ingest.routing.decode import Limits, decode
 from ingest.routing.topics import Message, TopicTable
 from ingest.wire import hj212
 from simulators.gateways.gateways import make_gateways, with_gateways
@@ -15,6 +15,7 @@ from tests.support.data import data_text
 from tests.support.playback import play
 from tests.support.small_park import FILES, rows_of, serving
 from tests.support.stored import cycling
+from twin.arrays import DAY_US
 from twin.loading import parse_park
 
 TOPIC = "hj212/v1/demo/acme/cems"
@@ -136,7 +137,7 @@ def test_simulated_logger_says_of_an_hour_the_mean_of_what_it_has_shown():
     assert len({p.qn for p in packets}) == len(packets)
     park = with_gateways(PARK, [logger])
     messages = [Message(topic, payload, when, 0, 0, 0) for when, topic, payload in sent]
-    taken = decode(TopicTable(park, park.tags), messages, payload_bytes=9999, future_us=0).samples
+    taken = decode(TopicTable(park, park.tags), messages, Limits(9999, 0, 400 * DAY_US)).samples
     tags = [park.tags[i].tag for i in taken.tag.tolist()]
     hourly = {
         tag: (time_us, value)

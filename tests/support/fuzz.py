@@ -22,13 +22,14 @@ import numpy as np
 from tests.support.data import data_park
 from tests.support.small_edges import dbirth
 from twin import quality as q
+from twin.arrays import DAY_US
 from twin.loading import parse_park
 
 # Only the batches are watched: the watcher itself remembers, and memory is looked at without it.
 WATCHED = any(argument.startswith("--seed") for argument in sys.argv)
 WATCH = atheris.instrument_imports(include=["ingest.wire", "ingest.routing.sparkplug_session"])
 with WATCH if WATCHED else nullcontext():
-    from ingest.routing.decode import decode
+    from ingest.routing.decode import Limits, decode
     from ingest.routing.topics import Message, TopicTable
     from ingest.wire import hj212, native, senml, sparkplug
 
@@ -107,9 +108,7 @@ def check(samples):
 
 def read(topics, topic, payload):
     """Take one payload all the way, and check what comes out."""
-    intake = decode(
-        topics, [message_of(topic, payload)], payload_bytes=1 << 18, future_us=FUTURE_US
-    )
+    intake = decode(topics, [message_of(topic, payload)], Limits(1 << 18, FUTURE_US, 400 * DAY_US))
     check(intake.samples)
     return intake
 

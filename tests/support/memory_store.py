@@ -129,7 +129,7 @@ class MemoryRejects(RejectTable):
         super().__init__(store)
         self.rows = []
 
-    async def keep(self, rejects, payload_bytes, rows):
+    async def keep(self, rejects, payload_bytes, rows, rows_at_once):
         self.rows += rejects
 
 
@@ -248,6 +248,13 @@ class MemoryStore(Store):
                 rows.append((tag, time_us, *self.sample[tag][time_us]))
         ends = [max(self.minute[tag], default=NEVER) for tag in range(self.count)]
         return samples_of(rows), np.array([e if e == NEVER else e + MINUTE_US for e in ends])
+
+    async def take_back(self, derived, after_us, zone):
+        minute_us = after_us // MINUTE_US * MINUTE_US
+        for tag in range(self.count):
+            self.minute[tag] = {t: row for t, row in self.minute[tag].items() if t < minute_us}
+        for tag in derived.tolist():
+            self.sample[tag] = {t: row for t, row in self.sample[tag].items() if t <= after_us}
 
     async def copy_samples(self, samples, table="sample"):
         assert table == "sample", "what is staged in the database is merged at once here"

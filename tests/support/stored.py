@@ -34,6 +34,13 @@ async def cycling(database, model, now_us=T0 * 1000, kind=Store, **settings):
         yield cycle
 
 
+async def turn(cycle, commands, now_us, came=()):
+    """Run a cycle with what commands bring back, and with what has come."""
+    block = await commands.take(now_us)
+    await cycle.run(block.messages, now_us, block.samples, cycle.decode(came))
+    await commands.done()
+
+
 def message(body, topic=TOPIC, at_ms=T0, *, raw=False):
     payload = body if raw else json.dumps(body).encode()
     return Message(topic, payload, at_ms * 1000, 0, 0, 0)

@@ -44,7 +44,7 @@ class Minutes(Columns):
 
 _NONE_I = np.zeros(0, np.int64)
 _NONE_F = np.zeros(0)
-_NOTHING = Minutes(
+NO_MINUTES = Minutes(
     _NONE_I, _NONE_I, _NONE_I, _NONE_F, _NONE_I, _NONE_F, _NONE_F, _NONE_F, np.zeros(0, np.uint8)
 )
 
@@ -215,7 +215,7 @@ def _split(whole: _Pieces) -> _Pieces:
 def _accumulate(open_minutes: OpenMinutes, pieces: _Pieces, end_us: I64) -> Minutes:
     """Add pieces to the open minutes; return those that are complete, keep the others open."""
     if not len(pieces.tag):
-        return _NOTHING
+        return NO_MINUTES
     minute = pieces.start_us // MINUTE_US * MINUTE_US
     first, _ = runs(pieces.tag, minute)
     start, group = np.flatnonzero(first), np.cumsum(first) - 1

@@ -1669,8 +1669,8 @@ export interface components {
         ReleaseBody: {
             /** @description person who commands */
             by: string;
-            /** @constant */
-            reason: "future";
+            /** @enum {string} */
+            reason: "future" | "past";
         };
         /** @description Which rejects go through their codec again; all of them when nothing is named. */
         ReplayBody: {

@@ -7,14 +7,13 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from ingest.__main__ import _turn
 from ingest.cli import quarantine, rejects
 from ingest.commands import CommandQueue
 from tests.services.test_services import environment_of
 from tests.support import load
 from tests.support.cycle_bench import LostOnce
 from tests.support.programs import running, subscribed
-from tests.support.stored import T0, TOPIC, cycling, message, samples
+from tests.support.stored import T0, TOPIC, cycling, message, samples, turn
 from tests.support.waiting import until_returns
 from twin import quality as q
 from twin.loading import load_park
@@ -35,7 +34,7 @@ async def twin(database, folder, **settings):
 
 async def turns(cycle, commands, now_us=T0_US, count=6):
     for number in range(count):
-        await _turn(cycle, commands, cycle.decode([]), now_us + number * 3_000_000)
+        await turn(cycle, commands, now_us + number * 3_000_000)
 
 
 async def order(db, name, /, **body):
@@ -78,7 +77,7 @@ async def test_adopting_a_tag_stores_what_came_of_it_before(database, park_folde
     )
     async with twin(database, park_folder) as (cycle, commands):
         live = message({"ts": T0 + 20_000, "values": {"ZZ-1": 7.0}})
-        await _turn(cycle, commands, cycle.decode([live]), T0_US + 20_000_000)
+        await turn(cycle, commands, T0_US + 20_000_000, [live])
         await turns(cycle, commands, T0_US + 60_000_000)
         await cycle.run([], T0_US + 3_600_000_000)
         assert not commands.reload
@@ -144,7 +143,7 @@ async def test_folder_that_cannot_be_written_gives_the_line_to_add(database, par
 
 
 async def test_samples_in_quarantine_are_bounded_and_the_newest_stay(database, park_folder, db):
-    async with twin(database, park_folder, quarantine_samples=5) as (cycle, _):
+    async with twin(database, park_folder, quarantine_samples=15) as (cycle, _):
         await cycle.run(unknown(4), T0_US)
         await cycle.run(unknown(4, "ZZ-2"), T0_US + 10)
     rows = await db.fetch("SELECT tag, value FROM quarantine_sample ORDER BY id")
@@ -169,6 +168,31 @@ async def test_samples_of_the_future_are_released_when_their_time_has_come(
         number = await order(db, "quarantine.release", **key | {"reason": "unknown_tag"})
         await turns(cycle, commands, T0_US + 930_000_000)
         assert "not one of future" in await answer(db, number)
+
+
+async def test_samples_of_the_past_are_released_a_piece_at_a_time(database, park_folder, db):
+    days = range(401, 1401, 100)
+    old = [message({"ts": T0 - day * 86_400_000, "values": {"FT-1": float(day - 400) / 20}})
+           for day in days]  # fmt: skip
+    unknown_too = message({"ts": T0 - 500 * 86_400_000, "values": {"ZZ-1": 1.0}})
+    async with twin(database, park_folder) as (cycle, commands):
+        await cycle.run([*old, unknown_too], T0_US)
+        assert await samples(db, "FT-1") == []
+        number = await order(db, "quarantine.adopt", **ROW)
+        await turns(cycle, commands)
+        assert await answer(db, number) is None
+    async with twin(database, park_folder) as (cycle, commands):
+        await turns(cycle, commands)
+        assert await samples(db, "ZZ-1") == []
+        key = {"enterprise": "acme", "tag": "FT-1", "reason": "past"}
+        number = await order(db, "quarantine.release", **key)
+        await turns(cycle, commands, count=14)
+        assert await answer(db, number) is None
+        assert cycle.counters["late"] == 10
+        image_us = cycle.image.time_us[0]
+    assert len(await samples(db, "FT-1")) == 10
+    assert image_us < 0
+    assert [row["tag"] for row in await db.fetch("SELECT tag FROM quarantine")] == ["ZZ-1"]
 
 
 async def test_dropped_is_gone(database, park_folder, db):

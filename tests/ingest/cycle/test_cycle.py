@@ -58,7 +58,7 @@ async def test_unit_of_measure_of_the_message_wins(cycle, db):
 
 
 BAD = {
-    "bad_json": b'{"ts": 1759996800000, "values": {"FT-1": NaN}}',
+    "bad_json": b'{"ts": 1759996800000, "values": {"FT-1": nan}}',
     "bad_shape": b'{"hello": 1}',
     "bad_time": b'{"ts": "now", "values": {"FT-1": 1}}',
     "wrong_type": b'{"ts": 1759996800000, "values": {"FT-1": "36.4"}}',
@@ -136,8 +136,9 @@ async def test_names_the_database_cannot_hold_do_no_harm(cycle, db):
     assert kept >= 1
 
 
-async def test_quarantine_is_bounded(database, park, db):
-    async with cycling(database, park, quarantine_rows=5) as small:
+async def test_quarantine_of_an_enterprise_is_bounded(database, park, db):
+    # The park and its two enterprises have equal shares.
+    async with cycling(database, park, quarantine_rows=15) as small:
         for turn in range(3):
             body = {"ts": T0, "values": {f"Z{i}": 1.0 for i in range(turn, turn + 4)}}
             await small.run([message(body)], T0 * 1000)
@@ -146,6 +147,41 @@ async def test_quarantine_is_bounded(database, park, db):
         ("Z0", 1), ("Z1", 2), ("Z2", 3), ("Z3", 3), ("Z4", 2)
     ]  # fmt: skip
     assert small.counters["quarantined.unknown_tag"] == 12
+
+
+async def test_an_enterprise_cannot_fill_the_quarantine_of_another(database, park, db):
+    async with cycling(database, park, quarantine_rows=15, quarantine_samples=30) as small:
+        others = message({"ts": T0, "values": {"Y1": 7.0}}, topic="park/v1/acmepark/other/gw")
+        flood = message({"ts": T0, "values": {f"Z{i}": 1.0 for i in range(100)}})
+        await small.run([others], T0 * 1000)
+        for turn in range(5):
+            await small.run([flood], T0 * 1000 + turn)
+        late = message({"ts": T0, "values": {"Y2": 7.0}}, topic="park/v1/acmepark/other/gw")
+        await small.run([late], T0 * 1000)
+    rows = await db.fetch("SELECT enterprise, count(*) FROM quarantine GROUP BY 1 ORDER BY 1")
+    assert [tuple(row) for row in rows] == [("acme", 5), ("other", 2)]
+    held = await db.fetch(
+        "SELECT enterprise, count(*) FROM quarantine_sample GROUP BY 1 ORDER BY 1"
+    )
+    assert [tuple(row) for row in held] == [("acme", 10), ("other", 2)]
+
+
+async def test_an_enterprise_cannot_evict_the_rejects_of_another(database, park, db):
+    bounds = {"reject_rows": 15, "reject_rows_at_once": 3}
+    async with cycling(database, park, **bounds) as small:
+        await small.run([message(b"{", topic="park/v1/acmepark/other/gw", raw=True)], T0 * 1000)
+        columns = {"tag": [1] * 500, "ts": [T0] * 500, "value": [1] * 500}
+        for turn in range(4):
+            await small.run(
+                [message(columns), message(b"[", topic="x", raw=True)], T0 * 1000 + turn
+            )
+        assert small.counters["rejected.bad_name"] == 2000
+    rows = await db.fetch("SELECT enterprise, left(detail, 30) AS detail FROM reject ORDER BY id")
+    assert [row["enterprise"] for row in rows].count("acme") == 5
+    assert [row["enterprise"] for row in rows].count("other") == 1
+    assert [row["enterprise"] for row in rows].count("") == 4
+    more = [row["detail"] for row in rows if row["detail"].startswith("497 more came with it: ")]
+    assert len(more) == 2
 
 
 async def test_null_is_stored_as_bad_and_out_of_range_as_uncertain(cycle, db):

@@ -14,6 +14,7 @@ import pytest
 from ingest.file_import import chunks
 from ingest.file_import.__main__ import check, load
 from ingest.settings import IngestSettings
+from ingest.store.imports import ImportTable
 from tests.ingest.commands.test_quarantine import ROW, answer, order, turns, twin
 from tests.support.small_history import (
     END_MS,
@@ -259,13 +260,38 @@ async def test_adopting_a_tag_stores_what_an_import_held_of_it(
     assert [row["tag"] for row in await db.fetch("SELECT tag FROM quarantine_sample")] == ["ZZ-2"]
 
 
+async def test_a_chunk_of_many_days_is_committed_in_parts(database, db, park, write, monkeypatch):
+    commits = []
+    advance = ImportTable.advance
+
+    async def counting(self, file, rows, counted):
+        commits.append(rows)
+        await advance(self, file, rows, counted)
+
+    monkeypatch.setattr(ImportTable, "advance", counting)
+    map_path = write(
+        "map.toml", 'time="t"\nformat="ms"\n[columns]\nF={tag="acme/FT-1",uom="t/h"}\n'
+    )
+    days = [*range(0, 120, 3), 3]
+    file = write("a.csv", "t,F\n" + "".join(f"{T0 + d * 86_400_000},{d / 4}\n" for d in days))
+    job = check(park, [file], map_path)
+    settings = IngestSettings(database_url=database, cycle_days=10)
+    (ticket,) = await load(job, settings, (T0 + 130 * 86_400_000) * 1000, again=False)
+    assert ticket.counts["rows"] == 41
+    assert ticket.counts["new"] == 40
+    assert ticket.counts["duplicates"] == 1
+    assert commits == [0] * (len(commits) - 1) + [41]
+    assert 12 <= len(commits) <= 13
+    assert [value for _, value, _ in await samples(db)] == [d / 4 for d in days[:-1]]
+
+
 async def test_samples_of_the_future_are_held_in_the_uom_of_their_tag(database, db, park, write):
     map_path = write(
         "map.toml", 'time="t"\nformat="ms"\n[columns]\nF={tag="acme/FT-1",uom="kg/s"}\n'
     )
     file = write("a.csv", "t,F\n" + "".join(f"{T0 + i},{i}\n" for i in range(9)))
     job = check(park, [file], map_path)
-    settings = IngestSettings(database_url=database, quarantine_samples=4)
+    settings = IngestSettings(database_url=database, quarantine_samples=12)
     (ticket,) = await load(job, settings, (T0 - HOUR_MS) * 1000, again=False)
     assert ticket.counts == {"rows": 9, "future": 9}
     held = await db.fetch("SELECT value FROM quarantine_sample ORDER BY id")

@@ -9,11 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingest.counters import REASONS, health_tags
-from ingest.routing.decode import Intake, decode, join
+from ingest.routing.decode import Intake, Limits, decode, join
 from ingest.routing.topics import Message, TopicTable
 from ingest.wire import WireError
 from tests.support.small_region import PARK
 from twin import quality as q
+from twin.arrays import DAY_US
+from twin.errors import UomError
 from twin.series.samples import Samples
 
 TS = 1_760_000_000_000
@@ -21,6 +23,7 @@ ALPHA = "park/v1/east/alpha/gw"
 BETA = "park/v1/west/beta/gw"
 TAGS = (*PARK.tags, *health_tags(PARK.id, PARK.gap_s))
 DIRECTORY = TopicTable(PARK, TAGS)
+LIMITS = Limits(10_000, 300_000_000, 400 * DAY_US)
 INDEX = {tag.address: i for i, tag in enumerate(TAGS)}
 
 
@@ -30,7 +33,7 @@ def message(body, topic=ALPHA, received_ms=TS):
 
 
 def intake(*messages):
-    return decode(DIRECTORY, messages, payload_bytes=10_000, future_us=300_000_000)
+    return decode(DIRECTORY, messages, LIMITS)
 
 
 def rows(got):
@@ -172,8 +175,48 @@ def test_unknown_tag_from_the_future_is_an_unknown_tag():
     assert [item.reason for item in got.quarantined] == ["unknown_tag"]
 
 
-def test_the_past_has_no_limit():
-    assert [row[1] for row in rows(intake(message(scan({"FT-1": 1}, ts=0))))] == [-TS]
+def test_the_past_begins_after_four_hundred_days():
+    begin = TS - 400 * DAY_US // 1000
+    body = [scan({"FT-1": 1, "ZZ-1": 2}, ts=begin - 1), scan({"FT-1": 3}, ts=begin)]
+    got = intake(message(body))
+    assert [row[1] for row in rows(got)] == [begin - TS]
+    assert [(i.tag, i.reason, i.time_us) for i in got.quarantined] == [
+        ("FT-1", "past", (begin - 1) * 1000),
+        ("ZZ-1", "past", (begin - 1) * 1000),
+    ]
+
+
+def test_a_message_that_makes_a_codec_fail_is_refused_alone(monkeypatch, caplog):
+    def fail(payload, received_us):
+        raise ZeroDivisionError("poison")
+
+    monkeypatch.setattr("ingest.routing.topics.senml.decode", fail)
+    messages = [message(scan({"FT-1": 1})), message(b"[]", topic=ALPHA.replace("park", "senml", 1)),
+                message(scan({"FT-2": 2}))]  # fmt: skip
+    got = decode(TopicTable(PARK, TAGS), messages, LIMITS)
+    assert got.origin.tolist() == [0, 2]
+    (reject,) = got.rejects
+    assert reject[:2] == ("crashed", "ZeroDivisionError: poison")
+    assert (reject.message, reject.gateway) == (messages[1], "alpha/gw")
+    assert "Traceback" in caplog.text
+
+
+def test_a_message_that_cannot_be_sifted_is_refused_alone(monkeypatch):
+    def fail(uom, quantity):
+        raise RecursionError("poison") if uom == "poison" else UomError("unknown")
+
+    monkeypatch.setattr("ingest.routing.decode.compile_uom", fail)
+    bodies = [scan({"FT-1": at}, ts=TS + at) for at in range(9)]
+    bodies[4]["uom"] = {"FT-1": "poison"}
+    bodies[7]["uom"] = {"FT-1": "other"}
+    messages = [message(body) for body in bodies]
+    got = intake(*messages)
+    assert got.origin.tolist() == [0, 1, 2, 3, 5, 6, 8]
+    assert [(r.reason, r.message) for r in got.rejects] == [
+        ("crashed", messages[4]),
+        ("wrong_uom", messages[7]),
+    ]
+    assert list(got.messages) == messages
 
 
 def test_null_is_a_bad_sample_without_value():

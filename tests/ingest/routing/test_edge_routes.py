@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ingest.routing.decode import decode
+from ingest.routing.decode import Limits, decode
 from ingest.routing.topics import Message, TopicTable
 from ingest.wire import WireError, sparkplug
 from ingest.wire.sparkplug import DataType, Metric
@@ -11,6 +11,7 @@ from tests.support.data import data_text
 from tests.support.small_edges import T, dbirth, ddeath
 from tests.support.small_region import MCL, PARK
 from twin import quality as q
+from twin.arrays import DAY_US
 from twin.errors import ModelError
 from twin.loading import parse_park
 
@@ -34,7 +35,7 @@ class Host:
             self.topics,
             [Message(topic, payload, (T + second * 1000) * 1000, 0, 0, 0)
              for topic, payload, second in messages],
-            payload_bytes=100_000, future_us=300_000_000,
+            Limits(100_000, 300_000_000, 400 * DAY_US),
         )  # fmt: skip
 
 

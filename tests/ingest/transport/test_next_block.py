@@ -17,13 +17,14 @@ from ingest.settings import IngestSettings
 from ingest.spool import Spool
 from ingest.transport.broker_status import BrokerStatus
 from ingest.transport.subscriber import PORTION_MESSAGES, Inbox, NextBlock
+from ingest.wire.native import Scans
 from tests.support.memory_store import MemoryStore
 from tests.support.waiting import until
 from twin.errors import StoreError
 from twin.series.samples import no_samples
 
 TOPIC = "park/v1/acmepark/acme/gw1"
-TS = 1_760_000_000_000
+TS = time.time_ns() // 1_000_000 - 3_600_000
 
 
 def message(number):
@@ -187,17 +188,27 @@ async def test_cycle_that_fails_is_tried_again_before_the_block_decoded_ahead(in
     assert store.correction == []
 
 
-async def test_mistake_in_decoding_ends_the_program(ingest):
-    running, store, broker, _ = ingest
-    context = running()
-    await context.__aenter__()
-    await holding(store, broker)
-    for _ in range(PORTION_MESSAGES):
-        broker.inbox.add(message(1)._replace(topic=None))
-    await until(lambda: len(broker.inbox) < PORTION_MESSAGES)
-    store.open_door.set()
-    with pytest.raises(AttributeError, match="split"):
-        await context.__aexit__(None, None, None)
+async def test_mistake_in_decoding_ahead_costs_its_message(ingest, monkeypatch):
+    running, store, broker, decoded = ingest
+    read = Scans.read
+
+    def fail(self, payload):
+        if payload == b"poison":
+            raise ZeroDivisionError
+        return read(self, payload)
+
+    monkeypatch.setattr(Scans, "read", fail)
+    async with running():
+        await holding(store, broker)
+        broker.waiting[5] = message(4)._replace(payload=b"poison")
+        broker.inbox.add(broker.waiting[5])
+        more = range(5, PORTION_MESSAGES + 5)
+        broker.put(more)
+        await until(lambda: len(decoded) > PORTION_MESSAGES)
+        store.open_door.set()
+        await until(lambda: not broker.waiting)
+    assert store.times == [0, *more]
+    assert [reject.reason for reject in store.rejects.rows] == ["crashed"]
 
 
 @pytest.mark.parametrize(("messages", "size"), [(30, 1 << 20), (50_000, 30 * 100)])

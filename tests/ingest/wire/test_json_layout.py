@@ -4,11 +4,12 @@ import json
 
 import pytest
 
-from ingest.routing.decode import decode
+from ingest.routing.decode import Limits, decode
 from ingest.routing.topics import Message, TopicTable
 from ingest.wire import WireError, json_layout
 from tests.support.data import data_text
 from tests.support.small_region import PARK
+from twin.arrays import DAY_US
 from twin.errors import ModelError
 from twin.loading import parse_park
 from twin.model.gateways import parse_layout
@@ -34,8 +35,7 @@ def intake(topic, document):
     return model, decode(
         TopicTable(model, model.tags),
         [Message(topic, payload, NOW_US, 0, 1, 0)],
-        payload_bytes=10_000,
-        future_us=300_000_000,
+        Limits(10_000, 300_000_000, 400 * DAY_US),
     )
 
 

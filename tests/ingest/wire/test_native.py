@@ -122,11 +122,26 @@ def test_number_beyond_all_measure_is_infinite():
 
 @pytest.mark.parametrize(
     "payload",
-    [b"", b"nonsense", b"{", b'{"ts":1,"values":{"A":NaN}}', b"[Infinity]", b"\xff\xfe\x00",
-     b'{"ts":1,"values":{"\xff":1}}', b"[" * 100_000, b'{"ts":1e400,"values":{}}'],
+    [b"", b"nonsense", b"{", b"\xff\xfe\x00", b'{"ts":1,"values":{"\xff":1}}', b"[" * 100_000,
+     b'{"ts":1,"values":{"A":1e400}', b"1" * 5000],
 )  # fmt: skip
 def test_what_is_not_json_is_refused(payload):
     assert reason_of(payload) == "bad_json"
+
+
+@pytest.mark.parametrize("number", ["1e400", "-1e400", "NaN", "Infinity", "-Infinity"])
+@pytest.mark.parametrize("form", [
+    '{"ts": 1, "values": {"A": 1, "B": %s, "C": 3}}',
+    '[{"ts": 1, "values": {"A": 1, "B": {"v": %s}, "C": 3}}]',
+    '{"tag": ["A", "B", "C"], "ts": [1, 1, 1], "value": [1, %s, 3]}',
+])  # fmt: skip
+def test_a_number_that_is_not_finite_costs_itself(form, number):
+    assert native.decode((form % number).encode()).values == [1, np.inf, 3]
+
+
+@pytest.mark.parametrize("number", [b"1e400", b"NaN"])
+def test_a_time_that_is_not_finite_is_no_time(number):
+    assert reason_of(b'{"ts":%b,"values":{}}' % number) == "bad_time"
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ingest.routing.decode import decode
+from ingest.routing.decode import Limits, decode
 from ingest.routing.topics import Message, TopicTable
 from simulators.gateways.gateways import FORMATS, make_gateways, require_known, with_gateways
 from simulators.scenarios.script import parse_script
@@ -10,6 +10,7 @@ from tests.support.demo_park import PARK as LIAOCHENG
 from tests.support.small_gateways import BEGIN, COUNT, event, gateway
 from tests.support.small_region import ALPHA, PARK
 from twin import quality as q
+from twin.arrays import DAY_US
 from twin.errors import SettingsError
 from twin.loading import parse_park
 from twin.model.gateways import GatewaySpec
@@ -116,5 +117,5 @@ simulated = {{1}}
     text = PARK.files["park.toml"] + row.format("a", "true") + row.format("b", "false")
     park = parse_park(PARK.files | {"park.toml": text})
     messages = [Message(f"{name}/FT-1", b'{"v": 1}', BEGIN, 0, 0, 0) for name in "ab"]
-    intake = decode(TopicTable(park, park.tags), messages, payload_bytes=99, future_us=0)
+    intake = decode(TopicTable(park, park.tags), messages, Limits(99, 0, 400 * DAY_US))
     assert intake.samples.quality.tolist() == [q.SIMULATED, q.GOOD]
