@@ -83,7 +83,7 @@ class _Columns:
     quality: dict[int, int] = field(default_factory=dict)
     uom: dict[int, str] = field(default_factory=dict)
     historical: list[int] = field(default_factory=list)
-    refused: list[tuple[int, str, str]] = field(default_factory=list)  # message, reason, detail
+    refused: list[Reject] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,9 +152,12 @@ def _assemble(
         columns = _Columns()
         for number, (route, each) in enumerate(zip(routes, contents, strict=True)):
             if isinstance(each, Decoded):
+                columns.refused += [
+                    Reject(*refused, messages[number], route.gateway) for refused in each.refused
+                ]
                 _append(columns, each, route, number)
             elif isinstance(each, Reject):
-                columns.refused.append((number, each.reason, each.detail))
+                columns.refused.append(each)
             elif each is not None:
                 _append_scan(columns, each, route, number)
         return _sift(topics, columns, messages, routes, limits, skewed)
@@ -209,7 +212,6 @@ def _append_scan(columns: _Columns, scan: Reading, route: Route, number: int) ->
 def _append(columns: _Columns, decoded: Decoded, route: Route, number: int) -> None:
     """Add a decoded payload to the columns."""
     start = len(columns.tag)
-    columns.refused.extend((number, *refused) for refused in decoded.refused)
     columns.tag.extend(route.names[name] for name in decoded.names)
     columns.value.extend(decoded.values)
     columns.quality.update({start + at: code for at, code in decoded.quality.items()})
@@ -252,13 +254,10 @@ def _sift(
     scale, shift = topics.scale[at_tag], topics.shift[at_tag]
     future, past = time_us > received_us + limits.future_us, time_us < received_us - limits.past_us
     keep = known & ~future & ~past
-    rejects: list[Reject] = []
+    rejects = columns.refused
 
     def reject(number: int, reason: str, detail: str) -> None:
         rejects.append(Reject(reason, detail, messages[number], routes[number].gateway))
-
-    for refused in columns.refused:
-        reject(*refused)
 
     for at, uom in columns.uom.items():
         try:
