@@ -82,7 +82,9 @@ async def ingest(settings: IngestSettings, stop: asyncio.Event) -> bool:
         }
     )
     cycle.spooled_since = lambda: spool.waiting
-    next_block = NextBlock(subscriber.inbox, cycle.decode, spool, cycle.topics.order, settings)
+    next_block = NextBlock(
+        subscriber.inbox, cycle.decode, spool, cycle.topics.order, cycle.is_heard_besides, settings
+    )
     cycle.inbox_size = lambda: len(next_block)
     publication = Publication(cycle.network, settings.publish_s)
     if not await _start(cycle, store, stop):

@@ -42,7 +42,7 @@ from twin.series.traits import traits_of
 from twin.step import SLOPE_MIN_US, SLOPE_US, Memory, no_memory, restore
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 
     from ingest.settings import IngestSettings
     from ingest.store import Store
@@ -164,6 +164,10 @@ class Cycle:
 
     def _no_gateways(self) -> Gateways:
         return Gateways(list(data_owners(self._park)), self._tags, self._settings)
+
+    def is_heard_besides(self, gateways: Collection[str]) -> bool:
+        """Return whether a gateway that is none of some is heard."""
+        return self._gateways.is_heard_besides(gateways)
 
     def decode(self, messages: Sequence[Message]) -> Intake:
         """Return what messages come to; they must be given in the order in which they came."""

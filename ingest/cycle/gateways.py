@@ -20,7 +20,7 @@ from twin.series.samples import Samples
 from twin.validation.gateway_health import clock_skew, data_health
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from ingest.counters import Counters
     from ingest.routing.decode import Intake
@@ -154,6 +154,11 @@ class Gateways:
             self.spent = self._named(table.room < 0)
         if settings.skew_limit_s:
             self.skewed = self._named(np.abs(table.skew_s) > settings.skew_limit_s)
+
+    def is_heard_besides(self, names: Collection[str]) -> bool:
+        """Return whether a gateway that is none of some is heard, as of the last cycle."""
+        heard = (self._table.heard_us != NEVER) & ~self._silent(self._now_us)
+        return any(self._names[at] not in names for at in np.flatnonzero(heard).tolist())
 
     def tags_of(self, name: str) -> BOOL:
         """Return which tags may be those of a gateway, (T,): it sent them last, or nobody yet."""

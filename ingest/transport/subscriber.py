@@ -42,7 +42,6 @@ TAKEN_OVER, TAKEN_OVER_S = 0x8E, 30.0
 PORTION_MESSAGES, PORTION_BYTES = 1_000, 1 << 18
 # A block may take so many lengths of a cycle; one part of so many is the spool's at least.
 PACE_CYCLES, SPOOL_PART = 1.2, 4
-FIRST_MESSAGES = 10_000
 
 
 class Inbox:
@@ -102,6 +101,15 @@ class Inbox:
         self.arrived.set()
         if self.bytes >= PORTION_BYTES or len(self._waiting) >= PORTION_MESSAGES:
             self.plenty.set()
+
+    def sizes(self) -> dict[str, tuple[int, int]]:
+        """Return how many messages of each topic wait, and the bytes of their payloads."""
+        count: Counter[str] = Counter()
+        size: Counter[str] = Counter()
+        for message in self._waiting:
+            count[message.topic] += 1
+            size[message.topic] += len(message.payload)
+        return {topic: (count[topic], size[topic]) for topic in count}
 
     def take(self, messages_max: int, bytes_max: int) -> list[Message]:
         """Return the oldest messages, as many as one cycle may have."""
@@ -290,7 +298,8 @@ class NextBlock:
 
     It holds no more than a cycle may have, and than one was quick enough to store. When the inbox
     holds more than a second block, each gateway may have an equal share of that; what is above a
-    share goes into the `spool`, and so does what comes of a gateway with messages there.
+    share goes into the `spool`, and so does what comes of a gateway with messages there. Where all
+    gateways that are heard are above their shares, none keeps another waiting, and all wait.
     """
 
     def __init__(
@@ -299,17 +308,22 @@ class NextBlock:
         decode: Callable[[Sequence[Message]], Intake],
         spool: Spool,
         order: Callable[[str], str],
+        others: Callable[[Collection[str]], bool],
         settings: IngestSettings,
     ) -> None:
-        """`order` tells, by its topic, in whose order a message is read."""
+        """`order` tells, by its topic, in whose order a message is read.
+
+        `others` tells whether a gateway besides some is heard.
+        """
         self.inbox = inbox
         self.unused = (0, 0)  # messages and bytes that the block left to the spool
         self._decode = decode
         self._spool = spool
         self._order = order
+        self._others = others
         self._settings = settings
         self._stored, self._spent_s = 0.0, 0.0
-        self._limits = min(settings.cycle_messages, FIRST_MESSAGES), settings.cycle_bytes
+        self._limits = settings.cycle_messages, settings.cycle_bytes
         self._room = asyncio.Event()
         self._begin()
 
@@ -376,16 +390,17 @@ class NextBlock:
 
     def _share_out(self, messages_max: int, bytes_max: int) -> None:
         """Take all that waits: of each gateway its share into the block, or all into the spool."""
-        messages = self.inbox.take(len(self.inbox), self.inbox.bytes + 1)
-        order = {topic: self._order(topic) for topic in {message.topic for message in messages}}
         count: Counter[str] = Counter()
         size: Counter[str] = Counter()
-        for message in messages:
-            count[order[message.topic]] += 1
-            size[order[message.topic]] += len(message.payload)
+        for topic, (messages, payloads) in self.inbox.sizes().items():
+            count[self._order(topic)] += messages
+            size[self._order(topic)] += payloads
         messages_max, bytes_max = messages_max // len(count), bytes_max // len(count)
         above = {each for each in count if count[each] > messages_max or size[each] > bytes_max}
-        self._append(self._hold(messages, above | self._spool.waiting.keys()))
+        kept_out = above | self._spool.waiting.keys()
+        if self._others(kept_out):
+            waiting = self.inbox.take(len(self.inbox), self.inbox.bytes + 1)
+            self._append(self._hold(waiting, kept_out))
 
     def _hold(self, messages: Sequence[Message], gateways: Collection[str]) -> list[Message]:
         """Hand the messages of some gateways to the spool; return the others."""

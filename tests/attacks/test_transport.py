@@ -11,12 +11,14 @@ from tests.support.load import HOST, publish_in_background, scan_payloads
 from tests.support.stored import TOPIC, query
 from tests.support.waiting import until
 
+QUIET = "park/v1/acmepark/other/quiet"
 
-def publish(port, payload, count):
+
+def publish(port, payload, count, topic=TOPIC):
     """Publish a payload at QoS 1 again and again; return how many were acknowledged."""
     publisher = Publisher(HOST, port, client_id="large", window=100)
     for _ in range(count):
-        publisher.publish(TOPIC, [payload])
+        publisher.publish(topic, [payload])
     publisher.drain()
     publisher.sock.close()
     return publisher.acked
@@ -82,6 +84,11 @@ async def test_killing_ingest_with_a_full_spool_loses_nothing(
     # Blocks of a cycle are so small that most of the flood is above its share.
     few = {"cycle_messages": 1_000}
     async with attacked_park(services, database, park_folder, tmp_path, **few) as park:
+        # Without another gateway that is heard nobody would be kept waiting.
+        publish(
+            park.mqtt_port, b'{"ts": %d, "values": {"FT-9": 1}}' % (time.time() * 1000), 1, QUIET
+        )
+        await until(lambda: query(database, "SELECT FROM gateway WHERE gateway = 'quiet'"), 20)
         flooding = flood(park, 30_000)
         for _ in range(2):
             await until(lambda: spooled(park), 60)

@@ -16,9 +16,9 @@ import pytest
 
 from deploy.service import free_port
 from ingest.store import Store
+from ingest.store.store import SAMPLE
 from tests.support import load
 from tests.support.waiting import until
-from twin.series.samples import Samples
 
 TOPIC = "park/v1/tiny/acme/gw"
 TAGS = [f"FT-{i:05d}" for i in range(1000)]
@@ -131,10 +131,10 @@ async def copy_alone(database):
     for batch in range(COPIES):
         times = 1_500_000_000_000 + STEP_MS * (batch * per_tag + np.arange(per_tag))
         time_us = np.tile(times * 1000, len(TAGS))
-        samples = Samples(tag, time_us, tag * 0.125, good, time_us)
+        columns = time_us, tag * 0.125, time_us, tag, good
         began = time.perf_counter()
         async with store.transaction():
-            await store.copy_samples(samples, "alone")
+            await store._copy("alone", SAMPLE, columns)
         spent += time.perf_counter() - began
     await store.close()
     await db.execute("DROP TABLE alone")

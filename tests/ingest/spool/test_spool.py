@@ -9,7 +9,7 @@ from ingest.routing.decode import Intake
 from ingest.routing.topics import Message, TopicTable
 from ingest.settings import IngestSettings
 from ingest.spool import ROW_BYTES, ROW_MESSAGES, Spool
-from ingest.transport.subscriber import FIRST_MESSAGES, PORTION_MESSAGES, Inbox, NextBlock
+from ingest.transport.subscriber import PORTION_MESSAGES, Inbox, NextBlock
 from tests.support.memory_store import MemoryStore
 from tests.support.stored import T0, cycling, message, opened
 from twin.errors import StoreError
@@ -44,9 +44,11 @@ class Intakes:
             lambda messages: Intake(no_samples(), messages=messages),
             self.spool,
             lambda topic: topic,
+            lambda gateways: not self.heard <= set(gateways),
             chosen,
         )
         self.sent = 0
+        self.heard = {"quiet"}
 
     def send(self, gateway, count, size=10):
         for _ in range(count):
@@ -188,13 +190,25 @@ async def test_row_whose_commit_was_not_answered_is_brought_back():
     assert intakes.store.spool.kept == {}
 
 
+async def test_gateways_that_are_all_above_their_shares_keep_nobody_waiting():
+    intakes = Intakes()
+    intakes.heard = {"a", "b"}
+    intakes.send("a", 500)
+    intakes.send("b", 500)
+    assert len(await intakes.cycle()) == 100
+    assert len(intakes.spool) == 0
+    intakes.heard = {"a", "b", "quiet"}
+    await intakes.cycle()
+    assert len(intakes.spool) > 0
+
+
 async def test_a_block_holds_what_the_pace_of_cycles_allows():
     intakes = Intakes(cycle_messages=50_000, cycle_s=0.5)
     limits = []
     for messages, seconds in [(10, 0.1), (20_000, 2.0), (20_000, 0.1), (50_000, 0.1), (2_000, 60)]:
         intakes.block.follow(messages, seconds)
         limits.append(intakes.block._limits[0])
-    assert limits[:2] == [FIRST_MESSAGES, 6_000]
+    assert limits[:2] == [50_000, 6_000]
     assert limits[1] < limits[2] < limits[3] <= 50_000
     assert limits[4] == PORTION_MESSAGES
 

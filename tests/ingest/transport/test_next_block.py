@@ -223,6 +223,7 @@ async def test_block_holds_no_more_than_a_cycle_may_have(messages, size):
         lambda taken: Intake(no_samples(), messages=taken),
         spool,
         lambda topic: topic,
+        lambda gateways: True,
         limits,
     )
     task = asyncio.create_task(block.run())
