@@ -143,11 +143,12 @@ async def readyz(context: AppContext) -> Ready:
 def _warnings(context: Context, health: dict[str, float]) -> list[str]:
     """Return what is lost or will be, while the figures are current."""
     dropped, queue = health.get("broker_dropped", 0.0), health.get("broker_queue", 0.0)
-    disk = health.get("disk_used", 0.0)
+    disk, crashed = health.get("disk_used", 0.0), health.get("rejected.crashed", 0.0)
     wrong = {
         f"the broker has dropped {dropped:.0f} messages since its start": dropped > 0,
         f"the queue of the broker is {queue:.0%} full": queue >= context.settings.warn_queue_share,
         f"the disk of the data is {disk:.0%} full": disk >= context.settings.warn_disk_share,
+        f"{crashed:.0f} messages made ingest fail: see `parktwin rejects`": crashed > 0,
     }
     return [sentence for sentence, is_so in wrong.items() if is_so]
 

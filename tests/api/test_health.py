@@ -93,3 +93,11 @@ async def test_not_ready_when_the_newest_cycle_is_old(database, ids, db):
         answer = await api.get("/readyz")
         assert answer.status_code == 503
         assert "too old" in answer.json()["detail"]
+
+
+async def test_messages_that_made_ingest_fail_are_a_warning(database, ids, db):
+    at = await add_tags(db, [health_tag("rejected.crashed", "counter")])
+    await add_samples(db, at["demo/ingest.rejected.crashed"], [NOW - 5 * S], [3])
+    async with serving(database) as (api, _):
+        ready = (await api.get("/readyz")).json()
+    assert ready["warnings"] == ["3 messages made ingest fail: see `parktwin rejects`"]
