@@ -4,6 +4,7 @@ import json
 from datetime import UTC, datetime, timedelta
 
 import asyncpg
+import numpy as np
 import pytest
 
 from ingest.counters import own_tags
@@ -16,9 +17,11 @@ from tests.support.data import data_text
 from tests.support.demo_park import PARK
 from twin import quality as q
 from twin.accounts.network import compile_network
+from twin.alarms.engine import evaluate, initial_alarm_state
 from twin.alarms.rules import compile_rules, park_alarms
 from twin.errors import ModelError, StoreError
 from twin.loading import load_park
+from twin.series.samples import Samples
 
 TOPIC = "park/v1/acmepark/acme/gw1"
 T0 = 1_760_000_000  # s
@@ -29,6 +32,19 @@ def test_the_alarms_of_the_demonstration_park_fit_the_tags_of_ingest():
     tags = (*compile_network(PARK).tags, *own_tags(PARK))
     rules = compile_rules(park_alarms(PARK, tags), tags)
     assert {"broker-queue", "ingest-lag"} <= {alarm.id for alarm in rules.alarms}
+
+
+def test_the_alarms_of_the_demonstration_park_are_quiet_while_ingest_is_well():
+    tags = (*compile_network(PARK).tags, *own_tags(PARK))
+    rules = compile_rules(park_alarms(PARK, tags), tags)
+    own = [number for number, tag in enumerate(tags) if tag.tag.startswith("ingest.")]
+    well = [float(tags[number].tag == "ingest.connected") for number in own]
+    times = np.full(len(own), T0 * 1_000_000)
+    samples = Samples(np.array(own), times, np.array(well), np.zeros(len(own), np.uint8), times)
+    known = np.full(len(tags), (T0 + 200) * 1_000_000)
+    memory = initial_alarm_state(len(rules.alarms))
+    _, changes = evaluate(rules, memory, samples, known, int(known[0]))
+    assert [rules.alarms[number].id for number in changes.alarm.tolist()] == []
 
 
 class Run:
