@@ -74,13 +74,11 @@ async def ingest(settings: IngestSettings, stop: asyncio.Event) -> bool:
         listener.ack(messages)
 
     spool = Spool(store, settings, cycle.counters, ack)
-    cycle.surroundings = lambda: (
-        subscriber.status.gauges()
-        | {
-            "spool": float(len(spool)),
-            "disk_used": _disk_used(settings.data),
-        }
-    )
+    cycle.surroundings = lambda: {
+        **subscriber.status.gauges(),
+        "spool": float(len(spool)),
+        "disk_used": _disk_used(settings.data),
+    }
     cycle.spooled_since = lambda: spool.waiting
     next_block = NextBlock(
         subscriber.inbox, cycle.decode, spool, cycle.topics.order, cycle.is_heard_besides, settings
