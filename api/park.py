@@ -13,6 +13,7 @@ from api.context import AppContext
 from api.encode import TONNE, AnswerRoute, number, out
 from api.parameters import Limit, PageCursor, ScopeFilter, Text
 from api.problems import RESPONSES
+from twin.model.meters import compile_meters
 from twin.model.park import inside
 from twin.uom import compile_uom
 
@@ -81,12 +82,14 @@ class ProductRow(TypedDict):
 
 
 class MeterRow(TypedDict):
-    """An energy meter."""
+    """An energy meter; parents are the tags of the meters it is fed through."""
 
     id: str | None
     scope: str
     carrier: str
     tag: str
+    role: Literal["incomer", "feeder", "generation", "sold"]
+    parents: list[str]
     direction: str
     basis: str
     product: str | None
@@ -131,6 +134,7 @@ async def read_park(context: AppContext) -> ParkAnswer:
     model = context.model
     park = model.park
     capacity = model.network.tanks.capacity
+    trees = compile_meters(park)
     return record(
         ParkAnswer,
         park,
@@ -155,7 +159,16 @@ async def read_park(context: AppContext) -> ParkAnswer:
         ],
         products=[record(ProductRow, p) for p in park.products],
         meters=[
-            record(MeterRow, m, id=m.id or None, product=m.product or None) for m in park.meters
+            record(
+                MeterRow,
+                meter,
+                id=meter.id or None,
+                parents=[trees.meters[at].tag for at in parents],
+                product=product or None,
+            )
+            for meter, parents, product in zip(
+                trees.meters, trees.parents, trees.products, strict=True
+            )
         ],
     )
 

@@ -24,14 +24,17 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _check(folder: str) -> None:
-    """Print the size of a valid park; raises ModelError."""
+    """Print the size of a valid park and what is doubtful in it; raises ModelError."""
     park = load_park(folder)
+    for warning in park.warnings:
+        print(f"{folder}/{warning}", file=sys.stderr)
+    doubtful = f", {len(park.warnings)} to look at" if park.warnings else ""
     kinds = Counter(scope.kind for scope in park.scopes)
     print(
         f"{park.id}: "
         + ", ".join(f"{n} {kind}{'s' if n > 1 else ''}" for kind, n in kinds.items())
         + f"; {len(park.tags)} tags, {len(park.streams)} streams, {len(park.tanks)} tanks,"
-        f" {len(park.meters)} meters, {len(park.electrolysers)} electrolysers: valid"
+        f" {len(park.meters)} meters, {len(park.electrolysers)} electrolysers: valid{doubtful}"
     )
 
 

@@ -18,6 +18,7 @@ from twin.chlorine.headroom import AbsorberSpec, check_absorbers
 from twin.emissions.outlets import OutletSpec, check_outlets
 from twin.errors import ModelError, UomError
 from twin.model.gateways import GatewaySpec, check_gateways
+from twin.model.meters import check_meters, unrelated_meters
 from twin.model.park import (
     KINDS,
     OUTSIDE,
@@ -74,6 +75,7 @@ TABLES: dict[str, type[Any]] = {
 }
 CHECKS = (
     check_park,
+    check_meters,
     check_gateways,
     check_validation,
     check_outlets,
@@ -163,7 +165,8 @@ def parse_park(files: dict[str, str]) -> Park:
         problems += _named_as_derived(park, located)
     if problems:
         raise _wrong(problems)
-    return park
+    warnings = _sentences(unrelated_meters(park), parsed)
+    return replace(park, warnings=tuple(w.replace(": [[", ": warning: [[", 1) for w in warnings))
 
 
 def _named_as_derived(park: Park, located: Mapping[str, tuple[str, Tag]]) -> Iterator[str]:

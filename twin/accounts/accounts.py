@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from twin import faraday
 from twin.accounts.carriers import carrier_factor
+from twin.model.meters import compile_meters, counts
 from twin.model.park import (
     AMOUNTS,
     TOTAL,
@@ -18,7 +19,6 @@ from twin.model.park import (
     Stream,
     Tag,
     inside,
-    products_near,
     scopes_above,
 )
 from twin.reference import load as load_reference
@@ -152,22 +152,21 @@ def _items(stream: Stream, scope: str, *, makes: bool, uses: bool) -> Iterable[s
 def _book_energy(park: Park, index: dict[str, int], book: Book) -> None:
     """Book products by mass; energy meters by their product and in total, as coal equivalent.
 
-    Energy of a captive plant goes out there and comes in at its users: inside a scope that has both
-    it cancels, and only fuel and sold energy remain (GB/T 2589-2020).
+    Only the top of each tree of meters counts, in each scope and product by itself. Energy of a
+    captive plant goes out there and comes in at its users: inside a scope that has both it cancels,
+    and only fuel and sold energy remain (GB/T 2589-2020).
     """
     for product in park.products:
         for scope in scopes_above(product.scope):
             _add(book, Account(scope, product.id, "mass"), index[product.tag], 1.0)
-    for meter in park.meters:
-        if meter.basis == "DC":
-            continue
-        near = products_near(park, meter.scope)
-        subject = meter.product or (near[0] if near else "")
-        factor = carrier_factor(meter.carrier)
-        sign = 1.0 if meter.direction == "in" else -1.0
-        at = index[meter.tag]
+    trees = compile_meters(park)
+    for at, meter in enumerate(trees.meters):
+        factor, tag, made = carrier_factor(meter.carrier), index[meter.tag], trees.products[at]
         for scope in scopes_above(meter.scope):
-            for name in (subject, TOTAL) if subject else (TOTAL,):
-                _add(book, Account(scope, name, "coal_equivalent"), at, sign * factor)
+            subjects = [TOTAL] if counts(trees, at, scope) else []
+            if made and counts(trees, at, scope, made):
+                subjects.insert(0, made)
+            for subject in subjects:
+                _add(book, Account(scope, subject, "coal_equivalent"), tag, meter.sign * factor)
                 if meter.carrier == "electricity":
-                    _add(book, Account(scope, name, "electricity"), at, sign)
+                    _add(book, Account(scope, subject, "electricity"), tag, meter.sign)

@@ -16,7 +16,7 @@ from twin.accounts.accounts import Account
 from twin.accounts.carriers import carrier_factor
 from twin.arrays import F64
 from twin.emissions import carbon
-from twin.model.park import inside
+from twin.model.meters import compile_meters, counted
 from twin.reconciliation.uncertainty import weights
 from twin.reference import load as load_reference
 from twin.uom import parse_quantity
@@ -67,10 +67,9 @@ def emission_sources(network: Network, scope: str) -> list[EmissionSource]:
 def _carriers(network: Network, scope: str) -> Iterator[EmissionSource]:
     """Yield the carriers of energy the meters of a scope count."""
     net: dict[str, F64] = {}
-    for meter in network.park.meters:
-        if inside(meter.scope, scope) and meter.basis != "DC":
-            weight = net.setdefault(meter.carrier, np.zeros(len(network.tags)))
-            weight[network.index[meter.tag]] += 1.0 if meter.direction == "in" else -1.0
+    for meter in counted(compile_meters(network.park), scope):
+        weight = net.setdefault(meter.carrier, np.zeros(len(network.tags)))
+        weight[network.index[meter.tag]] += meter.sign
     table = load_reference("carbon")
     for carrier, weight in net.items():
         kind, quantity = carbon.source_of(carrier), load_reference("energy")[carrier]["quantity"]

@@ -142,15 +142,36 @@ class Tank:
 
 @table
 class Meter:
-    """An energy meter of a plant; direction ``out`` subtracts, basis ``DC`` is never summed."""
+    """An energy meter of a scope; basis ``DC`` is never summed.
+
+    `parent` has the ids or tags of the meters it is fed through; `twin.model.meters` has the trees.
+    """
 
     scope: str = cell("scope")
     carrier: str = cell("carrier")
     tag: str = cell("tag " + ENERGY)
     id: str = cell("text", default="")
-    direction: str = cell("one in out", default="in")
+    stated_direction: str = cell("one in out", key="direction", default="")
+    stated_role: str = cell("one incomer feeder generation sold", key="role", default="")
+    parent: tuple[str, ...] = cell("texts", default=())
     basis: str = cell("one AC DC", default="AC")
     product: str = cell("text", default="")
+
+    @property
+    def role(self) -> str:
+        """incomer, feeder, generation or sold; unstated: what comes in is a feeder's."""
+        return self.stated_role or ("generation" if self.stated_direction == "out" else "feeder")
+
+    @property
+    def direction(self) -> str:
+        """``in``, or ``out``: that is taken off; unstated it follows from the role."""
+        outgoing = self.stated_role in ("generation", "sold")
+        return self.stated_direction or ("out" if outgoing else "in")
+
+    @property
+    def sign(self) -> float:
+        """1, or -1 of energy that leaves."""
+        return 1.0 if self.direction == "in" else -1.0
 
 
 @table
@@ -194,6 +215,7 @@ class Park:
     tables: Mapping[type[Any], tuple[Any, ...]] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
     digest: str = ""
+    warnings: tuple[str, ...] = ()  # each with its file and line: what is allowed, but doubtful
 
     def rows(self, table: type[T]) -> tuple[T, ...]:
         """Return the rows of a table by their class, in the order of the file."""
@@ -235,7 +257,7 @@ def products_near(park: Park, scope: str) -> list[str]:
 
 
 def check_park(park: Park) -> Iterator[RowFault]:
-    """Yield the faults of streams, tanks, products and meters."""
+    """Yield the faults of streams, tanks and products."""
     for stream in park.streams:
         if stream.origin == stream.to:
             yield RowFault(stream, "from and to are the same")
@@ -248,7 +270,6 @@ def check_park(park: Park) -> Iterator[RowFault]:
     for product in park.products:
         if product.id == TOTAL:
             yield RowFault(product, "the name stands for all energy of a scope; call it otherwise")
-    yield from _check_meters(park)
 
 
 def _check_vessel(park: Park, tank: Tank) -> Iterator[RowFault]:
@@ -267,26 +288,3 @@ def _check_vessel(park: Park, tank: Tank) -> Iterator[RowFault]:
     if tank.temperature and tank.medium not in load_reference("saturation"):
         known = ", ".join(load_reference("saturation"))
         yield RowFault(tank, f"the density by temperature is known of {known} only", "temperature")
-
-
-def _check_meters(park: Park) -> Iterator[RowFault]:
-    """Yield meters without their product, or of another quantity than their carrier."""
-    carriers = load_reference("energy")
-    quantity = {tag.address: AMOUNTS.get(tag.quantity, tag.quantity) for tag in park.tags}
-    made = {product.id for product in park.products}
-    for meter in park.meters:
-        near = set(products_near(park, meter.scope))
-        if meter.product and meter.product not in made:
-            yield RowFault(meter, f"product {meter.product!r} is made nowhere")
-        elif not meter.product and len(near) > 1:
-            yield RowFault(
-                meter,
-                f"{', '.join(sorted(near))} are made at, above or below {meter.scope}; say which"
-                " with product = ...",
-            )
-        needed = carriers[meter.carrier]["quantity"]
-        if quantity[meter.tag] != needed:
-            yield RowFault(
-                meter,
-                f"{meter.carrier} is accounted by {needed}, the tag gives {quantity[meter.tag]}",
-            )

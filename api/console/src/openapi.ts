@@ -1453,12 +1453,15 @@ export interface components {
             component: string;
             total_t: (number | null)[];
         };
-        /** @description An energy meter. */
+        /** @description An energy meter; parents are the tags of the meters it is fed through. */
         MeterRow: {
             id: string | null;
             scope: string;
             carrier: string;
             tag: string;
+            /** @enum {string} */
+            role: "incomer" | "feeder" | "generation" | "sold";
+            parents: string[];
             direction: string;
             basis: string;
             product: string | null;
