@@ -186,6 +186,7 @@ async def live_state(context: Context, supply: Supply) -> LiveState:
     live = live_values(feed.image, feed.catalogue, network, now_us)
     rate = live.rate.copy()
     used = {*supply.meters, *(tag for line in supply.lines for tag, _ in line.tags)}
+    used |= {tag for feed in supply.feeds for tag, _ in feed.tags}
     counting = [tag for tag in sorted(used) if network.tags[tag].kind == "counter"]
     counters = np.array(counting, dtype=np.int64)
     expected_us = now_us - round(context.settings.minute_delay_s * SECOND_US)
@@ -210,6 +211,12 @@ def trust(state: LiveState, scope: str, trajectory: Trajectory) -> int:
         for line in supply.lines
         if inside(line.origin, scope) or inside(line.to, scope)
         for tag, _ in line.tags
+    }
+    tags |= {
+        tag
+        for feed in supply.feeds
+        if any(inside(plant, scope) for plant in supply.edges[feed.lines[0]].ends)
+        for tag, _ in feed.tags
     }
     tanks = [k for m in _stocks(supply, scope) for k in supply.tanks[m].tolist()]
     tags |= set(tags_of_tanks(supply.network.tanks, tanks).tolist())

@@ -42,6 +42,16 @@ def supply_of(old="", new=""):
     return compile_supply(compile_network(parse_park(files)))
 
 
+def supply_with(*streams):
+    """Return the site with more streams of (id, from, to, medium), each with a meter."""
+    toml, csv = FILES["park.toml"], FILES["tags.csv"]
+    for name, origin, to, medium in streams:
+        toml += f'[[stream]]\nid = "{name}"\nfrom = "{origin}"\nto = "{to}"\n'
+        toml += f'medium = "{medium}"\nmode = "pipe"\nflow = "a/FI-{name}"\n'
+        csv += f"FI-{name},w/a,mass_flow,t/h,gauge,0,500,1 %,{name}\n"
+    return compile_supply(compile_network(parse_park({"park.toml": toml, "tags.csv": csv})))
+
+
 def without_absorber():
     toml = FILES["park.toml"]
     return supply_of(toml[toml.index("[[absorber]]") : toml.index("[[meter]]")])
@@ -50,7 +60,7 @@ def without_absorber():
 def readings(supply, **changes):
     """Return rates and values of the tags in SI; changes by tag, dashes as underscores."""
     displayed = {
-        stream.flow.partition("/")[2]: FLOWS[stream.id] / SHARE.get(stream.medium, 1) * T_H
+        stream.flow.partition("/")[2]: FLOWS.get(stream.id, 0) / SHARE.get(stream.medium, 1) * T_H
         for stream in supply.network.park.streams
     }
     displayed |= {"II-1": CURRENT, "II-2": CURRENT, **POWER}

@@ -3,8 +3,10 @@
 The present flows close every node. A changed load changes the lines at its plant and leaves some
 nodes with a surplus and others with a shortage; the routes of `twin.scenario.routes` take up the
 difference, one after the other, each as far as its lines, tanks and plants go. A plant that is cut
-on a route changes its lines of the other components too, so the components are resolved until no
-load changes any more. Unchanged lines are not computed: an unknown flow spoils only its dependents.
+on a route loses the share that this line has in all its lines of the component and what it takes
+besides them. It changes its lines of the other components too, so the components are resolved until
+no load changes any more. Unchanged lines are not computed: an unknown flow spoils only its
+dependents.
 """
 
 from __future__ import annotations
@@ -51,6 +53,9 @@ class _Work:
     change: F64
     most: F64
     wanted: F64
+    aside: F64  # (S,) [kg/s] what the plant of a line takes besides its lines
+    open: F64  # (..., S) [1] of a line's flow at its plant's load, after the cuts of all passes
+    drawn: F64  # (..., S) [1] load of the plant of a line over the load its cut lines allow
     net: F64  # (..., M) in - out that the changes leave at a node
     still: F64  # (..., M) [kg/s] into the tanks before any change
     room: F64
@@ -67,6 +72,7 @@ def dispatch(
     supply: Supply,
     base: F64,
     parts: tuple[F64, ...],
+    aside: F64,
     load: F64,
     *,
     room: F64 | None = None,
@@ -83,6 +89,8 @@ def dispatch(
         present flows, closing every node; NaN = unknown
     parts : S arrays of float64 [1]
         share of each maker in a line; sums to 1
+    aside : (S,) float64 [kg/s]
+        what the plant of a line takes, or gives away, besides its lines; NaN = unknown
     load : (..., L) float64 [1]
         demanded, of the present
     room, draw : (..., M) float64 [kg/s], optional
@@ -106,6 +114,9 @@ def dispatch(
         change=np.zeros((*lead, len(supply.lines))),
         most=full(np.maximum(supply.capacity, base), len(supply.lines)),
         wanted=np.zeros((*lead, len(supply.lines))),
+        aside=aside,
+        open=np.ones((*lead, len(supply.lines))),
+        drawn=np.ones((*lead, len(supply.lines))),
         net=np.zeros((*lead, nodes)),
         still=full(_still(supply, base), nodes),
         room=full(np.inf if room is None else room, nodes),
@@ -168,8 +179,11 @@ def _begin(supply: Supply, work: _Work, parts: tuple[F64, ...]) -> None:
         more = np.zeros(work.load.shape[:-1])
         for maker, part in zip(makers, parts[s], strict=True):
             more = more + _product(work.load[..., maker] - 1, part)
-        if user >= 0:
-            more = work.load[..., user] - 1
+        if (plant := _plant(supply, s)) >= 0:
+            allowed = _allowed(supply, work, s)
+            load = work.load[..., plant]
+            work.drawn[..., s] = np.where(load == 0, 0.0, load / np.where(load == 0, 1.0, allowed))
+            more = work.drawn[..., s] * work.open[..., s] - 1
         if node_load >= 0:
             opening = work.load[..., node_load]
             closed = opening < 1
@@ -285,11 +299,34 @@ def _cut(supply: Supply, work: _Work, parallel: I64, amount: F64, flow: F64) -> 
     for i, s in enumerate(parallel.tolist()):
         less = _product(share, flow[..., i])
         _add(supply, work, s, -less)
-        # The flow of the plant at its end by all its lines of this component.
-        whole = work.wanted[..., supply.same[s]].sum(axis=-1)
-        kept = 1 - np.where(less == 0, 0.0, less / np.where(whole == 0, 1.0, whole))
-        for end in (e for e in (*supply.makers[s], supply.users[s]) if e >= 0):
-            work.load[..., end] *= np.maximum(kept, 0.0)
+        if (plant := _plant(supply, s)) >= 0:
+            work.open[..., s] -= _part(less, work.drawn[..., s] * work.base[..., s])
+            allowed = _allowed(supply, work, s)
+            work.load[..., plant] = np.minimum(work.load[..., plant], allowed)
+        else:
+            kept = 1 - _part(less, work.wanted[..., s])
+            work.load[..., supply.makers[s]] *= np.maximum(kept, 0.0)[..., None]
+
+
+def _plant(supply: Supply, s: int) -> int:
+    """Return the load of the plant at the end of a line; -1 for electrolysers and for none."""
+    if supply.edges[s].source == "producer":
+        return int(supply.makers[s][0])
+    return int(supply.users[s])
+
+
+def _allowed(supply: Supply, work: _Work, s: int) -> F64:
+    """Return the load that the lines of a component allow the plant at the end of line `s` [1]."""
+    lines = supply.same[s]
+    flow = work.base[..., lines]
+    less = _product(1 - work.open[..., lines], flow).sum(axis=-1)
+    whole = flow.sum(axis=-1) + work.aside[s]
+    return np.clip(1 - _part(less, whole), 0.0, 1.0)
+
+
+def _part(amount: F64, whole: F64) -> F64:
+    """Return amount / whole; 0 for an amount of 0, whatever is unknown."""
+    return np.where(amount == 0, 0.0, amount / np.where(whole == 0, 1.0, whole))
 
 
 def _finish(supply: Supply, work: _Work) -> Flows:

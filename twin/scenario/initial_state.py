@@ -17,6 +17,7 @@ from twin.arrays import F64, I64
 from twin.reconciliation.linear import reconcile
 from twin.reconciliation.uncertainty import tag_uncertainty, tank_sigma
 from twin.scenario.dispatch import tiny
+from twin.scenario.feeds import feeds_aside
 
 if TYPE_CHECKING:
     from twin.scenario.network import Supply
@@ -38,6 +39,7 @@ class InitialState:
 
     flow: F64  # (1 + P, S) [kg/s] reconciled, then with one meter's uncertainty added each
     parts: tuple[F64, ...]  # S arrays [1] share of each maker in a line
+    aside: F64  # (S,) [kg/s] what the plant of each line takes besides its lines
     mass: F64  # (K,) [kg] of component
     sigma: F64  # (K,) [kg]
     most: F64  # (K,) [kg] of component at the fill limit
@@ -90,10 +92,11 @@ def find_initial_state(supply: Supply, rate: F64, value: F64) -> InitialState:
     # Where a row is of another component it is the present flow.
     rows = np.array([flow[0], *(np.where(np.isnan(row), flow[0], row) for row in shifted)])
     mass = tank_mass(supply.network.tanks, value) * supply.share
-    missing += _unknown_tanks(supply, mass)
+    missing += [*_unknown_feeds(supply, rate), *_unknown_tanks(supply, mass)]
     return InitialState(
         flow=rows,
         parts=_parts(supply, rate),
+        aside=feeds_aside(supply.feeds, flow[0], rate),
         mass=mass,
         sigma=tank_sigma(supply.network, value) * supply.share,
         most=supply.limit * supply.share,
@@ -130,6 +133,17 @@ def _without_value(supply: Supply, column: I64, measured: F64, estimate: F64) ->
         nodes = tuple(m for m in (edge.origin, edge.to) if m >= 0)
         tags = [supply.network.tags[tag].address for tag, _ in supply.lines[s].tags]
         missing += [Missing(name, nodes) for name in tags or [supply.lines[s].id]]
+    return missing
+
+
+def _unknown_feeds(supply: Supply, rate: F64) -> list[Missing]:
+    """Return the tags without a value, and the streams without a tag, of the other feeds."""
+    missing: list[Missing] = []
+    for feed in supply.feeds:
+        ends = {m for s in feed.lines for m in (supply.edges[s].origin, supply.edges[s].to)}
+        nodes = tuple(sorted(ends - {-1}))
+        tags = [supply.network.tags[tag].address for tag, _ in feed.tags if np.isnan(rate[tag])]
+        missing += [Missing(name, nodes) for name in (*tags, *feed.unmeasured)]
     return missing
 
 

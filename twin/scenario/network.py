@@ -18,6 +18,7 @@ from twin.chlorine.headroom import AbsorberSpec
 from twin.model.park import Electrolyser, Meter, Park, inside, scopes_above
 from twin.reconciliation.balances import Balance, Line, compile_balance
 from twin.reference import load as load_reference
+from twin.scenario.feeds import OtherFeed, find_feeds
 from twin.scenario.routes import Edge, FlowRoutes, find_routes
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ class Supply:
     makers: tuple[I64, ...]  # (S,) loads that supply a line; else empty
     users: I64  # (S,) load that a line supplies; -1 for none
     same: tuple[I64, ...]  # (S,) lines of its component at the same plant, itself among them
+    feeds: tuple[OtherFeed, ...]  # what plants take or give away besides their lines
     node_loads: I64  # (S,) load of the node a line leads into; -1 for none
     routes: tuple[FlowRoutes, ...]  # (M,) of surplus, of shortage
     tanks: tuple[I64, ...]  # (M,) tanks at each node
@@ -94,6 +96,7 @@ def compile_supply(network: Network) -> Supply:
         ),
         users=_ints([at[e.user] if e.user else -1 for e in edges]),
         same=tuple(_same(edges, s) for s in range(len(edges))),
+        feeds=find_feeds(network, edges, lines),
         node_loads=_ints([at[nodes[e.to][1]] if e.to >= 0 else -1 for e in edges]),
         routes=find_routes(edges, len(nodes), [len(t) > 0 for t in tanks], policy),
         tanks=tanks,

@@ -259,6 +259,7 @@ def assumptions(supply: Supply, policies: Sequence[Policy]) -> list[str]:
     holds = {
         "present_flows": True,
         "load": True,
+        "share": len(supply.feeds) > 0 or any(len(lines) > 1 for lines in supply.same),
         "capacity": bool(np.isfinite(supply.capacity).any()),
         "unlimited": bool(np.isinf(supply.capacity).any()),
         "road": moved,

@@ -193,7 +193,7 @@ class Simulation:
                 self._kept.clear()
             base = self._start.flow if room is None else self._start.flow[:1]
             flows = dispatch(
-                self._supply, base[:, None], self._start.parts, demanded[None],
+                self._supply, base[:, None], self._start.parts, self._start.aside, demanded[None],
                 room=room, draw=draw, ready=ready,
             )  # fmt: skip
             first = Flows(*(getattr(flows, name)[0] for name in Flows.__slots__))
