@@ -8,7 +8,7 @@ unit (`_t`, `_kwh`); NaN and infinity leave as null.
 from __future__ import annotations
 
 from functools import partial
-from typing import Annotated, Any, Generic, TypeVar, cast
+from typing import Annotated, Any, Generic, Literal, TypeVar, cast
 
 import numpy as np
 from pydantic import Field
@@ -22,6 +22,7 @@ Uint8 = Annotated[int, Field(ge=0, le=255, description="quality: good < 64, usab
 HalfWidth = Annotated[
     Number, Field(description="half width, 95 %, by the meters; null = not known")
 ]
+Verdict = Literal["met", "not_met", "undecided"]
 Rfc3339 = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
 Cursor = Annotated[str | None, Field(description="cursor of the next page")]
 Ends = TypedDict("Ends", {"from": str, "to": str})

@@ -34,7 +34,12 @@ from twin.accounts.accounts import FLOW_ITEMS, Account, components_of
 from twin.accounts.network import Network
 from twin.accounts.tanks import tags_of_tanks, tank_fill, tank_mass
 from twin.arrays import F64, NEVER, ratio
-from twin.chlorine.figures import local_share_of_liquid, local_share_of_made
+from twin.chlorine.figures import (
+    CHLORINE_PER_CAUSTIC,
+    chlor_alkali_balance,
+    local_share_of_liquid,
+    local_share_of_made,
+)
 from twin.chlorine.hazards import Hazard, grade, r_equivalent
 from twin.chlorine.headroom import AbsorberSpec, absorber_time
 from twin.chlorine.tank_farms import (
@@ -43,6 +48,7 @@ from twin.chlorine.tank_farms import (
     find_withdrawals,
     forecast,
     meter_of,
+    outlet_weights,
     withdrawal_weights,
 )
 from twin.model.park import Stream, inside
@@ -90,6 +96,14 @@ class ChlorineRow(WindowRow):
     k1_ci: HalfWidth
     k2: Annotated[Number, Field(description="chlorine made that does not leave as liquid")]
     k2_ci: HalfWidth
+    chlor_alkali_balance: Annotated[
+        Number,
+        Field(
+            description="chlorine used here or sent on by pipe, over the chlorine that comes with"
+            " the caustic soda made; without transport by road and rail, vents and stocks"
+        ),
+    ]
+    chlor_alkali_balance_ci: HalfWidth
 
 
 class TankState(TypedDict):
@@ -211,7 +225,10 @@ async def balance_rows(context: Context, query: WindowQuery) -> list[ChlorineRow
     meters = [meter_of(network, s)[0] for s in (*taken.streams, *taken.exported)]
     more = np.unique([tag for tag in meters if tag >= 0]).astype(np.int64)
     accounts = [Account(query.scope, "chlorine", item) for item in FLOW_ITEMS]
-    sums = await read_sums(context, query, np.union1d(tags_of(network, accounts), more))
+    outlets, caustic = outlet_weights(network, query.scope), _caustic_made(network, query.scope)
+    parts = np.flatnonzero((np.nan_to_num(outlets) != 0) | (caustic != 0))
+    tags = np.unique(np.concatenate([tags_of(network, accounts), more, parts]))
+    sums = await read_sums(context, query, tags)
     stock = await read_stock(context, query, "chlorine")
     balance = balance_columns("chlorine", sums, stock, more)
     columns = {NAMES.get(name, name): column for name, column in balance.items()}
@@ -224,7 +241,19 @@ async def balance_rows(context: Context, query: WindowQuery) -> list[ChlorineRow
     cells = weights(network, {made: 1.0})
     columns["k1_ci"] = out(sums.ratio_ci("chlorine", kept, whole))
     columns["k2_ci"] = out(sums.ratio_ci("chlorine", cells - sold, cells))
+    placed, made_caustic = sums.weigh(outlets), sums.weigh(caustic)
+    balanced = chlor_alkali_balance(placed, made_caustic)
+    columns["chlor_alkali_balance"] = out(balanced)
+    owed = caustic * CHLORINE_PER_CAUSTIC
+    columns["chlor_alkali_balance_ci"] = out(sums.ratio_ci("chlorine", outlets, owed))
     return query.rows(ChlorineRow, columns)
+
+
+def _caustic_made(network: Network, scope: str) -> F64:
+    """Return the weights (T,) of the caustic soda a scope made: as it was weighed, else by law."""
+    weighed = Account(scope, "caustic", "mass")
+    made = weighed if weighed in network.accounts else Account(scope, "caustic", "make")
+    return weights(network, {made: 1.0})
 
 
 def _amounts(sums: Sums, streams: Sequence[Stream]) -> F64:

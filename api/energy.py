@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 import numpy as np
@@ -53,7 +54,13 @@ class EnergyRow(WindowRow):
     kwh_per_t_ci: HalfWidth
     kgce_per_t: Number
     kgce_per_t_ci: HalfWidth
-    position: Annotated[str | None, Field(description="against benchmark and baseline")]
+    position: Annotated[
+        str | None,
+        Field(
+            description="against benchmark and baseline; undecided where the interval of the figure"
+            " has one of them in it"
+        ),
+    ]
 
 
 class ElectricityFactor(Provenance):
@@ -168,9 +175,12 @@ def energy_rows(sums: Sums, product: str, basis: Basis) -> list[EnergyRow]:
         coal = coal_equivalent(coal, electricity, basis, years)
     known = [a for a in accounts if a in network.accounts]
     weighed, used, heat = (weights(network, {account: 1.0}) for account in accounts)
+    per_mass, width = intensity(electricity, mass), sums.ratio_ci(product, used, weighed)
     # What the basis adds for electricity differs from year to year.
     added = coal_equivalent(np.zeros(len(years)), np.ones(len(years)), basis, years)
     heat = heat + added[:, None] * used
+    coal_per_mass, coal_width = intensity(coal, mass), sums.ratio_ci(product, heat, weighed)
+    figures = {"kwh_per_t": (per_mass, width), "kgce_per_t": (coal_per_mass, coal_width)}
     return sums.query.rows(
         EnergyRow,
         {
@@ -178,25 +188,32 @@ def energy_rows(sums: Sums, product: str, basis: Basis) -> list[EnergyRow]:
             "mass_t": out(mass, TONNE),
             "energy_kwh": out(electricity, KWH),
             "energy_kgce": out(coal, KGCE),
-            "kwh_per_t": out(intensity(electricity, mass), KWH_PER_T),
-            "kwh_per_t_ci": out(sums.ratio_ci(product, used, weighed), KWH_PER_T),
-            "kgce_per_t": out(intensity(coal, mass), KGCE_PER_T),
-            "kgce_per_t_ci": out(sums.ratio_ci(product, heat, weighed), KGCE_PER_T),
-            "position": _position(product, basis, intensity(electricity, mass), coal, mass),
+            "kwh_per_t": out(per_mass, KWH_PER_T),
+            "kwh_per_t_ci": out(width, KWH_PER_T),
+            "kgce_per_t": out(coal_per_mass, KGCE_PER_T),
+            "kgce_per_t_ci": out(coal_width, KGCE_PER_T),
+            "position": _position(product, basis, figures),
             **sums.trust(sums.columns(known), sums.known(known)),
         },
     )
 
 
-def _position(product: str, basis: Basis, electric: F64, coal: F64, mass: F64) -> list[str] | None:
-    """Return the position against the benchmark of a product (W,); None without a benchmark."""
-    marks = find_marks(product, "kgce_per_t")
-    if marks is not None:
-        # A benchmark in coal equivalent counts electricity by its heat.
-        matches = basis == "equivalent"
-        return [str(p) for p in position(intensity(coal, mass), marks)] if matches else None
-    marks = find_marks(product, "kwh_per_t")
-    return None if marks is None else [str(p) for p in position(electric, marks)]
+def _position(
+    product: str, basis: Basis, figures: Mapping[str, tuple[F64, F64]]
+) -> list[str] | None:
+    """Return the position against the benchmark of a product (W,); None without a benchmark.
+
+    `figures` (W,) [J/kg] are the intensities by their index, each with half its interval.
+    """
+    for index in ("kgce_per_t", "kwh_per_t"):
+        marks = find_marks(product, index)
+        if marks is not None:
+            # A benchmark in coal equivalent counts electricity by its heat.
+            if index == "kgce_per_t" and basis != "equivalent":
+                return None
+            value, half_width = figures[index]
+            return [str(p) for p in position(value, marks, half_width)]
+    return None
 
 
 @router.get("/{path:path}/electrolysers")

@@ -19,6 +19,7 @@ from api.answers import (
     Rfc3339,
     Share,
     Uint8,
+    Verdict,
     WindowRow,
     record,
 )
@@ -32,11 +33,11 @@ from api.problems import RESPONSES
 from api.sums import read_sums, tags_of
 from api.windows import WindowQuery, parse_query
 from twin.accounts.accounts import Account
-from twin.arrays import DAY_US
+from twin.arrays import DAY_US, F64
 from twin.model.park import inside
 from twin.quality import NO_DATA
 from twin.series.windows import local
-from twin.targets import KPIS, WORDS, Target, capacity_share, shortfall, verdict
+from twin.targets import KPIS, UNDECIDED, WORDS, Target, capacity_share, shortfall, verdict
 from twin.uom import compile_uom
 
 router = APIRouter(prefix="/api/v1", responses=RESPONSES, route_class=CalculationRoute)
@@ -49,11 +50,12 @@ INTENSITY = {
 }
 KINDS = {"aluminium": "potline", "caustic": "membrane", "chlorine": "membrane"}
 NOT_MEASURED = "needs figures that are in no tag: from the books or the asset register"
+TOO_WIDE = "the interval of the value reaches over the limit: more accurate meters would decide"
+NO_INTERVAL = "the uncertainty of a meter is not known, so nothing can be decided"
 NO_VALUE = "there are no data, or no production, in this time, or stocks at its start are not known"
 
 
 Sense = Literal["at_most", "at_least"]
-Verdict = Literal["met", "not_met", "undecided"]
 
 
 class TargetRow(Provenance):
@@ -67,6 +69,8 @@ class TargetRow(Provenance):
     sense: Sense | None
     goal: float
     uom: str
+    tolerance: float
+    limit: Annotated[float, Field(description="goal and tolerance: the value must be clear of it")]
     year: Annotated[int | None, Field(description="the goal holds from the end of this year")]
     due: Annotated[bool | None, Field(description="that year is over")]
     start: Rfc3339
@@ -130,26 +134,40 @@ async def _target(context: Context, query: WindowQuery, row: Target) -> TargetRo
         result = await EVALUATE[kpi](context, query, row)
     scale = compile_uom(row.uom, KPIS[kpi])[0] if kpi in KPIS else 1.0
     reached, half_width = np.array(result.value / scale), result.half_width / scale
-    at_most, goal = np.array(row.sense == "at_most"), np.array(float(row.value))
-    met = int(verdict(reached, goal, at_most, half_width))
+    at_most = np.array(row.sense == "at_most")
+    limit = np.array(float(row.limit))
+    met = int(verdict(reached, limit, at_most, half_width))
     return record(
         TargetRow,
         row,
         kpi=kpi or None,
         product=row.product or None,
         sense=row.sense or None,
-        goal=float(goal),
+        goal=float(row.value),
+        tolerance=float(row.tolerance),
+        limit=float(limit),
         due=row.year < local(query.now_us, query.zone).year if row.year else None,
         start=rfc3339(int(query.edges[0]), query.zone),
         end=rfc3339(int(query.edges[-1]), query.zone),
         value=float(reached),
         half_width=half_width if half_width > 0 else None,
         verdict=WORDS[met] if kpi else None,
-        shortfall=float(shortfall(reached, goal, at_most)),
-        reason=NOT_MEASURED if not kpi else NO_VALUE if np.isnan(reached) else "",
+        shortfall=float(shortfall(reached, limit, at_most)),
+        reason=_reason(row, met, reached, half_width),
         completeness=result.completeness,
         quality=result.quality,
     )
+
+
+def _reason(row: Target, met: int, value: F64, half_width: float) -> str:
+    """Return why there is no value or no verdict; empty where there are both."""
+    if not row.kpi:
+        return NOT_MEASURED
+    if np.isnan(value):
+        return NO_VALUE
+    if met != UNDECIDED:
+        return ""
+    return NO_INTERVAL if np.isnan(half_width) else TOO_WIDE
 
 
 def _reached(row: WindowRow, value: Number, half_width: Number) -> Reached:
@@ -173,6 +191,8 @@ async def _chlorine(context: Context, query: WindowQuery, target: Target) -> Rea
         return _reached(row, row["k1"], row["k1_ci"])
     if target.kpi == "local_share_of_chlorine":
         return _reached(row, row["k2"], row["k2_ci"])
+    if target.kpi == "chlor_alkali_balance":
+        return _reached(row, row["chlor_alkali_balance"], row["chlor_alkali_balance_ci"])
     made, residual, ci = (
         np.array(value, dtype=np.float64)
         for value in (row["production_t"], row["unaccounted_t"], row["unaccounted_ci_t"])
@@ -201,6 +221,7 @@ EVALUATE: dict[str, Callable[[Context, WindowQuery, Target], Awaitable[Reached]]
     "local_share_of_liquid": _chlorine,
     "local_share_of_chlorine": _chlorine,
     "unaccounted_share": _chlorine,
+    "chlor_alkali_balance": _chlorine,
     "zero_gap_share": _register,
     "capacity": _register,
 }

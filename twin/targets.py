@@ -35,9 +35,12 @@ KPIS = {
     "local_share_of_liquid": "fraction",
     "local_share_of_chlorine": "fraction",
     "unaccounted_share": "fraction",
+    "chlor_alkali_balance": "fraction",
     "zero_gap_share": "fraction",
     "capacity": "mass_flow",
 }
+# A measured figure of these never reaches 0 exactly: the goal needs room.
+OF_CLOSURE = ("unaccounted_share",)
 # Of these the scope makes several products: the target must say which.
 OF_PRODUCT = ("electricity_intensity", "energy_intensity", "capacity")
 
@@ -50,6 +53,7 @@ class Target:
     scope: str = cell("scope")
     value: float = cell("number")
     uom: str = cell("text")
+    tolerance: float = cell("number", default=0.0)
     name: dict[str, str] | None = cell("name", default=None)
     year: int | None = cell("number", default=None)
     kpi: str = cell("one " + " ".join(KPIS), default="")
@@ -60,16 +64,25 @@ class Target:
     source: str = cell("any", default="")
     note: str = cell("any", default="")
 
+    @property
+    def limit(self) -> float:
+        """What a figure is compared with, in `uom`: the goal and its tolerance."""
+        return self.value + (-self.tolerance if self.sense == "at_least" else self.tolerance)
+
 
 def check_targets(park: Park) -> Iterator[RowFault]:
-    """Yield targets that need a sense, a product or another uom."""
+    """Yield targets that need a sense, a product, a tolerance or another uom."""
     for target in park.rows(Target):
+        if target.tolerance < 0:
+            yield RowFault(target, "is below 0", "tolerance")
         if not target.kpi:
             continue
         if not target.sense:
             yield RowFault(target, "a kpi needs sense = at_most or at_least")
         if target.kpi in OF_PRODUCT and not target.product:
             yield RowFault(target, f"{target.kpi} needs product")
+        if target.kpi in OF_CLOSURE and target.sense == "at_most" and target.limit <= 0:
+            yield RowFault(target, f"{target.kpi} is never 0 when it is measured; give tolerance")
         try:
             parse_quantity(f"{target.value} {target.uom}", KPIS[target.kpi])
         except UomError as error:
@@ -84,7 +97,7 @@ def verdict(value: F64, goal: F64, at_most: BOOL, half_width: F64 | float = 0.0)
     value : (...) float64 [u]
         figure that was reached; NaN = not known
     goal : (...) float64 [u]
-        goal, in the unit of the value
+        goal with its tolerance, in the unit of the value
     at_most : (...) bool
         whether the goal is a cap; else it is a floor
     half_width : (...) float64 [u], optional

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 from typing import Annotated, Literal, cast
 
@@ -17,6 +18,7 @@ from api.answers import (
     Provenance,
     Share,
     Uint8,
+    Verdict,
     WindowAnswer,
     WindowRow,
     record,
@@ -43,11 +45,12 @@ from api.parameters import From, Text, To
 from api.problems import RESPONSES
 from api.sums import Sums, read_sums
 from api.windows import ScopePath, WindowQuery, parse_query
-from twin.arrays import I64
+from twin.arrays import F64, I64
 from twin.emissions.outlets import Outlet
 from twin.emissions.permits import permit_outlook, year_of
 from twin.reference import load as load_reference
 from twin.series import windows as w
+from twin.targets import WORDS, verdict
 from twin.uom import parse_quantity
 
 router = APIRouter(prefix="/api/v1/scopes", responses=RESPONSES, route_class=CalculationRoute)
@@ -108,6 +111,10 @@ class EmissionRow(WindowRow):
     ]
     limit: PermitLimit | None
     share_of_limit: Number
+    verdict: Annotated[
+        Verdict | None,
+        Field(description="mean against limit by the whole interval; null without a limit"),
+    ]
 
 
 class PermitRow(TypedDict):
@@ -126,6 +133,13 @@ class PermitRow(TypedDict):
     substituted_t: Number
     substituted_share: Number
     share: Annotated[Number, Field(description="emitted over permit")]
+    verdict: Annotated[
+        Verdict,
+        Field(
+            description="not_met = certainly more than the permit; undecided = the permit lies"
+            " inside the interval of what was measured; substituted hours count as booked"
+        ),
+    ]
     allowance_t: Annotated[Number, Field(description="an even use of the permit until now")]
     forecast_t: Annotated[Number, Field(description="at the end of the year, at this rate")]
     days_to_exhaustion: Annotated[Number, Field(description="0 = used up, null = never or unknown")]
@@ -222,10 +236,25 @@ def _rows(
             "name": title,
             "code": code,
             "limit": permitted,
+            "verdict": _within(windows, limit),
             **windows,
             **sums.trust(_columns(sums, outlet, name), ~np.isnan(windows["mass_kg"])),
         },
     )
+
+
+def _within(windows: Mapping[str, F64], limit: float | None) -> list[str] | None:
+    """Return the verdicts on the means of windows (W,); None without a limit."""
+    if limit is None:
+        return None
+    mean, half_width = (windows[name] for name in ("corrected_mg_m3", "corrected_ci_mg_m3"))
+    return _judged(mean, number(limit, MG_PER_M3), half_width)
+
+
+def _judged(value: F64, cap: F64 | float, half_width: F64) -> list[str]:
+    """Return the verdicts on values with their intervals that may not rise above a cap."""
+    met = verdict(value, np.asarray(cap, np.float64), np.array(True), half_width)
+    return [WORDS[each] for each in met.tolist()]
 
 
 def _permits(
@@ -267,6 +296,7 @@ def _permits(
         "substituted_t": out(substituted, TONNE),
         "substituted_share": out(ahead.substituted_share),
         "share": out(ahead.share),
+        "verdict": _judged(ahead.emitted, permit, measured_ci),
         "allowance_t": out(ahead.allowance, TONNE),
         "forecast_t": out(ahead.forecast, TONNE),
         "days_to_exhaustion": out(ahead.exhausted_in_s, DAY),

@@ -290,3 +290,16 @@ async def test_what_the_model_does_not_have_is_null_and_not_nothing(api):
     assert figures["local_share"]["verified"] is True
     assert (figures["stock_producer"]["value"], figures["stock_user"]["value"]) == (3.0, 7.0)
     assert figures["fill_limit"]["verified"] is False
+
+
+async def test_chlor_alkali_balance_leaves_out_what_is_sold_by_road_and_vented(api):
+    # 5 kg/s go to VCM by pipe, 1 kg/s to the market by road; 6 kg/s of caustic soda are made.
+    owed = 6 * 70.906 / (2 * 39.997)
+    for path in ("demo/acme", "demo/acme/caustic"):
+        (row,) = (await rows_of(api, f"{path}/chlorine", **HOUR_9))["items"]
+        assert row["chlor_alkali_balance"] == near(5 / owed, rel=1e-4)
+        hour = (0.8 + 0.2 * (1 - 1 / 180) / 60) ** 0.5
+        width = 1.959963984540054 * 0.01 * 2**0.5 * hour
+        assert row["chlor_alkali_balance_ci"] == near(width * 5 / owed, rel=1e-4)
+    (row,) = (await rows_of(api, "demo/acme/vcm/chlorine", **HOUR_9))["items"]
+    assert (row["chlor_alkali_balance"], row["chlor_alkali_balance_ci"]) == (None, None)

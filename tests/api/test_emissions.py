@@ -96,6 +96,37 @@ async def test_over_many_hours_noise_averages_out_and_the_rest_stays(api, db, id
     assert permit["emitted_ci_t"] == permit["measured_ci_t"]
 
 
+@pytest.mark.parametrize(
+    ("corrected", "verdict"), [(34.0, "met"), (34.8, "undecided"), (36.0, "not_met")]
+)
+async def test_a_mean_is_within_its_limit_only_with_its_whole_interval(
+    api, db, ids, corrected, verdict
+):
+    # The limit is 35 mg/m3, the mean good to 1.9 %; 15/13 brings it to the reference oxygen.
+    await change_hour(db, ids, 0, "AT-901", 3600.0, corrected * 13 / 15 * 1e-6)
+    answer = await rows_of(api, "demo/acme/emissions", **EIGHT)
+    assert answer["items"][0]["corrected_mg_m3"] == pytest.approx(corrected, rel=1e-9)
+    assert answer["items"][0]["verdict"] == verdict
+
+
+PERMITS = [
+    with_park(PARK_TOML.replace('SO2 = "1 t"', f'SO2 = "{kg} kg"')).args[1][0]
+    for kg in (2.1, 2.0, 1.9)
+]
+
+
+@pytest.mark.parametrize(
+    ("small", "verdict"),
+    list(zip(PERMITS, ("met", "undecided", "not_met"), strict=True)),
+    indirect=["small"],
+    ids=["met", "undecided", "not met"],
+)
+async def test_a_permit_is_used_up_only_where_the_whole_interval_is_above_it(api, verdict):
+    (permit,) = (await rows_of(api, "demo/acme/emissions", window="day", **EIGHT))["permits"]
+    assert permit["emitted_t"] == pytest.approx(2 * HOUR_KG / 1e3, rel=1e-9)
+    assert permit["verdict"] == verdict
+
+
 DRAIN = with_park(
     PARK_TOML.replace('kind = "stack"', 'kind = "drain"').replace(
         'oxygen = "acme/AT-902"\noxygen_reference = 0.06\n', ""

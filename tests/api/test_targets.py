@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.support.small_park import FILES
+from tests.support.small_park import FILES, PARK_TOML, make_park
 from twin.errors import ModelError
 from twin.loading import parse_park
 from twin.targets import Target
@@ -36,6 +36,48 @@ async def test_intensity_is_that_of_the_energy_route_and_judged(api):
     assert row["kwh_per_t_ci"] == pytest.approx(result["half_width"], rel=1e-11)
 
 
+POLICY = """
+[[target]]
+id = "balance"
+scope = "demo"
+value = 100
+uom = "%"
+tolerance = {tolerance}
+kpi = "chlor_alkali_balance"
+sense = "at_least"
+source = "a policy"
+"""
+# 5 kg/s of chlorine are used, 6 of caustic soda made; 1 kg/s leaves by road.
+BALANCE = 100 * 5 / (6 * 70.906 / (2 * 39.997))
+
+
+@pytest.mark.parametrize(
+    ("small", "verdict", "reason"),
+    [
+        (make_park(PARK_TOML + POLICY.format(tolerance=tolerance)), verdict, reason)
+        for tolerance, verdict, reason in (
+            (9, "met", ""), (6, "undecided", "interval"), (3, "not_met", "")
+        )
+    ],
+    indirect=["small"],
+    ids=["met", "undecided", "not met"],
+)  # fmt: skip
+async def test_chlor_alkali_balance_is_judged_by_its_interval_and_its_tolerance(
+    api, small, verdict, reason
+):
+    result = (await items(api, **HOUR_9))["balance"]
+    tolerance = small.network.park.rows(Target)[-1].tolerance
+    assert result["value"] == pytest.approx(BALANCE, rel=1e-4)
+    # Both meters are good to 1 %; a fifth of the variance is noise of a minute, this is an hour.
+    remaining = (0.8 + 0.2 * (1 - 1 / 180) / 60) ** 0.5
+    assert result["half_width"] == pytest.approx(
+        1.959964 * remaining * 2**0.5 * BALANCE / 100, rel=1e-4
+    )
+    assert (result["goal"], result["tolerance"]) == (100.0, tolerance)
+    assert (result["limit"], result["verdict"]) == (100.0 - tolerance, verdict)
+    assert reason in result["reason"]
+
+
 async def test_target_without_a_kpi_says_what_it_needs(api):
     result = (await items(api))["books"]
     assert (result["value"], result["verdict"]) == (None, None)
@@ -59,7 +101,8 @@ async def test_scope_narrows_the_list(api):
     [('uom = "%"\nkpi = "luck"', "use one of electricity_intensity"),
      ('uom = "%"\nkpi = "local_share_of_liquid"', "needs sense"),
      ('uom = "%"\nkpi = "capacity"\nsense = "at_most"\nproduct = "aluminium"', "uom"),
-     ('uom = "kWh/t"\nkpi = "electricity_intensity"\nsense = "at_most"', "needs product")],
+     ('uom = "kWh/t"\nkpi = "electricity_intensity"\nsense = "at_most"', "needs product"),
+     ('uom = "%"\nkpi = "zero_gap_share"\nsense = "at_least"\ntolerance = -1', "below 0")],
 )  # fmt: skip
 def test_target_that_cannot_be_computed_is_a_problem_at_load(row, problem):
     with pytest.raises(ModelError) as caught:
@@ -68,10 +111,20 @@ def test_target_that_cannot_be_computed_is_a_problem_at_load(row, problem):
     assert problem in caught.value.problems[0]
 
 
+def test_a_closure_of_exactly_nothing_is_no_goal():
+    row = 'id = "x"\nscope = "demo"\nvalue = 0\nuom = "%"\nkpi = "unaccounted_share"\n'
+    text = FILES["park.toml"] + "\n[[target]]\n" + row + 'sense = "at_most"\n'
+    with pytest.raises(ModelError) as caught:
+        parse_park(FILES | {"park.toml": text})
+    assert "give tolerance" in caught.value.problems[0]
+    assert parse_park(FILES | {"park.toml": text + "tolerance = 2\n"}).rows(Target)[-1].limit == 2
+
+
 @pytest.mark.parametrize(
     "row",
     ['uom = "%"\nkpi = "zero_gap_share"\nsense = "at_least"',
      'uom = "kt/year"\nkpi = "capacity"\nsense = "at_most"\nproduct = "aluminium"',
+     'uom = "%"\nkpi = "chlor_alkali_balance"\nsense = "at_least"\ntolerance = 2',
      'uom = "%"\nkpi = "unaccounted_share"\nsense = "at_most"'],
 )  # fmt: skip
 def test_target_of_each_kind_is_taken(row):

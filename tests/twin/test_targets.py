@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from twin.targets import MET, NOT_MET, UNDECIDED, capacity_share, shortfall, verdict
+from twin.targets import MET, NOT_MET, UNDECIDED, Target, capacity_share, shortfall, verdict
 
 
 def test_value_on_the_right_side_of_its_goal_meets_it():
@@ -24,6 +24,21 @@ def test_goal_inside_the_confidence_interval_is_undecided():
         UNDECIDED, MET, UNDECIDED, NOT_MET,
     ]  # fmt: skip
     assert verdict(np.float64(0.9), np.float64(0.85), np.False_, np.nan) == UNDECIDED
+
+
+def test_tolerance_moves_the_limit_to_the_side_of_the_sense_and_the_interval_decides():
+    goal = {"id": "x", "scope": "p", "uom": "%", "tolerance": 5}
+    floor = Target(**goal, value=100, sense="at_least")
+    assert floor.limit == 95
+    value, half = np.array([97.0, 97.0, 95.0, 93.0]), np.array([1.0, 3.0, 1.0, 1.0])
+    assert verdict(value, np.float64(floor.limit), np.False_, half).tolist() == [
+        MET, UNDECIDED, UNDECIDED, NOT_MET,
+    ]  # fmt: skip
+    cap = Target(**goal, value=0, sense="at_most")
+    assert cap.limit == 5
+    assert verdict(np.array([3.0, 4.5]), np.float64(cap.limit), np.True_, 1.0).tolist() == [
+        MET, UNDECIDED,
+    ]  # fmt: skip
 
 
 def test_shortfall_is_zero_when_met_and_unknown_without_value():

@@ -6,6 +6,8 @@ References
    chapter 4 (current efficiency).
 .. [2] 聊政字〔2019〕6号, 一（八）: local use of liquid chlorine of at least 85 %, which is not
    defined there: both readings are computed.
+.. [3] 聊政字〔2019〕6号, 二（十二）: the chlor-alkali balance (氯碱平衡) of enterprises by 2022,
+   and less transport of liquid chlorine by road; it gives neither formula nor period.
 """
 
 from __future__ import annotations
@@ -14,6 +16,9 @@ import numpy as np
 
 from twin import faraday
 from twin.arrays import BOOL, F64, ratio
+
+# [kg/kg] Both are made by the same current.
+CHLORINE_PER_CAUSTIC = faraday.mass_per_charge(faraday.CL2) / faraday.mass_per_charge(faraday.NAOH)
 
 
 def anode_efficiency(oxygen: F64, chlorine: F64) -> F64:
@@ -105,3 +110,26 @@ def local_share_of_made(made: F64, exported: F64) -> F64:
     used as a gas.
     """
     return 1 - ratio(np.sum(exported, axis=-1), made)
+
+
+def chlor_alkali_balance(outlets: F64, caustic: F64) -> F64:
+    """Return the share of the chlorine that comes with caustic soda which finds an outlet.
+
+    Parameters
+    ----------
+    outlets : (...) float64 [kg]
+        chlorine that went to users in a period: used inside the boundary, or sent on by pipe; what
+        road and rail carry away, what is vented and what tanks keep is no outlet
+    caustic : (...) float64 [kg]
+        caustic soda made in the period, as 100 % NaOH
+
+    Returns
+    -------
+    (...) float64 [1]
+        NaN where nothing was made; 1 = balanced, above it chlorine is brought in
+
+    Notes
+    -----
+    Our reading of the policy [3]_. A mole of chlorine comes with two of caustic soda.
+    """
+    return ratio(outlets, caustic * CHLORINE_PER_CAUSTIC)

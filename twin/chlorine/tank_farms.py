@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from twin.accounts.accounts import components_of
+from twin.accounts.accounts import Account, components_of
 from twin.accounts.tanks import LIQUID_CHLORINE, tags_of_tanks, tank_fill, tank_mass
 from twin.arrays import BOOL, F64, I64
 from twin.chlorine.headroom import headroom, spare_ready, time_left, user_trip
 from twin.model.park import OUTSIDE, inside
+from twin.reconciliation.uncertainty import weights
+from twin.reference import load as load_reference
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -157,6 +159,32 @@ def withdrawal_weights(network: Network, streams: Iterable[Stream]) -> F64:
         tag, factor = meter_of(network, stream)
         weight[tag if tag >= 0 else slice(None)] += factor
     return weight
+
+
+def outlet_weights(network: Network, boundary: str) -> F64:
+    """Return the weights of the chlorine that finds an outlet: used inside, or sent on by pipe.
+
+    Parameters
+    ----------
+    network : Network
+        T tags
+    boundary : str
+
+    Returns
+    -------
+    (T,) float64 [kg/kg or kg/m^3]
+        as of `withdrawal_weights`; what goes by road or rail, or is vented, is left out
+    """
+    media = load_reference("media")
+    piped = [
+        stream
+        for stream in network.park.streams
+        if inside(stream.origin, boundary) and not inside(stream.to, boundary)
+        and stream.mode in ("pipe", "internal") and stream.to != "atmosphere"
+        and "chlorine" in media[stream.medium]["component"]
+    ]  # fmt: skip
+    used = weights(network, {Account(boundary, "chlorine", "use"): 1.0})
+    return used + withdrawal_weights(network, piped)
 
 
 def _rates(network: Network, streams: Iterable[Stream], value: F64) -> F64:

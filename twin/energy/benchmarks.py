@@ -3,6 +3,8 @@
 References
 ----------
 .. [1] 工业重点领域能效标杆水平和基准水平（2023年版）, 发改产业〔2023〕723号.
+.. [2] JCGM 106:2012, Evaluation of measurement data: the role of measurement uncertainty in
+   conformity assessment, section 8.
 """
 
 from __future__ import annotations
@@ -12,11 +14,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from twin.arrays import F64
 from twin.reference import load as load_reference
 from twin.uom import parse_quantity
 
 BETTER, BETWEEN, WORSE = "better_than_benchmark", "between", "worse_than_baseline"
-UNKNOWN = "unknown"
+UNKNOWN, UNDECIDED = "unknown", "undecided"
 UOM = {"kgce_per_t": "kgce/t", "kgoe_per_t": "kgoe/t", "kwh_per_t": "kWh/t"}
 # What differs from a benchmark in the last bits of a sum only is at it.
 SAME = 1e-9
@@ -52,25 +55,37 @@ def find_marks(product: str, index: str) -> Marks | None:
     return None
 
 
-def position(intensity: ArrayLike, marks: Marks) -> NDArray[np.str_]:
-    """Return the positions of intensities.
+def position(intensity: ArrayLike, marks: Marks, half_width: ArrayLike = 0.0) -> NDArray[np.str_]:
+    """Return the positions of intensities, where their intervals leave no doubt.
 
     Parameters
     ----------
     intensity : (...) float64 [J/kg]   NaN = not known
     marks : Marks [J/kg]
+    half_width : (...) float64 [J/kg]  half of their intervals; 0 = exact, NaN = not known
 
     Returns
     -------
     (...) str                          ``better_than_benchmark`` (at it or below), ``between``,
-                                       ``worse_than_baseline`` (above it), ``unknown``
+                                       ``worse_than_baseline`` (above it), ``undecided`` (one of
+                                       both lies inside the interval, or it is not known),
+                                       ``unknown`` (no value)
 
     Notes
     -----
-    Both are met at their very value [1]_.
+    Both are met at their very value [1]_. A decision needs the whole interval on one side [2]_.
     """
-    value = np.asarray(intensity, dtype=np.float64)
+    value, width = np.broadcast_arrays(
+        np.asarray(intensity, dtype=np.float64), np.asarray(half_width, dtype=np.float64)
+    )
+    best, worst = (_side(value + sign * width, marks) for sign in (-1.0, 1.0))
+    decided = np.where(best == worst, best, UNDECIDED)
+    decided = np.where(np.isnan(width), UNDECIDED, decided)
+    return np.asarray(np.where(np.isnan(value), UNKNOWN, decided))
+
+
+def _side(value: F64, marks: Marks) -> NDArray[np.str_]:
+    """Return the positions of exact values."""
     slack = SAME * np.abs(value)
     result = np.where(value <= marks.baseline + slack, BETWEEN, WORSE)
-    result = np.where(value <= marks.benchmark + slack, BETTER, result)
-    return np.asarray(np.where(np.isnan(value), UNKNOWN, result))
+    return np.where(value <= marks.benchmark + slack, BETTER, result)

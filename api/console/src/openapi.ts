@@ -1089,6 +1089,10 @@ export interface components {
             k2: number | null;
             /** @description half width, 95 %, by the meters; null = not known */
             k2_ci: number | null;
+            /** @description chlorine used here or sent on by pipe, over the chlorine that comes with the caustic soda made; without transport by road and rail, vents and stocks */
+            chlor_alkali_balance: number | null;
+            /** @description half width, 95 %, by the meters; null = not known */
+            chlor_alkali_balance_ci: number | null;
         };
         /** @description A command and its result: done without error, or the reason it was refused. */
         CommandAnswer: {
@@ -1302,6 +1306,8 @@ export interface components {
             reported_mass_difference: number | null;
             limit: components["schemas"]["PermitLimit"] | null;
             share_of_limit: number | null;
+            /** @description mean against limit by the whole interval; null without a limit */
+            verdict: ("met" | "not_met" | "undecided") | null;
         };
         /** @description Energy per tonne of product. */
         EnergyAnswer: {
@@ -1335,7 +1341,7 @@ export interface components {
             kgce_per_t: number | null;
             /** @description half width, 95 %, by the meters; null = not known */
             kgce_per_t_ci: number | null;
-            /** @description against benchmark and baseline */
+            /** @description against benchmark and baseline; undecided where the interval of the figure has one of them in it */
             position: string | null;
         };
         /** @description The data of an enterprise: freshness, completeness, faults. */
@@ -1558,6 +1564,11 @@ export interface components {
             substituted_share: number | null;
             /** @description emitted over permit */
             share: number | null;
+            /**
+             * @description not_met = certainly more than the permit; undecided = the permit lies inside the interval of what was measured; substituted hours count as booked
+             * @enum {string}
+             */
+            verdict: "met" | "not_met" | "undecided";
             /** @description an even use of the permit until now */
             allowance_t: number | null;
             /** @description at the end of the year, at this rate */
@@ -1939,6 +1950,9 @@ export interface components {
             sense: ("at_most" | "at_least") | null;
             goal: number;
             uom: string;
+            tolerance: number;
+            /** @description goal and tolerance: the value must be clear of it */
+            limit: number;
             /** @description the goal holds from the end of this year */
             year: number | null;
             /** @description that year is over */

@@ -7,6 +7,7 @@ from twin import faraday
 from twin.chlorine.figures import (
     anode_efficiency,
     cathode_efficiency,
+    chlor_alkali_balance,
     local_share_of_liquid,
     local_share_of_made,
 )
@@ -80,3 +81,10 @@ def test_local_share_of_nothing_or_of_unknown_streams_is_unknown():
     made = local_share_of_made(np.array([0.0, np.nan, 5.0]), np.zeros((3, 0)))
     assert np.isnan(made[:2]).all()
     assert made[2] == 1.0
+
+
+def test_chlorine_is_balanced_when_all_that_comes_with_the_caustic_soda_finds_an_outlet():
+    # 2 NaCl + 2 H2O: 70.906 kg of chlorine for 2 x 39.997 kg of caustic soda.
+    outlets, caustic = np.array([70.906, 35.453, 0.0, 70.906]), np.array([79.994, 79.994, 1, 0.0])
+    result = chlor_alkali_balance(outlets, caustic)
+    assert result == pytest.approx([1.0, 0.5, 0.0, np.nan], rel=1e-4, nan_ok=True)

@@ -53,6 +53,15 @@ def test_every_benchmark_is_below_its_baseline():
     assert len(rows) == 22
 
 
+def test_a_mark_inside_the_interval_of_a_figure_decides_nothing():
+    value, half = np.array([312.0, 312.0, 333.0, 355.0, 355.0, 333.0]), [2, 4, 10, 4, 6, np.nan]
+    result = benchmarks.position(value * UNIT, CAUSTIC, np.array(half) * UNIT)
+    assert result.tolist() == [
+        "better_than_benchmark", "undecided", "between", "worse_than_baseline", "undecided",
+        "undecided",
+    ]  # fmt: skip
+
+
 @settings(deadline=None, max_examples=50)
 @given(st.lists(st.floats(-1e3, 1e3), min_size=2, max_size=9))
 def test_position_never_gets_better_with_more_energy(values):
