@@ -212,8 +212,12 @@ async def _ask(sessions: SparkplugSessions, subscriber: Subscriber, now_us: int)
 async def _pause(
     due: float, next_block: NextBlock, spool: Spool, stopping: asyncio.Task[Any]
 ) -> None:
-    """Wait until the next cycle is due, and a little longer while nothing comes."""
-    await asyncio.wait({stopping}, timeout=max(due - time.monotonic(), 0.0))
+    """Wait until the next cycle is due, and a little longer while nothing comes.
+
+    A spool that holds what is not stored yet keeps the broker from going on: that is due at once.
+    """
+    if not spool.grows:
+        await asyncio.wait({stopping}, timeout=max(due - time.monotonic(), 0.0))
     if not len(next_block) and not spool.waiting and not stopping.done():
         arrival = asyncio.create_task(next_block.inbox.arrived.wait())
         await asyncio.wait({arrival, stopping}, timeout=IDLE_S, return_when=asyncio.FIRST_COMPLETED)

@@ -28,6 +28,8 @@ LOG = logging.getLogger("ingest.spool")
 # Of one row, and of what one gateway may have in one cycle.
 ROW_MESSAGES, ROW_BYTES = 5_000, 1 << 20
 ROWS_OF_A_GATEWAY = 20
+# So much is stored in one turn: a cycle must not wait for more.
+TURN_BYTES = 8 << 20
 
 
 class Spool:
@@ -127,7 +129,7 @@ class Spool:
         """Store and acknowledge what is held; raises StoreError."""
         if not self._held:
             return
-        held, self._held = self._held, {}
+        held = self._take_held()
         try:
             async with self._store.transaction():
                 table = self._store.spool
@@ -141,9 +143,8 @@ class Spool:
         except StoreError:
             # The answer to a commit may be lost, and the rows be there all the same.
             self._unsure = True
-            for gateway, messages in self._held.items():
-                held.setdefault(gateway, []).extend(messages)
-            self._held = held
+            for gateway, messages in held.items():
+                self._held[gateway] = messages + self._held.get(gateway, [])
             raise
         for row in rows:
             self._rows.setdefault(row.gateway, deque()).append(row)
@@ -152,6 +153,22 @@ class Spool:
             self._counters["spooled"] += len(messages)
             self._ack(messages)
         self._renew()
+
+    def _take_held(self) -> dict[str, list[Message]]:
+        """Take what one turn stores of what is held; a gateway with more comes last next time."""
+        taken: dict[str, list[Message]] = {}
+        room = TURN_BYTES
+        for gateway in list(self._held):
+            if room <= 0:
+                break
+            messages, count = self._held.pop(gateway), 0
+            while count < len(messages) and room > 0:
+                room -= len(messages[count].payload)
+                count += 1
+            taken[gateway] = messages[:count]
+            if count < len(messages):
+                self._held[gateway] = messages[count:]
+        return taken
 
     def _next(self, messages_max: int, bytes_max: int) -> list[SpoolRow]:
         """Return the rows of the next cycle."""

@@ -107,5 +107,4 @@ async def test_memory_is_bounded_while_large_messages_come(
             acked = await asyncio.to_thread(publish, park.mqtt_port, b"x" * 250_000, 2_000)
             await asyncio.sleep(2)
         assert acked == 2_000
-        # The broker reads and the database writes some 100 MB/s: others wait for that.
-        seen.require(stored_s=10.0, feed_s=None, ingest_mb=400)
+        seen.require(ingest_mb=400)

@@ -8,7 +8,7 @@ from ingest.counters import Counters
 from ingest.routing.decode import Intake
 from ingest.routing.topics import Message, TopicTable
 from ingest.settings import IngestSettings
-from ingest.spool import ROW_BYTES, ROW_MESSAGES, Spool
+from ingest.spool import ROW_BYTES, ROW_MESSAGES, TURN_BYTES, Spool
 from ingest.transport.subscriber import PORTION_MESSAGES, Inbox, NextBlock
 from tests.support.memory_store import MemoryStore
 from tests.support.stored import T0, cycling, message, opened
@@ -188,6 +188,24 @@ async def test_row_whose_commit_was_not_answered_is_brought_back():
     # Some come twice, like what a broker sends again.
     assert {at for _, at in decoded} == set(range(1, 301))
     assert intakes.store.spool.kept == {}
+
+
+async def test_one_turn_stores_only_so_many_bytes_of_what_is_held():
+    intakes, size = Intakes(), 100_000
+    for gateway in ("flood", "torrent"):
+        intakes.send(gateway, 200, size)
+    intakes.store.failures = 1
+    decoded, stored = [], []
+    while len(intakes.inbox) or intakes.spool.grows:
+        before = len(intakes.acked)
+        decoded += await intakes.cycle()
+        stored.append(len(intakes.acked) - before)
+    decoded += await intakes.cycles()
+    assert sum(stored) > 300
+    assert max(stored) * size < TURN_BYTES + size
+    for gateway in ("flood", "torrent"):
+        assert of(gateway, decoded) == sorted(of(gateway, decoded))
+    assert len(decoded) == 400
 
 
 async def test_gateways_that_are_all_above_their_shares_keep_nobody_waiting():
