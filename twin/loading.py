@@ -15,7 +15,9 @@ from twin.alarms.rules import AlarmSpec, check_alarms
 from twin.byproducts.exchange import Byproduct, Link, Sink, check_exchange
 from twin.chlorine.hazards import Hazard, check_hazards
 from twin.chlorine.headroom import AbsorberSpec, check_absorbers
+from twin.emissions.green_power import GreenPower, check_green_power
 from twin.emissions.outlets import OutletSpec, check_outlets
+from twin.emissions.sources import CarbonFlow, check_carbon
 from twin.errors import ModelError, UomError
 from twin.model.gateways import GatewaySpec, check_gateways
 from twin.model.meters import check_meters, unrelated_meters
@@ -66,6 +68,8 @@ TABLES: dict[str, type[Any]] = {
     "alarm": AlarmSpec,
     "check": CheckSpec,
     "outlet": OutletSpec,
+    "carbon": CarbonFlow,
+    "green_power": GreenPower,
     "hazard": Hazard,
     "absorber": AbsorberSpec,
     "byproduct": Byproduct,
@@ -79,6 +83,8 @@ CHECKS = (
     check_gateways,
     check_validation,
     check_outlets,
+    check_carbon,
+    check_green_power,
     check_hazards,
     check_absorbers,
     check_exchange,

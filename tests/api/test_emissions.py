@@ -253,14 +253,26 @@ async def test_the_permit_shows_the_year_so_far_and_where_it_leads(api, db, ids)
     assert row["quality"] == q.UNCERTAIN | q.INCOMPLETE | q.SIMULATED
 
 
-async def test_bought_electricity_has_no_factor_of_a_year_that_is_not_there(api):
+async def test_a_year_without_a_factor_takes_the_newest_published_one_and_says_so(api):
     carbon = (await rows_of(api, "demo/acme/emissions", **EIGHT))["carbon"]
     (row,) = carbon["items"]
-    assert (row["scope2_t"], row["total_t"]) == (None, None)
     power = next(s for s in row["sources"] if s["source"] == "electricity")
-    assert power["co2_t"] is power["co2_ci_t"] is row["total_ci_t"] is None
-    assert "no location factor of CN for 2025" in power["reason"]
+    # 12.5 MWh in 2025 by the factor of 2023.
+    assert power["co2_t"] == pytest.approx(12.5 * 0.5306, rel=1e-9)
+    assert (power["factor_year"], power["factor_stands_in"]) == (2023, True)
+    assert "no location factor of CN is published for 2025" in power["reason"]
+    assert "2023 stands in" in power["reason"]
     assert {f["year"] for f in carbon["available"] if f["region"] == "CN-SD"} == {2021, 2022}
+    assert row["total_t"] == row["scope2_t"] > power["co2_t"]
+
+
+async def test_a_region_without_any_factor_leaves_scope_2_unknown(api):
+    query = EIGHT | {"region": "CN-SD", "method": "fossil"}
+    (row,) = (await rows_of(api, "demo/acme/emissions", **query))["carbon"]["items"]
+    assert (row["scope2_t"], row["total_t"], row["total_ci_t"]) == (None, None, None)
+    power = next(s for s in row["sources"] if s["source"] == "electricity")
+    assert power["co2_t"] is power["co2_ci_t"] is power["factor_year"] is None
+    assert "nor for any other year" in power["reason"]
 
 
 async def test_a_year_that_is_chosen_is_used_and_shown(api):

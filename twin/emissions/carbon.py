@@ -13,7 +13,7 @@ References
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -22,6 +22,10 @@ from twin.arrays import F64
 from twin.reference import load as load_reference
 from twin.uom import parse_quantity
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+COUNTRY = "CN"
 # What the figures of the table are.
 _QUANTITY = {
     "carbon_content": "emission_factor",
@@ -41,8 +45,13 @@ class GridFactor:
     """The emission factor of bought electricity, with its provenance."""
 
     value: float  # [kg/J] NaN = there is none
-    reason: str  # why there is none; empty when there is
+    reason: str  # why there is none, or which year stands in; empty when it is that of the year
     row: dict[str, Any]  # year, region, method, factor as text, and its provenance
+
+    @property
+    def stands_in(self) -> bool:
+        """Whether the factor is of another year than the consumption."""
+        return bool(self.row) and bool(self.reason)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +138,24 @@ def fuel(
     return np.asarray(carbon * _dioxide_per_carbon())
 
 
+def material(row: Mapping[str, Any]) -> float:
+    """Return the carbon dioxide of a material whose carbon is emitted, or bound in it.
+
+    Parameters
+    ----------
+    row : mapping
+        of a table ``[material]`` in ``carbon.toml``: `factor`, or `carbon_content`
+
+    Returns
+    -------
+    float [kg/kg]
+        carbon dioxide per mass; of a carbon content CC · 44/12 [2]_
+    """
+    if "factor" in row:
+        return parse_quantity(row["factor"], "fraction")
+    return parse_quantity(row["carbon_content"], "fraction") * _dioxide_per_carbon()
+
+
 def anode(
     aluminium: F64, net_consumption: F64 | float, sulphur: F64 | float, ash: F64 | float
 ) -> F64:
@@ -180,12 +207,12 @@ def perfluorocarbons(
 
 
 def grid_factor(year: int, region: str, method: str) -> GridFactor:
-    """Return the factor of bought electricity of a year, region and method, and of no other.
+    """Return the factor of bought electricity of a year, region and method.
 
     Parameters
     ----------
     year : int
-        calendar year of the consumption; a caller who wants another year's factor asks for it
+        calendar year of the consumption
     region
         ``CN``, or a province by ISO 3166-2 like ``CN-SD``
     method
@@ -194,15 +221,36 @@ def grid_factor(year: int, region: str, method: str) -> GridFactor:
     Returns
     -------
     GridFactor
-        [kg/J]; NaN and a reason where there is no such factor [4]_
+        [kg/J]; where none is published for the year, the newest before it stands in (else the
+        oldest), with the reason; NaN where region and method have none for any year [4]_
     """
     rows = load_reference("carbon")["grid"]
-    for row in rows:
-        if (row["year"], row["region"], row["method"]) == (year, region, method):
-            return GridFactor(parse_quantity(row["factor"], "emission_factor"), "", row)
-    years = [str(r["year"]) for r in rows if (r["region"], r["method"]) == (region, method)]
-    there = f"there are {', '.join(sorted(years))}" if years else "there is none for any year"
-    return GridFactor(float("nan"), f"no {method} factor of {region} for {year}: {there}", {})
+    alike = {row["year"]: row for row in rows if (row["region"], row["method"]) == (region, method)}
+    reason = f"no {method} factor of {region} is published for {year}"
+    if not alike:
+        return GridFactor(float("nan"), f"{reason}, nor for any other year", {})
+    nearest = max((each for each in alike if each <= year), default=min(alike))
+    row = alike[nearest]
+    reason = "" if nearest == year else f"{reason}: that of {nearest} stands in"
+    return GridFactor(parse_quantity(row["factor"], "emission_factor"), reason, row)
+
+
+def market_factor(year: int, region: str) -> GridFactor:
+    """Return the factor of electricity that no green power covers, of a year and region.
+
+    Parameters
+    ----------
+    year, region
+        as of `grid_factor`
+
+    Returns
+    -------
+    GridFactor
+        [kg/J]; of the whole country where the region has none: the factor without the non-fossil
+        electricity that was traded is published for the country only [4]_
+    """
+    own = grid_factor(year, region, "market")
+    return own if own.row else grid_factor(year, COUNTRY, "market")
 
 
 def footprint(fuels: F64, processes: F64, electricity: F64, heat: F64, captured: F64) -> Footprint:

@@ -1,8 +1,10 @@
-"""The sources of greenhouse gases in a scope, as weights of its tags.
+"""The sources of greenhouse gases in a scope, as weights of its tags; the table ``[[carbon]]``.
 
 References
 ----------
 .. [1] GB/T 32150-2015, 5.2: activity data times emission factors.
+.. [2] GB/T 32151.10-2015, emissions of processes: the carbon of raw materials less the carbon of
+   products; carbonates by their factors.
 """
 
 from __future__ import annotations
@@ -17,6 +19,8 @@ from twin.accounts.carriers import carrier_factor
 from twin.arrays import F64
 from twin.emissions import carbon
 from twin.model.meters import compile_meters, counted
+from twin.model.park import inside
+from twin.model.rows import RowFault, cell, guess, table
 from twin.reconciliation.uncertainty import weights
 from twin.reference import load as load_reference
 from twin.uom import parse_quantity
@@ -25,25 +29,52 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from twin.accounts.network import Network
+    from twin.model.park import Park
 
 NAN = float("nan")
 
 
+@table
+class CarbonFlow:
+    """A material that carries carbon into a scope, or out of it in a product.
+
+    Its figure is that of the material in ``carbon.toml``, or its own `carbon_content` or `factor`.
+    `scope` is the smallest one that also has what the carbon came from, or went to.
+    """
+
+    id: str = cell("text")
+    scope: str = cell("scope")
+    tag: str = cell("tag mass_flow mass*")
+    material: str = cell("text")
+    fate: Literal["emitted", "bound"] = cell("one emitted bound", default="emitted")
+    purity: float = cell("share", default=1.0)
+    carbon_content: float = cell("quantity fraction", default=NAN)
+    factor: float = cell("quantity fraction", default=NAN)
+    source: str = cell("any", default="")
+    note: str = cell("any", default="")
+
+
+Kind = Literal[
+    "fuel", "electricity", "heat", "unknown", "process", "received", "captured", "product"
+]
+
+
 @dataclass(frozen=True, slots=True)
 class EmissionSource:
-    """A carrier of energy, a process, or what is captured and sold; of T tags."""
+    """A carrier of energy, a process, or carbon that leaves in what is sold; of T tags."""
 
     name: str
-    kind: Literal["fuel", "electricity", "heat", "unknown", "process", "captured"]
+    kind: Kind
     quantity: str  # of its activity: energy, mass, normal_volume
     activity: F64  # (T,) [SI] the weight of each tag's amount: ``activity @ amount``
+    sold: F64  # (T,) [SI] what of it was sold, by meters that show it
     factor: float  # [kg/SI]; NaN = not known; of bought electricity it is the grid's of a year
     row: dict[str, Any] = field(default_factory=dict)  # of the reference table
 
     @property
     def scope(self) -> int:
-        """1 = emitted here, 2 = where it was bought, -1 = not emitted: captured here and sold."""
-        return {"electricity": 2, "heat": 2, "captured": -1}.get(self.kind, 1)
+        """1 = emitted here, 2 = where it was bought, -1 = not emitted: sold in something."""
+        return {"electricity": 2, "heat": 2, "captured": -1, "product": -1}.get(self.kind, 1)
 
 
 def emission_sources(network: Network, scope: str) -> list[EmissionSource]:
@@ -57,35 +88,51 @@ def emission_sources(network: Network, scope: str) -> list[EmissionSource]:
 
     Returns
     -------
-    list of Emitter
+    list of EmissionSource
         the activity of a carrier is what comes in less what goes out; a carrier that emits nothing
         is left out, one without a carbon content is not
     """
-    return [*_carriers(network, scope), *_processes(network, scope)]
+    return [
+        *_carriers(network, scope),
+        *_processes(network, scope),
+        *_materials(network, scope),
+        *_dioxide(network, scope),
+    ]
 
 
 def _carriers(network: Network, scope: str) -> Iterator[EmissionSource]:
     """Yield the carriers of energy the meters of a scope count."""
     net: dict[str, F64] = {}
+    sold: dict[str, F64] = {}
     for meter in counted(compile_meters(network.park), scope):
         weight = net.setdefault(meter.carrier, np.zeros(len(network.tags)))
         weight[network.index[meter.tag]] += meter.sign
+        weight = sold.setdefault(meter.carrier, np.zeros(len(network.tags)))
+        weight[network.index[meter.tag]] += meter.role == "sold"
     table = load_reference("carbon")
     for carrier, weight in net.items():
         kind, quantity = carbon.source_of(carrier), load_reference("energy")[carrier]["quantity"]
         if kind == "heat":
-            heat = weight * carrier_factor(carrier)
+            heat, given = (each * carrier_factor(carrier) for each in (weight, sold[carrier]))
             factor = parse_quantity(table["heat"]["factor"], "emission_factor")
-            yield EmissionSource(carrier, kind, "energy", heat, factor, table["heat"])
+            yield EmissionSource(carrier, kind, "energy", heat, given, factor, table["heat"])
         elif kind == "fuel":
             factor = float(carbon.fuel(np.ones(1), **carbon.parameters("fuel", carrier))[0])
-            yield EmissionSource(carrier, kind, quantity, weight, factor, table["fuel"][carrier])
+            row = table["fuel"][carrier]
+            yield EmissionSource(carrier, kind, quantity, weight, sold[carrier], factor, row)
         elif kind != "nothing":
-            yield EmissionSource(carrier, kind, quantity, weight, NAN)
+            yield EmissionSource(carrier, kind, quantity, weight, sold[carrier], NAN)
+
+
+def _of_mass(
+    name: str, kind: Kind, activity: F64, factor: float, row: dict[str, Any]
+) -> EmissionSource:
+    """Return a source that is known by a mass, and no part of which is sold."""
+    return EmissionSource(name, kind, "mass", activity, np.zeros_like(activity), factor, row)
 
 
 def _processes(network: Network, scope: str) -> Iterator[EmissionSource]:
-    """Yield the process emissions of aluminium, and the carbon dioxide captured and sold."""
+    """Yield the process emissions of aluminium."""
     table = load_reference("carbon")["process"]
     made = Account(scope, "aluminium", "mass")
     if made in network.accounts:
@@ -95,7 +142,51 @@ def _processes(network: Network, scope: str) -> Iterator[EmissionSource]:
             ("perfluorocarbons", carbon.perfluorocarbons),
         ):
             factor = float(formula(one, **carbon.parameters("process", name))[0])
-            yield EmissionSource(name, "process", "mass", weight, factor, table[name])
-    sold = Account(scope, "carbon_dioxide", "export")
-    if sold in network.accounts:
-        yield EmissionSource("captured", "captured", "mass", weights(network, {sold: 1.0}), 1.0)
+            yield _of_mass(name, "process", weight, factor, table[name])
+
+
+def _materials(network: Network, scope: str) -> Iterator[EmissionSource]:
+    """Yield the carbon of raw materials, and that bound in products [2]_."""
+    for flow in network.park.rows(CarbonFlow):
+        if inside(flow.scope, scope):
+            weight = np.zeros(len(network.tags))
+            weight[network.index[flow.tag]] = flow.purity
+            factor, row = _figure_of(flow)
+            kind: Kind = "product" if flow.fate == "bound" else "process"
+            yield _of_mass(flow.id, kind, weight, factor, row)
+
+
+def _figure_of(flow: CarbonFlow) -> tuple[float, dict[str, Any]]:
+    """Return the carbon dioxide per mass of a material, and where that is from."""
+    stated = {"carbon_content": flow.carbon_content, "factor": flow.factor}
+    own = {name: f"{value:.6g} t/t" for name, value in stated.items() if not np.isnan(value)}
+    if own:
+        provenance = {"source": flow.source or "park.toml", "confidence": "M", "verified": False}
+        row = {**own, **provenance, "note": flow.note or None}
+    else:
+        row = load_reference("carbon")["material"][flow.material]
+    return carbon.material(row), row | {"material": flow.material, "purity": f"{flow.purity:.4g}"}
+
+
+def _dioxide(network: Network, scope: str) -> Iterator[EmissionSource]:
+    """Yield the carbon dioxide that comes in as a raw material, and what is captured and sold."""
+    crossing: dict[Kind, Account] = {
+        "received": Account(scope, "carbon_dioxide", "import"),
+        "captured": Account(scope, "carbon_dioxide", "export"),
+    }
+    for kind, account in crossing.items():
+        if account in network.accounts:
+            yield _of_mass(kind, kind, weights(network, {account: 1.0}), 1.0, {})
+
+
+def check_carbon(park: Park) -> Iterator[RowFault]:
+    """Yield materials whose carbon is not known, or known twice."""
+    known = load_reference("carbon")["material"]
+    for flow in park.rows(CarbonFlow):
+        stated = [figure for figure in (flow.carbon_content, flow.factor) if not np.isnan(figure)]
+        if len(stated) > 1:
+            yield RowFault(flow, "has carbon_content and factor; one of them is enough")
+        elif not stated and flow.material not in known:
+            close = guess(flow.material, known) or f"; known are {', '.join(known)}"
+            text = f"carbon.toml has no material {flow.material!r}{close}; else give carbon_content"
+            yield RowFault(flow, text, "material")

@@ -956,13 +956,18 @@ export interface components {
             /** @description half width, 95 %, by the meters; null = not known */
             unaccounted_ci_t: number | null;
         };
-        /** @description Greenhouse gases of the scope; electricity by region and method. */
+        /**
+         * @description Greenhouse gases of the scope; electricity by region and method.
+         *
+         *     A factor of a year without one is the newest before it; `factor_stands_in` marks it.
+         */
         CarbonAnswer: {
             region: string;
             method: string;
             items: components["schemas"]["CarbonRow"][];
             factors: components["schemas"]["CarbonFactor"][];
             available: components["schemas"]["CarbonFactor"][];
+            green_power: components["schemas"]["GreenPowerRow"][];
         };
         /** @description A factor with its provenance. */
         CarbonFactor: {
@@ -980,7 +985,12 @@ export interface components {
             region: string | null;
             method: string | null;
         };
-        /** @description Scope 1 and 2 of one window. */
+        /**
+         * @description Scope 1 and 2 of one window; scope 2 as chosen, and beside it by the market.
+         *
+         *     By the market green power has no emission, and what it does not cover takes the factor without
+         *     the non-fossil electricity that was traded.
+         */
         CarbonRow: {
             /** Format: date-time */
             start: string;
@@ -999,18 +1009,40 @@ export interface components {
             total_t: number | null;
             /** @description half width, 95 %, of what the meters add; the factors are taken as exact */
             total_ci_t: number | null;
+            scope2_market_t: number | null;
+            /** @description half width, 95 %, of what the meters add; the factors are taken as exact */
+            scope2_market_ci_t: number | null;
+            total_market_t: number | null;
+            /** @description half width, 95 %, of what the meters add; the factors are taken as exact */
+            total_market_ci_t: number | null;
+            /** @description covered by contracts and certificates */
+            green_mwh: number | null;
+            /** @description of the electricity bought */
+            green_share: number | null;
             sources: components["schemas"]["CarbonSource"][];
         };
-        /** @description The emission of one source in a window; scope -1 is captured and sold. */
+        /** @description The emission of one source in a window; scope -1 is captured, or bound in a product. */
         CarbonSource: {
+            /** @description carrier, process, or id of a row of [[carbon]] */
             source: string;
+            /** @description fuel, electricity, heat, unknown, process, received (carbon dioxide), captured, product */
+            kind: string;
             scope: number;
+            /** @description net: what came in less what went out */
             amount: number | null;
+            /** @description of electricity and heat */
+            purchased: number | null;
+            /** @description of electricity and heat */
+            sold: number | null;
             uom: string;
             co2_t: number | null;
             /** @description half width, 95 %, of what the meters add; the factors are taken as exact */
             co2_ci_t: number | null;
-            /** @description why it is not known */
+            /** @description of the factor of electricity */
+            factor_year: number | null;
+            /** @description that is another year than the window's: none is published for it */
+            factor_stands_in: boolean;
+            /** @description why it is not known, or which factor stands in */
             reason: string;
         };
         /** @description The chlorine balance of a scope, and the state of its tanks, absorbers and hazards. */
@@ -1389,6 +1421,19 @@ export interface components {
             silent: boolean;
             skewed: boolean;
             runaway: boolean;
+        };
+        /** @description A contract or certificates of green power; both days are included. */
+        GreenPowerRow: {
+            id: string;
+            scope: string;
+            kind: string;
+            first: string;
+            last: string;
+            energy_mwh: number | null;
+            share: number | null;
+            tag: string | null;
+            source: string;
+            note: string;
         };
         /** @description A unit graded as a major hazard source (重大危险源). */
         HazardRow: {
@@ -2103,6 +2148,7 @@ export type EnergyRow = components['schemas']['EnergyRow'];
 export type EnterpriseHealth = components['schemas']['EnterpriseHealth'];
 export type FrequentAlarm = components['schemas']['FrequentAlarm'];
 export type GatewayRow = components['schemas']['GatewayRow'];
+export type GreenPowerRow = components['schemas']['GreenPowerRow'];
 export type HazardRow = components['schemas']['HazardRow'];
 export type HistoryAnswer = components['schemas']['HistoryAnswer'];
 export type LatestRow = components['schemas']['LatestRow'];

@@ -8,6 +8,7 @@ from twin.emissions import carbon
 from twin.emissions.sources import emission_sources
 from twin.loading import load_park
 from twin.reference import load
+from twin.stoichiometry import composition, molar_mass
 from twin.uom import parse_quantity
 
 KWH = 3.6e6
@@ -32,7 +33,7 @@ def test_anodes_and_anode_effects_emit_the_published_defaults():
 
 def test_carbonates_and_bought_heat_emit_by_their_factors():
     table = load("carbon")
-    carbonate = parse_quantity(table["process"]["sodium_carbonate"]["factor"], "fraction")
+    carbonate = carbon.material(table["material"]["sodium_carbonate"])
     assert carbonate == pytest.approx(44.009 / 105.988, rel=2e-5)
     heat = parse_quantity(table["heat"]["factor"], "emission_factor")
     assert parse_quantity("1 GJ", "energy") * heat == pytest.approx(110.0)
@@ -54,21 +55,57 @@ def test_default_fuels_emit_what_their_figures_multiply_to(name, amount, co2):
 
 
 @pytest.mark.parametrize(
-    ("year", "region", "method"),
-    [(2025, "CN-SD", "location"), (2023, "CN-SD", "location"), (2022, "CN-SD", "ets"),
-     (2022, "US", "location")],
+    ("year", "region", "method", "kwh", "of"),
+    [(2025, "CN-SD", "location", 0.6410, 2022), (2026, "CN", "location", 0.5306, 2023),
+     (2022, "CN", "location", 0.5366, 2022), (2030, "CN", "ets", 0.5703, 2022),
+     (2018, "CN", "location", 0.5568, 2021)],
 )  # fmt: skip
-def test_a_missing_year_is_a_reason_and_never_another_year(year, region, method):
+def test_the_newest_published_factor_stands_in_for_a_year_without_one(
+    year, region, method, kwh, of
+):
     factor = carbon.grid_factor(year, region, method)
+    assert factor.value * KWH == pytest.approx(kwh, rel=1e-12)
+    assert factor.row["year"] == of
+    assert factor.stands_in is (year != of)
+    assert (str(year) in factor.reason) is (year != of)
+
+
+@pytest.mark.parametrize(("region", "method"), [("CN-SD", "ets"), ("US", "location")])
+def test_a_region_and_method_without_any_factor_have_a_reason(region, method):
+    factor = carbon.grid_factor(2022, region, method)
     assert np.isnan(factor.value)
-    assert str(year) in factor.reason
-    assert region in factor.reason
-    assert factor.row == {}
+    assert (factor.row, factor.stands_in) == ({}, False)
+    assert f"no {method} factor of {region} is published for 2022, nor for any" in factor.reason
 
 
-def test_the_reason_names_the_years_there_are():
-    assert "2021, 2022" in carbon.grid_factor(2025, "CN-SD", "location").reason
-    assert "none for any year" in carbon.grid_factor(2022, "XX", "location").reason
+def test_the_factor_of_the_market_is_that_of_the_country():
+    factor = carbon.market_factor(2025, "CN-SD")
+    assert factor.value * KWH == pytest.approx(0.5856, rel=1e-12)
+    assert (factor.row["region"], factor.row["year"], factor.stands_in) == ("CN", 2022, True)
+
+
+@pytest.mark.parametrize(
+    ("name", "mass", "dioxide"),
+    [("limestone", 100.087, 1), ("dolomite", 184.401, 2), ("magnesite", 84.314, 1),
+     ("sodium_carbonate", 105.988, 1), ("sodium_bicarbonate", 84.006, 1), ("siderite", 115.854, 1)],
+)  # fmt: skip
+def test_carbonates_give_off_the_dioxide_of_their_formula(name, mass, dioxide):
+    factor = carbon.material(load("carbon")["material"][name])
+    assert factor == pytest.approx(dioxide * 44.009 / mass, rel=2e-5)
+
+
+@pytest.mark.parametrize(
+    ("name", "formula"),
+    [("urea", "CH4N2O"), ("methanol", "CH4O"), ("ammonium_bicarbonate", "NH5CO3"),
+     ("dimethyl_ether", "C2H6O"), ("formaldehyde", "CH2O"), ("acetic_acid", "C2H4O2"),
+     ("acetylene", "C2H2"), ("vinyl_chloride", "C2H3Cl"), ("pvc", "C2H3Cl"),
+     ("chloromethane", "CH3Cl"), ("dichloromethane", "CH2Cl2"), ("chloroform", "CHCl3"),
+     ("epichlorohydrin", "C3H5ClO"), ("caprolactam", "C6H11NO")],
+)  # fmt: skip
+def test_products_bind_the_carbon_of_their_formula(name, formula):
+    atoms = composition(formula)["C"]
+    expected = atoms * molar_mass("C") / molar_mass(formula) * 44 / 12
+    assert carbon.material(load("carbon")["material"][name]) == pytest.approx(expected, rel=5e-5)
 
 
 def test_methods_of_one_year_differ():
