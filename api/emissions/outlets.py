@@ -80,8 +80,8 @@ def positions(network: Network, addresses: Iterable[str]) -> I64:
 
 def addresses_of(outlet: Outlet) -> set[str]:
     """Return the addresses of all tags of an outlet."""
-    given = (outlet.pollutants, outlet.tags, outlet.reported, outlet.reported_mass)
-    return {address for tags in given for address in tags.values()}
+    given = (outlet.tags, outlet.reported, outlet.reported_mass)
+    return {*outlet.measured_by, *(address for tags in given for address in tags.values())}
 
 
 async def read_ledger(context: Context, query: WindowQuery, outlets: list[Outlet]) -> Ledger:
@@ -124,7 +124,7 @@ def outlet_hours(ledger: Ledger, outlet: Outlet) -> OutletHours:
         mean[address] = ratio(sums.amount[:, u], covered[address])
     unknown = np.full(ledger.elapsed_s.shape, np.nan)
     reported, reported_mass = (
-        np.array([mean[tags[name]] if name in tags else unknown for name in outlet.pollutants])
+        np.array([mean[tags[name]] if name in tags else unknown for name in outlet.names])
         for tags in (outlet.reported, outlet.reported_mass)
     )
     hours = evaluate(outlet, mean, covered, ledger.elapsed_s)
@@ -170,7 +170,7 @@ def by_window(
     total = _WindowSum(np.where(begun, ledger.window, -1), count)
     hours, known, valid = record.hours, record.known[p], record.hours.valid[p]
     instead = record.substitution.emission[p]
-    limit = outlet.permit.get(list(outlet.pollutants)[p], np.nan)
+    limit = outlet.permit.get(outlet.names[p], np.nan)
     previous = np.zeros(count)
     inner = total.window >= 0
     np.maximum.at(previous, total.window[inner], record.substitution.previous_h[p][inner])

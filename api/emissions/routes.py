@@ -197,7 +197,7 @@ async def read_emissions(
         sums = await read_sums(context, query, tags)
         for outlet in outlets:
             hours = outlet_hours(ledger, outlet)
-            pollutants = range(len(outlet.pollutants))
+            pollutants = range(len(outlet.names))
             rows += [_rows(ledger, sums, outlet, hours, p) for p in pollutants]
             permits += _permits(query, ledger, outlet, hours)
     return query.answer(
@@ -205,15 +205,13 @@ async def read_emissions(
         rows,
         permits=permits,
         carbon=await read_carbon(context, query, GridChoice(region, method, factor_year)),
-        standards=_standards({name for outlet in outlets for name in outlet.pollutants}),
+        standards=_standards({name for outlet in outlets for name in outlet.names}),
     )
 
 
 def _columns(sums: Sums, outlet: Outlet, name: str) -> I64:
     """Return the columns of the tags the figures of a pollutant rest on."""
-    oxygen = () if np.isnan(outlet.oxygen_reference) else ("oxygen",)
-    measured = [outlet.tags[column] for column in oxygen if column in outlet.tags]
-    tags = positions(sums.network, [outlet.pollutants[name], *outlet.flow_tags, *measured])
+    tags = positions(sums.network, [*outlet.corrected_by(name), *outlet.flow_tags])
     return np.searchsorted(sums.tags, tags)
 
 
@@ -221,7 +219,7 @@ def _rows(
     ledger: Ledger, sums: Sums, outlet: Outlet, hours: OutletHours, p: int
 ) -> list[EmissionRow]:
     """Return the rows of one pollutant of one outlet."""
-    name = list(outlet.pollutants)[p]
+    name = outlet.names[p]
     windows = by_window(sums.query, ledger, outlet, hours, p)
     code, title = _code(name, outlet.kind)
     limit = outlet.permit.get(name)
@@ -264,8 +262,8 @@ def _permits(
     until_us = counted_until(query)
     begin_us, end_us = year_of(until_us, query.zone.key)
     year = (ledger.edges[:-1] >= begin_us) & (ledger.edges[:-1] < until_us)
-    names = [name for name in outlet.pollutants if name in outlet.annual]
-    p = [list(outlet.pollutants).index(name) for name in names]
+    names = [name for name in outlet.names if name in outlet.annual]
+    p = [outlet.names.index(name) for name in names]
     known, instead = hours.known[p] & year, hours.substitution.emission[p]
     stands = ~np.isnan(instead) & year
     measured = np.where(known, hours.hours.emission[p], 0.0).sum(axis=1)

@@ -23,7 +23,7 @@ from zlib import crc32
 from zoneinfo import ZoneInfo
 
 from ingest.wire.sparkplug import NAMESPACE
-from twin.emissions.outlets import OutletSpec
+from twin.emissions.outlets import OutletSpec, outlets_of
 from twin.errors import SettingsError
 from twin.loading import parse_park
 from twin.model.gateways import GatewaySpec
@@ -203,13 +203,22 @@ def _make(
 
 
 def _reported(park: Park, columns: Iterable[int]) -> dict[int, int]:
-    """Return the column of each tag that reports hourly means, and that of its source."""
+    """Return the column of each tag that reports hourly means, and that of its source.
+
+    A simulated logger converts nothing: it reports of analysers that show what a limit is about.
+    """
     at = {park.tags[i].address: i for i in columns}
+    shows = {
+        (outlet.id, analyser.name): analyser.tags[0]
+        for outlet in outlets_of(park)
+        for analyser in outlet.analysers
+        if analyser.plain
+    }
     return {
-        at[address]: at[outlet.pollutants[name]]
+        at[address]: at[source]
         for outlet in park.rows(OutletSpec)
         for name, address in outlet.reported.items()
-        if {address, outlet.pollutants[name]} <= at.keys()
+        if {address, source := shows.get((outlet.id, name), "")} <= at.keys()
     }
 
 

@@ -158,7 +158,7 @@ def _unexplained(tags: Sequence[Tag]) -> tuple[F64, F64, F64]:
             base[i] = load[i] = tag.scale / 60.0
         elif tag.quantity in RATE_OF.values():
             load[i], disturbance[i] = base[i], 0.02 * base[i]
-        elif tag.quantity == "concentration" and ranged:
+        elif (tag.quantity == "concentration" or tag.uom == "ppm") and ranged:
             # An analyser of pollutants is ranged for the worst day; a usual day sits at a tenth.
             base[i], disturbance[i] = tag.low + 0.1 * span, 0.05 * span
         else:

@@ -375,7 +375,7 @@ def _outlets(window: ScoreWindow) -> Iterator[StatedFigure]:
         change = hour_errors(outlet, error, means, whole)
         ever = dict.fromkeys(used, np.full(len(scans), window.length_s))
         truth = evaluate(outlet, {a: window.true_value[:, t] for a, t in used.items()}, ever, scans)
-        for p, pollutant in enumerate(outlet.pollutants):
+        for p, pollutant in enumerate(outlet.names):
             for name, kpi in SENT.items():
                 if name == "corrected" and np.isnan(outlet.oxygen_reference):
                     continue

@@ -120,10 +120,6 @@ BANNED = {
 # only users.
 KEPT = {
     "twin.chlorine.figures.anode_efficiency": "no park has an analysis of its cell gas yet",
-    "twin.emissions.flue_gas.at_standard_state": "analysers in actual state cannot be declared yet",
-    "twin.emissions.flue_gas.dry": "wet analysers cannot be declared yet",
-    "twin.emissions.flue_gas.mass_concentration": "analysers in ppm cannot be declared yet",
-    "twin.emissions.flue_gas.nitrogen_oxides": "analysers of NO and NO2 cannot be declared yet",
     "twin.energy.consumption.reference_enthalpy": "steam by enthalpy is not reachable yet",
     "twin.energy.consumption.steam_factor": "steam by enthalpy is not reachable yet",
     "twin.energy.electrolysis.check_saving": "claims of savings cannot be entered yet",

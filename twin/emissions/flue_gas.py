@@ -75,12 +75,12 @@ def dry(concentration: F64, moisture: F64) -> F64:
 
     Parameters
     ----------
-    concentration : (...) float64 [kg/m^3]   mass per volume of wet gas
+    concentration : (...) float64 [kg/m^3]   mass per volume of wet gas; or a share [1] of it
     moisture : (...) float64 [1]             volume share of water vapour; not in 0..1 = not known
 
     Returns
     -------
-    (...) float64 [kg/m^3]
+    (...) float64 [kg/m^3]                   or [1]
 
     Notes
     -----

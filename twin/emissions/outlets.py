@@ -1,9 +1,10 @@
 """Outlets of the park model: what each hour sends out of a stack or a drain.
 
 A concentration tag of a stack shows dry gas in the reference state, as a monitor's data system
-reports it. A flow tag is `normal_volume_flow` when it is that of the same gas, and `volume_flow`
-when it is that of the wet gas in the stack. What the data system reports of whole hours has tags of
-its own: no figure of ours rests on it, it only stands next to ours.
+reports it, unless `basis` says wet or `state` says actual; a tag of a fraction shows a share by
+volume. A flow tag is `normal_volume_flow` when it is that of dry gas in the reference state, and
+`volume_flow` when it is that of the wet gas in the stack. What the data system reports of whole
+hours has tags of its own: no figure of ours rests on it, it only stands next to ours.
 
 References
 ----------
@@ -23,7 +24,9 @@ import numpy as np
 from twin.arrays import BOOL, F64, HOUR_US, MINUTE_S, SECOND_US, U8
 from twin.emissions import flue_gas
 from twin.emissions.validity import STOPPED, booked, needed, operation
-from twin.model.rows import RowFault, cell, table
+from twin.model.rows import FOR_ALL, RowFault, cell, table
+from twin.reference import load as load_reference
+from twin.uom import parse_quantity
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -31,6 +34,8 @@ if TYPE_CHECKING:
     from twin.model.park import Park, Tag
     from twin.reconciliation.uncertainty import Errors
 
+NO_MOISTURE = 'wet gas needs its moisture: add moisture = "enterprise/TAG", or basis = "dry"'
+OXIDES = "NOx"  # what the analysers of NO and NO2 show together
 # Columns of an outlet that name a tag, besides its pollutants.
 TAGS = ("flow", "velocity", "temperature", "pressure", "moisture", "oxygen", "running")
 REPORTED = ("reported", "reported_mass")
@@ -45,8 +50,16 @@ class OutletSpec:
     id: str = cell("text")
     scope: str = cell("scope")
     kind: str = cell("one stack drain")
-    # Name -> address of its concentration tag.
-    pollutants: dict[str, str] = cell("each tag concentration", default_factory=dict)
+    # Name -> address of the tag of its concentration, or of its share by volume.
+    pollutants: dict[str, str] = cell("each tag concentration fraction", default_factory=dict)
+    # The analysers of nitrogen oxides, where they are two.
+    no: str = cell("tag concentration fraction", default="")
+    no2: str = cell("tag concentration fraction", default="")
+    # What the analysers show, of all or by pollutant; the basis of oxygen by the name oxygen.
+    basis: dict[str, str] = cell("shared one dry wet", default_factory=dict)
+    state: dict[str, str] = cell("shared one normal actual", default_factory=dict)
+    # [kg/mol] of pollutants shown by volume that `pollutants.toml` has no molar mass of.
+    molar_mass: dict[str, float] = cell("each above molar_mass", default_factory=dict)
     flow: str = cell("tag volume_flow normal_volume_flow", default="")
     velocity: str = cell("tag speed", default="")
     area: float = cell("quantity area", default=np.nan)
@@ -69,11 +82,39 @@ class OutletSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class Analyser:
+    """What shows the concentration of one pollutant: one tag, or those of NO and NO2."""
+
+    name: str
+    tags: tuple[str, ...]
+    molar_mass: tuple[float, ...]  # [kg/mol] by tag; NaN = it shows a concentration
+    wet: bool = False
+    actual: bool = False  # concentrations are of the gas as it is in the stack
+
+    @property
+    def plain(self) -> bool:
+        """Whether it shows the concentration of dry gas in the reference state."""
+        return np.isnan(self.molar_mass[0]) and not self.wet and not self.actual
+
+    @property
+    def gas(self) -> tuple[str, ...]:
+        """The columns of an outlet whose tags the conversion needs."""
+        state = ("temperature", "pressure") if self.actual else ()
+        return (*state, "moisture") if self.wet else state
+
+
+@dataclass(frozen=True, slots=True)
 class Outlet(OutletSpec):
     """A stack or a drain, with what its tags say of its flow."""
 
     normal: bool = False  # the flow tag shows dry gas in the reference state
     full_scale: float = np.nan  # [SI] of the flow tag, or of the velocity tag; NaN = not known
+    analysers: tuple[Analyser, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The pollutants, in the order of all arrays of them."""
+        return tuple(analyser.name for analyser in self.analysers)
 
     @property
     def tags(self) -> dict[str, str]:
@@ -83,9 +124,30 @@ class Outlet(OutletSpec):
     @property
     def measured_by(self) -> tuple[str, ...]:
         """Addresses of all tags that concentrations and masses are made of."""
-        oxygen = () if np.isnan(self.oxygen_reference) else ("oxygen",)
-        aired = [self.tags[name] for name in oxygen if name in self.tags]
-        return tuple(dict.fromkeys([*self.pollutants.values(), *self.flow_tags, *aired]))
+        analysed = [address for name in self.names for address in self.shown_by(name)]
+        return tuple(dict.fromkeys([*analysed, *self.flow_tags, *self.oxygen_tags]))
+
+    def shown_by(self, name: str) -> tuple[str, ...]:
+        """Return the addresses of the tags that the concentration of a pollutant is made of."""
+        analyser = self.analysers[self.names.index(name)]
+        return (*analyser.tags, *(self.tags[each] for each in analyser.gas if each in self.tags))
+
+    def corrected_by(self, name: str) -> tuple[str, ...]:
+        """Return the addresses of the tags of the concentration at the reference oxygen."""
+        return tuple(dict.fromkeys([*self.shown_by(name), *self.oxygen_tags]))
+
+    @property
+    def oxygen_tags(self) -> tuple[str, ...]:
+        """Addresses of the tags the correction to the reference oxygen is made of."""
+        if np.isnan(self.oxygen_reference):
+            return ()
+        columns = ("oxygen", "moisture") if self.wet_oxygen else ("oxygen",)
+        return tuple(self.tags[name] for name in columns if name in self.tags)
+
+    @property
+    def wet_oxygen(self) -> bool:
+        """Whether the analyser of oxygen shows wet gas."""
+        return _said(self.basis, "oxygen", "dry") == "wet"
 
     @property
     def flow_tags(self) -> tuple[str, ...]:
@@ -121,32 +183,116 @@ class HourErrors:
 def outlets_of(park: Park) -> tuple[Outlet, ...]:
     """Return the outlets of a model."""
     tags = {tag.address: tag for tag in park.tags}
-    return tuple(_outlet(row, tags.get(row.flow or row.velocity)) for row in park.rows(OutletSpec))
+    return tuple(_outlet(row, tags) for row in park.rows(OutletSpec))
 
 
-def _outlet(row: OutletSpec, flow: Tag | None) -> Outlet:
+def _outlet(row: OutletSpec, tags: Mapping[str, Tag]) -> Outlet:
+    flow = tags.get(row.flow or row.velocity)
     return Outlet(
         **{column.name: getattr(row, column.name) for column in fields(OutletSpec)},
         normal=flow is not None and flow.quantity == "normal_volume_flow",
         full_scale=flow.high if flow else np.nan,
+        analysers=tuple(_analysers(row, tags)),
     )
 
 
+def _analysers(row: OutletSpec, tags: Mapping[str, Tag]) -> Iterator[Analyser]:
+    """Yield the analysers of a row, that of NO and NO2 last."""
+    given: dict[str, tuple[tuple[str, str], ...]]
+    given = {name: ((address, name),) for name, address in row.pollutants.items()}
+    if row.no and row.no2:
+        given[OXIDES] = ((row.no, "monoxide"), (row.no2, "dioxide"))
+    for name, parts in given.items():
+        shares = [tags[address].quantity == "fraction" for address, _ in parts]
+        yield Analyser(
+            name,
+            tuple(address for address, _ in parts),
+            tuple(
+                _molar_mass(row, part) if share else np.nan
+                for share, (_, part) in zip(shares, parts, strict=True)
+            ),
+            wet=_said(row.basis, name, "dry") == "wet",
+            # A share by volume is the same in every state.
+            actual=_said(row.state, name, "normal") == "actual" and not all(shares),
+        )
+
+
+def _said(cells: Mapping[str, str], name: str, usual: str) -> str:
+    """Return what a shared cell says of a name."""
+    return cells.get(name, cells.get(FOR_ALL, usual))
+
+
+def _molar_mass(row: OutletSpec, name: str) -> float:
+    """Return the molar mass of a pollutant, of monoxide or dioxide [kg/mol]; NaN = not known."""
+    if name in row.molar_mass:
+        return row.molar_mass[name]
+    oxides = load_reference("cems")["nitrogen_oxides"]
+    known = {part: oxides[part] for part in ("monoxide", "dioxide")}
+    for code, each in load_reference("pollutants").items():
+        if code.startswith("a") and "molar_mass" in each:
+            known |= dict.fromkeys((code, *each.get("symbols", ())), each["molar_mass"])
+    return parse_quantity(known[name], "molar_mass") if name in known else np.nan
+
+
 def check_outlets(park: Park) -> Iterator[RowFault]:
-    """Yield outlets with limits or reports of no pollutant, or reports that are not of an hour."""
+    """Yield outlets with limits or reports of no pollutant, or analysers without what they need."""
     tags = {tag.address: tag for tag in park.tags}
-    for outlet in park.rows(OutletSpec):
-        for column in ("permit", "annual", *REPORTED):
+    for row, outlet in zip(park.rows(OutletSpec), outlets_of(park), strict=True):
+        names = {*outlet.names, FOR_ALL}
+        for column in ("permit", "annual", "molar_mass", "state", "basis", *REPORTED):
             for name, value in getattr(outlet, column).items():
-                if name not in outlet.pollutants:
-                    yield RowFault(outlet, f"{name} is not one of the pollutants", column)
+                if name not in names and (column, name) != ("basis", "oxygen"):
+                    yield RowFault(row, f"{name} is not one of the pollutants", column)
                 problem = _report_problem(tags[value]) if column in REPORTED else ""
                 if problem:
-                    yield RowFault(outlet, f"{name}: {problem}", column)
+                    yield RowFault(row, f"{name}: {problem}", column)
         pressure = tags.get(outlet.pressure)
         if pressure is not None and pressure.low < 0 and np.isnan(outlet.barometric):
             text = "it goes below 0, so it counts from the atmosphere: add barometric = ..."
-            yield RowFault(outlet, text, "pressure")
+            yield RowFault(row, text, "pressure")
+        for column, text in _analyser_problems(outlet, tags):
+            yield RowFault(row, text, column)
+
+
+def _analyser_problems(outlet: Outlet, tags: Mapping[str, Tag]) -> Iterator[tuple[str, str]]:
+    """Yield (column, problem) of what the analysers of an outlet show."""
+    if outlet.kind == "drain":
+        for column in ("no", "no2", "basis", "state", "molar_mass"):
+            if getattr(outlet, column):
+                yield column, "is of gas, and a drain is water: leave it out"
+        for name, address in outlet.pollutants.items():
+            if tags[address].quantity == "fraction":
+                yield "pollutants", f"{name}: {address!r} shows a share; water has concentrations"
+        return
+    if bool(outlet.no) != bool(outlet.no2):
+        column, other = ("no", "no2") if outlet.no else ("no2", "no")
+        text = f'NOx is the sum of NO and NO2: add {other} = "enterprise/TAG", or name one tag'
+        yield column, f"{text} of NOx in pollutants"
+    elif outlet.no and OXIDES in outlet.pollutants:
+        yield "no", "NOx is in pollutants as well: leave one of them out"
+    for analyser in outlet.analysers:
+        yield from _needs(outlet, analyser, tags)
+    if outlet.wet_oxygen and "oxygen" in outlet.tags and "moisture" not in outlet.tags:
+        yield "basis", f"oxygen: {NO_MOISTURE}"
+
+
+def _needs(
+    outlet: Outlet, analyser: Analyser, tags: Mapping[str, Tag]
+) -> Iterator[tuple[str, str]]:
+    """Yield (column, problem) of an analyser whose conversion lacks something."""
+    name = analyser.name
+    if analyser.wet and "moisture" not in outlet.tags:
+        yield "basis", f"{name}: {NO_MOISTURE}"
+    for column in ("temperature", "pressure") if analyser.actual else ():
+        if column not in outlet.tags:
+            text = f'an actual state needs the {column} of the gas: add {column} = "enterprise/TAG"'
+            yield "state", f"{name}: {text}"
+    shares = [tags[address].quantity == "fraction" for address in analyser.tags]
+    if all(shares) and outlet.state.get(name) == "actual":
+        yield "state", f"{name} is shown as a share by volume, which has no state: leave it out"
+    if any(share and np.isnan(m) for share, m in zip(shares, analyser.molar_mass, strict=True)):
+        mend = f'add molar_mass = {{ {name} = "... g/mol" }}'
+        yield "pollutants", f"{name}: a share by volume needs a molar mass: {mend}"
 
 
 def _report_problem(tag: Tag) -> str:
@@ -191,7 +337,8 @@ def evaluate(
 
     def enough(*addresses: str) -> BOOL:
         minutes = [covered_s[address] / MINUTE_S for address in addresses]
-        return np.asarray(np.all([each >= needed("hour") for each in minutes], axis=0))
+        both = [np.ones(duration_s.shape, bool), *(each >= needed("hour") for each in minutes)]
+        return np.asarray(np.all(both, axis=0))
 
     unknown = np.full(duration_s.shape, np.nan)
     moved, running = (
@@ -200,32 +347,59 @@ def evaluate(
     )
     state = operation(moved, outlet.full_scale, running)
     flow, measured, corrected = _gas(outlet, mean, unknown)
-    good = np.array([enough(a) for a in outlet.pollutants.values()], bool).reshape(measured.shape)
-    if not np.isnan(outlet.oxygen_reference) and "oxygen" in outlet.tags:
-        corrected = np.where(enough(outlet.tags["oxygen"]), corrected, np.nan)
+    good = np.array([enough(*outlet.shown_by(name)) for name in outlet.names], bool)
+    good = good.reshape(measured.shape)
+    corrected = np.where(enough(*outlet.oxygen_tags), corrected, np.nan)
     emission = booked(flue_gas.mass_emitted(measured, flow, duration_s), state)
     valid = good & enough(*outlet.flow_tags) & ~np.isnan(emission) & (state != STOPPED)
     return Hours(flow, state, measured, good & (state != STOPPED), corrected, emission, valid)
 
 
 def _gas(outlet: Outlet, mean: Mapping[str, F64], unknown: F64) -> tuple[F64, F64, F64]:
-    """Return the flow (H,), and concentrations as shown and as corrected (P, H)."""
+    """Return the flow (H,), and concentrations of dry gas, measured and corrected (P, H)."""
 
     def tag(name: str) -> F64:
         return mean[outlet.tags[name]] if name in outlet.tags else unknown
 
     flow = tag("flow") if "flow" in outlet.tags else tag("velocity") * outlet.area
+    pressure = tag("pressure") + np.nan_to_num(outlet.barometric)
     if outlet.kind == "stack" and not outlet.normal:
         # Without a moisture tag the gas is taken as dry, which books more, not less.
         moisture = tag("moisture") if "moisture" in outlet.tags else np.zeros_like(unknown)
-        pressure = tag("pressure") + np.nan_to_num(outlet.barometric)
         flow = flue_gas.standard_dry_flow(flow, tag("temperature"), pressure, moisture)
-    addresses = tuple(outlet.pollutants.values())
-    measured = np.array([mean[a] for a in addresses]).reshape(len(addresses), *unknown.shape)
+    gas = _Gas(tag("temperature"), pressure, tag("moisture"))
+    measured = np.array([_shown(analyser, mean, gas) for analyser in outlet.analysers])
+    measured = measured.reshape(len(outlet.analysers), *unknown.shape)
     corrected, reference = measured, outlet.oxygen_reference
     if not np.isnan(reference):
-        corrected = flue_gas.oxygen_corrected(measured, tag("oxygen"), reference)
+        oxygen = flue_gas.dry(tag("oxygen"), gas.moisture) if outlet.wet_oxygen else tag("oxygen")
+        corrected = flue_gas.oxygen_corrected(measured, oxygen, reference)
     return flow, measured, corrected
+
+
+@dataclass(frozen=True, slots=True)
+class _Gas:
+    """The gas in the stack by the hour, (H,)."""
+
+    temperature: F64  # [K]
+    pressure: F64  # [Pa] absolute
+    moisture: F64  # [1] volume share of water vapour
+
+
+def _shown(analyser: Analyser, mean: Mapping[str, F64], gas: _Gas) -> F64:
+    """Return the concentration of dry gas in the reference state that an analyser shows [1]_."""
+    parts = []
+    for address, mass in zip(analyser.tags, analyser.molar_mass, strict=True):
+        if not np.isnan(mass):
+            parts.append(flue_gas.mass_concentration(mean[address], mass))
+        elif analyser.actual:
+            normal = flue_gas.at_standard_state(mean[address], gas.temperature, gas.pressure)
+            parts.append(normal)
+        else:
+            parts.append(mean[address])
+    # NO and NO2 are counted as NO2.
+    total = flue_gas.nitrogen_oxides(*parts) if len(parts) > 1 else parts[0]
+    return flue_gas.dry(total, gas.moisture) if analyser.wet else total
 
 
 def hour_errors(

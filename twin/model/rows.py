@@ -1,8 +1,8 @@
 """Tables of TOML files: their columns as fields of a class, their cells parsed by rules.
 
 A rule is a word and its arguments, like ``tag mass_flow``, ``quantity length`` or ``above mass``;
-``each above mass`` is a table of such cells. All problems of a file are collected, each with its
-line.
+``each above mass`` is a table of such cells, ``shared one dry wet`` is one cell for all or a table.
+All problems of a file are collected, each with its line.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ HEADER = re.compile(r"\s*\[\[?\s*([\w.-]+)\s*\]\]?")
 KEY = re.compile(r"""\s*(?:"([^"]+)"|'([^']+)'|([\w-]+))\s*=""")
 # Columns that every table may have; they are kept where the class of the row has them.
 EVERYWHERE = ("source", "note")
+FOR_ALL = ""  # the name of a shared cell that is not a table
 # A list of options longer than this is no help.
 FEW = 24
 
@@ -166,8 +167,9 @@ def similar(word: str, words: Iterable[str]) -> list[str]:
 def parse_cell(rule: str, value: Any, known: Known) -> Any:
     """Return one cell in SI; raises ValueError or UomError with the problem."""
     word, *args = rule.split()
-    if word == "each":
-        return _parse_each(rule.removeprefix("each "), value, known)
+    if word in ("each", "shared"):
+        whole = word == "shared" and not isinstance(value, dict)
+        return _parse_each(" ".join(args), {FOR_ALL: value} if whole else value, known)
     if word == "quantity":
         return parse_quantity(_scalar(value), args[0])
     if word == "above":
@@ -200,7 +202,7 @@ def _parse_each(rule: str, value: Any, known: Known) -> dict[str, Any]:
         try:
             cells[name] = parse_cell(rule, each, known)
         except (UomError, ValueError) as error:
-            problems.append(f"{name}: {sentence(error)}")
+            problems.append(f"{name}: {sentence(error)}" if name else sentence(error))
     if problems:
         raise ValueError("; ".join(problems))
     return cells
