@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import numpy as np
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 from pydantic import Field
 from typing_extensions import TypedDict
 
@@ -14,7 +14,7 @@ from api.answers import Cursor, Ends, Number, Rfc3339, WindowAnswer, WindowRow, 
 from api.calculation.pool import CalculationRoute
 from api.context import AppContext, Context, time_range
 from api.encode import T_PER_H, TONNE, number, out
-from api.parameters import After, From, Limit, To
+from api.parameters import After, From, Limit, Text, To
 from api.problems import RESPONSES
 from api.sums import read_levels, read_sums
 from api.windows import Component, Hourly, ScopePath, require_component
@@ -23,6 +23,7 @@ from twin.arrays import DAY_US, SECOND_US
 from twin.model.park import inside
 from twin.reconciliation.balances import Amounts, Balance, compile_balance, measure
 from twin.reconciliation.closure import Closure, close_balance
+from twin.reconciliation.monitor import monitored_components
 from twin.reference import load as load_reference
 from twin.series import windows as w
 from twin.uom import parse_quantity
@@ -102,12 +103,13 @@ class DetectedStream(UnknownEnds):
 
 
 class DetectionRow(TypedDict):
-    """A gross error found live by the monitor; streams and leaks cannot be told apart.
+    """A gross error found live by the monitor of a component.
 
-    The most suspect stream is the first. A detection is current for some hours: that long the
-    meters are under suspicion.
+    Streams and leaks cannot be told apart; the most suspect stream is the first. A detection is
+    current for some hours: that long the meters are under suspicion.
     """
 
+    component: str
     time: Rfc3339
     since: Rfc3339
     streams: list[DetectedStream]
@@ -167,43 +169,56 @@ async def read_balance(
 async def read_detections(
     context: AppContext,
     path: ScopePath,
-    component: Component = "chlorine",
+    component: Annotated[Text, Query(description="hydrogen, …; all when none is named")] = "",
     from_: From = None,
     to: To = None,
     limit: Limit = 100,
     cursor: After = 2**62,
 ) -> DetectionAnswer:
-    """Return gross errors detected by the live monitor, newest first; by default of 7 days."""
+    """Return gross errors detected by the live monitors, newest first; by default of 7 days."""
     context.require_scope(path)
     context.require_page(limit)
     network, now_us = context.model.network, context.now_us()
-    require_component(network, component)
+    components = [component] if component else monitored_components(network, network.park.id)
+    if component:
+        require_component(network, component)
     from_us, until_us = time_range(now_us, from_, to, 7 * DAY_US)
-    # The monitor watches the streams of the whole park.
+    # The monitors watch the streams of the whole park.
     ends = {
-        line.id: (line.origin, line.to)
-        for line in compile_balance(network, network.park.id, component).lines
+        (name, line.id): (line.origin, line.to)
+        for name in components
+        for line in compile_balance(network, network.park.id, name).lines
     }
-    streams = [name for name, nodes in ends.items() if any(inside(each, path) for each in nodes)]
+    streams = [key[1] for key, nodes in ends.items() if any(inside(each, path) for each in nodes)]
     nodes = [scope.id for scope in network.park.scopes if inside(scope.id, path)]
     until = stamp(min(until_us, cursor))
     rows = await context.store.rows(
         queries.DETECTIONS, component, stamp(from_us), until, streams, nodes, limit + 1
     )
+    page, next_us = _page(rows, limit)
     return {
         "scope": path,
-        "items": [_detection(context, row, ends, now_us) for row in rows[:limit]],
-        "next": str(to_us(rows[limit - 1]["time"])) if len(rows) > limit else None,
+        "items": [_detection(context, row, ends, now_us) for row in page],
+        "next": str(next_us) if next_us else None,
     }
 
 
+def _page(rows: list[Any], limit: int) -> tuple[list[Any], int]:
+    """Return a page of rows with all of its last time, and that time [µs]; 0 on the last page."""
+    if len(rows) <= limit:
+        return rows, 0
+    last = rows[limit - 1]["time"]
+    return [row for row in rows if row["time"] >= last], to_us(last)
+
+
 def _detection(
-    context: Context, row: Any, ends: dict[str, tuple[str, str]], now_us: int
+    context: Context, row: Any, ends: dict[tuple[str, str], tuple[str, str]], now_us: int
 ) -> DetectionRow:
     """Return a detection; ends of a stream that the model no longer has are null."""
     hold_s = parse_quantity(load_reference("monitor")["live"]["hold"], "time")
     time_us = to_us(row["time"])
-    streams = [(name, *ends.get(name, (None, None))) for name in row["streams"]]
+    unknown = None, None
+    streams = [(name, *ends.get((row["component"], name), unknown)) for name in row["streams"]]
     return record(
         DetectionRow,
         row,

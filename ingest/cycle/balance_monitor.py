@@ -1,7 +1,7 @@
-"""Gross errors in the balances: the monitor goes on minute by minute, behind the minutes.
+"""Gross errors in the balances: monitors go on minute by minute, behind the minutes.
 
-Its state follows from stored minutes: after a start it reads those of the last hours again, and
-stores no detection twice.
+Their state follows from stored minutes: after a start they read those of the last hours again, and
+store no detection twice.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 from twin.accounts.tanks import tags_of_tanks
 from twin.arrays import F64, MINUTE_US
 from twin.reconciliation.detection import MonitorState, begin_monitor, detect
-from twin.reconciliation.monitor import compile_monitor
+from twin.reconciliation.monitor import compile_monitor, monitored_components
 from twin.reference import load as load_reference
 from twin.uom import parse_quantity
 
@@ -24,76 +24,90 @@ if TYPE_CHECKING:
     from twin.reconciliation.detection import Detection
 
 PIECE = 60  # minutes that are read at once
+NO_TAGS = np.zeros(0, np.int64)
 
 
 @dataclass(frozen=True, slots=True)
 class MonitorProgress:
-    """State of the monitor between two cycles, time and suspects of its newest detection."""
+    """Of each monitor its state between two cycles, time and suspects of its newest detection."""
 
-    state: MonitorState
-    time_us: int = 0
-    suspects: int = 0
+    states: tuple[MonitorState, ...]
+    newest: tuple[tuple[int, int], ...]
 
 
 class BalanceMonitor:
-    """The monitor of the balances of one component in the whole park."""
+    """The monitors of the balances in the whole park, one for each component with a check."""
 
     def __init__(self, network: Network, store: Store) -> None:
         table = load_reference("monitor")
-        self._component = table["live"]["component"]
         self._wait_us, self._learn_us, self._hold_us = (
             round(parse_quantity(table["live"][name], "time") * 1e6)
             for name in ("wait", "learn", "hold")
         )
         self._store = store
-        self._model = compile_monitor(network, network.park.id, self._component)
-        tanks = tags_of_tanks(network.tanks, self._model.tanks)
-        self._tags = np.unique(np.concatenate([self._model.balance.tags, tanks]))
+        root = network.park.id
+        components = monitored_components(network, root)
+        self._models = [compile_monitor(network, root, c, len(components)) for c in components]
+        tags = [NO_TAGS]
+        for model in self._models:
+            tags += [model.balance.tags, tags_of_tanks(network.tanks, model.tanks)]
+        self._tags = np.unique(np.concatenate(tags))
 
-    def begin(self, now_us: int) -> MonitorState:
-        """Return the state before anything is known."""
-        return begin_monitor(self._model, (now_us - self._learn_us) // MINUTE_US * MINUTE_US)
+    def begin(self, now_us: int) -> MonitorProgress:
+        """Return the progress before anything is known."""
+        first_us = (now_us - self._learn_us) // MINUTE_US * MINUTE_US
+        states = tuple(begin_monitor(model, first_us) for model in self._models)
+        return MonitorProgress(states, ((0, 0),) * len(states))
 
     async def start(self, now_us: int, last_us: int) -> MonitorProgress:
         """Learn again from the minutes up to the last cycle; raises StoreError."""
-        newest = await self._store.detections.newest(self._component)
-        state, _ = await self._detect(self.begin(now_us), last_us)
-        return MonitorProgress(state, *newest) if newest else MonitorProgress(state)
+        progress, _ = await self._detect(self.begin(now_us), last_us)
+        newest = await self._store.detections.newest()
+        return replace(progress, newest=tuple(newest.get(c, (0, 0)) for c in self._components))
 
     async def run(self, progress: MonitorProgress, read_us: int) -> MonitorProgress:
         """Store the detections in minutes that are complete at `read_us`; raises StoreError.
 
         A minute is read when its samples have had a while to come. What comes later than that is in
-        the minutes, but the monitor does not look back.
+        the minutes, but the monitors do not look back.
         """
-        state = progress.state
-        if read_us - state.time_us > self._learn_us + self._wait_us + MINUTE_US:
-            state = self.begin(read_us)
-        state, detections = await self._detect(state, read_us)
-        for each in detections:
-            await self._store.detections.add(self._component, each)
-        if not detections:
-            return replace(progress, state=state)
-        newest = detections[-1]
-        return MonitorProgress(state, newest.time_us, len(newest.lines) + len(newest.leaks))
+        if not self._models:
+            return progress
+        if read_us - progress.states[0].time_us > self._learn_us + self._wait_us + MINUTE_US:
+            progress = replace(progress, states=self.begin(read_us).states)
+        progress, detections = await self._detect(progress, read_us)
+        newest = list(progress.newest)
+        for number, each in detections:
+            await self._store.detections.add(self._components[number], each)
+            newest[number] = each.time_us, len(each.lines) + len(each.leaks)
+        return replace(progress, newest=tuple(newest))
 
     def suspects(self, progress: MonitorProgress, now_us: int) -> int:
         """Return the number of meters and nodes under suspicion."""
-        return progress.suspects if now_us - progress.time_us < self._hold_us else 0
+        current = (count for at, count in progress.newest if now_us - at < self._hold_us)
+        return sum(current)
+
+    @property
+    def _components(self) -> list[str]:
+        return [model.balance.component for model in self._models]
 
     async def _detect(
-        self, state: MonitorState, read_us: int
-    ) -> tuple[MonitorState, list[Detection]]:
-        """Advance over the complete minutes after the state; return the detections in them."""
-        detections: list[Detection] = []
-        while self._model.members:
-            count = (read_us - self._wait_us - state.time_us) // MINUTE_US
+        self, progress: MonitorProgress, read_us: int
+    ) -> tuple[MonitorProgress, list[tuple[int, Detection]]]:
+        """Advance over the complete minutes; return the detections in them, by monitor."""
+        states = list(progress.states)
+        detections: list[tuple[int, Detection]] = []
+        while states:
+            # All monitors have come equally far.
+            start_us = states[0].time_us
+            count = (read_us - self._wait_us - start_us) // MINUTE_US
             if count <= 0:
                 break
-            table = await self._minutes(state.time_us, min(count, PIECE))
-            state, new = detect(self._model, state, *table)
-            detections += new
-        return state, detections
+            table = await self._minutes(start_us, min(count, PIECE))
+            for number, model in enumerate(self._models):
+                states[number], new = detect(model, states[number], *table)
+                detections += [(number, each) for each in new]
+        return replace(progress, states=tuple(states)), detections
 
     async def _minutes(self, start_us: int, count: int) -> tuple[F64, F64, F64]:
         """Return amounts, covered seconds and last values of some minutes, (count, T)."""

@@ -109,7 +109,7 @@ class Cycle:
         self._health = Health(
             self.counters, self._gateways, self._tags, len(self.network.tags), settings
         )
-        progress = MonitorProgress(self._monitor.begin(0))
+        progress = self._monitor.begin(0)
         nothing = no_image(len(self._tags)), no_open_minutes(len(self._tags))
         self._state = State(
             *nothing, no_memory(self.network), self._alarms.standing(), 0, self._validator.state(),

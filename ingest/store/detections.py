@@ -11,8 +11,9 @@ if TYPE_CHECKING:
     from twin.reconciliation.detection import Detection
 
 NEWEST = """
-SELECT time, cardinality(streams) + cardinality(leaks) AS suspects FROM detection
-WHERE component = $1 ORDER BY time DESC LIMIT 1
+SELECT DISTINCT ON (component) component, time,
+    cardinality(streams) + cardinality(leaks) AS suspects
+FROM detection ORDER BY component, time DESC
 """
 ADD = """
 INSERT INTO detection (time, since, component, streams, leaks, bias, test)
@@ -23,10 +24,9 @@ VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING
 class DetectionTable(Table):
     """Table detection."""
 
-    async def newest(self, component: str) -> tuple[int, int] | None:
-        """Return time [µs] and number of suspects of the newest detection of a component."""
-        rows = await self._fetch(NEWEST, component)
-        return (to_us(rows[0]["time"]), rows[0]["suspects"]) if rows else None
+    async def newest(self) -> dict[str, tuple[int, int]]:
+        """Return time [µs] and number of suspects of the newest detection of each component."""
+        return {row[0]: (to_us(row[1]), row[2]) for row in await self._fetch(NEWEST)}
 
     async def add(self, component: str, detection: Detection) -> None:
         """Store a detection; one of the same minute stays as it is."""

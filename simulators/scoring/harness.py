@@ -18,16 +18,16 @@ from simulators.scenarios.script import Script, load_script
 from twin import quality as q
 from twin.accounts.network import Network, compile_network
 from twin.accounts.tanks import tags_of_tanks
-from twin.arrays import F64, FOREVER, I64, MINUTE_US, NEVER, U8
+from twin.arrays import DAY_US, F64, FOREVER, I64, MINUTE_US, NEVER, U8
 from twin.reconciliation.detection import begin_monitor, detect
-from twin.reconciliation.monitor import MonitorModel, compile_monitor
+from twin.reconciliation.monitor import MonitorModel, compile_monitor, monitored_components
 from twin.series.minutes import Minutes, aggregate, no_open_minutes
 from twin.series.samples import Samples, no_samples, sort
 from twin.validation.assess import assess, no_state
 from twin.validation.rules import CheckSpec, compile_limits
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from simulators.instruments import Sensors
     from simulators.process.process import Process
@@ -161,7 +161,7 @@ class Harness:
     process: Process
     sensors: Sensors
     network: Network
-    monitor: MonitorModel
+    monitors: dict[str, MonitorModel]  # by component
     start_us: int
 
     @property
@@ -173,8 +173,9 @@ class Harness:
 def make_harness(park: Park, seed: int, start_us: int) -> Harness:
     """Compile a park with the plants and instruments of a seed."""
     process, network = make_process(park, seed), compile_network(park)
-    monitor = compile_monitor(network, park.id, "chlorine")
-    return Harness(process, make_sensors(process, seed), network, monitor, start_us)
+    components = monitored_components(network, park.id)
+    monitors = {c: compile_monitor(network, park.id, c, len(components)) for c in components}
+    return Harness(process, make_sensors(process, seed), network, monitors, start_us)
 
 
 def scene_of(harness: Harness, name: str) -> Scene:
@@ -193,29 +194,58 @@ def _scene(harness: Harness, script: Script, start_us: int) -> Scene:
     return Scene(harness.sensors, make_overlay(harness.process, script, start_us))
 
 
-def monitored_tags(harness: Harness) -> I64:
-    """Return the indices of the tags that the monitor of chlorine reads, (u,) int64."""
-    tanks = tags_of_tanks(harness.network.tanks, harness.monitor.tanks)
-    return np.unique(np.concatenate([harness.monitor.balance.tags, tanks]))
+def monitored_tags(harness: Harness, monitors: Iterable[MonitorModel]) -> I64:
+    """Return the indices of the tags that some monitors read, (u,) int64."""
+    tags = [
+        tags
+        for model in monitors
+        for tags in (model.balance.tags, tags_of_tanks(harness.network.tanks, model.tanks))
+    ]
+    return np.unique(np.concatenate(tags))
 
 
 def run_monitor(
-    harness: Harness, scene: Scene, memory: MonitorState, minutes: int, *, scan_s: float = SCAN_S
+    harness: Harness,
+    scene: Scene,
+    memory: MonitorState,
+    minutes: int,
+    *,
+    scan_s: float = SCAN_S,
+    component: str = "chlorine",
 ) -> tuple[MonitorState, list[Detection]]:
-    """Run the monitor for some minutes; return its memory and its detections."""
+    """Run the monitor of a component for some minutes; return its memory and its detections."""
+    monitor = harness.monitors[component]
     table = minutes_of(
         harness.network,
         partial(readings, scene),
         memory.time_us,
         memory.time_us + minutes * MINUTE_US,
         scan_s=scan_s,
-        tags=monitored_tags(harness),
+        tags=monitored_tags(harness, [monitor]),
     )
-    return detect(harness.monitor, memory, table.amount, table.covered_s, table.last)
+    return detect(monitor, memory, table.amount, table.covered_s, table.last)
 
 
-def quiet_memory(harness: Harness, hours: float) -> MonitorState:
-    """Return the memory of the monitor at the start, after some hours without an event."""
-    before = round(hours * 60)
-    memory = begin_monitor(harness.monitor, harness.start_us - before * MINUTE_US)
-    return run_monitor(harness, scene_of(harness, "normal"), memory, before)[0]
+def false_detections(harness: Harness, days: int, scan_s: float) -> dict[str, int]:
+    """Return the detections of each component in some days without an event."""
+    scene = partial(readings, scene_of(harness, "normal"))
+    tags = monitored_tags(harness, harness.monitors.values())
+    count = dict.fromkeys(harness.monitors, 0)
+    states = {c: begin_monitor(m, harness.start_us) for c, m in harness.monitors.items()}
+    for day in range(days):
+        start_us = harness.start_us + day * DAY_US
+        stop_us = start_us + DAY_US
+        table = minutes_of(harness.network, scene, start_us, stop_us, scan_s=scan_s, tags=tags)
+        for c, model in harness.monitors.items():
+            sums = table.amount, table.covered_s, table.last
+            states[c], detections = detect(model, states[c], *sums)
+            count[c] += len(detections)
+    return count
+
+
+def quiet_memory(harness: Harness, hours: float, component: str = "chlorine") -> MonitorState:
+    """Return the memory of a monitor at the start, after some hours without an event."""
+    before, scene = round(hours * 60), scene_of(harness, "normal")
+    start_us = harness.start_us - before * MINUTE_US
+    memory = begin_monitor(harness.monitors[component], start_us)
+    return run_monitor(harness, scene, memory, before, component=component)[0]

@@ -23,9 +23,9 @@ from simulators.process.disturbances import EPOCH_US
 from simulators.scenarios.script import scenario_names
 from simulators.scoring.figures import TRIP, compile_park, figures
 from simulators.scoring.harness import (
+    false_detections,
     make_harness,
     quiet_memory,
-    run_monitor,
     scene_of,
 )
 from simulators.scoring.trials import BIAS, bias_of_every_stream, run_trial
@@ -33,7 +33,6 @@ from twin.arrays import DAY_S, DAY_US, F64, HOUR_S
 from twin.errors import ModelError
 from twin.loading import load_park
 from twin.reconciliation.chi_square import quantile
-from twin.reconciliation.detection import begin_monitor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -153,14 +152,9 @@ def _biases(folder: str, seed: int) -> list[BiasTrial]:
 
 
 def _false_detections(folder: str, seed: int) -> int:
-    """Return the number of detections in a week without an event."""
+    """Return the number of detections in a week without an event, of all components."""
     harness = make_harness(_known(folder).park, seed, START_US)
-    memory, count = begin_monitor(harness.monitor, START_US), 0
-    scene = scene_of(harness, "normal")
-    for _ in range(7):
-        memory, detections = run_monitor(harness, scene, memory, 24 * 60, scan_s=30.0)
-        count += len(detections)
-    return count
+    return sum(false_detections(harness, days=7, scan_s=30.0).values())
 
 
 def _blocks(first: int, parks: int) -> list[range]:

@@ -103,8 +103,12 @@ def normal(trial: Trial) -> Iterator[TrialFigure]:
     table = minutes_of(
         harness.network, partial(readings, scene), harness.start_us, stop_us, scan_s=2 * SCAN_S
     )
-    memory = begin_monitor(harness.monitor, harness.start_us)
-    _, detections = detect(harness.monitor, memory, table.amount, table.covered_s, table.last)
+    sums = table.amount, table.covered_s, table.last
+    detections = [
+        detection
+        for monitor in harness.monitors.values()
+        for detection in detect(monitor, begin_monitor(monitor, harness.start_us), *sums)[1]
+    ]
     flags = [key for key in table.flags if key[1] != q.OUT_OF_RANGE]
     came_us = _alarms(trial, stop_us, 2 * SCAN_S)
     counts = {
@@ -164,20 +168,22 @@ def bias_of_every_stream(
     minutes: int,
     bias: ScriptEvent = BIAS,
     streams: Iterable[str] = (),
+    component: str = "chlorine",
 ) -> list[BiasTrial]:
-    """Return the detection of a bias of each chlorine meter, one after the other.
+    """Return the detection of a bias of each meter of a component, one after the other.
 
     The bias begins at the time of `memory`; without `streams` all lines with one meter are tried.
     """
     rows = []
-    least = detectable_bias(harness.monitor, memory)
-    wanted = set(streams) or {line.id for line in harness.monitor.balance.lines}
-    for s, line in enumerate(harness.monitor.balance.lines):
+    monitor = harness.monitors[component]
+    least = detectable_bias(monitor, memory)
+    wanted = set(streams) or {line.id for line in monitor.balance.lines}
+    for s, line in enumerate(monitor.balance.lines):
         if len(line.tags) != 1 or line.id not in wanted:
             continue
         tag = harness.network.tags[line.tags[0][0]]
         scene = biased(harness, bias, tag, memory.time_us)
-        _, detections = run_monitor(harness, scene, memory, minutes)
+        _, detections = run_monitor(harness, scene, memory, minutes, component=component)
         first = detections[0] if detections else None
         delay_s = (first.time_us - memory.time_us) / 1e6 if first else NAN
         suspects = first.lines if first else ()
@@ -452,7 +458,7 @@ def _lines(harness: Harness, row: Truth) -> set[str]:
     t, tanks = harness.network.index[row.tag], harness.network.tanks
     return {
         line.id
-        for line in harness.monitor.balance.lines
+        for line in harness.monitors["chlorine"].balance.lines
         if any(t == tag for tag, _ in line.tags) or t in tags_of_tanks(tanks, line.tanks)
     }
 

@@ -109,14 +109,14 @@ async def test_a_scope_without_nodes_says_so_and_shows_no_number(api):
 CELLS, STORE, VCM = (f"demo/acme/{unit}" for unit in ("caustic/cells", "caustic/store", "vcm"))
 
 
-async def name(db, hours, streams, leaks=()):
+async def name(db, hours, streams, leaks=(), component="chlorine"):
     """Store what was noticed some hours ago."""
     time_us = NOW - hours * HOUR_US
     times = stamp(time_us), stamp(time_us - 240 * S)
     await db.execute(
         "INSERT INTO detection (time, since, component, streams, leaks, bias, test)"
-        " VALUES ($1, $2, 'chlorine', $3, $4, $5, 6.5)",
-        *times, streams, leaks, 1 / 3.6,
+        " VALUES ($1, $2, $3, $4, $5, $6, 6.5)",
+        *times, component, streams, leaks, 1 / 3.6,
     )  # fmt: skip
 
 
@@ -126,6 +126,7 @@ async def test_who_was_named_is_listed_the_newest_first_a_page_at_a_time(api, db
     first = await rows_of(api, "demo/detections", limit=1)
     assert first["items"] == [
         {
+            "component": "chlorine",
             "time": "2025-06-02T09:30:20+08:00",
             "since": "2025-06-02T09:26:20+08:00",
             "streams": [
@@ -143,6 +144,20 @@ async def test_who_was_named_is_listed_the_newest_first_a_page_at_a_time(api, db
     assert [stream["to"] for stream in item["streams"]] == ["market", None]
     assert item["current"] is False
     assert second["next"] is None
+
+
+async def test_detections_of_all_components_are_listed_none_is_lost_between_pages(api, db):
+    await name(db, 1, [f"{CELLS}:faraday"], component="hydrogen")
+    await name(db, 1, [f"{CELLS}:faraday"])
+    await name(db, 2, ["cl2-vcm"])
+    first = await rows_of(api, "demo/detections", limit=1)
+    assert {item["component"] for item in first["items"]} == {"hydrogen", "chlorine"}
+    assert all(item["streams"][0]["from"] == "electrolysers" for item in first["items"])
+    second = await rows_of(api, "demo/detections", limit=1, cursor=first["next"])
+    assert [item["component"] for item in second["items"]] == ["chlorine"]
+    assert second["next"] is None
+    only = await rows_of(api, "demo/detections", component="hydrogen")
+    assert [item["component"] for item in only["items"]] == ["hydrogen"]
 
 
 async def test_a_detection_belongs_to_the_scopes_its_streams_touch_and_its_leaks_are_in(api, db):

@@ -99,6 +99,7 @@ LIBRARIES = {
     "pint": {"twin.uom"},
     "scipy": {
         "twin.byproducts.allocation",
+        "twin.reconciliation.balances",
         "twin.reconciliation.bounds",
         "twin.reconciliation.chi_square",
     },

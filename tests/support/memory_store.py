@@ -96,9 +96,9 @@ class MemoryDetections(DetectionTable):
         super().__init__(store)
         self.rows = {}
 
-    async def newest(self, component):
-        of_it = [row for (_, name), row in sorted(self.rows.items()) if name == component]
-        return (of_it[-1].time_us, len(of_it[-1].lines) + len(of_it[-1].leaks)) if of_it else None
+    async def newest(self):
+        return {name: (row.time_us, len(row.lines) + len(row.leaks))
+                for (_, name), row in sorted(self.rows.items())}  # fmt: skip
 
     async def add(self, component, detection):
         self.rows.setdefault((detection.time_us, component), detection)

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from twin.accounts.accounts import cell_factor, components_of
 from twin.accounts.tanks import tank_mass
@@ -91,6 +93,19 @@ def compile_balance(network: Network, scope: str, component: str) -> Balance:
     ]
     lower = np.where(one_way, 0.0, -np.inf)
     return Balance(component, nodes, tuple(lines), incidence, lower)
+
+
+def degrees_of_freedom(balance: Balance) -> int:
+    """Return how many balances check the measured streams of a balance.
+
+    Nodes that an unmeasured stream joins have one balance together; none where it leads outside.
+    """
+    at = {node: m for m, node in enumerate(balance.nodes)}
+    blind = [line for line in balance.lines if not (line.tags or line.tanks)]
+    ends = [[at.get(line.origin, len(at)), at.get(line.to, len(at))] for line in blind]
+    origin, to = np.array(ends, dtype=np.int64).reshape(-1, 2).T
+    graph = coo_array((np.ones(len(blind)), (origin, to)), shape=(len(at) + 1,) * 2)
+    return int(connected_components(graph, directed=False, return_labels=False)) - 1
 
 
 def _streams(network: Network, scope: str, component: str) -> list[Line]:

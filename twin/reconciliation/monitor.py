@@ -16,7 +16,7 @@ import numpy as np
 
 from twin.accounts.tanks import tank_mass
 from twin.arrays import DAY_US, F64, I64, MINUTE_S, MINUTE_US, ratio
-from twin.reconciliation.balances import Balance, compile_balance
+from twin.reconciliation.balances import Balance, compile_balance, degrees_of_freedom
 from twin.reconciliation.chi_square import quantile
 from twin.reconciliation.uncertainty import errors_of, level_sigma
 from twin.reference import load as load_reference
@@ -61,7 +61,17 @@ class Observation(NamedTuple):
     stock_noise: F64  # (n, M) [kg^2] inf where a tank is not known
 
 
-def compile_monitor(network: Network, scope: str, component: str) -> MonitorModel:
+def monitored_components(network: Network, scope: str) -> list[str]:
+    """Return the components inside a scope with a balance that checks its meters."""
+    media = load_reference("media")
+    carried = dict.fromkeys(c for s in network.park.streams for c in media[s.medium]["component"])
+    balances = (compile_balance(network, scope, component) for component in carried)
+    return [balance.component for balance in balances if degrees_of_freedom(balance)]
+
+
+def compile_monitor(
+    network: Network, scope: str, component: str, monitors: int = 1
+) -> MonitorModel:
     """Compile the monitor of the balances of a component inside a scope.
 
     Parameters
@@ -69,6 +79,8 @@ def compile_monitor(network: Network, scope: str, component: str) -> MonitorMode
     network : Network
     scope : str
     component : str
+    monitors : int
+        monitors that share the false detections which are tolerated
 
     Returns
     -------
@@ -78,7 +90,7 @@ def compile_monitor(network: Network, scope: str, component: str) -> MonitorMode
     Notes
     -----
     The limit is that of independent tests, as many as there are minutes, windows and directions in
-    a week; windows overlap, so false detections are fewer [2]_.
+    a week of all monitors; windows overlap, so false detections are fewer [2]_.
     """
     balance = compile_balance(network, scope, component)
     meters = [(s, *each) for s, line in enumerate(balance.lines) for each in line.tags]
@@ -88,7 +100,7 @@ def compile_monitor(network: Network, scope: str, component: str) -> MonitorMode
               if line.origin in balance.nodes]  # fmt: skip
     direction, members, leaks = _directions(balance)
     table = load_reference("monitor")
-    tests = WEEK_MINUTES * max(len(members), 1) * len(table["windows"]["minutes"])
+    tests = WEEK_MINUTES * max(len(members), 1) * len(table["windows"]["minutes"]) * monitors
     tanks = np.array([k for k, _ in stocks], dtype=np.int64)
     return MonitorModel(
         network,
@@ -144,7 +156,7 @@ def observe(model: MonitorModel, amount: F64, covered_s: F64, last: F64) -> Obse
     Notes
     -----
     Errors that average out are as good as independent from one correlation time to the next [1]_.
-    A measured fraction is taken as exact: its error is small beside that of the flow.
+    The errors of an analyser are those of its stream's meter, in part.
     Each circuit of cells may be in error by as much as all of them together.
     """
     at, lines = model.meter_tag, np.arange(len(model.balance.lines))
@@ -162,16 +174,33 @@ def observe(model: MonitorModel, amount: F64, covered_s: F64, last: F64) -> Obse
     relative = np.array([line.relative for line in model.balance.lines], dtype=np.float64)
     deviation = np.hypot(error.absolute * MINUTE_S * model.meter_factor, error.relative * part)
     deviation = np.where(missing[:, model.meter_line], 0.0, deviation)
-    noise = (deviation**2 * error.share * error.correlation_s / MINUTE_S) @ of_line
-    own = np.hypot(deviation * np.sqrt(1 - error.share), relative[model.meter_line] * part)
+    noise = deviation**2 * error.share * error.correlation_s / MINUTE_S
+    stay = deviation**2 * (1 - error.share) + (relative[model.meter_line] * part) ** 2
+    analysed, of_analyser, share, correlation_s = _analyser_errors(model)
+    noise[:, analysed] += (of_analyser * part[:, analysed]) ** 2 * share * correlation_s / MINUTE_S
+    stay[:, analysed] += (of_analyser * part[:, analysed]) ** 2 * (1 - share)
     common = relative[model.common_line] * flow[:, model.common_line]
     unknown = (UNKNOWN * np.abs(flow).sum(axis=1, keepdims=True) + 1.0) ** 2
     return Observation(
         flow,
-        np.concatenate([own, common], axis=1),
-        np.where(missing, unknown, noise),
+        np.concatenate([np.sqrt(stay), common], axis=1),
+        np.where(missing, unknown, noise @ of_line),
         *_stock(model, last),
     )
+
+
+def _analyser_errors(model: MonitorModel) -> tuple[I64, F64, F64, F64]:
+    """Return the meters with an analyser, and of each analyser its error [1] as `errors_of` does.
+
+    The error is a share of what flows: of the fraction that the factors take the medium to have.
+    """
+    fractions = [model.balance.lines[s].fraction for s in model.meter_line.tolist()]
+    meters = np.array([u for u, each in enumerate(fractions) if each], dtype=np.int64)
+    tags = np.array([each[0] for each in fractions if each], dtype=np.int64)
+    nominal = np.array([each[1] for each in fractions if each], dtype=np.float64)
+    error = errors_of(model.network, tags)
+    sigma = np.hypot(error.absolute / nominal, error.relative)
+    return meters, sigma, error.share, error.correlation_s
 
 
 def _purity_ratio(model: MonitorModel, amount: F64, covered_s: F64) -> F64:

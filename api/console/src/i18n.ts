@@ -98,6 +98,7 @@ const TEXT = {
   then: ["；", "; "],
   noCheck: ["没有数据", "No data"],
   since: ["{} 起", "since {}"],
+  colon: ["：", ": "],
   leakAt: ["泄漏：", "leak at "],
   detections: ["近 7 天检出的可疑仪表或泄漏", "Detections of the last 7 days"],
   noDetection: ["无", "none"],

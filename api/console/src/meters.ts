@@ -59,14 +59,14 @@ const suspectsOf = ({ streams, leaks }: DetectionRow, scope: string): string[] =
   ...leaks.map((id) => `${t("leakAt")}${placeName(id, scope)}`),
 ];
 
-/** "A or B or leak at C" */
+/** "Hydrogen: A or B or leak at C" */
 export const suspectsText = (detection: DetectionRow, scope: string): string =>
-  suspectsOf(detection, scope).join(t("or"));
+  `${word(detection.component)}${t("colon")}${suspectsOf(detection, scope).join(t("or"))}`;
 
-/** "since 02:13 A +4.1 t/h? or B": the bias is what the first would show too much. */
+/** "Hydrogen: since 02:13 A +4.1 t/h? or B": the bias is what the first would show too much. */
 export function detectionText(detection: DetectionRow, scope: string): string {
   const clock = formatTime(Date.parse(detection.since), timezone.value, "minute");
   const [first, ...others] = suspectsOf(detection, scope);
   const suspects = [`${first} ${biasText(detection)}?`, ...others].join(t("or"));
-  return `${t("since").replace("{}", clock)} ${suspects}`;
+  return `${word(detection.component)}${t("colon")}${t("since").replace("{}", clock)} ${suspects}`;
 }

@@ -357,7 +357,7 @@ export interface paths {
         };
         /**
          * Read Detections
-         * @description Return gross errors detected by the live monitor, newest first; by default of 7 days.
+         * @description Return gross errors detected by the live monitors, newest first; by default of 7 days.
          */
         get: operations["read_detections"];
         put?: never;
@@ -1177,12 +1177,13 @@ export interface components {
             next: string | null;
         };
         /**
-         * @description A gross error found live by the monitor; streams and leaks cannot be told apart.
+         * @description A gross error found live by the monitor of a component.
          *
-         *     The most suspect stream is the first. A detection is current for some hours: that long the
-         *     meters are under suspicion.
+         *     Streams and leaks cannot be told apart; the most suspect stream is the first. A detection is
+         *     current for some hours: that long the meters are under suspicion.
          */
         DetectionRow: {
+            component: string;
             /** Format: date-time */
             time: string;
             /** Format: date-time */
@@ -2849,7 +2850,7 @@ export interface operations {
     read_detections: {
         parameters: {
             query?: {
-                /** @description chlorine, hydrogen, … */
+                /** @description hydrogen, …; all when none is named */
                 component?: string;
                 /** @description start, RFC 3339 with offset */
                 from?: string | null;

@@ -11,7 +11,13 @@ import pytest
 
 from simulators.instruments import readings
 from simulators.scoring import score, trials
-from simulators.scoring.harness import make_harness, minutes_of, quiet_memory, scene_of
+from simulators.scoring.harness import (
+    false_detections,
+    make_harness,
+    minutes_of,
+    quiet_memory,
+    scene_of,
+)
 from tests.support.demo_park import PARK, TAGS
 from twin import quality as q
 from twin.arrays import MINUTE_US
@@ -54,6 +60,33 @@ def test_every_stream_that_can_be_checked_is_named_and_the_others_are_not_promis
     # What is sold is known by levels only, and they wave by tonnes.
     assert {e.stream for e in result if e.least > 1} >= {"luxi-cl2-export", "xinfa-cl2-export"}
     assert max(each.suspects for each in checkable) <= 6
+
+
+@pytest.mark.parametrize(
+    ("component", "streams"),
+    [
+        ("hydrogen", ["luxi-h2-main", "luxi-h2-ammonia", "huaxiang-h2-peroxide"]),
+        ("hydrogen_chloride", ["xinfa-hcl-vcm", "huaxiang-hcl-allyl"]),
+        ("caustic", ["luxi-liquor-main"]),
+        ("steam", ["luxi-steam-main", "luxi-steam-ammonia"]),
+        ("sodium_chloride", ["luxi-brine-feed", "xinfa-brine-return"]),
+        ("aluminium", ["xinfa-al-1"]),
+    ],
+)
+def test_meters_of_every_component_are_watched(harness, component, streams):
+    memory = quiet_memory(harness, 8, component)
+    result = trials.bias_of_every_stream(
+        harness, memory, minutes=score.WINDOW_MINUTES, streams=streams, component=component
+    )
+    assert [each.stream for each in result if each.least > trials.BIAS.size] == []
+    assert [each.stream for each in result if not each.detected] == []
+
+
+def test_no_component_has_a_false_detection_in_two_quiet_days(harness):
+    count = false_detections(harness, days=2, scan_s=30.0)
+    assert {"chlorine", "hydrogen", "hydrogen_chloride", "caustic", "steam"} <= set(count)
+    # The analysers of the brine are noisier than its meters.
+    assert count == dict.fromkeys(count, 0)
 
 
 def test_a_reset_costs_no_more_than_a_scan_and_a_rollover_nothing(harness, memory):

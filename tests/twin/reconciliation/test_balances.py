@@ -11,7 +11,13 @@ from tests.support.small_region import NETWORK as SMALL
 from twin.accounts.network import compile_network
 from twin.arrays import HOUR_US
 from twin.loading import load_park
-from twin.reconciliation.balances import compile_balance, measure
+from twin.reconciliation.balances import (
+    Balance,
+    Line,
+    compile_balance,
+    degrees_of_freedom,
+    measure,
+)
 from twin.reconciliation.linear import reconcile
 from twin.reconciliation.uncertainty import tag_uncertainty
 
@@ -116,3 +122,27 @@ def test_a_tank_holds_only_its_share_of_a_component(network, hour, component):
         if known[row != 0].all():
             remaining = row[known] @ flow[known]
             assert abs(remaining) < 1e-4 * np.nanmax(np.abs(flow)), balance.nodes[m]
+
+
+def chain(*measured):
+    """Return a balance of a -> b -> c whose streams, from and to the outside, may be measured."""
+    names = ("market", "a", "b", "c", "market")
+    ends = zip(names, names[1:], measured, strict=False)
+    lines = tuple(Line(f"{x}-{y}", x, y, ((0, 1.0),) * seen) for x, y, seen in ends)
+    return Balance("water", ("a", "b", "c"), lines, np.zeros((3, 4)), np.zeros(4))
+
+
+@pytest.mark.parametrize(
+    ("measured", "checks"),
+    [
+        ((1, 1, 1, 1), 3),
+        ((1, 0, 1, 1), 2),  # a and b have one balance together
+        ((1, 0, 0, 1), 1),
+        ((0, 1, 1, 1), 2),  # what comes from outside is known by the others, and nothing checks it
+        ((0, 1, 1, 0), 1),
+        ((0, 1, 0, 0), 0),
+        ((0, 0, 0, 0), 0),
+    ],
+)
+def test_each_balance_without_an_unmeasured_stream_is_a_check(measured, checks):
+    assert degrees_of_freedom(chain(*measured)) == checks
