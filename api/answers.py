@@ -47,8 +47,12 @@ class WindowRow(TypedDict):
 
     start: Rfc3339
     end: Rfc3339
-    completeness: Annotated[Share, Field(description="share of the window covered by data")]
+    completeness: Annotated[
+        Share,
+        Field(description="share of the window covered by data; of ratios and balances by all"),
+    ]
     quality: Uint8
+    missing: Annotated[list[str], Field(description="tags with gaps, the least covered first")]
 
 
 class WindowAnswer(TypedDict):

@@ -25,7 +25,7 @@ from twin.reconciliation.balances import Amounts, Balance, compile_balance, meas
 from twin.reconciliation.closure import Closure, close_balance
 from twin.reconciliation.monitor import monitored_components
 from twin.reference import load as load_reference
-from twin.series import windows as w
+from twin.series.coverage import COMPLETE
 from twin.uom import parse_quantity
 
 router = APIRouter(prefix="/api/v1/scopes", responses=RESPONSES, route_class=CalculationRoute)
@@ -140,7 +140,7 @@ async def read_balance(
     tanks = np.array([k for line in balance.lines for k in line.tanks], dtype=np.int64)
     levels, stock_quality = await read_levels(context, query, tanks)
     # A meter with a hole has counted too little: the balances tell the amount, it does not.
-    whole = sums.covered_s >= w.COMPLETE * query.elapsed_s[:, None]
+    whole = sums.covered_s >= COMPLETE * query.elapsed_s[:, None]
     amount, covered_s = sums.of_all()
     amount[:, sums.tags] = np.where(whole, sums.amount, np.nan)
     edges = np.stack([levels[:-1], levels[1:]], axis=1)

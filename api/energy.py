@@ -3,25 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from itertools import islice
+from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
 from fastapi import APIRouter, Query
 from pydantic import Field
 
-from api.answers import HalfWidth, Name, Number, Provenance, WindowAnswer, WindowRow, record
+from api.answers import (
+    HalfWidth,
+    Name,
+    Number,
+    Provenance,
+    Share,
+    WindowAnswer,
+    WindowRow,
+    record,
+)
 from api.calculation.pool import CalculationRoute
 from api.context import AppContext
 from api.encode import ONE, TONNE, Uom, out
+from api.joint import Joint, read_joint
 from api.problems import RESPONSES
 from api.sums import PairSums, Sums, read_pairs, read_sums, tags_of
 from api.windows import Hourly
 from twin.accounts.accounts import Account
 from twin.accounts.network import Network
-from twin.arrays import F64
+from twin.arrays import BOOL, F64
 from twin.energy.benchmarks import find_marks, position
 from twin.energy.circuits import Estimate, Pair, circuit, own_meter
-from twin.energy.consumption import Basis, coal_equivalent, electricity_row, intensity
+from twin.energy.consumption import Basis, coal_equivalent, electricity_row
 from twin.energy.electrolysis import zero_current_voltage
 from twin.model.park import Electrolyser, inside
 from twin.reconciliation.uncertainty import half_width, weights
@@ -44,23 +55,33 @@ V_M2_PER_KA = (1.0 / KA_PER_M2[0], 0.0)
 
 
 class EnergyRow(WindowRow):
-    """Energy of one product, or of all together (``total``), in one window."""
+    """Energy of one product, or of all together (``total``), in one window.
+
+    Amounts are what was measured; energy per tonne is that of the time in which all its meters are
+    covered, null below a share of the window. Completeness is that share for all meters of the row.
+    """
 
     product: str
     mass_t: Number
+    mass_completeness: Share
     energy_kwh: Number
+    energy_kwh_completeness: Share
     energy_kgce: Number
+    energy_kgce_completeness: Share
     kwh_per_t: Number
     kwh_per_t_ci: HalfWidth
+    kwh_per_t_completeness: Share
     kgce_per_t: Number
     kgce_per_t_ci: HalfWidth
+    kgce_per_t_completeness: Share
     position: Annotated[
         str | None,
         Field(
             description="against benchmark and baseline; undecided where the interval of the figure"
-            " has one of them in it"
+            " has one of them in it, or too little is covered"
         ),
     ]
+    reason: Annotated[str, Field(description="why energy per tonne is not known")]
 
 
 class ElectricityFactor(Provenance):
@@ -141,9 +162,15 @@ async def read_energy(
     )
     accounts = [Account(path, product, item) for product in products for item in ENERGY_ITEMS]
     sums = await read_sums(context, query, tags_of(network, accounts))
+    groups = [tags_of(network, each) for p in products for each in _inputs(path, p)]
+    joint = iter(await read_joint(context, sums, groups))
+    rows = [
+        _rows(sums, EnergyJoint(*islice(joint, len(EnergyJoint._fields))), product, basis)
+        for product in products
+    ]
     return query.answer(
         EnergyAnswer,
-        [energy_rows(sums, product, basis) for product in products],
+        rows,
         basis=basis,
         electricity=_factors(basis, np.unique(query.years).tolist()),
         references=[
@@ -166,44 +193,94 @@ def _factors(basis: Basis, years: list[int]) -> list[ElectricityFactor]:
     return factors
 
 
-def energy_rows(sums: Sums, product: str, basis: Basis) -> list[EnergyRow]:
+class EnergyJoint(NamedTuple):
+    """The joint sums of the accounts of a product that stand in one figure."""
+
+    electricity: Joint
+    coal: Joint
+    per_mass: Joint  # electricity and mass
+    coal_per_mass: Joint
+    every: Joint
+
+
+def _inputs(scope: str, product: str) -> list[list[Account]]:
+    """Return the accounts of the fields of `EnergyJoint`."""
+    mass, electricity, coal = (Account(scope, product, item) for item in ENERGY_ITEMS)
+    return [
+        [electricity],
+        [coal],
+        [mass, electricity],
+        [mass, coal],
+        [mass, electricity, coal],
+    ]
+
+
+def _rows(sums: Sums, joint: EnergyJoint, product: str, basis: Basis) -> list[EnergyRow]:
     """Return the rows of one product, or of the total: that has no mass."""
     network, years = sums.network, sums.query.years
-    accounts = [Account(sums.query.scope, product, item) for item in ENERGY_ITEMS]
-    mass, electricity, coal = (sums.total(account) for account in accounts)
-    if accounts[1] in network.accounts:
-        coal = coal_equivalent(coal, electricity, basis, years)
-    known = [a for a in accounts if a in network.accounts]
-    weighed, used, heat = (weights(network, {account: 1.0}) for account in accounts)
-    per_mass, width = intensity(electricity, mass), sums.ratio_ci(product, used, weighed)
+    mass, electricity, coal = (Account(sums.query.scope, product, item) for item in ENERGY_ITEMS)
+    known = [account for account in (mass, electricity, coal) if account in network.accounts]
+    weighed, used, heat = (_weights(network, a) for a in (mass, electricity, coal))
     # What the basis adds for electricity differs from year to year.
     added = coal_equivalent(np.zeros(len(years)), np.ones(len(years)), basis, years)
-    heat = heat + added[:, None] * used
-    coal_per_mass, coal_width = intensity(coal, mass), sums.ratio_ci(product, heat, weighed)
-    figures = {"kwh_per_t": (per_mass, width), "kgce_per_t": (coal_per_mass, coal_width)}
+    heat = heat + added[:, None] * np.nan_to_num(used)
+    kwh, kwh_share = _amount(sums, joint.electricity, electricity, used)
+    kgce, kgce_share = _amount(sums, joint.coal, coal, heat)
+    kwh_per_t, kwh_ci = joint.per_mass.ratio(product, used, weighed)
+    kgce_per_t, kgce_ci = joint.coal_per_mass.ratio(product, heat, weighed)
+    figures = {
+        "kwh_per_t": (kwh_per_t, kwh_ci, joint.per_mass.decisive),
+        "kgce_per_t": (kgce_per_t, kgce_ci, joint.coal_per_mass.decisive),
+    }
     return sums.query.rows(
         EnergyRow,
         {
             "product": product,
-            "mass_t": out(mass, TONNE),
-            "energy_kwh": out(electricity, KWH),
-            "energy_kgce": out(coal, KGCE),
-            "kwh_per_t": out(per_mass, KWH_PER_T),
-            "kwh_per_t_ci": out(width, KWH_PER_T),
-            "kgce_per_t": out(coal_per_mass, KGCE_PER_T),
-            "kgce_per_t_ci": out(coal_width, KGCE_PER_T),
+            "mass_t": out(sums.total(mass), TONNE),
+            "mass_completeness": sums.completeness(sums.columns([mass])),
+            "energy_kwh": out(kwh, KWH),
+            "energy_kwh_completeness": kwh_share,
+            "energy_kgce": out(kgce, KGCE),
+            "energy_kgce_completeness": kgce_share,
+            "kwh_per_t": out(kwh_per_t, KWH_PER_T),
+            "kwh_per_t_ci": out(kwh_ci, KWH_PER_T),
+            "kwh_per_t_completeness": out(joint.per_mass.share),
+            "kgce_per_t": out(kgce_per_t, KGCE_PER_T),
+            "kgce_per_t_ci": out(kgce_ci, KGCE_PER_T),
+            "kgce_per_t_completeness": out(joint.coal_per_mass.share),
             "position": _position(product, basis, figures),
-            **sums.trust(sums.columns(known), sums.known(known)),
+            "reason": joint.coal_per_mass.reasons(kgce_per_t),
+            **joint.every.trust(sums.known(known)),
         },
     )
 
 
+def _weights(network: Network, account: Account) -> F64:
+    """Return the weights of an account, (T,); NaN throughout where the model has no such."""
+    weight = weights(network, {account: 1.0})
+    return weight if account in network.accounts else np.full_like(weight, np.nan)
+
+
+def _amount(sums: Sums, joint: Joint, account: Account, weight: F64) -> tuple[F64, F64]:
+    """Return an amount as it was measured [SI], and its completeness, (W,).
+
+    What comes in less what goes out is a balance: it is that of the joint time.
+    """
+    if account not in sums.network.accounts:
+        unknown = np.full(len(sums.amount), np.nan)
+        return unknown, unknown
+    if (weight < 0).any():
+        return np.where(joint.enough, joint.sums.weigh(weight), np.nan), out(joint.share)
+    return sums.weigh(weight), sums.completeness(sums.columns([account]))
+
+
 def _position(
-    product: str, basis: Basis, figures: Mapping[str, tuple[F64, F64]]
+    product: str, basis: Basis, figures: Mapping[str, tuple[F64, F64, BOOL]]
 ) -> list[str] | None:
     """Return the position against the benchmark of a product (W,); None without a benchmark.
 
-    `figures` (W,) [J/kg] are the intensities by their index, each with half its interval.
+    `figures` (W,) [J/kg] are the intensities by their index, each with half its interval and
+    whether enough is covered.
     """
     for index in ("kgce_per_t", "kwh_per_t"):
         marks = find_marks(product, index)
@@ -211,8 +288,8 @@ def _position(
             # A benchmark in coal equivalent counts electricity by its heat.
             if index == "kgce_per_t" and basis != "equivalent":
                 return None
-            value, half_width = figures[index]
-            return [str(p) for p in position(value, marks, half_width)]
+            value, half_width, decisive = figures[index]
+            return [str(p) for p in position(value, marks, half_width, decisive=decisive)]
     return None
 
 

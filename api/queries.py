@@ -29,8 +29,15 @@ FROM rollup WHERE tag_id = $1 AND time >= $2 AND time < $3 ORDER BY time"""
 _AMOUNTS = """
 SELECT tag_id, time, amount, covered_s, quality
 FROM rollup WHERE tag_id = ANY($1::int[]) AND time >= $2 AND time < $3"""
+# The same of some ranges of time.
+_PARTS = """
+SELECT m.tag_id, m.time, m.amount, m.covered_s, m.quality
+FROM unnest($1::int[]) t(tag_id), unnest($2::timestamptz[], $3::timestamptz[]) r(start, stop),
+LATERAL (SELECT * FROM rollup WHERE tag_id = t.tag_id AND time >= r.start AND time < r.stop
+         AND time >= $4 AND time < $5 AND covered_s > 0) m"""
 ROLLUPS = ("minute", "hour", "day")
 SERIES = {table: _SERIES.replace("rollup", table) for table in ROLLUPS}
+PARTS = {table: _PARTS.replace("rollup", table) for table in ROLLUPS}
 AMOUNTS = {table: _AMOUNTS.replace("rollup", table) for table in ROLLUPS}
 # Of each pair of gauges, by window, from the minutes that have both: the charge, say, the energy,
 # and the square of the first.

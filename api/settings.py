@@ -51,6 +51,12 @@ class ApiSettings(Settings):
     calculation_values_max: int = Field(
         4_000_000, ge=1_000, description="values one calculation reads or solves for, as estimated"
     )
+    value_completeness: float = Field(
+        0.5, ge=0, le=1, description="a ratio or balance has a value from this completeness on [1]"
+    )
+    verdict_completeness: float = Field(
+        0.75, ge=0, le=1, description="a figure is judged from this completeness on [1]"
+    )
     alarm_days_max: int = Field(100, ge=1, description="longest alarm summary [days]")
     shelve_minutes_max: int = Field(
         480, ge=1, le=10_080, description="longest shelving of an alarm [min]"
@@ -81,4 +87,9 @@ class ApiSettings(Settings):
         # A history that is answered raw has been read raw.
         if self.history_points_max > self.raw_rows_max:
             raise ValueError("PARKTWIN_HISTORY_POINTS_MAX must not be above PARKTWIN_RAW_ROWS_MAX")
+        # A verdict is about a value.
+        if self.value_completeness > self.verdict_completeness:
+            raise ValueError(
+                "PARKTWIN_VALUE_COMPLETENESS must not be above PARKTWIN_VERDICT_COMPLETENESS"
+            )
         return self

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 Columns = dict[str, NDArray[Any]]
 TIME, INT, FLOAT, SMALL = "timestamptz", "int4", "float8", "int2"
 
+AMOUNTS = {
+    "tag_id": INT, "time_us": TIME, "amount": FLOAT, "covered_s": FLOAT, "quality": SMALL,
+}  # fmt: skip
+
 CONNECT_S = 5.0
 CYCLES_AT_ONCE = 100
 
@@ -142,11 +146,14 @@ class ReadStore:
 
     async def amounts(self, table: str, tag_ids: I64, from_us: int, to_us: int) -> Columns:
         """Return amounts and coverage of some tags by minute, hour or day, in any order."""
-        fields = {
-            "tag_id": INT, "time_us": TIME, "amount": FLOAT, "covered_s": FLOAT, "quality": SMALL,
-        }  # fmt: skip
         args = tag_ids.tolist(), stamp(from_us), stamp(to_us)
-        return await self._columns(fields, queries.AMOUNTS[table], *args)
+        return await self._columns(AMOUNTS, queries.AMOUNTS[table], *args)
+
+    async def parts(self, table: str, tag_ids: I64, start_us: I64, stop_us: I64) -> Columns:
+        """Return covered amounts of some tags in some ranges of time, in any order."""
+        starts, stops = stamps(start_us), stamps(stop_us)
+        args = tag_ids.tolist(), starts, stops, starts[0], stops[-1]
+        return await self._columns(AMOUNTS, queries.PARTS[table], *args)
 
     async def pairs(self, first: I64, second: I64, edges: I64) -> Columns:
         """Return sums over windows of the products of pairs of gauges, minute by minute."""

@@ -1,4 +1,8 @@
-"""Sums of tags over windows: amounts, the accounts and balances they make, and how far to trust."""
+"""Sums of tags over windows: amounts, the accounts and balances they make, and how far to trust.
+
+Each tag is summed over the time it is covered by itself. What ratios and balances are made of is in
+`api.joint`.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from api.encode import TONNE, out
+from api.store import Columns
 from twin import quality as q
 from twin.accounts.accounts import FLOW_ITEMS, SIGNS, Account
 from twin.accounts.network import Network
@@ -23,6 +28,7 @@ from twin.reconciliation.uncertainty import (
     weights,
 )
 from twin.series import windows as w
+from twin.series.coverage import missing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -34,6 +40,21 @@ if TYPE_CHECKING:
 # An inventory at an edge may come from a minute that is this far away.
 NEAR = timedelta(minutes=15)
 NO_TAGS = np.zeros(0, np.int64)
+NO_ROWS: Columns = {
+    "tag_id": NO_TAGS, "time_us": NO_TAGS, "amount": np.zeros(0), "covered_s": np.zeros(0),
+    "quality": np.zeros(0, np.uint8),
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class SumCells:
+    """Rows of a table of sums as C pieces of time, in time order, of U tags."""
+
+    table: str
+    start_us: I64  # (C,)
+    stop_us: I64  # (C,)
+    amount: F64  # (C, U) 0 without a row
+    covered_s: F64  # (C, U)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +66,7 @@ class Sums:
     amount: F64  # (W, U) [SI s] of a gauge, [SI] of a counter
     covered_s: F64  # (W, U)
     quality: U8  # (W, U)
+    cells: SumCells  # without a gap from the first to the last window
 
     @property
     def network(self) -> Network:
@@ -66,19 +88,25 @@ class Sums:
         totals = [np.isnan(self.total(account)) for account in accounts]
         return np.asarray(~np.any([np.zeros(len(self.amount), bool), *totals], axis=0))
 
+    def completeness(self, columns: I64) -> F64:
+        """Return the share of the time for which there are data, mean over some columns, (W,)."""
+        return out(w.completeness(self.covered_s[:, columns], self.query.elapsed_s))
+
     def trust(self, columns: I64, known: BOOL, ends: U8 | None = None) -> dict[str, Any]:
-        """Return completeness and quality (W,) of figures made of some columns.
+        """Return completeness, quality and missing tags (W,) of amounts made of some columns.
 
         `known` (W,) tells where the figures have a value; `ends` (W+1,) is the quality of the
         stocks at the edges that take part in them.
         """
-        covered_s, elapsed_s = self.covered_s[:, columns], self.query.elapsed_s
+        share = w.shares(self.covered_s[:, columns], self.query.elapsed_s)
         quality = self.quality[:, columns]
         if ends is not None:
             quality = np.column_stack([quality, ends[:-1], ends[1:]])
+        names = [self.network.tags[tag].address for tag in self.tags[columns].tolist()]
         return {
-            "completeness": out(w.completeness(covered_s, elapsed_s)),
-            "quality": w.grade(quality, w.shares(covered_s, elapsed_s), known),
+            "completeness": self.completeness(columns),
+            "quality": w.grade(quality, share, known),
+            "missing": missing(share, names),
         }
 
     def weigh(self, weight: F64) -> F64:
@@ -125,7 +153,7 @@ def tags_of(network: Network, accounts: Iterable[Account]) -> I64:
     return np.unique(np.concatenate([NO_TAGS, *tags]))
 
 
-def _tag_ids(context: Context, network: Network, tags: I64) -> I64:
+def tag_ids(context: Context, network: Network, tags: I64) -> I64:
     """Return the database's ids of some tags; -1 for one the database does not have."""
     catalogue = context.feed.catalogue
     at = catalogue.find(network.tags[i].address for i in tags.tolist())
@@ -134,28 +162,41 @@ def _tag_ids(context: Context, network: Network, tags: I64) -> I64:
 
 async def read_sums(context: Context, query: WindowQuery, tags: I64) -> Sums:
     """Return the sums of some tags over the windows of a query; raises StoreError."""
-    ids, edges = _tag_ids(context, query.network, tags), query.edges
-    windows, count = len(edges) - 1, len(tags)
-    amount, covered_s = np.zeros((2, windows * count))
-    quality = np.zeros(windows * count, np.uint8)
-    if count:
-        table = _table(query.window, query.network.park.shifts)
-        span_us = int(edges[-1] - edges[0])
-        context.require_affordable(span_us // w.SHORTEST_US[table] * count)
-        rows = await context.store.amounts(table, ids, int(edges[0]), int(edges[-1]))
-        order = np.argsort(ids)
-        column = order[np.searchsorted(ids, rows["tag_id"], sorter=order)]
-        at = (np.searchsorted(edges, rows["time_us"], "right") - 1) * count + column
-        amount += np.bincount(at, rows["amount"], windows * count)
-        covered_s += np.bincount(at, rows["covered_s"], windows * count)
-        # What was not used is a hole, which the coverage shows; it makes nothing worse.
-        mark = rows["quality"] & np.uint8(q.SIMULATED)
-        used = np.where(rows["covered_s"] > 0, rows["quality"], mark)
-        quality = _worst(used, at, windows * count)
+    network, edges = query.network, query.edges
+    ids, windows, count = tag_ids(context, network, tags), len(edges) - 1, len(tags)
+    table = _table(query.window, network.park.shifts)
+    first_us, last_us = int(edges[0]), int(edges[-1])
+    context.require_affordable((last_us - first_us) // w.SHORTEST_US[table] * count)
+    grid = w.edges(table, first_us, last_us, network.park.timezone)
+    rows = await context.store.amounts(table, ids, first_us, last_us) if count else NO_ROWS
+    cells = fill_cells(table, grid[:-1], grid[1:], ids, rows)
+    # What was not used is a hole, which the coverage shows; it makes nothing worse.
+    mark = rows["quality"] & np.uint8(q.SIMULATED)
+    used = np.where(rows["covered_s"] > 0, rows["quality"], mark)
+    at = (np.searchsorted(edges, rows["time_us"], "right") - 1) * count + column_of(ids, rows)
+    quality = _worst(used, at, windows * count).reshape(windows, count)
+    start = np.searchsorted(cells.start_us, edges[:-1])
+    amount = np.add.reduceat(cells.amount, start, axis=0)
+    covered_s = np.add.reduceat(cells.covered_s, start, axis=0)
     amount[covered_s == 0] = np.nan
-    shape = windows, count
-    sums = amount.reshape(shape), covered_s.reshape(shape), quality.reshape(shape)
-    return Sums(query, tags, *sums)
+    return Sums(query, tags, amount, covered_s, quality, cells)
+
+
+def column_of(ids: I64, rows: Columns) -> I64:
+    """Return the column of each row among tags with some ids."""
+    order = np.argsort(ids)
+    return order[np.searchsorted(ids, rows["tag_id"], sorter=order)]
+
+
+def fill_cells(table: str, start_us: I64, stop_us: I64, ids: I64, rows: Columns) -> SumCells:
+    """Return the cells of some rows; a row outside of all cells is left out."""
+    amount, covered_s = np.zeros((2, len(start_us), len(ids)))
+    cell = np.searchsorted(start_us, rows["time_us"], "right") - 1
+    inner = (cell >= 0) & (rows["time_us"] < stop_us[cell])
+    at = cell[inner], column_of(ids, rows)[inner]
+    np.add.at(amount, at, rows["amount"][inner])
+    np.add.at(covered_s, at, rows["covered_s"][inner])
+    return SumCells(table, start_us, stop_us, amount, covered_s)
 
 
 def _worst(quality: U8, at: I64, count: int) -> U8:
@@ -193,7 +234,7 @@ async def read_pairs(context: Context, query: WindowQuery, first: I64, second: I
         return sums
     minutes = int(query.edges[-1] - query.edges[0]) // MINUTE_US
     context.require_affordable(minutes * len(first))
-    ids = [_tag_ids(context, query.network, tags) for tags in (first, second)]
+    ids = [tag_ids(context, query.network, tags) for tags in (first, second)]
     rows = await context.store.pairs(ids[0], ids[1], query.edges)
     at = rows["window"], rows["pair"] - 1
     for name in ("first", "product", "square"):
@@ -218,7 +259,7 @@ async def read_levels(context: Context, query: WindowQuery, tanks: I64) -> tuple
     network = query.network
     edges = np.minimum(query.edges, query.expected_us // MINUTE_US * MINUTE_US)
     tags = tags_of_tanks(network.tanks, tanks)
-    ids = _tag_ids(context, network, tags)
+    ids = tag_ids(context, network, tags)
     moments, edge = np.unique(edges, return_inverse=True)
     rows = await context.store.minutes_near(ids, moments - MINUTE_US, NEAR)
     value = np.full((len(moments), len(network.tags)), np.nan)

@@ -20,14 +20,13 @@ from api.answers import (
     Share,
     Uint8,
     Verdict,
-    WindowRow,
     record,
 )
 from api.calculation.pool import CalculationRoute
 from api.chlorine import balance_rows
 from api.context import AppContext, Context, time_range
 from api.encode import rfc3339
-from api.energy import ENERGY_ITEMS, energy_rows
+from api.joint import Joint, read_joint
 from api.parameters import From, Text, To
 from api.problems import RESPONSES
 from api.sums import read_sums, tags_of
@@ -36,6 +35,7 @@ from twin.accounts.accounts import Account
 from twin.arrays import DAY_US, F64
 from twin.model.park import inside
 from twin.quality import NO_DATA
+from twin.reconciliation.uncertainty import weights
 from twin.series.windows import local
 from twin.targets import KPIS, UNDECIDED, WORDS, Target, capacity_share, shortfall, verdict
 from twin.uom import compile_uom
@@ -44,14 +44,17 @@ router = APIRouter(prefix="/api/v1", responses=RESPONSES, route_class=Calculatio
 
 # Longer ranges are summed from days.
 HOURS_MAX_US = 31 * DAY_US
-INTENSITY = {
-    "electricity_intensity": ("kwh_per_t", compile_uom("kWh/t", "intensity")[0]),
-    "energy_intensity": ("kgce_per_t", compile_uom("kgce/t", "intensity")[0]),
+INTENSITY = {"electricity_intensity": "electricity", "energy_intensity": "coal_equivalent"}
+SHARES = {
+    "local_share_of_liquid": "k1",
+    "local_share_of_chlorine": "k2",
+    "chlor_alkali_balance": "chlor_alkali_balance",
 }
 KINDS = {"aluminium": "potline", "caustic": "membrane", "chlorine": "membrane"}
 NOT_MEASURED = "needs figures that are in no tag: from the books or the asset register"
 TOO_WIDE = "the interval of the value reaches over the limit: more accurate meters would decide"
 NO_INTERVAL = "the uncertainty of a meter is not known, so nothing can be decided"
+TOO_LITTLE = "only {:.0%} of the time is covered by all of its tags"
 NO_VALUE = "there are no data, or no production, in this time, or stocks at its start are not known"
 
 
@@ -82,8 +85,9 @@ class TargetRow(Provenance):
     reason: str
     source: str
     note: str
-    completeness: Share
+    completeness: Annotated[Share, Field(description="share of the time covered by all its tags")]
     quality: Uint8
+    missing: Annotated[list[str], Field(description="tags with gaps, the least covered first")]
 
 
 class TargetAnswer(TypedDict):
@@ -99,8 +103,11 @@ class Reached(NamedTuple):
 
     value: float  # [SI]; NaN = none
     half_width: float  # [SI] 95 %; 0 = taken as exact
-    completeness: float | None
     quality: int
+    completeness: float | None = None
+    missing: list[str] = []  # noqa: RUF012 - never changed
+    decisive: bool = True
+    reason: str = ""
 
 
 @router.get("/targets")
@@ -129,14 +136,14 @@ async def read_targets(
 async def _target(context: Context, query: WindowQuery, row: Target) -> TargetRow:
     """Return one target, its value and verdict; null and a reason where there is none."""
     kpi = row.kpi
-    result = Reached(np.nan, 0.0, None, NO_DATA)
+    result = Reached(np.nan, 0.0, NO_DATA)
     if kpi:
         result = await EVALUATE[kpi](context, query, row)
     scale = compile_uom(row.uom, KPIS[kpi])[0] if kpi in KPIS else 1.0
     reached, half_width = np.array(result.value / scale), result.half_width / scale
     at_most = np.array(row.sense == "at_most")
     limit = np.array(float(row.limit))
-    met = int(verdict(reached, limit, at_most, half_width))
+    met = int(verdict(reached, limit, at_most, half_width, decisive=result.decisive))
     return record(
         TargetRow,
         row,
@@ -153,9 +160,10 @@ async def _target(context: Context, query: WindowQuery, row: Target) -> TargetRo
         half_width=half_width if half_width > 0 else None,
         verdict=WORDS[met] if kpi else None,
         shortfall=float(shortfall(reached, limit, at_most)),
-        reason=_reason(row, met, reached, half_width),
+        reason=result.reason or _reason(row, met, reached, half_width),
         completeness=result.completeness,
         quality=result.quality,
+        missing=result.missing,
     )
 
 
@@ -170,35 +178,47 @@ def _reason(row: Target, met: int, value: F64, half_width: float) -> str:
     return NO_INTERVAL if np.isnan(half_width) else TOO_WIDE
 
 
-def _reached(row: WindowRow, value: Number, half_width: Number) -> Reached:
-    value, half_width = (np.nan if each is None else each for each in (value, half_width))
-    return Reached(value, half_width, row["completeness"], row["quality"])
+def _reached(joint: Joint, value: F64, half_width: F64) -> Reached:
+    """Return a figure of one window."""
+    trust = joint.trust(~np.isnan(value))
+    return Reached(
+        float(value[0]),
+        float(half_width[0]),
+        int(trust["quality"][0]),
+        float(joint.share[0]),
+        joint.missing[0],
+        bool(joint.decisive[0]),
+        "" if joint.decisive[0] else TOO_LITTLE.format(np.nan_to_num(joint.share[0])),
+    )
 
 
 async def _intensity(context: Context, query: WindowQuery, target: Target) -> Reached:
     """Return energy per mass of a product."""
-    accounts = [Account(query.scope, target.product, item) for item in ENERGY_ITEMS]
-    sums = await read_sums(context, query, tags_of(query.network, accounts))
-    row: Any = energy_rows(sums, target.product, "equivalent")[0]
-    name, scale = INTENSITY[target.kpi]
-    return _reached(row, row[name] * scale, row[f"{name}_ci"] * scale)
+    network = query.network
+    energy, mass = (
+        Account(query.scope, target.product, item) for item in (INTENSITY[target.kpi], "mass")
+    )
+    tags = tags_of(network, [energy, mass])
+    (joint,) = await read_joint(context, await read_sums(context, query, tags), [tags])
+    over, under = (weights(network, {account: 1.0}) for account in (energy, mass))
+    return _reached(joint, *joint.ratio(target.product, over, under))
 
 
 async def _chlorine(context: Context, query: WindowQuery, target: Target) -> Reached:
     """Return a share of the chlorine of a scope."""
     row = (await balance_rows(context, query))[0]
-    if target.kpi == "local_share_of_liquid":
-        return _reached(row, row["k1"], row["k1_ci"])
-    if target.kpi == "local_share_of_chlorine":
-        return _reached(row, row["k2"], row["k2_ci"])
-    if target.kpi == "chlor_alkali_balance":
-        return _reached(row, row["chlor_alkali_balance"], row["chlor_alkali_balance_ci"])
+    trust = row["quality"], row["completeness"], row["missing"]
+    if target.kpi != "unaccounted_share":
+        name: Any = SHARES[target.kpi]
+        share: Any = row
+        value, ci = np.array([share[name], share[f"{name}_ci"]], dtype=np.float64).tolist()
+        return Reached(value, ci, *trust)
     made, residual, ci = (
         np.array(value, dtype=np.float64)
         for value in (row["production_t"], row["unaccounted_t"], row["unaccounted_ci_t"])
     )
     made = np.where(made > 0, made, np.nan)
-    return _reached(row, float(abs(residual) / made), float(ci / made))
+    return Reached(float(abs(residual) / made), float(ci / made), *trust)
 
 
 async def _register(_: Context, query: WindowQuery, target: Target) -> Reached:
@@ -212,7 +232,7 @@ async def _register(_: Context, query: WindowQuery, target: Target) -> Reached:
         value = capacity_share(
             np.array([c.capacity for c in cells]), np.array([c.zero_gap for c in cells], bool)
         )
-    return Reached(value, 0.0, None, 0)
+    return Reached(value, 0.0, 0)
 
 
 EVALUATE: dict[str, Callable[[Context, WindowQuery, Target], Awaitable[Reached]]] = {

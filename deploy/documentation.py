@@ -26,7 +26,8 @@ have.
 HTTP_HEAD = """Times are RFC 3339 with an offset (in a URL, `+` is written `%2B`). A failure is
 `application/problem+json` (RFC 9457), with a `hint` where there is one. `window` is minute, hour,
 shift, day or month on the clock of the park; without `from` and `to` an answer covers the last 24
-hours. A row carries `completeness`, the share of the time with usable data, and `quality`. Missing
+hours. A row carries `completeness`, the share of the time with usable data, `quality`, and the tags
+that are `missing` ([the policy](missing-data.md)). Missing
 data give null, never zero and never infinity.
 """
 SIMULATOR = """

@@ -15,6 +15,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from twin.arrays import BOOL, F64, I8
 from twin.errors import UomError
@@ -89,7 +90,14 @@ def check_targets(park: Park) -> Iterator[RowFault]:
             yield RowFault(target, sentence(error), "uom")
 
 
-def verdict(value: F64, goal: F64, at_most: BOOL, half_width: F64 | float = 0.0) -> I8:
+def verdict(
+    value: F64,
+    goal: F64,
+    at_most: BOOL,
+    half_width: F64 | float = 0.0,
+    *,
+    decisive: ArrayLike = True,
+) -> I8:
     """Judge if goals are met.
 
     Parameters
@@ -102,16 +110,19 @@ def verdict(value: F64, goal: F64, at_most: BOOL, half_width: F64 | float = 0.0)
         whether the goal is a cap; else it is a floor
     half_width : (...) float64 [u], optional
         half of the value's confidence interval; 0 = taken as exact
+    decisive : (...) bool, optional
+        whether enough of the time is covered for a verdict
 
     Returns
     -------
     (...) int8
-        MET, NOT_MET, or UNDECIDED where the value is not known or the goal lies inside its
-        interval [2]_. A value that equals the goal and is exact meets it.
+        MET, NOT_MET, or UNDECIDED where the value is not known, too little of the time is covered
+        or the goal lies inside the interval of the value [2]_. A value that equals the goal and is
+        exact meets it.
     """
     room = np.where(at_most, goal - value, value - goal)
     clear = np.where(room >= half_width, MET, np.where(room < -half_width, NOT_MET, UNDECIDED))
-    known = ~(np.isnan(room) | np.isnan(half_width))
+    known = ~(np.isnan(room) | np.isnan(half_width)) & np.asarray(decisive, dtype=bool)
     return np.where(known, clear, UNDECIDED).astype(np.int8)
 
 

@@ -17,6 +17,7 @@ NO_SOURCE = {
     "twin.scenario.dispatch": "the rules are those of a scenario",
     "twin.series.counters": "no physics",
     "twin.series.minutes": "amounts are defined by the traits of a series",
+    "twin.series.coverage": "a rule of ours",
     "twin.series.windows": "the calendar",
     "twin.step": "signs times accounts; the slope is a least-squares line",
     "twin.uom": "conversion is that of pint",

@@ -30,7 +30,7 @@ SUBJECTS = (
     "api.health", "api.history", "api.latest", "api.park", "api.quarantine", "api.scenarios",
     "api.unit_errors",
 )  # fmt: skip
-SUMMING = (*ASKING, "api.calculation", "api.commands", "api.windows", "api.sums")
+SUMMING = (*ASKING, "api.calculation", "api.commands", "api.windows", "api.sums", "api.joint")
 # What a room may import of ours, besides itself. A room is a package of a package, or a module that
 # stands beside those. deploy starts everything and may see it all.
 MAY_IMPORT = {
@@ -77,8 +77,9 @@ MAY_IMPORT = {
     "api.commands": ASKING,
     "api.windows": ASKING,
     "api.sums": (*ASKING, "api.windows"),
+    "api.joint": (*ASKING, "api.windows", "api.sums"),
     **dict.fromkeys(SUBJECTS, SUMMING),
-    "api.targets": (*SUMMING, "api.chlorine", "api.energy"),
+    "api.targets": (*SUMMING, "api.chlorine"),
     "api.health": (*SUMMING, "api.unit_errors"),
     "api": (*READING, "api"),
     "simulators.process": ("twin",),
@@ -102,6 +103,7 @@ LIBRARIES = {
         "twin.reconciliation.balances",
         "twin.reconciliation.bounds",
         "twin.reconciliation.chi_square",
+        "twin.series.gaps",
     },
 }
 # Who else may ask for the time of day, and why. Programs' entries (`__main__`) may.

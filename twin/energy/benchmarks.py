@@ -55,7 +55,9 @@ def find_marks(product: str, index: str) -> Marks | None:
     return None
 
 
-def position(intensity: ArrayLike, marks: Marks, half_width: ArrayLike = 0.0) -> NDArray[np.str_]:
+def position(
+    intensity: ArrayLike, marks: Marks, half_width: ArrayLike = 0.0, *, decisive: ArrayLike = True
+) -> NDArray[np.str_]:
     """Return the positions of intensities, where their intervals leave no doubt.
 
     Parameters
@@ -63,13 +65,14 @@ def position(intensity: ArrayLike, marks: Marks, half_width: ArrayLike = 0.0) ->
     intensity : (...) float64 [J/kg]   NaN = not known
     marks : Marks [J/kg]
     half_width : (...) float64 [J/kg]  half of their intervals; 0 = exact, NaN = not known
+    decisive : (...) bool              whether enough of the time is covered
 
     Returns
     -------
     (...) str                          ``better_than_benchmark`` (at it or below), ``between``,
                                        ``worse_than_baseline`` (above it), ``undecided`` (one of
-                                       both lies inside the interval, or it is not known),
-                                       ``unknown`` (no value)
+                                       both lies inside the interval, or it is not known, or too
+                                       little is covered), ``unknown`` (no value)
 
     Notes
     -----
@@ -81,7 +84,8 @@ def position(intensity: ArrayLike, marks: Marks, half_width: ArrayLike = 0.0) ->
     best, worst = (_side(value + sign * width, marks) for sign in (-1.0, 1.0))
     decided = np.where(best == worst, best, UNDECIDED)
     decided = np.where(np.isnan(width), UNDECIDED, decided)
-    return np.asarray(np.where(np.isnan(value), UNKNOWN, decided))
+    decided = np.where(np.isnan(value), UNKNOWN, decided)
+    return np.asarray(np.where(decisive, decided, UNDECIDED))
 
 
 def _side(value: F64, marks: Marks) -> NDArray[np.str_]:

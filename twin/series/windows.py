@@ -10,6 +10,7 @@ import numpy as np
 
 from twin import quality as q
 from twin.arrays import BOOL, DAY_US, F64, HOUR_US, I64, MINUTE_US, SECOND_US, U8
+from twin.series.coverage import COMPLETE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -22,8 +23,6 @@ SHORTEST_US = {
     "day": 23 * HOUR_US,
     "month": 28 * DAY_US - HOUR_US,
 }
-# Below this share of covered time a sum is no longer good.
-COMPLETE = 0.99
 
 
 def edges(window: str, from_us: int, to_us: int, timezone: str, shifts: Sequence[str] = ()) -> I64:

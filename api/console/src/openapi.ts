@@ -884,10 +884,12 @@ export interface components {
             start: string;
             /** Format: date-time */
             end: string;
-            /** @description share of the window covered by data */
+            /** @description share of the window covered by data; of ratios and balances by all */
             completeness: number | null;
             /** @description quality: good < 64, usable < 128 */
             quality: number;
+            /** @description tags with gaps, the least covered first */
+            missing: string[];
             component: string;
             consistent: boolean;
             chi2: number | null;
@@ -929,10 +931,12 @@ export interface components {
             start: string;
             /** Format: date-time */
             end: string;
-            /** @description share of the window covered by data */
+            /** @description share of the window covered by data; of ratios and balances by all */
             completeness: number | null;
             /** @description quality: good < 64, usable < 128 */
             quality: number;
+            /** @description tags with gaps, the least covered first */
+            missing: string[];
             medium: string;
             make_t: number | null;
             /** @description half width, 95 %, by the meters; null = not known */
@@ -996,10 +1000,12 @@ export interface components {
             start: string;
             /** Format: date-time */
             end: string;
-            /** @description share of the window covered by data */
+            /** @description share of the window covered by data; of ratios and balances by all */
             completeness: number | null;
             /** @description quality: good < 64, usable < 128 */
             quality: number;
+            /** @description tags with gaps, the least covered first */
+            missing: string[];
             scope1_t: number | null;
             /** @description half width, 95 %, of what the meters add; the factors are taken as exact */
             scope1_ci_t: number | null;
@@ -1087,10 +1093,12 @@ export interface components {
             start: string;
             /** Format: date-time */
             end: string;
-            /** @description share of the window covered by data */
+            /** @description share of the window covered by data; of ratios and balances by all */
             completeness: number | null;
             /** @description quality: good < 64, usable < 128 */
             quality: number;
+            /** @description tags with gaps, the least covered first */
+            missing: string[];
             production_t: number | null;
             /** @description half width, 95 %, by the meters; null = not known */
             production_ci_t: number | null;
@@ -1253,10 +1261,12 @@ export interface components {
             start: string;
             /** Format: date-time */
             end: string;
-            /** @description share of the window covered by data */
+            /** @description share of the window covered by data; of ratios and balances by all */
             completeness: number | null;
             /** @description quality: good < 64, usable < 128 */
             quality: number;
+            /** @description tags with gaps, the least covered first */
+            missing: string[];
             electrolyser: string;
             kind: string;
             cell_voltage_v: number | null;
@@ -1294,10 +1304,12 @@ export interface components {
             start: string;
             /** Format: date-time */
             end: string;
-            /** @description share of the window covered by data */
+            /** @description share of the window covered by data; of ratios and balances by all */
             completeness: number | null;
             /** @description quality: good < 64, usable < 128 */
             quality: number;
+            /** @description tags with gaps, the least covered first */
+            missing: string[];
             outlet: string;
             pollutant: string;
             name: components["schemas"]["Name"] | null;
@@ -1354,28 +1366,42 @@ export interface components {
             electricity: components["schemas"]["ElectricityFactor"][];
             references: components["schemas"]["BenchmarkReference"][];
         };
-        /** @description Energy of one product, or of all together (``total``), in one window. */
+        /**
+         * @description Energy of one product, or of all together (``total``), in one window.
+         *
+         *     Amounts are what was measured; energy per tonne is that of the time in which all its meters are
+         *     covered, null below a share of the window. Completeness is that share for all meters of the row.
+         */
         EnergyRow: {
             /** Format: date-time */
             start: string;
             /** Format: date-time */
             end: string;
-            /** @description share of the window covered by data */
+            /** @description share of the window covered by data; of ratios and balances by all */
             completeness: number | null;
             /** @description quality: good < 64, usable < 128 */
             quality: number;
+            /** @description tags with gaps, the least covered first */
+            missing: string[];
             product: string;
             mass_t: number | null;
+            mass_completeness: number | null;
             energy_kwh: number | null;
+            energy_kwh_completeness: number | null;
             energy_kgce: number | null;
+            energy_kgce_completeness: number | null;
             kwh_per_t: number | null;
             /** @description half width, 95 %, by the meters; null = not known */
             kwh_per_t_ci: number | null;
+            kwh_per_t_completeness: number | null;
             kgce_per_t: number | null;
             /** @description half width, 95 %, by the meters; null = not known */
             kgce_per_t_ci: number | null;
-            /** @description against benchmark and baseline; undecided where the interval of the figure has one of them in it */
+            kgce_per_t_completeness: number | null;
+            /** @description against benchmark and baseline; undecided where the interval of the figure has one of them in it, or too little is covered */
             position: string | null;
+            /** @description why energy per tonne is not known */
+            reason: string;
         };
         /** @description The data of an enterprise: freshness, completeness, faults. */
         EnterpriseHealth: {
@@ -1926,10 +1952,12 @@ export interface components {
             start: string;
             /** Format: date-time */
             end: string;
-            /** @description share of the window covered by data */
+            /** @description share of the window covered by data; of ratios and balances by all */
             completeness: number | null;
             /** @description quality: good < 64, usable < 128 */
             quality: number;
+            /** @description tags with gaps, the least covered first */
+            missing: string[];
             medium: string;
             surplus_t_h: number | null;
             placed_t_h: number | null;
@@ -2015,9 +2043,12 @@ export interface components {
             reason: string;
             source: string;
             note: string;
+            /** @description share of the time covered by all its tags */
             completeness: number | null;
             /** @description quality: good < 64, usable < 128 */
             quality: number;
+            /** @description tags with gaps, the least covered first */
+            missing: string[];
         };
         /** @description The cost of a mode of transport where a link gives none, with provenance. */
         TransportCost: {

@@ -1,0 +1,257 @@
+"""Sums over the time in which all of some tags are covered: what ratios and balances are made of.
+
+The rule is in `twin.series.coverage`. Rows of the coarsest table that lack nothing are used as they
+are, and the others are looked up in finer ones, down to minutes. Where that is more than a
+calculation may read, a row that lacks something counts as not covered: less time, the same value.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from api.encode import out
+from api.sums import SumCells, Sums, fill_cells, tag_ids
+from twin.arrays import BOOL, F64, I64, MINUTE_US, SECOND_US, U8, ratio
+from twin.reconciliation.uncertainty import half_width
+from twin.series import windows as w
+from twin.series.coverage import joint_amount, joint_time, missing, whole
+from twin.series.gaps import Pieces, gap_sigma
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from api.context import Context
+
+FINER = {"day": "hour", "hour": "minute"}
+# A window in fewer pieces says too little of its gaps: all of it is looked up in finer ones.
+PIECES_MIN = 48
+# Ranges of time of one query; those that lie closest are read as one.
+RANGES_MAX = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Joint:
+    """Sums of U tags over their joint time in W windows, and how far they stand for the windows."""
+
+    sums: Sums  # over the joint time
+    levels: tuple[Pieces, ...]
+    share: F64  # (W,) of the time that has passed, which is joint; NaN = none has passed
+    missing: list[list[str]]  # of each window
+    enough: BOOL  # (W,) for a value
+    decisive: BOOL  # (W,) for a verdict
+
+    def ratio(self, component: str, over: F64, under: F64) -> tuple[F64, F64]:
+        """Return a ratio of two weighted sums and the half width of its interval [SI], (W,).
+
+        The weights are those of all tags, (T,) or (W, T); NaN throughout = not known. NaN where too
+        little is covered.
+        """
+        sums, shape = self.sums, (len(self.share), len(self.sums.tags))
+        total = sums.weigh(under)
+        value = np.where(self.enough, ratio(sums.weigh(over), total), np.nan)
+        upper, lower = (np.broadcast_to(each[..., sums.tags], shape) for each in (over, under))
+        gaps = half_width(gap_sigma(self.levels, upper, lower, value, total, self.share))
+        width = np.hypot(sums.ratio_ci(component, over, under), gaps)
+        return value, np.where(np.isnan(value), np.nan, width)
+
+    def reasons(self, value: F64) -> list[str]:
+        """Return why a ratio or balance has no value, for each window; empty where it has one."""
+        return [
+            f"{share:.0%} of the time is covered by all of its tags" if lacks else ""
+            for share, lacks in zip(
+                self.share.tolist(), (np.isnan(value) & ~self.enough).tolist(), strict=True
+            )
+        ]
+
+    def trust(self, known: BOOL, ends: U8 | None = None) -> dict[str, Any]:
+        """Return completeness, quality and missing tags (W,) of figures of the joint time.
+
+        `known` and `ends` are as of `Sums.trust`.
+        """
+        columns = np.arange(len(self.sums.tags))
+        trust = self.sums.trust(columns, known, ends)
+        return trust | {"completeness": out(self.share), "missing": self.missing}
+
+
+class _Level(NamedTuple):
+    """The n cells of a group of tags at one level of reading, in time order."""
+
+    table: str
+    at: I64  # (n,) cells that were read of it
+    parent: I64  # (n,) cell of the level above
+    window: I64  # (n,)
+    joint_s: F64  # (n,)
+    amount: F64  # (n, U)
+    length_s: F64  # (n,) that has passed
+    direct: BOOL  # (n,) the family is the window, not the cell above
+
+
+class _Finer(NamedTuple):
+    """The cells of a finer table inside some cells."""
+
+    cells: SumCells
+    parent: I64  # the cell each is a part of
+
+
+async def read_joint(context: Context, sums: Sums, groups: Sequence[I64]) -> list[Joint]:
+    """Return the sums of groups of tags over the joint time of each; raises StoreError.
+
+    A group has positions in the network, sorted, of tags of the sums.
+    """
+    windows, columns = len(sums.amount), [np.searchsorted(sums.tags, group) for group in groups]
+    cells, affordable = sums.cells, context.settings.calculation_values_max
+    levels = [[_first(sums, column)] for column in columns]
+    while cells.table in FINER:
+        wanted = [_lacking(each[-1], windows) for each in levels]
+        at = _union([each[-1].at[some] for each, some in zip(levels, wanted, strict=True)])
+        used = _union([c for c, some in zip(columns, wanted, strict=True) if some.any()])
+        ranges = _ranges(cells, at)
+        span_us = int(np.sum(ranges[1] - ranges[0]))
+        affordable -= span_us // w.SHORTEST_US[FINER[cells.table]] * len(used)
+        if not len(at) or affordable < 0:
+            break
+        finer = await _read_finer(context, sums, cells, at, used, ranges)
+        for each, column, some in zip(levels, columns, wanted, strict=True):
+            each.append(_below(sums, finer, column, each[-1], some))
+        cells = finer.cells
+    return [
+        _join(context, sums, column, each) for column, each in zip(columns, levels, strict=True)
+    ]
+
+
+def _union(parts: Sequence[I64]) -> I64:
+    return np.unique(np.concatenate([np.zeros(0, np.int64), *parts]))
+
+
+def _first(sums: Sums, column: I64) -> _Level:
+    """Return the cells of the sums themselves."""
+    at = np.arange(len(sums.cells.start_us))
+    window = np.searchsorted(sums.query.edges, sums.cells.start_us, "right") - 1
+    return _level(sums, sums.cells, column, at, at, window, np.ones(len(at), bool))
+
+
+def _below(sums: Sums, finer: _Finer, column: I64, level: _Level, some: BOOL) -> _Level:
+    """Return the cells inside some cells of a level."""
+    at = np.flatnonzero(np.isin(finer.parent, level.at[some]))
+    parent = np.searchsorted(level.at, finer.parent[at])
+    direct = _few(level, len(sums.amount))[parent]
+    return _level(sums, finer.cells, column, at, parent, level.window[parent], direct)
+
+
+def _level(
+    sums: Sums, cells: SumCells, column: I64, at: I64, parent: I64, window: I64, direct: BOOL
+) -> _Level:
+    # As far as it is expected in the database.
+    until_us = np.minimum(cells.stop_us, sums.query.expected_us // MINUTE_US * MINUTE_US)
+    length_s = (np.maximum(until_us - cells.start_us, 0) / SECOND_US)[at]
+    amount, covered_s = (each[at][:, column] for each in (cells.amount, cells.covered_s))
+    joint_s = joint_time(covered_s, length_s)
+    joint = joint_amount(amount, covered_s, joint_s)
+    return _Level(cells.table, at, parent, window, joint_s, joint, length_s, direct)
+
+
+def _few(level: _Level, windows: int) -> BOOL:
+    """Tell the cells that make up a window with few others, (n,)."""
+    pieces = np.bincount(level.window[level.direct], minlength=windows)
+    return level.direct & (pieces[level.window] < PIECES_MIN)
+
+
+def _lacking(level: _Level, windows: int) -> BOOL:
+    """Tell the cells that are to be read from a finer table, (n,)."""
+    lacks = ~whole(level.joint_s, level.length_s)
+    incomplete = np.bincount(level.window[lacks], minlength=windows) > 0
+    few = _few(level, windows) & incomplete[level.window]
+    return np.where(few, level.length_s > 0, lacks & (level.joint_s > 0))
+
+
+def _ranges(cells: SumCells, at: I64) -> tuple[I64, I64]:
+    """Return starts and stops [µs] of a few ranges of time that hold some cells."""
+    if not len(at):
+        return at, at
+    start, stop = cells.start_us[at], cells.stop_us[at]
+    gap = start[1:] - stop[:-1]
+    apart = np.sort(np.argsort(gap, kind="stable")[::-1][: RANGES_MAX - 1])
+    apart = apart[gap[apart] > 0]
+    return start[np.append(0, apart + 1)], stop[np.append(apart, len(at) - 1)]
+
+
+async def _read_finer(
+    context: Context, sums: Sums, cells: SumCells, at: I64, used: I64, ranges: tuple[I64, I64]
+) -> _Finer:
+    """Return the cells of the next finer table inside some cells, with the sums of used columns."""
+    table = FINER[cells.table]
+    step_us = w.SHORTEST_US[table]
+    count = -(-(cells.stop_us[at] - cells.start_us[at]) // step_us)
+    parent = np.repeat(at, count)
+    nth = np.arange(len(parent)) - np.repeat(np.cumsum(count) - count, count)
+    start_us = cells.start_us[parent] + nth * step_us
+    stop_us = np.minimum(start_us + step_us, cells.stop_us[parent])
+    ids = tag_ids(context, sums.network, sums.tags[used])
+    rows = await context.store.parts(table, ids, *ranges)
+    some = fill_cells(table, start_us, stop_us, ids, rows)
+    amount, covered_s = np.zeros((2, len(start_us), len(sums.tags)))
+    amount[:, used], covered_s[:, used] = some.amount, some.covered_s
+    return _Finer(SumCells(table, start_us, stop_us, amount, covered_s), parent)
+
+
+def _join(context: Context, sums: Sums, column: I64, levels: list[_Level]) -> Joint:
+    """Return the joint sums of a group from its cells, the finest last."""
+    query, windows, pieces = sums.query, len(sums.amount), list[Pieces]()
+    below: _Level | None = None
+    for each in reversed(levels):
+        level, split = _add_up(each, below)
+        inner = split & _few(level, windows)
+        pieces += _pieces(level, level.direct & ~inner, level.window, nested=False)
+        pieces += _pieces(level, ~level.direct, level.parent, nested=True)
+        below = level
+    first = below
+    assert first is not None, "a group has cells"
+    joint_s = np.bincount(first.window, first.joint_s, windows).astype(np.float64)
+    amount = np.zeros((windows, len(column)))
+    np.add.at(amount, first.window, first.amount)
+    amount[joint_s == 0] = np.nan
+    covered_s = np.repeat(joint_s[:, None], len(column), axis=1)
+    tags, elapsed_s = sums.tags[column], query.elapsed_s
+    share = joint_s / np.where(elapsed_s > 0, elapsed_s, np.nan)
+    names = [sums.network.tags[tag].address for tag in tags.tolist()]
+    quality = sums.quality[:, column]
+    return Joint(
+        replace(sums, tags=tags, amount=amount, covered_s=covered_s, quality=quality),
+        tuple(pieces),
+        np.minimum(share, 1.0),
+        missing(w.shares(sums.covered_s[:, column], elapsed_s), names),
+        share >= context.settings.value_completeness,
+        share >= context.settings.verdict_completeness,
+    )
+
+
+def _add_up(level: _Level, below: _Level | None) -> tuple[_Level, BOOL]:
+    """Return the cells as the sums of those below, and which have some.
+
+    A longer one that lacks something and was not looked up is not covered.
+    """
+    joint_s, amount = level.joint_s.copy(), level.amount.copy()
+    split = np.zeros(len(level.at), bool)
+    if below is not None:
+        split[below.parent] = True
+        joint_s[split] = 0.0
+        amount[split] = 0.0
+        np.add.at(joint_s, below.parent, below.joint_s)
+        np.add.at(amount, below.parent, below.amount)
+    if level.table in FINER:
+        lost = ~split & ~whole(level.joint_s, level.length_s)
+        joint_s[lost] = 0.0
+        amount[lost] = 0.0
+    return level._replace(joint_s=joint_s, amount=amount), split
+
+
+def _pieces(level: _Level, some: BOOL, family: I64, *, nested: bool) -> list[Pieces]:
+    """Return some cells as pieces of time; those that have not begun are none."""
+    some = some & (level.length_s > 0)
+    if not some.any():
+        return []
+    amount, joint_s, length_s = level.amount[some], level.joint_s[some], level.length_s[some]
+    return [Pieces(level.window[some], family[some], amount, joint_s, length_s, nested)]
