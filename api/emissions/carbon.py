@@ -203,8 +203,8 @@ async def read_carbon(context: Context, query: WindowQuery, choice: GridChoice) 
         "region": choice.region,
         "method": choice.method,
         "items": query.rows(CarbonRow, columns) if sources else [],
-        "factors": [_factor(name, row) for name, row in rows.values()],
-        "available": [_factor("electricity", row) for row in load_reference("carbon")["grid"]],
+        "factors": [factor_row(name, row) for name, row in rows.values()],
+        "available": [factor_row("electricity", row) for row in load_reference("carbon")["grid"]],
         "green_power": _green_rows(query),
     }
 
@@ -238,10 +238,7 @@ def _source(sums: Sums, emitter: EmissionSource, choice: GridChoice) -> SourceSu
     factor, reason = np.full(count, emitter.factor), [""] * count
     rows, grid = ([emitter.row] if emitter.row else []), list[carbon.GridFactor]()
     if emitter.kind == "electricity":
-        grid = [
-            carbon.grid_factor(year, choice.region, choice.method)
-            for year in _years(sums.query, choice)
-        ]
+        grid = grid_factors(sums.query, choice)
         factor, reason = np.array([f.value for f in grid]), [f.reason for f in grid]
         rows = [f.row for f in grid if f.row]
     elif emitter.kind == "unknown":
@@ -256,6 +253,12 @@ def _source(sums: Sums, emitter: EmissionSource, choice: GridChoice) -> SourceSu
     return SourceSums(
         emitter, uom, amount / scale, sold / scale, factor, emitted, ci, grid, reason, rows
     )
+
+
+def grid_factors(query: WindowQuery, choice: GridChoice) -> list[carbon.GridFactor]:
+    """Return the factor of bought electricity in each window."""
+    years = _years(query, choice)
+    return [carbon.grid_factor(year, choice.region, choice.method) for year in years]
 
 
 def _years(query: WindowQuery, choice: GridChoice) -> list[int]:
@@ -368,7 +371,7 @@ def _lines(source: SourceSums, count: int) -> list[CarbonSource]:
     return records(CarbonSource, count, columns)
 
 
-def _factor(name: str, row: dict[str, Any]) -> CarbonFactor:
+def factor_row(name: str, row: dict[str, Any]) -> CarbonFactor:
     """Return a row of the reference table as it leaves: its figures as texts, its provenance."""
     figures = {key: str(value) for key, value in row.items() if key not in WORDS}
     known = dict.fromkeys(CarbonFactor.__annotations__) | row

@@ -40,11 +40,12 @@ from api.emissions.outlets import (
     positions,
     read_ledger,
 )
+from api.emissions.products import FootprintAnswer, read_products
 from api.encode import DAY, TONNE, number, out
 from api.parameters import From, Text, To
 from api.problems import RESPONSES
 from api.sums import Sums, read_sums
-from api.windows import ScopePath, WindowQuery, parse_query
+from api.windows import Daily, ScopePath, WindowQuery, parse_query
 from twin.arrays import F64, I64
 from twin.emissions.outlets import Outlet
 from twin.emissions.permits import permit_outlook, year_of
@@ -207,6 +208,18 @@ async def read_emissions(
         carbon=await read_carbon(context, query, GridChoice(region, method, factor_year)),
         standards=_standards({name for outlet in outlets for name in outlet.names}),
     )
+
+
+@router.get("/{path:path}/emissions/products")
+async def read_product_footprints(
+    context: AppContext,
+    query: Daily,
+    region: Region = "CN",
+    method: Method = "location",
+    factor_year: FactorYear = None,
+) -> FootprintAnswer:
+    """Return the carbon footprint of each product per tonne, cradle to gate inside the scope."""
+    return await read_products(context, query, GridChoice(region, method, factor_year))
 
 
 def _columns(sums: Sums, outlet: Outlet, name: str) -> I64:

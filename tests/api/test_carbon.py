@@ -134,12 +134,12 @@ async def test_green_power_has_no_emission_by_the_market_and_all_of_it_by_locati
     assert row["scope2_market_t"] == pytest.approx(power + steam, rel=1e-9)
     assert row["total_market_t"] == row["scope2_market_t"]
     # The meter of 0.2 % moves four fifths of the electricity; certificates are exact.
-    left_of_hour = (0.8 + 0.2 * (1 - 1 / 180) / 60) ** 0.5
+    remaining = (0.8 + 0.2 * (1 - 1 / 180) / 60) ** 0.5
     assert 0 < row["scope2_market_ci_t"] < row["scope2_ci_t"] * MARKET / LOCATION
     expected = 1.959964 * 0.002 * 0.8 * BOUGHT * MARKET
     steam_ci = sources["steam"]["co2_ci_t"]
     own = (row["scope2_market_ci_t"] ** 2 - steam_ci**2) ** 0.5
-    assert expected * left_of_hour * 0.99 < own <= expected * 1.01
+    assert expected * remaining * 0.99 < own <= expected * 1.01
     assert [each["id"] for each in answer["green_power"]] == [
         "certificates-june", "certificates-july", "contract",
     ]  # fmt: skip
@@ -224,3 +224,47 @@ def test_a_period_that_ends_before_it_begins_is_a_problem_at_load():
         make_park(PARK_TOML + text)
     assert "before from" in caught.value.problems[0]
     assert make_park(PARK_TOML + CARBON).network.park.rows(CarbonFlow)[0].fate == "bound"
+
+
+# --- products -------------------------------------------------------------------
+
+
+async def test_footprint_of_a_tonne_is_shared_with_the_chlorine_and_states_its_boundary(api):
+    answer = await rows_of(api, "demo/acme/emissions/products", window="hour", **EIGHT)
+    (row,) = answer["items"]
+    (carbon,) = (await rows_of(api, "demo/acme/emissions", **EIGHT))["carbon"]["items"]
+    # 21.6 t of caustic soda, 18 t of chlorine to VCM and 3.6 t sold; hydrogen is vented.
+    assert row["kg_per_t"] == pytest.approx(1e3 * carbon["total_t"] / 43.2, rel=1e-9)
+    assert row["energy_kg_per_t"] == pytest.approx(row["kg_per_t"], rel=1e-12)
+    assert (row["direct_kg_per_t"], row["materials_kg_per_t"]) == (0.0, 0.0)
+    assert (row["product"], row["plant"], row["mass_t"]) == ("caustic", "demo/acme/caustic", 21.6)
+    assert row["co_products"] == ["caustic", "chlorine"]
+    # Three flow meters of 1 % share by mass; electricity is good to 0.2 %.
+    part = (21.6**2 + 18**2 + 3.6**2) ** 0.5 / 43.2
+    remaining = (0.8 + 0.2 * (1 - 1 / 180) / 60) ** 0.5
+    masses = 1.959964 * 0.01 * part * remaining * row["kg_per_t"]
+    energy = 1e3 * carbon["total_ci_t"] / 43.2
+    assert row["kg_per_t_ci"] == pytest.approx((masses**2 + energy**2) ** 0.5, rel=1e-6)
+    assert "2023 stands in" in row["reason"]
+    assert (row["completeness"], row["quality"]) == (1.0, 32)
+    boundary = answer["boundary"]
+    assert boundary["scope"] == "demo/acme"
+    assert "cradle to gate" in boundary["rule"]
+    assert "mass" in boundary["allocation"]
+    assert [(f["of"], f["year"]) for f in answer["factors"]] == [
+        ("electricity", 2023), ("heat", None),
+    ]  # fmt: skip
+
+
+async def test_footprint_without_a_meter_it_rests_on_is_null_with_a_reason(api, db, ids):
+    await db.execute("DELETE FROM hour WHERE tag_id = $1", ids["acme/FT-1"])
+    answer = await rows_of(api, "demo/acme/emissions/products", window="hour", **EIGHT)
+    (row,) = answer["items"]
+    assert (row["kg_per_t"], row["kg_per_t_ci"], row["energy_kg_per_t"]) == (None, None, None)
+    assert "not known" in row["reason"]
+    assert row["quality"] >= 128
+
+
+async def test_a_scope_without_products_has_no_footprints(api):
+    answer = await rows_of(api, "demo/idle/emissions/products")
+    assert answer["items"] == []

@@ -3,7 +3,8 @@
 Start with `outlets`: the hours of a stack or a drain, from its tags. `flue_gas` has the formulas of
 HJ 212, `validity` the rules for valid hours and flags, `substitution` the values for missing hours,
 `permits` the forecast of the year. `carbon` has the formulas of greenhouse gases, `sources` applies
-them to the meters of a scope.
+them to the meters of a scope, `green_power` has contracts and certificates, `products` the
+footprints of products.
 May import `twin.reconciliation` and what that may.
 """
 

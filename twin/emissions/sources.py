@@ -76,6 +76,12 @@ class EmissionSource:
         """1 = emitted here, 2 = where it was bought, -1 = not emitted: sold in something."""
         return {"electricity": 2, "heat": 2, "captured": -1, "product": -1}.get(self.kind, 1)
 
+    @property
+    def weight(self) -> F64:
+        """The emission per amount of each tag, (T,) [kg/SI]; NaN with an unknown factor."""
+        sign = -1.0 if self.scope == -1 else 1.0
+        return np.where(self.activity != 0, sign * self.factor * self.activity, 0.0)
+
 
 def emission_sources(network: Network, scope: str) -> list[EmissionSource]:
     """Return the sources of greenhouse gases in a scope, carriers first [1]_.
@@ -149,11 +155,28 @@ def _materials(network: Network, scope: str) -> Iterator[EmissionSource]:
     """Yield the carbon of raw materials, and that bound in products [2]_."""
     for flow in network.park.rows(CarbonFlow):
         if inside(flow.scope, scope):
-            weight = np.zeros(len(network.tags))
-            weight[network.index[flow.tag]] = flow.purity
-            factor, row = _figure_of(flow)
-            kind: Kind = "product" if flow.fate == "bound" else "process"
-            yield _of_mass(flow.id, kind, weight, factor, row)
+            yield carbon_source(network, flow)
+
+
+def carbon_source(network: Network, flow: CarbonFlow) -> EmissionSource:
+    """Return the source that a row of the model is.
+
+    Parameters
+    ----------
+    network : Network
+        T tags
+    flow : CarbonFlow
+
+    Returns
+    -------
+    EmissionSource
+        of a process, or what a product binds [2]_
+    """
+    activity = np.zeros(len(network.tags))
+    activity[network.index[flow.tag]] = flow.purity
+    factor, row = _figure_of(flow)
+    kind: Kind = "product" if flow.fate == "bound" else "process"
+    return _of_mass(flow.id, kind, activity, factor, row)
 
 
 def _figure_of(flow: CarbonFlow) -> tuple[float, dict[str, Any]]:

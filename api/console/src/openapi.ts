@@ -128,6 +128,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/scopes/{path}/emissions/products": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read Product Footprints
+         * @description Return the carbon footprint of each product per tonne, cradle to gate inside the scope.
+         */
+        get: operations["read_product_footprints"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/alarms": {
         parameters: {
             query?: never;
@@ -1420,6 +1440,56 @@ export interface components {
             /** @description error of its worst clock, seconds ahead */
             skew_s: number | null;
         };
+        /** @description The carbon footprints of the products of a scope. */
+        FootprintAnswer: {
+            scope: string;
+            /** @description minute, hour, shift, day or month */
+            window: string;
+            /** @description cursor of the next page */
+            next: string | null;
+            boundary: components["schemas"]["FootprintBoundary"];
+            region: string;
+            method: string;
+            items: components["schemas"]["FootprintRow"][];
+            factors: components["schemas"]["CarbonFactor"][];
+        };
+        /** @description What a footprint counts, and what it does not. */
+        FootprintBoundary: {
+            scope: string;
+            rule: string;
+            allocation: string;
+            /** @description media from outside: their emissions are in no figure */
+            not_counted: string[];
+        };
+        /** @description The carbon footprint of one product of one plant, in kg of carbon dioxide per tonne. */
+        FootprintRow: {
+            /** Format: date-time */
+            start: string;
+            /** Format: date-time */
+            end: string;
+            /** @description share of the window covered by data; of ratios and balances by all */
+            completeness: number | null;
+            /** @description quality: good < 64, usable < 128 */
+            quality: number;
+            /** @description tags with gaps, the least covered first */
+            missing: string[];
+            product: string;
+            plant: string;
+            mass_t: number | null;
+            kg_per_t: number | null;
+            /** @description half width, 95 %, by the meters; null = not known */
+            kg_per_t_ci: number | null;
+            /** @description emitted at the plant itself */
+            direct_kg_per_t: number | null;
+            /** @description with electricity and heat */
+            energy_kg_per_t: number | null;
+            /** @description with what other plants supply */
+            materials_kg_per_t: number | null;
+            /** @description what shares the emissions of the plant */
+            co_products: string[];
+            /** @description why it is not known, or which factor stands in */
+            reason: string;
+        };
         /** @description An alarm with many annunciations. */
         FrequentAlarm: {
             id: string;
@@ -2178,6 +2248,9 @@ export type EmissionRow = components['schemas']['EmissionRow'];
 export type EnergyAnswer = components['schemas']['EnergyAnswer'];
 export type EnergyRow = components['schemas']['EnergyRow'];
 export type EnterpriseHealth = components['schemas']['EnterpriseHealth'];
+export type FootprintAnswer = components['schemas']['FootprintAnswer'];
+export type FootprintBoundary = components['schemas']['FootprintBoundary'];
+export type FootprintRow = components['schemas']['FootprintRow'];
 export type FrequentAlarm = components['schemas']['FrequentAlarm'];
 export type GatewayRow = components['schemas']['GatewayRow'];
 export type GreenPowerRow = components['schemas']['GreenPowerRow'];
@@ -2452,6 +2525,51 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["EmissionAnswer"];
+                };
+            };
+            /** @description A failure (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    read_product_footprints: {
+        parameters: {
+            query?: {
+                /** @description region of the grid factor: CN, CN-SD, … */
+                region?: string;
+                /** @description kind of grid factor */
+                method?: "location" | "market" | "fossil" | "ets";
+                /** @description year of the grid factor; default that of each window */
+                factor_year?: number | null;
+                /** @description length of a row, on the park's clock */
+                window?: "minute" | "hour" | "shift" | "day" | "month";
+                /** @description start, RFC 3339 with offset */
+                from?: string | null;
+                /** @description end, not included; default now */
+                to?: string | null;
+            };
+            header?: never;
+            path: {
+                /** @description path of a scope, slashes included */
+                path: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FootprintAnswer"];
                 };
             };
             /** @description A failure (RFC 9457) */

@@ -1,0 +1,156 @@
+"""Carbon footprints of the products of a scope over windows, cradle to gate inside its boundary."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import numpy as np
+from pydantic import Field
+from typing_extensions import TypedDict
+
+from api.answers import HalfWidth, Number, WindowAnswer, WindowRow
+from api.context import Context
+from api.emissions.carbon import CarbonFactor, GridChoice, factor_row, grid_factors
+from api.encode import TONNE, out
+from api.sums import Sums, read_sums
+from api.windows import WindowQuery
+from twin.accounts.accounts import Account
+from twin.arrays import BOOL, F64
+from twin.emissions.products import (
+    ProductSystem,
+    compile_products,
+    product_footprint,
+    product_terms,
+)
+from twin.reconciliation.uncertainty import weights
+from twin.reference import load as load_reference
+from twin.uom import compile_uom, parse_quantity
+
+PER_TONNE = compile_uom("kg/t", "fraction")
+RULE = (
+    "cradle to gate inside the scope: emissions of its plants, of bought electricity and heat, and"
+    " of what its plants supply to each other; carbon bound in a product is not emitted at the"
+    " gate; stocks are not followed"
+)
+ALLOCATION = (
+    "co-products share by the mass that leaves the plant; a plant of energy shares by heat; a plant"
+    " without a product of its own by the mass that comes in, where that is more; vents have no"
+    " part"
+)
+
+
+class FootprintRow(WindowRow):
+    """The carbon footprint of one product of one plant, in kg of carbon dioxide per tonne."""
+
+    product: str
+    plant: str
+    mass_t: Number
+    kg_per_t: Number
+    kg_per_t_ci: HalfWidth
+    direct_kg_per_t: Annotated[Number, Field(description="emitted at the plant itself")]
+    energy_kg_per_t: Annotated[Number, Field(description="with electricity and heat")]
+    materials_kg_per_t: Annotated[Number, Field(description="with what other plants supply")]
+    co_products: Annotated[list[str], Field(description="what shares the emissions of the plant")]
+    reason: Annotated[str, Field(description="why it is not known, or which factor stands in")]
+
+
+class FootprintBoundary(TypedDict):
+    """What a footprint counts, and what it does not."""
+
+    scope: str
+    rule: str
+    allocation: str
+    not_counted: Annotated[
+        list[str], Field(description="media from outside: their emissions are in no figure")
+    ]
+
+
+class FootprintAnswer(WindowAnswer):
+    """The carbon footprints of the products of a scope."""
+
+    boundary: FootprintBoundary
+    region: str
+    method: str
+    items: list[FootprintRow]
+    factors: list[CarbonFactor]
+
+
+async def read_products(
+    context: Context, query: WindowQuery, choice: GridChoice
+) -> FootprintAnswer:
+    """Return the footprint of each product in each window; raises StoreError."""
+    network = query.network
+    system = compile_products(network, query.scope)
+    used = [np.zeros(len(network.tags), bool)]
+    used += [_used(system, node) for _, node in system.products]
+    used += [_made(query, system, *product) != 0 for product in system.products]
+    sums = await read_sums(context, query, np.flatnonzero(np.any(used, axis=0)))
+    grid, heat = grid_factors(query, choice), load_reference("carbon")["heat"]
+    factors = {
+        "electricity": np.array([factor.value for factor in grid]),
+        "heat": np.full(len(grid), parse_quantity(heat["factor"], "emission_factor")),
+    }
+    reasons = [factor.reason for factor in grid]
+    rows = {str(factor.row): factor.row for factor in grid if factor.row}
+    return query.answer(
+        FootprintAnswer,
+        [_rows(sums, system, product, factors, reasons) for product in system.products],
+        boundary={
+            "scope": query.scope,
+            "rule": RULE,
+            "allocation": ALLOCATION,
+            "not_counted": list(system.brought_in),
+        },
+        region=choice.region,
+        method=choice.method,
+        factors=[
+            *(factor_row("electricity", row) for row in rows.values()),
+            factor_row("heat", heat),
+        ],
+    )
+
+
+def _used(system: ProductSystem, node: int) -> BOOL:
+    """Return which tags the footprint of a node rests on, (T,)."""
+    terms = product_terms(system, node)
+    inputs = [term.weight for term in terms]
+    inputs += [system.switches[term.switch] for term in terms if term.switch >= 0]
+    return np.asarray(np.any(np.stack(inputs) != 0, axis=0))
+
+
+def _made(query: WindowQuery, system: ProductSystem, product: str, node: int) -> F64:
+    """Return the weights (T,) of the mass of a product of a plant."""
+    return weights(query.network, {Account(system.nodes[node], product, "mass"): 1.0})
+
+
+def _rows(
+    sums: Sums,
+    system: ProductSystem,
+    product: tuple[str, int],
+    factors: dict[str, F64],
+    reasons: list[str],
+) -> list[FootprintRow]:
+    """Return the rows of one product."""
+    name, node = product
+    amount, _ = sums.of_all()
+    result = product_footprint(system, node, amount, factors)
+    known = ~np.isnan(result.value)
+    lost = "an amount it rests on is not known, or nothing was made"
+    columns = np.searchsorted(sums.tags, np.flatnonzero(_used(system, node)))
+    ci = np.where(known, sums.ci(name, result.weight), np.nan)
+    return sums.query.rows(
+        FootprintRow,
+        {
+            "product": name,
+            "plant": system.nodes[node],
+            "mass_t": out(sums.weigh(_made(sums.query, system, *product)), TONNE),
+            "kg_per_t": out(result.value, PER_TONNE),
+            "kg_per_t_ci": out(ci, PER_TONNE),
+            "direct_kg_per_t": out(result.direct, PER_TONNE),
+            "energy_kg_per_t": out(result.energy, PER_TONNE),
+            "materials_kg_per_t": out(result.materials, PER_TONNE),
+            "co_products": [list(system.outputs[node])] * len(known),
+            "reason": [r if k else lost for r, k in zip(reasons, known.tolist(), strict=True)],
+            **sums.trust(columns, known),
+        },
+    )
