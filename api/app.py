@@ -23,6 +23,7 @@ from api import (
     health,
     history,
     latest,
+    meters,
     park,
     problems,
     quarantine,
@@ -100,6 +101,7 @@ def create_app(
     for module in (
         park,
         latest,
+        meters,
         history,
         emissions_routes,
         alarms,

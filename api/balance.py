@@ -13,13 +13,14 @@ from api import queries
 from api.answers import Cursor, Ends, Number, Rfc3339, WindowAnswer, WindowRow, record, records
 from api.calculation.pool import CalculationRoute
 from api.context import AppContext, Context, time_range
-from api.encode import T_PER_H, TONNE, number, out
+from api.encode import KWH, T_PER_H, TONNE, number, out
 from api.parameters import After, From, Limit, Text, To
 from api.problems import RESPONSES
 from api.sums import read_levels, read_sums
 from api.windows import Component, Hourly, ScopePath, require_component
 from deploy.database.times import stamp, to_us
-from twin.arrays import DAY_US, SECOND_US
+from twin.accounts.accounts import ELECTRICITY
+from twin.arrays import DAY_US, F64, SECOND_US
 from twin.model.park import inside
 from twin.reconciliation.balances import Amounts, Balance, compile_balance, measure
 from twin.reconciliation.closure import Closure, close_balance
@@ -30,8 +31,8 @@ from twin.uom import parse_quantity
 
 router = APIRouter(prefix="/api/v1/scopes", responses=RESPONSES, route_class=CalculationRoute)
 
-# Fields of an answer that a closure has by the same names, of masses without the unit.
-MASSES = ("measured", "measured_sigma", "estimate", "sigma", "detectable")
+# Fields of an answer that a closure has by the same names, without the unit.
+AMOUNTS = ("measured", "measured_sigma", "estimate", "sigma", "detectable")
 VERDICT = ("consistent", "chi2", "chi2_limit", "test", "test_limit", "dof", "reason")
 UnknownEnds = TypedDict("UnknownEnds", {"from": str | None, "to": str | None})
 
@@ -39,9 +40,10 @@ UnknownEnds = TypedDict("UnknownEnds", {"from": str | None, "to": str | None})
 class ReconciledStream(Ends):
     """A stream before and after reconciliation; null = not measured, or not observable.
 
-    Where the model names an analyser, `fraction` is the mass fraction of the component. A bias of
-    `detectable_t` is found in 90 % of windows. `bounded`: the estimate is zero, because its meter
-    shows one way only and the balances alone would make the flow negative.
+    Masses are in t; of electricity they are null and the energies in kWh are not. Where the model
+    names an analyser, `fraction` is the mass fraction of the component. A bias of `detectable` size
+    is found in 90 % of windows. `bounded`: the estimate is zero, because its meter shows one way
+    only and the balances alone would make the flow negative.
     """
 
     id: str
@@ -50,6 +52,11 @@ class ReconciledStream(Ends):
     estimate_t: Number
     sigma_t: Number
     detectable_t: Number
+    measured_kwh: Number
+    measured_sigma_kwh: Number
+    estimate_kwh: Number
+    sigma_kwh: Number
+    detectable_kwh: Number
     fraction: Number
     fraction_estimate: Number
     fraction_sigma: Number
@@ -60,10 +67,11 @@ class ReconciledStream(Ends):
 
 
 class NodeResidual(TypedDict):
-    """The residual of the balance of a node: in - out as measured."""
+    """The residual of the balance of a node: in - out as measured; of electricity in kWh."""
 
     node: str
     residual_t: Number
+    residual_kwh: Number
 
 
 class BalanceRow(WindowRow):
@@ -148,12 +156,17 @@ async def read_balance(
     closure = close_balance(balance, amounts)
     known = np.asarray(np.isfinite(closure.estimate).any(axis=1))
     nodes = list(balance.nodes)
+    residuals = _amounts("residual", closure.residual, component)
     columns = {
         "component": balance.component,
         **{name: getattr(closure, name) for name in VERDICT},
         "residuals": [
-            records(NodeResidual, len(nodes), {"node": nodes, "residual_t": residual})
-            for residual in out(closure.residual, TONNE)
+            records(
+                NodeResidual,
+                len(nodes),
+                {"node": nodes, **dict(zip(residuals, each, strict=True))},
+            )
+            for each in zip(*residuals.values(), strict=True)
         ],
         "streams": _streams(balance, amounts, closure),
         "suspects": [
@@ -229,6 +242,14 @@ def _detection(
     )
 
 
+def _amounts(name: str, value: F64, component: str) -> dict[str, F64]:
+    """Return amounts of a component as fields in t, or of electricity in kWh; NaN in the other."""
+    other = np.full(value.shape, np.nan)
+    if component == ELECTRICITY:
+        return {f"{name}_t": other, f"{name}_kwh": out(value, KWH)}
+    return {f"{name}_t": out(value, TONNE), f"{name}_kwh": other}
+
+
 def _streams(balance: Balance, measured: Amounts, closure: Closure) -> list[list[ReconciledStream]]:
     """Return the streams of each window before and after reconciliation."""
     lines = balance.lines
@@ -239,7 +260,11 @@ def _streams(balance: Balance, measured: Amounts, closure: Closure) -> list[list
         "id": [line.id for line in lines],
     }
     columns = {
-        **{f"{name}_t": out(getattr(closure, name), TONNE) for name in MASSES},
+        **{
+            key: column
+            for name in AMOUNTS
+            for key, column in _amounts(name, getattr(closure, name), balance.component).items()
+        },
         "fraction": np.where(analysed, measured.fraction, np.nan),
         "fraction_estimate": closure.fraction,
         "fraction_sigma": closure.fraction_sigma,

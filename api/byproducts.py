@@ -28,7 +28,7 @@ from api.parameters import Text
 from api.problems import RESPONSES, not_found
 from api.sums import balance_columns, read_stock, read_sums, tags_of
 from api.windows import Daily, Hourly, WindowQuery
-from twin.accounts.accounts import FLOW_ITEMS, Account
+from twin.accounts.accounts import ELECTRICITY, FLOW_ITEMS, Account
 from twin.arrays import F64, ratio
 from twin.byproducts.allocation import Allocation, allocate
 from twin.byproducts.exchange import Exchange, compile_exchange, modes, offered, surplus_rate
@@ -184,7 +184,7 @@ class SymbiosisAnswer(WindowAnswer):
 async def read_byproducts(context: AppContext, query: Hourly) -> ByproductAnswer:
     """Return the balance of everything the park makes besides chlorine and its products."""
     network = query.network
-    apart = {"chlorine", *(product.id for product in network.park.products)}
+    apart = {"chlorine", ELECTRICITY, *(product.id for product in network.park.products)}
     made = {a.subject for a in network.accounts if a.item == "make"} - apart
     media = dict.fromkeys(
         a.subject

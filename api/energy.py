@@ -22,7 +22,7 @@ from api.answers import (
 )
 from api.calculation.pool import CalculationRoute
 from api.context import AppContext
-from api.encode import ONE, TONNE, Uom, out
+from api.encode import KWH, ONE, TONNE, Uom, out
 from api.joint import Joint, read_joint
 from api.problems import RESPONSES
 from api.sums import PairSums, Sums, read_pairs, read_sums, tags_of
@@ -46,7 +46,6 @@ BasisChoice = Annotated[
     Query(description="electricity in coal equivalent: by its heat (当量) or as made (等价)"),
 ]
 ENERGY_ITEMS = ("mass", "electricity", "coal_equivalent")
-KWH = compile_uom("kWh", "energy")
 KGCE = compile_uom("kgce", "energy")
 KWH_PER_T = compile_uom("kWh/t", "intensity")
 KGCE_PER_T = compile_uom("kgce/t", "intensity")

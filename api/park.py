@@ -13,7 +13,6 @@ from api.context import AppContext
 from api.encode import TONNE, AnswerRoute, number, out
 from api.parameters import Limit, PageCursor, ScopeFilter, Text
 from api.problems import RESPONSES
-from twin.model.meters import compile_meters
 from twin.model.park import inside
 from twin.uom import compile_uom
 
@@ -134,7 +133,7 @@ async def read_park(context: AppContext) -> ParkAnswer:
     model = context.model
     park = model.park
     capacity = model.network.tanks.capacity
-    trees = compile_meters(park)
+    trees = model.network.meters
     return record(
         ParkAnswer,
         park,

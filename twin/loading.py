@@ -40,7 +40,7 @@ from twin.model.park import (
 from twin.model.rows import Known, Row, RowFault, parse_row, read_rows, toml_lines
 from twin.reference import load as load_reference
 from twin.targets import Target, check_targets
-from twin.uom import QUANTITIES, compile_uom
+from twin.uom import QUANTITIES, compile_uom, quantity_of
 from twin.validation.rules import CheckSpec, check_validation
 
 if TYPE_CHECKING:
@@ -358,7 +358,8 @@ def _tag(
     location: str, row: list[str], kinds: dict[str, str], gap_s: float, problems: list[str]
 ) -> Tag | None:
     """Return one tag, or None after adding every problem of its cells."""
-    name, scope, quantity, uom, kind, low, high, sigma, description = row
+    name, scope, stated, uom, kind, low, high, sigma, description = row
+    quantity = quantity_of(uom, stated)
     wrong: list[str] = []
     if not TAG_NAME.match(name):
         wrong.append(f"tag name {name!r} is empty or has blanks, commas, quotes or /")

@@ -24,6 +24,10 @@ QUANTITIES = {
     "area": "m^2",
     "power": "W",
     "energy": "J",
+    "apparent_power": "VA",
+    "reactive_power": "var",
+    "reactive_energy": "var*s",
+    "power_factor": "",
     "current": "A",
     "voltage": "V",
     "temperature": "K",
@@ -52,10 +56,16 @@ QUANTITIES = {
 UOM_CHARACTERS = 40
 # A unit of measure may come from outside: pint would compute 9**9**9 for ever.
 WILD_POWER = re.compile(r"(\*\*|\^)(?!\s*-?[1-4](?![\d.*^]))")
+# A normal cubic metre as people write it; pint reads Nm^3 as a cubed number metre of yarn.
+NORMAL_VOLUME = re.compile(r"Nm\s*(?:\*\*|\^)?\s*(?:3(?!\d)|³)")
 _REGISTRY: pint.UnitRegistry[float] = pint.UnitRegistry(
     autoconvert_offset_to_baseunit=True, cache_folder=None
 )
 _REGISTRY.define("Nm3 = m^3")
+# Apparent and reactive power are no watts: each has a dimension of its own.
+_REGISTRY.define("VA = [apparent_power]")
+_REGISTRY.define("var = [reactive_power] = _ = VAr = VAR = Var")
+_REGISTRY.define("varh = var * hour = _ = VArh = VARh = Varh")
 _REGISTRY.define("kgce = 29307.6 * kJ")  # 7000 kcal, GB/T 2589
 _REGISTRY.define("tce = 1000 * kgce")
 _REGISTRY.define("kgoe = 41.868 * MJ")
@@ -95,7 +105,7 @@ def compile_uom(uom: str, quantity: str) -> tuple[float, float]:
             hint="write it as pint does: t/h, kWh, m^3, %",
         )
     try:
-        unit = _REGISTRY.parse_units(uom)
+        unit = _REGISTRY.parse_units(NORMAL_VOLUME.sub("Nm3", uom))
         zero, one, ten = (
             float(_REGISTRY.Quantity(v, unit).to(QUANTITIES[quantity]).magnitude)
             for v in (0.0, 1.0, 10.0)
@@ -113,6 +123,26 @@ def compile_uom(uom: str, quantity: str) -> tuple[float, float]:
     if not math.isclose(ten - zero, 10 * scale, rel_tol=1e-9) or scale == 0:
         raise UomError(f"{uom!r} is not an affine unit of measure", hint="use a linear unit")
     return scale, zero
+
+
+def quantity_of(uom: str, quantity: str) -> str:
+    """Return the quantity that a unit of measure makes of a stated one.
+
+    Parameters
+    ----------
+    uom
+        unit of measure as people write it
+    quantity
+        one of `QUANTITIES`, as it was stated
+
+    Returns
+    -------
+    str
+        ``normal_volume_flow`` of a ``volume_flow`` in Nm³/h, and the same of a volume: what is
+        given in normal cubic metres is an amount of gas; any other quantity as it is
+    """
+    normal = f"normal_{quantity}"
+    return normal if normal in QUANTITIES and NORMAL_VOLUME.search(uom) else quantity
 
 
 @lru_cache(maxsize=4096)

@@ -34,6 +34,7 @@ RECTIFIER_EFFICIENCY = 0.985
 WATER = 1000.0  # kg/m^3, of a liquid whose density the model does not state
 RATE_OF = {
     "energy": "power",
+    "reactive_energy": "reactive_power",
     "mass": "mass_flow",
     "volume": "volume_flow",
     "normal_volume": "normal_volume_flow",

@@ -27,8 +27,8 @@ ANSWERING = (
 ASKING = (*ANSWERING, "api.live", "api.context")
 SUBJECTS = (
     "api.alarms", "api.balance", "api.byproducts", "api.chlorine", "api.emissions", "api.energy",
-    "api.health", "api.history", "api.latest", "api.park", "api.quarantine", "api.scenarios",
-    "api.unit_errors",
+    "api.health", "api.history", "api.latest", "api.meters", "api.park", "api.quarantine",
+    "api.scenarios", "api.unit_errors",
 )  # fmt: skip
 SUMMING = (*ASKING, "api.calculation", "api.commands", "api.windows", "api.sums", "api.joint")
 # What a room may import of ours, besides itself. A room is a package of a package, or a module that

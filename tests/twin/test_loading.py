@@ -35,6 +35,14 @@ def test_smallest_model_loads(tmp_path):
     assert (park.streams, park.tanks, park.meters, park.electrolysers) == ((), (), (), ())
 
 
+def test_volume_flow_in_normal_cubic_metres_is_a_normal_volume_flow(tmp_path):
+    csv = HEADER + "FT-1,tiny/acme,volume_flow,Nm³/h,gauge,0,7200,,hydrogen\n"
+    csv += "FQ-1,tiny/acme,volume,Nm^3,counter,,,,\nFT-2,tiny/acme,volume_flow,m^3/h,gauge,,,,\n"
+    flow, volume, water = load_park(write(tmp_path, csv=csv)).tags
+    assert (flow.quantity, flow.high) == ("normal_volume_flow", 2.0)
+    assert (volume.quantity, water.quantity) == ("normal_volume", "volume_flow")
+
+
 def test_model_without_any_tag_loads(tmp_path):
     assert load_park(write(tmp_path)).tags == ()
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from twin import faraday
 from twin.accounts.carriers import carrier_factor
-from twin.model.meters import compile_meters, counts
+from twin.model.junctions import meter_flows
+from twin.model.meters import counts
 from twin.model.park import (
     AMOUNTS,
     TOTAL,
@@ -25,15 +26,20 @@ from twin.reference import load as load_reference
 from twin.uom import parse_quantity
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
+
+    from twin.model.junctions import Junction, MeterFlow
+    from twin.model.meters import MeterTrees
 
 # How the items of a balance count in the amount it leaves unexplained.
 SIGNS = {"make": 1.0, "use": -1.0, "import": 1.0, "export": -1.0, "vent": -1.0}
 FLOW_ITEMS = tuple(SIGNS)
+# A carrier, an item of the energy accounts, and a component whose balances are of energy, not mass.
+ELECTRICITY = "electricity"
 
 
 class Account(NamedTuple):
-    """One additive quantity: of a scope, about a component or product, in SI (kg or J)."""
+    """One additive quantity: of a scope, about a component or product, in SI (kg, energy J)."""
 
     scope: str
     subject: str
@@ -43,12 +49,15 @@ class Account(NamedTuple):
 Book = dict[Account, list[tuple[int, float]]]
 
 
-def book_park(park: Park, index: dict[str, int]) -> Book:
-    """Return the (tag, factor) entries of every account of a park."""
+def book_park(
+    park: Park, trees: MeterTrees, junctions: Sequence[Junction], index: dict[str, int]
+) -> Book:
+    """Return the (tag, factor) entries of every account of a park and its energy meters."""
     book: Book = {}
     _book_electrolysers(park, index, book)
     _book_streams(park, index, book)
-    _book_energy(park, index, book)
+    _book_electricity(trees, junctions, index, book)
+    _book_energy(park, trees, index, book)
     return book
 
 
@@ -136,8 +145,8 @@ def _is_cell(park: Park, scope: str, component: str) -> bool:
     return any(factor.get(component, 0.0) > 0 for factor in cells)
 
 
-def _items(stream: Stream, scope: str, *, makes: bool, uses: bool) -> Iterable[str]:
-    """Yield the items that a stream is booked under in a scope."""
+def _items(stream: Stream | MeterFlow, scope: str, *, makes: bool, uses: bool) -> Iterable[str]:
+    """Yield the items that a stream, or the flow of a meter, is booked under in a scope."""
     leaves, enters = inside(stream.origin, scope), inside(stream.to, scope)
     if leaves and makes:
         yield "make"
@@ -149,7 +158,20 @@ def _items(stream: Stream, scope: str, *, makes: bool, uses: bool) -> Iterable[s
         yield "import"
 
 
-def _book_energy(park: Park, index: dict[str, int], book: Book) -> None:
+def _book_electricity(
+    trees: MeterTrees, junctions: Sequence[Junction], index: dict[str, int], book: Book
+) -> None:
+    """Book electricity as a component: made, used, bought and sold over meters with a relation."""
+    for flow in meter_flows(trees, junctions, ELECTRICITY):
+        meter = trees.meters[flow.meter]
+        if meter.basis == "DC":
+            continue
+        for scope in dict.fromkeys([*scopes_above(flow.origin), *scopes_above(flow.to)]):
+            for item in _items(flow, scope, makes=flow.makes, uses=flow.uses):
+                _add(book, Account(scope, ELECTRICITY, item), index[meter.tag], 1.0)
+
+
+def _book_energy(park: Park, trees: MeterTrees, index: dict[str, int], book: Book) -> None:
     """Book products by mass; energy meters by their product and in total, as coal equivalent.
 
     Only the top of each tree of meters counts, in each scope and product by itself. Energy of a
@@ -159,7 +181,6 @@ def _book_energy(park: Park, index: dict[str, int], book: Book) -> None:
     for product in park.products:
         for scope in scopes_above(product.scope):
             _add(book, Account(scope, product.id, "mass"), index[product.tag], 1.0)
-    trees = compile_meters(park)
     for at, meter in enumerate(trees.meters):
         factor, tag, made = carrier_factor(meter.carrier), index[meter.tag], trees.products[at]
         for scope in scopes_above(meter.scope):
@@ -168,5 +189,5 @@ def _book_energy(park: Park, index: dict[str, int], book: Book) -> None:
                 subjects.insert(0, made)
             for subject in subjects:
                 _add(book, Account(scope, subject, "coal_equivalent"), tag, meter.sign * factor)
-                if meter.carrier == "electricity":
-                    _add(book, Account(scope, subject, "electricity"), tag, meter.sign)
+                if meter.carrier == ELECTRICITY:
+                    _add(book, Account(scope, subject, ELECTRICITY), tag, meter.sign)

@@ -10,26 +10,34 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from twin.accounts.accounts import FLOW_ITEMS, SIGNS, Account, Book, book_park
+from twin.accounts.accounts import ELECTRICITY, FLOW_ITEMS, SIGNS, Account, Book, book_park
 from twin.accounts.tanks import Tanks, compile_tanks
 from twin.arrays import F64, I64, runs
+from twin.model.junctions import Junction, find_junctions
+from twin.model.meters import MeterTrees, compile_meters
 from twin.model.park import Park, Scope, Tag, owner_of, scopes_above
 from twin.series.traits import SeriesTraits, traits_of
 from twin.uom import compile_uom
 
 Derived = tuple[str, str, str]  # scope, component and role of a derived tag
-# Derived tags of a scope and component: role in the name, uom, quantity.
+FLOW, STOCK, POWER = ("mass_flow", "t/h"), ("mass", "t"), ("power", "MW")
+# Derived tags of a scope and component: role in the name, quantity, uom. Those of electricity are
+# powers.
 ROLES = {
-    "production": ("mass_flow", "t/h"),
-    "consumption": ("mass_flow", "t/h"),
-    "residual": ("mass_flow", "t/h"),
-    "inventory": ("mass", "t"),
+    "production": FLOW,
+    "consumption": FLOW,
+    "residual": FLOW,
+    "inventory": STOCK,
+    "import": POWER,
+    "export": POWER,
 }
 ROLE_SIGNS: dict[str, dict[str, float]] = {
     "production": {"make": 1.0},
     "consumption": {"use": 1.0},
     "residual": SIGNS,
     "inventory": {},
+    "import": {"import": 1.0},
+    "export": {"export": 1.0},
 }
 
 
@@ -37,8 +45,8 @@ ROLE_SIGNS: dict[str, dict[str, float]] = {
 class Signs:
     """The derived tags as a sparse matrix, (D, A + 2K), with F entries sorted by row.
 
-    Its columns are the rates of the accounts [kg/s], the masses in the tanks [kg] and the rates of
-    those [kg/s].
+    Its columns are the rates of the accounts [kg/s, electricity W], the masses in the tanks [kg]
+    and the rates of those [kg/s].
     """
 
     row: I64  # (F,) derived tag
@@ -65,6 +73,8 @@ class Network:
     tanks: Tanks
     derived: tuple[Derived, ...]  # (D,) of the tags behind the measured ones
     signs: Signs  # of the derived tags
+    meters: MeterTrees  # the energy meters of the park
+    junctions: tuple[Junction, ...]  # between them
 
     def entries(self, account: Account) -> slice:
         """Return the entries of an account."""
@@ -77,11 +87,16 @@ def compile_network(park: Park) -> Network:
     """Return the arrays of a park model."""
     kinds = {scope.id: scope.kind for scope in park.scopes}
     index = {tag.address: i for i, tag in enumerate(park.tags)}
-    book = book_park(park, index)
+    trees = compile_meters(park)
+    junctions = find_junctions(trees)
+    book = book_park(park, trees, junctions, index)
     accounts = {account: i for i, account in enumerate(book)}
     entries = [entry for lines in book.values() for entry in lines]
     tanks = compile_tanks(park, index)
-    derived = _derived(park.scopes, book, tanks)
+    derived = (
+        *_derived(park.scopes, book, tanks),
+        *_derived_electricity(park.scopes, book, junctions),
+    )
     tags = (*park.tags, *(_derived_tag(*key, kinds, park.gap_s) for key in derived))
     return Network(
         park=park,
@@ -95,6 +110,8 @@ def compile_network(park: Park) -> Network:
         tanks=tanks,
         derived=derived,
         signs=_signs(derived, accounts, tanks),
+        meters=trees,
+        junctions=junctions,
     )
 
 
@@ -116,6 +133,7 @@ def tally(network: Network, amount: F64) -> F64:
 def _derived(scopes: tuple[Scope, ...], book: Book, tanks: Tanks) -> tuple[Derived, ...]:
     """Return the (scope, component, role) of the derived tags: of made or kept components."""
     components = dict.fromkeys(a.subject for a in book if a.item in FLOW_ITEMS)
+    components.pop(ELECTRICITY, None)
     result: list[Derived] = []
     for scope in scopes:
         for component in components:
@@ -131,6 +149,30 @@ def _derived(scopes: tuple[Scope, ...], book: Book, tanks: Tanks) -> tuple[Deriv
                 result.append((scope.id, component, "residual"))
             if kept:
                 result.append((scope.id, component, "inventory"))
+    return tuple(result)
+
+
+def _derived_electricity(
+    scopes: tuple[Scope, ...], book: Book, junctions: tuple[Junction, ...]
+) -> tuple[Derived, ...]:
+    """Return the derived tags of electricity: of what is made, and all where a junction lies."""
+    hubs = {
+        path
+        for junction in junctions
+        if junction.carrier == ELECTRICITY
+        for path in scopes_above(junction.scope)
+    }
+    roles = {"make": "production", "use": "consumption", "import": "import", "export": "export"}
+    result: list[Derived] = []
+    for scope in scopes:
+        has = [item for item in roles if Account(scope.id, ELECTRICITY, item) in book]
+        if scope.kind == "unit" or not has:
+            continue
+        if scope.id in hubs:
+            result += [(scope.id, ELECTRICITY, roles[item]) for item in has]
+            result.append((scope.id, ELECTRICITY, "residual"))
+        elif "make" in has:
+            result.append((scope.id, ELECTRICITY, "production"))
     return tuple(result)
 
 
@@ -165,7 +207,7 @@ def _signs(
 def _derived_tag(scope: str, component: str, role: str, kinds: dict[str, str], gap_s: float) -> Tag:
     """Return the derived tag ``<component>.<quantity>.<role>`` of a scope."""
     owner = owner_of(scope, kinds)
-    quantity, uom = ROLES[role]
+    quantity, uom = POWER if component == ELECTRICITY else ROLES[role]
     scale, shift = compile_uom(uom, quantity)
     home = next((path for path in scopes_above(scope) if kinds[path] == "enterprise"), scope)
     below = scope[len(home) + 1 :].replace("/", ".")

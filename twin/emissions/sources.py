@@ -18,7 +18,7 @@ from twin.accounts.accounts import Account
 from twin.accounts.carriers import carrier_factor
 from twin.arrays import F64
 from twin.emissions import carbon
-from twin.model.meters import compile_meters, counted
+from twin.model.meters import counted
 from twin.model.park import inside
 from twin.model.rows import RowFault, cell, guess, table
 from twin.reconciliation.uncertainty import weights
@@ -110,7 +110,7 @@ def _carriers(network: Network, scope: str) -> Iterator[EmissionSource]:
     """Yield the carriers of energy the meters of a scope count."""
     net: dict[str, F64] = {}
     sold: dict[str, F64] = {}
-    for meter in counted(compile_meters(network.park), scope):
+    for meter in counted(network.meters, scope):
         weight = net.setdefault(meter.carrier, np.zeros(len(network.tags)))
         weight[network.index[meter.tag]] += meter.sign
         weight = sold.setdefault(meter.carrier, np.zeros(len(network.tags)))

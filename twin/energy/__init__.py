@@ -1,8 +1,9 @@
 """Energy per tonne: coal equivalent, benchmarks, electrolysers, prices.
 
 Start with `consumption`: intensities on the equivalent and the equal basis. `benchmarks` compares
-them, `electrolysis` and `circuits` follow single electrolysers (voltage, K and its ageing), and
-`tariffs` prices the electricity of aluminium. Factors of carriers are in `twin.accounts.carriers`.
+them, `electrolysis` and `circuits` follow single electrolysers (voltage, K and its ageing),
+`junctions` has what the meters behind others leave over, and `tariffs` prices the electricity of
+aluminium. Factors of carriers are in `twin.accounts.carriers`.
 May import `twin.reconciliation` and what that may.
 """
 

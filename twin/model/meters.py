@@ -25,7 +25,7 @@ PARTS = {
     "incomer": ("incomer", "feeder", "generation"),
     "feeder": ("incomer", "feeder", "generation"),
     "generation": ("generation", "sold"),
-    "sold": ("sold",),
+    "sold": (),
 }
 
 
@@ -79,13 +79,13 @@ def counted(trees: MeterTrees, scope: str) -> list[Meter]:
 
 
 def _sources(trees: MeterTrees, sold: int) -> list[int]:
-    """Return the generation, or the sold energy, that some sold energy is a part of."""
-    fed, meters = set(trees.parents[sold]), trees.meters
-    whole = [at for at in trees.above[sold] if meters[at].role in ("generation", "sold")]
-    beside = [
-        at for at, m in enumerate(meters) if m.role == "generation" and fed & set(trees.parents[at])
+    """Return the generation that some sold energy may be a part of: it, or beside it, is fed."""
+    fed = set(trees.parents[sold])
+    return [
+        at
+        for at, meter in enumerate(trees.meters)
+        if meter.role == "generation" and (at in fed or fed & set(trees.parents[at]))
     ]
-    return [*whole, *beside]
 
 
 def _named(meters: tuple[Meter, ...], name: str) -> list[int]:
@@ -188,11 +188,14 @@ def _check_relation(trees: MeterTrees, at: int) -> Iterator[RowFault]:
         if len(named) != 1:
             number = "no meter" if not named else f"{len(named)} meters"
             yield RowFault(meter, f"{number} with the id or tag {name!r}", "parent")
-        elif trees.meters[named[0]].carrier != meter.carrier:
-            carrier = trees.meters[named[0]].carrier
-            yield RowFault(meter, f"{name!r} is a meter of {carrier}", "parent")
-        elif trees.meters[named[0]].basis == "DC" and meter.basis != "DC":
+            continue
+        parent = trees.meters[named[0]]
+        if parent.carrier != meter.carrier:
+            yield RowFault(meter, f"{name!r} is a meter of {parent.carrier}", "parent")
+        elif parent.basis == "DC" and meter.basis != "DC":
             yield RowFault(meter, f"{name!r} is a meter of direct current", "parent")
+        elif parent.role == "sold":
+            yield RowFault(meter, f"{name!r} shows what is sold: it feeds no meter", "parent")
     if at in _ancestors(trees.parents, at):
         yield RowFault(meter, "the meter lies behind itself", "parent")
 
@@ -211,7 +214,7 @@ def unrelated_meters(park: Park) -> Iterator[RowFault]:
             nested = inside(meter.scope, other.scope) and meter.scope != other.scope
             doubtful = meter.role in PARTS[other.role] and o not in trees.above[at]
             if nested and doubtful and _alike(meter, other) and at not in trees.above[o]:
-                name = other.id or other.tag
+                name = other.label
                 yield RowFault(
                     meter,
                     f"{name!r} of {other.scope} measures {meter.carrier} above it, and both count;"

@@ -31,6 +31,7 @@ TOTAL = "total"
 # The quantity of the time integral of a gauge; a counter counts that amount itself.
 AMOUNTS = {
     "power": "energy",
+    "reactive_power": "reactive_energy",
     "mass_flow": "mass",
     "volume_flow": "volume",
     "normal_volume_flow": "normal_volume",
@@ -145,6 +146,7 @@ class Meter:
     """An energy meter of a scope; basis ``DC`` is never summed.
 
     `parent` has the ids or tags of the meters it is fed through; `twin.model.meters` has the trees.
+    `loss` says that behind it all users have meters, and which share is lost on the way to them.
     """
 
     scope: str = cell("scope")
@@ -154,8 +156,14 @@ class Meter:
     stated_direction: str = cell("one in out", key="direction", default="")
     stated_role: str = cell("one incomer feeder generation sold", key="role", default="")
     parent: tuple[str, ...] = cell("texts", default=())
+    loss: float = cell("share", default=NAN)
     basis: str = cell("one AC DC", default="AC")
     product: str = cell("text", default="")
+
+    @property
+    def label(self) -> str:
+        """The id, or else the tag."""
+        return self.id or self.tag
 
     @property
     def role(self) -> str:

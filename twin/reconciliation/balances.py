@@ -17,9 +17,10 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from twin.accounts.accounts import cell_factor, components_of
+from twin.accounts.accounts import ELECTRICITY, cell_factor, components_of
 from twin.accounts.tanks import tank_mass
 from twin.arrays import F64, I64, ratio
+from twin.model.junctions import meter_flows
 from twin.model.park import OUTSIDE, Stream, Tag, inside, scopes_above
 from twin.reconciliation.uncertainty import (
     efficiency_uncertainty,
@@ -34,6 +35,10 @@ if TYPE_CHECKING:
     from twin.accounts.network import Network
 
 
+# Where electricity comes from and goes to without a scope of its own.
+GENERATORS, LOSSES, UNMETERED = "generators", "losses", "unmetered"
+
+
 @dataclass(frozen=True, slots=True)
 class Line:
     """A stream of a balance: one of the model, what electrolysers make, or what tanks take up."""
@@ -41,9 +46,10 @@ class Line:
     id: str
     origin: str
     to: str
-    tags: tuple[tuple[int, float], ...] = ()  # (tag, factor to kg); empty = not measured
+    tags: tuple[tuple[int, float], ...] = ()  # (tag, factor to kg or J); empty = not measured
     tanks: tuple[int, ...] = ()
     relative: float = 0.0  # standard uncertainty on top of that of the tags
+    expected: bool = False  # its tags are those of other streams, of which it is a share
     own: float = 0.0  # the same, of each tag's part by itself
     # Tag of the measured mass fraction, and the fraction that the factors take the medium to have.
     fraction: tuple[int, float] | None = None
@@ -51,7 +57,10 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Balance:
-    """M nodes and S streams of a component; incidence (M, S): +1 into the node, -1 out."""
+    """M nodes and S streams of a component; incidence (M, S): +1 into the node, -1 out.
+
+    Electricity is a component as well: what is said in kg of the others is in J of it.
+    """
 
     component: str
     nodes: tuple[str, ...]
@@ -73,14 +82,18 @@ def compile_balance(network: Network, scope: str, component: str) -> Balance:
     A balance is written for each place that takes the component in and gives it away, or keeps it.
     Places that only make or only use it are where the accounts of the scope begin and end.
     """
-    lines = [
-        *_streams(network, scope, component),
-        *_cells(network, scope, component),
-        *_stocks(network, scope, component),
-    ]
+    if component == ELECTRICITY:
+        lines = _meters(network)
+    else:
+        lines = [
+            *_streams(network, scope, component),
+            *_cells(network, scope, component),
+            *_stocks(network, scope, component),
+        ]
     takes = {line.to for line in lines}
     gives = {line.origin for line in lines}
-    nodes = tuple(sorted(node for node in takes & gives if inside(node, scope)))
+    # The name of a junction begins with its scope.
+    nodes = tuple(sorted(n for n in takes & gives if inside(n.partition(":")[0], scope)))
     lines = [line for line in lines if line.origin in nodes or line.to in nodes]
     incidence = np.zeros((len(nodes), len(lines)))
     for s, line in enumerate(lines):
@@ -88,7 +101,8 @@ def compile_balance(network: Network, scope: str, component: str) -> Balance:
             if node in nodes:
                 incidence[nodes.index(node), s] += sign
     one_way = [
-        bool(line.tags) and not any(network.tags[tag].low < 0 for tag, _ in line.tags)
+        (bool(line.tags) and not any(network.tags[tag].low < 0 for tag, _ in line.tags))
+        or line.to == UNMETERED
         for line in lines
     ]
     lower = np.where(one_way, 0.0, -np.inf)
@@ -126,6 +140,41 @@ def _streams(network: Network, scope: str, component: str) -> list[Line]:
         if stream.fraction and component == max(share, key=share.get):
             fraction = network.index[stream.fraction], float(share[component])
         lines.append(Line(stream.id, stream.origin, stream.to, tags, fraction=fraction))
+    return lines
+
+
+def _meters(network: Network) -> list[Line]:
+    """Return one stream for each electricity meter of a junction, and what each leaves over.
+
+    Where all users have meters that is the stated loss, which may be none or twice as large:
+    rectangular, so that its standard uncertainty is the loss over the root of 3 [1]_. Elsewhere
+    nothing is known of it but that it is not negative.
+    """
+    meters, junctions = network.meters.meters, network.junctions
+    lines = []
+    for flow in meter_flows(network.meters, junctions, ELECTRICITY):
+        label, tag = meters[flow.meter].label, network.index[meters[flow.meter].tag]
+        outer = GENERATORS if flow.makes else flow.origin
+        origin = junctions[flow.start].name if flow.start >= 0 else outer
+        to = junctions[flow.stop].name if flow.stop >= 0 else flow.to
+        lines.append(Line(label, origin, to, ((tag, 1.0),)))
+    for junction in junctions:
+        if junction.carrier != ELECTRICITY:
+            continue
+        feeding = [network.index[meters[at].tag] for at in junction.sources]
+        if junction.loss >= 0:
+            tags = tuple((tag, junction.loss) for tag in feeding)
+            line = Line(
+                f"{junction.name}:loss",
+                junction.name,
+                LOSSES,
+                tags,
+                relative=3**-0.5,
+                expected=True,
+            )
+        else:
+            line = Line(f"{junction.name}:unmetered", junction.name, UNMETERED)
+        lines.append(line)
     return lines
 
 

@@ -84,6 +84,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/scopes/{path}/meters": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read Meters
+         * @description Return what the meters behind each junction of a scope leave over.
+         */
+        get: operations["read_meters"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/history": {
         parameters: {
             query?: never;
@@ -1553,6 +1573,46 @@ export interface components {
             max: (number | null)[];
             quality: number[];
         };
+        /**
+         * @description What the meters behind a junction leave over, in `uom`.
+         *
+         *     All amounts are of the time of the window in which every meter has data: `completeness`.
+         *     sources and users are meters by their ids, or tags. `loss` is the share the model states to be
+         *     lost where all users have meters. verdict: ``closed``, ``remainder`` (losses or users without a
+         *     meter), ``excess`` (more behind the meters than through them) or ``unknown``.
+         */
+        JunctionRow: {
+            /** Format: date-time */
+            start: string;
+            /** Format: date-time */
+            end: string;
+            /** @description share of the window covered by data; of ratios and balances by all */
+            completeness: number | null;
+            /** @description quality: good < 64, usable < 128 */
+            quality: number;
+            /** @description tags with gaps, the least covered first */
+            missing: string[];
+            junction: string;
+            scope: string;
+            carrier: string;
+            uom: string;
+            sources: string[];
+            users: string[];
+            supplied: number | null;
+            /** @description half width, 95 %, by the meters; null = not known */
+            supplied_ci: number | null;
+            metered: number | null;
+            /** @description half width, 95 %, by the meters; null = not known */
+            metered_ci: number | null;
+            remainder: number | null;
+            /** @description half width, 95 %, by the meters; null = not known */
+            remainder_ci: number | null;
+            /** @description remainder over supplied */
+            share: number | null;
+            loss: number | null;
+            /** @enum {string} */
+            verdict: "closed" | "remainder" | "excess" | "unknown";
+        };
         /** @description The newest sample of a tag, value in its uom; time and value are null before the first. */
         LatestRow: {
             tag: string;
@@ -1601,6 +1661,15 @@ export interface components {
             component: string;
             total_t: (number | null)[];
         };
+        /** @description The junctions of the energy meters of a scope. */
+        MeterAnswer: {
+            scope: string;
+            /** @description minute, hour, shift, day or month */
+            window: string;
+            /** @description cursor of the next page */
+            next: string | null;
+            items: components["schemas"]["JunctionRow"][];
+        };
         /** @description An energy meter; parents are the tags of the meters it is fed through. */
         MeterRow: {
             id: string | null;
@@ -1625,10 +1694,11 @@ export interface components {
             zh: string;
             en: string;
         };
-        /** @description The residual of the balance of a node: in - out as measured. */
+        /** @description The residual of the balance of a node: in - out as measured; of electricity in kWh. */
         NodeResidual: {
             node: string;
             residual_t: number | null;
+            residual_kwh: number | null;
         };
         /** @description A page of a list. */
         Page_AlarmEvent_: {
@@ -1776,9 +1846,10 @@ export interface components {
         /**
          * @description A stream before and after reconciliation; null = not measured, or not observable.
          *
-         *     Where the model names an analyser, `fraction` is the mass fraction of the component. A bias of
-         *     `detectable_t` is found in 90 % of windows. `bounded`: the estimate is zero, because its meter
-         *     shows one way only and the balances alone would make the flow negative.
+         *     Masses are in t; of electricity they are null and the energies in kWh are not. Where the model
+         *     names an analyser, `fraction` is the mass fraction of the component. A bias of `detectable` size
+         *     is found in 90 % of windows. `bounded`: the estimate is zero, because its meter shows one way
+         *     only and the balances alone would make the flow negative.
          */
         ReconciledStream: {
             from: string;
@@ -1789,6 +1860,11 @@ export interface components {
             estimate_t: number | null;
             sigma_t: number | null;
             detectable_t: number | null;
+            measured_kwh: number | null;
+            measured_sigma_kwh: number | null;
+            estimate_kwh: number | null;
+            sigma_kwh: number | null;
+            detectable_kwh: number | null;
             fraction: number | null;
             fraction_estimate: number | null;
             fraction_sigma: number | null;
@@ -2256,12 +2332,14 @@ export type GatewayRow = components['schemas']['GatewayRow'];
 export type GreenPowerRow = components['schemas']['GreenPowerRow'];
 export type HazardRow = components['schemas']['HazardRow'];
 export type HistoryAnswer = components['schemas']['HistoryAnswer'];
+export type JunctionRow = components['schemas']['JunctionRow'];
 export type LatestRow = components['schemas']['LatestRow'];
 export type LinkFlow = components['schemas']['LinkFlow'];
 export type LinkRow = components['schemas']['LinkRow'];
 export type LiveEquivalent = components['schemas']['LiveEquivalent'];
 export type LoadCourse = components['schemas']['LoadCourse'];
 export type LostCourse = components['schemas']['LostCourse'];
+export type MeterAnswer = components['schemas']['MeterAnswer'];
 export type MeterRow = components['schemas']['MeterRow'];
 export type ModelVersion = components['schemas']['ModelVersion'];
 export type Name = components['schemas']['Name'];
@@ -2441,6 +2519,45 @@ export interface operations {
                         id: string;
                         data: string;
                     };
+                };
+            };
+            /** @description A failure (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    read_meters: {
+        parameters: {
+            query?: {
+                /** @description length of a row, on the park's clock */
+                window?: "minute" | "hour" | "shift" | "day" | "month";
+                /** @description start, RFC 3339 with offset */
+                from?: string | null;
+                /** @description end, not included; default now */
+                to?: string | null;
+            };
+            header?: never;
+            path: {
+                /** @description path of a scope, slashes included */
+                path: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MeterAnswer"];
                 };
             };
             /** @description A failure (RFC 9457) */

@@ -187,6 +187,10 @@ def test_an_incomer_inside_another_needs_a_word():
             [meter("D", CELLS, basis="DC", product="caustic"), meter("C", CELLS, parent="D")],
             "'D' is a meter of direct current",
         ),
+        (
+            [meter("X", SITE, role="sold"), meter("C", CAUSTIC, parent="X")],
+            "parent: 'X' shows what is sold: it feeds no meter",
+        ),
         ([meter("S", SITE, role="boss")], "role: 'boss' is not a value here"),
     ],
 )
