@@ -39,6 +39,11 @@ ROLLUPS = ("minute", "hour", "day")
 SERIES = {table: _SERIES.replace("rollup", table) for table in ROLLUPS}
 PARTS = {table: _PARTS.replace("rollup", table) for table in ROLLUPS}
 AMOUNTS = {table: _AMOUNTS.replace("rollup", table) for table in ROLLUPS}
+# Of hours summed before there were such columns, what their samples and their cover allow at most.
+MEASURED = """
+SELECT tag_id, time, coalesce(measured, least(n, covered_s / 60)),
+       coalesce(measured_mean, 'NaN')
+FROM hour WHERE tag_id = ANY($1::int[]) AND time >= $2 AND time < $3"""
 # Of each pair of gauges, by window, from the minutes that have both: the charge, say, the energy,
 # and the square of the first.
 PAIRS = """

@@ -155,6 +155,12 @@ class ReadStore:
         args = tag_ids.tolist(), starts, stops, starts[0], stops[-1]
         return await self._columns(AMOUNTS, queries.PARTS[table], *args)
 
+    async def measured(self, tag_ids: I64, from_us: int, to_us: int) -> Columns:
+        """Return by hour the minutes with samples of their own of some tags, and their mean."""
+        fields = {"tag_id": INT, "time_us": TIME, "measured": FLOAT, "mean": FLOAT}
+        args = tag_ids.tolist(), stamp(from_us), stamp(to_us)
+        return await self._columns(fields, queries.MEASURED, *args)
+
     async def pairs(self, first: I64, second: I64, edges: I64) -> Columns:
         """Return sums over windows of the products of pairs of gauges, minute by minute."""
         sums = ("first", "product", "square")

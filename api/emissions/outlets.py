@@ -11,12 +11,19 @@ from numpy.typing import NDArray
 
 from api.encode import out
 from api.problems import invalid
-from api.sums import read_sums
+from api.sums import column_of, read_sums, tag_ids
 from twin.arrays import BOOL, DAY_US, F64, HOUR_US, I64, SECOND_US, ratio
 from twin.emissions.outlets import HourErrors, Hours, Outlet, evaluate, hour_errors, outlets_of
 from twin.emissions.permits import year_of
 from twin.emissions.substitution import Substitution, lookback_h, substitute
-from twin.emissions.validity import STOPPED, SUSPECT, capture_rate, month_valid, needed
+from twin.emissions.validity import (
+    STOPPED,
+    SUSPECT,
+    capture_rate,
+    month_valid,
+    needed,
+    valid_time,
+)
 from twin.model.park import inside
 from twin.reconciliation.uncertainty import Errors, errors_of, half_width, parts_sigma
 from twin.series import windows as w
@@ -41,6 +48,8 @@ class Ledger:
     window: I64  # (H,) window of the query each hour lies in, -1 or W outside of them
     quarter: I64  # (H,)
     sums: Sums  # of all tags of the outlets, by the hour
+    measured: F64  # (H, U) [min] minutes with a normal sample of their own
+    mean: F64  # (H, U) [SI] of these minutes; NaN = not known
 
     @property
     def edges(self) -> I64:
@@ -98,7 +107,17 @@ async def read_ledger(context: Context, query: WindowQuery, outlets: list[Outlet
     tags = positions(query.network, (a for outlet in outlets for a in addresses_of(outlet)))
     sums = await read_sums(context, replace(query, window="hour", edges=edges), tags)
     window = np.searchsorted(query.edges, edges[:-1], "right") - 1
-    return Ledger(window, _quarters(edges, query.zone), sums)
+    return Ledger(window, _quarters(edges, query.zone), sums, *await _measured(context, sums))
+
+
+async def _measured(context: Context, sums: Sums) -> tuple[F64, F64]:
+    """Return the measured minutes of the hours of sums, and their means, (H, U)."""
+    edges, ids = sums.query.edges, tag_ids(context, sums.network, sums.tags)
+    minutes, mean = np.zeros(sums.amount.shape), np.full(sums.amount.shape, np.nan)
+    rows = await context.store.measured(ids, int(edges[0]), int(edges[-1]))
+    at = np.searchsorted(edges, rows["time_us"], "right") - 1, column_of(ids, rows)
+    minutes[at], mean[at] = rows["measured"], rows["mean"]
+    return minutes, mean
 
 
 def counted_until(query: WindowQuery) -> int:
@@ -117,17 +136,24 @@ def _quarters(edges: I64, zone: ZoneInfo) -> I64:
 def outlet_hours(ledger: Ledger, outlet: Outlet) -> OutletHours:
     """Return the hours of an outlet, with substitutes for those that are missing."""
     sums = ledger.sums
-    mean, covered = {}, {}
+    mean, covered, valid_s = {}, {}, {}
+    monitors = set(outlet.measured_by) if outlet.kind == "stack" else set()
     for address in addresses_of(outlet):
         u = np.searchsorted(sums.tags, sums.network.index[address])
-        covered[address] = sums.covered_s[:, u]
+        covered[address] = valid_s[address] = sums.covered_s[:, u]
         mean[address] = ratio(sums.amount[:, u], covered[address])
+        if address in monitors:
+            own = ledger.mean[:, u]
+            valid_s[address] = valid_time(
+                ledger.measured[:, u], covered[address], outlet.interval_s
+            )
+            mean[address] = np.where(np.isnan(own), mean[address], own)
     unknown = np.full(ledger.elapsed_s.shape, np.nan)
     reported, reported_mass = (
         np.array([mean[tags[name]] if name in tags else unknown for name in outlet.names])
         for tags in (outlet.reported, outlet.reported_mass)
     )
-    hours = evaluate(outlet, mean, covered, ledger.elapsed_s)
+    hours = evaluate(outlet, mean, valid_s, ledger.elapsed_s)
     at = np.array([sums.network.index[address] for address in outlet.measured_by], dtype=np.int64)
     error = errors_of(sums.network, at)
     covered_s = np.array([covered[address] for address in outlet.measured_by])

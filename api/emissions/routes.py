@@ -100,7 +100,9 @@ class EmissionRow(WindowRow):
     stopped_h: Annotated[float, Field(description="stood still: 0 booked, not in the means")]
     suspect_h: Annotated[float, Field(description="no flow from a running plant: nothing booked")]
     hours_above: Annotated[Number, Field(description="valid hours above the limit")]
-    valid: Annotated[bool, Field(description="enough valid hours: 1, 20 of a day, 25 days")]
+    valid: Annotated[
+        bool, Field(description="enough valid hours of 45 minutes: 1, 20 of a day, 25 days")
+    ]
     capture: Share
     reported_mg_m3: Annotated[Number, Field(description="by the data logger, mean of its hours")]
     reported_kg: Annotated[Number, Field(description="by the data logger, sum of its hours")]

@@ -10,6 +10,7 @@ import numpy as np
 from deploy.database.times import distinct, stamps
 from ingest.store.table import Table
 from twin.arrays import DAY_US, HOUR_US, I64
+from twin.emissions.validity import NORMAL, normal_s
 from twin.errors import ParkError
 from twin.series.windows import QUARTER_US
 
@@ -29,32 +30,56 @@ SUMS = """sum(m.n), sum(m.amount ORDER BY m.time), sum(m.covered_s ORDER BY m.ti
        (array_agg(m.last ORDER BY m.time DESC) FILTER (WHERE m.last IS NOT NULL))[1],
        (coalesce(max(m.quality & 223) FILTER (WHERE m.covered_s > 0), max(m.quality & 223))
         | bit_or(m.quality & 32))::smallint"""
+# What a monitor has measured of an hour: its minutes with a normal sample of their own.
+MEASURED = (
+    f"FILTER (WHERE m.n > 0 AND m.covered_s >= {normal_s():g}"
+    f" AND m.quality & 223 IN ({', '.join(map(str, NORMAL))}))"
+)
+HOUR_SUMS = f"""{SUMS},
+       (count(*) {MEASURED})::int,
+       sum(m.amount ORDER BY m.time) {MEASURED} / sum(m.covered_s ORDER BY m.time) {MEASURED}"""
+COLUMNS = ("n", "amount", "covered_s", "min", "max", "last", "quality")
+HOUR_COLUMNS = (*COLUMNS, "measured", "measured_mean")
 # The sum is made inside, so that each hour is looked up by the index: joined to all minutes of
 # its tag, the work would grow with the square of the time. A day is summed of its hours, which are
 # renewed before it: of its minutes, each minute that is added would cost all those before it.
 RENEW = """
-INSERT INTO {table} (time, tag_id, n, amount, covered_s, min, max, last, quality)
+INSERT INTO {table} (time, tag_id, {columns})
 SELECT t.start, t.tag_id, s.*
 FROM (SELECT DISTINCT u.tag_id, date_trunc('{table}', u.time, $3) AS start
       FROM unnest($1::int[], $2::timestamptz[]) AS u (tag_id, time)) t
 CROSS JOIN LATERAL (
-    SELECT sums FROM {parts} m WHERE tag_id = t.tag_id AND time >= t.start
+    SELECT {sums} FROM {parts} m WHERE tag_id = t.tag_id AND time >= t.start
        AND time < {stop}
        AND time >= $4 AND time < $5
     HAVING count(*) > 0) s
-ON CONFLICT (tag_id, time) DO UPDATE SET n = excluded.n, amount = excluded.amount,
-    covered_s = excluded.covered_s, min = excluded.min, max = excluded.max, last = excluded.last,
-    quality = excluded.quality
-""".replace("sums", SUMS)
+ON CONFLICT (tag_id, time) DO UPDATE SET {updates}
+"""
 # A day has as many hours as its time zone gives it, an hour is an hour even when the clocks change.
-RENEWALS = {
-    "hour": RENEW.format(table="hour", parts="minute", stop="t.start + interval '1 hour'"),
-    "day": RENEW.format(
-        table="day",
-        parts="hour",
-        stop="(t.start AT TIME ZONE $3 + interval '1 day') AT TIME ZONE $3",
-    ),
+STOPS = {
+    "hour": "t.start + interval '1 hour'",
+    "day": "(t.start AT TIME ZONE $3 + interval '1 day') AT TIME ZONE $3",
 }
+PARTS = {"hour": "minute", "day": "hour"}
+MADE = {"hour": (HOUR_COLUMNS, HOUR_SUMS), "day": (COLUMNS, SUMS)}
+
+
+def _statements(template: str) -> dict[str, str]:
+    """Return a statement of each table of sums."""
+    return {
+        table: template.format(
+            table=table,
+            parts=PARTS[table],
+            stop=STOPS[table],
+            columns=", ".join(columns),
+            sums=sums,
+            updates=", ".join(f"{name} = excluded.{name}" for name in columns),
+        )
+        for table, (columns, sums) in MADE.items()
+    }
+
+
+RENEWALS = _statements(RENEW)
 DROP = """
 DELETE FROM {table} s USING (
     SELECT DISTINCT u.tag_id, date_trunc('{table}', u.time, $3) AS start
@@ -91,10 +116,11 @@ OLDEST = {
 }
 DELETE = "DELETE FROM {table} WHERE tag_id BETWEEN $1 AND $2 AND time >= {oldest}"
 REBUILD = """
-INSERT INTO {table} (time, tag_id, n, amount, covered_s, min, max, last, quality)
-SELECT date_trunc('{table}', m.time, $3), m.tag_id, sums
+INSERT INTO {table} (time, tag_id, {columns})
+SELECT date_trunc('{table}', m.time, $3), m.tag_id, {sums}
 FROM {parts} m WHERE tag_id BETWEEN $1 AND $2 GROUP BY 1, 2
-""".replace("sums", SUMS)
+"""
+REBUILDS = _statements(REBUILD)
 
 
 class SumTable(Table):
@@ -144,12 +170,10 @@ class SumTable(Table):
         if first is None:
             return False
         LOG.info("hours and days are summed on the clock of %s: %d tags to come", zone, remaining)
-        tables = {"day": "hour"}
-        if (await self._fetch(IS_OFF, first, last, zone))[0][0]:
-            tables = {"hour": "minute", **tables}
-        for table, parts in tables.items():
+        off = (await self._fetch(IS_OFF, first, last, zone))[0][0]
+        for table in ("hour", "day") if off else ("day",):
             await self._fetch(DELETE.format(table=table, oldest=OLDEST[table]), first, last)
-            await self._fetch(REBUILD.format(table=table, parts=parts), first, last, zone)
+            await self._fetch(REBUILDS[table], first, last, zone)
         return True
 
 

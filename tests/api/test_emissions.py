@@ -164,6 +164,15 @@ async def test_the_running_hour_is_not_valid_before_its_45th_minute(api, databas
     assert row["mass_kg"] == pytest.approx(HOUR_KG * 0.75, rel=1e-9)
 
 
+async def test_hour_that_was_summed_without_its_minutes_is_valid_by_its_samples(api, db, ids):
+    """Hours of before have no count of measured minutes: twelve samples are twelve minutes."""
+    await db.execute(
+        "UPDATE hour SET n = 12 WHERE tag_id = $1 AND time = $2", ids["acme/AT-901"], stamp(BEGIN)
+    )
+    (row,) = (await rows_of(api, "demo/acme/emissions", **EIGHT))["items"]
+    assert (row["valid"], row["mass_kg"], row["concentration_mg_m3"]) == (False, None, 28.0)
+
+
 async def test_a_sum_of_hourly_products_is_not_the_product_of_the_means(api, db, ids):
     await change_hour(db, ids, 0, "AT-901", 3600.0, 60e-6)
     await change_hour(db, ids, 0, "FT-901", 3600.0, 2.0)

@@ -55,9 +55,9 @@ def own(hour, **displayed):
     return [hj212.encode(data("2011", f"DataTime=20251122{h:02d}{m:02d}00;{cp}")) for h, m in times]
 
 
-async def told(database, packets, now_us):
+async def told(database, packets, now_us, park=PARK):
     """Store what a logger has sent."""
-    async with cycling(database, PARK, at((8, 0))) as cycle:
+    async with cycling(database, park, at((8, 0))) as cycle:
         await cycle.run([Message(TOPIC, packet, now_us, 0, 0, 0) for packet in packets], now_us)
         # Nobody sends any more, so that the clock closes the minutes there are.
         await cycle.run([], now_us + 600_000_000)

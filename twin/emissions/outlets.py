@@ -71,6 +71,8 @@ class OutletSpec:
     oxygen: str = cell("tag fraction", default="")
     oxygen_reference: float = cell("share", default=np.nan)  # NaN: the standard prescribes none
     running: str = cell("tag state", default="")
+    # [s] how long a value of its monitors is the mean of, where its data system sends such.
+    interval_s: float = cell("duration", key="interval", default=MINUTE_S)
     # [kg/m^3] limit of the hourly mean, and [kg] permitted in a year.
     permit: dict[str, float] = cell("each above concentration", default_factory=dict)
     annual: dict[str, float] = cell("each above mass", default_factory=dict)
@@ -320,7 +322,7 @@ def evaluate(
     mean : (H,) float64 [SI] by address
         means of the tags over each hour, of a state the share it was on; NaN = not known
     covered_s : (H,) float64 [s] by address
-        how much of the hour these are means of
+        how much of the hour these are valid for; of a stack by `validity.valid_time`
     duration_s : (H,) float64 [s]
         how much of the hour has passed
 

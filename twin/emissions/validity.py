@@ -20,13 +20,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twin import quality as q
-from twin.arrays import BOOL, F64, I64, U8, ratio
+from twin.arrays import BOOL, F64, I64, MINUTE_S, U8, ratio
 from twin.reference import load as load_reference
 from twin.uom import parse_quantity
 
 FLAGS = NDArray[np.str_]
 
 FEBRUARY = 2
+# A minute of these qualities is normal: its monitor flags nothing but N. Our own doubt takes none
+# away, because a person decides about it; nor does a part of the minute without a normal value.
+NORMAL = (
+    q.GOOD,
+    *(
+        q.UNCERTAIN | reason
+        for reason in (q.INCOMPLETE, q.RATE_OF_CHANGE, q.STUCK, q.UNIT_ERROR, q.CLOCK_SKEW)
+    ),
+)
 # What a stack does in an hour: it works, it stands still, or its flow meter cannot be right.
 WORKING, STOPPED, SUSPECT = 0, 1, 2
 
@@ -46,6 +55,37 @@ def needed(period: Literal["minute", "hour", "day", "month", "february", "shift"
         the least number [1]_
     """
     return int(load_reference("cems")["validity"][period]["needed"])
+
+
+def normal_s() -> float:
+    """Return the least time with normal data of a minute that is valid.
+
+    Returns
+    -------
+    float [s]
+        the share of normal values of a valid interval, of a minute [2]_ (Annex C)
+    """
+    return float(load_reference("cems")["interval"]["gas"]["normal_share"]) * MINUTE_S
+
+
+def valid_time(measured: F64, covered_s: F64, interval_s: float) -> F64:
+    """Return the time of an hour that the data of a monitor are valid for.
+
+    Parameters
+    ----------
+    measured : (...) float64 [min]    minutes with a normal sample of their own
+    covered_s : (...) float64 [s]     time with a value, held ones included
+    interval_s : float [s]            how long a sample is the mean of; a minute, usually
+
+    Returns
+    -------
+    (...) float64 [s]
+        a held value is not measured: a minute without a sample of its own counts only where a
+        sample is the mean of several, and no further than there is a value [1]_
+    """
+    own_s = measured * MINUTE_S
+    several = np.minimum(measured * max(interval_s, MINUTE_S), covered_s)
+    return np.asarray(np.maximum(own_s, several))
 
 
 def month_valid(days: I64, month: I64) -> BOOL:

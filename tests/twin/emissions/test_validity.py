@@ -78,3 +78,22 @@ def test_every_flag_names_a_severity_and_a_reason_we_have():
     for row in load("cems")["flag"].values():
         assert row["severity"] in q.WORDS
         assert not row["reason"] or isinstance(getattr(q, row["reason"].upper()), int)
+
+
+def test_a_minute_is_normal_by_its_flag_and_our_doubt_takes_nothing_away():
+    normal = [int(q) in c.NORMAL for q in c.quality_of_flag(np.array(list("NFMSDCTB")))]
+    assert normal == [True] + [False] * 7
+    assert q.UNCERTAIN | q.STUCK in c.NORMAL
+    assert q.UNCERTAIN not in c.NORMAL
+    # Annex C: three quarters of the values, of a minute.
+    assert c.normal_s() == 45
+
+
+def test_only_minutes_with_a_sample_of_their_own_are_valid():
+    """44 minutes with samples and 5 held: 44 valid. Means of ten minutes stand for ten each."""
+    measured, covered_s = np.array([44.0, 45.0, 6.0, 4.0]), np.array([49, 50, 60, 40]) * 60.0
+    assert (c.valid_time(measured, covered_s, 60) / 60).tolist() == [44, 45, 6, 4]
+    assert (c.valid_time(measured, covered_s, 600) / 60).tolist() == [49, 50, 60, 40]
+    # A minute needs 45 s of normal values, not 60.
+    assert c.valid_time(np.array(45.0), np.array(45 * 50.0), 60) == 45 * 60
+    assert c.valid_time(np.array(45.0), np.array(45 * 50.0), 1) == 45 * 60
