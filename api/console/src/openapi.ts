@@ -1378,7 +1378,7 @@ export interface components {
             suspect_h: number;
             /** @description valid hours above the limit */
             hours_above: number | null;
-            /** @description enough valid hours: 1, 20 of a day, 25 days */
+            /** @description enough valid hours of 45 minutes: 1, 20 of a day, 25 days */
             valid: boolean;
             capture: number | null;
             /** @description by the data logger, mean of its hours */
