@@ -57,6 +57,18 @@ class Joint:
         width = np.hypot(sums.ratio_ci(component, over, under), gaps)
         return value, np.where(np.isnan(value), np.nan, width)
 
+    def width(self, component: str, value: F64, slope: F64) -> F64:
+        """Return the half width of the interval of an intensity [SI], (W,).
+
+        `slope` (W, T) is its derivative by each amount. An intensity stays the same where all
+        amounts grow alike, as a ratio does.
+        """
+        part, nothing = slope[:, self.sums.tags], np.zeros((len(value), len(self.sums.tags)))
+        one = np.ones(len(value))
+        gaps = half_width(gap_sigma(self.levels, part, nothing, value, one, self.share))
+        width = np.hypot(self.sums.ci(component, slope), gaps)
+        return np.where(np.isnan(value), np.nan, width)
+
     def reasons(self, value: F64) -> list[str]:
         """Return why a ratio or balance has no value, for each window; empty where it has one."""
         return [

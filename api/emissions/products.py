@@ -12,10 +12,12 @@ from api.answers import HalfWidth, Number, WindowAnswer, WindowRow
 from api.context import Context
 from api.emissions.carbon import CarbonFactor, GridChoice, factor_row, grid_factors
 from api.encode import TONNE, out
+from api.joint import Joint, read_joint
 from api.sums import Sums, read_sums
 from api.windows import WindowQuery
 from twin.accounts.accounts import Account
 from twin.arrays import BOOL, F64
+from twin.emissions.carbon import GridFactor
 from twin.emissions.products import (
     ProductSystem,
     compile_products,
@@ -27,6 +29,7 @@ from twin.reference import load as load_reference
 from twin.uom import compile_uom, parse_quantity
 
 PER_TONNE = compile_uom("kg/t", "fraction")
+NO_VALUE = "nothing was made in this time, or a factor is not known"
 RULE = (
     "cradle to gate inside the scope: emissions of its plants, of bought electricity and heat, and"
     " of what its plants supply to each other; carbon bound in a product is not emitted at the"
@@ -81,20 +84,22 @@ async def read_products(
     """Return the footprint of each product in each window; raises StoreError."""
     network = query.network
     system = compile_products(network, query.scope)
-    used = [np.zeros(len(network.tags), bool)]
-    used += [_used(system, node) for _, node in system.products]
-    used += [_made(query, system, *product) != 0 for product in system.products]
-    sums = await read_sums(context, query, np.flatnonzero(np.any(used, axis=0)))
+    groups = [np.flatnonzero(_used(query, system, product)) for product in system.products]
+    every = [np.zeros(0, np.int64), *groups]
+    sums = await read_sums(context, query, np.unique(np.concatenate(every)))
+    joints = await read_joint(context, sums, groups)
     grid, heat = grid_factors(query, choice), load_reference("carbon")["heat"]
     factors = {
         "electricity": np.array([factor.value for factor in grid]),
         "heat": np.full(len(grid), parse_quantity(heat["factor"], "emission_factor")),
     }
-    reasons = [factor.reason for factor in grid]
     rows = {str(factor.row): factor.row for factor in grid if factor.row}
     return query.answer(
         FootprintAnswer,
-        [_rows(sums, system, product, factors, reasons) for product in system.products],
+        [
+            _rows(sums, joint, system, product, factors, grid)
+            for product, joint in zip(system.products, joints, strict=True)
+        ],
         boundary={
             "scope": query.scope,
             "rule": RULE,
@@ -110,47 +115,55 @@ async def read_products(
     )
 
 
-def _used(system: ProductSystem, node: int) -> BOOL:
-    """Return which tags the footprint of a node rests on, (T,)."""
-    terms = product_terms(system, node)
+def _used(query: WindowQuery, system: ProductSystem, product: tuple[str, int]) -> BOOL:
+    """Return which tags the footprint of a product and its mass rest on, (T,)."""
+    terms = product_terms(system, product[1])
     inputs = [term.weight for term in terms]
     inputs += [system.switches[term.switch] for term in terms if term.switch >= 0]
+    inputs.append(_made(query, system, product))
     return np.asarray(np.any(np.stack(inputs) != 0, axis=0))
 
 
-def _made(query: WindowQuery, system: ProductSystem, product: str, node: int) -> F64:
+def _made(query: WindowQuery, system: ProductSystem, product: tuple[str, int]) -> F64:
     """Return the weights (T,) of the mass of a product of a plant."""
-    return weights(query.network, {Account(system.nodes[node], product, "mass"): 1.0})
+    name, node = product
+    return weights(query.network, {Account(system.nodes[node], name, "mass"): 1.0})
 
 
 def _rows(
     sums: Sums,
+    joint: Joint,
     system: ProductSystem,
     product: tuple[str, int],
     factors: dict[str, F64],
-    reasons: list[str],
+    grid: list[GridFactor],
 ) -> list[FootprintRow]:
-    """Return the rows of one product."""
+    """Return the rows of one product, of the time in which all it rests on is covered."""
     name, node = product
-    amount, _ = sums.of_all()
+    amount, _ = joint.sums.of_all()
     result = product_footprint(system, node, amount, factors)
-    known = ~np.isnan(result.value)
-    lost = "an amount it rests on is not known, or nothing was made"
-    columns = np.searchsorted(sums.tags, np.flatnonzero(_used(system, node)))
-    ci = np.where(known, sums.ci(name, result.weight), np.nan)
+    value = np.where(joint.enough, result.value, np.nan)
+    parts = {"direct": result.direct, "energy": result.energy, "materials": result.materials}
+    known = ~np.isnan(value)
+    columns = {
+        f"{part}_kg_per_t": out(np.where(known, each, np.nan), PER_TONNE)
+        for part, each in parts.items()
+    }
+    reasons = [
+        lacks or (NO_VALUE if not there else factor.reason)
+        for lacks, there, factor in zip(joint.reasons(value), known.tolist(), grid, strict=True)
+    ]
     return sums.query.rows(
         FootprintRow,
         {
             "product": name,
             "plant": system.nodes[node],
-            "mass_t": out(sums.weigh(_made(sums.query, system, *product)), TONNE),
-            "kg_per_t": out(result.value, PER_TONNE),
-            "kg_per_t_ci": out(ci, PER_TONNE),
-            "direct_kg_per_t": out(result.direct, PER_TONNE),
-            "energy_kg_per_t": out(result.energy, PER_TONNE),
-            "materials_kg_per_t": out(result.materials, PER_TONNE),
+            "mass_t": out(sums.weigh(_made(sums.query, system, product)), TONNE),
+            "kg_per_t": out(value, PER_TONNE),
+            "kg_per_t_ci": out(joint.width(name, value, result.weight), PER_TONNE),
+            **columns,
             "co_products": [list(system.outputs[node])] * len(known),
-            "reason": [r if k else lost for r, k in zip(reasons, known.tolist(), strict=True)],
-            **sums.trust(columns, known),
+            "reason": reasons,
+            **joint.trust(known),
         },
     )

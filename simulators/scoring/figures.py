@@ -21,6 +21,7 @@ from twin.arrays import F64, HOUR_S, HOUR_US, I64, MINUTE_US
 from twin.chlorine.tank_farms import find_withdrawals, withdrawal_weights
 from twin.emissions import carbon
 from twin.emissions.outlets import evaluate, hour_errors, outlets_of
+from twin.emissions.products import compile_products, product_footprint
 from twin.emissions.sources import emission_sources
 from twin.energy.circuits import MAIN, Pair, circuit
 from twin.errors import ModelError
@@ -40,6 +41,7 @@ from twin.scenario.initial_state import find_initial_state
 from twin.scenario.network import compile_supply
 from twin.scenario.scenario import Action, run
 from twin.scenario.simulation import Policy
+from twin.uom import parse_quantity
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -219,7 +221,7 @@ def figures(known: CompiledPark, seed: int, length_s: float = HOUR_S) -> list[St
     `length_s` [s] is that of the window: an hour or more, in whole minutes.
     """
     window = make_window(known, seed, length_s)
-    parts = [_sums, _stocks, _shares, _energy, _carbon, _cells, _streams]
+    parts = [_sums, _stocks, _shares, _energy, _carbon, _products, _cells, _streams]
     # Emissions are booked by the hour, and a forecast begins with the present state.
     parts += [_outlets, _forecasts] if length_s == HOUR_S else []
     return [figure for part in parts for figure in part(window)]
@@ -340,6 +342,26 @@ def _carbon(window: ScoreWindow) -> Iterator[StatedFigure]:
             total += weight * (-1.0 if emitter.scope == -1 else 1.0)
         if total.any():
             yield _weighed(window, "carbon dioxide, all", "aluminium", total)
+
+
+def _products(window: ScoreWindow) -> Iterator[StatedFigure]:
+    """Yield the carbon footprints of products, cradle to gate inside scopes."""
+    network = window.known.network
+    heat = parse_quantity(load_reference("carbon")["heat"]["factor"], "emission_factor")
+    grid = carbon.grid_factor(GRID_YEAR, "CN", "location").value
+    factors = {"electricity": np.array([grid]), "heat": np.array([heat])}
+    for scope in _scopes(window):
+        system = compile_products(network, scope)
+        for name, node in system.products:
+            stated, true = (
+                product_footprint(system, node, amount[None], factors)
+                for amount in (window.amount, window.true_amount)
+            )
+            if np.isfinite(stated.value[0]):
+                sigma = sum_sigma(network, name, stated.weight[0], window.amount, window.covered_s)
+                value, truth = float(stated.value[0]), float(true.value[0])
+                width = float(half_width(sigma))
+                yield StatedFigure(f"{name} footprint", value, width, truth, value, NAN)
 
 
 def _cells(window: ScoreWindow) -> Iterator[StatedFigure]:

@@ -2,7 +2,17 @@
 
 import pytest
 
-from tests.support.small_park import FILES, PARK_TOML, make_park, rows_of, with_park
+from tests.support.small_park import (
+    BEGIN,
+    FILES,
+    HOUR,
+    PARK_TOML,
+    change_minutes,
+    make_park,
+    roll_up,
+    rows_of,
+    with_park,
+)
 from twin.emissions.sources import CarbonFlow
 from twin.errors import ModelError
 from twin.loading import parse_park
@@ -257,12 +267,26 @@ async def test_footprint_of_a_tonne_is_shared_with_the_chlorine_and_states_its_b
 
 
 async def test_footprint_without_a_meter_it_rests_on_is_null_with_a_reason(api, db, ids):
-    await db.execute("DELETE FROM hour WHERE tag_id = $1", ids["acme/FT-1"])
+    await change_minutes(db, ids["acme/FT-1"], "")
+    await roll_up(db)
     answer = await rows_of(api, "demo/acme/emissions/products", window="hour", **EIGHT)
     (row,) = answer["items"]
     assert (row["kg_per_t"], row["kg_per_t_ci"], row["energy_kg_per_t"]) == (None, None, None)
-    assert "not known" in row["reason"]
+    assert "0% of the time" in row["reason"]
+    assert row["missing"] == ["acme/FT-1"]
     assert row["quality"] >= 128
+
+
+async def test_footprint_is_that_of_the_minutes_in_which_all_its_meters_are_covered(api, db, ids):
+    whole = await rows_of(api, "demo/acme/emissions/products", window="hour", **EIGHT)
+    # The meter of electricity is silent for 15 of 60 minutes.
+    await change_minutes(db, ids["acme/JQ-1"], "", BEGIN, BEGIN + HOUR // 4)
+    await roll_up(db)
+    answer = await rows_of(api, "demo/acme/emissions/products", window="hour", **EIGHT)
+    (row,), (full,) = answer["items"], whole["items"]
+    assert row["kg_per_t"] == pytest.approx(full["kg_per_t"], rel=1e-9)
+    assert row["kg_per_t_ci"] >= full["kg_per_t_ci"] * (1 - 1e-9)
+    assert (row["completeness"], row["missing"]) == (0.75, ["acme/JQ-1"])
 
 
 async def test_a_scope_without_products_has_no_footprints(api):
