@@ -46,7 +46,7 @@ from api.parameters import From, Text, To
 from api.problems import RESPONSES
 from api.sums import Sums, read_sums
 from api.windows import Daily, ScopePath, WindowQuery, parse_query
-from twin.arrays import F64, I64
+from twin.arrays import BOOL, F64, I64
 from twin.emissions.outlets import Outlet
 from twin.emissions.permits import permit_outlook, year_of
 from twin.reference import load as load_reference
@@ -116,7 +116,10 @@ class EmissionRow(WindowRow):
     share_of_limit: Number
     verdict: Annotated[
         Verdict | None,
-        Field(description="mean against limit by the whole interval; null without a limit"),
+        Field(
+            description="mean against limit by the whole interval; null without a limit, undecided"
+            " in a window that is not valid"
+        ),
     ]
 
 
@@ -140,7 +143,8 @@ class PermitRow(TypedDict):
         Verdict,
         Field(
             description="not_met = certainly more than the permit; undecided = the permit lies"
-            " inside the interval of what was measured; substituted hours count as booked"
+            " inside the interval of what was measured, or too few hours of the year are known;"
+            " substituted hours count as booked"
         ),
     ]
     allowance_t: Annotated[Number, Field(description="an even use of the permit until now")]
@@ -202,7 +206,8 @@ async def read_emissions(
             hours = outlet_hours(ledger, outlet)
             pollutants = range(len(outlet.names))
             rows += [_rows(ledger, sums, outlet, hours, p) for p in pollutants]
-            permits += _permits(query, ledger, outlet, hours)
+            enough = context.settings.verdict_completeness
+            permits += _permits(query, ledger, outlet, hours, enough)
     return query.answer(
         EmissionAnswer,
         rows,
@@ -261,19 +266,23 @@ def _within(windows: Mapping[str, F64], limit: float | None) -> list[str] | None
     if limit is None:
         return None
     mean, half_width = (windows[name] for name in ("corrected_mg_m3", "corrected_ci_mg_m3"))
-    return _judged(mean, number(limit, MG_PER_M3), half_width)
+    return _judged(mean, number(limit, MG_PER_M3), half_width, windows["valid"] != 0)
 
 
-def _judged(value: F64, cap: F64 | float, half_width: F64) -> list[str]:
+def _judged(value: F64, cap: F64 | float, half_width: F64, decisive: BOOL) -> list[str]:
     """Return the verdicts on values with their intervals that may not rise above a cap."""
-    met = verdict(value, np.asarray(cap, np.float64), np.array(True), half_width)
+    goal, at_most = np.asarray(cap, np.float64), np.array(True)
+    met = verdict(value, goal, at_most, half_width, decisive=decisive)
     return [WORDS[each] for each in met.tolist()]
 
 
 def _permits(
-    query: WindowQuery, ledger: Ledger, outlet: Outlet, hours: OutletHours
+    query: WindowQuery, ledger: Ledger, outlet: Outlet, hours: OutletHours, enough: float
 ) -> list[PermitRow]:
-    """Return the use of the yearly permits of an outlet until the end of the query."""
+    """Return the use of the yearly permits of an outlet until the end of the query.
+
+    `enough` is the share of the hours that a permit needs to be met; it is exceeded without it.
+    """
     until_us = counted_until(query)
     begin_us, end_us = year_of(until_us, query.zone.key)
     year = (ledger.edges[:-1] >= begin_us) & (ledger.edges[:-1] < until_us)
@@ -289,6 +298,7 @@ def _permits(
     measured_ci = np.where(known.any(axis=1), measured_ci, np.nan)
     permit = np.array([outlet.annual[name] for name in names])
     ahead = permit_outlook(measured, substituted, permit, known_s, begin_us, end_us, until_us)
+    decisive = (ahead.completeness >= enough) | (ahead.emitted > permit)
     quality = [
         w.grade(
             ledger.sums.quality[year][:, _columns(ledger.sums, outlet, name)].reshape(1, -1),
@@ -309,7 +319,7 @@ def _permits(
         "substituted_t": out(substituted, TONNE),
         "substituted_share": out(ahead.substituted_share),
         "share": out(ahead.share),
-        "verdict": _judged(ahead.emitted, permit, measured_ci),
+        "verdict": _judged(ahead.emitted, permit, measured_ci, decisive),
         "allowance_t": out(ahead.allowance, TONNE),
         "forecast_t": out(ahead.forecast, TONNE),
         "days_to_exhaustion": out(ahead.exhausted_in_s, DAY),

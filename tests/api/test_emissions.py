@@ -121,10 +121,18 @@ PERMITS = [
     indirect=["small"],
     ids=["met", "undecided", "not met"],
 )
-async def test_a_permit_is_used_up_only_where_the_whole_interval_is_above_it(api, verdict):
-    (permit,) = (await rows_of(api, "demo/acme/emissions", window="day", **EIGHT))["permits"]
+async def test_a_permit_is_used_up_only_where_the_whole_interval_is_above_it(
+    database, ids, verdict
+):
+    query = EIGHT | {"window": "day"}
+    async with serving(database, value_completeness=0, verdict_completeness=1e-4) as (api, _):
+        (permit,) = (await rows_of(api, "demo/acme/emissions", **query))["permits"]
     assert permit["emitted_t"] == pytest.approx(2 * HOUR_KG / 1e3, rel=1e-9)
     assert permit["verdict"] == verdict
+    # Two hours of a year prove that a permit is exceeded, and never that it is met.
+    async with serving(database) as (api, _):
+        (permit,) = (await rows_of(api, "demo/acme/emissions", **query))["permits"]
+    assert permit["verdict"] == ("not_met" if verdict == "not_met" else "undecided")
 
 
 DRAIN = with_park(

@@ -73,6 +73,7 @@ const TEXT = {
   spareNotReady: ["备用罐未就绪", "spare tank not ready"],
   localLiquid: ["液氯就地消化 K1", "local use of liquid K1"],
   localAll: ["氯就地消化 K2", "local use of chlorine K2"],
+  chlorAlkali: ["氯碱平衡", "chlor-alkali balance"],
   noTanks: ["该范围内没有液氯储罐", "No liquid chlorine tanks in this scope"],
   energy: ["单位产品能耗", "Unit product energy"],
   noProducts: ["该范围内没有产品", "No products in this scope"],

@@ -1391,7 +1391,7 @@ export interface components {
             reported_mass_difference: number | null;
             limit: components["schemas"]["PermitLimit"] | null;
             share_of_limit: number | null;
-            /** @description mean against limit by the whole interval; null without a limit */
+            /** @description mean against limit by the whole interval; null without a limit, undecided in a window that is not valid */
             verdict: ("met" | "not_met" | "undecided") | null;
         };
         /** @description Energy per tonne of product. */
@@ -1777,7 +1777,7 @@ export interface components {
             /** @description emitted over permit */
             share: number | null;
             /**
-             * @description not_met = certainly more than the permit; undecided = the permit lies inside the interval of what was measured; substituted hours count as booked
+             * @description not_met = certainly more than the permit; undecided = the permit lies inside the interval of what was measured, or too few hours of the year are known; substituted hours count as booked
              * @enum {string}
              */
             verdict: "met" | "not_met" | "undecided";
