@@ -12,11 +12,12 @@ from typing_extensions import TypedDict
 from api import queries
 from api.answers import Cursor, Ends, Number, Rfc3339, WindowAnswer, WindowRow, record, records
 from api.calculation.pool import CalculationRoute
+from api.component_balance import read_levels
 from api.context import AppContext, Context, time_range
 from api.encode import KWH, T_PER_H, TONNE, number, out
 from api.parameters import After, From, Limit, Text, To
 from api.problems import RESPONSES
-from api.sums import read_levels, read_sums
+from api.sums import read_sums
 from api.windows import Component, Hourly, ScopePath, require_component
 from deploy.database.times import stamp, to_us
 from twin.accounts.accounts import ELECTRICITY
@@ -146,7 +147,7 @@ async def read_balance(
     context.require_affordable((len(query.edges) - 1) * balance.incidence.size)
     sums = await read_sums(context, query, balance.tags)
     tanks = np.array([k for line in balance.lines for k in line.tanks], dtype=np.int64)
-    levels, stock_quality = await read_levels(context, query, tanks)
+    levels, stock_quality = await read_levels(context, query, tanks, query.edges)
     # A meter with a hole has counted too little: the balances tell the amount, it does not.
     whole = sums.covered_s >= COMPLETE * query.elapsed_s[:, None]
     amount, covered_s = sums.of_all()

@@ -16,19 +16,22 @@ from api.answers import (
     Name,
     Number,
     Provenance,
+    Share,
     WindowAnswer,
     WindowRow,
     record,
     records,
 )
 from api.calculation.pool import CalculationRoute
+from api.component_balance import flow_accounts, known_flows, read_component
 from api.context import AppContext
 from api.encode import HOUR, T_PER_H, TONNE, number, out
+from api.joint import read_joint
 from api.parameters import Text
 from api.problems import RESPONSES, not_found
-from api.sums import balance_columns, read_stock, read_sums, tags_of
+from api.sums import NO_TAGS, read_sums, tags_of
 from api.windows import Daily, Hourly, WindowQuery
-from twin.accounts.accounts import ELECTRICITY, FLOW_ITEMS, Account
+from twin.accounts.accounts import ELECTRICITY, FLOW_ITEMS
 from twin.arrays import F64, ratio
 from twin.byproducts.allocation import Allocation, allocate
 from twin.byproducts.exchange import Exchange, compile_exchange, modes, offered, surplus_rate
@@ -48,23 +51,32 @@ Price = Annotated[Number, Field(description="more gain per more capacity, CNY/t"
 
 
 class ByproductRow(WindowRow):
-    """The balance of one medium in one window."""
+    """The balance of one medium in one window.
+
+    Flows are what was measured; what is unaccounted is that of the time in which all of them are.
+    """
 
     medium: str
     make_t: Number
     make_ci_t: HalfWidth
+    make_completeness: Share
     use_t: Number
     use_ci_t: HalfWidth
+    use_completeness: Share
     import_t: Number
     import_ci_t: HalfWidth
+    import_completeness: Share
     export_t: Number
     export_ci_t: HalfWidth
+    export_completeness: Share
     vent_t: Number
     vent_ci_t: HalfWidth
+    vent_completeness: Share
     inventory_change_t: Number
     inventory_change_ci_t: HalfWidth
     unaccounted_t: Number
     unaccounted_ci_t: HalfWidth
+    reason: Annotated[str, Field(description="why nothing is known of what is unaccounted")]
 
 
 class ByproductAnswer(WindowAnswer):
@@ -191,13 +203,14 @@ async def read_byproducts(context: AppContext, query: Hourly) -> ByproductAnswer
         for a in network.accounts
         if a.scope == query.scope and a.item in FLOW_ITEMS and a.subject in made
     )
-    accounts = [Account(query.scope, medium, item) for medium in media for item in FLOW_ITEMS]
-    sums = await read_sums(context, query, tags_of(network, accounts))
+    groups = [tags_of(network, flow_accounts(query.scope, medium)) for medium in media]
+    sums = await read_sums(context, query, np.unique(np.concatenate([NO_TAGS, *groups])))
     rows: list[list[ByproductRow]] = []
-    for medium in media:
-        balance = balance_columns(medium, sums, await read_stock(context, query, medium))
-        del balance["inventory_t"]
-        rows.append(query.rows(ByproductRow, {"medium": medium, **balance}))
+    for medium, joint in zip(media, await read_joint(context, sums, groups), strict=True):
+        balance = await read_component(context, sums, medium, joint)
+        columns = {name: each for name, each in balance.columns.items() if name != "inventory_t"}
+        columns |= joint.trust(sums.known(known_flows(sums, medium)), balance.ends)
+        rows.append(query.rows(ByproductRow, {"medium": medium, **columns}))
     return query.answer(ByproductAnswer, rows)
 
 
@@ -213,14 +226,13 @@ async def read_symbiosis(
     if medium and medium not in media:
         raise not_found("by-product", medium, media, f"/api/v1/scopes/{path}/symbiosis")
     exchanges = [compile_exchange(network, path, m) for m in ([medium] if medium else media)]
-    tags = np.unique(np.concatenate([np.zeros(0, np.int64), *(e.tags for e in exchanges)]))
-    sums = await read_sums(context, query, tags)
+    groups = [exchange.tags for exchange in exchanges]
+    sums = await read_sums(context, query, np.unique(np.concatenate([NO_TAGS, *groups])))
     rows: list[list[SymbiosisRow]] = []
-    for exchange in exchanges:
-        at = np.searchsorted(tags, exchange.tags)
-        # The mean of the time there are data for; how much that is, completeness tells.
-        rate = ratio(sums.amount[:, at], sums.covered_s[:, at])
-        supply = surplus_rate(exchange, rate)
+    for exchange, joint in zip(exchanges, await read_joint(context, sums, groups), strict=True):
+        # The mean of the joint time; how much that is, completeness tells.
+        rate = ratio(joint.sums.amount, joint.sums.covered_s)
+        supply = surplus_rate(exchange, np.where(joint.enough[:, None], rate, np.nan))
         allocation = allocate(
             supply,
             exchange.demand,
@@ -230,7 +242,11 @@ async def read_symbiosis(
             len(modes()),
         )
         columns = _allocated(query, exchange, supply, allocation)
-        columns |= sums.trust(at, ~np.isnan(allocation.placed))
+        columns |= joint.trust(~np.isnan(allocation.placed))
+        columns["reason"] = [
+            why or str(other)
+            for why, other in zip(joint.reasons(allocation.placed), columns["reason"], strict=True)
+        ]
         rows.append(query.rows(SymbiosisRow, {"medium": exchange.medium, **columns}))
     return query.answer(
         SymbiosisAnswer,

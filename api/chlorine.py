@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
 from fastapi import APIRouter
@@ -23,17 +23,24 @@ from api.answers import (
     record,
 )
 from api.calculation.pool import CalculationRoute
+from api.component_balance import (
+    ComponentBalance,
+    flow_accounts,
+    known_flows,
+    read_component,
+)
 from api.context import AppContext, Context
 from api.encode import DAY, HOUR, MINUTE, T_PER_H, TONNE, number, out, rfc3339
+from api.joint import Joint, read_joint
 from api.live.image import LiveValues, live_values
 from api.problems import RESPONSES
-from api.sums import Sums, balance_columns, read_stock, read_sums, tags_of
+from api.sums import Sums, read_sums, tags_of
 from api.windows import Hourly, WindowQuery
 from twin import quality as q
 from twin.accounts.accounts import FLOW_ITEMS, Account, components_of
 from twin.accounts.network import Network
 from twin.accounts.tanks import tags_of_tanks, tank_fill, tank_mass
-from twin.arrays import F64, NEVER, ratio
+from twin.arrays import F64, I64, NEVER, ratio
 from twin.chlorine.figures import (
     CHLORINE_PER_CAUSTIC,
     chlor_alkali_balance,
@@ -62,6 +69,8 @@ router = APIRouter(prefix="/api/v1/scopes", responses=RESPONSES, route_class=Cal
 NAMES = {
     "make_t": "production_t", "make_ci_t": "production_ci_t",
     "use_t": "consumption_t", "use_ci_t": "consumption_ci_t",
+    "make_completeness": "production_completeness",
+    "use_completeness": "consumption_completeness",
 }  # fmt: skip
 FIGURES = (
     "local_share", "fill_limit", "stock_producer", "stock_user", "spare_empty", "absorber_excess",
@@ -75,27 +84,39 @@ STOCK: dict[StockOf, tuple[str, str]] = {
 
 
 class ChlorineRow(WindowRow):
-    """The chlorine balance of one window; inventory at its end."""
+    """The chlorine balance of one window; inventory at its end.
+
+    Flows and the change of the inventory are what was measured. What is unaccounted is that of the
+    time in which all flows are covered, each share that of the time of its own meters.
+    """
 
     production_t: Number
     production_ci_t: HalfWidth
+    production_completeness: Share
     consumption_t: Number
     consumption_ci_t: HalfWidth
+    consumption_completeness: Share
     import_t: Number
     import_ci_t: HalfWidth
+    import_completeness: Share
     export_t: Number
     export_ci_t: HalfWidth
+    export_completeness: Share
     vent_t: Number
     vent_ci_t: HalfWidth
+    vent_completeness: Share
     inventory_t: Number
     inventory_change_t: Number
     inventory_change_ci_t: HalfWidth
     unaccounted_t: Number
     unaccounted_ci_t: HalfWidth
+    reason: Annotated[str, Field(description="why nothing is known of what is unaccounted")]
     k1: Annotated[Number, Field(description="liquid taken from tanks that is used in the scope")]
     k1_ci: HalfWidth
+    k1_completeness: Share
     k2: Annotated[Number, Field(description="chlorine made that does not leave as liquid")]
     k2_ci: HalfWidth
+    k2_completeness: Share
     chlor_alkali_balance: Annotated[
         Number,
         Field(
@@ -104,6 +125,7 @@ class ChlorineRow(WindowRow):
         ),
     ]
     chlor_alkali_balance_ci: HalfWidth
+    chlor_alkali_balance_completeness: Share
 
 
 class TankState(TypedDict):
@@ -218,42 +240,75 @@ async def read_chlorine(context: AppContext, query: Hourly) -> ChlorineAnswer:
     )
 
 
-async def balance_rows(context: Context, query: WindowQuery) -> list[ChlorineRow]:
-    """Return the chlorine balance of each window; raises StoreError."""
-    network, made = query.network, Account(query.scope, "chlorine", "make")
-    taken = find_withdrawals(network, query.scope)
-    meters = [meter_of(network, s)[0] for s in (*taken.streams, *taken.exported)]
-    more = np.unique([tag for tag in meters if tag >= 0]).astype(np.int64)
-    accounts = [Account(query.scope, "chlorine", item) for item in FLOW_ITEMS]
-    outlets, caustic = outlet_weights(network, query.scope), _caustic_made(network, query.scope)
-    parts = np.flatnonzero((np.nan_to_num(outlets) != 0) | (caustic != 0))
-    tags = np.unique(np.concatenate([tags_of(network, accounts), more, parts]))
-    sums = await read_sums(context, query, tags)
-    stock = await read_stock(context, query, "chlorine")
-    balance = balance_columns("chlorine", sums, stock, more)
-    columns = {NAMES.get(name, name): column for name, column in balance.items()}
-    columns["k1"] = out(local_share_of_liquid(_amounts(sums, taken.streams), taken.local))
-    columns["k2"] = out(local_share_of_made(sums.total(made), _amounts(sums, taken.exported)))
+class ChlorineShare(NamedTuple):
+    """A share of the chlorine of a scope in W windows, of the joint time of its meters."""
+
+    joint: Joint
+    value: F64  # (W,) [1]
+    half_width: F64  # (W,) [1]
+
+
+class ChlorineFigures(NamedTuple):
+    """What is known of the chlorine of a scope over W windows."""
+
+    sums: Sums
+    balance: ComponentBalance
+    closed: Joint  # of the flows of the balance
+    every: Joint  # of all meters
+    shares: dict[str, ChlorineShare]
+
+
+async def read_figures(context: Context, query: WindowQuery) -> ChlorineFigures:
+    """Return the chlorine balance and shares of a scope over windows; raises StoreError."""
+    network, scope = query.network, query.scope
+    made, taken = Account(scope, "chlorine", "make"), find_withdrawals(network, scope)
+    flows = tags_of(network, flow_accounts(scope, "chlorine"))
+    cells, outlets = weights(network, {made: 1.0}), outlet_weights(network, scope)
+    caustic = _caustic_made(network, scope)
+    groups = [
+        _meters(network, taken.streams),
+        np.union1d(tags_of(network, [made]), _meters(network, taken.exported)),
+        np.flatnonzero((np.nan_to_num(outlets) != 0) | (caustic != 0)),
+    ]
+    sums = await read_sums(context, query, np.unique(np.concatenate([flows, *groups])))
+    closed, every, *joints = await read_joint(context, sums, [flows, sums.tags, *groups])
+    liquid, kept, placed = (joint.sums for joint in joints)
     local = [s for s, stays in zip(taken.streams, taken.local, strict=True) if stays]
-    whole, kept, sold = (
-        withdrawal_weights(network, s) for s in (taken.streams, local, taken.exported)
+    inside_, whole, sold = (
+        withdrawal_weights(network, s) for s in (local, taken.streams, taken.exported)
     )
-    cells = weights(network, {made: 1.0})
-    columns["k1_ci"] = out(sums.ratio_ci("chlorine", kept, whole))
-    columns["k2_ci"] = out(sums.ratio_ci("chlorine", cells - sold, cells))
-    placed, made_caustic = sums.weigh(outlets), sums.weigh(caustic)
-    balanced = chlor_alkali_balance(placed, made_caustic)
-    columns["chlor_alkali_balance"] = out(balanced)
-    owed = caustic * CHLORINE_PER_CAUSTIC
-    columns["chlor_alkali_balance_ci"] = out(sums.ratio_ci("chlorine", outlets, owed))
-    return query.rows(ChlorineRow, columns)
+    shares = {
+        "k1": (
+            local_share_of_liquid(_amounts(liquid, taken.streams), taken.local),
+            (inside_, whole),
+        ),
+        "k2": (
+            local_share_of_made(kept.weigh(cells), _amounts(kept, taken.exported)),
+            (cells - sold, cells),
+        ),
+        "chlor_alkali_balance": (
+            chlor_alkali_balance(placed.weigh(outlets), placed.weigh(caustic)),
+            (outlets, caustic * CHLORINE_PER_CAUSTIC),
+        ),
+    }
+    return ChlorineFigures(
+        sums,
+        await read_component(context, sums, "chlorine", closed),
+        closed,
+        every,
+        {
+            name: ChlorineShare(
+                joint, np.where(joint.enough, value, np.nan), joint.ratio("chlorine", *pair)[1]
+            )
+            for (name, (value, pair)), joint in zip(shares.items(), joints, strict=True)
+        },
+    )
 
 
-def _caustic_made(network: Network, scope: str) -> F64:
-    """Return the weights (T,) of the caustic soda a scope made: as it was weighed, else by law."""
-    weighed = Account(scope, "caustic", "mass")
-    made = weighed if weighed in network.accounts else Account(scope, "caustic", "make")
-    return weights(network, {made: 1.0})
+def _meters(network: Network, streams: Iterable[Stream]) -> I64:
+    """Return the tags of the meters of some streams of chlorine, sorted."""
+    tags = [meter_of(network, stream)[0] for stream in streams]
+    return np.unique([tag for tag in tags if tag >= 0]).astype(np.int64)
 
 
 def _amounts(sums: Sums, streams: Sequence[Stream]) -> F64:
@@ -264,6 +319,28 @@ def _amounts(sums: Sums, streams: Sequence[Stream]) -> F64:
         if tag >= 0:
             amounts[:, s] = sums.amount[:, np.searchsorted(sums.tags, tag)] * factor
     return amounts
+
+
+async def balance_rows(context: Context, query: WindowQuery) -> list[ChlorineRow]:
+    """Return the chlorine balance of each window; raises StoreError."""
+    figures = await read_figures(context, query)
+    sums, balance = figures.sums, figures.balance
+    columns = {NAMES.get(name, name): column for name, column in balance.columns.items()}
+    for name, share in figures.shares.items():
+        columns[name] = out(share.value)
+        columns[f"{name}_ci"] = out(share.half_width)
+        columns[f"{name}_completeness"] = out(share.joint.share)
+    known = sums.known(known_flows(sums, "chlorine"))
+    if balance.ends is not None:
+        known &= ~np.isnan(balance.columns["inventory_change_t"])
+    return query.rows(ChlorineRow, columns | figures.every.trust(known, balance.ends))
+
+
+def _caustic_made(network: Network, scope: str) -> F64:
+    """Return the weights (T,) of the caustic soda a scope made: as it was weighed, else by law."""
+    weighed = Account(scope, "caustic", "mass")
+    made = weighed if weighed in network.accounts else Account(scope, "caustic", "make")
+    return weights(network, {made: 1.0})
 
 
 def tank_states(context: Context, network: Network, scope: str) -> list[TankState]:

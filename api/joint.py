@@ -17,8 +17,8 @@ from api.sums import SumCells, Sums, fill_cells, tag_ids
 from twin.arrays import BOOL, F64, I64, MINUTE_US, SECOND_US, U8, ratio
 from twin.reconciliation.uncertainty import half_width
 from twin.series import windows as w
-from twin.series.coverage import joint_amount, joint_time, missing, whole
-from twin.series.gaps import Pieces, gap_sigma
+from twin.series.coverage import joint_amount, joint_time, missing, runs_of, whole
+from twin.series.gaps import HALF, Pieces, gap_sigma
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,11 +33,34 @@ RANGES_MAX = 64
 
 
 @dataclass(frozen=True, slots=True)
+class JointCells:
+    """The m pieces of time that windows are made of, in time order, without a gap between them."""
+
+    start_us: I64  # (m,)
+    stop_us: I64  # (m,)
+    window: I64  # (m,)
+    joint_s: F64  # (m,)
+    length_s: F64  # (m,) that has passed
+    amount: F64  # (m, U)
+
+
+@dataclass(frozen=True, slots=True)
+class Runs:
+    """The r runs of joint time, each in one window, and the sums of tags over them."""
+
+    sums: Sums
+    window: I64  # (r,)
+    start_us: I64  # (r,)
+    stop_us: I64  # (r,)
+
+
+@dataclass(frozen=True, slots=True)
 class Joint:
     """Sums of U tags over their joint time in W windows, and how far they stand for the windows."""
 
     sums: Sums  # over the joint time
     levels: tuple[Pieces, ...]
+    cells: JointCells
     share: F64  # (W,) of the time that has passed, which is joint; NaN = none has passed
     missing: list[list[str]]  # of each window
     enough: BOOL  # (W,) for a value
@@ -69,12 +92,32 @@ class Joint:
         width = np.hypot(self.sums.ci(component, slope), gaps)
         return np.where(np.isnan(value), np.nan, width)
 
+    def runs(self) -> Runs:
+        """Return the runs of joint time; a minute that is covered by half counts as a whole."""
+        cells, windows = self.cells, len(self.share)
+        solid = (cells.joint_s > 0) & (cells.joint_s >= HALF * cells.length_s)
+        part = cells.length_s[solid] / cells.joint_s[solid]
+        at, amount = cells.window[solid], np.zeros_like(self.sums.amount)
+        np.add.at(amount, at, cells.amount[solid] * part[:, None])
+        covered_s = np.bincount(at, cells.length_s[solid], windows).astype(np.float64)
+        amount[covered_s == 0] = np.nan
+        covered = np.repeat(covered_s[:, None], amount.shape[1], axis=1)
+        first, stop = runs_of(solid, cells.window)
+        return Runs(
+            replace(self.sums, amount=amount, covered_s=covered),
+            cells.window[first],
+            cells.start_us[first],
+            cells.stop_us[stop - 1],
+        )
+
     def reasons(self, value: F64) -> list[str]:
         """Return why a ratio or balance has no value, for each window; empty where it has one."""
         return [
-            f"{share:.0%} of the time is covered by all of its tags" if lacks else ""
+            f"not known: {share:.0%} of the time is covered by all of its tags" if lacks else ""
             for share, lacks in zip(
-                self.share.tolist(), (np.isnan(value) & ~self.enough).tolist(), strict=True
+                np.nan_to_num(self.share).tolist(),
+                (np.isnan(value) & ~self.enough).tolist(),
+                strict=True,
             )
         ]
 
@@ -83,15 +126,20 @@ class Joint:
 
         `known` and `ends` are as of `Sums.trust`.
         """
-        columns = np.arange(len(self.sums.tags))
-        trust = self.sums.trust(columns, known, ends)
-        return trust | {"completeness": out(self.share), "missing": self.missing}
+        quality = self.sums.quality
+        if ends is not None:
+            quality = np.column_stack([quality, ends[:-1], ends[1:]])
+        return {
+            "completeness": out(self.share),
+            "quality": w.grade(quality, self.share, known),
+            "missing": self.missing,
+        }
 
 
 class _Level(NamedTuple):
     """The n cells of a group of tags at one level of reading, in time order."""
 
-    table: str
+    cells: SumCells
     at: I64  # (n,) cells that were read of it
     parent: I64  # (n,) cell of the level above
     window: I64  # (n,)
@@ -162,7 +210,7 @@ def _level(
     amount, covered_s = (each[at][:, column] for each in (cells.amount, cells.covered_s))
     joint_s = joint_time(covered_s, length_s)
     joint = joint_amount(amount, covered_s, joint_s)
-    return _Level(cells.table, at, parent, window, joint_s, joint, length_s, direct)
+    return _Level(cells, at, parent, window, joint_s, joint, length_s, direct)
 
 
 def _few(level: _Level, windows: int) -> BOOL:
@@ -174,8 +222,9 @@ def _few(level: _Level, windows: int) -> BOOL:
 def _lacking(level: _Level, windows: int) -> BOOL:
     """Tell the cells that are to be read from a finer table, (n,)."""
     lacks = ~whole(level.joint_s, level.length_s)
-    incomplete = np.bincount(level.window[lacks], minlength=windows) > 0
-    few = _few(level, windows) & incomplete[level.window]
+    partly = np.bincount(level.window[lacks], minlength=windows) > 0
+    partly &= np.bincount(level.window, level.joint_s > 0, windows) > 0
+    few = _few(level, windows) & partly[level.window]
     return np.where(few, level.length_s > 0, lacks & (level.joint_s > 0))
 
 
@@ -212,12 +261,14 @@ async def _read_finer(
 def _join(context: Context, sums: Sums, column: I64, levels: list[_Level]) -> Joint:
     """Return the joint sums of a group from its cells, the finest last."""
     query, windows, pieces = sums.query, len(sums.amount), list[Pieces]()
+    whole_cells = list[JointCells]()
     below: _Level | None = None
     for each in reversed(levels):
         level, split = _add_up(each, below)
         inner = split & _few(level, windows)
         pieces += _pieces(level, level.direct & ~inner, level.window, nested=False)
         pieces += _pieces(level, ~level.direct, level.parent, nested=True)
+        whole_cells.append(_leaves(level, ~split & (level.length_s > 0)))
         below = level
     first = below
     assert first is not None, "a group has cells"
@@ -227,14 +278,18 @@ def _join(context: Context, sums: Sums, column: I64, levels: list[_Level]) -> Jo
     amount[joint_s == 0] = np.nan
     covered_s = np.repeat(joint_s[:, None], len(column), axis=1)
     tags, elapsed_s = sums.tags[column], query.elapsed_s
+    shares = w.shares(sums.covered_s[:, column], elapsed_s)
+    # What came between two queries makes no more of it than the first one saw.
     share = joint_s / np.where(elapsed_s > 0, elapsed_s, np.nan)
+    share = np.minimum(share, shares.min(axis=-1, initial=1.0))
     names = [sums.network.tags[tag].address for tag in tags.tolist()]
     quality = sums.quality[:, column]
     return Joint(
         replace(sums, tags=tags, amount=amount, covered_s=covered_s, quality=quality),
         tuple(pieces),
-        np.minimum(share, 1.0),
-        missing(w.shares(sums.covered_s[:, column], elapsed_s), names),
+        _in_order(whole_cells),
+        share,
+        missing(shares, names),
         share >= context.settings.value_completeness,
         share >= context.settings.verdict_completeness,
     )
@@ -253,11 +308,32 @@ def _add_up(level: _Level, below: _Level | None) -> tuple[_Level, BOOL]:
         amount[split] = 0.0
         np.add.at(joint_s, below.parent, below.joint_s)
         np.add.at(amount, below.parent, below.amount)
-    if level.table in FINER:
+    if level.cells.table in FINER:
         lost = ~split & ~whole(level.joint_s, level.length_s)
         joint_s[lost] = 0.0
         amount[lost] = 0.0
     return level._replace(joint_s=joint_s, amount=amount), split
+
+
+def _leaves(level: _Level, some: BOOL) -> JointCells:
+    """Return the cells that have none below."""
+    at, cells = level.at[some], level.cells
+    return JointCells(
+        cells.start_us[at],
+        cells.stop_us[at],
+        level.window[some],
+        level.joint_s[some],
+        level.length_s[some],
+        level.amount[some],
+    )
+
+
+def _in_order(parts: list[JointCells]) -> JointCells:
+    """Return cells of several tables in time order."""
+    order = np.argsort(np.concatenate([part.start_us for part in parts]), kind="stable")
+    names = JointCells.__slots__
+    columns = (np.concatenate([getattr(part, name) for part in parts])[order] for name in names)
+    return JointCells(*columns)
 
 
 def _pieces(level: _Level, some: BOOL, family: I64, *, nested: bool) -> list[Pieces]:

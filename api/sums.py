@@ -7,23 +7,19 @@ Each tag is summed over the time it is covered by itself. What ratios and balanc
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from api.encode import TONNE, out
+from api.encode import out
 from api.store import Columns
 from twin import quality as q
-from twin.accounts.accounts import FLOW_ITEMS, SIGNS, Account
+from twin.accounts.accounts import Account
 from twin.accounts.network import Network
-from twin.accounts.tanks import tags_of_tanks, tank_mass
 from twin.arrays import BOOL, F64, I64, MINUTE_US, U8
-from twin.byproducts.balance import unaccounted
 from twin.reconciliation.uncertainty import (
     half_width,
     ratio_weight,
-    stored_sigma,
     sum_sigma,
     weights,
 )
@@ -37,8 +33,6 @@ if TYPE_CHECKING:
     from api.windows import WindowQuery
 
 
-# An inventory at an edge may come from a minute that is this far away.
-NEAR = timedelta(minutes=15)
 NO_TAGS = np.zeros(0, np.int64)
 NO_ROWS: Columns = {
     "tag_id": NO_TAGS, "time_us": NO_TAGS, "amount": np.zeros(0), "covered_s": np.zeros(0),
@@ -174,7 +168,7 @@ async def read_sums(context: Context, query: WindowQuery, tags: I64) -> Sums:
     mark = rows["quality"] & np.uint8(q.SIMULATED)
     used = np.where(rows["covered_s"] > 0, rows["quality"], mark)
     at = (np.searchsorted(edges, rows["time_us"], "right") - 1) * count + column_of(ids, rows)
-    quality = _worst(used, at, windows * count).reshape(windows, count)
+    quality = worst_at(used, at, windows * count).reshape(windows, count)
     start = np.searchsorted(cells.start_us, edges[:-1])
     amount = np.add.reduceat(cells.amount, start, axis=0)
     covered_s = np.add.reduceat(cells.covered_s, start, axis=0)
@@ -199,7 +193,7 @@ def fill_cells(table: str, start_us: I64, stop_us: I64, ids: I64, rows: Columns)
     return SumCells(table, start_us, stop_us, amount, covered_s)
 
 
-def _worst(quality: U8, at: I64, count: int) -> U8:
+def worst_at(quality: U8, at: I64, count: int) -> U8:
     """Return the worst quality at each of `count` positions, simulated when a part of it is."""
     severity, flag = np.zeros((2, count), np.uint8)
     mark = quality & np.uint8(q.SIMULATED)
@@ -240,93 +234,3 @@ async def read_pairs(context: Context, query: WindowQuery, first: I64, second: I
     for name in ("first", "product", "square"):
         getattr(sums, name)[at] = rows[name]
     return sums
-
-
-@dataclass(frozen=True, slots=True)
-class Inventory:
-    """Mass of a component in some tanks at the edges of windows."""
-
-    mass: F64  # (W+1,) [kg]; NaN where a tank is not known
-    quality: U8  # (W+1,)
-    level: F64  # (W+1, T) [SI] values of the tags it follows from
-
-
-async def read_levels(context: Context, query: WindowQuery, tanks: I64) -> tuple[F64, U8]:
-    """Return the values of the tags (W+1, T) [SI] of some tanks at the edges, and their quality.
-
-    A value is the last before the edge, or the nearest covered one; raises StoreError.
-    """
-    network = query.network
-    edges = np.minimum(query.edges, query.expected_us // MINUTE_US * MINUTE_US)
-    tags = tags_of_tanks(network.tanks, tanks)
-    ids = tag_ids(context, network, tags)
-    moments, edge = np.unique(edges, return_inverse=True)
-    rows = await context.store.minutes_near(ids, moments - MINUTE_US, NEAR)
-    value = np.full((len(moments), len(network.tags)), np.nan)
-    order = np.argsort(ids)
-    tag = tags[order[np.searchsorted(ids, rows["tag_id"], sorter=order)]]
-    at = np.searchsorted(moments, rows["time_us"] + MINUTE_US)
-    value[at, tag] = rows["last"]
-    return value[edge], _worst(rows["quality"], at, len(moments))[edge]
-
-
-async def read_stock(context: Context, query: WindowQuery, component: str) -> Inventory | None:
-    """Return the inventory of a component in the scope; None where it has no tanks of it."""
-    network = query.network
-    tanks = network.tanks.scopes.get((query.scope, component))
-    if tanks is None:
-        return None
-    levels, quality = await read_levels(context, query, tanks)
-    share = network.tanks.share[component][tanks]
-    return Inventory(tank_mass(network.tanks, levels)[:, tanks] @ share, quality, levels)
-
-
-def balance_columns(
-    component: str, sums: Sums, stock: Inventory | None, more: I64 = NO_TAGS
-) -> dict[str, Any]:
-    """Return the balance of a component in the scope of the sums: columns (W,) in t.
-
-    They are the items of the accounts, `inventory_change`, `unaccounted` and `inventory`, each item
-    with half the width of its interval, as make_t and make_ci_t, and the trust, which is also that
-    of some more tags.
-    """
-    network, scope, count = sums.network, sums.query.scope, len(sums.amount)
-    accounts = [Account(scope, component, item) for item in FLOW_ITEMS]
-    flows = {account.item: sums.total(account) for account in accounts}
-    known = [account for account in accounts if account in network.accounts]
-    nothing, unknown = np.zeros(count), np.full(count, np.nan)
-    change = unknown if stock is None else np.diff(stock.mass)
-    # A stream the model does not have takes no part; one without data makes the balance unknown.
-    make, use, imported, exported, vented = (
-        flows[a.item] if a in network.accounts else nothing for a in accounts
-    )
-    kept = nothing if stock is None else change
-    residual = unaccounted(make, use, imported, exported, vented, kept) if known else unknown
-    columns = {**flows, "inventory_change": change, "unaccounted": residual}
-    widths = _widths(component, sums, stock)
-    for name, column in list(columns.items()):
-        columns[f"{name}_ci"] = np.where(np.isnan(column), np.nan, widths[name])
-    columns["inventory"] = unknown if stock is None else stock.mass[1:]
-    complete, ends = sums.known(known), None
-    if stock is not None:
-        complete, ends = complete & ~np.isnan(change), stock.quality
-    at = np.union1d(sums.columns(accounts), np.searchsorted(sums.tags, more))
-    return {
-        **{f"{name}_t": out(column, TONNE) for name, column in columns.items()},
-        **sums.trust(at, complete, ends),
-    }
-
-
-def _widths(component: str, sums: Sums, stock: Inventory | None) -> dict[str, F64]:
-    """Return half the intervals [kg] of the terms of a balance, and of its residual."""
-    network, scope = sums.network, sums.query.scope
-    terms = {item: {Account(scope, component, item): sign} for item, sign in SIGNS.items()}
-    terms["unaccounted"] = {account: s for term in terms.values() for account, s in term.items()}
-    width = {name: sums.ci(component, weights(network, term)) for name, term in terms.items()}
-    width["inventory_change"] = np.zeros(len(sums.amount))
-    if stock is not None:
-        level = np.stack([stock.level[:-1], stock.level[1:]], axis=1)
-        tanks = network.tanks.scopes[scope, component]
-        width["inventory_change"] = half_width(stored_sigma(network, component, tanks, level))
-    width["unaccounted"] = np.hypot(width["unaccounted"], width["inventory_change"])
-    return width

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
 from fastapi import APIRouter, Query
@@ -23,7 +23,7 @@ from api.answers import (
     record,
 )
 from api.calculation.pool import CalculationRoute
-from api.chlorine import balance_rows
+from api.chlorine import read_figures
 from api.context import AppContext, Context, time_range
 from api.encode import rfc3339
 from api.joint import Joint, read_joint
@@ -32,7 +32,7 @@ from api.problems import RESPONSES
 from api.sums import read_sums, tags_of
 from api.windows import WindowQuery, parse_query
 from twin.accounts.accounts import Account
-from twin.arrays import DAY_US, F64
+from twin.arrays import DAY_US, F64, U8, ratio
 from twin.model.park import inside
 from twin.quality import NO_DATA
 from twin.reconciliation.uncertainty import weights
@@ -178,9 +178,9 @@ def _reason(row: Target, met: int, value: F64, half_width: float) -> str:
     return NO_INTERVAL if np.isnan(half_width) else TOO_WIDE
 
 
-def _reached(joint: Joint, value: F64, half_width: F64) -> Reached:
-    """Return a figure of one window."""
-    trust = joint.trust(~np.isnan(value))
+def _reached(joint: Joint, value: F64, half_width: F64, ends: U8 | None = None) -> Reached:
+    """Return a figure of one window; `ends` are as of `Sums.trust`."""
+    trust = joint.trust(~np.isnan(value), ends)
     return Reached(
         float(value[0]),
         float(half_width[0]),
@@ -206,19 +206,14 @@ async def _intensity(context: Context, query: WindowQuery, target: Target) -> Re
 
 async def _chlorine(context: Context, query: WindowQuery, target: Target) -> Reached:
     """Return a share of the chlorine of a scope."""
-    row = (await balance_rows(context, query))[0]
-    trust = row["quality"], row["completeness"], row["missing"]
-    if target.kpi != "unaccounted_share":
-        name: Any = SHARES[target.kpi]
-        share: Any = row
-        value, ci = np.array([share[name], share[f"{name}_ci"]], dtype=np.float64).tolist()
-        return Reached(value, ci, *trust)
-    made, residual, ci = (
-        np.array(value, dtype=np.float64)
-        for value in (row["production_t"], row["unaccounted_t"], row["unaccounted_ci_t"])
+    figures = await read_figures(context, query)
+    if target.kpi in SHARES:
+        return _reached(*figures.shares[SHARES[target.kpi]])
+    balance, closed = figures.balance, figures.closed
+    value, ci = (
+        ratio(each, balance.made) for each in (abs(balance.unaccounted), balance.unaccounted_ci)
     )
-    made = np.where(made > 0, made, np.nan)
-    return Reached(float(abs(residual) / made), float(ci / made), *trust)
+    return _reached(closed, value, ci, balance.ends)
 
 
 async def _register(_: Context, query: WindowQuery, target: Target) -> Reached:

@@ -30,7 +30,10 @@ SUBJECTS = (
     "api.health", "api.history", "api.latest", "api.meters", "api.park", "api.quarantine",
     "api.scenarios", "api.unit_errors",
 )  # fmt: skip
-SUMMING = (*ASKING, "api.calculation", "api.commands", "api.windows", "api.sums", "api.joint")
+SUMMING = (
+    *ASKING, "api.calculation", "api.commands", "api.windows", "api.sums", "api.joint",
+    "api.component_balance",
+)  # fmt: skip
 # What a room may import of ours, besides itself. A room is a package of a package, or a module that
 # stands beside those. deploy starts everything and may see it all.
 MAY_IMPORT = {
@@ -78,6 +81,7 @@ MAY_IMPORT = {
     "api.windows": ASKING,
     "api.sums": (*ASKING, "api.windows"),
     "api.joint": (*ASKING, "api.windows", "api.sums"),
+    "api.component_balance": (*ASKING, "api.windows", "api.sums", "api.joint"),
     **dict.fromkeys(SUBJECTS, SUMMING),
     "api.targets": (*SUMMING, "api.chlorine"),
     "api.health": (*SUMMING, "api.unit_errors"),

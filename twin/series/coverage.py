@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from twin.arrays import BOOL, F64
+from twin.arrays import BOOL, F64, I64
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -98,3 +98,21 @@ def missing(share: F64, names: Sequence[str]) -> list[list[str]]:
     return [
         [names[u] for u in some[lack].tolist()] for some, lack in zip(order, lacks, strict=True)
     ]
+
+
+def runs_of(joint: BOOL, window: I64) -> tuple[I64, I64]:
+    """Return the first piece and the one after the last of each run of joint time in a window.
+
+    Parameters
+    ----------
+    joint : (n,) bool      whether a piece is joint time; in time order, without a gap between them
+    window : (n,) int64    of each piece; a run ends with its window
+
+    Returns
+    -------
+    first, stop : (r,) int64
+    """
+    window = np.where(joint, window, -1)
+    edge = np.flatnonzero(np.diff(window, prepend=-1, append=-1))
+    first = edge[:-1][window[edge[:-1]] >= 0]
+    return first, edge[np.searchsorted(edge, first, "right")]

@@ -965,7 +965,11 @@ export interface components {
             next: string | null;
             items: components["schemas"]["ByproductRow"][];
         };
-        /** @description The balance of one medium in one window. */
+        /**
+         * @description The balance of one medium in one window.
+         *
+         *     Flows are what was measured; what is unaccounted is that of the time in which all of them are.
+         */
         ByproductRow: {
             /** Format: date-time */
             start: string;
@@ -981,24 +985,31 @@ export interface components {
             make_t: number | null;
             /** @description half width, 95 %, by the meters; null = not known */
             make_ci_t: number | null;
+            make_completeness: number | null;
             use_t: number | null;
             /** @description half width, 95 %, by the meters; null = not known */
             use_ci_t: number | null;
+            use_completeness: number | null;
             import_t: number | null;
             /** @description half width, 95 %, by the meters; null = not known */
             import_ci_t: number | null;
+            import_completeness: number | null;
             export_t: number | null;
             /** @description half width, 95 %, by the meters; null = not known */
             export_ci_t: number | null;
+            export_completeness: number | null;
             vent_t: number | null;
             /** @description half width, 95 %, by the meters; null = not known */
             vent_ci_t: number | null;
+            vent_completeness: number | null;
             inventory_change_t: number | null;
             /** @description half width, 95 %, by the meters; null = not known */
             inventory_change_ci_t: number | null;
             unaccounted_t: number | null;
             /** @description half width, 95 %, by the meters; null = not known */
             unaccounted_ci_t: number | null;
+            /** @description why nothing is known of what is unaccounted */
+            reason: string;
         };
         /**
          * @description Greenhouse gases of the scope; electricity by region and method.
@@ -1127,7 +1138,12 @@ export interface components {
             /** @description quality: good < 64, usable < 128 */
             quality: number;
         };
-        /** @description The chlorine balance of one window; inventory at its end. */
+        /**
+         * @description The chlorine balance of one window; inventory at its end.
+         *
+         *     Flows and the change of the inventory are what was measured. What is unaccounted is that of the
+         *     time in which all flows are covered, each share that of the time of its own meters.
+         */
         ChlorineRow: {
             /** Format: date-time */
             start: string;
@@ -1142,18 +1158,23 @@ export interface components {
             production_t: number | null;
             /** @description half width, 95 %, by the meters; null = not known */
             production_ci_t: number | null;
+            production_completeness: number | null;
             consumption_t: number | null;
             /** @description half width, 95 %, by the meters; null = not known */
             consumption_ci_t: number | null;
+            consumption_completeness: number | null;
             import_t: number | null;
             /** @description half width, 95 %, by the meters; null = not known */
             import_ci_t: number | null;
+            import_completeness: number | null;
             export_t: number | null;
             /** @description half width, 95 %, by the meters; null = not known */
             export_ci_t: number | null;
+            export_completeness: number | null;
             vent_t: number | null;
             /** @description half width, 95 %, by the meters; null = not known */
             vent_ci_t: number | null;
+            vent_completeness: number | null;
             inventory_t: number | null;
             inventory_change_t: number | null;
             /** @description half width, 95 %, by the meters; null = not known */
@@ -1161,18 +1182,23 @@ export interface components {
             unaccounted_t: number | null;
             /** @description half width, 95 %, by the meters; null = not known */
             unaccounted_ci_t: number | null;
+            /** @description why nothing is known of what is unaccounted */
+            reason: string;
             /** @description liquid taken from tanks that is used in the scope */
             k1: number | null;
             /** @description half width, 95 %, by the meters; null = not known */
             k1_ci: number | null;
+            k1_completeness: number | null;
             /** @description chlorine made that does not leave as liquid */
             k2: number | null;
             /** @description half width, 95 %, by the meters; null = not known */
             k2_ci: number | null;
+            k2_completeness: number | null;
             /** @description chlorine used here or sent on by pipe, over the chlorine that comes with the caustic soda made; without transport by road and rail, vents and stocks */
             chlor_alkali_balance: number | null;
             /** @description half width, 95 %, by the meters; null = not known */
             chlor_alkali_balance_ci: number | null;
+            chlor_alkali_balance_completeness: number | null;
         };
         /** @description A command and its result: done without error, or the reason it was refused. */
         CommandAnswer: {

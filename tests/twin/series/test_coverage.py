@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from twin.series.coverage import joint_amount, joint_time, missing, whole
+from twin.series.coverage import joint_amount, joint_time, missing, runs_of, whole
 
 
 def test_joint_time_is_that_of_the_least_covered_tag_and_has_passed():
@@ -29,3 +29,13 @@ def test_an_hour_that_lacks_a_second_is_whole():
 def test_the_least_covered_tag_is_named_first_and_what_has_not_passed_lacks_nothing():
     share = np.array([[0.995, 0.5, 0.0], [np.nan, np.nan, np.nan]])
     assert missing(share, ["a", "b", "c"]) == [["c", "b"], []]
+
+
+def test_runs_of_joint_time_end_with_a_gap_and_with_their_window():
+    joint = np.array([1, 1, 0, 1, 1, 1, 0, 0, 1], bool)
+    window = np.array([0, 0, 0, 0, 1, 1, 1, 2, 2])
+    first, stop = runs_of(joint, window)
+    assert first.tolist() == [0, 3, 4, 8]
+    assert stop.tolist() == [2, 4, 6, 9]
+    first, stop = runs_of(np.zeros(3, bool), np.zeros(3, np.int64))
+    assert (len(first), len(stop)) == (0, 0)
