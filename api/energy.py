@@ -3,37 +3,60 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, date, datetime, timedelta
 from itertools import islice
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 from fastapi import APIRouter, Query
 from pydantic import Field
+from typing_extensions import TypedDict
 
 from api.answers import (
+    Cursor,
     HalfWidth,
     Name,
     Number,
     Provenance,
+    Rfc3339,
     Share,
     WindowAnswer,
     WindowRow,
     record,
 )
 from api.calculation.pool import CalculationRoute
-from api.context import AppContext
-from api.encode import KWH, ONE, TONNE, Uom, out
+from api.context import AppContext, time_range
+from api.encode import KWH, ONE, TONNE, Uom, number, out, rfc3339
 from api.joint import Joint, read_joint
+from api.parameters import From, To
 from api.problems import RESPONSES
 from api.sums import PairSums, Sums, read_pairs, read_sums, tags_of
-from api.windows import Hourly
+from api.windows import Hourly, ScopePath, parse_query
 from twin.accounts.accounts import Account
 from twin.accounts.network import Network
-from twin.arrays import BOOL, F64
+from twin.arrays import BOOL, DAY_S, DAY_US, F64, SECOND_US, ratio
 from twin.energy.benchmarks import find_marks, position
 from twin.energy.circuits import Estimate, Pair, circuit, own_meter
 from twin.energy.consumption import Basis, coal_equivalent, electricity_row
+from twin.energy.efficiency import (
+    CellEfficiency,
+    against_model,
+    below_model,
+    cell_efficiencies,
+    combine,
+    metered_cells,
+    tags_of_meters,
+)
 from twin.energy.electrolysis import zero_current_voltage
+from twin.energy.recoating import (
+    NO_DATE,
+    Slope,
+    age,
+    economic_life,
+    reference_voltage,
+    steady_days,
+)
+from twin.faraday import NAOH, mass_per_charge
 from twin.model.park import Electrolyser, inside
 from twin.reconciliation.uncertainty import half_width, weights
 from twin.reference import load as load_reference
@@ -51,6 +74,10 @@ KWH_PER_T = compile_uom("kWh/t", "intensity")
 KGCE_PER_T = compile_uom("kgce/t", "intensity")
 KA_PER_M2 = compile_uom("kA/m^2", "current_density")
 V_M2_PER_KA = (1.0 / KA_PER_M2[0], 0.0)
+CNY_PER_KWH = compile_uom("CNY/kWh", "energy_price")
+# What the voltage of an electrolyser is corrected for: columns of its row with a tag.
+CORRECTED = ("temperature", "strength")
+AGEING_US, YEAR_S, AGES_S = 182 * DAY_US, 365.25 * DAY_S, 36525 * DAY_S
 
 
 class EnergyRow(WindowRow):
@@ -133,6 +160,25 @@ class ElectrolyserRow(WindowRow):
     method: str | None
     k_v_m2_ka: Number
     k_ci_v_m2_ka: Annotated[Number, Field(description="half width, 95 %, at this U0")]
+    current_efficiency: Annotated[Share, Field(description="by analysis and meters together")]
+    current_efficiency_ci: HalfWidth
+    current_efficiency_analysis: Annotated[Share, Field(description="by oxygen in the chlorine")]
+    current_efficiency_analysis_ci: HalfWidth
+    current_efficiency_meters: Annotated[
+        Number, Field(description="by what left the cells, over Faraday's law of the current")
+    ]
+    current_efficiency_meters_ci: HalfWidth
+    current_efficiency_model: Annotated[float, Field(description="the constant of the model")]
+    efficiency_consistent: Annotated[
+        bool | None, Field(description="whether analysis and meters agree; null without both")
+    ]
+    efficiency_verdict: Annotated[
+        str, Field(description="against the model: below, above, as_modelled or undecided")
+    ]
+    chlorine_below_model_t: Annotated[
+        Number, Field(description="chlorine not made because the efficiency is below the model's")
+    ]
+    chlorine_below_model_ci_t: HalfWidth
 
 
 class ZeroCurrentVoltage(Provenance):
@@ -148,6 +194,42 @@ class ElectrolyserAnswer(WindowAnswer):
 
     items: list[ElectrolyserRow]
     zero_current_voltage: list[ZeroCurrentVoltage]
+
+
+class AgeingRow(TypedDict):
+    """How an electrolyser ages, and when new coatings pay.
+
+    The dates are null where something is not known, and `reason` says what: `no_coating_date`,
+    `no_recoating_cost`, `no_energy_price`, `too_few_days`, `no_rise_of_the_energy`. Without a last
+    date the rise of the energy cannot be told from none.
+    """
+
+    electrolyser: str
+    days: Annotated[int, Field(description="that count: covered, and near the usual load")]
+    corrected_for: Annotated[list[str], Field(description="temperature, strength")]
+    efficiency_per_year: Number
+    efficiency_per_year_ci: HalfWidth
+    k_per_year_v_m2_ka: Number
+    k_per_year_ci_v_m2_ka: HalfWidth
+    dc_kwh_per_t_per_year: Number
+    dc_kwh_per_t_per_year_ci: HalfWidth
+    coated: Annotated[str | None, Field(description="`coated` of the model, else `commissioned`")]
+    recoating_cost_cny: Number
+    energy_price_cny_per_kwh: Number
+    recoat_on: Annotated[str | None, Field(description="date at which the mean cost is least")]
+    recoat_from: Annotated[str | None, Field(description="earliest date, of 95 %")]
+    recoat_until: Annotated[str | None, Field(description="latest date; null = open")]
+    reason: str | None
+
+
+class AgeingAnswer(TypedDict):
+    """Ageing of the membrane electrolysers of a scope by the days of a time."""
+
+    scope: str
+    start: Rfc3339
+    end: Rfc3339
+    items: list[AgeingRow]
+    next: Cursor
 
 
 @router.get("/{path:path}/energy")
@@ -298,7 +380,12 @@ async def read_electrolysers(context: AppContext, query: Hourly) -> Electrolyser
     network, path = query.network, query.scope
     cells = [cell for cell in network.park.electrolysers if inside(cell.scope, path)]
     tags = [network.index[name] for cell in cells for name in _tags(network, cell)]
-    sums = await read_sums(context, query, np.unique(tags).astype(np.int64))
+    groups = [each for each in metered_cells(network) if any(c in cells for c in each.cells)]
+    more = [tags_of_meters(network, each) for each in groups]
+    analysis = network.cells.analysis[network.cells.analysis >= 0]
+    every = np.unique(np.concatenate([np.array(tags, np.int64), analysis, *more]))
+    sums = await read_sums(context, query, every)
+    efficiencies = cell_efficiencies(network, groups, *sums.of_all())
     current = np.array([network.index[c.current] for c in cells], dtype=np.int64)
     # Without a voltage there is still a current: it stands in, and its product is not used.
     other = np.array([network.index[c.voltage or c.current] for c in cells], dtype=np.int64)
@@ -306,7 +393,10 @@ async def read_electrolysers(context: AppContext, query: Hourly) -> Electrolyser
     voltages = load_reference("electrolysis")["zero_current_voltage"]
     return query.answer(
         ElectrolyserAnswer,
-        [_cell_rows(sums, pairs, n, cell) for n, cell in enumerate(cells)],
+        [
+            _cell_rows(sums, pairs, n, cell, efficiencies.get(cell.id))
+            for n, cell in enumerate(cells)
+        ],
         zero_current_voltage=[
             record(ZeroCurrentVoltage, voltages[kind], kind=kind, v=zero_current_voltage(kind))
             for kind in sorted({cell.kind for cell in cells} & set(voltages))
@@ -314,13 +404,109 @@ async def read_electrolysers(context: AppContext, query: Hourly) -> Electrolyser
     )
 
 
+@router.get("/{path:path}/electrolysers/ageing")
+async def read_ageing(
+    context: AppContext, path: ScopePath, from_: From = None, to: To = None
+) -> AgeingAnswer:
+    """Return the ageing of each membrane electrolyser by its days, by default of half a year."""
+    now_us = context.now_us()
+    from_us, to_us = time_range(now_us, from_, to, AGEING_US)
+    start, stop = (datetime.fromtimestamp(each / SECOND_US, UTC) for each in (from_us, to_us))
+    query = parse_query(context, path, "day", start, stop)
+    network, index = query.network, query.network.index
+    cells = [
+        c for c in network.park.electrolysers if c.kind == "membrane" and inside(c.scope, path)
+    ]
+    groups = [each for each in metered_cells(network) if any(c in cells for c in each.cells)]
+    named = [getattr(c, name) for c in cells for name in ("current", "voltage", *CORRECTED)]
+    tags = [np.array([index[name] for name in named if name], np.int64)]
+    tags += [tags_of_meters(network, each) for each in groups]
+    tags += [network.cells.analysis[network.cells.analysis >= 0], network.cells.effective]
+    sums = await read_sums(context, query, np.unique(np.concatenate(tags)))
+    efficiencies = cell_efficiencies(network, groups, *sums.of_all())
+    stamps = [rfc3339(int(query.edges[at]), query.zone) for at in (0, -1)]
+    return AgeingAnswer(
+        scope=path,
+        start=stamps[0],
+        end=stamps[1],
+        items=[_ageing_row(sums, cell, efficiencies[cell.id].both.mean.value)
+               for cell in cells if cell.id in efficiencies],
+        next=None,
+    )  # fmt: skip
+
+
+def _ageing_row(sums: Sums, cell: Electrolyser, efficiency: F64) -> AgeingRow:
+    """Return the row of one electrolyser by the means of its days."""
+    amount, covered_s = sums.of_all()
+    index, query = sums.network.index, sums.query
+
+    def mean(name: str) -> F64:
+        return ratio(amount[:, index[name]], covered_s[:, index[name]])
+
+    used = [name for name in ("current", "voltage", *CORRECTED) if getattr(cell, name)]
+    density = mean(cell.current) / cell.area
+    least_s = np.min([covered_s[:, index[getattr(cell, name)]] for name in used], axis=0)
+    steady = steady_days(density, least_s)
+    volts = np.full(len(density), np.nan)
+    if cell.voltage:
+        given = {name: mean(getattr(cell, name)) for name in CORRECTED if name in used}
+        volts = reference_voltage(
+            mean(cell.voltage) / cell.cells, given.get("temperature"), given.get("strength")
+        )
+    noon_s = (query.edges[:-1] + query.edges[1:]) / 2 / SECOND_US
+    aged = age(noon_s - noon_s[0], volts * steady, density * steady, efficiency * steady)
+    rate = mean(cell.current) * efficiency * steady * cell.cells * mass_per_charge(NAOH)
+    running = rate[np.isfinite(rate)]
+    made = float(running.mean()) if len(running) else float("nan")
+    life = economic_life(aged.energy, made, cell.energy_price, cell.recoating_cost)
+    begun = cell.coated or cell.commissioned
+    return record(
+        AgeingRow,
+        electrolyser=cell.id,
+        days=aged.points,
+        corrected_for=[name for name in CORRECTED if name in used],
+        **_per_year("efficiency_per_year{}", aged.efficiency, ONE),
+        **_per_year("k_per_year{}_v_m2_ka", aged.k, V_M2_PER_KA),
+        **_per_year("dc_kwh_per_t_per_year{}", aged.energy, KWH_PER_T),
+        coated=begun.isoformat() if begun else None,
+        recoating_cost_cny=number(cell.recoating_cost),
+        energy_price_cny_per_kwh=number(cell.energy_price, CNY_PER_KWH),
+        **{
+            name: _date(begun, days)
+            for name, days in (
+                ("recoat_on", life.value), ("recoat_from", life.low), ("recoat_until", life.high)
+            )
+        },
+        reason=life.reason or (None if begun else NO_DATE),
+    )  # fmt: skip
+
+
+def _per_year(name: str, slope: Slope, uom: Uom) -> dict[str, float]:
+    """Return a slope and the half width of its interval, whose name has `_ci` in the gap."""
+    return {
+        name.format(""): number(slope.value * YEAR_S, uom),
+        name.format("_ci"): number(slope.width * YEAR_S, uom),
+    }
+
+
+def _date(begun: date | None, life_s: float) -> str | None:
+    """Return the date at the end of a life; None where it is open or beyond the calendar."""
+    if begun is None or not 0 <= life_s < AGES_S:
+        return None
+    return (begun + timedelta(seconds=life_s)).isoformat()
+
+
 def _tags(network: Network, cell: Electrolyser) -> list[str]:
     """Return the addresses of the tags the figures of an electrolyser rest on."""
-    addresses = (cell.current, cell.voltage, own_meter(network.park, cell))
+    effective = network.effective.get(cell.id)
+    made = "" if effective is None else network.tags[effective].address
+    addresses = (cell.current, made, cell.voltage, own_meter(network.park, cell))
     return [address for address in addresses if address]
 
 
-def _cell_rows(sums: Sums, pairs: PairSums, n: int, cell: Electrolyser) -> list[ElectrolyserRow]:
+def _cell_rows(
+    sums: Sums, pairs: PairSums, n: int, cell: Electrolyser, efficiency: CellEfficiency | None
+) -> list[ElectrolyserRow]:
     """Return the rows of one electrolyser; its means are weighted by the charge."""
     network = sums.network
     at = np.searchsorted(sums.tags, [network.index[name] for name in _tags(network, cell)])
@@ -338,9 +524,34 @@ def _cell_rows(sums: Sums, pairs: PairSums, n: int, cell: Electrolyser) -> list[
             **_stated("dc_kwh_per_t{}", result.energy, KWH_PER_T),
             "method": "dc_meter" if own_meter(network.park, cell) else method,
             **_stated("k{}_v_m2_ka", result.k, V_M2_PER_KA),
+            **_efficiency_columns(sums, cell, efficiency),
             **sums.trust(at, np.asarray(~np.isnan(sums.amount[:, at]).any(axis=1))),
         },
     )
+
+
+def _efficiency_columns(
+    sums: Sums, cell: Electrolyser, efficiency: CellEfficiency | None
+) -> dict[str, Any]:
+    """Return the columns of the current efficiency; of a potline nothing but the model is known."""
+    unknown = np.full(len(sums.amount), np.nan)
+    nothing = Estimate(unknown, unknown)
+    if efficiency is None:
+        efficiency = CellEfficiency(nothing, nothing, combine([nothing, nothing]))
+    both = efficiency.both
+    amount, _ = sums.of_all()
+    charge = amount[:, sums.network.index[cell.current]]
+    below = below_model(cell, efficiency, charge)
+    agree = [bool(c) if d else None for c, d in zip(both.consistent, both.dof, strict=True)]
+    return {
+        **_stated("current_efficiency{}", both.mean, ONE),
+        **_stated("current_efficiency_analysis{}", efficiency.analysis, ONE),
+        **_stated("current_efficiency_meters{}", efficiency.meters, ONE),
+        "current_efficiency_model": cell.current_efficiency,
+        "efficiency_consistent": agree,
+        "efficiency_verdict": against_model(cell, efficiency),
+        **_stated("chlorine_below_model{}_t", below, TONNE),
+    }
 
 
 def _stated(name: str, figure: Estimate, uom: Uom) -> dict[str, F64]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from twin import quality as q
+from twin.accounts.cells import effective_current
 from twin.accounts.network import Network, tally
 from twin.accounts.tanks import tank_mass, tank_quality
 from twin.arrays import F64, I64, MINUTE_US, SECOND_US, U8
@@ -76,18 +77,41 @@ def step(network: Network, memory: Memory, image: Image, now_us: int) -> Outcome
     """
     usable = q.usable(image.quality) & (now_us - image.time_us <= network.traits.gap_us)
     rate = np.where(usable, image.rate, np.nan)
-    mass = tank_mass(network.tanks, np.where(usable, image.value, np.nan))
+    known = np.where(usable, image.value, np.nan)
+    cells, tag_quality = _cells(network, known, image.quality)
+    rate[network.cells.effective], of_tags = cells[0], image.quality.copy()
+    of_tags[network.cells.effective] = tag_quality[0]
+    mass = tank_mass(network.tanks, known)
     memory = _remember(memory, mass, now_us)
     signs = network.signs
     column = np.concatenate([tally(network, rate), mass, _slope(memory)])
     # bincount adds in the order of the entries, so that a sum by hand gives the same bits.
     part = column[signs.column] * signs.factor
-    value = np.bincount(signs.row, part, len(network.derived)).astype(np.float64)
+    scopes = len(network.derived) - cells.size
+    value = np.concatenate([cells.ravel(), np.bincount(signs.row, part, scopes)])
     tank = tank_quality(network.tanks, image.quality, usable)
-    worst = q.worst_of(image.quality[network.entry_tag], network.entry_start)
+    worst = q.worst_of(of_tags[network.entry_tag], network.entry_start)
     quality = q.worst_of(np.concatenate([worst, tank, tank])[signs.column], signs.start)
+    quality = np.concatenate([tag_quality.ravel(), quality])
     lost = np.uint8(q.NO_DATA) | (quality & np.uint8(q.SIMULATED))
     return Outcome(value, np.where(np.isnan(value), lost, quality), memory)
+
+
+def _cells(network: Network, value: F64, quality: U8) -> tuple[F64, U8]:
+    """Return effective current and current efficiency of analysed cells, (2, C), and quality.
+
+    Without an analysis the efficiency is that of the model, and the quality says so.
+    """
+    cells = network.cells
+    effective, analysed = effective_current(cells, value)
+    efficiency = np.where(np.isnan(analysed), cells.usual, analysed)
+    tags = np.column_stack([cells.current, cells.analysis])
+    mark = np.where(tags >= 0, quality[tags], 0).astype(np.uint8)
+    worst = np.maximum.reduce(mark & ~np.uint8(q.SIMULATED), axis=1, initial=0)
+    flag = np.bitwise_or.reduce(mark, axis=1) & np.uint8(q.SIMULATED)
+    substituted = np.uint8(q.UNCERTAIN | q.SUBSTITUTED)
+    worst = np.where(np.isnan(analysed), substituted, worst) | flag
+    return np.stack([effective, efficiency]), np.stack([worst, worst]).astype(np.uint8)
 
 
 def _remember(memory: Memory, mass: F64, now_us: int) -> Memory:

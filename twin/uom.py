@@ -49,6 +49,7 @@ QUANTITIES = {
     "emission_factor": "kg/J",
     "current_density": "A/m^2",
     "area_resistance": "V*m^2/A",
+    "money": "CNY",
     "mass_price": "CNY/kg",
     "energy_price": "CNY/J",
     "transport_price": "CNY/(kg*m)",

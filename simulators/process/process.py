@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from simulators.process import disturbances
-from simulators.process.cells import electrolyse, production
+from simulators.process.cells import electrolyse, oxygen_in_chlorine, production, warmth
 from simulators.process.flows import demand_flows, solve, unconverted_flows
 from simulators.process.plant import make_plant
 from simulators.process.recipes import FUEL, POWER
@@ -169,11 +169,15 @@ def _electric(
     Return the production of the cells by component, (n, e) [kg/s], and the power of the captive
     plants by scope, (n,) [W].
     """
-    current, voltage = electrolyse(plant.cells, load, time_s, changes.run, changes.added_v)
+    added_v = changes.added_v + warmth(plant.cells, values)
+    current, voltage = electrolyse(plant.cells, load, time_s, changes.run, added_v)
     made = production(plant.cells, current, changes.lost)
     values[:, plant.cells.current_column] = current
     measured = plant.cells.voltage_column >= 0
     values[:, plant.cells.voltage_column[measured]] = voltage[:, measured]
+    for column, at, mine in plant.cells.oxygen_columns:
+        hydrogen = values[:, at] if at >= 0 else 0.0
+        values[:, column] = oxygen_in_chlorine(plant.cells, current, changes.lost, mine, hydrogen)
     for column, component, part in plant.product_columns:
         values[:, column] = made[component] @ part
     for column, part in plant.power_columns:

@@ -14,7 +14,7 @@ from simulators.process.disturbances import EPOCH_US
 from simulators.process.process import make_process, state
 from simulators.scenarios.script import load_script
 from simulators.scoring.harness import minutes_of
-from twin.accounts.accounts import FLOW_ITEMS, SIGNS, Account, cell_factor
+from twin.accounts.accounts import FLOW_ITEMS, SIGNS, Account, cell_entries
 from twin.accounts.network import compile_network
 from twin.accounts.tanks import tank_mass
 from twin.arrays import F64, HOUR_S, HOUR_US, I64, MINUTE_US
@@ -134,9 +134,10 @@ def make_window(known: CompiledPark, seed: int, length_s: float = HOUR_S) -> Sco
     cells = process.plant.cells
     rows = zip(cells.electrolysers, cells.efficiency, cells.hydrogen, strict=True)
     for cell, efficiency, hydrogen in rows:
-        for component in cell_factor(cell):
-            ratio = hydrogen if component == "hydrogen" else efficiency / cell.current_efficiency
-            part[component][network.index[cell.current]] = ratio
+        # The true effective current has the true efficiency in it.
+        usual = 1.0 if cell.id in network.effective else efficiency / cell.current_efficiency
+        for component, (tag, _) in cell_entries(cell, network.index, network.effective).items():
+            part[component][tag] = hydrogen if component == "hydrogen" else usual
     times = np.arange(start_us, stop_us + 1, round(scan_s * 1e6))
     total, level, value, flow = _true(network, process, times, scan_s)
     return ScoreWindow(
@@ -151,6 +152,9 @@ def _true(
     media, index = load_reference("media"), network.index
     truth = state(process, times)
     value = np.pad(truth.values, [(0, 0), (0, len(network.derived))], constant_values=np.nan)
+    analysed = np.array([c.id in network.effective for c in network.park.electrolysers], bool)
+    efficiency = process.plant.cells.efficiency[analysed]
+    value[:, network.cells.effective] = value[:, network.cells.current] * efficiency
     level, flow = value[[0, -1]], {}
     masses = integral(truth.flow, scan_s).tolist()
     for stream, mass in zip(network.park.streams, masses, strict=True):
@@ -375,7 +379,8 @@ def _cells(window: ScoreWindow) -> Iterator[StatedFigure]:
                 pairs(window, cell), (window.amount, window.true_amount), strict=True
             )
         )
-        ratio = float(window.part[made][network.index[cell.current]])
+        tag, _ = cell_entries(cell, network.index, network.effective)[made]
+        ratio = float(window.part[made][tag])
         for name, kpi in CELLS.items():
             value, sigma = getattr(seen, name)
             factor = {"product": ratio, "energy": 1 / ratio}.get(name, 1)

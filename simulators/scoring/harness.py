@@ -16,13 +16,14 @@ from simulators.process.process import make_process
 from simulators.scenarios.overlay import make_overlay
 from simulators.scenarios.script import Script, load_script
 from twin import quality as q
+from twin.accounts.cells import effective_current
 from twin.accounts.network import Network, compile_network
 from twin.accounts.tanks import tags_of_tanks
 from twin.arrays import DAY_US, F64, FOREVER, I64, MINUTE_US, NEVER, U8
 from twin.reconciliation.detection import begin_monitor, detect
 from twin.reconciliation.monitor import MonitorModel, compile_monitor, monitored_components
 from twin.series.minutes import Minutes, aggregate, no_open_minutes
-from twin.series.samples import Samples, no_samples, sort
+from twin.series.samples import Samples, concatenate, no_samples, sort
 from twin.validation.assess import assess, no_state
 from twin.validation.rules import CheckSpec, compile_limits
 
@@ -102,7 +103,7 @@ def minutes_of(
     -------
     MinuteTable
     """
-    keep = slice(None) if tags is None else tags[tags < len(network.park.tags)]
+    keep = slice(None) if tags is None else _measured(network, tags)
     step_us = round(scan_s * 1e6)
     # The last count of a counter needs the reading after the end.
     times = np.arange(start_us, stop_us + step_us, step_us, dtype=np.int64)
@@ -120,9 +121,32 @@ def minutes_of(
         state = result.state
         samples = replace(samples, quality=result.quality)
         _note(flags, samples)
+        samples = sort(concatenate(samples, _effective(network, now, readings))).samples
         parts.append(aggregate(open_minutes, network.traits, samples, NEVER))
     parts.append(aggregate(open_minutes, network.traits, no_samples(), stop_us))
     return table_of(network, parts, start_us, stop_us, flags)
+
+
+def _measured(network: Network, tags: I64) -> I64:
+    """Return the measured tags among some, and those that the effective currents follow from."""
+    cells = network.cells
+    wanted = np.isin(cells.effective, tags)
+    analysis = cells.analysis[wanted].ravel()
+    more = np.concatenate([tags, cells.current[wanted], analysis[analysis >= 0]])
+    return np.unique(more[more < len(network.park.tags)])
+
+
+def _effective(network: Network, time_us: I64, readings: F64) -> Samples:
+    """Return the effective currents at some scans, as a step in each of them would store them."""
+    cells, tags = network.cells, len(network.park.tags)
+    value = np.full((len(time_us), len(network.tags)), np.nan)
+    value[:, :tags] = in_si(network.park, readings)
+    effective, _ = effective_current(cells, value)
+    known = np.isfinite(effective)
+    time = np.broadcast_to(time_us[:, None], known.shape)[known]
+    tag = np.broadcast_to(cells.effective, known.shape)[known]
+    quality = np.full(len(time), q.SIMULATED, np.uint8)
+    return Samples(tag, time, effective[known], quality, time)
 
 
 def _note(flags: dict[tuple[int, int], int], samples: Samples) -> None:
@@ -201,7 +225,7 @@ def monitored_tags(harness: Harness, monitors: Iterable[MonitorModel]) -> I64:
         for model in monitors
         for tags in (model.balance.tags, tags_of_tanks(harness.network.tanks, model.tanks))
     ]
-    return np.unique(np.concatenate(tags))
+    return np.unique(np.concatenate([np.zeros(0, np.int64), *tags]))
 
 
 def run_monitor(

@@ -23,22 +23,25 @@ from simulators.scoring.harness import (
     scene_of,
 )
 from twin import quality as q
+from twin.accounts.accounts import SIGNS, Account
 from twin.accounts.network import compile_network
-from twin.accounts.tanks import tags_of_tanks
+from twin.accounts.tanks import tags_of_tanks, tank_mass
 from twin.alarms.engine import UNACKNOWLEDGED, evaluate
 from twin.alarms.engine import initial_alarm_state as no_alarms
 from twin.alarms.metrics import advance_flood, no_flood
 from twin.alarms.rules import compile_rules, park_alarms
-from twin.arrays import DAY_S, F64, HOUR_S, I64, MINUTE_S, MINUTE_US, NEVER, SECOND_US
+from twin.arrays import DAY_S, F64, HOUR_S, HOUR_US, I64, MINUTE_S, MINUTE_US, NEVER, SECOND_US
 from twin.chlorine.figures import cathode_efficiency
 from twin.chlorine.tank_farms import find_tank_farms, forecast
 from twin.energy.circuits import MAIN
+from twin.energy.efficiency import cell_efficiencies, metered_cells
 from twin.energy.electrolysis import ageing
 from twin.errors import ModelError
 from twin.model.park import inside
 from twin.reconciliation.detection import begin_monitor, detect, detectable_bias
-from twin.reconciliation.uncertainty import half_width, sum_sigma
+from twin.reconciliation.uncertainty import half_width, stored_sigma, sum_sigma, weights
 from twin.series.samples import concatenate, sort
+from twin.uom import compile_uom
 from twin.validation.rules import CheckSpec
 
 if TYPE_CHECKING:
@@ -58,6 +61,7 @@ AHEAD_S = 8 * HOUR_S
 STEADY_MINUTES = 5
 NAN = float("nan")
 HOUR_MINUTES = 60
+T_PER_H, _ = compile_uom("t/h", "mass_flow")
 REASON = np.uint8(q.SIMULATED - 1)
 # Relative rounding error of a sum in another order.
 EXACT = 1e-9
@@ -332,6 +336,87 @@ def membrane_ageing(trial: Trial) -> Iterator[TrialFigure]:
                       abs(lost_pct - true_pct) <= 0.1)  # fmt: skip
 
 
+def ce_decay(trial: Trial) -> Iterator[TrialFigure]:
+    """Yield whether a loss of current efficiency is named as such, and not as lost chlorine.
+
+    It is named when an hour's efficiency lies below that of the first by more than both intervals.
+    """
+    harness, scene = trial.harness, trial.scene
+    (lost,) = truths(scene.overlay)
+    hours = round(scene.overlay.script.duration_s / HOUR_S)
+    stop_us = harness.start_us + hours * HOUR_US
+    table = minutes_of(
+        harness.network, partial(readings, scene), harness.start_us, stop_us, scan_s=2 * SCAN_S
+    )
+    sums = table.amount, table.covered_s, table.last
+    detections = [
+        detection
+        for monitor in harness.monitors.values()
+        for detection in detect(monitor, begin_monitor(monitor, harness.start_us), *sums)[1]
+    ]
+    amount, covered_s = (
+        np.nansum(column.reshape(hours, HOUR_MINUTES, -1), axis=1)
+        for column in (table.amount, table.covered_s)
+    )
+    cells = [c for c in harness.park.electrolysers if inside(c.scope, lost.scope)]
+    means = cell_efficiencies(harness.network, metered_cells(harness.network), amount, covered_s)
+    value, sigma = means[cells[0].id].both.mean
+    lower = value[0] - value > half_width(np.hypot(sigma, sigma[0]))
+    delay_us = (np.argmax(lower) + 1) * HOUR_US - (lost.start_us - harness.start_us)
+    delay = delay_us / MINUTE_US if lower.any() else NAN
+    half = (lost.stop_us - lost.start_us) / MINUTE_US / 2
+    true = harness.process.plant.cells.efficiency[[c in cells for c in harness.park.electrolysers]]
+    last = float(true.mean()) - (lost.size or 0.0) / 100 * (1 - HOUR_US / 2 / (
+        lost.stop_us - lost.start_us))  # fmt: skip
+    width = float(half_width(sigma[-1]))
+    off = float(value[-1]) - last
+    yield TrialFigure("named as efficiency after", delay, "min", f"<= {half:.0f}", delay <= half)
+    yield TrialFigure("efficiency in the last hour, off", off * 100, "%", f"+-{width * 100:.2f}",
+                      abs(off) <= width)  # fmt: skip
+    yield TrialFigure("detected wrongly", len(detections), "1", "0", not detections)
+    yield from _unaccounted(trial, table, cells[0].scope)
+
+
+def _unaccounted(trial: Trial, table: MinuteTable, scope: str) -> Iterator[TrialFigure]:
+    """Yield what the enterprise of a scope cannot account for of its chlorine in the last hour.
+
+    With the analysis of its cells it must be within its interval.
+    """
+    park, hour = trial.harness.park, slice(-HOUR_MINUTES, None)
+    home = next(s.id for s in park.scopes if s.kind == "enterprise" and inside(scope, s.id))
+    blind = replace(
+        park, electrolysers=tuple(replace(c, oxygen="", hydrogen="") for c in park.electrolysers)
+    )
+    amount, covered_s = (
+        np.nansum(column[hour], axis=0) for column in (table.amount, table.covered_s)
+    )
+    edges = table.last[[-HOUR_MINUTES - 1, -1]]
+    for network, name in (
+        (trial.harness.network, "unaccounted"),
+        (compile_network(blind), "unaccounted by the constant of the model"),
+    ):
+        tags = [network.index[t.address] for t in network.tags]
+        at = [trial.harness.network.index[t.address] for t in network.tags]
+        mine = np.full((2, len(tags)), np.nan)
+        mine[:, tags] = np.stack([amount[at], covered_s[at]])
+        level = np.full((2, len(tags)), np.nan)
+        level[:, tags] = edges[:, at]
+        terms = {Account(home, "chlorine", item): sign for item, sign in SIGNS.items()}
+        weight = weights(network, terms)
+        tanks = network.tanks.scopes[home, "chlorine"]
+        before, after = tank_mass(network.tanks, level)[:, tanks]
+        stored = float((after - before) @ network.tanks.share["chlorine"][tanks])
+        used = weight != 0
+        rate = (float(weight[used] @ mine[0, used]) - stored) / HOUR_S / T_PER_H
+        sigma = np.hypot(
+            sum_sigma(network, "chlorine", weight, *mine),
+            stored_sigma(network, "chlorine", tanks, level),
+        )
+        width = float(half_width(sigma)) / HOUR_S / T_PER_H
+        goal = f"+-{width:.2f}" if network is trial.harness.network else ""
+        yield TrialFigure(name, rate, "t/h", goal, not goal or abs(rate) <= width)
+
+
 def _product_tag(park: Park, cells: Sequence[Electrolyser]) -> str:
     """Return the tag of the product of some electrolysers; raises ModelError without one."""
     for product in park.products:
@@ -537,7 +622,15 @@ def _minutes(
 TRIALS: dict[str, Callable[[Trial], Iterator[TrialFigure]]] = {
     trial.__name__.replace("_", "-"): trial
     for trial in (
-        *(alarm_flood, cems_fault, chlorine_user_trip, counter_reset, gateway_outage, leak),
+        *(
+            alarm_flood,
+            ce_decay,
+            cems_fault,
+            chlorine_user_trip,
+            counter_reset,
+            gateway_outage,
+            leak,
+        ),
         *(membrane_ageing, meter_bias, normal, silent_gateway, unit_error, worn_instruments),
     )
 }

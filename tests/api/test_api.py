@@ -91,6 +91,7 @@ async def test_openapi_names_every_route(api):
     assert {
         "/api/v1/park", "/api/v1/tags", "/api/v1/latest", "/api/v1/history", "/api/v1/live",
         "/api/v1/scopes/{path}/energy", "/api/v1/scopes/{path}/electrolysers",
+        "/api/v1/scopes/{path}/electrolysers/ageing",
         "/api/v1/scopes/{path}/chlorine",
         "/api/v1/scopes/{path}/byproducts", "/api/v1/scopes/{path}/symbiosis",
         "/api/v1/scopes/{path}/balance", "/api/v1/scopes/{path}/detections",

@@ -1,5 +1,7 @@
 """Energy per tonne and in total, on both bases, and what each electrolyser takes."""
 
+from datetime import date
+
 import numpy as np
 import pytest
 
@@ -11,6 +13,7 @@ from tests.support.small_park import (
     change_minutes,
     roll_up,
     rows_of,
+    stamp,
     with_park,
 )
 from twin import faraday
@@ -309,3 +312,102 @@ async def test_electrolyser_without_a_voltage_still_has_a_current(api):
     keys = ("method", "dc_kwh_per_t", "cell_voltage_v", "current_density_ka_m2", "k_v_m2_ka")
     assert [row[key] for key in keys] == [None] * 5
     assert (row["completeness"], row["quality"]) == (1.0, 32)
+
+
+# --- current efficiency -------------------------------------------------------
+
+SEEN = 0.93  # by the oxygen in the chlorine, where the model says 0.96
+EFFECTIVE = "caustic.cells.E-1.current.effective"
+ANALYSED_TOML = CELLS_TOML.replace(
+    'voltage = "acme/EI-1"',
+    'voltage = "acme/EI-1"\noxygen = "acme/AI-O2"\ntemperature = "acme/TI-1"\n'
+    'coated = 2024-06-02\nrecoating_cost = "2e6 CNY"\nenergy_price = "0.5 CNY/kWh"',
+)
+ANALYSED_TAGS = (
+    CELL_TAGS
+    + """AI-O2,demo/acme/caustic/cells,fraction,%,gauge,0,6,0.05,oxygen
+TI-1,demo/acme/caustic/cells,temperature,degC,gauge,80,92,0.3,cells
+"""
+)
+ANALYSED_MEAN = CELL_MEAN | {
+    "AI-O2": (1 - SEEN) / (1 + SEEN), "TI-1": 363.15, EFFECTIVE: 16e3 * SEEN,
+}  # fmt: skip
+WITH_ANALYSIS = with_park(ANALYSED_TOML, ANALYSED_TAGS, ANALYSED_MEAN)
+
+
+@WITH_ANALYSIS
+async def test_a_fall_of_the_efficiency_is_named_and_less_chlorine_is_made(api):
+    row = (await electrolyser_rows(api))["items"][0]
+    for name in ("current_efficiency", "current_efficiency_analysis"):
+        assert row[name] == pytest.approx(SEEN, rel=1e-9)
+    by_oxygen = 2 * SEEN**2 / (1 - (1 - SEEN) / (1 + SEEN)) ** 2 * 0.0005
+    sigma = np.hypot(by_oxygen, 0.003)
+    assert row["current_efficiency_ci"] == pytest.approx(1.959963984540054 * sigma, rel=1e-3)
+    # Chlorine leaves the cells by a stream without a meter, and caustic soda by none.
+    assert row["current_efficiency_meters"] is None
+    assert row["efficiency_consistent"] is None
+    assert (row["current_efficiency_model"], row["efficiency_verdict"]) == (0.96, "below")
+    charge = 16e3 * CELLS * 3600
+    below = charge * 0.03 * faraday.mass_per_charge(faraday.CL2) / 1000
+    assert row["chlorine_below_model_t"] == pytest.approx(below)
+    assert row["product_t"] == pytest.approx(
+        charge * SEEN * faraday.mass_per_charge(faraday.NAOH) / 1000
+    )
+    assert row["dc_kwh_per_t"] == pytest.approx(
+        faraday.specific_energy(np.array(VOLT / CELLS), np.array(SEEN), faraday.NAOH) / 3.6e3
+    )
+    balance = await rows_of(api, "demo/acme/chlorine", **TWO_HOURS)
+    made = charge * SEEN * faraday.mass_per_charge(faraday.CL2) / 1000
+    assert balance["items"][0]["production_t"] == pytest.approx(made)
+
+
+@WITH_CELLS
+async def test_electrolyser_without_analysis_and_meters_has_an_undecided_efficiency(api):
+    row = (await electrolyser_rows(api))["items"][0]
+    assert row["current_efficiency"] is None
+    assert row["current_efficiency_model"] == 0.96
+    assert (row["efficiency_verdict"], row["chlorine_below_model_t"]) == ("undecided", None)
+
+
+AGED_DAYS = 60
+
+
+@WITH_ANALYSIS
+async def test_ageing_forecasts_the_date_at_which_new_coatings_pay(api, db, ids):
+    """Sixty days in which the efficiency falls by 2 % and the voltage rises by 60 mV a year."""
+    day = 24 * HOUR
+    first = BEGIN - 8 * HOUR - AGED_DAYS * day
+    for n in range(AGED_DAYS):
+        year = (n + 0.5) / 365.25
+        seen, volt = 0.95 - 0.02 * year, VOLT + 0.06 * CELLS * year
+        means = {"II-1": 16e3, "EI-1": volt, "TI-1": 363.15,
+                 "AI-O2": (1 - seen) / (1 + seen)}  # fmt: skip
+        for name, mean in means.items():
+            await db.execute(
+                "INSERT INTO day (time, tag_id, n, amount, covered_s, min, max, last, quality)"
+                " VALUES ($1, $2, 1440, $3, 86400, $4, $4, $4, 32)",
+                stamp(first + n * day), ids[f"acme/{name}"], mean * 86400, mean,
+            )  # fmt: skip
+    result = await rows_of(api, "demo/acme/electrolysers/ageing")
+    (row,) = result["items"]
+    assert (row["electrolyser"], row["days"]) == ("E-1", AGED_DAYS)
+    assert row["corrected_for"] == ["temperature"]
+    assert row["efficiency_per_year"] == pytest.approx(-0.02, rel=1e-3)
+    assert row["k_per_year_v_m2_ka"] == pytest.approx(0.06 / (16 / AREA), rel=1e-3)
+    volts, seen = np.array([3.05, 3.05 + 0.06]), np.array([0.95, 0.93])
+    year = np.diff(faraday.specific_energy(volts, seen, faraday.NAOH))[0] / 3.6e3
+    assert row["dc_kwh_per_t_per_year"] == pytest.approx(year, rel=0.02)
+    tonnes = 16e3 * CELLS * 0.948 * faraday.mass_per_charge(faraday.NAOH) * 365.25 * 86.4
+    days = np.sqrt(2 * 2e6 / (row["dc_kwh_per_t_per_year"] * tonnes * 0.5)) * 365.25
+    due = date.fromisoformat(row["recoat_on"])
+    assert abs((due - date(2024, 6, 2)).days - days) <= 2
+    assert row["recoat_from"] <= row["recoat_on"] <= row["recoat_until"]
+    assert (row["coated"], row["reason"]) == ("2024-06-02", None)
+    assert (row["recoating_cost_cny"], row["energy_price_cny_per_kwh"]) == (2e6, 0.5)
+
+
+@WITH_ANALYSIS
+async def test_a_few_hours_say_nothing_of_ageing_and_the_answer_says_why(api):
+    (row,) = (await rows_of(api, "demo/acme/electrolysers/ageing"))["items"]
+    assert (row["recoat_on"], row["reason"]) == (None, "too_few_days")
+    assert row["efficiency_per_year"] is None

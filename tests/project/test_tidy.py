@@ -126,7 +126,6 @@ BANNED = {
 # What no program leads to yet, and why it stays. Nothing else of the packages may have tests as its
 # only users.
 KEPT = {
-    "twin.chlorine.figures.anode_efficiency": "no park has an analysis of its cell gas yet",
     "twin.energy.consumption.reference_enthalpy": "steam by enthalpy is not reachable yet",
     "twin.energy.consumption.steam_factor": "steam by enthalpy is not reachable yet",
     "twin.energy.electrolysis.check_saving": "claims of savings cannot be entered yet",

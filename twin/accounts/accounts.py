@@ -6,6 +6,7 @@ caustic used. Every account is a linear function of the tags.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from twin import faraday
@@ -26,7 +27,7 @@ from twin.reference import load as load_reference
 from twin.uom import parse_quantity
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from twin.model.junctions import Junction, MeterFlow
     from twin.model.meters import MeterTrees
@@ -50,11 +51,19 @@ Book = dict[Account, list[tuple[int, float]]]
 
 
 def book_park(
-    park: Park, trees: MeterTrees, junctions: Sequence[Junction], index: dict[str, int]
+    park: Park,
+    trees: MeterTrees,
+    junctions: Sequence[Junction],
+    index: dict[str, int],
+    effective: Mapping[str, int],
 ) -> Book:
-    """Return the (tag, factor) entries of every account of a park and its energy meters."""
+    """Return the (tag, factor) entries of every account of a park and its energy meters.
+
+    `index` has the positions of measured tags by address, `effective` those of the effective
+    currents by electrolyser.
+    """
     book: Book = {}
-    _book_electrolysers(park, index, book)
+    _book_electrolysers(park, index, effective, book)
     _book_streams(park, index, book)
     _book_electricity(trees, junctions, index, book)
     _book_energy(park, trees, index, book)
@@ -84,6 +93,31 @@ def cell_factor(cell: Electrolyser) -> dict[str, float]:
     return {"aluminium": ampere * faraday.mass_per_charge(faraday.AL)}
 
 
+def cell_entries(
+    cell: Electrolyser, index: Mapping[str, int], effective: Mapping[str, int]
+) -> dict[str, tuple[int, float]]:
+    """Return what cells in series make as tags with factors.
+
+    Parameters
+    ----------
+    cell : Electrolyser
+    index, effective : mapping of str to int
+        positions of measured tags by address, of effective currents by electrolyser
+
+    Returns
+    -------
+    dict of (int, float [kg/C])
+        by component: the tag whose charge makes it, and the mass per charge; < 0 = used. That is
+        the line current with the current efficiency of the model, or the effective current
+    """
+    line = index[cell.current]
+    if cell.id not in effective:
+        return {name: (line, factor) for name, factor in cell_factor(cell).items()}
+    whole = cell_factor(replace(cell, current_efficiency=1.0))
+    tag = effective[cell.id]
+    return {name: (line if name == "hydrogen" else tag, factor) for name, factor in whole.items()}
+
+
 def components_of(stream: Stream, meter: Tag) -> dict[str, float]:
     """Return the components of a stream per amount of its meter.
 
@@ -107,13 +141,15 @@ def _add(book: Book, account: Account, tag: int, factor: float) -> None:
     book.setdefault(account, []).append((tag, factor))
 
 
-def _book_electrolysers(park: Park, index: dict[str, int], book: Book) -> None:
+def _book_electrolysers(
+    park: Park, index: dict[str, int], effective: Mapping[str, int], book: Book
+) -> None:
     """Book products and salt of the cells, by Faraday's law on their current."""
     for cell in park.electrolysers:
-        for component, factor in cell_factor(cell).items():
+        for component, (tag, factor) in cell_entries(cell, index, effective).items():
             item = "make" if factor > 0 else "use"
             for scope in scopes_above(cell.scope):
-                _add(book, Account(scope, component, item), index[cell.current], abs(factor))
+                _add(book, Account(scope, component, item), tag, abs(factor))
 
 
 def _book_streams(park: Park, index: dict[str, int], book: Book) -> None:

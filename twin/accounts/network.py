@@ -6,11 +6,12 @@ and the amounts of a minute or a year into amounts: live and report cannot diffe
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from twin.accounts.accounts import ELECTRICITY, FLOW_ITEMS, SIGNS, Account, Book, book_park
+from twin.accounts.cells import CELL_ROLES, AnalysedCells, compile_cells, is_analysed
 from twin.accounts.tanks import Tanks, compile_tanks
 from twin.arrays import F64, I64, runs
 from twin.model.junctions import Junction, find_junctions
@@ -21,8 +22,8 @@ from twin.uom import compile_uom
 
 Derived = tuple[str, str, str]  # scope, component and role of a derived tag
 FLOW, STOCK, POWER = ("mass_flow", "t/h"), ("mass", "t"), ("power", "MW")
-# Derived tags of a scope and component: role in the name, quantity, uom. Those of electricity are
-# powers.
+# Derived tags of a scope and component, or electrolyser: role in the name, quantity, uom. Those of
+# electricity are powers.
 ROLES = {
     "production": FLOW,
     "consumption": FLOW,
@@ -30,6 +31,8 @@ ROLES = {
     "inventory": STOCK,
     "import": POWER,
     "export": POWER,
+    "effective": ("current", "kA"),
+    "efficiency": ("fraction", "%"),
 }
 ROLE_SIGNS: dict[str, dict[str, float]] = {
     "production": {"make": 1.0},
@@ -43,14 +46,14 @@ ROLE_SIGNS: dict[str, dict[str, float]] = {
 
 @dataclass(frozen=True, slots=True)
 class Signs:
-    """The derived tags as a sparse matrix, (D, A + 2K), with F entries sorted by row.
+    """The derived tags of scopes as a sparse matrix, (D', A + 2K), with F entries sorted by row.
 
     Its columns are the rates of the accounts [kg/s, electricity W], the masses in the tanks [kg]
     and the rates of those [kg/s].
     """
 
     row: I64  # (F,) derived tag
-    start: I64  # (D,) first entry of each row
+    start: I64  # (D',) first entry of each row
     column: I64  # (F,)
     factor: F64  # (F,) sign of an account; kg of the component per kg in a tank, with its sign
 
@@ -71,8 +74,11 @@ class Network:
     entry_tag: I64  # (E,)
     entry_factor: F64  # (E,) SI amount of the account per SI amount of the tag
     tanks: Tanks
-    derived: tuple[Derived, ...]  # (D,) of the tags behind the measured ones
-    signs: Signs  # of the derived tags
+    cells: AnalysedCells
+    effective: dict[str, int]  # tag of the effective current by electrolyser
+    # (D,) of the tags behind the measured ones: all of `CELL_ROLES`, then those of scopes.
+    derived: tuple[Derived, ...]
+    signs: Signs  # of the derived tags of scopes
     meters: MeterTrees  # the energy meters of the park
     junctions: tuple[Junction, ...]  # between them
 
@@ -89,15 +95,22 @@ def compile_network(park: Park) -> Network:
     index = {tag.address: i for i, tag in enumerate(park.tags)}
     trees = compile_meters(park)
     junctions = find_junctions(trees)
-    book = book_park(park, trees, junctions, index)
+    analysed = [cell for cell in park.electrolysers if is_analysed(cell)]
+    effective = {cell.id: len(park.tags) + i for i, cell in enumerate(analysed)}
+    book = book_park(park, trees, junctions, index, effective)
     accounts = {account: i for i, account in enumerate(book)}
     entries = [entry for lines in book.values() for entry in lines]
     tanks = compile_tanks(park, index)
-    derived = (
+    of_cells = [(cell.scope, cell.id, role) for role in CELL_ROLES for cell in analysed]
+    of_scopes = (
         *_derived(park.scopes, book, tanks),
         *_derived_electricity(park.scopes, book, junctions),
     )
-    tags = (*park.tags, *(_derived_tag(*key, kinds, park.gap_s) for key in derived))
+    derived = (*of_cells, *of_scopes)
+    own = [_derived_tag(*key, kinds, park.gap_s) for key in derived]
+    for i, cell in enumerate(analysed):
+        own[i] = _like(own[i], park.tags[index[cell.current]])
+    tags = (*park.tags, *own)
     return Network(
         park=park,
         tags=tags,
@@ -108,8 +121,10 @@ def compile_network(park: Park) -> Network:
         entry_tag=np.array([tag for tag, _ in entries], np.int64),
         entry_factor=np.array([factor for _, factor in entries], np.float64),
         tanks=tanks,
+        cells=compile_cells(park, index),
+        effective=effective,
         derived=derived,
-        signs=_signs(derived, accounts, tanks),
+        signs=_signs(of_scopes, accounts, tanks),
         meters=trees,
         junctions=junctions,
     )
@@ -201,6 +216,17 @@ def _signs(
         start=np.flatnonzero(runs(row_of)[0]),
         column=np.array([column for _, column, _ in entries], np.int64),
         factor=np.array([factor for _, _, factor in entries], np.float64),
+    )
+
+
+def _like(derived: Tag, measured: Tag) -> Tag:
+    """Return a derived tag in the uom, and with the uncertainty, of the one it follows."""
+    return replace(
+        derived,
+        uom=measured.uom,
+        scale=measured.scale,
+        shift=measured.shift,
+        sigma=measured.sigma,
     )
 
 

@@ -16,30 +16,14 @@ import numpy as np
 
 from twin import faraday
 from twin.arrays import BOOL, F64, ratio
+from twin.faraday import anode_efficiency
+
+__all__ = [
+    "anode_efficiency", "cathode_efficiency", "local_share_of_liquid", "local_share_of_made",
+]  # fmt: skip
 
 # [kg/kg] Both are made by the same current.
 CHLORINE_PER_CAUSTIC = faraday.mass_per_charge(faraday.CL2) / faraday.mass_per_charge(faraday.NAOH)
-
-
-def anode_efficiency(oxygen: F64, chlorine: F64) -> F64:
-    """Return the share of the current that makes chlorine, from the analysis of the cell gas.
-
-    Parameters
-    ----------
-    oxygen, chlorine : (...) float64 [1]
-        their shares of the cell gas by volume; any common scale will do
-
-    Returns
-    -------
-    (...) float64 [1]
-        NaN without chlorine
-
-    Notes
-    -----
-    1 / (1 + 2·O2/Cl2): a mole of oxygen takes four electrons, one of chlorine two [1]_. Chlorine
-    that leaves as hypochlorite or chlorate is neglected.
-    """
-    return ratio(np.ones(()), 1 + 2 * ratio(oxygen, chlorine))
 
 
 def cathode_efficiency(caustic: F64, current: F64, cells: F64) -> F64:

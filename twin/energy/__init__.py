@@ -1,9 +1,10 @@
 """Energy per tonne: coal equivalent, benchmarks, electrolysers, prices.
 
 Start with `consumption`: intensities on the equivalent and the equal basis. `benchmarks` compares
-them, `electrolysis` and `circuits` follow single electrolysers (voltage, K and its ageing),
-`junctions` has what the meters behind others leave over, and `tariffs` prices the electricity of
-aluminium. Factors of carriers are in `twin.accounts.carriers`.
+them, `electrolysis` and `circuits` follow single electrolysers (voltage, K), `efficiency` their
+current efficiency, `recoating` their ageing and the date at which new coatings pay, `junctions` has
+what the meters behind others leave over, and `tariffs` prices the electricity of aluminium. Factors
+of carriers are in `twin.accounts.carriers`.
 May import `twin.reconciliation` and what that may.
 """
 
@@ -16,11 +17,14 @@ from twin.energy.consumption import (
     reference_enthalpy,
     steam_factor,
 )
+from twin.energy.efficiency import by_meters, cell_efficiencies, combine
 from twin.energy.electrolysis import ageing, check_saving, k_factor, zero_current_voltage
+from twin.energy.recoating import age, economic_life, reference_voltage
 from twin.energy.tariffs import aluminium_surcharge
 
 __all__ = [
-    "ageing", "aluminium_surcharge", "check_saving", "circuit", "coal_equivalent",
-    "electricity_row", "find_marks", "intensity", "k_factor", "position", "reference_enthalpy",
-    "steam_factor", "zero_current_voltage",
+    "age", "ageing", "aluminium_surcharge", "by_meters", "cell_efficiencies", "check_saving",
+    "circuit", "coal_equivalent", "combine", "economic_life", "electricity_row", "find_marks",
+    "intensity", "k_factor", "position", "reference_enthalpy", "reference_voltage", "steam_factor",
+    "zero_current_voltage",
 ]  # fmt: skip

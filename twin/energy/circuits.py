@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from twin.accounts.accounts import cell_factor
+from twin.accounts.accounts import cell_entries
 from twin.arrays import F64, ratio
 from twin.energy.consumption import intensity
 from twin.energy.electrolysis import k_factor, zero_current_voltage
 from twin.model.park import inside
 from twin.reconciliation.uncertainty import (
-    efficiency_uncertainty,
+    cell_uncertainty,
     errors_of,
     left_of_mean,
     sum_sigma,
@@ -101,17 +101,19 @@ def circuit(
     from is a convention and has none.
     """
     component, at = MAIN[cell.kind], network.index[cell.current]
+    tag, factor = cell_entries(cell, network.index, network.effective)[component]
     made = np.zeros(len(network.tags))
-    made[at] = cell_factor(cell)[component]
-    mass = amount[..., at] * made[at]
+    made[tag] = factor
+    mass = amount[..., tag] * factor
     product = Estimate(mass, sum_sigma(network, component, made, amount, covered_s))
     charge = np.where(pair.charge > 0, pair.charge, np.nan)
     voltage = voltage_part = energy = energy_part = np.full(charge.shape, np.nan)
     if cell.voltage:
         voltage = pair.energy / charge / cell.cells
         voltage_part = _part(network, cell.voltage, amount, covered_s)
-        energy = intensity(pair.energy, pair.charge * made[at])
-        energy_part = np.hypot(voltage_part, np.hypot(*efficiency_uncertainty(component)))
+        energy = intensity(pair.energy, pair.charge * ratio(mass, amount[..., at]))
+        efficiency_part = np.hypot(*cell_uncertainty(network, component)[cell.id])
+        energy_part = np.hypot(voltage_part, efficiency_part)
     if meter := own_meter(network.park, cell):
         energy = intensity(amount[..., network.index[meter]], mass)
         mass_part = ratio(product.sigma, mass)

@@ -6,6 +6,7 @@ subject (alarms, outlets, …) have their columns and checks in its package.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from math import isnan
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -26,6 +27,9 @@ OUTSIDE = ("market", "atmosphere")
 # A star asks for a counter: the increase of a mass is an amount, the mass in a tank is not.
 FLOWS = "mass_flow volume_flow normal_volume_flow mass* normal_volume*"
 ENERGY = "power energy* mass_flow mass* normal_volume_flow normal_volume*"
+# Columns of an electrolyser that its current efficiency follows from.
+ANALYSED = ("oxygen", "hydrogen", "chlorate", "chlorate_fed", "anolyte")
+ID_IN_NAME = re.compile(r"[\w.-]{1,64}\Z")
 # The product of the accounts of all energy meters of a scope; no product has this name.
 TOTAL = "total"
 # The quantity of the time integral of a gauge; a counter counts that amount itself.
@@ -104,6 +108,18 @@ class Electrolyser:
     area: float = cell("quantity area", default=NAN)
     capacity: float = cell("quantity mass_flow", default=NAN)
     commissioned: date | None = cell("date", default=None)
+    # Analysis: gases in the dry chlorine by volume, sodium chlorate in the anolyte that leaves and
+    # in the brine that comes, volume flow of the anolyte.
+    oxygen: str = cell("tag fraction", default="")
+    hydrogen: str = cell("tag fraction", default="")
+    chlorate: str = cell("tag concentration", default="")
+    chlorate_fed: str = cell("tag concentration", default="")
+    anolyte: str = cell("tag volume_flow", default="")
+    temperature: str = cell("tag temperature", default="")  # of the cells
+    strength: str = cell("tag fraction", default="")  # of the caustic soda in the liquor, by mass
+    coated: date | None = cell("date", default=None)  # when the electrodes last were
+    recoating_cost: float = cell("quantity money", default=NAN)  # of all its cells
+    energy_price: float = cell("quantity energy_price", default=NAN)
 
 
 @table
@@ -278,6 +294,29 @@ def check_park(park: Park) -> Iterator[RowFault]:
     for product in park.products:
         if product.id == TOTAL:
             yield RowFault(product, "the name stands for all energy of a scope; call it otherwise")
+    yield from _check_electrolysers(park)
+
+
+def _check_electrolysers(park: Park) -> Iterator[RowFault]:
+    """Yield analyses that cannot be used: of other cells, in part, or of a gauge only now and then.
+
+    The id of an analysed electrolyser is in the names of its derived tags.
+    """
+    gauges = {tag.address for tag in park.tags if tag.kind == "gauge"}
+    for each in park.electrolysers:
+        tags = {name: getattr(each, name) for name in ANALYSED}
+        given = [name for name, tag in tags.items() if tag]
+        if given and each.kind != "membrane":
+            yield RowFault(each, "the analysis of chlorine belongs to membrane cells", given[0])
+        elif given and not each.oxygen:
+            yield RowFault(each, "an analysis needs oxygen", given[0])
+        elif given and not ID_IN_NAME.match(each.id):
+            yield RowFault(each, "its derived tags need an id without blanks, commas and /", "id")
+        if bool(each.chlorate) != bool(each.anolyte) or (each.chlorate_fed and not each.chlorate):
+            yield RowFault(each, "chlorate needs anolyte, the flow it leaves with, and the reverse")
+        for name in given:
+            if tags[name] not in gauges:
+                yield RowFault(each, "needs a gauge", name)
 
 
 def _check_vessel(park: Park, tank: Tank) -> Iterator[RowFault]:

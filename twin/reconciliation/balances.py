@@ -17,13 +17,13 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from twin.accounts.accounts import ELECTRICITY, cell_factor, components_of
+from twin.accounts.accounts import ELECTRICITY, cell_entries, components_of
 from twin.accounts.tanks import tank_mass
 from twin.arrays import F64, I64, ratio
 from twin.model.junctions import meter_flows
 from twin.model.park import OUTSIDE, Stream, Tag, inside, scopes_above
 from twin.reconciliation.uncertainty import (
-    efficiency_uncertainty,
+    cell_uncertainty,
     left_of_mean,
     random_share,
     tag_uncertainty,
@@ -193,16 +193,20 @@ def _cells(network: Network, scope: str, component: str) -> list[Line]:
     """Return one stream for each place where electrolysers make, or use, the component."""
     nodes = _places(network, component)
     made: dict[tuple[str, bool], list[tuple[int, float]]] = {}
+    worst: dict[tuple[str, bool], tuple[float, float]] = {}
+    uncertainty = cell_uncertainty(network, component)
     for cell in network.park.electrolysers:
         node = next((p for p in scopes_above(cell.scope) if p in nodes), "")
-        factor = cell_factor(cell).get(component)
-        if node and factor and inside(node, scope):
-            line = made.setdefault((node, factor > 0), [])
-            line.append((network.index[cell.current], abs(factor)))
-    relative, own = efficiency_uncertainty(component)
+        entry = cell_entries(cell, network.index, network.effective).get(component)
+        if node and entry and inside(node, scope):
+            tag, factor = entry
+            key = node, factor > 0
+            made.setdefault(key, []).append((tag, abs(factor)))
+            worst[key] = max(worst.get(key, (0.0, 0.0)), uncertainty[cell.id])
     lines = []
     for (node, makes), tags in made.items():
         origin, to = ("electrolysers", node) if makes else (node, "electrolysers")
+        relative, own = worst[node, makes]
         lines.append(Line(f"{node}:faraday", origin, to, tuple(tags), relative=relative, own=own))
     return lines
 

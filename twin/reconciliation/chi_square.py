@@ -1,15 +1,15 @@
-"""Quantiles of the chi-square distribution, which are all that the tests of a balance need.
+"""Quantiles of the chi-square distribution, and of Student's for slopes of few points.
 
 References
 ----------
-.. [1] Abramowitz, Stegun: Handbook of Mathematical Functions, 1964, 26.4.
+.. [1] Abramowitz, Stegun: Handbook of Mathematical Functions, 1964, 26.4 and 26.7.
 """
 
 from __future__ import annotations
 
 from functools import lru_cache
 
-from scipy.special import chdtri
+from scipy.special import chdtri, stdtrit
 
 
 @lru_cache(maxsize=1024)
@@ -37,3 +37,21 @@ def quantile(confidence: float, dof: int) -> float:
     if not 0 < confidence < 1:
         raise ValueError(f"confidence must lie between 0 and 1, not {confidence}")
     return float(chdtri(dof, 1 - confidence)) if dof >= 1 else 0.0
+
+
+def two_sided(confidence: float, dof: int) -> float:
+    """Return the two-sided quantile of Student's distribution [1]_.
+
+    Parameters
+    ----------
+    confidence : float [1]
+        probability, between 0 and 1
+    dof : int [1]
+        degrees of freedom
+
+    Returns
+    -------
+    float [1]
+        NaN without freedom
+    """
+    return float(stdtrit(dof, (1 + confidence) / 2)) if dof >= 1 else float("nan")

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from twin.accounts.accounts import cell_entries
+from twin.accounts.cells import analyse, analysed_efficiency
 from twin.accounts.tanks import tank_mass
 from twin.arrays import F64, I64
 from twin.reconciliation.chi_square import quantile
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from twin.accounts.network import Network
     from twin.model.park import Tag
 
+HYDROGEN = "hydrogen"  # all current makes it, whatever the efficiency
 TINY_S = 1e-9
 
 
@@ -139,6 +142,65 @@ def efficiency_uncertainty(component: str) -> tuple[float, float]:
     table = load_reference("uncertainty")
     row = table["current_efficiency_of"].get(component, table["current_efficiency"])
     return float(row["relative"]), float(row["own"])
+
+
+def analysis_sigma(network: Network, value: F64) -> F64:
+    """Return the standard uncertainty of the current efficiency by the analysis of electrolysers.
+
+    Parameters
+    ----------
+    network : Network
+        T tags, C analysed electrolysers
+    value : (..., T) float64 [SI]
+        values, or means, of the tags
+
+    Returns
+    -------
+    (..., C) float64 [1]
+        of first order [1]_: what one standard uncertainty of each analyser makes of the efficiency,
+        with that of what is not analysed; NaN where no efficiency is known
+    """
+    cells = network.cells
+    table = load_reference("electrolysis")["dissolved_chlorine"]
+    has_chlorate = cells.analysis[:, 2] >= 0
+    efficiency = analysed_efficiency(analyse(cells, value))
+    parts = [np.where(has_chlorate, table["hypochlorite"], table["all"]) + 0.0 * efficiency]
+    for tags in cells.analysis.T:
+        at = np.unique(tags[tags >= 0])
+        error = errors_of(network, at)
+        moved = value.copy()
+        moved[..., at] += np.hypot(error.absolute, error.relative * np.abs(value[..., at]))
+        parts.append(analysed_efficiency(analyse(cells, moved)) - efficiency)
+    return np.asarray(np.hypot.reduce(parts))
+
+
+def cell_uncertainty(network: Network, component: str) -> dict[str, tuple[float, float]]:
+    """Return the uncertainty of the current efficiency of each electrolyser.
+
+    Parameters
+    ----------
+    network : Network
+    component : str
+        what they make
+
+    Returns
+    -------
+    dict of (float [1], float [1])
+        by id, as `efficiency_uncertainty`; where the efficiency is analysed, the common part is
+        that of the analysis, at the efficiency of the model
+    """
+    common, own = efficiency_uncertainty(component)
+    known = dict.fromkeys((cell.id for cell in network.park.electrolysers), (common, own))
+    if component == HYDROGEN or not network.effective:
+        return known
+    cells, value = network.cells, np.zeros(len(network.tags))
+    value[cells.current] = 1.0
+    # The oxygen in the gas at this efficiency.
+    value[cells.analysis[:, 0]] = (1 - cells.usual) / (1 + cells.usual)
+    parts = analysis_sigma(network, value) / cells.usual
+    return known | {
+        id_: (part, own) for id_, part in zip(network.effective, parts.tolist(), strict=True)
+    }
 
 
 def tank_sigma(network: Network, level: F64) -> F64:
@@ -300,8 +362,7 @@ def sum_sigma(
     size = np.where(weight != 0, np.hypot(error.absolute * covered_s, error.relative * amount), 0.0)
     variance = np.sum((weight * size * part) ** 2, axis=-1)
     made = np.where(weight != 0, weight * amount, 0.0)
-    alike, own = efficiency_uncertainty(component)
-    for cells in _places(network):
+    for (_, alike, own), cells in _alike(network, component).items():
         mine = made[..., np.isin(used, cells)]
         variance = variance + (alike * mine.sum(axis=-1)) ** 2 + ((own * mine) ** 2).sum(axis=-1)
     return np.asarray(np.sqrt(variance))
@@ -370,12 +431,18 @@ def parts_sigma(error: Errors, change: F64, covered_s: F64, window: I64, count: 
     return np.asarray(np.sqrt(variance.sum(axis=0)))
 
 
-def _places(network: Network) -> list[list[int]]:
-    """Return the current tags of the electrolysers of each place."""
-    tags: dict[str, list[int]] = {}
+def _alike(network: Network, component: str) -> dict[tuple[str, float, float], list[int]]:
+    """Return the tags by which electrolysers make a component, by scope and uncertainty.
+
+    The efficiencies of each list are in error alike.
+    """
+    known = cell_uncertainty(network, component)
+    tags: dict[tuple[str, float, float], list[int]] = {}
     for cell in network.park.electrolysers:
-        tags.setdefault(cell.scope, []).append(network.index[cell.current])
-    return list(tags.values())
+        entry = cell_entries(cell, network.index, network.effective).get(component)
+        if entry is not None:
+            tags.setdefault((cell.scope, *known[cell.id]), []).append(entry[0])
+    return tags
 
 
 def ratio_weight(over: F64, under: F64, amount: F64) -> F64:

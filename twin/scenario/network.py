@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from twin.accounts.accounts import cell_factor
+from twin.accounts.accounts import cell_entries
 from twin.arrays import BOOL, F64, I64
 from twin.chlorine.headroom import AbsorberSpec
 from twin.model.park import Electrolyser, Meter, Park, inside, scopes_above
@@ -208,7 +208,8 @@ def _cells_of(network: Network, edge: Edge, line: Line) -> list[Electrolyser]:
         cell = next(
             c
             for c in remaining
-            if network.index[c.current] == tag and cell_factor(c).get(edge.component) == factor
+            if cell_entries(c, network.index, network.effective).get(edge.component)
+            == (tag, factor)
         )
         remaining.remove(cell)
         cells.append(cell)

@@ -348,6 +348,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/scopes/{path}/electrolysers/ageing": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read Ageing
+         * @description Return the ageing of each membrane electrolyser by its days, by default of half a year.
+         */
+        get: operations["read_ageing"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/scopes/{path}/chlorine": {
         parameters: {
             query?: never;
@@ -796,6 +816,51 @@ export interface components {
             sigma: string;
             /** @default  */
             description: string;
+        };
+        /** @description Ageing of the membrane electrolysers of a scope by the days of a time. */
+        AgeingAnswer: {
+            scope: string;
+            /** Format: date-time */
+            start: string;
+            /** Format: date-time */
+            end: string;
+            items: components["schemas"]["AgeingRow"][];
+            /** @description cursor of the next page */
+            next: string | null;
+        };
+        /**
+         * @description How an electrolyser ages, and when new coatings pay.
+         *
+         *     The dates are null where something is not known, and `reason` says what: `no_coating_date`,
+         *     `no_recoating_cost`, `no_energy_price`, `too_few_days`, `no_rise_of_the_energy`. Without a last
+         *     date the rise of the energy cannot be told from none.
+         */
+        AgeingRow: {
+            electrolyser: string;
+            /** @description that count: covered, and near the usual load */
+            days: number;
+            /** @description temperature, strength */
+            corrected_for: string[];
+            efficiency_per_year: number | null;
+            /** @description half width, 95 %, by the meters; null = not known */
+            efficiency_per_year_ci: number | null;
+            k_per_year_v_m2_ka: number | null;
+            /** @description half width, 95 %, by the meters; null = not known */
+            k_per_year_ci_v_m2_ka: number | null;
+            dc_kwh_per_t_per_year: number | null;
+            /** @description half width, 95 %, by the meters; null = not known */
+            dc_kwh_per_t_per_year_ci: number | null;
+            /** @description `coated` of the model, else `commissioned` */
+            coated: string | null;
+            recoating_cost_cny: number | null;
+            energy_price_cny_per_kwh: number | null;
+            /** @description date at which the mean cost is least */
+            recoat_on: string | null;
+            /** @description earliest date, of 95 % */
+            recoat_from: string | null;
+            /** @description latest date; null = open */
+            recoat_until: string | null;
+            reason: string | null;
         };
         /** @description Alarms of one priority by state. */
         AlarmCounts: {
@@ -1351,6 +1416,28 @@ export interface components {
             k_v_m2_ka: number | null;
             /** @description half width, 95 %, at this U0 */
             k_ci_v_m2_ka: number | null;
+            /** @description by analysis and meters together */
+            current_efficiency: number | null;
+            /** @description half width, 95 %, by the meters; null = not known */
+            current_efficiency_ci: number | null;
+            /** @description by oxygen in the chlorine */
+            current_efficiency_analysis: number | null;
+            /** @description half width, 95 %, by the meters; null = not known */
+            current_efficiency_analysis_ci: number | null;
+            /** @description by what left the cells, over Faraday's law of the current */
+            current_efficiency_meters: number | null;
+            /** @description half width, 95 %, by the meters; null = not known */
+            current_efficiency_meters_ci: number | null;
+            /** @description the constant of the model */
+            current_efficiency_model: number;
+            /** @description whether analysis and meters agree; null without both */
+            efficiency_consistent: boolean | null;
+            /** @description against the model: below, above, as_modelled or undecided */
+            efficiency_verdict: string;
+            /** @description chlorine not made because the efficiency is below the model's */
+            chlorine_below_model_t: number | null;
+            /** @description half width, 95 %, by the meters; null = not known */
+            chlorine_below_model_ci_t: number | null;
         };
         /** @description The emissions of a scope. */
         EmissionAnswer: {
@@ -2312,6 +2399,8 @@ export type AbsorberState = components['schemas']['AbsorberState'];
 export type Accepted = components['schemas']['Accepted'];
 export type ActionBody = components['schemas']['ActionBody'];
 export type AdoptBody = components['schemas']['AdoptBody'];
+export type AgeingAnswer = components['schemas']['AgeingAnswer'];
+export type AgeingRow = components['schemas']['AgeingRow'];
 export type AlarmCounts = components['schemas']['AlarmCounts'];
 export type AlarmEvent = components['schemas']['AlarmEvent'];
 export type AlarmFlood = components['schemas']['AlarmFlood'];
@@ -3046,6 +3135,43 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ElectrolyserAnswer"];
+                };
+            };
+            /** @description A failure (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    read_ageing: {
+        parameters: {
+            query?: {
+                /** @description start, RFC 3339 with offset */
+                from?: string | null;
+                /** @description end, not included; default now */
+                to?: string | null;
+            };
+            header?: never;
+            path: {
+                /** @description path of a scope, slashes included */
+                path: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AgeingAnswer"];
                 };
             };
             /** @description A failure (RFC 9457) */

@@ -169,3 +169,16 @@ def test_ammonia_takes_a_plausible_energy(truth, column):
     coal = per_tonne(truth, column, "luxi", "WI-6001", "FI-6301") * 3.6
     steam = per_tonne(truth, column, "luxi", "FI-6003", "FI-6301") * 3.6
     assert 1400 < kwh * 0.1229 + coal * 714.3 + steam * 128.6 < 1500
+
+
+def test_oxygen_in_the_chlorine_is_what_the_cells_make_beside_it(process, column, truth):
+    """A header shows the mean efficiency of its cells, but for what leaves them dissolved."""
+    cells, values = process.plant.cells, truth.values[0]
+    for site in ("luxi", "xinfa", "huaxiang"):
+        mine = [e for e, c in enumerate(cells.electrolysers) if c.oxygen == f"{site}/AI-1203"]
+        current = values[cells.current_column[mine]]
+        seen = cells.efficiency[mine] @ current / current.sum() + cells.dissolved[mine[0]]
+        oxygen, hydrogen = (values[column[f"{site}/AI-{n}"]] for n in (1203, 1201))
+        by_gas = 1 / (1 + 2 * oxygen / (1 - oxygen - hydrogen))
+        assert by_gas == pytest.approx(seen, rel=1e-9)
+        assert 0.01 < oxygen < 0.05

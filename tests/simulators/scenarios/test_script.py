@@ -20,7 +20,7 @@ from twin.errors import ModelError
 WANTED = {
     "normal", "chlorine-user-trip", "meter-bias", "leak", "cems-fault", "gateway-outage",
     "membrane-ageing", "counter-reset", "unit-error", "worn-instruments", "silent-gateway",
-    "alarm-flood",
+    "alarm-flood", "ce-decay",
 }  # fmt: skip
 BIAS = """
 duration = "2 h"

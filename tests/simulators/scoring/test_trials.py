@@ -45,10 +45,20 @@ def check(rows):
 @pytest.mark.parametrize(
     "scenario",
     ["normal", "chlorine-user-trip", "meter-bias", "leak", "cems-fault", "gateway-outage",
-     "silent-gateway", "membrane-ageing", "unit-error", "alarm-flood"],
+     "silent-gateway", "membrane-ageing", "unit-error", "alarm-flood", "ce-decay"],
 )  # fmt: skip
 def test_trial_of_a_scenario_meets_each_of_its_goals(harness, memory, scenario):
     check(trials.run_trial(harness, memory, scenario))
+
+
+def test_a_fall_of_the_efficiency_is_no_lost_chlorine_but_was_by_the_constant_of_the_model(
+    harness, memory
+):
+    result = {row.figure: row.value for row in trials.run_trial(harness, memory, "ce-decay")}
+    assert result["named as efficiency after"] <= 330
+    # Of 46 t/h: three points of efficiency, and what the model was off before.
+    assert abs(result["unaccounted"]) < 0.3
+    assert result["unaccounted by the constant of the model"] > 1.4
 
 
 def test_every_stream_that_can_be_checked_is_named_and_the_others_are_not_promised(harness, memory):

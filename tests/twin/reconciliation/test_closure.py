@@ -9,6 +9,7 @@ import pytest
 from simulators.instruments import make_sensors, observe
 from simulators.process.process import make_process
 from tests.support.small_park import PARK_TOML, TAGS_CSV
+from twin.accounts.cells import effective_current
 from twin.accounts.network import compile_network
 from twin.arrays import HOUR_S
 from twin.loading import load_park, parse_park
@@ -226,6 +227,8 @@ def test_chi2_of_the_simulated_park_is_about_its_degrees_of_freedom():
     for seed in range(5):
         displayed = observe(make_sensors(make_process(park, seed), seed), times) * scale + shift
         amount[: len(scale)] = displayed[1:].mean(axis=0) * HOUR_S
+        effective, _ = effective_current(network.cells, amount / HOUR_S)
+        amount[network.cells.effective] = effective * HOUR_S
         level[:, : len(scale)] = displayed[0], displayed[-1]
         result = close_balance(balance, measure(network, balance, amount, covered, level))
         assert result.reason == ""

@@ -25,6 +25,7 @@ from tests.support.small_supply import (
     supply_of,
     without_absorber,
 )
+from twin.accounts.cells import effective_current
 from twin.accounts.network import compile_network
 from twin.chlorine.headroom import caustic_per_chlorine, user_trip
 from twin.chlorine.tank_farms import find_tank_farms, forecast
@@ -381,6 +382,7 @@ def demo():
     value, rate = np.full((2, len(network.tags)), np.nan)
     value[: len(counters)] = displayed[0]
     rate[: len(counters)] = np.where(counters, displayed[1] - displayed[0], displayed[0])
+    rate[network.cells.effective] = effective_current(network.cells, value)[0]
     return supply, find_initial_state(supply, rate, value)
 
 
