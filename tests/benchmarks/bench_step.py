@@ -9,7 +9,6 @@ from twin import quality as q
 from twin.accounts.network import compile_network
 from twin.arrays import NEVER
 from twin.loading import parse_park
-from twin.reconciliation.linear import reconcile
 from twin.series.image import Image
 from twin.series.minutes import aggregate, no_open_minutes
 from twin.series.samples import Samples
@@ -127,34 +126,3 @@ def bench_assess(report):
         shortest, median = best_of(lambda s=samples: assess(limits, state, s))
         report(f"assessment of 100,000 samples of 1,000 tags, {name}", f"{median * 1000:,.0f} µs",
                f"{shortest / bare:.1f} × sorting them")  # fmt: skip
-
-
-def bench_reconciliation_of_a_day(report):
-    times, streams, nodes = 1440, STREAMS, NODES
-    rng = np.random.default_rng(1)
-    incidence = np.zeros((nodes, streams))
-    for s in range(streams):
-        origin, to = rng.choice(nodes + 20, 2, replace=False)
-        for node, sign in ((origin, -1.0), (to, 1.0)):
-            if node < nodes:
-                incidence[node, s] = sign
-    # Flows that close every balance, and meters of 1 %.
-    null = np.eye(streams) - np.linalg.pinv(incidence) @ incidence
-    truth = null @ rng.uniform(50, 100, streams) + 1000 * np.abs(null).sum(axis=1)
-    truth = null @ truth
-    sigma = 0.01 * np.abs(truth) + 0.1
-    flow = truth + rng.normal(size=(times, streams)) * sigma
-    square = rng.normal(size=(streams, streams))
-    # Both in turns: a neighbour that comes or goes meets both.
-    rounds = [
-        (
-            best_of(lambda: flow @ square, 2)[0],
-            best_of(lambda: reconcile(incidence, flow, sigma), 1)[0],
-        )
-        for _ in range(15)
-    ]
-    bare, spent = np.min(rounds, axis=0)
-    result = reconcile(incidence, flow, sigma)
-    assert np.abs(result.estimate @ incidence.T).max() < 1e-6 * np.abs(truth).max()
-    report(f"reconciliation, {times:,} × {streams:,} streams, {nodes} nodes", f"{spent:.0f} ms",
-           f"{spent / bare:.1f} × the bare product with (S, S)", "goal 3 ×")  # fmt: skip

@@ -107,6 +107,10 @@ LIBRARIES = {
         "twin.reconciliation.balances",
         "twin.reconciliation.bounds",
         "twin.reconciliation.chi_square",
+        "twin.reconciliation.fronts",
+        "twin.reconciliation.linear",
+        "twin.reconciliation.observability",
+        "twin.reconciliation.sparse",
         "twin.series.gaps",
     },
 }

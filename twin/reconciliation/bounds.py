@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import qr
-from scipy.optimize import lsq_linear
+from scipy.optimize import linprog, lsq_linear
+from scipy.sparse import csr_array
 
 from twin.arrays import BOOL, F64, INTP
 from twin.reconciliation.observability import NOTHING, ROUNDING
@@ -98,6 +99,33 @@ def reached_bounds(
     bounds = np.zeros(len(flow), np.int8)
     bounds[kept] = result.active_mask[kept]
     return bounds
+
+
+def has_room(incidence: Any, accumulation: F64, estimate: F64, lower: F64, upper: F64) -> bool:
+    """Tell whether streams that are not observable can close the balances within their bounds.
+
+    Parameters
+    ----------
+    incidence : (M, S) float64 [1], or scipy.sparse
+    accumulation : (M,) float64 [u]     of balances that are used
+    estimate : (S,) float64 [u]         NaN where not observable
+    lower, upper : (S,) float64 [u]     infinite where there is none
+
+    Returns
+    -------
+    bool
+        true = the estimates are those of the bounded problem as well
+    """
+    hidden = np.flatnonzero(np.isnan(estimate))
+    residual = accumulation - incidence @ np.nan_to_num(estimate)
+    size = max(float(np.abs(np.nan_to_num(estimate)).max(initial=0.0)), ROUNDING)
+    result = linprog(
+        np.zeros(len(hidden)),
+        A_eq=csr_array(csr_array(incidence)[:, hidden]),
+        b_eq=residual / size,
+        bounds=np.stack([lower[hidden], upper[hidden]], axis=1) / size,
+    )
+    return bool(result.success)
 
 
 def _solved(matrix: F64, goal: F64, room: tuple[F64, F64]) -> Any:

@@ -15,12 +15,12 @@ References
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from twin.arrays import BOOL, F64
+from twin.arrays import BOOL, F64, INTP
 from twin.reconciliation.observability import NOTHING, ROUNDING, Projection, project
 
 # A Cholesky pivot below this share of its balance's own uncertainty calls for the slower SVD.
@@ -35,24 +35,74 @@ CONTRADICTORY = "balances between exactly known flows contradict each other"
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Factorisation of one pattern of missing values; R degrees of freedom, [u] uom of flow."""
+    """Factorisation of one pattern of missing values; R degrees of freedom, [u] uom of flow.
 
-    incidence: F64  # (M, S)
+    With variances of each time, (n, 1, S), what follows from them has a leading n as well.
+    """
+
+    incidence: Any  # (M, S)
     measured: BOOL  # (S,)
     balanced: BOOL  # (M,)
     projection: Projection
-    # (S,) variances, (S, S) covariance, or (n, 1, S) variances of each time [u^2]. With the last
-    # all that follows from them has a leading n as well.
-    covariance: F64
-    whiten: F64  # (R, M) from residuals to independent standard normal deviates
-    effect: F64  # (R, S) of a bias of 1 u on these; exactly zero where it has none
-    back: F64  # (R, S) effect @ covariance: from the deviates to the adjustments
-    impossible: F64  # (Q, M) combinations of balances without uncertainty, which must be zero
+    dof: int  # R
+    impossible: Any  # (Q, M) combinations of balances without uncertainty, which must be zero
     delicate: Any  # bool: rounding asks for a second step towards the balances
-    link: F64  # (U, S) from the estimates to the unmeasured streams
+    link: Any  # (U, S) from the estimates to the unmeasured streams
     own: F64  # (S,) standard uncertainty of the measurement [u]
     sigma: F64  # (S,) of the estimate [u]
     node_sigma: F64  # (M,) of the residual [u]; NaN if a stream or the accumulation is missing
+    # What a bias of 1 u of a stream, or a leak of 1 u of a node, makes of the deviates altogether:
+    # exactly zero where it has no effect.
+    size: F64  # (S,) [1/u]
+    leak_size: F64  # (M,) [1/u]
+    variance: F64  # (S,) of the measurements [u^2]
+    # (R, S) [u] from the deviates to the adjustments where meters are correlated; None = it follows
+    # from the scores and the variances.
+    back: F64 | None
+
+    def deviates(self, residual: F64) -> F64:
+        """Return residuals (n, M) as independent deviates of variance 1, (n, R)."""
+        raise NotImplementedError
+
+    def scores(self, deviate: F64) -> tuple[F64, F64]:
+        """Return the products with the effects of all streams (n, S) and leaks (n, M)."""
+        raise NotImplementedError
+
+    def stream_effects(self, streams: INTP) -> F64:
+        """Return the effects on the deviates, (R, k), of some streams."""
+        raise NotImplementedError
+
+    def leak_effects(self, nodes: INTP) -> F64:
+        """Return the effects on the deviates, (R, k), of leaks of some nodes."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, slots=True)
+class DensePlan(Plan):
+    """A plan by dense matrices, also for covariances and for variances of each time."""
+
+    whiten: F64  # (R, M) from residuals to independent standard normal deviates
+    effect: F64  # (R, S) of a bias of 1 u on these
+
+    def deviates(self, residual: F64) -> F64:
+        """Return (n, R)."""
+        return _map(residual, np.swapaxes(self.whiten, -1, -2))
+
+    def scores(self, deviate: F64) -> tuple[F64, F64]:
+        """Return (n, S) and (n, M)."""
+        return _map(deviate, self.effect), _map(deviate, self.whiten)
+
+    def stream_effects(self, streams: INTP) -> F64:
+        """Return (R, k)."""
+        return self.effect[..., streams]
+
+    def leak_effects(self, nodes: INTP) -> F64:
+        """Return (R, k)."""
+        return self.whiten[..., nodes]
+
+    def of_time(self, time: int) -> DensePlan:
+        """Return what a plan of variances of each time says of the effects at one of them."""
+        return replace(self, whiten=self.whiten[time], effect=self.effect[time])
 
 
 def missing(values: F64) -> BOOL:
@@ -125,7 +175,7 @@ def variances(sigma: F64) -> tuple[F64, BOOL]:
     return np.where(known & (sigma > 1 / EXTREME), sigma, 0.0) ** 2, known
 
 
-def plan(incidence: F64, covariance: F64, measured: BOOL, balanced: BOOL) -> Plan:
+def dense_plan(incidence: F64, covariance: F64, measured: BOOL, balanced: BOOL) -> DensePlan:
     """Factorise the balances for one pattern of missing values.
 
     Parameters
@@ -138,7 +188,7 @@ def plan(incidence: F64, covariance: F64, measured: BOOL, balanced: BOOL) -> Pla
 
     Returns
     -------
-    Plan
+    DensePlan
         everything that does not depend on the values; one serves all times with this pattern. With
         variances of each time the delicate ones, of shape (n,), have no usable plan.
 
@@ -162,25 +212,45 @@ def plan(incidence: F64, covariance: F64, measured: BOOL, balanced: BOOL) -> Pla
     before, gained = own.copy(), (back**2).sum(axis=-2)
     before[..., projection.solved] = _quadratic(link, covariance)
     gained[..., projection.solved] = ((link @ np.swapaxes(back, -1, -2)) ** 2).sum(axis=-1)
-    # What the balances fix exactly has no variance left but rounding.
-    variance = np.where(before - gained > LOST * before, before - gained, 0.0)
     closed = balanced & (present == incidence).all(axis=1)
-    return Plan(
+    impossible = impossible @ projection.combine
+    # A leak of one node alone would contradict a combination that must be zero.
+    lone = ~(impossible != 0).any(axis=0)
+    return DensePlan(
         incidence=incidence,
         measured=measured,
         balanced=balanced,
         projection=projection,
-        covariance=covariance,
-        whiten=whiten,
-        effect=effect,
-        back=back,
-        impossible=impossible @ projection.combine,
+        dof=whiten.shape[-2],
+        impossible=impossible,
         delicate=delicate,
         link=link,
         own=np.where(measured, np.sqrt(own), np.nan),
-        sigma=np.where(projection.observable, np.sqrt(variance), np.nan),
+        sigma=np.where(projection.observable, remaining_sigma(before, gained), np.nan),
         node_sigma=np.where(closed, np.sqrt(_quadratic(present, covariance)), np.nan),
+        size=np.linalg.norm(effect, axis=-2),
+        leak_size=np.linalg.norm(whiten, axis=-2) * lone,
+        variance=own,
+        back=back if covariance.ndim == 2 else None,
+        whiten=whiten,
+        effect=effect,
     )
+
+
+def remaining_sigma(before: F64, gained: F64, lost: float = LOST) -> F64:
+    """Return the standard uncertainty that is left of a variance after a gain.
+
+    Parameters
+    ----------
+    before, gained : (...) float64 [u^2]
+    lost : float [1]
+        a share of the variance that is rounding
+
+    Returns
+    -------
+    (...) float64 [u]      what the balances fix exactly has no variance left but rounding
+    """
+    return np.sqrt(np.where(before - gained > lost * before, before - gained, 0.0))
 
 
 def solve(plan: Plan, flow: F64, accumulation: F64) -> dict[str, Any]:
@@ -202,26 +272,26 @@ def solve(plan: Plan, flow: F64, accumulation: F64) -> dict[str, Any]:
     With deviates w and the effect c_j of stream j on them, Σ⁻¹(flow - estimate) is c_j·w, and
     (c_j·w)² / c_j·c_j is the likelihood ratio of a bias of c_j·w / c_j·c_j [3]_. Its root is the
     measurement test [2]_ of uncorrelated meters. With a covariance the adjustment b_j·w has another
-    standard deviation, norm(b_j). The column of `whiten` is the effect of a leak of its node.
+    standard deviation, norm(b_j). A leak of a node has an effect on the deviates just the same.
     """
     flow = flow if plan.measured.all() else np.where(plan.measured, flow, 0.0)
     booked = np.where(plan.balanced, accumulation, 0.0)
     residual = flow @ plan.incidence.T
     residual -= booked
-    deviate = _map(residual, np.swapaxes(plan.whiten, -1, -2))
+    deviate = plan.deviates(residual)
     chi2 = np.einsum("nr,nr->n", deviate, deviate)
-    score = _map(deviate, plan.effect)
-    correlated = plan.covariance.ndim == 2
-    change = deviate @ plan.back if correlated else score * _own(plan.covariance)
-    bias, bias_test = _ratios(score, plan.effect)
-    adjustment = _standardised(plan, change, bias_test) if correlated else bias_test
+    score, leak_score = plan.scores(deviate)
+    change = _changes(plan, deviate, score)
+    bias, bias_test = _ratios(score, plan.size)
+    adjustment = _standardised(plan, change, bias_test)
     estimate = np.subtract(flow, change, out=change)
     if np.any(plan.delicate):
-        estimate -= (estimate @ plan.incidence.T - booked) @ plan.whiten.T @ plan.back
+        again = plan.deviates(estimate @ plan.incidence.T - booked)
+        estimate -= _changes(plan, again, plan.scores(again)[0])
     solved = plan.projection.solved
     estimate[:, solved] = booked @ plan.projection.solve.T - estimate @ plan.link.T
     estimate[:, ~plan.projection.observable] = np.nan
-    leak, leak_test = _ratios(_map(deviate, plan.whiten), plan.whiten)
+    leak, leak_test = _ratios(leak_score, plan.leak_size)
     sigma = np.broadcast_to(plan.sigma, estimate.shape)
     unsolved = _contradictions(plan, flow, booked, residual)
     if unsolved.any():
@@ -273,9 +343,8 @@ def _cleared(effect: F64, bound: F64) -> F64:
     return np.where(small[..., None, :], 0.0, effect)
 
 
-def _ratios(score: F64, effect: F64) -> tuple[F64, F64]:
+def _ratios(score: F64, size: F64) -> tuple[F64, F64]:
     """Return the likeliest sizes and the test values |z|; NaN where there is no effect."""
-    size = np.linalg.norm(effect, axis=-2)
     inverse = np.divide(1.0, size, out=np.full_like(size, np.nan), where=size > 0)
     test = np.abs(score)
     test *= inverse
@@ -283,10 +352,17 @@ def _ratios(score: F64, effect: F64) -> tuple[F64, F64]:
     return score, test
 
 
+def _changes(plan: Plan, deviate: F64, score: F64) -> F64:
+    """Return the adjustments, (n, S) [u]."""
+    return score * plan.variance if plan.back is None else deviate @ plan.back
+
+
 def _standardised(plan: Plan, change: F64, test: F64) -> F64:
     """Return |adjustments| in their standard deviations; `test` where this is 0 over 0, or NaN."""
+    if plan.back is None:
+        return test
     sigma = np.linalg.norm(plan.back, axis=0)
-    moves = (sigma > NOTHING * plan.own) & (plan.effect != 0).any(axis=0)
+    moves = (sigma > NOTHING * plan.own) & (plan.size > 0)
     return np.asarray(np.divide(np.abs(change), sigma, out=test.copy(), where=moves))
 
 
@@ -337,8 +413,8 @@ def _whitened_each(columns: F64, covariance: F64, scale: F64) -> tuple[F64, F64,
 
 def _contradictions(plan: Plan, flow: F64, booked: F64, residual: F64) -> BOOL:
     """Return the times at which a combination without uncertainty is not zero, (n,)."""
-    if not len(plan.impossible):
+    if not plan.impossible.shape[0]:
         return np.zeros(len(flow), bool)
-    magnitude = np.abs(flow) @ np.abs(plan.incidence).T + np.abs(booked)
+    magnitude = np.abs(flow) @ abs(plan.incidence).T + np.abs(booked)
     violation = np.abs(residual @ plan.impossible.T)
-    return np.asarray((violation > NOTHING * (magnitude @ np.abs(plan.impossible).T)).any(axis=1))
+    return np.asarray((violation > NOTHING * (magnitude @ abs(plan.impossible).T)).any(axis=1))

@@ -17,6 +17,9 @@ References
    tests stay silent is at least as probable as if they were independent.
 .. [7] Bartholomew: A test of homogeneity of means under restricted alternatives, Journal of the
    Royal Statistical Society B 23, 1961, 239-281; conditional on the bounds that are reached.
+.. [8] Júdice, Pires: A block principal pivoting algorithm for large-scale strictly monotone linear
+   complementarity problems, Computers & Operations Research 21, 1994, 587-596,
+   doi:10.1016/0305-0548(94)90106-6.
 """
 
 from __future__ import annotations
@@ -25,22 +28,26 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy.linalg import block_diag
+from scipy.sparse import block_array, csr_array, eye_array, issparse, vstack
 
-from twin.arrays import BOOL, F64, INTP
-from twin.reconciliation.bounds import reached_bounds
+from twin.arrays import BOOL, F64, I8, INTP
+from twin.reconciliation.bounds import has_room, reached_bounds
 from twin.reconciliation.chi_square import quantile
 from twin.reconciliation.least_squares import (
+    DensePlan,
     Plan,
+    dense_plan,
     missing,
-    plan,
     solve,
     variance_of,
     variances,
 )
 from twin.reconciliation.observability import NOTHING
+from twin.reconciliation.sparse import sparse_plan
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 # Two test values closer than this are the same number, calculated in two ways.
 TIE = 1e-6
@@ -51,8 +58,16 @@ BY_NODE = ("residual", "leak", "leak_test", "nodal")
 POWER = 0.9
 # What of a structure follows from the uncertainties, and not from what is missing alone.
 BY_UNCERTAINTY = ("adjustment_critical", "detectable", "adjustability")
+# From so many nodes on a network is large: sparse matrices are faster than dense ones.
+LARGE = 400
 UNCHECKED = "no measured stream is redundant: there is nothing to check"
 UNBOUNDED = "no flows within their bounds close the balances"
+# So often the bounds that are reached are looked for anew in a large network.
+PASSES = 100
+# All that are wrong change at once until so many passes have left no fewer of them.
+PATIENCE = 4
+# A flow may miss a bound by this share of the greatest standard uncertainty while they are.
+MISS = 1e-3
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +123,7 @@ class Reconciliation:
 
 
 def reconcile(
-    incidence: F64,
+    incidence: Any,
     flow: F64,
     sigma: F64,
     *,
@@ -121,7 +136,7 @@ def reconcile(
 
     Parameters
     ----------
-    incidence : (M, S) float64 [1]
+    incidence : (M, S) float64 [1], or scipy.sparse
         +1 where a stream enters a node, -1 where it leaves; any real coefficients (components)
     flow : (..., S) float64 [u]
         measured flows; NaN, infinite or beyond 1e100 = not measured
@@ -170,7 +185,7 @@ def reconcile(
 
 
 def reconcile_each(
-    incidence: F64,
+    incidence: Any,
     flow: F64,
     sigma: F64,
     *,
@@ -205,7 +220,7 @@ def reconcile_each(
 
 
 def _reconciled(
-    incidence: F64,
+    incidence: Any,
     flow: F64,
     booked: F64,
     meters: tuple[F64, BOOL, str],
@@ -223,7 +238,7 @@ def _reconciled(
         structures.append(_structure(each, confidence))
         solution = solve(each, flow[at], booked[at])
         solution["consistent"] = _silent(solution, structures[-1])
-        note = problem or ("" if each.whiten.shape[-2] else UNCHECKED)
+        note = problem or ("" if each.dof else UNCHECKED)
         solution["reason"][solution["reason"] == ""] = note
         if problem:
             solution["chi2"][:], solution["consistent"][:] = np.nan, False
@@ -262,7 +277,7 @@ def _bounds(
 
 def _bounded(
     result: Reconciliation,
-    incidence: F64,
+    incidence: Any,
     flow: F64,
     booked: F64,
     meters: tuple[F64, BOOL, str],
@@ -274,28 +289,32 @@ def _bounded(
     if bounds is None:
         return result
     lower, upper = bounds
-    variance, known, _ = meters
-    measured, used = ~missing(flow) & known, ~missing(booked)
+    balances = incidence, flow, booked
     estimate = result.estimate.reshape(flow.shape)
     slack = NOTHING * np.abs(np.nan_to_num(estimate)).max(axis=1, initial=0.0)[:, None]
-    outside = (estimate < lower - slack) | (estimate > upper + slack)
+    beyond = (estimate < lower - slack) | (estimate > upper + slack)
     # What is not observable may be within its bounds and may not.
-    outside |= np.isnan(estimate) & (np.isfinite(lower) | np.isfinite(upper))
+    hidden = np.isnan(estimate) & (np.isfinite(lower) | np.isfinite(upper))
     solved = np.isfinite(result.chi2).reshape(-1)
     reached, possible = np.zeros(flow.shape, np.int8), np.ones(len(flow), bool)
-    for n in np.flatnonzero(outside.any(axis=1) & solved).tolist():
-        own = variance[n, 0] if variance.ndim == 3 else variance
-        bound = reached_bounds(
-            incidence[used[n]], booked[n, used[n]], flow[n], own, measured[n], lower[n], upper[n]
+    at = np.flatnonzero(beyond.any(axis=1) & solved)
+    reached[at], possible[at] = _settled_bounds(balances, bounds, estimate, meters, at, confidence)
+    within = _at_bounds(balances, bounds, reached, meters, lead, confidence)
+    possible[at] &= np.isfinite(within.chi2).reshape(-1)[at]
+    final = within.estimate.reshape(flow.shape)
+    for n in np.flatnonzero(hidden.any(axis=1) & possible & solved).tolist():
+        used = np.flatnonzero(~missing(booked[n]))
+        possible[n] = has_room(incidence[used], booked[n, used], final[n], lower[n], upper[n])
+    doubtful = np.flatnonzero(~possible & solved).tolist()
+    for n in doubtful:
+        possible[n] = not issparse(incidence) and _weighted_bounds(
+            balances, bounds, reached, meters, n
         )
-        possible[n] = bound is not None
-        reached[n] = 0 if bound is None else bound
+        reached[n] *= possible[n]
+    if doubtful:
+        within = _at_bounds(balances, bounds, reached, meters, lead, confidence)
     if reached.any():
-        nodes = len(incidence)
-        value = np.where(reached < 0, lower, np.where(reached > 0, upper, np.nan))
-        rows = np.vstack([incidence, np.eye(flow.shape[1])])
-        both = np.hstack([booked, value])
-        within = _reconciled(rows, flow, both, meters, lead, confidence)
+        nodes = incidence.shape[0]
         parts = {name: getattr(within, name)[..., :nodes] for name in BY_NODE}
         leaks = _of_nodes(within.leaks if lead else [within.leaks], nodes)
         result = replace(
@@ -314,6 +333,110 @@ def _bounded(
         bounded=at.astype(np.int8).reshape(result.estimate.shape),
     )
     return result if possible.all() else withdraw(result, possible.reshape(lead), UNBOUNDED)
+
+
+def _at_bounds(
+    balances: tuple[Any, F64, F64],
+    bounds: tuple[F64, F64],
+    reached: I8,
+    meters: tuple[F64, BOOL, str],
+    lead: tuple[int, ...],
+    confidence: float,
+) -> Reconciliation:
+    """Reconcile with the bounds that are reached as M + S balances: incidence, flow, booked."""
+    incidence, flow, booked = balances
+    unit = eye_array(flow.shape[1])
+    rows = csr_array(vstack([incidence, unit])) if issparse(incidence) else np.vstack(
+        [incidence, unit.toarray()])  # fmt: skip
+    value = np.where(reached < 0, bounds[0], np.where(reached > 0, bounds[1], np.nan))
+    return _reconciled(rows, flow, np.hstack([booked, value]), meters, lead, confidence)
+
+
+def _weighted_bounds(
+    balances: tuple[Any, F64, F64],
+    bounds: tuple[F64, F64],
+    reached: I8,
+    meters: tuple[F64, BOOL, str],
+    n: int,
+) -> bool:
+    """Put the bounds that the flows of a time reach into a row of `reached`; tell if there are."""
+    incidence, flow, booked = balances
+    variance, known, _ = meters
+    used, measured = ~missing(booked[n]), ~missing(flow[n]) & np.broadcast_to(known, flow.shape)[n]
+    own = variance[n, 0] if variance.ndim == 3 else variance
+    rows = incidence[used], booked[n, used], flow[n], own, measured
+    bound = reached_bounds(*rows, bounds[0][n], bounds[1][n])
+    reached[n] = 0 if bound is None else bound
+    return bound is not None
+
+
+def _settled_bounds(
+    balances: tuple[Any, F64, F64],
+    bounds: tuple[F64, F64],
+    estimate: F64,
+    meters: tuple[F64, BOOL, str],
+    at: INTP,
+    confidence: float,
+) -> tuple[I8, BOOL]:
+    """Return the bounds that the flows of some times reach, (n, S), and (n,) if they settle.
+
+    Block principal pivoting [8]_: bounds that are passed are reached, and those that pull the wrong
+    way are left again, all at once while that leaves fewer and fewer of them, else the last one.
+    On the way a flow may miss the bound it reaches by next to nothing, so that bounds which
+    contradict each other have a solution, whose pull tells which of them to leave.
+    """
+    incidence = balances[0]
+    flow, booked, lower, upper, estimate = (e[at] for e in (*balances[1:], *bounds, estimate))
+    times, streams = flow.shape
+    unit = eye_array(streams)
+    rows = csr_array(block_array([[incidence, None], [unit, unit]]))
+    rows = rows if issparse(incidence) else rows.toarray()
+    variance, known, problem = _with_slack(meters, flow.shape, at)
+    slack = NOTHING * np.abs(np.nan_to_num(estimate)).max(axis=1, initial=0.0)[:, None]
+    reached, pull = np.zeros(flow.shape, np.int8), np.zeros(flow.shape)
+    fewest, patience = np.full(times, streams + 1), np.full(times, PATIENCE)
+    wrong = np.zeros(flow.shape, bool)
+    for _ in range(PASSES if times else 0):
+        beyond = (estimate > upper + slack) * 1 - (estimate < lower - slack) * 1
+        wrong = np.where(reached == 0, beyond != 0, reached * pull < 0)
+        count = wrong.sum(axis=1)
+        at = np.flatnonzero(count)
+        if not len(at):
+            break
+        patience = np.where(count < fewest, PATIENCE, patience - 1)
+        fewest = np.minimum(fewest, count)
+        last = np.arange(streams) == (streams - 1 - wrong[:, ::-1].argmax(axis=1))[:, None]
+        change = wrong & ((patience > 0)[:, None] | last)
+        reached = np.where(change, np.where(reached == 0, beyond, 0), reached).astype(np.int8)
+        bound = np.where(reached < 0, lower, np.where(reached > 0, upper, np.nan))[at]
+        within = _reconciled(
+            rows,
+            np.hstack([flow[at], np.zeros(bound.shape)]),
+            np.hstack([booked[at], bound]),
+            (variance[at] if variance.ndim == 3 else variance, known[at], problem),
+            (len(at),),
+            confidence,
+        )
+        estimate[at] = within.estimate[:, :streams]
+        pull[at] = np.nan_to_num(within.leak[:, incidence.shape[0] :])
+    settled = np.asarray(~wrong.any(axis=1) & (lower <= upper).all(axis=1))
+    return np.where(settled[:, None], reached, 0).astype(np.int8), settled
+
+
+def _with_slack(
+    meters: tuple[F64, BOOL, str], shape: tuple[int, ...], at: INTP
+) -> tuple[F64, BOOL, str]:
+    """Return the meters of some times, followed by S of next to nothing, which say zero."""
+    variance, known, problem = meters
+    known = known[at] if known.ndim == 2 else np.broadcast_to(known, shape)
+    both = np.concatenate([known, np.ones(shape, bool)], axis=1)
+    variance = variance[at] if variance.ndim == 3 else variance
+    own = np.diagonal(variance) if variance.ndim == 2 else variance
+    greatest = own.max(axis=-1, keepdims=True, initial=0.0)
+    miss = np.broadcast_to(MISS**2 * np.where(greatest > 0, greatest, 1.0), own.shape)
+    if variance.ndim == 2:
+        return block_diag(variance, np.diag(miss)), both, problem
+    return np.concatenate([variance, miss], axis=-1), both, problem
 
 
 def _of_nodes(leaks: list[Any], nodes: int) -> list[Any]:
@@ -361,12 +484,19 @@ def withdraw(result: Reconciliation, solved: BOOL, why: str) -> Reconciliation:
 
 
 def _aligned(
-    incidence: F64, flow: F64, accumulation: F64 | None
-) -> tuple[F64, F64, F64, tuple[int, ...]]:
-    """Return checked (M, S), (n, S), (n, M), and the leading dimensions behind n."""
-    incidence = np.asarray(incidence, dtype=np.float64)
+    incidence: Any, flow: F64, accumulation: F64 | None
+) -> tuple[Any, F64, F64, tuple[int, ...]]:
+    """Return checked (M, S), sparse if large, (n, S), (n, M), and the leading dimensions of n."""
+    if issparse(incidence):
+        incidence = csr_array(incidence, dtype=np.float64)
+        finite = np.isfinite(incidence.data).all()
+        incidence = incidence if incidence.shape[0] >= LARGE else incidence.toarray()
+    else:
+        incidence = np.asarray(incidence, dtype=np.float64)
+        finite = incidence.ndim == 2 and np.isfinite(incidence).all()
+        incidence = csr_array(incidence) if finite and len(incidence) >= LARGE else incidence
     flow = np.asarray(flow, dtype=np.float64)
-    if incidence.ndim != 2 or not np.isfinite(incidence).all():
+    if not finite:
         raise ValueError(f"incidence must be a finite (M, S) matrix, not {incidence.shape}")
     nodes, streams = incidence.shape
     if flow.shape[-1:] != (streams,):
@@ -398,34 +528,43 @@ def _patterns(absent: BOOL) -> tuple[BOOL, INTP]:
 
 
 def _plans(
-    incidence: F64, variance: F64, patterns: BOOL, group: INTP
+    incidence: Any, variance: F64, patterns: BOOL, group: INTP
 ) -> Iterator[tuple[Plan, Any]]:
     """Yield plans and the times each is for: one for a pattern, and for each delicate time."""
     for number, pattern in enumerate(patterns):
         absent, adrift = np.split(pattern, [incidence.shape[1]])
         at = np.flatnonzero(group == number)
         if variance.ndim < 3:
-            each = plan(incidence, variance, ~absent, ~adrift)
+            each = _plan(incidence, variance, ~absent, ~adrift)
             yield each, slice(None) if len(patterns) == 1 else at
             continue
-        each = plan(incidence, variance[at], ~absent, ~adrift)
-        fine, delicate = at[~each.delicate], at[each.delicate]
-        if len(delicate):
-            each = plan(incidence, variance[fine], ~absent, ~adrift)
-        yield each, fine
-        for time in delicate.tolist():
-            yield plan(incidence, variance[time, 0], ~absent, ~adrift), [time]
+        alone = at
+        if not issparse(incidence) or not len(at):
+            incidence = incidence.toarray() if issparse(incidence) else incidence
+            together = dense_plan(incidence, variance[at], ~absent, ~adrift)
+            fine, alone = at[~together.delicate], at[together.delicate]
+            if len(alone):
+                together = dense_plan(incidence, variance[fine], ~absent, ~adrift)
+            yield together, fine
+        for time in alone.tolist():
+            yield _plan(incidence, variance[time, 0], ~absent, ~adrift), [time]
+
+
+def _plan(incidence: Any, variance: F64, measured: BOOL, balanced: BOOL) -> Plan:
+    """Return the plan of a pattern: sparse for a large network, if its numbers allow it."""
+    if not issparse(incidence):
+        return dense_plan(incidence, variance, measured, balanced)
+    each = sparse_plan(incidence, variance, measured, balanced) if variance.ndim == 1 else None
+    return each or dense_plan(incidence.toarray(), variance, measured, balanced)
 
 
 def _structure(each: Plan, confidence: float) -> dict[str, Any]:
     """Return the results that depend on the pattern of missing values and the meters only."""
-    tests = (each.effect != 0).any(axis=-2).sum(axis=-1)
-    dof = each.whiten.shape[-2]
+    tests, dof, size = (each.size > 0).sum(axis=-1), each.dof, each.size
     chi2_critical = quantile(confidence, dof)
     # Half of the level for chi2, half for all single tests together.
     chi2_limit = quantile(confidence**0.5, dof)
     test_limit = _level(_directions(each), confidence**0.5)
-    size = np.linalg.norm(each.effect, axis=-2)
     # A normal test value is above its limit with this probability where it expects so much.
     named = test_limit + quantile(2 * POWER - 1, 1) ** 0.5
     least = np.divide(named, size, out=np.full_like(size, np.inf), where=size > 0)
@@ -464,12 +603,12 @@ def _directions(each: Plan) -> int:
     """Return the number of different tests: parallel effects, of streams or nodes, have one."""
     marks = []
     for effect in (each.projection.columns, each.projection.combine):
-        size = np.linalg.norm(effect, axis=0)
+        size = np.sqrt((effect * effect).sum(axis=0))
         # No two effects that differ have the same product with this vector but by rare chance.
-        product = np.cos(np.arange(1.0, len(effect) + 1)) @ effect
+        product = np.cos(np.arange(1.0, effect.shape[0] + 1)) @ effect
         marks.append(np.abs(product[size > 0]) / size[size > 0])
     apart = np.diff(np.sort(np.concatenate(marks))) > NOTHING
-    return int(apart.sum()) + 1 if len(effect) else 0
+    return int(apart.sum()) + 1 if effect.shape[0] else 0
 
 
 def _silent(solution: dict[str, Any], structure: dict[str, Any]) -> BOOL:
@@ -502,25 +641,26 @@ def _accuse(
     nodes = np.nan_to_num(solution["leak_test"][bad])
     best = meters.max(axis=1) * (1 - TIE)
     level = level[bad] if np.ndim(level) else level
-    for lists, tests, floor, effect in (
-        (suspects, meters, np.minimum(best, level), each.effect),
-        (leaks, nodes, best, each.whiten),
+    for lists, tests, floor, of in (
+        (suspects, meters, np.minimum(best, level), "stream_effects"),
+        (leaks, nodes, best, "leak_effects"),
     ):
-        if effect.ndim == 2:
-            sets = _sets(tests, floor, effect)
-        else:
+        if isinstance(each, DensePlan) and each.effect.ndim == 3:
             sets = [
-                _sets(tests[[n]], floor[[n]], effect[time])[0]
+                _sets(tests[[n]], floor[[n]], getattr(each.of_time(time), of))[0]
                 for n, time in enumerate(bad.tolist())
             ]
+        else:
+            sets = _sets(tests, floor, getattr(each, of))
         for time, some in zip(times[bad], sets, strict=True):
             lists[time] = some
 
 
-def _sets(tests: F64, floor: F64, effect: F64) -> list[list[set[int]]]:
+def _sets(tests: F64, floor: F64, effects: Callable[[INTP], F64]) -> list[list[set[int]]]:
     """Return for each row what reaches its floor, greatest first, parallel effects together."""
     named = np.flatnonzero((tests >= floor[:, None]).any(axis=0))
-    tests, unit = tests[:, named], effect[:, named] / np.linalg.norm(effect[:, named], axis=0)
+    tests, unit = tests[:, named], effects(named)
+    unit = unit / np.linalg.norm(unit, axis=0)
     same = np.abs(unit.T @ unit) > 1 - NOTHING
     first, name = (same.argmax(axis=0) if len(named) else named).tolist(), named.tolist()
     result = []

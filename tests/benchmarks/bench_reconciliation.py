@@ -1,0 +1,75 @@
+"""Reconciliation: a day of minutes, one time of a plant and of a region, and two other programs."""
+
+import tracemalloc
+
+import numpy as np
+import pytest
+
+from tests.benchmarks.bench_step import best_of
+from tests.support.networks import random_network
+from twin.reconciliation.linear import reconcile
+
+STREAMS, NODES = 1_000, 300
+
+
+def bench_day(report):
+    incidence, flow, sigma = random_network(STREAMS, NODES)
+    incidence, rng = incidence.toarray(), np.random.default_rng(1)
+    flow = flow + rng.normal(size=(1440, STREAMS)) * sigma
+    square = rng.normal(size=(STREAMS, STREAMS))
+    # Both in turns: a neighbour that comes or goes meets both.
+    rounds = [
+        (
+            best_of(lambda: flow @ square, 2)[0],
+            best_of(lambda: reconcile(incidence, flow, sigma), 1)[0],
+        )
+        for _ in range(15)
+    ]
+    bare, spent = np.min(rounds, axis=0)
+    result = reconcile(incidence, flow, sigma)
+    assert np.abs(result.estimate @ incidence.T).max() < 1e-6 * np.abs(flow).max()
+    report(f"reconciliation, 1,440 × {STREAMS:,} streams, {NODES} nodes", f"{spent:.0f} ms",
+           f"{spent / bare:.1f} × the bare product with (S, S)", "goal 3 ×")  # fmt: skip
+
+
+def bench_one_time(report):
+    incidence, flow, sigma = random_network(STREAMS, NODES)
+    incidence = incidence.toarray()
+    shortest, _ = best_of(lambda: reconcile(incidence, flow, sigma))
+    report(f"reconciliation with all tests, {STREAMS:,} streams, {NODES} nodes",
+           f"{shortest:.1f} ms")  # fmt: skip
+
+
+def bench_region(report):
+    incidence, flow, sigma = random_network(6_000, 2_000)
+    shortest, _ = best_of(lambda: reconcile(incidence, flow, sigma), 5)
+    tracemalloc.start()
+    reconcile(incidence, flow, sigma)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    report("reconciliation with all tests, 6,000 streams, 2,000 nodes", f"{shortest:.0f} ms",
+           f"{peak / 1e6:.0f} MB", "goal 1,000 ms, 200 MB")  # fmt: skip
+
+
+def bench_difflow(report):
+    """The same as `bench_one_time` by difflow 0.2, if it is installed."""
+    difflow = pytest.importorskip("difflow.reconciliation")
+    incidence, flow, sigma = random_network(STREAMS, NODES)
+    incidence = incidence.toarray()
+    shortest, _ = best_of(
+        lambda: difflow.reconcile(lambda x, _params=None: incidence @ x, flow, sigma), 2
+    )
+    report(f"the same by difflow, {STREAMS:,} streams", f"{shortest:.0f} ms")
+
+
+def bench_neqsim(report):
+    """The same as `bench_one_time` by neqsim 3.26, if it is installed, with Java."""
+    java = pytest.importorskip("neqsim").jneqsim.process.util.reconciliation
+    incidence, flow, sigma = random_network(STREAMS, NODES)
+    engine = java.DataReconciliationEngine()
+    for s in range(STREAMS):
+        engine.addVariable(java.ReconciliationVariable(f"s{s}", float(flow[s]), float(sigma[s])))
+    for row in incidence.toarray().tolist():
+        engine.addConstraint(row)
+    shortest, _ = best_of(engine.reconcile, 2)
+    report(f"the same by neqsim, {STREAMS:,} streams", f"{shortest:.0f} ms")
