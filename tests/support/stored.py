@@ -72,6 +72,7 @@ async def everything(db):
     columns = dict.fromkeys(
         ("minute", "hour", "day"), "n, amount, covered_s, x.min, x.max, last, quality"
     )
+    columns["hour"] += ", measured, measured_mean"
     return {
         table: await db.fetch(
             f"SELECT t.tag, x.time, {names} FROM {table} x JOIN tag t USING (tag_id)"

@@ -80,6 +80,7 @@ async def contents(db, table, *, but=""):
     """Return the rows of a table about the tags of the park, NULL for no number."""
     columns = "x.value, x.quality" if table == "sample" else (
         "n, amount, covered_s, x.min, x.max, last, x.quality"
+        + ", measured, measured_mean" * (table == "hour")
     )  # fmt: skip
     rows = await db.fetch(
         f"SELECT enterprise || '/' || tag AS address, x.time, {columns} FROM {table} x"
