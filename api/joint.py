@@ -80,6 +80,11 @@ class Joint:
         width = np.hypot(sums.ratio_ci(component, over, under), gaps)
         return value, np.where(np.isnan(value), np.nan, width)
 
+    def enough_sums(self) -> Sums:
+        """Return the sums; without amounts in windows of which too little is covered."""
+        amount = np.where(self.enough[:, None], self.sums.amount, np.nan)
+        return replace(self.sums, amount=amount)
+
     def width(self, component: str, value: F64, slope: F64) -> F64:
         """Return the half width of the interval of an intensity [SI], (W,).
 
@@ -87,7 +92,7 @@ class Joint:
         amounts grow alike, as a ratio does.
         """
         part, nothing = slope[:, self.sums.tags], np.zeros((len(value), len(self.sums.tags)))
-        one = np.ones(len(value))
+        one = np.where(np.isnan(value), np.nan, 1.0)
         gaps = half_width(gap_sigma(self.levels, part, nothing, value, one, self.share))
         width = np.hypot(self.sums.ci(component, slope), gaps)
         return np.where(np.isnan(value), np.nan, width)

@@ -12,6 +12,7 @@ from typing_extensions import TypedDict
 from api.answers import Number, Provenance, Share, WindowRow, record, records
 from api.context import Context
 from api.encode import TONNE, number, out
+from api.joint import read_joint
 from api.sums import Sums, read_sums
 from api.windows import WindowQuery
 from twin.arrays import F64, ratio
@@ -73,7 +74,8 @@ class CarbonRow(WindowRow):
     """Scope 1 and 2 of one window; scope 2 as chosen, and beside it by the market.
 
     By the market green power has no emission, and what it does not cover takes the factor without
-    the non-fossil electricity that was traded.
+    the non-fossil electricity that was traded. Where some energy or carbon leaves, all figures are
+    those of the time in which all meters are covered, else what was measured.
     """
 
     scope1_t: Number
@@ -88,6 +90,7 @@ class CarbonRow(WindowRow):
     total_market_ci_t: MetersHalfWidth
     green_mwh: Annotated[Number, Field(description="covered by contracts and certificates")]
     green_share: Annotated[Share, Field(description="of the electricity bought")]
+    reason: Annotated[str, Field(description="why nothing is known")]
     sources: list[CarbonSource]
 
 
@@ -185,19 +188,29 @@ async def read_carbon(context: Context, query: WindowQuery, choice: GridChoice) 
     active, covers = emission_sources(network, query.scope), _covers(query)
     used = np.any([np.zeros(len(network.tags)), *(e.activity for e in active)], axis=0)
     more = [(c.bought != 0) | (c.delivered != 0).any(axis=0) for c in covers]
-    sums = await read_sums(context, query, np.flatnonzero(np.any([used, *more], axis=0)))
+    measured = await read_sums(context, query, np.flatnonzero(np.any([used, *more], axis=0)))
+    (joint,) = await read_joint(context, measured, [measured.tags])
+    # What comes in less what leaves is a balance: it is that of the time all meters are covered.
+    is_balance = any((e.weight < 0).any() or (e.activity < 0).any() for e in active)
+    sums = joint.enough_sums() if is_balance else measured
     sources = [_source(sums, emitter, choice) for emitter in active]
     market = _market(sums, sources, covers, choice)
     rows = {(s.emitter.name, str(row)): (s.emitter.name, row) for s in sources for row in s.rows}
     rows |= {("electricity", str(row)): ("electricity", row) for row in market.rows}
     lines = [_lines(source, count) for source in sources]
     unknown = [np.zeros(count, bool), *(np.isnan(source.amount) for source in sources)]
+    known = ~np.any(unknown, axis=0)
     columns = {
         **_totals(sums, sources, market),
         "green_mwh": out(market.green, MWH),
         "green_share": out(market.share),
         "sources": [list(each) for each in zip(*lines, strict=True)],
-        **sums.trust(np.searchsorted(sums.tags, np.flatnonzero(used)), ~np.any(unknown, axis=0)),
+        "reason": joint.reasons(np.where(known, 0.0, np.nan)),
+        **(
+            joint.trust(known)
+            if is_balance
+            else sums.trust(np.searchsorted(sums.tags, np.flatnonzero(used)), known)
+        ),
     }
     return {
         "region": choice.region,

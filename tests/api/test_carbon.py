@@ -292,3 +292,29 @@ async def test_footprint_is_that_of_the_minutes_in_which_all_its_meters_are_cove
 async def test_a_scope_without_products_has_no_footprints(api):
     answer = await rows_of(api, "demo/idle/emissions/products")
     assert answer["items"] == []
+
+
+@with_park(PARK_TOML + CARBON)
+async def test_what_is_emitted_less_what_is_bound_is_that_of_the_time_all_meters_are_covered(
+    api, db, ids
+):
+    # Urea is not weighed for a quarter of an hour: limestone of that time has no urea beside it.
+    await change_minutes(db, ids["acme/FT-6"], "", BEGIN, BEGIN + HOUR // 4)
+    await roll_up(db)
+    row, sources, _ = await carbon_of(api)
+    assert row["scope1_t"] == pytest.approx(0.75 * (KILN + CARBIDE - UREA), rel=1e-4)
+    assert sources["kiln"]["co2_t"] == pytest.approx(0.75 * KILN, rel=1e-4)
+    assert (row["completeness"], row["missing"]) == (0.75, ["acme/FT-6"])
+    await change_minutes(db, ids["acme/FT-6"], "", BEGIN, BEGIN + 3 * HOUR // 4)
+    await roll_up(db)
+    row, _, _ = await carbon_of(api)
+    assert (row["scope1_t"], row["scope1_ci_t"]) == (None, None)
+    assert "25%" in row["reason"]
+
+
+async def test_what_only_comes_in_is_what_was_measured(api, db, ids):
+    await change_minutes(db, ids["acme/JQ-1"], "", BEGIN, BEGIN + HOUR // 4)
+    await roll_up(db)
+    _, sources, _ = await carbon_of(api)
+    assert sources["electricity"]["amount"] == pytest.approx(0.75 * BOUGHT, rel=1e-9)
+    assert sources["steam"]["amount"] == pytest.approx(0.5 * 3600 * 0.1286 * 29.3076e-3, rel=1e-6)

@@ -1109,7 +1109,8 @@ export interface components {
          * @description Scope 1 and 2 of one window; scope 2 as chosen, and beside it by the market.
          *
          *     By the market green power has no emission, and what it does not cover takes the factor without
-         *     the non-fossil electricity that was traded.
+         *     the non-fossil electricity that was traded. Where some energy or carbon leaves, all figures are
+         *     those of the time in which all meters are covered, else what was measured.
          */
         CarbonRow: {
             /** Format: date-time */
@@ -1141,6 +1142,8 @@ export interface components {
             green_mwh: number | null;
             /** @description of the electricity bought */
             green_share: number | null;
+            /** @description why nothing is known */
+            reason: string;
             sources: components["schemas"]["CarbonSource"][];
         };
         /** @description The emission of one source in a window; scope -1 is captured, or bound in a product. */
