@@ -53,9 +53,11 @@ async def test_what_meters_leave_over_is_stated_with_its_interval(api):
 
 @METERED
 async def test_a_meter_without_data_leaves_the_remainder_unknown(api, db, ids):
-    await db.execute("DELETE FROM hour WHERE tag_id = $1", ids["acme/JI-9"])
+    for table in ("hour", "minute"):
+        await db.execute(f"DELETE FROM {table} WHERE tag_id = $1", ids["acme/JI-9"])
     (row,) = (await rows_of(api, "demo/acme/meters", **HOUR))["items"]
     assert (row["remainder"], row["remainder_ci"], row["verdict"]) == (None, None, "unknown")
+    assert row["missing"] == ["acme/JI-9"]
 
 
 @METERED
