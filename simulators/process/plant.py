@@ -13,7 +13,8 @@ import numpy as np
 from simulators.process import disturbances
 from simulators.process.cells import Cells, make_cells
 from simulators.process.flows import make_component_network, usual_flows
-from simulators.process.recipes import FUEL, POWER, Reaction, find_reactions, order_components
+from simulators.process.power import find_sources, power_columns
+from simulators.process.recipes import FUEL, Reaction, find_reactions, order_components
 from simulators.process.vessels import Vessels, make_vessels
 from twin.accounts.accounts import cell_factor
 from twin.arrays import F64, I64
@@ -28,9 +29,9 @@ if TYPE_CHECKING:
 
     from simulators.process.disturbances import Disturbances
     from simulators.process.flows import ComponentNetwork
-    from twin.model.park import Meter, Park, Stream, Tag
+    from simulators.process.power import PowerSource
+    from twin.model.park import Park, Stream, Tag
 
-RECTIFIER_EFFICIENCY = 0.985
 WATER = 1000.0  # kg/m^3, of a liquid whose density the model does not state
 RATE_OF = {
     "energy": "power",
@@ -67,7 +68,7 @@ class Plant:
     counters: I64
     cells: Cells
     vessels: Vessels
-    captive: tuple[CaptivePlant, ...]
+    sources: tuple[PowerSource, ...]  # of electricity, inner ones first
     networks: tuple[ComponentNetwork, ...]
     reactions: tuple[Reaction, ...]
     stream_owner: I64
@@ -86,12 +87,13 @@ def make_plant(park: Park, seed: int) -> Plant:
     rate_column = _rate_columns(park.tags)
     rates = {t.address: int(rate_column[i]) for i, t in enumerate(park.tags)}
     base, load_gain, disturbance_gain = _unexplained(park.tags)
-    captive = find_captive_plants(park, rates, base, kinds)
-    power = {plant.scope: plant.usual for plant in captive}
+    *draws, losses = np.random.default_rng(seed).spawn(6)
+    sources = find_sources(park, rates, base, kinds, losses)
+    power = {source.scope: source.usual for source in sources if source.scope}
     networks, reactions, factors = _networks(park, base, rates, power)
     stacks = _stack_columns(park, rates, networks)
     load_gain[[stack for stack, _, _ in stacks]] = 0.0  # Stacks follow the fuel.
-    rng = iter(np.random.default_rng(seed).spawn(5))
+    rng = iter(draws)
 
     def owner_at(scope: str) -> int:
         return owners.index(owner_of(scope, kinds))
@@ -109,7 +111,7 @@ def make_plant(park: Park, seed: int) -> Plant:
         counters=np.flatnonzero([t.kind == "counter" for t in park.tags]),
         cells=make_cells(park, base, column, owner_at, next(rng)),
         vessels=make_vessels(park, networks, column, next(rng)),
-        captive=captive,
+        sources=sources,
         networks=networks,
         reactions=reactions,
         stream_owner=np.array([owner_at(scope) for scope in inner], dtype=np.int64),
@@ -249,65 +251,3 @@ def _stack_columns(
             )
             columns.append((rates[row.flow], node, burnt))
     return tuple(columns)
-
-
-@dataclass(frozen=True, slots=True)
-class CaptivePlant:
-    """A captive power plant: it covers a share of the metered users, and unmetered ones."""
-
-    column: int
-    scope: str
-    users: I64  # columns
-    usual: float  # [W]
-    share: float  # [1] of the power of the users
-    other: float  # [W] usual power of users without a meter
-
-
-def find_captive_plants(
-    park: Park, rates: Mapping[str, int], usual: F64, kinds: Mapping[str, str]
-) -> tuple[CaptivePlant, ...]:
-    """Return the captive power plants of the enterprises.
-
-    `rates` has the column of the rate of each tag's address, `usual` (t,) [SI] the usual values,
-    `kinds` the kind of each scope.
-    """
-    meters: dict[tuple[str, str], list[Meter]] = {}
-    for m in park.meters:
-        if m.carrier == POWER and m.basis != "DC":
-            meters.setdefault((owner_of(m.scope, kinds), m.direction), []).append(m)
-    plants = list[CaptivePlant]()
-    for (owner, direction), outgoing in meters.items():
-        if direction != "out":
-            continue
-        users = np.array([rates[m.tag] for m in meters.get((owner, "in"), ())], dtype=np.int64)
-        taken, sent = usual[users].sum(), sum(usual[rates[m.tag]] for m in outgoing)
-        for m in outgoing:
-            out = float(usual[rates[m.tag]])
-            share = out / sent * min(sent / taken, 1.0) if taken else 0.0
-            plants.append(
-                CaptivePlant(rates[m.tag], m.scope, users, out, share, out - share * float(taken))
-            )
-    return tuple(plants)
-
-
-def power_columns(park: Park, rates: Mapping[str, int], usual: F64) -> tuple[tuple[int, F64], ...]:
-    """Return the power tags of electrolysis: column, and share [1] of each electrolyser, (e,).
-
-    They are the innermost meters of each basis, AC or DC, over an electrolyser.
-    """
-    shares: dict[int, F64] = {}
-    for basis, per_watt in (("DC", 1.0), ("AC", 1 / RECTIFIER_EFFICIENCY)):
-        for e, electrolyser in enumerate(park.electrolysers):
-            over = [
-                m
-                for m in park.meters
-                if (m.carrier, m.basis, m.direction) == (POWER, basis, "in")
-                and inside(electrolyser.scope, m.scope)
-            ]
-            depth = max((len(m.scope) for m in over), default=0)
-            inner = [m for m in over if len(m.scope) == depth]
-            whole = sum(usual[rates[m.tag]] for m in inner)
-            for m in inner:
-                share = shares.setdefault(rates[m.tag], np.zeros(len(park.electrolysers)))
-                share[e] += per_watt * usual[rates[m.tag]] / whole
-    return tuple(shares.items())

@@ -164,7 +164,7 @@ def rates(plant: Plant, time_s: F64, changes: ProcessChanges = UNCHANGED) -> Pro
 def _electric(
     plant: Plant, load: F64, time_s: F64, changes: ProcessChanges, values: F64
 ) -> tuple[dict[str, F64], dict[str, F64]]:
-    """Write the tags of electrolysis and captive power into `values`.
+    """Write the tags of electrolysis, captive power and incomers into `values`.
 
     Return the production of the cells by component, (n, e) [kg/s], and the power of the captive
     plants by scope, (n,) [W].
@@ -183,10 +183,10 @@ def _electric(
     for column, part in plant.power_columns:
         values[:, column] = (current * voltage) @ part
     power = {}
-    for captive in plant.captive:
-        other = captive.other * load[:, plant.tag_owner[captive.column]]
-        values[:, captive.column] = captive.share * values[:, captive.users].sum(axis=1) + other
-        power[captive.scope] = values[:, captive.column]
+    for source in plant.sources:
+        other = source.other * load[:, plant.tag_owner[source.column]]
+        values[:, source.column] = values[:, source.taken] @ source.weight + other
+        power[source.scope] = values[:, source.column]
     return made, power
 
 

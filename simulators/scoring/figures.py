@@ -196,7 +196,21 @@ def pairs(window: ScoreWindow, cell: Electrolyser) -> tuple[Pair, Pair]:
 
 
 def true_stream_mass(window: ScoreWindow, component: str, line: Line) -> float:
-    """Return the true mass of a component in a line of a balance [kg]."""
+    """Return the true mass of a component in a line of a balance [kg, electricity J].
+
+    What a junction loses, or gives to users without a meter, is what its meters truly leave over.
+    """
+    if line.expected or not (line.tags or line.tanks or line.id in window.true_flow):
+        balance = window.closed[component][0]
+        signs = balance.incidence[balance.nodes.index(line.origin)]
+        others = zip(balance.lines, signs.tolist(), strict=True)
+        return float(
+            sum(
+                sign * true_stream_mass(window, component, each)
+                for each, sign in others
+                if sign and each.id != line.id
+            )
+        )
     if line.tanks:
         return stored_mass(window.known.network, component, line.tanks, window.true_level)
     if line.id in window.true_flow:
@@ -248,6 +262,8 @@ def _adjusted(window: ScoreWindow, component: str) -> F64 | None:
     balance, amounts, closure = window.closed[component]
     amount = window.amount.copy()
     for s, line in enumerate(balance.lines):
+        if line.expected:
+            continue
         usual = amounts.flow[s] * (1.0 if line.fraction is None else line.fraction[1])
         if usual > 0 and np.isfinite(closure.estimate[s]):
             amount[[tag for tag, _ in line.tags]] *= closure.estimate[s] / usual

@@ -174,7 +174,7 @@ def _derived_electricity(
     hubs = {
         path
         for junction in junctions
-        if junction.carrier == ELECTRICITY
+        if junction.carrier == ELECTRICITY and not junction.direct
         for path in scopes_above(junction.scope)
     }
     roles = {"make": "production", "use": "consumption", "import": "import", "export": "export"}

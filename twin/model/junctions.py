@@ -30,6 +30,7 @@ class Junction:
     sources: tuple[int, ...]
     users: tuple[int, ...]
     loss: float  # [1] stated share that is lost; NaN = there may be users without a meter
+    direct: bool  # a rectifier: the meters behind are of direct current
 
 
 class MeterFlow(NamedTuple):
@@ -70,6 +71,7 @@ def _junction(trees: MeterTrees, sources: list[int], users: list[int]) -> Juncti
         sources=tuple(sources),
         users=tuple(users),
         loss=next((meter.loss for meter in meters if meter.loss >= 0), NAN),
+        direct=all(trees.meters[at].basis == "DC" for at in users),
     )
 
 
@@ -87,8 +89,7 @@ def meter_flows(
         made, sold = meter.role == "generation", meter.role == "sold"
         before = junctions[begin].scope if begin >= 0 else MARKET
         beyond = junctions[end].scope if end >= 0 else MARKET
-        behind = junctions[end].users if end >= 0 else ()
-        direct = all(trees.meters[user].basis == "DC" for user in behind)
+        last = end < 0 or junctions[end].direct
         flows.append(
             MeterFlow(
                 meter=at,
@@ -97,7 +98,7 @@ def meter_flows(
                 start=begin,
                 stop=end,
                 makes=made and begin < 0,
-                uses=direct and not (made or sold),
+                uses=last and not (made or sold),
             )
         )
     return tuple(flows)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from twin.accounts.accounts import cell_entries
+from twin.accounts.accounts import ELECTRICITY, cell_entries
 from twin.arrays import BOOL, F64, I64
 from twin.chlorine.headroom import AbsorberSpec
 from twin.model.park import Electrolyser, Meter, Park, inside, scopes_above
@@ -72,10 +72,12 @@ def compile_supply(network: Network) -> Supply:
     lines, columns = _lines(balances)
     edges = _edges(park, balances, columns, lines, nodes)
     cells = [_cells_of(network, edge, line) for edge, line in zip(edges, lines, strict=True)]
+    # Meters of users: what one with others behind it shows is theirs as well.
+    passing = {at for j in network.junctions if not j.direct for at in j.sources}
     metered = [
         m
-        for m in park.meters
-        if m.carrier == "electricity" and m.direction == "in" and m.basis != "DC"
+        for at, m in enumerate(park.meters)
+        if (m.carrier, m.direction) == (ELECTRICITY, "in") and m.basis != "DC" and at not in passing
     ]
     loads = _loads(park, edges, lines, nodes, metered)
     at = {name: i for i, name in enumerate(loads)}

@@ -82,8 +82,9 @@ def test_captive_power_is_what_its_users_take_and_coal_what_it_needs(process, co
     def megawatts(name):
         return truth.values[:, column[f"xinfa/{name}"]] / 1e6
 
-    users = ["JI-1001", "JI-1003", "JI-3002", "JI-5101", "JI-5102", "JI-5103"]
-    remaining = megawatts("JI-7002") - sum(megawatts(name) for name in users)
+    users = ["JI-0102", "JI-1001", "JI-1003", "JI-3002", "JI-5101", "JI-5102", "JI-5103"]
+    bought = megawatts("JI-0101")
+    remaining = megawatts("JI-7002") + bought - sum(megawatts(name) for name in users)
     assert np.all((remaining > 45) & (remaining < 65))
     assert np.ptp(megawatts("JI-7002")) > 2 * np.ptp(remaining)
     coal = truth.values[:, column["xinfa/WI-7001"]] * 20.934e6
@@ -91,6 +92,19 @@ def test_captive_power_is_what_its_users_take_and_coal_what_it_needs(process, co
     efficiency = (megawatts("JI-7002") * 1e6 / 0.4 + steam) / coal
     assert np.ptp(efficiency) < 1e-3
     assert 0.9 < efficiency[0] < 1.02
+
+
+def test_an_incomer_brings_what_its_users_take_and_what_is_lost(process, column, truth):
+    def megawatts(name):
+        return truth.values[:, column[name]] / 1e6
+
+    metered = sum(megawatts(f"huaxiang/{name}") for name in ("JI-1001", "JI-1003", "JI-3002"))
+    lost = 1 - metered / megawatts("huaxiang/JI-0101")
+    assert np.ptp(lost) < 1e-12
+    assert 0 <= lost[0] <= 0.03
+    users = ("JI-1001", "JI-1003", "JI-6002", "JI-6502")
+    unmetered = megawatts("luxi/JI-0101") - sum(megawatts(f"luxi/{name}") for name in users)
+    assert np.all((unmetered > 34) & (unmetered < 43))
 
 
 def test_steam_is_made_as_it_is_drawn(process, column, truth):
