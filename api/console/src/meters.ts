@@ -17,8 +17,10 @@ export const reasonText = (reason: string): string =>
 
 const ownerOf = (id: string): string | undefined => above(id, "enterprise")?.id;
 
-/** A node, with its enterprise unless that is the one `scope` is in. */
+/** A node, with its enterprise unless that is the one `scope` is in; `node:meter` is a junction. */
 export function placeName(id: string, scope: string): string {
+  const [node, meter] = id.split(":");
+  if (node && meter) return `${placeName(node, scope)} (${meter})`;
   if (!scopes.value.has(id)) return word(id);
   const owner = ownerOf(id);
   const isPlain = owner === undefined || owner === id || owner === ownerOf(scope);
@@ -40,7 +42,7 @@ export function meterName(id: string, scope: string): string {
   const tag = park.value?.streams.find((stream) => stream.id === id)?.flow;
   const own = `${ownerOf(scope)?.split("/").at(-1)}/`;
   if (tag) return tag.startsWith(own) ? tag.slice(own.length) : tag;
-  const [, place, kind] = /^(.+):(faraday|stock)$/.exec(id) ?? [];
+  const [, place, kind] = /^(.+):(faraday|stock|loss|unmetered)$/.exec(id) ?? [];
   return place && kind ? `${placeName(place, scope)} (${word(kind)})` : id;
 }
 
