@@ -174,6 +174,14 @@ async def look(page, client):
     await expect(table.locator("tbody tr").nth(20)).to_be_visible()
     await page.keyboard.press("Escape")
     await expect(table).to_be_hidden()
+    await page.locator("[data-testid=junctions]").click()
+    junctions = page.locator("[data-testid=junction-table]")
+    answer = (await client.get("/api/v1/scopes/liaocheng/meters")).json()
+    names = {row["junction"] for row in answer["items"]}
+    assert len(names) == 6
+    await expect(junctions.locator("tbody tr")).to_have_count(len(names))
+    await page.keyboard.press("Escape")
+    await expect(junctions).to_be_hidden()
     html = page.locator("html")
     await expect(html).to_have_attribute("lang", "zh-CN")
     await page.locator("[data-testid=lang-toggle]").click()
