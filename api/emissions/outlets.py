@@ -223,6 +223,7 @@ def by_window(
         "suspect_h": total(hours.state == SUSPECT),
         "hours_above": np.where(np.isnan(limit), np.nan, above),
         "valid": _valid(query, ledger, total, known),
+        "valid_minutes": out(total(hours.valid_minutes[p])),
         "capture": out(ratio(total(valid & record.operating[p]), operating)),
         "reported_mg_m3": out(_total_ratio(total, reported, np.ones_like(reported)), MG_PER_M3),
         "reported_kg": out(_some(total, reported_mass, ~np.isnan(reported_mass))),

@@ -103,6 +103,10 @@ class EmissionRow(WindowRow):
     valid: Annotated[
         bool, Field(description="enough valid hours of 45 minutes: 1, 20 of a day, 25 days")
     ]
+    valid_minutes: Annotated[
+        float,
+        Field(description="of that tag of the mass that has the fewest; held values have none"),
+    ]
     capture: Share
     reported_mg_m3: Annotated[Number, Field(description="by the data logger, mean of its hours")]
     reported_kg: Annotated[Number, Field(description="by the data logger, sum of its hours")]

@@ -41,7 +41,7 @@ async def test_what_a_silent_analyser_held_is_not_measured(database, minutes, va
         return (4.0 if minute == minutes - 1 else NORMAL, "N") if minute < minutes else None
 
     row = await hour_of(database, packets(chlorine))
-    assert row["valid"] is valid
+    assert (row["valid"], row["valid_minutes"]) == (valid, minutes)
     # The mean is that of the minutes that were measured.
     mean = ((minutes - 1) * NORMAL + 4.0) / minutes
     assert row["concentration_mg_m3"] == pytest.approx(mean, rel=1e-9)
@@ -83,7 +83,7 @@ async def test_means_of_ten_minutes_stand_for_them_where_the_outlet_says_so(
 ):
     sent = packets(lambda minute: (NORMAL, "N"), every=10)
     row = await hour_of(database, sent, slow_park(interval))
-    assert row["valid"] is valid
+    assert (row["valid"], row["valid_minutes"]) == (valid, 60 if valid else 6)
     assert row["concentration_mg_m3"] == NORMAL
 
 
@@ -91,4 +91,4 @@ async def test_four_means_of_ten_minutes_are_no_hour(database):
     """Four means are 40 minutes; the other two are flagged, and nothing stands for them."""
     sent = packets(lambda minute: (NORMAL, "N" if minute < 40 else "D"), every=10)
     row = await hour_of(database, sent, slow_park('interval = "10 min"\n'))
-    assert (row["valid"], row["mass_kg"]) == (False, None)
+    assert (row["valid"], row["valid_minutes"], row["mass_kg"]) == (False, 40.0, None)

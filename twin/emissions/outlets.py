@@ -170,6 +170,7 @@ class Hours:
     corrected: F64  # (P, H) [kg/m^3] at the reference oxygen, where there is one
     emission: F64  # (P, H) [kg] by the measured concentration; 0 where it stood still
     valid: BOOL  # (P, H) the emission is valid; not where it stood still
+    valid_minutes: F64  # (P, H) [min] of that tag of an emission that has the fewest
 
 
 @dataclass(frozen=True, slots=True)
@@ -354,7 +355,14 @@ def evaluate(
     corrected = np.where(enough(*outlet.oxygen_tags), corrected, np.nan)
     emission = booked(flue_gas.mass_emitted(measured, flow, duration_s), state)
     valid = good & enough(*outlet.flow_tags) & ~np.isnan(emission) & (state != STOPPED)
-    return Hours(flow, state, measured, good & (state != STOPPED), corrected, emission, valid)
+    minutes = [
+        np.min([covered_s[a] for a in (*outlet.shown_by(name), *outlet.flow_tags)], axis=0)
+        for name in outlet.names
+    ]
+    return Hours(
+        flow, state, measured, good & (state != STOPPED), corrected, emission, valid,
+        np.array(minutes).reshape(measured.shape) / MINUTE_S,
+    )  # fmt: skip
 
 
 def _gas(outlet: Outlet, mean: Mapping[str, F64], unknown: F64) -> tuple[F64, F64, F64]:

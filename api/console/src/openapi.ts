@@ -1496,6 +1496,8 @@ export interface components {
             hours_above: number | null;
             /** @description enough valid hours of 45 minutes: 1, 20 of a day, 25 days */
             valid: boolean;
+            /** @description of that tag of the mass that has the fewest; held values have none */
+            valid_minutes: number;
             capture: number | null;
             /** @description by the data logger, mean of its hours */
             reported_mg_m3: number | null;
