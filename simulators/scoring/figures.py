@@ -18,7 +18,8 @@ from twin.accounts.accounts import FLOW_ITEMS, SIGNS, Account, cell_entries
 from twin.accounts.network import compile_network
 from twin.accounts.tanks import tank_mass
 from twin.arrays import F64, HOUR_S, HOUR_US, I64, MINUTE_US
-from twin.chlorine.tank_farms import find_withdrawals, withdrawal_weights
+from twin.chlorine.figures import CHLORINE_PER_CAUSTIC
+from twin.chlorine.tank_farms import find_withdrawals, outlet_weights, withdrawal_weights
 from twin.emissions import carbon
 from twin.emissions.outlets import evaluate, hour_errors, outlets_of
 from twin.emissions.products import compile_products, product_footprint
@@ -315,7 +316,7 @@ def _stocks(window: ScoreWindow) -> Iterator[StatedFigure]:
 
 
 def _shares(window: ScoreWindow) -> Iterator[StatedFigure]:
-    """Yield the local shares of chlorine, K1 and K2."""
+    """Yield the local shares of chlorine, K1 and K2, and the chlor-alkali balance."""
     network = window.known.network
     for scope in _scopes(window):
         made, taken = Account(scope, "chlorine", "make"), find_withdrawals(network, scope)
@@ -329,6 +330,10 @@ def _shares(window: ScoreWindow) -> Iterator[StatedFigure]:
         yield _weighed(window, "local share K1", "chlorine", inside, whole)
         produced = weights(network, {made: 1.0})
         yield _weighed(window, "local share K2", "chlorine", produced - exported, produced)
+        owed = weights(network, {Account(scope, "caustic", "mass"): CHLORINE_PER_CAUSTIC})
+        if owed.any():
+            outlets = outlet_weights(network, scope)
+            yield _weighed(window, "chlor-alkali balance", "chlorine", outlets, owed)
 
 
 def _energy(window: ScoreWindow) -> Iterator[StatedFigure]:
