@@ -27,6 +27,7 @@ from api import (
     park,
     problems,
     quarantine,
+    registers,
     targets,
     unit_errors,
 )
@@ -112,6 +113,7 @@ def create_app(
         targets,
         scenarios_routes,
         quarantine,
+        registers,
         unit_errors,
         health,
     ):

@@ -16,6 +16,7 @@ from api.answers import Cursor, Number, Share, record
 from api.context import AppContext, Context
 from api.encode import AnswerRoute
 from api.problems import RESPONSES, unavailable
+from api.registers import RegisterFallRow, read_register_falls
 from api.unit_errors import UnitErrorRow, read_unit_errors
 from twin import quality as q
 from twin.arrays import F64, HOUR_US, NEVER, SECOND_US
@@ -86,6 +87,7 @@ class DataHealth(TypedDict):
     items: list[EnterpriseHealth]
     gateways: list[GatewayRow]
     unit_errors: list[UnitErrorRow]
+    register_falls: list[RegisterFallRow]
     ingest: dict[str, Number]
     next: Cursor
 
@@ -228,6 +230,7 @@ async def read_data_health(context: AppContext) -> DataHealth:
             for row in gateways
         ],
         "unit_errors": await read_unit_errors(context),
+        "register_falls": await read_register_falls(context),
         "ingest": _ingest_summary(context),
         "next": None,
     }

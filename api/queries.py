@@ -99,6 +99,11 @@ SELECT e.*, t.enterprise || '/' || t.tag AS tag, t.uom, t.scale, t.shift AS zero
 FROM unit_error e JOIN tag t USING (tag_id) WHERE t.active AND e.answer IS NULL
 ORDER BY e.state <> 'open', e.since DESC LIMIT 100"""
 UNIT_ERROR_ANSWER = "SELECT answer FROM unit_error WHERE id = $1"
+REGISTER_FALLS = """
+SELECT f.*, t.enterprise || '/' || t.tag AS tag, t.uom, t.scale, t.shift AS zero
+FROM register_fall f JOIN tag t USING (tag_id) WHERE t.active AND f.answer IS NULL
+ORDER BY f.time DESC LIMIT 100"""
+REGISTER_FALL_ANSWER = "SELECT answer FROM register_fall WHERE id = $1"
 REJECTS = """
 SELECT id, received, reason, detail, topic, payload, size FROM reject
 WHERE ($1::text IS NULL OR reason = $1) AND id < $2 ORDER BY id DESC LIMIT $3"""

@@ -33,6 +33,7 @@ PROGRAMS = {
     "import": ("ingest.file_import", "import recorded history from CSV and Parquet files"),
     "quarantine": ("ingest.cli.quarantine", "list, adopt, release or drop what may not be stored"),
     "rejects": ("ingest.cli.rejects", "list, replay or drop refused payloads"),
+    "registers": ("ingest.cli.registers", "list falls of counters, enter replaced meters"),
     "unit-errors": ("ingest.cli.unit_errors", "list, dismiss or rescale suspected unit errors"),
     "check": ("twin", "report every problem of a park model, without a database"),
 }

@@ -11,16 +11,18 @@ import io
 import logging
 import os
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from datetime import datetime  # noqa: TC003, msgspec reads the annotation
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
 
+from deploy.database.times import to_us
 from ingest.routing.topics import Names
 from ingest.store.quarantine import Key
 from ingest.wire import VALUE_MAX, WireError
 from twin import quality as q
-from twin.arrays import DAY_US
+from twin.arrays import DAY_US, F64
 from twin.errors import ModelError, ParkError, StoreError, UomError
 from twin.loading import TAG_COLUMNS, load_park, parse_park
 from twin.series.samples import Samples, no_samples
@@ -73,6 +75,26 @@ class AdoptCommand(TagCommand):
     description: str = ""
 
 
+class RegisterCommand(msgspec.Struct):
+    """A command about the register of a counter: one of its falls, or a tag and a time.
+
+    `last` and `first` are readings of the old meter and the new one, in the uom of the tag.
+    """
+
+    id: int | None = None
+    enterprise: str = ""
+    tag: str = ""
+    time: datetime | None = None
+    last: float | None = None
+    first: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.id is None and not (self.enterprise and self.tag and self.time):
+            raise ValueError("it names the `id` of a fall, or a tag and a time")
+        if self.time is not None and self.time.tzinfo is None:
+            raise ValueError("`time` has an offset")
+
+
 class RejectCommand(msgspec.Struct):
     """A command about rejects; None for any id or reason."""
 
@@ -98,6 +120,7 @@ class Task:
     until_id: int = 0  # of quarantine: what comes later is not part of it
     keys: tuple[tuple[Key, str], ...] = ()  # with the topic of the last sample
     rejects: tuple[int, ...] = ()
+    samples: Samples | None = None  # that an operator has entered
 
 
 class CommandQueue:
@@ -117,6 +140,8 @@ class CommandQueue:
             "quarantine.drop": self._drop,
             "reject.replay": self._replay,
             "reject.drop": self._drop_rejects,
+            "register.replace": self._replace_register,
+            "register.dismiss": self._dismiss_fall,
         }
 
     async def start(self) -> None:
@@ -216,6 +241,83 @@ class CommandQueue:
         command = row.read(RejectCommand)
         await self._store.rejects.drop(command.ids, command.reason)
 
+    async def _replace_register(self, row: CommandRow) -> Task:
+        """Store the last reading of a meter and the first of the one in its place.
+
+        Both come as samples right after the time of the replacement, so that the minutes around
+        them are computed again.
+        """
+        command = row.read(RegisterCommand)
+        fall = await self._fall(command, row.number)
+        at = self._register(command, fall)
+        if command.last is None or command.first is None:
+            raise ParkError(
+                "it needs the `last` reading of the old meter and the `first` one after"
+            )
+        time_us = to_us(command.time) if command.time else sum(_span_of(fall)) // 2
+        if fall is None:
+            fall = await self._store.register_falls.find_at(at, time_us)
+        elif not _span_of(fall)[0] <= time_us < _span_of(fall)[1]:
+            raise ParkError("the meter was replaced between the two readings around the fall")
+        scale, shift = float(self._topics.scale[at]), float(self._topics.shift[at])
+        value = np.array([command.last, command.first]) * scale + shift
+        await self._require_between(at, time_us, value, scale, shift)
+        if fall is not None:
+            await self._store.register_falls.answer(fall["id"], "replace", row.number)
+        times = time_us + np.array([1, 2])
+        quality = np.array([q.MANUAL, q.REPLACED], np.uint8)
+        received = np.full(2, await self._store.now_us())
+        return Task(row.number, samples=Samples(np.full(2, at), times, value, quality, received))
+
+    async def _require_between(
+        self, at: int, time_us: int, value: F64, scale: float, shift: float
+    ) -> None:
+        """Raise ParkError where readings [SI] do not fit between those stored around a time."""
+        around = await self._store.register_falls.readings_around(at, time_us)
+        for side, text, wrong in (
+            ("before", "last reading of the old meter is below", value[0].__lt__),
+            ("after", "first reading of the new meter is above", value[1].__gt__),
+        ):
+            if side in around and wrong(around[side]["value"]):
+                shown = (around[side]["value"] - shift) / scale
+                raise ParkError(
+                    f"the {text} the reading of {around[side]['time']:%Y-%m-%d %H:%M:%S} UTC,"
+                    f" which is {shown:.10g} {self._topics.uom[at]}"
+                )
+
+    async def _dismiss_fall(self, row: CommandRow) -> None:
+        """Leave a fall as it is: its rise stays unknown."""
+        fall = await self._fall(row.read(RegisterCommand), row.number)
+        if fall is None:
+            raise ParkError("it names the `id` of a fall")
+        await self._store.register_falls.answer(fall["id"], "dismiss", row.number)
+
+    async def _fall(self, command: RegisterCommand, number: int) -> Any:
+        """Return the fall a command names by its id, if it does; raises ParkError for none."""
+        if command.id is None:
+            return None
+        fall = await self._store.register_falls.find(command.id)
+        if fall is None:
+            raise ParkError(f"there is no fall of a register {command.id}")
+        # A command that was interrupted is carried out again.
+        if fall["answer"] is not None and fall["command"] != number:
+            raise ParkError(f"it has been answered already: {fall['answer']}")
+        return fall
+
+    def _register(self, command: RegisterCommand, fall: Any) -> int:
+        """Return the index of the counter of a command; raises ParkError when it is none."""
+        if fall is None:
+            names = self._topics.names.get(command.enterprise, Names())
+            at = names[command.tag]
+            label = f"{command.enterprise}/{command.tag}"
+        else:
+            known = np.flatnonzero(self._store.tag_id == fall["tag_id"])
+            at = int(known[0]) if len(known) else -1
+            label = f"of fall {command.id}"
+        if at < 0 or not self._topics.counter[at]:
+            raise ParkError(f"there is no counter {label}")
+        return at
+
     async def _bring(self, task: Task, now_us: int) -> tuple[Block, Task | None]:
         """Return the next block of a task and what remains; answers the command of the last one."""
         if task.keys:
@@ -224,6 +326,8 @@ class CommandQueue:
             ids = list(task.rejects[:BLOCK_REJECTS])
             messages = await self._store.rejects.messages(ids)
             return Block(messages, rejects=ids), replace(task, rejects=task.rejects[len(ids) :])
+        if task.samples is not None:
+            return Block(samples=task.samples), replace(task, samples=None)
         if task.command:
             await self._store.commands.answer([task.command], [None], now_us)
         return Block(), None
@@ -266,6 +370,11 @@ class CommandQueue:
         except WireError:
             names = self._topics.names.get(key.enterprise, Names())
         return names[key.tag]
+
+
+def _span_of(fall: Any) -> tuple[int, int]:
+    """Return the times of the readings before and after a fall [µs]."""
+    return to_us(fall["since"]), to_us(fall["time"])
 
 
 def adopt(folder: Path, enterprise: str, cells: Mapping[str, str]) -> None:

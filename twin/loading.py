@@ -30,6 +30,7 @@ from twin.model.park import (
     Meter,
     Park,
     Product,
+    Register,
     Scope,
     Stream,
     Tag,
@@ -64,6 +65,7 @@ TABLES: dict[str, type[Any]] = {
     "meter": Meter,
     "product": Product,
     "gap": Gap,
+    "register": Register,
     "gateway": GatewaySpec,
     "alarm": AlarmSpec,
     "check": CheckSpec,
@@ -95,6 +97,7 @@ UNIQUE = {
     "product": ("id", "scope"),
     "byproduct": ("id", "scope"),
     "check": ("tag",),
+    "register": ("tag",),
     "scope": (),
     "tag": (),
 }
@@ -242,6 +245,8 @@ def _assemble(
     """Return the model of the rows that were read; without a head it is for checks only."""
     text = "\0".join(files[name] for name in (*FILES, STRAPPING) if name in files)
     gaps = {gap.tag: gap.gap_s for gap in tables[Gap]}
+    tags = [replace(tag, gap_s=gaps.get(tag.address, tag.gap_s)) for tag in tags]
+    registers = {register.tag: register for register in tables[Register]}
     return Park(
         id=head.id if head else "",
         kind=head.kind if head else "",
@@ -250,7 +255,7 @@ def _assemble(
         gap_s=head.gap_s if head else NAN,
         shifts=head.shifts if head else (),
         scopes=tuple(scopes),
-        tags=tuple(replace(tag, gap_s=gaps.get(tag.address, tag.gap_s)) for tag in tags),
+        tags=tuple(_with_register(tag, registers) for tag in tags),
         electrolysers=tuple(tables[Electrolyser]),
         streams=tuple(tables[Stream]),
         tanks=tuple(tables[Tank]),
@@ -261,6 +266,15 @@ def _assemble(
         files=dict(files),
         digest=hashlib.sha256(text.encode()).hexdigest(),
     )
+
+
+def _with_register(tag: Tag, registers: Mapping[str, Register]) -> Tag:
+    """Return a tag with the limits of its register; wrong ones are left to the checks."""
+    register = registers.get(tag.address)
+    try:
+        return tag if register is None else register.applied_to(tag)
+    except UomError:
+        return tag
 
 
 def _head(document: dict[str, Any], text: str, problems: list[str]) -> Head | None:

@@ -29,12 +29,15 @@ MAINTENANCE = 7
 CALIBRATION = 8
 INCOMPLETE = 9
 MANUAL = 10
-RESET = 11  # a counter was reset: its count since the reading before is lost
+RESET = 11  # a counter was reset or replaced: its count since the reading before is not known
 OUT_OF_SERVICE = 12
 RATE_OF_CHANGE = 13  # further from the value before than the tag can move in the time between
 STUCK = 14  # samples come, and not a bit of them changes
 UNIT_ERROR = 15  # right in another unit of measure
 CLOCK_SKEW = 16  # its gateway's clock is wrong
+SPREAD = 24  # an amount that is known for a longer time only, spread evenly over it
+FALSE_READING = 25  # a reading between two of a counter was false: zero or a sentinel
+REPLACED = 26  # first reading of a meter that took the place of another
 
 WORDS = {"good": GOOD, "uncertain": UNCERTAIN, "bad": BAD}
 NO_DATA = BAD | NOT_CONNECTED

@@ -35,6 +35,7 @@ from twin.arrays import DAY_US, I64, MINUTE_US, NEVER, SECOND_US
 from twin.errors import ContentError, StoreError
 from twin.model.gateways import GatewaySpec
 from twin.replay import derive
+from twin.series.counters import mark_falls
 from twin.series.image import Image, no_image
 from twin.series.minutes import OpenMinutes, no_open_minutes
 from twin.series.samples import Samples, concatenate, no_samples, sort
@@ -68,6 +69,7 @@ class State:
 
     image: Image
     open_minutes: OpenMinutes
+    waiting: Samples  # stored readings of counters whose many minutes come in the next cycles
     memory: Memory
     alarms: StandingAlarms
     version: int  # of what others have touched
@@ -110,7 +112,7 @@ class Cycle:
             self.counters, self._gateways, self._tags, len(self.network.tags), settings
         )
         progress = self._monitor.begin(0)
-        nothing = no_image(len(self._tags)), no_open_minutes(len(self._tags))
+        nothing = no_image(len(self._tags)), no_open_minutes(len(self._tags)), no_samples()
         self._state = State(
             *nothing, no_memory(self.network), self._alarms.standing(), 0, self._validator.state(),
             progress, 0,
@@ -159,7 +161,9 @@ class Cycle:
             self._gateways = self._health.gateways = self._no_gateways()
             await self._gateways.start(self._store, now_us)
         memory = no_memory(self.network)
-        self._state = State(image, open_minutes, memory, alarms, version, validation, monitor, 0)
+        self._state = State(
+            image, open_minutes, no_samples(), memory, alarms, version, validation, monitor, 0
+        )
         self._now_us = now_us
 
     def _no_gateways(self) -> Gateways:
@@ -315,7 +319,9 @@ class Cycle:
             image.apply_corrections(mended, self._traits)
             counted["corrections"] += len(mended)
             validated = self._validator.validate(
-                validation, samples.take(fresh_rows), samples.take(~fresh_rows)
+                validation,
+                mark_falls(image, self._traits, samples.take(fresh_rows)),
+                samples.take(~fresh_rows),
             )
             validated.count(counted)
             await self._validator.record(validated.suspicions)
@@ -335,7 +341,7 @@ class Cycle:
             else:
                 await self._store.copy_samples(added)
             image.update(derived, self._traits)
-            counted["restated"] = await self._write_minutes(
+            counted["restated"], waiting = await self._write_minutes(
                 image, open_minutes, added, late, now_us
             )
             monitor = await self._monitor.run(self._state.monitor, int(self._read_us.min()))
@@ -349,8 +355,9 @@ class Cycle:
         self._gateways.settle()
         health_us = self._health.next_due_us(now_us) if due else self._state.health_due_us
         self._state = State(
-            image, open_minutes, memory, alarms, version, validated.state, monitor, health_us
-        )
+            image, open_minutes, waiting, memory, alarms, version, validated.state, monitor,
+            health_us,
+        )  # fmt: skip
         return counted, tally
 
     async def _wake_readers(self, image: Image, tags: Iterable[I64], cycle_us: int) -> None:
@@ -426,14 +433,18 @@ class Cycle:
 
     async def _write_minutes(
         self, image: Image, open_minutes: OpenMinutes, added: Samples, late: Samples, now_us: int
-    ) -> int:
-        """Aggregate what is new, and again what late samples touch; return the minutes restated."""
+    ) -> tuple[int, Samples]:
+        """Aggregate what is new, and again what late samples touch.
+
+        Returns the number of minutes restated, and the samples that wait for the next cycles.
+        """
+        added, waiting = self._aggregation.ready(open_minutes, self._state.waiting, added)
         plan = await self._aggregation.plan(open_minutes, added, late)
         # Before the plan is applied: only minutes that were written already are restated.
         restated = await self._aggregation.record(plan.intervals, open_minutes.open_us, now_us)
         close_us = self._close_us(image, open_minutes, self._read_us)
         await self._aggregation.apply(open_minutes, plan, close_us)
-        return restated
+        return restated, waiting
 
     def _close_us(self, image: Image, open_minutes: OpenMinutes, read_us: I64) -> I64:
         """Return the time before which the minutes of each tag are complete, if it is silent.

@@ -8,15 +8,34 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from deploy.database.times import TIME_MAX_US
-from twin.arrays import BOOL, HOUR_US, I64, MINUTE_US, NEVER, runs
+from twin.arrays import BOOL, DAY_US, F64, HOUR_US, I64, INTP, MINUTE_US, NEVER, U8, runs
+from twin.series.counters import Findings
 from twin.series.image import no_image
-from twin.series.minutes import COUNTER_GAP_US, Minutes, OpenMinutes, aggregate, no_open_minutes
+from twin.series.minutes import (
+    Minutes,
+    OpenMinutes,
+    aggregate,
+    are_doubtful,
+    no_open_minutes,
+)
 from twin.series.samples import Samples, concatenate, no_samples, sort
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from ingest.store import Store
     from twin.series.image import Image
     from twin.series.traits import SeriesTraits
+
+# The neighbours of a sample are looked for so far away. A counter may be read once a year: when it
+# has none within the first, the second counts, which costs a look into many chunks.
+NEAR_US, FAR_US = DAY_US, 750 * DAY_US
+# So many minutes are aggregated and written at once: a reading after a month makes 43,200.
+ROWS_AT_ONCE = 500_000
+# A cycle begins no further tag when it has so many to write: readings after a month wait in line.
+ROWS_READY = 30_000
+# So often an interval is extended to the next reading of a counter, until that is no doubtful one.
+EXTENSIONS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +52,10 @@ class Intervals:
 
     def __len__(self) -> int:
         return len(self.tag)
+
+    def take(self, rows: I64) -> Intervals:
+        """Return some of the intervals."""
+        return Intervals(self.tag[rows], self.start[rows], self.stop[rows], self.open[rows])
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,18 +114,64 @@ class Aggregation:
         Minutes before `close_us`, (T,) [µs], are complete. With `new` no other minute is stored in
         the same time; `known` need not be read: it is all there is between its ends, tag by tag.
         """
-        parts, hours = [], None
-        if len(plan.intervals):
-            await self._store.drop_minutes(
-                plan.intervals.tag, plan.intervals.start, plan.intervals.stop
-            )
-            hours = hours_of(plan.intervals, open_minutes.open_us)
-            parts = [await self.reaggregate(open_minutes, plan.intervals, known)]
-        parts.append(aggregate(open_minutes, self._traits, plan.added, close_us))
-        minutes = parts[0] if len(parts) == 1 else Minutes(
-            *(np.concatenate([getattr(p, n) for p in parts]) for n in Minutes.__slots__)
-        )  # fmt: skip
-        await self._store.write_minutes(minutes, self._zone, hours, new=new)
+        intervals = plan.intervals
+        if len(intervals):
+            await self._store.drop_minutes(intervals.tag, intervals.start, intervals.stop)
+            reached = open_minutes.open_us
+            stop = np.where(intervals.open, reached[intervals.tag], intervals.stop)
+            for rows in in_groups(stop - intervals.start):
+                part, samples = await self._settled(reached, intervals.take(rows), known)
+                hours = hours_of(part, reached)
+                minutes = await self._reaggregate(open_minutes, part, samples)
+                await self._store.write_minutes(minutes, self._zone, hours, new=new)
+        for added in self._split(open_minutes, plan.added):
+            findings = Findings()
+            minutes = aggregate(open_minutes, self._traits, added, close_us, findings)
+            await self._store.write_minutes(minutes, self._zone, new=new)
+            await self._store.mark_doubted(findings.doubted)
+            await self._store.register_falls.add(findings.falls)
+
+    def _split(self, open_minutes: OpenMinutes, added: Samples) -> Iterator[Samples]:
+        """Yield samples in parts of whole tags that make no more minutes than are written at once.
+
+        The first part is there in any case: with it the other tags are closed.
+        """
+        tags, wait_us = self._waits(open_minutes, added)
+        if wait_us.sum() <= ROWS_AT_ONCE * MINUTE_US:
+            yield added
+            return
+        for rows in in_groups(wait_us):
+            yield added.take(np.isin(added.tag, tags[rows]))
+
+    def ready(
+        self, open_minutes: OpenMinutes, waiting: Samples, added: Samples
+    ) -> tuple[Samples, Samples]:
+        """Return the samples that a cycle aggregates, and those that wait for the next ones.
+
+        The tags with the fewest minutes to write come first, and there is always one.
+        """
+        if len(waiting):
+            # What was aggregated again meanwhile waits no longer.
+            seen_us = np.maximum(open_minutes.time_us, open_minutes.doubt_us)
+            waiting = waiting.take(waiting.time_us > seen_us[waiting.tag])
+            added = sort(concatenate(waiting, added)).samples
+        tags, wait_us = self._waits(open_minutes, added)
+        if wait_us.sum() <= ROWS_READY * MINUTE_US:
+            return added, no_samples()
+        order = np.argsort(wait_us, kind="stable")
+        before_us = np.cumsum(wait_us[order]) - wait_us[order]
+        now = np.isin(added.tag, tags[order[before_us < ROWS_READY * MINUTE_US]])
+        return added.take(now), added.take(~now)
+
+    def _waits(self, open_minutes: OpenMinutes, added: Samples) -> tuple[I64, I64]:
+        """Return the tags of samples, and how long their minutes are behind the newest, (t,) [µs].
+
+        A gauge fills no minute beyond its gap.
+        """
+        _, last = runs(added.tag)
+        tags, newest_us = added.tag[last], added.time_us[last]
+        behind_us = np.where(self._traits.counter[tags], open_minutes.from_us[tags], NEVER)
+        return tags, np.where(behind_us == NEVER, 0, newest_us - behind_us)
 
     async def record(self, intervals: Intervals, until_us: I64, now_us: int) -> int:
         """Record intervals as restated, as far as minutes of a tag are written: (T,) [µs].
@@ -117,19 +186,47 @@ class Aggregation:
             )
         return int(((stop - intervals.start)[old] // MINUTE_US).sum())
 
-    async def reaggregate(
-        self, open_minutes: OpenMinutes, intervals: Intervals, known: Samples | None = None
-    ) -> Minutes:
-        """Return the minutes of intervals, aggregated from the stored samples; raises StoreError.
+    async def _settled(
+        self, open_us: I64, intervals: Intervals, known: Samples | None
+    ) -> tuple[Intervals, Samples]:
+        """Return intervals and their samples, up to readings of counters that are not doubtful.
 
-        Changes `open_minutes` in place where an interval is open. `known` as for `apply`.
+        Minutes of what an interval is extended by are deleted. `known` as for `apply`.
         """
-        samples = await self._read(intervals, known or no_samples())
+        for _ in range(EXTENSIONS):
+            samples = await self._read(intervals, known or no_samples())
+            traits = self._traits.take(intervals.tag)
+            if not (traits.counter & ~intervals.open).any():
+                break
+            doubtful = np.flatnonzero(are_doubtful(traits, samples) & ~intervals.open)
+            if not len(doubtful):
+                break
+            tag, old = intervals.tag[doubtful], intervals.stop[doubtful]
+            _, after = await self._neighbours(tag, old, old)
+            reaches = after >= open_us[tag]
+            intervals = intervals.take(np.arange(len(intervals)))  # a copy
+            beyond = -(-(after + 1) // MINUTE_US) * MINUTE_US
+            intervals.stop[doubtful] = np.where(reaches, TIME_MAX_US, beyond)
+            intervals.open[doubtful] = reaches
+            await self._store.drop_minutes(tag, old, intervals.stop[doubtful])
+        return intervals, samples
+
+    async def _reaggregate(
+        self, open_minutes: OpenMinutes, intervals: Intervals, samples: Samples
+    ) -> Minutes:
+        """Return the minutes of intervals, aggregated from their samples; raises StoreError.
+
+        Changes `open_minutes` in place where an interval is open.
+        """
         # Each interval is aggregated as a tag of its own.
         at = intervals.tag
         own = no_open_minutes(len(intervals))
-        close_us = np.where(intervals.open, open_minutes.open_us[at], intervals.stop)
-        rows = aggregate(own, self._traits.take(at), samples, close_us)
+        # A counter goes on where its last true reading is, and that may be another one now.
+        open_us = np.where(self._traits.counter[at], NEVER, open_minutes.open_us[at])
+        close_us = np.where(intervals.open, open_us, intervals.stop)
+        findings = Findings()
+        rows = aggregate(own, self._traits.take(at), samples, close_us, findings)
+        await self._record_findings(intervals, findings)
         np.maximum(own.open_us, intervals.start, out=own.open_us)
         open_rows = np.flatnonzero(intervals.open)
         open_minutes.put(at[open_rows], own.take(open_rows))
@@ -137,6 +234,21 @@ class Aggregation:
         inside &= rows.time_us < intervals.stop[rows.tag]
         kept = rows.take(inside)
         return Minutes(at[kept.tag], *(getattr(kept, n) for n in Minutes.__slots__[1:]))
+
+    async def _record_findings(self, intervals: Intervals, findings: Findings) -> None:
+        """Mark doubtful readings, and let the falls of counters be those listed in intervals."""
+        counter = self._traits.counter[intervals.tag]
+        if not counter.any():
+            return
+        start, stop, tag = intervals.start, intervals.stop, intervals.tag
+        await self._store.mark_doubted([(int(tag[n]), time_us) for n, time_us in findings.doubted])
+        inside = [
+            fall._replace(tag=int(tag[fall.tag]))
+            for fall in findings.falls
+            if start[fall.tag] <= fall.time_us < stop[fall.tag]
+        ]
+        within = intervals.take(np.flatnonzero(counter))
+        await self._store.register_falls.renew(within.tag, within.start, within.stop, inside)
 
     async def restore(self, open_minutes: OpenMinutes, newest: Samples, ends: I64) -> None:
         """Aggregate from the end of the stored minutes to the newest samples; raises StoreError.
@@ -147,9 +259,12 @@ class Aggregation:
         start = np.where(ends[at] == NEVER, newest.time_us // MINUTE_US * MINUTE_US, ends[at])
         intervals = Intervals(at, start, newest.time_us + 1, np.ones(len(at), bool))
         open_minutes.open_us[at] = start
-        minutes = await self.reaggregate(open_minutes, intervals)
-        # Minutes that are complete may not be stored yet.
-        await self._store.write_minutes(minutes, self._zone)
+        for rows in in_groups(newest.time_us - start):
+            part = intervals.take(rows)
+            samples = await self._read(part, no_samples())
+            minutes = await self._reaggregate(open_minutes, part, samples)
+            # Minutes that are complete may not be stored yet.
+            await self._store.write_minutes(minutes, self._zone)
 
     async def read_back(self, image: Image, open_minutes: OpenMinutes, tags: I64) -> None:
         """Take newest sample and open minute of some tags from the store; raises StoreError."""
@@ -168,11 +283,44 @@ class Aggregation:
             return intervals
         tag = intervals.tag[rows]
         start, stop, reaches = intervals.start.copy(), intervals.stop.copy(), intervals.open.copy()
-        before, after = await self._store.neighbours(tag, start[rows], stop[rows], COUNTER_GAP_US)
+        before, after = await self._neighbours(tag, start[rows], stop[rows])
         start[rows] = before // MINUTE_US * MINUTE_US
         reaches[rows] |= after >= open_us[tag]
         stop[rows] = np.where(reaches[rows], TIME_MAX_US, -(-after // MINUTE_US) * MINUTE_US)
         return Intervals(intervals.tag, start, stop, reaches)
+
+    async def _neighbours(self, tag: I64, start: I64, stop: I64) -> tuple[I64, I64]:
+        """Return the times of the readings of counters next to intervals, else the bounds."""
+        before, after = await self._store.neighbours(tag, start, stop, NEAR_US)
+        lone = np.flatnonzero((before == start) | ((after == stop) & (stop < TIME_MAX_US)))
+        if len(lone):
+            before[lone], after[lone] = await self._store.neighbours(
+                tag[lone], start[lone], stop[lone], FAR_US
+            )
+        return before, after
+
+    async def _read_around(self, tag: I64, start: I64, stop: I64) -> tuple[I64, I64, F64, U8]:
+        """Return (interval, time, value, quality) of the samples in and next to intervals."""
+        counter, hair = self._traits.counter[tag], self._traits.resolution[tag]
+        near = await self._store.read_intervals(tag, counter, hair, start, stop, NEAR_US)
+        row, time_us, _, _ = near
+        reached = np.zeros((2, len(tag)), bool)
+        reached[0, row[time_us < start[row]]] = True
+        reached[1, row[time_us >= stop[row]]] = True
+        reached[1] |= stop >= TIME_MAX_US
+        lone = np.flatnonzero(counter & ~reached.all(axis=0))
+        if not len(lone):
+            return near
+        far = await self._store.read_intervals(
+            tag[lone], counter[lone], hair[lone], start[lone], stop[lone], FAR_US
+        )
+        stay = ~np.isin(row, lone)
+        return (
+            np.append(row[stay], lone[far[0]]),
+            np.append(near[1][stay], far[1]),
+            np.append(near[2][stay], far[2]),
+            np.append(near[3][stay], far[3]),
+        )
 
     async def _read(self, intervals: Intervals, known: Samples) -> Samples:
         """Return the samples in and next to each interval, with its number as their tag.
@@ -186,10 +334,7 @@ class Aggregation:
         start = np.append(intervals.start, known.time_us[last] + 1)
         stop = np.append(intervals.stop, intervals.stop[some])
         stop[some] = known.time_us[first]
-        tag = intervals.tag[number]
-        row, time_us, value, quality = await self._store.read_intervals(
-            tag, self._traits.counter[tag], start, stop, COUNTER_GAP_US
-        )
+        row, time_us, value, quality = await self._read_around(intervals.tag[number], start, stop)
         read = Samples(number[row], time_us, value, quality, time_us)
         # The sample next to an end is read as well, and it may be a known one.
         other = np.where(row < len(intervals), time_us < stop[row], time_us >= start[row])
@@ -229,6 +374,17 @@ def merge_intervals(intervals: Intervals) -> Intervals:
             merged.append([tag, start, stop, reaches])
     table = np.array(merged, dtype=np.int64)
     return Intervals(table[:, 0], table[:, 1], table[:, 2], table[:, 3].astype(bool))
+
+
+def in_groups(span_us: I64) -> list[INTP]:
+    """Return the rows of spans of time in groups, none with more minutes than are written at once.
+
+    A longer span is a group of its own.
+    """
+    if not len(span_us):
+        return []
+    group = np.cumsum(np.maximum(span_us, 0)) // (ROWS_AT_ONCE * MINUTE_US)
+    return np.split(np.arange(len(span_us)), np.flatnonzero(np.diff(group)) + 1)
 
 
 def _within(intervals: Intervals, samples: Samples) -> Samples:

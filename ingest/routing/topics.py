@@ -107,6 +107,7 @@ class TopicTable:
                 owner = owner_of(scope.id, kinds)
                 self._owners[park_of(scope.id, kinds), owner] = owner
                 self.names.setdefault(owner, Names())
+        self.counter = [tag.kind == "counter" for tag in tags]
         self.quantity = [tag.quantity for tag in tags]
         self.uom = [tag.uom for tag in tags]
         self.scale = np.array([tag.scale for tag in tags], dtype=np.float64)

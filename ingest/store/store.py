@@ -23,6 +23,7 @@ from ingest.store.detections import DetectionTable
 from ingest.store.gateways import GatewayTable
 from ingest.store.imports import ImportTable
 from ingest.store.quarantine import QuarantineTable, RejectTable
+from ingest.store.register_falls import RegisterFallTable
 from ingest.store.spool import SpoolTable
 from ingest.store.sums import SumTable
 from ingest.store.table import columns_of, samples_of, upsert
@@ -49,28 +50,47 @@ MINUTE = {"time": "timestamptz", "amount": "float8", "covered_s": "float8", "min
           "max": "float8?", "last": "float8?", "tag_id": "int4", "n": "int4",
           "quality": "int2"}  # fmt: skip
 
-# Of each interval the sample before it, those in it, the one after it. The span of all of them lets
-# the planner leave out the chunks of other times.
+# What a register does not show, or what it stood at after a fall, is no neighbour of a reading: its
+# minutes hang on the readings around it. (75 is uncertain for a reset.)
+TRUE_READING = """quality < 128 AND quality & 223 <> 75
+    AND (t.low IS NULL OR value >= t.low) AND (t.high IS NULL OR value <= t.high)"""
+# Of each interval the sample before it, those in it, the one after it; of a counter its true
+# readings on both sides, and all between them. The minute of the reading before has the level at
+# which the register stood, above the reading by jitter. The span of all of them lets the planner
+# leave out the chunks of other times.
 INTERVAL = """
 SELECT w.number, s.time, s.value, s.quality
-FROM read_interval w CROSS JOIN LATERAL (
-    (SELECT time, value, quality FROM sample
-     WHERE tag_id = w.tag_id AND time < w.start AND time >= w.since AND time >= $2 AND time < $3
-       AND (NOT w.counter OR quality < 128) ORDER BY time DESC LIMIT 1)
+FROM read_interval w JOIN tag t USING (tag_id)
+LEFT JOIN LATERAL (
+    SELECT time, value, quality FROM sample
+    WHERE tag_id = w.tag_id AND time < w.start AND time >= w.since AND time >= $2 AND time < $3
+      AND (NOT w.counter OR true_reading) ORDER BY time DESC LIMIT 1) b ON true
+LEFT JOIN LATERAL (
+    SELECT time FROM sample
+    WHERE tag_id = w.tag_id AND time >= w.stop AND time < w.until AND time >= $2 AND time < $3
+      AND (NOT w.counter OR true_reading) ORDER BY time LIMIT 1) a ON true
+CROSS JOIN LATERAL (
+    SELECT b.time, CASE WHEN m.last > b.value
+        AND m.last - b.value <= greatest(w.hair, 1e-4 * abs(b.value)) THEN m.last ELSE b.value END
+        AS value, b.quality
+    FROM (SELECT WHERE b.time IS NOT NULL) LEFT JOIN minute m ON w.counter AND m.tag_id = w.tag_id
+        AND m.time = date_trunc('minute', b.time) AND m.time >= $2 AND m.time < $3
     UNION ALL
-    (SELECT time, value, quality FROM sample
-     WHERE tag_id = w.tag_id AND time >= w.start AND time < w.stop AND time >= $2 AND time < $3)
+    SELECT time, value, quality FROM sample
+    WHERE tag_id = w.tag_id AND time >= $2 AND time < $3
+      AND time > coalesce(CASE WHEN w.counter THEN b.time END, w.start - interval '1 us')
+      AND time < coalesce(CASE WHEN w.counter THEN a.time END, w.stop)
     UNION ALL
-    (SELECT time, value, quality FROM sample
-     WHERE tag_id = w.tag_id AND time >= w.stop AND time < w.until AND time >= $2 AND time < $3
-       AND (NOT w.counter OR quality < 128) ORDER BY time LIMIT 1)) s
+    SELECT time, value, quality FROM sample
+    WHERE tag_id = w.tag_id AND time = a.time AND time >= $2 AND time < $3) s
 WHERE w.number = ANY($1::int[])
-"""
+""".replace("true_reading", TRUE_READING)
 # Intervals that begin in the same so many days are read at once.
 INTERVALS_US = 7 * DAY_US
 TEMPORARY = """
 CREATE TEMP TABLE staged (LIKE sample) ON COMMIT DELETE ROWS;
-CREATE TEMP TABLE read_interval (number int, tag_id int, counter boolean, since timestamptz,
+CREATE TEMP TABLE read_interval (number int, tag_id int, counter boolean, hair float8,
+    since timestamptz,
     start timestamptz, stop timestamptz, until timestamptz) ON COMMIT DELETE ROWS;
 """
 END_SESSION = """
@@ -123,9 +143,9 @@ INSERT INTO newest SELECT tag_id, date '1970-01-01' + day
 FROM unnest($1::int[], $2::int[]) AS n (tag_id, day)
 ON CONFLICT (tag_id) DO UPDATE SET day = excluded.day WHERE newest.day < excluded.day
 """
-# What was marked here (quality 77 to 80, less the simulated flag) came as good; a bad unit error,
-# 143, came as out of range.
-SAID = """CASE WHEN {0}.quality & 223 BETWEEN 77 AND 80 THEN {0}.quality & 32
+# What was marked here (quality 75 and 77 to 80, less the simulated flag) came as good; a bad unit
+# error, 143, came as out of range.
+SAID = """CASE WHEN {0}.quality & 223 IN (75, 77, 78, 79, 80) THEN {0}.quality & 32
     WHEN {0}.quality & 223 = 143 THEN {0}.quality & 32 | 65 ELSE {0}.quality END"""
 # A value that was rescaled since may come again as it was: that corrects nothing.
 DIFFERS = f"""(s.value, {SAID.format("s")}) IS DISTINCT FROM (n.value, {SAID.format("n")})
@@ -151,21 +171,26 @@ ON CONFLICT (tag_id, time) DO NOTHING RETURNING tag_id, time
 """
 NEIGHBOURS = """
 SELECT coalesce((SELECT time FROM sample WHERE tag_id = w.tag_id AND time < w.start
-          AND time >= w.start - $4::interval AND time >= $5 AND time < $6 AND quality < 128
+          AND time >= w.start - $4::interval AND time >= $5 AND time < $6 AND true_reading
           ORDER BY time DESC LIMIT 1), w.start) AS a,
        coalesce((SELECT time FROM sample WHERE tag_id = w.tag_id AND time >= w.stop
-          AND time < w.stop + $4::interval AND time >= $5 AND time < $6 AND quality < 128
+          AND time < w.stop + $4::interval AND time >= $5 AND time < $6 AND true_reading
           ORDER BY time LIMIT 1), w.stop) AS b
 FROM unnest($1::int[], $2::timestamptz[], $3::timestamptz[])
-    WITH ORDINALITY AS w (tag_id, start, stop, number)
+    WITH ORDINALITY AS w (tag_id, start, stop, number) JOIN tag t USING (tag_id)
 ORDER BY w.number
-"""
+""".replace("true_reading", TRUE_READING)
 UPSERT_MINUTES = upsert(
     "minute",
     "time timestamptz, amount float8, covered_s float8, min float8, max float8, last float8,"
     " tag_id int, n int, quality smallint",
     "tag_id, time",
 )
+MARK_DOUBTED = """
+UPDATE sample s SET quality = s.quality & 32 | 75
+FROM unnest($1::int[], $2::timestamptz[]) AS d (tag_id, time)
+WHERE s.tag_id = d.tag_id AND s.time = d.time AND s.time BETWEEN $3 AND $4 AND s.quality < 128
+"""
 WAKE = """
 INSERT INTO cycle (cycle_us, tag_id, time, value, quality) VALUES ($1, $2, $3, $4, $5)
 ON CONFLICT (cycle_us) DO NOTHING
@@ -241,6 +266,7 @@ class Store:
         self.gateways = GatewayTable(self)
         self.imports = ImportTable(self)
         self.quarantine = QuarantineTable(self)
+        self.register_falls = RegisterFallTable(self)
         self.rejects = RejectTable(self)
         self.spool = SpoolTable(self)
         self.sums = SumTable(self)
@@ -497,15 +523,18 @@ class Store:
         return micros([row["a"] for row in rows]), micros([row["b"] for row in rows])
 
     async def read_intervals(
-        self, tag: I64, counter: BOOL, start: I64, stop: I64, reach_us: int
+        self, tag: I64, counter: BOOL, hair: F64, start: I64, stop: I64, reach_us: int
     ) -> tuple[I64, I64, F64, U8]:
-        """Return (interval, time, value, quality) of the samples in and next to each interval."""
+        """Return (interval, time, value, quality) of the samples in and next to each interval.
+
+        Registers of counters step back by a `hair` [SI] by jitter.
+        """
         if not len(tag):
             return tag, tag, np.zeros(0), np.zeros(0, np.uint8)
         since, until = start - reach_us, stop + reach_us
         await self._add_records(
             "read_interval", range(len(tag)), self.tag_id[tag].tolist(), counter.tolist(),
-            *map(stamps, (since, start, stop, until)),
+            hair.tolist(),            *map(stamps, (since, start, stop, until)),
         )  # fmt: skip
         piece, parts = start // INTERVALS_US, []
         for each in np.unique(piece):
@@ -558,6 +587,14 @@ class Store:
         """Return the tags of some numbers of the database, all of which are among `tags`."""
         order = np.argsort(self.tag_id[tags])
         return tags[order[np.searchsorted(self.tag_id[tags], ids, sorter=order)]]
+
+    async def mark_doubted(self, doubted: Sequence[tuple[int, int]]) -> None:
+        """Mark readings of counters, tags and times, as those of a fall: uncertain."""
+        if doubted:
+            tag, time_us = columns_of(doubted)
+            span = stamp(min(time_us)), stamp(max(time_us))
+            ids = self.tag_id[tag].tolist()
+            await self.fetch(MARK_DOUBTED, ids, [stamp(each) for each in time_us], *span)
 
     async def drop_minutes(self, tag: I64, start: I64, stop: I64) -> None:
         """Delete the minutes of intervals, before they are written anew."""

@@ -28,7 +28,7 @@ ASKING = (*ANSWERING, "api.live", "api.context")
 SUBJECTS = (
     "api.alarms", "api.balance", "api.byproducts", "api.chlorine", "api.emissions", "api.energy",
     "api.health", "api.history", "api.latest", "api.meters", "api.park", "api.quarantine",
-    "api.scenarios", "api.unit_errors",
+    "api.registers", "api.scenarios", "api.unit_errors",
 )  # fmt: skip
 SUMMING = (
     *ASKING, "api.calculation", "api.commands", "api.windows", "api.sums", "api.joint",
@@ -84,7 +84,7 @@ MAY_IMPORT = {
     "api.component_balance": (*ASKING, "api.windows", "api.sums", "api.joint"),
     **dict.fromkeys(SUBJECTS, SUMMING),
     "api.targets": (*SUMMING, "api.chlorine"),
-    "api.health": (*SUMMING, "api.unit_errors"),
+    "api.health": (*SUMMING, "api.registers", "api.unit_errors"),
     "api": (*READING, "api"),
     "simulators.process": ("twin",),
     "simulators.scenarios": ("twin", "simulators.process"),

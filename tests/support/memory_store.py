@@ -22,6 +22,7 @@ from ingest.store.commands import CommandTable
 from ingest.store.detections import DetectionTable
 from ingest.store.gateways import GatewayTable
 from ingest.store.quarantine import QuarantineTable, RejectTable
+from ingest.store.register_falls import RegisterFallTable
 from ingest.store.spool import SpoolRow, SpoolTable
 from ingest.store.sums import SumTable
 from ingest.store.unit_errors import UnitErrorTable
@@ -150,6 +151,22 @@ class MemoryQuarantine(QuarantineTable):
         return 0
 
 
+class MemoryRegisterFalls(RegisterFallTable):
+    """Falls of counters by tag and time; nobody answers."""
+
+    def __init__(self, store):
+        super().__init__(store)
+        self.rows = {}
+
+    async def add(self, falls):
+        self.rows |= {(fall.tag, fall.time_us): fall for fall in falls}
+
+    async def renew(self, tag, start, stop, falls):
+        for t, a, b in zip(tag.tolist(), start.tolist(), stop.tolist(), strict=True):
+            self.rows = {k: v for k, v in self.rows.items() if k[0] != t or not a <= k[1] < b}
+        await self.add(falls)
+
+
 class MemorySpool(SpoolTable):
     """Spooled messages by row."""
 
@@ -204,6 +221,7 @@ class MemoryStore(Store):
         self.detections = MemoryDetections(self)
         self.gateways = MemoryGateways(self)
         self.quarantine = MemoryQuarantine(self)
+        self.register_falls = MemoryRegisterFalls(self)
         self.rejects = MemoryRejects(self)
         self.spool = MemorySpool(self)
         self.sums = MemorySums(self)
@@ -222,6 +240,7 @@ class MemoryStore(Store):
     async def apply_model(self, park, tags):
         self.count = len(tags)
         self.tag_id = np.arange(len(tags))
+        self.bounds = [(tag.low, tag.high) for tag in tags]
 
     async def covered_minutes(self, tags, start_us, stop_us):
         rows = [
@@ -282,9 +301,12 @@ class MemoryStore(Store):
 
     def _nearest(self, tag, since, until, latest, usable):
         """Return the latest or earliest sample in [since, until)."""
+        low, high = self.bounds[tag]
         result = [
-            t for t, (_, quality, _) in self.sample[tag].items()
-            if since <= t < until and (quality < 128 or not usable)
+            t for t, (value, quality, _) in self.sample[tag].items()
+            if since <= t < until
+            and (not usable or (quality < 128 and quality & 223 != 75
+                                and not value < low and not value > high))
         ]  # fmt: skip
         return (max if latest else min)(result, default=None)
 
@@ -297,20 +319,33 @@ class MemoryStore(Store):
             after.append(b if later is None else later)
         return np.array(before, np.int64), np.array(after, np.int64)
 
-    async def read_intervals(self, tag, counter, start, stop, reach_us):
+    async def read_intervals(self, tag, counter, hair, start, stop, reach_us):
         rows = []
-        columns = (tag.tolist(), counter.tolist(), start.tolist(), stop.tolist())
-        for number, (t, counts, a, b) in enumerate(zip(*columns, strict=True)):
-            wanted = [time for time in self.sample[t] if a <= time < b]
-            wanted.append(self._nearest(t, a - reach_us, a, latest=True, usable=counts))
+        columns = (column.tolist() for column in (tag, counter, hair, start, stop))
+        for number, (t, counts, noise, a, b) in enumerate(zip(*columns, strict=True)):
+            before = self._nearest(t, a - reach_us, a, latest=True, usable=counts)
+            after = None
             if b < TIME_MAX_US:
-                wanted.append(self._nearest(t, b, b + reach_us, latest=False, usable=counts))
-            rows += [
-                (number, time, *self.sample[t][time])
-                for time in sorted(time for time in wanted if time is not None)
-            ]
+                after = self._nearest(t, b, b + reach_us, latest=False, usable=counts)
+            low = before if counts and before is not None else a
+            high = after if counts and after is not None else b
+            inside = {time for time in self.sample[t] if low <= time < high}
+            wanted = inside | {before, after} - {None}
+            for time in sorted(wanted):
+                value, *remaining = self.sample[t][time]
+                stood = self.minute[t].get(time // MINUTE_US * MINUTE_US)
+                if counts and time == before and stood:
+                    above = stood[5] - value
+                    value = stood[5] if 0 < above <= max(noise, 1e-4 * abs(value)) else value
+                rows.append((number, time, value, *remaining))
         result = samples_of(rows)
         return result.tag, result.time_us, result.value, result.quality
+
+    async def mark_doubted(self, doubted):
+        for tag, time_us in doubted:
+            value, quality, received = self.sample[tag][time_us]
+            if quality < 128:
+                self.sample[tag][time_us] = value, quality & 32 | 75, received
 
     async def drop_minutes(self, tag, start, stop):
         for t, a, b in zip(tag.tolist(), start.tolist(), stop.tolist(), strict=True):
@@ -371,7 +406,7 @@ def rows_of(samples):
 
 def said(quality):
     """Return the quality a value came with: what we doubted ourselves was good."""
-    return quality & 32 if 77 <= quality & 223 <= 80 else quality
+    return quality & 32 if quality & 223 in (75, 77, 78, 79, 80) else quality
 
 
 def same(first, second):

@@ -10,9 +10,11 @@ from twin.series.traits import traits_of
 S = 1_000_000
 
 
-def series(kind, *, gap_s=300, high=np.nan, tags=1):
+def series(kind, *, gap_s=300, high=np.nan, tags=1, **other):
     """Return the traits of tags that are all of one kind."""
-    return traits_of([SimpleNamespace(kind=kind, gap_s=gap_s, high=high)] * tags)
+    traits = {"low": np.nan, "sigma": "", "resolution": 0.0, "rate": np.inf, "scale": 1.0,
+              "shift": 0.0, **other}  # fmt: skip
+    return traits_of([SimpleNamespace(kind=kind, gap_s=gap_s, high=high, **traits)] * tags)
 
 
 def samples_at(times_s, values, qualities=None):

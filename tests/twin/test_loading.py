@@ -78,6 +78,33 @@ def test_gap_of_the_park_and_of_single_tags_is_kept():
     assert (gaps["FT-8"], gaps["FT-1"]) == (3600.0, 90.0)
 
 
+REGISTER = '[[register]]\ntag = "tiny/EQ-1"\n'
+COUNTER_CSV = HEADER + "EQ-1,tiny,energy,kWh,counter,,,,\nPT-1,tiny,pressure,kPa,gauge,,,,\n"
+
+
+def test_register_of_a_counter_has_its_resolution_and_its_greatest_rate():
+    toml = SMALLEST + REGISTER + 'resolution = "0.1 kWh"\nrate = "30 MWh/h"\n'
+    tag, other = parse_park({"park.toml": toml, "tags.csv": COUNTER_CSV}).tags
+    assert (tag.resolution, tag.rate) == pytest.approx((0.36e6, 30e6))
+    assert (other.resolution, other.rate) == (0.0, float("inf"))
+
+
+@pytest.mark.parametrize(
+    ("row", "text"),
+    [
+        (REGISTER, "needs resolution or rate"),
+        (REGISTER.replace("EQ", "PT") + 'rate = "1 kPa/s"\n', "only a counter has a register"),
+        (REGISTER + 'rate = "30 MW"\n', "is not a change of energy in time"),
+        (REGISTER + 'resolution = "0.1"\n', "'' is not a unit of energy"),
+        (REGISTER + 'rate = "0 kWh/h"\n', "rate not above it"),
+    ],
+)
+def test_a_wrong_register_is_named_with_its_line(row, text):
+    with pytest.raises(ModelError) as error:
+        parse_park({"park.toml": SMALLEST + row, "tags.csv": COUNTER_CSV})
+    assert any("[[register]]" in each and text in each for each in error.value.problems)
+
+
 CELLS_OF_TAGS = {
     "wrong uom": ("X-1,r,mass_flow,kW,gauge,,,,", "'kW' is not a unit of mass_flow"),
     "unknown uom": ("X-1,r,mass_flow,t/hx,gauge,,,,", "unit of measure 't/hx' is unknown"),

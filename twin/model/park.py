@@ -7,12 +7,14 @@ subject (alarms, outlets, …) have their columns and checks in its package.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import isnan
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from twin.model.rows import RowFault, cell, table
+from twin.errors import UomError
+from twin.model.rows import RowFault, cell, sentence, table
 from twin.reference import load as load_reference
+from twin.uom import parse_quantity, parse_rate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -86,6 +88,8 @@ class Tag:
     description: str = ""
     source: str = "measured"
     gap_s: float = 300.0
+    resolution: float = 0.0  # of a counter's register
+    rate: float = float("inf")  # [SI/s] a counter's register moves no faster
 
     @property
     def address(self) -> str:
@@ -215,6 +219,24 @@ class Gap:
     gap_s: float = cell("quantity time", key="gap")
 
 
+@table
+class Register:
+    """What the register of one counter can show: texts, in units of measure of its tag."""
+
+    tag: str = cell("tag")
+    resolution: str = cell("text", default="")  # it steps back so far by jitter
+    rate: str = cell("text", default="")  # it moves no faster
+
+    def applied_to(self, tag: Tag) -> Tag:
+        """Return a tag with these limits; raises UomError for a text that is none of it."""
+        resolution, rate = tag.resolution, tag.rate
+        if self.resolution:
+            resolution = parse_quantity(self.resolution, tag.quantity, difference=True)
+        if self.rate:
+            rate = parse_rate(self.rate, tag.quantity)
+        return replace(tag, resolution=resolution, rate=rate)
+
+
 @dataclass(frozen=True, slots=True)
 class Park:
     """A valid park model; `rows` returns those of the tables that belong to one subject.
@@ -295,6 +317,7 @@ def check_park(park: Park) -> Iterator[RowFault]:
         if product.id == TOTAL:
             yield RowFault(product, "the name stands for all energy of a scope; call it otherwise")
     yield from _check_electrolysers(park)
+    yield from _check_registers(park)
 
 
 def _check_electrolysers(park: Park) -> Iterator[RowFault]:
@@ -317,6 +340,24 @@ def _check_electrolysers(park: Park) -> Iterator[RowFault]:
         for name in given:
             if tags[name] not in gauges:
                 yield RowFault(each, "needs a gauge", name)
+
+
+def _check_registers(park: Park) -> Iterator[RowFault]:
+    """Yield registers of tags that have none, and limits that are none."""
+    tags = {tag.address: tag for tag in park.tags}
+    for row in park.rows(Register):
+        tag = tags[row.tag]
+        if tag.kind != "counter":
+            yield RowFault(row, f"it is a {tag.kind}; only a counter has a register", "tag")
+        if not row.resolution and not row.rate:
+            yield RowFault(row, "needs resolution or rate")
+        try:
+            limited = row.applied_to(tag)
+        except UomError as error:
+            yield RowFault(row, sentence(error))
+            continue
+        if limited.resolution < 0 or not limited.rate > 0:
+            yield RowFault(row, "resolution is below 0, or rate not above it")
 
 
 def _check_vessel(park: Park, tank: Tank) -> Iterator[RowFault]:

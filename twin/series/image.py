@@ -9,7 +9,7 @@ import numpy as np
 
 from twin import quality as q
 from twin.arrays import F64, I64, NEVER, U8, Columns, runs
-from twin.series.counters import increase
+from twin.series.counters import increase, is_reset, is_shown
 
 if TYPE_CHECKING:
     from twin.series.samples import Samples
@@ -33,10 +33,14 @@ class Image(Columns):
         _, last = runs(samples.tag)
         at = samples.tag[last]
         value, time_us = samples.value[last], samples.time_us[last]
-        rise, reset = increase(self.value[at], value, traits.rollover[at])
+        before = self.value[at]
+        rise, _ = increase(before, value, traits.rollover[at], traits.resolution[at])
+        # After a fall, or what no register shows, the next reading tells nothing of a rate.
         known = (self.time_us[at] != NEVER) & q.usable(self.quality[at])
-        rise = np.where(known & ~reset, rise, np.nan)
-        rate = rise / ((time_us - self.time_us[at]) * 1e-6)
+        known &= ~is_reset(self.quality[at]) & is_shown(traits, at, before)
+        known &= is_shown(traits, at, value)
+        rate = np.where(known, rise, np.nan) / ((time_us - self.time_us[at]) * 1e-6)
+        rate = np.where(rate > traits.rate[at], np.nan, rate)
         self.rate[at] = np.where(traits.counter[at], rate, value)
         self.time_us[at] = time_us
         self.value[at] = value

@@ -14,17 +14,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from twin import quality as q
-from twin.arrays import DAY_US, F64, I64, MINUTE_US, NEVER, U8, Columns, last_known, runs
-from twin.series.counters import increase
+from twin.arrays import BOOL, F64, HOUR_US, I64, MINUTE_US, NEVER, U8, Columns, last_known, runs
+from twin.series.counters import is_shown, settle
 
 if TYPE_CHECKING:
+    from twin.series.counters import Findings, Readings
     from twin.series.samples import Samples
     from twin.series.traits import SeriesTraits
 
-# The increase of a counter over a longer silence belongs to no minute in particular.
-COUNTER_GAP_US = DAY_US
+# The increase of a counter over a longer silence is known for all of it, and of a minute only by
+# spreading it; where the model gives the counter a longer gap, that is the limit.
+SPREAD_US = 2 * HOUR_US
 _GOOD = np.uint8(q.GOOD)
-_RESET = np.array([q.UNCERTAIN | q.RESET], np.uint8)
+_SPREAD = np.uint8(q.UNCERTAIN | q.SPREAD)
+_RESET = np.uint8(q.UNCERTAIN | q.RESET)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +54,10 @@ NO_MINUTES = Minutes(
 
 @dataclass(frozen=True, slots=True)
 class OpenMinutes(Columns):
-    """State of the aggregation of T tags, (T,): the last sample and the open minute of each."""
+    """State of the aggregation of T tags, (T,): the last sample and the open minute of each.
+
+    Of a counter the last sample is its last true reading; a doubtful one after it waits.
+    """
 
     time_us: I64  # last sample; NEVER before the first
     value: F64
@@ -65,6 +71,10 @@ class OpenMinutes(Columns):
     max: F64
     last: F64
     worst: U8
+    doubt: F64  # [SI] doubtful reading of a counter; NaN = none
+    doubt_from_us: I64  # when it was read first, and last: it has not moved since
+    doubt_us: I64
+    doubt_quality: U8
 
     def put(self, rows: I64, other: OpenMinutes) -> None:
         """Replace some tags by the rows of `other`."""
@@ -80,12 +90,17 @@ def no_open_minutes(tags: int) -> OpenMinutes:
     return OpenMinutes(
         never, nan, np.full(tags, q.NO_DATA, np.uint8), never.copy(), never.copy(),
         zero, np.zeros(tags), zero.copy(), nan.copy(), nan.copy(), nan.copy(),
+        np.zeros(tags, np.uint8), nan.copy(), never.copy(), never.copy(),
         np.zeros(tags, np.uint8),
     )  # fmt: skip
 
 
 def aggregate(
-    open_minutes: OpenMinutes, traits: SeriesTraits, samples: Samples, close_us: int | I64
+    open_minutes: OpenMinutes,
+    traits: SeriesTraits,
+    samples: Samples,
+    close_us: int | I64,
+    findings: Findings | None = None,
 ) -> Minutes:
     """Add samples to the open minutes, in place, and return the minutes that are complete now.
 
@@ -101,23 +116,40 @@ def aggregate(
     close_us : int or (T,) int64 [µs]
         every minute before this is complete, whatever comes; on the minute. NEVER closes nothing,
         and is right for a counter that goes on: its next sample spreads over the time before.
+    findings : Findings
+        where to add the falls and the doubtful readings of counters
 
     Returns
     -------
     Minutes
         sorted by tag, then time; a minute without a sample and without a held value has no row
     """
-    if len(samples):
-        usable = q.usable(samples.quality) & ~np.isnan(samples.value)
-        # A counter's bad value counts nothing and ends nothing.
-        samples = samples.take(usable | ~traits.counter[samples.tag])
+    samples = _usable(traits, samples)
     close = np.broadcast_to(np.asarray(close_us, dtype=np.int64), open_minutes.time_us.shape)
-    pieces = _pieces(open_minutes, traits, samples, close)
+    readings = settle(open_minutes, traits, samples, close, findings)
+    pieces = _pieces(open_minutes, traits, readings, close)
     end_us = np.full(len(open_minutes.time_us), NEVER)
     np.maximum.at(end_us, pieces.tag, pieces.end_us)
     complete = _accumulate(open_minutes, _split(pieces), end_us)
-    _advance(open_minutes, samples, end_us)
+    _advance(open_minutes, readings.samples, end_us)
     return complete
+
+
+def are_doubtful(traits: SeriesTraits, samples: Samples) -> BOOL:
+    """Return whether the last of the samples of each counter waits for the next, (T,)."""
+    own = no_open_minutes(len(traits))
+    settle(own, traits, _usable(traits, samples), np.full(len(traits), NEVER))
+    return ~np.isnan(own.doubt)
+
+
+def _usable(traits: SeriesTraits, samples: Samples) -> Samples:
+    """Return samples without the bad ones of counters: they count nothing and end nothing."""
+    counts = traits.counter[samples.tag]
+    if not counts.any():
+        return samples
+    usable = q.usable(samples.quality) & ~np.isnan(samples.value)
+    usable &= is_shown(traits, samples.tag, samples.value)
+    return samples.take(usable | ~counts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,9 +167,10 @@ class _Pieces:
 
 
 def _pieces(
-    open_minutes: OpenMinutes, traits: SeriesTraits, samples: Samples, close_us: I64
+    open_minutes: OpenMinutes, traits: SeriesTraits, readings: Readings, close_us: I64
 ) -> _Pieces:
     """Return a piece of time for each sample, also the held ones: to the next, or to the close."""
+    samples = readings.samples
     # Every tag with new samples or with a minute to close begins with the sample it holds.
     touched = np.zeros(len(open_minutes.time_us), bool)
     touched[samples.tag] = True
@@ -160,12 +193,17 @@ def _pieces(
     rows = np.flatnonzero(traits.counter[tags])
     if len(rows):
         hold[rows] = end[rows]
-        next_value, next_quality = np.append(values[1:], np.nan), np.append(qualities[1:], _GOOD)
-        next_value[last], next_quality[last] = np.nan, _GOOD
-        rate[rows], worst[rows] = _counted(
-            (end - times)[rows], values[rows], next_value[rows], qualities[rows],
-            next_quality[rows], traits.rollover[tags[rows]],
-        )  # fmt: skip
+        rise = np.append(np.insert(readings.rise, at, np.nan), np.nan)[rows + 1]
+        grade = np.append(np.insert(readings.grade, at, 0), 0).astype(np.uint8)[rows + 1]
+        following = np.append(qualities[1:], _GOOD)[rows]
+        ends = last[rows]
+        span_us = (end - times)[rows]
+        with np.errstate(invalid="ignore", divide="ignore"):
+            rate[rows] = np.where(ends, np.nan, rise / (span_us * 1e-6))
+        # An increase is as good as the worse of its two readings, and what lies between them.
+        both = q.worse(qualities[rows], np.where(ends, _GOOD, q.worse(following, grade)))
+        long = ~ends & (span_us > np.maximum(traits.gap_us[tags[rows]], SPREAD_US))
+        worst[rows] = np.where(long, q.worse(both, np.full(len(rows), _SPREAD)), both)
     rate[~q.usable(qualities) | np.isnan(values)] = np.nan
     return _Pieces(
         tag=tags,
@@ -177,18 +215,6 @@ def _pieces(
         n=((start == times) & (end > start)).astype(np.int64),
         quality=worst,
     )
-
-
-def _counted(
-    span_us: I64, value: F64, following: F64, quality: U8, next_quality: U8, rollover: F64
-) -> tuple[F64, U8]:
-    """Return the rate of counters between two readings [SI/s], and its quality."""
-    rise, reset = increase(value, following, rollover)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        rate = np.where(span_us <= COUNTER_GAP_US, rise / (span_us * 1e-6), np.nan)
-    # An increase is as good as the worse of its two readings.
-    both = q.worse(quality, next_quality)
-    return rate, np.where(reset, q.worse(both, _RESET), both)
 
 
 def _split(whole: _Pieces) -> _Pieces:
@@ -227,7 +253,10 @@ def _accumulate(open_minutes: OpenMinutes, pieces: _Pieces, end_us: I64) -> Minu
     value = np.where(used_us > 0, pieces.value, np.nan)
     # A product of a missing rate and no time is no amount; a value that was not used only counts.
     part = np.where(used_us > 0, pieces.rate * (used_us * 1e-6), 0.0)
-    worst = np.where(used_us > 0, pieces.quality, pieces.quality & np.uint8(q.SIMULATED))
+    flag = pieces.quality & np.uint8(q.SIMULATED)
+    # A rise that is not known shows in the minute in which it begins.
+    told = (used_us > 0) | ((pieces.quality ^ flag) == _RESET)
+    worst = np.where(told, pieces.quality, flag)
     # bincount adds in order of appearance, one by one, and the amount of an open minute goes first:
     # that is what makes the sums exact.
     amount = np.bincount(np.append(going, group), np.append(held.amount, part))

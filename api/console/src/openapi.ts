@@ -638,6 +638,68 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/registers/falls": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Register Falls
+         * @description List the falls of counters whose rise is not known and that nobody has answered.
+         */
+        get: operations["register_falls"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/registers/replace": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Replace Register
+         * @description Enter the last reading of a meter and the first of the one that took its place.
+         *
+         *     Also where no fall is listed. The minutes around are computed again and noted as restated.
+         */
+        post: operations["replace_register"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/registers/falls/{fall}/dismiss": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Dismiss Fall
+         * @description Take a fall off the list: what was counted there stays unknown.
+         */
+        post: operations["dismiss_fall"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/unit-errors/{error}/dismiss": {
         parameters: {
             query?: never;
@@ -1287,6 +1349,7 @@ export interface components {
             items: components["schemas"]["EnterpriseHealth"][];
             gateways: components["schemas"]["GatewayRow"][];
             unit_errors: components["schemas"]["UnitErrorRow"][];
+            register_falls: components["schemas"]["RegisterFallRow"][];
             ingest: {
                 [key: string]: number | null;
             };
@@ -1340,6 +1403,13 @@ export interface components {
         };
         /** @description A real step: its samples become good, and the level is learnt anew. */
         DismissBody: {
+            /** @description person who commands */
+            by: string;
+            /** @default  */
+            reason: string;
+        };
+        /** @description The rise over the fall stays unknown. */
+        DismissFallBody: {
             /** @description person who commands */
             by: string;
             /** @default  */
@@ -2002,6 +2072,29 @@ export interface components {
             uom: string;
             source: string;
         };
+        /** @description Falls without an answer, the newest first. */
+        RegisterFallList: {
+            items: components["schemas"]["RegisterFallRow"][];
+            next: null;
+        };
+        /** @description A register fell between two readings: reset or replaced. Its rise there is not known. */
+        RegisterFallRow: {
+            id: number;
+            tag: string;
+            /**
+             * Format: date-time
+             * @description reading before the fall
+             */
+            since: string;
+            before: number | null;
+            /**
+             * Format: date-time
+             * @description first reading after it
+             */
+            time: string;
+            after: number | null;
+            uom: string;
+        };
         /** @description A payload that was refused; `payload` is its text as far as it was kept. */
         RejectRow: {
             id: number;
@@ -2021,6 +2114,23 @@ export interface components {
             by: string;
             /** @enum {string} */
             reason: "future" | "past";
+        };
+        /** @description A meter took the place of another between two readings; both readings are in its uom. */
+        ReplaceBody: {
+            /** @description person who commands */
+            by: string;
+            tag: string;
+            /**
+             * Format: date-time
+             * @description when it was replaced
+             */
+            time: string;
+            /** @description last reading of the old meter */
+            last: number;
+            /** @description first reading of the new meter */
+            first: number;
+            /** @default  */
+            reason: string;
         };
         /** @description Which rejects go through their codec again; all of them when nothing is named. */
         ReplayBody: {
@@ -2434,6 +2544,7 @@ export type DetectedStream = components['schemas']['DetectedStream'];
 export type DetectionAnswer = components['schemas']['DetectionAnswer'];
 export type DetectionRow = components['schemas']['DetectionRow'];
 export type DismissBody = components['schemas']['DismissBody'];
+export type DismissFallBody = components['schemas']['DismissFallBody'];
 export type DrivenStream = components['schemas']['DrivenStream'];
 export type ElectricityFactor = components['schemas']['ElectricityFactor'];
 export type ElectrolyserAnswer = components['schemas']['ElectrolyserAnswer'];
@@ -2480,8 +2591,11 @@ export type QuarantineRow = components['schemas']['QuarantineRow'];
 export type Ready = components['schemas']['Ready'];
 export type ReconciledStream = components['schemas']['ReconciledStream'];
 export type ReferenceFigure = components['schemas']['ReferenceFigure'];
+export type RegisterFallList = components['schemas']['RegisterFallList'];
+export type RegisterFallRow = components['schemas']['RegisterFallRow'];
 export type RejectRow = components['schemas']['RejectRow'];
 export type ReleaseBody = components['schemas']['ReleaseBody'];
+export type ReplaceBody = components['schemas']['ReplaceBody'];
 export type ReplayBody = components['schemas']['ReplayBody'];
 export type RescaleBody = components['schemas']['RescaleBody'];
 export type ScenarioAnswer = components['schemas']['ScenarioAnswer'];
@@ -3724,6 +3838,103 @@ export interface operations {
         requestBody: {
             content: {
                 "application/json": components["schemas"]["ReplayBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Accepted"];
+                };
+            };
+            /** @description A failure (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    register_falls: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RegisterFallList"];
+                };
+            };
+            /** @description A failure (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    replace_register: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ReplaceBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Accepted"];
+                };
+            };
+            /** @description A failure (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    dismiss_fall: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                fall: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DismissFallBody"];
             };
         };
         responses: {

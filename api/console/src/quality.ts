@@ -27,6 +27,16 @@ const REASONS = [
   "stuck",
   "unit_error",
   "clock_skew",
+  "none",
+  "none",
+  "none",
+  "none",
+  "none",
+  "none",
+  "none",
+  "spread",
+  "false_reading",
+  "replaced",
 ] as const;
 
 export type Reason = (typeof REASONS)[number];

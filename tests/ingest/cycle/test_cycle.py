@@ -218,10 +218,12 @@ async def test_late_reading_of_a_counter_loses_no_minute_before_a_long_silence(c
         body = {"ts": at_ms, "values": {"JQ-1": energy}}
         await cycle.run([message(body, at_ms=T0 + 2 * 86_400_000)], at_ms * 1000)
     kwh = 3.6e6
-    assert await minutes(db, "JQ-1") == [
-        (0, pytest.approx(2.0 * kwh), 60.0, 2),
-        (60_000, pytest.approx(1.0 * kwh), 30.0, 1),
-    ]
+    first, second, *spread = await minutes(db, "JQ-1")
+    assert first == (0, pytest.approx(2.0 * kwh), 60.0, 2)
+    # Over the silence of two days the increase is spread.
+    rate = 47.0 * kwh / (2 * 86_400 - 90)
+    assert second == (60_000, pytest.approx(1.0 * kwh + 30 * rate), 60.0, 1)
+    assert [row[1] for row in spread] == pytest.approx([60 * rate] * (2 * 1440 - 2))
 
 
 async def test_late_sample_is_stored_but_does_not_move_the_image(cycle, db):

@@ -81,17 +81,20 @@ def test_register_that_rolls_over_goes_on_counting():
     [
         (900.0, 100.0, 200.0),
         (1000.0, 0.0, 0.0),
-        (899.0, 100.0, 100.0),  # not near enough to the top: it was reset
-        (900.0, 101.0, 101.0),  # not near enough to zero
-        (1001.0, 50.0, 50.0),  # a register cannot show more than it has
-        (950.0, -1.0, 0.0),  # nothing is counted below zero
+        (899.0, 100.0, None),  # not near enough to the top
+        (900.0, 101.0, None),  # not near enough to zero
+        (1001.0, 50.0, None),  # a register cannot show more than it has
+        (950.0, -1.0, 1.0),  # nothing is counted below zero: the reading is false
     ],
 )
 def test_rollover_is_a_fall_from_near_the_top_to_near_zero(last, new, rise):
-    rows = run(COUNTER, [0, 60], [last, new], high=1000.0)
-    assert rows.amount.tolist() == [rise]
-    over = 900 <= last <= 1000 and 0 <= new <= 100
-    assert rows.quality.tolist() == [q.GOOD if over else q.UNCERTAIN | q.RESET]
+    after = 951.0 if new < 0 else new + 0.5
+    rows = run(COUNTER, [0, 60, 120], [last, new, after], high=1000.0)
+    covered = rows.covered_us > 0
+    if rise is None:
+        assert rows.amount[covered].tolist() == [0.5]
+    else:
+        assert rows.amount[covered].sum() == rise + (0.5 if new >= 0 else 0)
 
 
 def test_increase_is_as_good_as_the_worse_of_its_two_readings():
