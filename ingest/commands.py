@@ -26,6 +26,7 @@ from twin.arrays import DAY_US, F64
 from twin.errors import ModelError, ParkError, StoreError, UomError
 from twin.loading import TAG_COLUMNS, load_park, parse_park
 from twin.series.samples import Samples, no_samples
+from twin.series.sentinels import without_far, without_sentinels
 from twin.uom import compile_uom
 
 if TYPE_CHECKING:
@@ -279,10 +280,10 @@ class CommandQueue:
             ("after", "first reading of the new meter is above", value[1].__gt__),
         ):
             if side in around and wrong(around[side]["value"]):
-                shown = (around[side]["value"] - shift) / scale
+                stored = (around[side]["value"] - shift) / scale
                 raise ParkError(
                     f"the {text} the reading of {around[side]['time']:%Y-%m-%d %H:%M:%S} UTC,"
-                    f" which is {shown:.10g} {self._topics.uom[at]}"
+                    f" which is {stored:.10g} {self._topics.uom[at]}"
                 )
 
     async def _dismiss_fall(self, row: CommandRow) -> None:
@@ -347,7 +348,9 @@ class CommandQueue:
         at = self._tag(key, topic)
         scale, shift = np.array([self._to_si(uom, at) for uom in held.uom], dtype=np.float64).T
         si = held.value * scale + shift
-        quality = q.within(si, self._topics.low[at], self._topics.high[at], held.quality)
+        low, high = self._topics.low[at], self._topics.high[at]
+        quality = without_sentinels(held.value, q.within(si, low, high, held.quality))
+        quality = without_far(si, low, high, quality)
         tag = np.full(len(si), at)
         samples = Samples(tag, held.time_us, si, quality, held.received_us)
         keep = ~np.isnan(scale) & ~(np.abs(held.value) > VALUE_MAX)

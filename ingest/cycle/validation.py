@@ -14,6 +14,7 @@ from ingest.store.table import columns_of, samples_of
 from twin import quality as q
 from twin.errors import ParkError
 from twin.series.samples import Samples, no_samples
+from twin.series.sentinels import without_far
 from twin.validation.assess import ValidationState, assess, no_state
 from twin.validation.rules import CheckSpec, compile_limits
 from twin.validation.unit_errors import (
@@ -148,7 +149,15 @@ class Validator:
             quality = old.quality.copy()
             quality[late] = mark(self._limits, old.take(late))
             old = replace(old, quality=quality)
+        # What is no unit error, either, shows no measurement.
+        fresh, old = self._without_far(fresh), self._without_far(old)
         return Validated(fresh, old, result.state, result.suspicions, result.spikes)
+
+    def _without_far(self, samples: Samples) -> Samples:
+        """Return samples with those bad that are far out of the range of their tag."""
+        low, high = self._limits.low[samples.tag], self._limits.high[samples.tag]
+        quality = without_far(samples.value, low, high, samples.quality)
+        return samples if quality is samples.quality else replace(samples, quality=quality)
 
     async def record(self, suspicions: Sequence[Suspicion]) -> None:
         """Store suspicions that have begun, gone on or ended; raises StoreError."""

@@ -28,6 +28,7 @@ from ingest.wire import VALUE_MAX
 from twin import quality as q
 from twin.arrays import BOOL, F64, I64, U8
 from twin.series.samples import Samples, concatenate, no_samples, sort
+from twin.series.sentinels import without_far, without_sentinels
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -155,7 +156,10 @@ class Reader:
         rows = np.flatnonzero(keep)
         if len(rows) < len(keep):
             tag, si, quality, time_us = tag[rows], si[rows], quality[rows], time_us[rows]
-        quality = q.within(si, self.low[tag], self.high[tag], _known(si, quality))
+            value = value[rows]
+        low, high = self.low[tag], self.high[tag]
+        quality = q.within(si, low, high, _known(si, quality))
+        quality = without_far(si, low, high, without_sentinels(value, quality))
         return Samples(tag, time_us, si, quality, np.full(len(tag), self.received_us))
 
     def _hold(

@@ -15,6 +15,7 @@ from twin import quality as q
 from twin.arrays import BOOL, I64, NEVER
 from twin.errors import UomError
 from twin.series.samples import Samples, concatenate, no_samples
+from twin.series.sentinels import without_sentinels
 from twin.uom import compile_uom
 
 if TYPE_CHECKING:
@@ -272,6 +273,7 @@ def _sift(
         reject(number, "not_finite", "a value is too large to be one")
     si = value * scale + shift
     quality = q.within(si, topics.low[at_tag], topics.high[at_tag], quality)
+    quality = without_sentinels(value, quality)
     senders = [route.gateway for route in routes]
     if skewed:
         wrong = np.array([sender in skewed for sender in senders], dtype=bool)[source]

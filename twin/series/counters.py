@@ -108,7 +108,18 @@ def increase(last: F64, new: F64, rollover: F64, resolution: F64 | float = 0.0) 
 
 
 def is_shown(traits: SeriesTraits, tag: I64, value: F64) -> BOOL:
-    """Return whether the registers of counters can show some values: (n,) tags and values [SI]."""
+    """Return whether the registers of counters can show some values.
+
+    Parameters
+    ----------
+    traits : SeriesTraits      T tags
+    tag : (n,) int64           which of them
+    value : (n,) float64 [SI]
+
+    Returns
+    -------
+    (n,) bool
+    """
     return np.asarray(~((value < traits.low[tag]) | (value > traits.rollover[tag])))
 
 
@@ -117,6 +128,16 @@ def mark_falls(image: Image, traits: SeriesTraits, samples: Samples) -> Samples:
 
     So is what stays at the reading after a fall. What is marked yields no rate, and nobody takes it
     for the neighbour of a late sample.
+
+    Parameters
+    ----------
+    image : Image              before these samples
+    traits : SeriesTraits      T tags
+    samples : Samples          (n,) sorted by tag, then time
+
+    Returns
+    -------
+    Samples                    (n,)
     """
     rows = np.flatnonzero(traits.counter[samples.tag] & q.usable(samples.quality))
     if not len(rows):
@@ -139,7 +160,16 @@ def mark_falls(image: Image, traits: SeriesTraits, samples: Samples) -> Samples:
 
 
 def is_reset(quality: U8) -> BOOL:
-    """Return whether samples are marked as the fall of a counter."""
+    """Return whether samples are marked as the fall of a counter.
+
+    Parameters
+    ----------
+    quality : (...) uint8
+
+    Returns
+    -------
+    (...) bool
+    """
     return np.asarray((quality & ~np.uint8(q.SIMULATED)) == _RESET)
 
 
@@ -164,6 +194,11 @@ def settle(
         a doubtful reading before this is true: nothing more comes that could tell
     findings : Findings
         where to add falls and doubtful readings
+
+    Returns
+    -------
+    Readings
+        those of counters with their rises; samples of other kinds as they are
     """
     rise, grade = np.full(len(samples), np.nan), np.zeros(len(samples), np.uint8)
     rows = np.flatnonzero(traits.counter[samples.tag])

@@ -136,7 +136,17 @@ def aggregate(
 
 
 def are_doubtful(traits: SeriesTraits, samples: Samples) -> BOOL:
-    """Return whether the last of the samples of each counter waits for the next, (T,)."""
+    """Return whether the last of the samples of each counter waits for the next.
+
+    Parameters
+    ----------
+    traits : SeriesTraits    T tags
+    samples : Samples        (n,) sorted by tag, then time
+
+    Returns
+    -------
+    (T,) bool
+    """
     own = no_open_minutes(len(traits))
     settle(own, traits, _usable(traits, samples), np.full(len(traits), NEVER))
     return ~np.isnan(own.doubt)
@@ -255,8 +265,8 @@ def _accumulate(open_minutes: OpenMinutes, pieces: _Pieces, end_us: I64) -> Minu
     part = np.where(used_us > 0, pieces.rate * (used_us * 1e-6), 0.0)
     flag = pieces.quality & np.uint8(q.SIMULATED)
     # A rise that is not known shows in the minute in which it begins.
-    told = (used_us > 0) | ((pieces.quality ^ flag) == _RESET)
-    worst = np.where(told, pieces.quality, flag)
+    counts = (used_us > 0) | ((pieces.quality ^ flag) == _RESET)
+    worst = np.where(counts, pieces.quality, flag)
     # bincount adds in order of appearance, one by one, and the amount of an open minute goes first:
     # that is what makes the sums exact.
     amount = np.bincount(np.append(going, group), np.append(held.amount, part))

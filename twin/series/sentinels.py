@@ -1,4 +1,12 @@
-"""Sentinels: numbers by which drivers and historians say that there is no value."""
+"""Sentinels: numbers by which drivers and historians say that there is no value.
+
+They are those of ``twin/reference/sentinels.toml``, most of them the not implemented values of
+SunSpec [1]_.
+
+References
+----------
+.. [1] SunSpec Alliance: SunSpec Device Information Model Specification.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +15,7 @@ from functools import cache
 import numpy as np
 
 from twin import quality as q
-from twin.arrays import F64, U8
+from twin.arrays import BOOL, F64, U8
 from twin.reference import load as load_reference
 
 # A driver may have scaled a register by a power of ten before it sent it.
@@ -15,6 +23,9 @@ DECIMALS = 3
 SAME = 1e-7
 # Beyond its range by so many times its width a tag shows no measurement.
 FAR = 10.0
+# The largest number of 32 bits is 3.4028e38, and some send it with two digits.
+LARGEST = 3.4e38
+_FLAG = np.uint8(q.SIMULATED)
 
 
 @cache
@@ -25,33 +36,62 @@ def _known() -> F64:
 
 
 def is_sentinel(value: float) -> bool:
-    """Return whether a number, in the unit of measure it was sent in, is one of a driver."""
+    """Return whether a number is one that drivers send for no value.
+
+    Parameters
+    ----------
+    value : float [u]     in the unit of measure it was sent in
+
+    Returns
+    -------
+    bool
+    """
     known = _known()
     return bool((np.abs(known - value) <= SAME * np.abs(known)).any())
 
 
-def without_sentinels(value: F64, sent: F64, low: F64, high: F64, quality: U8) -> U8:
-    """Return the quality of values; sentinels, and what is far out of its range, become bad.
+def without_sentinels(sent: F64, quality: U8) -> U8:
+    """Return the quality of values; sentinels out of their range become bad.
 
     Parameters
     ----------
-    value, low, high : (...) float64 [u]   NaN as a bound = no bound
-    sent : (...) float64                   the values as they were sent
-    quality : (...) uint8                  of the values, uncertain where they are out of range
+    sent : (n,) float64 [u]   values as they were sent
+    quality : (n,) uint8      theirs, uncertain where they are out of range
 
     Returns
     -------
-    (...) uint8
+    (n,) uint8
     """
-    out = np.flatnonzero((quality & ~np.uint8(q.SIMULATED)) == (q.UNCERTAIN | q.OUT_OF_RANGE))
-    largest = np.flatnonzero(np.abs(sent) >= np.finfo(np.float32).max * (1 - SAME))
+    out = np.flatnonzero(_are_outside(quality))
+    largest = np.flatnonzero(np.abs(sent) >= LARGEST)
     if not len(out) and not len(largest):
         return quality
-    width = (high - low)[out]
-    with np.errstate(invalid="ignore"):
-        far = np.maximum(value - high, low - value)[out] > FAR * width
-    named = np.array([is_sentinel(number) for number in sent[out].tolist()], bool)
+    named = out[[is_sentinel(number) for number in sent[out].tolist()]]
     bad = quality.copy()
-    bad[out[far | named]] = quality[out[far | named]] & q.SIMULATED | q.BAD | q.OUT_OF_RANGE
-    bad[largest] = quality[largest] & q.SIMULATED | q.BAD | q.NOT_A_NUMBER
+    bad[named] = quality[named] & _FLAG | np.uint8(q.BAD | q.OUT_OF_RANGE)
+    bad[largest] = quality[largest] & _FLAG | np.uint8(q.BAD | q.NOT_A_NUMBER)
     return bad
+
+
+def without_far(value: F64, low: F64, high: F64, quality: U8) -> U8:
+    """Return the quality of values; those far out of their range become bad.
+
+    Parameters
+    ----------
+    value, low, high : (n,) float64 [u]   NaN as a bound = no bound
+    quality : (n,) uint8                  of the values, uncertain where they are out of range
+
+    Returns
+    -------
+    (n,) uint8
+    """
+    far = _are_outside(quality)
+    if not far.any():
+        return quality
+    far &= np.maximum(value - high, low - value) > FAR * (high - low)
+    return np.where(far, quality & _FLAG | np.uint8(q.BAD | q.OUT_OF_RANGE), quality)
+
+
+def _are_outside(quality: U8) -> BOOL:
+    """Return which values are out of their range, and nothing worse."""
+    return np.asarray((quality & ~_FLAG) == np.uint8(q.UNCERTAIN | q.OUT_OF_RANGE))

@@ -237,3 +237,19 @@ def test_readings_of_a_month_are_aggregated_one_meter_in_a_cycle():
         added, cycles = added.take(slice(0, 0)), cycles + 1
     assert cycles == meters
     assert (open_minutes.time_us == month_us).all()
+
+
+@pytest.mark.parametrize("sentinel", [3.4028235e38, 65_535.0, 1e9])
+async def test_sentinel_of_a_gauge_is_kept_and_not_summed(database, db, park, sentinel):
+    values = [36.0, 36.0, sentinel, 36.0, 36.0, 36.0]
+    async with cycling(database, park) as cycle:
+        for minute, value in enumerate(values):
+            at = T0 + minute * MINUTE_MS
+            await cycle.run([message({"ts": at, "values": {"FT-1": value}}, at_ms=at)], at * 1000)
+    row = await db.fetchrow(
+        "SELECT sum(amount) AS kg, sum(covered_s) AS s FROM minute JOIN tag USING (tag_id)"
+        " WHERE tag = 'FT-1'"
+    )
+    assert (row["kg"], row["s"]) == pytest.approx((4 * 600.0, 240.0))
+    kept = [value for _, value, code in await samples(db) if code >= q.BAD]
+    assert kept == pytest.approx([sentinel])

@@ -205,7 +205,7 @@ def register_of(rng, resolution, top):
 
     Readings are on the minute. Of a false one there is no truth.
     """
-    truth, shown, second = rng.uniform(0, top), 0.0, 0
+    truth, register, second = rng.uniform(0, top), 0.0, 0
     offset = 0.0  # of the register below the truth
     rows, truths = [], []
     for _ in range(int(rng.integers(4, 40))):
@@ -215,7 +215,7 @@ def register_of(rng, resolution, top):
         truth_before = truth
         second += wait
         truth += rng.choice([0.0, 1.0]) * wait * rng.uniform(0.0, 0.02 * top / 180_000)
-        shown = np.floor((truth - offset) / resolution) * resolution % top
+        register = np.floor((truth - offset) / resolution) * resolution % top
         if kind in ("zero", "sentinel"):
             rows.append((second, 0.0 if kind == "zero" else UINT32, q.GOOD))
             truths.append(np.nan)
@@ -229,15 +229,15 @@ def register_of(rng, resolution, top):
             offset = middle - first
             rows += [(at, last, q.MANUAL), (at + 1, first, REPLACED)]
             truths += [np.nan, np.nan]
-            shown = np.floor((truth - offset) / resolution) * resolution % top
-        elif kind == "jitter" and shown >= resolution:
-            shown -= resolution * rng.uniform(0, 0.9)
-        rows.append((second, shown, q.GOOD))
+            register = np.floor((truth - offset) / resolution) * resolution % top
+        elif kind == "jitter" and register >= resolution:
+            register -= resolution * rng.uniform(0, 0.9)
+        rows.append((second, register, q.GOOD))
         truths.append(truth)
     for _ in range(2):
         second, truth = second + 60, truth + 2 * resolution
-        shown = np.floor((truth - offset) / resolution) * resolution % top
-        rows.append((second, shown, q.GOOD))
+        register = np.floor((truth - offset) / resolution) * resolution % top
+        rows.append((second, register, q.GOOD))
         truths.append(truth)
     return rows, np.array(truths)
 
