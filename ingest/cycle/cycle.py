@@ -327,7 +327,8 @@ class Cycle:
             await self._validator.record(validated.suspicions)
             fresh = validated.fresh
             old = concatenate(validated.old, fresh) if merge_all else validated.old
-            late = await self._merge(past.samples, image, counted, tally, anywhere=True)
+            history = self._validator.judge_range(past.samples)
+            late = await self._merge(history, image, counted, tally, anywhere=True)
             late = concatenate(mended, late, await self._merge(old, image, counted, tally))
             image.update(fresh, self._traits)
             memory = await self._remembered(now_us) if due else self._state.memory

@@ -150,10 +150,10 @@ class Validator:
             quality[late] = mark(self._limits, old.take(late))
             old = replace(old, quality=quality)
         # What is no unit error, either, shows no measurement.
-        fresh, old = self._without_far(fresh), self._without_far(old)
+        fresh, old = self.judge_range(fresh), self.judge_range(old)
         return Validated(fresh, old, result.state, result.suspicions, result.spikes)
 
-    def _without_far(self, samples: Samples) -> Samples:
+    def judge_range(self, samples: Samples) -> Samples:
         """Return samples with those bad that are far out of the range of their tag."""
         low, high = self._limits.low[samples.tag], self._limits.high[samples.tag]
         quality = without_far(samples.value, low, high, samples.quality)
