@@ -75,6 +75,13 @@ class NodeResidual(TypedDict):
     residual_kwh: Number
 
 
+class MissingStream(Ends):
+    """A stream the model does not have, and what it would carry; of electricity in kWh."""
+
+    flow_t: Number
+    flow_kwh: Number
+
+
 class BalanceRow(WindowRow):
     """The reconciled balance of one window.
 
@@ -93,6 +100,13 @@ class BalanceRow(WindowRow):
     residuals: list[NodeResidual]
     streams: list[ReconciledStream]
     suspects: list[list[str]]
+    missing_streams: Annotated[
+        list[MissingStream],
+        Field(
+            description="streams between two nodes that the model does not have and that would "
+            "explain the residuals better than any one meter or leak, best first"
+        ),
+    ]
 
 
 class BalanceAnswer(WindowAnswer):
@@ -173,6 +187,17 @@ async def read_balance(
         "suspects": [
             [sorted(balance.lines[s].id for s in some) for some in suspects]
             for suspects in closure.suspects
+        ],
+        "missing_streams": [
+            [
+                record(
+                    MissingStream,
+                    {"from": nodes[i], "to": nodes[j]},
+                    **_amounts("flow", np.array(flow), component),
+                )
+                for i, j, flow in pairs
+            ]
+            for pairs in closure.missing
         ],
     }
     trust = sums.trust(np.arange(len(sums.tags)), known, stock_quality)

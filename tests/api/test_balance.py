@@ -66,6 +66,8 @@ async def test_a_meter_far_off_makes_the_balance_inconsistent_and_names_suspects
     assert row["chi2"] > max(before["chi2"], row["chi2_limit"])
     assert row["consistent"] is False
     assert any("cl2-vcm" in suspects for suspects in row["suspects"])
+    # One balance alone has no two nodes between which a stream could be missing.
+    assert row["missing_streams"] == []
 
 
 async def test_a_meter_with_a_hole_is_estimated_and_never_accused(api, db, ids):

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
 # Figures that are those of the reconciliation where it is linear.
 OWN = (
-    "estimate", "sigma", "adjustment", "detectable", "observable", "redundant", "suspects", "chi2",
+    "estimate", "sigma", "adjustment", "detectable", "observable", "redundant", "suspects",
+    "missing", "chi2",
     "chi2_limit", "test", "test_limit", "dof", "consistent", "reason", "bounded",
 )  # fmt: skip
 # A product of flow and fraction this close to what the balances ask for, as a share, is it.
@@ -60,6 +61,8 @@ class Closure:
     reason: Any  # (...) str: why there is no solution or no check
     # Streams whose flow or fraction cannot be believed, most first; with windows a list for each.
     suspects: list[Any]
+    # (from, to, flow [kg]) of streams between nodes that nobody knows of; with windows likewise.
+    missing: list[Any]
 
 
 def close_balance(balance: Balance, amounts: Amounts) -> Closure:
@@ -188,6 +191,7 @@ def _alone(balance: Balance, amounts: Amounts, analysed: BOOL) -> dict[str, Any]
         "residual": solved.residual[:, 0],
         "bounded": result.bounded[carried],
         "suspects": _streams(result.suspects, streams),
+        "missing": [pair for pair in result.missing if max(pair[:2]) < len(balance.nodes)],
     }
 
 

@@ -53,9 +53,13 @@ if TYPE_CHECKING:
 TIE = 1e-6
 
 # What a reconciliation says of each node.
+LISTS = ("suspects", "leaks", "missing")
 BY_NODE = ("residual", "leak", "leak_test", "nodal")
 # The probability with which the test of a meter in error by the detectable size names it.
 POWER = 0.9
+# Ends of missing streams are looked for among so many nodes, and so many pairs are named.
+CANDIDATES = 60
+PAIRS = 5
 # What of a structure follows from the uncertainties, and not from what is missing alone.
 BY_UNCERTAINTY = ("adjustment_critical", "detectable", "adjustability")
 # From so many nodes on a network is large: sparse matrices are faster than dense ones.
@@ -103,6 +107,9 @@ class Reconciliation:
     suspects: list[Any]
     # Likewise sets of nodes: those whose leak explains the residuals as well as the first suspect.
     leaks: list[Any]
+    # Likewise (from, to, flow [u]) of streams nobody knows of, between two nodes, that explain the
+    # residuals better than any one meter or leak does, best first.
+    missing: list[Any]
     adjustment_critical: Any  # float [1] of the largest of all |z|, at Šidák's level; 0 if none
     bias: F64  # (..., S) [u] GLR size of an error of this meter alone
     bias_test: F64  # (..., S) [1] square root of its GLR: `adjustment` where nothing is correlated
@@ -232,6 +239,7 @@ def _reconciled(
     patterns, group = _patterns(np.hstack([missing(flow) | ~known, missing(booked)]))
     suspects: list[Any] = [[] for _ in flow]
     leaks: list[Any] = [[] for _ in flow]
+    unknown: list[Any] = [[] for _ in flow]
     solutions, structures, rows = [], [], []
     # A plan is large: each is dropped before the next one is made.
     for each, at in _plans(incidence, variance, patterns, group):
@@ -244,6 +252,7 @@ def _reconciled(
             solution["chi2"][:], solution["consistent"][:] = np.nan, False
         level = structures[-1]["test_limit"]
         _accuse(each, solution, level, np.arange(len(flow))[at], suspects, leaks)
+        _accuse_pairs(each, solution, confidence, np.arange(len(flow))[at], unknown)
         solutions.append(solution)
         rows.append(at)
     results: dict[str, Any] = solutions[0]
@@ -256,6 +265,7 @@ def _reconciled(
         bounded=np.zeros((*lead, incidence.shape[1]), np.int8),
         suspects=suspects if lead else suspects[0],
         leaks=leaks if lead else leaks[0],
+        missing=unknown if lead else unknown[0],
         **{name: values.reshape(lead + values.shape[1:])[()] for name, values in results.items()},
         **shared,
     )
@@ -317,11 +327,14 @@ def _bounded(
         nodes = incidence.shape[0]
         parts = {name: getattr(within, name)[..., :nodes] for name in BY_NODE}
         leaks = _of_nodes(within.leaks if lead else [within.leaks], nodes)
+        unknown = [[pair for pair in pairs if max(pair[:2]) < nodes]
+                   for pairs in (within.missing if lead else [within.missing])]  # fmt: skip
         result = replace(
             within,
             **parts,
             sigma=result.sigma,
             leaks=leaks if lead else leaks[0],
+            missing=unknown if lead else unknown[0],
         )
     estimate = result.estimate.reshape(flow.shape)
     # Of two bounds that are the same the lower one is named.
@@ -471,7 +484,8 @@ def withdraw(result: Reconciliation, solved: BOOL, why: str) -> Reconciliation:
         name: [one if fine else [] for one, fine in zip(sets, solved.reshape(-1), strict=True)]
         if solved.ndim
         else []
-        for name, sets in (("suspects", result.suspects), ("leaks", result.leaks))
+        for name in LISTS
+        for sets in (getattr(result, name),)
     }
     return replace(
         result,
@@ -654,6 +668,38 @@ def _accuse(
             sets = _sets(tests, floor, getattr(each, of))
         for time, some in zip(times[bad], sets, strict=True):
             lists[time] = some
+
+
+def _accuse_pairs(
+    each: Plan, solution: dict[str, Any], confidence: float, times: INTP, unknown: list[Any]
+) -> None:
+    """Put the streams that nobody knows of, at inconsistent times, into the lists.
+
+    A stream between two nodes is a leak of the first, and one the other way at the second.
+    """
+    nodes = int((each.leak_size > 0).any(axis=tuple(range(each.leak_size.ndim - 1))).sum())
+    level = _level(nodes * (nodes - 1) // 2, confidence**0.5)
+    for n in np.flatnonzero(~solution["consistent"] & np.isfinite(solution["chi2"])).tolist():
+        tests = np.nan_to_num(solution["leak_test"][n])
+        single = max(np.nan_to_num(solution["bias_test"][n]).max(initial=0.0), tests.max(initial=0))
+        # The ends of the best pair are leaks of some test value each.
+        some = np.sort(np.argsort(-tests, kind="stable")[:CANDIDATES])
+        some = some[tests[some] > 0]
+        plan = each.of_time(n) if isinstance(each, DensePlan) and each.effect.ndim == 3 else each
+        effect = plan.leak_effects(some)
+        gram = effect.T @ effect
+        own = np.diag(gram)
+        score = solution["leak"][n, some] * own
+        size = (own[:, None] + own - 2 * gram).clip(min=0.0)
+        size = np.where(size > NOTHING * (own[:, None] + own), size, np.inf)
+        pull = score[:, None] - score
+        test = pull / np.sqrt(size)
+        pairs = np.argwhere(test > max(single * (1 + TIE), level))
+        order = np.argsort(-test[tuple(pairs.T)], kind="stable")
+        unknown[times[n]] = [
+            (int(some[i]), int(some[j]), float(pull[i, j] / size[i, j]))
+            for i, j in pairs[order][:PAIRS].tolist()
+        ]
 
 
 def _sets(tests: F64, floor: F64, effects: Callable[[INTP], F64]) -> list[list[set[int]]]:

@@ -22,7 +22,7 @@ import numpy as np
 
 from twin.arrays import BOOL, F64
 from twin.reconciliation.least_squares import missing, variance_of
-from twin.reconciliation.linear import Reconciliation, reconcile, withdraw
+from twin.reconciliation.linear import LISTS, Reconciliation, reconcile, withdraw
 from twin.reconciliation.observability import NOTHING, ROUNDING
 
 if TYPE_CHECKING:
@@ -339,7 +339,7 @@ def _linear(slope: F64, flow: F64, sigma: F64, booked: F64, confidence: float) -
     together: dict[str, Any] = {}
     for name in Reconciliation.__slots__:
         values = [getattr(result, name) for result in each]
-        if name in ("suspects", "leaks"):
+        if name in LISTS:
             together[name] = values
         else:
             column = np.array(values, dtype=object if name == "reason" else None)

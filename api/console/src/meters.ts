@@ -46,11 +46,14 @@ export function meterName(id: string, scope: string): string {
   return place && kind ? `${placeName(place, scope)} (${word(kind)})` : id;
 }
 
-/** "A or B; C": the sets of suspects, most suspect first. */
+/** "A or B; C; a stream from D to E": the suspects, a missing stream first if there is one. */
 export const suspectText = (row: BalanceRow, scope: string): string =>
-  row.suspects
-    .map((ids) => ids.map((id) => meterName(id, scope)).join(t("or")))
-    .join(t("then"));
+  [
+    ...row.missing_streams.map(
+      ({ from, to }) => `${t("missingStream")}${placeName(from, scope)} → ${placeName(to, scope)}`,
+    ),
+    ...row.suspects.map((ids) => ids.map((id) => meterName(id, scope)).join(t("or"))),
+  ].join(t("then"));
 
 export const biasText = ({ bias_t_h: bias }: DetectionRow): string =>
   `${bias > 0 ? "+" : ""}${formatNumber(bias)} t/h`;

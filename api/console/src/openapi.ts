@@ -1068,6 +1068,8 @@ export interface components {
             residuals: components["schemas"]["NodeResidual"][];
             streams: components["schemas"]["ReconciledStream"][];
             suspects: string[][];
+            /** @description streams between two nodes that the model does not have and that would explain the residuals better than any one meter or leak, best first */
+            missing_streams: components["schemas"]["MissingStream"][];
         };
         /** @description A benchmark (标杆) and a baseline (基准) with their provenance. */
         BenchmarkReference: {
@@ -1871,6 +1873,13 @@ export interface components {
             basis: string;
             product: string | null;
         };
+        /** @description A stream the model does not have, and what it would carry; of electricity in kWh. */
+        MissingStream: {
+            from: string;
+            to: string;
+            flow_t: number | null;
+            flow_kwh: number | null;
+        };
         /** @description Which park model is in use, and since when. */
         ModelVersion: {
             version: number;
@@ -2572,6 +2581,7 @@ export type LoadCourse = components['schemas']['LoadCourse'];
 export type LostCourse = components['schemas']['LostCourse'];
 export type MeterAnswer = components['schemas']['MeterAnswer'];
 export type MeterRow = components['schemas']['MeterRow'];
+export type MissingStream = components['schemas']['MissingStream'];
 export type ModelVersion = components['schemas']['ModelVersion'];
 export type Name = components['schemas']['Name'];
 export type NodeResidual = components['schemas']['NodeResidual'];
