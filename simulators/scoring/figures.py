@@ -25,6 +25,7 @@ from twin.emissions.outlets import evaluate, hour_errors, outlets_of
 from twin.emissions.products import compile_products, product_footprint
 from twin.emissions.sources import emission_sources
 from twin.energy.circuits import MAIN, Pair, circuit
+from twin.energy.efficiency import cell_efficiencies, metered_cells
 from twin.errors import ModelError
 from twin.reconciliation.balances import compile_balance, measure
 from twin.reconciliation.closure import close_balance
@@ -240,7 +241,7 @@ def figures(known: CompiledPark, seed: int, length_s: float = HOUR_S) -> list[St
     `length_s` [s] is that of the window: an hour or more, in whole minutes.
     """
     window = make_window(known, seed, length_s)
-    parts = [_sums, _stocks, _shares, _energy, _carbon, _products, _cells, _streams]
+    parts = [_sums, _stocks, _shares, _energy, _carbon, _products, _cells, _efficiencies, _streams]
     # Emissions are booked by the hour, and a forecast begins with the present state.
     parts += [_outlets, _forecasts] if length_s == HOUR_S else []
     return [figure for part in parts for figure in part(window)]
@@ -407,6 +408,21 @@ def _cells(window: ScoreWindow) -> Iterator[StatedFigure]:
             factor = {"product": ratio, "energy": 1 / ratio}.get(name, 1)
             if np.isfinite(sigma):
                 yield _plain(kpi.format(made), value, sigma, getattr(truth, name).value * factor)
+
+
+def _efficiencies(window: ScoreWindow) -> Iterator[StatedFigure]:
+    """Yield the current efficiency of each analysed electrolyser: by analysis, meters and both."""
+    network, cells = window.known.network, window.known.network.cells
+    if not network.effective:
+        return
+    seen = cell_efficiencies(network, metered_cells(network), window.amount, window.covered_s)
+    true = window.true_amount[cells.effective] / window.true_amount[cells.current]
+    for id_, truth in zip(network.effective, true.tolist(), strict=True):
+        ways = {"by analysis": seen[id_].analysis, "by meters": seen[id_].meters,
+                "by both": seen[id_].both.mean}  # fmt: skip
+        for way, (value, sigma) in ways.items():
+            if np.isfinite(value):
+                yield _plain(f"current efficiency {way}", value, sigma, truth)
 
 
 def _outlets(window: ScoreWindow) -> Iterator[StatedFigure]:
