@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from itertools import islice
 from typing import Annotated, Any, Literal, NamedTuple
@@ -25,7 +25,7 @@ from api.answers import (
     record,
 )
 from api.calculation.pool import CalculationRoute
-from api.context import AppContext, time_range
+from api.context import AppContext, Context, time_range
 from api.encode import KWH, ONE, TONNE, Uom, number, out, rfc3339
 from api.joint import Joint, read_joint
 from api.parameters import From, To
@@ -39,12 +39,15 @@ from twin.energy.benchmarks import find_marks, position
 from twin.energy.circuits import Estimate, Pair, circuit, own_meter
 from twin.energy.consumption import Basis, coal_equivalent, electricity_row
 from twin.energy.efficiency import (
+    UNDECIDED,
     CellEfficiency,
+    MeteredCells,
     against_model,
     below_model,
     cell_efficiencies,
     combine,
     metered_cells,
+    metered_efficiency,
     tags_of_meters,
 )
 from twin.energy.electrolysis import zero_current_voltage
@@ -60,6 +63,7 @@ from twin.faraday import NAOH, mass_per_charge
 from twin.model.park import Electrolyser, inside
 from twin.reconciliation.uncertainty import half_width, weights
 from twin.reference import load as load_reference
+from twin.series.gaps import gap_sigma
 from twin.uom import compile_uom, from_si, parse_quantity
 
 router = APIRouter(prefix="/api/v1/scopes", responses=RESPONSES, route_class=CalculationRoute)
@@ -77,6 +81,7 @@ V_M2_PER_KA = (1.0 / KA_PER_M2[0], 0.0)
 CNY_PER_KWH = compile_uom("CNY/kWh", "energy_price")
 # What the voltage of an electrolyser is corrected for: columns of its row with a tag.
 CORRECTED = ("temperature", "strength")
+STEP = 1e-6  # of an amount, by which a slope is measured
 AGEING_US, YEAR_S, AGES_S = 182 * DAY_US, 365.25 * DAY_S, 36525 * DAY_S
 
 
@@ -385,7 +390,7 @@ async def read_electrolysers(context: AppContext, query: Hourly) -> Electrolyser
     analysis = network.cells.analysis[network.cells.analysis >= 0]
     every = np.unique(np.concatenate([np.array(tags, np.int64), analysis, *more]))
     sums = await read_sums(context, query, every)
-    efficiencies = cell_efficiencies(network, groups, *sums.of_all())
+    efficiencies = await _read_efficiencies(context, sums, groups)
     current = np.array([network.index[c.current] for c in cells], dtype=np.int64)
     # Without a voltage there is still a current: it stands in, and its product is not used.
     other = np.array([network.index[c.voltage or c.current] for c in cells], dtype=np.int64)
@@ -394,7 +399,7 @@ async def read_electrolysers(context: AppContext, query: Hourly) -> Electrolyser
     return query.answer(
         ElectrolyserAnswer,
         [
-            _cell_rows(sums, pairs, n, cell, efficiencies.get(cell.id))
+            _cell_rows(sums, pairs, n, cell, efficiencies.get(cell.id, _no_efficiency(sums)))
             for n, cell in enumerate(cells)
         ],
         zero_current_voltage=[
@@ -423,13 +428,13 @@ async def read_ageing(
     tags += [tags_of_meters(network, each) for each in groups]
     tags += [network.cells.analysis[network.cells.analysis >= 0], network.cells.effective]
     sums = await read_sums(context, query, np.unique(np.concatenate(tags)))
-    efficiencies = cell_efficiencies(network, groups, *sums.of_all())
+    efficiencies = await _read_efficiencies(context, sums, groups)
     stamps = [rfc3339(int(query.edges[at]), query.zone) for at in (0, -1)]
     return AgeingAnswer(
         scope=path,
         start=stamps[0],
         end=stamps[1],
-        items=[_ageing_row(sums, cell, efficiencies[cell.id].both.mean.value)
+        items=[_ageing_row(sums, cell, efficiencies[cell.id][0].both.mean.value)
                for cell in cells if cell.id in efficiencies],
         next=None,
     )  # fmt: skip
@@ -505,7 +510,7 @@ def _tags(network: Network, cell: Electrolyser) -> list[str]:
 
 
 def _cell_rows(
-    sums: Sums, pairs: PairSums, n: int, cell: Electrolyser, efficiency: CellEfficiency | None
+    sums: Sums, pairs: PairSums, n: int, cell: Electrolyser, efficiency: tuple[CellEfficiency, BOOL]
 ) -> list[ElectrolyserRow]:
     """Return the rows of one electrolyser; its means are weighted by the charge."""
     network = sums.network
@@ -524,20 +529,69 @@ def _cell_rows(
             **_stated("dc_kwh_per_t{}", result.energy, KWH_PER_T),
             "method": "dc_meter" if own_meter(network.park, cell) else method,
             **_stated("k{}_v_m2_ka", result.k, V_M2_PER_KA),
-            **_efficiency_columns(sums, cell, efficiency),
+            **_efficiency_columns(sums, cell, *efficiency),
             **sums.trust(at, np.asarray(~np.isnan(sums.amount[:, at]).any(axis=1))),
         },
     )
 
 
-def _efficiency_columns(
-    sums: Sums, cell: Electrolyser, efficiency: CellEfficiency | None
-) -> dict[str, Any]:
-    """Return the columns of the current efficiency; of a potline nothing but the model is known."""
+def _no_efficiency(sums: Sums) -> tuple[CellEfficiency, BOOL]:
+    """Return what is known of the efficiency of a potline beside the model."""
     unknown = np.full(len(sums.amount), np.nan)
     nothing = Estimate(unknown, unknown)
-    if efficiency is None:
-        efficiency = CellEfficiency(nothing, nothing, combine([nothing, nothing]))
+    return CellEfficiency(nothing, nothing, combine([nothing, nothing])), np.isnan(unknown)
+
+
+async def _read_efficiencies(
+    context: Context, sums: Sums, groups: Sequence[MeteredCells]
+) -> dict[str, tuple[CellEfficiency, BOOL]]:
+    """Return the efficiency of electrolysers, and whether it is covered enough for a verdict.
+
+    What the meters tell is over the time in which all of them are covered.
+    """
+    network = sums.network
+    analysed = [np.unique(row[row >= 0]) for row in network.cells.analysis]
+    of_meters = [tags_of_meters(network, each) for each in groups]
+    joints = await read_joint(context, sums, [*of_meters, *analysed])
+    meters = [_by_meters(each, joint) for each, joint in zip(groups, joints, strict=False)]
+    amount, covered_s = sums.of_all()
+    decisive = {}
+    for id_, tags, joint in zip(network.effective, analysed, joints[len(groups) :], strict=True):
+        amount[np.ix_(~joint.enough, tags)] = np.nan
+        decisive[id_] = joint.decisive
+    seen = cell_efficiencies(network, groups, meters, amount, covered_s)
+    result = {}
+    for group, joint in zip(groups, joints, strict=False):
+        for cell in group.cells:
+            one = seen[cell.id]
+            sure = np.isnan(one.meters.value) | joint.decisive
+            sure &= np.isnan(one.analysis.value) | decisive.get(cell.id, joint.decisive)
+            result[cell.id] = one, np.asarray(sure)
+    return result
+
+
+def _by_meters(group: MeteredCells, joint: Joint) -> Estimate:
+    """Return the efficiency by meters over their joint time, its interval with what is missing."""
+    network, (amount, covered_s) = joint.sums.network, joint.sums.of_all()
+    mean = metered_efficiency(network, group, amount, covered_s).mean
+    value = np.where(joint.enough, mean.value, np.nan)
+    if not (joint.share < 1).any():
+        return Estimate(value, mean.sigma)
+    slope = np.zeros((len(value), len(joint.sums.tags)))
+    for u, tag in enumerate(joint.sums.tags.tolist()):
+        moved = amount.copy()
+        moved[:, tag] *= 1 + STEP
+        change = metered_efficiency(network, group, moved, covered_s).mean.value - mean.value
+        slope[:, u] = np.nan_to_num(ratio(change, STEP * amount[:, tag]))
+    one = np.where(np.isnan(value), np.nan, 1.0)
+    gaps = gap_sigma(joint.levels, slope, np.zeros(slope.shape), value, one, joint.share)
+    return Estimate(value, np.hypot(mean.sigma, gaps))
+
+
+def _efficiency_columns(
+    sums: Sums, cell: Electrolyser, efficiency: CellEfficiency, decisive: BOOL
+) -> dict[str, Any]:
+    """Return the columns of the current efficiency."""
     both = efficiency.both
     amount, _ = sums.of_all()
     charge = amount[:, sums.network.index[cell.current]]
@@ -549,7 +603,10 @@ def _efficiency_columns(
         **_stated("current_efficiency_meters{}", efficiency.meters, ONE),
         "current_efficiency_model": cell.current_efficiency,
         "efficiency_consistent": agree,
-        "efficiency_verdict": against_model(cell, efficiency),
+        "efficiency_verdict": [
+            verdict if sure else UNDECIDED
+            for verdict, sure in zip(against_model(cell, efficiency), decisive, strict=True)
+        ],
         **_stated("chlorine_below_model{}_t", below, TONNE),
     }
 

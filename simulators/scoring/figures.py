@@ -25,7 +25,7 @@ from twin.emissions.outlets import evaluate, hour_errors, outlets_of
 from twin.emissions.products import compile_products, product_footprint
 from twin.emissions.sources import emission_sources
 from twin.energy.circuits import MAIN, Pair, circuit
-from twin.energy.efficiency import cell_efficiencies, metered_cells
+from twin.energy.efficiency import cell_efficiencies, metered_cells, metered_efficiency
 from twin.errors import ModelError
 from twin.reconciliation.balances import compile_balance, measure
 from twin.reconciliation.closure import close_balance
@@ -415,14 +415,16 @@ def _efficiencies(window: ScoreWindow) -> Iterator[StatedFigure]:
     network, cells = window.known.network, window.known.network.cells
     if not network.effective:
         return
-    seen = cell_efficiencies(network, metered_cells(network), window.amount, window.covered_s)
+    groups, sums = metered_cells(network), (window.amount, window.covered_s)
+    meters = [metered_efficiency(network, group, *sums).mean for group in groups]
+    seen = cell_efficiencies(network, groups, meters, *sums)
     true = window.true_amount[cells.effective] / window.true_amount[cells.current]
     for id_, truth in zip(network.effective, true.tolist(), strict=True):
         ways = {"by analysis": seen[id_].analysis, "by meters": seen[id_].meters,
                 "by both": seen[id_].both.mean}  # fmt: skip
         for way, (value, sigma) in ways.items():
             if np.isfinite(value):
-                yield _plain(f"current efficiency {way}", value, sigma, truth)
+                yield _plain(f"current efficiency {way}", float(value), float(sigma), truth)
 
 
 def _outlets(window: ScoreWindow) -> Iterator[StatedFigure]:

@@ -34,7 +34,7 @@ from twin.arrays import DAY_S, F64, HOUR_S, HOUR_US, I64, MINUTE_S, MINUTE_US, N
 from twin.chlorine.figures import cathode_efficiency
 from twin.chlorine.tank_farms import find_tank_farms, forecast
 from twin.energy.circuits import MAIN
-from twin.energy.efficiency import cell_efficiencies, metered_cells
+from twin.energy.efficiency import cell_efficiencies, metered_cells, metered_efficiency
 from twin.energy.electrolysis import ageing
 from twin.errors import ModelError
 from twin.model.park import inside
@@ -359,7 +359,9 @@ def ce_decay(trial: Trial) -> Iterator[TrialFigure]:
         for column in (table.amount, table.covered_s)
     )
     cells = [c for c in harness.park.electrolysers if inside(c.scope, lost.scope)]
-    means = cell_efficiencies(harness.network, metered_cells(harness.network), amount, covered_s)
+    groups = metered_cells(harness.network)
+    meters = [metered_efficiency(harness.network, each, amount, covered_s).mean for each in groups]
+    means = cell_efficiencies(harness.network, groups, meters, amount, covered_s)
     value, sigma = means[cells[0].id].both.mean
     lower = value[0] - value > half_width(np.hypot(sigma, sigma[0]))
     delay_us = (np.argmax(lower) + 1) * HOUR_US - (lost.start_us - harness.start_us)

@@ -369,6 +369,48 @@ async def test_electrolyser_without_analysis_and_meters_has_an_undecided_efficie
     assert (row["efficiency_verdict"], row["chlorine_below_model_t"]) == ("undecided", None)
 
 
+METERED_TOML = (
+    ANALYSED_TOML
+    + """
+[[scope]]
+id = "demo/acme/caustic/liquor"
+kind = "unit"
+name = {zh = "碱液", en = "Liquor"}
+[[stream]]
+id = "naoh"
+from = "demo/acme/caustic/cells"
+to = "demo/acme/caustic/liquor"
+medium = "caustic_32"
+mode = "pipe"
+flow = "acme/FI-32"
+"""
+)
+LIQUOR = 16e3 * CELLS * SEEN * faraday.mass_per_charge(faraday.NAOH) / 0.32
+HYDROGEN = 16e3 * CELLS * faraday.mass_per_charge(faraday.H2) / 0.08994
+WITH_METERS = with_park(
+    METERED_TOML,
+    ANALYSED_TAGS + "FI-32,demo/acme/caustic/cells,mass_flow,t/h,gauge,0,100,0.5 %,liquor\n",
+    ANALYSED_MEAN | {"FI-32": LIQUOR, "FT-4": HYDROGEN},
+)
+
+
+@WITH_METERS
+async def test_meters_tell_the_efficiency_also_of_an_hour_in_which_one_was_silent(api, db, ids):
+    whole, _ = (await electrolyser_rows(api))["items"]
+    assert whole["current_efficiency_meters"] == pytest.approx(SEEN, rel=1e-6)
+    assert (whole["efficiency_consistent"], whole["efficiency_verdict"]) == (True, "below")
+    assert whole["current_efficiency_ci"] < whole["current_efficiency_meters_ci"]
+    # Three quarters of an hour without the meter of the liquor are no loss of efficiency.
+    await change_minutes(db, ids["acme/FI-32"], "", BEGIN, BEGIN + HOUR // 4)
+    await change_minutes(db, ids["acme/FI-32"], "", BEGIN + HOUR, BEGIN + HOUR * 7 // 4)
+    await roll_up(db)
+    quarter, most = (await electrolyser_rows(api))["items"]
+    assert quarter["current_efficiency_meters"] == pytest.approx(SEEN, rel=1e-6)
+    assert quarter["efficiency_verdict"] == "below"
+    assert most["current_efficiency_meters"] is None
+    assert most["current_efficiency"] == pytest.approx(SEEN, rel=1e-6)
+
+
 AGED_DAYS = 60
 
 

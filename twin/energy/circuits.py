@@ -111,7 +111,9 @@ def circuit(
     if cell.voltage:
         voltage = pair.energy / charge / cell.cells
         voltage_part = _part(network, cell.voltage, amount, covered_s)
-        energy = intensity(pair.energy, pair.charge * ratio(mass, amount[..., at]))
+        # Means of either tag: the effective current may be covered for less time than the other.
+        mean, line = (ratio(amount[..., each], covered_s[..., each]) for each in (tag, at))
+        energy = intensity(pair.energy, pair.charge * factor * ratio(mean, line))
         efficiency_part = np.hypot(*cell_uncertainty(network, component)[cell.id])
         energy_part = np.hypot(voltage_part, efficiency_part)
     if meter := own_meter(network.park, cell):

@@ -234,7 +234,11 @@ def _made(network: Network, balance: Balance, line: int, amount: F64, covered_s:
 
 
 def cell_efficiencies(
-    network: Network, groups: Sequence[MeteredCells], amount: F64, covered_s: F64
+    network: Network,
+    groups: Sequence[MeteredCells],
+    meters: Sequence[Estimate],
+    amount: F64,
+    covered_s: F64,
 ) -> dict[str, CellEfficiency]:
     """Return the current efficiency of the membrane electrolysers of some groups.
 
@@ -243,8 +247,10 @@ def cell_efficiencies(
     network : Network
         T tags
     groups : sequence of MeteredCells
+    meters : sequence of Estimate [1]
+        of each group, the mean of `metered_efficiency`, arrays (...)
     amount, covered_s : (..., T) float64 [SI, s]
-        sums of each tag over a window; NaN = no value
+        sums over a window of the tags of the analysis; NaN = no value
 
     Returns
     -------
@@ -260,15 +266,14 @@ def cell_efficiencies(
     order = {id_: c for c, id_ in enumerate(network.effective)}
     oxygen = [cell.oxygen for cell in network.park.electrolysers]
     result: dict[str, CellEfficiency] = {}
-    for group in groups:
-        meters = metered_efficiency(network, group, amount, covered_s).mean
+    for group, by_group in zip(groups, meters, strict=True):
         for cell in group.cells:
             analysis = Estimate(unknown, unknown)
             if cell.id in order:
                 analysis = Estimate(*(each[..., order[cell.id]] for each in seen))
             result[cell.id] = _of_cell(
                 analysis,
-                meters,
+                by_group,
                 shares_analysis=oxygen.count(cell.oxygen) > 1,
                 shares_meters=len(group.cells) > 1,
             )

@@ -17,6 +17,7 @@ from twin.energy.efficiency import (
     cell_efficiencies,
     combine,
     metered_cells,
+    metered_efficiency,
     tags_of_meters,
 )
 
@@ -121,6 +122,12 @@ def window(truth=0.93, hidden=0.0):
     return amount, covered_s
 
 
+def efficiencies(amount, covered_s):
+    groups = metered_cells(NETWORK)
+    meters = [metered_efficiency(NETWORK, each, amount, covered_s).mean for each in groups]
+    return cell_efficiencies(NETWORK, groups, meters, amount, covered_s)
+
+
 def test_analysis_and_meters_of_a_plant_agree_on_its_efficiency():
     groups = metered_cells(NETWORK)
     luxi = next(g for g in groups if g.cells[0].id == "luxi-E-1101")
@@ -128,18 +135,18 @@ def test_analysis_and_meters_of_a_plant_agree_on_its_efficiency():
     assert set(luxi.balances) == {"caustic", "chlorine", "hydrogen"}
     names = {NETWORK.tags[t].tag for t in tags_of_meters(NETWORK, luxi)}
     assert {"II-1101", "FI-1201", "FI-1401", "FI-1501"} <= names
-    result = cell_efficiencies(NETWORK, groups, *window())["luxi-E-1103"]
+    result = efficiencies(*window())["luxi-E-1103"]
     assert result.analysis.value == near(0.93)
     assert result.meters.value == near(0.93, 1e-3)
     assert result.both.mean.value == near(0.93, 1e-3)
     assert result.both.consistent
     assert result.both.mean.sigma < min(result.analysis.sigma, result.meters.sigma)
     # Of Xinfa nothing was read.
-    assert np.isnan(cell_efficiencies(NETWORK, groups, *window())["xinfa-E-1101"].both.mean.value)
+    assert np.isnan(efficiencies(*window())["xinfa-E-1101"].both.mean.value)
 
 
 def test_an_analyser_that_contradicts_the_meters_is_no_efficiency_to_sign():
-    result = cell_efficiencies(NETWORK, metered_cells(NETWORK), *window(hidden=0.03))["luxi-E-1101"]
+    result = efficiencies(*window(hidden=0.03))["luxi-E-1101"]
     cell = PARK.electrolysers[0]
     assert result.analysis.value == near(0.96)
     assert not result.both.consistent
