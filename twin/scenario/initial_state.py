@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from twin.accounts.cells import effective_current
 from twin.accounts.tanks import tank_mass
 from twin.arrays import F64, I64
 from twin.reconciliation.linear import reconcile
@@ -69,6 +70,7 @@ def find_initial_state(supply: Supply, rate: F64, value: F64) -> InitialState:
     The flows are reconciled component by component [1]_, with the uptake of the tanks unmeasured. A
     flow is NaN where neither its meter nor a balance determines it.
     """
+    rate = _with_effective_currents(supply, rate, value)
     flow = np.full((1, len(supply.lines)), np.nan)
     shifted: list[F64] = []
     missing: list[Missing] = []
@@ -104,6 +106,18 @@ def find_initial_state(supply: Supply, rate: F64, value: F64) -> InitialState:
         missing=tuple(missing),
         doubtful=tuple(doubtful),
     )
+
+
+def _with_effective_currents(supply: Supply, rate: F64, value: F64) -> F64:
+    """Return the rates with the effective currents that follow from the measured tags.
+
+    A derived tag has no value yet where only measured ones are known.
+    """
+    cells = supply.network.cells
+    known = rate.copy()
+    own = effective_current(cells, value)[0]
+    known[cells.effective] = np.where(np.isnan(rate[cells.effective]), own, rate[cells.effective])
+    return known
 
 
 def _measured(supply: Supply, column: I64, rate: F64) -> tuple[F64, F64]:
