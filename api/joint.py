@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from api.encode import out
-from api.sums import SumCells, Sums, fill_cells, tag_ids
+from api.sums import SumCells, Sums, fill_cells, read_rows
 from twin.arrays import BOOL, F64, I64, MINUTE_US, SECOND_US, U8, ratio
 from twin.reconciliation.uncertainty import half_width
 from twin.series import windows as w
@@ -255,9 +255,11 @@ async def _read_finer(
     nth = np.arange(len(parent)) - np.repeat(np.cumsum(count) - count, count)
     start_us = cells.start_us[parent] + nth * step_us
     stop_us = np.minimum(start_us + step_us, cells.stop_us[parent])
-    ids = tag_ids(context, sums.network, sums.tags[used])
-    rows = await context.store.parts(table, ids, *ranges)
-    some = fill_cells(table, start_us, stop_us, ids, rows)
+    tags = sums.tags[used]
+    rows = await read_rows(
+        context, sums.network, tags, lambda ids: context.store.parts(table, ids, *ranges)
+    )
+    some = fill_cells(table, start_us, stop_us, tags, rows)
     amount, covered_s = np.zeros((2, len(start_us), len(sums.tags)))
     amount[:, used], covered_s[:, used] = some.amount, some.covered_s
     return _Finer(SumCells(table, start_us, stop_us, amount, covered_s), parent)

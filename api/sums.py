@@ -15,8 +15,9 @@ from api.encode import out
 from api.store import Columns
 from twin import quality as q
 from twin.accounts.accounts import Account
+from twin.accounts.heat import Heats, heat_amounts, heat_quality
 from twin.accounts.network import Network
-from twin.arrays import BOOL, F64, I64, MINUTE_US, U8
+from twin.arrays import BOOL, F64, I64, MINUTE_US, U8, ratio
 from twin.reconciliation.uncertainty import (
     half_width,
     ratio_weight,
@@ -27,7 +28,7 @@ from twin.series import windows as w
 from twin.series.coverage import missing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Awaitable, Callable, Iterable
 
     from api.context import Context
     from api.windows import WindowQuery
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 
 NO_TAGS = np.zeros(0, np.int64)
 NO_ROWS: Columns = {
-    "tag_id": NO_TAGS, "time_us": NO_TAGS, "amount": np.zeros(0), "covered_s": np.zeros(0),
+    "tag": NO_TAGS, "time_us": NO_TAGS, "amount": np.zeros(0), "covered_s": np.zeros(0),
     "quality": np.zeros(0, np.uint8),
 }  # fmt: skip
 
@@ -157,17 +158,20 @@ def tag_ids(context: Context, network: Network, tags: I64) -> I64:
 async def read_sums(context: Context, query: WindowQuery, tags: I64) -> Sums:
     """Return the sums of some tags over the windows of a query; raises StoreError."""
     network, edges = query.network, query.edges
-    ids, windows, count = tag_ids(context, network, tags), len(edges) - 1, len(tags)
+    windows, count = len(edges) - 1, len(tags)
     table = _table(query.window, network.park.shifts)
     first_us, last_us = int(edges[0]), int(edges[-1])
     context.require_affordable((last_us - first_us) // w.SHORTEST_US[table] * count)
     grid = w.edges(table, first_us, last_us, network.park.timezone)
-    rows = await context.store.amounts(table, ids, first_us, last_us) if count else NO_ROWS
-    cells = fill_cells(table, grid[:-1], grid[1:], ids, rows)
+    rows = await read_rows(
+        context, network, tags, lambda ids: context.store.amounts(table, ids, first_us, last_us)
+    )
+    cells = fill_cells(table, grid[:-1], grid[1:], tags, rows)
     # What was not used is a hole, which the coverage shows; it makes nothing worse.
     mark = rows["quality"] & np.uint8(q.SIMULATED)
     used = np.where(rows["covered_s"] > 0, rows["quality"], mark)
-    at = (np.searchsorted(edges, rows["time_us"], "right") - 1) * count + column_of(ids, rows)
+    column = np.searchsorted(tags, rows["tag"])
+    at = (np.searchsorted(edges, rows["time_us"], "right") - 1) * count + column
     quality = worst_at(used, at, windows * count).reshape(windows, count)
     start = np.searchsorted(cells.start_us, edges[:-1])
     amount = np.add.reduceat(cells.amount, start, axis=0)
@@ -182,12 +186,54 @@ def column_of(ids: I64, rows: Columns) -> I64:
     return order[np.searchsorted(ids, rows["tag_id"], sorter=order)]
 
 
-def fill_cells(table: str, start_us: I64, stop_us: I64, ids: I64, rows: Columns) -> SumCells:
+async def read_rows(
+    context: Context, network: Network, tags: I64, read: Callable[[I64], Awaitable[Columns]]
+) -> Columns:
+    """Return rows of a table of sums of some tags, by `tag`, a position in the network.
+
+    `read` returns the rows of the tags with some ids of the database. Heats are not read: they are
+    made of the rows of their flow and its state, as these are today; raises StoreError.
+    """
+    inner = network.heats.inputs(tags)
+    stored = np.union1d(np.setdiff1d(tags, network.heats.tag), inner)
+    if not len(stored):
+        return NO_ROWS
+    ids = tag_ids(context, network, stored)
+    rows = await read(ids)
+    tag = stored[column_of(ids, rows)]
+    table = {"tag": tag, **{name: rows[name] for name in NO_ROWS if name != "tag"}}
+    wanted, made_of = np.isin(tag, tags), np.isin(tag, inner)
+    heat = _heat_rows(
+        network.heats.among(tags, inner), inner, {n: c[made_of] for n, c in table.items()}
+    )
+    return {name: np.concatenate([column[wanted], heat[name]]) for name, column in table.items()}
+
+
+def _heat_rows(heats: Heats, inner: I64, rows: Columns) -> Columns:
+    """Return the rows of heat tags, of the rows of the tags they follow from.
+
+    A row has the heat of its amount at the mean state of the same time.
+    """
+    times, row = np.unique(rows["time_us"], return_inverse=True)
+    shape, at = (len(times), len(inner)), (row, np.searchsorted(inner, rows["tag"]))
+    amount, covered_s = np.zeros((2, *shape))
+    quality = np.full(shape, q.NO_DATA, np.uint8)
+    amount[at], covered_s[at], quality[at] = rows["amount"], rows["covered_s"], rows["quality"]
+    heat, doubtful = heat_amounts(heats, times, amount, ratio(amount, covered_s))
+    graded = heat_quality(heats, quality, doubtful)
+    n, h = np.nonzero(quality[:, heats.flow] != q.NO_DATA)
+    return {
+        "tag": heats.tag[h], "time_us": times[n], "amount": heat[n, h],
+        "covered_s": covered_s[n, heats.flow[h]], "quality": graded[n, h],
+    }  # fmt: skip
+
+
+def fill_cells(table: str, start_us: I64, stop_us: I64, tags: I64, rows: Columns) -> SumCells:
     """Return the cells of some rows; a row outside of all cells is left out."""
-    amount, covered_s = np.zeros((2, len(start_us), len(ids)))
+    amount, covered_s = np.zeros((2, len(start_us), len(tags)))
     cell = np.searchsorted(start_us, rows["time_us"], "right") - 1
     inner = (cell >= 0) & (rows["time_us"] < stop_us[cell])
-    at = cell[inner], column_of(ids, rows)[inner]
+    at = cell[inner], np.searchsorted(tags, rows["tag"])[inner]
     np.add.at(amount, at, rows["amount"][inner])
     np.add.at(covered_s, at, rows["covered_s"][inner])
     return SumCells(table, start_us, stop_us, amount, covered_s)

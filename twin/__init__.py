@@ -1,7 +1,7 @@
 """The pure core of the twin: arrays in, arrays out; no I/O, no clock.
 
 Rooms, from the ground up; a room imports only those before it:
-arrays, errors, quality, uom, reference, faraday, stoichiometry: the ground;
+arrays, errors, quality, uom, reference, faraday, stoichiometry, water: the ground;
 model: a park as its files describe it; series: samples, the image, minutes, windows of time;
 accounts: what each tag adds to which balance; `step` and `replay`: the derived values of a cycle;
 reconciliation: flows that close every balance, their intervals and gross errors;

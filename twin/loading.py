@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from twin.accounts.heat import HeatingValue, SteamState, check_heat, unstated_steam
 from twin.accounts.network import ROLES, compile_network
 from twin.alarms.rules import AlarmSpec, check_alarms
 from twin.byproducts.exchange import Byproduct, Link, Sink, check_exchange
@@ -63,6 +64,8 @@ TABLES: dict[str, type[Any]] = {
     "stream": Stream,
     "tank": Tank,
     "meter": Meter,
+    "steam": SteamState,
+    "heating_value": HeatingValue,
     "product": Product,
     "gap": Gap,
     "register": Register,
@@ -82,6 +85,7 @@ TABLES: dict[str, type[Any]] = {
 CHECKS = (
     check_park,
     check_meters,
+    check_heat,
     check_gateways,
     check_validation,
     check_outlets,
@@ -98,6 +102,7 @@ UNIQUE = {
     "byproduct": ("id", "scope"),
     "check": ("tag",),
     "register": ("tag",),
+    "heating_value": (),
     "scope": (),
     "tag": (),
 }
@@ -174,7 +179,7 @@ def parse_park(files: dict[str, str]) -> Park:
         problems += _named_as_derived(park, located)
     if problems:
         raise _wrong(problems)
-    warnings = _sentences(unrelated_meters(park), parsed)
+    warnings = _sentences([*unrelated_meters(park), *unstated_steam(park)], parsed)
     return replace(park, warnings=tuple(w.replace(": [[", ": warning: [[", 1) for w in warnings))
 
 

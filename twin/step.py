@@ -9,6 +9,7 @@ import numpy as np
 
 from twin import quality as q
 from twin.accounts.cells import effective_current
+from twin.accounts.heat import heat_amounts, heat_quality
 from twin.accounts.network import Network, tally
 from twin.accounts.tanks import tank_mass, tank_quality
 from twin.arrays import F64, I64, MINUTE_US, SECOND_US, U8
@@ -81,18 +82,20 @@ def step(network: Network, memory: Memory, image: Image, now_us: int) -> Outcome
     cells, tag_quality = _cells(network, known, image.quality)
     rate[network.cells.effective], of_tags = cells[0], image.quality.copy()
     of_tags[network.cells.effective] = tag_quality[0]
+    heat, doubtful = heat_amounts(network.heats, np.asarray(now_us), rate, known)
     mass = tank_mass(network.tanks, known)
     memory = _remember(memory, mass, now_us)
     signs = network.signs
     column = np.concatenate([tally(network, rate), mass, _slope(memory)])
     # bincount adds in the order of the entries, so that a sum by hand gives the same bits.
     part = column[signs.column] * signs.factor
-    scopes = len(network.derived) - cells.size
-    value = np.concatenate([cells.ravel(), np.bincount(signs.row, part, scopes)])
+    scopes = len(network.derived) - cells.size - heat.size
+    value = np.concatenate([cells.ravel(), heat, np.bincount(signs.row, part, scopes)])
     tank = tank_quality(network.tanks, image.quality, usable)
     worst = q.worst_of(of_tags[network.entry_tag], network.entry_start)
     quality = q.worst_of(np.concatenate([worst, tank, tank])[signs.column], signs.start)
-    quality = np.concatenate([tag_quality.ravel(), quality])
+    hot = heat_quality(network.heats, image.quality, doubtful)
+    quality = np.concatenate([tag_quality.ravel(), hot, quality])
     lost = np.uint8(q.NO_DATA) | (quality & np.uint8(q.SIMULATED))
     return Outcome(value, np.where(np.isnan(value), lost, quality), memory)
 

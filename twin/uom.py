@@ -60,13 +60,15 @@ WILD_POWER = re.compile(r"(\*\*|\^)(?!\s*-?[1-4](?![\d.*^]))")
 # A normal cubic metre as people write it; pint reads Nm^3 as a cubed number metre of yarn.
 NORMAL_VOLUME = re.compile(r"Nm\s*(?:\*\*|\^)?\s*(?:3(?!\d)|³)")
 _REGISTRY: pint.UnitRegistry[float] = pint.UnitRegistry(
-    autoconvert_offset_to_baseunit=True, cache_folder=None
+    autoconvert_offset_to_baseunit=True, cache_folder=None, on_redefinition="ignore"
 )
 _REGISTRY.define("Nm3 = m^3")
 # Apparent and reactive power are no watts: each has a dimension of its own.
 _REGISTRY.define("VA = [apparent_power]")
 _REGISTRY.define("var = [reactive_power] = _ = VAr = VAR = Var")
 _REGISTRY.define("varh = var * hour = _ = VArh = VARh = Varh")
+# The calorie of coal is that of the steam tables; pint's own is the thermochemical one, 4.184 J.
+_REGISTRY.define("calorie = 4.1868 * joule = cal")
 _REGISTRY.define("kgce = 29307.6 * kJ")  # 7000 kcal, GB/T 2589
 _REGISTRY.define("tce = 1000 * kgce")
 _REGISTRY.define("kgoe = 41.868 * MJ")

@@ -256,7 +256,9 @@ def _source(sums: Sums, emitter: EmissionSource, choice: GridChoice) -> SourceSu
         rows = [f.row for f in grid if f.row]
     elif emitter.kind == "unknown":
         reason = [f"there is no carbon content of {emitter.name}"] * count
-    uom = HEAT_UOM if emitter.kind == "heat" else UOMS[emitter.quantity]
+    # Heat, and fuels by their measured heating value, in GJ; electricity in MWh.
+    is_heat = emitter.quantity == "energy" and emitter.kind != "electricity"
+    uom = HEAT_UOM if is_heat else UOMS[emitter.quantity]
     scale = compile_uom(uom, emitter.quantity)[0]
     amount = sums.weigh(emitter.activity)
     # What no meter of sold energy shows has left where the balance is below 0.

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from twin.accounts.carriers import carrier_factor
+from twin.accounts.heat import state_heat, state_of
 from twin.model.park import OUTSIDE, inside
 from twin.reference import load as load_reference
 from twin.stoichiometry import compile_reactions
@@ -29,7 +30,7 @@ CHEMISTRY = {
 }
 # The supply of these follows the demand; the production of any other component is shared out.
 DEMAND_DRIVEN = ("sodium_chloride", "steam")
-TURBINE = 0.4  # electricity of a captive plant over its heat
+TURBINE = 0.45  # electricity of a captive plant over the heat of its boilers
 POWER, FUEL = "electricity", "coal"
 
 
@@ -64,7 +65,7 @@ def find_reactions(
     `usual` has the usual flows by component, `makers` the scopes of the electrolysers that make it,
     `power` the usual electricity [W] by the scope of a captive plant.
     """
-    reactions = [*_chemistry(usual), *_boilers(usual, power)]
+    reactions = [*_chemistry(usual), *_boilers(park, usual, power)]
     explained = {(r.scope, r.component) for r in reactions} | {
         (scope, component) for component, scopes in makers.items() for scope in scopes
     }
@@ -123,12 +124,16 @@ def _yields(names: tuple[str, ...], driver: str) -> dict[str, float]:
     return {c: m / -known[driver] for c, m in known.items()}
 
 
-def _boilers(usual: Mapping[str, UsualFlows], power: Mapping[str, float]) -> Iterator[Reaction]:
+def _boilers(
+    park: Park, usual: Mapping[str, UsualFlows], power: Mapping[str, float]
+) -> Iterator[Reaction]:
     """Yield the need of boilers for coal, in proportion to their steam and electricity."""
     none = UsualFlows({}, {})
     coal, steam = usual.get(FUEL, none), usual.get("steam", none)
     for scope in sorted(set(coal.into) - set(OUTSIDE)):
-        heat = {("steam", scope): carrier_factor("steam")} if scope in steam.out else {}
+        state = state_of(park, "", (scope,))
+        each = state_heat(state) if state else carrier_factor("steam")
+        heat = {("steam", scope): each} if scope in steam.out else {}
         heat |= {(POWER, plant): 1 / TURBINE for plant in power if inside(scope, plant)}
         size = {key: power[key[1]] if key[0] == POWER else steam.out[key[1]] for key in heat}
         whole = sum(heat[key] * size[key] for key in heat)

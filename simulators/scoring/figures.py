@@ -15,6 +15,7 @@ from simulators.process.process import make_process, state
 from simulators.scenarios.script import load_script
 from simulators.scoring.harness import minutes_of
 from twin.accounts.accounts import FLOW_ITEMS, SIGNS, Account, cell_entries
+from twin.accounts.heat import heat_amounts
 from twin.accounts.network import compile_network
 from twin.accounts.tanks import tank_mass
 from twin.arrays import F64, HOUR_S, HOUR_US, I64, MINUTE_US
@@ -165,6 +166,8 @@ def _true(
         if stream.flow and stream.fraction:
             usual = max(shares.values())
             value[:, index[stream.flow]] *= value[:, index[stream.fraction]] / usual
+    heats = network.heats
+    value[:, heats.tag], _ = heat_amounts(heats, times, value, value)
     amount, counters = integral(value, scan_s), process.plant.counters
     amount[counters] = (level[1] - level[0])[counters]
     return amount, level, value, flow

@@ -17,9 +17,10 @@ from simulators.scenarios.overlay import make_overlay
 from simulators.scenarios.script import Script, load_script
 from twin import quality as q
 from twin.accounts.cells import effective_current
+from twin.accounts.heat import heat_amounts
 from twin.accounts.network import Network, compile_network
 from twin.accounts.tanks import tags_of_tanks
-from twin.arrays import DAY_US, F64, FOREVER, I64, MINUTE_US, NEVER, U8
+from twin.arrays import DAY_US, F64, FOREVER, I64, MINUTE_US, NEVER, U8, ratio
 from twin.reconciliation.detection import begin_monitor, detect
 from twin.reconciliation.monitor import MonitorModel, compile_monitor, monitored_components
 from twin.series.minutes import Minutes, aggregate, no_open_minutes
@@ -175,6 +176,9 @@ def table_of(
         covered_s[at, tag] = rows.covered_us[mine] * 1e-6
         amount[at, tag] = np.where(rows.covered_us[mine] > 0, rows.amount[mine], np.nan)
         last[at, tag], quality[at, tag] = rows.last[mine], rows.quality[mine]
+    heats, times = network.heats, start_us + np.arange(shape[0]) * MINUTE_US
+    amount[:, heats.tag], _ = heat_amounts(heats, times, amount, ratio(amount, covered_s))
+    covered_s[:, heats.tag] = covered_s[:, heats.flow]
     return MinuteTable(start_us, amount, covered_s, last, quality, flags)
 
 

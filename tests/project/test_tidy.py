@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("twin", "ingest", "api", "simulators", "deploy")
 GROUND = (
     "twin.arrays", "twin.errors", "twin.quality", "twin.uom", "twin.reference", "twin.faraday",
-    "twin.stoichiometry",
+    "twin.stoichiometry", "twin.water",
 )  # fmt: skip
 SERIES = (*GROUND, "twin.model", "twin.series")
 BALANCES = (*SERIES, "twin.accounts", "twin.reconciliation")
@@ -27,8 +27,8 @@ ANSWERING = (
 ASKING = (*ANSWERING, "api.live", "api.context")
 SUBJECTS = (
     "api.alarms", "api.balance", "api.byproducts", "api.chlorine", "api.emissions", "api.energy",
-    "api.health", "api.history", "api.latest", "api.meters", "api.park", "api.quarantine",
-    "api.registers", "api.scenarios", "api.unit_errors",
+    "api.health", "api.heat", "api.history", "api.latest", "api.meters", "api.park",
+    "api.quarantine", "api.registers", "api.scenarios", "api.unit_errors",
 )  # fmt: skip
 SUMMING = (
     *ASKING, "api.calculation", "api.commands", "api.windows", "api.sums", "api.joint",
@@ -102,6 +102,7 @@ LIBRARIES = {
     "aiomqtt": {"ingest.transport.subscriber", "simulators.gateways.publisher"},
     "paho": {"ingest.transport.subscriber", "simulators.gateways.publisher"},
     "pint": {"twin.uom"},
+    "seuif97": {"twin.water"},
     "scipy": {
         "twin.byproducts.allocation",
         "twin.reconciliation.balances",
@@ -130,8 +131,6 @@ BANNED = {
 # What no program leads to yet, and why it stays. Nothing else of the packages may have tests as its
 # only users.
 KEPT = {
-    "twin.energy.consumption.reference_enthalpy": "steam by enthalpy is not reachable yet",
-    "twin.energy.consumption.steam_factor": "steam by enthalpy is not reachable yet",
     "twin.energy.electrolysis.check_saving": "claims of savings cannot be entered yet",
     "twin.energy.tariffs.aluminium_surcharge": "no route shows prices yet",
 }

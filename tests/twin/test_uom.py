@@ -15,6 +15,9 @@ from twin.uom import QUANTITIES, compile_uom, from_si, parse_quantity
 @pytest.mark.parametrize(
     ("uom", "quantity", "scale", "shift"),
     [
+        # The calorie of GB/T 2589 is that of the steam tables.
+        ("kcal/kg", "intensity", 4186.8, 0),
+        ("Gcal", "energy", 4.1868e9, 0),
         ("t/h", "mass_flow", 1 / 3.6, 0),
         ("kg/s", "mass_flow", 1, 0),
         ("kt/year", "mass_flow", 1e6 / (365.25 * 86_400), 0),

@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from twin import faraday
 from twin.accounts.carriers import carrier_factor
+from twin.accounts.heat import Heats, heat_entry, is_steam
 from twin.model.junctions import meter_flows
 from twin.model.meters import counts
 from twin.model.park import (
     AMOUNTS,
     TOTAL,
     Electrolyser,
+    Meter,
     Park,
     Stream,
     Tag,
@@ -56,6 +58,7 @@ def book_park(
     junctions: Sequence[Junction],
     index: dict[str, int],
     effective: Mapping[str, int],
+    heats: Heats,
 ) -> Book:
     """Return the (tag, factor) entries of every account of a park and its energy meters.
 
@@ -66,7 +69,7 @@ def book_park(
     _book_electrolysers(park, index, effective, book)
     _book_streams(park, index, book)
     _book_electricity(trees, junctions, index, book)
-    _book_energy(park, trees, index, book)
+    _book_energy(park, trees, index, heats, book)
     return book
 
 
@@ -207,7 +210,35 @@ def _book_electricity(
                 _add(book, Account(scope, ELECTRICITY, item), index[meter.tag], 1.0)
 
 
-def _book_energy(park: Park, trees: MeterTrees, index: dict[str, int], book: Book) -> None:
+def coal_entry(
+    park: Park, index: Mapping[str, int], heats: Heats, meter: Meter
+) -> tuple[int, float]:
+    """Return the tag and the factor that give the coal equivalent of a meter.
+
+    Parameters
+    ----------
+    park : Park
+    index : mapping of str to int   places of the tags
+    heats : Heats                   of the park
+    meter : Meter
+
+    Returns
+    -------
+    (int, float)                    [J] of coal equivalent per SI amount of the tag
+
+    Notes
+    -----
+    The coal equivalent of a fuel is its heat; that of steam has the rounded factor of heat.
+    """
+    heat = heat_entry(park, index, heats, meter)
+    if heat is None:
+        return index[meter.tag], carrier_factor(meter.carrier)
+    return heat[0], heat[1] * (carrier_factor("heat") if is_steam(meter.carrier) else 1.0)
+
+
+def _book_energy(
+    park: Park, trees: MeterTrees, index: dict[str, int], heats: Heats, book: Book
+) -> None:
     """Book products by mass; energy meters by their product and in total, as coal equivalent.
 
     Only the top of each tree of meters counts, in each scope and product by itself. Energy of a
@@ -218,7 +249,8 @@ def _book_energy(park: Park, trees: MeterTrees, index: dict[str, int], book: Boo
         for scope in scopes_above(product.scope):
             _add(book, Account(scope, product.id, "mass"), index[product.tag], 1.0)
     for at, meter in enumerate(trees.meters):
-        factor, tag, made = carrier_factor(meter.carrier), index[meter.tag], trees.products[at]
+        made = trees.products[at]
+        tag, factor = coal_entry(park, index, heats, meter)
         for scope in scopes_above(meter.scope):
             subjects = [TOTAL] if counts(trees, at, scope) else []
             if made and counts(trees, at, scope, made):

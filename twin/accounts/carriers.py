@@ -8,6 +8,9 @@ References
 
 from __future__ import annotations
 
+import numpy as np
+
+from twin.arrays import F64
 from twin.reference import load as load_reference
 from twin.uom import parse_quantity
 
@@ -36,3 +39,42 @@ def carrier_factor(carrier: str) -> float:
     """
     row = load_reference("energy")[carrier]
     return parse_quantity(row["factor"], FACTOR_QUANTITY[row["quantity"]])
+
+
+def steam_factor(enthalpy: F64 | float, reference: F64 | float) -> F64:
+    """Return the coal equivalent of steam by its enthalpy.
+
+    Parameters
+    ----------
+    enthalpy : (...) float64 [J/kg]    specific enthalpy of the steam
+    reference : (...) float64 [J/kg]   what it counts from, declared with the result: water at
+                                       20 °C (`reference_enthalpy`), less what condensate brings
+                                       back
+
+    Returns
+    -------
+    (...) float64 [J/kg]               NaN where an enthalpy is not known
+
+    Notes
+    -----
+    The heat above the reference at the factor of heat [1]_; it wins over the pressure class [2]_.
+    """
+    return np.asarray((enthalpy - reference) * carrier_factor("heat"))
+
+
+def reference_enthalpy(name: str) -> float:
+    """Return the enthalpy of a declared reference of steam.
+
+    Parameters
+    ----------
+    name : str      a table of ``reference/steam.toml``, like ``water_20c``
+
+    Returns
+    -------
+    float [J/kg]
+
+    Raises
+    ------
+    KeyError        there is no such reference
+    """
+    return parse_quantity(load_reference("steam")[name]["enthalpy"], "intensity")

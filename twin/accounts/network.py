@@ -12,6 +12,7 @@ import numpy as np
 
 from twin.accounts.accounts import ELECTRICITY, FLOW_ITEMS, SIGNS, Account, Book, book_park
 from twin.accounts.cells import CELL_ROLES, AnalysedCells, compile_cells, is_analysed
+from twin.accounts.heat import Heats, compile_heats
 from twin.accounts.tanks import Tanks, compile_tanks
 from twin.arrays import F64, I64, runs
 from twin.model.junctions import Junction, find_junctions
@@ -33,6 +34,7 @@ ROLES = {
     "export": POWER,
     "effective": ("current", "kA"),
     "efficiency": ("fraction", "%"),
+    "heat": POWER,
 }
 ROLE_SIGNS: dict[str, dict[str, float]] = {
     "production": {"make": 1.0},
@@ -41,6 +43,7 @@ ROLE_SIGNS: dict[str, dict[str, float]] = {
     "inventory": {},
     "import": {"import": 1.0},
     "export": {"export": 1.0},
+    "heat": {},
 }
 
 
@@ -62,7 +65,8 @@ class Signs:
 class Network:
     """The compiled park model.
 
-    T tags (measured first, then derived), A accounts, E entries sorted by account, K tanks.
+    T tags (measured first, then derived), A accounts, E entries sorted by account, K tanks, H heat
+    tags.
     """
 
     park: Park
@@ -76,7 +80,8 @@ class Network:
     tanks: Tanks
     cells: AnalysedCells
     effective: dict[str, int]  # tag of the effective current by electrolyser
-    # (D,) of the tags behind the measured ones: all of `CELL_ROLES`, then those of scopes.
+    heats: Heats
+    # (D,) of the tags behind the measured ones: all of `CELL_ROLES`, heats, then those of scopes.
     derived: tuple[Derived, ...]
     signs: Signs  # of the derived tags of scopes
     meters: MeterTrees  # the energy meters of the park
@@ -97,16 +102,18 @@ def compile_network(park: Park) -> Network:
     junctions = find_junctions(trees)
     analysed = [cell for cell in park.electrolysers if is_analysed(cell)]
     effective = {cell.id: len(park.tags) + i for i, cell in enumerate(analysed)}
-    book = book_park(park, trees, junctions, index, effective)
+    of_cells = [(cell.scope, cell.id, role) for role in CELL_ROLES for cell in analysed]
+    heats = compile_heats(park, index, len(park.tags) + len(of_cells))
+    of_heats = [(park.tags[f].scope, park.tags[f].tag, "heat") for f in heats.flow.tolist()]
+    book = book_park(park, trees, junctions, index, effective, heats)
     accounts = {account: i for i, account in enumerate(book)}
     entries = [entry for lines in book.values() for entry in lines]
     tanks = compile_tanks(park, index)
-    of_cells = [(cell.scope, cell.id, role) for role in CELL_ROLES for cell in analysed]
     of_scopes = (
         *_derived(park.scopes, book, tanks),
         *_derived_electricity(park.scopes, book, junctions),
     )
-    derived = (*of_cells, *of_scopes)
+    derived = (*of_cells, *of_heats, *of_scopes)
     own = [_derived_tag(*key, kinds, park.gap_s) for key in derived]
     for i, cell in enumerate(analysed):
         own[i] = _like(own[i], park.tags[index[cell.current]])
@@ -123,6 +130,7 @@ def compile_network(park: Park) -> Network:
         tanks=tanks,
         cells=compile_cells(park, index),
         effective=effective,
+        heats=heats,
         derived=derived,
         signs=_signs(of_scopes, accounts, tanks),
         meters=trees,

@@ -16,6 +16,7 @@ import numpy as np
 
 from twin.accounts.accounts import Account
 from twin.accounts.carriers import carrier_factor
+from twin.accounts.heat import heat_entry
 from twin.arrays import F64
 from twin.emissions import carbon
 from twin.model.meters import counted
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from twin.accounts.network import Network
-    from twin.model.park import Park
+    from twin.model.park import Meter, Park
 
 NAN = float("nan")
 
@@ -108,26 +109,34 @@ def emission_sources(network: Network, scope: str) -> list[EmissionSource]:
 
 def _carriers(network: Network, scope: str) -> Iterator[EmissionSource]:
     """Yield the carriers of energy the meters of a scope count."""
-    net: dict[str, F64] = {}
-    sold: dict[str, F64] = {}
+    meters: dict[str, list[Meter]] = {}
     for meter in counted(network.meters, scope):
-        weight = net.setdefault(meter.carrier, np.zeros(len(network.tags)))
-        weight[network.index[meter.tag]] += meter.sign
-        weight = sold.setdefault(meter.carrier, np.zeros(len(network.tags)))
-        weight[network.index[meter.tag]] += meter.role == "sold"
+        meters.setdefault(meter.carrier, []).append(meter)
     table = load_reference("carbon")
-    for carrier, weight in net.items():
+    for carrier, counting in meters.items():
         kind, quantity = carbon.source_of(carrier), load_reference("energy")[carrier]["quantity"]
+        entries = [heat_entry(network.park, network.index, network.heats, m) for m in counting]
+        # Bought heat, and a fuel with a measured heating value, are known by their heat.
+        by_heat = kind == "heat" or (kind == "fuel" and any(entries))
+        net, sold = np.zeros((2, len(network.tags)))
+        for meter, entry in zip(counting, entries, strict=True):
+            at, unit = network.index[meter.tag], 1.0
+            if by_heat:
+                at, unit = entry or (at, carrier_factor(carrier))
+            net[at] += meter.sign * unit
+            sold[at] += unit if meter.role == "sold" else 0.0
+        if by_heat:
+            quantity = "energy"
         if kind == "heat":
-            heat, given = (each * carrier_factor(carrier) for each in (weight, sold[carrier]))
             factor = parse_quantity(table["heat"]["factor"], "emission_factor")
-            yield EmissionSource(carrier, kind, "energy", heat, given, factor, table["heat"])
+            yield EmissionSource(carrier, kind, quantity, net, sold, factor, table["heat"])
         elif kind == "fuel":
-            factor = float(carbon.fuel(np.ones(1), **carbon.parameters("fuel", carrier))[0])
-            row = table["fuel"][carrier]
-            yield EmissionSource(carrier, kind, quantity, weight, sold[carrier], factor, row)
+            figures = carbon.parameters("fuel", carrier)
+            figures["heating_value"] = 1.0 if by_heat else figures["heating_value"]
+            factor = float(carbon.fuel(np.ones(1), **figures)[0])
+            yield EmissionSource(carrier, kind, quantity, net, sold, factor, table["fuel"][carrier])
         elif kind != "nothing":
-            yield EmissionSource(carrier, kind, quantity, weight, sold[carrier], NAN)
+            yield EmissionSource(carrier, kind, quantity, net, sold, NAN)
 
 
 def _of_mass(

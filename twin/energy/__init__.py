@@ -1,10 +1,11 @@
 """Energy per tonne: coal equivalent, benchmarks, electrolysers, prices.
 
 Start with `consumption`: intensities on the equivalent and the equal basis. `benchmarks` compares
-them, `electrolysis` and `circuits` follow single electrolysers (voltage, K), `efficiency` their
-current efficiency, `recoating` their ageing and the date at which new coatings pay, `junctions` has
-what the meters behind others leave over, and `tariffs` prices the electricity of aluminium. Factors
-of carriers are in `twin.accounts.carriers`.
+them, `conversion` judges boiler houses and power plants, `electrolysis` and `circuits` follow
+single electrolysers (voltage, K), `efficiency` their current efficiency, `recoating` their ageing
+and the date at which new coatings pay, `junctions` has what the meters behind others leave over,
+and `tariffs` prices the electricity of aluminium. Factors of carriers are in
+`twin.accounts.carriers`, heat in `twin.accounts.heat`.
 May import `twin.reconciliation` and what that may.
 """
 

@@ -3,7 +3,6 @@
 References
 ----------
 .. [1] GB/T 2589-2020, General rules for calculation of the comprehensive energy consumption.
-.. [2] GB/T 50441-2016, Standard for calculation of energy consumption in petrochemical design.
 """
 
 from __future__ import annotations
@@ -13,11 +12,15 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from twin.accounts.carriers import carrier_factor
+from twin.accounts.carriers import carrier_factor, reference_enthalpy, steam_factor
 from twin.arrays import F64, ratio
 from twin.reference import load as load_reference
 from twin.uom import parse_quantity
 
+__all__ = [
+    "Basis", "coal_equivalent", "electricity_row", "intensity", "reference_enthalpy",
+    "steam_factor",
+]  # fmt: skip
 Basis = Literal["equivalent", "equal"]
 
 
@@ -98,41 +101,3 @@ def coal_equivalent(energy: F64, electricity: F64, basis: Basis, year: ArrayLike
     factors = np.array([parse_quantity(row["factor"], "fraction") for row in rows])
     added = factors[row_of].reshape(np.shape(year)) - carrier_factor("electricity")
     return np.asarray(energy + electricity * added)
-
-
-def steam_factor(enthalpy: F64, reference: F64) -> F64:
-    """Return the coal equivalent of steam by its measured enthalpy.
-
-    Parameters
-    ----------
-    enthalpy : (...) float64 [J/kg]    specific enthalpy of the steam
-    reference : (...) float64 [J/kg]   what it counts from, declared with the result: water at
-                                       20 °C (`reference_enthalpy`) or the returned condensate
-
-    Returns
-    -------
-    (...) float64 [J/kg]               NaN where an enthalpy is not known
-
-    Notes
-    -----
-    The heat above the reference at the factor of heat [1]_; it wins over the pressure class [2]_.
-    """
-    return np.asarray((enthalpy - reference) * carrier_factor("heat"))
-
-
-def reference_enthalpy(name: str) -> float:
-    """Return the enthalpy of a declared reference of steam.
-
-    Parameters
-    ----------
-    name : str      a table of ``reference/steam.toml``, like ``water_20c``
-
-    Returns
-    -------
-    float [J/kg]
-
-    Raises
-    ------
-    KeyError        there is no such reference
-    """
-    return parse_quantity(load_reference("steam")[name]["enthalpy"], "intensity")

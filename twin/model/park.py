@@ -137,6 +137,7 @@ class Stream:
     mode: str = cell("one pipe road rail vent internal")
     flow: str = cell("tag " + FLOWS, default="")
     fraction: str = cell("tag fraction", default="")
+    steam: str = cell("text", default="")  # id of its [[steam]], if it is not the nearest
 
 
 @table
@@ -179,6 +180,7 @@ class Meter:
     loss: float = cell("share", default=NAN)
     basis: str = cell("one AC DC", default="AC")
     product: str = cell("text", default="")
+    steam: str = cell("text", default="")  # id of its [[steam]], if it is not the nearest
 
     @property
     def label(self) -> str:

@@ -93,9 +93,16 @@ def errors_of(network: Network, tags: I64) -> Errors:
     -------
     Errors
     """
-    models = [network.tags[tag] for tag in tags.tolist()]
-    pairs = [(*tag_uncertainty(tag), *random_share(tag)) for tag in models]
-    return Errors(*np.array(pairs, dtype=np.float64).reshape(-1, 4).T)
+    heats = network.heats
+    # A heat is in error as the flow it is made of; what a unit holds is taken as exact.
+    units = zip(heats.flow.tolist(), heats.nominal.tolist(), strict=True)
+    made_of = dict(zip(heats.tag.tolist(), units, strict=True))
+    rows = []
+    for tag in tags.tolist():
+        meter, unit = made_of.get(tag, (tag, 1.0))
+        absolute, relative = tag_uncertainty(network.tags[meter])
+        rows.append((absolute * unit, relative, *random_share(network.tags[meter])))
+    return Errors(*np.array(rows, dtype=np.float64).reshape(-1, 4).T)
 
 
 def left_of_mean(share: F64 | float, correlation_s: F64 | float, length_s: F64 | float) -> F64:

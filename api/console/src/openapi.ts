@@ -368,6 +368,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/scopes/{path}/heat": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read Heat
+         * @description Return what plants of a scope deliver of the energy they take, and steam at its nodes.
+         */
+        get: operations["read_heat"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/scopes/{path}/chlorine": {
         parameters: {
             query?: never;
@@ -1346,6 +1366,35 @@ export interface components {
             /** @description person who commands */
             by: string;
         };
+        /**
+         * @description A scope with energy meters in and out, like a boiler house, in one window.
+         *
+         *     Amounts are what was measured; the efficiency is that of the time in which all meters are
+         *     covered.
+         */
+        ConversionRow: {
+            /** Format: date-time */
+            start: string;
+            /** Format: date-time */
+            end: string;
+            /** @description share of the window covered by data; of ratios and balances by all */
+            completeness: number | null;
+            /** @description quality: good < 64, usable < 128 */
+            quality: number;
+            /** @description tags with gaps, the least covered first */
+            missing: string[];
+            scope: string;
+            /** @description by its meters in, coal equivalent */
+            supplied_kgce: number | null;
+            /** @description by its meters out */
+            delivered_kgce: number | null;
+            /** @description delivered over supplied */
+            efficiency: number | null;
+            /** @description half width, 95 %, by the meters; null = not known */
+            efficiency_ci: number | null;
+            /** @description plausible, creates_energy (above 1 for sure), undecided */
+            verdict: string | null;
+        };
         /** @description The health of the data and of ingest. */
         DataHealth: {
             items: components["schemas"]["EnterpriseHealth"][];
@@ -1750,6 +1799,28 @@ export interface components {
             persons: number;
             design_maximum: components["schemas"]["DesignMaximum"];
             live: components["schemas"]["LiveEquivalent"];
+        };
+        /** @description Heat of the scope. */
+        HeatAnswer: {
+            scope: string;
+            /** @description minute, hour, shift, day or month */
+            window: string;
+            /** @description cursor of the next page */
+            next: string | null;
+            items: components["schemas"]["ConversionRow"][];
+            nodes: components["schemas"]["SteamNodeRow"][];
+            steam: components["schemas"]["SteamStateRow"][];
+            meters: components["schemas"]["HeatBasis"][];
+        };
+        /** @description What the energy of a meter rests on. */
+        HeatBasis: {
+            meter: string;
+            tag: string;
+            carrier: string;
+            /** @description enthalpy, heating_value or table */
+            basis: string;
+            /** @description id of the state, tag, or table of carriers */
+            of: string;
         };
         /** @description One tag over time in its uom; times in epoch ms. */
         HistoryAnswer: {
@@ -2285,6 +2356,52 @@ export interface components {
             standard: string;
             note: string | null;
         };
+        /** @description A scope that steam enters and leaves: a header, a letdown or a turbine, in one window. */
+        SteamNodeRow: {
+            /** Format: date-time */
+            start: string;
+            /** Format: date-time */
+            end: string;
+            /** @description share of the window covered by data; of ratios and balances by all */
+            completeness: number | null;
+            /** @description quality: good < 64, usable < 128 */
+            quality: number;
+            /** @description tags with gaps, the least covered first */
+            missing: string[];
+            scope: string;
+            steam_in_t: number | null;
+            steam_out_t: number | null;
+            heat_in_gj: number | null;
+            heat_out_gj: number | null;
+            /** @description heat lost there, or work of a turbine */
+            difference_gj: number | null;
+            /** @description half width, 95 %, by the meters; null = not known */
+            difference_ci_gj: number | null;
+            /** @description its streams without a meter */
+            unmetered: string[];
+        };
+        /** @description A state of steam with what its heat counts from; nominal values where tags have others. */
+        SteamStateRow: {
+            id: string;
+            scope: string;
+            pressure_mpa: number | null;
+            pressure_tag: string | null;
+            absolute: boolean;
+            /** @description null: saturated */
+            temperature_c: number | null;
+            temperature_tag: string | null;
+            liquid: boolean;
+            returned: number;
+            reference: string;
+            enthalpy_kj_per_kg: number;
+            /** @description of the reference and what returns */
+            base_kj_per_kg: number;
+            kgce_per_t: number;
+            method: string;
+            /** @description of the reference */
+            confidence: string;
+            verified: boolean;
+        };
         /** @description The tanks of one scope: at the edges of the steps, the net inflow in the steps. */
         StockCourse: {
             scope: string;
@@ -2547,6 +2664,7 @@ export type ChlorineNow = components['schemas']['ChlorineNow'];
 export type ChlorineRow = components['schemas']['ChlorineRow'];
 export type CommandAnswer = components['schemas']['CommandAnswer'];
 export type CommandBody = components['schemas']['CommandBody'];
+export type ConversionRow = components['schemas']['ConversionRow'];
 export type DataHealth = components['schemas']['DataHealth'];
 export type DesignMaximum = components['schemas']['DesignMaximum'];
 export type DetectedStream = components['schemas']['DetectedStream'];
@@ -2571,6 +2689,8 @@ export type FrequentAlarm = components['schemas']['FrequentAlarm'];
 export type GatewayRow = components['schemas']['GatewayRow'];
 export type GreenPowerRow = components['schemas']['GreenPowerRow'];
 export type HazardRow = components['schemas']['HazardRow'];
+export type HeatAnswer = components['schemas']['HeatAnswer'];
+export type HeatBasis = components['schemas']['HeatBasis'];
 export type HistoryAnswer = components['schemas']['HistoryAnswer'];
 export type JunctionRow = components['schemas']['JunctionRow'];
 export type LatestRow = components['schemas']['LatestRow'];
@@ -2620,6 +2740,8 @@ export type SinkFlow = components['schemas']['SinkFlow'];
 export type SinkRow = components['schemas']['SinkRow'];
 export type SourceFlow = components['schemas']['SourceFlow'];
 export type StandardLimit = components['schemas']['StandardLimit'];
+export type SteamNodeRow = components['schemas']['SteamNodeRow'];
+export type SteamStateRow = components['schemas']['SteamStateRow'];
 export type StockCourse = components['schemas']['StockCourse'];
 export type StreamRow = components['schemas']['StreamRow'];
 export type SurplusSource = components['schemas']['SurplusSource'];
@@ -3301,6 +3423,45 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["AgeingAnswer"];
+                };
+            };
+            /** @description A failure (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    read_heat: {
+        parameters: {
+            query?: {
+                /** @description length of a row, on the park's clock */
+                window?: "minute" | "hour" | "shift" | "day" | "month";
+                /** @description start, RFC 3339 with offset */
+                from?: string | null;
+                /** @description end, not included; default now */
+                to?: string | null;
+            };
+            header?: never;
+            path: {
+                /** @description path of a scope, slashes included */
+                path: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HeatAnswer"];
                 };
             };
             /** @description A failure (RFC 9457) */

@@ -59,7 +59,7 @@ def test_coal_follows_steam_and_electricity_by_the_heat_they_take(park):
     ratio = {r.driver: r.ratio for r in rows}
     assert {r.at for r in rows} == {"plant", "plant/boilers"}
     assert ratio["steam"] * 20.0 + ratio["electricity"] * 50e6 == pytest.approx(10.0)
-    assert ratio["electricity"] / ratio["steam"] == pytest.approx(2.5 / 3.769e6, rel=1e-3)
+    assert ratio["electricity"] / ratio["steam"] == pytest.approx(1 / 0.45 / 3.769e6, rel=1e-3)
 
 
 def test_a_circle_is_cut_where_it_begins(park):
