@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from fastapi import APIRouter, Query
@@ -21,7 +21,7 @@ from api.sums import read_sums
 from api.windows import Component, Hourly, ScopePath, require_component
 from deploy.database.times import stamp, to_us
 from twin.accounts.accounts import ELECTRICITY
-from twin.arrays import DAY_US, F64, SECOND_US
+from twin.arrays import DAY_US, F64, HOUR_S, SECOND_US
 from twin.model.park import inside
 from twin.reconciliation.balances import Amounts, Balance, compile_balance, measure
 from twin.reconciliation.closure import Closure, close_balance
@@ -138,6 +138,13 @@ class DetectionRow(TypedDict):
     streams: list[DetectedStream]
     leaks: list[str]
     bias_t_h: Annotated[float, Field(description="excess that the first stream shows, t/h")]
+    shape: Annotated[
+        Literal["step", "drift"],
+        Field(description="whether the bias came at once or went on growing"),
+    ]
+    rate_t_h_per_h: Annotated[
+        float, Field(description="by which it grows, t/h an hour; 0 of a step")
+    ]
     test: Annotated[float, Field(description="test statistic, standard deviations")]
     current: bool
 
@@ -264,6 +271,7 @@ def _detection(
         **context.times(row, "time", "since"),
         streams=[{"id": name, "from": origin, "to": to} for name, origin, to in streams],
         bias_t_h=number(row["bias"], T_PER_H),
+        rate_t_h_per_h=number(row["rate"] * HOUR_S, T_PER_H),
         current=0 <= now_us - time_us < hold_s * SECOND_US,
     )
 

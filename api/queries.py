@@ -109,6 +109,6 @@ SELECT id, received, reason, detail, topic, payload, size FROM reject
 WHERE ($1::text IS NULL OR reason = $1) AND id < $2 ORDER BY id DESC LIMIT $3"""
 # Of all components when $1 is empty; of those at one time either all or none.
 DETECTIONS = """
-SELECT component, time, since, streams, leaks, bias, test FROM detection
+SELECT component, time, since, streams, leaks, bias, test, shape, rate FROM detection
 WHERE ($1 = '' OR component = $1) AND time >= $2 AND time < $3 AND (streams && $4 OR leaks && $5)
 ORDER BY time DESC FETCH FIRST $6 ROWS WITH TIES"""

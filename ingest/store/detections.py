@@ -16,8 +16,8 @@ SELECT DISTINCT ON (component) component, time,
 FROM detection ORDER BY component, time DESC
 """
 ADD = """
-INSERT INTO detection (time, since, component, streams, leaks, bias, test)
-VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING
+INSERT INTO detection (time, since, component, streams, leaks, bias, test, shape, rate)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING
 """
 
 
@@ -31,4 +31,5 @@ class DetectionTable(Table):
     async def add(self, component: str, detection: Detection) -> None:
         """Store a detection; one of the same minute stays as it is."""
         one, times = detection, (stamp(detection.time_us), stamp(detection.since_us))
-        await self._fetch(ADD, *times, component, one.lines, one.leaks, one.bias, one.test)
+        numbers = one.bias, one.test, one.shape, one.rate
+        await self._fetch(ADD, *times, component, one.lines, one.leaks, *numbers)

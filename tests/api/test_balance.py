@@ -116,9 +116,9 @@ async def name(db, hours, streams, leaks=(), component="chlorine"):
     time_us = NOW - hours * HOUR_US
     times = stamp(time_us), stamp(time_us - 240 * S)
     await db.execute(
-        "INSERT INTO detection (time, since, component, streams, leaks, bias, test)"
-        " VALUES ($1, $2, $3, $4, $5, $6, 6.5)",
-        *times, component, streams, leaks, 1 / 3.6,
+        "INSERT INTO detection (time, since, component, streams, leaks, bias, test, shape, rate)"
+        " VALUES ($1, $2, $3, $4, $5, $6, 6.5, 'drift', $7)",
+        *times, component, streams, leaks, 1 / 3.6, 0.25 / 3.6 / 3600,
     )  # fmt: skip
 
 
@@ -137,6 +137,8 @@ async def test_who_was_named_is_listed_the_newest_first_a_page_at_a_time(api, db
             ],
             "leaks": [CELLS],
             "bias_t_h": 1.0,
+            "shape": "drift",
+            "rate_t_h_per_h": 0.25,
             "test": 6.5,
             "current": True,
         }

@@ -62,6 +62,8 @@ class Detection:
     leaks: tuple[str, ...]  # nodes at which a leak would do the same
     bias: float  # [kg/s] by which the most suspect shows too much
     test: float  # [1] |z| of the most suspect
+    shape: str  # "step" or "drift": whether it came at once or goes on growing
+    rate: float  # [kg/s^2] by which the bias grows; 0 of a step
 
 
 def begin_monitor(model: MonitorModel, time_us: int) -> MonitorState:
@@ -176,7 +178,7 @@ def detectable_bias(model: MonitorModel, state: MonitorState) -> F64:
 
 def _append(state: MonitorState, seen: Observation) -> MonitorState:
     """Return the state with one more minute."""
-    longest = max(load_reference("monitor")["windows"]["minutes"])
+    longest = load_reference("monitor")["shape"]["minutes"]
     past = state.past
     now = seen._replace(
         flow=past.flow[-1] + seen.flow,
@@ -254,17 +256,54 @@ def _test(
     suspects = [i for i in np.argsort(-test[w], kind="stable").tolist() if test[w, i] ** 2 >= floor]
     lines = tuple(s for i in suspects for s in model.members[i])
     nodes, since = model.balance.nodes, int(length[w])
+    weight = whiten[w].T @ effect[w][:, j] / size[w, j] ** 2
+    begun, growth = _course(model, state, weight, int(block[w]))
     detection = Detection(
         time_us=state.time_us,
-        since_us=state.time_us - since * MINUTE_US,
+        since_us=state.time_us - (begun if growth else since) * MINUTE_US,
         lines=tuple(model.balance.lines[s].id for s in lines),
         leaks=tuple(nodes[model.leaks[i]] for i in suspects if model.leaks[i] >= 0),
         bias=float(score[w, j] / size[w, j] ** 2 / (since * MINUTE_S)) * _sign(model, int(j)),
         test=float(test[w, j]),
+        shape="drift" if growth else "step",
+        rate=growth / MINUTE_S**2 * _sign(model, int(j)),
     )
     at_nodes = np.flatnonzero(model.direction[:, j])
     around = np.flatnonzero(model.balance.incidence[at_nodes].any(axis=0)).tolist()
     return detection, int(block[w]), lines or tuple(around)
+
+
+def _course(model: MonitorModel, state: MonitorState, weight: F64, block: int) -> tuple[int, float]:
+    """Return how many minutes ago a bias began to grow, and by how much a minute; 0 of a step.
+
+    The biases of single minutes, the residuals times a weight (M,), are compared with those of a
+    step and of a straight rise from any minute on: the likelier one counts [2]_.
+    """
+    incidence = model.balance.incidence
+    flow, stay, noise = (np.diff(column, axis=0) for column in state.past[:3])
+    levels = state.past.stock_noise[1:] + state.past.stock_noise[:-1]
+    stock = np.where(np.isfinite(levels), np.diff(state.past.stock, axis=0), 0.0)
+    residual = flow @ incidence.T - stock
+    residual -= (stay * state.error[block]) @ incidence[:, model.error_line].T
+    bias = residual @ weight
+    with np.errstate(invalid="ignore"):
+        variance = (
+            noise @ (weight @ incidence) ** 2 + np.where(weight != 0, levels, 0.0) @ weight**2
+        )
+    precision = np.where(np.isfinite(variance) & (variance > 0), 1 / variance, 0.0)
+    minute = np.arange(len(bias))
+    since = minute - minute[:, None] + 1.0
+    shapes = np.stack([since > 0, since.clip(min=0.0)]).astype(np.float64)
+    total = max(precision.sum(), np.finfo(np.float64).tiny)
+    centred = shapes - (shapes @ precision)[..., None] / total
+    product = centred @ (precision * (bias - bias @ precision / total))
+    square = (centred**2) @ precision
+    known = square > 0
+    gain = np.where(known, product**2 / np.where(known, square, 1.0), 0.0)
+    begun = int(gain[1].argmax())
+    if gain[1, begun] <= gain[0].max():
+        return 0, 0.0
+    return len(bias) - begun, float(product[1, begun] / square[1, begun])
 
 
 def _sign(model: MonitorModel, j: int) -> float:

@@ -95,6 +95,7 @@ const TEXT = {
   dof: ["，自由度 ", ", dof "],
   greatestTest: ["；最大 |z| ", "; greatest |z| "],
   suspects: ["可疑：", "Suspect: "],
+  drift: ["漂移", "drift"],
   missingStream: ["模型中没有的物流 ", "a stream that the model does not have, "],
   or: [" 或 ", " or "],
   then: ["；", "; "],

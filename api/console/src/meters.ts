@@ -55,8 +55,11 @@ export const suspectText = (row: BalanceRow, scope: string): string =>
     ...row.suspects.map((ids) => ids.map((id) => meterName(id, scope)).join(t("or"))),
   ].join(t("then"));
 
-export const biasText = ({ bias_t_h: bias }: DetectionRow): string =>
-  `${bias > 0 ? "+" : ""}${formatNumber(bias)} t/h`;
+const signed = (value: number): string => `${value > 0 ? "+" : ""}${formatNumber(value)} t/h`;
+
+/** "+4.1 t/h", and of a drift by how much it grows. */
+export const biasText = ({ bias_t_h: bias, shape, rate_t_h_per_h: rate }: DetectionRow): string =>
+  shape === "drift" ? `${signed(bias)} (${t("drift")} ${signed(rate)}/h)` : signed(bias);
 
 /** Meters and leaks, most suspect first. */
 const suspectsOf = ({ streams, leaks }: DetectionRow, scope: string): string[] => [

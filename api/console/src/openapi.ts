@@ -1448,6 +1448,13 @@ export interface components {
             leaks: string[];
             /** @description excess that the first stream shows, t/h */
             bias_t_h: number;
+            /**
+             * @description whether the bias came at once or went on growing
+             * @enum {string}
+             */
+            shape: "step" | "drift";
+            /** @description by which it grows, t/h an hour; 0 of a step */
+            rate_t_h_per_h: number;
             /** @description test statistic, standard deviations */
             test: number;
             current: boolean;

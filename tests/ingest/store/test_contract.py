@@ -31,16 +31,19 @@ async def store(request, database):
 
 def detection(minute, *lines):
     time_us = T0_US + minute * MINUTE_US
-    return Detection(time_us, time_us - MINUTE_US, lines, ("acme/store",), 0.5, 4.0)
+    return Detection(time_us, time_us - MINUTE_US, lines, ("acme/store",), 0.5, 4.0, "drift", 0.001)
 
 
 async def test_detections_are_stored_once_and_the_newest_is_found(store):
     async with store.transaction():
-        assert await store.detections.newest("chlorine") is None
+        assert await store.detections.newest() == {}
         for each in (detection(1, "s-1"), detection(2, "s-1", "s-2"), detection(2, "s-3")):
             await store.detections.add("chlorine", each)
         await store.detections.add("hydrogen", detection(9, "s-1"))
-        assert await store.detections.newest("chlorine") == (T0_US + 2 * MINUTE_US, 3)
+        assert await store.detections.newest() == {
+            "chlorine": (T0_US + 2 * MINUTE_US, 3),
+            "hydrogen": (T0_US + 9 * MINUTE_US, 2),
+        }
 
 
 def gateway(name, second, **more):

@@ -68,7 +68,7 @@ def test_a_day_without_a_change_names_nobody():
         memory, named = detect(MODEL, memory, *minutes(60, seed=5, start=60 * hour))
         assert named == []
     assert memory.time_us == FIRST_US + 24 * 3_600_000_000
-    assert len(memory.past.flow) == 16
+    assert len(memory.past.flow) == 61
     assert len(memory.error) <= 6
 
 
@@ -208,3 +208,35 @@ def test_a_component_nobody_balances_has_nothing_to_watch():
     memory, named = detect(model, begin_monitor(model, FIRST_US), *minutes(20))
     assert named == []
     assert memory.minutes == 20
+
+
+def detections_of(learnt, share, ramp, trials=60):
+    """Return the first detections of a bias that grows to a share within some minutes."""
+    t, minute = NETWORK.index["alpha/FT-1"], np.arange(90)
+    for start in range(360, 360 + 90 * trials, 90):
+        rows = minutes(90, start=start)
+        # The tanks begin where they were, whatever the errors are drawn for.
+        rows[2][:, NETWORK.index["alpha/WT-1"]] += (360 - start) * STOCK * MINUTE
+        rows[0][:, t] *= 1 + share * np.clip((minute - 29) / ramp, 0, 1)
+        _, named = detect(MODEL, learnt, *rows)
+        yield from named[:1]
+
+
+def test_a_step_is_seldom_taken_for_a_drift(learnt):
+    seen = list(detections_of(learnt, 0.04, 1))
+    assert len(seen) == 60
+    steps = [each for each in seen if each.shape == "step"]
+    assert len(steps) >= 54
+    assert all(each.rate == 0 for each in steps)
+
+
+@pytest.mark.parametrize(("share", "ramp"), [(0.06, 30), (0.06, 60), (-0.06, 45)])
+def test_a_drift_is_mostly_told_from_a_step_with_its_onset_and_its_rate(learnt, share, ramp):
+    seen = list(detections_of(learnt, share, ramp))
+    drifts = [each for each in seen if each.shape == "drift"]
+    assert len(drifts) >= 0.6 * len(seen) >= 30
+    onset = np.median([each.since_us - learnt.time_us for each in drifts]) / 60e6
+    assert onset == pytest.approx(30, abs=4)
+    # Those that seem to rise fast are detected first: the rate is not too small.
+    rate = np.median([each.rate for each in drifts])
+    assert 0.8 < rate / (share * FLOWS["FT-1"] / (ramp * MINUTE)) < 2.0
