@@ -301,7 +301,7 @@ def _bounded(
     lower, upper = bounds
     balances = incidence, flow, booked
     estimate = result.estimate.reshape(flow.shape)
-    slack = NOTHING * np.abs(np.nan_to_num(estimate)).max(axis=1, initial=0.0)[:, None]
+    slack = _slack(estimate, flow)
     beyond = (estimate < lower - slack) | (estimate > upper + slack)
     # What is not observable may be within its bounds and may not.
     hidden = np.isnan(estimate) & (np.isfinite(lower) | np.isfinite(upper))
@@ -309,7 +309,9 @@ def _bounded(
     reached, possible = np.zeros(flow.shape, np.int8), np.ones(len(flow), bool)
     at = np.flatnonzero(beyond.any(axis=1) & solved)
     reached[at], possible[at] = _settled_bounds(balances, bounds, estimate, meters, at, confidence)
-    within = _at_bounds(balances, bounds, reached, meters, lead, confidence)
+    within = result
+    if len(at):
+        within = _at_bounds(balances, bounds, reached, meters, lead, confidence)
     possible[at] &= np.isfinite(within.chi2).reshape(-1)[at]
     final = within.estimate.reshape(flow.shape)
     for n in np.flatnonzero(hidden.any(axis=1) & possible & solved).tolist():
@@ -365,6 +367,12 @@ def _at_bounds(
     return _reconciled(rows, flow, np.hstack([booked, value]), meters, lead, confidence)
 
 
+def _slack(estimate: F64, flow: F64) -> F64:
+    """Return by how much estimates (n, S) may pass their bounds by rounding, (n, 1)."""
+    size = np.maximum(np.abs(np.nan_to_num(estimate)), np.where(missing(flow), 0.0, np.abs(flow)))
+    return np.asarray(NOTHING * size.max(axis=1, initial=0.0)[:, None])
+
+
 def _weighted_bounds(
     balances: tuple[Any, F64, F64],
     bounds: tuple[F64, F64],
@@ -405,7 +413,7 @@ def _settled_bounds(
     rows = csr_array(block_array([[incidence, None], [unit, unit]]))
     rows = rows if issparse(incidence) else rows.toarray()
     variance, known, problem = _with_slack(meters, flow.shape, at)
-    slack = NOTHING * np.abs(np.nan_to_num(estimate)).max(axis=1, initial=0.0)[:, None]
+    slack = _slack(estimate, flow)
     reached, pull = np.zeros(flow.shape, np.int8), np.zeros(flow.shape)
     fewest, patience = np.full(times, streams + 1), np.full(times, PATIENCE)
     wrong = np.zeros(flow.shape, bool)
