@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ingest.counters import own_tags
-from ingest.cycle.restatement import Aggregation, Intervals
+from ingest.cycle.restatement import ROWS_READY, Aggregation, Intervals
 from twin.accounts.network import compile_network
-from twin.arrays import DAY_US, I64, MINUTE_US, NEVER, runs
+from twin.arrays import BOOL, DAY_US, I64, MINUTE_US, NEVER, runs
 from twin.errors import ParkError, StoreError
 from twin.series.image import no_image
 from twin.series.minutes import no_open_minutes
@@ -36,6 +36,8 @@ LOG = logging.getLogger("ingest.file_import")
 RETRY_S = (0.5, 1.0, 2.0, 5.0, 10.0)
 # A writer that has just connected may still be about to look which model the database has.
 ALONE_S = (0.05, 0.2, 0.75)
+# A counter with fewer readings a day has most of its minutes between them.
+SELDOM = 24
 
 
 @dataclass(slots=True)
@@ -101,8 +103,10 @@ class Loader:
 
     async def store(self, chunk: Chunk, ticket: Checkpoint) -> None:
         """Commit a chunk and the number of rows taken of its file; raises StoreError."""
-        for part in _by_days(chunk, self._settings.cycle_days):
-            await self._store_part(part, ticket)
+        days = self._settings.cycle_days
+        for part in _by_days(chunk, days):
+            for piece in by_counters(part, self._traits.counter, days):
+                await self._store_part(piece, ticket)
 
     async def _store_part(self, part: Chunk, ticket: Checkpoint) -> None:
         await self._patiently(lambda careful: self._commit(part, ticket, careful=careful))
@@ -256,6 +260,27 @@ def _by_days(chunk: Chunk, days: int) -> list[Chunk]:
     return [
         *(Chunk(sort(samples.take(window == number))) for number in before),
         replace(chunk, samples=newest),
+    ]
+
+
+def by_counters(part: Chunk, counter: BOOL, days: int) -> list[Chunk]:
+    """Return a part of so many days in pieces of few counters, where these are seldom read.
+
+    Each is filled with minutes from reading to reading, and live data wait for a piece. The last
+    one has the rows. `counter` is (T,).
+    """
+    samples = part.samples.samples
+    tags, readings = np.unique(samples.tag[counter[samples.tag]], return_counts=True)
+    seldom = tags[readings < days * SELDOM]
+    at_once = max(ROWS_READY * MINUTE_US // (days * DAY_US), 1)
+    groups = [seldom[at : at + at_once] for at in range(0, len(seldom), at_once)]
+    if len(groups) < 2:
+        return [part]
+    others = ~np.isin(samples.tag, np.concatenate(groups[:-1]))
+    newest = replace(part.samples, samples=samples.take(others))
+    return [
+        *(Chunk(sort(samples.take(np.isin(samples.tag, group)))) for group in groups[:-1]),
+        replace(part, samples=newest),
     ]
 
 

@@ -13,6 +13,7 @@ import pytest
 
 from ingest.file_import import chunks
 from ingest.file_import.__main__ import check, load
+from ingest.file_import.loader import Chunk, by_counters
 from ingest.settings import IngestSettings
 from ingest.store.imports import ImportTable
 from tests.ingest.commands.test_quarantine import ROW, answer, order, turns, twin
@@ -35,6 +36,7 @@ from tests.support.waiting import until
 from twin import quality as q
 from twin.errors import ParkError
 from twin.loading import load_park
+from twin.series.samples import Samples, sort
 
 FLOW = 'time = "t"\nformat = "ms"\n[columns]\nFT-1 = "acme/FT-1"\n'
 
@@ -334,3 +336,40 @@ async def test_interrupted_import_goes_on_where_it_was(
     await empty(db)
     await run_import(database, park, [file], map_path, int(time.time() * 1000))
     assert await everything(db) == expected
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+async def test_readings_a_week_apart_are_counted_in_any_order(database, db, park, write, backwards):
+    """The zero of one week is false; imported in two files, the older one first or last."""
+    week_ms = 7 * 24 * HOUR_MS
+    energy = [0.0, 700.0, 1400.0, 0.0, 2800.0, 3500.0]
+    rows = [(T0 + nth * week_ms, None, value, None) for nth, value in enumerate(energy)]
+    halves = [rows[:3], rows[3:]]
+    for nth, half in enumerate(halves[::-1] if backwards else halves):
+        file, now_ms = write(f"{nth}.csv", text_of(half)), rows[-1][0] + HOUR_MS
+        await run_import(database, park, [file], write("map.toml", WIDE), now_ms)
+    weeks = [
+        await db.fetchval(
+            "SELECT sum(amount) / 3.6e6 FROM minute JOIN tag USING (tag_id) WHERE tag = 'JQ-1'"
+            " AND time >= to_timestamp($1) AND time < to_timestamp($2)",
+            (T0 + first * week_ms) / 1000,
+            (T0 + stop * week_ms) / 1000,
+        )
+        for first, stop in [(0, 1), (0, 2), (2, 4), (4, 5)]
+    ]
+    assert weeks == pytest.approx([700.0, 1400.0, 1400.0, 700.0])
+
+
+def test_counters_that_are_seldom_read_are_stored_a_few_at_a_time():
+    tags, days = 10, 30
+    tag = np.repeat(np.arange(tags), 2)
+    time_us = np.tile(np.array([0, 86_400_000_000]), tags)
+    value, quality = np.ones(len(tag)), np.zeros(len(tag), np.uint8)
+    part = Chunk(sort(Samples(tag, time_us, value, quality, time_us)), rows=20)
+    counter = np.arange(tags) > 0
+    pieces = by_counters(part, counter, days)
+    assert sum(len(piece.samples.samples) for piece in pieces) == len(tag)
+    assert [piece.rows for piece in pieces] == [0] * 8 + [20]
+    assert all(len(np.unique(piece.samples.samples.tag)) <= 2 for piece in pieces)
+    # Those read often are few minutes for each reading, and stay together.
+    assert by_counters(part, np.zeros(tags, bool), days) == [part]
