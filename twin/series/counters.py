@@ -126,8 +126,8 @@ def is_shown(traits: SeriesTraits, tag: I64, value: F64) -> BOOL:
 def mark_falls(image: Image, traits: SeriesTraits, samples: Samples) -> Samples:
     """Return samples newer than the image with the falls of counters marked as uncertain.
 
-    So is what stays at the reading after a fall. What is marked yields no rate, and nobody takes it
-    for the neighbour of a late sample.
+    So are jumps to a sentinel, and what stays at the reading after either. What is marked yields no
+    rate, and nobody takes it for the neighbour of a late sample.
 
     Parameters
     ----------
@@ -146,6 +146,10 @@ def mark_falls(image: Image, traits: SeriesTraits, samples: Samples) -> Samples:
     first, _ = runs(tag)
     before = np.where(first, image.value[tag], np.append(np.nan, value[:-1]))
     _, fallen = increase(before, value, traits.rollover[tag], traits.resolution[tag])
+    # A jump to a sentinel waits for the next reading like a fall.
+    for row in np.flatnonzero(value > 2 * before).tolist():
+        scale, shift = traits.scale[tag[row]], traits.shift[tag[row]]
+        fallen[row] |= is_sentinel(float((value[row] - shift) / scale))
     same = value == before
     held = first & same & is_reset(image.quality[tag])
     if not (fallen | held).any():

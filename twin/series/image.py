@@ -37,7 +37,8 @@ class Image(Columns):
         rise, _ = increase(before, value, traits.rollover[at], traits.resolution[at])
         # After a fall, or what no register shows, the next reading tells nothing of a rate.
         known = (self.time_us[at] != NEVER) & q.usable(self.quality[at])
-        known &= ~is_reset(self.quality[at]) & is_shown(traits, at, before)
+        known &= ~is_reset(self.quality[at]) & ~is_reset(samples.quality[last])
+        known &= is_shown(traits, at, before)
         known &= is_shown(traits, at, value)
         rate = np.where(known, rise, np.nan) / ((time_us - self.time_us[at]) * 1e-6)
         rate = np.where(rate > traits.rate[at], np.nan, rate)

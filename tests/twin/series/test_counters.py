@@ -185,6 +185,14 @@ def test_a_fall_gives_no_rate_and_neither_does_the_way_back():
     np.testing.assert_allclose(rates, [np.nan, 0.2, np.nan, np.nan, np.nan, 0.2], rtol=1e-6)
 
 
+def test_a_jump_to_a_sentinel_gives_no_rate_and_neither_does_the_way_back():
+    image, traits, rates = no_image(1), series("counter"), []
+    for number, value in enumerate([15508.0, 15508.2, UINT32, 15508.4, 15508.6, 15508.8]):
+        image.update(mark_falls(image, traits, samples_at([60 * number], [value])), traits)
+        rates.append(image.rate[0] * 60)
+    np.testing.assert_allclose(rates, [np.nan, 0.2, *[np.nan] * 3, 0.2], rtol=1e-6)
+
+
 def test_falls_are_marked_the_same_in_blocks_of_any_size():
     values = [5.0, 6.0, 0.0, 0.0, 1.0, 2.0, 1.0, 1.0, 7.0]
     marks = []
