@@ -215,3 +215,10 @@ def test_a_feeder_of_20_mw_leaves_3_of_23():
     hour = MW * HOUR_S
     assert result.remainder / hour == pytest.approx([3.0])
     assert result.verdict.tolist() == ["remainder"]
+
+
+def test_a_meter_without_a_stated_uncertainty_is_not_exact():
+    ours = remainder_of(site(*bus(), sigma=""), **SHOWN)
+    usual = remainder_of(site(*bus(), sigma="0.5 %"), **SHOWN)
+    assert ours.remainder_ci > 0
+    assert ours.remainder_ci == pytest.approx(usual.remainder_ci)
