@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from itertools import islice
 from typing import Annotated, Any, Literal, NamedTuple
@@ -35,7 +35,7 @@ from api.windows import Hourly, ScopePath, parse_query
 from twin.accounts.accounts import Account
 from twin.accounts.network import Network
 from twin.arrays import BOOL, DAY_S, DAY_US, F64, SECOND_US, ratio
-from twin.energy.benchmarks import find_marks, position
+from twin.energy.benchmarks import find_marks, find_row, position
 from twin.energy.circuits import Estimate, Pair, circuit, own_meter
 from twin.energy.consumption import Basis, coal_equivalent, electricity_row
 from twin.energy.efficiency import (
@@ -131,6 +131,8 @@ class BenchmarkReference(Provenance):
     index: Literal["kgce_per_t", "kwh_per_t"]
     benchmark: float
     baseline: float
+    grade: Annotated[Number, Field(description="least mass fraction it is for")]
+    applies: Annotated[bool, Field(description="to the grade the product has in this scope")]
     standard: str
     edition: str
     name: Name
@@ -259,12 +261,35 @@ async def read_energy(
         rows,
         basis=basis,
         electricity=_factors(basis, np.unique(query.years).tolist()),
-        references=[
-            record(BenchmarkReference, row)
-            for row in load_reference("benchmarks")["benchmark"]
-            if row["product"] in products and "benchmark" in row
-        ],
+        references=_references(network, path, products),
     )
+
+
+def _grades(network: Network, scope: str, product: str) -> list[float]:
+    """Return the grades of a product in a scope; NaN where none is stated."""
+    rows = (p for p in network.park.products if p.id == product)
+    return [p.grade for p in rows if inside(p.scope, scope) or inside(scope, p.scope)]
+
+
+def _references(
+    network: Network, scope: str, products: Collection[str]
+) -> list[BenchmarkReference]:
+    """Return the benchmarks of some products, those that apply to their grades first."""
+    rows = [row for row in load_reference("benchmarks")["benchmark"]
+            if row["product"] in products and "benchmark" in row]  # fmt: skip
+    references = [
+        record(
+            BenchmarkReference,
+            row,
+            grade=row.get("grade"),
+            applies=any(
+                find_row(row["product"], row["index"], grade) is row
+                for grade in _grades(network, scope, row["product"])
+            ),
+        )
+        for row in rows
+    ]
+    return sorted(references, key=lambda reference: not reference["applies"])
 
 
 def _factors(basis: Basis, years: list[int]) -> list[ElectricityFactor]:
@@ -334,7 +359,7 @@ def _rows(sums: Sums, joint: EnergyJoint, product: str, basis: Basis) -> list[En
             "kgce_per_t": out(kgce_per_t, KGCE_PER_T),
             "kgce_per_t_ci": out(kgce_ci, KGCE_PER_T),
             "kgce_per_t_completeness": out(joint.coal_per_mass.share),
-            "position": _position(product, basis, figures),
+            "position": _position(product, basis, figures, _grades(network, mass.scope, product)),
             "reason": joint.coal_per_mass.reasons(kgce_per_t),
             **joint.every.trust(sums.known(known)),
         },
@@ -361,15 +386,21 @@ def _amount(sums: Sums, joint: Joint, account: Account, weight: F64) -> tuple[F6
 
 
 def _position(
-    product: str, basis: Basis, figures: Mapping[str, tuple[F64, F64, BOOL]]
+    product: str,
+    basis: Basis,
+    figures: Mapping[str, tuple[F64, F64, BOOL]],
+    grades: list[float],
 ) -> list[str] | None:
     """Return the position against the benchmark of a product (W,); None without a benchmark.
+
+    Where a product has grades with several benchmarks there is none for their sum.
 
     `figures` (W,) [J/kg] are the intensities by their index, each with half its interval and
     whether enough is covered.
     """
     for index in ("kgce_per_t", "kwh_per_t"):
-        marks = find_marks(product, index)
+        known = {find_marks(product, index, grade) for grade in grades}
+        marks = known.pop() if len(known) == 1 else None
         if marks is not None:
             # A benchmark in coal equivalent counts electricity by its heat.
             if index == "kgce_per_t" and basis != "equivalent":

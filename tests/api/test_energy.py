@@ -194,6 +194,23 @@ async def test_flagged_input_never_gives_a_good_figure(api, db, ids):
     assert second["position"] == "unknown"
 
 
+GRADED = PARK_TOML.replace('tag = "acme/FT-6"', 'tag = "acme/FT-6"\ngrade = 0.5', 1)
+
+
+@with_park(GRADED)
+async def test_caustic_soda_of_50_percent_is_held_against_its_own_benchmark(api, db, ids):
+    # 400 kgce/t is worse than the baseline of liquor of 30 % and better than this benchmark.
+    kwh = (400 * 21.6 - 1.8 * 128.6) / 0.1229
+    await change_minutes(db, ids["acme/JQ-1"], f"amount = {kwh / 60 * 3.6e6!r}")
+    await roll_up(db)
+    answer = await rows_of(api, "demo/acme/energy", **TWO_HOURS)
+    rows = [row for row in answer["items"] if row["product"] == "caustic"]
+    assert [row["position"] for row in rows] == ["better_than_benchmark"] * 2
+    first = answer["references"][0]
+    assert (first["benchmark"], first["grade"], first["applies"]) == (420, 0.45, True)
+    assert [reference["applies"] for reference in answer["references"]] == [True, False, False]
+
+
 # --- electrolysers ------------------------------------------------------------
 
 

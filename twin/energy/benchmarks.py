@@ -10,6 +10,7 @@ References
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -33,26 +34,50 @@ class Marks:
     baseline: float  # [J/kg]
 
 
-def find_marks(product: str, index: str) -> Marks | None:
-    """Return the benchmark and baseline of a product.
+def find_row(product: str, index: str, grade: float = float("nan")) -> dict[str, Any] | None:
+    """Return the row of benchmark and baseline of a product.
 
     Parameters
     ----------
     product : str   like ``caustic``
     index : str     ``kgce_per_t``, ``kgoe_per_t`` or ``kwh_per_t``
+    grade : float [1]
+        mass fraction it is sold with; NaN = not stated
 
     Returns
     -------
-    Marks or None   of the first row of the table for both whose figures are known [1]_
+    dict or None    of those whose figures are known the one for the highest grade that it reaches,
+                    else the first [1]_
     """
-    for row in load_reference("benchmarks")["benchmark"]:
-        if (row["product"], row["index"]) == (product, index) and "benchmark" in row:
-            uom = UOM[index]
-            return Marks(
-                benchmark=parse_quantity(f"{row['benchmark']} {uom}", "intensity"),
-                baseline=parse_quantity(f"{row['baseline']} {uom}", "intensity"),
-            )
-    return None
+    rows = [
+        row
+        for row in load_reference("benchmarks")["benchmark"]
+        if (row["product"], row["index"]) == (product, index) and "benchmark" in row
+    ]
+    reached = [row for row in rows if row.get("grade", np.inf) <= grade]
+    return max(reached, key=lambda row: float(row["grade"]), default=next(iter(rows), None))
+
+
+def find_marks(product: str, index: str, grade: float = float("nan")) -> Marks | None:
+    """Return the benchmark and baseline of a product.
+
+    Parameters
+    ----------
+    product, index, grade
+        as of `find_row`; float [1]
+
+    Returns
+    -------
+    Marks or None
+    """
+    row = find_row(product, index, grade)
+    if row is None:
+        return None
+    uom = UOM[index]
+    return Marks(
+        benchmark=parse_quantity(f"{row['benchmark']} {uom}", "intensity"),
+        baseline=parse_quantity(f"{row['baseline']} {uom}", "intensity"),
+    )
 
 
 def position(

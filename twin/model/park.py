@@ -211,6 +211,7 @@ class Product:
     id: str = cell("text")
     scope: str = cell("scope")
     tag: str = cell("tag mass_flow mass*")
+    grade: float = cell("share", default=NAN)  # mass fraction it is sold with: 0.32, 0.5, 0.99
 
 
 @table

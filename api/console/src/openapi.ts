@@ -1101,6 +1101,10 @@ export interface components {
             index: "kgce_per_t" | "kwh_per_t";
             benchmark: number;
             baseline: number;
+            /** @description least mass fraction it is for */
+            grade: number | null;
+            /** @description to the grade the product has in this scope */
+            applies: boolean;
             standard: string;
             edition: string;
             name: components["schemas"]["Name"];

@@ -69,3 +69,14 @@ def test_position_never_gets_better_with_more_energy(values):
     marks = benchmarks.Marks(benchmark=-30.0, baseline=-10.0)
     result = benchmarks.position(np.sort(values), marks)
     assert np.all(np.diff([order.index(each) for each in result.tolist()]) >= 0)
+
+
+@pytest.mark.parametrize(
+    ("grade", "kgce"),
+    [(0.32, 315), (0.45, 420), (0.5, 420), (0.99, 620), (0.2, 315), (np.nan, 315)],
+)
+def test_the_grade_of_caustic_soda_chooses_its_benchmark(grade, kgce):
+    marks = benchmarks.find_marks("caustic", "kgce_per_t", grade)
+    assert from_si(marks.benchmark, "kgce/t", "intensity") == pytest.approx(kgce)
+    other = benchmarks.find_marks("ammonia", "kgce_per_t", grade)
+    assert other == benchmarks.find_marks("ammonia", "kgce_per_t")
