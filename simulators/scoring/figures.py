@@ -14,11 +14,12 @@ from simulators.process.disturbances import EPOCH_US
 from simulators.process.process import make_process, state
 from simulators.scenarios.script import load_script
 from simulators.scoring.harness import minutes_of
+from simulators.scoring.losses import Loss, losing
 from twin.accounts.accounts import FLOW_ITEMS, SIGNS, Account, cell_entries
 from twin.accounts.heat import heat_amounts
 from twin.accounts.network import compile_network
 from twin.accounts.tanks import tank_mass
-from twin.arrays import F64, HOUR_S, HOUR_US, I64, MINUTE_US
+from twin.arrays import BOOL, F64, HOUR_S, HOUR_US, I64, MINUTE_S, MINUTE_US
 from twin.chlorine.figures import CHLORINE_PER_CAUSTIC
 from twin.chlorine.tank_farms import find_withdrawals, outlet_weights, withdrawal_weights
 from twin.emissions import carbon
@@ -44,6 +45,8 @@ from twin.scenario.initial_state import find_initial_state
 from twin.scenario.network import compile_supply
 from twin.scenario.scenario import Action, run
 from twin.scenario.simulation import Policy
+from twin.series.coverage import COMPLETE, joint_amount, joint_time, runs_of
+from twin.series.gaps import HALF, Pieces, gap_sigma
 from twin.uom import parse_quantity
 
 if TYPE_CHECKING:
@@ -76,6 +79,8 @@ AHEAD_S, AHEAD_STEP_S = 30 * HOUR_S, HOUR_S / 6
 KPI_FULL = "time to full after a trip"
 GRID_YEAR = 2022
 NAN = float("nan")
+ENOUGH = 0.5  # share of joint time for a value, as in the answers of the api
+NEAR_MINUTES = 15  # the same for the level of a tank
 
 
 class CompiledPark(NamedTuple):
@@ -98,12 +103,21 @@ class ScoreWindow:
     covered_s: F64  # (T,)
     level: F64  # (2, T) [SI] last values before its edges
     minutes: MinuteTable
-    true_amount: F64  # (T,) of a stream with an analyser at its usual fraction
+    true_minutes: F64  # (n, T) of a stream with an analyser at its usual fraction
     true_level: F64  # (2, T)
     true_value: F64  # (n, T) at each scan
     true_flow: Mapping[str, Mapping[str, float]]  # [kg] by stream and component
     part: Mapping[str, F64]  # component: (T,) [1] true production of cells over that of the model
     closed: Mapping[str, tuple[Balance, Amounts, Closure]]  # component: the whole park's balance
+
+    @property
+    def true_amount(self) -> F64:
+        """True amounts of the whole window, (T,)."""
+        return np.asarray(self.true_minutes.sum(axis=0))
+
+    def true_in(self, covered_s: F64) -> F64:
+        """Return the true amounts of the covered part (n, T) of each minute, (T,)."""
+        return np.asarray((self.true_minutes * covered_s / MINUTE_S).sum(axis=0))
 
 
 def compile_park(park: Park) -> CompiledPark:
@@ -116,22 +130,28 @@ def compile_park(park: Park) -> CompiledPark:
     return CompiledPark(park, network, compile_supply(network), trip)
 
 
-def make_window(known: CompiledPark, seed: int, length_s: float = HOUR_S) -> ScoreWindow:
+def make_window(
+    known: CompiledPark, seed: int, length_s: float = HOUR_S, loss: Loss = "none"
+) -> ScoreWindow:
     """Return the window of a seed, which chooses plants, instruments and the time in the week."""
     network = known.network
     process = make_process(known.park, seed)
     start_us = EPOCH_US + (FIRST_HOUR + seed * STRIDE % WEEK_HOURS) * HOUR_US
     stop_us, scan_s = start_us + round(length_s * 1e6), max(SCAN_S, length_s / SCANS_MAX)
-    readings = partial(observe, make_sensors(process, seed))
+    sound = partial(observe, make_sensors(process, seed))
+    readings = losing(sound, known.park, loss, seed, start_us, stop_us)
     table = minutes_of(network, readings, start_us - MINUTE_US, stop_us, scan_s=scan_s)
-    amount, covered_s = table.amount[1:].sum(axis=0), table.covered_s[1:].sum(axis=0)
+    amount, covered_s = np.nansum(table.amount[1:], axis=0), table.covered_s[1:].sum(axis=0)
+    amount[covered_s == 0] = np.nan
     seen = amount, covered_s, table.last[[0, -1]]
+    # A meter with a gap counts as not measured: the balances tell its amount.
+    gapless = np.where(covered_s >= COMPLETE * length_s, amount, np.nan), *seen[1:]
     components = {a.subject for a in network.accounts if a.item in FLOW_ITEMS}
     closed = {}
     for component in sorted(components):
         balance = compile_balance(network, known.park.id, component)
         if balance.nodes:
-            amounts = measure(network, balance, *seen)
+            amounts = measure(network, balance, *gapless)
             closed[component] = balance, amounts, close_balance(balance, amounts)
     part = {component: np.ones(len(network.tags)) for component in components}
     cells = process.plant.cells
@@ -151,7 +171,7 @@ def make_window(known: CompiledPark, seed: int, length_s: float = HOUR_S) -> Sco
 def _true(
     network: Network, process: Process, times: I64, scan_s: float
 ) -> tuple[F64, F64, F64, dict[str, dict[str, float]]]:
-    """Return true amounts, values at the edges and at each scan, and mass of all streams [kg]."""
+    """Return true minutes, values at the edges and at each scan, and mass of all streams [kg]."""
     media, index = load_reference("media"), network.index
     truth = state(process, times)
     value = np.pad(truth.values, [(0, 0), (0, len(network.derived))], constant_values=np.nan)
@@ -168,8 +188,10 @@ def _true(
             value[:, index[stream.flow]] *= value[:, index[stream.fraction]] / usual
     heats = network.heats
     value[:, heats.tag], _ = heat_amounts(heats, times, value, value)
-    amount, counters = integral(value, scan_s), process.plant.counters
-    amount[counters] = (level[1] - level[0])[counters]
+    scans, counters = round(MINUTE_S / scan_s), process.plant.counters
+    part = (value[1:] + value[:-1]) / 2 * scan_s
+    amount = part.reshape(-1, scans, value.shape[1]).sum(axis=1)
+    amount[:, counters] = np.diff(value[::scans, counters], axis=0)
     return amount, level, value, flow
 
 
@@ -238,13 +260,18 @@ class StatedFigure(NamedTuple):
     reconciled: float  # value by the balances; NaN without one
 
 
-def figures(known: CompiledPark, seed: int, length_s: float = HOUR_S) -> list[StatedFigure]:
+def figures(
+    known: CompiledPark, seed: int, length_s: float = HOUR_S, loss: Loss = "none"
+) -> list[StatedFigure]:
     """Return all figures of a window of a sound park; the seed chooses plants and time.
 
-    `length_s` [s] is that of the window: an hour or more, in whole minutes.
+    `length_s` [s] is that of the window: an hour or more, in whole minutes. Of what is lost amounts
+    are held against the truth of the time they cover, ratios against that of the whole window.
     """
-    window = make_window(known, seed, length_s)
-    parts = [_sums, _stocks, _shares, _energy, _carbon, _products, _cells, _efficiencies, _streams]
+    window = make_window(known, seed, length_s, loss)
+    parts = [_sums, _stocks, _shares, _energy, _carbon, _products, _streams]
+    # Voltages and efficiencies of circuits have no interval for what is lost of them.
+    parts += [_cells, _efficiencies] if loss != "outages" else []
     # Emissions are booked by the hour, and a forecast begins with the present state.
     parts += [_outlets, _forecasts] if length_s == HOUR_S else []
     return [figure for part in parts for figure in part(window)]
@@ -275,20 +302,68 @@ def _adjusted(window: ScoreWindow, component: str) -> F64 | None:
     return amount
 
 
+class SharedTime(NamedTuple):
+    """Sums over the joint time of some tags, and what stands for their gaps."""
+
+    amount: F64  # (T,) NaN for other tags
+    covered_s: F64  # (T,)
+    true_amount: F64  # (T,)
+    minutes: Pieces
+    share: F64  # (1,) [1]
+    tags: I64
+
+    def gap_sigma(self, over: F64, under: F64, value: F64, total: F64) -> float:
+        """Return the standard uncertainty of a ratio for what is not covered."""
+        some = self.tags
+        columns = over[None, some], under[None, some], value[None], total[None]
+        return float(gap_sigma([self.minutes], *columns, self.share)[0])
+
+
+def _share_time(window: ScoreWindow, used: BOOL) -> SharedTime:
+    """Return the joint time of some tags, (T,)."""
+    tags, table = np.flatnonzero(used), window.minutes
+    part, covered_s = table.amount[1:, tags], table.covered_s[1:, tags]
+    length_s = np.full(len(part), MINUTE_S)
+    joint_s = joint_time(covered_s, length_s)
+    joint = joint_amount(part, covered_s, joint_s)
+    amount, covered = np.full((2, len(used)), np.nan)
+    amount[tags], covered[tags] = joint.sum(axis=0), joint_s.sum()
+    one = np.zeros(len(part), np.int64)
+    return SharedTime(
+        amount,
+        covered,
+        window.true_in(joint_s[:, None]),
+        Pieces(one, one, joint, joint_s, length_s, nested=False),
+        np.array([joint_s.sum() / length_s.sum()]),
+        tags,
+    )
+
+
 def _weighed(
     window: ScoreWindow, kpi: str, component: str, over: F64, under: F64 | None = None
 ) -> StatedFigure:
     """Return the figure of a weighted sum of the amounts of tags, (T,), or of the ratio of two."""
-    weight = over if under is None else ratio_weight(over, under, window.amount)
+    network, part = window.known.network, window.part.get(component, 1.0)
 
     def of(amount: F64, part: F64 | float = 1.0) -> float:
         whole = 1.0 if under is None else _dot(under * part, amount)
         return _dot(over * part, amount) / whole
 
-    value, truth = of(window.amount), of(window.true_amount, window.part.get(component, 1.0))
-    better = _adjusted(window, component)
+    weight, amount, covered_s, gap = over, window.amount, window.covered_s, 0.0
+    truth = of(window.true_in(window.minutes.covered_s[1:]), part)
+    if under is not None or (over < 0).any():
+        shared = _share_time(window, (over != 0) | (under is not None and under != 0))
+        amount, covered_s = shared.amount, shared.covered_s
+        truth = of(shared.true_amount, part)
+        if shared.share[0] < ENOUGH:
+            return StatedFigure(kpi, NAN, NAN, NAN, NAN, NAN)
+        if under is not None:
+            truth, total = of(window.true_amount, part), np.array(_dot(under, amount))
+            weight = ratio_weight(over, under, amount)
+            gap = shared.gap_sigma(over, under, np.array(of(amount)), total)
+    value, better = of(amount), _adjusted(window, component)
     reconciled = NAN if better is None else of(better)
-    sigma = sum_sigma(window.known.network, component, weight, window.amount, window.covered_s)
+    sigma = np.hypot(sum_sigma(network, component, weight, amount, covered_s), gap)
     return StatedFigure(kpi, value, float(half_width(sigma)), truth, value, reconciled)
 
 
@@ -305,18 +380,55 @@ def _stocks(window: ScoreWindow) -> Iterator[StatedFigure]:
     """Yield accumulation in tanks and the unaccounted rest of each component, by scope."""
     network = window.known.network
     for scope, component in product(_scopes(window), sorted(window.part)):
-        stored = truth = width = 0.0
-        if (tanks := network.tanks.scopes.get((scope, component))) is not None:
-            stored = stored_mass(network, component, tanks.tolist(), window.level)
-            truth = stored_mass(network, component, tanks.tolist(), window.true_level)
+        tanks = network.tanks.scopes.get((scope, component))
+        if tanks is not None:
+            stored, truth = (
+                stored_mass(network, component, tanks.tolist(), level)
+                for level in (window.level, window.true_level)
+            )
             width = float(half_width(stored_sigma(network, component, tanks, window.level)))
             yield StatedFigure(f"{component} stored", stored, width, truth, stored, NAN)
-        terms = {Account(scope, component, item): sign for item, sign in SIGNS.items()}
-        weight = weights(network, terms)
-        flows = _weighed(window, f"{component} unaccounted", component, weight)
-        value, both = flows.value - stored, float(np.hypot(flows.width, width))
-        if both > 0:
-            yield StatedFigure(flows.kpi, value, both, flows.truth - truth, value, NAN)
+        yield from _unaccounted(window, scope, component, tanks)
+
+
+def _unaccounted(
+    window: ScoreWindow, scope: str, component: str, tanks: I64 | None
+) -> Iterator[StatedFigure]:
+    """Yield what is unaccounted of a component in the runs of its joint time."""
+    network, part = window.known.network, window.part[component]
+    terms = {Account(scope, component, item): sign for item, sign in SIGNS.items()}
+    weight = weights(network, terms)
+    tags, table = np.flatnonzero(weight), window.minutes
+    least_s = joint_time(table.covered_s[1:, tags], np.full(len(window.true_minutes), MINUTE_S))
+    solid = least_s >= HALF * MINUTE_S
+    if solid.mean() < ENOUGH:
+        return
+    # A minute of which half is covered counts as a whole.
+    rate = table.amount[1:][solid] / table.covered_s[1:][solid]
+    amount, covered_s = rate.sum(axis=0) * MINUTE_S, np.full(len(weight), solid.sum() * MINUTE_S)
+    value, truth = _dot(weight, amount), _dot(weight * part, window.true_minutes[solid].sum(axis=0))
+    variance = float(sum_sigma(network, component, weight, amount, covered_s)) ** 2
+    scans = (len(window.true_value) - 1) // len(solid)
+    if tanks is not None:
+        for run in np.stack(runs_of(solid, np.zeros(len(solid), np.int64)), axis=1).tolist():
+            level = np.stack([_nearest(table.last, edge) for edge in run])
+            true_level = window.true_value[[edge * scans for edge in run]]
+            value -= stored_mass(network, component, tanks.tolist(), level)
+            truth -= stored_mass(network, component, tanks.tolist(), true_level)
+            variance += float(stored_sigma(network, component, tanks, level)) ** 2
+    if variance > 0:
+        width = float(half_width(np.array(variance) ** 0.5))
+        yield StatedFigure(f"{component} unaccounted", value, width, truth, value, NAN)
+
+
+def _nearest(last: F64, edge: int) -> F64:
+    """Return the last value of each tag in a minute, or in the nearest up to 15 away, (T,)."""
+    near: F64 = last[edge].copy()
+    for away in range(1, NEAR_MINUTES + 1):
+        for at in (edge - away, edge + away):
+            if 0 <= at < len(last):
+                near = np.where(np.isnan(near), last[at], near)
+    return near
 
 
 def _shares(window: ScoreWindow) -> Iterator[StatedFigure]:
@@ -382,14 +494,15 @@ def _products(window: ScoreWindow) -> Iterator[StatedFigure]:
     for scope in _scopes(window):
         system = compile_products(network, scope)
         for name, node in system.products:
-            stated, true = (
-                product_footprint(system, node, amount[None], factors)
-                for amount in (window.amount, window.true_amount)
-            )
-            if np.isfinite(stated.value[0]):
-                sigma = sum_sigma(network, name, stated.weight[0], window.amount, window.covered_s)
+            true = product_footprint(system, node, window.true_amount[None], factors)
+            shared = _share_time(window, true.weight[0] != 0)
+            stated = product_footprint(system, node, shared.amount[None], factors)
+            if np.isfinite(stated.value[0]) and shared.share[0] >= ENOUGH:
+                slope, one = stated.weight[0], np.ones(())
+                gap = shared.gap_sigma(slope, np.zeros_like(slope), stated.value[0], one)
+                sigma = sum_sigma(network, name, slope, shared.amount, shared.covered_s)
                 value, truth = float(stated.value[0]), float(true.value[0])
-                width = float(half_width(sigma))
+                width = float(half_width(np.hypot(sigma, gap)))
                 yield StatedFigure(f"{name} footprint", value, width, truth, value, NAN)
 
 

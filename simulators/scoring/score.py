@@ -10,6 +10,7 @@ References
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from simulators.scoring.figures import CompiledPark, StatedFigure
+    from simulators.scoring.losses import Loss
     from simulators.scoring.trials import BiasTrial, TrialFigure
 
 CONFIDENCE = 0.95
@@ -49,6 +51,7 @@ POWER = 0.95  # probability of detection of the least bias
 LOW, HIGH = 0.93, 0.97
 PARKS_AT_ONCE = 5
 LEFT_OUT = "left out"
+RATIO = re.compile("per mass|local share|footprint")
 DAY_SEEDS = 10_000  # The parks of a day have other seeds than those of an hour, from here on.
 
 
@@ -60,6 +63,7 @@ class ScoreSize(NamedTuple):
     weeks: int = 6  # without an event
     parks: int = 400  # of figures over an hour
     days: int = 100  # of figures over a day
+    lossy: int = 100  # of figures with lost samples over an hour, and with outages over a day
 
 
 class ScoreLine(NamedTuple):
@@ -83,15 +87,19 @@ def score(folder: str, size: ScoreSize | None = None) -> bool:
     for line in misfits:
         print(f"{line.of}: {line.figure}: {line.value}", file=sys.stderr)
     # The longest tasks come first.
-    weeks, days, trials, biases, hours = _work(
+    weeks, days, outages, trials, biases, hours, lossy = _work(
         folder,
         (_false_detections, range(1, size.weeks + 1)),
-        (partial(_figures, DAY_S), _blocks(DAY_SEEDS, size.days)),
+        (partial(_figures, DAY_S, "none"), _blocks(DAY_SEEDS, size.days)),
+        (partial(_figures, DAY_S, "outages"), _blocks(2 * DAY_SEEDS, size.lossy)),
         (partial(_trials, tried), range(1, size.trials + 1)),
         (_biases, range(1, size.biases + 1)),
-        (partial(_figures, HOUR_S), _blocks(0, size.parks)),
+        (partial(_figures, HOUR_S, "none"), _blocks(0, size.parks)),
+        (partial(_figures, HOUR_S, "samples"), _blocks(3 * DAY_SEEDS, size.lossy)),
     )
-    hourly, daily = ([stated for some in parks for stated in some] for parks in (hours, days))
+    hourly, daily, silent, lost = (
+        [stated for some in parks for stated in some] for parks in (hours, days, outages, lossy)
+    )
     lines = [
         *trial_lines(trials),
         *misfits,
@@ -100,6 +108,9 @@ def score(folder: str, size: ScoreSize | None = None) -> bool:
         *coverage_lines(coverage(hourly + daily)),
         *coverage_lines([coverage(hourly)[-1]._replace(kpi="all, over an hour")]),
         *coverage_lines([coverage(daily)[-1]._replace(kpi="all, over a day")]),
+        *coverage_lines([coverage(lost)[-1]._replace(kpi="all, 10 % of samples lost")]),
+        *coverage_lines([coverage(silent)[-1]._replace(kpi="all, outages of hours in a day")]),
+        *coverage_lines([coverage(_ratios(silent))[-1]._replace(kpi="ratios, outages of hours")]),
     ]
     print_lines(lines)
     return all(line.met is not False for line in lines)
@@ -165,9 +176,16 @@ def _blocks(first: int, parks: int) -> list[range]:
     ]
 
 
-def _figures(length_s: float, folder: str, seeds: Sequence[int]) -> list[list[StatedFigure]]:
-    """Return all figures of parks over a time [s]."""
-    return [figures(_known(folder), seed, length_s) for seed in seeds]
+def _figures(
+    length_s: float, loss: Loss, folder: str, seeds: Sequence[int]
+) -> list[list[StatedFigure]]:
+    """Return all figures of parks over a time [s] in which some samples are lost."""
+    return [figures(_known(folder), seed, length_s, loss) for seed in seeds]
+
+
+def _ratios(parks: Sequence[Sequence[StatedFigure]]) -> list[list[StatedFigure]]:
+    """Return the figures that are ratios: those a gap makes wider."""
+    return [[each for each in park if RATIO.search(each.kpi)] for park in parks]
 
 
 def trial_lines(seeds: Sequence[Sequence[tuple[str, TrialFigure]]]) -> Iterator[ScoreLine]:

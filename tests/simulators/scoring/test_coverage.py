@@ -12,6 +12,7 @@ from simulators.scoring.figures import (
 )
 from simulators.scoring.score import coverage
 from tests.support.demo_park import PARK
+from twin.arrays import DAY_S
 
 HCL = "hydrogen_chloride"
 
@@ -46,6 +47,27 @@ def test_intervals_hold_the_truth_about_as_often_as_they_say(known):
     # Reconciliation brings the flows nearer to the truth than their meters are.
     some = [rows[f"{name} by each meter, reconciled"] for name in ("chlorine", "caustic", HCL)]
     assert np.mean([row.reconciled / row.raw for row in some]) < 0.95
+
+
+def test_with_a_tenth_of_the_samples_lost_intervals_hold_the_truth_as_before(known):
+    whole = coverage([figures(known, seed, loss="samples") for seed in range(3)])[-1]
+    assert whole.intervals > 1200
+    assert 0.85 < whole.share < 1
+
+
+def test_in_an_outage_of_hours_ratios_are_wider_and_hold_the_truth_of_the_whole_day(known):
+    """Seed 7 has outages of all three enterprises."""
+    sound, silent = (
+        {s.kpi: s for s in figures(known, 7, DAY_S, loss)} for loss in ("none", "outages")
+    )
+    ratios = [kpi for kpi in silent if "per mass" in kpi or "local share" in kpi]
+    both = [(sound[kpi], silent[kpi]) for kpi in ratios if np.isfinite(silent[kpi].width)]
+    assert len(both) >= 5
+    for before, after in both:
+        assert after.width >= before.width
+        assert after.truth == pytest.approx(before.truth)
+        assert abs(after.value - after.truth) < 2 * after.width
+    assert sum(after.width > 1.01 * before.width for before, after in both) >= 3
 
 
 def stated(inside):

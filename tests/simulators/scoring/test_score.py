@@ -43,11 +43,13 @@ def test_the_score_is_one_table_that_says_what_is_not_met(capsys):
 
 
 def test_the_score_shares_its_work_and_says_how_far_it_is(capsys):
-    size = score.ScoreSize(trials=0, biases=0, weeks=0, parks=2, days=1)
+    size = score.ScoreSize(trials=0, biases=0, weeks=0, parks=2, days=1, lossy=1)
     met = score.score("deploy/parks/liaocheng", size)
     printed = capsys.readouterr()
-    assert "2 of 2 done" in printed.err
+    assert "4 of 4 done" in printed.err
     assert "all, over a day" in printed.out
+    assert "all, 10 % of samples lost" in printed.out
+    assert "ratios, outages of hours" in printed.out
     assert "time to full after a trip" in printed.out
     # Nothing was tried, so nothing can have been named.
     assert not met
@@ -56,7 +58,7 @@ def test_the_score_shares_its_work_and_says_how_far_it_is(capsys):
 def test_the_score_of_another_park_tries_what_fits_and_says_what_it_leaves_out(tmp_path, capsys):
     for name, text in small_supply.FILES.items():
         (tmp_path / name).write_text(text, encoding="utf-8")
-    size = score.ScoreSize(trials=1, biases=1, weeks=0, parks=1, days=0)
+    size = score.ScoreSize(trials=1, biases=1, weeks=0, parks=1, days=0, lossy=0)
     score.score(str(tmp_path), size)
     printed = capsys.readouterr()
     left_out = set(scenario_names()) - {"normal"}
@@ -72,5 +74,7 @@ def test_the_score_of_another_park_tries_what_fits_and_says_what_it_leaves_out(t
 def test_the_score_of_a_park_without_streams_promises_nothing(tmp_path, capsys):
     for name, text in park_files(3).items():
         (tmp_path / name).write_text(text, encoding="utf-8")
-    assert score.score(str(tmp_path), score.ScoreSize(trials=1, biases=1, weeks=1, parks=1, days=1))
+    assert score.score(
+        str(tmp_path), score.ScoreSize(trials=1, biases=1, weeks=1, parks=1, days=1, lossy=1)
+    )
     assert re.search(r"checkable streams detected +0 of 0 ", capsys.readouterr().out)
