@@ -422,6 +422,8 @@ async def read_electrolysers(context: AppContext, query: Hourly) -> Electrolyser
     every = np.unique(np.concatenate([np.array(tags, np.int64), analysis, *more]))
     sums = await read_sums(context, query, every)
     efficiencies = await _read_efficiencies(context, sums, groups)
+    owned = [np.unique([network.index[name] for name in _tags(network, cell)]) for cell in cells]
+    joints = await read_joint(context, sums, owned)
     current = np.array([network.index[c.current] for c in cells], dtype=np.int64)
     # Without a voltage there is still a current: it stands in, and its product is not used.
     other = np.array([network.index[c.voltage or c.current] for c in cells], dtype=np.int64)
@@ -430,8 +432,8 @@ async def read_electrolysers(context: AppContext, query: Hourly) -> Electrolyser
     return query.answer(
         ElectrolyserAnswer,
         [
-            _cell_rows(sums, pairs, n, cell, efficiencies.get(cell.id, _no_efficiency(sums)))
-            for n, cell in enumerate(cells)
+            _cell_rows(sums, joint, pairs, n, cell, efficiencies.get(cell.id, _no_efficiency(sums)))
+            for n, (cell, joint) in enumerate(zip(cells, joints, strict=True))
         ],
         zero_current_voltage=[
             record(ZeroCurrentVoltage, voltages[kind], kind=kind, v=zero_current_voltage(kind))
@@ -541,27 +543,40 @@ def _tags(network: Network, cell: Electrolyser) -> list[str]:
 
 
 def _cell_rows(
-    sums: Sums, pairs: PairSums, n: int, cell: Electrolyser, efficiency: tuple[CellEfficiency, BOOL]
+    sums: Sums,
+    joint: Joint,
+    pairs: PairSums,
+    n: int,
+    cell: Electrolyser,
+    efficiency: tuple[CellEfficiency, BOOL],
 ) -> list[ElectrolyserRow]:
-    """Return the rows of one electrolyser; its means are weighted by the charge."""
+    """Return the rows of one electrolyser; its means are weighted by the charge.
+
+    The product is what was measured, all else that of the joint time of its meters.
+    """
     network = sums.network
     at = np.searchsorted(sums.tags, [network.index[name] for name in _tags(network, cell)])
     pair = Pair(pairs.first[:, n], pairs.product[:, n], pairs.square[:, n])
-    result = circuit(network, cell, pair, *sums.of_all())
+    product = circuit(network, cell, pair, *sums.of_all()).product
+    result = circuit(network, cell, pair, *joint.sums.of_all())
+    voltage, density, energy, k = (
+        Estimate(np.where(joint.enough, each.value, np.nan), each.sigma)
+        for each in (result.voltage, result.density, result.energy, result.k)
+    )
     method = "minute_means" if cell.voltage else None
     return sums.query.rows(
         ElectrolyserRow,
         {
             "electrolyser": cell.id,
             "kind": cell.kind,
-            **_stated("cell_voltage{}_v", result.voltage, ONE),
-            **_stated("current_density{}_ka_m2", result.density, KA_PER_M2),
-            **_stated("product{}_t", result.product, TONNE),
-            **_stated("dc_kwh_per_t{}", result.energy, KWH_PER_T),
+            **_stated("cell_voltage{}_v", voltage, ONE),
+            **_stated("current_density{}_ka_m2", density, KA_PER_M2),
+            **_stated("product{}_t", product, TONNE),
+            **_stated("dc_kwh_per_t{}", energy, KWH_PER_T),
             "method": "dc_meter" if own_meter(network.park, cell) else method,
-            **_stated("k{}_v_m2_ka", result.k, V_M2_PER_KA),
+            **_stated("k{}_v_m2_ka", k, V_M2_PER_KA),
             **_efficiency_columns(sums, cell, *efficiency),
-            **sums.trust(at, np.asarray(~np.isnan(sums.amount[:, at]).any(axis=1))),
+            **joint.trust(np.asarray(~np.isnan(sums.amount[:, at]).any(axis=1))),
         },
     )
 

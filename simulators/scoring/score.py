@@ -51,7 +51,7 @@ POWER = 0.95  # probability of detection of the least bias
 LOW, HIGH = 0.93, 0.97
 PARKS_AT_ONCE = 5
 LEFT_OUT = "left out"
-RATIO = re.compile("per mass|local share|footprint")
+RATIO = re.compile("per mass|local share|footprint|alkali")
 DAY_SEEDS = 10_000  # The parks of a day have other seeds than those of an hour, from here on.
 
 

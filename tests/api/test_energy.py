@@ -317,10 +317,23 @@ async def test_minute_without_a_voltage_is_left_out_of_energy_and_makes_it_uncer
     await roll_up(db)
     first, second = (await electrolyser_rows(api))["items"]
     assert first["dc_kwh_per_t"] == per_tonne(VOLT)
-    assert (first["completeness"], first["quality"]) == (0.75, q.UNCERTAIN | q.INCOMPLETE | 32)
+    assert (first["completeness"], first["quality"]) == (0.5, q.UNCERTAIN | q.INCOMPLETE | 32)
+    assert first["missing"] == ["acme/EI-1"]
     assert (second["dc_kwh_per_t"], second["k_v_m2_ka"]) == (None, None)
     assert second["product_t"] > 0
     assert second["quality"] >= q.BAD
+
+
+@METERED
+async def test_energy_by_its_own_meter_is_that_of_the_minutes_with_current_and_meter(api, db, ids):
+    await change_minutes(db, ids["acme/JI-2"], "", BEGIN, BEGIN + HOUR // 3)
+    await change_minutes(db, ids["acme/JI-2"], "", BEGIN + HOUR, BEGIN + HOUR * 7 // 4)
+    await roll_up(db)
+    first, second = (await electrolyser_rows(api))["items"]
+    assert first["dc_kwh_per_t"] == per_tonne(1.01 * VOLT)
+    assert (first["completeness"], first["missing"]) == (pytest.approx(2 / 3), ["acme/JI-2"])
+    assert second["dc_kwh_per_t"] is None
+    assert second["product_t"] == pytest.approx(first["product_t"])
 
 
 async def test_electrolyser_without_a_voltage_still_has_a_current(api):

@@ -87,6 +87,8 @@ const TEXT = {
   worseThanBaseline: ["劣于基准", "worse than baseline"],
   interval: ["± 为 95% 置信区间", "± is the interval of 95 %"],
   completeness: ["完整率", "Completeness"],
+  undecided: ["不予判定", "Undecided"],
+  missingTags: ["数据缺失", "Gaps in"],
   balance: ["物料平衡", "Balances"],
   check: ["平衡校核", "Balance check"],
   closes: ["闭合", "closes"],
