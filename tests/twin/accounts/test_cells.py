@@ -9,7 +9,9 @@ from twin import quality as q
 from twin.accounts.accounts import Account, cell_entries
 from twin.accounts.cells import analyse, analysed_efficiency
 from twin.accounts.network import compile_network, tally
-from twin.arrays import SECOND_US
+from twin.alarms.engine import UNACKNOWLEDGED, evaluate, initial_alarm_state
+from twin.alarms.rules import compile_rules, park_alarms
+from twin.arrays import NEVER, SECOND_US
 from twin.loading import parse_park
 from twin.reconciliation.uncertainty import (
     analysis_sigma,
@@ -179,3 +181,35 @@ def test_a_tag_named_like_a_derived_one_of_a_cell_is_refused():
     name = "caustic.cells.E-1.current.effective"
     (sentence,) = problems_of(text, TAGS + f"{name},{CELLS},current,kA,gauge,,,,mine\n")
     assert "is derived in this model" in sentence
+
+
+ALARM = """
+[[alarm]]
+tag = "alpha/caustic.cells.E-1.fraction.efficiency"
+limit = "94 %"
+direction = "low"
+priority = "high"
+on_delay = "60 s"
+name = {zh = "电流效率低", en = "Low current efficiency"}
+"""
+
+
+def test_an_alarm_on_the_efficiency_names_the_fall_within_its_delay():
+    text = PARK_TOML.replace(CURRENT_LINE, CURRENT_LINE + ANALYSIS) + ALARM
+    network = compile_network(parse_park({"park.toml": text, "tags.csv": TAGS}))
+    rules = compile_rules(park_alarms(network.park, network.tags), network.tags)
+    (tag,) = rules.tag
+    address = "alpha/caustic.cells.E-1.fraction.efficiency"
+    assert network.tags[tag].address == address
+    times, values = NOW + np.arange(0, 180, 10) * SECOND_US, []
+    for n in range(18):
+        efficiency = 0.96 if n < 6 else 0.93
+        oxygen = (1 - efficiency) / (1 + efficiency)
+        values.append(outcome(network, II_1=13_500.0, AI_O2=oxygen, AI_H2=0.0)[address][0])
+    at, quality = np.full(18, tag), np.zeros(18, np.uint8)
+    samples = Samples(at, times, np.array(values), quality, times)
+    known_us = np.full(len(network.tags), NEVER)
+    state = initial_alarm_state(len(rules.tag))
+    _, changes = evaluate(rules, state, samples, known_us, int(times[-1]))
+    raised = changes.time_us[changes.after == UNACKNOWLEDGED]
+    assert raised.tolist() == [NOW + 120 * SECOND_US]
