@@ -6,8 +6,10 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from twin.model.park import Tag
+from twin.reconciliation.estimates import compile_estimates
 
 if TYPE_CHECKING:
+    from twin.accounts.network import Network
     from twin.model.park import Park
 
 REASONS = {
@@ -119,9 +121,11 @@ def data_owners(park: Park) -> dict[str, str]:
     return {owner: scopes.get(owner, park.id) for owner in sorted(owners)}
 
 
-def own_tags(park: Park) -> tuple[Tag, ...]:
-    """Return all tags ingest adds to those of the network: its health, then that of the data."""
+def own_tags(network: Network) -> tuple[Tag, ...]:
+    """Return all tags ingest adds to those of the network: estimates, its health, the data's."""
+    park = network.park
     return (
+        *compile_estimates(network).tags,
         *health_tags(park.id, park.gap_s),
         *(
             _tag(owner, scope, name, what, "gauge", park.gap_s)

@@ -13,6 +13,7 @@ import numpy as np
 
 from deploy.database.times import TIME_MAX_US
 from ingest.counters import own_tags
+from ingest.cycle.estimates import HOURS_AT_ONCE, HourlyEstimates
 from ingest.cycle.restatement import (
     Aggregation,
     Intervals,
@@ -31,6 +32,7 @@ from twin.replay import WARM_UP_US, replay
 from twin.series.image import no_image
 from twin.series.minutes import no_open_minutes
 from twin.series.samples import Samples, concatenate, no_samples, sort
+from twin.series.traits import traits_of
 from twin.series.windows import local
 from twin.step import no_memory
 
@@ -86,7 +88,10 @@ class Replay:
         self._cycle_us = cycle_us
         self._network = network = compile_network(park)
         self._count, self._measured = len(network.tags), len(park.tags)
-        self._aggregation = Aggregation(store, network.traits, park.timezone)
+        self._tags = (*network.tags, *own_tags(network))
+        self._traits = traits_of(self._tags)
+        self._aggregation = Aggregation(store, self._traits, park.timezone)
+        self._estimates = HourlyEstimates(network, store)
 
     async def run(
         self, from_us: int, to_us: int | None, report: Callable[[Progress, float], None]
@@ -116,12 +121,28 @@ class Replay:
                 width = min(2 * width, CHUNK_US[1])
             elif len(samples) > CHUNK_SAMPLES:
                 width = max(width // 2, CHUNK_US[0])
+        await self._estimate(from_us, stop, progress)
         return progress
+
+    async def _estimate(self, from_us: int, stop_us: int, progress: Progress) -> None:
+        """Estimate the flows of the hours inside [from, stop) again; raises StoreError."""
+        hours = self._estimates.hours(from_us, stop_us)
+        for first in range(0, len(hours), HOURS_AT_ONCE):
+            async with self._store.transaction():
+                await self._store.writers.acquire_turn(alone=True)
+                now_us = await self._store.now_us()
+                some = hours[first : first + HOURS_AT_ONCE]
+                samples = await self._estimates.of_hours(some, now_us)
+                tags = np.unique(samples.tag)
+                stored = await self._store.samples_between(tags, some[0] - 1, some[-1])
+                known = np.isfinite(samples.value) | np.isin(samples.tag, stored.tag)
+                samples = samples.take(known)
+                added, corrected = await self._store.merge_samples(samples)
+                await self._count_changes(added, corrected, now_us, progress)
 
     async def _begin(self, begin: int, from_us: int, to_us: int | None) -> tuple[Image, int]:
         """Apply the model; return the image before the first cycle, and the time to stop [µs]."""
         store, length = self._store, self._cycle_us
-        tags = (*self._network.tags, *own_tags(self._park))
         async with store.transaction():
             await store.writers.acquire_turn(alone=True)
             live = not await store.writers.is_only_one()
@@ -130,7 +151,7 @@ class Replay:
                     "ingest is running with another model",
                     hint="start it again with this one, or stop it, and then replay",
                 )
-            await store.apply_model(self._park, tags)
+            await store.apply_model(self._park, self._tags)
             await self._refuse_former(from_us, to_us)
             newest, _ = await store.newest(np.arange(self._measured))
             before = await store.newest_before(np.arange(self._count), begin - length + 1)
@@ -169,6 +190,12 @@ class Replay:
         rows = sort(concatenate(derived.take(derived.time_us >= first), held)).samples
         rows = replace(rows, received_us=np.full(len(rows), now_us))
         added, corrected = await self._store.merge_samples(rows)
+        await self._count_changes(added, corrected, now_us, progress)
+
+    async def _count_changes(
+        self, added: Samples, corrected: Samples, now_us: int, progress: Progress
+    ) -> None:
+        """Aggregate what has changed again, and count it."""
         touched = sort(concatenate(added, corrected)).samples
         progress.minutes += await self._restate(touched, now_us) if len(touched) else 0
         progress.added += len(added)
@@ -184,7 +211,7 @@ class Replay:
         until = ends.copy()
         until[newest.tag] = np.maximum(ends[newest.tag], newest.time_us // MINUTE_US * MINUTE_US)
         nothing = np.zeros(0, np.int64)
-        gap_us = self._network.traits.gap_us
+        gap_us = self._traits.gap_us
         around = intervals_around(touched.tag, touched.time_us, gap_us, until, nothing)
         # Their newest sample or their open minute is not what a running cycle has in memory.
         await self._store.writers.mark_changed(around.tag[around.open])
@@ -198,7 +225,7 @@ class Replay:
         tag, start, stop = around.tag[real], start[real], stop[real]
         intervals = merge_intervals(Intervals(tag, start, stop, np.zeros(len(tag), bool)))
         plan = MinutePlan(no_samples(), intervals)
-        await self._aggregation.apply(no_open_minutes(self._count), plan, NEVER)
+        await self._aggregation.apply(no_open_minutes(len(self._tags)), plan, NEVER)
         return await self._aggregation.record(intervals, ends, now_us)
 
 

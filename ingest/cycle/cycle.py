@@ -21,6 +21,7 @@ import numpy as np
 from ingest.counters import Counters, data_owners, own_tags
 from ingest.cycle.alarms import Alarms, StandingAlarms
 from ingest.cycle.balance_monitor import BalanceMonitor, MonitorProgress
+from ingest.cycle.estimates import EstimateProgress, HourlyEstimates
 from ingest.cycle.gateways import Gateways, Health, Tally
 from ingest.cycle.parts import by_days, by_messages
 from ingest.cycle.restatement import Aggregation
@@ -75,6 +76,7 @@ class State:
     version: int  # of what others have touched
     validation: ValidationState
     monitor: MonitorProgress
+    estimates: EstimateProgress
     health_due_us: int
 
 
@@ -92,7 +94,8 @@ class Cycle:
         self._store = store
         self._settings = settings
         self.network = compile_network(park)
-        self._tags = (*self.network.tags, *own_tags(park))
+        self._estimates = HourlyEstimates(self.network, store)
+        self._tags = (*self.network.tags, *own_tags(self.network))
         self.sparkplug = SparkplugSessions(
             park.rows(GatewaySpec),
             reorder_s=settings.sparkplug_reorder_s,
@@ -108,14 +111,13 @@ class Cycle:
         self._validator = Validator(park, self._tags, store, settings)
         self._monitor = BalanceMonitor(self.network, store)
         self._gateways = self._no_gateways()
-        self._health = Health(
-            self.counters, self._gateways, self._tags, len(self.network.tags), settings
-        )
+        first = len(self.network.tags) + len(self._estimates.tags)
+        self._health = Health(self.counters, self._gateways, self._tags, first, settings)
         progress = self._monitor.begin(0)
         nothing = no_image(len(self._tags)), no_open_minutes(len(self._tags)), no_samples()
         self._state = State(
             *nothing, no_memory(self.network), self._alarms.standing(), 0, self._validator.state(),
-            progress, 0,
+            progress, EstimateProgress(0), 0,
         )  # fmt: skip
         self._limits = Limits(
             settings.payload_bytes,
@@ -156,13 +158,23 @@ class Cycle:
             alarms = await self._alarms.start(image, now_us)
             validation = await self._validator.start(image)
             monitor = await self._monitor.start(now_us, self._last_cycle_us)
+            estimates = self._estimates.start(image, now_us)
             await self._gateways.write(self._store, now_us)
             # The clock that has measured the gateways until now may not be that of today.
             self._gateways = self._health.gateways = self._no_gateways()
             await self._gateways.start(self._store, now_us)
         memory = no_memory(self.network)
         self._state = State(
-            image, open_minutes, no_samples(), memory, alarms, version, validation, monitor, 0
+            image,
+            open_minutes,
+            no_samples(),
+            memory,
+            alarms,
+            version,
+            validation,
+            monitor,
+            estimates,
+            0,
         )
         self._now_us = now_us
 
@@ -331,20 +343,18 @@ class Cycle:
             late = await self._merge(history, image, counted, tally, anywhere=True)
             late = concatenate(mended, late, await self._merge(old, image, counted, tally))
             image.update(fresh, self._traits)
-            memory = await self._remembered(now_us) if due else self._state.memory
-            derived, memory = derive(self.network, image, memory, now_us)
-            if due:
-                health = self._health.samples(image, self._gauges(now_us), now_us)
-                derived = concatenate(derived, health)
+            derived, changed, memory, estimates = await self._derive(image, now_us, due=due)
+            late = concatenate(late, changed)
             added = concatenate(fresh, derived)
             if merge_all:
                 await self._store.merge_samples(derived)
             else:
                 await self._store.copy_samples(added)
             image.update(derived, self._traits)
-            counted["restated"], waiting = await self._write_minutes(
+            counted["restated"], waiting, written = await self._write_minutes(
                 image, open_minutes, added, late, now_us
             )
+            estimates = self._estimates.note(estimates, written)
             monitor = await self._monitor.run(self._state.monitor, int(self._read_us.min()))
             await self._keep_refused(intake, (past, incoming), now_us, counted)
             if due:
@@ -357,7 +367,7 @@ class Cycle:
         health_us = self._health.next_due_us(now_us) if due else self._state.health_due_us
         self._state = State(
             image, open_minutes, waiting, memory, alarms, version, validated.state, monitor,
-            health_us,
+            estimates, health_us,
         )  # fmt: skip
         return counted, tally
 
@@ -404,6 +414,23 @@ class Cycle:
         np.add.at(tally.late, behind.tag, 1)
         return sort(concatenate(behind, corrected)).samples
 
+    async def _derive(
+        self, image: Image, now_us: int, *, due: bool
+    ) -> tuple[Samples, Samples, Memory, EstimateProgress]:
+        """Return the derived samples of this moment, and those of the past that were changed."""
+        memory = await self._remembered(now_us) if due else self._state.memory
+        derived, memory = derive(self.network, image, memory, now_us)
+        estimates, hourly, again = await self._estimates.run(
+            self._state.estimates, image, int(self._read_us.min()), now_us
+        )
+        added, corrected = await self._store.merge_samples(again)
+        image.apply_corrections(corrected, self._traits)
+        derived = concatenate(derived, hourly)
+        if due:
+            health = self._health.samples(image, self._gauges(now_us), now_us)
+            derived = concatenate(derived, health)
+        return derived, concatenate(added, corrected), memory, estimates
+
     async def _remembered(self, now_us: int) -> Memory:
         """Return the memory; after a start, what the stored minutes of the tanks remember."""
         memory = self._state.memory
@@ -434,18 +461,19 @@ class Cycle:
 
     async def _write_minutes(
         self, image: Image, open_minutes: OpenMinutes, added: Samples, late: Samples, now_us: int
-    ) -> tuple[int, Samples]:
+    ) -> tuple[int, Samples, list[tuple[I64, I64]]]:
         """Aggregate what is new, and again what late samples touch.
 
-        Returns the number of minutes restated, and the samples that wait for the next cycles.
+        Returns the number of minutes restated, the samples that wait for the next cycles, and what
+        was written as `Aggregation.apply` does.
         """
         added, waiting = self._aggregation.ready(open_minutes, self._state.waiting, added)
         plan = await self._aggregation.plan(open_minutes, added, late)
         # Before the plan is applied: only minutes that were written already are restated.
         restated = await self._aggregation.record(plan.intervals, open_minutes.open_us, now_us)
         close_us = self._close_us(image, open_minutes, self._read_us)
-        await self._aggregation.apply(open_minutes, plan, close_us)
-        return restated, waiting
+        written = await self._aggregation.apply(open_minutes, plan, close_us)
+        return restated, waiting, written
 
     def _close_us(self, image: Image, open_minutes: OpenMinutes, read_us: I64) -> I64:
         """Return the time before which the minutes of each tag are complete, if it is silent.

@@ -108,13 +108,14 @@ class Aggregation:
         *,
         new: bool = False,
         known: Samples | None = None,
-    ) -> None:
+    ) -> list[tuple[I64, I64]]:
         """Write the minutes of a plan and change `open_minutes` in place; raises StoreError.
 
+        Returns tags and times [µs] of what was written, and times in each hour of what was dropped.
         Minutes before `close_us`, (T,) [µs], are complete. With `new` no other minute is stored in
         the same time; `known` need not be read: it is all there is between its ends, tag by tag.
         """
-        intervals = plan.intervals
+        intervals, written = plan.intervals, list[tuple[I64, I64]]()
         if len(intervals):
             await self._store.drop_minutes(intervals.tag, intervals.start, intervals.stop)
             reached = open_minutes.open_us
@@ -124,12 +125,15 @@ class Aggregation:
                 hours = hours_of(part, reached)
                 minutes = await self._reaggregate(open_minutes, part, samples)
                 await self._store.write_minutes(minutes, self._zone, hours, new=new)
+                written += [(minutes.tag, minutes.time_us), hours]
         for added in self._split(open_minutes, plan.added):
             findings = Findings()
             minutes = aggregate(open_minutes, self._traits, added, close_us, findings)
             await self._store.write_minutes(minutes, self._zone, new=new)
+            written.append((minutes.tag, minutes.time_us))
             await self._store.mark_doubted(findings.doubted)
             await self._store.register_falls.add(findings.falls)
+        return written
 
     def _split(self, open_minutes: OpenMinutes, added: Samples) -> Iterator[Samples]:
         """Yield samples in parts of whole tags that make no more minutes than are written at once.

@@ -58,7 +58,8 @@ class Loader:
         self._store = store
         self._settings = settings
         self._now_us = now_us
-        self._tags = (*compile_network(park).tags, *own_tags(park))
+        network = compile_network(park)
+        self._tags = (*network.tags, *own_tags(network))
         self._traits = traits_of(self._tags)
         self._aggregation = Aggregation(store, self._traits, park.timezone)
         self._image = no_image(len(self._tags))

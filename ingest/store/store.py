@@ -45,6 +45,7 @@ LOG = logging.getLogger("ingest.store")
 SAMPLE = {"time": "timestamptz", "value": "float8", "received": "timestamptz", "tag_id": "int4",
           "quality": "int2"}  # fmt: skip
 READING = ("int4", "timestamptz", "float8", "int2")
+SUMMED = ("int4", "timestamptz", "float8", "float8", "int2")
 COVERED = ("int4", "timestamptz", "float8", "float8", "float8")
 MINUTE = {"time": "timestamptz", "amount": "float8", "covered_s": "float8", "min": "float8?",
           "max": "float8?", "last": "float8?", "tag_id": "int4", "n": "int4",
@@ -220,6 +221,10 @@ GROUP BY t.number
 COVERED_MINUTES = """
 SELECT tag_id, time, amount, covered_s, coalesce(last, 'NaN') FROM minute
 WHERE tag_id = ANY($1::int[]) AND time >= $2 AND time < $3 AND covered_s > 0
+"""
+HOURS = """
+SELECT tag_id, time, amount, covered_s, quality FROM hour
+WHERE tag_id = ANY($1::int[]) AND time >= $2 AND time < $3
 """
 # A tag's samples, for who derives the past again.
 SAMPLES = """
@@ -561,6 +566,16 @@ class Store:
             COVERED, COVERED_MINUTES, ids.tolist(), stamp(start_us), stamp(stop_us)
         )
         return self._tags_of(tag_id, tags), *columns
+
+    async def hour_sums(
+        self, tags: I64, start_us: int, stop_us: int
+    ) -> tuple[I64, I64, F64, F64, U8]:
+        """Return (tag, hour, amount, covered_s, quality) of the hours in [start, stop)."""
+        ids = self.tag_id[tags]
+        tag_id, time_us, amount, covered_s, quality = await self._columns(
+            SUMMED, HOURS, ids.tolist(), stamp(start_us), stamp(stop_us)
+        )
+        return self._tags_of(tag_id, tags), time_us, amount, covered_s, quality.astype(np.uint8)
 
     async def minute_levels(self, tags: I64, minutes: int) -> list[Any]:
         """Return how the last `minutes` of some tags lay, as far as they are covered, as rows.

@@ -253,6 +253,20 @@ class MemoryStore(Store):
         columns = zip(*rows, strict=True) if rows else ((),) * 5
         return tuple(np.array(c, kind) for c, kind in zip(columns, kinds, strict=True))
 
+    async def hour_sums(self, tags, start_us, stop_us):
+        columns = [], [], [], [], []
+        for t in tags.tolist():
+            rows = [row for time_us, row in self.minute[t].items() if start_us <= time_us < stop_us]
+            if rows:
+                covered = [row for row in rows if row[2] > 0]
+                worst = max((row[6] & 223 for row in covered or rows), default=0)
+                flag = 32 if any(row[6] & 32 for row in rows) else 0
+                sums = sum(row[1] for row in rows), sum(row[2] for row in rows)
+                for column, each in zip(columns, (t, start_us, *sums, worst | flag), strict=True):
+                    column.append(each)
+        kinds = np.int64, np.int64, np.float64, np.float64, np.uint8
+        return tuple(np.array(c, kind) for c, kind in zip(columns, kinds, strict=True))
+
     async def minute_levels(self, tags, minutes):
         return []  # As for tags without covered minutes: levels are learnt anew.
 

@@ -35,6 +35,8 @@ ROLES = {
     "effective": ("current", "kA"),
     "efficiency": ("fraction", "%"),
     "heat": POWER,
+    "reconciled": FLOW,
+    "reconciled_ci": FLOW,
 }
 ROLE_SIGNS: dict[str, dict[str, float]] = {
     "production": {"make": 1.0},
@@ -114,7 +116,7 @@ def compile_network(park: Park) -> Network:
         *_derived_electricity(park.scopes, book, junctions),
     )
     derived = (*of_cells, *of_heats, *of_scopes)
-    own = [_derived_tag(*key, kinds, park.gap_s) for key in derived]
+    own = [derived_tag(*key, kinds, park.gap_s) for key in derived]
     for i, cell in enumerate(analysed):
         own[i] = _like(own[i], park.tags[index[cell.current]])
     tags = (*park.tags, *own)
@@ -238,10 +240,25 @@ def _like(derived: Tag, measured: Tag) -> Tag:
     )
 
 
-def _derived_tag(scope: str, component: str, role: str, kinds: dict[str, str], gap_s: float) -> Tag:
-    """Return the derived tag ``<component>.<quantity>.<role>`` of a scope."""
+def derived_tag(scope: str, component: str, role: str, kinds: dict[str, str], gap_s: float) -> Tag:
+    """Return the derived tag ``<component>.<quantity>.<role>`` of a scope.
+
+    Parameters
+    ----------
+    scope, component : str
+    role : str
+        of `ROLES`, with the name of a stream before it where it has one: ``cl2-vcm.reconciled``
+    kinds : dict of str
+        kind of each scope
+    gap_s : float [s]
+        how long a value holds
+
+    Returns
+    -------
+    Tag
+    """
     owner = owner_of(scope, kinds)
-    quantity, uom = POWER if component == ELECTRICITY else ROLES[role]
+    quantity, uom = POWER if component == ELECTRICITY else ROLES[role.rpartition(".")[2]]
     scale, shift = compile_uom(uom, quantity)
     home = next((path for path in scopes_above(scope) if kinds[path] == "enterprise"), scope)
     below = scope[len(home) + 1 :].replace("/", ".")

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from twin.accounts.accounts import ELECTRICITY
 from twin.accounts.tanks import tank_mass
 from twin.arrays import DAY_US, F64, I64, MINUTE_S, MINUTE_US, ratio
 from twin.reconciliation.balances import Balance, compile_balance, degrees_of_freedom
@@ -65,7 +66,7 @@ def monitored_components(network: Network, scope: str) -> list[str]:
     """Return the components inside a scope with a balance that checks its meters."""
     media = load_reference("media")
     carried = dict.fromkeys(c for s in network.park.streams for c in media[s.medium]["component"])
-    balances = (compile_balance(network, scope, component) for component in carried)
+    balances = (compile_balance(network, scope, c) for c in (*carried, ELECTRICITY))
     return [balance.component for balance in balances if degrees_of_freedom(balance)]
 
 

@@ -293,6 +293,7 @@ const TEXT = {
     "What was counted there stays unknown; the fall leaves the list",
   ],
   clock_skew: ["网关时钟不准", "clock of its gateway is wrong"],
+  inconsistent: ["与平衡矛盾", "the balances contradict the meters"],
   whatIf: ["情景推演…", "What if…"],
   fromLive: ["起点：实时数据", "From the live state at"],
   plant: ["装置", "plant"],

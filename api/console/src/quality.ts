@@ -27,7 +27,7 @@ const REASONS = [
   "stuck",
   "unit_error",
   "clock_skew",
-  "none",
+  "inconsistent",
   "none",
   "none",
   "none",

@@ -29,13 +29,13 @@ ALARMS = data_text("acme/alarms.toml")
 
 
 def test_the_alarms_of_the_demonstration_park_fit_the_tags_of_ingest():
-    tags = (*compile_network(PARK).tags, *own_tags(PARK))
+    tags = (*compile_network(PARK).tags, *own_tags(compile_network(PARK)))
     rules = compile_rules(park_alarms(PARK, tags), tags)
     assert {"broker-queue", "ingest-lag"} <= {alarm.id for alarm in rules.alarms}
 
 
 def test_the_alarms_of_the_demonstration_park_are_quiet_while_ingest_is_well():
-    tags = (*compile_network(PARK).tags, *own_tags(PARK))
+    tags = (*compile_network(PARK).tags, *own_tags(compile_network(PARK)))
     rules = compile_rules(park_alarms(PARK, tags), tags)
     own = [number for number, tag in enumerate(tags) if tag.tag.startswith("ingest.")]
     well = [float(tags[number].tag == "ingest.connected") for number in own]
