@@ -15,6 +15,7 @@ from api.encode import out
 from api.store import Columns
 from twin import quality as q
 from twin.accounts.accounts import Account
+from twin.accounts.cells import AnalysedCells, cell_quality, effective_current
 from twin.accounts.heat import Heats, heat_amounts, heat_quality
 from twin.accounts.network import Network
 from twin.arrays import BOOL, F64, I64, MINUTE_US, U8, ratio
@@ -191,41 +192,73 @@ async def read_rows(
 ) -> Columns:
     """Return rows of a table of sums of some tags, by `tag`, a position in the network.
 
-    `read` returns the rows of the tags with some ids of the database. Heats are not read: they are
-    made of the rows of their flow and its state, as these are today; raises StoreError.
+    `read` returns the rows of the tags with some ids of the database. Heats and effective currents
+    are not read: they are made of the rows of the tags they follow from, as these are today; raises
+    StoreError.
     """
-    inner = network.heats.inputs(tags)
-    stored = np.union1d(np.setdiff1d(tags, network.heats.tag), inner)
+    of_heat, of_cells = network.heats.inputs(tags), network.cells.inputs(tags)
+    made = np.append(network.heats.tag, network.cells.effective)
+    stored = np.unique(np.concatenate([np.setdiff1d(tags, made), of_heat, of_cells]))
     if not len(stored):
         return NO_ROWS
     ids = tag_ids(context, network, stored)
     rows = await read(ids)
     tag = stored[column_of(ids, rows)]
     table = {"tag": tag, **{name: rows[name] for name in NO_ROWS if name != "tag"}}
-    wanted, made_of = np.isin(tag, tags), np.isin(tag, inner)
-    heat = _heat_rows(
-        network.heats.among(tags, inner), inner, {n: c[made_of] for n, c in table.items()}
-    )
-    return {name: np.concatenate([column[wanted], heat[name]]) for name, column in table.items()}
+    parts = [
+        {name: column[np.isin(tag, tags)] for name, column in table.items()},
+        _heat_rows(network.heats.among(tags, of_heat), _Grid.of(of_heat, table)),
+        _cell_rows(network.cells.among(tags, of_cells), _Grid.of(of_cells, table)),
+    ]
+    return {name: np.concatenate([part[name] for part in parts]) for name in NO_ROWS}
 
 
-def _heat_rows(heats: Heats, inner: I64, rows: Columns) -> Columns:
-    """Return the rows of heat tags, of the rows of the tags they follow from.
+@dataclass(frozen=True, slots=True)
+class _Grid:
+    """Rows of some tags as a table: n times, c tags; without data where there is no row."""
 
-    A row has the heat of its amount at the mean state of the same time.
-    """
-    times, row = np.unique(rows["time_us"], return_inverse=True)
-    shape, at = (len(times), len(inner)), (row, np.searchsorted(inner, rows["tag"]))
-    amount, covered_s = np.zeros((2, *shape))
-    quality = np.full(shape, q.NO_DATA, np.uint8)
-    amount[at], covered_s[at], quality[at] = rows["amount"], rows["covered_s"], rows["quality"]
-    heat, doubtful = heat_amounts(heats, times, amount, ratio(amount, covered_s))
-    graded = heat_quality(heats, quality, doubtful)
-    n, h = np.nonzero(quality[:, heats.flow] != q.NO_DATA)
-    return {
-        "tag": heats.tag[h], "time_us": times[n], "amount": heat[n, h],
-        "covered_s": covered_s[n, heats.flow[h]], "quality": graded[n, h],
-    }  # fmt: skip
+    time_us: I64  # (n,)
+    amount: F64  # (n, c)
+    covered_s: F64  # (n, c)
+    quality: U8  # (n, c)
+
+    @classmethod
+    def of(cls, tags: I64, rows: Columns) -> _Grid:
+        """Return the rows of some tags, (c,) sorted."""
+        rows = {name: column[np.isin(rows["tag"], tags)] for name, column in rows.items()}
+        times, row = np.unique(rows["time_us"], return_inverse=True)
+        shape, at = (len(times), len(tags)), (row, np.searchsorted(tags, rows["tag"]))
+        amount, covered_s = np.zeros((2, *shape))
+        quality = np.full(shape, q.NO_DATA, np.uint8)
+        amount[at], covered_s[at], quality[at] = rows["amount"], rows["covered_s"], rows["quality"]
+        return cls(times, amount, covered_s, quality)
+
+    @property
+    def mean(self) -> F64:
+        """Means of the tags, (n, c) [SI]; NaN without data."""
+        return ratio(self.amount, self.covered_s)
+
+    def rows(self, tags: I64, flow: I64, amount: F64, quality: U8) -> Columns:
+        """Return rows of tags (k,) where the tag `flow` (k,) of each has some; amount (n, k)."""
+        n, k = np.nonzero(self.quality[:, flow] != q.NO_DATA)
+        return {
+            "tag": tags[k], "time_us": self.time_us[n], "amount": amount[n, k],
+            "covered_s": self.covered_s[n, flow[k]], "quality": quality[n, k],
+        }  # fmt: skip
+
+
+def _heat_rows(heats: Heats, grid: _Grid) -> Columns:
+    """Return the rows of heat tags: each has the heat of its amount at the mean state."""
+    heat, doubtful = heat_amounts(heats, grid.time_us, grid.amount, grid.mean)
+    return grid.rows(heats.tag, heats.flow, heat, heat_quality(heats, grid.quality, doubtful))
+
+
+def _cell_rows(cells: AnalysedCells, grid: _Grid) -> Columns:
+    """Return the rows of effective currents: each has its charge at the mean efficiency."""
+    effective, efficiency = effective_current(cells, grid.mean)
+    charge = effective * grid.covered_s[:, cells.current]
+    quality = cell_quality(cells, grid.quality, efficiency)
+    return grid.rows(cells.effective, cells.current, np.nan_to_num(charge), quality)
 
 
 def fill_cells(table: str, start_us: I64, stop_us: I64, tags: I64, rows: Columns) -> SumCells:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from twin import quality as q
-from twin.accounts.cells import effective_current
+from twin.accounts.cells import cell_quality, effective_current
 from twin.accounts.heat import heat_amounts, heat_quality
 from twin.accounts.network import Network, tally
 from twin.accounts.tanks import tank_mass, tank_quality
@@ -108,13 +108,8 @@ def _cells(network: Network, value: F64, quality: U8) -> tuple[F64, U8]:
     cells = network.cells
     effective, analysed = effective_current(cells, value)
     efficiency = np.where(np.isnan(analysed), cells.usual, analysed)
-    tags = np.column_stack([cells.current, cells.analysis])
-    mark = np.where(tags >= 0, quality[tags], 0).astype(np.uint8)
-    worst = np.maximum.reduce(mark & ~np.uint8(q.SIMULATED), axis=1, initial=0)
-    flag = np.bitwise_or.reduce(mark, axis=1) & np.uint8(q.SIMULATED)
-    substituted = np.uint8(q.UNCERTAIN | q.SUBSTITUTED)
-    worst = np.where(np.isnan(analysed), substituted, worst) | flag
-    return np.stack([effective, efficiency]), np.stack([worst, worst]).astype(np.uint8)
+    mark = cell_quality(cells, quality, analysed)
+    return np.stack([effective, efficiency]), np.stack([mark, mark])
 
 
 def _remember(memory: Memory, mass: F64, now_us: int) -> Memory:

@@ -391,6 +391,17 @@ async def test_a_fall_of_the_efficiency_is_named_and_less_chlorine_is_made(api):
     assert balance["items"][0]["production_t"] == pytest.approx(made)
 
 
+@WITH_ANALYSIS
+async def test_sums_of_the_past_follow_the_analysis_also_where_nothing_was_derived(api, db, ids):
+    for table in ("sample", "minute", "hour", "day"):
+        await db.execute(f"DELETE FROM {table} WHERE tag_id = $1", ids[f"acme/{EFFECTIVE}"])
+    row = (await electrolyser_rows(api))["items"][0]
+    charge = 16e3 * CELLS * 3600
+    made = charge * SEEN * faraday.mass_per_charge(faraday.NAOH) / 1000
+    assert row["product_t"] == pytest.approx(made)
+    assert (row["completeness"], row["quality"]) == (1.0, 32)
+
+
 @WITH_CELLS
 async def test_electrolyser_without_analysis_and_meters_has_an_undecided_efficiency(api):
     row = (await electrolyser_rows(api))["items"][0]

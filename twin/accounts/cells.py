@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from twin import faraday
-from twin.arrays import F64, I64, ratio
+from twin import quality as q
+from twin.arrays import F64, I64, U8, ratio
 from twin.model.park import ANALYSED
 from twin.reference import load as load_reference
 
@@ -39,6 +40,27 @@ class AnalysedCells:
     analysis: I64  # (C, 5) tags of `ANALYSED`
     series: F64  # (C,) [1] cells in series
     usual: F64  # (C,) [1] current efficiency of the model
+
+    def inputs(self, tags: I64) -> I64:
+        """Return the places of the tags that some effective currents, of those given, follow."""
+        rows = np.isin(self.effective, tags)
+        inner = np.append(self.current[rows], self.analysis[rows])
+        return np.unique(inner[inner >= 0])
+
+    def among(self, tags: I64, columns: I64) -> AnalysedCells:
+        """Return the electrolysers whose effective current is among some tags, over fewer columns.
+
+        `columns` (c,) are the places of the tags that arrays have columns of, sorted.
+        """
+        rows = np.isin(self.effective, tags)
+        analysis = self.analysis[rows]
+        return AnalysedCells(
+            current=np.searchsorted(columns, self.current[rows]),
+            effective=self.effective[rows],
+            analysis=np.where(analysis >= 0, np.searchsorted(columns, analysis), -1),
+            series=self.series[rows],
+            usual=self.usual[rows],
+        )
 
 
 class Analysis(NamedTuple):
@@ -141,3 +163,28 @@ def effective_current(cells: AnalysedCells, value: F64) -> tuple[F64, F64]:
     efficiency = analysed_efficiency(analyse(cells, value))
     believed = np.where(np.isnan(efficiency), cells.usual, efficiency)
     return value[..., cells.current] * believed, efficiency
+
+
+def cell_quality(cells: AnalysedCells, quality: U8, efficiency: F64) -> U8:
+    """Return the quality of effective currents.
+
+    Parameters
+    ----------
+    cells : AnalysedCells
+        C electrolysers
+    quality : (..., T) uint8
+        of the tags
+    efficiency : (..., C) float64 [1]
+        as of `effective_current`
+
+    Returns
+    -------
+    (..., C) uint8
+        the worst of their tags; substituted where the efficiency of the model stands in
+    """
+    tags = np.column_stack([cells.current, cells.analysis])
+    mark = np.where(tags >= 0, quality[..., tags], 0).astype(np.uint8)
+    worst = np.maximum.reduce(mark & ~np.uint8(q.SIMULATED), axis=-1, initial=0)
+    flag = np.bitwise_or.reduce(mark, axis=-1) & np.uint8(q.SIMULATED)
+    substituted = np.uint8(q.UNCERTAIN | q.SUBSTITUTED)
+    return np.asarray(np.where(np.isnan(efficiency), substituted, worst) | flag, dtype=np.uint8)

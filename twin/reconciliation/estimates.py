@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from twin import quality as q
+from twin.accounts.cells import cell_quality, effective_current
 from twin.accounts.network import derived_tag
 from twin.accounts.tanks import tags_of_tanks
-from twin.arrays import BOOL, F64, HOUR_S, I64, U8
+from twin.arrays import BOOL, F64, HOUR_S, I64, U8, ratio
 from twin.reconciliation.balances import Balance, compile_balance, measure
 from twin.reconciliation.closure import close_balance
 from twin.reconciliation.monitor import monitored_components
@@ -56,11 +57,14 @@ def compile_estimates(network: Network) -> Estimates:
         for role in ROLES
     ]
     tanks = [k for balance in balances for line in balance.lines for k in line.tanks]
+    read = np.unique(np.concatenate([NO_TAGS, *(balance.tags for balance in balances)]))
+    # Effective currents follow from the sums of an hour, too: of late samples they are not stored.
+    cells = network.cells
     return Estimates(
         network,
         tuple(balances),
         tuple(tags),
-        np.unique(np.concatenate([NO_TAGS, *(balance.tags for balance in balances)])),
+        np.union1d(np.setdiff1d(read, cells.effective), cells.inputs(read)),
         tags_of_tanks(network.tanks, tanks),
     )
 
@@ -103,6 +107,7 @@ def estimate_hours(
     -----
     Least squares under the balances of each component [1]_; the width is that of 95 %.
     """
+    amount, covered_s, quality = _with_effective(estimates.network, amount, covered_s, quality)
     whole = covered_s >= COMPLETE * HOUR_S
     amount = np.where(whole, amount, np.nan)
     values, marks = [], []
@@ -120,6 +125,19 @@ def estimate_hours(
     value, mark = flat[0], flat[1].astype(np.uint8)
     lost = np.uint8(q.NO_DATA) | (mark & np.uint8(q.SIMULATED))
     return value, np.where(np.isnan(value), lost, mark)
+
+
+def _with_effective(
+    network: Network, amount: F64, covered_s: F64, quality: U8
+) -> tuple[F64, F64, U8]:
+    """Return sums and quality with those of the effective currents of analysed electrolysers."""
+    cells, quality = network.cells, quality.copy()
+    amount, covered_s = amount.copy(), covered_s.copy()
+    mean, efficiency = effective_current(cells, ratio(amount, covered_s))
+    quality[:, cells.effective] = cell_quality(cells, quality, efficiency)
+    covered_s[:, cells.effective] = covered_s[:, cells.current]
+    amount[:, cells.effective] = mean * covered_s[:, cells.current]
+    return amount, covered_s, quality
 
 
 def _quality(balance: Balance, quality: U8, whole: BOOL, consistent: BOOL) -> U8:
