@@ -12,22 +12,20 @@ from typing_extensions import TypedDict
 from api import queries
 from api.answers import Cursor, Ends, Number, Rfc3339, WindowAnswer, WindowRow, record, records
 from api.calculation.pool import CalculationRoute
-from api.component_balance import read_levels
+from api.component_balance import read_streams
 from api.context import AppContext, Context, time_range
 from api.encode import KWH, T_PER_H, TONNE, number, out
 from api.parameters import After, From, Limit, Text, To
 from api.problems import RESPONSES
-from api.sums import read_sums
 from api.windows import Component, Hourly, ScopePath, require_component
 from deploy.database.times import stamp, to_us
 from twin.accounts.accounts import ELECTRICITY
 from twin.arrays import DAY_US, F64, HOUR_S, SECOND_US
 from twin.model.park import inside
-from twin.reconciliation.balances import Amounts, Balance, compile_balance, measure
+from twin.reconciliation.balances import Amounts, Balance, compile_balance
 from twin.reconciliation.closure import Closure, close_balance
 from twin.reconciliation.monitor import monitored_components
 from twin.reference import load as load_reference
-from twin.series.coverage import COMPLETE
 from twin.uom import parse_quantity
 
 router = APIRouter(prefix="/api/v1/scopes", responses=RESPONSES, route_class=CalculationRoute)
@@ -166,15 +164,7 @@ async def read_balance(
     require_component(network, component)
     balance = compile_balance(network, query.scope, component)
     context.require_affordable((len(query.edges) - 1) * balance.incidence.size)
-    sums = await read_sums(context, query, balance.tags)
-    tanks = np.array([k for line in balance.lines for k in line.tanks], dtype=np.int64)
-    levels, stock_quality = await read_levels(context, query, tanks, query.edges)
-    # A meter with a hole has counted too little: the balances tell the amount, it does not.
-    whole = sums.covered_s >= COMPLETE * query.elapsed_s[:, None]
-    amount, covered_s = sums.of_all()
-    amount[:, sums.tags] = np.where(whole, sums.amount, np.nan)
-    edges = np.stack([levels[:-1], levels[1:]], axis=1)
-    amounts = measure(network, balance, amount, covered_s, edges)
+    amounts, sums, stock_quality = await read_streams(context, query, balance)
     closure = close_balance(balance, amounts)
     known = np.asarray(np.isfinite(closure.estimate).any(axis=1))
     nodes = list(balance.nodes)

@@ -29,6 +29,7 @@ from api.encode import HOUR, T_PER_H, TONNE, number, out
 from api.joint import read_joint
 from api.parameters import Text
 from api.problems import RESPONSES, not_found
+from api.reconciled import StandsOn, Values, read_reconciled, stand_on
 from api.sums import NO_TAGS, read_sums, tags_of
 from api.windows import Daily, Hourly, WindowQuery
 from twin.accounts.accounts import ELECTRICITY, FLOW_ITEMS
@@ -53,10 +54,12 @@ Price = Annotated[Number, Field(description="more gain per more capacity, CNY/t"
 class ByproductRow(WindowRow):
     """The balance of one medium in one window.
 
-    Flows are what was measured; what is unaccounted is that of the time in which all of them are.
+    Measured flows are those of the time that is covered, reconciled ones those of the whole window.
+    What is unaccounted is what the meters leave over in the time in which all of them are covered.
     """
 
     medium: str
+    values: StandsOn
     make_t: Number
     make_ci_t: HalfWidth
     make_completeness: Share
@@ -193,7 +196,9 @@ class SymbiosisAnswer(WindowAnswer):
 
 
 @router.get("/{path:path}/byproducts")
-async def read_byproducts(context: AppContext, query: Hourly) -> ByproductAnswer:
+async def read_byproducts(
+    context: AppContext, query: Hourly, values: Values = "reconciled"
+) -> ByproductAnswer:
     """Return the balance of everything the park makes besides chlorine and its products."""
     network = query.network
     apart = {"chlorine", ELECTRICITY, *(product.id for product in network.park.products)}
@@ -209,7 +214,9 @@ async def read_byproducts(context: AppContext, query: Hourly) -> ByproductAnswer
     for medium, joint in zip(media, await read_joint(context, sums, groups), strict=True):
         balance = await read_component(context, sums, medium, joint)
         columns = {name: each for name, each in balance.columns.items() if name != "inventory_t"}
-        columns |= joint.trust(sums.known(known_flows(sums, medium)), balance.ends)
+        reconciled = await read_reconciled(context, query, medium, values, {})
+        known = sums.known(known_flows(sums, medium)) | reconciled.stands
+        columns = stand_on(reconciled, columns | joint.trust(known, balance.ends))
         rows.append(query.rows(ByproductRow, {"medium": medium, **columns}))
     return query.answer(ByproductAnswer, rows)
 

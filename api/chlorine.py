@@ -34,6 +34,7 @@ from api.encode import DAY, HOUR, MINUTE, T_PER_H, TONNE, number, out, rfc3339
 from api.joint import Joint, read_joint
 from api.live.image import LiveValues, live_values
 from api.problems import RESPONSES
+from api.reconciled import Basis, StandsOn, Values, read_reconciled, stand_on
 from api.sums import Sums, read_sums, tags_of
 from api.windows import Hourly, WindowQuery
 from twin import quality as q
@@ -86,10 +87,14 @@ STOCK: dict[StockOf, tuple[str, str]] = {
 class ChlorineRow(WindowRow):
     """The chlorine balance of one window; inventory at its end.
 
-    Flows and the change of the inventory are what was measured. What is unaccounted is that of the
-    time in which all flows are covered, each share that of the time of its own meters.
+    Measured flows and the change of the inventory are those of the time that is covered, a measured
+    share is that of the time of its own meters. Reconciled ones are those of the whole window:
+    flows, the change, K1 and K2. What is unaccounted is what the meters leave over in the time in
+    which all flows are covered; it and the chlor-alkali balance, which needs the caustic soda, are
+    always measured.
     """
 
+    values: StandsOn
     production_t: Number
     production_ci_t: HalfWidth
     production_completeness: Share
@@ -222,7 +227,9 @@ class ChlorineAnswer(WindowAnswer):
 
 
 @router.get("/{path:path}/chlorine")
-async def read_chlorine(context: AppContext, query: Hourly) -> ChlorineAnswer:
+async def read_chlorine(
+    context: AppContext, query: Hourly, values: Values = "reconciled"
+) -> ChlorineAnswer:
     """Return the chlorine balance of a scope, and the present headroom of its tanks."""
     network, path = query.network, query.scope
     feed = context.feed
@@ -232,7 +239,7 @@ async def read_chlorine(context: AppContext, query: Hourly) -> ChlorineAnswer:
     )
     return query.answer(
         ChlorineAnswer,
-        [await balance_rows(context, query)] if known else [],
+        [await balance_rows(context, query, values)] if known else [],
         tanks=tank_states(context, network, path),
         now=chlorine_now(network, path, live),
         hazards=hazards_now(network, path, live),
@@ -246,6 +253,7 @@ class ChlorineShare(NamedTuple):
     joint: Joint
     value: F64  # (W,) [1]
     half_width: F64  # (W,) [1]
+    weights: tuple[F64, F64]  # (T,) of its two sums
 
 
 class ChlorineFigures(NamedTuple):
@@ -298,7 +306,10 @@ async def read_figures(context: Context, query: WindowQuery) -> ChlorineFigures:
         every,
         {
             name: ChlorineShare(
-                joint, np.where(joint.enough, value, np.nan), joint.ratio("chlorine", *pair)[1]
+                joint,
+                np.where(joint.enough, value, np.nan),
+                joint.ratio("chlorine", *pair)[1],
+                pair,
             )
             for (name, (value, pair)), joint in zip(shares.items(), joints, strict=True)
         },
@@ -321,11 +332,13 @@ def _amounts(sums: Sums, streams: Sequence[Stream]) -> F64:
     return amounts
 
 
-async def balance_rows(context: Context, query: WindowQuery) -> list[ChlorineRow]:
+async def balance_rows(context: Context, query: WindowQuery, values: Basis) -> list[ChlorineRow]:
     """Return the chlorine balance of each window; raises StoreError."""
     figures = await read_figures(context, query)
     sums, balance = figures.sums, figures.balance
-    columns = {NAMES.get(name, name): column for name, column in balance.columns.items()}
+    ratios = {name: share.weights for name, share in figures.shares.items()}
+    reconciled = await read_reconciled(context, query, "chlorine", values, ratios)
+    columns = dict(balance.columns)
     for name, share in figures.shares.items():
         columns[name] = out(share.value)
         columns[f"{name}_ci"] = out(share.half_width)
@@ -333,7 +346,9 @@ async def balance_rows(context: Context, query: WindowQuery) -> list[ChlorineRow
     known = sums.known(known_flows(sums, "chlorine"))
     if balance.ends is not None:
         known &= ~np.isnan(balance.columns["inventory_change_t"])
-    return query.rows(ChlorineRow, columns | figures.every.trust(known, balance.ends))
+    trust = figures.every.trust(known | reconciled.stands, balance.ends)
+    columns = stand_on(reconciled, columns | trust)
+    return query.rows(ChlorineRow, {NAMES.get(name, name): c for name, c in columns.items()})
 
 
 def _caustic_made(network: Network, scope: str) -> F64:

@@ -8,17 +8,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from api.encode import TONNE, out
-from api.sums import Sums, column_of, tag_ids, worst_at
+from api.sums import Sums, column_of, read_sums, tag_ids, worst_at
 from twin.accounts.accounts import FLOW_ITEMS, SIGNS, Account
 from twin.accounts.tanks import tags_of_tanks, tank_mass
 from twin.arrays import F64, I64, MINUTE_US, U8
 from twin.byproducts.balance import unaccounted
+from twin.reconciliation.balances import Amounts, Balance, measure
 from twin.reconciliation.uncertainty import half_width, stored_sigma, weights
+from twin.series.coverage import COMPLETE
 
 if TYPE_CHECKING:
     from api.context import Context
@@ -75,6 +77,32 @@ async def read_levels(
     at = np.searchsorted(moments, rows["time_us"] + MINUTE_US)
     value[at, tags[column_of(ids, rows)]] = rows["last"]
     return value[edge], worst_at(rows["quality"], at, len(moments))[edge]
+
+
+class MeasuredStreams(NamedTuple):
+    """The streams of a balance over W windows as they were measured."""
+
+    amounts: Amounts  # (W, S)
+    sums: Sums  # of their tags
+    ends: U8  # (W+1,) quality of the stocks at the edges
+
+
+async def read_streams(context: Context, query: WindowQuery, balance: Balance) -> MeasuredStreams:
+    """Return the measured streams of a balance over the windows of a query; raises StoreError."""
+    network = query.network
+    sums = await read_sums(context, query, balance.tags)
+    levels, ends = await read_levels(context, query, tanks_of(balance), query.edges)
+    # A meter with a hole has counted too little: the balances tell the amount, it does not.
+    whole = sums.covered_s >= COMPLETE * query.elapsed_s[:, None]
+    amount, covered_s = sums.of_all()
+    amount[:, sums.tags] = np.where(whole, sums.amount, np.nan)
+    edges = np.stack([levels[:-1], levels[1:]], axis=1)
+    return MeasuredStreams(measure(network, balance, amount, covered_s, edges), sums, ends)
+
+
+def tanks_of(balance: Balance) -> I64:
+    """Return the places of the tanks of a balance."""
+    return np.array([k for line in balance.lines for k in line.tanks], dtype=np.int64)
 
 
 async def read_component(

@@ -162,7 +162,7 @@ async def read_sums(context: Context, query: WindowQuery, tags: I64) -> Sums:
     windows, count = len(edges) - 1, len(tags)
     table = _table(query.window, network.park.shifts)
     first_us, last_us = int(edges[0]), int(edges[-1])
-    context.require_affordable((last_us - first_us) // w.SHORTEST_US[table] * count)
+    context.require_affordable(cost_of_sums(query, count))
     grid = w.edges(table, first_us, last_us, network.park.timezone)
     rows = await read_rows(
         context, network, tags, lambda ids: context.store.amounts(table, ids, first_us, last_us)
@@ -279,6 +279,12 @@ def worst_at(quality: U8, at: I64, count: int) -> U8:
     np.maximum.at(severity, at, quality & ~mark)
     np.bitwise_or.at(flag, at, mark)
     return severity | flag
+
+
+def cost_of_sums(query: WindowQuery, count: int) -> int:
+    """Return how many values `read_sums` reads of so many tags, at most."""
+    table = _table(query.window, query.network.park.shifts)
+    return int(query.edges[-1] - query.edges[0]) // w.SHORTEST_US[table] * count
 
 
 def _table(window: str, shifts: tuple[str, ...]) -> str:

@@ -208,7 +208,8 @@ async def _chlorine(context: Context, query: WindowQuery, target: Target) -> Rea
     """Return a share of the chlorine of a scope."""
     figures = await read_figures(context, query)
     if target.kpi in SHARES:
-        return _reached(*figures.shares[SHARES[target.kpi]])
+        share = figures.shares[SHARES[target.kpi]]
+        return _reached(share.joint, share.value, share.half_width)
     balance, closed = figures.balance, figures.closed
     value, ci = (
         ratio(each, balance.made) for each in (abs(balance.unaccounted), balance.unaccounted_ci)

@@ -31,6 +31,7 @@ from twin.energy.efficiency import cell_efficiencies, metered_cells, metered_eff
 from twin.errors import ModelError
 from twin.reconciliation.balances import compile_balance, measure
 from twin.reconciliation.closure import close_balance
+from twin.reconciliation.figures import reconcile_figures, stream_weights
 from twin.reconciliation.uncertainty import (
     errors_of,
     half_width,
@@ -269,7 +270,7 @@ def figures(
     are held against the truth of the time they cover, ratios against that of the whole window.
     """
     window = make_window(known, seed, length_s, loss)
-    parts = [_sums, _stocks, _shares, _energy, _carbon, _products, _streams]
+    parts = [_sums, _stocks, _shares, _reconciled, _energy, _carbon, _products, _streams]
     # Voltages and efficiencies of circuits have no interval for what is lost of them.
     parts += [_cells, _efficiencies] if loss != "outages" else []
     # Emissions are booked by the hour, and a forecast begins with the present state.
@@ -431,25 +432,85 @@ def _nearest(last: F64, edge: int) -> F64:
     return near
 
 
+def _local_shares(network: Network, scope: str) -> dict[str, tuple[F64, F64]]:
+    """Return the weights of the two sums of K1 and of K2; none where a scope has neither."""
+    made, taken = Account(scope, "chlorine", "make"), find_withdrawals(network, scope)
+    if made not in network.accounts or not taken.streams:
+        return {}
+    local = [s for s, inner in zip(taken.streams, taken.local, strict=True) if inner]
+    inside, whole, exported = (
+        withdrawal_weights(network, streams) for streams in (local, taken.streams, taken.exported)
+    )
+    produced = weights(network, {made: 1.0})
+    return {
+        "local share K1": (inside, whole),
+        "local share K2": (produced - exported, produced),
+    }
+
+
 def _shares(window: ScoreWindow) -> Iterator[StatedFigure]:
     """Yield the local shares of chlorine, K1 and K2, and the chlor-alkali balance."""
     network = window.known.network
     for scope in _scopes(window):
-        made, taken = Account(scope, "chlorine", "make"), find_withdrawals(network, scope)
-        if made not in network.accounts or not taken.streams:
+        shares = _local_shares(network, scope)
+        for kpi, pair in shares.items():
+            yield _weighed(window, kpi, "chlorine", *pair)
+        if not shares:
             continue
-        local = [s for s, inner in zip(taken.streams, taken.local, strict=True) if inner]
-        inside, whole, exported = (
-            withdrawal_weights(network, streams)
-            for streams in (local, taken.streams, taken.exported)
-        )
-        yield _weighed(window, "local share K1", "chlorine", inside, whole)
-        produced = weights(network, {made: 1.0})
-        yield _weighed(window, "local share K2", "chlorine", produced - exported, produced)
         owed = weights(network, {Account(scope, "caustic", "mass"): CHLORINE_PER_CAUSTIC})
         if owed.any():
             outlets = outlet_weights(network, scope)
             yield _weighed(window, "chlor-alkali balance", "chlorine", outlets, owed)
+
+
+def _reconciled(window: ScoreWindow) -> Iterator[StatedFigure]:
+    """Yield the flows, stored masses and local shares of scopes that stand on reconciled values."""
+    network = window.known.network
+    for component, scope in product(window.closed, _scopes(window)):
+        balance, amounts, _ = window.closed[component]
+        true = np.array([true_stream_mass(window, component, line) for line in balance.lines])
+        sums, shares = _stream_sums(network, balance, scope)
+        if not sums:
+            continue
+        weight, pairs = np.array([*sums.values()]), np.array([*shares.values()])
+        pairs = pairs.reshape(-1, 2, len(balance.lines))
+        result = reconcile_figures(balance, amounts, weight, pairs)
+        if not result.stands:
+            continue
+        truths = [*(weight @ true), *((over @ true) / (under @ true) for over, under in pairs)]
+        widths = half_width(result.sigma).tolist()
+        for kpi, value, width, truth in zip(
+            [*sums, *shares], result.value.tolist(), widths, truths, strict=True
+        ):
+            if np.isfinite(value):
+                yield StatedFigure(f"{kpi}, reconciled", value, width, float(truth), NAN, value)
+
+
+def _stream_sums(
+    network: Network, balance: Balance, scope: str
+) -> tuple[dict[str, F64], dict[str, F64]]:
+    """Return the accounts of a scope as sums of streams, and its shares as pairs of them."""
+    component = balance.component
+    sums = {
+        f"{component} {name}": stream_weights(balance, weights(network, {account: 1.0}))
+        for item, name in MADE.items()
+        for account in [Account(scope, component, item)]
+        if account in network.accounts
+    }
+    tanks = network.tanks.scopes.get((scope, component))
+    if tanks is not None:
+        nothing = np.zeros(len(network.tags))
+        sums[f"{component} stored"] = stream_weights(balance, nothing, tanks.tolist())
+    shares = {
+        kpi: np.stack([stream_weights(balance, each) for each in pair])
+        for kpi, pair in _local_shares(network, scope).items()
+        if component == "chlorine"
+    }
+    known = [
+        {kpi: each for kpi, each in rows.items() if np.isfinite(each).all()}
+        for rows in (sums, shares)
+    ]
+    return known[0], known[1]
 
 
 def _energy(window: ScoreWindow) -> Iterator[StatedFigure]:

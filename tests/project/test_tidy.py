@@ -32,7 +32,7 @@ SUBJECTS = (
 )  # fmt: skip
 SUMMING = (
     *ASKING, "api.calculation", "api.commands", "api.windows", "api.sums", "api.joint",
-    "api.component_balance",
+    "api.component_balance", "api.reconciled",
 )  # fmt: skip
 # What a room may import of ours, besides itself. A room is a package of a package, or a module that
 # stands beside those. deploy starts everything and may see it all.
@@ -82,6 +82,7 @@ MAY_IMPORT = {
     "api.sums": (*ASKING, "api.windows"),
     "api.joint": (*ASKING, "api.windows", "api.sums"),
     "api.component_balance": (*ASKING, "api.windows", "api.sums", "api.joint"),
+    "api.reconciled": (*ASKING, "api.windows", "api.sums", "api.component_balance"),
     **dict.fromkeys(SUBJECTS, SUMMING),
     "api.targets": (*SUMMING, "api.chlorine"),
     "api.health": (*SUMMING, "api.registers", "api.unit_errors"),

@@ -89,6 +89,16 @@ const TEXT = {
   completeness: ["完整率", "Completeness"],
   undecided: ["不予判定", "Undecided"],
   missingTags: ["数据缺失", "Gaps in"],
+  reconciledValues: ["协调值", "reconciled"],
+  measuredValues: ["测量值", "measured"],
+  reconciledHint: [
+    "流量为使全部平衡闭合的协调值；未计量差额仍按计量仪表",
+    "flows that close every balance; what is unaccounted is by the meters",
+  ],
+  measuredHint: [
+    "流量为仪表测量值：平衡不能校核这些仪表，或与其矛盾",
+    "flows by the meters: the balances do not check them, or contradict them",
+  ],
   balance: ["物料平衡", "Balances"],
   check: ["平衡校核", "Balance check"],
   closes: ["闭合", "closes"],

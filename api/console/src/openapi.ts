@@ -1121,7 +1121,8 @@ export interface components {
         /**
          * @description The balance of one medium in one window.
          *
-         *     Flows are what was measured; what is unaccounted is that of the time in which all of them are.
+         *     Measured flows are those of the time that is covered, reconciled ones those of the whole window.
+         *     What is unaccounted is what the meters leave over in the time in which all of them are covered.
          */
         ByproductRow: {
             /** Format: date-time */
@@ -1135,6 +1136,11 @@ export interface components {
             /** @description tags with gaps, the least covered first */
             missing: string[];
             medium: string;
+            /**
+             * @description what the flows of the row stand on
+             * @enum {string}
+             */
+            values: "reconciled" | "measured";
             make_t: number | null;
             /** @description half width, 95 %, by the meters; null = not known */
             make_ci_t: number | null;
@@ -1297,8 +1303,11 @@ export interface components {
         /**
          * @description The chlorine balance of one window; inventory at its end.
          *
-         *     Flows and the change of the inventory are what was measured. What is unaccounted is that of the
-         *     time in which all flows are covered, each share that of the time of its own meters.
+         *     Measured flows and the change of the inventory are those of the time that is covered, a measured
+         *     share is that of the time of its own meters. Reconciled ones are those of the whole window:
+         *     flows, the change, K1 and K2. What is unaccounted is what the meters leave over in the time in
+         *     which all flows are covered; it and the chlor-alkali balance, which needs the caustic soda, are
+         *     always measured.
          */
         ChlorineRow: {
             /** Format: date-time */
@@ -1311,6 +1320,11 @@ export interface components {
             quality: number;
             /** @description tags with gaps, the least covered first */
             missing: string[];
+            /**
+             * @description what the flows of the row stand on
+             * @enum {string}
+             */
+            values: "reconciled" | "measured";
             production_t: number | null;
             /** @description half width, 95 %, by the meters; null = not known */
             production_ci_t: number | null;
@@ -3489,6 +3503,8 @@ export interface operations {
     read_chlorine: {
         parameters: {
             query?: {
+                /** @description what flows stand on: reconciled where the balances of the park check their meters and find none in error, or measured */
+                values?: "reconciled" | "measured";
                 /** @description length of a row, on the park's clock */
                 window?: "minute" | "hour" | "shift" | "day" | "month";
                 /** @description start, RFC 3339 with offset */
@@ -3612,6 +3628,8 @@ export interface operations {
     read_byproducts: {
         parameters: {
             query?: {
+                /** @description what flows stand on: reconciled where the balances of the park check their meters and find none in error, or measured */
+                values?: "reconciled" | "measured";
                 /** @description length of a row, on the park's clock */
                 window?: "minute" | "hour" | "shift" | "day" | "month";
                 /** @description start, RFC 3339 with offset */

@@ -1,0 +1,113 @@
+"""Flows over HTTP say whether they are reconciled or measured, and may be asked for either."""
+
+import pytest
+
+from tests.support.data import data_text
+from tests.support.small_park import PARK_TOML, rows_of, serving, with_park
+from twin import quality as q
+
+pytest_plugins = ["tests.support.small_park"]
+HOUR_9 = {"from": "2025-06-02T09:00:00+08:00", "to": "2025-06-02T10:00:00+08:00"}
+# All of it is metered, and fits together but for a per cent of what goes to VCM.
+MEAN = {"II-1": 160e3, "FT-1": 2.06, "FT-1301": 3.38, "FT-1304": 0.5, "FT-1203": 0.2,
+        "FT-1303": 0.1, "LT-1301": 0.05, "LT-1401": 2.0, "FT-4": 1.86}  # fmt: skip
+LIQUEFIED = PARK_TOML.replace('mode = "internal"', 'mode = "internal"\nflow = "acme/FT-1301"')
+SOUND = with_park(LIQUEFIED + data_text("demo/chlorine.toml"), data_text("demo/chlorine.csv"), MEAN)
+NET = {"production_t": 1, "consumption_t": -1, "import_t": 1, "export_t": -1, "vent_t": -1,
+       "inventory_change_t": -1}  # fmt: skip
+FLOWS = [name for name in NET if name != "inventory_change_t"]
+
+
+async def chlorine(api, path="demo/acme", **query):
+    (row,) = (await rows_of(api, f"{path}/chlorine", **HOUR_9, **query))["items"]
+    return row
+
+
+def net(row):
+    return sum(sign * (row[name] or 0.0) for name, sign in NET.items())
+
+
+@SOUND
+async def test_flows_of_a_sound_balance_are_reconciled_and_close(api):
+    for path in ("demo", "demo/acme", "demo/acme/caustic", "demo/acme/caustic/store"):
+        row, metered = await chlorine(api, path), await chlorine(api, path, values="measured")
+        assert (row["values"], metered["values"]) == ("reconciled", "measured")
+        assert net(row) == pytest.approx(0, abs=1e-9)
+        for name in FLOWS:
+            assert (row[name] is None) == (metered[name] is None)
+            width = name.replace("_t", "_ci_t")
+            assert row[name] is None or 0 < row[width] < metered[width]
+        # The meters are what they are.
+        for name in ("unaccounted_t", "unaccounted_ci_t", "inventory_t", "completeness"):
+            assert row[name] == metered[name]
+    row, metered = await chlorine(api), await chlorine(api, values="measured")
+    assert metered["consumption_t"] == pytest.approx((2.06 + 0.2 + 0.5) * 3.6)
+    assert row["consumption_t"] != pytest.approx(metered["consumption_t"], rel=1e-5)
+    assert row["consumption_t"] == pytest.approx(metered["consumption_t"], abs=0.4)
+    assert (row["quality"], metered["quality"]) == (32, 32)
+
+
+@SOUND
+async def test_local_shares_are_those_of_the_reconciled_flows(api):
+    row, metered = await chlorine(api), await chlorine(api, values="measured")
+    assert row["k2"] == pytest.approx(1 - row["export_t"] / row["production_t"], rel=1e-9)
+    assert row["k2_ci"] < metered["k2_ci"]
+    assert row["k1"] == pytest.approx(metered["k1"], abs=metered["k1_ci"])
+    assert row["k1_ci"] <= metered["k1_ci"]
+    # Caustic soda has no part in the balance of chlorine.
+    assert row["chlor_alkali_balance"] == metered["chlor_alkali_balance"] is not None
+
+
+@SOUND
+async def test_biased_meter_anywhere_leaves_all_flows_to_the_meters(api, db, ids):
+    await db.execute("UPDATE hour SET amount = amount * 1.3 WHERE tag_id = $1", ids["acme/FT-1301"])
+    row = await chlorine(api)
+    assert row["values"] == "measured"
+    assert row == await chlorine(api, values="measured")
+
+
+@SOUND
+async def test_silent_meter_has_a_value_where_the_balances_tell_it(api, db, ids):
+    await db.execute("DELETE FROM hour WHERE tag_id = $1", ids["acme/FT-3"])
+    row, metered = await chlorine(api), await chlorine(api, values="measured")
+    assert (metered["export_t"], metered["k2"]) == (None, None)
+    assert row["values"] == "reconciled"
+    assert row["export_t"] == pytest.approx(3.6, abs=row["export_ci_t"])
+    assert row["k2"] == pytest.approx(1 - row["export_t"] / row["production_t"], rel=1e-9)
+    assert net(row) == pytest.approx(0, abs=1e-9)
+    # It is told all the same that the meter was silent.
+    assert "acme/FT-3" in row["missing"]
+    assert row["completeness"] == metered["completeness"] < 1
+    assert row["quality"] == q.UNCERTAIN | q.INCOMPLETE | 32
+
+
+@SOUND
+async def test_without_a_check_flows_are_measured(api, db, ids):
+    # Of each of both balances one meter is silent: the others tell it, and nothing checks them.
+    for tag in ("FT-3", "FT-1203"):
+        await db.execute("DELETE FROM hour WHERE tag_id = $1", ids[f"acme/{tag}"])
+    row = await chlorine(api)
+    assert row["values"] == "measured"
+    assert row["export_t"] is None
+
+
+@SOUND
+async def test_byproducts_say_what_they_stand_on(api):
+    (row,) = (await rows_of(api, "demo/acme/byproducts", **HOUR_9))["items"]
+    (metered,) = (await rows_of(api, "demo/acme/byproducts", **HOUR_9, values="measured"))["items"]
+    assert (row["values"], metered["values"]) == ("reconciled", "measured")
+    assert row["make_t"] == pytest.approx(row["vent_t"])
+    assert metered["make_t"] != pytest.approx(metered["vent_t"], rel=1e-6)
+    assert row["make_ci_t"] < metered["make_ci_t"]
+
+
+@SOUND
+async def test_balances_that_cost_too_much_leave_flows_measured(database, ids):
+    async with serving(database) as (api, context):
+        context.settings.calculation_values_max = 100
+        assert (await chlorine(api))["values"] == "measured"
+
+
+async def test_unknown_values_are_refused(api):
+    response = await api.get("/api/v1/scopes/demo/acme/chlorine", params={"values": "guessed"})
+    assert response.status_code == 422
