@@ -192,25 +192,42 @@ async def read_rows(
 ) -> Columns:
     """Return rows of a table of sums of some tags, by `tag`, a position in the network.
 
-    `read` returns the rows of the tags with some ids of the database. Heats and effective currents
-    are not read: they are made of the rows of the tags they follow from, as these are today; raises
-    StoreError.
+    `read` returns the rows of the tags with some ids of the database. Heats are not read: they are
+    made of the rows of the tags they follow from, as these are today. So are effective currents
+    where that gives more, or better ones, than was derived at the time; raises StoreError.
     """
     of_heat, of_cells = network.heats.inputs(tags), network.cells.inputs(tags)
-    made = np.append(network.heats.tag, network.cells.effective)
-    stored = np.unique(np.concatenate([np.setdiff1d(tags, made), of_heat, of_cells]))
+    stored = np.unique(np.concatenate([np.setdiff1d(tags, network.heats.tag), of_heat, of_cells]))
     if not len(stored):
         return NO_ROWS
     ids = tag_ids(context, network, stored)
     rows = await read(ids)
     tag = stored[column_of(ids, rows)]
     table = {"tag": tag, **{name: rows[name] for name in NO_ROWS if name != "tag"}}
-    parts = [
-        {name: column[np.isin(tag, tags)] for name, column in table.items()},
-        _heat_rows(network.heats.among(tags, of_heat), _Grid.of(of_heat, table)),
-        _cell_rows(network.cells.among(tags, of_cells), _Grid.of(of_cells, table)),
-    ]
-    return {name: np.concatenate([part[name] for part in parts]) for name in NO_ROWS}
+    derived = {name: column[np.isin(tag, tags)] for name, column in table.items()}
+    made = _cell_rows(network.cells.among(tags, of_cells), _Grid.of(of_cells, table))
+    heat = _heat_rows(network.heats.among(tags, of_heat), _Grid.of(of_heat, table))
+    better, kept = _better(made, derived)
+    return {
+        name: np.concatenate([derived[name][kept], made[name][better], heat[name]])
+        for name in NO_ROWS
+    }
+
+
+def _better(made: Columns, derived: Columns) -> tuple[BOOL, BOOL]:
+    """Tell the rows that are better than those of the same tag and time, and the others to keep."""
+    first = int(min(made["time_us"].min(initial=0), derived["time_us"].min(initial=0)))
+    last = int(max(made["time_us"].max(initial=0), derived["time_us"].max(initial=0)))
+    ours, theirs = (
+        rows["tag"] * ((last - first) // MINUTE_US + 1) + (rows["time_us"] - first) // MINUTE_US
+        for rows in (made, derived)
+    )
+    _, at, other = np.intersect1d(ours, theirs, assume_unique=True, return_indices=True)
+    longer = made["covered_s"][at] > derived["covered_s"][other]
+    surer = made["quality"][at] < derived["quality"][other]
+    better, kept = np.ones(len(ours), bool), np.ones(len(theirs), bool)
+    better[at], kept[other] = longer | surer, ~(longer | surer)
+    return better, kept
 
 
 @dataclass(frozen=True, slots=True)
