@@ -14,7 +14,7 @@ from api.answers import Cursor, Ends, Number, Rfc3339, WindowAnswer, WindowRow, 
 from api.calculation.pool import CalculationRoute
 from api.component_balance import read_streams
 from api.context import AppContext, Context, time_range
-from api.encode import KWH, T_PER_H, TONNE, number, out
+from api.encode import KWH, MW, T_PER_H, TONNE, number, out
 from api.parameters import After, From, Limit, Text, To
 from api.problems import RESPONSES
 from api.windows import Component, Hourly, ScopePath, require_component
@@ -135,14 +135,18 @@ class DetectionRow(TypedDict):
     since: Rfc3339
     streams: list[DetectedStream]
     leaks: list[str]
-    bias_t_h: Annotated[float, Field(description="excess that the first stream shows, t/h")]
+    bias_t_h: Annotated[
+        Number, Field(description="excess that the first stream shows; null of electricity")
+    ]
+    bias_mw: Annotated[Number, Field(description="the same of electricity, null of the others")]
     shape: Annotated[
         Literal["step", "drift"],
         Field(description="whether the bias came at once or went on growing"),
     ]
     rate_t_h_per_h: Annotated[
-        float, Field(description="by which it grows, t/h an hour; 0 of a step")
+        Number, Field(description="by which it grows in an hour; 0 of a step, null of electricity")
     ]
+    rate_mw_per_h: Annotated[Number, Field(description="the same of electricity")]
     test: Annotated[float, Field(description="test statistic, standard deviations")]
     current: bool
 
@@ -254,14 +258,18 @@ def _detection(
     hold_s = parse_quantity(load_reference("monitor")["live"]["hold"], "time")
     time_us = to_us(row["time"])
     unknown = None, None
+    bias, rate = row["bias"], row["rate"] * HOUR_S
+    is_power = row["component"] == ELECTRICITY
     streams = [(name, *ends.get((row["component"], name), unknown)) for name in row["streams"]]
     return record(
         DetectionRow,
         row,
         **context.times(row, "time", "since"),
         streams=[{"id": name, "from": origin, "to": to} for name, origin, to in streams],
-        bias_t_h=number(row["bias"], T_PER_H),
-        rate_t_h_per_h=number(row["rate"] * HOUR_S, T_PER_H),
+        bias_t_h=None if is_power else number(bias, T_PER_H),
+        bias_mw=number(bias, MW) if is_power else None,
+        rate_t_h_per_h=None if is_power else number(rate, T_PER_H),
+        rate_mw_per_h=number(rate, MW) if is_power else None,
         current=0 <= now_us - time_us < hold_s * SECOND_US,
     )
 

@@ -30,6 +30,7 @@ ONE: Uom = (1.0, 0.0)  # a fraction, a mass in kg, a voltage in V
 TONNE = compile_uom("t", "mass")
 T_PER_H = compile_uom("t/h", "mass_flow")
 KWH = compile_uom("kWh", "energy")
+MW = compile_uom("MW", "power")
 MINUTE, HOUR, DAY = (compile_uom(uom, "time") for uom in ("min", "h", "day"))
 
 

@@ -30,6 +30,9 @@ WEEK_MINUTES = 7 * DAY_US // MINUTE_US
 COVERED_S = 0.99 * MINUTE_S
 # A flow that is not measured may be many times all flows together.
 UNKNOWN = 100.0
+# An amount is the difference of two readings, each rounded to a step of the register: its variance
+# is that of two rectangular errors, a sixth of the square of the step [1]_.
+STEPS_VARIANCE = 6.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +179,7 @@ def observe(model: MonitorModel, amount: F64, covered_s: F64, last: F64) -> Obse
     deviation = np.hypot(error.absolute * MINUTE_S * model.meter_factor, error.relative * part)
     deviation = np.where(missing[:, model.meter_line], 0.0, deviation)
     noise = deviation**2 * error.share * error.correlation_s / MINUTE_S
+    noise += (_register_steps(model) * model.meter_factor) ** 2 / STEPS_VARIANCE
     stay = deviation**2 * (1 - error.share) + (relative[model.meter_line] * part) ** 2
     analysed, of_analyser, share, correlation_s = _analyser_errors(model)
     noise[:, analysed] += (of_analyser * part[:, analysed]) ** 2 * share * correlation_s / MINUTE_S
@@ -188,6 +192,16 @@ def observe(model: MonitorModel, amount: F64, covered_s: F64, last: F64) -> Obse
         np.where(missing, unknown, noise @ of_line),
         *_stock(model, last),
     )
+
+
+def _register_steps(model: MonitorModel) -> F64:
+    """Return the steps of the registers of counters, (U,) [SI]; 0 for gauges.
+
+    A register whose resolution is not known counts in units of its tag.
+    """
+    traits, at = model.network.traits, model.meter_tag
+    step = np.maximum(traits.resolution, traits.scale)
+    return np.where(traits.counter[at], step[at], 0.0)
 
 
 def _analyser_errors(model: MonitorModel) -> tuple[I64, F64, F64, F64]:

@@ -55,11 +55,16 @@ export const suspectText = (row: BalanceRow, scope: string): string =>
     ...row.suspects.map((ids) => ids.map((id) => meterName(id, scope)).join(t("or"))),
   ].join(t("then"));
 
-const signed = (value: number): string => `${value > 0 ? "+" : ""}${formatNumber(value)} t/h`;
+const signed = (value: number, uom: string): string =>
+  `${value > 0 ? "+" : ""}${formatNumber(value)} ${uom}`;
 
-/** "+4.1 t/h", and of a drift by how much it grows. */
-export const biasText = ({ bias_t_h: bias, shape, rate_t_h_per_h: rate }: DetectionRow): string =>
-  shape === "drift" ? `${signed(bias)} (${t("drift")} ${signed(rate)}/h)` : signed(bias);
+/** "+4.1 t/h", of electricity in MW; and of a drift by how much it grows. */
+export function biasText(detection: DetectionRow): string {
+  const uom = detection.bias_mw === null ? "t/h" : "MW";
+  const bias = signed(detection.bias_mw ?? detection.bias_t_h ?? 0, uom);
+  const rate = signed(detection.rate_mw_per_h ?? detection.rate_t_h_per_h ?? 0, uom);
+  return detection.shape === "drift" ? `${bias} (${t("drift")} ${rate}/h)` : bias;
+}
 
 /** Meters and leaks, most suspect first. */
 const suspectsOf = ({ streams, leaks }: DetectionRow, scope: string): string[] => [

@@ -1464,15 +1464,19 @@ export interface components {
             since: string;
             streams: components["schemas"]["DetectedStream"][];
             leaks: string[];
-            /** @description excess that the first stream shows, t/h */
-            bias_t_h: number;
+            /** @description excess that the first stream shows; null of electricity */
+            bias_t_h: number | null;
+            /** @description the same of electricity, null of the others */
+            bias_mw: number | null;
             /**
              * @description whether the bias came at once or went on growing
              * @enum {string}
              */
             shape: "step" | "drift";
-            /** @description by which it grows, t/h an hour; 0 of a step */
-            rate_t_h_per_h: number;
+            /** @description by which it grows in an hour; 0 of a step, null of electricity */
+            rate_t_h_per_h: number | null;
+            /** @description the same of electricity */
+            rate_mw_per_h: number | null;
             /** @description test statistic, standard deviations */
             test: number;
             current: boolean;

@@ -49,9 +49,9 @@ async def test_spike_is_stored_as_uncertain_and_counted_and_stays_so_when_it_com
 
 
 def test_the_statements_know_the_marks_by_their_numbers():
-    marks = {q.RATE_OF_CHANGE, q.STUCK, q.UNIT_ERROR, q.CLOCK_SKEW}
-    assert marks == set(range(77 - q.UNCERTAIN, 81 - q.UNCERTAIN))
-    assert "BETWEEN 77 AND 80" in SAID
+    marks = {q.RESET, q.RATE_OF_CHANGE, q.STUCK, q.UNIT_ERROR, q.CLOCK_SKEW}
+    assert {q.UNCERTAIN | mark for mark in marks} == {75, 77, 78, 79, 80}
+    assert "IN (75, 77, 78, 79, 80)" in SAID
     assert q.BAD | q.UNIT_ERROR == 143
     assert q.UNCERTAIN | q.OUT_OF_RANGE == 65
 

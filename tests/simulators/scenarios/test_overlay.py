@@ -6,11 +6,13 @@ import pytest
 from simulators.process.disturbances import WEEK_US
 from simulators.process.process import make_process
 from simulators.process.process import state as undisturbed
+from simulators.process.recipes import TURBINE
 from simulators.scenarios.overlay import make_overlay, state, truths
 from simulators.scenarios.script import load_script, parse_script
 from tests.support.books import node_books
 from tests.support.demo_park import PARK, TAGS
 from twin import faraday
+from twin.accounts.heat import state_heat, state_of
 from twin.accounts.vessel_shapes import cylinder_share
 from twin.arrays import HOUR_US
 from twin.errors import ModelError
@@ -204,8 +206,12 @@ def test_who_takes_less_steam_and_power_saves_coal(process):
     assert changes("xinfa/FI-7003") == pytest.approx(steam, rel=1e-9)
     # Chlorine that is not used is liquefied, which takes nothing of what is metered here.
     assert changes("xinfa/JI-7002") == pytest.approx(power, rel=1e-9)
-    saved = -(steam * 3.769e6 + power / 0.4) / 20.934e6
-    assert changes("xinfa/WI-7001") == pytest.approx(-saved, rel=0.05)
+    # Boilers burn coal for the heat of the steam, and for that of the electricity.
+    usual = undisturbed(process, times).values[0]
+    heat = state_heat(state_of(PARK, "", (f"{XINFA}/power",)))
+    whole = usual[TAGS["xinfa/FI-7003"]] * heat + usual[TAGS["xinfa/JI-7002"]] / TURBINE
+    saved = usual[TAGS["xinfa/WI-7001"]] * (steam * heat + power / TURBINE) / whole
+    assert changes("xinfa/WI-7001") == pytest.approx(saved, rel=0.05)
     assert changes("xinfa/WI-3301") == pytest.approx(-0.6 * 75.4 / 3.6, rel=0.1)
     assert changes("luxi/FI-7003") == 0
 
