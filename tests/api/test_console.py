@@ -206,7 +206,8 @@ async def look_for_detections(page, client, database, pictures):
     detection = check.locator("[data-testid=detection]")
     await detection.wait_for(timeout=20_000)
     text = await detection.inner_text()
-    assert re.fullmatch(r"▲ Chlorine gas: since \d\d:\d\d xinfa/FI-1201 \+4\.10 t/h\? or xinfa/FI-1203", text)
+    pattern = r"▲ Chlorine gas: since \d\d:\d\d xinfa/FI-1201 \+4\.10 t/h\? or xinfa/FI-1203"
+    assert re.fullmatch(pattern, text)
     await until(partial(shows_the_verdict, check, client), 60)
     await page.screenshot(path=pictures / "suspect.png")
     await check.click()
