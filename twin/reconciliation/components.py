@@ -137,6 +137,7 @@ def reconcile_components(
         np.concatenate([flow, fraction.reshape(nothing.shape), nothing], axis=-1),
         np.concatenate([sigma_flow, np.ravel(sigma_fraction), np.full(len(products), np.nan)]),
         start=_start(flow, fraction),
+        trusted=True,
         confidence=confidence,
         iterations=iterations,
     )

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from twin.arrays import BOOL, F64
+from twin.reconciliation.chi_square import quantile
 from twin.reconciliation.least_squares import missing, variance_of
 from twin.reconciliation.linear import LISTS, Reconciliation, reconcile, withdraw
 from twin.reconciliation.observability import NOTHING, ROUNDING
@@ -57,6 +58,7 @@ def reconcile_nonlinear(
     sigma: F64,
     *,
     start: F64 | None = None,
+    trusted: bool = False,
     confidence: float = 0.95,
     iterations: int = 100,
 ) -> Reconciliation:
@@ -76,6 +78,8 @@ def reconcile_nonlinear(
     start : (..., N) float64 [u], optional
         where unmeasured quantities begin, and how large they usually are; NaN or not given = not
         known
+    trusted : bool
+        the start is a good one: no others are tried where it leads to a solution
     confidence : float [1]
         of each test, 0 to 1
     iterations : int
@@ -97,10 +101,11 @@ def reconcile_nonlinear(
     Minimises (measured - estimate)ᵀ Σ⁻¹ (measured - estimate) subject to constraint(estimate) = 0
     [1]_ [2]_. A step is halved while it does not lessen the adjustments plus an exact penalty on
     what the balances leave over [3]_, or leads to where the balances have no value. Where no start
-    is known, or it leads nowhere, several of the size of the measurements are tried: the solution
-    is that of least chi2, and of equally good ones, as the roots of a square are, the one whose
-    unmeasured quantities are most like the measurements. Never raises on data: what does not
-    converge from any start is NaN, and `reason` says so.
+    is known, or it leads nowhere, far away, or to adjustments that are too large, several of the
+    size of the measurements are tried: the solution is that of least chi2, and of equally good
+    ones, as the roots of a square are, the one whose unmeasured quantities are most like the start
+    and the measurements. Never raises on data: what does not converge from any start is NaN, and
+    `reason` says so.
     """
     measured = np.asarray(measured, dtype=np.float64)
     sigma = np.asarray(sigma, dtype=np.float64)
@@ -110,22 +115,29 @@ def reconcile_nonlinear(
     begin = np.broadcast_to(np.float64(np.nan) if start is None else start, measured.shape)
     first = np.where(seen, measured, np.where(missing(begin), 1.0, begin))
 
-    def descend(first: F64) -> tuple[F64, F64]:
+    def descend(first: F64, moving: BOOL) -> tuple[F64, F64]:
         # What has vanished is still compared with a share of its beginning.
         trace = TRACE * np.where(first != 0, np.abs(first), 1.0)
-        return _descend(constraint, jacobian, first, trace, seen, variance, iterations)
+        return _descend(constraint, jacobian, first, trace, seen, variance, iterations, moving)
 
     # What overflows on the way is seen by its value.
     with np.errstate(all="ignore"):
-        solution, chi2 = descend(first)
-        settled = np.asarray(np.isfinite(chi2))
-        unknown = ~seen & (missing(begin) | ~settled[..., None])
+        solution, chi2 = descend(first, np.ones(measured.shape[:-1], bool))
+        settled = np.isfinite(chi2)
+        begin = np.where(seen | missing(begin), np.nan, begin)
+        usual = np.inf if trusted else quantile(confidence, constraint(first).shape[-1])
+        poor = ~(chi2 <= usual) | (_far(solution, begin) & (not trusted))
+        # Where one step takes up whatever a start leaves over, other starts lead to the same.
+        bent = (jacobian(first) != jacobian(solution)).any(axis=-2)
+        poor &= ~settled | (bent & ~seen).any(axis=-1)
+        unknown = ~seen & (np.isnan(begin) | poor[..., None])
         if unknown.any():
-            magnitude = _magnitudes(measured, seen)
+            magnitude, again = _magnitudes(measured, seen), unknown.any(axis=-1)
             # One after the other: all together they would need as many times the memory.
-            tried = [descend(np.where(unknown, each, first)) for each in _starts(magnitude)]
-            solution = _best([(solution, chi2), *tried], magnitude, seen)
-            settled = np.asarray(~np.isnan(solution).any(axis=-1))
+            tried = [descend(np.where(unknown, each, first), again) for each in _starts(magnitude)]
+            solution = _best([(solution, chi2), *tried], magnitude, begin, seen)
+            settled = ~np.isnan(solution).any(axis=-1)
+        settled = np.asarray(settled)
         solution = np.where(settled[..., None], solution, first)
         trace = TRACE * np.where(first != 0, np.abs(first), 1.0)
         slope, residual = _finite(jacobian(solution)), _finite(constraint(solution))
@@ -173,12 +185,24 @@ def _starts(magnitude: F64) -> F64:
     return np.where(number == 0, middle, least * (most / least) ** spread)
 
 
-def _best(tried: list[tuple[F64, F64]], magnitude: F64, seen: BOOL) -> F64:
+def _far(solution: F64, begin: F64) -> BOOL:
+    """Return where a start led far from itself, (...)."""
+    return np.asarray((_unlike(solution, begin) > HALF).any(axis=-1))
+
+
+def _unlike(values: F64, others: F64) -> F64:
+    """Return how unlike some values are to others, 0 to 1: 1 of another sign, 1/2 three times."""
+    return np.asarray(np.abs(values - others) / (np.abs(values) + np.abs(others)))
+
+
+def _best(tried: list[tuple[F64, F64]], magnitude: F64, begin: F64, seen: BOOL) -> F64:
     """Return the best of several solutions, (..., N), by their chi2; NaN where there is none."""
     solutions, chi2 = (np.stack(each) for each in zip(*tried, strict=True))
     good = np.isfinite(chi2) & (chi2 <= chi2.min(axis=0) * (1 + EQUAL) + CLOSED)
     size = np.nanmedian(magnitude, axis=-1, keepdims=True)
-    unlike = np.where(seen, 0.0, np.abs(solutions - size) / (np.abs(solutions) + size))
+    unlike = np.where(seen, 0.0, _unlike(solutions, size))
+    # What is known of a quantity itself says more than the size of all.
+    unlike += 2 * np.nan_to_num(_unlike(solutions, begin))
     best = np.where(good, unlike.sum(axis=-1), np.inf).argmin(axis=0)
     chosen = np.take_along_axis(solutions, best[None, ..., None], axis=0)[0]
     return np.where(good.any(axis=0)[..., None], chosen, np.nan)
@@ -192,8 +216,11 @@ def _descend(
     seen: BOOL,
     variance: F64,
     iterations: int,
+    moving: BOOL,
 ) -> tuple[F64, F64]:
     """Return (..., N) where the steps lead and (...) their chi2: inf where they do not arrive.
+
+    Times that do not move, (...), stay where they begin and do not arrive.
 
     Adjustments are kept as deviates: independent, of variance 1, `root` of them away from what was
     measured. So meters known exactly, and correlated ones, need no inverse of their covariance.
@@ -202,8 +229,7 @@ def _descend(
     own = np.sqrt((root**2).sum(axis=1)) * seen
     root = root * seen[..., None]
     deviate, change, hidden = np.zeros((3, *at.shape))
-    settled = np.zeros(at.shape[:-1], bool)
-    moving = ~settled
+    settled, moving = np.zeros(at.shape[:-1], bool), moving.copy()
     for _ in range(iterations):
         slope, residual = jacobian(at), constraint(at)
         reach = _times(np.abs(slope), np.abs(at) + own + trace)
