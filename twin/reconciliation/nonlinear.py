@@ -123,21 +123,20 @@ def reconcile_nonlinear(
     # What overflows on the way is seen by its value.
     with np.errstate(all="ignore"):
         solution, chi2 = descend(first, np.ones(measured.shape[:-1], bool))
-        settled = np.isfinite(chi2)
+        settled = np.asarray(np.isfinite(chi2))
         begin = np.where(seen | missing(begin), np.nan, begin)
         usual = np.inf if trusted else quantile(confidence, constraint(first).shape[-1])
-        poor = ~(chi2 <= usual) | (_far(solution, begin) & (not trusted))
+        poor = np.asarray(~(chi2 <= usual) | (_far(solution, begin) & (not trusted)))
         # Where one step takes up whatever a start leaves over, other starts lead to the same.
         bent = (jacobian(first) != jacobian(solution)).any(axis=-2)
         poor &= ~settled | (bent & ~seen).any(axis=-1)
         unknown = ~seen & (np.isnan(begin) | poor[..., None])
         if unknown.any():
-            magnitude, again = _magnitudes(measured, seen), unknown.any(axis=-1)
+            magnitude, again = _magnitudes(measured, seen), np.asarray(unknown.any(axis=-1))
             # One after the other: all together they would need as many times the memory.
             tried = [descend(np.where(unknown, each, first), again) for each in _starts(magnitude)]
             solution = _best([(solution, chi2), *tried], magnitude, begin, seen)
-            settled = ~np.isnan(solution).any(axis=-1)
-        settled = np.asarray(settled)
+            settled = np.asarray(~np.isnan(solution).any(axis=-1))
         solution = np.where(settled[..., None], solution, first)
         trace = TRACE * np.where(first != 0, np.abs(first), 1.0)
         slope, residual = _finite(jacobian(solution)), _finite(constraint(solution))
