@@ -115,8 +115,7 @@ def reconcile_components(
     fraction = np.broadcast_to(fraction, (*lead, streams, kinds))
     nothing = np.full((*lead, streams * kinds), np.nan)
     fixed, offset = _fixed(incidence, parts, kinds, total=total, normalised=normalised)
-    products = np.arange(streams * kinds)
-    first = len(fixed) - len(products)
+    products, first = np.arange(streams * kinds), len(fixed) - streams * kinds
     at_flow, at_fraction = products // kinds, streams + products
     at_carried = streams + len(products) + products
 

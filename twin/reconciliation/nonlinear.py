@@ -125,11 +125,10 @@ def reconcile_nonlinear(
         solution, chi2 = descend(first, np.ones(measured.shape[:-1], bool))
         settled = np.asarray(np.isfinite(chi2))
         begin = np.where(seen | missing(begin), np.nan, begin)
-        usual = np.inf if trusted else quantile(confidence, constraint(first).shape[-1])
-        poor = np.asarray(~(chi2 <= usual) | (_far(solution, begin) & (not trusted)))
         # Where one step takes up whatever a start leaves over, other starts lead to the same.
-        bent = (jacobian(first) != jacobian(solution)).any(axis=-2)
-        poor &= ~settled | (bent & ~seen).any(axis=-1)
+        bent = ~seen & (jacobian(first) != jacobian(solution)).any(axis=-2) & (not trusted)
+        usual = quantile(confidence, constraint(first).shape[-1])
+        poor = _poor(solution, chi2, begin, bent.any(axis=-1), usual)
         unknown = ~seen & (np.isnan(begin) | poor[..., None])
         if unknown.any():
             magnitude, again = _magnitudes(measured, seen), np.asarray(unknown.any(axis=-1))
@@ -184,9 +183,10 @@ def _starts(magnitude: F64) -> F64:
     return np.where(number == 0, middle, least * (most / least) ** spread)
 
 
-def _far(solution: F64, begin: F64) -> BOOL:
-    """Return where a start led far from itself, (...)."""
-    return np.asarray((_unlike(solution, begin) > HALF).any(axis=-1))
+def _poor(solution: F64, chi2: F64, begin: F64, bent: BOOL, usual: float) -> BOOL:
+    """Return where a start led nowhere or, where others may lead elsewhere, far or to a bad fit."""
+    far = (_unlike(solution, begin) > HALF).any(axis=-1)
+    return np.asarray(~np.isfinite(chi2) | (bent & (far | (chi2 > usual))))
 
 
 def _unlike(values: F64, others: F64) -> F64:

@@ -133,8 +133,8 @@ def bilinear(incidence, flow, grade, sigma, start):
         for n, unit in enumerate(1e-4 * np.eye(len(z))):  # the balances are of second degree
             curve[n] += (slope(z + unit) - slope(z - unit)).T @ force / 2e-4
         zero = np.zeros((len(rows), len(rows)))
-        left = np.concatenate([2 * weight * (z - goal) + rows.T @ force, balances(z)])
-        change = np.linalg.lstsq(np.block([[curve, rows.T], [rows, zero]]), -left, rcond=1e-13)[0]
+        gap = np.concatenate([2 * weight * (z - goal) + rows.T @ force, balances(z)])
+        change = np.linalg.lstsq(np.block([[curve, rows.T], [rows, zero]]), -gap, rcond=1e-13)[0]
         z, force = z + change[: len(z)], force + change[len(z) :]
     assert np.abs(change[: len(z)]).max() < 1e-9
     assert np.abs(balances(z)).max() < 1e-9 * np.abs(size).max()
