@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from simulators.process.process import make_process, rates
+from tests.support.demo_park import FOLDER
 from tests.support.small_region import HEAD, HEADER, problems_of, scope
 from twin import quality as q
 from twin.accounts.accounts import Account
@@ -418,3 +419,19 @@ def test_bought_steam_of_the_demonstration_park_emits_0_2967_tonnes_a_tonne(demo
     assert steam.row["verified"] is False
     states = {state.id: state for state in network.park.rows(SteamState)}
     assert state_heat(states["huaxiang-steam"]) == pytest.approx(2696.7e3, abs=100)
+
+
+def test_by_product_hydrogen_is_a_credit_of_caustic_where_the_model_says_so():
+    files = {name: (FOLDER / name).read_text() for name in ("park.toml", "tags.csv")}
+    files["park.toml"] += (
+        '\n[[meter]]\nid = "luxi-h2-credit"\ntag = "luxi/FI-1501"\ncarrier = "hydrogen"\n'
+        'scope = "liaocheng/gaoxin/luxi/caustic"\ndirection = "out"\nproduct = "caustic"\n'
+    )
+    network = compile_network(parse_park(files))
+    entries = network.entries(
+        Account("liaocheng/gaoxin/luxi/caustic", "caustic", "coal_equivalent")
+    )
+    factors = dict(zip(network.entry_tag[entries], network.entry_factor[entries], strict=True))
+    # 0.3329 kgce/m³ of GB/T 2589-2020, table A.
+    credit = factors[network.index["luxi/FI-1501"]]
+    assert credit == pytest.approx(-0.3329 * KGCE)
