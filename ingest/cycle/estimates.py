@@ -104,8 +104,8 @@ class HourlyEstimates:
         return replace(progress, again=progress.again.union(hours.tolist()))
 
     def hours(self, from_us: int, to_us: int) -> list[int]:
-        """Return the beginnings of the whole hours inside an interval [µs]."""
-        if to_us - from_us < HOUR_US:
+        """Return the beginnings of the whole hours inside an interval [µs]; none without tags."""
+        if not self.tags or to_us - from_us < HOUR_US:
             return []
         edges = self._edges(from_us, to_us)
         inside = (edges[:-1] >= from_us) & (edges[1:] <= to_us)
