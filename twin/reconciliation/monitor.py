@@ -21,6 +21,7 @@ from twin.reconciliation.balances import Balance, compile_balance, degrees_of_fr
 from twin.reconciliation.chi_square import quantile
 from twin.reconciliation.uncertainty import errors_of, level_sigma
 from twin.reference import load as load_reference
+from twin.uom import parse_quantity
 
 if TYPE_CHECKING:
     from twin.accounts.network import Network
@@ -195,13 +196,13 @@ def observe(model: MonitorModel, amount: F64, covered_s: F64, last: F64) -> Obse
 
 
 def _register_steps(model: MonitorModel) -> F64:
-    """Return the steps of the registers of counters, (U,) [SI]; 0 for gauges.
-
-    A register whose resolution is not known counts in units of its tag.
-    """
-    traits, at = model.network.traits, model.meter_tag
-    step = np.maximum(traits.resolution, traits.scale)
-    return np.where(traits.counter[at], step[at], 0.0)
+    """Return the steps of the registers of counters, (U,) [SI]; 0 for gauges."""
+    usual, steps = load_reference("uncertainty")["register"], []
+    for tag in (model.network.tags[at] for at in model.meter_tag.tolist()):
+        known = tag.kind == "counter" and tag.quantity in usual
+        step = parse_quantity(usual[tag.quantity], tag.quantity) if known else 0.0
+        steps.append(tag.resolution or step)
+    return np.array(steps, np.float64)
 
 
 def _analyser_errors(model: MonitorModel) -> tuple[I64, F64, F64, F64]:
