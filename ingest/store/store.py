@@ -56,9 +56,9 @@ MINUTE = {"time": "timestamptz", "amount": "float8", "covered_s": "float8", "min
 TRUE_READING = """quality < 128 AND quality & 223 <> 75
     AND (t.low IS NULL OR value >= t.low) AND (t.high IS NULL OR value <= t.high)"""
 # Of each interval the sample before it, those in it, the one after it; of a counter its true
-# readings on both sides, and all between them. The minute of the reading before has the level at
-# which the register stood, above the reading by jitter. The span of all of them lets the planner
-# leave out the chunks of other times.
+# readings on both sides, and all between them; without one after it, all that come. The minute of
+# the reading before has the level at which the register stood, above the reading by jitter. The
+# span of all of them lets the planner leave out the chunks of other times.
 INTERVAL = """
 SELECT w.number, s.time, s.value, s.quality
 FROM read_interval w JOIN tag t USING (tag_id)
@@ -80,7 +80,7 @@ CROSS JOIN LATERAL (
     SELECT time, value, quality FROM sample
     WHERE tag_id = w.tag_id AND time >= $2 AND time < $3
       AND time > coalesce(CASE WHEN w.counter THEN b.time END, w.start - interval '1 us')
-      AND time < coalesce(CASE WHEN w.counter THEN a.time END, w.stop)
+      AND time < CASE WHEN w.counter THEN coalesce(a.time, w.until) ELSE w.stop END
     UNION ALL
     SELECT time, value, quality FROM sample
     WHERE tag_id = w.tag_id AND time = a.time AND time >= $2 AND time < $3) s

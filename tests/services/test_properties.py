@@ -165,6 +165,7 @@ def assert_same_bits(first, second):
 
 @settings(max_examples=12, deadline=None)
 @given(seed=st.integers(0, 10_000), size=st.integers(3, 40))
+@example(seed=1950, size=3)  # what was doubtful when it came is a rollover since
 def test_order_delay_and_repetition_change_no_minute_sum_or_kpi(seed, size):
     rng = np.random.default_rng(seed)
     scans = traffic(rng)

@@ -341,7 +341,7 @@ class MemoryStore(Store):
             if b < TIME_MAX_US:
                 after = self._nearest(t, b, b + reach_us, latest=False, usable=counts)
             low = before if counts and before is not None else a
-            high = after if counts and after is not None else b
+            high = (b + reach_us if after is None else after) if counts else b
             inside = {time for time in self.sample[t] if low <= time < high}
             wanted = inside | {before, after} - {None}
             for time in sorted(wanted):
