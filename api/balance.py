@@ -194,7 +194,8 @@ async def read_balance(
                 record(
                     MissingStream,
                     {"from": nodes[i], "to": nodes[j]},
-                    **_amounts("flow", np.array(flow), component),
+                    flow_t=None if component == ELECTRICITY else number(flow, TONNE),
+                    flow_kwh=number(flow, KWH) if component == ELECTRICITY else None,
                 )
                 for i, j, flow in pairs
             ]

@@ -303,7 +303,9 @@ class Aggregation:
             )
         return before, after
 
-    async def _read_around(self, tag: I64, start: I64, stop: I64) -> tuple[I64, I64, F64, U8]:
+    async def _read_around(
+        self, tag: I64, start: I64, stop: I64, is_open: BOOL
+    ) -> tuple[I64, I64, F64, U8]:
         """Return (interval, time, value, quality) of the samples in and next to intervals."""
         counter, hair = self._traits.counter[tag], self._traits.resolution[tag]
         near = await self._store.read_intervals(tag, counter, hair, start, stop, NEAR_US)
@@ -311,7 +313,8 @@ class Aggregation:
         reached = np.zeros((2, len(tag)), bool)
         reached[0, row[time_us < start[row]]] = True
         reached[1, row[time_us >= stop[row]]] = True
-        reached[1] |= stop >= TIME_MAX_US
+        # Behind the newest sample of a tag there is none.
+        reached[1] |= is_open
         lone = np.flatnonzero(counter & ~reached.all(axis=0))
         if not len(lone):
             return near
@@ -338,7 +341,10 @@ class Aggregation:
         start = np.append(intervals.start, known.time_us[last] + 1)
         stop = np.append(intervals.stop, intervals.stop[some])
         stop[some] = known.time_us[first]
-        row, time_us, value, quality = await self._read_around(intervals.tag[number], start, stop)
+        is_open = np.append(intervals.open, intervals.open[some])
+        is_open[some] = False
+        around = await self._read_around(intervals.tag[number], start, stop, is_open)
+        row, time_us, value, quality = around
         read = Samples(number[row], time_us, value, quality, time_us)
         # The sample next to an end is read as well, and it may be a known one.
         other = np.where(row < len(intervals), time_us < stop[row], time_us >= start[row])

@@ -1,9 +1,12 @@
 """The reconciled balance over HTTP: estimates close, what is not measured is found, errors show."""
 
+from dataclasses import replace
+
 import pytest
 
 from tests.support.small_park import HOUR as HOUR_US
 from tests.support.small_park import NOW, PARK_TOML, S, rows_of, stamp, with_park
+from twin.reconciliation.closure import close_balance
 
 pytest_plugins = ["tests.support.small_park"]
 HOUR = {"from": "2025-06-02T09:00:00+08:00", "to": "2025-06-02T10:00:00+08:00"}
@@ -68,6 +71,17 @@ async def test_a_meter_far_off_makes_the_balance_inconsistent_and_names_suspects
     assert any("cl2-vcm" in suspects for suspects in row["suspects"])
     # One balance alone has no two nodes between which a stream could be missing.
     assert row["missing_streams"] == []
+
+
+async def test_a_stream_the_model_lacks_is_named_with_its_flow(api, monkeypatch):
+    def closed(balance, amounts):
+        closure = close_balance(balance, amounts)
+        return replace(closure, missing=[[(0, 0, 1500.0)] for _ in closure.missing])
+
+    monkeypatch.setattr("api.balance.close_balance", closed)
+    row = (await rows_of(api, "demo/acme/balance", **HOUR))["items"][0]
+    node = row["residuals"][0]["node"]
+    assert row["missing_streams"] == [{"from": node, "to": node, "flow_t": 1.5, "flow_kwh": None}]
 
 
 async def test_a_meter_with_a_hole_is_estimated_and_never_accused(api, db, ids):

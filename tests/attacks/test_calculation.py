@@ -70,15 +70,18 @@ def heaviest():
     page = {"limit": 1000}
     scoped = {
         f"get /api/v1/scopes/{{path}}/{subject}": windows()
-        for subject in ("energy", "electrolysers", "chlorine", "byproducts", "symbiosis", "balance")
-    }
+        for subject in ("energy", "electrolysers", "chlorine", "byproducts", "symbiosis", "balance",
+                        "heat", "meters")
+    }  # fmt: skip
     # A minute of an outlet has no mean; charges are summed from minutes: not over months.
     emissions = [windows()[1], {"window": "month", **before(365 * DAY_US)}]
     scoped["get /api/v1/scopes/{path}/emissions"] = emissions
     scoped["get /api/v1/scopes/{path}/electrolysers"] = windows()[:2]
+    scoped["get /api/v1/scopes/{path}/emissions/products"] = windows()[1:]
+    scoped["get /api/v1/scopes/{path}/electrolysers/ageing"] = [before(1_400 * DAY_US)]
     actions = [{"scope": scope.id, "load": 0.5} for scope in PARK.scopes if scope.kind == "plant"]
     what_if = {"hours": 33, "step_s": 60, "actions": actions[:5]}
-    command = {"by": "ann"}
+    command, now_us = {"by": "ann"}, time.time_ns() // 1000
     return scoped | {
         "get /api/v1/park": [{}],
         "get /api/v1/tags": [page | {"q": "a"}],
@@ -110,6 +113,11 @@ def heaviest():
         "delete /api/v1/rejects": [{"by": "ann", "id": list(range(1, 101))}],
         "post /api/v1/unit-errors/{error}/dismiss": [command],
         "post /api/v1/unit-errors/{error}/rescale": [command],
+        "get /api/v1/registers/falls": [{}],
+        "post /api/v1/registers/replace": [
+            command | {"tag": "xinfa/JQI-1001", "time": time_of(now_us), "last": 9, "first": 1}
+        ],
+        "post /api/v1/registers/falls/{fall}/dismiss": [command],
         "get /livez": [{}],
         "get /readyz": [{}],
         "get /metrics": [{}],
@@ -119,10 +127,10 @@ def heaviest():
 
 NAMES = {
     "path": SCOPE, "alarm": "none", "command": "1", "enterprise": "xinfa", "tag": "NO-7",
-    "error": "1",
+    "error": "1", "fall": "1",
 }  # fmt: skip
 # Of an alarm, a command or an error that is not there, and of a future that holds nothing.
-ABSENT = ("{alarm}", "{command}", "{error}", "release")
+ABSENT = ("{alarm}", "{command}", "{error}", "{fall}", "release")
 
 
 async def ask(client, operation, question):
