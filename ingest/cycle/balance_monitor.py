@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from twin.accounts.tanks import tags_of_tanks
 from twin.arrays import F64, MINUTE_US
 from twin.reconciliation.detection import MonitorState, begin_monitor, detect
 from twin.reconciliation.monitor import compile_monitor, monitored_components
@@ -48,10 +47,7 @@ class BalanceMonitor:
         root = network.park.id
         components = monitored_components(network, root)
         self._models = [compile_monitor(network, root, c, len(components)) for c in components]
-        tags = [NO_TAGS]
-        for model in self._models:
-            tags += [model.balance.tags, tags_of_tanks(network.tanks, model.tanks)]
-        self._tags = np.unique(np.concatenate(tags))
+        self._tags = np.unique(np.concatenate([NO_TAGS, *(model.tags for model in self._models)]))
 
     def begin(self, now_us: int) -> MonitorProgress:
         """Return the progress before anything is known."""

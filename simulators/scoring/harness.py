@@ -19,7 +19,6 @@ from twin import quality as q
 from twin.accounts.cells import effective_current
 from twin.accounts.heat import heat_amounts
 from twin.accounts.network import Network, compile_network
-from twin.accounts.tanks import tags_of_tanks
 from twin.arrays import DAY_US, F64, FOREVER, I64, MINUTE_US, NEVER, U8, ratio
 from twin.reconciliation.detection import begin_monitor, detect
 from twin.reconciliation.monitor import MonitorModel, compile_monitor, monitored_components
@@ -29,7 +28,7 @@ from twin.validation.assess import assess, no_state
 from twin.validation.rules import CheckSpec, compile_limits
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from simulators.instruments import Sensors
     from simulators.process.process import Process
@@ -225,16 +224,6 @@ def _scene(harness: Harness, script: Script, start_us: int) -> Scene:
     return Scene(harness.sensors, make_overlay(harness.process, script, start_us))
 
 
-def monitored_tags(harness: Harness, monitors: Iterable[MonitorModel]) -> I64:
-    """Return the indices of the tags that some monitors read, (u,) int64."""
-    tags = [
-        tags
-        for model in monitors
-        for tags in (model.balance.tags, tags_of_tanks(harness.network.tanks, model.tanks))
-    ]
-    return np.unique(np.concatenate([np.zeros(0, np.int64), *tags]))
-
-
 def run_monitor(
     harness: Harness,
     scene: Scene,
@@ -252,7 +241,7 @@ def run_monitor(
         memory.time_us,
         memory.time_us + minutes * MINUTE_US,
         scan_s=scan_s,
-        tags=monitored_tags(harness, [monitor]),
+        tags=monitor.tags,
     )
     return detect(monitor, memory, table.amount, table.covered_s, table.last)
 
@@ -260,7 +249,7 @@ def run_monitor(
 def false_detections(harness: Harness, days: int, scan_s: float) -> dict[str, int]:
     """Return the detections of each component in some days without an event."""
     scene = partial(readings, scene_of(harness, "normal"))
-    tags = monitored_tags(harness, harness.monitors.values())
+    tags = np.unique(np.concatenate([monitor.tags for monitor in harness.monitors.values()]))
     count = dict.fromkeys(harness.monitors, 0)
     states = {c: begin_monitor(m, harness.start_us) for c, m in harness.monitors.items()}
     for day in range(days):

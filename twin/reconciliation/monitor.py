@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from twin.accounts.accounts import ELECTRICITY
-from twin.accounts.tanks import tank_mass
+from twin.accounts.tanks import tags_of_tanks, tank_mass
 from twin.arrays import DAY_US, F64, I64, MINUTE_S, MINUTE_US, ratio
 from twin.reconciliation.balances import Balance, compile_balance, degrees_of_freedom
 from twin.reconciliation.chi_square import quantile
@@ -54,6 +54,11 @@ class MonitorModel:
     members: tuple[tuple[int, ...], ...]  # (J,) lines of each direction; without any, a leak
     leaks: tuple[int, ...]  # (J,) node of a leak in this direction, -1 = none
     limit: float  # [1] of |z|
+
+    @property
+    def tags(self) -> I64:
+        """The tags that it reads, of meters, analysers and tanks, sorted."""
+        return np.union1d(self.balance.tags, tags_of_tanks(self.network.tanks, self.tanks))
 
 
 class Observation(NamedTuple):
