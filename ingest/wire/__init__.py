@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from twin import quality as q
+from twin.quality_vocabularies import explain, quality_of
 
 # The year 2200 in milliseconds: a later time is not a time but a mistake of the sender.
 TIME_MS_MAX = 7_258_118_400_000
@@ -83,13 +84,18 @@ class Decoded:
         else:
             self.values.append(float(value) if abs(value) < VALUE_MAX else math.inf)
 
-    def add_json(self, name: Any, value: Any, quality: Any, uom: Any = None) -> None:
-        """Add one value of a JSON document, or refuse it alone."""
-        code = q.WORDS.get(quality.lower()) if isinstance(quality, str) else quality
+    def add_json(
+        self, name: Any, value: Any, uom: Any = None, *, quality: Any = q.GOOD, words: str = ""
+    ) -> None:
+        """Add one value of a JSON document, or refuse it alone.
+
+        `words` is the vocabulary of a quality that was sent.
+        """
+        code = quality_of(words, quality) if words else quality
         if not isinstance(name, str):
             self.refused.append(("bad_name", f"a tag name is not a text: {name!r:.80}"))
-        elif not isinstance(code, int) or isinstance(code, bool) or not 0 <= code <= 255:
-            self.refused.append(("bad_quality", f"{name}: quality {quality!r:.80}"))
+        elif code is None:
+            self.refused.append(("bad_quality", f"{name:.80}: quality {explain(words, quality)}"))
         elif value is None:
             # The gateway says that there is no value: that is knowledge, and it ends the last hold.
             self.add(name, None, q.BAD | q.NOT_A_NUMBER)

@@ -25,11 +25,13 @@ def decode(layout: Layout, payload: bytes, received_us: int, *, tag: str = "") -
             if not isinstance(values, dict):
                 raise WireError("bad_shape", f"{layout.values!r} is not an object of tag: value")
             for name, value in values.items():
-                decoded.add_json(str(name) or None, value, q.GOOD)
+                decoded.add_json(str(name) or None, value)
         else:
             name = _inside(record, layout.tag) if layout.tag else tag
             quality = _inside(record, layout.quality) if layout.quality else q.GOOD
-            decoded.add_json(name or None, _inside(record, layout.value), quality)
+            words = layout.qualities if layout.quality else ""
+            value = _inside(record, layout.value)
+            decoded.add_json(name or None, value, quality=quality, words=words)
         decoded.end_run(before, time_us)
     return decoded
 

@@ -166,9 +166,12 @@ def _scan(scan: dict[str, Any], decoded: Decoded) -> None:
     uom = _common(scan, decoded)
     for name, value in scan["values"].items():
         if isinstance(value, dict):
-            decoded.add_json(name, value.get("v"), value.get("q", q.GOOD), uom.get(name))
+            words = "ours" if "q" in value else ""
+            decoded.add_json(
+                name, value.get("v"), uom.get(name), quality=value.get("q", q.GOOD), words=words
+            )
         else:
-            decoded.add_json(name, value, q.GOOD, uom.get(name))
+            decoded.add_json(name, value, uom.get(name))
     decoded.end_run(before, time_us)
 
 
@@ -188,5 +191,5 @@ def _columns(document: dict[str, Any], decoded: Decoded) -> None:
         before = len(decoded.names)
         time_us = _time_us(time)
         own = uom.get(name) if isinstance(name, str) else None
-        decoded.add_json(name, value, quality, own)
+        decoded.add_json(name, value, own, quality=quality, words="ours")
         decoded.end_run(before, time_us)

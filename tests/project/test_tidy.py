@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("twin", "ingest", "api", "simulators", "deploy")
 GROUND = (
     "twin.arrays", "twin.errors", "twin.quality", "twin.uom", "twin.reference", "twin.faraday",
-    "twin.stoichiometry", "twin.water",
+    "twin.quality_vocabularies", "twin.stoichiometry", "twin.water",
 )  # fmt: skip
 SERIES = (*GROUND, "twin.model", "twin.series")
 BALANCES = (*SERIES, "twin.accounts", "twin.reconciliation")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from twin.model.park import owner_of
 from twin.model.rows import Known, RowFault, cell, parse_row, table
+from twin.quality_vocabularies import VOCABULARIES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -43,7 +44,8 @@ class Layout:
     tag: str = cell("text", default="")
     value: str = cell("text", default="")
     values: str = cell("text", default="")
-    quality: str = cell("text", default="")  # of one value: its word or code
+    quality: str = cell("text", default="")  # of one value
+    qualities: str = cell("one " + " ".join(VOCABULARIES), default="words")
 
 
 @table
@@ -55,7 +57,7 @@ class GatewaySpec:
     protocol: str = cell("one " + " ".join(NEEDS))
     name: dict[str, str] | None = cell("name", default=None)
     topic: str = cell("text", default="")
-    payload: dict[str, str] = cell("table", default_factory=dict)
+    payload: dict[str, Any] = cell("table", default_factory=dict)
     tags: dict[str, str] = cell("each text", default_factory=dict)  # name on the wire = tag
     uoms: dict[str, str] = cell("each text", default_factory=dict)  # code = unit of measure
     group: str = cell("text", default="")
