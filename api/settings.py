@@ -39,7 +39,11 @@ class ApiSettings(Settings):
     page_size_max: int = Field(1_000, ge=1, le=10_000, description="items of one page")
     windows_max: int = Field(1_500, ge=1, description="windows of one balance or energy answer")
     calculation_processes: int = Field(
-        2, ge=1, le=64, description="processes that calculate answers, started when first needed"
+        0,
+        ge=0,
+        le=64,
+        description="processes that calculate answers, started when first needed;"
+        " 0: one fewer than there are processors, at least one",
     )
     calculations_max: int = Field(
         64, ge=1, description="requests that calculate, wait to, or are being sent, of all clients"

@@ -89,6 +89,9 @@ class Calculations:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._settings = context.settings
+        # One processor stays with who publishes, stores and looks.
+        others = max((os.cpu_count() or 1) - 1, 1)
+        self._processes = self._settings.calculation_processes or others
         self._requests: Counter[str] = Counter()  # by client
         self._flights: dict[tuple[Any, ...], asyncio.Task[Answered]] = {}
         self._idle: list[Calculator] = []
@@ -170,7 +173,7 @@ class Calculations:
     @asynccontextmanager
     async def _turn(self, client: str) -> AsyncIterator[None]:
         """Wait until a process is free for a client; the clients take turns."""
-        if self._running < self._settings.calculation_processes:
+        if self._running < self._processes:
             self._running += 1
         else:
             turn = asyncio.get_running_loop().create_future()
