@@ -29,6 +29,7 @@ REASONS = {
         "unknown_mn",
         "bad_shape",
         "bad_time",
+        "no_time",
         "bad_quality",
         "wrong_type",
         "wrong_uom",

@@ -124,7 +124,8 @@ def decode(
             if route.native:
                 contents[number] = route.names.scans.read(message.payload)
             if contents[number] is None:
-                contents[number] = route.codec(message.payload, message.received_us)
+                content = route.codec(message.payload, message.received_us)
+                contents[number] = _dated(content, message) if message.retained else content
         except WireError as error:
             contents[number] = Reject(error.reason, error.detail, message, routes[number].gateway)
         except Exception as error:
@@ -133,6 +134,16 @@ def decode(
     intake = _assemble(topics, messages, routes, contents, limits, skewed)
     intake.dropped = dropped
     return intake
+
+
+def _dated(decoded: Decoded, message: Message) -> Decoded:
+    """Return what a retained message said; raises WireError when it has the time of its arrival.
+
+    The broker has kept it for any time: since when its value is true nobody knows.
+    """
+    if any(count and time_us == message.received_us for count, time_us in decoded.runs):
+        raise WireError("no_time", "a retained message does not say when its value was true")
+    return decoded
 
 
 def crashed(error: Exception, message: Message, gateway: str) -> Reject:

@@ -13,12 +13,14 @@ import numpy as np
 from deploy.database.times import plain
 from ingest.routing.sparkplug_session import SparkplugSessions
 from ingest.wire import Decoded, WireError, hj212, json_layout, native, senml, sparkplug
-from twin.model.gateways import GatewaySpec, parse_layout
+from twin.model.gateways import SEGMENT, TAIL, GatewaySpec
+from twin.model.layouts import parse_layout
 from twin.model.park import Tag, owner_of, park_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from twin.model.layouts import Layout
     from twin.model.park import Park
 
 # Routes are kept by topic; senders choose the topics, so there is an end to it.
@@ -40,6 +42,7 @@ class Message(NamedTuple):
     qos: int
     link: int  # number of the connection it came by: its `mid` means nothing to another one
     cut: int = 0  # bytes at the end of a payload that was too large to be kept
+    retained: bool = False  # the broker had it before we subscribed
 
 
 class Names(dict[str, int]):
@@ -148,6 +151,23 @@ class TopicTable:
             raise route
         return route
 
+    def route_as(self, gateway: str, topic: str) -> Route:
+        """Return where a topic would lead if a gateway of the model sent it; raises WireError."""
+        for owner, row in self._gateways:
+            if gateway not in (row.id, f"{owner}/{row.id}"):
+                continue
+            if row.protocol == "sparkplug":
+                return self.route(topic)
+            if row.protocol == "json":
+                match = _pattern(row.topic).fullmatch(topic)
+                tag = match.groupdict().get("tag", "") if match else topic.rpartition("/")[2]
+                return self._foreign_route(owner, row, parse_layout(row.payload), tag)
+            codec = self._codec(row.protocol, row)
+            names, sender = self._renamed(owner, row), _sender(owner, row.id)
+            return Route(owner, names, codec, simulated=row.simulated, gateway=sender)
+        known = ", ".join(row.id for _, row in self._gateways) or "none"
+        raise WireError("unknown_gateway", f"the model has no gateway {gateway!r}; it has {known}")
+
     def order(self, topic: str) -> str:
         """Return the gateway whose messages, this one among them, are read in their order."""
         try:
@@ -176,14 +196,18 @@ class TopicTable:
         for pattern, layout, owner, row in self._foreign:
             match = pattern.fullmatch(topic)
             if match:
-                codec = partial(json_layout.decode, layout, tag=match.groupdict().get("tag", ""))
-                names, sender = self._renamed(owner, row), _sender(owner, row.id)
-                return Route(owner, names, codec, simulated=row.simulated, gateway=sender)
+                return self._foreign_route(owner, row, layout, match.groupdict().get("tag", ""))
         formats = "|".join(FORMATS)
         raise WireError(
             "bad_topic",
             f"topics are ({formats})/v1/{{park}}/{{enterprise}}/{{gateway}}, or of a [[gateway]]",
         )
+
+    def _foreign_route(self, owner: str, row: GatewaySpec, layout: Layout, tag: str) -> Route:
+        """Return where the JSON of a gateway leads; `tag` is the name in its topic."""
+        codec = partial(json_layout.decode, layout, tag=tag)
+        names, sender = self._renamed(owner, row), _sender(owner, row.id)
+        return Route(owner, names, codec, simulated=row.simulated, gateway=sender)
 
     def _find_sparkplug(self, topic: list[str]) -> Route:
         """Return where a topic of Sparkplug leads; commands and states lead to no tag."""
@@ -270,12 +294,10 @@ FORMATS = ("park", "senml", "hj212")
 
 
 def _pattern(topic: str) -> re.Pattern[str]:
-    """Return the expression of a topic with ``+`` and one ``{tag}`` for single segments."""
-    parts = (
-        "(?P<tag>[^/]+)" if part == "{tag}" else "[^/]+" if part == "+" else re.escape(part)
-        for part in topic.split("/")
-    )
-    return re.compile("/".join(parts))
+    """Return the expression of a topic with ``+`` and a tag for single segments, or for the end."""
+    wild = {SEGMENT: "(?P<tag>[^/]+)", TAIL: "(?P<tag>.+)", "+": "[^/]+"}
+    parts = (wild.get(part) or re.escape(part) for part in topic.split("/"))
+    return re.compile("/".join(parts), re.DOTALL)
 
 
 # Of a message whose topic leads nowhere.

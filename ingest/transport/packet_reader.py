@@ -146,14 +146,16 @@ class PacketReader:
                 self._missing = end - len(data)
                 return data[at:]
             if is_ours:
-                self._publish(data, body, end, qos, length - kept)
+                self._publish(data, body, end, qos, length - kept, retained=bool(kind & 1))
             else:
                 self._others += data[at:end]
             at = body + length
         self._skipped += max(at - len(data), 0)
         return data[at:]
 
-    def _publish(self, data: bytes, at: int, end: int, qos: int, cut: int) -> None:
+    def _publish(
+        self, data: bytes, at: int, end: int, qos: int, cut: int, *, retained: bool
+    ) -> None:
         """Take one PUBLISH packet of MQTT 5, without its properties and the bytes cut off."""
         stop = at + 2 + (data[at] << 8 | data[at + 1])
         name = data[at + 2 : stop]
@@ -174,4 +176,4 @@ class PacketReader:
             stop += 1
             if digit < 128:
                 break
-        self._inbox.put(topic, data[stop + properties : end], mid, qos, cut)
+        self._inbox.put(topic, data[stop + properties : end], mid, qos, cut, retained=retained)

@@ -77,9 +77,19 @@ class Inbox:
     def put_nowait(self, message: aiomqtt.Message) -> None:
         """Take a message from the client: one at QoS 2, the others come by `put`."""
         payload = message.payload if isinstance(message.payload, bytes) else b""
-        self.put(message.topic.value, payload, message.mid, message.qos)
+        topic, retained = message.topic.value, message.retain
+        self.put(topic, payload, message.mid, message.qos, retained=retained)
 
-    def put(self, topic: str, payload: bytes, mid: int, qos: int, cut: int = 0) -> None:
+    def put(
+        self,
+        topic: str,
+        payload: bytes,
+        mid: int,
+        qos: int,
+        cut: int = 0,
+        *,
+        retained: bool = False,
+    ) -> None:
         """Take a message, less the bytes `cut` from its payload.
 
         At QoS 0 it is dropped, and counted, when there is no room. At QoS 1 it is always taken: the
@@ -92,7 +102,8 @@ class Inbox:
                 self._counters["dropped"] += 1
                 return
             self.full = True
-        self.add(Message(topic, payload, time.time_ns() // 1000, mid, qos, self.link, cut))
+        now_us = time.time_ns() // 1000
+        self.add(Message(topic, payload, now_us, mid, qos, self.link, cut, retained))
 
     def add(self, message: Message) -> None:
         """Take a message whose sender waits for its acknowledgement and sends no more than fit."""

@@ -9,15 +9,20 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 
 from twin import quality as q
+from twin.model.layouts import PER_SECOND
 from twin.quality_vocabularies import explain, quality_of
 
-# The year 2200 in milliseconds: a later time is not a time but a mistake of the sender.
-TIME_MS_MAX = 7_258_118_400_000
+# The years 1971 and 2200 in milliseconds: what lies outside is not a time but a mistake of the
+# sender, like seconds in the place of milliseconds.
+TIME_MS_MIN, TIME_MS_MAX = 31_536_000_000, 7_258_118_400_000
+# A number that is a time of the years 2000 to 2100 in another unit seems to be in that.
+SEEMS_S = 946_684_800, 4_102_444_800
 # Nothing in a park is as large as this: beyond it a number is a mistake of the sender.
 VALUE_MAX = 1e150
 _JSON = msgspec.json.Decoder()
@@ -37,6 +42,25 @@ def whole_us(time_us: float, sent: Any) -> int:
     if not 0 <= time_us <= TIME_MS_MAX * 1000:
         raise WireError("bad_time", f"{sent!r:.80} is not a time from 1970 to 2200")
     return round(time_us)
+
+
+def epoch_us(sent: Any, unit: str, mend: str) -> int:
+    """Return the time of a number since 1970 in a unit; raises WireError when no plant has it.
+
+    `mend` is what to do with the unit that the number seems to be in, as ``{}``.
+    """
+    if isinstance(sent, bool) or not isinstance(sent, int | float):
+        raise WireError("bad_time", f"{sent!r:.80} is not a number of {unit} since 1970")
+    sane = abs(sent) < VALUE_MAX
+    time_us = sent * 1_000_000 / PER_SECOND[unit] if sane else -1
+    if TIME_MS_MIN * 1000 <= time_us <= TIME_MS_MAX * 1000:
+        return round(time_us)
+    text = f"{sent!r:.80} in {unit} is not a time from 1971 to 2200"
+    for other, per_second in PER_SECOND.items():
+        if sane and SEEMS_S[0] <= sent / per_second <= SEEMS_S[1]:
+            moment = datetime.fromtimestamp(sent / per_second, UTC)
+            text += f"; in {other} it is {moment:%Y-%m-%d %H:%M} UTC: {mend.format(other)}"
+    raise WireError("bad_time", text)
 
 
 def json_of(payload: bytes) -> Any:

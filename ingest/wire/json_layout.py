@@ -2,61 +2,302 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
-from typing import Any
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ingest.wire import Decoded, WireError, json_of, whole_us
+from ingest.wire import Decoded, WireError, epoch_us, json_of, whole_us
 from twin import quality as q
-from twin.model.gateways import PER_SECOND, Layout
+from twin.model.layouts import PER_SECOND, RECORD_NAME, TOPIC_TAG
+from twin.quality_vocabularies import explain, quality_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from twin.model.layouts import Layout
+
+# Objects inside of an object of values, whose names grow with each; characters of such a name.
+DEPTH, NAME_CHARACTERS = 8, 1_000
+NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\Z")
+# What an object may call its seconds since 1970, and the nanoseconds beyond.
+SECONDS = ("timeInSeconds", "seconds", "sec", "secs")
+NANOSECONDS = ("offsetInNanos", "nanos", "nanosec", "nsec")
+ABSENT = object()
+DECLARE = 'time_format = "{}"'
+
+
+class Record(NamedTuple):
+    """A part of a document that has values of one time."""
+
+    content: Any
+    above: tuple[Any, ...]  # the objects around it, the document first
+    name: str  # by which the last of them with any names has it
+
+
+class Path(NamedTuple):
+    """Where something stands, seen from a record."""
+
+    outward: int  # how many objects; all of them for the document itself
+    keys: tuple[str, ...]
 
 
 def decode(layout: Layout, payload: bytes, received_us: int, *, tag: str = "") -> Decoded:
-    """Return what a document says; raises WireError when it is none or a key is missing."""
-    document = json_of(payload)
-    records = _inside(document, layout.records) if layout.records else document
+    """Return what a document says; raises WireError when it is none or has no record.
+
+    A record that does not fit costs only itself, unless all are so.
+    """
     decoded = Decoded()
-    for record in records if isinstance(records, list) else [records]:
-        time_us = received_us
-        if layout.time:
-            time_us = _time_us(_inside(record, layout.time), layout.time_format)
+    failed: list[WireError] = []
+    skipped = _skipped(layout)
+    records = _records(_document(layout, payload), layout.records, failed)
+    for record in records:
         before = len(decoded.names)
-        if layout.values:
-            values = _inside(record, layout.values)
-            if not isinstance(values, dict):
-                raise WireError("bad_shape", f"{layout.values!r} is not an object of tag: value")
-            for name, value in values.items():
-                decoded.add_json(str(name) or None, value)
-        else:
-            name = _inside(record, layout.tag) if layout.tag else tag
-            quality = _inside(record, layout.quality) if layout.quality else q.GOOD
-            words = layout.qualities if layout.quality else ""
-            value = _inside(record, layout.value)
-            decoded.add_json(name or None, value, quality=quality, words=words)
-        decoded.end_run(before, time_us)
+        try:
+            time_us = _time_us(layout, record, received_us)
+            if layout.value:
+                _add_value(decoded, layout, record, tag)
+            else:
+                _add_values(decoded, layout, record, tag, skipped)
+            decoded.end_run(before, time_us)
+        except WireError as error:
+            failed.append(error)
+    if failed and not decoded.runs:
+        raise failed[0]
+    decoded.refused += [(error.reason, error.detail) for error in failed]
     return decoded
 
 
-def _inside(document: Any, keys: str) -> Any:
-    """Return what stands under some keys; raises WireError."""
-    for key in keys.split("."):
-        if not isinstance(document, dict) or key not in document:
-            raise WireError("bad_shape", f"there is no {keys!r} in the document")
-        document = document[key]
-    return document
+def _document(layout: Layout, payload: bytes) -> Any:
+    """Return the document; a value that stands alone may be a bare text."""
+    try:
+        return json_of(payload)
+    except WireError:
+        if layout.value != "." or layout.records:
+            raise
+        return payload.decode(errors="replace").strip()
 
 
-def _time_us(value: Any, form: str) -> int:
-    """Return a time in µs; raises WireError."""
+def _records(document: Any, path: str, failed: list[WireError]) -> list[Record]:
+    """Return the records of a document; adds to `failed` what has none of them."""
+    records = [Record(document, (), "")]
+    for key in path.split(".") if path else ():
+        inner: list[Record] = []
+        for record in records:
+            content, above, name = record
+            if key == RECORD_NAME and isinstance(content, dict):
+                inner += [Record(each, (*above, content), own) for own, each in content.items()]
+            elif key == RECORD_NAME and isinstance(content, list):
+                inner += [Record(each, above, name) for each in content]
+            elif isinstance(content, dict) and key in content:
+                inner.append(Record(content[key], (*above, content), name))
+            else:
+                failed.append(WireError("bad_shape", f"there is no {path!r} in the document"))
+        records = inner
+    return [each for record in records for each in _items(record)]
+
+
+def _items(record: Record) -> list[Record]:
+    """Return a record, or those of the list it is."""
+    if not isinstance(record.content, list):
+        return [record]
+    return [record._replace(content=each) for each in record.content]
+
+
+@lru_cache
+def _path(text: str) -> Path:
+    """Return a path as it is written."""
+    if text == ".":
+        return Path(0, ())
+    if text.startswith("/"):
+        return Path(-1, tuple(text[1:].split(".")))
+    outward = 0
+    while text.startswith("../"):
+        outward, text = outward + 1, text[3:]
+    return Path(outward, tuple(text.split(".")))
+
+
+def _at(record: Record, text: str) -> Any:
+    """Return what stands at a path; raises WireError."""
+    value = _seek(record, text)
+    if value is ABSENT:
+        raise WireError("bad_shape", f"there is no {text!r} in the document")
+    return value
+
+
+def _seek(record: Record, text: str) -> Any:
+    """Return what stands at a path, or ABSENT."""
+    outward, keys = _path(text)
+    content, above, _ = record
+    if outward > len(above):
+        return ABSENT
+    if outward:
+        content = above[-outward] if outward > 0 else (*above, content)[0]
+    for key in keys:
+        if isinstance(content, dict) and key in content:
+            content = content[key]
+        elif isinstance(content, dict | list) and key == "*" and len(content) == 1:
+            (content,) = content.values() if isinstance(content, dict) else content
+        elif isinstance(content, list) and key.isdecimal() and int(key) < len(content):
+            content = content[int(key)]
+        else:
+            return ABSENT
+    return content
+
+
+def _add_value(decoded: Decoded, layout: Layout, record: Record, tag: str) -> None:
+    """Add the one value of a record; raises WireError when it has none."""
+    prefix = _prefix(layout, record, tag)
+    name = _text_at(record, layout.tag or TOPIC_TAG, tag)
+    value, quality = _seek(record, layout.value), _quality(decoded, layout, record)
+    failure = _seek(record, layout.error) if layout.error else ABSENT
+    if failure is not ABSENT and failure:
+        value, quality = None if value is ABSENT else value, q.BAD | q.FAULT
+    if value is ABSENT:
+        raise WireError("bad_shape", f"{name:.80}: there is no {layout.value!r}")
+    if quality is not None:
+        _add(decoded, layout, prefix, name, value, quality)
+
+
+def _add_values(
+    decoded: Decoded, layout: Layout, record: Record, tag: str, skipped: frozenset[str]
+) -> None:
+    """Add the values of a record; raises WireError when it has no object of them."""
+    prefix, quality = _prefix(layout, record, tag), _quality(decoded, layout, record)
+    values = _at(record, layout.values)
+    if not isinstance(values, dict):
+        raise WireError("bad_shape", f"{layout.values!r} is not an object of tag: value")
+    if quality is None:
+        return
+    errors = _seek(record, layout.errors) if layout.errors else ABSENT
+    for name, value in _leaves(decoded, values, skipped):
+        _add(decoded, layout, prefix, name, value, quality)
+    if isinstance(errors, dict):
+        for name, failure in errors.items():
+            if failure:
+                _add(decoded, layout, prefix, name, None, q.BAD | q.FAULT)
+
+
+def _skipped(layout: Layout) -> frozenset[str]:
+    """Return the names in an object of values that are none: of a record, its time and so on."""
+    paths = layout.time, layout.tag, layout.quality, layout.errors, *layout.prefix
+    own = [path for path in paths if path[:1] not in "/."] if layout.values == "." else []
+    return frozenset(layout.ignore) | {path.partition(".")[0] for path in own}
+
+
+def _prefix(layout: Layout, record: Record, tag: str) -> str:
+    """Return what stands before the names of a record; raises WireError."""
+    return "".join(f"{_text_at(record, path, tag)}." for path in layout.prefix)
+
+
+def _leaves(
+    decoded: Decoded, values: dict[str, Any], skipped: frozenset[str]
+) -> Iterator[tuple[str, Any]]:
+    """Yield names and values; names of objects inside are joined by dots."""
+    waiting = [("", values, 0)]
+    while waiting:
+        before, content, depth = waiting.pop()
+        for own, value in content.items():
+            name = before + own
+            if name in skipped:
+                continue
+            if not isinstance(value, dict):
+                yield name, value
+            elif depth < DEPTH and len(name) < NAME_CHARACTERS:
+                waiting.append((f"{name}.", value, depth + 1))
+            else:
+                detail = f"{name:.80}: more than {DEPTH} objects inside each other, or long names"
+                decoded.refused.append(("bad_shape", detail))
+
+
+def _text_at(record: Record, path: str, tag: str) -> str:
+    """Return a name: of the topic, of a record, or the text at a path; raises WireError."""
+    if path == TOPIC_TAG:
+        return tag
+    name = record.name if path == RECORD_NAME else _at(record, path)
+    if isinstance(name, int) and not isinstance(name, bool):
+        return str(name)
+    if not isinstance(name, str) or len(name) > NAME_CHARACTERS:
+        raise WireError("bad_name", f"a tag name is not a short text: {name!r:.80}")
+    return name
+
+
+def _quality(decoded: Decoded, layout: Layout, record: Record) -> int | None:
+    """Return the quality of a record in our code; None after it was refused."""
+    if not layout.quality:
+        return q.GOOD
+    sent = _seek(record, layout.quality)
+    if sent is ABSENT and layout.qualities == "opcua":
+        return q.GOOD  # OPC UA Part 6, section 5.4.2.18: it is left out when it is good.
+    code = quality_of(layout.qualities, None if sent is ABSENT else sent)
+    if code is None:
+        text = "there is none" if sent is ABSENT else explain(layout.qualities, sent)
+        decoded.refused.append(("bad_quality", f"{layout.quality}: {text}"))
+    return code
+
+
+def _add(
+    decoded: Decoded, layout: Layout, prefix: str, name: str, value: Any, quality: int
+) -> None:
+    """Add one value, by what the layout makes of texts, or refuse it alone."""
+    if isinstance(value, str):
+        text = value.strip()
+        if text in layout.words:
+            value = layout.words[text]
+        elif layout.texts == "ignore":
+            return
+        elif layout.texts == "number" and NUMBER.match(text):
+            value = float(text)
+    elif isinstance(value, list) and layout.texts == "ignore":
+        return
+    name = name.rpartition(layout.after)[2] if layout.after else name
+    if name and value is None and quality >= q.BAD:
+        decoded.add(prefix + name, None, quality)
+    else:
+        decoded.add_json(prefix + name if name else None, value, quality=quality)
+
+
+def _time_us(layout: Layout, record: Record, received_us: int) -> int:
+    """Return the time of a record [µs]; raises WireError."""
+    if not layout.time:
+        return received_us
+    sent, form = _at(record, layout.time), layout.time_format
+    if form == "s+ns":
+        return _two_part_us(sent)
+    if form == "iso" or "%" in form:
+        return _clock_us(layout, sent, received_us)
+    if layout.texts == "number" and isinstance(sent, str) and NUMBER.match(sent.strip()):
+        sent = float(sent)
+    return epoch_us(sent, form, DECLARE)
+
+
+def _two_part_us(sent: Any) -> int:
+    """Return the time of an object of seconds and nanoseconds; raises WireError."""
+    content = sent if isinstance(sent, dict) else {}
+    seconds = next((content[key] for key in SECONDS if key in content), None)
+    nanoseconds = next((content[key] for key in NANOSECONDS if key in content), 0)
+    if not isinstance(nanoseconds, int) or not 0 <= nanoseconds < PER_SECOND["ns"]:
+        raise WireError("bad_time", f"{sent!r:.80} has no nanoseconds from 0 to 999,999,999")
+    return epoch_us(seconds, "s", "it is to be in s, not {}") + nanoseconds // 1000
+
+
+def _clock_us(layout: Layout, sent: Any, received_us: int) -> int:
+    """Return the time of a text; raises WireError."""
+    form, zone = layout.time_format, layout.timezone
     try:
         if form == "iso":
-            moment = datetime.fromisoformat(value)
-            if moment.tzinfo is None:
-                raise ValueError("a time without offset")  # noqa: TRY301
-            time_us = moment.timestamp() * 1e6
-        elif isinstance(value, bool):
-            raise TypeError("a truth value")  # noqa: TRY301
+            moment = datetime.fromisoformat(sent.strip())
         else:
-            time_us = value * 1_000_000 / PER_SECOND[form]
-    except (ValueError, TypeError, OverflowError) as error:
-        raise WireError("bad_time", f"{value!r:.80} is not a time in {form}") from error
-    return whole_us(time_us, value)
+            moment = datetime.strptime(sent.strip(), form)  # noqa: DTZ007
+        if moment.tzinfo is None:
+            if zone is None:
+                raise ValueError("a time without offset: say the timezone")  # noqa: TRY301
+            # Of an hour that the clock shows twice, the one nearer to the arrival.
+            both = [moment.replace(tzinfo=zone, fold=fold).timestamp() for fold in (0, 1)]
+            time_us = min(both, key=lambda s: abs(s * 1e6 - received_us)) * 1e6
+        else:
+            time_us = moment.timestamp() * 1e6
+    except (ValueError, TypeError, AttributeError, OverflowError) as error:
+        detail = f"{sent!r:.80} is not a time in {form}: {error!s:.80}"
+        raise WireError("bad_time", detail) from error
+    return whole_us(time_us, sent)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from ingest.wire import TIME_MS_MAX, Decoded, WireError, json_of, whole_us
+from ingest.wire import TIME_MS_MAX, TIME_MS_MIN, Decoded, WireError, epoch_us, json_of
 from twin import quality as q
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def _plain(decoder: msgspec.json.Decoder[Any], payload: bytes) -> Any:
         scan = decoder.decode(payload)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
-    return scan if scan.uom is None and 0 <= scan.ts <= TIME_MS_MAX else None
+    return scan if scan.uom is None and TIME_MS_MIN <= scan.ts <= TIME_MS_MAX else None
 
 
 class Reading(NamedTuple):
@@ -115,17 +115,22 @@ def _form_decoder(names: tuple[str, ...]) -> msgspec.json.Decoder[Any]:
 
 
 def decode(payload: bytes, _received_us: int = 0) -> Decoded:
-    """Return what any of the three forms says; raises WireError for what is none of them."""
+    """Return what any of the three forms says; raises WireError for what is none of them.
+
+    A scan, or row of columns, whose time is none costs itself; when it is alone, the payload.
+    """
     document = json_of(payload)
     decoded = Decoded()
     if isinstance(document, dict) and "tag" in document:
         _columns(document, decoded)
-        return decoded
-    scans = document if isinstance(document, list) else [document]
-    for scan in scans:
-        if not isinstance(scan, dict) or not isinstance(scan.get("values"), dict):
-            raise WireError("bad_shape", "neither {ts, values}, an array of those, nor columns")
-        _scan(scan, decoded)
+    else:
+        scans = document if isinstance(document, list) else [document]
+        for scan in scans:
+            if not isinstance(scan, dict) or not isinstance(scan.get("values"), dict):
+                raise WireError("bad_shape", "neither {ts, values}, an array of those, nor columns")
+            _scan(scan, decoded)
+    if decoded.refused and not decoded.runs:
+        raise WireError(*decoded.refused[0])
     return decoded
 
 
@@ -143,11 +148,13 @@ def encode_scans(
     return _ENCODER.encode(documents[0] if len(documents) == 1 else documents)
 
 
-def _time_us(value: Any) -> int:
-    """Return a time in µs from milliseconds; raises WireError."""
-    if not isinstance(value, int | float) or isinstance(value, bool):
-        raise WireError("bad_time", f"ts is not a number: {value!r:.80}")
-    return whole_us(value * 1000, value)
+def _time_us(value: Any, decoded: Decoded) -> int | None:
+    """Return a time in µs from milliseconds; None after it was refused."""
+    try:
+        return epoch_us(value, "ms", "ts is in ms, not {}")
+    except WireError as error:
+        decoded.refused.append((error.reason, f"ts: {error.detail}"))
+        return None
 
 
 def _common(document: dict[str, Any], decoded: Decoded) -> dict[str, Any]:
@@ -161,9 +168,11 @@ def _common(document: dict[str, Any], decoded: Decoded) -> dict[str, Any]:
 
 def _scan(scan: dict[str, Any], decoded: Decoded) -> None:
     """Add one scan."""
-    time_us = _time_us(scan.get("ts"))
-    before = len(decoded.names)
     uom = _common(scan, decoded)
+    time_us = _time_us(scan.get("ts"), decoded)
+    if time_us is None:
+        return
+    before = len(decoded.names)
     for name, value in scan["values"].items():
         if isinstance(value, dict):
             words = "ours" if "q" in value else ""
@@ -189,7 +198,9 @@ def _columns(document: dict[str, Any], decoded: Decoded) -> None:
     qualities = more[0] if more else [q.GOOD] * len(tags)  # type: ignore[arg-type]
     for name, time, value, quality in zip(tags, times, values, qualities, strict=True):  # type: ignore[arg-type]
         before = len(decoded.names)
-        time_us = _time_us(time)
+        time_us = _time_us(time, decoded)
+        if time_us is None:
+            continue
         own = uom.get(name) if isinstance(name, str) else None
         decoded.add_json(name, value, own, quality=quality, words="ours")
         decoded.end_run(before, time_us)

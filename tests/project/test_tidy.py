@@ -118,6 +118,7 @@ LIBRARIES = {
 }
 # Who else may ask for the time of day, and why. Programs' entries (`__main__`) may.
 CLOCKS = {
+    "ingest.cli.gateway": "a payload on trial arrives now",
     "ingest.cycle.cycle": "the lag lies between the arrival of a message and its commit",
     "ingest.transport.hj212_listener": "the received time of a packet is the moment it arrives",
     "ingest.transport.subscriber": "a message is received when it arrives; STATE says since when",

@@ -1,20 +1,19 @@
-"""Gateways of the park model: their protocol, their names of the tags, the layout of their JSON."""
+"""Gateways of the park model: their protocol, their topic, their names of the tags."""
 
 from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING, Any
 
+from twin.model.layouts import parse_layout
 from twin.model.park import owner_of
-from twin.model.rows import Known, RowFault, cell, parse_row, table
-from twin.quality_vocabularies import VOCABULARIES
+from twin.model.rows import RowFault, cell, table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from twin.model.park import Park
 
-PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 # Columns that each protocol needs.
 NEEDS = {
     "native": (),
@@ -26,26 +25,10 @@ NEEDS = {
 # HJ 212-2017 §6.3.3: MN is 24 characters 0-9 A-F.
 MN = re.compile(r"[0-9A-F]{24}\Z")
 ID = re.compile(r"[^+/#]+\Z")
-TOPIC = re.compile(r"[^#]+\Z")
-
-
-@table
-class Layout:
-    """The keys of a JSON document of another maker; dots lead inward, empty = absent.
-
-    Either `values` names an object of tag: value, or `value` names one value, whose tag is the
-    topic's ``{tag}`` or the text under `tag`. `records` names a list of such objects; without it
-    the document is one, or a list of them.
-    """
-
-    records: str = cell("text", default="")
-    time: str = cell("text", default="")  # empty: the moment of arrival
-    time_format: str = cell("one " + " ".join((*PER_SECOND, "iso")), default="ms")
-    tag: str = cell("text", default="")
-    value: str = cell("text", default="")
-    values: str = cell("text", default="")
-    quality: str = cell("text", default="")  # of one value
-    qualities: str = cell("one " + " ".join(VOCABULARIES), default="words")
+# Segments of a topic that stand for the name of a tag: any one of them, or one and all behind it.
+SEGMENT, TAIL = "{tag}", "{tag+}"
+WILD = ("+", SEGMENT)
+ODD = re.compile(r"[+#]|\{tag")
 
 
 @table
@@ -57,7 +40,7 @@ class GatewaySpec:
     protocol: str = cell("one " + " ".join(NEEDS))
     name: dict[str, str] | None = cell("name", default=None)
     topic: str = cell("text", default="")
-    payload: dict[str, Any] = cell("table", default_factory=dict)
+    payload: dict[str, Any] | str = cell("layout", default="")
     tags: dict[str, str] = cell("each text", default_factory=dict)  # name on the wire = tag
     uoms: dict[str, str] = cell("each text", default_factory=dict)  # code = unit of measure
     group: str = cell("text", default="")
@@ -68,20 +51,13 @@ class GatewaySpec:
     simulated: bool = cell("flag", default=False)
 
 
-def parse_layout(payload: dict[str, Any]) -> Layout:
-    """Return the layout of a table; raises ValueError with all its problems."""
-    problems: list[str] = []
-    layout = parse_row(payload, Layout, Known(), lambda _, text: problems.append(text))
-    if layout is not None and (layout.value == "") == (layout.values == ""):
-        problems.append("needs either value or values")
-    if layout is None or problems:
-        raise ValueError("payload: " + "; ".join(problems))
-    return layout
-
-
 def filters(gateways: Iterable[GatewaySpec]) -> list[str]:
     """Return the topic filters of the gateways with topics of their own."""
-    return [row.topic.replace("{tag}", "+") for row in gateways if row.protocol == "json"]
+    return [
+        row.topic.replace(TAIL, "#").replace(SEGMENT, "+")
+        for row in gateways
+        if row.protocol == "json"
+    ]
 
 
 def check_gateways(park: Park) -> Iterator[RowFault]:
@@ -103,6 +79,45 @@ def check_gateways(park: Park) -> Iterator[RowFault]:
                 yield RowFault(
                     row, f"tags: {wire!r} stands for {tag!r}, and {owner} has no such tag"
                 )
+    yield from _deaf(park)
+
+
+def _deaf(park: Park) -> Iterator[RowFault]:
+    """Yield gateways some of whose messages an earlier row takes.
+
+    The first row that fits reads a message; so a narrow topic may stand before a wide one.
+    """
+    rows = [(row, row.topic.split("/")) for row in park.rows(GatewaySpec) if row.protocol == "json"]
+    for at, (row, topic) in enumerate(rows):
+        for other, earlier in rows[:at]:
+            narrow = _covers(topic, earlier) and not _covers(earlier, topic)
+            if _overlap(topic, earlier) and not narrow:
+                yield RowFault(
+                    row,
+                    f"topic {row.topic!r} has messages of {other.topic!r}, which {other.id} reads:"
+                    " put the tags of both into one row, or the narrower topic first",
+                )
+                break
+
+
+def _overlap(first: Sequence[str], second: Sequence[str]) -> bool:
+    """Return whether one topic can be both."""
+    for one, other in zip(first, second, strict=False):
+        if TAIL in (one, other):
+            return True
+        if one != other and one not in WILD and other not in WILD:
+            return False
+    return len(first) == len(second)
+
+
+def _covers(wide: Sequence[str], narrow: Sequence[str]) -> bool:
+    """Return whether every topic that is `narrow` is `wide` too."""
+    for one, other in zip(wide, narrow, strict=False):
+        if one == TAIL:
+            return True
+        if other == TAIL or (one not in WILD and one != other):
+            return False
+    return len(wide) == len(narrow)
 
 
 def _problems(row: GatewaySpec) -> Iterator[str]:
@@ -121,12 +136,23 @@ def _problems(row: GatewaySpec) -> Iterator[str]:
 
 def _json_problems(row: GatewaySpec) -> Iterator[str]:
     """Yield the problems of topic and layout."""
-    if not TOPIC.match(row.topic) or row.topic.count("{tag}") > 1:
-        yield f"topic {row.topic!r}: segments, + for any of them, {{tag}} once, no #"
+    parts = row.topic.split("/")
+    odd = [part for part in parts if part not in (*WILD, TAIL) and ODD.search(part)]
+    named = [part for part in parts if part in (SEGMENT, TAIL)]
+    wrong = bool(odd) or len(named) > 1 or TAIL in parts[:-1]
+    if wrong:
+        yield (
+            f"topic {row.topic!r}: segments, + for any of them, {SEGMENT} once, or {TAIL} at the"
+            " end for it and all behind it, no #"
+        )
     try:
         layout = parse_layout(row.payload)
     except ValueError as error:
         yield str(error)
-    else:
-        if layout.value and not layout.tag and "{tag}" not in row.topic.split("/"):
-            yield "value needs the tag: under a key `tag`, or {tag} in the topic"
+        return
+    if wrong or named:
+        return
+    if layout.value and not layout.tag:
+        yield "value needs the tag: under a key `tag`, or {tag} in the topic"
+    elif SEGMENT in layout.prefix:
+        yield "prefix needs {tag} in the topic"

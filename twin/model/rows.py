@@ -303,6 +303,7 @@ WORDS = {
     "flag": Word("true or false", _if(lambda v: isinstance(v, bool))),
     "date": Word("a date like 2020-05-01", _if(lambda v: isinstance(v, date))),
     "table": Word("a table", _if(lambda v: isinstance(v, dict))),
+    "layout": Word("a table, or the name of a preset", _if(lambda v: isinstance(v, dict | str))),
     "name": Word(
         "a table with zh and en", _if(lambda v: isinstance(v, dict) and {"zh", "en"} <= set(v))
     ),

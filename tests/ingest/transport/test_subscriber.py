@@ -258,6 +258,12 @@ def test_publish_is_taken_without_its_properties(wire, qos, properties):
     assert wire.paho.packets == b""
 
 
+def test_retained_message_is_marked_by_its_flag(wire):
+    wire.broker.sendall(publish("a", b"1", retain=True) + publish("a", b"2", qos=1, mid=3))
+    wire.reader.read()
+    assert [m.retained for m in wire.inbox.take(10, 100)] == [True, False]
+
+
 def test_block_of_packets_is_sorted_out(wire):
     wire.broker.sendall(MIXED)
     wire.reader.read()

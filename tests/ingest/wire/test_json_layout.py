@@ -12,7 +12,8 @@ from tests.support.small_region import PARK
 from twin.arrays import DAY_US
 from twin.errors import ModelError
 from twin.loading import parse_park
-from twin.model.gateways import parse_layout
+from twin.model.gateways import GatewaySpec, filters
+from twin.model.layouts import parse_layout
 
 NOW_US = 1_795_332_864_000_000
 FILES = PARK.files
@@ -82,6 +83,215 @@ def test_document_that_does_not_fit_its_mapping_is_rejected(document, reason):
     assert caught.value.reason == reason
 
 
+def values_of(got):
+    return dict(zip(got.names, got.values, strict=True))
+
+
+def test_time_stands_outside_of_the_records():
+    layout = {"records": "d.tags", "time": "/d.timestamp", "tag": "name", "value": "value"}
+    tags = [{"name": "FI-1", "value": 2.5}, {"name": "FI-2", "value": 3}]
+    got = read({"d": {"timestamp": NOW_US // 1000, "tags": tags}}, **layout)
+    assert (values_of(got), got.runs) == ({"FI-1": 2.5, "FI-2": 3}, [(1, NOW_US)] * 2)
+    layout["time"] = "../timestamp"
+    got = read({"d": {"timestamp": NOW_US // 1000, "tags": tags}}, **layout)
+    assert got.runs == [(1, NOW_US)] * 2
+
+
+def test_record_in_error_costs_only_itself():
+    records = [
+        {"n": "A", "v": 1}, {"n": "B", "err": 2014}, {"n": "C", "v": 3, "err": 0}, 7, None,
+        {"n": ["D"], "v": 1}, {"n": "E", "v": "x"}, {"n": "F", "v": 6, "err": "old"},
+    ]  # fmt: skip
+    got = read(records, tag="n", value="v")
+    assert values_of(got) == {"A": 1, "C": 3, "F": 6}
+    reasons = [reason for reason, _ in got.refused]
+    assert sorted(reasons) == ["bad_name", "bad_shape", "bad_shape", "bad_shape", "wrong_type"]
+    got = read(records, tag="n", value="v", error="err")
+    assert got.quality == {1: 128 | 6, 3: 128 | 6}
+    assert [str(value) for value in got.values] == ["1.0", "nan", "3.0", "6.0"]
+
+
+def test_record_without_its_time_costs_only_itself():
+    records = [{"n": "A", "v": 1, "t": NOW_US // 1000}, {"n": "B", "v": 2}, {"n": "C", "t": True}]
+    got = read(records, tag="n", value="v", time="t")
+    assert (values_of(got), len(got.refused)) == ({"A": 1}, 2)
+
+
+@pytest.mark.parametrize(
+    ("sent", "form", "zone"),
+    [
+        ("2026-11-22 15:34:24", "iso", "Asia/Shanghai"),
+        ("2026-11-22T15:34:24.000", "iso", "Asia/Shanghai"),
+        ("2026-11-22T07:34:24Z", "iso", None),
+        ("2026-11-22T15:34:24+08:00", "iso", "Europe/Berlin"),
+        ("22.11.2026 15:34:24", "%d.%m.%Y %H:%M:%S", "Asia/Shanghai"),
+        ("2026/11/22 07:34:24 +0000", "%Y/%m/%d %H:%M:%S %z", None),
+        ({"timeInSeconds": 1_795_332_864, "offsetInNanos": 0}, "s+ns", None),
+        ({"seconds": 1_795_332_864}, "s+ns", None),
+        (1_795_332_864_000_000_000, "ns", None),
+    ],
+)
+def test_time_is_read_as_it_is_declared(sent, form, zone):
+    layout = {"value": "v", "time": "t", "time_format": form} | ({"timezone": zone} if zone else {})
+    assert read({"v": 1, "t": sent}, **layout).runs == [(1, NOW_US)]
+
+
+def test_hour_that_the_clock_shows_twice_is_the_one_near_the_arrival():
+    layout = parse_layout({"value": "v", "time": "t", "time_format": "iso",
+                           "timezone": "Europe/Berlin"})  # fmt: skip
+    payload = json.dumps({"v": 1, "t": "2026-10-25T02:30:00"}).encode()
+    for utc in (1_792_888_200, 1_792_891_800):
+        got = json_layout.decode(layout, payload, (utc + 1) * 1_000_000, tag="A")
+        assert got.runs == [(1, utc * 1_000_000)]
+
+
+@pytest.mark.parametrize(
+    ("sent", "form", "mend"),
+    [(1_795_332_864, "ms", 'time_format = "s"'), (1_795_332_864_000, "s", 'time_format = "ms"'),
+     (1_795_332_864_000, "ns", 'time_format = "ms"'), ("1795332864000", "ms", "not a number of ms"),
+     ("2026-11-22T15:34:24", "iso", "say the timezone"), (0, "s", "from 1971 to 2200")],
+)  # fmt: skip
+def test_time_in_another_form_is_refused_with_the_mend(sent, form, mend):
+    with pytest.raises(WireError, match=mend) as caught:
+        read({"v": 1, "t": sent}, value="v", time="t", time_format=form)
+    assert caught.value.reason == "bad_time"
+
+
+def test_texts_are_numbers_where_the_layout_says_so():
+    assert read({"v": "391.100"}, value="v", texts="number").values == [391.1]
+    assert read({"v": " -1e3 "}, value="v", texts="number").values == [-1000]
+    for text in ("", "1,5", "0x10", "nan", "1_000"):
+        assert read({"v": text}, value="v", texts="number").refused[0][0] == "wrong_type"
+    assert read({"v": "ON"}, value="v", words={"ON": 1, "OFF": 0}).values == [1]
+    assert read({"values": {"A": "x", "B": 1}}, values="values", texts="ignore").names == ["B"]
+    time = str(NOW_US // 1000)
+    assert read({"v": 1, "t": time}, value="v", time="t", texts="number").runs == [(1, NOW_US)]
+
+
+@pytest.mark.parametrize(
+    ("payload", "options", "value"),
+    [(b"2.5", {}, 2.5), (b" 2.5\n", {}, 2.5), (b"true", {}, 1.0),
+     (b"on", {"words": {"on": 1}}, 1.0),
+     (b'"2.5"', {"texts": "number"}, 2.5), (b"+2.5", {"texts": "number"}, 2.5)],
+)  # fmt: skip
+def test_bare_value_is_that_of_the_tag_in_the_topic(payload, options, value):
+    got = read(payload, value=".", **options)
+    assert (values_of(got), got.runs) == ({"FT-1": value}, [(1, NOW_US)])
+
+
+def test_flat_object_has_a_tag_in_every_key_but_its_time():
+    got = read({"ts": NOW_US // 1000, "FI-1": 2.5, "FI-2": 3, "host": 7, "q": "good"},
+               time="ts", values=".", ignore=["host"], quality="q")  # fmt: skip
+    assert (values_of(got), got.runs) == ({"FI-1": 2.5, "FI-2": 3}, [(2, NOW_US)])
+
+
+def test_objects_inside_give_names_with_dots():
+    document = {"a": {"b": 1, "c": {"d": 2}}, "ENERGY": {"Power": 3}}
+    assert values_of(read(document, values=".")) == {"a.b": 1, "a.c.d": 2, "ENERGY.Power": 3}
+    assert values_of(read(document, values=".", ignore="a")) == {"ENERGY.Power": 3}
+    assert set(values_of(read(document, values="a", prefix="{tag}"))) == {"FT-1.b", "FT-1.c.d"}
+    deep = json.loads('{"k":' * 30 + "1" + "}" * 30)
+    assert [reason for reason, _ in read(deep, values=".").refused] == ["bad_shape"]
+    long = {"k" * 900: {"k" * 900: {str(at): at for at in range(5_000)}}}
+    assert [reason for reason, _ in read(long, values=".").refused] == ["bad_shape"]
+
+
+def test_members_of_an_object_are_records_named_by_their_keys():
+    document = {"FI-1": {"value": 2.5, "quality": 192}, "FI-2": {"value": 3, "quality": 24}}
+    got = read(document, records="*", tag="*", value="value", quality="quality", qualities="opc")
+    assert (values_of(got), got.quality) == ({"FI-1": 2.5, "FI-2": 3}, {1: 132})
+
+
+@pytest.mark.parametrize(
+    ("qualities", "sent", "code"),
+    [("bool", True, 0), ("bool", False, 128), ("opc", 192, 0), ("opc", 216, 10), ("opc", 24, 132),
+     ("opc", 0, 128), ("validity", 1, 0), ("validity", 0, 128), ("validity", 100, 0),
+     ("opcua", "BadSensorFailure", 134), ("opcua", 0x80000000, 128), ("words", "GOOD", 0),
+     ("ours", 65, 65)],
+)  # fmt: skip
+def test_quality_is_read_by_its_vocabulary(qualities, sent, code):
+    got = read({"v": 1, "q": sent}, value="v", quality="q", qualities=qualities)
+    assert (got.values, got.quality.get(0, 0), got.refused) == ([1.0], code, [])
+
+
+@pytest.mark.parametrize("sent", [0, 1, 64, 192, "192", True])
+def test_number_without_a_vocabulary_is_no_quality(sent):
+    got = read({"v": 1, "q": sent}, value="v", quality="q")
+    assert (got.values, [reason for reason, _ in got.refused]) == ([], ["bad_quality"])
+    assert "without its vocabulary" in got.refused[0][1]
+
+
+TAIL = """
+[[gateway]]
+id = "umh"
+scope = "r/east/alpha"
+protocol = "json"
+topic = "umh/v1/+/_historian/{tag+}"
+payload = "umh"
+tags = { "flows/one" = "II-1" }
+"""
+
+
+def test_tag_may_be_all_that_a_topic_ends_with():
+    model = park(GATEWAYS + TAIL)
+    assert "umh/v1/+/_historian/#" in filters(model.rows(GatewaySpec))
+    topics = TopicTable(model, model.tags)
+    for topic, name in (("flows/one", "flows/one"), (TAG.tag, TAG.tag)):
+        route = topics.route(f"umh/v1/plant7/_historian/{topic}")
+        got = route.codec(json.dumps({"timestamp_ms": NOW_US // 1000, "value": 7}).encode(), NOW_US)
+        assert got.names == [name]
+        assert model.tags[route.names[name]].address == TAG.address
+    with pytest.raises(WireError, match="topics are"):
+        topics.route("umh/v1/plant7/_historian")
+
+
+def row_of(name, topic):
+    return f"""
+[[gateway]]
+id = "{name}"
+scope = "r/east/alpha"
+protocol = "json"
+topic = "{topic}"
+payload = {{ tag = "n", value = "v" }}
+"""
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "fits"),
+    [("a/b", "a/b", False), ("a/+", "a/b", False), ("a/b", "a/+", True), ("a/b", "a/c", True),
+     ("a/{tag}", "a/+", False), ("+/b", "a/+", False), ("a/b/c", "a/{tag+}", True),
+     ("a/{tag+}", "a/b/c", False), ("a/{tag+}", "+/b", False), ("a/b", "a/b/{tag+}", True)],
+)  # fmt: skip
+def test_gateway_that_another_one_leaves_nothing_is_named(first, second, fits):
+    text = row_of("one", first) + row_of("two", second)
+    if fits:
+        assert park(text)
+        return
+    with pytest.raises(ModelError) as caught:
+        park(text)
+    (problem,) = caught.value.problems
+    assert f"has messages of {first!r}, which one reads" in problem
+
+
+def retained(topic, document, **message):
+    model = park(GATEWAYS + row_of("undated", "now/out"))
+    payload = json.dumps(document).encode()
+    return decode(
+        TopicTable(model, model.tags),
+        [Message(topic, payload, NOW_US, 0, 1, 0, **message)],
+        Limits(10_000, 300_000_000, 400 * DAY_US),
+    )
+
+
+def test_retained_message_without_a_time_is_not_stored_as_of_now():
+    document = {"n": TAG.tag, "v": 7}
+    assert len(retained("now/out", document).samples) == 1
+    got = retained("now/out", document, retained=True)
+    assert (len(got.samples), [each.reason for each in got.rejects]) == (0, ["no_time"])
+    dated = {"timestamp_ms": NOW_US // 1000 - 5, "value": 7}
+    assert len(retained("site/boiler/t1", dated, retained=True).samples) == 1
+
+
 def test_iso_time_without_offset_is_no_time():
     with pytest.raises(WireError, match="is not a time"):
         read({"value": 1, "t": "2026-11-22T15:34:24"}, value="value", time="t", time_format="iso")
@@ -113,6 +323,22 @@ def test_other_gateways_do_not_know_the_names_of_this_one():
      ('protocol = "json"\ntopic = "a/b"\npayload = {value = "v"}', "needs the tag"),
      ('protocol = "json"\ntopic = "a/b"\npayload = {valu = "v"}', "did you mean 'value'?"),
      ('protocol = "json"\ntopic = "a/b"\npayload = {time = "t"}', "either value or values"),
+     ('protocol = "json"\ntopic = "a/b"\npayload = "neuron"', "no preset 'neuron'"),
+     ('protocol = "json"\ntopic = "a/b{tag}"\npayload = "number"', "once"),
+     ('protocol = "json"\ntopic = "{tag+}/b"\npayload = "number"', "at the end"),
+     ('protocol = "json"\ntopic = "a/b"\npayload = "tasmota"', "prefix needs {tag}"),
+     ('protocol = "json"\ntopic = "a/b"\npayload = {value = "a..b", tag = "t"}', "not a path"),
+     ('protocol = "json"\ntopic = "a/b"\npayload = {value = "v", tag = "*"}', "`records` has"),
+     ('protocol = "json"\ntopic = "a/b"\npayload = {value = "v", tag = "t", time_format = "h"}',
+      "is none of s, ms"),
+     ('protocol = "json"\ntopic = "a/b"\npayload = {value = "v", tag = "t", time_format = "%H"}',
+      "does not say year"),
+     ('protocol = "json"\ntopic = "a/b"\npayload = {value = "v", tag = "t", time_format = "%F"}',
+      "time_format: "),
+     ('protocol = "json"\ntopic = "a/b"\npayload = {value = "v", tag = "t", time_format = "%x"}',
+      "say the timezone"),
+     ('protocol = "json"\ntopic = "a/b"\npayload = {value = "v", tag = "t", qualities = "da"}',
+      "use one of words"),
      ('protocol = "json"', "needs topic and payload"),
      ('protocol = "hj212"\nmn = "12"', "24 characters"),
      ('protocol = "sparkplug"\ngroup = "g"', "needs node"),

@@ -8,13 +8,13 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ingest.routing.topics import Names
-from ingest.wire import TIME_MS_MAX, VALUE_MAX, WireError, native
+from ingest.wire import TIME_MS_MAX, TIME_MS_MIN, VALUE_MAX, WireError, native
 from twin import quality as q
 
 TS = 1_760_000_000_000
 NAMES = st.text(st.characters(codec="utf-8"), max_size=8)
 FINITE = st.floats(-1e100, 1e100)
-TIMES = st.integers(0, TIME_MS_MAX)
+TIMES = st.integers(TIME_MS_MIN, TIME_MS_MAX)
 
 
 def decode(document):
@@ -131,12 +131,39 @@ def test_what_is_not_json_is_refused(payload):
 
 @pytest.mark.parametrize("number", ["1e400", "-1e400", "NaN", "Infinity", "-Infinity"])
 @pytest.mark.parametrize("form", [
-    '{"ts": 1, "values": {"A": 1, "B": %s, "C": 3}}',
-    '[{"ts": 1, "values": {"A": 1, "B": {"v": %s}, "C": 3}}]',
-    '{"tag": ["A", "B", "C"], "ts": [1, 1, 1], "value": [1, %s, 3]}',
+    '{"ts": TS, "values": {"A": 1, "B": NUMBER, "C": 3}}',
+    '[{"ts": TS, "values": {"A": 1, "B": {"v": NUMBER}, "C": 3}}]',
+    '{"tag": ["A", "B", "C"], "ts": [TS, TS, TS], "value": [1, NUMBER, 3]}',
 ])  # fmt: skip
 def test_a_number_that_is_not_finite_costs_itself(form, number):
-    assert native.decode((form % number).encode()).values == [1, np.inf, 3]
+    payload = form.replace("NUMBER", number).replace("TS", str(TS))
+    assert native.decode(payload.encode()).values == [1, np.inf, 3]
+
+
+@pytest.mark.parametrize(
+    ("ts", "mend"),
+    [(TS // 1000, "in s it is 2025-10-09 08:53 UTC: ts is in ms, not s"),
+     (TS / 1000, "not s"), (TS * 1000, "not us"), (TS * 1_000_000, "not ns"), (0, "1971")],
+)  # fmt: skip
+def test_time_in_another_unit_is_refused_with_the_mend(ts, mend):
+    payload = json.dumps({"ts": ts, "values": {"A": 1}}).encode()
+    assert native.Scans(INDEX).read(payload) is None
+    with pytest.raises(WireError, match=mend) as caught:
+        native.decode(payload)
+    assert caught.value.reason == "bad_time"
+
+
+def test_scan_or_row_without_a_time_costs_only_itself():
+    got = decode([{"ts": TS, "values": {"A": 1}}, {"ts": TS // 1000, "values": {"A": 2}}])
+    assert (got.values, [reason for reason, _ in got.refused]) == ([1.0], ["bad_time"])
+    got = decode({"tag": ["A", "A"], "ts": [None, TS], "value": [1, 2]})
+    assert (got.values, [reason for reason, _ in got.refused]) == ([2.0], ["bad_time"])
+
+
+@pytest.mark.parametrize("word", ["Good", "GOOD", " good ", "ok", "良好"])
+def test_good_is_good_however_it_is_written(word):
+    got = decode({"ts": TS, "values": {"A": {"v": 1, "q": word}}})
+    assert (got.values, got.quality, got.refused) == ([1.0], {}, [])
 
 
 @pytest.mark.parametrize("number", [b"1e400", b"NaN"])
