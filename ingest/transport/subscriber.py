@@ -42,6 +42,8 @@ TAKEN_OVER, TAKEN_OVER_S = 0x8E, 30.0
 PORTION_MESSAGES, PORTION_BYTES = 1_000, 1 << 18
 # A block may take so many lengths of a cycle; one part of so many is the spool's at least.
 PACE_CYCLES, SPOOL_PART = 1.2, 4
+# A first block, before any pace is known.
+FIRST_MESSAGES = 10_000
 
 
 class Inbox:
@@ -334,7 +336,7 @@ class NextBlock:
         self._others = others
         self._settings = settings
         self._stored, self._spent_s = 0.0, 0.0
-        self._limits = settings.cycle_messages, settings.cycle_bytes
+        self._limits = min(FIRST_MESSAGES, settings.cycle_messages), settings.cycle_bytes
         self._room = asyncio.Event()
         self._begin()
 

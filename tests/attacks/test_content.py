@@ -52,7 +52,7 @@ async def attack(park, topic, payloads, statement, wanted, seconds=12.0):
 
         await until(done, seconds)
         process.join()
-    seen.require(stored_s=3.0, feed_s=1.5)
+    seen.require(stored_s=3.0, feed_s=1.0)
 
 
 async def test_a_message_of_twelve_thousand_days(services, database, park_folder, tmp_path):

@@ -75,7 +75,7 @@ async def test_flood_of_one_gateway_keeps_nobody_out(
         async with park.witness() as seen:
             assert await ended(flood(park, messages)) == messages
             await all_stored(park, messages)
-        seen.require(stored_s=3.0, feed_s=1.5, ingest_mb=300)
+        seen.require(stored_s=3.0, feed_s=1.0, ingest_mb=300)
 
 
 async def test_killing_ingest_with_a_full_spool_loses_nothing(
