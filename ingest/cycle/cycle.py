@@ -102,6 +102,7 @@ class Cycle:
             rebirth_s=settings.sparkplug_rebirth_s,
             future_s=settings.future_s,
             host_id=settings.sparkplug_host_id,
+            payload_bytes=settings.payload_bytes,
             counters=self.counters,
         )
         self.topics = TopicTable(park, self._tags, self.sparkplug)

@@ -16,16 +16,26 @@ from ingest.wire import Decoded, WireError, sparkplug, whole_us
 from twin import quality as q
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from ingest.wire.sparkplug import Metric, Payload
     from twin.model.gateways import GatewaySpec
 
-# An edge node chooses the names of its devices, so there is an end to them.
+# An edge node chooses its devices and the names of its metrics, so there is an end to them.
 DEVICES_MAX = 1_000
+METRICS_MAX = 100_000  # of a node and its devices
+NAME_CHARACTERS = 400
 REQUESTS_MAX = 10
 WAIT_MAX_US = 600_000_000
 SEQ = 256
+
+
+@dataclass(slots=True)
+class Births:
+    """The metrics of an edge node by the last birth of each of its devices, dead ones included."""
+
+    count: int = 0
+    datatypes: dict[str, dict[str, int]] = field(default_factory=dict)  # by device and metric
 
 
 @dataclass(slots=True)
@@ -41,24 +51,51 @@ class _Device:
 
     def name_of(self, metric: Metric) -> str:
         """Return the name of a metric; raises WireError for an alias without a BIRTH."""
-        alias = -1 if metric.alias is None else metric.alias
-        name = metric.name or self.aliases.get(alias)
+        name = metric.name or self.aliases.get(_alias(metric))
         if name == "":
-            raise WireError("bad_shape", f"alias {alias} stands for several metrics")
+            raise WireError("bad_shape", f"alias {metric.alias} stands for several metrics")
         if name is None or not (name in self.datatypes or sparkplug.belongs_to_protocol(name)):
-            raise WireError("no_birth", f"{name or f'alias {alias}'} was not in the BIRTH")
+            if name and len(name) > NAME_CHARACTERS:
+                raise WireError("bad_name", f"{name:.80}… is over {NAME_CHARACTERS} characters")
+            raise WireError("no_birth", f"{name or f'alias {metric.alias}'} was not in the BIRTH")
         return name
 
     def on_birth(self, metrics: Iterable[Metric]) -> None:
         """Learn names, aliases and types of metrics from a BIRTH."""
         self.is_born = True
         self.datatypes, self.aliases = {}, {}
+        self._learn(metrics, "")
+
+    def _learn(self, metrics: Iterable[Metric], folder: str) -> None:
+        """Learn metrics; those inside the instance of a template are in its folder."""
         for metric in metrics:
-            if metric.name:
-                self.datatypes[metric.name] = metric.datatype
-                if metric.alias is not None:
-                    taken = self.aliases.setdefault(metric.alias, metric.name) != metric.name
-                    self.aliases[metric.alias] = "" if taken else metric.name
+            if not metric.name or len(folder) + len(metric.name) > NAME_CHARACTERS:
+                continue
+            name = folder + metric.name
+            self.datatypes[name] = metric.datatype
+            if metric.alias is not None:
+                taken = self.aliases.setdefault(metric.alias, name) != name
+                self.aliases[metric.alias] = "" if taken else name
+            if metric.members:
+                self._learn(metric.members, name + "/")
+
+    def flat(self, metrics: Iterable[Metric]) -> Iterator[Metric]:
+        """Yield metrics with the members of templates in their place, named by their folders."""
+        for metric in metrics:
+            name = metric.name or self.aliases.get(_alias(metric), "")
+            if not metric.members or name not in self.datatypes:
+                yield metric
+                continue
+            yield from self.flat(
+                member._replace(
+                    name=f"{name}/{member.name}" if member.name else "",
+                    time_ms=metric.time_ms if member.time_ms is None else member.time_ms,
+                    null=metric.null or member.null,
+                    historical=metric.historical or member.historical,
+                    transient=metric.transient or member.transient,
+                )
+                for member in metric.members
+            )
 
     def current_us(self, time_us: int, birth_us: int) -> int:
         """Return the time from which a value of a BIRTH holds [µs]: after a death, its own."""
@@ -87,6 +124,7 @@ class _Node:
     group: str
     name: str
     devices: dict[str, _Device] = field(default_factory=lambda: {"": _Device()})
+    births: Births = field(default_factory=Births)
     bd_seq: object = None
     expected: int = 0
     missing: dict[int, int] = field(default_factory=dict)  # seq: since when [µs]
@@ -95,6 +133,16 @@ class _Node:
     requested_us: int = 0
     due_us: int = 0
     wait_us: int = 0
+
+    def on_birth(self, device: str, metrics: Iterable[Metric]) -> None:
+        """Learn the metrics of a device; raises WireError when the node has too many."""
+        self.devices[device].on_birth(metrics)
+        self.births.count += 1
+        self.births.datatypes[device] = self.devices[device].datatypes
+        if sum(map(len, self.births.datatypes.values())) > METRICS_MAX:
+            self.devices[device] = _Device()
+            del self.births.datatypes[device]
+            raise WireError("too_large", f"{self.group}/{self.name}: over {METRICS_MAX} metrics")
 
     def follow(self, seq: int | None, received_us: int) -> bool:
         """Note missing sequence numbers; return whether this message was one of them."""
@@ -125,11 +173,14 @@ class SparkplugSessions:
         rebirth_s: float = 10.0,
         future_s: float = 300.0,
         host_id: str = "",
+        payload_bytes: int = sparkplug.PAYLOAD_BYTES,
         counters: Counter[str] | None = None,
     ) -> None:
+        """Refuse a compressed payload of more than `payload_bytes` when it is unpacked."""
         self.counters = Counter() if counters is None else counters
         self.denied = False  # somebody said that we are offline
         self._host_id = host_id
+        self._payload_bytes = payload_bytes
         self._reorder_us = round(reorder_s * 1e6)
         self._rebirth_us = round(rebirth_s * 1e6)
         self._future_us = round(future_s * 1e6)
@@ -143,6 +194,10 @@ class SparkplugSessions:
     def __len__(self) -> int:
         return len(self._nodes)
 
+    def births(self, group: str, node: str) -> Births:
+        """Return what an edge node of the model was born with; later births change it in place."""
+        return self._nodes[group, node].births
+
     def decode(self, topic: Sequence[str], payload: bytes, received_us: int) -> Decoded:
         """Return the values of a message of a known node, under the names of its BIRTH.
 
@@ -151,7 +206,7 @@ class SparkplugSessions:
         """
         _, group, kind, name, *device_name = topic
         node = self._nodes[group, name]
-        message = sparkplug.decode(payload)
+        message = sparkplug.decode(payload, self._payload_bytes)
         if kind == "NDEATH":
             return self._node_death(node, message, received_us)
         if kind == "NBIRTH":
@@ -169,7 +224,7 @@ class SparkplugSessions:
                 if len(node.devices) > DEVICES_MAX:
                     raise WireError("too_large", f"{group}/{name}: over {DEVICES_MAX} devices")
                 device = node.devices[device_name[0]] = _Device()
-            device.on_birth(message.metrics)
+            node.on_birth(device_name[0], message.metrics)
             return self._values(node, device, message, received_us, birth=True)
         if device is None or not device.is_born:
             if kind == "DDEATH":
@@ -223,7 +278,8 @@ class SparkplugSessions:
         """Begin a session of a node: its devices are to be born again."""
         for device in node.devices.values():
             device.is_born = False
-        node.devices[""].on_birth(message.metrics)
+        node.births.datatypes.clear()
+        node.on_birth("", message.metrics)
         node.bd_seq = _bd_seq(message)
         node.expected = ((message.seq or 0) + 1) % SEQ
         node.missing.clear()
@@ -233,8 +289,10 @@ class SparkplugSessions:
 
     def _node_death(self, node: _Node, message: Payload, received_us: int) -> Decoded:
         """End the session of a node, unless the death is one of an earlier session."""
-        bd_seq = _bd_seq(message)
-        if not node.devices[""].is_born or bd_seq != node.bd_seq:
+        bd_seq = _bd_seq(message, node.devices[""].aliases)
+        # Of a birth without a number any death may be the end.
+        is_other = node.bd_seq is not None and bd_seq != node.bd_seq
+        if not node.devices[""].is_born or is_other:
             raise WireError("stale_death", f"bdSeq {bd_seq} is not that of a session we know")
         node.missing.clear()
         node.wanted = False
@@ -254,7 +312,7 @@ class SparkplugSessions:
         """Return the values of a message; raises WireError when its time is none."""
         sent_us = _time_us(message)
         decoded = Decoded()
-        for metric in message.metrics:
+        for metric in device.flat(message.metrics):
             try:
                 name = device.name_of(metric)
                 if sparkplug.belongs_to_protocol(name):
@@ -312,6 +370,19 @@ def _time_us(sent: Metric | Payload) -> int:
     return whole_us((sent.time_ms or 0) * 1000, sent.time_ms)
 
 
-def _bd_seq(message: Payload) -> object:
-    """Return the number of a session; None when it has none."""
-    return next((m.value for m in message.metrics if m.name == sparkplug.BD_SEQ), None)
+def _alias(metric: Metric) -> int:
+    """Return the alias of a metric, -1 when it has none."""
+    return -1 if metric.alias is None else metric.alias
+
+
+def _bd_seq(message: Payload, aliases: Mapping[int, str] | None = None) -> object:
+    """Return the number of a session; None when it has none.
+
+    With the `aliases` of its BIRTH, a DEATH need not name it: nothing else is in a DEATH.
+    """
+    metrics = message.metrics
+    if aliases is not None:
+        metrics = [m if m.name else m._replace(name=aliases.get(_alias(m), "")) for m in metrics]
+        if len(metrics) == 1 and not metrics[0].name:
+            return metrics[0].value
+    return next((m.value for m in metrics if m.name == sparkplug.BD_SEQ), None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -18,14 +19,17 @@ from twin.model.layouts import parse_layout
 from twin.model.park import Tag, owner_of, park_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
+    from ingest.routing.sparkplug_session import Births
     from twin.model.layouts import Layout
     from twin.model.park import Park
 
 # Routes are kept by topic; senders choose the topics, so there is an end to it.
 ROUTES_MAX = 10_000
 NAME_CHARACTERS = 200
+# A birth is told of so many tags that its metrics share.
+CLASHES_MAX = 20
 # Where packets go that no logger of the model sent: to be rejected with what is wrong with them.
 NOBODY = "hj212/v1/-/-"
 UNKNOWN = GatewaySpec("", "", "native")
@@ -56,27 +60,132 @@ class Names(dict[str, int]):
         return -1
 
 
+class NodeTags:
+    """The tags that the metrics of an edge node stand for, by its rows and its births.
+
+    A name of a row comes first, then the name of a tag, each with or without the device before it.
+    What follows the last slash is the tag only if no gateway has a name for that tag, and no other
+    metric of the node is it.
+    """
+
+    def __init__(self, births: Births, declared: Collection[int]) -> None:
+        """No end of a name stands for a tag that is `declared`: a row of some gateway names it."""
+        self._births = births
+        self._declared = declared
+        self._rows: dict[str, tuple[str, dict[str, int], dict[str, int]]] = {}
+        self._count = 0
+        self._read: dict[str, dict[str, int]] = {}
+        # Rank and tag of each metric that may be one, by device; and the metrics of each of those.
+        self._claims: dict[str, dict[str, Claim]] = {}
+        self._claimants: dict[Claim, dict[tuple[str, str], None]] = {}
+
+    def add(self, device: str, owner: str, renamed: dict[str, int], own: Names) -> None:
+        """Take a row: the owner of a device, its names for tags, and the owner's."""
+        self._rows[device] = owner, renamed, own
+
+    def owner(self, device: str = "") -> str:
+        """Return whose a device is: its row's, else its node's, else that of any row."""
+        return (self._rows.get(device) or self._rows.get("") or next(iter(self._rows.values())))[0]
+
+    def tag(self, device: str, name: str) -> int:
+        """Return the tag of a metric, -1 for none."""
+        self._follow()
+        rank, tag = self._claims.get(device, {}).get(name) or self._claim(device, name)
+        if tag < 0 or rank == RENAMED:
+            return tag
+        if (RENAMED, tag) in self._claimants:
+            return -1
+        return tag if rank == NAMED or self._is_clear(tag) else -1
+
+    def clashes(self, device: str) -> list[str]:
+        """Return a sentence for each tag that a device shares with another metric since its birth.
+
+        Full names that mean one tag all write it, ends that do write none.
+        """
+        self._follow()
+        shared = {
+            claim: None for claim in self._claims.get(device, {}).values()
+            if len(self._claimants.get(claim, ())) > 1 and self._is_contested(*claim)
+        }  # fmt: skip
+        return [self._sentence(claim) for claim in islice(shared, CLASHES_MAX)]
+
+    def _is_clear(self, tag: int) -> bool:
+        """Return whether a tag may be the end of a name."""
+        is_named = tag in self._declared or (NAMED, tag) in self._claimants
+        return not is_named and len(self._claimants.get((END, tag), ())) <= 1
+
+    def _is_contested(self, rank: int, tag: int) -> bool:
+        """Return whether several metrics of a rank cannot all be right about a tag."""
+        above = [(other, tag) in self._claimants for other in range(rank)]
+        return not any(above) and not (rank == END and tag in self._declared)
+
+    def _sentence(self, claim: Claim) -> str:
+        metrics = self._claimants[claim]
+        first = [f"{device}/{name}".lstrip("/") for device, name in islice(metrics, 4)]
+        names = ", ".join(first) + (", …" if len(metrics) > len(first) else "")
+        if claim[0] == END:
+            return f"{names} end alike, so none is the tag: say in `tags` which of them is"
+        return f"{names} all write one tag: give their devices rows or names of their own"
+
+    def _follow(self) -> None:
+        """Take in what was born since the last time."""
+        if self._count == self._births.count:
+            return
+        self._count = self._births.count
+        born = self._births.datatypes
+        for device in [each for each in self._read if self._read[each] is not born.get(each)]:
+            del self._read[device]
+            for name, claim in self._claims.pop(device).items():
+                self._claimants[claim].pop((device, name))
+                if not self._claimants[claim]:
+                    del self._claimants[claim]
+        for device in born.keys() - self._read.keys():
+            self._read[device] = born[device]
+            claims = self._claims[device] = {
+                name: claim for name, datatype in born[device].items()
+                if datatype in sparkplug.NUMBERS and not sparkplug.belongs_to_protocol(name)
+                and (claim := self._claim(device, name))[1] >= 0
+            }  # fmt: skip
+            for name, claim in claims.items():
+                self._claimants.setdefault(claim, {})[device, name] = None
+
+    def _claim(self, device: str, name: str) -> Claim:
+        """Return the tag that a metric would be by its name alone, -1 for none, and its rank."""
+        _, renamed, own = self._rows.get(device) or self._rows.get("") or ("", {}, {})
+        full = (f"{device}/{name}", name) if device else (name,)
+        for rank, tags in ((RENAMED, renamed), (NAMED, own)):
+            for each in full:
+                if each in tags:
+                    return rank, tags[each]
+        return END, own.get(name.rpartition("/")[2], -1)
+
+
+# How a metric comes to its tag, the strongest way first; and a way with the tag it leads to.
+RENAMED, NAMED, END = range(3)
+Claim = tuple[int, int]
+
+
 class MetricNames(Names):
-    """Names of Sparkplug metrics: a tag's is what follows the last slash, unless said otherwise."""
+    """Names of the metrics of a device, or of the node itself, whose device is empty."""
+
+    def __init__(self, node: NodeTags, device: str) -> None:
+        super().__init__()
+        self._node, self._device = node, device
 
     def __missing__(self, name: str) -> int:
-        return self.get(name.rpartition("/")[2], -1)
-
-
-# The owner and the names of an edge node's devices; those of the node itself have none before.
-Home = dict[str, tuple[str, Names]]
+        return self._node.tag(self._device, name)
 
 
 class DeathNames(Names):
     """Names of all metrics of an edge node, which are ``{device}/{metric}`` in its death."""
 
-    def __init__(self, home: Home) -> None:
+    def __init__(self, node: NodeTags) -> None:
         super().__init__()
-        self._home = home
+        self._node = node
 
     def __missing__(self, name: str) -> int:
         device, _, metric = name.partition("/")
-        return _names_of_device(self._home, device)[1][metric]
+        return self._node.tag(device, metric)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,14 +234,21 @@ class TopicTable:
         ]
         rows = [row for _, row in self._gateways]
         self._sessions = SparkplugSessions(rows) if sessions is None else sessions
-        self._homes: dict[tuple[str, str], Home] = {}
+        declared = {
+            self.names[owner][tag] for owner, row in self._gateways for tag in row.tags.values()
+        }
+        self._nodes: dict[tuple[str, str], NodeTags] = {}
         self._simulated: set[tuple[str, str]] = set()
         for owner, row in self._gateways:
             if row.protocol == "sparkplug":
-                home = self._homes.setdefault((row.group, row.node), {})
-                home[row.device] = owner, MetricNames(self._renamed(owner, row))
+                node = row.group, row.node
+                if node not in self._nodes:
+                    self._nodes[node] = NodeTags(self._sessions.births(*node), declared)
+                own = self.names[owner]
+                renamed = {wire: own[tag] for wire, tag in row.tags.items()}
+                self._nodes[node].add(row.device, owner, renamed, own)
                 if row.simulated:
-                    self._simulated.add((row.group, row.node))
+                    self._simulated.add(node)
         self._zone = ZoneInfo(park.timezone)
         self._routes: dict[str, Route | WireError] = {}
 
@@ -219,20 +335,24 @@ class TopicTable:
             raise WireError("bad_topic", f"topics are {sparkplug.NAMESPACE}/{form}")
         if kind.endswith("CMD"):
             return Route("", Names(), _decode_nothing)
-        home = self._homes.get((topic[1], topic[3]))
-        if home is None:
+        node = self._nodes.get((topic[1], topic[3]))
+        if node is None:
             raise WireError(
                 "unknown_gateway", f"the model has no gateway of node {topic[3]!r} in {topic[1]!r}"
             )
-        owner, names = _names_of_device(home, topic[4] if len(topic) > 4 else "")
+        device = topic[4] if len(topic) > 4 else ""
+        names: Names = MetricNames(node, device)
         codec = partial(self._sessions.decode, topic)
         if kind.endswith("DEATH"):
-            names = DeathNames(home)
+            names = DeathNames(node)
             codec = partial(_decode_death, codec, names)
+        elif kind.endswith("BIRTH"):
+            codec = partial(_decode_birth, codec, node, device)
         simulated = (topic[1], topic[3]) in self._simulated
+        owner = node.owner(device)
         sender = _sender(owner, topic[3])
         # A node has one session, whoever owns its devices.
-        order = _sender(next(iter(home.values()))[0], topic[3])
+        order = _sender(node.owner(), topic[3])
         return Route(owner, names, codec, simulated=simulated, gateway=sender, order=order)
 
     def _codec(self, form: str, gateway: GatewaySpec) -> Callable[[bytes, int], Decoded]:
@@ -262,13 +382,21 @@ def _sender(owner: str, name: str) -> str:
     return plain(f"{owner}/{name}")[:NAME_CHARACTERS]
 
 
-def _names_of_device(home: Home, device: str) -> tuple[str, Names]:
-    """Return owner and names of a device: its own, else those of its node, else none at all."""
-    return home.get(device) or home.get("") or (next(iter(home.values()))[0], Names())
-
-
 def _decode_nothing(_payload: bytes, _received_us: int) -> Decoded:
     return Decoded()
+
+
+def _decode_birth(
+    decode: Callable[[bytes, int], Decoded],
+    node: NodeTags,
+    device: str,
+    payload: bytes,
+    received_us: int,
+) -> Decoded:
+    """Return the values of a birth, with a word about metrics that share a tag."""
+    decoded = decode(payload, received_us)
+    decoded.refused += [("bad_name", each) for each in node.clashes(device)]
+    return decoded
 
 
 def _decode_death(

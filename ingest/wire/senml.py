@@ -1,14 +1,15 @@
-"""SenML packs in JSON and CBOR (RFC 8428), with the secondary units of RFC 8798.
+"""SenML packs in JSON and CBOR (RFC 8428), with secondary units (RFC 8798) and features (RFC 9100).
 
 A record is the value of the tag that the last part of its resolved name says, after any ``/`` and
-``:``. A unit that the registry does not know is refused with its record; a record without a unit is
-in the unit of the tag.
+``:``. A unit that the registry does not know, or that measures none of our quantities, is refused
+with its record; a record without a unit is in the unit of the tag.
 """
 
 from __future__ import annotations
 
 import math
-from decimal import Decimal
+from collections.abc import Mapping
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import cbor2
@@ -17,31 +18,41 @@ import msgspec
 from ingest.wire import TIME_MS_MAX, VALUE_MAX, Decoded, WireError, json_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 VERSION = 10
+# A later version is a set of features, a bit for each; we have those of 10 and secondary units.
+FEATURES = VERSION | 1 << 4
 # Times below 2**28 seconds count from now; the others from 1970 (RFC 8428 §4.5.3).
 RELATIVE_S = 268_435_456.0
+# A pack of nothing but brackets, or a name that each record repeats, would cost more than its size.
+RECORDS_MAX = 20_000
+NAME_CHARACTERS = 400
+DEPTH_MAX = 16
+BITS_MAX = 1024  # of a whole number that is part of another one: no float is longer
 LABELS = {
     -1: "bver", -2: "bn", -3: "bt", -4: "bu", -5: "bv", -6: "bs",
     0: "n", 1: "u", 2: "v", 3: "vs", 4: "vb", 5: "s", 6: "t", 7: "ut", 8: "vd",
 }  # fmt: skip
-# The names of the registry that differ from ours, by what pint calls them.
+# The units of the registry that differ from ours, by what pint calls them.
 UOM = {
-    "g": "g", "cd": "cd", "Cel": "degC", "Ohm": "ohm", "m2": "m^2", "m3": "m^3", "l": "L",
-    "m/s2": "m/s^2", "m3/s": "m^3/s", "l/s": "L/s", "W/m2": "W/m^2", "kg/m3": "kg/m^3",
-    "count": "", "/": "", "%": "%", "%RH": "%", "%EL": "%", "pH": "", "VAs": "V*A*s",
-    "VA": "V*A", "VAh": "V*A*hour", "kVA": "kV*A", "kVAh": "kV*A*hour", "var": "V*A",
-    "vars": "V*A*s", "kvar": "kV*A", "varh": "V*A*hour", "kvarh": "kV*A*hour",
-    "h": "hour", "min": "minute", "m/h": "m/hour", "mm/h": "mm/hour", "km/h": "km/hour",
-    "Ah": "A*hour", "Wh": "W*hour", "kWh": "kW*hour", "1/min": "1/minute", "deg": "degree",
-    "/100": "%", "/1000": "permille", "ppm": "ppm", "ug/m3": "ug/m^3", "mg/l": "mg/L",
-    "ug/l": "ug/L", "g/l": "g/L",
+    "g": "g", "Cel": "degC", "m2": "m^2", "m3": "m^3", "l": "L", "m3/s": "m^3/s", "l/s": "L/s",
+    "kg/m3": "kg/m^3", "count": "", "/": "", "%": "%", "%RH": "%", "%EL": "%", "EL": "s",
+    "pH": "", "1/min": "1/minute", "beat/min": "1/minute", "beats": "", "h": "hour",
+    "min": "minute", "m/h": "m/hour", "mm/h": "mm/hour", "km/h": "km/hour", "Wh": "W*hour",
+    "kWh": "kW*hour", "vars": "var*s", "ug/m3": "ug/m^3", "mg/l": "mg/L", "ug/l": "ug/L",
+    "g/l": "g/L", "/100": "%", "/1000": "permille", "ppb": "permille*ppm", "ppt": "ppm*ppm",
 }  # fmt: skip
 SAME = frozenset({
-    "m", "kg", "s", "A", "K", "mol", "Hz", "rad", "sr", "N", "Pa", "J", "W", "C", "V", "F", "S",
-    "Wb", "T", "H", "lm", "lx", "Bq", "Gy", "Sv", "kat", "m/s", "1/s", "S/m", "J/m",
-    "ms", "MHz", "kW", "mV", "mA", "hPa", "mm", "cm", "km",
+    "m", "kg", "s", "A", "K", "Hz", "Pa", "J", "W", "V", "Bq", "m/s", "1/s", "VA", "var", "ms",
+    "MHz", "kW", "kVA", "kvar", "varh", "kvarh", "mV", "mA", "ppm", "hPa", "mm", "cm", "km",
+})  # fmt: skip
+# The others: angles, light, charge, magnetism, radiation, logarithms, data, places, and more.
+NO_QUANTITY = frozenset({
+    "cd", "mol", "rad", "sr", "deg", "N", "C", "F", "Ohm", "S", "Wb", "T", "H", "lm", "lx", "Gy",
+    "Sv", "kat", "m/s2", "W/m2", "cd/m2", "bit", "bit/s", "lat", "lon", "dB", "dBW", "Bspl", "S/m",
+    "B", "VAs", "J/m", "NTU", "Ah", "kVAh", "VAh", "Wh/km", "KiB", "GB", "Mbit/s", "B/s", "MB/s",
+    "dBm",
 })  # fmt: skip
 
 
@@ -51,17 +62,24 @@ def decode(payload: bytes, received_us: int) -> Decoded:
     Raises
     ------
     WireError
-        Neither a JSON nor a CBOR array of records, or a version that is not known.
+        Neither a JSON nor a CBOR array of records, too many of them, a version that is not known,
+        or a field that must be understood and is not.
     """
     decoded = Decoded()
     base: dict[str, Any] = {"bn": "", "bt": 0.0, "bu": "", "bv": 0.0, "bs": 0.0}
-    for record in _records(payload):
+    records = _records(payload)
+    if len(records) > RECORDS_MAX:
+        raise WireError("too_large", f"{len(records)} records, at most {RECORDS_MAX}")
+    for record in records:
         if not isinstance(record, dict):
             raise WireError("bad_shape", "a SenML pack is an array of records")
-        fields = {LABELS.get(k, k) if isinstance(k, int) else k: v for k, v in record.items()}
+        fields = {LABELS.get(k, k) if type(k) is int else k: v for k, v in record.items()}
         version = _number(fields.get("bver", VERSION))
-        if version is None or version > VERSION:
-            raise WireError("bad_version", f"SenML version {version}, at most {VERSION}")
+        if version is None or not _is_known(version):
+            raise WireError("bad_version", f"SenML version {version}, we know {VERSION} and 26")
+        strange = [k for k in fields if isinstance(k, str) and k.endswith("_")]
+        if strange:
+            raise WireError("must_understand", f"field {strange[0][:NAME_CHARACTERS]!r:.80}")
         base |= {key: fields[key] for key in base if key in fields}
         _record(decoded, fields, base, received_us)
     return decoded
@@ -86,83 +104,151 @@ def encode_scans(
 
 
 def _records(payload: bytes) -> list[Any]:
-    """Return the records of a pack: JSON begins with a bracket, CBOR with an array's major type."""
-    if payload[:1] in (b"", b"[", b" ", b"\t", b"\r", b"\n"):
+    """Return the records of a pack: JSON begins with a bracket, CBOR with an array or its tag."""
+    payload = payload.removeprefix(b"\xef\xbb\xbf")
+    if payload[:1] in (b"", b"[", b"{", b" ", b"\t", b"\r", b"\n"):
         records = json_of(payload)
     else:
         try:
-            records = cbor2.loads(payload)
+            records = cbor2.loads(payload, semantic_decoders=TAGS, max_depth=DEPTH_MAX)
         except (cbor2.CBORDecodeError, RecursionError, MemoryError, OverflowError,
                 ValueError) as error:  # fmt: skip
             raise WireError("bad_cbor", str(error)) from error
+        if isinstance(records, cbor2.CBORTag) and isinstance(records.value, tuple):
+            # A tag of a content format (RFC 9277).
+            records = [dict(r) if isinstance(r, Mapping) else r for r in records.value]
     if not isinstance(records, list):
         raise WireError("bad_shape", "a SenML pack is an array of records")
     return records
 
 
-def _number(value: Any) -> float | None:
-    """Return a finite number, else None; CBOR may send decimal fractions."""
-    if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
+def _is_known(version: float) -> bool:
+    """Return whether a pack of this version has no feature that we lack (RFC 9100 §2)."""
+    return version <= VERSION or (
+        version <= FEATURES and version.is_integer() and not int(version) & ~FEATURES
+    )
+
+
+def _nothing(_value: Any, _: object) -> None:
+    """Return nothing for a tag that is no number, and might be dear to decode."""
+
+
+def _itself(value: Any, _: object) -> Any:
+    """Return what a tag stands before."""
+    return value
+
+
+def _date(value: Any, _: object) -> float | None:
+    """Return a date and time in words as the number it stands for [s]."""
+    try:
+        time = datetime.fromisoformat(value)
+        return time.timestamp() if time.tzinfo else None
+    except (TypeError, ValueError, OverflowError):
         return None
-    # A whole number may be longer than any float.
-    number = value if isinstance(value, int) else float(value)
-    return float(number) if -VALUE_MAX < number < VALUE_MAX else math.inf
+
+
+def _of_pair(number: Callable[[int, int], float]) -> Callable[[Any, bool], float | None]:
+    """Return the decoder of a tag whose number comes as two whole ones."""
+
+    def decode_pair(value: Any, _: object) -> float | None:
+        is_pair = isinstance(value, list | tuple) and len(value) == 2
+        if not is_pair or any(type(n) is not int or n.bit_length() > BITS_MAX for n in value):
+            return None
+        try:
+            return number(*value)
+        except OverflowError:
+            return math.inf
+        except ZeroDivisionError:
+            return None
+
+    return decode_pair
+
+
+# The tags of CBOR that the library would make objects of. Dates are the numbers they stand before;
+# what is neither a number nor around a pack is nothing.
+TAGS = {
+    **dict.fromkeys(
+        (25, 28, 29, 35, 36, 37, 52, 54, 100, 256, 258, 260, 261, 1004, 43000), _nothing
+    ),
+    0: _date, 1: _itself, 55799: _itself,
+    4: _of_pair(lambda exponent, mantissa: float(f"{mantissa}e{exponent}")),
+    5: _of_pair(lambda exponent, mantissa: math.ldexp(mantissa, exponent)),
+    30: _of_pair(lambda above, below: above / below),
+}  # fmt: skip
+
+
+def _number(value: Any) -> float | None:
+    """Return a finite number, else None; one that is too large is infinite."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if -VALUE_MAX < value < VALUE_MAX else math.inf
 
 
 def _record(
     decoded: Decoded, record: dict[Any, Any], base: dict[str, Any], received_us: int
 ) -> None:
     """Add the values of one record, or refuse it alone."""
-    name = f"{base['bn']}{record.get('n', '')}"
-    unknown = [k for k in record if isinstance(k, str) and k.endswith("_")]
-    if unknown:
-        decoded.refused.append(("must_understand", f"{name!r:.80}: field {unknown[0]!r:.40}"))
-        return
     keys = [key for key in ("v", "vb", "vs", "vd", "s") if key in record]
     if not keys:
         return  # A record of base fields only.
-    time_us = _time_us(base["bt"], record.get("t", 0), received_us)
-    tag = name.rstrip("/:").rpartition("/")[2].rpartition(":")[2]
-    if time_us is None or not tag:
-        what = "time" if tag else "name"
-        decoded.refused.append((f"bad_{what}", f"{name!r:.80} has no {what}"))
+    try:
+        name = _name(base["bn"], record.get("n", ""))
+        time_us = _time_us(base["bt"], record.get("t", 0), received_us, name)
+        uom = _uom(record.get("u", base["bu"]), name)
+    except WireError as error:
+        decoded.refused.append((error.reason, error.detail))
         return
     before = len(decoded.names)
     for key in keys:
         if key in ("vs", "vd"):
-            decoded.refused.append(("wrong_type", f"{name!r:.80}: text or data, not a number"))
+            decoded.refused.append(("wrong_type", f"{name}: text or data, not a number"))
             continue
         start = {"v": base["bv"], "s": base["bs"]}.get(key, 0.0)
         raw = record[key]
         value = float(raw) if key == "vb" and isinstance(raw, bool) else _number(raw)
         offset = _number(start)
         if value is None or offset is None:
-            decoded.refused.append(("wrong_type", f"{name!r:.80}: not a number: {raw!r:.80}"))
+            decoded.refused.append(("wrong_type", f"{name}: not a number: {raw!r:.80}"))
             continue
         # With a value beside it the sum is a series of its own.
-        own = f"{tag}.sum" if key == "s" and len(keys) > 1 else tag
-        _unit(decoded, str(record.get("u", base["bu"])), own, value + offset)
+        own = f"{name}.sum" if key == "s" and len(keys) > 1 else name
+        decoded.add(own, value + offset, uom=uom)
     if len(decoded.names) > before:
         decoded.end_run(before, time_us)
 
 
-def _unit(decoded: Decoded, unit: str, tag: str, value: float) -> None:
-    """Add a value in a unit of the registry; without one it is in the tag's own."""
-    uom = unit if unit in SAME else UOM.get(unit)
-    if unit and uom is None:
-        decoded.refused.append(("wrong_uom", f"{tag}: {unit!r:.40} is not a SenML unit"))
-    else:
-        decoded.add(tag, value, uom=uom)
+def _name(base: Any, own: Any) -> str:
+    """Return the tag that a resolved name says; raises WireError."""
+    if not (isinstance(base, str) and isinstance(own, str)):
+        raise WireError("bad_name", "a name is not a text")
+    if len(base) + len(own) > NAME_CHARACTERS:
+        raise WireError("bad_name", f"{(base + own)[:60]!r}… has over {NAME_CHARACTERS} characters")
+    tag = f"{base}{own}".rstrip("/:").rpartition("/")[2].rpartition(":")[2]
+    if not tag:
+        raise WireError("bad_name", f"{base + own!r:.80} has no name")
+    return tag
 
 
-def _time_us(base: Any, own: Any, received_us: int) -> int | None:
-    """Return the resolved time, None for one that is none."""
-    parts = _number(base), _number(own)
-    if parts[0] is None or parts[1] is None:
+def _uom(unit: Any, tag: str) -> str | None:
+    """Return our name of a unit, None for the tag's own; raises WireError."""
+    if unit == "":
         return None
-    seconds = parts[0] + parts[1]
+    if not isinstance(unit, str) or len(unit) > NAME_CHARACTERS:
+        raise WireError("wrong_uom", f"{tag}: a unit is not a text, or a long one")
+    if unit in NO_QUANTITY:
+        raise WireError("wrong_uom", f"{tag}: no quantity of ours has the unit {unit!r}")
+    uom = unit if unit in SAME else UOM.get(unit)
+    if uom is None:
+        raise WireError("wrong_uom", f"{tag}: {unit!r:.40} is not a SenML unit")
+    return uom
+
+
+def _time_us(base: Any, own: Any, received_us: int, tag: str) -> int:
+    """Return the resolved time; raises WireError for one that is none."""
+    parts = _number(base), _number(own)
+    seconds = math.nan if parts[0] is None or parts[1] is None else parts[0] + parts[1]
     if abs(seconds) < RELATIVE_S:
         return received_us + round(seconds * 1e6)
     if not 0 <= seconds <= TIME_MS_MAX / 1000:
-        return None
+        raise WireError("bad_time", f"{tag}: its time is none from 1970 to 2200")
     return round(seconds * 1e6)

@@ -6,6 +6,7 @@ remembered of those is in `ingest.routing.sparkplug_session`.
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass
 from enum import IntEnum
 from importlib.resources import files
@@ -27,7 +28,13 @@ BD_SEQ = "bdSeq"
 REBIRTH = "Node Control/Rebirth"
 # Metrics with these names belong to the protocol.
 CONTROL = ("Node Control/", "Device Control/", "Node Info/", "Properties/")
-QUALITY = "Quality"
+QUALITY = b"Quality"
+# Eclipse Tahu packs a whole payload into the body of another one, and says how in a metric.
+COMPRESSED = b"SPBV1.0_COMPRESSED"
+ALGORITHM, ALGORITHMS = b"algorithm", (b"GZIP", b"DEFLATE")
+# As the settings of ingest have it; and a payload of metrics that say nothing is no payload.
+PAYLOAD_BYTES = 256 << 10
+METRICS_MAX = 20_000
 # The only codes there are (chapter 6, "Quality Codes"): bad, good, stale.
 QUALITIES = {0: q.BAD, 192: q.GOOD, 500: q.UNCERTAIN | q.STALE}
 
@@ -65,8 +72,8 @@ LONG = (DataType.INT64, DataType.UINT64, DataType.DATETIME)
 FIELDS = {
     DataType.FLOAT: "float_value", DataType.DOUBLE: "double_value",
     DataType.BOOLEAN: "boolean_value", DataType.STRING: "string_value",
-    DataType.DATASET: "dataset_value", DataType.TEMPLATE: "template_value",
-    DataType.BYTES: "bytes_value", DataType.FLOAT_ARRAY: "bytes_value",
+    DataType.DATASET: "dataset_value", DataType.BYTES: "bytes_value",
+    DataType.FLOAT_ARRAY: "bytes_value",
 }  # fmt: skip
 
 
@@ -77,7 +84,8 @@ _Message: Any = GetMessages(_PROTO.file)["parktwin.sparkplug.Payload"]
 class Metric(NamedTuple):
     """One metric; what DATA leaves out is empty. `value` is what stood in the field, None = none.
 
-    An integer is unsigned as it comes, whatever it means: see `number`.
+    An integer is unsigned as it comes, whatever it means: see `number`. An instance of a template
+    has members. A byte of a name that is no UTF-8 is escaped in it.
     """
 
     name: str = ""
@@ -89,6 +97,7 @@ class Metric(NamedTuple):
     null: bool = False
     historical: bool = False
     transient: bool = False
+    members: tuple[Metric, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,19 +109,25 @@ class Payload:
     seq: int | None = None
 
 
-def decode(payload: bytes) -> Payload:
-    """Return what a payload carries; raises WireError when it is none."""
-    message = _Message()
-    try:
-        message.ParseFromString(payload)
-    except (DecodeError, ValueError, RecursionError, MemoryError) as error:
-        raise WireError("bad_protobuf", str(error)) from error
-    time_ms = message.timestamp if message.HasField("timestamp") else None
-    seq = message.seq if message.HasField("seq") else None
+def decode(payload: bytes, bytes_max: int = PAYLOAD_BYTES) -> Payload:
+    """Return what a payload carries; raises WireError when it is none, or too large unpacked."""
+    message = _parse(payload)
+    time_ms, seq = _head(message)
+    if message.uuid == COMPRESSED:
+        message = _parse(_unpack(message, bytes_max))
+        if message.uuid == COMPRESSED:
+            raise WireError("bad_protobuf", "a compressed payload inside a compressed one")
+        own_ms, own_seq = _head(message)
+        time_ms = time_ms if own_ms is None else own_ms
+        seq = seq if own_seq is None else own_seq
+    count = _count(message.metrics)
+    if count > METRICS_MAX:
+        raise WireError("too_large", f"{count} metrics, at most {METRICS_MAX}")
+    metrics = _metrics(message.metrics)
     if time_ms is None and seq is None and not message.metrics:
         # Any bytes that happen to look like fields of somebody else end here.
         raise WireError("bad_protobuf", "neither timestamp, seq nor a metric")
-    return Payload([_metric(each) for each in message.metrics], time_ms, seq)
+    return Payload(metrics, time_ms, seq)
 
 
 def encode(payload: Payload, *, birth: bool = True) -> bytes:
@@ -194,12 +209,61 @@ def number(value: float | bytes | None, datatype: int) -> float | None:
     return float(value)
 
 
+def _parse(payload: bytes) -> Any:
+    """Return a payload as the library reads it; raises WireError."""
+    message = _Message()
+    try:
+        message.ParseFromString(payload)
+    except (DecodeError, ValueError, RecursionError, MemoryError) as error:
+        raise WireError("bad_protobuf", str(error)) from error
+    return message
+
+
+def _head(message: Any) -> tuple[int | None, int | None]:
+    """Return time [ms] and sequence number of a payload."""
+    return (
+        message.timestamp if message.HasField("timestamp") else None,
+        message.seq if message.HasField("seq") else None,
+    )
+
+
+def _unpack(message: Any, bytes_max: int) -> bytes:
+    """Return the payload in the body of a compressed one; raises WireError."""
+    algorithm = next((m.string_value for m in message.metrics if m.name == ALGORITHM), b"")
+    if algorithm and algorithm.upper() not in ALGORITHMS:
+        raise WireError("bad_protobuf", f"compressed by {algorithm!r:.40}, not GZIP or DEFLATE")
+    # The head says whether it is gzip or zlib; what has neither is bare deflate.
+    for bits in (zlib.MAX_WBITS | 32, -zlib.MAX_WBITS):
+        unpacker = zlib.decompressobj(bits)
+        try:
+            payload = unpacker.decompress(message.body, bytes_max + 1)
+        except zlib.error:
+            continue
+        if len(payload) > bytes_max:
+            raise WireError("too_large", f"over {bytes_max} bytes when it is unpacked")
+        if unpacker.eof and not unpacker.unused_data:
+            return payload
+    raise WireError("bad_protobuf", "the compressed body is neither gzip nor deflate, or cut")
+
+
+def _count(metrics: Any) -> int:
+    """Return how many metrics there are, with the members of templates."""
+    inner = (m.template_value.metrics for m in metrics if m.HasField("template_value"))
+    return len(metrics) + sum(map(_count, inner))
+
+
+def _metrics(metrics: Any) -> list[Metric]:
+    """Return metrics of a parsed payload without definitions of templates, which have no value."""
+    return [_metric(each) for each in metrics if not each.template_value.is_definition]
+
+
 def _metric(metric: Any) -> Metric:
     """Return a metric of a parsed payload."""
     field = metric.WhichOneof("value")
+    template = field == "template_value"
     return Metric(
-        metric.name,
-        getattr(metric, field) if field else None,
+        metric.name.decode(errors="backslashreplace"),
+        b"" if template else getattr(metric, field) if field else None,
         metric.datatype,
         metric.alias if metric.HasField("alias") else None,
         metric.timestamp if metric.HasField("timestamp") else None,
@@ -207,6 +271,7 @@ def _metric(metric: Any) -> Metric:
         metric.is_null,
         metric.is_historical,
         metric.is_transient,
+        tuple(_metrics(metric.template_value.metrics)) if template else (),
     )
 
 
@@ -227,7 +292,7 @@ def _timed(metrics: Iterable[Metric], time_ms: int) -> list[Metric]:
 def _put(message: Any, metric: Metric, *, birth: bool) -> None:
     """Write a metric into a payload that is being made."""
     if metric.name and (birth or metric.alias is None):
-        message.name = metric.name
+        message.name = metric.name.encode()
     if metric.alias is not None:
         message.alias = metric.alias
     if metric.time_ms is not None:
@@ -240,6 +305,16 @@ def _put(message: Any, metric: Metric, *, birth: bool) -> None:
     if metric.quality is not None:
         message.properties.keys.append(QUALITY)
         message.properties.values.add(type=DataType.INT32, int_value=metric.quality)
+    if metric.datatype == DataType.TEMPLATE:
+        message.template_value.is_definition = False
+        for member in metric.members:
+            _put(message.template_value.metrics.add(), member, birth=birth)
+    else:
+        _put_value(message, metric)
+
+
+def _put_value(message: Any, metric: Metric) -> None:
+    """Write the value of a metric that is no template."""
     value = metric.value
     if metric.null or value is None:
         message.is_null = True

@@ -135,8 +135,10 @@ class EdgeNode:
             for alias, (name, value) in enumerate(zip(self._gateway.names, row, strict=True)):
                 null = math.isnan(value)
                 if birth or not null:
-                    flags = {"null": null, "historical": historical}
-                    yield Metric(name, value, DataType.DOUBLE, alias, at_us // 1000, **flags)
+                    yield Metric(
+                        name, value, DataType.DOUBLE, alias, at_us // 1000,
+                        null=null, historical=historical,
+                    )  # fmt: skip
 
 
 class ReadingCache:

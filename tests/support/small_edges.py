@@ -3,6 +3,9 @@
 PYTEST_DONT_REWRITE: tests import it by name.
 """
 
+import gzip
+import zlib
+
 import pytest
 
 from ingest.routing.sparkplug_session import SparkplugSessions
@@ -29,6 +32,16 @@ def dbirth(time_ms, metrics, seq):
 def ddeath(time_ms, seq):
     """Return the death of a device."""
     return sparkplug.encode(sparkplug.Payload([], time_ms, seq))
+
+
+def compressed(payload, algorithm="GZIP", body=None, **head):
+    """Return a payload as Eclipse Tahu packs it: in the body of another one."""
+    pack = {"GZIP": gzip.compress, "DEFLATE": zlib.compress}.get((algorithm or "DEFLATE").upper())
+    outer = sparkplug._Message(uuid=sparkplug.COMPRESSED, **head)
+    outer.body = pack(payload) if body is None else body
+    if algorithm:
+        outer.metrics.add(name=b"algorithm", datatype=12, string_value=algorithm.encode())
+    return outer.SerializeToString()
 
 
 def row(node="N", device=""):

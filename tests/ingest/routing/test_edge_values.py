@@ -57,6 +57,43 @@ def test_death_of_another_session_is_ignored(payload):
     assert host.said(1, 2, alias=1).names == ["Area/FT-1"]
 
 
+def death_by_alias(bd_seq, alias, datatype=DataType.INT64):
+    """Return a death that does not name its number."""
+    return sparkplug.data(T, [Metric(sparkplug.BD_SEQ, bd_seq, datatype, alias)], None)
+
+
+def born_with(host, *metrics, name=sparkplug.BD_SEQ, bd_seq=7, alias=0):
+    own = [Metric(name, bd_seq, DataType.UINT64, alias)] if name else []
+    host.hear("NBIRTH", dbirth(T, [*own, *BORN, *metrics], 0))
+    return host
+
+
+def test_death_whose_number_comes_by_alias_only_ends_the_values():
+    host = born_with(Host())
+    assert refusal(host, "NDEATH", death_by_alias(6, 0), 1) == "stale_death"
+    assert len(rows(host.hear("NDEATH", death_by_alias(7, 0), 2))) == 2
+
+
+def test_death_whose_number_has_an_alias_that_the_birth_did_not_tell_ends_the_values():
+    host = born_with(Host(), alias=None)
+    assert refusal(host, "NDEATH", death_by_alias(6, 99), 1) == "stale_death"
+    assert len(rows(host.hear("NDEATH", death_by_alias(7, 99), 2))) == 2
+
+
+def test_death_of_a_node_whose_birth_has_no_number_ends_the_values():
+    for payload in (sparkplug.ndeath(3), ddeath(T, None)):
+        host = born_with(Host(), name="")
+        assert len(rows(host.hear("NDEATH", payload, 1))) == 2
+
+
+@pytest.mark.parametrize("name", ["bdSeq", "Node Control/Rebirth", "Node Control/Scan Rate",
+                                  "Node Info/Uptime", "Properties/Version"])  # fmt: skip
+def test_metric_of_the_protocol_that_comes_by_alias_only_is_no_value(name):
+    host = born_with(Host(), name=name, alias=8)
+    got = host.said(1, 1, value=1, alias=8)
+    assert (rows(got), got.refused, host.asked(100)) == ([], [], [])
+
+
 def test_old_will_behind_the_new_birth_is_ignored():
     host = Host()
     host.born(bd_seq=255)
@@ -158,6 +195,7 @@ def test_value_and_quality_of_a_metric(metric, value, code):
         (Metric("x", b"", DataType.FLOAT_ARRAY), "wrong_type"),
         (Metric("x", None, DataType.STRING), "wrong_type"),
         (Metric("x", 4, DataType.INT16, quality=191), "bad_quality"),
+        (Metric("x" * 500, 4, DataType.INT16), "bad_name"),
         (Metric("x", 4, DataType.INT16, time_ms=TIME_MS_MAX + 1), "bad_time"),
     ],
 )
@@ -180,6 +218,37 @@ def test_historical_value_is_marked_by_its_position():
     metrics = [Metric("LT-1", 1, 3), Metric("LT-1", 2, 3, time_ms=T - 5, historical=True)]
     got = host.hear("NDATA", sparkplug.data(T, metrics, 1))
     assert ([each[2] for each in rows(got)], got.historical) == ([1.0, 2.0], {1})
+
+
+def test_quality_is_read_from_any_integer_field():
+    host = Host()
+    host.born()
+    for code, quality in ((0, q.BAD), (192, q.GOOD), (500, q.UNCERTAIN | q.STALE)):
+        message = sparkplug._Message(timestamp=T, seq=1)
+        metric = message.metrics.add(name=b"LT-1", int_value=4)
+        metric.properties.keys.append(b"Quality")
+        metric.properties.values.add(type=8, long_value=code)
+        ((_, _, value, got),) = rows(host.hear("NDATA", message.SerializeToString()))
+        assert (value, got) == (4.0, quality)
+
+
+def test_members_of_a_template_have_its_time_where_they_have_none_and_may_come_alone():
+    speed = Metric("Speed", 5, DataType.INT16, alias=21)
+    members = speed, Metric("Name", b"P", DataType.STRING), Metric("On", 1, 3, time_ms=T - 2)
+    pump = Metric("Pump", b"", DataType.TEMPLATE, 20, T - 1, members=members)
+    host = born_with(Host(), pump)
+    alone = pump._replace(members=(speed._replace(name="", value=-6),))
+    got = host.hear("NDATA", sparkplug.data(T, [alone], 1))
+    assert rows(got) == [("Pump/Speed", -1, -6.0, q.GOOD)]
+    whole = host.hear("NDATA", sparkplug.encode(sparkplug.Payload([pump], T, 2), birth=False))
+    assert rows(whole) == [("Pump/Speed", -1, 5.0, q.GOOD), ("Pump/On", -2, 1.0, q.GOOD)]
+    assert [reason for reason, _ in whole.refused] == ["wrong_type"]
+    null = pump._replace(members=(members[0],))
+    payload = sparkplug._Message.FromString(sparkplug.data(T, [null], 3))
+    payload.metrics[0].is_null = True
+    ended = rows(host.hear("NDATA", payload.SerializeToString()))
+    assert [code for *_, code in ended] == [q.BAD | q.NOT_A_NUMBER]
+    assert "/Pump/Speed" in host.hear("NDEATH", sparkplug.ndeath(7), 9).names
 
 
 def test_time_is_that_of_the_metric_else_of_the_message():
@@ -215,6 +284,7 @@ ODD = st.builds(
     null=st.booleans(),
     historical=st.booleans(),
     transient=st.booleans(),
+    members=st.just(()),
 )
 PAYLOADS = st.builds(
     lambda metrics, time_ms, seq, birth: sparkplug.encode(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ingest.routing.sparkplug_session import DEVICES_MAX
+from ingest.routing.sparkplug_session import DEVICES_MAX, METRICS_MAX
 from ingest.wire import sparkplug
 from ingest.wire.sparkplug import DataType, Metric
 from tests.support.small_edges import BORN, Host, T, at_us, dbirth, ddeath, refusal, row, rows
@@ -95,6 +95,18 @@ def test_node_has_an_end_to_its_devices():
     for number in range(DEVICES_MAX):
         host.hear("DBIRTH", dbirth(T, [], number + 1), device=f"D{number}")
     assert refusal(host, "DBIRTH", dbirth(T, [], 0), device="one more") == "too_large"
+
+
+def test_node_has_an_end_to_its_metrics():
+    host = Host()
+    host.born()
+    metrics = [Metric(f"{i}", 1, 3) for i in range(METRICS_MAX // 10)]
+    for number in range(9):
+        host.hear("DBIRTH", dbirth(T, metrics, number + 1), device=f"D{number}")
+    assert refusal(host, "DBIRTH", dbirth(T, metrics, 10), device="D9") == "too_large"
+    payload = sparkplug.data(T, metrics[:1], 11)
+    assert refusal(host, "DDATA", payload, device="D9") == "no_birth"
+    assert host.hear("DDATA", payload, device="D8").names == ["0"]
 
 
 # --- the sequence -----------------------------------------------------------

@@ -1,6 +1,7 @@
 """SenML in JSON and CBOR: the examples of RFC 8428, units of RFC 8798, and what must be refused."""
 
 import json
+import time
 
 import cbor2
 import pytest
@@ -8,8 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingest.wire import WireError, senml
-from twin.errors import UomError
-from twin.uom import QUANTITIES, compile_uom
+from twin.uom import compile_uom
 
 NOW_US = 1_795_332_864_000_000
 
@@ -88,23 +88,48 @@ def test_last_part_of_the_name_is_the_tag():
     assert decode([{"v": 1}]).refused[0][0] == "bad_name"
 
 
-def test_every_unit_of_the_registry_is_one_of_ours():
-    """Each unit converts into at least one of our quantities, or is known to measure none."""
-    others = {"cd", "rad", "sr", "deg", "mol", "N", "F", "S", "Wb", "T", "H", "lm", "lx", "kat",
-              "S/m", "J/m", "m/s2", "W/m2", "cd/m2", "Ohm", "C", "As", "Ah",
-              "Gy", "Sv"}  # fmt: skip
+# The registry of IANA: symbol, our quantity, factor to its SI unit (and shift); without a quantity
+# none of ours is measured in it. RFC 8428 §12.1; RFC 8798 §2 and §3; NTU by ISO 7027-1:2016; and
+# the secondary units that the CoRE working group added (ppb, ppt, VAh, mg/l, ug/l, g/l).
+REGISTRY = """
+m length 1; kg mass 1; g mass 0.001; s time 1; A current 1; K temperature 1; cd; mol; Hz rate 1;
+rad; sr; N; Pa pressure 1; J energy 1; W power 1; C; V voltage 1; F; Ohm; S; Wb; T; H;
+Cel temperature 1 273.15; lm; lx; Bq rate 1; Gy; Sv; kat; m2 area 1; m3 volume 1; l volume 0.001;
+m/s speed 1; m/s2; m3/s volume_flow 1; l/s volume_flow 0.001; W/m2; cd/m2; bit; bit/s; lat; lon;
+pH ph 1; dB; dBW; Bspl; count count 1; / fraction 1; % fraction 0.01; %RH fraction 0.01;
+%EL fraction 0.01; EL time 1; 1/s rate 1; 1/min rate 0.016666666666666666;
+beat/min rate 0.016666666666666666; beats count 1; S/m;
+B; VA apparent_power 1; VAs; var reactive_power 1; vars reactive_energy 1; J/m;
+kg/m3 density 1; deg; NTU;
+ms time 0.001; min time 60; h time 3600; MHz rate 1e6; kW power 1000; kVA apparent_power 1000;
+kvar reactive_power 1000; Ah; Wh energy 3600; kWh energy 3.6e6; varh reactive_energy 3600;
+kvarh reactive_energy 3.6e6; kVAh; Wh/km; KiB; GB; Mbit/s; B/s; MB/s; mV voltage 0.001;
+mA current 0.001; dBm; ug/m3 concentration 1e-9; mm/h speed 2.7777777777777776e-7;
+m/h speed 2.777777777777778e-4; ppm fraction 1e-6; /100 fraction 0.01; /1000 fraction 0.001;
+hPa pressure 100; mm length 0.001; cm length 0.01; km length 1000; km/h speed 0.2777777777777778;
+ppb fraction 1e-9; ppt fraction 1e-12; VAh; mg/l concentration 0.001; ug/l concentration 1e-6;
+g/l concentration 1
+"""
+UNITS = [each.split() for each in REGISTRY.split(";")]
 
-    def fits(uom):
-        for quantity in QUANTITIES:
-            try:
-                compile_uom(uom, quantity)
-            except UomError:
-                continue
-            return True
-        return False
 
-    homeless = [u for u in [*senml.UOM, *senml.SAME] if not fits(senml.UOM.get(u, u))]
-    assert set(homeless) <= others
+@pytest.mark.parametrize(("unit", "measure"), [(unit, measure) for unit, *measure in UNITS])
+def test_unit_of_the_registry_is_converted_or_no_quantity_of_ours_has_it(unit, measure):
+    decoded = decode([{"n": "a", "v": 1, "u": unit}, {"n": "b", "v": 2}])
+    if measure:
+        quantity, scale, *shift = measure
+        expected = float(scale), float(*shift)
+        assert compile_uom(decoded.uom[0], quantity) == pytest.approx(expected, rel=1e-12)
+        assert decoded.refused == []
+    else:
+        assert decoded.names == ["b"]
+        text = f"a: no quantity of ours has the unit {unit!r}"
+        assert decoded.refused == [("wrong_uom", text)]
+
+
+def test_no_unit_is_known_that_the_registry_does_not_have():
+    assert {unit for unit, *_ in UNITS} == {*senml.UOM, *senml.SAME, *senml.NO_QUANTITY}
+    assert len(UNITS) == len(senml.UOM) + len(senml.SAME) + len(senml.NO_QUANTITY)
 
 
 @pytest.mark.parametrize(
@@ -120,20 +145,137 @@ def test_units_convert_as_the_registry_says(unit, quantity, scale):
 
 
 def test_unknown_unit_is_refused_with_its_record_only():
-    decoded = decode([{"n": "a", "v": 1, "u": "furlong"}, {"n": "b", "v": 2}])
+    strange = [{"n": "a", "v": 1, "u": unit} for unit in ("furlong", "x" * 1000, 7, None)]
+    decoded = decode([*strange, {"n": "b", "v": 2}])
     assert decoded.names == ["b"]
-    assert decoded.refused[0][0] == "wrong_uom"
+    assert {reason for reason, _ in decoded.refused} == {"wrong_uom"}
 
 
-def test_field_that_must_be_understood_refuses_its_record():
-    decoded = decode([{"n": "a", "v": 1, "torque_": 3}, {"n": "b", "v": 2, "torque": 3}])
-    assert decoded.names == ["b"]
-    assert decoded.refused[0][0] == "must_understand"
+def test_field_that_must_be_understood_refuses_the_pack_it_may_change():
+    """RFC 8428 §12.2: such a field is needed to process the pack."""
+    with pytest.raises(WireError, match="torque_") as caught:
+        decode([{"n": "b", "v": 2}, {"n": "a", "v": 1, "torque_": 3}])
+    assert caught.value.reason == "must_understand"
+    assert decode([{"n": "b", "v": 2, "torque": 3}]).names == ["b"]
+
+
+@pytest.mark.parametrize("version", [1, 5, 10, 16, 26])
+def test_version_is_a_set_of_features_and_secondary_units_are_one(version):
+    """RFC 9100 §2 and §3."""
+    assert decode([{"bver": version, "n": "a", "v": 1, "u": "kW"}]).names == ["a"]
+
+
+@pytest.mark.parametrize("version", [11, 27, 42, 58, 2**52 + 10, 10.5, "10", None, True])
+def test_version_with_a_feature_that_we_lack_refuses_the_pack(version):
+    with pytest.raises(WireError) as caught:
+        decode([{"bver": version, "n": "a", "v": 1}])
+    assert caught.value.reason == "bad_version"
+
+
+# --- what other encoders of CBOR send ---------------------------------------
+
+S = NOW_US // 1_000_000
+TAG = cbor2.CBORTag
+
+
+def cbor(*records, around=None, canonical=False):
+    pack = list(records) if around is None else TAG(around, list(records))
+    return senml.decode(cbor2.dumps(pack, canonical=canonical), NOW_US)
+
+
+@pytest.mark.parametrize(
+    ("base", "own"),
+    [(TAG(1, S), 0), (TAG(1, float(S)), 0), (0, TAG(1, S)), (TAG(1, S), TAG(1, 0)),
+     (TAG(0, "2026-11-22T07:34:24Z"), 0), (0, TAG(0, "2026-11-22T15:34:24+08:00")),
+     (TAG(1, TAG(4, [-3, S * 1000])), 0), (TAG(4, [0, S]), 0), (TAG(5, [3, S // 8]), 0)],
+)  # fmt: skip
+def test_time_that_is_tagged_as_one_is_the_number_it_stands_before(base, own):
+    decoded = cbor({-3: base, 0: "a", 2: 1, 6: own})
+    assert (times(decoded), decoded.refused) == ([NOW_US], [])
+
+
+@pytest.mark.parametrize("around", [55799, 1668546929])
+def test_pack_may_say_that_it_is_cbor(around):
+    assert cbor({0: "a", 2: 1}, around=around).values == [1.0]
+
+
+@pytest.mark.parametrize(
+    ("sent", "value"),
+    [(TAG(4, [-2, 1003]), 10.03), (TAG(4, [2, -5]), -500.0), (TAG(5, [-1, 3]), 1.5),
+     (TAG(30, [1, 4]), 0.25), (TAG(2, b"\x01\x00"), 256.0), (TAG(3, b"\x01\x00"), -257.0),
+     (TAG(4, [-1, TAG(2, b"\x01\x00")]), 25.6), (TAG(1, 7), 7.0), (TAG(4, [-5000, 1]), 0.0)],
+)  # fmt: skip
+def test_number_in_any_form_of_cbor_is_read(sent, value):
+    assert cbor({0: "a", 2: sent}).values == [value]
+
+
+def test_half_floats_indefinite_lengths_and_labels_in_words_are_read():
+    pack = bytes.fromhex("9fbf007f61616162ff02f93e00ff"
+                         "a3616e61630201617405ff")  # fmt: skip
+    decoded = senml.decode(pack, NOW_US)
+    assert (decoded.names, decoded.values) == (["ab", "c"], [1.5, 1.0])
+    assert times(decoded) == [NOW_US, NOW_US + 5_000_000]
+    assert cbor({0: "a", 2: 1.5}, canonical=True).values == [1.5]
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [TAG(35, "a+"), TAG(28, []), TAG(29, 0), TAG(25, 0), TAG(258, [1]), TAG(100, 1), TAG(37, b"x"),
+     TAG(4, [1]), TAG(4, [1.5, 1]), TAG(4, 7), TAG(4, [True, 1]), TAG(30, [1, 0]), TAG(999, 1),
+     TAG(0, "noon"), TAG(0, "2026-11-22T07:34:24"), cbor2.undefined, {"a": [1]}, [1], b"1"],
+)  # fmt: skip
+def test_what_is_no_number_is_refused_alone(sent):
+    decoded = cbor({0: "a", 2: sent}, {0: "b", 2: 2})
+    assert (decoded.names, [reason for reason, _ in decoded.refused]) == (["b"], ["wrong_type"])
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [TAG(4, [10**9, 1]), TAG(5, [10**9, 1]), TAG(30, [2**1023, 1]), TAG(2, b"\xff" * 200_000),
+     2.0**1000],
+)  # fmt: skip
+def test_number_too_large_to_be_one_is_not_finite(sent):
+    assert cbor({0: "a", 2: sent}).values == [float("inf")]
+
+
+LONG = TAG(2, b"\xff" * 200_000)
+
+
+def test_numbers_of_a_hundred_thousand_digits_cost_nothing():
+    """The library alone works for seconds on the first of them."""
+    began = time.monotonic()
+    for sent in (TAG(4, [0, LONG]), TAG(4, [LONG, 1]), TAG(5, [LONG, 1]), TAG(30, [1, LONG]),
+                 TAG(1, LONG), TAG(100, LONG)):  # fmt: skip
+        assert cbor({0: "a", 2: sent, 6: sent}, {0: "b", 2: 2}).names == ["b"]
+    for label in (-2, 0, 1, -4):
+        assert cbor({label: LONG, 2: 1}).names == []
+    assert time.monotonic() - began < 1.0
+
+
+def test_name_that_every_record_repeats_is_refused_before_it_fills_the_memory():
+    for label in (-2, -4):
+        decoded = cbor({label: "x" * 200_000, 0: "a", 2: 1}, *({0: "a", 2: 1},) * 9_000)
+        assert len(decoded.refused) == 9_001
+        assert sum(len(detail) for _, detail in decoded.refused) < 1_500_000
+
+
+@pytest.mark.parametrize("payload", [b"[" + b"{}," * 30_000 + b"{}]", b"\x9f" + b"\xa0" * 200_000
+                                     + b"\xff"])  # fmt: skip
+def test_pack_of_more_records_than_any_sender_has_is_refused(payload):
+    with pytest.raises(WireError) as caught:
+        senml.decode(payload, NOW_US)
+    assert caught.value.reason == "too_large"
+
+
+def test_mark_of_byte_order_before_a_pack_is_no_part_of_it():
+    assert senml.decode(b'\xef\xbb\xbf[{"n":"a","v":1}]', NOW_US).names == ["a"]
 
 
 @pytest.mark.parametrize(
     ("payload", "reason"),
     [(b"", "bad_json"), (b"[", "bad_json"), (b"[1]", "bad_shape"), (b"\xa1\x00\x01", "bad_shape"),
+     (b'{"n":"a","v":1}', "bad_shape"), (b"\xc1" * 100_000, "bad_cbor"),
+     (b"\xc6" * 100_000, "bad_cbor"), (b"\xd9\xd9\xf7" * 50_000, "bad_cbor"),
      (b'[{"bver":11,"n":"a","v":1}]', "bad_version"), (b"\x9f" * 100_000, "bad_cbor"),
      (b"\x9b" + b"\xff" * 8, "bad_cbor"), (b"\x9a\xff\xff\xff\xff", "bad_cbor"),
      (b"\xc2\x5b" + b"\xff" * 8, "bad_cbor"), (b"[" * 100_000, "bad_json")],

@@ -1,6 +1,8 @@
 """Sparkplug B payloads: both directions, two's complement, and a lot of nonsense."""
 
+import gzip
 import struct
+import zlib
 
 import pytest
 from hypothesis import given, settings
@@ -8,7 +10,7 @@ from hypothesis import strategies as st
 
 from ingest.wire import WireError, sparkplug
 from ingest.wire.sparkplug import DataType, Metric, Payload
-from tests.support.small_edges import dbirth
+from tests.support.small_edges import compressed, dbirth
 
 T = 1_795_332_864_000
 # A negative number comes in the width of its datatype, or in that of the field.
@@ -103,6 +105,7 @@ METRICS = st.builds(
     null=st.just(False),
     historical=st.booleans(),
     transient=st.booleans(),
+    members=st.just(()),
 )
 
 
@@ -156,8 +159,7 @@ def test_state_is_json_with_online_and_timestamp():
 
 @pytest.mark.parametrize(
     "payload",
-    [b"", b"{}", b"\xff", b"\x08", b"\x12\xff", b'{"ts": 1, "values": {}}', b"\x3a\x00",
-     chunk(2, chunk(1, b"\xff\xfe"))],
+    [b"", b"{}", b"\xff", b"\x08", b"\x12\xff", b'{"ts": 1, "values": {}}', b"\x3a\x00"],
 )  # fmt: skip
 def test_bytes_that_are_no_payload_are_refused(payload):
     with pytest.raises(WireError) as caught:
@@ -177,7 +179,7 @@ def reason_of(payload):
 @settings(max_examples=300)
 @given(st.binary(max_size=200))
 def test_any_bytes_give_a_payload_or_a_wire_error(payload):
-    assert reason_of(payload) in (None, "bad_protobuf")
+    assert reason_of(payload) in (None, "bad_protobuf", "too_large")
 
 
 @given(st.binary(max_size=40), st.integers(0, 60))
@@ -191,3 +193,100 @@ def test_damaged_payload_gives_a_payload_or_a_wire_error(dirt, at):
 def test_what_cannot_be_said_is_a_value_error(metric):
     with pytest.raises(ValueError, match=r".+"):
         dbirth(T, [metric], 1)
+
+
+# --- compressed payloads ----------------------------------------------------
+
+BIRTH = sparkplug.nbirth(T, [Metric("FT-1", 2.5, DataType.DOUBLE, alias=1)], 3)
+
+
+def raw_deflate(payload):
+    packer = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    return packer.compress(payload) + packer.flush()
+
+
+@pytest.mark.parametrize("algorithm", ["GZIP", "DEFLATE", "gzip", ""])
+def test_compressed_birth_is_read_like_the_one_inside_it(algorithm):
+    payload = compressed(BIRTH, algorithm)
+    assert sparkplug.decode(payload) == sparkplug.decode(BIRTH)
+
+
+def test_compressed_body_without_a_head_of_its_own_is_bare_deflate():
+    payload = compressed(b"", "DEFLATE", body=raw_deflate(BIRTH))
+    assert sparkplug.decode(payload) == sparkplug.decode(BIRTH)
+
+
+def test_time_and_sequence_may_stand_outside_the_compressed_body():
+    inner = sparkplug.encode(Payload([Metric("a", 1.0, DataType.DOUBLE)]))
+    got = sparkplug.decode(compressed(inner, timestamp=T, seq=9))
+    assert (got.time_ms, got.seq, got.metrics[0].name) == (T, 9, "a")
+    inner = sparkplug.encode(Payload([Metric("a", 1.0, DataType.DOUBLE)], T - 1, 8))
+    got = sparkplug.decode(compressed(inner, timestamp=T, seq=9))
+    assert (got.time_ms, got.seq) == (T - 1, 8)
+
+
+@pytest.mark.parametrize(
+    ("payload", "reason"),
+    [
+        (compressed(b"\0" * 10_000_000), "too_large"),
+        (compressed(b"\0" * 10_000_000, "DEFLATE"), "too_large"),
+        (compressed(b"", body=raw_deflate(b"\0" * 10_000_000)), "too_large"),
+        (compressed(b"", body=gzip.compress(BIRTH)[:-12]), "bad_protobuf"),
+        (compressed(b"", body=gzip.compress(BIRTH) * 2), "bad_protobuf"),
+        (compressed(b"", body=b""), "bad_protobuf"),
+        (compressed(b"", body=b"nonsense"), "bad_protobuf"),
+        (compressed(b"nonsense"), "bad_protobuf"),
+        (compressed(BIRTH, "LZ4", body=b"x"), "bad_protobuf"),
+        (compressed(compressed(BIRTH)), "bad_protobuf"),
+    ],
+)
+def test_compressed_body_that_is_none_or_too_large_is_refused(payload, reason):
+    with pytest.raises(WireError) as caught:
+        sparkplug.decode(payload)
+    assert caught.value.reason == reason
+
+
+def test_compressed_payload_may_be_as_large_as_one_that_is_not():
+    assert sparkplug.decode(compressed(BIRTH), len(BIRTH)) == sparkplug.decode(BIRTH)
+    with pytest.raises(WireError, match=f"over {len(BIRTH) - 1} bytes"):
+        sparkplug.decode(compressed(BIRTH), len(BIRTH) - 1)
+
+
+def test_body_of_another_kind_is_no_matter_of_ours():
+    outer = sparkplug._Message(uuid=b"mine", body=gzip.compress(BIRTH), timestamp=T, seq=1)
+    outer.metrics.add(name=b"a", datatype=10, double_value=1.0)
+    assert [m.name for m in sparkplug.decode(outer.SerializeToString()).metrics] == ["a"]
+
+
+# --- names and templates ----------------------------------------------------
+
+
+def test_name_in_another_encoding_costs_neither_its_metric_nor_the_birth():
+    names = ["温度", "Füllstand °C"]
+    metrics = [Metric(name, 1.0, DataType.DOUBLE) for name in names]
+    payload = dbirth(T, metrics, 1) + chunk(2, chunk(1, "Druck °C".encode("latin-1")))
+    assert [m.name for m in sparkplug.decode(payload).metrics] == [*names, "Druck \\xb0C"]
+
+
+def test_template_has_members_and_its_definition_is_no_metric():
+    member = Metric("Speed", 5.0, DataType.DOUBLE, time_ms=T)
+    pump = Metric("Pump", b"", DataType.TEMPLATE, 7, T, members=(member,))
+    payload = dbirth(T, [pump], 1)
+    assert sparkplug.decode(payload).metrics == [pump]
+    template = chunk(2, chunk(1, b"Speed")) + field(5, 0, b"\x01")
+    definition = chunk(2, chunk(1, b"_types_/Pump") + chunk(18, template))
+    assert sparkplug.decode(payload + definition).metrics == [pump]
+
+
+def test_payload_of_more_metrics_than_any_node_has_is_refused():
+    for empty in (chunk(2, b"") * 30_000, chunk(2, chunk(18, chunk(2, b"") * 30_000))):
+        with pytest.raises(WireError, match="metrics, at most") as caught:
+            sparkplug.decode(empty)
+        assert caught.value.reason == "too_large"
+
+
+def test_templates_inside_templates_have_an_end():
+    deep = b""
+    for _ in range(200):
+        deep = chunk(18, chunk(2, deep))
+    assert reason_of(chunk(2, deep)) == "bad_protobuf"
