@@ -159,6 +159,8 @@ class Subscriber:
         self._state_topic = state_topic
         self._online_ms = 0
         self._topics = [each.strip() for each in settings.topic_filter.split(",")] + [*topics]
+        if state_topic and not any(map(aiomqtt.Topic(state_topic).matches, self._topics)):
+            self._topics.append(state_topic)
         self.status = BrokerStatus(settings)
         self.inbox = Inbox(
             settings.inbox_messages, settings.inbox_bytes, counters, self.status.take

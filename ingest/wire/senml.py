@@ -33,6 +33,7 @@ BITS_MAX = 1024  # of a whole number that is part of another one: no float is lo
 LABELS = {
     -1: "bver", -2: "bn", -3: "bt", -4: "bu", -5: "bv", -6: "bs",
     0: "n", 1: "u", 2: "v", 3: "vs", 4: "vb", 5: "s", 6: "t", 7: "ut", 8: "vd",
+    -16: "bs",  # as KPN's library writes it; the standard has no use for the number
 }  # fmt: skip
 # The units of the registry that differ from ours, by what pint calls them.
 UOM = {
@@ -42,6 +43,7 @@ UOM = {
     "min": "minute", "m/h": "m/hour", "mm/h": "mm/hour", "km/h": "km/hour", "Wh": "W*hour",
     "kWh": "kW*hour", "vars": "var*s", "ug/m3": "ug/m^3", "mg/l": "mg/L", "ug/l": "ug/L",
     "g/l": "g/L", "/100": "%", "/1000": "permille", "ppb": "permille*ppm", "ppt": "ppm*ppm",
+    "//": "",  # as KPN's library writes a ratio
 }  # fmt: skip
 SAME = frozenset({
     "m", "kg", "s", "A", "K", "Hz", "Pa", "J", "W", "V", "Bq", "m/s", "1/s", "VA", "var", "ms",
@@ -99,7 +101,7 @@ def encode_scans(
         records[0] = {"bn": base_name} | records[0]
     if not cbor:
         return msgspec.json.encode(records)
-    number = {name: label for label, name in LABELS.items()}
+    number = {name: label for label, name in LABELS.items() if label > -16}
     return cbor2.dumps([{number[k]: v for k, v in record.items()} for record in records])
 
 

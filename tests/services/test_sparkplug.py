@@ -1,4 +1,4 @@
-"""Sparkplug on real services, against an edge node of another project and fifty of ours."""
+"""Sparkplug on real services, against edge nodes of other projects and fifty of ours."""
 
 import asyncio
 import json
@@ -12,7 +12,7 @@ from ingest.wire import sparkplug
 from ingest.wire.sparkplug import DataType, Metric
 from tests.services.test_services import environment_of
 from tests.support.data import data_text
-from tests.support.other_edge import edge_node, python_of
+from tests.support.other_edge import edge_node, python_of, tahu_node, tahu_of
 from tests.support.programs import running, subscribed
 from tests.support.stored import query
 from tests.support.waiting import until, until_returns
@@ -170,6 +170,56 @@ async def test_alias_without_birth_after_our_restart_waits_for_one(
                     {"FT-1": (1.0, 0), "TT-1": (-16.0, 0), "FT-9": (9.0, 0)}, latest
                 )
     assert await rejects(database) == {"no_birth": 1}
+
+
+@pytest.fixture(scope="session")
+def tahu_folder(request):
+    return tahu_of(getattr(request.config, "cache", None))
+
+
+# Of an enterprise's two flows one is the member of a template, the other has a setpoint beside it.
+TAHU_ROWS = ROWS + 'tags = { "Values/FT-9" = "FT-9" }\n'
+
+
+@pytest.mark.parametrize("algorithm", ["", "GZIP", "DEFLATE"])
+async def test_node_of_eclipse_tahu_is_read_with_templates_and_compressed_payloads(
+    services, database, park_folder, tmp_path, tahu_folder, algorithm
+):
+    options = {"compress": True, "algorithm": algorithm} if algorithm else {}
+    environment = settings_of(services, database, park_folder, TAHU_ROWS)
+    latest = partial(newest, database)
+    with (tmp_path / "log").open("w") as log:
+        node = tahu_folder, services.mosquitto.port, log
+        async with running("ingest", environment, log):
+            await subscribed(environment)
+            async with tahu_node(*node, **options) as edge:
+                await until_returns(
+                    {"FT-1": (1.0, 0), "TT-1": (-12.0, 0), "FT-9": (9.0, 0)}, latest
+                )
+                edge.order("say", "Flow", 2.5)
+                edge.order("say", "TT-1", -13)
+                edge.order("doubt", "TT-1", 500)
+                edge.order("say device", "FT-9", 8.0)
+                stale = q.UNCERTAIN | q.STALE
+                await until_returns(
+                    {"FT-1": (2.5, 0), "TT-1": (-13.0, stale), "FT-9": (8.0, 0)}, latest
+                )
+                edge.order("lose", "TT-1", -14)
+                edge.order("say", "Flow", 3.5)
+                await until_asked(edge, 1)
+                await until_returns(
+                    {"FT-1": (3.5, 0), "TT-1": (-14.0, 0), "FT-9": (8.0, 0)}, latest
+                )
+                edge.order("device dies")
+                await until_returns(
+                    {"FT-1": (3.5, 0), "TT-1": (-14.0, 0), "FT-9": (None, DEAD)}, latest
+                )
+                edge.kill()
+                await until_returns(dict.fromkeys(("FT-1", "TT-1", "FT-9"), (None, DEAD)), latest)
+    # The text in the template, once in each message that has it; the setpoint is nobody's tag.
+    assert await rejects(database) == {"wrong_type": 4}
+    unknown = await query(database, "SELECT DISTINCT tag, reason FROM quarantine")
+    assert unknown == [("Setpoints/FT-9", "unknown_tag")]
 
 
 class Farm:

@@ -1,12 +1,15 @@
-"""An edge node of another project, pysparkplug, as a program that takes its orders line by line.
+"""Edge nodes of other projects, as programs that take their orders line by line.
 
-It needs an older MQTT library than we do, so it has a virtual environment of its own, made once.
+pysparkplug needs an older MQTT library than we do, so it has a virtual environment of its own, made
+once; the sparkplug-client of Eclipse Tahu is a package for Node.js, installed once as well.
 PYTEST_DONT_REWRITE: tests import it by name.
 """
 
 import asyncio
 import json
+import os
 import queue
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -107,16 +110,93 @@ def python_of(cache):
     return python
 
 
+TAHU = "sparkplug-client@3.2.4"
+TAHU_ORDERS = r"""
+const [port, options] = [process.argv[1], JSON.parse(process.argv[2])];
+const values = {"Flow": 1.0, "TT-1": -12, "FT-9": 9.0};
+const now = () => Date.now();
+// The flow is a member of a template; of equal names one is a setpoint.
+const cells = () => ({name: "Cells", type: "Template", timestamp: now(), value: {
+  isDefinition: false, templateRef: "Cells", metrics: [
+    {name: "Flow", type: "Double", timestamp: now(), value: values.Flow},
+    {name: "Maker", type: "String", timestamp: now(), value: "x"},
+  ]}});
+const level = () => ({name: "TT-1", type: "Int32", timestamp: now(), value: values["TT-1"]});
+const flow = () => ({name: "Values/FT-9", type: "Float", timestamp: now(), value: values["FT-9"]});
+const setpoint = () => ({name: "Setpoints/FT-9", type: "UInt32", timestamp: now(), value: 77});
+const quality = (code) => ({Quality: {type: "Int32", value: code}});
+
+const client = require("sparkplug-client").newClient({
+  serverUrl: `mqtt://127.0.0.1:${port}`, username: "", password: "", groupId: "G", edgeNode: "N",
+  clientId: "tahu", version: "spBv1.0", publishDeath: true,
+});
+function birth() {
+  const rebirth = {name: "Node Control/Rebirth", type: "Boolean", timestamp: now(), value: false};
+  const payload = {timestamp: now(), metrics: [rebirth, cells(), level()]};
+  client.publishNodeBirth(payload, options);
+  client.publishDeviceBirth("D", {timestamp: now(), metrics: [flow(), setpoint()]}, options);
+}
+client.on("birth", () => { birth(); console.log("connected"); });
+client.on("ncmd", (payload) => {
+  const [asked] = payload.metrics;
+  if (asked.name !== "Node Control/Rebirth" || asked.value !== true) process.exit(3);
+  console.log("asked");
+  birth();
+});
+require("readline").createInterface({input: process.stdin}).on("line", (line) => {
+  const [order, name, value] = JSON.parse(line);
+  if (order === "say") {
+    values[name] = value;
+    const metrics = [name === "Flow" ? cells() : level()];
+    client.publishNodeData({timestamp: now(), metrics}, options);
+  } else if (order === "doubt") {
+    const metrics = [{...level(), properties: quality(value)}];
+    client.publishNodeData({timestamp: now(), metrics}, options);
+  } else if (order === "say device") {
+    values[name] = value;
+    client.publishDeviceData("D", {timestamp: now(), metrics: [flow(), setpoint()]}, options);
+  } else if (order === "lose") {
+    values[name] = value;
+    client.incrementSeqNum();
+  } else if (order === "device dies") {
+    client.publishDeviceDeath("D", {timestamp: now()});
+  } else if (order === "stop") {
+    client.stop();
+  }
+  console.log("done");
+});
+"""
+
+
+def tahu_of(cache):
+    """Return the folder in which the client of Eclipse Tahu is installed."""
+    home = cache.mkdir("tahu-edge") if cache else Path(tempfile.gettempdir(), "parktwin-tahu")
+    mark = home / "installed"
+    if not mark.exists() or mark.read_text() != TAHU:
+        npm = [_program("npm"), "install", "--prefix", home, "--no-audit", "--no-fund"]
+        home.mkdir(exist_ok=True)
+        subprocess.run([*npm, "--loglevel", "error", TAHU], check=True, stdout=subprocess.DEVNULL)
+        mark.write_text(TAHU)
+    return home
+
+
+def _program(name):
+    """Return a program of Node.js: that of the virtual environment comes before the system's."""
+    own = Path(sys.executable).parent
+    path = shutil.which(name, path=f"{own}{os.pathsep}{os.environ['PATH']}")
+    assert path, f"{name} is not installed: `make setup` does it"
+    return path
+
+
 class Edge:
     """The edge node of the other project; `asked` counts the births it was asked for."""
 
-    def __init__(self, python, port, log, **values):
-        values = {"Cells/Flow": 1.0, "TT-1": -12, "FT-9": 9.0} | values
+    def __init__(self, command, log, folder=None):
         self.asked = 0
         self._answers = queue.Queue()
         self.process = subprocess.Popen(
-            [python, "-c", ORDERS, str(port), json.dumps(values)],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True,
+            command, cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log,
+            text=True,
         )  # fmt: skip
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -143,9 +223,21 @@ class Edge:
 
 
 @asynccontextmanager
-async def edge_node(*args, **values):
-    edge = await asyncio.to_thread(Edge, *args, **values)
+async def _running(*args):
+    edge = await asyncio.to_thread(Edge, *args)
     try:
         yield edge
     finally:
         edge.kill()
+
+
+def edge_node(python, port, log, **values):
+    """Run a node of pysparkplug for the length of a block."""
+    values = {"Cells/Flow": 1.0, "TT-1": -12, "FT-9": 9.0} | values
+    return _running([python, "-c", ORDERS, str(port), json.dumps(values)], log)
+
+
+def tahu_node(folder, port, log, **options):
+    """Run a node of Eclipse Tahu; `options` say how it compresses its payloads."""
+    command = [_program("node"), "--eval", TAHU_ORDERS, str(port), json.dumps(options)]
+    return _running(command, log, folder)

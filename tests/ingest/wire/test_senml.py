@@ -4,6 +4,7 @@ import json
 import time
 
 import cbor2
+import kpn_senml
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -128,8 +129,8 @@ def test_unit_of_the_registry_is_converted_or_no_quantity_of_ours_has_it(unit, m
 
 
 def test_no_unit_is_known_that_the_registry_does_not_have():
-    assert {unit for unit, *_ in UNITS} == {*senml.UOM, *senml.SAME, *senml.NO_QUANTITY}
-    assert len(UNITS) == len(senml.UOM) + len(senml.SAME) + len(senml.NO_QUANTITY)
+    known = [*senml.UOM, *senml.SAME, *senml.NO_QUANTITY]
+    assert sorted(known) == sorted(["//", *(unit for unit, *_ in UNITS)])
 
 
 @pytest.mark.parametrize(
@@ -265,6 +266,50 @@ def test_pack_of_more_records_than_any_sender_has_is_refused(payload):
     with pytest.raises(WireError) as caught:
         senml.decode(payload, NOW_US)
     assert caught.value.reason == "too_large"
+
+
+def kpn_pack(name="urn:dev:kpn:", **base):
+    """Return a pack of KPN's library with records in its words."""
+    pack = kpn_senml.SenmlPack(name)
+    for key, value in base.items():
+        setattr(pack, f"base_{key}", value)
+    units = kpn_senml.SenmlUnits
+    for record in (
+        kpn_senml.SenmlRecord(
+            "TI-1", unit=units.SENML_UNIT_DEGREES_CELSIUS, value=23.5, time=S + 1
+        ),
+        kpn_senml.SenmlRecord("XS-1", value=True, update_time=S + 60),
+        kpn_senml.SenmlRecord("JQ-1", unit=units.SENML_UNIT_JOULE, sum=1100.0, time=S + 2),
+        kpn_senml.SenmlRecord("FI-1", unit=units.SENML_UNIT_CUBIC_METER_PER_SECOND, value=7),
+        kpn_senml.SenmlRecord("LI-1", unit=units.SENML_UNIT_RATIO, value=0.5),
+    ):
+        pack.add(record)
+    return pack
+
+
+@pytest.mark.parametrize("form", ["json", "cbor"])
+@pytest.mark.parametrize("base", [{}, {"time": S}, {"value": 5, "sum": 1000, "time": S - 0.5},
+                                  {"value": 5.25, "unit": "Pa"}])  # fmt: skip
+def test_pack_of_kpns_library_has_the_values_that_were_put_in(form, base):
+    pack = kpn_pack(**base)
+    payload = pack.to_json().encode() if form == "json" else pack.to_cbor()
+    decoded = senml.decode(payload, NOW_US)
+    assert decoded.names == ["TI-1", "XS-1", "JQ-1", "FI-1", "LI-1"]
+    assert decoded.values == [23.5, 1.0, 1100.0, 7.0, 0.5]
+    unit = {1: base["unit"]} if "unit" in base else {}
+    assert decoded.uom == {0: "degC", 2: "J", 3: "m^3/s", 4: ""} | unit
+    assert decoded.refused == []
+    default = round(base.get("time", S) * 1e6)
+    assert times(decoded) == [NOW_US + 1_000_000, default, NOW_US + 2_000_000, default, default]
+
+
+def test_packs_of_a_gateway_of_kpns_library_have_names_of_their_own():
+    gateway = kpn_senml.SenmlPack("gateway:")
+    for device in ("a", "b"):
+        child = kpn_senml.SenmlPack(f"{device}:")
+        child.add(kpn_senml.SenmlRecord(f"FI-{device}", value=1, time=S))
+        gateway.add(child)
+    assert senml.decode(gateway.to_cbor(), NOW_US).names == ["FI-a", "FI-b"]
 
 
 def test_mark_of_byte_order_before_a_pack_is_no_part_of_it():
