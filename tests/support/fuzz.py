@@ -17,10 +17,11 @@ from contextlib import nullcontext
 from pathlib import Path
 
 import atheris
+import cbor2
 import numpy as np
 
 from tests.support.data import data_park
-from tests.support.small_edges import dbirth
+from tests.support.small_edges import compressed, dbirth
 from twin import quality as q
 from twin.arrays import DAY_US
 from twin.loading import parse_park
@@ -41,6 +42,7 @@ ROUNDS, SLACK_MIB = 20, 2.0
 MODEL = parse_park(data_park("codecs"))
 VALUES = {"FT-1": 36.4, "TT-1": -1.5, "JQ-1": 1e6, "XS-1": 1.0}
 MS = NOW_US // 1000
+PACKED = {"GZIP": 64, "DEFLATE": 128}
 CP = "DataTime=20261122080000;a21022-Rtd=1.8,a21022-Flag=N;a21024-Rtd=6.2,a21024-Flag=D"
 
 
@@ -62,6 +64,7 @@ def seeds_of(codec):
             senml.encode_scans([(NOW_US, VALUES)], cbor=True),
             b'[{"bn":"a:","bt":-5,"bu":"Cel","bv":1,"bs":2,"n":"TT-1","s":1,"ut":5}]',
             b'[{"n":"XS-1","vb":true}]',
+            tagged_pack(),
         ]  # fmt: skip
     if codec == "hj212":
         packet = hj212.Packet(
@@ -76,13 +79,25 @@ def seeds_of(codec):
     metric = sparkplug.Metric
     flow = metric("FT-1", 1.5, sparkplug.DataType.DOUBLE, alias=7)
     state = metric("XS-1", value=True, datatype=sparkplug.DataType.BOOLEAN, alias=8)
-    # The first byte says which kind of message it is.
+    pump = metric("d", b"", sparkplug.DataType.TEMPLATE, 9, members=(flow._replace(name="TT-1"),))
+    birth = sparkplug.nbirth(MS, [flow, state], 1)
+    # The first byte says which kind of message it is, and whether it is to be compressed.
     return "spBv1.0/g", [
-        b"\0" + sparkplug.nbirth(MS, [flow, state], 1),
+        b"\0" + birth,
+        bytes([PACKED["GZIP"]]) + birth,
+        bytes([PACKED["DEFLATE"]]) + sparkplug.nbirth(MS, [pump, state], 1),
+        b"\0" + compressed(birth),
         b"\1" + sparkplug.data(MS, [flow], 1),
         b"\2" + dbirth(MS, [metric("d/TT-1", 3, sparkplug.DataType.INT16)], 2),
         b"\4" + sparkplug.ndeath(1),
     ]
+
+
+def tagged_pack():
+    """Return a pack of CBOR with tags around it, its time and its numbers."""
+    tag = cbor2.CBORTag
+    record = {-3: tag(1, NOW_US // 1_000_000), 0: "TT-1", 2: tag(4, [-1, 215]), 5: tag(5, [-1, 3])}
+    return cbor2.dumps(tag(55799, [record, {0: "XS-1", 4: True, 6: tag(0, "2026-11-22T00:00Z")}]))
 
 
 def message_of(topic, payload):
@@ -90,6 +105,10 @@ def message_of(topic, payload):
     if topic.startswith("spBv1.0"):
         kind = ("NBIRTH/n", "NDATA/n", "DBIRTH/n/d", "DDATA/n/d", "NDEATH/n", "DDEATH/n/d")
         number, payload = (payload[0], payload[1:]) if payload else (0, payload)
+        for algorithm, bit in PACKED.items():
+            if number & bit:
+                payload = compressed(payload, algorithm)
+        number %= min(PACKED.values())
         topic = f"{topic}/{kind[number % len(kind)]}"
     if topic.startswith("hj212") and not payload.startswith(hj212.HEAD):
         payload = b"##%04d%s%04X\r\n" % (len(payload), payload, hj212.crc(payload))
