@@ -20,6 +20,7 @@ from api import (
     byproducts,
     chlorine,
     energy,
+    gateways,
     health,
     heat,
     history,
@@ -48,6 +49,27 @@ if TYPE_CHECKING:
 log = logging.getLogger("parktwin.api")
 
 CONSOLE = Path(__file__).parent / "console" / "dist"
+# Modules with routes, in the order of the documentation.
+SUBJECTS = (
+    park,
+    latest,
+    meters,
+    history,
+    emissions_routes,
+    alarms,
+    energy,
+    heat,
+    chlorine,
+    balance,
+    byproducts,
+    targets,
+    scenarios_routes,
+    quarantine,
+    registers,
+    unit_errors,
+    gateways,
+    health,
+)
 NOT_BUILT = "The console is not built yet: `make setup`, or npm ci && npm run build in api/console"
 
 
@@ -100,25 +122,7 @@ def create_app(
     app.add_middleware(CountAnswers, traffic=context.traffic)
     app.add_middleware(AddHeaders)
     problems.install(app)
-    for module in (
-        park,
-        latest,
-        meters,
-        history,
-        emissions_routes,
-        alarms,
-        energy,
-        heat,
-        chlorine,
-        balance,
-        byproducts,
-        targets,
-        scenarios_routes,
-        quarantine,
-        registers,
-        unit_errors,
-        health,
-    ):
+    for module in SUBJECTS:
         app.include_router(module.router)
     if console.is_dir():
         app.mount("/", StaticFiles(directory=console, html=True), name="console")

@@ -9,10 +9,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ingest.routing.decode import Limits
+from ingest.routing.decode import limits_of
 from ingest.routing.trial import try_payload
 from ingest.settings import IngestSettings
-from twin.arrays import DAY_US
 from twin.errors import ParkError
 from twin.loading import load_park
 from twin.program import program_parser, run_program
@@ -67,11 +66,7 @@ def _try(options: Namespace) -> int:
         options.topic,
         payload,
         time.time_ns() // 1000,
-        Limits(
-            settings.payload_bytes,
-            round(settings.future_s * 1e6),
-            round(settings.past_days * DAY_US),
-        ),
+        limits_of(settings),
         gateway=options.gateway,
         layout=_layout(options.payload),
     )

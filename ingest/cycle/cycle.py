@@ -26,13 +26,13 @@ from ingest.cycle.gateways import Gateways, Health, Tally
 from ingest.cycle.parts import by_days, by_messages
 from ingest.cycle.restatement import Aggregation
 from ingest.cycle.validation import Validator
-from ingest.routing.decode import Intake, Limits, Reject, crashed, decode, join
+from ingest.routing.decode import Intake, Reject, crashed, decode, join, limits_of
 from ingest.routing.sparkplug_session import SparkplugSessions
 from ingest.routing.topics import Message, TopicTable
 from ingest.store.sums import bring_to_clock
 from twin.accounts.network import compile_network
 from twin.accounts.tanks import tags_of_tanks
-from twin.arrays import DAY_US, I64, MINUTE_US, NEVER, SECOND_US
+from twin.arrays import I64, MINUTE_US, NEVER, SECOND_US
 from twin.errors import ContentError, StoreError
 from twin.model.gateways import GatewaySpec
 from twin.replay import derive
@@ -120,11 +120,7 @@ class Cycle:
             *nothing, no_memory(self.network), self._alarms.standing(), 0, self._validator.state(),
             progress, EstimateProgress(0), 0,
         )  # fmt: skip
-        self._limits = Limits(
-            settings.payload_bytes,
-            future_us=round(settings.future_s * 1e6),
-            past_us=round(settings.past_days * DAY_US),
-        )
+        self._limits = limits_of(settings)
         self._own = np.flatnonzero([tag.source == "derived" for tag in self._tags])
         self._last_cycle_us = 0
         self._read_us = np.zeros(len(self._tags), np.int64)

@@ -12,7 +12,7 @@ import numpy as np
 from ingest.routing.topics import NO_ROUTE
 from ingest.wire import VALUE_MAX, Decoded, WireError
 from twin import quality as q
-from twin.arrays import BOOL, I64, NEVER
+from twin.arrays import BOOL, DAY_US, I64, NEVER
 from twin.errors import UomError
 from twin.series.samples import Samples, concatenate, no_samples
 from twin.series.sentinels import without_sentinels
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from ingest.routing.topics import Message, Route, TopicTable
+    from ingest.settings import IngestSettings
     from ingest.wire.native import Reading
 
 LOG = logging.getLogger("ingest.routing.decode")
@@ -94,6 +95,12 @@ class Limits:
     payload_bytes: int
     future_us: int
     past_us: int
+
+
+def limits_of(settings: IngestSettings) -> Limits:
+    """Return the limits of the settings."""
+    future_us, past_us = settings.future_s * 1e6, settings.past_days * DAY_US
+    return Limits(settings.payload_bytes, round(future_us), round(past_us))
 
 
 def decode(

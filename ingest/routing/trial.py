@@ -133,11 +133,17 @@ def _rows(park: Park, way: Route, values: Sequence[Decoded], intake: Intake) -> 
     stored = dict(zip(intake.origin.tolist(), range(len(intake.samples.tag)), strict=True))
     reasons = {int(each.message.topic): each.reason + ": " + each.detail for each in intake.rejects}
     reasons |= {int(each.topic): each.reason for each in intake.quarantined}
+    owners: dict[str, list[str]] = {}
+    for each in park.tags:
+        owners.setdefault(each.tag, []).append(each.owner)
     rows = []
     for at, value in enumerate(values):
         number = way.names[value.names[0]]
         tag = park.tags[number] if number >= 0 else None
         row = stored.get(at)
+        several = owners.get(value.names[0], ()) if not way.owner else ()
+        if len(several) > 1:
+            reasons[at] = f"a tag of {', '.join(several)}: name a gateway"
         rows.append(
             TrialRow(
                 value.names[0],

@@ -24,6 +24,8 @@ NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\Z")
 SECONDS = ("timeInSeconds", "seconds", "sec", "secs")
 NANOSECONDS = ("offsetInNanos", "nanos", "nanosec", "nsec")
 ABSENT = object()
+# How senders write that there is no error.
+NO_ERROR = {"", "0", "0x0", "ok", "none", "no error", "good", "success", "false", "null"}
 DECLARE = 'time_format = "{}"'
 
 
@@ -38,7 +40,7 @@ class Record(NamedTuple):
 class Path(NamedTuple):
     """Where something stands, seen from a record."""
 
-    outward: int  # how many objects; all of them for the document itself
+    outward: int  # how many objects; -1: begin at the document itself
     keys: tuple[str, ...]
 
 
@@ -80,28 +82,26 @@ def _document(layout: Layout, payload: bytes) -> Any:
 
 def _records(document: Any, path: str, failed: list[WireError]) -> list[Record]:
     """Return the records of a document; adds to `failed` what has none of them."""
-    records = [Record(document, (), "")]
+    records = _items(Record(document, (), ""))
     for key in path.split(".") if path else ():
         inner: list[Record] = []
         for record in records:
             content, above, name = record
             if key == RECORD_NAME and isinstance(content, dict):
                 inner += [Record(each, (*above, content), own) for own, each in content.items()]
-            elif key == RECORD_NAME and isinstance(content, list):
-                inner += [Record(each, above, name) for each in content]
             elif isinstance(content, dict) and key in content:
                 inner.append(Record(content[key], (*above, content), name))
             else:
                 failed.append(WireError("bad_shape", f"there is no {path!r} in the document"))
-        records = inner
-    return [each for record in records for each in _items(record)]
+        records = [each for record in inner for each in _items(record)]
+    return records
 
 
 def _items(record: Record) -> list[Record]:
     """Return a record, or those of the list it is."""
     if not isinstance(record.content, list):
         return [record]
-    return [record._replace(content=each) for each in record.content]
+    return [Record(each, record.above, record.name) for each in record.content]
 
 
 @lru_cache
@@ -129,6 +129,8 @@ def _seek(record: Record, text: str) -> Any:
     """Return what stands at a path, or ABSENT."""
     outward, keys = _path(text)
     content, above, _ = record
+    if not outward and len(keys) == 1 and isinstance(content, dict) and keys[0] in content:
+        return content[keys[0]]  # The usual case.
     if outward > len(above):
         return ABSENT
     if outward:
@@ -147,23 +149,25 @@ def _seek(record: Record, text: str) -> Any:
 
 def _add_value(decoded: Decoded, layout: Layout, record: Record, tag: str) -> None:
     """Add the one value of a record; raises WireError when it has none."""
-    prefix = _prefix(layout, record, tag)
-    name = _text_at(record, layout.tag or TOPIC_TAG, tag)
-    value, quality = _seek(record, layout.value), _quality(decoded, layout, record)
-    failure = _seek(record, layout.error) if layout.error else ABSENT
-    if failure is not ABSENT and failure:
+    prefix = _prefix(layout, record, tag) if layout.prefix else ""
+    name = _text_at(record, layout.tag, tag) if layout.tag else tag
+    value = _seek(record, layout.value)
+    quality = _quality(decoded, layout, record) if layout.quality else q.GOOD
+    if layout.error and _is_error(_seek(record, layout.error)):
         value, quality = None if value is ABSENT else value, q.BAD | q.FAULT
     if value is ABSENT:
         raise WireError("bad_shape", f"{name:.80}: there is no {layout.value!r}")
+    uom = _seek(record, layout.uom) if layout.uom else None
     if quality is not None:
-        _add(decoded, layout, prefix, name, value, quality)
+        _add(decoded, layout, prefix, name, value, quality, uom if isinstance(uom, str) else None)
 
 
 def _add_values(
     decoded: Decoded, layout: Layout, record: Record, tag: str, skipped: frozenset[str]
 ) -> None:
     """Add the values of a record; raises WireError when it has no object of them."""
-    prefix, quality = _prefix(layout, record, tag), _quality(decoded, layout, record)
+    prefix = _prefix(layout, record, tag)
+    quality = _quality(decoded, layout, record) if layout.quality else q.GOOD
     values = _at(record, layout.values)
     if not isinstance(values, dict):
         raise WireError("bad_shape", f"{layout.values!r} is not an object of tag: value")
@@ -174,7 +178,7 @@ def _add_values(
         _add(decoded, layout, prefix, name, value, quality)
     if isinstance(errors, dict):
         for name, failure in errors.items():
-            if failure:
+            if _is_error(failure):
                 _add(decoded, layout, prefix, name, None, q.BAD | q.FAULT)
 
 
@@ -210,22 +214,25 @@ def _leaves(
                 decoded.refused.append(("bad_shape", detail))
 
 
+def _is_error(sent: Any) -> bool:
+    """Return whether a code or text says that something is wrong."""
+    return sent is not ABSENT and str(sent or "").strip().casefold() not in NO_ERROR
+
+
 def _text_at(record: Record, path: str, tag: str) -> str:
     """Return a name: of the topic, of a record, or the text at a path; raises WireError."""
     if path == TOPIC_TAG:
         return tag
     name = record.name if path == RECORD_NAME else _at(record, path)
+    if isinstance(name, str) and len(name) <= NAME_CHARACTERS:
+        return name
     if isinstance(name, int) and not isinstance(name, bool):
         return str(name)
-    if not isinstance(name, str) or len(name) > NAME_CHARACTERS:
-        raise WireError("bad_name", f"a tag name is not a short text: {name!r:.80}")
-    return name
+    raise WireError("bad_name", f"a tag name is not a short text: {name!r:.80}")
 
 
 def _quality(decoded: Decoded, layout: Layout, record: Record) -> int | None:
     """Return the quality of a record in our code; None after it was refused."""
-    if not layout.quality:
-        return q.GOOD
     sent = _seek(record, layout.quality)
     if sent is ABSENT and layout.qualities == "opcua":
         return q.GOOD  # OPC UA Part 6, section 5.4.2.18: it is left out when it is good.
@@ -237,7 +244,13 @@ def _quality(decoded: Decoded, layout: Layout, record: Record) -> int | None:
 
 
 def _add(
-    decoded: Decoded, layout: Layout, prefix: str, name: str, value: Any, quality: int
+    decoded: Decoded,
+    layout: Layout,
+    prefix: str,
+    name: str,
+    value: Any,
+    quality: int,
+    uom: str | None = None,
 ) -> None:
     """Add one value, by what the layout makes of texts, or refuse it alone."""
     if isinstance(value, str):
@@ -254,7 +267,7 @@ def _add(
     if name and value is None and quality >= q.BAD:
         decoded.add(prefix + name, None, quality)
     else:
-        decoded.add_json(prefix + name if name else None, value, quality=quality)
+        decoded.add_json(prefix + name if name else None, value, uom, quality=quality)
 
 
 def _time_us(layout: Layout, record: Record, received_us: int) -> int:

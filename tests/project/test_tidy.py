@@ -84,6 +84,8 @@ MAY_IMPORT = {
     "api.component_balance": (*ASKING, "api.windows", "api.sums", "api.joint"),
     "api.reconciled": (*ASKING, "api.windows", "api.sums", "api.component_balance"),
     **dict.fromkeys(SUBJECTS, SUMMING),
+    # A payload on trial goes the way of all others: codecs and routing, which have no I/O.
+    "api.gateways": (*SUMMING, "ingest.wire", "ingest.routing", "ingest.settings"),
     "api.targets": (*SUMMING, "api.chlorine"),
     "api.health": (*SUMMING, "api.registers", "api.unit_errors"),
     "api": (*READING, "api"),

@@ -21,10 +21,12 @@ import cbor2
 import numpy as np
 
 from tests.support.data import data_park
+from tests.support.presets import EXAMPLES
 from tests.support.small_edges import compressed, dbirth
 from twin import quality as q
 from twin.arrays import DAY_US
 from twin.loading import parse_park
+from twin.model.layouts import PRESETS
 
 # Only the batches are watched: the watcher itself remembers, and memory is looked at without it.
 WATCHED = any(argument.startswith("--seed") for argument in sys.argv)
@@ -39,7 +41,37 @@ NOW_US = 1_795_332_864_000_000
 FUTURE_US = 300_000_000
 BATCH = 200_000
 ROUNDS, SLACK_MIB = 20, 2.0
-MODEL = parse_park(data_park("codecs"))
+# Layouts of JSON by the first byte of a payload: that of the park, presets, and one of all keys.
+EVERY_KEY = """{ records = "a.*", time = "../t", time_format = "iso", timezone = "Asia/Shanghai",
+tag = "*", prefix = ["/p"], after = "/", value = "v.*", texts = "number", words = { ON = 1 },
+quality = "q", qualities = "opc", uom = "u", error = "e" }""".replace("\n", " ")
+LAYOUTS = [f'{{ preset = "{name}", timezone = "UTC" }}' for name in PRESETS] + [EVERY_KEY]
+RECORD = {"v": [1.5], "q": 192, "u": "kg/s", "e": "no error"}
+EVERYTHING = {"p": "p", "a": {"t": "2026-11-22T15:34:24", "x/FT-1": RECORD}}
+NAMES = (
+    "FI-1", "p", "Line1.PLC.FI-1", "/plant7/FI-1", "nsu=http://plant7/;s=FI-1", "p.FT-1",
+    "Meter A.power", "FI-1.ENERGY.Power", "FI-1.temperature",
+)  # fmt: skip
+ROW = """
+[[gateway]]
+id = "layout-{number}"
+scope = "p/a"
+protocol = "json"
+topic = "y/{number}/{{tag}}"
+payload = {layout}
+tags = {{ {tags} }}
+"""
+
+
+def model():
+    """Return the park of the codecs with a gateway for each layout."""
+    files = data_park("codecs")
+    tags = ", ".join(f'"{name}" = "FT-1"' for name in NAMES)
+    rows = [ROW.format(number=n, layout=layout, tags=tags) for n, layout in enumerate(LAYOUTS, 1)]
+    return parse_park(files | {"park.toml": files["park.toml"] + "".join(rows)})
+
+
+MODEL = model()
 VALUES = {"FT-1": 36.4, "TT-1": -1.5, "JQ-1": 1e6, "XS-1": 1.0}
 MS = NOW_US // 1000
 PACKED = {"GZIP": 64, "DEFLATE": 128}
@@ -75,7 +107,9 @@ def seeds_of(codec):
         return "hj212/v1/p/a/cems", [raw, raw * 2, raw[6:-6]]
     if codec == "mapped":
         record = {"t": {"ms": MS}, "v": 1.5, "q": "good"}
-        return "x/FT-1", [json.dumps({"r": [record, record]}).encode()]
+        payloads = [json.dumps({"r": [record, record]}).encode()]
+        payloads += [EXAMPLES[name][1] for name in PRESETS] + [json.dumps(EVERYTHING).encode()]
+        return "x/FT-1", [bytes([number]) + payload for number, payload in enumerate(payloads)]
     metric = sparkplug.Metric
     flow = metric("FT-1", 1.5, sparkplug.DataType.DOUBLE, alias=7)
     state = metric("XS-1", value=True, datatype=sparkplug.DataType.BOOLEAN, alias=8)
@@ -110,6 +144,10 @@ def message_of(topic, payload):
                 payload = compressed(payload, algorithm)
         number %= min(PACKED.values())
         topic = f"{topic}/{kind[number % len(kind)]}"
+    if topic.startswith("x/"):
+        number, payload = (payload[0], payload[1:]) if payload else (0, payload)
+        number %= len(LAYOUTS) + 1
+        topic = f"y/{number}/FI-1" if number else topic
     if topic.startswith("hj212") and not payload.startswith(hj212.HEAD):
         payload = b"##%04d%s%04X\r\n" % (len(payload), payload, hj212.crc(payload))
     return Message(topic, payload, NOW_US, 0, 1, 0)

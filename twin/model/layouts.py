@@ -19,7 +19,7 @@ PATH = re.compile(r"(/|(\.\./)+)?[^./][^.]*(\.[^.]+)*\Z|\.\Z")
 # By which every format that is a whole date is told from one that is not.
 SOME_DATE = datetime(2026, 11, 22, 15, 34, 24, tzinfo=UTC)
 TOPIC_TAG, RECORD_NAME = "{tag}", "*"
-PATHS = ("records", "time", "tag", "value", "values", "quality", "error", "errors")
+PATHS = ("records", "time", "tag", "value", "values", "quality", "uom", "error", "errors")
 
 
 @table
@@ -28,7 +28,8 @@ class Layout:
 
     A path is keys joined by dots, from the record inward; ``/`` in front begins at the document,
     ``../`` at the object around the record; ``.`` is the record itself, a number the item of a
-    list, ``*`` the only one of an object or list. In `records` a ``*`` means every one.
+    list, ``*`` the only one of an object or list. `records` goes through all items of a list, and
+    through all members of an object at a ``*``.
 
     Either `values` names an object of tag: value (with objects inside, whose names are joined by
     dots), or `value` names one value, whose tag is the topic's ``{tag}`` or the text under `tag`.
@@ -48,6 +49,7 @@ class Layout:
     words: dict[str, float] = cell("each number", default_factory=dict)  # values of texts
     quality: str = cell("text", default="")
     qualities: str = cell("one " + " ".join(VOCABULARIES), default="words")
+    uom: str = cell("text", default="")  # of `value`; absent: it is in the tag's own
     error: str = cell("text", default="")  # where it says anything, the value is bad
     errors: str = cell("text", default="")  # object of tag: error
 
@@ -75,7 +77,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "time": "timestamp", "time_format": "s+ns", "quality": "quality",
     },
     "sitewise-entries": {
-        "records": "entries.*.propertyValues", "tag": "../propertyAlias", "value": "value.*",
+        "records": "entries.propertyValues", "tag": "../propertyAlias", "value": "value.*",
         "time": "timestamp", "time_format": "s+ns", "quality": "quality",
     },
     "sitewise-notification": {
@@ -83,7 +85,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "time": "timestamp", "time_format": "s+ns", "quality": "quality",
     },
     "opcua-pubsub": {
-        "records": "Messages.*.Payload.*", "tag": "*", "value": "Value",
+        "records": "Messages.Payload.*", "tag": "*", "value": "Value",
         "time": "../../Timestamp", "time_format": "iso",
         "quality": "StatusCode", "qualities": "opcua",
     },
@@ -101,7 +103,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "zigbee2mqtt": {
         "values": ".", "prefix": TOPIC_TAG, "texts": "ignore", "words": {"ON": 1, "OFF": 0},
     },
-    "number": {"value": "."},
+    "number": {"value": ".", "texts": "number"},
 }  # fmt: skip
 
 

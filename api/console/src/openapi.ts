@@ -760,6 +760,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/gateways/try": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Try Out
+         * @description Return how a payload would be read that arrives now; nothing is stored.
+         */
+        post: operations["try_out"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/livez": {
         parameters: {
             query?: never;
@@ -2049,6 +2069,18 @@ export interface components {
             products: components["schemas"]["ProductRow"][];
             meters: components["schemas"]["MeterRow"][];
         };
+        /** @description How a payload would be read. */
+        PayloadTrialAnswer: {
+            /** @description whose it is; empty: nobody's in particular */
+            gateway: string;
+            items: components["schemas"]["TriedValue"][];
+            /** @description values besides those of the items */
+            more: number;
+            /** @description what is not read, with the reasons */
+            refused: string[];
+            /** @description that find values in it, the best first */
+            presets: string[];
+        };
         /** @description The permitted concentration of an outlet, with its source. */
         PermitLimit: {
             /** @description mg/m3, hourly mean */
@@ -2596,6 +2628,46 @@ export interface components {
             mode: string;
             t_km: number | null;
         };
+        /** @description One value of a payload: as it came, and as it would be stored, or why it would not. */
+        TriedValue: {
+            /** @description as it came */
+            name: string;
+            /** @description address; empty: no tag has this name */
+            tag: string;
+            /** Format: date-time */
+            time: string;
+            value: number | null;
+            uom: string;
+            si: number | null;
+            si_uom: string;
+            /** @description in words; empty: it would not be stored */
+            quality: string;
+            /** @description why it would not be stored */
+            reason: string;
+        };
+        /** @description A payload, and what to read it by: its topic, a gateway of the model, or a layout. */
+        TryBody: {
+            /** @default  */
+            topic: string;
+            payload: string;
+            /**
+             * @description `payload` is base64: CBOR, Sparkplug, GBK
+             * @default false
+             */
+            base64: boolean;
+            /**
+             * @description read it as that of this gateway
+             * @default
+             */
+            gateway: string;
+            /**
+             * @description read it by a preset, or by a layout's keys
+             * @default
+             */
+            layout: string | {
+                [key: string]: unknown;
+            };
+        };
         /**
          * @description A steady tag jumped to its level times a factor between two units of measure.
          *
@@ -2741,6 +2813,7 @@ export type Page_QuarantineRow_ = components['schemas']['Page_QuarantineRow_'];
 export type Page_RejectRow_ = components['schemas']['Page_RejectRow_'];
 export type Page_TagRow_ = components['schemas']['Page_TagRow_'];
 export type ParkAnswer = components['schemas']['ParkAnswer'];
+export type PayloadTrialAnswer = components['schemas']['PayloadTrialAnswer'];
 export type PermitLimit = components['schemas']['PermitLimit'];
 export type PermitRow = components['schemas']['PermitRow'];
 export type PolicyCourse = components['schemas']['PolicyCourse'];
@@ -2783,6 +2856,8 @@ export type TargetAnswer = components['schemas']['TargetAnswer'];
 export type TargetRow = components['schemas']['TargetRow'];
 export type TransportCost = components['schemas']['TransportCost'];
 export type TransportWork = components['schemas']['TransportWork'];
+export type TriedValue = components['schemas']['TriedValue'];
+export type TryBody = components['schemas']['TryBody'];
 export type UnitErrorRow = components['schemas']['UnitErrorRow'];
 export type VentedCourse = components['schemas']['VentedCourse'];
 export type ZeroCurrentVoltage = components['schemas']['ZeroCurrentVoltage'];
@@ -4219,6 +4294,39 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Accepted"];
+                };
+            };
+            /** @description A failure (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    try_out: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TryBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PayloadTrialAnswer"];
                 };
             };
             /** @description A failure (RFC 9457) */

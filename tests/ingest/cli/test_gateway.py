@@ -74,6 +74,13 @@ def test_payload_is_read_by_what_is_named(run, options, value):
     )
 
 
+def test_name_that_several_enterprises_have_is_told(monkeypatch, capsys):
+    stdin = io.TextIOWrapper(io.BytesIO(b'{"ts": 1795332864000, "FI-1305": 2.5}'))
+    monkeypatch.setattr(gateway.sys, "stdin", stdin)
+    assert gateway.main(["try", "-", "--payload", "flat"]) == 1
+    assert "not stored, a tag of xinfa, luxi, huaxiang: name a gateway" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("document", "topic", "reason"),
     [

@@ -214,6 +214,31 @@ def test_quality_is_read_by_its_vocabulary(qualities, sent, code):
     assert (got.values, got.quality.get(0, 0), got.refused) == ([1.0], code, [])
 
 
+@pytest.mark.parametrize(
+    ("error", "quality"),
+    [("no error", 0), ("", 0), (None, 0), (0, 0), (False, 0), ("OK", 0), (2014, 134), ("E91", 134),
+     (True, 134), ({"code": 7}, 134)],
+)  # fmt: skip
+def test_error_that_says_that_there_is_none_is_none(error, quality):
+    document = {"value": "391.100", "error": error, "timestamp": "2026-11-22T15:34:24+0800"}
+    layout = {"value": "value", "texts": "number", "time": "timestamp", "time_format": "iso"}
+    got = read(document, error="error", **layout)
+    assert (got.values, got.quality.get(0, 0), got.runs) == ([391.1], quality, [(1, NOW_US)])
+
+
+def test_unit_that_is_sent_is_that_of_the_value():
+    records = [{"n": "A", "v": 1, "u": "kg/s"}, {"n": "B", "v": 2, "u": None}, {"n": "C", "v": 3}]
+    assert read(records, tag="n", value="v", uom="u").uom == {0: "kg/s"}
+
+
+def test_records_are_in_every_list_on_the_way():
+    document = [{"entries": [{"alias": "A", "values": [{"v": 1}, {"v": 2}]}, {"alias": "B"}]},
+                {"entries": [{"alias": "C", "values": {"v": 3}}]}]  # fmt: skip
+    got = read(document, records="entries.values", tag="../alias", value="v")
+    assert (got.names, got.values) == (["A", "A", "C"], [1, 2, 3])
+    assert [reason for reason, _ in got.refused] == ["bad_shape"]
+
+
 @pytest.mark.parametrize("sent", [0, 1, 64, 192, "192", True])
 def test_number_without_a_vocabulary_is_no_quality(sent):
     got = read({"v": 1, "q": sent}, value="v", quality="q")

@@ -1,26 +1,18 @@
 """Presets read what docs/presets.md says they read, and a payload leads to its preset."""
 
 import json
-import re
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from ingest.wire import json_layout
 from ingest.wire.presets import guess
+from tests.support.presets import EXAMPLES
 from twin import quality as q
 from twin.model.layouts import PRESETS, parse_layout
 
 NOW_US = 1_795_332_864_000_000
 ARRIVAL_US = NOW_US + 700_000
-TEXT = (Path(__file__).parents[3] / "docs" / "presets.md").read_text(encoding="utf-8")
-EXAMPLES = {
-    name: (topic, payload.encode())
-    for name, topic, payload in re.findall(
-        r"## `([\w-]+)`\n\nTopic `([^`]+)`\n\n```json\n(.*?)\n```", TEXT, re.DOTALL
-    )
-}
 ERROR, CUT_OFF = q.BAD | q.FAULT, q.BAD | q.NOT_CONNECTED
 EXPECTED = {
     "neuron-tags": {"FI-1": 2.5, "FI-2": (None, ERROR)},
