@@ -30,7 +30,7 @@ PROGRAMS = {
         "ingest.cli.replay",
         "derive a range of the past again, after a change of the model",
     ),
-    "import": ("ingest.file_import", "import recorded history from CSV and Parquet files"),
+    "import": ("ingest.file_import", "import recorded history from tables in files"),
     "gateway": ("ingest.cli.gateway", "show how a payload of a gateway would be read"),
     "quarantine": ("ingest.cli.quarantine", "list, adopt, release or drop what may not be stored"),
     "rejects": ("ingest.cli.rejects", "list, replay or drop refused payloads"),

@@ -15,15 +15,26 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from ingest.file_import.chunks import Pace, Reader, chunks, preview, preview_problems
-from ingest.file_import.files import Source, digest, open_source
+from ingest.file_import.chunks import (
+    Pace,
+    Reader,
+    Refusals,
+    chunks,
+    preview,
+    preview_problems,
+    reader_of,
+)
+from ingest.file_import.files import Source, digest, open_sources
+from ingest.file_import.layout import header_problems
 from ingest.file_import.loader import Loader
-from ingest.file_import.mapping import KEYS, FileMap, Form, header_problems, parse_map
+from ingest.file_import.mapping import KEYS, FileMap, Form, parse_map
+from ingest.file_import.suggestion import suggest_map
 from ingest.settings import IngestSettings
 from ingest.store import Store
 from twin.errors import ModelError, ParkError
 from twin.loading import load_park
 from twin.program import clear_progress, program_parser, run_program, show_progress
+from twin.quality_vocabularies import in_words
 from twin.series.windows import local
 
 if TYPE_CHECKING:
@@ -32,6 +43,7 @@ if TYPE_CHECKING:
     from twin.series.samples import Samples
 
 HELP = """examples:
+  parktwin import meters.csv --suggest --map meters.toml     a first map, with how sure it is
   parktwin import meters.csv --map meters.toml --dry-run     the first rows, as they would be stored
   parktwin import 2025-*.csv --map meters.toml
   PARKTWIN_PARK=/etc/parktwin/my-park parktwin import old.parquet --map old.toml
@@ -71,65 +83,93 @@ class Job:
     mapped: FileMap
     sources: list[Source]
     text: str
+    notes: list[str]
 
     def reader(self, source: Source, settings: IngestSettings, now_us: int) -> Reader:
         """Return what the rows of a file are read by."""
-        low, high = np.array([(tag.low, tag.high) for tag in self.park.tags]).T
-        topic, ahead_us = f"import/{source.path.name}", round(settings.future_s * 1e6)
-        return Reader(topic, self.mapped, self.park.tags, low, high, now_us, ahead_us)
+        return reader_of(self.park, self.mapped, source, now_us, round(settings.future_s * 1e6))
 
     def digest(self, source: Source) -> str:
         """Return what tells this import from all others: the file, its map and the model."""
-        parts = "\0".join([digest(source.path), self.text, self.park.digest])
+        parts = "\0".join([digest(source), self.text, self.park.digest])
         return hashlib.sha256(parts.encode()).hexdigest()
 
 
 def check(park: Park, paths: list[Path], map_path: Path) -> Job:
     """Return what is to be imported; raises ModelError with all that is wrong."""
-    problems: list[str] = []
     try:
         text = map_path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise ParkError(
-            f"{map_path}: {error}", hint="name a map with --map; --help shows one"
+            f"{map_path}: {error}", hint="name a map with --map, or let --suggest write one"
         ) from None
     own: list[str] = []
     mapped, columns = parse_map(text, park, own)
-    problems += [f"{map_path}:{problem}" for problem in own]
-    sources = []
+    problems = [f"{map_path}:{problem}" for problem in own]
+    sources, notes = [], list(mapped.notes) if mapped else []
     for path in paths:
         try:
-            source = open_source(path, mapped.form if mapped else Form())
+            opened, others = open_sources(path, mapped.form if mapped else Form())
         except ParkError as error:
             problems.append(f"{error.message} ({error.hint})")
             continue
-        wrong = header_problems(columns, source.names, source.place)
-        if mapped and not wrong:
-            wrong = preview_problems(source, mapped, preview(source, mapped))
-        problems += wrong
-        sources.append(source)
+        notes += [f"{path}: {name} is not read" for name in others]
+        for source in opened:
+            problems += _file_problems(source, park, mapped, columns)
+        sources += opened
     if problems or mapped is None:
         raise ModelError(
             f"{len(problems)} problem{'s' if len(problems) > 1 else ''} with map and files",
             hint="nothing was imported; mend what is named and try again with --dry-run",
             problems=problems,
         )
-    return Job(park, mapped, sources, text)
+    return Job(park, mapped, sources, text, notes)
+
+
+def _file_problems(
+    source: Source, park: Park, mapped: FileMap | None, columns: list[str]
+) -> list[str]:
+    """Return the problems of the header and of the first rows of a file."""
+    if mapped is None:
+        return header_problems(columns, source.names, source.place)
+    try:
+        return preview_problems(source, reader_of(park, mapped, source, 0, 0))
+    except ModelError as error:
+        return list(error.problems)
+    except ParkError as error:
+        return [f"{error.message} ({error.hint})"]
+
+
+def suggest(park: Park, path: Path, map_path: Path | None, now_us: int) -> None:
+    """Print a first map of a file, or write it to a new one; raises ParkError."""
+    text = suggest_map(park, path, now_us)
+    if map_path is None:
+        print(text, end="")
+        return
+    try:
+        with map_path.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        raise ParkError(f"{map_path}: {error}", hint="name a new file with --map") from None
+    print(f"{map_path} is written; read its remarks, then try it with --dry-run")
 
 
 def show_first(job: Job, settings: IngestSettings, now_us: int) -> None:
     """Print the first rows of each file as they would be stored."""
     zone = ZoneInfo(job.park.timezone)
     for source in job.sources:
-        rows = preview(source, job.mapped)
-        intake = job.reader(source, settings, now_us).read(rows, 1)
-        print(f"{source.path}: {source.encoding or 'Parquet'}, {rows.num_rows} rows looked at")
+        reader = job.reader(source, settings, now_us)
+        first = preview(source, reader)
+        assert first is not None
+        intake = reader.read(*first, 1)
+        form = source.encoding or source.kind
+        print(f"{source.label}: {form}, {intake.rows} rows looked at")
         for line in _rows(job.park, intake.samples, zone):
             print(f"  {line}")
         for (owner, tag, reason), count in Counter(one[:3] for one in intake.held).items():
             print(f"  quarantine, {reason}: {owner}/{tag}, {count} samples")
-        for example in intake.examples:
-            print(f"  {example}")
+        for line in intake.refusals.lines():
+            print(f"  {line}")
 
 
 def _rows(park: Park, samples: Samples, zone: ZoneInfo) -> list[str]:
@@ -141,7 +181,9 @@ def _rows(park: Park, samples: Samples, zone: ZoneInfo) -> list[str]:
         tag = park.tags[at]
         own = (value - tag.shift) / tag.scale
         when = local(time_us, zone).isoformat(sep=" ")
-        lines.append(f"{when}  {tag.address}  {own:.9g} {tag.uom}  quality {code}")
+        lines.append(
+            f"{when}  {tag.address}  {own:.9g} {tag.uom}  quality {code}, {in_words(code)}"
+        )
     return lines
 
 
@@ -156,9 +198,9 @@ async def load(job: Job, settings: IngestSettings, now_us: int, *, again: bool) 
         for source in job.sources:
             key = await asyncio.to_thread(job.digest, source)
             async with store.transaction():
-                tickets.append(await store.imports.begin(key, source.path.name, again=again))
+                tickets.append(await store.imports.begin(key, source.name, again=again))
             if tickets[-1].finished:
-                print(f"{source.path}: imported before: 0 new")
+                print(f"{source.label}: imported before: 0 new")
             else:
                 await _load(source, job.reader(source, settings, now_us), loader, tickets[-1])
     finally:
@@ -170,10 +212,10 @@ async def _load(source: Source, reader: Reader, loader: Loader, ticket: Checkpoi
     """Import one file, reading the next chunk while one is stored."""
     before, resumed = ticket.counts.copy(), ticket.taken > 0
     if resumed:
-        print(f"{source.path}: going on after row {ticket.taken:,}")
-    examples: list[str] = []
+        print(f"{source.label}: going on after row {ticket.taken:,}")
+    refusals = Refusals()
     pace = Pace()
-    reading = chunks(source, reader, ticket.taken, pace, examples)
+    reading = chunks(source, reader, ticket.taken, pace, refusals)
     coming = asyncio.create_task(asyncio.to_thread(next, reading, None))
     start, first = time.monotonic(), None
     while (chunk := await coming) is not None:
@@ -189,14 +231,14 @@ async def _load(source: Source, reader: Reader, loader: Loader, ticket: Checkpoi
         rate = f"{_samples(ticket.counts - before) / spent:,.0f} samples/s"
         show_progress(
             share,
-            f"{rate}  {remaining_s // 60}:{remaining_s % 60:02d} left  {source.path.name}",
+            f"{rate}  {remaining_s // 60}:{remaining_s % 60:02d} left  {source.name}",
         )
     entries = reader.mapped.entries.values() if resumed else ()
     await loader.finish(ticket, np.array([entry.tag for entry in entries], dtype=np.int64))
     clear_progress()
-    print(f"{source.path}: {_told(ticket.counts - before)}")
-    for example in examples:
-        print(f"  {example}")
+    print(f"{source.label}: {_told(ticket.counts - before)}")
+    for line in refusals.lines():
+        print(f"  {line}")
 
 
 def _samples(counts: Counter[str]) -> int:
@@ -213,13 +255,14 @@ def _told(counts: Counter[str]) -> str:
 def main(argv: list[str] | None = None) -> int:
     """Import files; return 0 when all of them are stored."""
     keys = "\n".join(f"  {key:12} {text}" for key, (_, text) in KEYS.items())
-    about = "Import recorded history from CSV and Parquet files."
+    about = "Import recorded history from tables in files."
     parser = program_parser("parktwin import", about, HELP + keys)
     add = parser.add_argument
-    add("files", nargs="+", type=Path, metavar="FILE", help="CSV (also .gz) or Parquet")
-    add("--map", type=Path, required=True, metavar="MAP.toml", help="what the columns are")
+    add("files", nargs="+", type=Path, metavar="FILE", help="CSV, .xlsx, .gz, .zip, Parquet")
+    add("--map", type=Path, metavar="MAP.toml", help="what the columns are")
     add("--park", type=Path, metavar="DIR", help="park model (default: PARKTWIN_PARK)")
     add("--dry-run", action="store_true", help="show the first rows as they would be stored")
+    add("--suggest", action="store_true", help="write a first map, to --map or the terminal")
     add("--again", action="store_true", help="read files again that were imported before")
     options = parser.parse_args(argv)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
@@ -227,8 +270,16 @@ def main(argv: list[str] | None = None) -> int:
     def work() -> None:
         settings = IngestSettings()
         now_us = time.time_ns() // 1000
-        job = check(load_park(options.park or settings.park), options.files, options.map)
-        for note in job.mapped.notes:
+        park = load_park(options.park or settings.park)
+        if options.suggest:
+            suggest(park, options.files[0], options.map, now_us)
+            return
+        if options.map is None:
+            raise ParkError(
+                "--map is missing", hint="--suggest writes a first map; --help shows one"
+            )
+        job = check(park, options.files, options.map)
+        for note in job.notes:
             print(f"note: {note}")
         if options.dry_run:
             show_first(job, settings, now_us)

@@ -1,27 +1,33 @@
-"""From the cells of columns to numbers and times; one bad cell does not spoil the others."""
+"""From the cells of columns to numbers; one bad cell does not spoil the others."""
 
 from __future__ import annotations
 
 import math
 import re
-from datetime import UTC, datetime, timedelta
+import unicodedata
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ingest.wire import TIME_MS_MAX
-from twin.arrays import BOOL, DAY_US, F64, I64, NEVER, SECOND_US
-from twin.series.windows import QUARTER_US
+from twin.arrays import BOOL, F64, I64
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from zoneinfo import ZoneInfo
 
-    from ingest.file_import.mapping import Clock, Form
+    from ingest.file_import.mapping import Form
 
 TRUTH = {"true": 1.0, "false": 0.0}
+# Texts that are numbers as they stand.
+PLAIN = {
+    pa.float64(): r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$|^[+-]?(?i:nan|inf|infinity)$",
+    pa.int64(): r"^[+-]?\d+$",
+}
+# A number, and a unit of measure behind it.
+NUMBER = r"^(?P<n>[+-]?[\d.,' ]*\d(?:[eE][+-]?\d+)?)\s*(?P<u>[\pL%°‰].*)?$"
+SIGNS = str.maketrans({"\u2212": "-", "\u2019": "'"})
+DASH = re.compile(r"^[\u2010-\u2013](?=[\d.,])")
 
 
 class Numbers(NamedTuple):
@@ -30,6 +36,14 @@ class Numbers(NamedTuple):
     value: F64
     given: BOOL  # False: the cell is empty
     wrong: BOOL  # the cell is not a number
+
+
+class Measures(NamedTuple):
+    """Numbers of a column, and the units of measure that stand beside them in cells."""
+
+    numbers: Numbers
+    uoms: tuple[str, ...] = ()
+    uom: I64 | None = None  # (n,) index of the one in each cell, -1 where none is; None: nowhere
 
 
 def flat(column: Any) -> Any:
@@ -50,6 +64,9 @@ def cast_or_null(column: Any, kind: Any) -> Any:
     except pa.ArrowInvalid:
         if len(column) == 1:
             return pa.nulls(1, kind)
+        fits = pc.match_substring_regex(column, PLAIN[kind]) if is_text(column) else None
+        if fits is not None and not pc.all(fits).as_py():
+            return cast_or_null(pc.if_else(fits, column, pa.scalar(None, column.type)), kind)
         # Halves of halves, until what is left is the cell that does not fit.
         half = len(column) // 2
         return pa.concat_arrays(
@@ -59,6 +76,11 @@ def cast_or_null(column: Any, kind: Any) -> Any:
 
 def numbers(column: Any, form: Form) -> Numbers:
     """Return the numbers of a column of texts, numbers or flags."""
+    return read_cells(column, form).numbers
+
+
+def read_cells(column: Any, form: Form) -> Measures:
+    """Return the numbers of a column of texts, numbers or flags, with their units of measure."""
     column = flat(column)
     given = valid(column)
     if not is_text(column):
@@ -66,22 +88,24 @@ def numbers(column: Any, form: Form) -> Numbers:
             cast = cast_or_null(column, pa.float64())
         except pa.ArrowNotImplementedError:  # of a type that holds no numbers, like times
             cast = pa.nulls(len(column), pa.float64())
-        return Numbers(cast.fill_null(math.nan).to_numpy(), given, given & ~valid(cast))
+        return Measures(Numbers(cast.fill_null(math.nan).to_numpy(), given, given & ~valid(cast)))
     plain = _plain(column, form)
     cast = cast_or_null(plain, pa.float64())
     value = cast.fill_null(math.nan).to_numpy()
     wrong = valid(plain) & ~valid(cast)
-    if wrong.any():
-        value = value.copy()
-        given, wrong = given.copy(), wrong.copy()
-        at = np.flatnonzero(wrong)
-        words = column.take(pa.array(at)).dictionary_encode()
-        read = [_word(word, form) for word in words.dictionary.to_pylist()]
-        which = words.indices.to_numpy()
-        value[at], given[at], wrong[at] = (
-            np.array(c)[which] for c in zip(*read, strict=True)
-        )  # fmt: skip
-    return Numbers(value, given, wrong)
+    if not wrong.any():
+        return Measures(Numbers(value, given, wrong))
+    value, given, wrong = value.copy(), given.copy(), wrong.copy()
+    at = np.flatnonzero(wrong)
+    words = column.take(pa.array(at)).dictionary_encode()
+    read = _words(words.dictionary.to_pylist(), form)
+    which = words.indices.to_numpy()
+    value[at], given[at], wrong[at] = (each[which] for each in read.numbers)
+    if read.uom is None:
+        return Measures(Numbers(value, given, wrong))
+    uom = np.full(len(value), -1)
+    uom[at] = read.uom[which]
+    return Measures(Numbers(value, given, wrong), read.uoms, uom)
 
 
 def valid(column: Any) -> BOOL:
@@ -103,172 +127,36 @@ def _plain(texts: Any, form: Form) -> Any:
     return texts
 
 
-def _word(text: str, form: Form) -> tuple[float, bool, bool]:
-    """Return (value, given, wrong) of a text that is not a number as it stands."""
-    word = text.strip()
+def _words(words: Sequence[str], form: Form) -> Measures:
+    """Return the numbers of texts that are none as they stand."""
+    plain = pa.array([_plain_signs(word) for word in words], pa.string())
+    fields = pc.extract_regex(plain, NUMBER)
+    number = _plain(pc.struct_field(fields, "n"), form)
+    value = cast_or_null(number, pa.float64()).fill_null(math.nan).to_numpy().copy()
+    wrong = np.isnan(value)
+    given = np.ones(len(value), bool)
+    uoms: dict[str, int] = {"": -1}
+    uom = np.full(len(value), -1)
+    for at, (word, unit) in enumerate(
+        zip(words, pc.struct_field(fields, "u").to_pylist(), strict=True)
+    ):
+        known = _meaning(word.strip(), form)
+        if known is not None:
+            value[at], given[at], wrong[at] = known, word.strip() != "", False
+        elif unit and not wrong[at]:
+            uom[at] = uoms.setdefault(unit, len(uoms) - 1)
+    names = tuple(name for name in uoms if name)
+    return Measures(Numbers(value, given, wrong), names, uom if names else None)
+
+
+def _plain_signs(word: str) -> str:
+    """Return a text in plain signs: of full-width digits, narrow blanks, typeset minus signs."""
+    plain = unicodedata.normalize("NFKC", word).translate(SIGNS).strip()
+    return DASH.sub("-", plain)
+
+
+def _meaning(word: str, form: Form) -> float | None:
+    """Return the number that a word of the map stands for; None when it is no such word."""
     if not word or word in form.null:
-        return math.nan, word != "", False
-    if word in form.words:
-        return form.words[word], True, False
-    if word.lower() in TRUTH:
-        return TRUTH[word.lower()], True, False
-    value = cast_or_null(_plain(pa.array([word]), form), pa.float64())[0].as_py()
-    return (math.nan, True, True) if value is None else (value, True, False)
-
-
-NO_TIME = NEVER
-PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
-# Day 0 of a spreadsheet is 1899-12-30.
-EXCEL_ZERO_US = -25_569 * DAY_US
-# What people write; suggested when the format of a map does not fit.
-COMMON = (
-    "iso", "%d/%m/%Y %H:%M", "%m/%d/%Y %H:%M", "%d/%m/%Y %H:%M:%S", "%m/%d/%Y %H:%M:%S",
-    "%Y/%m/%d %H:%M", "%Y/%m/%d %H:%M:%S", "%d.%m.%Y %H:%M", "%d.%m.%Y %H:%M:%S",
-    "%d-%m-%Y %H:%M", "%d-%m-%Y %H:%M:%S", "%Y年%m月%d日 %H:%M", "%Y年%m月%d日 %H:%M:%S",
-    "%Y年%m月%d日 %H时%M分", "%Y%m%d%H%M", "%Y%m%d%H%M%S", "%Y-%m-%d %H时",
-)  # fmt: skip
-# The end of a day, on clocks that show it so.
-MIDNIGHT = re.compile(r"(?<![\d:])24(:00(:00(\.0+)?)?)(?![\d:])")
-
-
-def times(columns: Sequence[Any], clock: Clock) -> I64:
-    """Return the time of each row [µs], at the start of its interval; NO_TIME where it has none.
-
-    A time that the clock of the zone never shows is none. Neither is one that it shows twice, on
-    the night it is set back: nothing says which of both is meant.
-    """
-    read_us, absolute = _read(columns, clock.form)
-    local_us = read_us
-    if clock.midnight_ends:
-        local_us = np.where(local_us % DAY_US == 0, local_us + DAY_US, local_us)
-    utc_us = read_us if absolute.all() else to_utc(local_us, clock.zone)
-    time_us = np.where(absolute, read_us, utc_us)
-    known = (read_us != NO_TIME) & (time_us != NO_TIME)
-    time_us = time_us - clock.back_us
-    known &= (time_us >= 0) & (time_us <= TIME_MS_MAX * 1000)
-    return np.where(known, time_us, NO_TIME)
-
-
-def suggest(columns: Sequence[Any]) -> list[str]:
-    """Return the common formats that read every time of some rows."""
-    return [
-        form for form in COMMON
-        if len(columns[0]) and (_read(columns, form)[0] != NO_TIME).all()
-    ]  # fmt: skip
-
-
-def to_utc(local_us: I64, zone: ZoneInfo) -> I64:
-    """Return local times as UTC [µs]; NO_TIME where the clock shows them twice or never."""
-    # Clocks are set by whole quarters of an hour: one look at the zone for each quarter will do.
-    quarter, at = np.unique(local_us // QUARTER_US, return_inverse=True)
-    offset = np.array([_offset_us(int(n) * QUARTER_US, zone) for n in quarter], dtype=np.int64)
-    offset_us = offset[at]
-    return np.where(offset_us == NO_TIME, NO_TIME, local_us - offset_us)
-
-
-def _offset_us(local_us: int, zone: ZoneInfo) -> int:
-    """Return the offset of a local time to UTC [µs]; NO_TIME where it is not one figure."""
-    if not 0 <= local_us <= TIME_MS_MAX * 1000:
-        return NO_TIME
-    naive = datetime(1970, 1, 1) + timedelta(microseconds=local_us)  # noqa: DTZ001
-    first, second = (naive.replace(tzinfo=zone, fold=fold).utcoffset() for fold in (0, 1))
-    if first is None or first != second:
-        return NO_TIME
-    return first // timedelta(microseconds=1)
-
-
-def _read(columns: Sequence[Any], form: str) -> tuple[I64, BOOL]:
-    """Return times as written [µs], NO_TIME where there is none, and a mask of those in UTC."""
-    if len(columns) > 1:
-        texts = [pc.cast(flat(column), pa.string()) for column in columns]
-        column = pc.binary_join_element_wise(*texts, " ")
-    else:
-        column = flat(columns[0])
-    if pa.types.is_temporal(column.type):
-        absolute = pa.types.is_timestamp(column.type) and column.type.tz is not None
-        kind = pa.timestamp("us", "UTC" if absolute else None)
-        return _micros(pc.cast(column, kind, safe=False)), np.full(len(column), absolute)
-    if form in PER_SECOND or form == "excel":
-        return _counted(column, form), np.full(len(column), form != "excel")
-    if not is_text(column):
-        return np.full(len(column), NO_TIME), np.ones(len(column), bool)
-    return _written(column, form)
-
-
-def _micros(column: Any) -> I64:
-    """Return a timestamp column as int64 µs."""
-    return np.asarray(pc.cast(column, pa.int64()).fill_null(NO_TIME).to_numpy())
-
-
-def _counted(column: Any, form: str) -> I64:
-    """Return times of numbers counted since an epoch [µs]."""
-    # Whole numbers keep their last digit, which a float of so many nanoseconds does not.
-    whole = cast_or_null(column, pa.int64()) if form != "excel" else None
-    if whole is not None and whole.null_count == column.null_count:
-        count = whole.fill_null(0).to_numpy()
-        per = PER_SECOND[form]
-        us = count * (SECOND_US // per) if per <= SECOND_US else count // (per // SECOND_US)
-        return np.where(valid(whole), us, NO_TIME)
-    decimal = cast_or_null(column, pa.float64())
-    count = decimal.fill_null(np.nan).to_numpy()
-    us = count * DAY_US + EXCEL_ZERO_US if form == "excel" else count * SECOND_US / PER_SECOND[form]
-    sane = np.abs(us) <= TIME_MS_MAX * 1000
-    return np.where(sane, np.round(np.where(sane, us, 0.0)).astype(np.int64), NO_TIME)
-
-
-def _written(texts: Any, form: str) -> tuple[I64, BOOL]:
-    """Return times of texts [µs]."""
-    time_us, absolute = _parse(texts, form)
-    failed = np.flatnonzero(valid(texts) & (time_us == NO_TIME))
-    if len(failed):
-        words = texts.take(pa.array(failed)).dictionary_encode()
-        plain = [word.strip() for word in words.dictionary.to_pylist()]
-        ends = np.array([MIDNIGHT.search(word) is not None for word in plain])
-        again = pa.array([MIDNIGHT.sub(r"00\1", word) for word in plain], pa.string())
-        us, utc = _parse(again, form)
-        us = np.where(ends & (us != NO_TIME), us + DAY_US, us)
-        which = words.indices.to_numpy()
-        time_us, absolute = time_us.copy(), absolute.copy()
-        time_us[failed], absolute[failed] = us[which], utc[which]
-    return time_us, absolute
-
-
-def _parse(texts: Any, form: str) -> tuple[I64, BOOL]:
-    """Return times of texts by a format [µs], and a mask of those with an offset of their own."""
-    if form == "iso":
-        local = cast_or_null(texts, pa.timestamp("ns"))
-        if local.null_count == texts.null_count:
-            return _floor(local), np.zeros(len(texts), bool)
-        utc = cast_or_null(texts, pa.timestamp("ns", "UTC"))
-        return np.where(valid(local), _floor(local), _floor(utc)), valid(utc)
-    fraction_us: Any = 0
-    if form.endswith(".%f"):
-        form = form.removesuffix(".%f")
-        part = pc.fill_null(pc.struct_field(pc.extract_regex(texts, r"(?P<f>\.\d+)$"), "f"), ".0")
-        fraction_us = np.round(pc.cast(part, pa.float64()).to_numpy() * SECOND_US).astype(np.int64)
-        texts = pc.replace_substring_regex(texts, r"\.\d+$", "")
-    parsed = pc.strptime(texts, format=form, unit="us", error_is_null=True)
-    time_us = _micros(parsed)
-    # It takes 31 February for 3 March.
-    spilled = np.flatnonzero(pc.day(parsed).fill_null(31).to_numpy() <= 3)
-    if len(spilled):
-        words = texts.take(pa.array(spilled)).dictionary_encode()
-        real = np.array([_exists(word, form) for word in words.dictionary.to_pylist()])
-        time_us = time_us.copy()
-        time_us[spilled[~real[words.indices.to_numpy()]]] = NO_TIME
-    return np.where(time_us == NO_TIME, NO_TIME, time_us + fraction_us), np.zeros(len(texts), bool)
-
-
-def _floor(column: Any) -> I64:
-    """Return a timestamp column of nanoseconds as µs."""
-    count = _micros(column)
-    return np.where(count == NO_TIME, NO_TIME, count // 1000)
-
-
-def _exists(word: str, form: str) -> bool:
-    """Return whether the calendar has a date."""
-    try:
-        datetime.strptime(word, form).replace(tzinfo=UTC)
-    except ValueError:
-        return False
-    return True
+        return math.nan
+    return form.words.get(word, TRUTH.get(word.lower()))

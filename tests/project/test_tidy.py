@@ -105,6 +105,7 @@ LIBRARIES = {
     "aiomqtt": {"ingest.transport.subscriber", "simulators.gateways.publisher"},
     "paho": {"ingest.transport.subscriber", "simulators.gateways.publisher"},
     "pint": {"twin.uom"},
+    "python_calamine": {"ingest.file_import.sheets"},
     "seuif97": {"twin.water"},
     "scipy": {
         "twin.byproducts.allocation",

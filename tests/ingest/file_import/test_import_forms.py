@@ -11,8 +11,11 @@ import pytest
 
 from ingest.file_import import chunks
 from ingest.file_import.__main__ import check, main
-from ingest.file_import.cells import NO_TIME, numbers, suggest, times
-from ingest.file_import.mapping import Clock, Form
+from ingest.file_import.cells import numbers
+from ingest.file_import.clocks import Clock, times
+from ingest.file_import.form_guesses import guess_forms
+from ingest.file_import.mapping import Form
+from ingest.file_import.time_forms import NO_TIME
 from tests.support.data import data_text
 from tests.support.small_history import (
     END_MS,
@@ -168,7 +171,7 @@ def test_dry_run_shows_the_first_rows_without_a_database(park_folder, write, cap
     first = next(csv.DictReader(steel(1)[0].removeprefix("\ufeff").splitlines()))
     power = f"{float(first['Usage_kWh']) * 4:.9g}"
     assert lines[1].split() == [
-        "2018-01-01", "00:00:00+08:00", "acme/JT-1", power, "kW", "quality", "0"
+        "2018-01-01", "00:00:00+08:00", "acme/JT-1", power, "kW", "quality", "0,", "good"
     ]  # fmt: skip
 
 
@@ -217,10 +220,10 @@ def test_times_of_the_nights_when_clocks_are_set_are_none():
 
 
 def test_day_and_month_that_could_be_either_are_both_suggested():
-    assert suggest([pa.array(["01/02/2018 00:15", "03/04/2018 0:15"])]) == [
+    assert guess_forms([pa.array(["01/02/2018 00:15", "03/04/2018 0:15"])]) == [
         "%d/%m/%Y %H:%M", "%m/%d/%Y %H:%M"
     ]  # fmt: skip
-    assert suggest([pa.array(["13/02/2018 00:15"])]) == ["%d/%m/%Y %H:%M"]
+    assert guess_forms([pa.array(["13/02/2018 00:15"])]) == ["%d/%m/%Y %H:%M"]
 
 
 def test_cell_that_is_no_number_is_wrong_alone():
@@ -260,5 +263,5 @@ async def test_rows_of_another_shape_are_counted_and_the_others_stored(database,
     file = write("history.csv.gz", gzip.compress(text.encode()))
     map_path = write("map.toml", 'time="t"\nformat="ms"\n[columns]\nFT-1="acme/FT-1"\n')
     (counts,) = await run_import(database, park, [file], map_path)
-    assert counts == {"rows": 3, "new": 2, "bad_shape": 2, "not_finite": 1}
+    assert counts == {"rows": 4, "new": 2, "bad_shape": 1, "not_finite": 1}
     assert [value for _, value, _ in await samples(db)] == [1, 2]
