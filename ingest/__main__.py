@@ -11,7 +11,7 @@ import shutil
 import signal
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import uvloop
 
@@ -30,13 +30,15 @@ from twin.model.gateways import GatewaySpec, filters
 from twin.program import program_parser, run_program
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from ingest.routing.decode import Intake
     from ingest.routing.sparkplug_session import SparkplugSessions
     from ingest.routing.topics import Message
     from twin.model.park import Park
+
+T = TypeVar("T")
 
 LOG = logging.getLogger("ingest")
 IDLE_S = 0.5
@@ -69,11 +71,11 @@ async def ingest(settings: IngestSettings, stop: asyncio.Event) -> bool:
     cycle.connected = lambda: subscriber.connected
     listener = Listener(park, settings, subscriber.inbox.add, cycle.counters)
 
-    def ack(messages: Sequence[Message]) -> None:
+    def ack(messages: Sequence[Message], refused: Mapping[tuple[int, int], str]) -> None:
         subscriber.ack(messages)
-        listener.ack(messages)
+        listener.ack(messages, refused)
 
-    spool = Spool(store, settings, cycle.counters, ack)
+    spool = Spool(store, settings, cycle.counters, lambda messages: ack(messages, {}))
     cycle.surroundings = lambda: {
         **subscriber.status.gauges(),
         "spool": float(len(spool)),
@@ -101,11 +103,11 @@ async def ingest(settings: IngestSettings, stop: asyncio.Event) -> bool:
             began = time.monotonic()
             now_us = time.time_ns() // 1000
             run = _share(cycle, commands, spool, next_block, now_us)
-            decoded = await _finish(asyncio.create_task(run, name="cycle"), stopping)
-            if decoded is None:
+            done = await _finish(asyncio.create_task(run, name="cycle"), stopping)
+            if done is None:
                 break
-            subscriber.check_window(decoded.messages)
-            ack(decoded.messages)
+            subscriber.check_window(done[0])
+            ack(*done)
             await _ask(cycle.sparkplug, subscriber, now_us)
             if subscriber.connected:
                 await publication.publish(cycle.image, subscriber.publish, now_us)
@@ -162,15 +164,18 @@ def _disk_used(folder: Path | None) -> float:
 
 async def _share(
     cycle: Cycle, commands: CommandQueue, spool: Spool, next_block: NextBlock, now_us: int
-) -> Intake:
-    """Run a cycle in which the next block and the spool have their shares; return the block."""
+) -> tuple[Sequence[Message], dict[tuple[int, int], str]]:
+    """Run a cycle in which the next block and the spool have their shares.
+
+    Returns the messages of the block, and the reasons of those of which nothing was kept.
+    """
     began = time.monotonic()
     decoded = next_block.take()
     spooled = await spool.turn(*next_block.unused)
-    await _turn(cycle, commands, decoded, now_us, spooled)
+    intake = await _turn(cycle, commands, decoded, now_us, spooled)
     await spool.done()
     next_block.follow(len(spooled) + len(decoded.messages), time.monotonic() - began)
-    return decoded
+    return decoded.messages, intake.refused
 
 
 async def _turn(
@@ -179,15 +184,16 @@ async def _turn(
     decoded: Intake,
     now_us: int,
     spooled: Sequence[Message] = (),
-) -> None:
+) -> Intake:
     """Run a cycle with what has come, what was spooled and what commands bring back."""
     block = await commands.take(now_us)
-    await cycle.run([*block.messages, *spooled], now_us, block.samples, decoded)
+    intake = await cycle.run([*block.messages, *spooled], now_us, block.samples, decoded)
     await commands.done()
+    return intake
 
 
-async def _finish(run: asyncio.Task[Intake], stopping: asyncio.Task[Any]) -> Intake | None:
-    """Wait for a cycle and return what came in it; None when it does not end before we must."""
+async def _finish(run: asyncio.Task[T], stopping: asyncio.Task[Any]) -> T | None:
+    """Wait for a cycle and return its result; None when it does not end before we must."""
     await asyncio.wait({run, stopping}, return_when=asyncio.FIRST_COMPLETED)
     if not run.done():
         # The database may be away for long: what is not committed will come again.

@@ -198,8 +198,8 @@ class Cycle:
         now_us: int,
         past: Samples | None = None,
         decoded: Intake | None = None,
-    ) -> None:
-        """Commit messages, however long the database takes to come back.
+    ) -> Intake:
+        """Commit messages, however long the database takes to come back; return what they came to.
 
         Samples of the `past` are stored besides, whatever is thought of them; `decoded` comes
         after `messages`.
@@ -224,6 +224,7 @@ class Cycle:
         if messages:
             self._lag_s = time.time() - messages[0].received_us / 1e6
         self._spent_s = time.perf_counter() - began
+        return intake
 
     def _read_until(self, read_us: int) -> I64:
         """Return until when all that came of each tag has been read, (T,) [µs]."""

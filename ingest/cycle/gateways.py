@@ -69,9 +69,13 @@ class _Table:
     room: F64  # samples it may still send
     begin_us: I64  # of the window in which a clock is measured
     lowest_s: F64  # in it: smallest time from newest sample to arrival
-    longest_s: F64  # and longest pause
+    longest_s: F64  # longest pause
+    latest_us: I64  # time of the newest sample
+    step_s: F64  # and its longest step from the newest before
+    newest_us: I64  # time of the newest sample of all windows
     minima_s: F64  # (G, 16) of the windows before
     pauses_s: F64  # (G, 16)
+    steps_s: F64  # (G, 16)
     delay_s: F64
     skew_s: F64
     pause_s: F64
@@ -89,7 +93,8 @@ def _free_row(burst: float) -> tuple[Any, ...]:
     none, ring = np.nan, np.full(WINDOWS, np.nan)
     return (
         NEVER, NEVER, -1, np.zeros(len(COUNTS), np.int64), np.zeros(len(COUNTS)), burst, NEVER,
-        np.inf, none, ring, ring, none, none, none, np.zeros(3, bool), False,
+        np.inf, none, NEVER, none, NEVER, ring, ring, ring, none, none, none, np.zeros(3, bool),
+        False,
     )  # fmt: skip
 
 
@@ -244,6 +249,7 @@ class Gateways:
         np.maximum.at(last_us, at, received_us)
         timed = newest_us != NEVER
         np.minimum.at(table.lowest_s, at[timed], (received_us - newest_us)[timed] * 1e-6)
+        self._follow_newest(at[timed], newest_us[timed])
         heard = np.flatnonzero(last_us != NEVER)
         new = heard[table.heard_us[heard] == NEVER]
         table.first_us[new] = first_us[new]
@@ -258,16 +264,36 @@ class Gateways:
         full = table.heard_us[heard] - table.begin_us[heard] >= WINDOW_US
         self._close_window(heard[full & np.isfinite(table.lowest_s[heard])])
 
+    def _follow_newest(self, at: I64, newest_us: I64) -> None:
+        """Note the steps of the newest times of gateways; `at` are those of some messages."""
+        table = self._table
+        came_us = np.full(len(self._names), NEVER)
+        np.maximum.at(came_us, at, newest_us)
+        np.maximum(table.latest_us, came_us, out=table.latest_us)
+        on = came_us > table.newest_us
+        steps = on & (table.newest_us != NEVER)
+        step_s = (came_us[steps] - table.newest_us[steps]) * 1e-6
+        table.step_s[steps] = np.fmax(table.step_s[steps], step_s)
+        table.newest_us[on] = came_us[on]
+
     def _close_window(self, at: I64) -> None:
         """Close the window of some gateways: its quickest message measures the clock."""
         table = self._table
-        for ring, value in ((table.minima_s, table.lowest_s), (table.pauses_s, table.longest_s)):
+        for ring, value in (
+            (table.minima_s, table.lowest_s),
+            (table.pauses_s, table.longest_s),
+            (table.steps_s, table.step_s),
+        ):
             ring[at, 1:] = ring[at, :-1]
             ring[at, 0] = value[at]
+        # A time that does not go on may be one of a clock that was ahead.
+        still = at[np.isnan(table.step_s[at])]
+        table.newest_us[still] = table.latest_us[still]
         table.begin_us[at], table.lowest_s[at], table.longest_s[at] = (
             table.heard_us[at], np.inf, np.nan,
         )  # fmt: skip
-        table.delay_s[at], table.skew_s[at] = clock_skew(table.minima_s[at], table.pauses_s[at])
+        table.latest_us[at], table.step_s[at] = NEVER, np.nan
+        table.delay_s[at], table.skew_s[at] = clock_skew(table.minima_s[at], table.steps_s[at])
         known = at[~np.isnan(table.pauses_s[at]).all(axis=1)]
         table.pause_s[known] = np.nanmedian(table.pauses_s[known], axis=1)
 

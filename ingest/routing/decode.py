@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from ingest.wire.native import Reading
 
 LOG = logging.getLogger("ingest.routing.decode")
+# Reasons to refuse a message after its samples were read.
+NOT_STORED = {"refused_by_store", "crashed"}
 
 
 class Reject(NamedTuple):
@@ -69,6 +71,21 @@ class Intake:
     origin: I64 = field(default_factory=lambda: np.zeros(0, np.int64))
     historical_origin: I64 = field(default_factory=lambda: np.zeros(0, np.int64))
     dropped: list[str] = field(default_factory=list)  # gateway of each message not taken
+
+    @property
+    def refused(self) -> dict[tuple[int, int], str]:
+        """The first reasons of messages of which nothing is kept, by their link and mid."""
+        if not self.rejects:
+            return {}
+        has_samples = np.zeros(len(self.messages), bool)
+        has_samples[self.origin] = has_samples[self.historical_origin] = True
+        kept = {id(self.messages[number]) for number in np.flatnonzero(has_samples).tolist()}
+        kept |= {id(each.message) for each in self.quarantined}
+        reasons: dict[tuple[int, int], str] = {}
+        for reason, _, message, _ in self.rejects:
+            if id(message) not in kept or reason in NOT_STORED:
+                reasons.setdefault((message.link, message.mid), reason)
+        return reasons
 
 
 @dataclass(slots=True)

@@ -33,7 +33,7 @@ CLASHES_MAX = 20
 # Where packets go that no logger of the model sent: to be rejected with what is wrong with them.
 NOBODY = "hj212/v1/-/-"
 UNKNOWN = GatewaySpec("", "", "native")
-UNKNOWN_LOGGER = GatewaySpec("", "", "hj212", mn="-")
+UNKNOWN_LOGGER = GatewaySpec("", "", "hj212", mn=" ")  # no packet has a blank
 
 
 class Message(NamedTuple):
@@ -359,7 +359,12 @@ class TopicTable:
         """Return the codec of one of the FORMATS, for what the model knows of a gateway."""
         if form == "hj212":
             return partial(
-                hj212.decode_payload, self._zone, gateway.uoms, gateway.mn, gateway.password
+                hj212.decode_payload,
+                self._zone,
+                gateway.uoms,
+                gateway.mn,
+                gateway.password,
+                series={},
             )
         return senml.decode if form == "senml" else native.decode
 

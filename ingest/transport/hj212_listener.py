@@ -1,7 +1,8 @@
 """The HJ 212 listener: data loggers connect by TCP and are answered after the commit.
 
-A packet becomes a message under the topic of its gateway, like any other; what is damaged or not
-from a logger of the model becomes one too, so that it is rejected, counted and kept.
+A packet becomes a message under the topic of its gateway, like any other, and so does each part of
+a split one: a logger may wait for its answer before it sends the next. What is damaged or not from
+a logger of the model becomes a message too, so that it is rejected, counted and kept.
 
 A caller is a stranger until its first right packet. Strangers have little time, and the one that
 has been there longest makes room for a new caller: who only connects keeps no logger out.
@@ -15,6 +16,7 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from ingest.routing.topics import NOBODY, Message
@@ -33,11 +35,12 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger("ingest.transport.hj212_listener")
 READ_BYTES = 1 << 16
+NONE_REFUSED: Mapping[tuple[int, int], str] = MappingProxyType({})
 
 
 @dataclass(slots=True)
 class _Caller:
-    """One connection: its packets that are not committed yet, and parts of split ones."""
+    """One connection, and its packets that are not committed yet."""
 
     link: int
     host: str
@@ -45,8 +48,7 @@ class _Caller:
     writer: asyncio.StreamWriter
     due_s: float  # of the monotonic clock: its next packet
     is_stranger: bool = True
-    answers: dict[int, bytes] = field(default_factory=dict)
-    parts: dict[tuple[str, str, str], dict[int, Packet]] = field(default_factory=dict)
+    waiting: dict[int, Packet | None] = field(default_factory=dict)  # None = no answer is due
     room: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -100,14 +102,20 @@ class Listener:
         for caller in list(self._callers.values()):
             caller.writer.close()
 
-    def ack(self, messages: Sequence[Message]) -> None:
-        """Answer the packets among some messages, which are committed now."""
+    def ack(
+        self, messages: Sequence[Message], refused: Mapping[tuple[int, int], str] = NONE_REFUSED
+    ) -> None:
+        """Answer the packets among some messages, which are committed now.
+
+        `refused` are the reasons of those of which nothing is stored, by their link and mid.
+        """
         for message in messages:
             caller = self._callers.get(message.link)
             if caller is not None:
-                reply = caller.answers.pop(message.mid, b"")
-                if reply and not caller.writer.is_closing():
-                    caller.writer.write(reply)
+                packet = caller.waiting.pop(message.mid, None)
+                if packet is not None and not caller.writer.is_closing():
+                    reason = refused.get((message.link, message.mid), "")
+                    caller.writer.write(hj212.answer(packet, reason))
                 caller.room.set()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -160,7 +168,7 @@ class Listener:
     async def _wait_for_room(self, caller: _Caller) -> None:
         """Read no more while too much is waiting for its commit: the logger's own buffer holds."""
         began_s = time.monotonic()
-        while len(caller.answers) >= self._settings.hj212_waiting:
+        while len(caller.waiting) >= self._settings.hj212_waiting:
             caller.room.clear()
             await caller.room.wait()
         await caller.writer.drain()
@@ -174,45 +182,30 @@ class Listener:
         topic, row = self._gateways.get(item.mn, ("", None))
         reason = hj212.problem_of(item, password=row.password) if row else "unknown_mn"
         if reason:
-            self._refuse(caller, hj212.encode(item), item, reason)
+            self._refuse(caller, item.raw, item, reason)
             return
         caller.is_stranger = False
         caller.due_s = time.monotonic() + self._settings.hj212_idle_s
-        parts = caller.parts.setdefault((item.mn, item.qn, item.cn), {})
-        parts[item.pno] = item
-        if len(parts) < item.pnum:
-            if len(caller.parts) > self._settings.hj212_waiting:
-                oldest = next(iter(caller.parts))
-                self._send(caller, topic, _bytes_of(caller.parts.pop(oldest)), b"")
-            return
-        del caller.parts[item.mn, item.qn, item.cn]
-        reply = hj212.answer(item) if item.wants_answer else b""
-        self._send(caller, topic, _bytes_of(parts), reply)
+        self._send(caller, topic, item.raw, item if item.wants_answer else None)
 
     def _refuse(self, caller: _Caller, data: bytes, packet: Packet | None, reason: str) -> None:
         """Let the message be rejected by its codec, and say so to the logger when it asked."""
         topic = self._gateways.get(packet.mn, ("", None))[0] if packet else ""
-        self._send(caller, topic, data, b"")
+        self._send(caller, topic, data)
         if packet is not None and packet.wants_answer and not caller.writer.is_closing():
             caller.writer.write(hj212.answer(packet, reason))
 
-    def _send(self, caller: _Caller, topic: str, payload: bytes, reply: bytes) -> None:
-        """Put a message into the inbox; its reply waits for the commit."""
+    def _send(
+        self, caller: _Caller, topic: str, payload: bytes, packet: Packet | None = None
+    ) -> None:
+        """Put a message into the inbox; the answer to its packet waits for the commit."""
         mid = next(self._mids)
-        caller.answers[mid] = reply
+        caller.waiting[mid] = packet
         topic = topic or f"{NOBODY}/{caller.host}:{caller.port}"
         self._put(Message(topic, payload, time.time_ns() // 1000, mid, 1, caller.link))
 
     def _leave(self, caller: _Caller, framer: hj212.Framer) -> None:
         """Forget a connection; what it left unfinished is rejected, not lost silently."""
-        for parts in caller.parts.values():
-            self._send(caller, self._gateways[next(iter(parts.values())).mn][0],
-                       _bytes_of(parts), b"")  # fmt: skip
         if framer.waiting.strip():
-            self._send(caller, "", framer.waiting, b"")
+            self._send(caller, "", framer.waiting)
         self._callers.pop(caller.link, None)
-
-
-def _bytes_of(parts: dict[int, Packet]) -> bytes:
-    """Return the bytes of the parts of a packet, one after the other."""
-    return b"".join(hj212.encode(parts[number]) for number in sorted(parts))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections import Counter
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -62,11 +63,12 @@ class LoggerLink:
         """
         assert self._reader is not None
         assert self._writer is not None
-        unanswered = set()
+        # Parts of a message have one number, and an answer each.
+        unanswered: Counter[str] = Counter()
         for _, payload in messages:
-            unanswered |= {
+            unanswered.update(
                 p.qn for p in hj212.Framer().feed(payload) if isinstance(p, hj212.Packet)
-            }
+            )
             self._writer.write(payload)
         async with asyncio.timeout(ANSWER_S):
             # Send and receive at once, as the other side may read only after it has answered.
@@ -78,18 +80,18 @@ class LoggerLink:
             finally:
                 drained.cancel()
 
-    async def _answers(self) -> set[str]:
-        """Return the requests answered by the next bytes; raises OSError."""
+    async def _answers(self) -> Counter[str]:
+        """Return how often requests are answered by the next bytes; raises OSError."""
         assert self._reader is not None
         data = await self._reader.read(READ_BYTES)
         if not data:
             raise ConnectionResetError("hung up")
-        answered = set()
+        answered: Counter[str] = Counter()
         for packet in self._framer.feed(data):
             if isinstance(packet, hj212.Packet):
                 if packet.cn != hj212.DATA_ACK:
                     raise ConnectionRefusedError(f"MN {packet.mn}: {packet.cn} {packet.cp}")
-                answered.add(packet.qn)
+                answered[packet.qn] += 1
         return answered
 
     async def lose(self) -> None:

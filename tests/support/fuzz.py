@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 import atheris
@@ -77,6 +78,8 @@ MS = NOW_US // 1000
 PACKED = {"GZIP": 64, "DEFLATE": 128}
 CP = "DataTime=20261122080000;a21022-Rtd=1.8,a21022-Flag=N;a21024-Rtd=6.2,a21024-Flag=D"
 
+PART = "a21022-SampleTime=20261122075900,a21022-Rtd=1.8"
+
 
 def seeds_of(codec):
     """Return topic and well-formed payloads of a codec."""
@@ -103,8 +106,23 @@ def seeds_of(codec):
             "20261122080005123", "31", "2011", "", "010000A8900016F000169DC0", 5, CP
         )
         raw = hj212.encode(packet)
+        parts = [
+            replace(packet, flag=7, pnum=2, pno=1),
+            replace(packet, flag=7, pnum=2, pno=2, cp=PART),
+        ]
+        loose = raw[6:-6].replace(b"Flag=N", "Info=//清;洗//".encode("gbk")).replace(b",", b"; ")
+        counted = loose.decode("gbk").encode()
+        size = len(counted.decode())
         # What does not begin with ## is a data segment that gets its length and checksum.
-        return "hj212/v1/p/a/cems", [raw, raw * 2, raw[6:-6]]
+        return "hj212/v1/p/a/cems", [
+            raw,
+            raw * 2,
+            raw[6:-6],
+            loose,
+            b"##%04d%s%04X" % (size, counted, hj212.crc(counted)),
+            b"".join(map(hj212.encode, parts)),
+            raw[6:-6].replace(b"a21022-Rtd=1.8", b"a21022-SampleTime=,a21022-Rtd=--"),
+        ]
     if codec == "mapped":
         record = {"t": {"ms": MS}, "v": 1.5, "q": "good"}
         payloads = [json.dumps({"r": [record, record]}).encode()]

@@ -118,7 +118,7 @@ def quality_of_flag(flag: FLAGS) -> U8:
 
     Parameters
     ----------
-    flag : (...) str     N, F, M, S, D, C, T or B; any other counts as D
+    flag : (...) str     N, F, M, S, D, C, T or B, P and 0 to 3 of 2005; any other counts as D
 
     Returns
     -------

@@ -22,8 +22,9 @@ NEEDS = {
     "hj212": ("mn",),
     "sparkplug": ("group", "node"),
 }
-# HJ 212-2017 §6.3.3: MN is 24 characters 0-9 A-F.
-MN = re.compile(r"[0-9A-F]{24}\Z")
+# HJ 212-2017 §6.3.3 has 24 characters 0-9 A-F; real loggers have others, and 7 to 24 of them.
+MN_MAX = 64
+MN = re.compile(rf"[^\s;=,&#]{{1,{MN_MAX}}}\Z")
 ID = re.compile(r"[^+/#]+\Z")
 # Segments of a topic that stand for the name of a tag: any one of them, or one and all behind it.
 SEGMENT, TAIL = "{tag}", "{tag+}"
@@ -65,6 +66,7 @@ def check_gateways(park: Park) -> Iterator[RowFault]:
     kinds = {scope.id: scope.kind for scope in park.scopes}
     tags = {tag.address for tag in park.tags}
     nodes: dict[tuple[str, ...], str] = {}
+    loggers: dict[str, str] = {}
     for row in park.rows(GatewaySpec):
         for text in _problems(row):
             yield RowFault(row, text)
@@ -74,6 +76,10 @@ def check_gateways(park: Park) -> Iterator[RowFault]:
             if key in nodes:
                 yield RowFault(row, f"{'/'.join(filter(None, key))} is {nodes[key]} already")
             nodes[key] = row.id
+        elif row.protocol == "hj212" and row.mn:
+            if row.mn in loggers:
+                yield RowFault(row, f"mn {row.mn} is that of {loggers[row.mn]} already")
+            loggers[row.mn] = row.id
         for wire, tag in row.tags.items():
             if f"{owner}/{tag}" not in tags:
                 yield RowFault(
@@ -128,7 +134,7 @@ def _problems(row: GatewaySpec) -> Iterator[str]:
     elif row.protocol == "json":
         yield from _json_problems(row)
     elif row.protocol == "hj212" and not MN.match(row.mn):
-        yield f"mn {row.mn!r} is not 24 characters 0-9 A-F"
+        yield f"mn {row.mn!r}: 1 to {MN_MAX} characters, no blank and none of ; = , & #"
     for key in ("group", "node", "device"):
         if not ID.match(getattr(row, key) or "-"):
             yield f"{key} {getattr(row, key)!r} has one of + / #, which Sparkplug does not allow"

@@ -19,6 +19,9 @@ from twin.reference import load as load_reference
 MINIMA = 5
 # A clock is off by the same at any time; what is sent after an outage comes ever less late.
 STEADY_S = 5.0
+# Values of an interval, a minute or longer, are stamped with its start and sent after its end: by
+# rule, at any time before the next end or, of short intervals, within two minutes.
+INTERVAL_S, SENT_S = 60.0, 120.0
 
 
 def data_health(
@@ -56,14 +59,15 @@ def data_health(
     return np.asarray(np.prod(powers, axis=0))
 
 
-def clock_skew(minima_s: F64, pause_s: F64) -> tuple[F64, F64]:
+def clock_skew(minima_s: F64, step_s: F64) -> tuple[F64, F64]:
     """Return delay and clock error of gateways.
 
     Parameters
     ----------
     minima_s : (G, R) float64 [s]   smallest time between the newest sample of a message and its
         arrival, in each of several intervals; NaN = none
-    pause_s : (G, R) float64 [s]    longest time between two messages in each of them
+    step_s : (G, R) float64 [s]     longest step of the newest sample's time in each of them; NaN =
+        none
 
     Returns
     -------
@@ -75,17 +79,18 @@ def clock_skew(minima_s: F64, pause_s: F64) -> tuple[F64, F64]:
     -----
     A delay is never negative, and the smallest of many is nearly none [2]_. So what arrives before
     its own time tells of a clock that is ahead by at least that much. What arrives after it may
-    have been collected: a gateway that sends each hour is an hour late. Only what is later than its
-    usual pause, and by the same all the time, tells of a clock that is behind. The median keeps
-    single mistakes out.
+    have been collected: a gateway that sends each hour is an hour late, and one that stamps the
+    hour with its start is two hours late before its next. Only what is later than that, and by the
+    same all the time, tells of a clock that is behind. The median keeps single mistakes out.
     """
     enough = (~np.isnan(minima_s)).sum(axis=1) >= MINIMA
-    enough &= ~np.isnan(pause_s).all(axis=1)
-    delay, pause = np.full((2, len(minima_s)), np.nan)
+    enough &= ~np.isnan(step_s).all(axis=1)
+    delay, step = np.full((2, len(minima_s)), np.nan)
     steady = np.zeros(len(minima_s), bool)
     if enough.any():
         low, delay[enough], high = np.nanquantile(minima_s[enough], [0.25, 0.5, 0.75], axis=1)
-        pause[enough] = np.nanmedian(pause_s[enough], axis=1)
+        step[enough] = np.nanmedian(step_s[enough], axis=1)
         steady[enough] = high - low <= STEADY_S
-    behind = np.where(steady, np.minimum(pause - delay, 0.0), 0.0)
+    late = step + np.where(step >= INTERVAL_S, np.maximum(step, SENT_S), 0.0)
+    behind = np.where(steady, np.minimum(late - delay, 0.0), 0.0)
     return delay, np.where(enough, np.where(delay < 0, -delay, behind), np.nan)

@@ -107,15 +107,41 @@ async def test_what_is_wrong_is_told_by_the_code_of_the_standard(park, raw, code
         writer.close()
 
 
-async def test_split_packets_come_as_one_message(park):
+async def test_logger_that_waits_for_the_answer_to_each_part_gets_it(park):
     async with listening(park) as (listener, messages, port):
-        first = packet("DataTime=20251122083000;a21022-Rtd=1.8", flag=7, pnum=2, pno=1)
-        second = packet("a21024-Rtd=2", flag=7, pnum=2, pno=2)
-        reader, writer = await call(port, second, first)
-        await until(lambda: messages)
-        assert messages[0].payload == first + second
-        listener.ack(messages)
-        assert (await reply(reader)).cn == "9014"
+        reader, writer = await call(port)
+        for number, cp in ((1, "DataTime=20251122083000;a21022-Rtd=1.8"), (2, "a21024-Rtd=2")):
+            part = packet(cp, qn=f"{int(QN) + number}", flag=7, pnum=2, pno=number)
+            writer.write(part)
+            await until(lambda: messages)
+            assert messages[0].payload == part
+            listener.ack([messages.pop()])
+            answer = await reply(reader)
+            assert (answer.cn, answer.qn) == ("9014", f"{int(QN) + number}")
+        writer.close()
+
+
+@pytest.mark.parametrize("end", [b"\n", b"", b"\r\n"])
+async def test_packet_is_answered_whatever_its_line_end(park, end):
+    async with listening(park) as (listener, messages, port):
+        reader, writer = await call(port)
+        for _ in range(2):
+            writer.write(packet()[:-2] + end)
+            await until(lambda: messages)
+            listener.ack([messages.pop()])
+            assert (await reply(reader)).cn == "9014"
+        writer.close()
+
+
+async def test_heartbeat_is_answered_as_a_notice_and_keeps_the_connection(park):
+    async with listening(park, hj212_hello_s=0.5, hj212_idle_s=0.5) as (listener, messages, port):
+        reader, writer = await call(port)
+        for _ in range(4):
+            writer.write(packet("", cn="9015", flag=9))
+            await until(lambda: messages)
+            listener.ack([messages.pop()])
+            assert (await reply(reader)).cn == "9013"
+            await asyncio.sleep(0.2)
         writer.close()
 
 
@@ -231,3 +257,96 @@ async def test_data_are_stored_before_they_are_acknowledged(database, db, park):
     result = {row["tag"]: (row["value"], row["quality"] & 0xC0) for row in stored}
     assert result["FT-1"] == (1.8, 0)
     assert [row["reason"] for row in rejects] == ["bad_crc", "wrong_uom"]
+
+
+NOW = "DataTime=20251122083000"
+ANSWERS = {
+    # One item of several, an item without a number and a code the model lacks are kept.
+    f"{NOW};a01013-SampleTime=,a01013-Rtd=0.000,a01013-Flag=D;a21022-Rtd=1.8": "",
+    f"{NOW};a21022-Rtd=1.8;a21024-SampleTime=noon,a21024-Rtd=2": "",
+    f"{NOW};a21022-Rtd=--": "",
+    f"{NOW};a99999-Rtd=1": "",
+    NOW: "",
+    "": "",
+    # Nothing is kept of these.
+    "DataTime=yesterday;a21022-Rtd=1.8": "QnRtn=100",
+    "a21022-Rtd=1.8": "QnRtn=100",
+    f"{NOW};a21022-SampleTime=noon,a21022-Rtd=2": "QnRtn=100",
+    "{0x6F,0x5A,0x11}": "QnRtn=100",
+}
+
+
+@pytest.mark.parametrize("cp", ANSWERS)
+async def test_only_what_is_kept_is_acknowledged(database, db, park, cp):
+    async with (
+        cycling(database, park, NOW_US) as cycle,
+        listening(park) as (listener, messages, port),
+    ):
+        reader, writer = await call(port, packet(cp))
+        await until(lambda: messages)
+        came = [m._replace(received_us=NOW_US) for m in messages]
+        listener.ack(came, (await cycle.run(came, NOW_US)).refused)
+        answer = await reply(reader)
+        writer.close()
+    assert (answer.cn, answer.cp) == ("9011" if ANSWERS[cp] else "9014", ANSWERS[cp])
+    kept = await db.fetchval("SELECT count(*) FROM sample_named WHERE tag = 'FT-1'")
+    kept += await db.fetchval("SELECT count(*) FROM quarantine_sample")
+    assert (kept > 0) == (cp not in ("", NOW) and not ANSWERS[cp])
+    rejects = await db.fetchval("SELECT count(*) FROM reject")
+    assert (rejects > 0) == ("noon" in cp or bool(ANSWERS[cp]))
+
+
+async def test_amount_in_the_unit_of_something_else_is_not_acknowledged(database, park):
+    async with (
+        cycling(database, park, NOW_US) as cycle,
+        listening(park) as (listener, messages, port),
+    ):
+        hour = packet("DataTime=20251122070000;a21022-Cou=293.15", cn="2061")
+        reader, writer = await call(port, hour)
+        await until(lambda: messages)
+        came = [m._replace(received_us=NOW_US) for m in messages]
+        # The block is joined with what commands bring back.
+        back = [came[0]._replace(mid=0, link=0)]
+        intake = await cycle.run(back, NOW_US, None, cycle.decode(came))
+        listener.ack(came, intake.refused)
+        assert (await reply(reader)).cp == "QnRtn=100"
+        writer.close()
+
+
+async def test_logger_that_only_tells_of_itself_is_heard_and_not_rejected(database, db, park):
+    async with (
+        cycling(database, park, NOW_US) as cycle,
+        listening(park) as (listener, messages, port),
+    ):
+        sent = [packet("", cn="9015"), packet(f"{NOW};RestartTime=20251122082000", cn="2081"),
+                packet(f"{NOW};PolId =a21022;i11001-Info=//on//", cn="3020", flag=4)]  # fmt: skip
+        reader, writer = await call(port, *sent)
+        await until(lambda: len(messages) == 3)
+        came = [m._replace(received_us=NOW_US) for m in messages]
+        listener.ack(came, (await cycle.run(came, NOW_US)).refused)
+        assert [(await reply(reader)).cn for _ in range(2)] == ["9013", "9014"]
+        await cycle.run([], NOW_US + 10_000_000)
+        writer.close()
+    row = await db.fetchrow("SELECT gateway, messages, rejected FROM gateway")
+    assert tuple(row) == ("cems-1", 3, 0)
+    assert await db.fetchval("SELECT count(*) FROM reject") == 0
+
+
+@pytest.mark.parametrize("own", [True, False], ids=["QN of its own", "same QN"])
+async def test_parts_of_an_hour_are_stored_at_its_start(database, db, park, own):
+    async with (
+        cycling(database, park, NOW_US) as cycle,
+        listening(park) as (listener, messages, port),
+    ):
+        reader, writer = await call(port)
+        for number, cp in ((1, f"{NOW};b-Avg=1"), (2, "a21022-Rtd=1.8,a21022-Flag=N")):
+            qn = f"{int(QN) + number * own}"
+            writer.write(packet(cp, qn=qn, flag=7, pnum=2, pno=number))
+            await until(lambda: messages)
+            came = [messages.pop()._replace(received_us=NOW_US)]
+            listener.ack(came, (await cycle.run(came, NOW_US)).refused)
+            answer = await reply(reader)
+            assert (answer.cn, answer.qn) == ("9014", qn)
+        writer.close()
+    row = await db.fetchrow("SELECT value, time FROM sample_named WHERE tag = 'FT-1'")
+    assert (row["value"], row["time"].minute, row["time"].second) == (1.8, 30, 0)

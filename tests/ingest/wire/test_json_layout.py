@@ -365,7 +365,7 @@ def test_other_gateways_do_not_know_the_names_of_this_one():
      ('protocol = "json"\ntopic = "a/b"\npayload = {value = "v", tag = "t", qualities = "da"}',
       "use one of words"),
      ('protocol = "json"', "needs topic and payload"),
-     ('protocol = "hj212"\nmn = "12"', "24 characters"),
+     ('protocol = "hj212"\nmn = "1;2"', "no blank and none of"),
      ('protocol = "sparkplug"\ngroup = "g"', "needs node"),
      ('protocol = "sparkplug"\ngroup = "g"\nnode = "a/b"', "has one of + / #"),
      ('protocol = "native"\ntags = {a = "NO-1"}', "has no such tag"),
@@ -378,3 +378,13 @@ def test_gateway_that_cannot_work_is_a_problem_with_its_line(row, problem):
     assert len(caught.value.problems) == 1
     assert problem in caught.value.problems[0]
     assert caught.value.problems[0].startswith("park.toml:")
+
+
+def test_two_gateways_with_one_mn_are_a_problem():
+    row = '\n[[gateway]]\nid = "{}"\nscope = "r/east/alpha"\nprotocol = "hj212"\nmn = "{}"\n'
+    stations = ["010000a8900016f000169dc0", "ABHJ00000000000080011128", "A110000_0001", "ZX00001",
+                "XXTHGY91320000000000000A", "81700000000013", "2019031801100018"]  # fmt: skip
+    assert park("".join(row.format(f"x{n}", mn) for n, mn in enumerate(stations)))
+    with pytest.raises(ModelError) as caught:
+        park("".join(row.format(name, "81700000000013") for name in ("a", "b")))
+    assert "mn 81700000000013 is that of a already" in caught.value.problems[0]
