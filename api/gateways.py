@@ -57,7 +57,9 @@ class PayloadTrialAnswer(TypedDict):
     items: list[TriedValue]
     more: Annotated[int, Field(description="values besides those of the items")]
     refused: Annotated[list[str], Field(description="what is not read, with the reasons")]
-    presets: Annotated[list[str], Field(description="that find values in it, the best first")]
+    presets: Annotated[
+        list[str], Field(description="that read it where nothing else does, the best first")
+    ]
 
 
 @router.post("/try")

@@ -95,8 +95,8 @@ def lines_of(trial: PayloadTrial) -> list[str]:
     if trial.more:
         lines.append(f"and {trial.more:,} more values")
     lines += [f"refused: {text}" for text in trial.refused]
-    if not trial.rows:
-        lines.append(f"presets that read it: {', '.join(trial.presets) or 'none'}")
+    if trial.presets:
+        lines.append(f"presets that read it: {', '.join(trial.presets)}")
     return lines
 
 

@@ -47,7 +47,7 @@ class PayloadTrial(NamedTuple):
     rows: list[TrialRow]
     more: int  # values besides those of the rows
     refused: list[str]  # what is not read, and why
-    presets: list[str]  # that find values in the payload, the best first
+    presets: list[str]  # that find values in it, the best first, where nothing else does
 
 
 class _OneByOne(TopicTable):
@@ -77,20 +77,22 @@ def try_payload(
     It goes where its topic leads, or is read as that of a `gateway` of the model, or by a `layout`;
     raises ParkError for a layout that is none.
     """
-    presets = guess(topic, payload)
+    way = None
     try:
         way = _way(TopicTable(park, park.tags), topic, gateway, layout)
         if len(payload) > limits.payload_bytes:
             raise WireError("too_large", f"{len(payload)} bytes, at most {limits.payload_bytes}")  # noqa: TRY301
         decoded = way.codec(payload, received_us)
     except WireError as error:
+        nobody = error.reason == "bad_topic" or (way is not None and _is_foreign(way))
+        presets = guess(topic, payload) if nobody else []
         return PayloadTrial(gateway, [], 0, [f"{error.reason}: {error.detail}"], presets)
     values = _singles(decoded)
     messages = [Message(str(at), payload, received_us, 0, 1, 0) for at in range(len(values))]
     intake = decode(_OneByOne(park, way, values), messages, limits)
     rows = _rows(park, way, values, intake)
     refused = [f"{reason}: {detail}" for reason, detail in decoded.refused[:ROWS_MAX]]
-    return PayloadTrial(way.gateway, rows, len(decoded.names) - len(rows), refused, presets)
+    return PayloadTrial(way.gateway, rows, len(decoded.names) - len(rows), refused, [])
 
 
 def _way(topics: TopicTable, topic: str, gateway: str, layout: dict[str, Any] | str) -> Route:
@@ -106,6 +108,11 @@ def _way(topics: TopicTable, topic: str, gateway: str, layout: dict[str, Any] | 
     for own in topics.names.values():
         names.update({name: -1 if name in names else tag for name, tag in own.items()})
     return Route("", names, codec)
+
+
+def _is_foreign(way: Route) -> bool:
+    """Return whether a payload is read by a layout."""
+    return isinstance(way.codec, partial) and way.codec.func is json_layout.decode
 
 
 def _given(decoded: Decoded, _payload: bytes, _received_us: int) -> Decoded:

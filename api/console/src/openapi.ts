@@ -2078,7 +2078,7 @@ export interface components {
             more: number;
             /** @description what is not read, with the reasons */
             refused: string[];
-            /** @description that find values in it, the best first */
+            /** @description that read it where nothing else does, the best first */
             presets: string[];
         };
         /** @description The permitted concentration of an outlet, with its source. */

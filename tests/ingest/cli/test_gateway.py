@@ -97,6 +97,7 @@ def test_what_would_not_be_stored_has_its_reason(run, document, topic, reason):
     status, lines = run(document, "--topic", topic)
     assert status == 1
     assert any(reason in line for line in lines)
+    assert not any("presets" in line for line in lines)
 
 
 @pytest.mark.parametrize(
