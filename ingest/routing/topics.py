@@ -14,6 +14,7 @@ import numpy as np
 from deploy.database.times import plain
 from ingest.routing.sparkplug_session import SparkplugSessions
 from ingest.wire import Decoded, WireError, hj212, json_layout, native, senml, sparkplug
+from ingest.wire.presets import tag_of
 from twin.model.gateways import SEGMENT, TAIL, GatewaySpec
 from twin.model.layouts import parse_layout
 from twin.model.park import Tag, owner_of, park_of
@@ -276,7 +277,7 @@ class TopicTable:
                 return self.route(topic)
             if row.protocol == "json":
                 match = _pattern(row.topic).fullmatch(topic)
-                tag = match.groupdict().get("tag", "") if match else topic.rpartition("/")[2]
+                tag = match.groupdict().get("tag", "") if match else tag_of(topic)
                 return self._foreign_route(owner, row, parse_layout(row.payload), tag)
             codec = self._codec(row.protocol, row)
             names, sender = self._renamed(owner, row), _sender(owner, row.id)

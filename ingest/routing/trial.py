@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ingest.routing.decode import decode
 from ingest.routing.topics import Message, Names, Route, TopicTable
 from ingest.wire import Decoded, WireError, json_layout
-from ingest.wire.presets import guess
+from ingest.wire.presets import guess, tag_of
 from twin.errors import ParkError
 from twin.model.layouts import parse_layout
 from twin.quality_vocabularies import in_words
@@ -100,7 +100,7 @@ def _way(topics: TopicTable, topic: str, gateway: str, layout: dict[str, Any] | 
     if not layout:
         return topics.route_as(gateway, topic) if gateway else topics.route(topic)
     try:
-        codec = partial(json_layout.decode, parse_layout(layout), tag=topic.rpartition("/")[2])
+        codec = partial(json_layout.decode, parse_layout(layout), tag=tag_of(topic))
     except ValueError as error:
         raise ParkError(str(error)) from error
     # Whose gateway it will be is not known: a name of two enterprises is that of neither.

@@ -10,8 +10,8 @@ from twin.model.layouts import PRESETS, parse_layout
 
 # Of layouts whose times have no offset: which zone it is makes no difference to whether they fit.
 ZONE = "UTC"
-# Of these segments no name of a tag is made.
-SUFFIXES = {"SENSOR", "STATE", "RESULT"}
+# Last segments of topics that say what a message is, not whose.
+KINDS = {"SENSOR", "STATE", "RESULT"}
 
 
 class Fit(NamedTuple):
@@ -21,6 +21,11 @@ class Fit(NamedTuple):
     whole: bool  # nothing was refused
     values: int
     order: int  # of the presets, the last is the least
+
+
+def tag_of(topic: str) -> str:
+    """Return the segment of a topic that a tag would have its name from."""
+    return next((each for each in reversed(topic.split("/")) if each not in KINDS), "")
 
 
 def guess(topic: str, payload: bytes) -> list[str]:
@@ -36,9 +41,8 @@ def guess(topic: str, payload: bytes) -> list[str]:
 def _fit(name: str, topic: str, payload: bytes, order: int) -> Fit | None:
     """Return how well a preset reads a payload; None when it finds no value."""
     layout = parse_layout({"timezone": ZONE, "preset": name})
-    segments = [each for each in topic.split("/") if each not in SUFFIXES]
     try:
-        decoded = json_layout.decode(layout, payload, 0, tag=segments[-1] if segments else "")
+        decoded = json_layout.decode(layout, payload, 0, tag=tag_of(topic))
     except WireError:
         return None
     values = sum(map(math.isfinite, decoded.values))

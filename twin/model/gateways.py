@@ -53,12 +53,13 @@ class GatewaySpec:
 
 
 def filters(gateways: Iterable[GatewaySpec]) -> list[str]:
-    """Return the topic filters of the gateways with topics of their own."""
-    return [
-        row.topic.replace(TAIL, "#").replace(SEGMENT, "+")
-        for row in gateways
-        if row.protocol == "json"
-    ]
+    """Return the topic filters of the gateways with topics of their own.
+
+    A topic that a wider one covers needs none: a broker may send a message for each that fits.
+    """
+    topics = [row.topic.split("/") for row in gateways if row.protocol == "json"]
+    wide = [topic for topic in topics if not any(_wider(each, topic) for each in topics)]
+    return ["/".join(topic).replace(TAIL, "#").replace(SEGMENT, "+") for topic in wide]
 
 
 def check_gateways(park: Park) -> Iterator[RowFault]:
@@ -96,8 +97,7 @@ def _deaf(park: Park) -> Iterator[RowFault]:
     rows = [(row, row.topic.split("/")) for row in park.rows(GatewaySpec) if row.protocol == "json"]
     for at, (row, topic) in enumerate(rows):
         for other, earlier in rows[:at]:
-            narrow = _covers(topic, earlier) and not _covers(earlier, topic)
-            if _overlap(topic, earlier) and not narrow:
+            if _overlap(topic, earlier) and not _wider(topic, earlier):
                 yield RowFault(
                     row,
                     f"topic {row.topic!r} has messages of {other.topic!r}, which {other.id} reads:"
@@ -114,6 +114,11 @@ def _overlap(first: Sequence[str], second: Sequence[str]) -> bool:
         if one != other and one not in WILD and other not in WILD:
             return False
     return len(first) == len(second)
+
+
+def _wider(wide: Sequence[str], narrow: Sequence[str]) -> bool:
+    """Return whether every topic that is `narrow` is `wide` too, and not the other way round."""
+    return _covers(wide, narrow) and not _covers(narrow, wide)
 
 
 def _covers(wide: Sequence[str], narrow: Sequence[str]) -> bool:
