@@ -17,7 +17,7 @@ from twin.quality_vocabularies import in_words
 from twin.uom import QUANTITIES
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from ingest.routing.decode import Intake, Limits
     from twin.model.park import Park
@@ -82,7 +82,9 @@ def try_payload(
         way = _way(TopicTable(park, park.tags), topic, gateway, layout)
         if len(payload) > limits.payload_bytes:
             raise WireError("too_large", f"{len(payload)} bytes, at most {limits.payload_bytes}")  # noqa: TRY301
-        decoded = way.codec(payload, received_us)
+        codec: Callable[..., Decoded] = way.codec
+        options = {"in_words": True} if _is_foreign(way) else {}
+        decoded = codec(payload, received_us, **options)
     except WireError as error:
         nobody = error.reason == "bad_topic" or (way is not None and _is_foreign(way))
         presets = guess(topic, payload) if nobody else []
@@ -130,6 +132,7 @@ def _singles(decoded: Decoded) -> list[Decoded]:
             {0: decoded.quality[at]} if at in decoded.quality else {},
             {0: decoded.uom[at]} if at in decoded.uom else {},
             simulated=decoded.simulated,
+            wording={0: decoded.wording[at]} if decoded.wording and at in decoded.wording else {},
         )
         for at, name in enumerate(decoded.names[:ROWS_MAX])
     ]
@@ -160,11 +163,18 @@ def _rows(park: Park, way: Route, values: Sequence[Decoded], intake: Intake) -> 
                 value.uom.get(0, tag.uom if tag else ""),
                 None if row is None else _finite(float(intake.samples.value[row])),
                 QUANTITIES[tag.quantity] if tag else "",
-                "" if row is None else in_words(int(intake.samples.quality[row])),
+                "" if row is None else _words(int(intake.samples.quality[row]), value),
                 reasons.get(at, ""),
             )
         )
     return rows
+
+
+def _words(quality: int, value: Decoded) -> str:
+    """Return a quality in words, and what was sent where that says more."""
+    wording = (value.wording or {}).get(0, "")
+    words = in_words(quality)
+    return f"{words} ({wording})" if wording and not wording.endswith(f"= {words}") else words
 
 
 def _finite(value: float) -> float | None:

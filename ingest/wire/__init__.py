@@ -92,6 +92,8 @@ class Decoded:
     refused: list[tuple[str, str]] = field(default_factory=list)
     # Positions of values that are stored without becoming the newest of their tag.
     historical: set[int] = field(default_factory=set)
+    # Positions with the quality as it was sent, in words; None where nobody looks at it.
+    wording: dict[int, str] | None = None
 
     def add(
         self, name: str, value: float | None, quality: int = q.GOOD, uom: str | None = None

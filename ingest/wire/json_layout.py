@@ -44,12 +44,15 @@ class Path(NamedTuple):
     keys: tuple[str, ...]
 
 
-def decode(layout: Layout, payload: bytes, received_us: int, *, tag: str = "") -> Decoded:
-    """Return what a document says; raises WireError when it is none or has no record.
+def decode(
+    layout: Layout, payload: bytes, received_us: int, *, tag: str = "", in_words: bool = False
+) -> Decoded:
+    """Return what a document says, on demand with its qualities `in_words`.
 
-    A record that does not fit costs only itself, unless all are so.
+    Raises WireError when it is none or has no record. A record that does not fit costs only itself,
+    unless all are so.
     """
-    decoded = Decoded()
+    decoded = Decoded(wording={} if in_words else None)
     failed: list[WireError] = []
     skipped = _skipped(layout)
     records = _records(_document(layout, payload), layout.records, failed)
@@ -240,6 +243,8 @@ def _quality(decoded: Decoded, layout: Layout, record: Record) -> int | None:
     if code is None:
         text = "there is none" if sent is ABSENT else explain(layout.qualities, sent)
         decoded.refused.append(("bad_quality", f"{layout.quality}: {text}"))
+    elif decoded.wording is not None:
+        decoded.wording[len(decoded.names)] = explain(layout.qualities, sent)
     return code
 
 

@@ -74,6 +74,15 @@ def test_payload_is_read_by_what_is_named(run, options, value):
     )
 
 
+def test_quality_of_another_system_is_said_in_words(run):
+    layout = '{ tag = "n", value = "v", quality = "q", qualities = "opc" }'
+    status, lines = run([{"n": "FT-1", "v": 36, "q": 24}, {"n": "TT-1", "v": 1, "q": "good"}],
+                        "--payload", layout)  # fmt: skip
+    assert status == 0
+    assert lines[1].endswith("bad, not connected (opc 24 = bad, communication failure)")
+    assert lines[2].endswith("  good")
+
+
 def test_name_that_several_enterprises_have_is_told(monkeypatch, capsys):
     stdin = io.TextIOWrapper(io.BytesIO(b'{"ts": 1795332864000, "FI-1305": 2.5}'))
     monkeypatch.setattr(gateway.sys, "stdin", stdin)
