@@ -38,6 +38,7 @@ from api.context import Context
 from api.emissions import routes as emissions_routes
 from api.live.feed import Feed
 from api.middleware import AddHeaders, CountAnswers, RefuseRequests
+from api.resources import routes as resources_routes
 from api.scenarios import routes as scenarios_routes
 from api.store import ReadStore
 
@@ -48,6 +49,26 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("parktwin.api")
 
+SUBJECTS = (
+    park,
+    latest,
+    meters,
+    history,
+    emissions_routes,
+    alarms,
+    energy,
+    heat,
+    chlorine,
+    balance,
+    byproducts,
+    resources_routes,
+    targets,
+    scenarios_routes,
+    quarantine,
+    registers,
+    unit_errors,
+    health,
+)
 CONSOLE = Path(__file__).parent / "console" / "dist"
 # Modules with routes, in the order of the documentation.
 SUBJECTS = (

@@ -25,7 +25,7 @@ from api.answers import (
 from api.calculation.pool import CalculationRoute
 from api.component_balance import flow_accounts, known_flows, read_component
 from api.context import AppContext
-from api.encode import HOUR, T_PER_H, TONNE, number, out
+from api.encode import CNY_PER_H, CNY_PER_T, KM, T_PER_H, TONNE, number, out
 from api.joint import read_joint
 from api.parameters import Text
 from api.problems import RESPONSES, not_found
@@ -41,10 +41,7 @@ from twin.uom import compile_uom, parse_quantity
 
 router = APIRouter(prefix="/api/v1/scopes", responses=RESPONSES, route_class=CalculationRoute)
 
-CNY_PER_T = compile_uom("CNY/t", "mass_price")
 CNY_PER_T_KM = compile_uom("CNY/t/km", "transport_price")
-KM = compile_uom("km", "length")
-CNY_PER_H = (1 / HOUR[0], 0.0)
 T_KM = (TONNE[0] * KM[0], 0.0)
 
 Relief = Annotated[Number, Field(description="more placed per more capacity, kg/kg")]

@@ -31,7 +31,10 @@ TONNE = compile_uom("t", "mass")
 T_PER_H = compile_uom("t/h", "mass_flow")
 KWH = compile_uom("kWh", "energy")
 MW = compile_uom("MW", "power")
+KM = compile_uom("km", "length")
+CNY_PER_T = compile_uom("CNY/t", "mass_price")
 MINUTE, HOUR, DAY = (compile_uom(uom, "time") for uom in ("min", "h", "day"))
+CNY_PER_H = (1 / HOUR[0], 0.0)
 
 
 def rounded(value: F64) -> F64:

@@ -80,6 +80,25 @@ class Joint:
         width = np.hypot(sums.ratio_ci(component, over, under), gaps)
         return value, np.where(np.isnan(value), np.nan, width)
 
+    def rate(self, weight: F64) -> tuple[F64, F64]:
+        """Return the mean rate of a weighted sum and the half width of its interval [SI/s], (W,).
+
+        The weights are those of all tags, (T,). NaN where too little is covered.
+        """
+        sums, joint_s = self.sums, self.sums.covered_s[:, 0]
+        value = np.where(self.enough, ratio(sums.weigh(weight), joint_s), np.nan)
+        # A rate is a ratio to a sum that counts the seconds.
+        levels = [
+            replace(each, amount=np.column_stack([each.amount, each.joint_s]))
+            for each in self.levels
+        ]
+        over = np.tile(np.append(weight[sums.tags], 0.0), (len(value), 1))
+        under = np.zeros_like(over)
+        under[:, -1] = 1.0
+        gaps = half_width(gap_sigma(levels, over, under, value, joint_s, self.share))
+        width = np.hypot(ratio(sums.ci("", weight), joint_s), gaps)
+        return value, np.where(np.isnan(value), np.nan, width)
+
     def enough_sums(self) -> Sums:
         """Return the sums; without amounts in windows of which too little is covered."""
         amount = np.where(self.enough[:, None], self.sums.amount, np.nan)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field, model_validator
 
 from deploy.database.settings import Settings
@@ -60,6 +62,11 @@ class ApiSettings(Settings):
     )
     verdict_completeness: float = Field(
         0.75, ge=0, le=1, description="a figure is judged from this completeness on [1]"
+    )
+    viewer_level: Literal["public", "park", "private"] = Field(
+        "park",
+        description="what readers of the resource catalogue see: quantities and prices of this"
+        " level of confidentiality and those before it (public, park, private)",
     )
     alarm_days_max: int = Field(100, ge=1, description="longest alarm summary [days]")
     shelve_minutes_max: int = Field(

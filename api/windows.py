@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 from zoneinfo import ZoneInfo
 
@@ -52,6 +52,11 @@ class WindowQuery:
     def years(self) -> I64:
         """The year each window begins in, (W,)."""
         return np.array([w.local(edge, self.zone).year for edge in self.edges[:-1].tolist()])
+
+    @property
+    def days(self) -> list[date]:
+        """The day each window begins on, W of them."""
+        return [w.local(edge, self.zone).date() for edge in self.edges[:-1].tolist()]
 
     @property
     def elapsed_s(self) -> F64:
@@ -113,8 +118,15 @@ async def _daily(
     return parse_query(context, path, window, from_, to)
 
 
+async def _monthly(
+    context: AppContext, path: ScopePath, from_: From = None, to: To = None
+) -> WindowQuery:
+    return parse_query(context, path, "month", from_, to)
+
+
 Hourly = Annotated[WindowQuery, Depends(_hourly)]
 Daily = Annotated[WindowQuery, Depends(_daily)]
+Monthly = Annotated[WindowQuery, Depends(_monthly)]
 
 
 def require_component(network: Network, component: str) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from twin.accounts.heat import HeatingValue, SteamState, check_heat, unstated_steam
 from twin.accounts.network import ROLES, compile_network
 from twin.alarms.rules import AlarmSpec, check_alarms
+from twin.byproducts.catalogue import Haul, Need, Resource, Transfer, check_catalogue
 from twin.byproducts.exchange import Byproduct, Link, Sink, check_exchange
 from twin.chlorine.hazards import Hazard, check_hazards
 from twin.chlorine.headroom import AbsorberSpec, check_absorbers
@@ -80,6 +81,10 @@ TABLES: dict[str, type[Any]] = {
     "byproduct": Byproduct,
     "link": Link,
     "sink": Sink,
+    "resource": Resource,
+    "need": Need,
+    "haul": Haul,
+    "transfer": Transfer,
     "target": Target,
 }
 CHECKS = (
@@ -94,6 +99,7 @@ CHECKS = (
     check_hazards,
     check_absorbers,
     check_exchange,
+    check_catalogue,
     check_targets,
 )
 # Columns that together stand once in a table, where it is not `id`; a scope has its own check.
@@ -159,6 +165,7 @@ def parse_park(files: dict[str, str]) -> Park:
         "place": (*kinds, *OUTSIDE),
         "medium": load_reference("media"),
         "carrier": load_reference("energy"),
+        "replaced_material": load_reference("avoided"),
     }
     known = Known({tag.address: tag for tag in tags}, names)
     parsed: dict[int, Row] = {}

@@ -94,6 +94,8 @@ async def test_openapi_names_every_route(api):
         "/api/v1/scopes/{path}/electrolysers/ageing",
         "/api/v1/scopes/{path}/chlorine",
         "/api/v1/scopes/{path}/byproducts", "/api/v1/scopes/{path}/symbiosis",
+        "/api/v1/scopes/{path}/catalogue", "/api/v1/scopes/{path}/catalogue/matches",
+        "/api/v1/scopes/{path}/catalogue/allocation", "/api/v1/scopes/{path}/catalogue/ledger",
         "/api/v1/scopes/{path}/balance", "/api/v1/scopes/{path}/detections",
         "/api/v1/scopes/{path}/emissions", "/api/v1/scopes/{path}/emissions/products",
         "/api/v1/scopes/{path}/heat", "/api/v1/scopes/{path}/meters",

@@ -71,11 +71,13 @@ def heaviest():
     scoped = {
         f"get /api/v1/scopes/{{path}}/{subject}": windows()
         for subject in ("energy", "electrolysers", "chlorine", "byproducts", "symbiosis", "balance",
-                        "heat", "meters")
+                        "heat", "meters", "catalogue", "catalogue/allocation")
     }  # fmt: skip
     # A minute of an outlet has no mean; charges are summed from minutes: not over months.
     emissions = [windows()[1], {"window": "month", **before(365 * DAY_US)}]
     scoped["get /api/v1/scopes/{path}/emissions"] = emissions
+    scoped["get /api/v1/scopes/{path}/catalogue/matches"] = [{}]
+    scoped["get /api/v1/scopes/{path}/catalogue/ledger"] = [before(WINDOWS * DAY_US)]
     scoped["get /api/v1/scopes/{path}/electrolysers"] = windows()[:2]
     scoped["get /api/v1/scopes/{path}/emissions/products"] = windows()[1:]
     scoped["get /api/v1/scopes/{path}/electrolysers/ageing"] = [before(1_400 * DAY_US)]

@@ -28,7 +28,7 @@ ASKING = (*ANSWERING, "api.live", "api.context")
 SUBJECTS = (
     "api.alarms", "api.balance", "api.byproducts", "api.chlorine", "api.emissions", "api.energy",
     "api.health", "api.heat", "api.history", "api.latest", "api.meters", "api.park",
-    "api.quarantine", "api.registers", "api.scenarios", "api.unit_errors",
+    "api.quarantine", "api.registers", "api.resources", "api.scenarios", "api.unit_errors",
 )  # fmt: skip
 SUMMING = (
     *ASKING, "api.calculation", "api.commands", "api.windows", "api.sums", "api.joint",
@@ -109,6 +109,7 @@ LIBRARIES = {
     "seuif97": {"twin.water"},
     "scipy": {
         "twin.byproducts.allocation",
+        "twin.byproducts.blending",
         "twin.reconciliation.balances",
         "twin.reconciliation.bounds",
         "twin.reconciliation.chi_square",

@@ -178,7 +178,7 @@ def compile_exchange(network: Network, scope: str, medium: str) -> Exchange:
         links=links,
         demand=np.array([row.capacity for row in sinks], np.float64),
         value=np.array([row.value for row in sinks], np.float64),
-        cost=unit_cost(links, *(_prices(k) for k in ("fixed", "per_distance"))),
+        cost=unit_cost(links, *mode_prices()),
         tags=tags,
         factor=factor,
         known=np.array([source.basis != "unknown" for source in sources], dtype=bool),
@@ -294,7 +294,15 @@ def _links(link_rows: tuple[Link, ...], origins: list[str], ends: list[str]) -> 
     )
 
 
-def _prices(key: str) -> F64:
-    """Return the default cost of each mode of transport, (D,)."""
-    quantity = {"fixed": "mass_price", "per_distance": "transport_price"}[key]
-    return np.array([parse_quantity(mode[key], quantity) for mode in load("transport").values()])
+def mode_prices() -> tuple[F64, F64]:
+    """Return the default costs of the modes of transport.
+
+    Returns
+    -------
+    fixed : (D,) float64 [CNY/kg]               whatever the distance
+    per_distance : (D,) float64 [CNY/(kg*m)]
+    """
+    rows = load("transport").values()
+    fixed = [parse_quantity(row["fixed"], "mass_price") for row in rows]
+    per_distance = [parse_quantity(row["per_distance"], "transport_price") for row in rows]
+    return np.array(fixed), np.array(per_distance)

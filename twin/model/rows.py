@@ -1,7 +1,8 @@
 """Tables of TOML files: their columns as fields of a class, their cells parsed by rules.
 
 A rule is a word and its arguments, like ``tag mass_flow``, ``quantity length`` or ``above mass``;
-``each above mass`` is a table of such cells, ``shared one dry wet`` is one cell for all or a table.
+``each above mass`` is a table of such cells, ``shared one dry wet`` is one cell for all or a table;
+``some pipe road`` is a list of options, ``range fraction`` a quantity or its least, usual and most.
 All problems of a file are collected, each with its line.
 """
 
@@ -32,6 +33,8 @@ EVERYWHERE = ("source", "note")
 FOR_ALL = ""  # the name of a shared cell that is not a table
 # A list of options longer than this is no help.
 FEW = 24
+MONTHS = 12
+POINT = (180, 90)  # the largest longitude and latitude [degrees]
 
 
 class Column(NamedTuple):
@@ -170,10 +173,10 @@ def parse_cell(rule: str, value: Any, known: Known) -> Any:
     if word in ("each", "shared"):
         whole = word == "shared" and not isinstance(value, dict)
         return _parse_each(" ".join(args), {FOR_ALL: value} if whole else value, known)
-    if word == "quantity":
-        return parse_quantity(_scalar(value), args[0])
-    if word == "above":
-        return _parse_above(value, args[0])
+    if word in BY_QUANTITY:
+        return BY_QUANTITY[word](value, args[0])
+    if word == "some":
+        return _parse_some(value, args)
     if word == "tag":
         return _parse_tag(value, args, known)
     options = args if word == "one" else known.names.get(word)
@@ -214,6 +217,25 @@ def _parse_above(value: Any, quantity: str) -> float:
     if not 0 < size < float("inf"):
         raise ValueError(f"{value!r} is not above 0")
     return size
+
+
+def _parse_range(value: Any, quantity: str) -> tuple[float, float, float]:
+    """Return least, usual and most of a quantity; one text stands for all three."""
+    texts = value if isinstance(value, list) else [value] * 3
+    if len(texts) != 3:
+        raise ValueError(f"{value!r} is neither one value nor the least, usual and most")
+    low, usual, high = (parse_quantity(_scalar(text), quantity) for text in texts)
+    if not low <= usual <= high:
+        raise ValueError(f"{value!r} does not rise from the least to the most")
+    return low, usual, high
+
+
+def _parse_some(value: Any, options: Sequence[str]) -> tuple[str, ...]:
+    """Return a list of options, also of one alone; raises ValueError."""
+    listed = value if isinstance(value, list) else [value]
+    if not listed:
+        raise ValueError(f"the list is empty, use some of {', '.join(options)}")
+    return tuple(dict.fromkeys(_parse_option("one", each, options) for each in listed))
 
 
 def _parse_option(word: str, value: Any, options: Collection[str]) -> str:
@@ -257,6 +279,24 @@ def _texts(value: Any) -> tuple[str, ...] | None:
     return tuple(listed) if fits else None
 
 
+def _month_shares(value: Any) -> tuple[float, ...] | None:
+    fits = isinstance(value, list) and len(value) == MONTHS
+    return tuple(map(float, value)) if fits and all(map(_not_negative, value)) else None
+
+
+def _not_negative(value: Any) -> bool:
+    number = _number(value)
+    return number is not None and 0 <= number < float("inf")
+
+
+def _point(value: Any) -> tuple[float, ...] | None:
+    numbers = [_number(each) for each in value] if isinstance(value, list) else []
+    if len(numbers) != len(POINT):
+        return None
+    inner = (n is not None and abs(n) <= most for n, most in zip(numbers, POINT, strict=True))
+    return tuple(map(float, value)) if all(inner) else None
+
+
 def _zone(value: Any) -> ZoneInfo | None:
     try:
         return ZoneInfo(value)
@@ -287,6 +327,11 @@ def _if(fits: Callable[[Any], bool]) -> Callable[[Any], Any]:
     return lambda value: value if fits(value) else None
 
 
+BY_QUANTITY: dict[str, Callable[[Any, str], Any]] = {
+    "quantity": lambda value, quantity: parse_quantity(_scalar(value), quantity),
+    "above": _parse_above,
+    "range": _parse_range,
+}
 WORDS = {
     "text": Word("a text", _if(lambda v: isinstance(v, str) and v != "")),
     "any": Word("a value", lambda v: None if isinstance(v, dict | list) else str(v)),
@@ -309,6 +354,8 @@ WORDS = {
     ),
     "rows": Word("an array of tables", _if(is_rows)),
     "texts": Word("a text or a list of texts", _texts),
+    "months": Word("a list of twelve numbers, 0 or more", _month_shares),
+    "point": Word("a place like [115.98, 36.45]: longitude and latitude in degrees", _point),
     "zone": Word("an IANA time zone like Asia/Shanghai", _zone),
     "duration": Word('a duration like "15 min"', _duration),
     "times": Word('a list of times like ["00:00", "08:00"]', _clock_times),
@@ -332,6 +379,10 @@ def toml_lines(text: str) -> tuple[dict[tuple[str, int], int], dict[tuple[str, i
             nth = counts.get(name, -1) + 1
             counts[name] = nth
             headers[name, nth] = number
+            # [resource.composition] is a cell of the last [[resource]].
+            outer, _, column = name.rpartition(".")
+            if outer in counts:
+                keys.setdefault((outer, counts[outer], column), number)
         elif key:
             keys.setdefault((name, nth, key[1] or key[2] or key[3]), number)
         for mark in ('"""', "'''"):

@@ -1,0 +1,464 @@
+"""Where the resources of a scope gain most, within all limits, and what the limits cost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import numpy as np
+from pydantic import Field
+from typing_extensions import TypedDict
+
+from api.answers import Name, Number, Provenance, WindowAnswer, WindowRow, record
+from api.encode import CNY_PER_H, CNY_PER_T, KM, ONE, T_PER_H, TONNE, Uom, number, out
+from api.resources.catalogue import (
+    Availability,
+    Basis,
+    Level,
+    Why,
+    Withheld,
+    concealed,
+    enterprises,
+)
+from twin import quality as q
+from twin.arrays import BOOL, F64
+from twin.byproducts.blending import Mixing, Qualities, mix
+from twin.byproducts.catalogue import Haul, Need, open_share
+from twin.byproducts.disclosure import LINKED, spread, withheld
+from twin.byproducts.exchange import modes
+from twin.byproducts.matching import Matches, match
+from twin.reference import load
+from twin.uom import compile_uom, parse_quantity
+
+if TYPE_CHECKING:
+    from api.context import Context
+    from api.windows import WindowQuery
+    from twin.byproducts.allocation import Links
+
+KGCE_PER_T = compile_uom("kgce/t", "intensity")
+TCE = compile_uom("tce", "energy")
+# A minimum that is met up to this share of it is met.
+SLACK = 1e-6
+T_KM = (TONNE[0] * KM[0], 0.0)
+PERCENT = compile_uom("%", "fraction")
+Price = Annotated[Number, Field(description="more gain per more of it, CNY/t")]
+Limit = Literal["availability", "maximum", "way", "purity", "impurity"]
+
+
+class ResourceUse(TypedDict):
+    """How much of a resource is placed."""
+
+    resource: str
+    basis: Basis
+    available_t_h: Number
+    placed_t_h: Number
+    price_cny_t: Price
+    withheld: Why
+
+
+class NeedSupply(TypedDict):
+    """How much a need takes; below its minimum it is no use where the minimum is not firm."""
+
+    need: str
+    taken_t_h: Number
+    min_t_h: Number
+    below_min: bool | None
+    price_cny_t: Price
+    firm_price_cny_t: Annotated[Number, Field(description="gain lost per more of a firm minimum")]
+    withheld: Why
+
+
+class ResourceFlow(TypedDict):
+    """A flow from a resource to a need by one mode."""
+
+    resource: str
+    need: str
+    mode: str
+    flow_t_h: Number
+    gain_cny_t: Number
+    distance_km: Number
+    price_cny_t: Price
+    withheld: Withheld
+
+
+class QualityPrice(TypedDict):
+    """What a limit on a mixture costs: gain per hour for a percentage point more of leeway."""
+
+    need: str
+    component: str
+    code: Literal["purity", "impurity"]
+    limit: float
+    price_cny_h: Number
+
+
+class Contradiction(TypedDict):
+    """A limit that, with the others of the list, stands against the firm minima of a window."""
+
+    kind: Limit
+    id: str
+    component: str
+    zh: str
+    en: str
+
+
+class Shortfall(TypedDict):
+    """A firm minimum that cannot be met, and by how much at least."""
+
+    need: str
+    shortfall_t_h: Number
+
+
+class AllocationRow(WindowRow):
+    """The allocation with the greatest gain in a window; without one, what contradicts.
+
+    gain: prices paid, less prices asked and transport, plus what disposal would have cost and the
+    price of carbon. Avoided coal equivalent and carbon dioxide are those of what is replaced, by
+    the factors in the answer.
+    """
+
+    feasible: bool
+    available_t_h: Number
+    placed_t_h: Number
+    placed_t: Number
+    gain_cny_h: Number
+    gain_cny: Number
+    freight_cny_h: Number
+    work_t_km: Number
+    avoided_tce: Number
+    avoided_co2_t: Number
+    withheld: Why
+    resources: list[ResourceUse]
+    needs: list[NeedSupply]
+    flows: list[ResourceFlow]
+    qualities: list[QualityPrice]
+    shortfalls: list[Shortfall]
+    contradictions: list[Contradiction]
+
+
+class AvoidedFactor(Provenance):
+    """What a tonne of a component avoids where it replaces something."""
+
+    id: str
+    name: Name
+    component: str
+    energy_kgce_t: float
+    co2_t_t: float
+    source: str
+    evidence: str
+
+
+class AllocationAnswer(WindowAnswer):
+    """Allocations of the resources of a scope to needs that take mixtures."""
+
+    viewer: Level
+    carbon_price_cny_t: float
+    items: list[AllocationRow]
+    factors: list[AvoidedFactor]
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """The ways between P resources and Q needs, what flows over them bring, who may see what."""
+
+    matches: Matches
+    links: Links
+    qualities: Qualities
+    limits: list[tuple[int, int, str]]  # of Z qualities: need, component, code
+    gain: F64  # (L,) [CNY/kg]
+    energy: F64  # (L,) [J/kg] avoided
+    co2: F64  # (L,) [kg/kg] avoided
+    most: F64  # (W, Q) [kg/s]
+    firm: F64  # (W, Q) [kg/s]
+    secret_resource: list[bool]
+    secret_need: list[bool]
+    linked_resource: BOOL  # (P,) whose flows would tell those of a concealed row
+    linked_need: BOOL  # (Q,)
+    owners: list[str]
+
+    @property
+    def secret(self) -> list[bool]:
+        """Tell of each way whether its flow is withheld."""
+        return list(self.linked_resource[self.links.source].tolist())
+
+    @property
+    def members(self) -> list[str]:
+        """Return of each way who a sum may not give away."""
+        ends = zip(self.links.source.tolist(), self.links.sink.tolist(), strict=True)
+        return [
+            self.matches.needs[q].id if self.secret_need[q] else self.owners[p] for p, q in ends
+        ]
+
+
+def allocate_resources(
+    context: Context, query: WindowQuery, amounts: Availability, carbon_price: float, viewer: Level
+) -> AllocationAnswer:
+    """Return the allocation of each window; the price of carbon is in CNY/kg.
+
+    Raises Problem 422 where that takes too many values.
+    """
+    case = _compile(query, amounts, carbon_price, viewer)
+    rows, windows = len(case.owners) + len(case.secret_need) + len(case.limits), len(amounts.rate)
+    context.require_affordable(windows * (rows + len(case.gain)) * 10)
+    result = mix(amounts.rate, case.most, case.firm, case.gain, case.links, case.qualities)
+    columns = _totals(query, case, amounts, result) | _trust(amounts, windows)
+    columns |= {
+        "feasible": result.feasible,
+        "resources": [_uses(case, amounts, result, n) for n in range(windows)],
+        "needs": [_supplies(case, result, n) for n in range(windows)],
+        "flows": [_flows(case, result, n) for n in range(windows)],
+        "qualities": [_prices(case, result, n) for n in range(windows)],
+        "shortfalls": [_shortfalls(case, result, n) for n in range(windows)],
+        "contradictions": [_contradictions(case, result, n) for n in range(windows)],
+    }
+    return query.answer(
+        AllocationAnswer,
+        [query.rows(AllocationRow, columns)],
+        viewer=viewer,
+        carbon_price_cny_t=number(carbon_price, CNY_PER_T),
+        factors=_factors(),
+    )
+
+
+def _compile(
+    query: WindowQuery, amounts: Availability, carbon_price: float, viewer: Level
+) -> _Case:
+    park, resources = query.network.park, amounts.resources
+    needs = park.rows(Need)
+    shape = len(amounts.rate), len(needs)
+    shares = np.array([open_share(needs, day) for day in query.days]).reshape(shape)
+    # A way may be used where both sides are open in some window; how far, their quantities say.
+    unknown = np.full(len(resources), np.nan)
+    ever = np.ones(len(resources)), np.ones(len(needs))
+    matches = match(resources, needs, park.rows(Haul), unknown, ever)
+    links = matches.links()
+    qualities, limits = matches.qualities(links)
+    energy, co2 = _avoided(matches, links)
+    secret = [concealed(viewer, resources), concealed(viewer, needs)]
+    ends = links.source, links.sink
+    linked = spread(np.array(secret[0], bool), np.array(secret[1], bool), ends)
+    return _Case(
+        matches=matches,
+        links=links,
+        qualities=qualities,
+        limits=limits,
+        gain=_prices_of(matches, links) + carbon_price * co2,
+        energy=energy,
+        co2=co2,
+        most=shares * np.array([need.most for need in needs], np.float64),
+        firm=np.where(shares > 0, [need.least * need.firm for need in needs], 0.0),
+        secret_resource=secret[0],
+        secret_need=secret[1],
+        linked_resource=linked[0],
+        linked_need=linked[1],
+        owners=enterprises(park, resources),
+    )
+
+
+def _prices_of(matches: Matches, links: Links) -> F64:
+    """Return what a kilogram over each way brings, (L,) [CNY/kg]."""
+    paid = np.array([need.price for need in matches.needs], np.float64)
+    rows = matches.resources
+    cost = np.array([row.price - row.disposal_cost for row in rows], np.float64)
+    return np.asarray(paid[links.sink] - cost[links.source] - links.cost)
+
+
+def _avoided(matches: Matches, links: Links) -> tuple[F64, F64]:
+    """Return the energy [J/kg] and carbon dioxide [kg/kg] that each way avoids, (L,)."""
+    table = load("avoided")
+    rows = [table.get(need.replaces, {}) for need in matches.needs]
+    energy = np.array([parse_quantity(r.get("energy", "0 J/kg"), "intensity") for r in rows])
+    co2 = np.array([parse_quantity(r.get("co2", "0 t/t"), "fraction") for r in rows])
+    content = np.nan_to_num(matches.usual[links.source, matches.wanted[links.sink]])
+    return content * energy[links.sink], content * co2[links.sink]
+
+
+def _totals(
+    query: WindowQuery, case: _Case, amounts: Availability, result: Mixing
+) -> dict[str, Any]:
+    """Return the sums of each window, and why they are withheld."""
+    flow, links = result.flow, case.links
+    why = [withheld(each, case.members, case.secret) for each in flow]
+    available = [withheld(each, case.owners, case.secret_resource) for each in amounts.rate]
+    gone, lost = (np.array([each != "" for each in texts], bool) for texts in (why, available))
+
+    def total(worth: F64 | float, uom: Uom, seconds: F64 | float = 1.0) -> F64:
+        return np.where(gone, np.nan, out((flow * worth).sum(axis=-1) * seconds, uom))
+
+    elapsed_s = query.elapsed_s
+    distance = np.nan_to_num(links.distance)
+    return {
+        "available_t_h": np.where(lost, np.nan, out(amounts.rate.sum(axis=-1), T_PER_H)),
+        "placed_t_h": total(1.0, T_PER_H),
+        "placed_t": total(1.0, TONNE, elapsed_s),
+        "gain_cny_h": total(case.gain, CNY_PER_H),
+        "gain_cny": total(case.gain, ONE, elapsed_s),
+        "freight_cny_h": total(links.cost, CNY_PER_H),
+        "work_t_km": total(distance, T_KM, elapsed_s),
+        "avoided_tce": total(case.energy, TCE, elapsed_s),
+        "avoided_co2_t": total(case.co2, TONNE, elapsed_s),
+        "withheld": why,
+    }
+
+
+def _trust(amounts: Availability, windows: int) -> dict[str, Any]:
+    """Return completeness, quality and missing tags of all resources of each window."""
+    grades = np.array([each["quality"] for each in amounts.trust], np.uint8)
+    grades = grades.reshape(len(amounts.trust), windows).T
+    shares = np.array([each["completeness"] for each in amounts.trust], np.float64)
+    least = np.where(np.isnan(shares), np.inf, shares).min(axis=0, initial=np.inf)
+    missing = [each["missing"] for each in amounts.trust]
+    return {
+        "completeness": out(np.where(np.isfinite(least), least, np.nan) + np.zeros(windows)),
+        "quality": q.worst_of(grades, np.zeros(1, np.intp))[:, 0]
+        if grades.shape[1]
+        else np.zeros(windows, np.uint8),
+        "missing": [list(dict.fromkeys(t for each in missing for t in each[n]))
+                    for n in range(windows)],
+    }  # fmt: skip
+
+
+def _uses(case: _Case, amounts: Availability, result: Mixing, n: int) -> list[ResourceUse]:
+    rows: list[ResourceUse] = []
+    for p, row in enumerate(case.matches.resources):
+        linked = bool(case.linked_resource[p])
+        placed = result.flow[n, case.links.source == p].sum()
+        basis: Basis = "measured" if amounts.measured[n, p] else "stated"
+        rows.append(
+            {
+                "resource": row.id,
+                "basis": basis,
+                "available_t_h": _seen(amounts.rate[n, p], T_PER_H, case.secret_resource[p]),
+                "placed_t_h": _seen(placed, T_PER_H, linked),
+                "price_cny_t": _seen(result.source_price[n, p], CNY_PER_T, linked),
+                "withheld": LINKED if linked else "",
+            }
+        )
+    return rows
+
+
+def _seen(si: F64, uom: Uom, secret: bool) -> float | None:  # noqa: FBT001
+    return None if secret else number(si, uom)
+
+
+def _supplies(case: _Case, result: Mixing, n: int) -> list[NeedSupply]:
+    rows: list[NeedSupply] = []
+    for at, need in enumerate(case.matches.needs):
+        linked = bool(case.linked_need[at])
+        least = np.where(case.most[n, at] > 0, need.least, 0.0)
+        taken = result.flow[n, case.links.sink == at].sum()
+        rows.append(
+            {
+                "need": need.id,
+                "taken_t_h": _seen(taken, T_PER_H, linked),
+                "min_t_h": _seen(least, T_PER_H, case.secret_need[at]),
+                "below_min": None if linked else bool(0 < taken < least * (1 - SLACK)),
+                "price_cny_t": _seen(result.sink_price[n, at], CNY_PER_T, linked),
+                "firm_price_cny_t": _seen(result.firm_price[n, at], CNY_PER_T, linked),
+                "withheld": LINKED if linked else "",
+            }
+        )
+    return rows
+
+
+def _flows(case: _Case, result: Mixing, n: int) -> list[ResourceFlow]:
+    """Return the ways over which something flows; of those that are withheld, that it does."""
+    links, secret = case.links, case.secret
+    return [
+        {
+            "resource": case.matches.resources[links.source[k]].id,
+            "need": case.matches.needs[links.sink[k]].id,
+            "mode": modes()[links.mode[k]],
+            "flow_t_h": _seen(result.flow[n, k], T_PER_H, secret[k]),
+            "gain_cny_t": _seen(case.gain[k], CNY_PER_T, secret[k]),
+            "distance_km": number(links.distance[k], KM),
+            "price_cny_t": _seen(result.link_price[n, k], CNY_PER_T, secret[k]),
+            "withheld": secret[k],
+        }
+        for k in np.flatnonzero(result.flow[n] > 0).tolist()
+    ]
+
+
+def _prices(case: _Case, result: Mixing, n: int) -> list[QualityPrice]:
+    """Return the limits on mixtures that are made, and cost something."""
+    rows: list[QualityPrice] = []
+    for z, (at, component, code) in enumerate(case.limits):
+        mine = case.links.sink == at
+        point = result.quality_price[n, z] * result.flow[n, mine].sum() * PERCENT[0]
+        if not point > 0:
+            continue
+        rows.append(
+            {
+                "need": case.matches.needs[at].id,
+                "component": case.matches.components[component],
+                "code": "purity" if code == "purity" else "impurity",
+                "limit": _limit_of(case, at, component, code),
+                "price_cny_h": _seen(point, CNY_PER_H, bool(case.linked_need[at])),
+            }
+        )
+    return rows
+
+
+def _limit_of(case: _Case, at: int, component: int, code: str) -> float:
+    purity = case.matches.needs[at].purity
+    return number(purity if code == "purity" else case.matches.limit[at, component])
+
+
+def _shortfalls(case: _Case, result: Mixing, n: int) -> list[Shortfall]:
+    return [
+        {
+            "need": case.matches.needs[at].id,
+            "shortfall_t_h": _seen(result.shortfall[n, at], T_PER_H, bool(case.linked_need[at])),
+        }
+        for at in np.flatnonzero(result.shortfall[n] > 0).tolist()
+    ]
+
+
+TEXTS = {
+    "availability": ("{0} 的可供量不足", "there is not enough of {0}"),
+    "maximum": ("{0} 的接收上限", "{0} can take no more"),
+    "way": ("{0} 的运输能力", "the way {0} has no more capacity"),
+    "purity": ("{0} 对 {1} 含量的下限", "the purity of {1} that {0} asks for"),
+    "impurity": ("{0} 对杂质 {1} 的限值", "the limit of {0} for {1}"),
+}
+
+
+def _contradictions(case: _Case, result: Mixing, n: int) -> list[Contradiction]:
+    """Return the limits that stand against the firm minima of a window."""
+    matches, links = case.matches, case.links
+    ways = [
+        f"{matches.resources[p].id} → {matches.needs[at].id} ({modes()[d]})"
+        for p, at, d in zip(links.source, links.sink, links.mode, strict=True)
+    ]
+    held: list[tuple[Limit, str, str]] = [
+        ("availability", matches.resources[p].id, "") for p in np.flatnonzero(result.source_held[n])
+    ]
+    held += [("maximum", matches.needs[at].id, "") for at in np.flatnonzero(result.sink_held[n])]
+    held += [("way", ways[k], "") for k in np.flatnonzero(result.link_held[n])]
+    for z in np.flatnonzero(result.quality_held[n]).tolist():
+        at, component, code = case.limits[z]
+        kind: Limit = "purity" if code == "purity" else "impurity"
+        held.append((kind, matches.needs[at].id, matches.components[component]))
+    return [
+        {
+            "kind": kind,
+            "id": id_,
+            "component": component,
+            "zh": TEXTS[kind][0].format(id_, component),
+            "en": TEXTS[kind][1].format(id_, component),
+        }
+        for kind, id_, component in held
+    ]
+
+
+def _factors() -> list[AvoidedFactor]:
+    """Return the factors of what is avoided, with their provenance."""
+    return [
+        record(
+            AvoidedFactor,
+            row,
+            id=name,
+            energy_kgce_t=number(parse_quantity(row["energy"], "intensity"), KGCE_PER_T),
+            co2_t_t=number(parse_quantity(row["co2"], "fraction"), ONE),
+        )
+        for name, row in load("avoided").items()
+    ]
