@@ -49,26 +49,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("parktwin.api")
 
-SUBJECTS = (
-    park,
-    latest,
-    meters,
-    history,
-    emissions_routes,
-    alarms,
-    energy,
-    heat,
-    chlorine,
-    balance,
-    byproducts,
-    resources_routes,
-    targets,
-    scenarios_routes,
-    quarantine,
-    registers,
-    unit_errors,
-    health,
-)
 CONSOLE = Path(__file__).parent / "console" / "dist"
 # Modules with routes, in the order of the documentation.
 SUBJECTS = (
@@ -83,6 +63,7 @@ SUBJECTS = (
     chlorine,
     balance,
     byproducts,
+    resources_routes,
     targets,
     scenarios_routes,
     quarantine,

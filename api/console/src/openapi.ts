@@ -488,6 +488,90 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/scopes/{path}/catalogue": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read Catalogue
+         * @description Return the resource catalogue of a scope: what there is by its meters, else as stated.
+         */
+        get: operations["read_catalogue"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/scopes/{path}/catalogue/matches": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read Matches
+         * @description Return which resource fits which need today, and every reason why others do not.
+         *
+         *     Quantities are those that are stated.
+         */
+        get: operations["read_matches"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/scopes/{path}/catalogue/allocation": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read Allocation
+         * @description Return where the resources of a scope gain most, with the prices of all limits.
+         *
+         *     Needs take mixtures. A firm minimum that cannot be met is told with the limits against it.
+         */
+        get: operations["read_allocation"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/scopes/{path}/catalogue/ledger": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read Ledger
+         * @description Return the exchange ledger of a scope: what was agreed for each month, and was delivered.
+         */
+        get: operations["read_ledger"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/targets": {
         parameters: {
             query?: never;
@@ -1066,10 +1150,102 @@ export interface components {
         Alive: {
             status: string;
         };
+        /** @description Allocations of the resources of a scope to needs that take mixtures. */
+        AllocationAnswer: {
+            scope: string;
+            /** @description minute, hour, shift, day or month */
+            window: string;
+            /** @description cursor of the next page */
+            next: string | null;
+            /** @enum {string} */
+            viewer: "public" | "park" | "private";
+            carbon_price_cny_t: number;
+            items: components["schemas"]["AllocationRow"][];
+            factors: components["schemas"]["AvoidedFactor"][];
+        };
+        /**
+         * @description The allocation with the greatest gain in a window; without one, what contradicts.
+         *
+         *     gain: prices paid, less prices asked and transport, plus what disposal would have cost and the
+         *     price of carbon. Avoided coal equivalent and carbon dioxide are those of what is replaced, by
+         *     the factors in the answer.
+         */
+        AllocationRow: {
+            /** Format: date-time */
+            start: string;
+            /** Format: date-time */
+            end: string;
+            /** @description share of the window covered by data; of ratios and balances by all */
+            completeness: number | null;
+            /** @description quality: good < 64, usable < 128 */
+            quality: number;
+            /** @description tags with gaps, the least covered first */
+            missing: string[];
+            feasible: boolean;
+            available_t_h: number | null;
+            placed_t_h: number | null;
+            placed_t: number | null;
+            gain_cny_h: number | null;
+            gain_cny: number | null;
+            freight_cny_h: number | null;
+            work_t_km: number | null;
+            avoided_tce: number | null;
+            avoided_co2_t: number | null;
+            /** @description why a figure is withheld: few_members or one_dominates of a sum, linked: it would tell what a concealed one gives or takes; else empty */
+            withheld: string;
+            resources: components["schemas"]["ResourceUse"][];
+            needs: components["schemas"]["NeedSupply"][];
+            flows: components["schemas"]["ResourceFlow"][];
+            qualities: components["schemas"]["QualityPrice"][];
+            shortfalls: components["schemas"]["Shortfall"][];
+            contradictions: components["schemas"]["Contradiction"][];
+        };
         /** @description An assumption the result rests on. */
         AssumptionRow: {
             key: string;
             text: components["schemas"]["Name"];
+        };
+        /**
+         * @description How much of a resource there is in a window: by its meters, else as it is stated.
+         *
+         *     What is measured is the mean of the joint time of its meters, not below 0. `completeness` is
+         *     null where nothing is measured.
+         */
+        AvailabilityRow: {
+            /** Format: date-time */
+            start: string;
+            /** Format: date-time */
+            end: string;
+            /** @description share of the window covered by data; of ratios and balances by all */
+            completeness: number | null;
+            /** @description quality: good < 64, usable < 128 */
+            quality: number;
+            /** @description tags with gaps, the least covered first */
+            missing: string[];
+            resource: string;
+            /** @enum {string} */
+            basis: "measured" | "stated";
+            available_t_h: number | null;
+            /** @description half width, 95 %, by the meters; null = not known */
+            available_ci_t_h: number | null;
+            stated_t_h: number | null;
+            /** @description quantities and prices are above the viewer's level, and null */
+            withheld: boolean;
+            /** @description why the meters do not tell */
+            reason: string;
+        };
+        /** @description What a tonne of a component avoids where it replaces something. */
+        AvoidedFactor: {
+            /** @description H, M or L */
+            confidence: string;
+            verified: boolean;
+            id: string;
+            name: components["schemas"]["Name"];
+            component: string;
+            energy_kgce_t: number;
+            co2_t_t: number;
+            source: string;
+            evidence: string;
         };
         /** @description The reconciled balances of a scope. */
         BalanceAnswer: {
@@ -1284,6 +1460,30 @@ export interface components {
             /** @description why it is not known, or which factor stands in */
             reason: string;
         };
+        /** @description The resource catalogue of a scope, and the needs it might serve. */
+        CatalogueAnswer: {
+            scope: string;
+            /** @description minute, hour, shift, day or month */
+            window: string;
+            /** @description cursor of the next page */
+            next: string | null;
+            /** @enum {string} */
+            viewer: "public" | "park" | "private";
+            items: components["schemas"]["AvailabilityRow"][];
+            totals: components["schemas"]["CategoryTotal"][];
+            resources: components["schemas"]["ResourceRow"][];
+            needs: components["schemas"]["NeedRow"][];
+        };
+        /** @description What there is of a category in a window, in all; null where that gives a member away. */
+        CategoryTotal: {
+            /** Format: date-time */
+            start: string;
+            category: string;
+            resources: number;
+            available_t_h: number | null;
+            /** @description why a figure is withheld: few_members or one_dominates of a sum, linked: it would tell what a concealed one gives or takes; else empty */
+            withheld: string;
+        };
         /** @description The chlorine balance of a scope, and the state of its tanks, absorbers and hazards. */
         ChlorineAnswer: {
             scope: string;
@@ -1403,6 +1603,22 @@ export interface components {
         CommandBody: {
             /** @description person who commands */
             by: string;
+        };
+        /** @description A component of a resource: least, usual and most, fractions by mass. */
+        ContentRow: {
+            component: string;
+            min: number;
+            typical: number;
+            max: number;
+        };
+        /** @description A limit that, with the others of the list, stands against the firm minima of a window. */
+        Contradiction: {
+            /** @enum {string} */
+            kind: "availability" | "maximum" | "way" | "purity" | "impurity";
+            id: string;
+            component: string;
+            zh: string;
+            en: string;
         };
         /**
          * @description A scope with energy meters in and out, like a boiler house, in one window.
@@ -1883,6 +2099,11 @@ export interface components {
             max: (number | null)[];
             quality: number[];
         };
+        /** @description The most of an impurity that is taken, a fraction by mass. */
+        ImpurityRow: {
+            component: string;
+            max: number;
+        };
         /**
          * @description What the meters behind a junction leave over, in `uom`.
          *
@@ -1932,6 +2153,63 @@ export interface components {
             /** @description quality: good < 64, usable < 128 */
             quality: number;
         };
+        /** @description The exchange ledger of a scope: transfers from it and to it. */
+        LedgerAnswer: {
+            scope: string;
+            /** @description minute, hour, shift, day or month */
+            window: string;
+            /** @description cursor of the next page */
+            next: string | null;
+            /** @enum {string} */
+            viewer: "public" | "park" | "private";
+            items: components["schemas"]["LedgerRow"][];
+            transfers: components["schemas"]["TransferTerms"][];
+        };
+        /**
+         * @description A transfer in a month: what was agreed, what each side metered, and whether they agree.
+         *
+         *     Amounts are what was measured, next to their completeness. `share` is the mean rate over that
+         *     of the agreement, of the time in which all meters are covered: by the receiver's meter where
+         *     there is one. The difference is sent minus received in that time.
+         */
+        LedgerRow: {
+            /** Format: date-time */
+            start: string;
+            /** Format: date-time */
+            end: string;
+            /** @description share of the window covered by data; of ratios and balances by all */
+            completeness: number | null;
+            /** @description quality: good < 64, usable < 128 */
+            quality: number;
+            /** @description tags with gaps, the least covered first */
+            missing: string[];
+            transfer: string;
+            agreed_t: number | null;
+            sent_t: number | null;
+            /** @description half width, 95 %, by the meters; null = not known */
+            sent_ci_t: number | null;
+            sent_completeness: number | null;
+            received_t: number | null;
+            /** @description half width, 95 %, by the meters; null = not known */
+            received_ci_t: number | null;
+            received_completeness: number | null;
+            difference_t: number | null;
+            /** @description half width, 95 %, by the meters; null = not known */
+            difference_ci_t: number | null;
+            /** @description the meters disagree beyond their intervals */
+            disputed: boolean;
+            /** @enum {string} */
+            settled_by: "sent" | "received";
+            /** @description delivered over agreed */
+            share: number | null;
+            /** @description half width, 95 %, by the meters; null = not known */
+            share_ci: number | null;
+            /** @enum {string} */
+            verdict: "met" | "short" | "over" | "undecided";
+            /** @description quantities and prices are above the viewer's level, and null */
+            withheld: boolean;
+            reason: string;
+        };
         /** @description The flow over a link, and whether its capacity limits it. */
         LinkFlow: {
             id: string;
@@ -1970,6 +2248,41 @@ export interface components {
         LostCourse: {
             component: string;
             total_t: (number | null)[];
+        };
+        /** @description Resources of a scope against all needs of the park, as they are stated for one day. */
+        MatchAnswer: {
+            scope: string;
+            day: string;
+            /** @enum {string} */
+            viewer: "public" | "park" | "private";
+            items: components["schemas"]["MatchRow"][];
+            next: null;
+        };
+        /** @description A mode of transport that is open between a resource and a need. */
+        MatchMode: {
+            mode: string;
+            distance_km: number | null;
+            cost_cny_t: number | null;
+        };
+        /** @description Why a resource does not fit a need; the subject is a component, an approval or a mode. */
+        MatchReason: {
+            code: string;
+            subject: string;
+            zh: string;
+            en: string;
+        };
+        /** @description A resource against a need; as a part of a mixture it may fit where alone it does not. */
+        MatchRow: {
+            resource: string;
+            need: string;
+            /**
+             * @description fits alone, may be a part of a mixture, or does not fit
+             * @enum {string}
+             */
+            verdict: "fits" | "mixture" | "no";
+            /** @description open ones, the cheapest first */
+            modes: components["schemas"]["MatchMode"][];
+            reasons: components["schemas"]["MatchReason"][];
         };
         /** @description The junctions of the energy meters of a scope. */
         MeterAnswer: {
@@ -2010,6 +2323,56 @@ export interface components {
         Name: {
             zh: string;
             en: string;
+        };
+        /** @description What somebody could take, and under which terms. */
+        NeedRow: {
+            from: string | null;
+            to: string | null;
+            id: string;
+            scope: string;
+            name: components["schemas"]["Name"];
+            industry: string;
+            component: string;
+            purity: number;
+            impurities: components["schemas"]["ImpurityRow"][];
+            phases: string[];
+            temperature_c: number | null;
+            pressure_kpa: number | null;
+            min_t_h: number | null;
+            max_t_h: number | null;
+            firm: boolean;
+            /** @description whether resources that do not fit alone may mix */
+            mixtures: boolean;
+            /** @description shares of max, by month */
+            months: number[] | null;
+            modes: string[];
+            accepts: string[];
+            waste_codes: string[];
+            approvals: string[];
+            distance_max_km: number | null;
+            price_cny_t: number | null;
+            replaces: string;
+            location: number[];
+            contact: string;
+            /** @enum {string} */
+            confidentiality: "public" | "park" | "private";
+            /** @description quantities and prices are above the viewer's level, and null */
+            withheld: boolean;
+            source: string;
+            note: string;
+        };
+        /** @description How much a need takes; below its minimum it is no use where the minimum is not firm. */
+        NeedSupply: {
+            need: string;
+            taken_t_h: number | null;
+            min_t_h: number | null;
+            below_min: boolean | null;
+            /** @description more gain per more of it, CNY/t */
+            price_cny_t: number | null;
+            /** @description gain lost per more of a firm minimum */
+            firm_price_cny_t: number | null;
+            /** @description why a figure is withheld: few_members or one_dominates of a sum, linked: it would tell what a concealed one gives or takes; else empty */
+            withheld: string;
         };
         /** @description The residual of the balance of a node: in - out as measured; of electricity in kWh. */
         NodeResidual: {
@@ -2147,6 +2510,15 @@ export interface components {
             id: string;
             scope: string;
             tag: string;
+        };
+        /** @description What a limit on a mixture costs: gain per hour for a percentage point more of leeway. */
+        QualityPrice: {
+            need: string;
+            component: string;
+            /** @enum {string} */
+            code: "purity" | "impurity";
+            limit: number;
+            price_cny_h: number | null;
         };
         /** @description Samples that were not stored, by tag and reason; `kept` of them are still there. */
         QuarantineRow: {
@@ -2294,6 +2666,75 @@ export interface components {
             /** @default  */
             reason: string;
         };
+        /** @description A flow from a resource to a need by one mode. */
+        ResourceFlow: {
+            resource: string;
+            need: string;
+            mode: string;
+            flow_t_h: number | null;
+            gain_cny_t: number | null;
+            distance_km: number | null;
+            /** @description more gain per more of it, CNY/t */
+            price_cny_t: number | null;
+            /** @description quantities and prices are above the viewer's level, and null */
+            withheld: boolean;
+        };
+        /** @description A resource as its enterprise states it. */
+        ResourceRow: {
+            from: string | null;
+            to: string | null;
+            id: string;
+            scope: string;
+            enterprise: string;
+            name: components["schemas"]["Name"];
+            category: string;
+            phase: string;
+            composition: components["schemas"]["ContentRow"][];
+            /** @description product or waste by GB 34330 */
+            status: string;
+            /** @description what becomes of it today */
+            disposition: string;
+            cas: string;
+            code: string;
+            waste_code: string;
+            hazards: string[];
+            approvals: string[];
+            temperature_c: number | null;
+            pressure_kpa: number | null;
+            heating_value_gj_t: number | null;
+            typical_t_h: number | null;
+            design_t_h: number | null;
+            /** @description shares of typical, by month */
+            months: number[] | null;
+            storage_t: number | null;
+            price_cny_t: number | null;
+            disposal_cost_cny_t: number | null;
+            modes: string[];
+            location: number[];
+            measured: string[];
+            used: string[];
+            contact: string;
+            /** @enum {string} */
+            confidentiality: "public" | "park" | "private";
+            /** @description quantities and prices are above the viewer's level, and null */
+            withheld: boolean;
+            standard: string;
+            evidence: string;
+            source: string;
+            note: string;
+        };
+        /** @description How much of a resource is placed. */
+        ResourceUse: {
+            resource: string;
+            /** @enum {string} */
+            basis: "measured" | "stated";
+            available_t_h: number | null;
+            placed_t_h: number | null;
+            /** @description more gain per more of it, CNY/t */
+            price_cny_t: number | null;
+            /** @description why a figure is withheld: few_members or one_dominates of a sum, linked: it would tell what a concealed one gives or takes; else empty */
+            withheld: string;
+        };
         /** @description The answer; columns have one value for each of `time`, or for each step between. */
         ScenarioAnswer: {
             /** Format: date-time */
@@ -2375,6 +2816,11 @@ export interface components {
             by: string;
             minutes: number;
             reason: string;
+        };
+        /** @description A firm minimum that cannot be met, and by how much at least. */
+        Shortfall: {
+            need: string;
+            shortfall_t_h: number | null;
         };
         /** @description The flow into a sink, and whether its capacity limits it. */
         SinkFlow: {
@@ -2611,6 +3057,24 @@ export interface components {
             /** @description tags with gaps, the least covered first */
             missing: string[];
         };
+        /** @description An agreement as the model has it; amount_t is that of a whole month. */
+        TransferTerms: {
+            from: string;
+            to: string | null;
+            id: string;
+            resource: string;
+            need: string;
+            amount_t: number | null;
+            tolerance: number;
+            sent: string[];
+            received: string[];
+            contract: string;
+            evidence: string;
+            /** @description quantities and prices are above the viewer's level, and null */
+            withheld: boolean;
+            source: string;
+            note: string;
+        };
         /** @description The cost of a mode of transport where a link gives none, with provenance. */
         TransportCost: {
             /** @description H, M or L */
@@ -2750,7 +3214,11 @@ export type AlarmRate = components['schemas']['AlarmRate'];
 export type AlarmRow = components['schemas']['AlarmRow'];
 export type AlarmSummary = components['schemas']['AlarmSummary'];
 export type Alive = components['schemas']['Alive'];
+export type AllocationAnswer = components['schemas']['AllocationAnswer'];
+export type AllocationRow = components['schemas']['AllocationRow'];
 export type AssumptionRow = components['schemas']['AssumptionRow'];
+export type AvailabilityRow = components['schemas']['AvailabilityRow'];
+export type AvoidedFactor = components['schemas']['AvoidedFactor'];
 export type BalanceAnswer = components['schemas']['BalanceAnswer'];
 export type BalanceRow = components['schemas']['BalanceRow'];
 export type BenchmarkReference = components['schemas']['BenchmarkReference'];
@@ -2760,11 +3228,15 @@ export type CarbonAnswer = components['schemas']['CarbonAnswer'];
 export type CarbonFactor = components['schemas']['CarbonFactor'];
 export type CarbonRow = components['schemas']['CarbonRow'];
 export type CarbonSource = components['schemas']['CarbonSource'];
+export type CatalogueAnswer = components['schemas']['CatalogueAnswer'];
+export type CategoryTotal = components['schemas']['CategoryTotal'];
 export type ChlorineAnswer = components['schemas']['ChlorineAnswer'];
 export type ChlorineNow = components['schemas']['ChlorineNow'];
 export type ChlorineRow = components['schemas']['ChlorineRow'];
 export type CommandAnswer = components['schemas']['CommandAnswer'];
 export type CommandBody = components['schemas']['CommandBody'];
+export type ContentRow = components['schemas']['ContentRow'];
+export type Contradiction = components['schemas']['Contradiction'];
 export type ConversionRow = components['schemas']['ConversionRow'];
 export type DataHealth = components['schemas']['DataHealth'];
 export type DesignMaximum = components['schemas']['DesignMaximum'];
@@ -2793,18 +3265,27 @@ export type HazardRow = components['schemas']['HazardRow'];
 export type HeatAnswer = components['schemas']['HeatAnswer'];
 export type HeatBasis = components['schemas']['HeatBasis'];
 export type HistoryAnswer = components['schemas']['HistoryAnswer'];
+export type ImpurityRow = components['schemas']['ImpurityRow'];
 export type JunctionRow = components['schemas']['JunctionRow'];
 export type LatestRow = components['schemas']['LatestRow'];
+export type LedgerAnswer = components['schemas']['LedgerAnswer'];
+export type LedgerRow = components['schemas']['LedgerRow'];
 export type LinkFlow = components['schemas']['LinkFlow'];
 export type LinkRow = components['schemas']['LinkRow'];
 export type LiveEquivalent = components['schemas']['LiveEquivalent'];
 export type LoadCourse = components['schemas']['LoadCourse'];
 export type LostCourse = components['schemas']['LostCourse'];
+export type MatchAnswer = components['schemas']['MatchAnswer'];
+export type MatchMode = components['schemas']['MatchMode'];
+export type MatchReason = components['schemas']['MatchReason'];
+export type MatchRow = components['schemas']['MatchRow'];
 export type MeterAnswer = components['schemas']['MeterAnswer'];
 export type MeterRow = components['schemas']['MeterRow'];
 export type MissingStream = components['schemas']['MissingStream'];
 export type ModelVersion = components['schemas']['ModelVersion'];
 export type Name = components['schemas']['Name'];
+export type NeedRow = components['schemas']['NeedRow'];
+export type NeedSupply = components['schemas']['NeedSupply'];
 export type NodeResidual = components['schemas']['NodeResidual'];
 export type Page_AlarmEvent_ = components['schemas']['Page_AlarmEvent_'];
 export type Page_AlarmRow_ = components['schemas']['Page_AlarmRow_'];
@@ -2819,6 +3300,7 @@ export type PermitRow = components['schemas']['PermitRow'];
 export type PolicyCourse = components['schemas']['PolicyCourse'];
 export type PriorityShare = components['schemas']['PriorityShare'];
 export type ProductRow = components['schemas']['ProductRow'];
+export type QualityPrice = components['schemas']['QualityPrice'];
 export type QuarantineRow = components['schemas']['QuarantineRow'];
 export type Ready = components['schemas']['Ready'];
 export type ReconciledStream = components['schemas']['ReconciledStream'];
@@ -2830,6 +3312,9 @@ export type ReleaseBody = components['schemas']['ReleaseBody'];
 export type ReplaceBody = components['schemas']['ReplaceBody'];
 export type ReplayBody = components['schemas']['ReplayBody'];
 export type RescaleBody = components['schemas']['RescaleBody'];
+export type ResourceFlow = components['schemas']['ResourceFlow'];
+export type ResourceRow = components['schemas']['ResourceRow'];
+export type ResourceUse = components['schemas']['ResourceUse'];
 export type ScenarioAnswer = components['schemas']['ScenarioAnswer'];
 export type ScenarioBody = components['schemas']['ScenarioBody'];
 export type ScenarioEvent = components['schemas']['ScenarioEvent'];
@@ -2838,6 +3323,7 @@ export type ScenarioTarget = components['schemas']['ScenarioTarget'];
 export type ScenarioTargets = components['schemas']['ScenarioTargets'];
 export type ScopeRow = components['schemas']['ScopeRow'];
 export type ShelveBody = components['schemas']['ShelveBody'];
+export type Shortfall = components['schemas']['Shortfall'];
 export type SinkFlow = components['schemas']['SinkFlow'];
 export type SinkRow = components['schemas']['SinkRow'];
 export type SourceFlow = components['schemas']['SourceFlow'];
@@ -2854,6 +3340,7 @@ export type TankAsset = components['schemas']['TankAsset'];
 export type TankState = components['schemas']['TankState'];
 export type TargetAnswer = components['schemas']['TargetAnswer'];
 export type TargetRow = components['schemas']['TargetRow'];
+export type TransferTerms = components['schemas']['TransferTerms'];
 export type TransportCost = components['schemas']['TransportCost'];
 export type TransportWork = components['schemas']['TransportWork'];
 export type TriedValue = components['schemas']['TriedValue'];
@@ -3773,6 +4260,160 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["SymbiosisAnswer"];
+                };
+            };
+            /** @description A failure (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    read_catalogue: {
+        parameters: {
+            query?: {
+                /** @description length of a row, on the park's clock */
+                window?: "minute" | "hour" | "shift" | "day" | "month";
+                /** @description start, RFC 3339 with offset */
+                from?: string | null;
+                /** @description end, not included; default now */
+                to?: string | null;
+            };
+            header?: never;
+            path: {
+                /** @description path of a scope, slashes included */
+                path: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CatalogueAnswer"];
+                };
+            };
+            /** @description A failure (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    read_matches: {
+        parameters: {
+            query?: {
+                /** @description id; all when none is named */
+                resource?: string;
+                /** @description id; all when none is named */
+                need?: string;
+            };
+            header?: never;
+            path: {
+                /** @description path of a scope, slashes included */
+                path: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MatchAnswer"];
+                };
+            };
+            /** @description A failure (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    read_allocation: {
+        parameters: {
+            query?: {
+                /** @description what a tonne of avoided carbon dioxide is worth, CNY/t */
+                carbon_price?: number;
+                /** @description length of a row, on the park's clock */
+                window?: "minute" | "hour" | "shift" | "day" | "month";
+                /** @description start, RFC 3339 with offset */
+                from?: string | null;
+                /** @description end, not included; default now */
+                to?: string | null;
+            };
+            header?: never;
+            path: {
+                /** @description path of a scope, slashes included */
+                path: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AllocationAnswer"];
+                };
+            };
+            /** @description A failure (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    read_ledger: {
+        parameters: {
+            query?: {
+                /** @description start, RFC 3339 with offset */
+                from?: string | null;
+                /** @description end, not included; default now */
+                to?: string | null;
+            };
+            header?: never;
+            path: {
+                /** @description path of a scope, slashes included */
+                path: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LedgerAnswer"];
                 };
             };
             /** @description A failure (RFC 9457) */
