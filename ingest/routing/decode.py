@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
@@ -12,7 +13,7 @@ import numpy as np
 from ingest.routing.topics import NO_ROUTE
 from ingest.wire import VALUE_MAX, Decoded, WireError
 from twin import quality as q
-from twin.arrays import BOOL, DAY_US, I64, NEVER
+from twin.arrays import BOOL, DAY_US, F64, I64, NEVER
 from twin.errors import UomError
 from twin.series.samples import Samples, concatenate, no_samples
 from twin.series.sentinels import without_sentinels
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 LOG = logging.getLogger("ingest.routing.decode")
 # Reasons to refuse a message after its samples were read.
 NOT_STORED = {"refused_by_store", "crashed"}
+WRONG_UOMS_MAX = 100  # of one message
 
 
 class Reject(NamedTuple):
@@ -295,13 +297,9 @@ def _sift(
     def reject(number: int, reason: str, detail: str) -> None:
         rejects.append(Reject(reason, detail, messages[number], routes[number].gateway))
 
-    for at, uom in columns.uom.items():
-        try:
-            scale[at], shift[at] = compile_uom(uom, topics.quantity[at_tag[at]])
-        except UomError as error:
-            if known[at]:
-                keep[at] = False
-                reject(int(source[at]), "wrong_uom", str(error))
+    for at, text in _rescale(topics, columns, source, scale, shift).items():
+        keep[at] = False
+        reject(int(source[at]), "wrong_uom", text)
     infinite = np.flatnonzero((np.abs(value) > VALUE_MAX) & keep)
     keep[infinite] = False
     for number in source[infinite].tolist():
@@ -336,6 +334,35 @@ def _sift(
     )
 
 
+def _rescale(
+    topics: TopicTable, columns: _Columns, source: I64, scale: F64, shift: F64
+) -> dict[int, str]:
+    """Set scale and shift of values that came in a unit of their own; return what is wrong with it.
+
+    To find out that a unit is none takes a fraction of a millisecond, and senders choose them.
+    """
+    wrong: dict[tuple[str, str], str] = {}
+    tries: Counter[int] = Counter()  # wrong units of a message
+    result: dict[int, str] = {}
+    for at, uom in columns.uom.items():
+        tag, number = columns.tag[at], int(source[at])
+        if tag < 0:
+            continue
+        quantity = topics.quantity[tag]
+        text = wrong.get((uom, quantity), "")
+        if not text and tries[number] >= WRONG_UOMS_MAX:
+            text = f"{uom!r:.40} comes after {WRONG_UOMS_MAX} wrong units of its message"
+        elif not text:
+            try:
+                scale[at], shift[at] = compile_uom(uom, quantity)
+                continue
+            except UomError as error:
+                tries[number] += 1
+                text = wrong[uom, quantity] = str(error)
+        result[at] = text
+    return result
+
+
 def _kept_out(
     topics: TopicTable,
     columns: _Columns,
@@ -352,11 +379,11 @@ def _kept_out(
         number = columns.origin[run]
         message = messages[number]
         nth = at - int(end[run]) + columns.count[run]
-        tag = columns.tag[at]
+        tag, names = columns.tag[at], columns.names[run]
         quarantined.append(
             Quarantined(
                 routes[number].owner,
-                next(islice(columns.names[run], nth, None)),
+                names[nth] if isinstance(names, list) else next(islice(names, nth, None)),
                 which[at],
                 message.topic,
                 columns.time[run],

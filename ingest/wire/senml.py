@@ -201,22 +201,25 @@ def _record(
         decoded.refused.append((error.reason, error.detail))
         return
     before = len(decoded.names)
+    wrong = ""
     for key in keys:
         if key in ("vs", "vd"):
-            decoded.refused.append(("wrong_type", f"{name}: text or data, not a number"))
+            wrong = wrong or f"{name}: text or data, not a number"
             continue
         start = {"v": base["bv"], "s": base["bs"]}.get(key, 0.0)
         raw = record[key]
         value = float(raw) if key == "vb" and isinstance(raw, bool) else _number(raw)
         offset = _number(start)
         if value is None or offset is None:
-            decoded.refused.append(("wrong_type", f"{name}: not a number: {raw!r:.80}"))
+            wrong = wrong or f"{name}: not a number: {raw!r:.80}"
             continue
         # With a value beside it the sum is a series of its own.
         own = f"{name}.sum" if key == "s" and len(keys) > 1 else name
         decoded.add(own, value + offset, uom=uom)
     if len(decoded.names) > before:
         decoded.end_run(before, time_us)
+    if wrong:
+        decoded.refused.append(("wrong_type", wrong))
 
 
 def _name(base: Any, own: Any) -> str:

@@ -17,6 +17,7 @@ from twin import quality as q
 from twin.arrays import DAY_US
 from twin.errors import UomError
 from twin.series.samples import Samples
+from twin.uom import compile_uom
 
 TS = 1_760_000_000_000
 ALPHA = "park/v1/east/alpha/gw"
@@ -111,6 +112,21 @@ def test_wrong_unit_refuses_its_value_alone():
     (reject,) = got.rejects
     assert reject.reason == "wrong_uom"
     assert "'kW' is not a unit of mass_flow" in reject.detail
+
+
+def test_thousands_of_wrong_units_cost_their_sender_values_and_nobody_time():
+    """To find out that a unit is none takes a fraction of a millisecond."""
+    compile_uom.cache_clear()
+    same = message([scan({"FT-1": 1.0}, TS + i, uom={"FT-1": "K"}) for i in range(100)])
+    wrong = [scan({"FT-2": 1.0}, TS + i, uom={"FT-2": f"x{i}"}) for i in range(150)]
+    right = scan({"FT-2": 1.0}, TS + 200, uom={"FT-2": "kg/s"})
+    limits = Limits(100_000, LIMITS.future_us, LIMITS.past_us)
+    got = decode(DIRECTORY, [same, message([*wrong, right]), message(right)], limits)
+    assert compile_uom.cache_info().misses <= 1 + 100 + 1
+    assert len(got.rejects) == 100 + 150 + 1
+    assert got.rejects[-1].detail == "'kg/s' comes after 100 wrong units of its message"
+    # The next message is another sender's, or the same one's who has mended it.
+    assert [each[2] for each in rows(got)] == [1.0]
 
 
 def test_out_of_range_is_uncertain_and_stored():
