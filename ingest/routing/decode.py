@@ -372,13 +372,16 @@ def _kept_out(
 ) -> list[Quarantined]:
     """Return what some values are in quarantine, each for the reason that it has."""
     which = {at: reason for reason, rows in reasons.items() for at in np.flatnonzero(rows).tolist()}
-    end = np.cumsum(columns.count)
+    if not which:
+        return []
+    order = sorted(which)
+    begin = np.cumsum([0, *columns.count])
+    runs = np.searchsorted(begin, order, "right") - 1
+    nths = np.array(order) - begin[runs]
     quarantined = []
-    for at in sorted(which):
-        run = int(np.searchsorted(end, at, "right"))
+    for at, run, nth in zip(order, runs.tolist(), nths.tolist(), strict=True):
         number = columns.origin[run]
         message = messages[number]
-        nth = at - int(end[run]) + columns.count[run]
         tag, names = columns.tag[at], columns.names[run]
         quarantined.append(
             Quarantined(

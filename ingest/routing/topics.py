@@ -140,7 +140,7 @@ class NodeTags:
                 self._claimants[claim].pop((device, name))
                 if not self._claimants[claim]:
                     del self._claimants[claim]
-        for device in born.keys() - self._read.keys():
+        for device in [each for each in born if each not in self._read]:
             self._read[device] = born[device]
             claims = self._claims[device] = {
                 name: claim for name, datatype in born[device].items()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +36,8 @@ LABELS = {
     0: "n", 1: "u", 2: "v", 3: "vs", 4: "vb", 5: "s", 6: "t", 7: "ut", 8: "vd",
     -16: "bs",  # as KPN's library writes it; the standard has no use for the number
 }  # fmt: skip
+PLAIN = frozenset({"n", "u", "v", "vs", "vb", "s", "t", "ut", "vd"})
+VALUES = ("v", "vb", "vs", "vd", "s")
 # The units of the registry that differ from ours, by what pint calls them.
 UOM = {
     "g": "g", "Cel": "degC", "m2": "m^2", "m3": "m^3", "l": "L", "m3/s": "m^3/s", "l/s": "L/s",
@@ -58,6 +61,30 @@ NO_QUANTITY = frozenset({
 })  # fmt: skip
 
 
+@dataclass(slots=True)
+class _Base:
+    """What the base fields so far say of the records that follow; NaN is a number that is none."""
+
+    name: Any = ""
+    time: float = 0.0
+    unit: Any = ""
+    value: float = 0.0
+    sum: float = 0.0
+
+    def take(self, fields: dict[Any, Any]) -> None:
+        """Take the base fields of a record; raises WireError when its pack cannot be read."""
+        version = _number(fields.get("bver", VERSION))
+        if not _is_known(version):
+            raise WireError("bad_version", f"SenML version {version}, we know {VERSION} and 26")
+        strange = [key for key in fields if isinstance(key, str) and key.endswith("_")]
+        if strange:
+            raise WireError("must_understand", f"field {strange[0][:NAME_CHARACTERS]!r:.80}")
+        self.name, self.unit = fields.get("bn", self.name), fields.get("bu", self.unit)
+        self.time = _number(fields.get("bt", self.time))
+        self.value = _number(fields.get("bv", self.value))
+        self.sum = _number(fields.get("bs", self.sum))
+
+
 def decode(payload: bytes, received_us: int) -> Decoded:
     """Return what a pack says; its relative times count from `received_us`.
 
@@ -67,22 +94,16 @@ def decode(payload: bytes, received_us: int) -> Decoded:
         Neither a JSON nor a CBOR array of records, too many of them, a version that is not known,
         or a field that must be understood and is not.
     """
-    decoded = Decoded()
-    base: dict[str, Any] = {"bn": "", "bt": 0.0, "bu": "", "bv": 0.0, "bs": 0.0}
+    decoded, base = Decoded(), _Base()
     records = _records(payload)
     if len(records) > RECORDS_MAX:
         raise WireError("too_large", f"{len(records)} records, at most {RECORDS_MAX}")
     for record in records:
         if not isinstance(record, dict):
             raise WireError("bad_shape", "a SenML pack is an array of records")
-        fields = {LABELS.get(k, k) if type(k) is int else k: v for k, v in record.items()}
-        version = _number(fields.get("bver", VERSION))
-        if version is None or not _is_known(version):
-            raise WireError("bad_version", f"SenML version {version}, we know {VERSION} and 26")
-        strange = [k for k in fields if isinstance(k, str) and k.endswith("_")]
-        if strange:
-            raise WireError("must_understand", f"field {strange[0][:NAME_CHARACTERS]!r:.80}")
-        base |= {key: fields[key] for key in base if key in fields}
+        fields = {LABELS.get(k, k): v for k, v in record.items()}
+        if not fields.keys() <= PLAIN:
+            base.take(fields)
         _record(decoded, fields, base, received_us)
     return decoded
 
@@ -179,43 +200,40 @@ TAGS = {
 }  # fmt: skip
 
 
-def _number(value: Any) -> float | None:
-    """Return a finite number, else None; one that is too large is infinite."""
+def _number(value: Any) -> float:
+    """Return a number; NaN for what is none, and infinity for one that is too large."""
     if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
+        return math.nan
     return float(value) if -VALUE_MAX < value < VALUE_MAX else math.inf
 
 
-def _record(
-    decoded: Decoded, record: dict[Any, Any], base: dict[str, Any], received_us: int
-) -> None:
+def _record(decoded: Decoded, record: dict[Any, Any], base: _Base, received_us: int) -> None:
     """Add the values of one record, or refuse it alone."""
-    keys = [key for key in ("v", "vb", "vs", "vd", "s") if key in record]
+    keys = [key for key in VALUES if key in record]
     if not keys:
         return  # A record of base fields only.
     try:
-        name = _name(base["bn"], record.get("n", ""))
-        time_us = _time_us(base["bt"], record.get("t", 0), received_us, name)
-        uom = _uom(record.get("u", base["bu"]), name)
+        name = _name(base.name, record.get("n", ""))
+        time_us = _time_us(base.time, record.get("t", 0), received_us, name)
+        uom = _uom(record.get("u", base.unit), name)
     except WireError as error:
         decoded.refused.append((error.reason, error.detail))
         return
     before = len(decoded.names)
     wrong = ""
     for key in keys:
+        raw = record[key]
         if key in ("vs", "vd"):
             wrong = wrong or f"{name}: text or data, not a number"
             continue
-        start = {"v": base["bv"], "s": base["bs"]}.get(key, 0.0)
-        raw = record[key]
-        value = float(raw) if key == "vb" and isinstance(raw, bool) else _number(raw)
-        offset = _number(start)
-        if value is None or offset is None:
+        start = base.value if key == "v" else base.sum if key == "s" else 0.0
+        value = start + (float(raw) if key == "vb" and isinstance(raw, bool) else _number(raw))
+        if math.isnan(value):
             wrong = wrong or f"{name}: not a number: {raw!r:.80}"
             continue
         # With a value beside it the sum is a series of its own.
         own = f"{name}.sum" if key == "s" and len(keys) > 1 else name
-        decoded.add(own, value + offset, uom=uom)
+        decoded.add(own, value, uom=uom)
     if len(decoded.names) > before:
         decoded.end_run(before, time_us)
     if wrong:
@@ -248,10 +266,9 @@ def _uom(unit: Any, tag: str) -> str | None:
     return uom
 
 
-def _time_us(base: Any, own: Any, received_us: int, tag: str) -> int:
+def _time_us(base: float, own: Any, received_us: int, tag: str) -> int:
     """Return the resolved time; raises WireError for one that is none."""
-    parts = _number(base), _number(own)
-    seconds = math.nan if parts[0] is None or parts[1] is None else parts[0] + parts[1]
+    seconds = base + _number(own)
     if abs(seconds) < RELATIVE_S:
         return received_us + round(seconds * 1e6)
     if not 0 <= seconds <= TIME_MS_MAX / 1000:

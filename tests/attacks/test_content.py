@@ -55,6 +55,28 @@ async def attack(park, topic, payloads, statement, wanted, seconds=12.0):
     seen.require(stored_s=3.0, feed_s=1.0)
 
 
+def senml_bombs():
+    """Return packs that are small and dear: wrong units, long numbers, a name in each record."""
+    long = cbor2.CBORTag(2, b"\xff" * 240_000)
+    return [
+        cbor2.dumps([{0: "TT-1", 1: "kg", 2: 1}] * 20_000),
+        *(cbor2.dumps([{0: "FT-1", 2: cbor2.CBORTag(tag, [0, long])}]) for tag in (4, 5, 30)),
+        cbor2.dumps([{-2: "x" * 150_000, 2: 1}, *[{2: 1}] * 30_000]),
+        cbor2.dumps([{-2: "x" * 150_000, 2: 1}, *[{2: 1}] * 19_000]),
+        b"\x9f" + b"\xa0" * 250_000 + b"\xff",
+        b"\x81" * 250_000,
+        b"[" * 250_000,
+    ]
+
+
+async def test_small_packs_that_unfold_into_seconds_and_gigabytes(
+    services, database, park_folder, tmp_path
+):
+    refused = "SELECT max(value) FROM sample_named WHERE tag = 'ingest.rejected.wrong_uom'"
+    async with attacked_park(services, database, park_folder, tmp_path) as park:
+        await attack(park, SENML, senml_bombs() * 5, refused, 100_000, 30.0)
+
+
 async def test_a_message_of_twelve_thousand_days(services, database, park_folder, tmp_path):
     payload = senml_days(12_900)
     assert len(payload) < 150_000
