@@ -15,7 +15,7 @@ import math
 import re
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from functools import cache, reduce
+from functools import cache, lru_cache, reduce
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 # The 2017 edition allows 1,024 characters of data; loggers of the 2025 edition send more.
 SEGMENT_MAX = 9999
+TIMES_MAX = 256  # that are remembered: the items of a packet share theirs
 CELL_MAX = 64  # characters of a value in front of CP
 PARTS_MAX = 1000
 FAULTS_MAX = 100  # of one payload that are told one by one
@@ -408,6 +409,7 @@ def _value(decoded: Decoded, name: str, text: str, flag: str, uom: str) -> None:
         decoded.refused.append(("wrong_type", f"{name}: not a number: {text!r:.80}"))
 
 
+@lru_cache(TIMES_MAX)
 def _time_us(text: str, zone: ZoneInfo) -> int | None:
     """Return a time ``YYYYMMDDhhmmss``, with a fraction or punctuation or without.
 

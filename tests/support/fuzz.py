@@ -166,7 +166,7 @@ def message_of(topic, payload):
         number, payload = (payload[0], payload[1:]) if payload else (0, payload)
         number %= len(LAYOUTS) + 1
         topic = f"y/{number}/FI-1" if number else topic
-    if topic.startswith("hj212") and not payload.startswith(hj212.HEAD):
+    if topic.startswith("hj212") and not payload.startswith(b"##"):
         payload = b"##%04d%s%04X\r\n" % (len(payload), payload, hj212.crc(payload))
     return Message(topic, payload, NOW_US, 0, 1, 0)
 
