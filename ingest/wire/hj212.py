@@ -26,7 +26,7 @@ from twin.emissions.validity import quality_of_flag
 from twin.reference import load as load_reference
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from zoneinfo import ZoneInfo
 
 # The 2017 edition allows 1,024 characters of data; loggers of the 2025 edition send more.
@@ -64,7 +64,9 @@ _ENCODINGS = "utf-8", "gb18030"
 _QN = re.compile(r"(\d{14,20})?\Z")
 # A text that an operator entered, which may have any character in it.
 _TEXT = re.compile(r"=//(?:.*?//|[^;]*)", re.DOTALL)
-_CELL = re.compile(r"[;,]")
+# Marks of a Chinese keyboard.
+_ASCII = str.maketrans("；，＝", ";,=")
+_DIGITS = 12, 14, 15, 16, 17  # of a time
 _PUNCTUATION = str.maketrans("", "", "-/:. T")
 _STAMP = re.compile(r"(?:^|[;,])\s*DataTime\s*=\s*([^;,]*)", re.IGNORECASE)
 _VALUE_FIELDS = {
@@ -320,7 +322,8 @@ def decode(packet: Packet, zone: ZoneInfo, uoms: Mapping[str, str], stamp: str =
     if packet.cn not in DATA_COMMANDS:
         return decoded
     prefix = "" if packet.cn in INSTANT_COMMANDS else f"{packet.cn}."
-    entries = _entries(packet.cp, stamp, "RS" if packet.cn == "2021" else "")
+    pairs = _pairs(packet.cp, decoded.refused)
+    entries = _entries(pairs, stamp, "RS" if packet.cn == "2021" else "")
     for began, code, cells in entries:
         fields = [name for name in cells if name in _VALUE_FIELDS]
         if not fields:
@@ -338,27 +341,38 @@ def decode(packet: Packet, zone: ZoneInfo, uoms: Mapping[str, str], stamp: str =
             flag = (own or cells.get("Flag", "")).upper()[:1] or "N"
             _value(decoded, f"{prefix}{code}-{name}", cells[name], flag, _uom(code, name, uoms))
         decoded.end_run(before, at_us)
-    if packet.cp and not entries and not _STAMP.search(packet.cp):
-        raise WireError("bad_shape", f"no item of a data packet: {packet.cp!r:.80}")
+    if packet.cp and not decoded.names and not _STAMP.search(packet.cp):
+        decoded.refused.append(("bad_shape", f"no data: {packet.cp!r:.80}"))
     if decoded.refused and not decoded.names:
         raise WireError(*decoded.refused[0])
     return decoded
 
 
-def _entries(cp: str, stamp: str, usual: str) -> list[tuple[str, str, dict[str, str]]]:
+def _pairs(cp: str, refused: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Return key and text of each cell; adds to `refused` what is none."""
+    pairs: list[tuple[str, str]] = []
+    for item in _TEXT.sub("=", cp).translate(_ASCII).split(";"):
+        cells = item.split(",")
+        for number, cell in enumerate(cells):
+            key, mark, text = (part.strip() for part in cell.partition("="))
+            if mark or "-" in key[1:]:
+                pairs.append((key, text))
+            elif key and number and cells[number - 1].count("=") == 1:
+                # A comma in a number is none of the protocol.
+                pairs[-1] = pairs[-1][0], f"{pairs[-1][1]},{key}"
+            elif key:
+                refused.append(("bad_shape", f"no item of a data packet: {key!r:.80}"))
+    return pairs
+
+
+def _entries(
+    pairs: Sequence[tuple[str, str]], stamp: str, usual: str
+) -> list[tuple[str, str, dict[str, str]]]:
     """Return DataTime, code and cells of the items, in their order.
 
     Cells of one code are one item until one of them comes again, or another DataTime: flags may
     stand in front of their value or behind a semicolon. A code without a field has the `usual` one.
     """
-    pairs: list[tuple[str, str]] = []
-    for cell in _CELL.split(_TEXT.sub("=", cp)):
-        key, mark, text = (part.strip() for part in cell.partition("="))
-        if mark:
-            pairs.append((key, text))
-        elif key and pairs:
-            # A comma in a number is none of the protocol.
-            pairs[-1] = pairs[-1][0], f"{pairs[-1][1]},{key}"
     # What stands before the first DataTime is of the same time.
     stamp = next((text for key, text in pairs if key.lower() == "datatime"), stamp)
     entries: list[tuple[str, str, dict[str, str]]] = []
@@ -411,7 +425,7 @@ def _value(decoded: Decoded, name: str, text: str, flag: str, uom: str) -> None:
 
 @lru_cache(TIMES_MAX)
 def _time_us(text: str, zone: ZoneInfo) -> int | None:
-    """Return a time ``YYYYMMDDhhmmss``, with a fraction or punctuation or without.
+    """Return a time ``YYYYMMDDhhmmss``, without seconds, with a fraction or punctuation, or so.
 
     None = the text says that there is none; raises WireError for one that says something else.
     """
@@ -419,8 +433,9 @@ def _time_us(text: str, zone: ZoneInfo) -> int | None:
         return None
     digits = text.translate(_PUNCTUATION)
     try:
-        if not digits.isascii() or not digits.isdigit() or not 14 <= len(digits) <= 17:
+        if not digits.isascii() or not digits.isdigit() or len(digits) not in _DIGITS:
             raise ValueError("not 14 digits")  # noqa: TRY301
+        digits = digits.ljust(14, "0")
         moment = datetime.strptime(digits[:14], "%Y%m%d%H%M%S").replace(tzinfo=zone)
         time_ms = round(moment.timestamp()) * 1000 + int(digits[14:].ljust(3, "0"))
     except (ValueError, OverflowError) as error:
@@ -489,7 +504,8 @@ def _decode_part(
     packet: Packet, zone: ZoneInfo, uoms: Mapping[str, str], series: dict[str, LatestParts]
 ) -> Decoded:
     """Return the values of a packet, which may go on with a message that `series` knows."""
-    own, begin, first = _STAMP.findall(packet.cp), "", packet.qn
+    own = _STAMP.findall(_TEXT.sub("=", packet.cp).translate(_ASCII))
+    begin, first = "", packet.qn
     known = series.get(packet.cn)
     if packet.pnum > 1 and known is not None and known.goes_on_with(packet):
         begin, first = known.stamp, known.qns[0]

@@ -11,14 +11,34 @@ from hypothesis import strategies as st
 from ingest.counters import REASONS, health_tags
 from ingest.routing.decode import Intake, Limits, decode, join
 from ingest.routing.topics import Message, TopicTable
-from ingest.wire import WireError
+from ingest.wire import WireError, hj212
+from tests.support.data import data_park
 from tests.support.small_region import PARK
 from twin import quality as q
 from twin.arrays import DAY_US
 from twin.errors import UomError
+from twin.loading import parse_park
 from twin.series.samples import Samples
 from twin.uom import compile_uom
 
+LOGGER_MN, LOGGER_TOPIC = "A110000_0001", "hj212/v1/p/a/cems"
+LOGGER = """
+[park]
+id = "p"
+kind = "park"
+name = {zh = "示例", en = "Demo"}
+timezone = "Asia/Shanghai"
+[[scope]]
+id = "p/a"
+kind = "enterprise"
+name = {zh = "示例", en = "Demo"}
+[[gateway]]
+id = "cems"
+scope = "p/a"
+protocol = "hj212"
+mn = "A110000_0001"
+tags = {"2051.a21022-Avg" = "AT-1", "2051.a21024-Avg" = "AT-1"}
+"""
 TS = 1_760_000_000_000
 ALPHA = "park/v1/east/alpha/gw"
 BETA = "park/v1/west/beta/gw"
@@ -329,3 +349,37 @@ def test_portions_joined_are_what_the_whole_block_is(sent, cuts):
         if isinstance(one, Samples):
             one, other = ([getattr(x, c) for c in Samples.__slots__] for x in (one, other))
         assert repr(list(one)) == repr(list(other)), name
+
+
+def packet(cp, *, flag=4, end=b"\r\n", **more):
+    whole = hj212.Packet("20261122080005123", "31", "2051", "", LOGGER_MN, flag, cp, **more)
+    return hj212.encode(whole)[:-2] + end
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_parts_of_a_logger_that_come_in_several_messages_have_one_time(together):
+    model = parse_park(data_park("codecs") | {"park.toml": LOGGER})
+    topics = TopicTable(model, model.tags)
+    now_ms = 1_795_306_205_123
+    parts = [("DataTime=20261122080000;a21022-Avg=1.8,a21022-Flag=N", 1), ("a21024-Avg=2", 2)]
+    messages = [message(packet(cp, flag=6, pnum=2, pno=number, end=b""), LOGGER_TOPIC, now_ms)
+                for cp, number in parts]  # fmt: skip
+    blocks = [messages] if together else [[each] for each in messages]
+    got = join([decode(topics, block, LIMITS) for block in blocks])
+    assert (got.rejects, got.refused) == ([], {})
+    assert got.samples.value.tolist() == [pytest.approx(1.8e-6), pytest.approx(2e-6)]
+    assert set(got.samples.time_us.tolist()) == {1_795_305_600_000_000}
+
+
+def test_messages_of_which_nothing_is_kept_are_told_with_the_reason():
+    model = parse_park(data_park("codecs") | {"park.toml": LOGGER})
+    topics = TopicTable(model, model.tags)
+    cps = ("DataTime=20261122080000;a21022-Avg=1", "DataTime=x;a21022-Avg=1", "",
+           "DataTime=20261122080000;a21022-Avg=1;b-SampleTime=x,b-Avg=2",
+           "DataTime=20261122080000;a99-Avg=2")  # fmt: skip
+    messages = [message(packet(cp), LOGGER_TOPIC, 1_795_306_205_123)._replace(mid=mid)
+                for mid, cp in enumerate(cps)]  # fmt: skip
+    got = decode(topics, messages, LIMITS)
+    assert got.refused == {(0, 1): "bad_time"}
+    assert [reject.reason for reject in got.rejects] == ["bad_time", "bad_time"]
+    assert [item.tag for item in got.quarantined] == ["2051.a99-Avg"]

@@ -325,6 +325,27 @@ def test_corrected_amounts_have_the_unit_of_an_amount():
     assert decoded.uom == {0: "kg", 1: "kg"}
 
 
+@pytest.mark.parametrize("cell", ["b-Rtd", "b-Rtd,b-Flag=N", "b-Rtd,b-Flag"])
+def test_item_without_an_equals_sign_has_no_number(cell):
+    decoded, times = read(data("2011", f"DataTime=20251122083000;{cell};a-Rtd=1"))
+    assert (decoded.names, decoded.values[1:]) == (["b-Rtd", "a-Rtd"], [1.0])
+    assert (decoded.quality[0] & 0xC0, set(times)) == (q.BAD, {us(2025, 11, 22, 8, 30)})
+
+
+def test_what_is_no_item_costs_only_itself():
+    decoded, _ = read(data("2011", "DataTime=20251122083000;hello;;a-Rtd=1"))
+    assert (decoded.values, [reason for reason, _ in decoded.refused]) == ([1.0], ["bad_shape"])
+
+
+def test_marks_of_a_chinese_keyboard_are_those_of_the_protocol():
+    decoded, _ = read(data("2011", "DataTime＝20251122083000；a-Rtd=1，a-Flag=D"))
+    assert (decoded.values, decoded.quality) == ([1.0], {0: q.BAD | q.FAULT})
+
+
+def test_time_without_seconds_is_read():
+    assert read(data("2011", "DataTime=202511220830;a-Rtd=1"))[1] == [us(2025, 11, 22, 8, 30)]
+
+
 def test_text_without_an_end_costs_only_its_own_item():
     decoded, _ = read(data("2011", "datatime=20251122083000;SB1-Info=//on;a-Rtd=1;b-Info=/x/"))
     assert (decoded.names, decoded.values) == (["a-Rtd"], [1.0])
@@ -457,9 +478,10 @@ def test_furnace_temperature_of_five_minutes_is_a_series_of_its_own():
     assert (decoded.names, decoded.values) == (["2111.a01901-Avg"], [850.5])
 
 
-def test_parameters_that_are_encrypted_are_refused():
+@pytest.mark.parametrize("cp", ["{0x6F,0x5A,0x11}", "o=Z\x11;x", "o=Z\x11"])
+def test_parameters_that_are_encrypted_are_refused(cp):
     with pytest.raises(WireError) as caught:
-        read(data("2011", "{0x6F,0x5A,0x11}"))
+        read(data("2011", cp))
     assert caught.value.reason == "bad_shape"
 
 
