@@ -7,9 +7,17 @@ from datetime import datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ingest.wire import Decoded, WireError, epoch_us, json_of, whole_us
+from ingest.wire import (
+    TIME_MS_MAX,
+    TIME_MS_MIN,
+    Decoded,
+    WireError,
+    epoch_us,
+    json_of,
+    whole_us,
+)
 from twin import quality as q
-from twin.model.layouts import PER_SECOND, RECORD_NAME, TOPIC_TAG
+from twin.model.layouts import ALTERNATIVE, PER_SECOND, RECORD_NAME, TOPIC_TAG
 from twin.quality_vocabularies import explain, quality_of
 
 if TYPE_CHECKING:
@@ -108,6 +116,11 @@ def _items(record: Record) -> list[Record]:
 
 
 @lru_cache
+def _paths(text: str) -> tuple[Path, ...]:
+    """Return the paths that are written as alternatives; the one of nothing is left out."""
+    return tuple(map(_path, filter(None, text.split(ALTERNATIVE))))
+
+
 def _path(text: str) -> Path:
     """Return a path as it is written."""
     if text == ".":
@@ -129,11 +142,20 @@ def _at(record: Record, text: str) -> Any:
 
 
 def _seek(record: Record, text: str) -> Any:
+    """Return what stands at a path, the first of its alternatives, or ABSENT."""
+    content = record.content
+    for outward, keys in _paths(text):
+        if not outward and len(keys) == 1 and isinstance(content, dict) and keys[0] in content:
+            return content[keys[0]]  # The usual case.
+        value = _inside(record, outward, keys)
+        if value is not ABSENT:
+            return value
+    return ABSENT
+
+
+def _inside(record: Record, outward: int, keys: tuple[str, ...]) -> Any:
     """Return what stands at a path, or ABSENT."""
-    outward, keys = _path(text)
     content, above, _ = record
-    if not outward and len(keys) == 1 and isinstance(content, dict) and keys[0] in content:
-        return content[keys[0]]  # The usual case.
     if outward > len(above):
         return ABSENT
     if outward:
@@ -187,7 +209,8 @@ def _add_values(
 
 def _skipped(layout: Layout) -> frozenset[str]:
     """Return the names in an object of values that are none: of a record, its time and so on."""
-    paths = layout.time, layout.tag, layout.quality, layout.errors, *layout.prefix
+    cells = layout.time, layout.tag, layout.quality, layout.errors, *layout.prefix
+    paths = [path for each in cells for path in each.split(ALTERNATIVE)]
     own = [path for path in paths if path[:1] not in "/."] if layout.values == "." else []
     return frozenset(layout.ignore) | {path.partition(".")[0] for path in own}
 
@@ -237,8 +260,9 @@ def _text_at(record: Record, path: str, tag: str) -> str:
 def _quality(decoded: Decoded, layout: Layout, record: Record) -> int | None:
     """Return the quality of a record in our code; None after it was refused."""
     sent = _seek(record, layout.quality)
-    if sent is ABSENT and layout.qualities == "opcua":
-        return q.GOOD  # OPC UA Part 6, section 5.4.2.18: it is left out when it is good.
+    # In OPC UA it is left out when it is good (Part 6, section 5.4.2.18).
+    if sent is ABSENT and (layout.qualities == "opcua" or layout.quality.endswith(ALTERNATIVE)):
+        return q.GOOD
     code = quality_of(layout.qualities, None if sent is ABSENT else sent)
     if code is None:
         text = "there is none" if sent is ABSENT else explain(layout.qualities, sent)
@@ -279,11 +303,17 @@ def _time_us(layout: Layout, record: Record, received_us: int) -> int:
     """Return the time of a record [µs]; raises WireError."""
     if not layout.time:
         return received_us
-    sent, form = _at(record, layout.time), layout.time_format
+    sent, form = _seek(record, layout.time), layout.time_format
+    if sent is ABSENT:
+        if layout.time.endswith(ALTERNATIVE):
+            return received_us
+        raise WireError("bad_shape", f"there is no {layout.time!r} in the document")
+    if form == "any":
+        form = next((unit for unit in PER_SECOND if _is_time(sent, unit)), "iso")
     if form == "s+ns":
         return _two_part_us(sent)
     if form == "iso" or "%" in form:
-        return _clock_us(layout, sent, received_us)
+        return _clock_us(layout, form, sent, received_us)
     if layout.texts == "number" and isinstance(sent, str) and NUMBER.match(sent.strip()):
         sent = float(sent)
     return epoch_us(sent, form, DECLARE)
@@ -299,9 +329,19 @@ def _two_part_us(sent: Any) -> int:
     return epoch_us(seconds, "s", "it is to be in s, not {}") + nanoseconds // 1000
 
 
-def _clock_us(layout: Layout, sent: Any, received_us: int) -> int:
+def _is_time(sent: Any, unit: str) -> bool:
+    """Return whether a number is a time from 1971 to 2200 in a unit: it is so in one at most."""
+    if isinstance(sent, bool) or not isinstance(sent, int | float):
+        return False
+    return TIME_MS_MIN <= sent * 1000 / PER_SECOND[unit] <= TIME_MS_MAX
+
+
+def _clock_us(layout: Layout, form: str, sent: Any, received_us: int) -> int:
     """Return the time of a text; raises WireError."""
-    form, zone = layout.time_format, layout.timezone
+    zone = layout.timezone
+    if not isinstance(sent, str):
+        others = "s, ms, us or ns, nor in " if layout.time_format == "any" else ""
+        raise WireError("bad_time", f"{sent!r:.80} is not a time in {others}{form}")
     try:
         if form == "iso":
             moment = datetime.fromisoformat(sent.strip())
@@ -315,7 +355,7 @@ def _clock_us(layout: Layout, sent: Any, received_us: int) -> int:
             time_us = min(both, key=lambda s: abs(s * 1e6 - received_us)) * 1e6
         else:
             time_us = moment.timestamp() * 1e6
-    except (ValueError, TypeError, AttributeError, OverflowError) as error:
+    except (ValueError, OverflowError) as error:
         detail = f"{sent!r:.80} is not a time in {form}: {error!s:.80}"
         raise WireError("bad_time", detail) from error
     return whole_us(time_us, sent)

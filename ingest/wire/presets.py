@@ -14,13 +14,17 @@ ZONE = "UTC"
 KINDS = {"SENSOR", "STATE", "RESULT"}
 
 
+# How the topics of senders begin whose payloads have no form of their own, by preset.
+TOPICS = {"tasmota": "tele/", "zigbee2mqtt": "zigbee2mqtt/"}
+
+
 class Fit(NamedTuple):
     """How well a preset reads a payload; the best is the greatest."""
 
     dated: bool  # its times are in the payload
     whole: bool  # nothing was refused
-    values: int
-    order: int  # of the presets, the last is the least
+    usual: bool  # its topic is not that of another sender
+    order: int  # of the presets: those of certain senders come before the general ones
 
 
 def tag_of(topic: str) -> str:
@@ -45,7 +49,8 @@ def _fit(name: str, topic: str, payload: bytes, order: int) -> Fit | None:
         decoded = json_layout.decode(layout, payload, 0, tag=tag_of(topic))
     except WireError:
         return None
-    values = sum(map(math.isfinite, decoded.values))
-    if not values or not any(decoded.names):
+    if not any(map(math.isfinite, decoded.values)) or not any(decoded.names):
         return None
-    return Fit(bool(layout.time), not decoded.refused, values, order)
+    dated = all(time_us for count, time_us in decoded.runs if count)
+    usual = topic.startswith(TOPICS.get(name, ""))
+    return Fit(dated, not decoded.refused, usual, order)

@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
 PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
-TIME_FORMATS = (*PER_SECOND, "s+ns", "iso")
+TIME_FORMATS = (*PER_SECOND, "s+ns", "iso", "any")
 # From the document or an object outward or neither, keys; or the record itself.
 PATH = re.compile(r"(/|(\.\./)+)?[^./][^.]*(\.[^.]+)*\Z|\.\Z")
 # By which every format that is a whole date is told from one that is not.
 SOME_DATE = datetime(2026, 11, 22, 15, 34, 24, tzinfo=UTC)
-TOPIC_TAG, RECORD_NAME = "{tag}", "*"
+TOPIC_TAG, RECORD_NAME, ALTERNATIVE = "{tag}", "*", "|"
 PATHS = ("records", "time", "tag", "value", "values", "quality", "uom", "error", "errors")
 
 
@@ -29,7 +29,9 @@ class Layout:
     A path is keys joined by dots, from the record inward; ``/`` in front begins at the document,
     ``../`` at the object around the record; ``.`` is the record itself, a number the item of a
     list, ``*`` the only one of an object or list. `records` goes through all items of a list, and
-    through all members of an object at a ``*``.
+    through all members of an object at a ``*``. Other paths may have alternatives, ``ts|time``, of
+    which the first that is there counts; an empty one, ``q|``, says that a time or quality may be
+    absent.
 
     Either `values` names an object of tag: value (with objects inside, whose names are joined by
     dots), or `value` names one value, whose tag is the topic's ``{tag}`` or the text under `tag`.
@@ -95,13 +97,20 @@ PRESETS: dict[str, dict[str, Any]] = {
     },
     "umh": {"time": "timestamp_ms", "value": "value"},
     "umh-group": {"time": "timestamp_ms", "values": ".", "texts": "ignore"},
-    "name-value": {"time": "timestamp", "tag": "name", "value": "value"},
-    "flat": {"time": "ts", "values": ".", "texts": "ignore"},
     "tasmota": {
         "time": "Time", "time_format": "iso", "values": ".", "prefix": TOPIC_TAG, "texts": "ignore",
     },
     "zigbee2mqtt": {
-        "values": ".", "prefix": TOPIC_TAG, "texts": "ignore", "words": {"ON": 1, "OFF": 0},
+        "time": "last_seen|", "time_format": "any", "values": ".", "prefix": TOPIC_TAG,
+        "texts": "ignore", "words": {"ON": 1, "OFF": 0},
+    },
+    "name-value": {
+        "time": "timestamp|ts|time|t|", "time_format": "any", "tag": "name|tag|id|n",
+        "value": "value|val|v", "quality": "quality|q|", "uom": "unit|uom|u|",
+    },
+    "flat": {
+        "time": "ts|timestamp|time|Timestamp|Time|t|", "time_format": "any", "values": ".",
+        "texts": "ignore",
     },
     "number": {"value": ".", "texts": "number"},
 }  # fmt: skip
@@ -136,7 +145,7 @@ def _problems(layout: Layout) -> list[str]:
     problems += [
         f"{key}: {path!r} is not a path: keys joined by dots"
         for key, path in paths
-        if path and not PATH.match(path)
+        if path and not _is_path(path, alternatives=key != "records")
     ]
     named = RECORD_NAME in (layout.tag, *layout.prefix)
     if named and RECORD_NAME not in layout.records.split("."):
@@ -147,6 +156,12 @@ def _problems(layout: Layout) -> list[str]:
         known = ", ".join(TIME_FORMATS)
         problems.append(f"time_format: {layout.time_format!r} is none of {known}, and has no %")
     return problems
+
+
+def _is_path(text: str, *, alternatives: bool) -> bool:
+    """Return whether a text is a path, or several."""
+    paths = text.rstrip(ALTERNATIVE).split(ALTERNATIVE) if alternatives else [text]
+    return all(PATH.match(path) for path in paths)
 
 
 def _format_problems(layout: Layout) -> list[str]:

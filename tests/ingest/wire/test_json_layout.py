@@ -226,6 +226,21 @@ def test_error_that_says_that_there_is_none_is_none(error, quality):
     assert (got.values, got.quality.get(0, 0), got.runs) == ([391.1], quality, [(1, NOW_US)])
 
 
+@pytest.mark.parametrize(
+    ("document", "time_us"),
+    [({"ts": NOW_US // 1_000_000, "v": 1}, NOW_US), ({"t": NOW_US // 1000, "v": 1}, NOW_US),
+     ({"t": NOW_US, "v": 1}, NOW_US), ({"t": NOW_US * 1000, "v": 1}, NOW_US),
+     ({"t": "2026-11-22T07:34:24Z", "v": 1}, NOW_US), ({"v": 1}, NOW_US)],
+)  # fmt: skip
+def test_time_may_have_several_names_and_forms_or_be_absent(document, time_us):
+    got = read(document, time="ts|t|", time_format="any", value="v")
+    assert got.runs == [(1, time_us)]
+    for wrong in ("noon", True, 7, None, "2026-11-22T07:34:24"):
+        with pytest.raises(WireError) as caught:
+            read({"t": wrong, "v": 1}, time="ts|t|", time_format="any", value="v")
+        assert caught.value.reason == "bad_time"
+
+
 def test_unit_that_is_sent_is_that_of_the_value():
     records = [{"n": "A", "v": 1, "u": "kg/s"}, {"n": "B", "v": 2, "u": None}, {"n": "C", "v": 3}]
     assert read(records, tag="n", value="v", uom="u").uom == {0: "kg/s"}

@@ -35,6 +35,7 @@ EXPECTED = {
     "zigbee2mqtt": {"pump-7.state": 1.0, "pump-7.temperature": 21.4, "pump-7.linkquality": 120.0},
     "number": {"FI-1": 2.5},
 }  # fmt: skip
+NEURON = {"timestamp": 1_795_332_864_000, "node": "modbus", "group": "flows"}
 UNDATED = {"zigbee2mqtt", "number"}
 
 
@@ -86,6 +87,37 @@ def test_payload_leads_to_its_preset_first(name):
 )  # fmt: skip
 def test_preset_can_be_changed_key_by_key(name, changes, names):
     assert set(read(name, **changes).names) == names
+
+
+@pytest.mark.parametrize(
+    ("topic", "document", "first"),
+    [
+        ("plant/x", {"timestamp": "2026-11-22T07:34:24Z", "FI-1": 1}, "flat"),
+        ("plant/x", {"time": 1_795_332_864, "FI-1": 1}, "flat"),
+        ("plant/x", {"Time": "2026-11-22T07:34:24", "FI-1": 1}, "flat"),
+        ("plant/x", {"FI-1": 1}, "flat"),
+        ("plant/x", [{"tag": "FI-1", "val": 1, "ts": 1_795_332_864}], "name-value"),
+        ("plant/x", {"id": "FI-1", "value": 1, "quality": "bad"}, "name-value"),
+        ("plant/x", {"ts": 1_795_332_864_000, "values": {"FI-1": 1}}, "thingsboard-device"),
+        ("plant/x", {"timestamp_ms": 1_795_332_864_000, "value": 1}, "umh"),
+        ("neuron/a", NEURON | {"values": {"FI-1": 1}, "errors": {"FI-2": 2014}}, "neuron-values"),
+        ("neuron/a", NEURON | {"tags": [{"name": "FI-1", "value": 1}]}, "neuron-tags"),
+        ("plant/FI-1", 2.5, "number"),
+    ],
+)
+def test_payload_of_nobody_in_particular_leads_to_what_reads_it_best(topic, document, first):
+    assert guess(topic, json.dumps(document).encode())[0] == first
+
+
+def test_quality_of_a_list_of_names_and_values_counts_where_it_is_sent():
+    records = [
+        {"name": "A", "value": 1}, {"name": "B", "value": 2, "quality": "bad"},
+        {"name": "C", "value": 3, "q": 192}, {"name": "D", "value": 4, "unit": "kg/s"},
+    ]  # fmt: skip
+    payload = json.dumps(records).encode()
+    got = json_layout.decode(parse_layout("name-value"), payload, ARRIVAL_US)
+    assert (got.names, got.quality, got.uom) == (["A", "B", "D"], {1: q.BAD}, {2: "kg/s"})
+    assert [reason for reason, _ in got.refused] == ["bad_quality"]
 
 
 @pytest.mark.parametrize("payload", [b"", b"{", b"[]", b"{}", b'{"a": "b"}', b"\xff\x00", b"null"])
