@@ -88,6 +88,10 @@ class DataHealth(TypedDict):
     gateways: list[GatewayRow]
     unit_errors: list[UnitErrorRow]
     register_falls: list[RegisterFallRow]
+    model_problems: Annotated[
+        list[str],
+        Field(description="of the model in the folder of ingest, while a former one runs"),
+    ]
     ingest: dict[str, Number]
     next: Cursor
 
@@ -119,16 +123,17 @@ async def readyz(context: AppContext) -> Ready:
     """Answer when the figures are current: database, cycles of ingest, broker and lag."""
     settings = context.settings
     health = ingest_health(context)
-    trouble = ""
+    trouble, problems = "", list[str]()
     try:
         await context.store.cycles(context.now_us())
+        problems = await _read_model_problems(context)
     except StoreError as error:
         trouble = error.message
     age_s = cycle_age_s(context)
     connected, lag_s = health.get("connected"), health.get("lag")
     checks = {"database": not trouble, "cycle_age_s": age_s, "broker": connected, "lag_s": lag_s}
     checks |= {name: health.get(name) for name in ("broker_queue", "broker_dropped", "disk_used")}
-    warnings = _warnings(context, health)
+    warnings = _warnings(context, health, problems)
     wrong = {
         trouble: trouble != "",
         "ingest has stored no cycle": not trouble and age_s is None,
@@ -142,7 +147,11 @@ async def readyz(context: AppContext) -> Ready:
     return {"status": "ready", "checks": checks, "warnings": warnings}
 
 
-def _warnings(context: Context, health: dict[str, float]) -> list[str]:
+async def _read_model_problems(context: Context) -> list[str]:
+    return [row["problem"] for row in await context.store.rows(queries.MODEL_PROBLEMS)]
+
+
+def _warnings(context: Context, health: dict[str, float], problems: list[str]) -> list[str]:
     """Return what is lost or will be, while the figures are current."""
     dropped, queue = health.get("broker_dropped", 0.0), health.get("broker_queue", 0.0)
     disk, crashed = health.get("disk_used", 0.0), health.get("rejected.crashed", 0.0)
@@ -151,6 +160,7 @@ def _warnings(context: Context, health: dict[str, float]) -> list[str]:
         f"the queue of the broker is {queue:.0%} full": queue >= context.settings.warn_queue_share,
         f"the disk of the data is {disk:.0%} full": disk >= context.settings.warn_disk_share,
         f"{crashed:.0f} messages made ingest fail: see `parktwin rejects`": crashed > 0,
+        f"the changed park model is refused: {'; '.join(problems)}": bool(problems),
     }
     return [sentence for sentence, is_so in wrong.items() if is_so]
 
@@ -231,6 +241,7 @@ async def read_data_health(context: AppContext) -> DataHealth:
         ],
         "unit_errors": await read_unit_errors(context),
         "register_falls": await read_register_falls(context),
+        "model_problems": await _read_model_problems(context),
         "ingest": _ingest_summary(context),
         "next": None,
     }

@@ -6,6 +6,7 @@ from __future__ import annotations
 GATEWAYS = """
 SELECT * FROM gateway WHERE enterprise = ANY($1::text[])
 ORDER BY silent DESC, enterprise, gateway LIMIT 1000"""
+MODEL_PROBLEMS = "SELECT problem FROM model_problem ORDER BY number"
 MODEL = "SELECT version, applied, files FROM model ORDER BY version DESC LIMIT 1"
 TAGS = """
 SELECT tag_id, enterprise AS owner, tag, scope, quantity, uom, kind, source, scale, shift,
@@ -86,6 +87,8 @@ INSERT INTO command (kind, body) SELECT $1, $2::jsonb
 WHERE (SELECT count(*) FROM (SELECT FROM command WHERE done IS NULL LIMIT $3) w) < $3
 RETURNING id"""
 COMMAND = "SELECT id, kind, created, done, error FROM command WHERE id = $1"
+CONTACTS = "SELECT * FROM contact ORDER BY last_seen DESC, id LIMIT $1 OFFSET $2"
+CONTACT = "SELECT * FROM contact WHERE id = $1"
 QUARANTINE = """
 SELECT k.*, (SELECT count(*) FROM quarantine_sample s
              WHERE (s.enterprise, s.tag, s.reason) = (k.enterprise, k.tag, k.reason)) AS kept

@@ -31,11 +31,13 @@ PROGRAMS = {
         "derive a range of the past again, after a change of the model",
     ),
     "import": ("ingest.file_import", "import recorded history from tables in files"),
-    "gateway": ("ingest.cli.gateway", "show how a payload of a gateway would be read"),
+    "gateway": ("ingest.cli.gateway", "list and adopt unknown gateways; how a payload is read"),
     "quarantine": ("ingest.cli.quarantine", "list, adopt, release or drop what may not be stored"),
     "rejects": ("ingest.cli.rejects", "list, replay or drop refused payloads"),
     "registers": ("ingest.cli.registers", "list falls of counters, enter replaced meters"),
     "unit-errors": ("ingest.cli.unit_errors", "list, dismiss or rescale suspected unit errors"),
+    "reload": ("ingest.cli.reload", "let a running ingest take over its changed park model"),
+    "new": ("deploy.new_park", "write the smallest park model, to which gateways are adopted"),
     "check": ("twin", "report every problem of a park model, without a database"),
 }
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)

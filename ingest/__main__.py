@@ -11,20 +11,24 @@ import shutil
 import signal
 import sys
 import time
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import uvloop
 
 from deploy.watchdog import send_signs
-from ingest.commands import CommandQueue
+from ingest.commands import CommandQueue, Reload
+from ingest.contacts import Contacts
 from ingest.cycle.cycle import Cycle
+from ingest.model_folder import ModelFolder
 from ingest.settings import IngestSettings
 from ingest.spool import Spool
 from ingest.store import Store, open_when_ready
-from ingest.transport.hj212_listener import Listener
+from ingest.transport.discovery import Discovery
+from ingest.transport.hj212_listener import NONE_REFUSED, Listener
 from ingest.transport.publication import Publication
 from ingest.transport.subscriber import NextBlock, Subscriber
 from ingest.wire import sparkplug
+from twin.errors import ModelError, ParkError, StoreError
 from twin.loading import load_park
 from twin.model.gateways import GatewaySpec, filters
 from twin.program import program_parser, run_program
@@ -37,8 +41,6 @@ if TYPE_CHECKING:
     from ingest.routing.sparkplug_session import SparkplugSessions
     from ingest.routing.topics import Message
     from twin.model.park import Park
-
-T = TypeVar("T")
 
 LOG = logging.getLogger("ingest")
 IDLE_S = 0.5
@@ -54,98 +56,224 @@ settings, from the environment:
 """
 
 
-async def ingest(settings: IngestSettings, stop: asyncio.Event) -> bool:
-    """Run cycles until `stop` is set; True when the model is to be read again; raises ParkError."""
+async def ingest(settings: IngestSettings, stop: asyncio.Event) -> None:
+    """Run cycles over the model of a folder until `stop` is set; raises ParkError."""
     store = Store(settings.database_url, exclusive=True)
-    park = await _take(store, settings, stop)
-    if park is None:
-        return False
-    cycle = Cycle(park, store, settings)
-    subscriber = Subscriber(
-        settings,
-        cycle.counters,
-        filters(park.rows(GatewaySpec)),
-        state_topic=sparkplug.state_topic(settings.sparkplug_host_id) if cycle.sparkplug else "",
-    )
-    subscriber.on_connection = lambda: cycle.sparkplug.reconnected(time.time_ns() // 1000)
-    cycle.connected = lambda: subscriber.connected
-    listener = Listener(park, settings, subscriber.inbox.add, cycle.counters)
-
-    def ack(messages: Sequence[Message], refused: Mapping[tuple[int, int], str]) -> None:
-        subscriber.ack(messages)
-        listener.ack(messages, refused)
-
-    spool = Spool(store, settings, cycle.counters, lambda messages: ack(messages, {}))
-    cycle.surroundings = lambda: {
-        **subscriber.status.gauges(),
-        "spool": float(len(spool)),
-        "disk_used": _disk_used(settings.data),
-    }
-    cycle.spooled_since = lambda: spool.waiting
-    next_block = NextBlock(
-        subscriber.inbox, cycle.decode, spool, cycle.topics.order, cycle.is_heard_besides, settings
-    )
-    cycle.inbox_size = lambda: len(next_block)
-    publication = Publication(cycle.network, settings.publish_s)
-    if not await _start(cycle, store, stop):
-        return False
-    commands = CommandQueue(store, cycle.topics, settings)
-    await commands.start()
-    await spool.start()
-    if settings.hj212_port:
-        await listener.start()
-    LOG.info("%s: %d tags, model %s", park.id, len(park.tags), park.digest[:12])
-    connection = asyncio.create_task(subscriber.run(), name="subscriber")
-    decoding = asyncio.create_task(next_block.run(), name="decoding")
     stopping = asyncio.create_task(stop.wait(), name="stop")
     try:
-        while not (stopping.done() or connection.done() or decoding.done() or commands.reload):
-            began = time.monotonic()
-            now_us = time.time_ns() // 1000
-            run = _share(cycle, commands, spool, next_block, now_us)
-            done = await _finish(asyncio.create_task(run, name="cycle"), stopping)
-            if done is None:
-                break
-            subscriber.check_window(done[0])
-            ack(*done)
-            await _ask(cycle.sparkplug, subscriber, now_us)
-            if subscriber.connected:
-                await publication.publish(cycle.image, subscriber.publish, now_us)
-            await _pause(began + settings.cycle_s, next_block, spool, stopping)
-        await asyncio.gather(*(task for task in (connection, decoding) if task.done()))
+        park = await _take(store, settings, stopping)
+        if park is not None:
+            await Writer(store, park, settings).run(stopping)
     finally:
-        await listener.stop()
-        for task in (connection, decoding, stopping):
-            task.cancel()
-        await asyncio.wait({connection, decoding, stopping})
+        stopping.cancel()
         await store.close()
-    return commands.reload and not stop.is_set()
 
 
-async def _take(store: Store, settings: IngestSettings, stop: asyncio.Event) -> Park | None:
-    """Open the store and return the park model; None when `stop` is set before."""
+class Writer:
+    """The parts of ingest: connections, inbox and spool live on when a changed model runs."""
+
+    def __init__(self, store: Store, park: Park, settings: IngestSettings) -> None:
+        self._store, self._settings = store, settings
+        self._park = park
+        self._folder = ModelFolder(settings.park, settings.park_watch_s)
+        self._cycle = Cycle(park, store, settings)
+        counters = self._cycle.counters
+        self._subscriber = Subscriber(settings, counters)
+        self._listener = Listener(park, settings, self._subscriber.inbox.add, counters)
+        self._spool = Spool(store, settings, counters, self._ack)
+        self._subscriber.on_connection = lambda: self._cycle.sparkplug.reconnected(_now_us())
+        self._contacts = Contacts(settings, counters)
+        self._discovery = Discovery(settings, self._contacts.hear_foreign, counters)
+        # What is wrong with the model of the folder, until that is written down.
+        self._problems: Sequence[str] | None = None
+
+    def _ack(
+        self,
+        messages: Sequence[Message],
+        refused: Mapping[tuple[int, int], str] = NONE_REFUSED,
+    ) -> None:
+        self._subscriber.ack(messages)
+        self._listener.ack(messages, refused)
+
+    async def run(self, stopping: asyncio.Task[Any]) -> None:
+        """Run cycles until `stopping` is done; raises ParkError."""
+        # It may sum years again.
+        start = asyncio.create_task(self._cycle.start(_now_us()), name="start")
+        if not await _finishes(start, stopping):
+            return
+        await self._contacts.start(self._store)
+        await self._follow(self._cycle)
+        await self._spool.start()
+        if self._settings.hj212_port:
+            await self._listener.start()
+        beside = [asyncio.create_task(self._subscriber.run(), name="subscriber")]
+        if self._settings.contact_rate:
+            beside.append(asyncio.create_task(self._discovery.run(), name="discovery"))
+        try:
+            while not any(task.done() for task in (stopping, self._decoding, *beside)):
+                due = time.monotonic() + self._settings.cycle_s
+                if not await self._turn(stopping):
+                    break
+                await _pause(due, self._next_block, self._spool, stopping)
+            ended = [task for task in (self._decoding, *beside) if task.done()]
+            await asyncio.gather(*(task for task in ended if not task.cancelled()))
+        finally:
+            await self._listener.stop()
+            for task in (self._decoding, *beside):
+                task.cancel()
+            await asyncio.wait({self._decoding, *beside})
+
+    async def _follow(self, cycle: Cycle) -> None:
+        """Let all parts read by the model of a cycle that has started."""
+        settings, spool, park = self._settings, self._spool, self._park
+        self._cycle = cycle
+        self._next_block = next_block = NextBlock(
+            self._subscriber.inbox, cycle.decode, spool, cycle.topics.order,
+            cycle.is_heard_besides, settings,
+        )  # fmt: skip
+        cycle.connected = lambda: self._subscriber.connected
+        cycle.surroundings = lambda: {
+            **self._subscriber.status.gauges(),
+            "spool": float(len(spool)),
+            "disk_used": _disk_used(settings.data),
+        }
+        cycle.spooled_since = lambda: spool.waiting
+        cycle.inbox_size = lambda: len(next_block)
+        self._publication = Publication(cycle.network, settings.publish_s)
+        self._commands = CommandQueue(self._store, cycle.topics, settings)
+        await self._commands.start()
+        self._contacts.follow(cycle.topics, park)
+        self._listener.follow(park)
+        state_topic = sparkplug.state_topic(settings.sparkplug_host_id) if cycle.sparkplug else ""
+        await self._subscriber.follow(filters(park.rows(GatewaySpec)), state_topic)
+        self._decoding = asyncio.create_task(next_block.run(), name="decoding")
+        LOG.info("%s: %d tags, model %s", park.id, len(park.tags), park.digest[:12])
+
+    async def _turn(self, stopping: asyncio.Task[Any]) -> bool:
+        """Run a cycle and do what is due after it; False when we must stop before its end."""
+        now_us = _now_us()
+        if not await self._cycle_ends(now_us, stopping):
+            return False
+        await self._contacts.write(self._store, now_us)
+        await _ask(self._cycle.sparkplug, self._subscriber, now_us)
+        if self._subscriber.connected:
+            publish = self._subscriber.publish
+            await self._publication.publish(self._cycle.image, publish, now_us)
+        wanted = self._commands.reload or await self._changed()
+        await self._write_problems()
+        return wanted is None or await self._replace_model(wanted, stopping)
+
+    async def _cycle_ends(self, now_us: int, stopping: asyncio.Task[Any]) -> bool:
+        """Run a cycle and acknowledge what came in it; False when we must stop before its end."""
+        run = asyncio.create_task(self._share(now_us), name="cycle")
+        await asyncio.wait({run, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if not run.done():
+            # The database may be away for long: what is not committed will come again.
+            await asyncio.wait({run}, timeout=STOP_S)
+        if not run.done():
+            run.cancel()
+            return False
+        messages, intake = await run
+        self._subscriber.check_window(messages)
+        self._ack(messages, intake.refused)
+        self._contacts.hear_refused(intake)
+        return True
+
+    async def _share(self, now_us: int) -> tuple[Sequence[Message], Intake]:
+        """Run a cycle in which the next block and the spool have their shares.
+
+        Returns the messages of the block, and what all of the cycle came to.
+        """
+        began = time.monotonic()
+        decoded = self._next_block.take()
+        spooled = await self._spool.turn(*self._next_block.unused)
+        brought = await self._commands.take(now_us)
+        messages = [*brought.messages, *spooled]
+        intake = await self._cycle.run(messages, now_us, brought.samples, decoded)
+        await self._commands.done()
+        await self._spool.done()
+        self._next_block.follow(len(spooled) + len(decoded.messages), time.monotonic() - began)
+        return decoded.messages, intake
+
+    async def _changed(self) -> Reload | None:
+        """Return the model of the folder when another one stands there; a wrong one is noted."""
+        if not await self._folder.look(time.monotonic()):
+            return None
+        try:
+            park = await self._folder.read()
+        except ModelError as error:
+            self._note(error)
+            return None
+        if park.digest != self._park.digest:
+            return Reload(park)
+        self._note(None)
+        return None
+
+    async def _replace_model(self, wanted: Reload, stopping: asyncio.Task[Any]) -> bool:
+        """Run by another model from now on, or by the former one when it cannot run.
+
+        Returns False when we must stop before.
+        """
+        began, former, error = time.monotonic(), self._cycle, None
+        self._decoding.cancel()
+        # What is decoded has the tags of the former model.
+        if not await self._cycle_ends(_now_us(), stopping):
+            return False
+        wanted = self._commands.reload or wanted
+        try:
+            cycle = await asyncio.to_thread(Cycle, wanted.park, self._store, self._settings, former)
+            resume = asyncio.create_task(cycle.resume(_now_us()), name="resume")
+            if not await _finishes(resume, stopping):
+                return False
+            self._park = wanted.park
+        except ParkError as refused:
+            if isinstance(refused, StoreError):
+                raise
+            error, cycle = refused, former
+            cycle.sparkplug.follow(self._park.rows(GatewaySpec))
+            await cycle.resume(_now_us())
+        await self._follow(cycle)
+        self._note(error)
+        await self._write_problems()
+        if wanted.command:
+            await self._commands.answer(wanted.command, str(error) if error else None, _now_us())
+        LOG.info("no cycle ran for %.0f ms", (time.monotonic() - began) * 1e3)
+        return True
+
+    def _note(self, error: ParkError | None) -> None:
+        """Note what is wrong with the model of the folder; None: nothing."""
+        self._problems = () if error is None else error.problems or (str(error),)
+        if error is not None:
+            listed = "; ".join(self._problems)
+            LOG.error("%s, and the former one runs on: %s", error.message, listed)
+
+    async def _write_problems(self) -> None:
+        """Let readers know what was noted; later while the database is away."""
+        if self._problems is None:
+            return
+        try:
+            async with self._store.transaction():
+                await self._store.model_problems.keep(self._problems)
+        except StoreError as error:
+            if not error.retryable:
+                raise
+        else:
+            self._problems = None
+
+
+async def _take(store: Store, settings: IngestSettings, stopping: asyncio.Task[Any]) -> Park | None:
+    """Open the store and return the park model; None when we must stop before."""
     park = load_park(settings.park)
     opening = asyncio.create_task(open_when_ready(store), name="opening")
-    if not await _finishes(opening, stop):
+    if not await _finishes(opening, stopping):
         return None
     # While this ingest waited for another one, the model may have become a different one.
     return load_park(settings.park) if opening.result() else park
 
 
-async def _start(cycle: Cycle, store: Store, stop: asyncio.Event) -> bool:
-    """Start the cycle, which may sum years again; False when `stop` is set before."""
-    starting = asyncio.create_task(cycle.start(time.time_ns() // 1000), name="start")
-    if await _finishes(starting, stop):
-        return True
-    await store.close()
-    return False
-
-
-async def _finishes(task: asyncio.Task[Any], stop: asyncio.Event) -> bool:
-    """Wait for a task and raise its error; False when `stop` is set before, which ends the task."""
-    stopping = asyncio.create_task(stop.wait(), name="stop")
+async def _finishes(task: asyncio.Task[Any], stopping: asyncio.Task[Any]) -> bool:
+    """Wait for a task and raise its error; False when we must stop before, which ends it."""
     await asyncio.wait({task, stopping}, return_when=asyncio.FIRST_COMPLETED)
-    stopping.cancel()
     if task.done():
         await task
         return True
@@ -154,54 +282,16 @@ async def _finishes(task: asyncio.Task[Any], stop: asyncio.Event) -> bool:
     return False
 
 
+def _now_us() -> int:
+    return time.time_ns() // 1000
+
+
 def _disk_used(folder: Path | None) -> float:
     """Return the used share of the disk of a folder [1]; NaN where there is none to look at."""
     if folder is None or not folder.exists():
         return math.nan
     usage = shutil.disk_usage(folder)
     return 1.0 - usage.free / usage.total
-
-
-async def _share(
-    cycle: Cycle, commands: CommandQueue, spool: Spool, next_block: NextBlock, now_us: int
-) -> tuple[Sequence[Message], dict[tuple[int, int], str]]:
-    """Run a cycle in which the next block and the spool have their shares.
-
-    Returns the messages of the block, and the reasons of those of which nothing was kept.
-    """
-    began = time.monotonic()
-    decoded = next_block.take()
-    spooled = await spool.turn(*next_block.unused)
-    intake = await _turn(cycle, commands, decoded, now_us, spooled)
-    await spool.done()
-    next_block.follow(len(spooled) + len(decoded.messages), time.monotonic() - began)
-    return decoded.messages, intake.refused
-
-
-async def _turn(
-    cycle: Cycle,
-    commands: CommandQueue,
-    decoded: Intake,
-    now_us: int,
-    spooled: Sequence[Message] = (),
-) -> Intake:
-    """Run a cycle with what has come, what was spooled and what commands bring back."""
-    block = await commands.take(now_us)
-    intake = await cycle.run([*block.messages, *spooled], now_us, block.samples, decoded)
-    await commands.done()
-    return intake
-
-
-async def _finish(run: asyncio.Task[T], stopping: asyncio.Task[Any]) -> T | None:
-    """Wait for a cycle and return its result; None when it does not end before we must."""
-    await asyncio.wait({run, stopping}, return_when=asyncio.FIRST_COMPLETED)
-    if not run.done():
-        # The database may be away for long: what is not committed will come again.
-        await asyncio.wait({run}, timeout=STOP_S)
-    if not run.done():
-        run.cancel()
-        return None
-    return await run
 
 
 async def _ask(sessions: SparkplugSessions, subscriber: Subscriber, now_us: int) -> None:
@@ -246,8 +336,7 @@ async def _main(settings: IngestSettings) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     signs = asyncio.create_task(send_signs(), name="signs")
-    while await ingest(settings, stop):
-        LOG.info("the park model is read again")
+    await ingest(settings, stop)
     signs.cancel()
 
 

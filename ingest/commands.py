@@ -6,25 +6,25 @@ next ones a block at a time, so that live data do not wait for it.
 
 from __future__ import annotations
 
-import csv
-import io
 import logging
-import os
 from dataclasses import dataclass, field, replace
 from datetime import datetime  # noqa: TC003, msgspec reads the annotation
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 import numpy as np
 
 from deploy.database.times import to_us
+from ingest.model_folder import append, read_model
 from ingest.routing.topics import Names
 from ingest.store.quarantine import Key
 from ingest.wire import VALUE_MAX, WireError
 from twin import quality as q
+from twin.adoption import Wanted, line_of, propose, rows_of
 from twin.arrays import DAY_US, F64
 from twin.errors import ModelError, ParkError, StoreError, UomError
-from twin.loading import TAG_COLUMNS, load_park, parse_park
+from twin.loading import TAG_COLUMNS, load_park
+from twin.model.park import owner_of
 from twin.series.samples import Samples, no_samples
 from twin.series.sentinels import without_far, without_sentinels
 from twin.uom import compile_uom
@@ -37,12 +37,15 @@ if TYPE_CHECKING:
     from ingest.settings import IngestSettings
     from ingest.store import Store
     from ingest.store.commands import CommandRow
+    from twin.model.park import Park
 
 LOG = logging.getLogger("ingest.commands")
 LOOK_US = 2_000_000
 BLOCK_SAMPLES, BLOCK_REJECTS = 20_000, 1_000
 # A Sparkplug message is nothing without the session it belonged to: its rebirth says it all again.
 NOT_AGAIN = "spBv1.0/"
+# Refused for want of a scope or gateway, which the model may have by now.
+HOMELESS = ("unknown_enterprise", "bad_topic")
 ADOPTABLE, RELEASABLE = "unknown_tag", ("future", "past")
 
 
@@ -76,6 +79,24 @@ class AdoptCommand(TagCommand):
     description: str = ""
 
 
+class ContactCommand(msgspec.Struct):
+    """A command about a sender that the model does not know; see `twin.adoption.Wanted`."""
+
+    contact: int
+    scope: str = ""
+    gateway: str = ""
+    preset: str = ""
+    zh: str = ""
+    en: str = ""
+    only: list[str] = []
+    tags: dict[str, dict[str, str]] = {}
+
+    @property
+    def wanted(self) -> Wanted:
+        """What a person has decided."""
+        return Wanted(self.scope, self.gateway, self.preset, self.zh, self.en, self.only, self.tags)
+
+
 class RegisterCommand(msgspec.Struct):
     """A command about the register of a counter: one of its falls, or a tag and a time.
 
@@ -103,6 +124,13 @@ class RejectCommand(msgspec.Struct):
     reason: str | None = None
 
 
+class Reload(NamedTuple):
+    """A model that is to run from now on, and the command that wants it; 0: no command does."""
+
+    park: Park
+    command: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class Block:
     """What the next cycle takes besides what has come, and what is forgotten after its commit."""
@@ -122,13 +150,14 @@ class Task:
     keys: tuple[tuple[Key, str], ...] = ()  # with the topic of the last sample
     rejects: tuple[int, ...] = ()
     samples: Samples | None = None  # that an operator has entered
+    messages: tuple[Message, ...] = ()  # the newest of senders that the model knows by now
 
 
 class CommandQueue:
     """Commands of one park model, taken one by one."""
 
     def __init__(self, store: Store, topics: TopicTable, settings: IngestSettings) -> None:
-        self.reload = False  # the model has changed
+        self.reload: Reload | None = None  # who carries it out answers its command
         self._store = store
         self._topics = topics
         self._settings = settings
@@ -136,6 +165,9 @@ class CommandQueue:
         self._task: Task | None = None
         self._block = Block()  # not forgotten yet
         self._actions: dict[str, Callable[[CommandRow], Awaitable[Task | None]]] = {
+            "model.reload": self._reload,
+            "contact.adopt": self._adopt_contact,
+            "contact.drop": self._drop_contact,
             "quarantine.adopt": self._adopt,
             "quarantine.release": self._release,
             "quarantine.drop": self._drop,
@@ -146,17 +178,33 @@ class CommandQueue:
         }
 
     async def start(self) -> None:
-        """Find what was quarantined as unknown and is a tag of the model by now."""
+        """Find what was kept as unknown and has a gateway, or a tag, in the model by now."""
         async with self._store.transaction():
             keys = await self._store.quarantine.keys(ADOPTABLE)
             known = tuple((key, topic) for key, topic in keys if self._tag(key, topic) >= 0)
             newest = await self._store.quarantine.newest_id()
-        self._task = Task(0, newest, known) if known else None
+            topics = await self._store.rejects.topics(HOMELESS)
+            rejects = await self._store.rejects.complete_of(
+                [topic for topic in topics if self._is_read(topic)], HOMELESS
+            )
+            messages = await self._store.contacts.take_payloads(self._topics.is_declared)
+        if known or rejects or messages:
+            self._task = Task(0, newest, known, tuple(rejects), messages=tuple(messages))
+
+    def _is_read(self, topic: str) -> bool:
+        """Return whether a topic leads to a gateway of the model, or an enterprise."""
+        try:
+            self._topics.route(topic)
+        except WireError:
+            return False
+        return True
 
     async def take(self, now_us: int) -> Block:
         """Return the block of the next cycle; an empty one while the database is away."""
         try:
             await self._forget()
+            if self.reload is not None:
+                return Block()
             # Early also when the clock was set back.
             if self._task is None and 0 < self._due_us - now_us <= LOOK_US:
                 return Block()
@@ -179,6 +227,11 @@ class CommandQueue:
             await self._forget()
         except StoreError as error:
             self._wait(error)
+
+    async def answer(self, number: int, error: str | None, now_us: int) -> None:
+        """Say how a command has ended that others have carried out; raises StoreError."""
+        async with self._store.transaction():
+            await self._store.commands.answer([number], [error], now_us)
 
     def _wait(self, error: StoreError) -> None:
         if not error.retryable:
@@ -203,19 +256,39 @@ class CommandQueue:
             task = await self._actions.get(row.kind, self._refuse)(row)
         except ParkError as refused:
             error = str(refused)
-        if task is None:
+        if task is None and self.reload is None:
             await self._store.commands.answer([row.number], [error], now_us)
         return task
 
     async def _refuse(self, row: CommandRow) -> None:
         raise ParkError(f"there is no command {row.kind!r}")
 
+    async def _reload(self, row: CommandRow) -> None:
+        """Let the model of the folder run; one with problems is noted for the readers."""
+        try:
+            self.reload = Reload(await read_model(self._settings.park), row.number)
+        except ModelError as error:
+            await self._store.model_problems.keep(error.problems)
+            raise ParkError(f"{error.message}: {'; '.join(error.problems)}") from error
+
     async def _adopt(self, row: CommandRow) -> None:
         """Add a tag to the model and take it over; what was kept of it comes after that."""
         command = row.read(AdoptCommand)
         cells = {name: str(getattr(command, name)) for name in TAG_COLUMNS}
-        adopt(self._settings.park, command.enterprise, cells)
-        self.reload = True
+        park = adopt(self._settings.park, command.enterprise, cells)
+        self.reload = Reload(park, row.number)
+
+    async def _adopt_contact(self, row: CommandRow) -> None:
+        """Add a sender to the model: its gateway, tags, and the scopes it needs."""
+        command = row.read(ContactCommand)
+        _, contact = await self._store.contacts.find(command.contact)
+        park = await read_model(self._settings.park)
+        rows = rows_of(propose(contact, park, command.wanted))
+        self.reload = Reload(append(self._settings.park, park, rows), row.number)
+
+    async def _drop_contact(self, row: CommandRow) -> None:
+        """Forget a sender; it is listed again when it sends again."""
+        await self._store.contacts.forget([row.read(ContactCommand).contact])
 
     async def _release(self, row: CommandRow) -> Task:
         """Store samples of a tag from quarantine, as they are."""
@@ -327,6 +400,8 @@ class CommandQueue:
             ids = list(task.rejects[:BLOCK_REJECTS])
             messages = await self._store.rejects.messages(ids)
             return Block(messages, rejects=ids), replace(task, rejects=task.rejects[len(ids) :])
+        if task.messages:
+            return Block(list(task.messages)), replace(task, messages=())
         if task.samples is not None:
             return Block(samples=task.samples), replace(task, samples=None)
         if task.command:
@@ -380,8 +455,8 @@ def _span_of(fall: Any) -> tuple[int, int]:
     return to_us(fall["since"]), to_us(fall["time"])
 
 
-def adopt(folder: Path, enterprise: str, cells: Mapping[str, str]) -> None:
-    """Append a tag of an enterprise to the park model in a folder.
+def adopt(folder: Path, enterprise: str, cells: Mapping[str, str]) -> Park:
+    """Append a tag of an enterprise to the park model in a folder; return the model.
 
     One that is there already stays as it is. Raises ParkError when the model would be wrong with
     it, or the folder cannot be written.
@@ -389,34 +464,8 @@ def adopt(folder: Path, enterprise: str, cells: Mapping[str, str]) -> None:
     park = load_park(folder)
     address = f"{enterprise}/{cells['tag']}"
     if address in {tag.address for tag in park.tags}:
-        return
-    files = park.files
-    text = files["tags.csv"]
-    line = io.StringIO(newline="")
-    csv.writer(line, lineterminator="\n").writerow([cells.get(name, "") for name in TAG_COLUMNS])
-    text += ("" if text.endswith("\n") else "\n") + line.getvalue()
-    try:
-        park = parse_park(files | {"tags.csv": text})
-    except ModelError as error:
-        problems = "; ".join(error.problems)
-        raise ParkError(f"the model would be wrong with it: {problems}") from error
-    if address not in {tag.address for tag in park.tags}:
+        return park
+    kinds = {scope.id: scope.kind for scope in park.scopes}
+    if cells["scope"] in kinds and owner_of(cells["scope"], kinds) != enterprise:
         raise ParkError(f"scope {cells['scope']} is not one of enterprise {enterprise}")
-    try:
-        _replace(folder / "tags.csv", text)
-    except OSError as error:
-        raise ParkError(
-            f"tags.csv cannot be written ({error}); add this line to it yourself:"
-            f" {line.getvalue().strip()}"
-        ) from error
-
-
-def _replace(path: Path, text: str) -> None:
-    """Write a file so that it is there whole, whatever happens meanwhile."""
-    draft = path.with_name(f".{path.name}.new")
-    with draft.open("w", encoding="utf-8", newline="") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.chmod(path.stat().st_mode)
-    draft.replace(path)
+    return append(folder, park, {"tags.csv": line_of(cells)})

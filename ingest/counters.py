@@ -49,6 +49,9 @@ REASONS = {
     "flagged": ("rate_of_change", "stuck", "unit_error", "clock_skew"),
     # Connections of HJ 212 data loggers that were ended or not taken.
     "loggers": ("silent", "evicted", "refused"),
+    # Of senders that the model does not know: messages of those not listed, values under names not
+    # listed, and how often the budget of the look at foreign topics was spent.
+    "contacts": ("full", "names", "paused"),
 }
 COUNTERS = (
     "messages",

@@ -20,6 +20,12 @@ class IngestSettings(Settings):
         description="the broker: mqtt://user:password@host:port or mqtts://",
     )
     park: Path = Field(Path(DEMO_PARK), description="folder of the park model")
+    park_watch_s: float = Field(
+        5.0,
+        ge=0,
+        description="how often ingest looks for a changed park model, which runs from then on when"
+        " it is right; 0 = never [s]",
+    )
     client_id: str = Field(
         "parktwin-ingest", description="fixed MQTT client id: the session's name"
     )
@@ -158,6 +164,17 @@ class IngestSettings(Settings):
         ge=0,
         description="what a gateway sends whose clock is off by more is uncertain; 0 = any [s]",
     )
+    contact_rate: float = Field(
+        100.0,
+        ge=0,
+        description="messages a second read on the average to find gateways under topics that the"
+        " model does not know; a payload counts for each KiB of it; 0 = topics of ours only",
+    )
+    contact_burst: float = Field(2_000.0, ge=1, description="the same at once, after a pause")
+    contacts_max: int = Field(
+        500, ge=1, description="senders that the model does not know, listed at a time"
+    )
+    contact_names: int = Field(200, ge=1, description="names listed of one such sender")
     health_s: float = Field(5.0, description="how often ingest stores its own counters [s]")
     publish_s: float = Field(
         5.0, ge=0, description="how often derived values are published under twin/v1; 0 = never [s]"

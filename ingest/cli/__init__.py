@@ -1,4 +1,4 @@
-"""Commands of operators: `quarantine`, `rejects`, `registers`, `unit_errors`, `replay`.
+"""Commands of operators, like `gateway`, `quarantine`, `reload`, `registers`, `unit_errors`.
 
 `send` writes an order for the running ingest into the database and waits for its outcome; the
 others are the programs that people type. `replay` derives the past again by itself.

@@ -1,4 +1,4 @@
-"""`parktwin gateway`: what a gateway sends, and how it would be read."""
+"""`parktwin gateway`: what a gateway sends, how it would be read, and its way into the model."""
 
 from __future__ import annotations
 
@@ -9,38 +9,40 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ingest.cli import contacts
+from ingest.cli.send import OperatorProgram
 from ingest.routing.decode import limits_of
 from ingest.routing.trial import try_payload
 from ingest.settings import IngestSettings
 from twin.errors import ParkError
 from twin.loading import load_park
-from twin.program import program_parser, run_program
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
 
     from ingest.routing.trial import PayloadTrial, TrialRow
 
-EXAMPLES = """examples:
-  parktwin gateway try payload.json --topic plant7/flows/FI-1
+EXAMPLES = f"""examples:
+{contacts.EXAMPLES}  parktwin gateway try payload.json --topic plant7/flows/FI-1
       as the model reads what comes there
   mosquitto_sub -t neuron/plc -C 1 | parktwin gateway try - --topic neuron/plc --payload neuron-tags
       as a preset would read it; without one, those that fit are named
-  parktwin gateway try payload.json --payload '{ time = "t", value = "v", tag = "n" }'
+  parktwin gateway try payload.json --payload '{{ time = "t", value = "v", tag = "n" }}'
 """
 HEAD = ("NAME", "TAG", "TIME", "VALUE", "SI", "QUALITY")
 
 
 def main(argv: list[str] | None = None) -> int:
     """Do one thing about gateways; return 0 when it is done."""
-    parser = program_parser("parktwin gateway", "Look at what gateways send.", EXAMPLES)
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    add_try(commands.add_parser("try", help="how a payload would be read; nothing is stored"))
-    options = parser.parse_args(argv)
-    return run_program("parktwin gateway", lambda: _try(options))
+    own = {"try": "how a payload would be read; nothing is stored"}
+    about = "Look at what gateways send, and make unknown ones part of the model."
+    program = OperatorProgram("gateway", about, EXAMPLES, **contacts.COMMANDS, **own)
+    contacts.add_arguments(program.parsers)
+    _add_try(program.parsers["try"])
+    return program.run(argv, "contact", contacts.lines_of, contacts.body_of, **{"try": _try})
 
 
-def add_try(parser: ArgumentParser) -> None:
+def _add_try(parser: ArgumentParser) -> None:
     """Add the arguments of `try`."""
     add = parser.add_argument
     add("file", metavar="FILE", help="one payload; - reads the standard input")

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     Body = Callable[[Namespace], dict[str, Any]]
 
 WAIT_S, LOOK_S = 30.0, 0.2
+READING = ("list", "show")
 LIMIT = "rows (default: %(default)s)"
 
 
@@ -32,26 +33,39 @@ class OperatorProgram:
         add = self._parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
         self.parsers = {each: add.add_parser(each, help=line) for each, line in commands.items()}
 
-    def run(self, argv: list[str] | None, kind: str, listing: Listing, body: Body) -> int:
-        """Print the lines of `listing`, or send ``{kind}.COMMAND``; return 0 when it is done."""
+    def run(
+        self,
+        argv: list[str] | None,
+        kind: str,
+        listing: Listing,
+        body: Body,
+        **own: Callable[[Namespace], int],
+    ) -> int:
+        """Print the lines of `listing`, or send ``{kind}.COMMAND``; return 0 when it is done.
+
+        Printed are `list` and `show`, and any command with `dry_run`. Commands of their `own` need
+        no database.
+        """
         options = self._parser.parse_args(argv)
+        if options.command in own:
+            return run_program(self._name, lambda: own[options.command](options))
 
         async def work() -> None:
             store = Store(IngestSettings().database_url)
             await store.open()
             try:
-                if options.command == "list":
+                if options.command in READING or getattr(options, "dry_run", False):
                     async with store.transaction():
                         print("\n".join(await listing(store, options)))
                 else:
-                    await _order(store, f"{kind}.{options.command}", body(options))
+                    await order(store, f"{kind}.{options.command}", body(options))
             finally:
                 await store.close()
 
         return run_program(self._name, lambda: asyncio.run(work()))
 
 
-async def _order(store: Store, kind: str, body: dict[str, Any]) -> None:
+async def order(store: Store, kind: str, body: dict[str, Any]) -> None:
     """Write a command down and wait for its answer; raises ParkError when it was refused."""
     async with store.transaction():
         number = await store.commands.add(kind, json.dumps(body))

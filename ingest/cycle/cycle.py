@@ -83,8 +83,15 @@ class State:
 class Cycle:
     """The one writer's loop over one park model."""
 
-    def __init__(self, park: Park, store: Store, settings: IngestSettings) -> None:
-        self.counters = Counters()
+    def __init__(
+        self,
+        park: Park,
+        store: Store,
+        settings: IngestSettings,
+        former: Cycle | None = None,
+    ) -> None:
+        """With a `former` cycle over another model, what is not of a model goes on from there."""
+        self.counters: Counters = Counters() if former is None else former.counters
         self.connected: Callable[[], bool] = lambda: False
         self.inbox_size: Callable[[], int] = lambda: 0
         self.surroundings: Callable[[], dict[str, float]] = dict
@@ -96,15 +103,10 @@ class Cycle:
         self.network = compile_network(park)
         self._estimates = HourlyEstimates(self.network, store)
         self._tags = (*self.network.tags, *own_tags(self.network))
-        self.sparkplug = SparkplugSessions(
-            park.rows(GatewaySpec),
-            reorder_s=settings.sparkplug_reorder_s,
-            rebirth_s=settings.sparkplug_rebirth_s,
-            future_s=settings.future_s,
-            host_id=settings.sparkplug_host_id,
-            payload_bytes=settings.payload_bytes,
-            counters=self.counters,
+        self.sparkplug: SparkplugSessions = (
+            former.sparkplug if former is not None else _sessions(settings, self.counters)
         )
+        self.sparkplug.follow(park.rows(GatewaySpec))
         self.topics = TopicTable(park, self._tags, self.sparkplug)
         self._traits = traits_of(self._tags)
         self._aggregation = Aggregation(store, self._traits, park.timezone)
@@ -112,6 +114,9 @@ class Cycle:
         self._validator = Validator(park, self._tags, store, settings)
         self._monitor = BalanceMonitor(self.network, store)
         self._gateways = self._no_gateways()
+        self._go_on = former is not None
+        if former is not None:
+            self._gateways.take_over(former._gateways)  # noqa: SLF001
         first = len(self.network.tags) + len(self._estimates.tags)
         self._health = Health(self.counters, self._gateways, self._tags, first, settings)
         progress = self._monitor.begin(0)
@@ -122,7 +127,7 @@ class Cycle:
         )  # fmt: skip
         self._limits = limits_of(settings)
         self._own = np.flatnonzero([tag.source == "derived" for tag in self._tags])
-        self._last_cycle_us = 0
+        self._last_cycle_us: int = 0 if former is None else former._last_cycle_us  # noqa: SLF001
         self._read_us = np.zeros(len(self._tags), np.int64)
         self._now_us = 0
         self._lag_s = 0.0
@@ -156,10 +161,11 @@ class Cycle:
             validation = await self._validator.start(image)
             monitor = await self._monitor.start(now_us, self._last_cycle_us)
             estimates = self._estimates.start(image, now_us)
-            await self._gateways.write(self._store, now_us)
-            # The clock that has measured the gateways until now may not be that of today.
-            self._gateways = self._health.gateways = self._no_gateways()
-            await self._gateways.start(self._store, now_us)
+            if not self._go_on:
+                await self._gateways.write(self._store, now_us)
+                # The clock that has measured the gateways until now may not be that of today.
+                self._gateways = self._health.gateways = self._no_gateways()
+                await self._gateways.start(self._store, now_us)
         memory = no_memory(self.network)
         self._state = State(
             image,
@@ -174,6 +180,14 @@ class Cycle:
             0,
         )
         self._now_us = now_us
+        self._go_on = False
+
+    async def resume(self, now_us: int) -> None:
+        """Start in place of another cycle, however long the database takes to come back.
+
+        Raises ParkError when the model cannot run on what is stored.
+        """
+        await self._until_stored(lambda _: self.start(now_us), forever=True)
 
     def _no_gateways(self) -> Gateways:
         return Gateways(list(data_owners(self._park)), self._tags, self._settings)
@@ -240,7 +254,7 @@ class Cycle:
         if now_us < self._now_us - CLOCK_STEP_US:
             LOG.warning("the clock was set back by %.1f s", (self._now_us - now_us) * 1e-6)
             self.counters["clock_set_back"] += 1
-            await self._until_stored(lambda _: self.start(now_us), forever=True)
+            await self.resume(now_us)
         self._now_us = now_us // length * length
 
     async def _commit_parts(self, intake: Intake) -> Tally:
@@ -507,6 +521,19 @@ class Cycle:
             await self._store.quarantine.keep(intake.quarantined, now_us, *limits)
         for part in parts:
             await self._store.keep_corrections(part.superseded, part.superseded_by)
+
+
+def _sessions(settings: IngestSettings, counters: Counters) -> SparkplugSessions:
+    """Return the sessions of no edge nodes yet."""
+    return SparkplugSessions(
+        (),
+        reorder_s=settings.sparkplug_reorder_s,
+        rebirth_s=settings.sparkplug_rebirth_s,
+        future_s=settings.future_s,
+        host_id=settings.sparkplug_host_id,
+        payload_bytes=settings.payload_bytes,
+        counters=counters,
+    )
 
 
 def _released(past: Samples, now_us: int) -> Intake:

@@ -132,6 +132,16 @@ class Gateways:
             table.pause_s[at] = row.pause_s
             table.marks[at] = row.silent, row.skewed, row.runaway
 
+    def take_over(self, former: Gateways) -> None:
+        """Go on with the gateways known over other tags, and with the measures of their clocks."""
+        self.skewed, self.spent = former.skewed, former.spent
+        self._table, self._index = former._table, former._index
+        self._names, self._topics, self._free = former._names, former._topics, former._free
+        self._gone = former._gone
+        self._started_us, self._now_us = former._started_us, former._now_us
+        owners = [self._owners.get(name.partition("/")[0], -1) for name in self._names]
+        self._table.owner[:] = owners
+
     def take(self, intake: Intake, tally: Tally, cycle_us: int) -> None:
         """Count the messages and samples of a committed cycle."""
         table, settings = self._table, self._settings

@@ -185,11 +185,8 @@ class SparkplugSessions:
         self._rebirth_us = round(rebirth_s * 1e6)
         self._future_us = round(future_s * 1e6)
         self._nodes: dict[tuple[str, str], _Node] = {}
-        for row in gateways:
-            if row.protocol == "sparkplug":
-                key = row.group, row.node
-                self._nodes[key] = _Node(*key, wait_us=self._rebirth_us)
         self._met = False
+        self.follow(gateways)
 
     def __len__(self) -> int:
         return len(self._nodes)
@@ -197,6 +194,14 @@ class SparkplugSessions:
     def births(self, group: str, node: str) -> Births:
         """Return what an edge node of the model was born with; later births change it in place."""
         return self._nodes[group, node].births
+
+    def follow(self, gateways: Iterable[GatewaySpec]) -> None:
+        """Know the edge nodes of a model; those known before go on with their sessions."""
+        keys = {(row.group, row.node) for row in gateways if row.protocol == "sparkplug"}
+        self._nodes = {
+            key: self._nodes.get(key) or _Node(*key, wait_us=self._rebirth_us)
+            for key in sorted(keys)
+        }
 
     def decode(self, topic: Sequence[str], payload: bytes, received_us: int) -> Decoded:
         """Return the values of a message of a known node, under the names of its BIRTH.

@@ -293,6 +293,27 @@ class TopicTable:
             return ""
         return route.order or route.gateway
 
+    def is_declared(self, address: str, mn: str = "") -> bool:
+        """Return whether the model has the gateway of a contact: of a topic, node or logger.
+
+        In place of a tag an address may have ``{tag}``.
+        """
+        parts = address.split("/")
+        if address.startswith(NOBODY + "/"):
+            return any(row.protocol == "hj212" and row.mn == mn for _, row in self._gateways)
+        if parts[0] == sparkplug.NAMESPACE:
+            return tuple(parts[1:]) in self._nodes
+        if len(parts) == 5 and parts[0] in FORMATS and parts[1] == "v1":
+            owner = self._owners.get((parts[2], parts[3]), "")
+            return self._gateway(owner, parts[0], parts[4]) is not UNKNOWN
+        return any(pattern.fullmatch(address) for pattern, *_ in self._foreign)
+
+    def is_foreign(self, topic: str) -> bool:
+        """Return whether a topic is neither in one of our namespaces nor of a [[gateway]]."""
+        if topic.startswith(NAMESPACES):
+            return False
+        return not any(pattern.fullmatch(topic) for pattern, *_ in self._foreign)
+
     def _find(self, topic: str) -> Route:
         parts = topic.split("/")
         if parts[0] == sparkplug.NAMESPACE:
@@ -425,6 +446,8 @@ KINDS = {kind + what: 4 if kind == "N" else 5
          for kind in "ND" for what in ("BIRTH", "DEATH", "DATA", "CMD")}  # fmt: skip
 # First segment of a topic ``<format>/v1/{park}/{enterprise}/{gateway}``.
 FORMATS = ("park", "senml", "hj212")
+# Topics of ours, what we publish among them.
+NAMESPACES = (f"{sparkplug.NAMESPACE}/", "twin/v1/", *(f"{form}/v1/" for form in FORMATS))
 
 
 def _pattern(topic: str) -> re.Pattern[str]:

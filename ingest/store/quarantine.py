@@ -37,6 +37,11 @@ SELECT id FROM reject WHERE ($1::bigint[] IS NULL OR id = ANY($1))
     AND ($2::text IS NULL OR reason = $2) AND size = length(payload)
     AND NOT starts_with(topic, $3) ORDER BY id
 """
+TOPICS = "SELECT DISTINCT topic FROM reject WHERE reason = ANY($1::text[])"
+COMPLETE_OF = """
+SELECT id FROM reject WHERE topic = ANY($1::text[]) AND reason = ANY($2::text[])
+    AND size = length(payload) ORDER BY id
+"""
 PAYLOADS = "SELECT topic, payload, received FROM reject WHERE id = ANY($1::bigint[]) ORDER BY id"
 DROP_REJECTS = """
 DELETE FROM reject
@@ -152,6 +157,15 @@ class RejectTable(BoundedTable):
     ) -> list[int]:
         """Return the ids of rejects whose payload is whole; None for any id or reason."""
         rows = await self._fetch(COMPLETE_REJECTS, ids, reason, without_topic)
+        return [row["id"] for row in rows]
+
+    async def topics(self, reasons: Sequence[str]) -> list[str]:
+        """Return the topics of rejects of some reasons."""
+        return [row["topic"] for row in await self._fetch(TOPICS, list(reasons))]
+
+    async def complete_of(self, topics: list[str], reasons: Sequence[str]) -> list[int]:
+        """Return the ids of rejects of some topics and reasons whose payload is whole."""
+        rows = await self._fetch(COMPLETE_OF, topics, list(reasons)) if topics else []
         return [row["id"] for row in rows]
 
     async def messages(self, ids: list[int]) -> list[Message]:

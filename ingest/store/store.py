@@ -19,9 +19,11 @@ from deploy.database.migrations import INGEST_LOCK, WRITER_LOCK, migrate
 from deploy.database.times import TIME_MAX_US, micros, null, nulls, stamp, stamps, to_us
 from ingest.store.alarms import AlarmTable
 from ingest.store.commands import CommandTable
+from ingest.store.contacts import ContactTable
 from ingest.store.detections import DetectionTable
 from ingest.store.gateways import GatewayTable
 from ingest.store.imports import ImportTable
+from ingest.store.model_problems import ModelProblemTable
 from ingest.store.quarantine import QuarantineTable, RejectTable
 from ingest.store.register_falls import RegisterFallTable
 from ingest.store.spool import SpoolTable
@@ -30,7 +32,7 @@ from ingest.store.table import columns_of, samples_of, upsert
 from ingest.store.unit_errors import UnitErrorTable
 from ingest.store.writers import Writers
 from twin.arrays import BOOL, DAY_US, F64, I64, MINUTE_US, NEVER, U8
-from twin.errors import OccupiedError, StoreError
+from twin.errors import OccupiedError, ParkError, StoreError
 from twin.series.minutes import NO_MINUTES
 from twin.series.samples import Samples
 
@@ -236,6 +238,7 @@ DELETE FROM sample WHERE tag_id = ANY($1::int[]) AND time > $2 RETURNING tag_id
 """
 TAKE_BACK = "DELETE FROM {table} WHERE time >= $1 RETURNING tag_id"
 ADD_MODEL = "INSERT INTO model (digest, files) VALUES ($1, $2)"
+MODEL_FILES = "SELECT files FROM model ORDER BY version DESC LIMIT 1"
 MODEL_DIGEST = "SELECT digest FROM model ORDER BY version DESC LIMIT 1"
 OCCUPIED = """
 SELECT w.number, r.first, r.last
@@ -267,9 +270,11 @@ class Store:
         self.enterprises = 1  # of the model, and the park
         self.alarms = AlarmTable(self)
         self.commands = CommandTable(self)
+        self.contacts = ContactTable(self)
         self.detections = DetectionTable(self)
         self.gateways = GatewayTable(self)
         self.imports = ImportTable(self)
+        self.model_problems = ModelProblemTable(self)
         self.quarantine = QuarantineTable(self)
         self.register_falls = RegisterFallTable(self)
         self.rejects = RejectTable(self)
@@ -379,6 +384,13 @@ class Store:
     async def model_digest(self) -> str | None:
         """Return the digest of the newest model; None before the first."""
         return await self._connection.fetchval(MODEL_DIGEST)  # type: ignore[no-any-return]
+
+    async def model_files(self) -> dict[str, str]:
+        """Return the files of the newest model; raises ParkError before the first."""
+        files = await self._connection.fetchval(MODEL_FILES)
+        if files is None:
+            raise ParkError("there is no park model yet", hint="start ingest: it stores its model")
+        return dict(json.loads(files))
 
     async def find_tags(self, tags: Sequence[Tag]) -> bool:
         """Return whether all tags are active in the database; sets `tag_id` then."""

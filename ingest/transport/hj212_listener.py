@@ -62,15 +62,8 @@ class Listener:
         put: Callable[[Message], None],
         counters: Counters,
     ) -> None:
-        kinds = {scope.id: scope.kind for scope in park.scopes}
-        self._gateways: Mapping[str, tuple[str, GatewaySpec]] = {
-            row.mn: (
-                f"hj212/v1/{park_of(row.scope, kinds)}/{owner_of(row.scope, kinds)}/{row.id}",
-                row,
-            )
-            for row in park.rows(GatewaySpec)
-            if row.protocol == "hj212"
-        }
+        self._gateways: Mapping[str, tuple[str, GatewaySpec]] = {}
+        self.follow(park)
         self._settings = settings
         self._put = put
         self._counters = counters
@@ -78,6 +71,18 @@ class Listener:
         self._links = count(-1, -1)  # Links of the broker's connections are not negative.
         self._mids = count(1)
         self._server: asyncio.Server | None = None
+
+    def follow(self, park: Park) -> None:
+        """Know the data loggers of a model; connections stay."""
+        kinds = {scope.id: scope.kind for scope in park.scopes}
+        self._gateways = {
+            row.mn: (
+                f"hj212/v1/{park_of(row.scope, kinds)}/{owner_of(row.scope, kinds)}/{row.id}",
+                row,
+            )
+            for row in park.rows(GatewaySpec)
+            if row.protocol == "hj212"
+        }
 
     async def start(self) -> int:
         """Listen; return the port. Raises SettingsError when it is taken."""

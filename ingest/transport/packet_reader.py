@@ -9,12 +9,12 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ingest.settings import HEAD_BYTES
 
 if TYPE_CHECKING:
-    from ingest.transport.subscriber import Inbox
+    from collections.abc import Callable
 
 PUBLISH = 3
 PINGREQ, PINGRESP = 0xC0, b"\xd0\x00"
@@ -22,7 +22,19 @@ TOPICS_MAX = 10_000
 READ_BYTES = 1 << 18
 
 
-def take_over(client: Any, inbox: Inbox, payload_bytes: int) -> None:
+class Taker(Protocol):
+    """What takes the messages; while it is `full` none are read, until it calls `on_room`."""
+
+    full: bool
+    on_room: Callable[[], None]
+
+    def put(
+        self, topic: str, payload: bytes, mid: int, qos: int, cut: int = 0, *, retained: bool
+    ) -> None:
+        """Take a message, less the bytes `cut` from its payload."""
+
+
+def take_over(client: Any, inbox: Taker, payload_bytes: int) -> None:
     """Let a PacketReader stand between the socket and the client."""
     paho = client._client  # noqa: SLF001
     sock = paho.socket()
@@ -43,7 +55,7 @@ class PacketReader:
     is thrown away as it comes. While the inbox is full nothing is read, so that the broker waits.
     """
 
-    def __init__(self, sock: Any, paho: Any, inbox: Inbox, payload_bytes: int) -> None:
+    def __init__(self, sock: Any, paho: Any, inbox: Taker, payload_bytes: int) -> None:
         self._sock = sock
         self._paho = paho
         self._inbox = inbox

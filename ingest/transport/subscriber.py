@@ -7,7 +7,7 @@ import contextlib
 import logging
 import time
 from collections import Counter, deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import aiomqtt
 from paho.mqtt.packettypes import PacketTypes
@@ -146,21 +146,12 @@ class Inbox:
 class Subscriber:
     """The connection to the broker: a persistent session that survives us and itself."""
 
-    def __init__(
-        self,
-        settings: IngestSettings,
-        counters: Counters,
-        topics: Sequence[str] = (),
-        *,
-        state_topic: str = "",
-    ) -> None:
-        """With `state_topic`, edge nodes of Sparkplug are told there whether we are online."""
+    def __init__(self, settings: IngestSettings, counters: Counters) -> None:
         self.on_connection: Callable[[], None] = lambda: None
-        self._state_topic = state_topic
+        self._state_topic = ""
         self._online_ms = 0
-        self._topics = [each.strip() for each in settings.topic_filter.split(",")] + [*topics]
-        if state_topic and not any(map(aiomqtt.Topic(state_topic).matches, self._topics)):
-            self._topics.append(state_topic)
+        self._topics = _filters(settings, (), "")
+        self._renewal = asyncio.Event()  # the connection is to be made anew
         self.status = BrokerStatus(settings)
         self.inbox = Inbox(
             settings.inbox_messages, settings.inbox_bytes, counters, self.status.take
@@ -189,6 +180,32 @@ class Subscriber:
                 ALIKE_CYCLES,
                 count,
             )
+
+    async def follow(self, topics: Sequence[str], state_topic: str) -> None:
+        """Subscribe to the topics of a model, besides those of the settings, and to no others.
+
+        With `state_topic`, edge nodes of Sparkplug are told there whether we are online.
+        """
+        former, self._topics = self._topics, _filters(self._settings, topics, state_topic)
+        client = self._client
+        if state_topic != self._state_topic:
+            if client is not None:
+                await self.announce(online=False)
+                # The will is part of a connection.
+                self._renewal.set()
+            self._state_topic = state_topic
+        if client is None or self._renewal.is_set():
+            return
+        new = [(topic, 1) for topic in self._topics if topic not in former]
+        gone = [topic for topic in former if topic not in self._topics]
+        try:
+            if new:
+                await client.subscribe(new)
+            if gone:
+                await client.unsubscribe(gone)
+        except aiomqtt.MqttError as error:
+            LOG.warning("broker %s: %s; connecting anew", self._broker, error)
+            self._renewal.set()
 
     async def run(self) -> None:
         """Stay connected until cancelled."""
@@ -226,17 +243,23 @@ class Subscriber:
 
     async def _until_lost(self, client: aiomqtt.Client) -> None:
         """Wait for the end of the connection; messages come through the inbox meanwhile."""
-        lost = client._disconnected  # noqa: SLF001
+        lost: asyncio.Future[Any] = client._disconnected  # noqa: SLF001
+        renewal: asyncio.Future[Any] = asyncio.create_task(self._renewal.wait(), name="renewal")
         try:
             # Not awaited itself: once it is cancelled, the client takes its connection for lost.
-            while not lost.done():
+            while not (lost.done() or renewal.done()):
                 await self._ask_status(client)
-                await asyncio.wait({lost}, timeout=STATUS_S)
-            lost.result()
+                await asyncio.wait(
+                    {lost, renewal}, timeout=STATUS_S, return_when=asyncio.FIRST_COMPLETED
+                )
+            if lost.done():
+                lost.result()
         except asyncio.CancelledError:
             client.timeout = PUBLISH_S
             await self.announce(online=False)
             raise
+        finally:
+            renewal.cancel()
 
     async def _ask_status(self, client: aiomqtt.Client) -> None:
         """Let the broker report anew; a broker that is busy is asked again later."""
@@ -286,6 +309,7 @@ class Subscriber:
     def _prepare(self) -> aiomqtt.Client:
         """Return a client whose session keeps, at the broker, what we have not acknowledged."""
         settings = self._settings
+        self._renewal.clear()
         properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
         properties.SessionExpiryInterval = settings.session_expiry_s
         properties.ReceiveMaximum = settings.receive_max
@@ -306,6 +330,15 @@ class Subscriber:
         client._client.manual_ack_set(True)  # noqa: SLF001
         self.inbox.link += 1
         return client
+
+
+def _filters(settings: IngestSettings, topics: Sequence[str], state_topic: str) -> list[str]:
+    """Return the topic filters of the settings and of a model, each once, and of our own state."""
+    own = (each.strip() for each in settings.topic_filter.split(","))
+    filters = list(dict.fromkeys([*own, *topics]))
+    if state_topic and not any(map(aiomqtt.Topic(state_topic).matches, filters)):
+        filters.append(state_topic)
+    return filters
 
 
 class NextBlock:

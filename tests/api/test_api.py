@@ -108,6 +108,8 @@ async def test_openapi_names_every_route(api):
         "/api/v1/quarantine/{enterprise}/{tag}/adopt",
         "/api/v1/quarantine/{enterprise}/{tag}/release", "/api/v1/rejects",
         "/api/v1/rejects/replay",
+        "/api/v1/contacts", "/api/v1/contacts/{contact}", "/api/v1/contacts/{contact}/propose",
+        "/api/v1/contacts/{contact}/adopt", "/api/v1/gateways/try",
         "/api/v1/scenarios", "/api/v1/targets", "/api/v1/health/data",
         "/api/v1/unit-errors/{error}/dismiss", "/api/v1/unit-errors/{error}/rescale",
         "/livez", "/readyz", "/metrics",

@@ -26,7 +26,8 @@ ANSWERING = (
 )  # fmt: skip
 ASKING = (*ANSWERING, "api.live", "api.context")
 SUBJECTS = (
-    "api.alarms", "api.balance", "api.byproducts", "api.chlorine", "api.emissions", "api.energy",
+    "api.alarms", "api.balance", "api.byproducts", "api.chlorine", "api.contacts", "api.emissions",
+    "api.energy",
     "api.health", "api.heat", "api.history", "api.latest", "api.meters", "api.park",
     "api.quarantine", "api.registers", "api.resources", "api.scenarios", "api.unit_errors",
 )  # fmt: skip
@@ -57,6 +58,7 @@ MAY_IMPORT = {
         *BALANCES, "twin.alarms", "twin.validation", "twin.chlorine", "twin.emissions",
         "twin.byproducts", "twin.targets",
     ),
+    "twin.adoption": (*GROUND, "twin.model", "twin.loading"),
     "twin.__main__": ("twin",),
     "deploy.database": GROUND,
     "deploy.watchdog": (),
@@ -68,7 +70,9 @@ MAY_IMPORT = {
     "ingest.spool": (*READING, *STORING),
     "ingest.transport": (*READING, *ROUTING, "ingest.spool"),
     "ingest.cycle": (*READING, *STORING),
-    "ingest.commands": (*READING, *STORING),
+    "ingest.model_folder": READING,
+    "ingest.contacts": (*READING, *STORING),
+    "ingest.commands": (*READING, *STORING, "ingest.model_folder"),
     "ingest.cli": (*READING, *STORING, "ingest.cycle", "ingest.commands"),
     "ingest.file_import": (*READING, *STORING, "ingest.cycle", "ingest.cli"),
     "ingest.__main__": (*READING, "ingest"),
@@ -102,8 +106,16 @@ MAY_IMPORT = {
 }  # fmt: skip
 LIBRARIES = {
     "asyncpg": {"deploy.database.errors", "ingest.store.store", "api.store"},
-    "aiomqtt": {"ingest.transport.subscriber", "simulators.gateways.publisher"},
-    "paho": {"ingest.transport.subscriber", "simulators.gateways.publisher"},
+    "aiomqtt": {
+        "ingest.transport.discovery",
+        "ingest.transport.subscriber",
+        "simulators.gateways.publisher",
+    },
+    "paho": {
+        "ingest.transport.discovery",
+        "ingest.transport.subscriber",
+        "simulators.gateways.publisher",
+    },
     "pint": {"twin.uom"},
     "python_calamine": {"ingest.file_import.sheets"},
     "seuif97": {"twin.water"},
@@ -124,6 +136,7 @@ LIBRARIES = {
 CLOCKS = {
     "ingest.cli.gateway": "a payload on trial arrives now",
     "ingest.cycle.cycle": "the lag lies between the arrival of a message and its commit",
+    "ingest.transport.discovery": "a message is received when it arrives",
     "ingest.transport.hj212_listener": "the received time of a packet is the moment it arrives",
     "ingest.transport.subscriber": "a message is received when it arrives; STATE says since when",
 }

@@ -742,6 +742,86 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/contacts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read Contacts
+         * @description Return the senders that the model does not know, last heard first.
+         */
+        get: operations["read_contacts"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/contacts/{contact}/propose": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Propose Adoption
+         * @description Return what an adoption would add to the model, and write nothing.
+         */
+        post: operations["propose_adoption"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/contacts/{contact}/adopt": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Adopt Contact
+         * @description Make a sender part of the model; ingest writes its rows and goes on with them.
+         */
+        post: operations["adopt_contact"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/contacts/{contact}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Drop Contact
+         * @description Forget a sender until it sends again.
+         */
+        delete: operations["drop_contact"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/registers/falls": {
         parameters: {
             query?: never;
@@ -1002,6 +1082,33 @@ export interface components {
             sigma: string;
             /** @default  */
             description: string;
+        };
+        /** @description What a person has decided about a contact; what is empty is guessed. */
+        AdoptContactBody: {
+            /** @description person who commands */
+            by: string;
+            /** @default  */
+            scope: string;
+            /**
+             * @description id of the gateway in the model
+             * @default
+             */
+            gateway: string;
+            /** @default  */
+            preset: string;
+            /**
+             * @description name of a scope that is made, in Chinese
+             * @default
+             */
+            zh: string;
+            /** @default  */
+            en: string;
+            /** @description these names only */
+            only?: string[];
+            /** @description by name on the wire */
+            tags?: {
+                [key: string]: components["schemas"]["CellsBody"];
+            };
         };
         /** @description Ageing of the membrane electrolysers of a scope by the days of a time. */
         AgeingAnswer: {
@@ -1484,6 +1591,25 @@ export interface components {
             /** @description why a figure is withheld: few_members or one_dominates of a sum, linked: it would tell what a concealed one gives or takes; else empty */
             withheld: string;
         };
+        /** @description Cells of a tag instead of those that are guessed. */
+        CellsBody: {
+            /** @default  */
+            tag: string;
+            /** @default  */
+            quantity: string;
+            /** @default  */
+            uom: string;
+            /** @default  */
+            kind: string;
+            /** @default  */
+            low: string;
+            /** @default  */
+            high: string;
+            /** @default  */
+            sigma: string;
+            /** @default  */
+            description: string;
+        };
         /** @description The chlorine balance of a scope, and the state of its tanks, absorbers and hazards. */
         ChlorineAnswer: {
             scope: string;
@@ -1604,6 +1730,32 @@ export interface components {
             /** @description person who commands */
             by: string;
         };
+        /** @description A sender that the model does not know; `payload` is its newest as far as it was kept. */
+        ContactRow: {
+            id: number;
+            /** @description topic, node or logger; {tag} stands for a name */
+            address: string;
+            /** @description of a gateway; empty: nothing reads it */
+            protocol: string;
+            /** @description layouts that read its JSON, best first */
+            presets: string[];
+            reason: string;
+            topic: string;
+            payload: string;
+            /** @description bytes of the payload as it came */
+            size: number;
+            /** @description messages */
+            count: number;
+            /** @description messages a second */
+            per_s: number | null;
+            /** Format: date-time */
+            first_seen: string;
+            /** Format: date-time */
+            last_seen: string;
+            names: components["schemas"]["HeardNameRow"][];
+            /** @description values under names for which there is no room */
+            unlisted: number;
+        };
         /** @description A component of a resource: least, usual and most, fractions by mass. */
         ContentRow: {
             component: string;
@@ -1655,6 +1807,8 @@ export interface components {
             gateways: components["schemas"]["GatewayRow"][];
             unit_errors: components["schemas"]["UnitErrorRow"][];
             register_falls: components["schemas"]["RegisterFallRow"][];
+            /** @description of the model in the folder of ingest, while a former one runs */
+            model_problems: string[];
             ingest: {
                 [key: string]: number | null;
             };
@@ -2065,6 +2219,15 @@ export interface components {
             design_maximum: components["schemas"]["DesignMaximum"];
             live: components["schemas"]["LiveEquivalent"];
         };
+        /** @description A name that a contact sends, its last value, and how its values lay. */
+        HeardNameRow: {
+            name: string;
+            value: number | null;
+            low: number | null;
+            high: number | null;
+            times: number;
+            uom: string;
+        };
         /** @description Heat of the scope. */
         HeatAnswer: {
             scope: string;
@@ -2374,6 +2537,26 @@ export interface components {
             /** @description why a figure is withheld: few_members or one_dominates of a sum, linked: it would tell what a concealed one gives or takes; else empty */
             withheld: string;
         };
+        /** @description A scope that the model lacks. */
+        NewScope: {
+            id: string;
+            kind: string;
+            name: components["schemas"]["Name"];
+        };
+        /** @description A tag for a name on the wire, as a row of tags.csv. */
+        NewTag: {
+            name: string;
+            address: string;
+            tag: string;
+            scope: string;
+            quantity: string;
+            uom: string;
+            kind: string;
+            low: string;
+            high: string;
+            sigma: string;
+            description: string;
+        };
         /** @description The residual of the balance of a node: in - out as measured; of electricity in kWh. */
         NodeResidual: {
             node: string;
@@ -2389,6 +2572,12 @@ export interface components {
         /** @description A page of a list. */
         Page_AlarmRow_: {
             items: components["schemas"]["AlarmRow"][];
+            /** @description cursor of the next page */
+            next: string | null;
+        };
+        /** @description A page of a list. */
+        Page_ContactRow_: {
+            items: components["schemas"]["ContactRow"][];
             /** @description cursor of the next page */
             next: string | null;
         };
@@ -2510,6 +2699,25 @@ export interface components {
             id: string;
             scope: string;
             tag: string;
+        };
+        /** @description What an adoption would add to the model. */
+        ProposalAnswer: {
+            /** @description of the gateway and its tags */
+            scope: string;
+            scopes: components["schemas"]["NewScope"][];
+            /** @description row of park.toml, by column */
+            gateway: {
+                [key: string]: unknown;
+            };
+            tags: components["schemas"]["NewTag"][];
+            /** @description names of tags that the model has */
+            known: string[];
+            /** @description names that do not say what they measure */
+            doubtful: string[];
+            /** @description lines at the end of park.toml */
+            park_toml: string;
+            /** @description lines at the end of tags.csv */
+            tags_csv: string;
         };
         /** @description What a limit on a mixture costs: gain per hour for a percentage point more of leeway. */
         QualityPrice: {
@@ -3205,6 +3413,7 @@ export type AbsorberState = components['schemas']['AbsorberState'];
 export type Accepted = components['schemas']['Accepted'];
 export type ActionBody = components['schemas']['ActionBody'];
 export type AdoptBody = components['schemas']['AdoptBody'];
+export type AdoptContactBody = components['schemas']['AdoptContactBody'];
 export type AgeingAnswer = components['schemas']['AgeingAnswer'];
 export type AgeingRow = components['schemas']['AgeingRow'];
 export type AlarmCounts = components['schemas']['AlarmCounts'];
@@ -3230,11 +3439,13 @@ export type CarbonRow = components['schemas']['CarbonRow'];
 export type CarbonSource = components['schemas']['CarbonSource'];
 export type CatalogueAnswer = components['schemas']['CatalogueAnswer'];
 export type CategoryTotal = components['schemas']['CategoryTotal'];
+export type CellsBody = components['schemas']['CellsBody'];
 export type ChlorineAnswer = components['schemas']['ChlorineAnswer'];
 export type ChlorineNow = components['schemas']['ChlorineNow'];
 export type ChlorineRow = components['schemas']['ChlorineRow'];
 export type CommandAnswer = components['schemas']['CommandAnswer'];
 export type CommandBody = components['schemas']['CommandBody'];
+export type ContactRow = components['schemas']['ContactRow'];
 export type ContentRow = components['schemas']['ContentRow'];
 export type Contradiction = components['schemas']['Contradiction'];
 export type ConversionRow = components['schemas']['ConversionRow'];
@@ -3262,6 +3473,7 @@ export type FrequentAlarm = components['schemas']['FrequentAlarm'];
 export type GatewayRow = components['schemas']['GatewayRow'];
 export type GreenPowerRow = components['schemas']['GreenPowerRow'];
 export type HazardRow = components['schemas']['HazardRow'];
+export type HeardNameRow = components['schemas']['HeardNameRow'];
 export type HeatAnswer = components['schemas']['HeatAnswer'];
 export type HeatBasis = components['schemas']['HeatBasis'];
 export type HistoryAnswer = components['schemas']['HistoryAnswer'];
@@ -3286,9 +3498,12 @@ export type ModelVersion = components['schemas']['ModelVersion'];
 export type Name = components['schemas']['Name'];
 export type NeedRow = components['schemas']['NeedRow'];
 export type NeedSupply = components['schemas']['NeedSupply'];
+export type NewScope = components['schemas']['NewScope'];
+export type NewTag = components['schemas']['NewTag'];
 export type NodeResidual = components['schemas']['NodeResidual'];
 export type Page_AlarmEvent_ = components['schemas']['Page_AlarmEvent_'];
 export type Page_AlarmRow_ = components['schemas']['Page_AlarmRow_'];
+export type Page_ContactRow_ = components['schemas']['Page_ContactRow_'];
 export type Page_LatestRow_ = components['schemas']['Page_LatestRow_'];
 export type Page_QuarantineRow_ = components['schemas']['Page_QuarantineRow_'];
 export type Page_RejectRow_ = components['schemas']['Page_RejectRow_'];
@@ -3300,6 +3515,7 @@ export type PermitRow = components['schemas']['PermitRow'];
 export type PolicyCourse = components['schemas']['PolicyCourse'];
 export type PriorityShare = components['schemas']['PriorityShare'];
 export type ProductRow = components['schemas']['ProductRow'];
+export type ProposalAnswer = components['schemas']['ProposalAnswer'];
 export type QualityPrice = components['schemas']['QualityPrice'];
 export type QuarantineRow = components['schemas']['QuarantineRow'];
 export type Ready = components['schemas']['Ready'];
@@ -4760,6 +4976,147 @@ export interface operations {
                 "application/json": components["schemas"]["ReplayBody"];
             };
         };
+        responses: {
+            /** @description Successful Response */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Accepted"];
+                };
+            };
+            /** @description A failure (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    read_contacts: {
+        parameters: {
+            query?: {
+                /** @description items of a page */
+                limit?: number;
+                /** @description `next` of the page before */
+                cursor?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_ContactRow_"];
+                };
+            };
+            /** @description A failure (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    propose_adoption: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description id of a contact */
+                contact: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AdoptContactBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProposalAnswer"];
+                };
+            };
+            /** @description A failure (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    adopt_contact: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description id of a contact */
+                contact: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AdoptContactBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Accepted"];
+                };
+            };
+            /** @description A failure (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    drop_contact: {
+        parameters: {
+            query?: {
+                /** @description person who commands */
+                by?: string;
+            };
+            header?: never;
+            path: {
+                /** @description id of a contact */
+                contact: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
         responses: {
             /** @description Successful Response */
             202: {

@@ -68,8 +68,9 @@ async def test_adopting_a_tag_stores_what_came_of_it_before(database, park_folde
         await cycle.run([*unknown(), *bodies], T0_US)
         number = await order(db, "quarantine.adopt", **ROW)
         await turns(cycle, commands)
-        assert await answer(db, number) is None
-        assert commands.reload
+        # It is answered when the model runs.
+        assert commands.reload.command == number
+        await commands.answer(number, None, T0_US)
     assert (
         (park_folder / "tags.csv")
         .read_text()
@@ -180,6 +181,7 @@ async def test_samples_of_the_past_are_released_a_piece_at_a_time(database, park
         assert await samples(db, "FT-1") == []
         number = await order(db, "quarantine.adopt", **ROW)
         await turns(cycle, commands)
+        await commands.answer(number, None, T0_US)
         assert await answer(db, number) is None
     async with twin(database, park_folder) as (cycle, commands):
         await turns(cycle, commands)
