@@ -12,7 +12,7 @@ from typing_extensions import TypedDict
 from api import queries
 from api.answers import Cursor, Ends, Number, Rfc3339, WindowAnswer, WindowRow, record, records
 from api.calculation.pool import CalculationRoute
-from api.component_balance import read_streams
+from api.component_balance import read_held_back, read_streams
 from api.context import AppContext, Context, time_range
 from api.encode import KWH, MW, T_PER_H, TONNE, number, out
 from api.parameters import After, From, Limit, Text, To
@@ -32,7 +32,8 @@ router = APIRouter(prefix="/api/v1/scopes", responses=RESPONSES, route_class=Cal
 
 # Fields of an answer that a closure has by the same names, without the unit.
 AMOUNTS = ("measured", "measured_sigma", "estimate", "sigma", "detectable")
-VERDICT = ("consistent", "chi2", "chi2_limit", "test", "test_limit", "dof", "reason")
+VERDICT = ("consistent", "chi2", "chi2_limit", "test", "test_limit", "dof")
+NOT_STEADY = "not steady, held back"
 UnknownEnds = TypedDict("UnknownEnds", {"from": str | None, "to": str | None})
 
 
@@ -95,6 +96,13 @@ class BalanceRow(WindowRow):
     test_limit: float
     dof: int
     reason: str
+    held_back: Annotated[
+        list[str],
+        Field(
+            description="streams that moved: pipes and vessels without a level may hold what "
+            "speaks against the balance, so that nobody is suspect and `reason` says so"
+        ),
+    ]
     residuals: list[NodeResidual]
     streams: list[ReconciledStream]
     suspects: list[list[str]]
@@ -151,11 +159,27 @@ class DetectionRow(TypedDict):
     current: bool
 
 
+class HeldBackRow(TypedDict):
+    """A time in which the monitor of a component was not steady, and held tests back.
+
+    Flows that moved may have left in pipes and vessels without a level what a test would have
+    named. `minutes` of the time have such a test, and `test` is the greatest of them.
+    """
+
+    component: str
+    since: Rfc3339
+    until: Rfc3339
+    minutes: int
+    streams: Annotated[list[DetectedStream], Field(description="that moved")]
+    test: Annotated[float, Field(description="test statistic, standard deviations")]
+
+
 class DetectionAnswer(TypedDict):
-    """The gross errors detected in a scope, newest first."""
+    """The gross errors detected in a scope, and when tests were held back, newest first."""
 
     scope: str
     items: list[DetectionRow]
+    held_back: list[HeldBackRow]
     next: Cursor
 
 
@@ -170,12 +194,15 @@ async def read_balance(
     context.require_affordable((len(query.edges) - 1) * balance.incidence.size)
     amounts, sums, stock_quality = await read_streams(context, query, balance)
     closure = close_balance(balance, amounts)
+    held = await read_held_back(context, query, balance, amounts, closure)
     known = np.asarray(np.isfinite(closure.estimate).any(axis=1))
     nodes = list(balance.nodes)
     residuals = _amounts("residual", closure.residual, component)
     columns = {
         "component": balance.component,
         **{name: getattr(closure, name) for name in VERDICT},
+        "reason": np.where([bool(some) for some in held], NOT_STEADY, closure.reason).tolist(),
+        "held_back": [list(some) for some in held],
         "residuals": [
             records(
                 NodeResidual,
@@ -186,8 +213,8 @@ async def read_balance(
         ],
         "streams": _streams(balance, amounts, closure),
         "suspects": [
-            [sorted(balance.lines[s].id for s in some) for some in suspects]
-            for suspects in closure.suspects
+            [] if some else [sorted(balance.lines[s].id for s in each) for each in suspects]
+            for some, suspects in zip(held, closure.suspects, strict=True)
         ],
         "missing_streams": [
             [
@@ -197,9 +224,9 @@ async def read_balance(
                     flow_t=None if component == ELECTRICITY else number(flow, TONNE),
                     flow_kwh=number(flow, KWH) if component == ELECTRICITY else None,
                 )
-                for i, j, flow in pairs
+                for i, j, flow in ([] if some else pairs)
             ]
-            for pairs in closure.missing
+            for some, pairs in zip(held, closure.missing, strict=True)
         ],
     }
     trust = sums.trust(np.arange(len(sums.tags)), known, stock_quality)
@@ -233,13 +260,22 @@ async def read_detections(
     streams = [key[1] for key, nodes in ends.items() if any(inside(each, path) for each in nodes)]
     nodes = [scope.id for scope in network.park.scopes if inside(scope.id, path)]
     until = stamp(min(until_us, cursor))
-    rows = await context.store.rows(
-        queries.DETECTIONS, component, stamp(from_us), until, streams, nodes, limit + 1
-    )
+    span = component, stamp(from_us), until, streams
+    rows = await context.store.rows(queries.DETECTIONS, *span, nodes, limit + 1)
+    held = await context.store.rows(queries.HELD_BACK, *span, limit)
     page, next_us = _page(rows, limit)
     return {
         "scope": path,
         "items": [_detection(context, row, ends, now_us) for row in page],
+        "held_back": [
+            record(
+                HeldBackRow,
+                row,
+                **context.times(row, "since", "until"),
+                streams=_named(row, ends),
+            )
+            for row in held
+        ],
         "next": str(next_us) if next_us else None,
     }
 
@@ -258,21 +294,25 @@ def _detection(
     """Return a detection; ends of a stream that the model no longer has are null."""
     hold_s = parse_quantity(load_reference("monitor")["live"]["hold"], "time")
     time_us = to_us(row["time"])
-    unknown = None, None
     bias, rate = row["bias"], row["rate"] * HOUR_S
     is_power = row["component"] == ELECTRICITY
-    streams = [(name, *ends.get((row["component"], name), unknown)) for name in row["streams"]]
     return record(
         DetectionRow,
         row,
         **context.times(row, "time", "since"),
-        streams=[{"id": name, "from": origin, "to": to} for name, origin, to in streams],
+        streams=_named(row, ends),
         bias_t_h=None if is_power else number(bias, T_PER_H),
         bias_mw=number(bias, MW) if is_power else None,
         rate_t_h_per_h=None if is_power else number(rate, T_PER_H),
         rate_mw_per_h=number(rate, MW) if is_power else None,
         current=0 <= now_us - time_us < hold_s * SECOND_US,
     )
+
+
+def _named(row: Any, ends: dict[tuple[str, str], tuple[str, str]]) -> list[DetectedStream]:
+    """Return the streams of a row with their ends."""
+    pairs = [(name, ends.get((row["component"], name), (None, None))) for name in row["streams"]]
+    return [{"id": name, "from": origin, "to": to} for name, (origin, to) in pairs]
 
 
 def _amounts(name: str, value: F64, component: str) -> dict[str, F64]:

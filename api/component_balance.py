@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from api.encode import TONNE, out
-from api.sums import Sums, column_of, read_sums, tag_ids, worst_at
+from api.sums import Sums, column_of, read_rows, read_sums, tag_ids, worst_at
 from twin.accounts.accounts import FLOW_ITEMS, SIGNS, Account
 from twin.accounts.tanks import tags_of_tanks, tank_mass
-from twin.arrays import F64, I64, MINUTE_US, U8
+from twin.arrays import F64, I64, MINUTE_S, MINUTE_US, U8, ratio
 from twin.byproducts.balance import unaccounted
 from twin.reconciliation.balances import Amounts, Balance, measure
+from twin.reconciliation.steady import hold_back
 from twin.reconciliation.uncertainty import half_width, stored_sigma, weights
 from twin.series.coverage import COMPLETE
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from api.context import Context
     from api.joint import Joint
     from api.windows import WindowQuery
+    from twin.reconciliation.closure import Closure
 
 # An inventory at an edge may come from a minute that is this far away.
 NEAR = timedelta(minutes=15)
@@ -98,6 +100,48 @@ async def read_streams(context: Context, query: WindowQuery, balance: Balance) -
     amount[:, sums.tags] = np.where(whole, sums.amount, np.nan)
     edges = np.stack([levels[:-1], levels[1:]], axis=1)
     return MeasuredStreams(measure(network, balance, amount, covered_s, edges), sums, ends)
+
+
+async def read_held_back(
+    context: Context, query: WindowQuery, balance: Balance, amounts: Amounts, closure: Closure
+) -> list[tuple[str, ...]]:
+    """Return of each window the moving streams that `hold_back` names; raises StoreError.
+
+    How far flows moved is the difference of the last minute of a window and of the one that was a
+    hold-up time before it. Without these minutes nothing is held back.
+    """
+    held = list[tuple[str, ...]]([()] * len(amounts.flow))
+    # A flow seldom changes by more than its double: where that explains nothing, nothing is read.
+    most = 2 * np.abs(np.nan_to_num(amounts.carried()[0])) / query.elapsed_s.clip(min=1.0)[:, None]
+    at = np.flatnonzero([bool(some) for some in hold_back(balance, amounts, closure, most)])
+    count = 2 * len(at) * len(balance.tags)
+    if not len(at) or count > context.settings.calculation_values_max:
+        return held
+    longest_us = round(max(line.hold_up_s for line in balance.lines) / MINUTE_S) * MINUTE_US
+    last_us = np.minimum(query.edges[1:][at], query.expected_us // MINUTE_US * MINUTE_US)
+    ends = np.stack([query.edges[:-1][at] - longest_us, last_us])
+    rate = await _read_rates(context, query, balance, ends.ravel())
+    change = np.zeros(amounts.flow.shape)
+    change[at] = rate[len(at) :] - rate[: len(at)]
+    return hold_back(balance, amounts, closure, change)
+
+
+async def _read_rates(context: Context, query: WindowQuery, balance: Balance, moments: I64) -> F64:
+    """Return the flows in the minutes that end at some times, (n, S) [kg/s]; raises StoreError."""
+    network, tags = query.network, balance.tags
+    ends, which = np.unique(moments, return_inverse=True)
+    rows = await read_rows(
+        context,
+        network,
+        tags,
+        lambda ids: context.store.parts("minute", ids, ends - MINUTE_US, ends),
+    )
+    amount = np.full((len(ends), len(network.tags)), np.nan)
+    at = np.searchsorted(ends - MINUTE_US, rows["time_us"])
+    amount[at, rows["tag"]] = ratio(rows["amount"], rows["covered_s"])
+    covered_s = np.where(np.isfinite(amount), 1.0, 0.0)
+    levels = np.full((len(ends), 2, len(network.tags)), np.nan)
+    return measure(network, balance, amount, covered_s, levels).carried()[0][which]
 
 
 def tanks_of(balance: Balance) -> I64:

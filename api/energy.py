@@ -30,13 +30,24 @@ from api.encode import KWH, ONE, TONNE, Uom, number, out, rfc3339
 from api.joint import Joint, read_joint
 from api.parameters import From, To
 from api.problems import RESPONSES
+from api.reconciled import (
+    Intensity,
+    ReconciledAmount,
+    ReconciledColumns,
+    StandsOn,
+    Values,
+    covered_by,
+    per_amount,
+    read_amounts,
+    stand_on,
+)
 from api.sums import PairSums, Sums, read_pairs, read_sums, tags_of
 from api.windows import Hourly, ScopePath, parse_query
 from twin.accounts.accounts import Account
 from twin.accounts.network import Network
 from twin.arrays import BOOL, DAY_S, DAY_US, F64, SECOND_US, ratio
 from twin.energy.benchmarks import find_marks, find_row, position
-from twin.energy.circuits import Estimate, Pair, circuit, own_meter
+from twin.energy.circuits import Estimate, Pair, circuit, own_meter, product_weights
 from twin.energy.consumption import Basis, coal_equivalent, electricity_row
 from twin.energy.efficiency import (
     UNDECIDED,
@@ -93,6 +104,7 @@ class EnergyRow(WindowRow):
     """
 
     product: str
+    values: StandsOn
     mass_t: Number
     mass_completeness: Share
     energy_kwh: Number
@@ -179,6 +191,7 @@ class ElectrolyserRow(WindowRow):
     efficiency_consistent: Annotated[
         bool | None, Field(description="whether analysis and meters agree; null without both")
     ]
+    values: StandsOn
     efficiency_verdict: Annotated[
         str, Field(description="against the model: below, above, as_modelled or undecided")
     ]
@@ -241,7 +254,10 @@ class AgeingAnswer(TypedDict):
 
 @router.get("/{path:path}/energy")
 async def read_energy(
-    context: AppContext, query: Hourly, basis: BasisChoice = "equivalent"
+    context: AppContext,
+    query: Hourly,
+    basis: BasisChoice = "equivalent",
+    values: Values = "reconciled",
 ) -> EnergyAnswer:
     """Return the energy of a scope, per tonne of each product and in total: ratios of sums."""
     network, path = query.network, query.scope
@@ -252,9 +268,13 @@ async def read_energy(
     sums = await read_sums(context, query, tags_of(network, accounts))
     groups = [tags_of(network, each) for p in products for each in _inputs(path, p)]
     joint = iter(await read_joint(context, sums, groups))
+    masses = {
+        product: weights(network, {Account(path, product, "mass"): 1.0}) for product in products
+    }
+    made = await read_amounts(context, query, values, masses)
     rows = [
-        _rows(sums, EnergyJoint(*islice(joint, len(EnergyJoint._fields))), product, basis)
-        for product in products
+        _rows(sums, EnergyJoint(*islice(joint, len(EnergyJoint._fields))), basis, name, mass)
+        for name, mass in made.items()
     ]
     return query.answer(
         EnergyAnswer,
@@ -326,7 +346,9 @@ def _inputs(scope: str, product: str) -> list[list[Account]]:
     ]
 
 
-def _rows(sums: Sums, joint: EnergyJoint, product: str, basis: Basis) -> list[EnergyRow]:
+def _rows(
+    sums: Sums, joint: EnergyJoint, basis: Basis, product: str, made: ReconciledAmount
+) -> list[EnergyRow]:
     """Return the rows of one product, or of the total: that has no mass."""
     network, years = sums.network, sums.query.years
     mass, electricity, coal = (Account(sums.query.scope, product, item) for item in ENERGY_ITEMS)
@@ -337,33 +359,32 @@ def _rows(sums: Sums, joint: EnergyJoint, product: str, basis: Basis) -> list[En
     heat = heat + added[:, None] * np.nan_to_num(used)
     kwh, kwh_share = _amount(sums, joint.electricity, electricity, used)
     kgce, kgce_share = _amount(sums, joint.coal, coal, heat)
-    kwh_per_t, kwh_ci = joint.per_mass.ratio(product, used, weighed)
-    kgce_per_t, kgce_ci = joint.coal_per_mass.ratio(product, heat, weighed)
-    figures = {
-        "kwh_per_t": (kwh_per_t, kwh_ci, joint.per_mass.decisive),
-        "kgce_per_t": (kgce_per_t, kgce_ci, joint.coal_per_mass.decisive),
+    energy = {electricity: joint.electricity, coal: joint.coal}
+    made = covered_by(made, *(each for account, each in energy.items() if account in known))
+    power = per_amount(made, joint.electricity, joint.per_mass, product, (used, weighed))
+    burnt = per_amount(made, joint.coal, joint.coal_per_mass, product, (heat, weighed))
+    figures = {"kwh_per_t": power, "kgce_per_t": burnt}
+    columns = {
+        "product": product,
+        "mass_t": out(sums.total(mass), TONNE),
+        "mass_completeness": sums.completeness(sums.columns([mass])),
+        "energy_kwh": out(kwh, KWH),
+        "energy_kwh_completeness": kwh_share,
+        "energy_kgce": out(kgce, KGCE),
+        "energy_kgce_completeness": kgce_share,
+        "kwh_per_t": out(power.value, KWH_PER_T),
+        "kwh_per_t_ci": out(power.half_width, KWH_PER_T),
+        "kwh_per_t_completeness": out(joint.per_mass.share),
+        "kgce_per_t": out(burnt.value, KGCE_PER_T),
+        "kgce_per_t_ci": out(burnt.half_width, KGCE_PER_T),
+        "kgce_per_t_completeness": out(joint.coal_per_mass.share),
+        "position": _position(product, basis, figures, _grades(network, mass.scope, product)),
+        "reason": joint.coal_per_mass.reasons(burnt.value),
+        **joint.every.trust(sums.known(known) | made.stands),
     }
-    return sums.query.rows(
-        EnergyRow,
-        {
-            "product": product,
-            "mass_t": out(sums.total(mass), TONNE),
-            "mass_completeness": sums.completeness(sums.columns([mass])),
-            "energy_kwh": out(kwh, KWH),
-            "energy_kwh_completeness": kwh_share,
-            "energy_kgce": out(kgce, KGCE),
-            "energy_kgce_completeness": kgce_share,
-            "kwh_per_t": out(kwh_per_t, KWH_PER_T),
-            "kwh_per_t_ci": out(kwh_ci, KWH_PER_T),
-            "kwh_per_t_completeness": out(joint.per_mass.share),
-            "kgce_per_t": out(kgce_per_t, KGCE_PER_T),
-            "kgce_per_t_ci": out(kgce_ci, KGCE_PER_T),
-            "kgce_per_t_completeness": out(joint.coal_per_mass.share),
-            "position": _position(product, basis, figures, _grades(network, mass.scope, product)),
-            "reason": joint.coal_per_mass.reasons(kgce_per_t),
-            **joint.every.trust(sums.known(known)),
-        },
-    )
+    mass_t = {"mass_t": out(made.value, TONNE)}
+    columns = stand_on(ReconciledColumns(mass_t, made.stands, made.quality), columns)
+    return sums.query.rows(EnergyRow, columns)
 
 
 def _weights(network: Network, account: Account) -> F64:
@@ -388,7 +409,7 @@ def _amount(sums: Sums, joint: Joint, account: Account, weight: F64) -> tuple[F6
 def _position(
     product: str,
     basis: Basis,
-    figures: Mapping[str, tuple[F64, F64, BOOL]],
+    figures: Mapping[str, Intensity],
     grades: list[float],
 ) -> list[str] | None:
     """Return the position against the benchmark of a product (W,); None without a benchmark.
@@ -405,13 +426,16 @@ def _position(
             # A benchmark in coal equivalent counts electricity by its heat.
             if index == "kgce_per_t" and basis != "equivalent":
                 return None
-            value, half_width, decisive = figures[index]
-            return [str(p) for p in position(value, marks, half_width, decisive=decisive)]
+            one = figures[index]
+            reached = position(one.value, marks, one.half_width, decisive=one.decisive)
+            return [str(each) for each in reached]
     return None
 
 
 @router.get("/{path:path}/electrolysers")
-async def read_electrolysers(context: AppContext, query: Hourly) -> ElectrolyserAnswer:
+async def read_electrolysers(
+    context: AppContext, query: Hourly, values: Values = "reconciled"
+) -> ElectrolyserAnswer:
     """Return voltage, current density, direct current per tonne and K of each electrolyser."""
     network, path = query.network, query.scope
     cells = [cell for cell in network.park.electrolysers if inside(cell.scope, path)]
@@ -428,11 +452,19 @@ async def read_electrolysers(context: AppContext, query: Hourly) -> Electrolyser
     # Without a voltage there is still a current: it stands in, and its product is not used.
     other = np.array([network.index[c.voltage or c.current] for c in cells], dtype=np.int64)
     pairs = await read_pairs(context, query, current, other)
+    made = await read_amounts(
+        context, query, values, {cell.id: product_weights(network, cell) for cell in cells}
+    )
     voltages = load_reference("electrolysis")["zero_current_voltage"]
     return query.answer(
         ElectrolyserAnswer,
         [
-            _cell_rows(sums, joint, pairs, n, cell, efficiencies.get(cell.id, _no_efficiency(sums)))
+            _cell_rows(
+                CellSums(sums, joint, pairs, n),
+                cell,
+                made[cell.id],
+                efficiencies.get(cell.id, _no_efficiency(sums)),
+            )
             for n, (cell, joint) in enumerate(zip(cells, joints, strict=True))
         ],
         zero_current_voltage=[
@@ -542,19 +574,26 @@ def _tags(network: Network, cell: Electrolyser) -> list[str]:
     return [address for address in addresses if address]
 
 
+class CellSums(NamedTuple):
+    """Sums that the figures of one electrolyser are made of."""
+
+    sums: Sums
+    joint: Joint  # of its own meters
+    pairs: PairSums
+    n: int  # its place in the pairs
+
+
 def _cell_rows(
-    sums: Sums,
-    joint: Joint,
-    pairs: PairSums,
-    n: int,
+    own: CellSums,
     cell: Electrolyser,
+    made: ReconciledAmount,
     efficiency: tuple[CellEfficiency, BOOL],
 ) -> list[ElectrolyserRow]:
     """Return the rows of one electrolyser; its means are weighted by the charge.
 
     The product is what was measured, all else that of the joint time of its meters.
     """
-    network = sums.network
+    (sums, joint, pairs, n), network = own, own.sums.network
     at = np.searchsorted(sums.tags, [network.index[name] for name in _tags(network, cell)])
     pair = Pair(pairs.first[:, n], pairs.product[:, n], pairs.square[:, n])
     product = circuit(network, cell, pair, *sums.of_all()).product
@@ -563,22 +602,26 @@ def _cell_rows(
         Estimate(np.where(joint.enough, each.value, np.nan), each.sigma)
         for each in (result.voltage, result.density, result.energy, result.k)
     )
+    made = covered_by(made, joint)
+    # The same energy for another mass.
+    share = np.where(made.stands, ratio(product.value, made.value), 1.0)
+    energy = Estimate(energy.value * share, energy.sigma * share)
     method = "minute_means" if cell.voltage else None
-    return sums.query.rows(
-        ElectrolyserRow,
-        {
-            "electrolyser": cell.id,
-            "kind": cell.kind,
-            **_stated("cell_voltage{}_v", voltage, ONE),
-            **_stated("current_density{}_ka_m2", density, KA_PER_M2),
-            **_stated("product{}_t", product, TONNE),
-            **_stated("dc_kwh_per_t{}", energy, KWH_PER_T),
-            "method": "dc_meter" if own_meter(network.park, cell) else method,
-            **_stated("k{}_v_m2_ka", k, V_M2_PER_KA),
-            **_efficiency_columns(sums, cell, *efficiency),
-            **joint.trust(np.asarray(~np.isnan(sums.amount[:, at]).any(axis=1))),
-        },
-    )
+    columns = {
+        "electrolyser": cell.id,
+        "kind": cell.kind,
+        **_stated("cell_voltage{}_v", voltage, ONE),
+        **_stated("current_density{}_ka_m2", density, KA_PER_M2),
+        **_stated("product{}_t", product, TONNE),
+        **_stated("dc_kwh_per_t{}", energy, KWH_PER_T),
+        "method": "dc_meter" if own_meter(network.park, cell) else method,
+        **_stated("k{}_v_m2_ka", k, V_M2_PER_KA),
+        **_efficiency_columns(sums, cell, *efficiency),
+        **joint.trust(np.asarray(~np.isnan(sums.amount[:, at]).any(axis=1))),
+    }
+    stated = _stated("product{}_t", Estimate(made.value, made.sigma), TONNE)
+    columns = stand_on(ReconciledColumns(stated, made.stands, made.quality), columns)
+    return sums.query.rows(ElectrolyserRow, columns)
 
 
 def _no_efficiency(sums: Sums) -> tuple[CellEfficiency, BOOL]:

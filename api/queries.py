@@ -115,3 +115,7 @@ DETECTIONS = """
 SELECT component, time, since, streams, leaks, bias, test, shape, rate FROM detection
 WHERE ($1 = '' OR component = $1) AND time >= $2 AND time < $3 AND (streams && $4 OR leaks && $5)
 ORDER BY time DESC FETCH FIRST $6 ROWS WITH TIES"""
+HELD_BACK = """
+SELECT component, since, until, minutes, streams, test FROM held_back
+WHERE ($1 = '' OR component = $1) AND until >= $2 AND since < $3 AND streams && $4
+ORDER BY since DESC LIMIT $5"""

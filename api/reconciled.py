@@ -13,15 +13,18 @@ from api.encode import ONE, TONNE, out
 from api.sums import cost_of_sums
 from twin import quality as q
 from twin.accounts.tanks import tags_of_tanks
-from twin.arrays import BOOL, F64, U8
+from twin.arrays import BOOL, F64, U8, ratio
 from twin.reconciliation.balances import compile_balance, degrees_of_freedom
-from twin.reconciliation.figures import reconcile_figures, stream_weights
+from twin.reconciliation.figures import ReconciledFigures, reconcile_figures, stream_weights
+from twin.reconciliation.monitor import monitored_components
 from twin.reconciliation.uncertainty import half_width, weights
+from twin.series.coverage import COMPLETE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from api.context import Context
+    from api.joint import Joint
     from api.windows import WindowQuery
     from twin.reconciliation.balances import Balance
 
@@ -34,6 +37,24 @@ Values = Annotated[
     ),
 ]
 StandsOn = Annotated[Basis, Field(description="what the flows of the row stand on")]
+
+
+class ReconciledAmount(NamedTuple):
+    """A weighted sum of tags by the closed balances, for W windows."""
+
+    value: F64  # (W,) [kg]
+    sigma: F64  # (W,) [kg]
+    stands: BOOL  # (W,) where it is to be used
+    quality: U8  # (W,) of the meters it follows from
+
+
+class Intensity(NamedTuple):
+    """A ratio to a mass in W windows, (W,) each."""
+
+    value: F64  # [SI] NaN = not known
+    half_width: F64  # [SI]
+    enough: BOOL  # is covered for a value
+    decisive: BOOL  # and for a verdict
 
 
 class ReconciledColumns(NamedTuple):
@@ -70,9 +91,74 @@ async def read_reconciled(
     }
     pairs = {name: pair for name, pair in pairs.items() if np.isfinite(pair).all()}
     lost = not sums or any(np.isnan(row).any() for row in sums.values())
-    extra = len(sums) + 3 * len(pairs)
-    if lost or not degrees_of_freedom(balance) or not _affordable(context, query, balance, extra):
+    closed = None if lost else await _close(context, query, balance, sums, pairs)
+    if closed is None:
         return measured
+    result, quality = closed
+    uoms = [*((f"{name}{{}}_t", TONNE) for name in sums), *((f"{name}{{}}", ONE) for name in pairs)]
+    columns = {}
+    for n, (name, uom) in enumerate(uoms):
+        columns[name.format("")] = out(result.value[:, n], uom)
+        columns[name.format("_ci")] = out(half_width(result.sigma[:, n]), uom)
+    return ReconciledColumns(columns, result.stands, quality)
+
+
+def no_amount(windows: int) -> ReconciledAmount:
+    """Return an amount that stands nowhere."""
+    unknown, nothing = np.full(windows, np.nan), np.zeros(windows, np.uint8)
+    return ReconciledAmount(unknown, unknown, nothing > 0, nothing)
+
+
+async def read_amounts(
+    context: Context, query: WindowQuery, values: Basis, wanted: Mapping[str, F64]
+) -> dict[str, ReconciledAmount]:
+    """Return weighted sums of tags, (T,) each, by the closed balances of the whole park.
+
+    A sum stands where it is a sum of streams of one component, whose balances check the meters and
+    find none in error. None stands where the values are to be measured, or where the balance costs
+    more than a calculation may; raises StoreError.
+    """
+    network = query.network
+    amounts = dict.fromkeys(wanted, no_amount(len(query.edges) - 1))
+    missing = {name: weight for name, weight in wanted.items() if np.nan_to_num(weight).any()}
+    if values == "measured" or not missing:
+        return amounts
+    for component in monitored_components(network, network.park.id):
+        balance = compile_balance(network, network.park.id, component)
+        sums = {name: stream_weights(balance, weight) for name, weight in missing.items()}
+        # Of an analysed stream the balances tell the component, not the mass.
+        analysed = np.array([line.fraction is not None for line in balance.lines], bool)
+        sums = {
+            name: part
+            for name, part in sums.items()
+            if np.isfinite(part).all() and not part[analysed].any()
+        }
+        closed = await _close(context, query, balance, sums, {}) if sums else None
+        if closed is None:
+            continue
+        result, quality = closed
+        for n, name in enumerate(sums):
+            value, sigma = result.value[:, n], result.sigma[:, n]
+            stands = result.sound & np.isfinite(value) & np.isfinite(sigma)
+            amounts[name] = ReconciledAmount(value, sigma, stands, quality)
+            del missing[name]
+    return amounts
+
+
+async def _close(
+    context: Context,
+    query: WindowQuery,
+    balance: Balance,
+    sums: Mapping[str, F64],
+    pairs: Mapping[str, F64],
+) -> tuple[ReconciledFigures, U8] | None:
+    """Return sums and ratios of the streams of a balance, and the quality (W,) of its meters.
+
+    None where the balance checks nothing, or costs more than a calculation may; raises StoreError.
+    """
+    extra = len(sums) + 3 * len(pairs)
+    if not degrees_of_freedom(balance) or not _affordable(context, query, balance, extra):
+        return None
     streams = await read_streams(context, query, balance)
     result = reconcile_figures(
         balance,
@@ -80,13 +166,35 @@ async def read_reconciled(
         np.stack(list(sums.values())),
         np.array(list(pairs.values())).reshape(-1, 2, len(balance.lines)),
     )
-    uoms = [*((f"{name}{{}}_t", TONNE) for name in sums), *((f"{name}{{}}", ONE) for name in pairs)]
-    columns = {}
-    for n, (name, uom) in enumerate(uoms):
-        columns[name.format("")] = out(result.value[:, n], uom)
-        columns[name.format("_ci")] = out(half_width(result.sigma[:, n]), uom)
     used = np.column_stack([streams.sums.quality, streams.ends[:-1], streams.ends[1:]])
-    return ReconciledColumns(columns, result.stands, q.worst_of(used, np.zeros(1, np.intp))[:, 0])
+    return result, q.worst_of(used, np.zeros(1, np.intp))[:, 0]
+
+
+def covered_by(mass: ReconciledAmount, *joints: Joint) -> ReconciledAmount:
+    """Return an amount that stands where all else in a figure is covered, as it is itself."""
+    stands = np.all([mass.stands, *(joint.share >= COMPLETE for joint in joints)], axis=0)
+    return mass._replace(stands=stands)
+
+
+def per_amount(
+    mass: ReconciledAmount, over: Joint, both: Joint, product: str, weight: tuple[F64, F64]
+) -> Intensity:
+    """Return the ratio of a measured sum to a mass, to the reconciled one where it stands.
+
+    The joint times are those of what is measured, and of the mass as well; the weights of both
+    sums are of all tags. The meters of the two have no part in each other's errors.
+    """
+    value, width = both.ratio(product, *weight)
+    used, used_ci = over.sums.weigh(weight[0]), over.sums.ci(product, weight[0])
+    other = ratio(used, mass.value)
+    other_ci = np.hypot(used_ci, np.abs(other) * half_width(mass.sigma)) / np.abs(mass.value)
+    stands = mass.stands & np.isfinite(other)
+    return Intensity(
+        np.where(stands, other, value),
+        np.where(stands, other_ci, width),
+        both.enough | stands,
+        both.decisive | stands,
+    )
 
 
 def _sums(query: WindowQuery, balance: Balance) -> dict[str, F64]:
@@ -117,6 +225,11 @@ def _affordable(context: Context, query: WindowQuery, balance: Balance, extra: i
     return bool(max(costs) <= context.settings.calculation_values_max)
 
 
+def basis_of(stands: BOOL) -> list[Basis]:
+    """Return what figures of windows stand on, for an answer."""
+    return ["reconciled" if each else "measured" for each in stands.tolist()]
+
+
 def stand_on(reconciled: ReconciledColumns, columns: dict[str, Any]) -> dict[str, Any]:
     """Return the columns of an answer with the reconciled ones where they stand, and `values`."""
     stands = reconciled.stands
@@ -125,5 +238,5 @@ def stand_on(reconciled: ReconciledColumns, columns: dict[str, Any]) -> dict[str
     }
     worse = q.worse(columns["quality"], reconciled.quality)
     changed["quality"] = np.where(stands, worse, columns["quality"])
-    changed["values"] = np.where(stands, "reconciled", "measured").tolist()
+    changed["values"] = basis_of(stands)
     return columns | changed

@@ -15,7 +15,7 @@ from api.encode import out
 from api.store import Columns
 from twin import quality as q
 from twin.accounts.accounts import Account
-from twin.accounts.cells import AnalysedCells, cell_quality, effective_current
+from twin.accounts.cells import AnalysedCells, effective_sums
 from twin.accounts.heat import Heats, heat_amounts, heat_quality
 from twin.accounts.network import Network
 from twin.arrays import BOOL, F64, I64, MINUTE_US, U8, ratio
@@ -272,9 +272,7 @@ def _heat_rows(heats: Heats, grid: _Grid) -> Columns:
 
 def _cell_rows(cells: AnalysedCells, grid: _Grid) -> Columns:
     """Return the rows of effective currents: each has its charge at the mean efficiency."""
-    effective, efficiency = effective_current(cells, grid.mean)
-    charge = effective * grid.covered_s[:, cells.current]
-    quality = cell_quality(cells, grid.quality, efficiency)
+    charge, quality = effective_sums(cells, grid.amount, grid.covered_s, grid.quality)
     return grid.rows(cells.effective, cells.current, np.nan_to_num(charge), quality)
 
 

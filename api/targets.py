@@ -29,12 +29,21 @@ from api.encode import rfc3339
 from api.joint import Joint, read_joint
 from api.parameters import From, Text, To
 from api.problems import RESPONSES
+from api.reconciled import (
+    Basis,
+    ReconciledAmount,
+    Values,
+    covered_by,
+    per_amount,
+    read_amounts,
+    read_reconciled,
+)
 from api.sums import read_sums, tags_of
 from api.windows import WindowQuery, parse_query
 from twin.accounts.accounts import Account
 from twin.arrays import DAY_US, F64, U8, ratio
 from twin.model.park import inside
-from twin.quality import NO_DATA
+from twin.quality import NO_DATA, worse
 from twin.reconciliation.uncertainty import weights
 from twin.series.windows import local
 from twin.targets import KPIS, UNDECIDED, WORDS, Target, capacity_share, shortfall, verdict
@@ -87,6 +96,10 @@ class TargetRow(Provenance):
     note: str
     completeness: Annotated[Share, Field(description="share of the time covered by all its tags")]
     quality: Uint8
+    values: Annotated[
+        Basis | None,
+        Field(description="what product, or flows, in the value stand on; null without a value"),
+    ]
     missing: Annotated[list[str], Field(description="tags with gaps, the least covered first")]
 
 
@@ -108,6 +121,7 @@ class Reached(NamedTuple):
     missing: list[str] = []  # noqa: RUF012 - never changed
     decisive: bool = True
     reason: str = ""
+    values: Basis = "measured"
 
 
 @router.get("/targets")
@@ -118,6 +132,7 @@ async def read_targets(
     ] = "",
     from_: From = None,
     to: To = None,
+    values: Values = "reconciled",
 ) -> TargetAnswer:
     """Return each target with the value reached in a range of time, by default the last 24 h."""
     park = context.model.park
@@ -129,16 +144,16 @@ async def read_targets(
             query = parse_query(context, row.scope, window, from_, to)
             # The whole range is one window.
             query = replace(query, edges=query.edges[[0, -1]])
-            items.append(await _target(context, query, row))
+            items.append(await _target(context, query, row, values))
     return {"scope": scope or park.id, "items": items, "next": None}
 
 
-async def _target(context: Context, query: WindowQuery, row: Target) -> TargetRow:
+async def _target(context: Context, query: WindowQuery, row: Target, values: Basis) -> TargetRow:
     """Return one target, its value and verdict; null and a reason where there is none."""
     kpi = row.kpi
     result = Reached(np.nan, 0.0, NO_DATA)
     if kpi:
-        result = await EVALUATE[kpi](context, query, row)
+        result = await EVALUATE[kpi](context, query, row, values)
     scale = compile_uom(row.uom, KPIS[kpi])[0] if kpi in KPIS else 1.0
     reached, half_width = np.array(result.value / scale), result.half_width / scale
     at_most = np.array(row.sense == "at_most")
@@ -163,6 +178,7 @@ async def _target(context: Context, query: WindowQuery, row: Target) -> TargetRo
         reason=result.reason or _reason(row, met, reached, half_width),
         completeness=result.completeness,
         quality=result.quality,
+        values=result.values if kpi else None,
         missing=result.missing,
     )
 
@@ -178,37 +194,61 @@ def _reason(row: Target, met: int, value: F64, half_width: float) -> str:
     return NO_INTERVAL if np.isnan(half_width) else TOO_WIDE
 
 
-def _reached(joint: Joint, value: F64, half_width: F64, ends: U8 | None = None) -> Reached:
-    """Return a figure of one window; `ends` are as of `Sums.trust`."""
+def _reached(
+    joint: Joint,
+    value: F64,
+    half_width: F64,
+    ends: U8 | None = None,
+    on: ReconciledAmount | None = None,
+) -> Reached:
+    """Return a figure of one window; `ends` are as of `Sums.trust`, `on` what it may stand on."""
     trust = joint.trust(~np.isnan(value), ends)
+    quality, stands = trust["quality"], on is not None and bool(on.stands[0])
+    if on is not None and stands:
+        quality = worse(quality, on.quality)
+    decisive = bool(joint.decisive[0]) or stands
     return Reached(
         float(value[0]),
         float(half_width[0]),
-        int(trust["quality"][0]),
+        int(quality[0]),
         float(joint.share[0]),
         joint.missing[0],
-        bool(joint.decisive[0]),
-        "" if joint.decisive[0] else TOO_LITTLE.format(np.nan_to_num(joint.share[0])),
+        decisive,
+        "" if decisive else TOO_LITTLE.format(np.nan_to_num(joint.share[0])),
+        "reconciled" if stands else "measured",
     )
 
 
-async def _intensity(context: Context, query: WindowQuery, target: Target) -> Reached:
+async def _intensity(
+    context: Context, query: WindowQuery, target: Target, values: Basis
+) -> Reached:
     """Return energy per mass of a product."""
     network = query.network
     energy, mass = (
         Account(query.scope, target.product, item) for item in (INTENSITY[target.kpi], "mass")
     )
-    tags = tags_of(network, [energy, mass])
-    (joint,) = await read_joint(context, await read_sums(context, query, tags), [tags])
+    groups = [tags_of(network, [energy]), tags_of(network, [energy, mass])]
+    sums = await read_sums(context, query, groups[1])
+    used, both = await read_joint(context, sums, groups)
     over, under = (weights(network, {account: 1.0}) for account in (energy, mass))
-    return _reached(joint, *joint.ratio(target.product, over, under))
+    made = (await read_amounts(context, query, values, {"mass": under}))["mass"]
+    made = covered_by(made, used)
+    figure = per_amount(made, used, both, target.product, (over, under))
+    return _reached(both, figure.value, figure.half_width, on=made)
 
 
-async def _chlorine(context: Context, query: WindowQuery, target: Target) -> Reached:
+async def _chlorine(context: Context, query: WindowQuery, target: Target, values: Basis) -> Reached:
     """Return a share of the chlorine of a scope."""
     figures = await read_figures(context, query)
     if target.kpi in SHARES:
-        share = figures.shares[SHARES[target.kpi]]
+        name = SHARES[target.kpi]
+        share = figures.shares[name]
+        ratios = {name: share.weights}
+        other = await read_reconciled(context, query, "chlorine", values, ratios)
+        if name in other.columns and other.stands[0]:
+            value, width = other.columns[name], other.columns[f"{name}_ci"]
+            on = ReconciledAmount(value, width, other.stands, other.quality)
+            return _reached(share.joint, value, width, on=on)
         return _reached(share.joint, share.value, share.half_width)
     balance, closed = figures.balance, figures.closed
     value, ci = (
@@ -217,7 +257,7 @@ async def _chlorine(context: Context, query: WindowQuery, target: Target) -> Rea
     return _reached(closed, value, ci, balance.ends)
 
 
-async def _register(_: Context, query: WindowQuery, target: Target) -> Reached:
+async def _register(_: Context, query: WindowQuery, target: Target, __: Basis) -> Reached:
     """Return a figure of the asset register: it holds at any time."""
     cells = [c for c in query.network.park.electrolysers if inside(c.scope, query.scope)]
     if target.kpi == "capacity":
@@ -231,7 +271,7 @@ async def _register(_: Context, query: WindowQuery, target: Target) -> Reached:
     return Reached(value, 0.0, 0)
 
 
-EVALUATE: dict[str, Callable[[Context, WindowQuery, Target], Awaitable[Reached]]] = {
+EVALUATE: dict[str, Callable[[Context, WindowQuery, Target, Basis], Awaitable[Reached]]] = {
     "electricity_intensity": _intensity,
     "energy_intensity": _intensity,
     "local_share_of_liquid": _chlorine,

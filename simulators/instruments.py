@@ -20,6 +20,8 @@ from twin.reconciliation.uncertainty import random_share
 from twin.uom import compile_uom
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from simulators.process.process import Process
     from simulators.scenarios.script import ScriptEvent
     from twin.model.park import Tag
@@ -103,7 +105,7 @@ def observe(sensors: Sensors, time_us: I64, truth: F64 | None = None) -> F64:
     `truth` is the state, (n, t) in SI; by default that of the undisturbed process.
     """
     if truth is None:
-        truth = process.state(sensors.process, time_us).values
+        truth = _at_meters(sensors, time_us, lambda at: process.state(sensors.process, at).values)
     true = (truth - sensors.shift) / sensors.scale
     error = sensors.constant + sensors.random * _noise(sensors, time_us)
     reading = true + error * (sensors.absolute + sensors.relative * np.abs(true))
@@ -114,6 +116,22 @@ def observe(sensors: Sensors, time_us: I64, truth: F64 | None = None) -> F64:
     limited = np.isfinite(sensors.register)
     reading[:, counters[limited]] %= sensors.register[limited]
     return np.asarray(reading)
+
+
+def _at_meters(sensors: Sensors, time_us: I64, values: Callable[[I64], F64]) -> F64:
+    """Return the truth where the meters are, (n, t) [SI]: behind what holds a stream up.
+
+    A stream with a hold-up time goes through pipes and vessels in it, and reaches its meter later.
+    """
+    park, truth = sensors.process.plant.park, values(time_us)
+    column = {tag.address: t for t, tag in enumerate(park.tags)}
+    late: dict[float, list[int]] = {}
+    for stream in park.streams:
+        if stream.flow and stream.hold_up_s > 0:
+            late.setdefault(stream.hold_up_s, []).append(column[stream.flow])
+    for held_s, columns in late.items():
+        truth[:, columns] = values(time_us - round(held_s * 1e6))[:, columns]
+    return truth
 
 
 def _noise(sensors: Sensors, time_us: I64) -> F64:
@@ -175,7 +193,8 @@ def readings(scene: Scene, time_us: I64) -> F64:
 
 def _faultless(scene: Scene, time_us: I64) -> F64:
     """Return the readings without faults, (n, t) in each tag's uom."""
-    return observe(scene.sensors, time_us, state(scene.overlay, time_us).values)
+    truth = _at_meters(scene.sensors, time_us, lambda at: state(scene.overlay, at).values)
+    return observe(scene.sensors, time_us, truth)
 
 
 def _faulty(scene: Scene, event: ScriptEvent, number: int, t: int, time_us: I64, value: F64) -> F64:

@@ -13,6 +13,14 @@ from api.answers import Number, Provenance, Share, WindowRow, record, records
 from api.context import Context
 from api.encode import TONNE, number, out
 from api.joint import read_joint
+from api.reconciled import (
+    Basis,
+    ReconciledAmount,
+    basis_of,
+    covered_by,
+    no_amount,
+    read_amounts,
+)
 from api.sums import Sums, read_sums
 from api.windows import WindowQuery
 from twin.arrays import F64, ratio
@@ -26,12 +34,15 @@ from twin.emissions.green_power import (
 )
 from twin.emissions.sources import EmissionSource, emission_sources
 from twin.model.park import inside
+from twin.reconciliation.uncertainty import half_width
 from twin.reference import load as load_reference
 from twin.uom import compile_uom
 
 # Units of the activities by their quantity.
 UOMS = {"energy": "MWh", "mass": "t", "normal_volume": "m^3"}
 HEAT_UOM = "GJ"
+# These are measured: what was bought and sold of them is more than one amount.
+TRADED = ("electricity", "heat")
 MWH = compile_uom("MWh", "energy")
 # Columns of a factor that are no figures.
 WORDS = (
@@ -63,6 +74,7 @@ class CarbonSource(TypedDict):
     uom: str
     co2_t: Number
     co2_ci_t: MetersHalfWidth
+    values: Annotated[Basis, Field(description="what the amount stands on")]
     factor_year: Annotated[int | None, Field(description="of the factor of electricity")]
     factor_stands_in: Annotated[
         bool, Field(description="that is another year than the window's: none is published for it")
@@ -156,6 +168,7 @@ class SourceSums:
     factor: F64  # [kg/SI]
     emitted: F64  # [kg]; NaN = not known
     ci: F64  # [kg]
+    on: ReconciledAmount  # of the amount [SI]
     grid: list[carbon.GridFactor]  # of electricity, by window
     reason: list[str]  # empty where it is known, by a factor of its year
     rows: list[dict[str, Any]]  # of the reference table
@@ -182,7 +195,9 @@ class Market:
     rows: list[dict[str, Any]]  # of the reference table
 
 
-async def read_carbon(context: Context, query: WindowQuery, choice: GridChoice) -> CarbonAnswer:
+async def read_carbon(
+    context: Context, query: WindowQuery, choice: GridChoice, values: Basis
+) -> CarbonAnswer:
     """Return scope 1 and 2 of each window, their sources and factors; raises StoreError."""
     network, count = query.network, len(query.edges) - 1
     active, covers = emission_sources(network, query.scope), _covers(query)
@@ -193,7 +208,15 @@ async def read_carbon(context: Context, query: WindowQuery, choice: GridChoice) 
     # What comes in less what leaves is a balance: it is that of the time all meters are covered.
     is_balance = any((e.weight < 0).any() or (e.activity < 0).any() for e in active)
     sums = joint.enough_sums() if is_balance else measured
-    sources = [_source(sums, emitter, choice) for emitter in active]
+    wanted = {str(n): e.activity for n, e in enumerate(active) if e.kind not in TRADED}
+    amounts = await read_amounts(context, query, values, wanted)
+    # What leaves is that of the time in which all meters are covered.
+    amounts = {n: covered_by(on, joint) if is_balance else on for n, on in amounts.items()}
+    nothing = no_amount(count)
+    sources = [
+        _source(sums, emitter, choice, amounts.get(str(n), nothing))
+        for n, emitter in enumerate(active)
+    ]
     market = _market(sums, sources, covers, choice)
     rows = {(s.emitter.name, str(row)): (s.emitter.name, row) for s in sources for row in s.rows}
     rows |= {("electricity", str(row)): ("electricity", row) for row in market.rows}
@@ -245,7 +268,9 @@ def _totals(sums: Sums, sources: list[SourceSums], market: Market) -> dict[str, 
     return columns
 
 
-def _source(sums: Sums, emitter: EmissionSource, choice: GridChoice) -> SourceSums:
+def _source(
+    sums: Sums, emitter: EmissionSource, choice: GridChoice, on: ReconciledAmount
+) -> SourceSums:
     """Return the emission of one source in each window."""
     count = len(sums.amount)
     factor, reason = np.full(count, emitter.factor), [""] * count
@@ -260,13 +285,14 @@ def _source(sums: Sums, emitter: EmissionSource, choice: GridChoice) -> SourceSu
     is_heat = emitter.quantity == "energy" and emitter.kind != "electricity"
     uom = HEAT_UOM if is_heat else UOMS[emitter.quantity]
     scale = compile_uom(uom, emitter.quantity)[0]
-    amount = sums.weigh(emitter.activity)
+    amount = np.where(on.stands, on.value, sums.weigh(emitter.activity))
     # What no meter of sold energy shows has left where the balance is below 0.
     sold = sums.weigh(emitter.sold)
     sold = sold + np.maximum(-(amount + sold), 0.0)
-    emitted, ci = amount * factor, factor * sums.ci("aluminium", emitter.activity)
+    width = np.where(on.stands, half_width(on.sigma), sums.ci("aluminium", emitter.activity))
+    emitted, ci = amount * factor, factor * width
     return SourceSums(
-        emitter, uom, amount / scale, sold / scale, factor, emitted, ci, grid, reason, rows
+        emitter, uom, amount / scale, sold / scale, factor, emitted, ci, on, grid, reason, rows
     )
 
 
@@ -283,11 +309,12 @@ def _years(query: WindowQuery, choice: GridChoice) -> list[int]:
 
 
 def _weight(sums: Sums, sources: list[SourceSums], scopes: tuple[int, ...]) -> F64:
-    """Return the weights (W, T) [kg/SI] of the tags in a sum of sources."""
+    """Return the weights (W, T) [kg/SI] of the tags in a sum of sources as they were measured."""
     weight = np.zeros((len(sums.amount), len(sums.network.tags)))
     for s in (s for s in sources if s.emitter.scope in scopes):
         used, sign = s.emitter.activity != 0, -1.0 if s.emitter.scope == -1 else 1.0
-        weight[:, used] += sign * s.factor[:, None] * s.emitter.activity[used]
+        factor = np.where(s.on.stands, 0.0, s.factor)
+        weight[:, used] += sign * factor[:, None] * s.emitter.activity[used]
     return weight
 
 
@@ -300,7 +327,9 @@ def _ci(
     """
     if not np.any(more) and not any(s.emitter.scope in scopes for s in sources):
         return np.full(len(sums.amount), np.nan)
-    return sums.ci("aluminium", _weight(sums, sources, scopes) + more)
+    closed = [np.where(s.on.stands, s.ci, 0.0) for s in sources if s.emitter.scope in scopes]
+    measured = sums.ci("aluminium", _weight(sums, sources, scopes) + more)
+    return np.asarray(np.hypot.reduce([measured, *closed]))
 
 
 def _covers(query: WindowQuery) -> list[Cover]:
@@ -368,7 +397,7 @@ def _green_rows(query: WindowQuery) -> list[GreenPowerRow]:
 
 def _lines(source: SourceSums, count: int) -> list[CarbonSource]:
     """Return one source in each window."""
-    traded = source.emitter.kind in ("electricity", "heat")
+    traded = source.emitter.kind in TRADED
     columns = {
         "source": source.emitter.name,
         "kind": source.emitter.kind,
@@ -379,6 +408,7 @@ def _lines(source: SourceSums, count: int) -> list[CarbonSource]:
         "uom": source.uom,
         "co2_t": out(source.emitted, TONNE),
         "co2_ci_t": out(source.ci, TONNE),
+        "values": basis_of(source.on.stands),
         "factor_year": [f.row.get("year") for f in source.grid] or None,
         "factor_stands_in": [f.stands_in for f in source.grid] or False,
         "reason": source.reason,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Annotated, NamedTuple
 
 import numpy as np
 from pydantic import Field
@@ -13,6 +15,7 @@ from api.context import Context
 from api.emissions.carbon import CarbonFactor, GridChoice, factor_row, grid_factors
 from api.encode import TONNE, out
 from api.joint import Joint, read_joint
+from api.reconciled import Basis, ReconciledAmount, basis_of, covered_by, read_amounts
 from api.sums import Sums, read_sums
 from api.windows import WindowQuery
 from twin.accounts.accounts import Account
@@ -24,6 +27,7 @@ from twin.emissions.products import (
     product_footprint,
     product_terms,
 )
+from twin.quality import worse
 from twin.reconciliation.uncertainty import weights
 from twin.reference import load as load_reference
 from twin.uom import compile_uom, parse_quantity
@@ -47,6 +51,7 @@ class FootprintRow(WindowRow):
 
     product: str
     plant: str
+    values: Annotated[Basis, Field(description="what some flows of it stand on")]
     mass_t: Number
     kg_per_t: Number
     kg_per_t_ci: HalfWidth
@@ -55,6 +60,13 @@ class FootprintRow(WindowRow):
     materials_kg_per_t: Annotated[Number, Field(description="with what other plants supply")]
     co_products: Annotated[list[str], Field(description="what shares the emissions of the plant")]
     reason: Annotated[str, Field(description="why it is not known, or which factor stands in")]
+
+
+class ClosedSums(NamedTuple):
+    """Joint sums in W windows, in some of them by the closed balances."""
+
+    joint: Joint
+    stands: BOOL  # (W,) some amounts are reconciled
 
 
 class FootprintBoundary(TypedDict):
@@ -79,7 +91,7 @@ class FootprintAnswer(WindowAnswer):
 
 
 async def read_products(
-    context: Context, query: WindowQuery, choice: GridChoice
+    context: Context, query: WindowQuery, choice: GridChoice, values: Basis
 ) -> FootprintAnswer:
     """Return the footprint of each product in each window; raises StoreError."""
     network = query.network
@@ -88,6 +100,8 @@ async def read_products(
     every = [np.zeros(0, np.int64), *groups]
     sums = await read_sums(context, query, np.unique(np.concatenate(every)))
     joints = await read_joint(context, sums, groups)
+    flows = {str(tag): np.eye(1, len(network.tags), tag)[0] for tag in sums.tags.tolist()}
+    amounts = await read_amounts(context, query, values, flows)
     grid, heat = grid_factors(query, choice), load_reference("carbon")["heat"]
     factors = {
         "electricity": np.array([factor.value for factor in grid]),
@@ -97,7 +111,7 @@ async def read_products(
     return query.answer(
         FootprintAnswer,
         [
-            _rows(sums, joint, system, product, factors, grid)
+            _rows(sums, _closed(joint, amounts), system, product, factors, grid)
             for product, joint in zip(system.products, joints, strict=True)
         ],
         boundary={
@@ -130,17 +144,30 @@ def _made(query: WindowQuery, system: ProductSystem, product: tuple[str, int]) -
     return weights(query.network, {Account(system.nodes[node], name, "mass"): 1.0})
 
 
+def _closed(joint: Joint, amounts: Mapping[str, ReconciledAmount]) -> ClosedSums:
+    """Return joint sums with the reconciled amount of each tag where all of them are covered."""
+    sums, stands = joint.sums, np.zeros(len(joint.share), bool)
+    amount, quality = sums.amount.copy(), sums.quality.copy()
+    for u, tag in enumerate(sums.tags.tolist()):
+        one = covered_by(amounts[str(tag)], joint)
+        amount[:, u] = np.where(one.stands, one.value, amount[:, u])
+        quality[:, u] = np.where(one.stands, worse(quality[:, u], one.quality), quality[:, u])
+        stands |= one.stands
+    return ClosedSums(replace(joint, sums=replace(sums, amount=amount, quality=quality)), stands)
+
+
 def _rows(
     sums: Sums,
-    joint: Joint,
+    closed: ClosedSums,
     system: ProductSystem,
     product: tuple[str, int],
     factors: dict[str, F64],
     grid: list[GridFactor],
 ) -> list[FootprintRow]:
     """Return the rows of one product, of the time in which all it rests on is covered."""
-    name, node = product
+    (joint, stands), (name, node) = closed, product
     amount, _ = joint.sums.of_all()
+    made = _made(sums.query, system, product)
     result = product_footprint(system, node, amount, factors)
     value = np.where(joint.enough, result.value, np.nan)
     parts = {"direct": result.direct, "energy": result.energy, "materials": result.materials}
@@ -158,7 +185,8 @@ def _rows(
         {
             "product": name,
             "plant": system.nodes[node],
-            "mass_t": out(sums.weigh(_made(sums.query, system, product)), TONNE),
+            "values": basis_of(stands),
+            "mass_t": out(np.where(stands, joint.sums.weigh(made), sums.weigh(made)), TONNE),
             "kg_per_t": out(value, PER_TONNE),
             "kg_per_t_ci": out(joint.width(name, value, result.weight), PER_TONNE),
             **columns,

@@ -44,6 +44,7 @@ from api.emissions.products import FootprintAnswer, read_products
 from api.encode import DAY, TONNE, number, out
 from api.parameters import From, Text, To
 from api.problems import RESPONSES
+from api.reconciled import Values
 from api.sums import Sums, read_sums
 from api.windows import Daily, ScopePath, WindowQuery, parse_query
 from twin.arrays import BOOL, F64, I64
@@ -190,6 +191,7 @@ async def read_emissions(
     region: Region = "CN",
     method: Method = "location",
     factor_year: FactorYear = None,
+    values: Values = "reconciled",
 ) -> EmissionAnswer:
     """Return concentrations and masses by outlet and pollutant, permits, and carbon dioxide.
 
@@ -216,7 +218,7 @@ async def read_emissions(
         EmissionAnswer,
         rows,
         permits=permits,
-        carbon=await read_carbon(context, query, GridChoice(region, method, factor_year)),
+        carbon=await read_carbon(context, query, GridChoice(region, method, factor_year), values),
         standards=_standards({name for outlet in outlets for name in outlet.names}),
     )
 
@@ -228,9 +230,11 @@ async def read_product_footprints(
     region: Region = "CN",
     method: Method = "location",
     factor_year: FactorYear = None,
+    values: Values = "reconciled",
 ) -> FootprintAnswer:
     """Return the carbon footprint of each product per tonne, cradle to gate inside the scope."""
-    return await read_products(context, query, GridChoice(region, method, factor_year))
+    choice = GridChoice(region, method, factor_year)
+    return await read_products(context, query, choice, values)
 
 
 def _columns(sums: Sums, outlet: Outlet, name: str) -> I64:

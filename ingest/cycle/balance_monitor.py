@@ -20,7 +20,9 @@ from twin.uom import parse_quantity
 if TYPE_CHECKING:
     from ingest.store import Store
     from twin.accounts.network import Network
-    from twin.reconciliation.detection import Detection
+    from twin.reconciliation.detection import Detection, HeldBack
+
+    HeldMinutes = tuple[HeldBack, ...]
 
 PIECE = 60  # minutes that are read at once
 NO_TAGS = np.zeros(0, np.int64)
@@ -57,13 +59,14 @@ class BalanceMonitor:
 
     async def start(self, now_us: int, last_us: int) -> MonitorProgress:
         """Learn again from the minutes up to the last cycle; raises StoreError."""
-        progress, _ = await self._detect(self.begin(now_us), last_us)
+        progress, *_ = await self._detect(self.begin(now_us), last_us)
         newest = await self._store.detections.newest()
         return replace(progress, newest=tuple(newest.get(c, (0, 0)) for c in self._components))
 
     async def run(self, progress: MonitorProgress, read_us: int) -> MonitorProgress:
         """Store the detections in minutes that are complete at `read_us`; raises StoreError.
 
+        So are minutes in which tests were held back.
         A minute is read when its samples have had a while to come. What comes later than that is in
         the minutes, but the monitors do not look back.
         """
@@ -71,11 +74,13 @@ class BalanceMonitor:
             return progress
         if read_us - progress.states[0].time_us > self._learn_us + self._wait_us + MINUTE_US:
             progress = replace(progress, states=self.begin(read_us).states)
-        progress, detections = await self._detect(progress, read_us)
+        progress, detections, held_back = await self._detect(progress, read_us)
         newest = list(progress.newest)
         for number, each in detections:
             await self._store.detections.add(self._components[number], each)
             newest[number] = each.time_us, len(each.lines) + len(each.leaks)
+        for number, minutes in held_back:
+            await self._store.detections.hold(self._components[number], minutes)
         return replace(progress, newest=tuple(newest))
 
     def suspects(self, progress: MonitorProgress, now_us: int) -> int:
@@ -89,10 +94,14 @@ class BalanceMonitor:
 
     async def _detect(
         self, progress: MonitorProgress, read_us: int
-    ) -> tuple[MonitorProgress, list[tuple[int, Detection]]]:
-        """Advance over the complete minutes; return the detections in them, by monitor."""
+    ) -> tuple[MonitorProgress, list[tuple[int, Detection]], list[tuple[int, HeldMinutes]]]:
+        """Advance over the complete minutes.
+
+        Return the detections in them, and the minutes in which tests were held back, by monitor.
+        """
         states = list(progress.states)
         detections: list[tuple[int, Detection]] = []
+        held_back: list[tuple[int, HeldMinutes]] = []
         while states:
             # All monitors have come equally far.
             start_us = states[0].time_us
@@ -103,7 +112,8 @@ class BalanceMonitor:
             for number, model in enumerate(self._models):
                 states[number], new = detect(model, states[number], *table)
                 detections += [(number, each) for each in new]
-        return replace(progress, states=tuple(states)), detections
+                held_back.append((number, states[number].held_back))
+        return replace(progress, states=tuple(states)), detections, held_back
 
     async def _minutes(self, start_us: int, count: int) -> tuple[F64, F64, F64]:
         """Return amounts, covered seconds and last values of some minutes, (count, T)."""

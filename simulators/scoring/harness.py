@@ -200,12 +200,17 @@ class Harness:
 def make_harness(park: Park, seed: int, start_us: int) -> Harness:
     """Compile a park with the plants and instruments of a seed."""
     process, network = make_process(park, seed), compile_network(park)
-    components = monitored_components(network, park.id)
+    return Harness(process, make_sensors(process, seed), network, monitors_of(network), start_us)
+
+
+def monitors_of(network: Network) -> dict[str, MonitorModel]:
+    """Return the monitors of a park by component."""
+    root = network.park.id
+    components = monitored_components(network, root)
     count = max(len(components), 1)
     # The scenarios are about chlorine, also where nothing checks its meters.
     watched = dict.fromkeys(["chlorine", *components])
-    monitors = {c: compile_monitor(network, park.id, c, count) for c in watched}
-    return Harness(process, make_sensors(process, seed), network, monitors, start_us)
+    return {c: compile_monitor(network, root, c, count) for c in watched}
 
 
 def scene_of(harness: Harness, name: str) -> Scene:

@@ -10,7 +10,8 @@ import numpy as np
 
 from simulators.gateways.delivery import FOREVER_US, Outbox, clock_times
 from simulators.gateways.gateways import make_gateways
-from simulators.instruments import readings
+from simulators.instruments import make_sensors, readings
+from simulators.process.process import make_process
 from simulators.scenarios.overlay import truths
 from simulators.scenarios.script import ScriptEvent
 from simulators.scoring.harness import (
@@ -18,6 +19,8 @@ from simulators.scoring.harness import (
     biased,
     in_si,
     minutes_of,
+    monitors_of,
+    quiet_memory,
     run_monitor,
     samples_of,
     scene_of,
@@ -59,6 +62,10 @@ if TYPE_CHECKING:
 AHEAD_S = 8 * HOUR_S
 # A forecast is announced after it has held for some minutes.
 STEADY_MINUTES = 5
+# A hold-up of pipes and vessels, of streams that go by pipe, and how long a monitor learns before.
+HELD_S = 3 * MINUTE_S
+PIPED = ("pipe", "internal")
+QUIET_H = 6.0
 NAN = float("nan")
 HOUR_MINUTES = 60
 T_PER_H, _ = compile_uom("t/h", "mass_flow")
@@ -194,6 +201,49 @@ def bias_of_every_stream(
         detected = line.id in suspects
         rows.append(BiasTrial(line.id, float(least[s]), delay_s, detected, len(suspects)))
     return rows
+
+
+def load_ramp(trial: Trial) -> Iterator[TrialFigure]:
+    """Yield detections while the load falls and rises, and what pipes hold is minutes of a flow.
+
+    The model says so; the same without that is a figure without a goal.
+    """
+    park = trial.harness.park
+    held = trial.scene.overlay.script.id
+    streams = tuple(
+        replace(s, hold_up_s=HELD_S) if s.flow and s.mode in PIPED else s for s in park.streams
+    )
+    process = make_process(replace(park, streams=streams), trial.harness.sensors.seed)
+    late = replace(
+        trial.harness, process=process, sensors=make_sensors(process, trial.harness.sensors.seed)
+    )
+    for figure, harness, goal in (
+        (
+            "meters detected",
+            replace(late, monitors=monitors_of(compile_network(process.plant.park))),
+            "0",
+        ),
+        ("without the hold-up in the model", late, ""),
+    ):
+        memory = quiet_memory(harness, QUIET_H)
+        scene = scene_of(harness, held)
+        minutes = round(scene.overlay.script.duration_s / MINUTE_S)
+        after, detections = run_monitor(harness, scene, memory, minutes)
+        yield TrialFigure(figure, len(detections), "1", goal, not detections or not goal)
+        if goal:
+            yield from _held_back(trial, after)
+
+
+def _held_back(trial: Trial, after: MonitorState) -> Iterator[TrialFigure]:
+    """Yield for how long tests were held back in a ramp, and after its flows had come to rest."""
+    (ramp,) = trial.scene.overlay.script.at("process")
+    origin_us = trial.scene.overlay.origin_us
+    since_s = np.array([(each.time_us - origin_us) / 1e6 for each in after.held_back])
+    down = since_s[since_s < ramp.start_s + 2 * ramp.ramp_s]
+    last = (down.max() - ramp.start_s - ramp.ramp_s) / MINUTE_S if len(down) else 0.0
+    limit = (15 * MINUTE_S + HELD_S) / MINUTE_S
+    yield TrialFigure("minutes held back", len(since_s), "1", "> 0", len(since_s) > 0)
+    yield TrialFigure("tests back after the ramp", last, "min", f"<= {limit:.0f}", last <= limit)
 
 
 def meter_bias(trial: Trial) -> Iterator[TrialFigure]:
@@ -633,7 +683,15 @@ TRIALS: dict[str, Callable[[Trial], Iterator[TrialFigure]]] = {
             gateway_outage,
             leak,
         ),
-        *(membrane_ageing, meter_bias, normal, silent_gateway, unit_error, worn_instruments),
+        *(
+            load_ramp,
+            membrane_ageing,
+            meter_bias,
+            normal,
+            silent_gateway,
+            unit_error,
+            worn_instruments,
+        ),
     )
 }
 

@@ -4,8 +4,19 @@ from dataclasses import replace
 
 import pytest
 
+from tests.api.test_values import LIQUEFIED, MEAN
+from tests.support.data import data_text
+from tests.support.small_park import (
+    BEGIN,
+    NOW,
+    PARK_TOML,
+    S,
+    change_minutes,
+    rows_of,
+    stamp,
+    with_park,
+)
 from tests.support.small_park import HOUR as HOUR_US
-from tests.support.small_park import NOW, PARK_TOML, S, rows_of, stamp, with_park
 from twin.reconciliation.closure import close_balance
 
 pytest_plugins = ["tests.support.small_park"]
@@ -71,6 +82,29 @@ async def test_a_meter_far_off_makes_the_balance_inconsistent_and_names_suspects
     assert any("cl2-vcm" in suspects for suspects in row["suspects"])
     # One balance alone has no two nodes between which a stream could be missing.
     assert row["missing_streams"] == []
+
+
+@with_park(
+    LIQUEFIED.replace(FLOW, FLOW + 'hold_up = "30 min"\n') + data_text("demo/chlorine.toml"),
+    data_text("demo/chlorine.csv"),
+    MEAN,
+)
+async def test_a_balance_is_held_back_while_its_pipes_may_hold_what_speaks_against_it(api, db, ids):
+    await db.execute("UPDATE hour SET amount = amount * 1.5 WHERE tag_id = $1", ids["acme/FT-1"])
+    row = (await rows_of(api, "demo/acme/balance", **HOUR))["items"][0]
+    assert (row["consistent"], row["reason"], row["held_back"]) == (False, "", [])
+    assert row["suspects"]
+    last_us = BEGIN + 2 * HOUR_US - 60 * S
+    await change_minutes(db, ids["acme/FT-1"], "amount = amount * 3", last_us, last_us + 60 * S)
+    row = (await rows_of(api, "demo/acme/balance", **HOUR))["items"][0]
+    assert row["held_back"] == ["cl2-vcm"]
+    assert row["reason"] == "not steady, held back"
+    assert row["suspects"] == row["missing_streams"] == []
+    # What is far more than they can hold is no matter of pipes.
+    await db.execute("UPDATE hour SET amount = amount * 4 WHERE tag_id = $1", ids["acme/FT-1"])
+    row = (await rows_of(api, "demo/acme/balance", **HOUR))["items"][0]
+    assert row["held_back"] == []
+    assert any("cl2-vcm" in suspects for suspects in row["suspects"])
 
 
 async def test_a_stream_the_model_lacks_is_named_with_its_flow(api, monkeypatch):
@@ -164,6 +198,30 @@ async def test_who_was_named_is_listed_the_newest_first_a_page_at_a_time(api, db
     assert [stream["to"] for stream in item["streams"]] == ["market", None]
     assert item["current"] is False
     assert second["next"] is None
+
+
+async def test_when_tests_were_held_back_is_listed_with_the_streams_that_moved(api, db):
+    await db.execute(
+        "INSERT INTO held_back VALUES ('chlorine', $1, $2, 7, $3, 8.5)",
+        stamp(NOW - HOUR_US), stamp(NOW - HOUR_US + 600 * S), ["cl2-vcm", f"{CELLS}:faraday"],
+    )  # fmt: skip
+    answer = await rows_of(api, f"{VCM}/detections")
+    assert answer["items"] == []
+    assert answer["held_back"] == [
+        {
+            "component": "chlorine",
+            "since": "2025-06-02T09:30:20+08:00",
+            "until": "2025-06-02T09:40:20+08:00",
+            "minutes": 7,
+            "streams": [
+                {"id": "cl2-vcm", "from": CELLS, "to": VCM},
+                {"id": f"{CELLS}:faraday", "from": "electrolysers", "to": CELLS},
+            ],
+            "test": 8.5,
+        }
+    ]
+    assert (await rows_of(api, f"{STORE}/detections"))["held_back"] == []
+    assert (await rows_of(api, "demo/detections", component="hydrogen"))["held_back"] == []
 
 
 async def test_detections_of_all_components_are_listed_none_is_lost_between_pages(api, db):

@@ -3,7 +3,17 @@
 import pytest
 
 from tests.support.data import data_text
-from tests.support.small_park import PARK_TOML, rows_of, serving, with_park
+from tests.support.small_park import (
+    BEGIN,
+    HOUR,
+    PARK_TOML,
+    S,
+    change_minutes,
+    roll_up,
+    rows_of,
+    serving,
+    with_park,
+)
 from twin import quality as q
 
 pytest_plugins = ["tests.support.small_park"]
@@ -106,6 +116,99 @@ async def test_balances_that_cost_too_much_leave_flows_measured(database, ids):
     async with serving(database) as (api, context):
         context.settings.calculation_values_max = 100
         assert (await chlorine(api))["values"] == "measured"
+
+
+# The product of the plant is the chlorine it liquefies, which the balances check.
+LIQUID = "acme/FT-1301"
+INTENSITY = """
+[[target]]
+id = "liquid"
+scope = "demo/acme/caustic"
+product = "caustic"
+value = 900
+uom = "kWh/t"
+kpi = "electricity_intensity"
+sense = "at_most"
+source = "a policy"
+[[target]]
+id = "local"
+scope = "demo/acme"
+value = 50
+uom = "%"
+kpi = "local_share_of_chlorine"
+sense = "at_least"
+source = "a policy"
+"""
+CHECKED = with_park(
+    LIQUEFIED.replace('tag = "acme/FT-6"', f'tag = "{LIQUID}"')
+    + data_text("demo/chlorine.toml") + INTENSITY,
+    data_text("demo/chlorine.csv"),
+    MEAN,
+)  # fmt: skip
+
+
+async def energy(api, **query):
+    rows = (await rows_of(api, "demo/acme/caustic/energy", **HOUR_9, **query))["items"]
+    return next(row for row in rows if row["product"] == "caustic")
+
+
+@CHECKED
+async def test_energy_per_tonne_is_that_of_the_reconciled_mass(api):
+    row, metered = await energy(api), await energy(api, values="measured")
+    assert (row["values"], metered["values"]) == ("reconciled", "measured")
+    assert metered["mass_t"] == pytest.approx(3.38 * 3.6)
+    assert row["mass_t"] == pytest.approx(metered["mass_t"], rel=0.02)
+    assert row["mass_t"] != pytest.approx(metered["mass_t"], rel=1e-6)
+    for name, amount in (("kwh_per_t", "energy_kwh"), ("kgce_per_t", "energy_kgce")):
+        assert row[name] == pytest.approx(row[amount] / row["mass_t"], rel=1e-9)
+        assert metered[name] == pytest.approx(metered[amount] / metered["mass_t"], rel=1e-9)
+        assert 0 < row[f"{name}_ci"] < metered[f"{name}_ci"]
+        assert row[amount] == metered[amount]
+    assert (row["completeness"], row["quality"]) == (metered["completeness"], metered["quality"])
+
+
+@CHECKED
+async def test_energy_per_tonne_is_known_while_the_meter_of_the_product_is_silent(api, db, ids):
+    whole = await energy(api)
+    await db.execute("DELETE FROM hour WHERE tag_id = $1", ids[LIQUID])
+    row, metered = await energy(api), await energy(api, values="measured")
+    assert (metered["mass_t"], metered["kwh_per_t"]) == (None, None)
+    assert row["values"] == "reconciled"
+    assert row["kwh_per_t"] == pytest.approx(whole["kwh_per_t"], abs=row["kwh_per_t_ci"])
+    assert row["missing"] == [LIQUID]
+    assert row["quality"] == q.UNCERTAIN | q.INCOMPLETE | 32
+
+
+@CHECKED
+async def test_energy_per_tonne_is_measured_where_a_meter_of_the_park_errs(api, db, ids):
+    await db.execute("UPDATE hour SET amount = amount * 1.3 WHERE tag_id = $1", ids["acme/FT-1"])
+    assert await energy(api) == await energy(api, values="measured")
+
+
+@CHECKED
+async def test_energy_per_tonne_is_measured_while_its_electricity_has_a_hole(api, db, ids):
+    await change_minutes(db, ids["acme/JQ-1"], "", BEGIN + HOUR, BEGIN + HOUR + 1200 * S)
+    await roll_up(db)
+    row = await energy(api)
+    assert row["values"] == "measured"
+    assert row["kwh_per_t"] is not None
+    assert row == await energy(api, values="measured")
+
+
+@CHECKED
+async def test_targets_say_what_they_stand_on(api):
+    async def targets(**query):
+        answer = await api.get("/api/v1/targets", params=HOUR_9 | query)
+        return {item["id"]: item for item in answer.json()["items"]}
+
+    reached, metered = await targets(), await targets(values="measured")
+    assert {reached[name]["values"] for name in ("liquid", "local")} == {"reconciled"}
+    assert {metered[name]["values"] for name in ("liquid", "local")} == {"measured"}
+    row, flows = await energy(api), await chlorine(api)
+    assert reached["liquid"]["value"] == pytest.approx(row["kwh_per_t"], rel=1e-9)
+    assert reached["liquid"]["half_width"] == pytest.approx(row["kwh_per_t_ci"], rel=1e-9)
+    assert reached["local"]["value"] == pytest.approx(100 * flows["k2"], rel=1e-9)
+    assert reached["local"]["half_width"] < metered["local"]["half_width"]
 
 
 async def test_unknown_values_are_refused(api):

@@ -86,7 +86,9 @@ MAY_IMPORT = {
     "api.sums": (*ASKING, "api.windows"),
     "api.joint": (*ASKING, "api.windows", "api.sums"),
     "api.component_balance": (*ASKING, "api.windows", "api.sums", "api.joint"),
-    "api.reconciled": (*ASKING, "api.windows", "api.sums", "api.component_balance"),
+    "api.reconciled": (
+        *ASKING, "api.windows", "api.sums", "api.joint", "api.component_balance",
+    ),
     **dict.fromkeys(SUBJECTS, SUMMING),
     # A payload on trial goes the way of all others: codecs and routing, which have no I/O.
     "api.gateways": (*SUMMING, "ingest.wire", "ingest.routing", "ingest.settings"),

@@ -94,7 +94,7 @@ class MemoryDetections(DetectionTable):
 
     def __init__(self, store):
         super().__init__(store)
-        self.rows = {}
+        self.rows, self.held = {}, {}
 
     async def newest(self):
         return {name: (row.time_us, len(row.lines) + len(row.leaks))
@@ -102,6 +102,9 @@ class MemoryDetections(DetectionTable):
 
     async def add(self, component, detection):
         self.rows.setdefault((detection.time_us, component), detection)
+
+    async def hold(self, component, minutes):
+        self.held |= {(component, each.time_us): each for each in minutes}
 
 
 class MemoryGateways(GatewayTable):

@@ -188,3 +188,28 @@ def cell_quality(cells: AnalysedCells, quality: U8, efficiency: F64) -> U8:
     flag = np.bitwise_or.reduce(mark, axis=-1) & np.uint8(q.SIMULATED)
     substituted = np.uint8(q.UNCERTAIN | q.SUBSTITUTED)
     return np.asarray(np.where(np.isnan(efficiency), substituted, worst) | flag, dtype=np.uint8)
+
+
+def effective_sums(
+    cells: AnalysedCells, amount: F64, covered_s: F64, quality: U8
+) -> tuple[F64, U8]:
+    """Return the charge of effective currents over some time, and its quality.
+
+    Parameters
+    ----------
+    cells : AnalysedCells
+        C electrolysers
+    amount, covered_s : (..., T) float64 [SI, s]
+        sums of the tags; NaN = no value
+    quality : (..., T) uint8
+        of the tags
+
+    Returns
+    -------
+    charge : (..., C) float64 [C]
+        over the time its current is covered, at the mean efficiency
+    quality : (..., C) uint8
+    """
+    effective, efficiency = effective_current(cells, ratio(amount, covered_s))
+    charge = effective * covered_s[..., cells.current]
+    return np.asarray(charge), cell_quality(cells, quality, efficiency)

@@ -72,6 +72,25 @@ def own_meter(park: Park, cell: Electrolyser) -> str:
     return ""
 
 
+def product_weights(network: Network, cell: Electrolyser) -> F64:
+    """Return the weights of the tags in what an electrolyser makes of `MAIN`.
+
+    Parameters
+    ----------
+    network : Network
+        T tags
+    cell : Electrolyser
+
+    Returns
+    -------
+    (T,) float64 [kg/SI]
+    """
+    tag, factor = cell_entries(cell, network.index, network.effective)[MAIN[cell.kind]]
+    made = np.zeros(len(network.tags))
+    made[tag] = factor
+    return made
+
+
 def circuit(
     network: Network, cell: Electrolyser, pair: Pair, amount: F64, covered_s: F64
 ) -> Circuit:
@@ -102,8 +121,7 @@ def circuit(
     """
     component, at = MAIN[cell.kind], network.index[cell.current]
     tag, factor = cell_entries(cell, network.index, network.effective)[component]
-    made = np.zeros(len(network.tags))
-    made[tag] = factor
+    made = product_weights(network, cell)
     mass = amount[..., tag] * factor
     product = Estimate(mass, sum_sigma(network, component, made, amount, covered_s))
     charge = np.where(pair.charge > 0, pair.charge, np.nan)

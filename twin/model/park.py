@@ -26,6 +26,8 @@ NAN = float("nan")
 
 KINDS = ("region", "park", "enterprise", "plant", "unit")
 OUTSIDE = ("market", "atmosphere")
+# What is held for longer has a level, or is a stock nobody knows.
+HOLD_UP_MAX_S = 1800.0
 # A star asks for a counter: the increase of a mass is an amount, the mass in a tank is not.
 FLOWS = "mass_flow volume_flow normal_volume_flow mass* normal_volume*"
 ENERGY = "power energy* mass_flow mass* normal_volume_flow normal_volume*"
@@ -138,6 +140,8 @@ class Stream:
     flow: str = cell("tag " + FLOWS, default="")
     fraction: str = cell("tag fraction", default="")
     steam: str = cell("text", default="")  # id of its [[steam]], if it is not the nearest
+    # For which pipes and vessels without a level at either end hold what it carries.
+    hold_up_s: float = cell("quantity time", key="hold_up", default=NAN)
 
 
 @table
@@ -312,6 +316,8 @@ def check_park(park: Park) -> Iterator[RowFault]:
             yield RowFault(stream, "from and to are the same")
         if stream.origin in OUTSIDE and stream.to in OUTSIDE:
             yield RowFault(stream, "both ends are outside the park")
+        if not (isnan(stream.hold_up_s) or 0 <= stream.hold_up_s <= HOLD_UP_MAX_S):
+            yield RowFault(stream, f"must be within 0 and {HOLD_UP_MAX_S:.0f} s", "hold_up")
     for tank in park.tanks:
         if bool(tank.level) == bool(tank.mass):
             yield RowFault(tank, "needs either level or mass")

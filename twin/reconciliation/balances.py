@@ -30,6 +30,7 @@ from twin.reconciliation.uncertainty import (
     uptake_sigma,
 )
 from twin.reference import load as load_reference
+from twin.uom import parse_quantity
 
 if TYPE_CHECKING:
     from twin.accounts.network import Network
@@ -53,6 +54,7 @@ class Line:
     own: float = 0.0  # the same, of each tag's part by itself
     # Tag of the measured mass fraction, and the fraction that the factors take the medium to have.
     fraction: tuple[int, float] | None = None
+    hold_up_s: float = 0.0  # for which its ends hold what it carries, without a level
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +127,7 @@ def degrees_of_freedom(balance: Balance) -> int:
 def _streams(network: Network, scope: str, component: str) -> list[Line]:
     """Return the model's streams of the component that touch the scope."""
     media = load_reference("media")
+    usual_s = parse_quantity(load_reference("monitor")["hold_up"]["time"], "time")
     lines = []
     for stream in network.park.streams:
         touches = inside(stream.origin, scope) or inside(stream.to, scope)
@@ -139,7 +142,10 @@ def _streams(network: Network, scope: str, component: str) -> list[Line]:
         # A measured fraction is that of the main component of the medium.
         if stream.fraction and component == max(share, key=share.get):
             fraction = network.index[stream.fraction], float(share[component])
-        lines.append(Line(stream.id, stream.origin, stream.to, tags, fraction=fraction))
+        held_s = usual_s if np.isnan(stream.hold_up_s) else stream.hold_up_s
+        lines.append(
+            Line(stream.id, stream.origin, stream.to, tags, fraction=fraction, hold_up_s=held_s)
+        )
     return lines
 
 

@@ -16,12 +16,12 @@ References
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from twin.arrays import F64, INTP
-from twin.reconciliation.least_squares import missing
+from twin.reconciliation.least_squares import missing, numbers
 from twin.reconciliation.nonlinear import reconcile_nonlinear
 from twin.reconciliation.observability import NOTHING
 
@@ -51,13 +51,13 @@ class Components:
 
 
 def reconcile_components(
-    incidence: F64,
+    incidence: Any,
     flow: F64,
     fraction: F64,
-    sigma_flow: F64,
-    sigma_fraction: F64,
+    sigma_flow: F64 | float,
+    sigma_fraction: F64 | float,
     *,
-    component_incidence: F64 | None = None,
+    component_incidence: Any = None,
     total: bool = True,
     normalised: bool = False,
     confidence: float = 0.95,
@@ -67,15 +67,15 @@ def reconcile_components(
 
     Parameters
     ----------
-    incidence : (M, S) float64 [1]
+    incidence : (M, S) float64 [1], or scipy.sparse
         +1 where a stream enters a node, -1 where it leaves
     flow : (..., S) float64 [u]
         measured flows; NaN = not measured
     fraction : (..., S, C) float64 [f]
         measured fractions, or enthalpies; NaN = not measured
-    sigma_flow : (S,) float64 [u]
+    sigma_flow : (S,) float64 [u], or one for all
         standard uncertainty; 0 = known exactly, NaN = not measured
-    sigma_fraction : (S, C) float64 [f]
+    sigma_fraction : (S, C) float64 [f], (C,) of each component, or one for all
         standard uncertainty; 0 = known exactly, NaN = not measured
     component_incidence : (K, S) float64 [1], optional
         the same for the components, where their nodes are others than those of the mass
@@ -101,15 +101,14 @@ def reconcile_components(
     quantity of its own, flow * fraction - carried = 0: the balances stay linear in it, and it can
     be observable where neither flow nor fraction is, which Crowe's second projection is for [2]_.
     """
-    incidence = np.asarray(incidence, dtype=np.float64)
-    parts = incidence if component_incidence is None else np.asarray(component_incidence, float)
-    flow, fraction = np.asarray(flow, np.float64), np.asarray(fraction, np.float64)
+    incidence = _dense(incidence)
+    parts = incidence if component_incidence is None else _dense(component_incidence)
+    flow, fraction = numbers(flow), numbers(fraction)
     for matrix in (incidence, parts):
         if fraction.ndim < 2 or matrix.ndim != 2 or matrix.shape[1] != fraction.shape[-2]:
             raise ValueError(f"incidence {matrix.shape} does not fit fraction {fraction.shape}")
     streams, kinds = fraction.shape[-2:]
-    if np.shape(sigma_flow) != (streams,) or np.shape(sigma_fraction) != (streams, kinds):
-        raise ValueError(f"sigma must have shapes ({streams},) and ({streams}, {kinds})")
+    sigma_flow, sigma_fraction = _sigmas(sigma_flow, sigma_fraction, streams, kinds)
     lead = np.broadcast_shapes(flow.shape[:-1], fraction.shape[:-2])
     flow = np.broadcast_to(flow, (*lead, streams))
     fraction = np.broadcast_to(fraction, (*lead, streams, kinds))
@@ -153,10 +152,26 @@ def reconcile_components(
         carried_sigma=table(result.sigma, at_carried),
         residual=_residual(
             parts,
-            np.where(missing(np.asarray(sigma_flow)), np.nan, flow),
-            np.where(missing(np.asarray(sigma_fraction)), np.nan, fraction),
+            np.where(missing(sigma_flow), np.nan, flow),
+            np.where(missing(sigma_fraction), np.nan, fraction),
         ),
         result=result,
+    )
+
+
+def _sigmas(flow: F64 | float, fraction: F64 | float, streams: int, kinds: int) -> tuple[F64, F64]:
+    """Return the uncertainties of flows, (S,), and of fractions, (S, C); raises ValueError."""
+    flow, fraction = numbers(flow), numbers(fraction)
+    whole = (streams, kinds)
+    if flow.shape not in ((), (streams,)) or fraction.shape not in ((), (kinds,), whole):
+        raise ValueError(f"sigma must have shapes ({streams},) and ({streams}, {kinds})")
+    return np.broadcast_to(flow, (streams,)), np.broadcast_to(fraction, whole)
+
+
+def _dense(incidence: Any) -> F64:
+    """Return an incidence as an array."""
+    return np.asarray(
+        incidence.toarray() if hasattr(incidence, "toarray") else incidence, np.float64
     )
 
 

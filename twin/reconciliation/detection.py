@@ -4,8 +4,10 @@ A calibration error stays, and the balances cannot tell it from the truth. They 
 residual has left its course: the errors that stay are estimated block by block, within the
 uncertainty of the meters, and every window that ends now is tested against the estimate made before
 it began. A trip moves all flows, and with them the amounts of the errors; how far follows from how
-well each error is known, so a trip is no detection. A bias that comes more slowly than the estimate
-follows is found by reconciliation only, once it exceeds the uncertainty of its meter.
+well each error is known, so a trip is no detection. Nor is what flows that move may have left in
+pipes and vessels without a level: a test that this may explain is held back [6]_. A bias that comes
+more slowly than the estimate follows is found by reconciliation only, once it exceeds the
+uncertainty of its meter.
 
 References
 ----------
@@ -19,24 +21,58 @@ References
 .. [4] R. E. Kalman, A new approach to linear filtering and prediction problems, Journal of Basic
    Engineering 82 (1), 1960, 35-45, doi:10.1115/1.3662552.
 .. [5] JCGM 100:2008 (GUM), 5.1.2 and F.1.2: errors that stay and errors that average.
+.. [6] S. Cao, R. R. Rhinehart, An efficient method for on-line identification of steady state,
+   Journal of Process Control 5 (6), 1995, 363-374, doi:10.1016/0959-1524(95)00009-F.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from twin.arrays import F64, I64, MINUTE_S, MINUTE_US
+from twin.arrays import BOOL, F64, I64, MINUTE_S, MINUTE_US
 from twin.reconciliation.chi_square import quantile
-from twin.reconciliation.monitor import UNKNOWN, MonitorModel, Observation, observe
+from twin.reconciliation.monitor import (
+    MonitorModel,
+    Observation,
+    observe,
+    rates,
+    unknown_variance,
+)
+from twin.reconciliation.steady import (
+    SteadyFilters,
+    hold_up_variance,
+    moving_streams,
+    no_filters,
+    steady_state,
+)
 from twin.reconciliation.uncertainty import errors_of
 from twin.reference import load as load_reference
 from twin.uom import parse_quantity
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+
+# How far each flow moved in windows, (w, S) [kg/s], by the hold-up time [s] it matters for.
+Changes = dict[float, F64] | None
+
+
+class Motion(NamedTuple):
+    """How flows moved in n minutes."""
+
+    rate: F64  # (n, S) [kg/s] mean of the minute, or the last that is known; NaN before that
+    moves: I64  # (n, S) running sum of minutes in which the flow was not steady
+
+
+class HeldBack(NamedTuple):
+    """A minute in which a test is held back: its accumulation may be that of flows that move."""
+
+    time_us: int
+    streams: tuple[str, ...]  # that move, those that may hold most first
+    test: float  # [1] |z| without what they may hold
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +86,9 @@ class MonitorState:
     block: I64  # (B,) minutes after which each was estimated
     error: F64  # (B, X) [1] errors that stay, in standard uncertainties
     covariance: F64  # (B, X, X) [1]
+    motion: Motion  # (L + 1, ...)
+    filters: SteadyFilters  # (S,)
+    held_back: tuple[HeldBack, ...] = ()  # of the minutes of the last call
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +133,8 @@ def begin_monitor(model: MonitorModel, time_us: int) -> MonitorState:
         block=np.zeros(1, np.int64),
         error=np.zeros((1, meters)),
         covariance=np.eye(meters)[None],
+        motion=Motion(np.full((1, lines), np.nan), np.zeros((1, lines), np.int64)),
+        filters=no_filters((lines,)),
     )
 
 
@@ -116,6 +157,7 @@ def detect(
     Returns
     -------
     state : MonitorState
+        with the minutes of this call in which tests were held back
     detections : list of Detection
         in order of time. The errors of detected meters are estimated anew: a bias is detected once.
 
@@ -127,14 +169,21 @@ def detect(
     """
     detections = []
     seen = observe(model, amount, covered_s, last)
+    rate = rates(seen)
+    steady = steady_state(rate, state.filters)
+    state = replace(state, filters=steady.filters, held_back=())
     block = round(parse_quantity(load_reference("monitor")["block"]["length"], "time") / MINUTE_S)
     for row in range(len(amount)):
-        state = _append(state, Observation(*(column[row] for column in seen)))
+        minute = Observation(*(column[row] for column in seen))
+        state = _append(state, minute, rate[row], ~steady.steady[row])
         detection = _test(model, state)
-        if detection is not None:
+        if isinstance(detection, HeldBack):
+            state = replace(state, held_back=(*state.held_back, detection))
+        elif detection is not None:
             detections.append(detection[0])
             state = _restart(model, state, *detection[1:])
-        elif state.time_us // MINUTE_US % block == 0:
+            continue
+        if state.time_us // MINUTE_US % block == 0:
             state = _estimate(model, state)
     return state, detections
 
@@ -176,7 +225,7 @@ def detectable_bias(model: MonitorModel, state: MonitorState) -> F64:
     return least
 
 
-def _append(state: MonitorState, seen: Observation) -> MonitorState:
+def _append(state: MonitorState, seen: Observation, rate: F64, moves: BOOL) -> MonitorState:
     """Return the state with one more minute."""
     longest = load_reference("monitor")["shape"]["minutes"]
     past = state.past
@@ -186,18 +235,30 @@ def _append(state: MonitorState, seen: Observation) -> MonitorState:
         noise=past.noise[-1] + seen.noise,
     )
     columns = (np.concatenate([c[-longest:], n[None]]) for c, n in zip(past, now, strict=True))
+    before = state.motion
+    rate = np.where(np.isnan(rate), before.rate[-1], rate)
     return replace(
         state,
+        motion=Motion(
+            np.concatenate([before.rate[-longest:], rate[None]]),
+            np.concatenate([before.moves[-longest:], (before.moves[-1] + moves)[None]]),
+        ),
         time_us=state.time_us + MINUTE_US,
         minutes=state.minutes + 1,
         past=Observation(*columns),
     )
 
 
-def _residuals(model: MonitorModel, state: MonitorState, length: I64) -> tuple[F64, F64, F64]:
+def _residuals(
+    model: MonitorModel,
+    state: MonitorState,
+    length: I64,
+    changes: Changes = None,
+) -> tuple[F64, F64, F64]:
     """Return residuals (w, M) [kg], effects of the errors (w, M, X), random covariance (w, M, M).
 
-    Of windows of these lengths, (w,) [minutes], that end now.
+    Of windows of these lengths, (w,) [minutes], that end now; with the `_changes` of the flows in
+    them the covariance has what pipes and vessels may have taken up.
     """
     incidence = model.balance.incidence
     first = -1 - length
@@ -208,9 +269,26 @@ def _residuals(model: MonitorModel, state: MonitorState, length: I64) -> tuple[F
     effect = incidence[:, model.error_line] * stay[:, None, :]
     spread = (incidence * noise[:, None, :]) @ incidence.T
     # The uptake of unknown tanks may be many times all flows together.
-    unknown = (UNKNOWN * np.abs(flow).sum(axis=1, keepdims=True) + 1.0) ** 2
-    spread += np.where(np.isfinite(levels), levels, unknown)[:, :, None] * np.eye(len(incidence))
+    held = np.where(np.isfinite(levels), levels, unknown_variance(flow))
+    for held_s, change in (changes or {}).items():
+        held = held + hold_up_variance(model.balance, change, held_s)
+    spread += held[:, :, None] * np.eye(len(incidence))
     return residual, effect, spread
+
+
+def _changes(model: MonitorModel, state: MonitorState, length: I64) -> Changes:
+    """Return how far flows moved in windows that end now.
+
+    What was held when a window began came before it: changes count from the hold-up time before.
+    A flow that was steady all the time has not moved.
+    """
+    rate, moves = state.motion
+    changes = dict[float, F64]()
+    for held_s in sorted({line.hold_up_s for line in model.balance.lines if line.hold_up_s > 0}):
+        first = np.maximum(len(rate) - 1 - length - round(held_s / MINUTE_S), 0)
+        moved = moves[-1] > moves[first]
+        changes[held_s] = np.where(moved, np.nan_to_num(rate[-1] - rate[first]), 0.0)
+    return changes
 
 
 def _process_noise(model: MonitorModel, minutes: I64) -> F64:
@@ -220,13 +298,18 @@ def _process_noise(model: MonitorModel, minutes: I64) -> F64:
     return np.asarray(grown[..., None, None] * np.eye(len(model.error_line)))
 
 
-def _windows(model: MonitorModel, state: MonitorState, length: I64) -> tuple[F64, F64, I64]:
+def _windows(
+    model: MonitorModel,
+    state: MonitorState,
+    length: I64,
+    changes: Changes = None,
+) -> tuple[F64, F64, I64]:
     """Return the whitening of the residuals of windows, their deviates, and the block before each.
 
     (w, M, M) [1/kg], (w, M) [1], (w,).
     """
     block = np.searchsorted(state.block, state.minutes - length, side="right") - 1
-    residual, effect, spread = _residuals(model, state, length)
+    residual, effect, spread = _residuals(model, state, length, changes)
     covariance = state.covariance[block]
     covariance = covariance + _process_noise(model, state.minutes - state.block[block])
     spread = spread + effect @ covariance @ effect.transpose(0, 2, 1)
@@ -235,42 +318,73 @@ def _windows(model: MonitorModel, state: MonitorState, length: I64) -> tuple[F64
     return whiten, (whiten @ surprise[..., None])[..., 0], block
 
 
+class WorstTest(NamedTuple):
+    """The greatest test of a window, and what it was made of."""
+
+    test: F64  # (J,) [1] |z| of each direction
+    j: int  # the direction with the greatest
+    since: int  # [min] length of the window
+    block: int  # before it
+    weight: F64  # (M,) [1] makes the bias [kg] of the residuals
+    bias: float  # [kg]
+
+
+def _worst(
+    model: MonitorModel,
+    state: MonitorState,
+    length: I64,
+    changes: Changes = None,
+) -> WorstTest | None:
+    """Return the greatest test of windows that end now; None where it is within the limit."""
+    whiten, deviate, block = _windows(model, state, length, changes)
+    effect = whiten @ model.direction
+    size = np.linalg.norm(effect, axis=1)
+    score = np.einsum("wm,wmj->wj", deviate, effect)
+    test = np.abs(score) / np.where(size > 0, size, np.inf)
+    w, j = (int(each) for each in np.unravel_index(int(test.argmax()), test.shape))
+    if not test[w, j] > model.limit:
+        return None
+    weight = whiten[w].T @ effect[w][:, j] / size[w, j] ** 2
+    bias = float(score[w, j] / size[w, j] ** 2)
+    return WorstTest(test[w], j, int(length[w]), int(block[w]), weight, bias)
+
+
 def _test(
     model: MonitorModel, state: MonitorState
-) -> tuple[Detection, int, tuple[int, ...]] | None:
+) -> tuple[Detection, int, tuple[int, ...]] | HeldBack | None:
     """Return the detection by the windows that end now, the block before it, its lines."""
     table = load_reference("monitor")
     length = np.array(table["windows"]["minutes"])
     length = length[length <= state.minutes]
     if not len(length) or not len(model.members):
         return None
-    whiten, deviate, block = _windows(model, state, length)
-    effect = whiten @ model.direction
-    size = np.linalg.norm(effect, axis=1)
-    score = np.einsum("wm,wmj->wj", deviate, effect)
-    test = np.abs(score) / np.where(size > 0, size, np.inf)
-    w, j = np.unravel_index(int(test.argmax()), test.shape)
-    if not test[w, j] > model.limit:
+    bare = _worst(model, state, length)
+    if bare is None:
         return None
-    floor = test[w, j] ** 2 - 2 * np.log(table["likelihood"]["ratio"])
-    suspects = [i for i in np.argsort(-test[w], kind="stable").tolist() if test[w, i] ** 2 >= floor]
+    changes = _changes(model, state, length)
+    worst = _worst(model, state, length, changes)
+    if worst is None:
+        moving = _moving(model, bare, length, changes)
+        return HeldBack(state.time_us, moving, float(bare.test[bare.j]))
+    test, j, since = worst.test, worst.j, worst.since
+    floor = test[j] ** 2 - 2 * np.log(table["likelihood"]["ratio"])
+    suspects = [i for i in np.argsort(-test, kind="stable").tolist() if test[i] ** 2 >= floor]
     lines = tuple(s for i in suspects for s in model.members[i])
-    nodes, since = model.balance.nodes, int(length[w])
-    weight = whiten[w].T @ effect[w][:, j] / size[w, j] ** 2
-    begun, growth = _course(model, state, weight, int(block[w]))
+    nodes, sign = model.balance.nodes, _sign(model, j)
+    begun, growth = _course(model, state, worst.weight, worst.block)
     detection = Detection(
         time_us=state.time_us,
         since_us=state.time_us - (begun if growth else since) * MINUTE_US,
         lines=tuple(model.balance.lines[s].id for s in lines),
         leaks=tuple(nodes[model.leaks[i]] for i in suspects if model.leaks[i] >= 0),
-        bias=float(score[w, j] / size[w, j] ** 2 / (since * MINUTE_S)) * _sign(model, int(j)),
-        test=float(test[w, j]),
+        bias=worst.bias / (since * MINUTE_S) * sign,
+        test=float(test[j]),
         shape="drift" if growth else "step",
-        rate=growth / MINUTE_S**2 * _sign(model, int(j)),
+        rate=growth / MINUTE_S**2 * sign,
     )
     at_nodes = np.flatnonzero(model.direction[:, j])
     around = np.flatnonzero(model.balance.incidence[at_nodes].any(axis=0)).tolist()
-    return detection, int(block[w]), lines or tuple(around)
+    return detection, worst.block, lines or tuple(around)
 
 
 def _course(model: MonitorModel, state: MonitorState, weight: F64, block: int) -> tuple[int, float]:
@@ -306,6 +420,14 @@ def _course(model: MonitorModel, state: MonitorState, weight: F64, block: int) -
     return len(bias) - begun, float(product[1, begun] / square[1, begun])
 
 
+def _moving(model: MonitorModel, bare: WorstTest, length: I64, changes: Changes) -> tuple[str, ...]:
+    """Return the streams that moved at the nodes of a test, within what explains it."""
+    assert changes, "without a hold-up time nothing is held back"
+    window = int(np.flatnonzero(length == bare.since)[0])
+    at_nodes = np.flatnonzero(model.direction[:, bare.j]).tolist()
+    return moving_streams(model.balance, changes[max(changes)][window], at_nodes)
+
+
 def _sign(model: MonitorModel, j: int) -> float:
     """Return the sign with which the first stream of a direction enters the residuals."""
     members = model.members[j]
@@ -317,7 +439,8 @@ def _sign(model: MonitorModel, j: int) -> float:
 def _estimate(model: MonitorModel, state: MonitorState) -> MonitorState:
     """Return the state with the errors that stay, estimated by the minutes since the last block."""
     since = state.minutes - state.block[-1:]
-    residual, effect, spread = (rows[0] for rows in _residuals(model, state, since))
+    changes = _changes(model, state, since)
+    residual, effect, spread = (rows[0] for rows in _residuals(model, state, since, changes))
     covariance = state.covariance[-1] + _process_noise(model, since)[0]
     cross = covariance @ effect.T
     gain = np.linalg.solve(effect @ cross + spread, cross.T).T

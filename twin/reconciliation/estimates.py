@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from twin import quality as q
-from twin.accounts.cells import cell_quality, effective_current
+from twin.accounts.cells import effective_sums
 from twin.accounts.network import derived_tag
 from twin.accounts.tanks import tags_of_tanks
-from twin.arrays import BOOL, F64, HOUR_S, I64, U8, ratio
+from twin.arrays import BOOL, F64, HOUR_S, I64, U8
 from twin.reconciliation.balances import Balance, compile_balance, measure
 from twin.reconciliation.closure import close_balance
 from twin.reconciliation.monitor import monitored_components
@@ -133,10 +133,9 @@ def _with_effective(
     """Return sums and quality with those of the effective currents of analysed electrolysers."""
     cells, quality = network.cells, quality.copy()
     amount, covered_s = amount.copy(), covered_s.copy()
-    mean, efficiency = effective_current(cells, ratio(amount, covered_s))
-    quality[:, cells.effective] = cell_quality(cells, quality, efficiency)
+    charge, mark = effective_sums(cells, amount, covered_s, quality)
+    amount[:, cells.effective], quality[:, cells.effective] = charge, mark
     covered_s[:, cells.effective] = covered_s[:, cells.current]
-    amount[:, cells.effective] = mean * covered_s[:, cells.current]
     return amount, covered_s, quality
 
 

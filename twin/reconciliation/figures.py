@@ -28,8 +28,9 @@ class ReconciledFigures(NamedTuple):
 
     value: F64  # (..., A + R) [kg, 1] NaN where the balances do not tell it
     sigma: F64  # (..., A + R) [kg, 1] standard uncertainty
-    # (...) the balances check the meters of the window, find none in error, and tell all sums.
-    stands: BOOL
+    # (...) the balances check the meters of the window, and find none in error,
+    sound: BOOL
+    stands: BOOL  # (...) and tell all sums
 
 
 def stream_weights(balance: Balance, weight: F64, tanks: Collection[int] = ()) -> F64:
@@ -109,13 +110,15 @@ def reconcile_figures(
     spread = variance[0] - 2 * share * both + share**2 * variance[1]
     observable = closure.observable[..., streams:]
     seen = np.where(observable[..., :count], value[..., :count], np.nan)
+    sound = np.asarray(closure.consistent & (closure.dof > 0))
     solved = np.isfinite(value).all(axis=-1)
     return ReconciledFigures(
         np.concatenate([seen, share], axis=-1),
         np.concatenate(
             [sigma[..., :count], ratio(np.sqrt(np.maximum(spread, 0.0)), np.abs(under))], axis=-1
         ),
-        np.asarray(closure.consistent & (closure.dof > 0) & observable.all(axis=-1) & solved),
+        sound,
+        np.asarray(sound & observable.all(axis=-1) & solved),
     )
 
 

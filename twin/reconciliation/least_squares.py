@@ -120,6 +120,40 @@ def missing(values: F64) -> BOOL:
     return np.asarray(~(np.abs(values) < EXTREME))
 
 
+def numbers(values: Any) -> F64:
+    """Return values as float64, NaN for None and for what an array masks.
+
+    Parameters
+    ----------
+    values : (...) of anything float takes [u]
+
+    Returns
+    -------
+    (...) float64 [u]
+    """
+    if np.ma.isMaskedArray(values):
+        values = np.ma.filled(values.astype(np.float64), np.nan)
+    return np.asarray(values, dtype=np.float64)
+
+
+def sigma_of_each(sigma: Any, count: int) -> F64:
+    """Return the uncertainties of measurements as stated; a single one is that of each.
+
+    Parameters
+    ----------
+    sigma : (...) float64 [u]
+        as `variance_of` takes it, or one number
+    count : int
+        S
+
+    Returns
+    -------
+    (S,) or (...) float64 [u]
+    """
+    stated = numbers(sigma)
+    return np.full(count, stated) if stated.ndim == 0 else stated
+
+
 def variance_of(sigma: F64, count: int) -> tuple[F64, BOOL, str]:
     """Return the variances or the covariance of measurements, and which of them are known.
 

@@ -39,6 +39,8 @@ from twin.reconciliation.least_squares import (
     Plan,
     dense_plan,
     missing,
+    numbers,
+    sigma_of_each,
     solve,
     variance_of,
     variances,
@@ -134,7 +136,7 @@ class Reconciliation:
 def reconcile(
     incidence: Any,
     flow: F64,
-    sigma: F64,
+    sigma: F64 | float,
     *,
     accumulation: F64 | None = None,
     lower: F64 | float | None = None,
@@ -149,7 +151,7 @@ def reconcile(
         +1 where a stream enters a node, -1 where it leaves; any real coefficients (components)
     flow : (..., S) float64 [u]
         measured flows; NaN, infinite or beyond 1e100 = not measured
-    sigma : (S,) float64 [u] or (S, S) float64 [u^2]
+    sigma : (S,) float64 [u], one for all, or (S, S) float64 [u^2]
         standard uncertainty (VDI 2048 half-widths are 1.96 times that [5]_), or covariance.
         0 = known exactly: never adjusted, but tested all the same. NaN, infinite, negative or
         beyond 1e100 = nothing is known about the meter: its stream counts as not measured.
@@ -186,8 +188,7 @@ def reconcile(
     the truth. Never raises on data: what has no solution is NaN, and `reason` says why.
     """
     incidence, flow, booked, lead = _aligned(incidence, flow, accumulation)
-    sigma = np.asarray(sigma, dtype=np.float64)
-    meters = variance_of(sigma, incidence.shape[1])
+    meters = variance_of(sigma_of_each(sigma, incidence.shape[1]), incidence.shape[1])
     result = _reconciled(incidence, flow, booked, meters, lead, confidence)
     bounds = _bounds(lower, upper, lead, flow.shape)
     return _bounded(result, incidence, flow, booked, meters, bounds, lead, confidence)
@@ -519,13 +520,13 @@ def _aligned(
         incidence = np.asarray(incidence, dtype=np.float64)
         finite = incidence.ndim == 2 and np.isfinite(incidence).all()
         incidence = csr_array(incidence) if finite and len(incidence) >= LARGE else incidence
-    flow = np.asarray(flow, dtype=np.float64)
+    flow = numbers(flow)
     if not finite:
         raise ValueError(f"incidence must be a finite (M, S) matrix, not {incidence.shape}")
     nodes, streams = incidence.shape
     if flow.shape[-1:] != (streams,):
         raise ValueError(f"flow must have shape (..., {streams}), not {flow.shape}")
-    booked = np.zeros(nodes) if accumulation is None else np.asarray(accumulation, np.float64)
+    booked = np.zeros(nodes) if accumulation is None else numbers(accumulation)
     if booked.shape[-1:] != (nodes,):
         raise ValueError(f"accumulation must have shape (..., {nodes}), not {booked.shape}")
     lead = np.broadcast_shapes(flow.shape[:-1], booked.shape[:-1])

@@ -191,13 +191,43 @@ def observe(model: MonitorModel, amount: F64, covered_s: F64, last: F64) -> Obse
     noise[:, analysed] += (of_analyser * part[:, analysed]) ** 2 * share * correlation_s / MINUTE_S
     stay[:, analysed] += (of_analyser * part[:, analysed]) ** 2 * (1 - share)
     common = relative[model.common_line] * flow[:, model.common_line]
-    unknown = (UNKNOWN * np.abs(flow).sum(axis=1, keepdims=True) + 1.0) ** 2
     return Observation(
         flow,
         np.concatenate([np.sqrt(stay), common], axis=1),
-        np.where(missing, unknown, noise @ of_line),
+        np.where(missing, unknown_variance(flow), noise @ of_line),
         *_stock(model, last),
     )
+
+
+def unknown_variance(flow: F64) -> F64:
+    """Return the variance of what may be anything beside some flows.
+
+    Parameters
+    ----------
+    flow : (n, S) float64 [kg]
+
+    Returns
+    -------
+    (n, 1) float64 [kg^2]
+    """
+    return np.asarray((UNKNOWN * np.abs(flow).sum(axis=1, keepdims=True) + 1.0) ** 2)
+
+
+def rates(seen: Observation) -> F64:
+    """Return the mean flow of each minute.
+
+    Parameters
+    ----------
+    seen : Observation
+        of n minutes, S lines
+
+    Returns
+    -------
+    (n, S) float64 [kg/s]
+        NaN where it is not known
+    """
+    known = seen.noise < unknown_variance(seen.flow)
+    return np.asarray(np.where(known, seen.flow / MINUTE_S, np.nan))
 
 
 def _register_steps(model: MonitorModel) -> F64:

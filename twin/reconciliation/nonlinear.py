@@ -22,7 +22,7 @@ import numpy as np
 
 from twin.arrays import BOOL, F64
 from twin.reconciliation.chi_square import quantile
-from twin.reconciliation.least_squares import missing, variance_of
+from twin.reconciliation.least_squares import missing, numbers, sigma_of_each, variance_of
 from twin.reconciliation.linear import LISTS, Reconciliation, reconcile, withdraw
 from twin.reconciliation.observability import NOTHING, ROUNDING
 
@@ -47,15 +47,17 @@ SUFFICIENT = 1e-4
 # share are equally good.
 STARTS = 16
 EQUAL = 1e-6
+# The step of a central difference, as a share of the quantity: the cube root of the rounding.
+DIFFERENCE = float(np.finfo(np.float64).eps) ** (1 / 3)
 # The fractions of its multiples are spread evenly; so are those of a start and a quantity.
 GOLDEN = (5**0.5 - 1) / 2
 
 
 def reconcile_nonlinear(
     constraint: Callable[[F64], F64],
-    jacobian: Callable[[F64], F64],
+    jacobian: Callable[[F64], F64] | None,
     measured: F64,
-    sigma: F64,
+    sigma: F64 | float,
     *,
     start: F64 | None = None,
     trusted: bool = False,
@@ -69,10 +71,10 @@ def reconcile_nonlinear(
     constraint : (..., N) float64 [u] -> (..., M) float64
         what each balance leaves over; all times are asked for together
     jacobian : (..., N) float64 [u] -> (..., M, N) float64
-        its derivatives
+        its derivatives, or those of all times; None = by central differences
     measured : (..., N) float64 [u]
         NaN, infinite or beyond 1e100 = not measured; each quantity has a uom of its own
-    sigma : (N,) float64 [u] or (N, N) float64 [u^2]
+    sigma : (N,) float64 [u], one for all, or (N, N) float64 [u^2]
         standard uncertainty, or covariance, as of `twin.reconciliation.linear.reconcile`: 0 = known
         exactly, NaN = not measured
     start : (..., N) float64 [u], optional
@@ -107,12 +109,13 @@ def reconcile_nonlinear(
     and the measurements. Never raises on data: what does not converge from any start is NaN, and
     `reason` says so.
     """
-    measured = np.asarray(measured, dtype=np.float64)
-    sigma = np.asarray(sigma, dtype=np.float64)
-    count = measured.shape[-1] if measured.ndim else -1
+    measured = np.atleast_1d(numbers(measured))
+    count = measured.shape[-1]
+    sigma = sigma_of_each(sigma, count)
     variance, known, _ = variance_of(sigma, count)
     seen = ~missing(measured) & known
-    begin = np.broadcast_to(np.float64(np.nan) if start is None else start, measured.shape)
+    begin = _begin(start, measured.shape)
+    constraint, jacobian = _balances(constraint, jacobian, count)
     first = np.where(seen, measured, np.where(missing(begin), 1.0, begin))
 
     def descend(first: F64, moving: BOOL) -> tuple[F64, F64]:
@@ -159,6 +162,45 @@ def reconcile_nonlinear(
         },
     )
     return result if settled.all() else withdraw(result, settled, UNSETTLED)
+
+
+def _begin(start: F64 | None, shape: tuple[int, ...]) -> F64:
+    """Return the start of each quantity; raises ValueError."""
+    begin = np.float64(np.nan) if start is None else numbers(start)
+    try:
+        return np.broadcast_to(begin, shape)
+    except ValueError:
+        raise ValueError(f"start must have shape {shape} or (N,), not {np.shape(begin)}") from None
+
+
+def _balances(
+    constraint: Callable[[F64], F64], jacobian: Callable[[F64], F64] | None, count: int
+) -> tuple[Callable[[F64], F64], Callable[[F64], F64]]:
+    """Return balances and derivatives that give arrays, or raise ValueError for other shapes."""
+
+    def residual(at: F64) -> F64:
+        value = np.asarray(constraint(at), np.float64)
+        if value.ndim != at.ndim or value.shape[:-1] != at.shape[:-1]:
+            raise ValueError(
+                f"constraint must return {(*at.shape[:-1], 'M')} of {at.shape}, not {value.shape}"
+            )
+        return value
+
+    def slope(at: F64) -> F64:
+        value = np.asarray(differences(at) if jacobian is None else jacobian(at), np.float64)
+        if value.ndim < 2 or value.shape[-1] != count:
+            raise ValueError(f"jacobian must return (..., M, {count}), not {value.shape}")
+        return np.broadcast_to(value, (*at.shape[:-1], *value.shape[-2:]))
+
+    def differences(at: F64) -> F64:
+        step = DIFFERENCE * np.where(at != 0, np.abs(at), 1.0)
+        columns = []
+        for n, unit in enumerate(np.eye(count)):
+            high, low = residual(at + step * unit), residual(at - step * unit)
+            columns.append((high - low) / (2 * step[..., n, None]))
+        return np.stack(columns, axis=-1)
+
+    return residual, slope
 
 
 def _finite(values: F64) -> F64:

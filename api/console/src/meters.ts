@@ -10,6 +10,7 @@ const REASONS: Record<string, TextKey> = {
   "balances between exactly known flows contradict each other": "contradictory",
   "no convergence: nothing near these measurements closes the balances": "unsettled",
   "no flows within their bounds close the balances": "outOfBounds",
+  "not steady, held back": "notSteady",
 };
 
 export const reasonText = (reason: string): string =>

@@ -1388,6 +1388,8 @@ export interface components {
             test_limit: number;
             dof: number;
             reason: string;
+            /** @description streams that moved: pipes and vessels without a level may hold what speaks against the balance, so that nobody is suspect and `reason` says so */
+            held_back: string[];
             residuals: components["schemas"]["NodeResidual"][];
             streams: components["schemas"]["ReconciledStream"][];
             suspects: string[][];
@@ -1560,6 +1562,11 @@ export interface components {
             co2_t: number | null;
             /** @description half width, 95 %, of what the meters add; the factors are taken as exact */
             co2_ci_t: number | null;
+            /**
+             * @description what the amount stands on
+             * @enum {string}
+             */
+            values: "reconciled" | "measured";
             /** @description of the factor of electricity */
             factor_year: number | null;
             /** @description that is another year than the window's: none is published for it */
@@ -1833,10 +1840,11 @@ export interface components {
             to: string | null;
             id: string;
         };
-        /** @description The gross errors detected in a scope, newest first. */
+        /** @description The gross errors detected in a scope, and when tests were held back, newest first. */
         DetectionAnswer: {
             scope: string;
             items: components["schemas"]["DetectionRow"][];
+            held_back: components["schemas"]["HeldBackRow"][];
             /** @description cursor of the next page */
             next: string | null;
         };
@@ -1975,6 +1983,11 @@ export interface components {
             current_efficiency_model: number;
             /** @description whether analysis and meters agree; null without both */
             efficiency_consistent: boolean | null;
+            /**
+             * @description what the flows of the row stand on
+             * @enum {string}
+             */
+            values: "reconciled" | "measured";
             /** @description against the model: below, above, as_modelled or undecided */
             efficiency_verdict: string;
             /** @description chlorine not made because the efficiency is below the model's */
@@ -2082,6 +2095,11 @@ export interface components {
             /** @description tags with gaps, the least covered first */
             missing: string[];
             product: string;
+            /**
+             * @description what the flows of the row stand on
+             * @enum {string}
+             */
+            values: "reconciled" | "measured";
             mass_t: number | null;
             mass_completeness: number | null;
             energy_kwh: number | null;
@@ -2153,6 +2171,11 @@ export interface components {
             missing: string[];
             product: string;
             plant: string;
+            /**
+             * @description what some flows of it stand on
+             * @enum {string}
+             */
+            values: "reconciled" | "measured";
             mass_t: number | null;
             kg_per_t: number | null;
             /** @description half width, 95 %, by the meters; null = not known */
@@ -2249,6 +2272,24 @@ export interface components {
             basis: string;
             /** @description id of the state, tag, or table of carriers */
             of: string;
+        };
+        /**
+         * @description A time in which the monitor of a component was not steady, and held tests back.
+         *
+         *     Flows that moved may have left in pipes and vessels without a level what a test would have
+         *     named. `minutes` of the time have such a test, and `test` is the greatest of them.
+         */
+        HeldBackRow: {
+            component: string;
+            /** Format: date-time */
+            since: string;
+            /** Format: date-time */
+            until: string;
+            minutes: number;
+            /** @description that moved */
+            streams: components["schemas"]["DetectedStream"][];
+            /** @description test statistic, standard deviations */
+            test: number;
         };
         /** @description One tag over time in its uom; times in epoch ms. */
         HistoryAnswer: {
@@ -3262,6 +3303,8 @@ export interface components {
             completeness: number | null;
             /** @description quality: good < 64, usable < 128 */
             quality: number;
+            /** @description what product, or flows, in the value stand on; null without a value */
+            values: ("reconciled" | "measured") | null;
             /** @description tags with gaps, the least covered first */
             missing: string[];
         };
@@ -3476,6 +3519,7 @@ export type HazardRow = components['schemas']['HazardRow'];
 export type HeardNameRow = components['schemas']['HeardNameRow'];
 export type HeatAnswer = components['schemas']['HeatAnswer'];
 export type HeatBasis = components['schemas']['HeatBasis'];
+export type HeldBackRow = components['schemas']['HeldBackRow'];
 export type HistoryAnswer = components['schemas']['HistoryAnswer'];
 export type ImpurityRow = components['schemas']['ImpurityRow'];
 export type JunctionRow = components['schemas']['JunctionRow'];
@@ -3798,6 +3842,8 @@ export interface operations {
                 method?: "location" | "market" | "fossil" | "ets";
                 /** @description year of the grid factor; default that of each window */
                 factor_year?: number | null;
+                /** @description what flows stand on: reconciled where the balances of the park check their meters and find none in error, or measured */
+                values?: "reconciled" | "measured";
             };
             header?: never;
             path: {
@@ -3837,6 +3883,8 @@ export interface operations {
                 method?: "location" | "market" | "fossil" | "ets";
                 /** @description year of the grid factor; default that of each window */
                 factor_year?: number | null;
+                /** @description what flows stand on: reconciled where the balances of the park check their meters and find none in error, or measured */
+                values?: "reconciled" | "measured";
                 /** @description length of a row, on the park's clock */
                 window?: "minute" | "hour" | "shift" | "day" | "month";
                 /** @description start, RFC 3339 with offset */
@@ -4131,6 +4179,8 @@ export interface operations {
             query?: {
                 /** @description electricity in coal equivalent: by its heat (当量) or as made (等价) */
                 basis?: "equivalent" | "equal";
+                /** @description what flows stand on: reconciled where the balances of the park check their meters and find none in error, or measured */
+                values?: "reconciled" | "measured";
                 /** @description length of a row, on the park's clock */
                 window?: "minute" | "hour" | "shift" | "day" | "month";
                 /** @description start, RFC 3339 with offset */
@@ -4170,6 +4220,8 @@ export interface operations {
     read_electrolysers: {
         parameters: {
             query?: {
+                /** @description what flows stand on: reconciled where the balances of the park check their meters and find none in error, or measured */
+                values?: "reconciled" | "measured";
                 /** @description length of a row, on the park's clock */
                 window?: "minute" | "hour" | "shift" | "day" | "month";
                 /** @description start, RFC 3339 with offset */
@@ -4652,6 +4704,8 @@ export interface operations {
                 from?: string | null;
                 /** @description end, not included; default now */
                 to?: string | null;
+                /** @description what flows stand on: reconciled where the balances of the park check their meters and find none in error, or measured */
+                values?: "reconciled" | "measured";
             };
             header?: never;
             path?: never;

@@ -11,7 +11,7 @@ from ingest.store import Store
 from ingest.store.gateways import GatewayRecord
 from tests.support.memory_store import MemoryStore
 from twin.arrays import MINUTE_US, SECOND_US
-from twin.reconciliation.detection import Detection
+from twin.reconciliation.detection import Detection, HeldBack
 
 T0_US = 1_760_000_000_000_000 // MINUTE_US * MINUTE_US
 PARTS = ("alarms", "commands", "detections", "gateways", "quarantine", "rejects", "sums",
@@ -44,6 +44,32 @@ async def test_detections_are_stored_once_and_the_newest_is_found(store):
             "chlorine": (T0_US + 2 * MINUTE_US, 3),
             "hydrogen": (T0_US + 9 * MINUTE_US, 2),
         }
+
+
+def held(minute, *streams, test=6.0):
+    return HeldBack(T0_US + minute * MINUTE_US, streams, test)
+
+
+async def test_minutes_that_are_held_back_are_joined_and_each_counts_once(database, db):
+    store = Store(database)
+    await store.open()
+    async with store.transaction():
+        minutes = held(1, "s-1"), held(2, "s-2", test=9.0), held(7, "s-1", "s-3")
+        await store.detections.hold("chlorine", minutes)
+        await store.detections.hold("chlorine", minutes)
+        await store.detections.hold("hydrogen", minutes[:1])
+        await store.detections.hold("chlorine", [held(13, "s-1")])
+    rows = await db.fetch(
+        "SELECT component, minutes, streams, test, until - since FROM held_back ORDER BY 1, since"
+    )
+    length = [row[4].total_seconds() / 60 for row in rows]
+    assert [tuple(row)[:4] for row in rows] == [
+        ("chlorine", 3, ["s-1", "s-2", "s-3"], 9.0),
+        ("chlorine", 1, ["s-1"], 6.0),
+        ("hydrogen", 1, ["s-1"], 6.0),
+    ]
+    assert length == [7, 1, 1]
+    await store.close()
 
 
 def gateway(name, second, **more):

@@ -1,5 +1,7 @@
 """Sound instruments: seeds, ranges, errors, counters."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -69,6 +71,26 @@ def test_counters_never_fall_and_count_what_their_gauge_shows(park, process, sen
         counted = exact[-1, column[f"xinfa/{counter}"]] - exact[0, column[f"xinfa/{counter}"]]
         seen = np.trapezoid(exact[:, column[f"xinfa/{gauge}"]], times / S_US)
         assert counted == pytest.approx(seen, rel=1e-6)
+
+
+def test_a_meter_behind_a_hold_up_shows_what_entered_it_before(park, process, column):
+    flow = "xinfa/FI-1203"
+    streams = (
+        replace(stream, hold_up_s=180.0) if stream.flow == flow else stream
+        for stream in park.streams
+    )
+    late = make_sensors(make_process(replace(park, streams=tuple(streams)), SEED), SEED)
+    bare = replace(late, absolute=late.absolute * 0, relative=late.relative * 0)
+    others = np.delete(np.arange(len(park.tags)), column[flow])
+    times = DAY[:20]
+    seen, truth = observe(bare, times), state(process, times).values
+    before = state(process, times - 180 * S_US).values
+    scale = park.tags[column[flow]].scale
+    step = 1 / bare.inverse_step[column[flow]]
+    assert seen[:, column[flow]] == pytest.approx(before[:, column[flow]] / scale, abs=step)
+    exact = make_sensors(process, SEED)
+    exact = replace(exact, absolute=exact.absolute * 0, relative=exact.relative * 0)
+    np.testing.assert_array_equal(seen[:, others], observe(exact, times, truth)[:, others])
 
 
 def test_a_small_park_without_ranges_or_cells_is_simulated_too():

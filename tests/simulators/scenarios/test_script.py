@@ -20,7 +20,7 @@ from twin.errors import ModelError
 WANTED = {
     "normal", "chlorine-user-trip", "meter-bias", "leak", "cems-fault", "gateway-outage",
     "membrane-ageing", "counter-reset", "unit-error", "worn-instruments", "silent-gateway",
-    "alarm-flood", "ce-decay",
+    "alarm-flood", "ce-decay", "load-ramp",
 }  # fmt: skip
 BIAS = """
 duration = "2 h"

@@ -44,8 +44,9 @@ def check(rows):
 
 @pytest.mark.parametrize(
     "scenario",
-    ["normal", "chlorine-user-trip", "meter-bias", "leak", "cems-fault", "gateway-outage",
-     "silent-gateway", "membrane-ageing", "unit-error", "alarm-flood", "ce-decay"],
+    ["normal", "chlorine-user-trip", "load-ramp", "meter-bias", "leak", "cems-fault",
+     "gateway-outage", "silent-gateway", "membrane-ageing", "unit-error", "alarm-flood",
+     "ce-decay"],
 )  # fmt: skip
 def test_trial_of_a_scenario_meets_each_of_its_goals(harness, memory, scenario):
     check(trials.run_trial(harness, memory, scenario))
