@@ -90,6 +90,7 @@ class _Device:
                 member._replace(
                     name=f"{name}/{member.name}" if member.name else "",
                     time_ms=metric.time_ms if member.time_ms is None else member.time_ms,
+                    quality=metric.quality if member.quality is None else member.quality,
                     null=metric.null or member.null,
                     historical=metric.historical or member.historical,
                     transient=metric.transient or member.transient,

@@ -231,9 +231,11 @@ def _record(decoded: Decoded, record: dict[Any, Any], base: _Base, received_us: 
         if math.isnan(value):
             wrong = wrong or f"{name}: not a number: {raw!r:.80}"
             continue
-        # With a value beside it the sum is a series of its own.
-        own = f"{name}.sum" if key == "s" and len(keys) > 1 else name
-        decoded.add(own, value, uom=uom)
+        if key == "s":
+            # With a value beside it the sum is a series of its own.
+            decoded.add(f"{name}.sum" if len(keys) > 1 else name, value, uom=_integral(uom))
+        else:
+            decoded.add(name, value, uom=uom)
     if len(decoded.names) > before:
         decoded.end_run(before, time_us)
     if wrong:
@@ -264,6 +266,11 @@ def _uom(unit: Any, tag: str) -> str | None:
     if uom is None:
         raise WireError("wrong_uom", f"{tag}: {unit!r:.40} is not a SenML unit")
     return uom
+
+
+def _integral(uom: str | None) -> str | None:
+    """Return the unit of a sum, which is an integral over time: unit times seconds (§4.2)."""
+    return uom if uom is None else f"{uom}*s" if uom else "s"
 
 
 def _time_us(base: float, own: Any, received_us: int, tag: str) -> int:

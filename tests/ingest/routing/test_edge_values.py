@@ -248,6 +248,9 @@ def test_members_of_a_template_have_its_time_where_they_have_none_and_may_come_a
     payload.metrics[0].is_null = True
     ended = rows(host.hear("NDATA", payload.SerializeToString()))
     assert [code for *_, code in ended] == [q.BAD | q.NOT_A_NUMBER]
+    stale = pump._replace(quality=500, members=(speed, speed._replace(quality=192)))
+    got = rows(host.hear("NDATA", sparkplug.data(T, [stale], 4)))
+    assert [code for *_, code in got] == [q.UNCERTAIN | q.STALE, q.GOOD]
     assert "/Pump/Speed" in host.hear("NDEATH", sparkplug.ndeath(7), 9).names
 
 

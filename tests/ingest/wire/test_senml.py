@@ -74,6 +74,20 @@ def test_sum_beside_a_value_is_a_series_of_its_own():
     assert (decoded.names, decoded.values) == (["FT-1", "FT-1.sum"], [1.0, 500.0])
 
 
+@pytest.mark.parametrize(
+    ("unit", "quantity", "scale"),
+    [("W", "energy", 1.0), ("kW", "energy", 1000.0), ("m3/s", "volume", 1.0), ("/", "time", 1.0),
+     ("l/s", "volume", 0.001), ("Hz", "count", 1.0), ("var", "reactive_energy", 1.0),
+     ("%", "time", 0.01), ("1/min", "count", 1 / 60)],
+)  # fmt: skip
+def test_sum_is_an_integral_in_its_unit_times_seconds(unit, quantity, scale):
+    """RFC 8428 §4.2: a meter has the power in W, and the energy as its sum."""
+    decoded = decode([{"n": "a", "u": unit, "v": 2, "s": 7}])
+    assert (decoded.names, decoded.values) == (["a", "a.sum"], [2.0, 7.0])
+    assert compile_uom(decoded.uom[1], quantity) == pytest.approx((scale, 0.0), rel=1e-12)
+    assert decode([{"n": "a", "s": 7}]).uom == {}
+
+
 def test_bool_is_one_or_zero_and_text_and_data_are_refused_alone():
     decoded = decode(
         [{"n": "on", "vb": True}, {"n": "off", "vb": False}, {"n": "t", "vs": "x"},
@@ -279,7 +293,7 @@ def kpn_pack(name="urn:dev:kpn:", **base):
             "TI-1", unit=units.SENML_UNIT_DEGREES_CELSIUS, value=23.5, time=S + 1
         ),
         kpn_senml.SenmlRecord("XS-1", value=True, update_time=S + 60),
-        kpn_senml.SenmlRecord("JQ-1", unit=units.SENML_UNIT_JOULE, sum=1100.0, time=S + 2),
+        kpn_senml.SenmlRecord("JQ-1", unit=units.SENML_UNIT_WATT, sum=1100.0, time=S + 2),
         kpn_senml.SenmlRecord("FI-1", unit=units.SENML_UNIT_CUBIC_METER_PER_SECOND, value=7),
         kpn_senml.SenmlRecord("LI-1", unit=units.SENML_UNIT_RATIO, value=0.5),
     ):
@@ -297,7 +311,7 @@ def test_pack_of_kpns_library_has_the_values_that_were_put_in(form, base):
     assert decoded.names == ["TI-1", "XS-1", "JQ-1", "FI-1", "LI-1"]
     assert decoded.values == [23.5, 1.0, 1100.0, 7.0, 0.5]
     unit = {1: base["unit"]} if "unit" in base else {}
-    assert decoded.uom == {0: "degC", 2: "J", 3: "m^3/s", 4: ""} | unit
+    assert decoded.uom == {0: "degC", 2: "W*s", 3: "m^3/s", 4: ""} | unit
     assert decoded.refused == []
     default = round(base.get("time", S) * 1e6)
     assert times(decoded) == [NOW_US + 1_000_000, default, NOW_US + 2_000_000, default, default]
