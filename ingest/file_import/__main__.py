@@ -168,7 +168,7 @@ def show_first(job: Job, settings: IngestSettings, now_us: int) -> None:
             print(f"  {line}")
         for (owner, tag, reason), count in Counter(one[:3] for one in intake.held).items():
             print(f"  quarantine, {reason}: {owner}/{tag}, {count} samples")
-        for line in intake.refusals.lines():
+        for line in (*reader.meanings(first[0]), *intake.refusals.lines()):
             print(f"  {line}")
 
 

@@ -22,7 +22,7 @@ from ingest.wire import VALUE_MAX
 from twin import quality as q
 from twin.arrays import BOOL, F64, I64, U8
 from twin.errors import UomError
-from twin.quality_vocabularies import explain, quality_of
+from twin.quality_vocabularies import explain, in_words, quality_of
 from twin.series.samples import Samples, concatenate, no_samples, sort
 from twin.series.sentinels import without_far, without_sentinels
 
@@ -97,17 +97,18 @@ class Reader:
     high: F64
     received_us: int
     future_us: int
-    serial: bool = False
 
     def times(self, batch: Any) -> Times:
         """Return the times of the rows of a batch, whose order tells repeated hours apart."""
-        series = None
-        if self.layout.tag is not None and not self.mapped.day:
-            series = _texts(batch.column(str(self.layout.tag))).dictionary_encode().indices
-            series = series.fill_null(-1).to_numpy().astype(np.int64)
-        clock = replace(self.mapped.clock, serial=self.serial)
+
+        def series() -> I64:
+            names = _texts(batch.column(str(self.layout.tag))).dictionary_encode().indices
+            return np.asarray(names.fill_null(-1).to_numpy().astype(np.int64))
+
+        long = self.layout.tag is not None and not self.mapped.day
+        clock, of = self.mapped.clock, series if long else None
         return {
-            (time, after_us): times(_columns(batch, time), clock, series, after_us)
+            (time, after_us): times(_columns(batch, time), clock, of, after_us)
             for time, after_us in self.layout.times
         }
 
@@ -116,7 +117,7 @@ class Reader:
         last = batch.slice(batch.num_rows - 1)
         clock = self.mapped.clock
         for time in {time for time, _ in self.layout.times}:
-            written_us, absolute = read_times(_columns(last, time), clock.form, serial=self.serial)
+            written_us, absolute = read_times(_columns(last, time), clock.form, serial=clock.serial)
             both_us = np.append(written_us, written_us - clock.back_us)
             if not absolute[0] and offsets_of(both_us, clock.zone).repeated.any():
                 return True
@@ -154,8 +155,13 @@ class Reader:
         own = [s.column for s in self.layout.series if s.time == series.time]
         given += [valid(batch.column(str(at))) for at in own]
         rows = (time_us == NO_TIME) & np.logical_or.reduce(given)
-        if rows.any():
-            _refuse(intake, "bad_time", rows, columns, first_row)
+        if not rows.any():
+            return
+        clock, row = self.mapped.clock, int(rows.argmax())
+        written = read_times([c.slice(row, 1) for c in columns], clock.form, serial=clock.serial)
+        twice = f"the clocks of {clock.zone} never show it, or twice"
+        why = twice if written.time_us[0] != NO_TIME else ""
+        _refuse(intake, "bad_time", rows, columns, first_row, why=why)
 
     def _named(self, batch: Any) -> Named:
         """Return the tags that rows name."""
@@ -224,6 +230,18 @@ class Reader:
         which = words.indices.fill_null(len(codes)).to_numpy(zero_copy_only=False)
         code = np.array([*codes, q.GOOD], dtype=np.int64)[which]
         return np.maximum(code, 0).astype(np.uint8), code < 0
+
+    def meanings(self, batch: Any) -> list[str]:
+        """Return what the qualities of some rows mean, in words."""
+        columns = {each.quality for each in self.layout.series if each.quality is not None}
+        texts = [_texts(batch.column(str(at))).drop_null().unique() for at in sorted(columns)]
+        words = dict.fromkeys(word.strip() for text in texts for word in text.to_pylist())
+        own = self.mapped.qualities
+        return [
+            f"{word} = {in_words(own[word])}" if word in own
+            else explain(self.mapped.vocabulary, word)
+            for word in words
+        ]  # fmt: skip
 
     def _quality(self, word: str) -> int:
         """Return the code of a word, below 0 when it is none."""
@@ -380,10 +398,11 @@ def reader_of(
     """Return the reader of a file; raises ModelError when its header does not fit the map."""
     low, high = np.array([(tag.low, tag.high) for tag in park.tags]).T
     layout = layout_of(mapped, source.names, source.place)
-    sheet = source.kind == SHEET
+    clock = replace(mapped.clock, serial=source.kind == SHEET)
+    mapped = replace(mapped, clock=clock)
     return Reader(
         f"import/{source.name}", mapped, layout, source.names, park.tags, low, high, received_us,
-        future_us, sheet,
+        future_us,
     )  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -16,6 +17,9 @@ from twin.series.windows import QUARTER_US
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from zoneinfo import ZoneInfo
+
+
+SeriesOf = Callable[[], I64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +48,14 @@ class Offsets(NamedTuple):
 
 
 def times(
-    columns: Sequence[Any], clock: Clock, series: I64 | None = None, after_us: int = 0
+    columns: Sequence[Any], clock: Clock, series: SeriesOf | None = None, after_us: int = 0
 ) -> I64:
     """Return the time of each row [µs], at the start of its interval; NO_TIME where it has none.
 
     A time that the clock of the zone never shows is none. One that it shows twice, on the night it
-    is set back, is the first or the second by the order of the rows of its `series`; none where
-    that order does not tell. `after_us` is the time from the written one to that of the value.
+    is set back, is the first or the second by the order of the rows of its series; none where
+    that order does not tell. `series` returns the number of the series of each row; `after_us` is
+    the time from the written one to that of the value.
     """
     written_us, absolute = read_times(columns, clock.form, end=clock.range_end, serial=clock.serial)
     known = written_us != NO_TIME
@@ -74,7 +79,7 @@ def times(
     return np.where(known, time_us, NO_TIME)
 
 
-def to_utc(local_us: I64, zone: ZoneInfo, series: I64 | None = None) -> I64:
+def to_utc(local_us: I64, zone: ZoneInfo, series: SeriesOf | None = None) -> I64:
     """Return local times as UTC [µs]; NO_TIME where the clock never shows them, or twice.
 
     Twice is told apart by the order of the rows, if they have one.
@@ -84,7 +89,7 @@ def to_utc(local_us: I64, zone: ZoneInfo, series: I64 | None = None) -> I64:
     time_us = np.where(skipped, NO_TIME, local_us - np.where(skipped, 0, first))
     repeated = offsets.repeated
     if repeated.any():
-        again = pass_of(local_us, repeated, np.zeros_like(local_us) if series is None else series)
+        again = pass_of(local_us, repeated, series() if series else np.zeros_like(local_us))
         time_us = np.where(repeated & (again == 1), local_us - second, time_us)
         time_us = np.where(repeated & (again < 0), NO_TIME, time_us)
     return time_us

@@ -96,7 +96,7 @@ class Source:
     @property
     def place(self) -> str:
         """Where the header stands, for messages."""
-        return f"{self.label}:{self.header_lines}" if self.kind == CSV else self.label
+        return f"{self.label}:{max(self.header_lines, 1)}" if self.kind == CSV else self.label
 
 
 def digest(source: Source) -> str:

@@ -31,19 +31,19 @@ KEYS = {
         "one nem12",
         "nem12: records 200 and 300 of Australian meters; they need no other key",
     ),
-    "time": ("texts", "column of the time, or a list of columns that make it together"),
+    "time": ("columns", "column of the time, or a list of columns that make it together"),
     "format": ("format", 'form of the time: iso (default), s, ms, us, ns, excel, "%d/%m/%Y %H:%M"'),
     "timezone": ("zone", "time zone of times without offset; default: the park's"),
     "interval": ("duration", 'length of the intervals, like "15 min"'),
     "stamp": ("one start end", "the time is the start (default) or the end of its interval"),
     "midnight": ("one start end", "00:00 is the start (default) or the end of its day"),
     "columns": ("table", "wide form: column = tag, or {tag, uom, as, time, quality}"),
-    "tag": ("text", "long form: column with the name of the tag"),
-    "value": ("text", "long form: column with the value"),
-    "uom": ("text", "long form: column with the unit of measure"),
+    "tag": ("column", "long form: column with the name of the tag"),
+    "value": ("column", "long form: column with the value"),
+    "uom": ("column", "long form: column with the unit of measure"),
     "tags": ("table", "long form: name in the file = tag, or {tag, uom, as}"),
     "day": ("table", "a day in a row: {first, last} column, and {tag, uom, as} or the key `tag`"),
-    "quality": ("text", "column with the quality; of several of this name the next to the right"),
+    "quality": ("column", "column with the quality; of several of this name the next to the right"),
     "qualities": ("qualities", "opc, opcua, validity, …; or word = good, uncertain, bad"),
     "enterprise": ("text", "enterprise of names without one"),
     "simulated": ("flag", "true marks every value as simulated"),
@@ -60,8 +60,8 @@ KEYS = {
 }
 COLUMNS = {key: Column(rule) for key, (rule, _) in KEYS.items()}
 ENTRY = {"tag": Column("text", optional=False), "uom": Column("text"), "as": Column("text")}
-WIDE_ENTRY = ENTRY | {"time": Column("texts"), "quality": Column("text")}
-DAY = {"first": Column("text", optional=False), "last": Column("text", optional=False)}
+WIDE_ENTRY = ENTRY | {"time": Column("columns"), "quality": Column("column")}
+DAY = {"first": Column("column", optional=False), "last": Column("column", optional=False)}
 INTERVAL = "interval"
 HEADER_ROWS = 4
 AEST = "Etc/GMT-10"  # the time of all meters of Australia's market, without summer time
@@ -336,9 +336,21 @@ def _all_names(park: Park, enterprise: str) -> dict[str, Entry]:
 
 def _encoding(value: Any) -> str | None:
     try:
+        "".encode(value)  # those that are none of texts, like base64, refuse it
         return codecs.lookup(value).name
-    except (LookupError, TypeError):
+    except (LookupError, TypeError, ValueError):
         return None
+
+
+def _column(value: Any) -> str | None:
+    """Return the name of a column, or its number as a name."""
+    number = isinstance(value, int) and not isinstance(value, bool) and value > 0
+    return str(value) if number or (isinstance(value, str) and value) else None
+
+
+def _columns(value: Any) -> tuple[str, ...] | None:
+    names = [_column(each) for each in (value if isinstance(value, list) else [value])]
+    return tuple(name for name in names if name) if names and all(names) else None
 
 
 def _qualities(value: Any) -> str | dict[str, int] | None:
@@ -368,6 +380,8 @@ def _words(value: Any) -> dict[str, float] | None:
 
 KNOWN = Known(
     words={
+        "column": Word("the name or the number of a column", _column),
+        "columns": Word("the name or the number of a column, or a list of them", _columns),
         "encoding": Word("an encoding like gb18030", _encoding),
         "format": Word('a form of times like "%d/%m/%Y %H:%M"', _format),
         "header": Word(f"false or a number of rows, 1 to {HEADER_ROWS}", _header),

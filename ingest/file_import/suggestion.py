@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
+import pyarrow as pa
 
 from ingest.file_import.clocks import Clock, times
 from ingest.file_import.form_guesses import guess_forms
@@ -33,12 +34,15 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from ingest.file_import.clocks import SeriesOf
     from ingest.file_import.table_guesses import Grid
     from twin.model.park import Park, Tag
 
 DAYS = (1440, 288, 144, 96, 48, 24)
 # Times are of one interval when so many steps between them are.
 REGULAR, CLEARLY = 0.8, 0.1
+# Scores of other tags worth a word beside one that is taken.
+CLOSE = 0.7
 EXAMPLES = 3
 VALUE_NAME = ("value", "val", "varvalue", "值", "数值", "wert", "v", "reading", "读数")
 QUALITY_NAME = (
@@ -111,9 +115,9 @@ def suggest_map(park: Park, path: Path, now_us: int) -> str:
         beside = _side_by_side(table, timed)
         form = "times and values side by side" if beside else "a column for each tag (wide form)"
         _wide_form(draft, table, timed, park, now_us, beside=beside)
-    rows = f"{len(table.columns[0].cells):,}{'' if grid.whole else ' of the'}"
-    heading = f"Map of {grid.source.name}, suggested from {rows} rows: {form}. Read it, then try"
-    return draft.text(f"{heading} --dry-run.")
+    rows = f"{'' if grid.whole else 'the first '}{len(table.columns[0].cells):,} rows"
+    heading = f"Map of {grid.source.name}, suggested from {rows}: {form}."
+    return draft.text(f"{heading} Read it, then try --dry-run.")
 
 
 def _toml(value: Any) -> str:
@@ -164,9 +168,9 @@ def _in_threes(text: str) -> bool:
 
 
 def _time_keys(
-    draft: Draft, columns: Sequence[Guess], park: Park, now_us: int, series: I64 | None
+    draft: Draft, columns: Sequence[Guess], park: Park, now_us: int, series: SeriesOf | None
 ) -> Written | None:
-    """Add the keys of the time; return the times as they are written, or None if undecided."""
+    """Add the keys of the time; return the times as they are written, None if undecided."""
     draft.key("time", [c.key for c in columns] if len(columns) > 1 else columns[0].key)
     cells = [column.cells for column in columns]
     forms = columns[0].forms if len(columns) == 1 else guess_forms(cells)
@@ -190,7 +194,9 @@ def _time_keys(
                 f"; {lost} times it shows twice or never: the file may be in UTC or standard time"
             )
         draft.key("timezone", park.timezone, why)
-    return written if form is not None else None
+    # As far as the steps are concerned, the forms may well agree.
+    steps = {_interval_of(read_times(cells, each).time_us) for each in forms}
+    return written if form is not None or len(steps) == 1 else None
 
 
 def _example(cells: Sequence[Any]) -> str:
@@ -211,6 +217,9 @@ def _decide(cells: Sequence[Any], forms: Sequence[str], now_us: int) -> tuple[st
     forms = list(distinct.values())
     if len(forms) == 1:
         return forms[0], "sure: reads every time, and no other form does"
+    pointed = [form for form in forms if form.startswith("%d.%m.")]
+    if pointed and all(form.startswith(("%d.", "%m.")) for form in forms):
+        return pointed[0], f"likely: dates with points begin with the day; else {forms[-1]}"
     read = {form: read_times(cells, form).time_us for form in forms}
     past = [form for form in forms if read[form].max() <= now_us + DAY_US]
     if len(past) == 1:
@@ -352,21 +361,43 @@ def _quality_keys(draft: Draft, table: TableGuess, taken: Sequence[Guess]) -> Gu
     column = next((c for c in table.columns if _named(c, QUALITY_NAME) and c not in taken), None)
     if column is None or not len(column.cells.drop_null()):
         return None
-    words = column.cells.drop_null().unique().to_pylist()[:1000]
-    fits = [v for v in VOCABULARIES if all(quality_of(v, word) is not None for word in words)]
     draft.key("quality", column.key)
+    _vocabulary_key(draft, [column])
+    return column
+
+
+def _vocabulary_key(draft: Draft, columns: Sequence[Guess]) -> None:
+    """Add the vocabulary of some columns of qualities."""
+    cells = pa.concat_arrays([column.cells for column in columns])
+    words = cells.drop_null().unique().to_pylist()[:1000]
+    fits = [v for v in VOCABULARIES if all(quality_of(v, word) is not None for word in words)]
     listing = ", ".join(words[:6])
     if "words" in fits:
-        return column
+        return
     order = [v for v in ("validity", "opc", "opcua", "percent", "bool", "ours") if v in fits]
-    if "192" in words and "opc" in fits:
+    if {"1", "100"} & set(words) and "validity" in fits:
+        draft.key("qualities", "validity", f"likely: {listing}; no quality of OPC begins with 1")
+    elif "192" in words and "opc" in fits:
         draft.key("qualities", "opc", f"likely: {listing}; 192 is good in OPC DA")
     elif len(order) == 1:
         draft.key("qualities", order[0], f"likely: {listing}; no other vocabulary has them")
     else:
         draft.open.append(f"what the qualities {listing} mean: {' or '.join(order) or 'a table'}")
-        draft.key("qualities", order[0] if order else {}, "nothing tells", active=False)
-    return column
+        draft.key("qualities", order[0] if order else "opc", "nothing tells", active=False)
+
+
+def _own_qualities(table: TableGuess, values: Sequence[Guess]) -> dict[int, Guess]:
+    """Return the columns named like a column of values and a word for quality, by its number."""
+    names = {column.base.strip().casefold(): column.number for column in values}
+    own = {}
+    for column in table.columns:
+        head, _, word = column.name.strip().casefold().replace("_", " ").rpartition(" ")
+        head = head or column.name.casefold().rpartition(".")[0]
+        word = word.rpartition(".")[2]
+        at = names.get(head.strip(), names.get(head.replace(" ", "_")))
+        if word in QUALITY_NAME and at is not None:
+            own[at] = column
+    return own
 
 
 def _time_columns(table: TableGuess, timed: Sequence[Guess]) -> list[Guess]:
@@ -386,7 +417,7 @@ def _long_form(
     """Add the keys of the long form."""
     columns = _time_columns(table, timed)
     index = name.cells.fill_null("").dictionary_encode().indices.to_numpy().astype(np.int64)
-    written = _time_keys(draft, columns, park, now_us, index)
+    written = _time_keys(draft, columns, park, now_us, lambda: index)
     draft.key("tag", name.key, "the column whose words are most like names of tags")
     numbers = [c for c in table.columns if c.numeric and c is not name]
     others = [c for c in numbers if not _named(c, QUALITY_NAME)] or numbers
@@ -423,7 +454,8 @@ def _entry(
         return f'# {_toml(name)} = "…"  # no tag of the park is like it'
     score, at = match.tags[0]
     tag = park.tags[at]
-    others = ", ".join(f"{park.tags[n].address} {s:.2f}" for s, n in match.tags[1:])
+    close = [(s, n) for s, n in match.tags[1:] if s >= CLOSE or score < SURE]
+    others = ", ".join(f"{park.tags[n].address} {s:.2f}" for s, n in close)
     why = f"score {score:.2f}" + (f"; else {others}" if others else "")
     written, more = _measure(tag, uom, interval_us)
     active = match.sure and written is not None
@@ -480,6 +512,10 @@ def _wide_form(
     numbers = [c for c in table.columns if c.numeric and c not in columns]
     quality = _quality_keys(draft, table, columns)
     numbers = [c for c in numbers if quality is None or c.name != quality.name]
+    qualities = _own_qualities(table, numbers)
+    if qualities:
+        _vocabulary_key(draft, list(qualities.values()))
+        numbers = [c for c in numbers if c not in qualities.values()]
     amounts = any(
         "energy" in quantities_of(c.uom) or "mass" in quantities_of(c.uom) for c in numbers
     )
@@ -490,12 +526,15 @@ def _wide_form(
     for column, match in zip(numbers, matches, strict=True):
         key = column.key if doubled[column.key] == 1 else str(column.number + 1)
         own = _own_time(timed, column) if beside else ""
+        if column.number in qualities:
+            own += f", quality = {_toml(qualities[column.number].key)}"
         cells = f"unit in the cells: {column.uom}" if column.in_cells else ""
         uom = "" if column.in_cells else column.uom
         draft.tables.append(_entry(key, match, park, uom, interval, draft, cells, own))
-    others = [
-        c.key for c in table.columns if c not in (*numbers, *columns, *timed) and c is not quality
-    ]
+    if len(timed) > len(columns) and not beside:
+        draft.remark(f"also times: {', '.join(c.key for c in timed if c not in columns)}")
+    read = (*numbers, *columns, *timed, quality, *qualities.values())
+    others = [c.key for c in table.columns if c not in read]
     if others:
         draft.tables.append(f"# not of numbers: {', '.join(others[:20])}")
     if not any(line and not line.startswith(("#", "[")) for line in draft.tables):

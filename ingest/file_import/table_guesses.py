@@ -141,8 +141,12 @@ def read_table(grid: Grid) -> TableGuess | None:
         return None
     above = [at for at in range(first) if any(grid.rows[at])]
     below = 0
-    if len(above) > 1 and _are_uoms(grid.rows[above[-1]]):
-        below, above = first - above[-1], above[:-1]
+    for nth in (1, 2):
+        # A row of units of measure, perhaps with one more below it, under a row of names.
+        named = grid.rows[above[-nth - 1]] if len(above) > nth else []
+        if 2 * sum(map(bool, named)) > len(grid.rows[first]) and _are_uoms(grid.rows[above[-nth]]):
+            below, above = first - above[-nth], above[:-nth]
+            break
     header, begin = _header(grid.rows, above, first - below)
     skip = begin if header else first
     if not header:

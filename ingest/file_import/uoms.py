@@ -11,7 +11,7 @@ from twin.uom import compile_uom
 
 # What pint does not read, as pint writes it.
 ALIASES = {
-    "℃": "degC", "°C": "degC", "deg C": "degC", "°F": "degF", "摄氏度": "degC", "摄氏": "degC",
+    "℃": "degC", "°C": "degC", "deg C": "degC", "Deg C": "degC", "°F": "degF", "摄氏度": "degC",
     "KW": "kW", "kw": "kW", "Kw": "kW", "KWH": "kWh", "kwh": "kWh", "KWh": "kWh", "kWH": "kWh",
     "Kwh": "kWh", "MWH": "MWh", "GWH": "GWh", "千瓦时": "kWh", "千瓦": "kW", "兆瓦": "MW",
     "度": "kWh", "KVA": "kVA", "kVar": "kvar", "KVAR": "kvar", "kVArh": "kvarh", "KVARH": "kvarh",

@@ -63,6 +63,21 @@ SHAPES = {
     "side by side with names of their own": table(
         "%Y-%m-%d %H:%M", "FT-1 time,FT-1,TT-1 time,TT-1", "{t},{v},{t},20"
     ),
+    "logger with four rows of header": table(
+        header='"TOA5","station"\n"TIMESTAMP","FT-1","TT-1"\n"TS","t/h","Deg C"\n"","Avg","Smp"',
+        row='"{t}",{v},20',
+    ),
+    "tags over pairs of columns": table(
+        header="FT-1,,TT-1,\nTimestamp,Value,Timestamp,Value", row="{t},{v},{t},20"
+    ),
+    "tags between times without a name": table(
+        "%d-%b-%y %H:%M:%S", header=",acme/FT-1,,acme/TT-1", row="{t},{v},{t},20"
+    ),
+    "qualities of OPC in columns of their own": table(
+        header="t,FT-1,FT-1 status,TT-1,TT-1.Quality", row="{t},{v},192,20,192"
+    ),
+    "points before a year": table("%d.%m.%Y %H:%M", stamps=STAMPS[:40]),
+    "start and end": table("%Y-%m-%d %H:%M", header="from,to,FT-1,TT-1", row="{t},{t},{v},20"),
     "long": table(header="time,tag,value", row="{t},FT-1,{v}\n{t},acme/TT-1,20"),
     "long with qualities and units": table(
         header="time,tag,value,unit,quality", row="{t},FT-1,{v},t/h,192\n{t},acme/TT-1,20,degC,192"
