@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from ingest.file_import.cells import cast_or_null, flat, is_text, numbers, read_cells, valid
 from ingest.file_import.clocks import offsets_of, times
-from ingest.file_import.files import SHEET, batches
+from ingest.file_import.files import RECORDS, SHEET, batches
 from ingest.file_import.form_guesses import guess_forms
 from ingest.file_import.layout import layout_of
 from ingest.file_import.loader import Chunk
@@ -419,8 +419,9 @@ def preview_problems(source: Source, reader: Reader) -> list[str]:
     """Return the problems that most of the first rows share, each with its mend in the map."""
     rows = preview(source, reader)
     if rows is None:
-        uneven = f"; the rows have more cells: {source.misshapen[0]!r}" if source.misshapen else ""
-        return [f"{source.label}: no rows below the header{uneven}"]
+        what = "no days of records 200 and 300" if source.kind == RECORDS else "no rows"
+        uneven = f"; this does not fit: {source.misshapen[0]!r}" if source.misshapen else ""
+        return [f"{source.label}: {what} below the header{uneven}"]
     source.misshapen.clear()
     batch, timed = rows
     mapped, problems = reader.mapped, []
@@ -431,7 +432,7 @@ def preview_problems(source: Source, reader: Reader) -> list[str]:
         if 2 * failed.sum() > given.sum() or not given.any():
             at = int(failed.argmax())
             example = " ".join(str(column[at].as_py()) for column in columns)
-            problem = _time_problem(mapped.clock, guess_forms(columns))
+            problem = _time_problem(mapped.clock, guess_forms(columns, 0.9))
             name = reader.names[time[0]]
             problems.append(f"{source.place}: time {name!r}: {example!r} {problem}")
     for series in reader.layout.series:

@@ -79,6 +79,7 @@ class Source:
     header_lines: int = 0
     body: int = 0  # bytes above the first row, as UTF-8
     form: Form | None = None
+    height: int = 0  # rows of a sheet
     share: float = 0.0
     # Rows that have more cells than the header: they cannot be told apart.
     misshapen: list[str] = field(default_factory=list)
@@ -233,7 +234,7 @@ def sheet_rows(source: Source, form: Form) -> Iterator[list[str | None]]:
     """Return the rows of a sheet from its header on."""
     with _packed(source) as stream:
         content = stream.read(WORKBOOK_BYTES)
-    _, rows = rows_of(content, form)
+    source.height, rows = rows_of(content, form)
     return islice(rows, form.skip_rows, None)
 
 
@@ -292,7 +293,10 @@ def _sheet(source: Source, columns: Sequence[int]) -> Iterator[pa.RecordBatch]:
     rows = sheet_rows(source, source.form)
     rows = islice(rows, source.form.header + source.form.skip_below, None)
     names = [str(at) for at in columns]
+    read = 0
     while part := list(islice(rows, BATCH_ROWS)):
+        read += len(part)
+        source.share = min(read / source.height, 1.0)
         kept = [row for row in part if any(row)]
         cells = [[row[at] if at < len(row) else None for row in kept] for at in columns]
         yield pa.record_batch([pa.array(each, pa.string()) for each in cells], names=names)

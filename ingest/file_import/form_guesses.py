@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -35,11 +36,11 @@ TIME = re.compile(
 PER_DIGITS = {10: "s", 13: "ms", 16: "us", 19: "ns"}
 # Serial numbers of spreadsheets for the years 1954 to 2119.
 SERIALS = 20_000, 80_000
-SAMPLES = 3
+DISTINCT, SAMPLES = 1000, 3
 
 
-def guess_forms(columns: Sequence[Any]) -> list[str]:
-    """Return the forms that read every time of some rows, the likeliest first."""
+def guess_forms(columns: Sequence[Any], share: float = 1.0) -> list[str]:
+    """Return the forms that read most times of some rows, all or a share, the likeliest first."""
     given = np.logical_and.reduce([valid(column) for column in columns])
     if not given.any():
         return []
@@ -48,12 +49,16 @@ def guess_forms(columns: Sequence[Any]) -> list[str]:
         return _counted(flat(columns[0]))
     texts = [pc.cast(flat(column), pa.string()) for column in columns]
     joined = pc.binary_join_element_wise(*texts, " ") if len(texts) > 1 else texts[0]
-    words = sorted({plain_signs(word) for word in joined.unique().to_pylist()}, key=len)
-    forms = ["iso", *(form for word in words[-SAMPLES:] for form in _forms(word))]
-    return [
-        form for form in dict.fromkeys(forms)
-        if (read_times(columns, form).time_us != NO_TIME).all()
-    ]  # fmt: skip
+    words = {plain_signs(word) for word in joined.unique()[:DISTINCT].to_pylist()}
+    # The longest ones show what a form may have; what is no time at all has no form.
+    each = (list(_forms(word)) for word in sorted(words, key=len, reverse=True))
+    some = islice((forms for forms in each if forms), SAMPLES)
+    read = {
+        form: (read_times(columns, form).time_us != NO_TIME).mean()
+        for form in dict.fromkeys(["iso", *chain.from_iterable(some)])
+    }
+    best = max(share, *read.values())
+    return [form for form in read if read[form] >= best]
 
 
 def _counted(column: Any) -> list[str]:

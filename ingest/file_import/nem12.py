@@ -30,6 +30,7 @@ QUALITIES = {
     "F": q.UNCERTAIN | q.SUBSTITUTED,
     "E": q.UNCERTAIN | q.SUBSTITUTED,
     "N": q.BAD | q.NOT_A_NUMBER,
+    "V": q.UNCERTAIN,  # of several methods, which records 400 say
 }
 # Amounts of an interval by the rate they become.
 RATES = {"wh": "W", "kwh": "kW", "mwh": "MW", "varh": "var", "kvarh": "kvar", "mvarh": "Mvar"}
@@ -60,7 +61,7 @@ def days(lines: Iterator[str], misshapen: list[str]) -> Iterator[pa.RecordBatch]
             day = rows or []
             if rows is None:
                 misshapen.append(",".join(record)[:200])
-        elif kind not in ("", "100", "400", "500", "900"):
+        elif kind not in ("", "100", "500", "900"):
             misshapen.append(",".join(record)[:200])
     if day:
         yield pa.RecordBatch.from_pylist(day, schema=SCHEMA)
@@ -75,13 +76,12 @@ def _day(block: list[str], record: list[str]) -> list[dict[str, Any]] | None:
         meter, suffix, unit, minutes = block[1], block[4], block[7], int(block[8])
         begin = datetime.strptime(record[1][:8], "%Y%m%d")  # noqa: DTZ007
         count = DAY_MIN // minutes
-        method = record[count + 2].strip()[:1].upper()
-    except (ValueError, IndexError, ZeroDivisionError):
+        quality = str(QUALITIES[record[count + 2].strip()[:1].upper()])
+    except (ValueError, IndexError, KeyError, ZeroDivisionError):
         return None
-    if count * minutes != DAY_MIN:
+    if minutes < 0 or count * minutes != DAY_MIN:
         return None
     rate = RATES.get(unit.strip().lower())
-    quality = str(QUALITIES.get(method, QUALITIES["A"])) if method != "" else None
     rows = []
     for nth, cell in enumerate(record[2 : count + 2]):
         hour, minute = divmod(nth * minutes, 60)

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 WORKBOOK_BYTES = 1 << 30
 
 
-def rows_of(content: bytes, form: Form) -> tuple[str, Iterator[list[str | None]]]:
-    """Return the name of the sheet and its rows, dates in ISO form; raises ParkError.
+def rows_of(content: bytes, form: Form) -> tuple[int, Iterator[list[str | None]]]:
+    """Return how many rows a sheet has, and them as texts, dates in ISO form; raises ParkError.
 
     Numbers are written with the decimal mark of the map, as in a text file.
     """
@@ -47,16 +47,11 @@ def rows_of(content: bytes, form: Form) -> tuple[str, Iterator[list[str | None]]
             f"not a workbook that can be read ({error})",
             hint="save it again as .xlsx or CSV from a spreadsheet program",
         ) from None
-    start = sheet.start or (0, 0)
-    above: list[list[str | None]] = [[] for _ in range(start[0])]
-    before: list[str | None] = [None] * start[1]
-
-    def texts() -> Iterator[list[str | None]]:
-        yield from above
-        for row in sheet.to_python(skip_empty_area=True):
-            yield before + [_text(cell, form.decimal) for cell in row]
-
-    return name, texts()
+    # The rows begin at the top of the sheet, but at the first column that is not empty.
+    before: list[str | None] = [None] * (sheet.start[1] if sheet.start else 0)
+    rows = sheet.iter_rows() if sheet.start else ()
+    texts = (before + [_text(cell, form.decimal) for cell in row] for row in rows)
+    return (sheet.end[0] + 1 if sheet.end else 0), texts
 
 
 def _require_size(content: bytes) -> None:

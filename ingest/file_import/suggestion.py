@@ -15,6 +15,7 @@ import pyarrow as pa
 from ingest.file_import.clocks import Clock, times
 from ingest.file_import.form_guesses import guess_forms
 from ingest.file_import.table_guesses import (
+    MOST,
     Guess,
     TableGuess,
     is_text_file,
@@ -95,13 +96,13 @@ def suggest_map(park: Park, path: Path, now_us: int) -> str:
         _nem12(draft, grid, park)
         return draft.text(f"Map of {grid.source.name}, suggested: records of NEM12 (sure).")
     table = read_table(grid)
-    if table is None:
+    timed = [column for column in table.columns if column.forms] if table else []
+    if table is None or not timed:
         raise ParkError(
             f"{path}: no row of the first ones has a time and a number",
             hint="a map is suggested for tables with a time in each row; --help shows maps",
         )
     _file_keys(draft, table)
-    timed = [column for column in table.columns if column.forms]
     days = _day_columns(table, timed)
     name = _tag_column(table, timed, park, days=bool(days))
     if days:
@@ -173,7 +174,7 @@ def _time_keys(
     """Add the keys of the time; return the times as they are written, None if undecided."""
     draft.key("time", [c.key for c in columns] if len(columns) > 1 else columns[0].key)
     cells = [column.cells for column in columns]
-    forms = columns[0].forms if len(columns) == 1 else guess_forms(cells)
+    forms = columns[0].forms if len(columns) == 1 else guess_forms(cells, MOST)
     form, why = _decide(cells, forms, now_us)
     if form is None:
         draft.open.append(f"the form of the time, {' or '.join(forms)}: every row fits both")
@@ -216,7 +217,9 @@ def _decide(cells: Sequence[Any], forms: Sequence[str], now_us: int) -> tuple[st
         distinct.setdefault(read_times(cells, form).time_us.tobytes(), form)
     forms = list(distinct.values())
     if len(forms) == 1:
-        return forms[0], "sure: reads every time, and no other form does"
+        lost = int((read_times([c.drop_null() for c in cells], forms[0]).time_us == NO_TIME).sum())
+        what = f"all times but {lost}" if lost else "every time"
+        return forms[0], f"sure: reads {what}, and no other form does"
     pointed = [form for form in forms if form.startswith("%d.%m.")]
     if pointed and all(form.startswith(("%d.", "%m.")) for form in forms):
         return pointed[0], f"likely: dates with points begin with the day; else {forms[-1]}"
@@ -406,7 +409,9 @@ def _time_columns(table: TableGuess, timed: Sequence[Guess]) -> list[Guess]:
     if clocks and timed:
         days = read_times([timed[0].cells], timed[0].forms[0]).time_us
         joined = [timed[0], clocks[0]]
-        if not (days[days != NO_TIME] % DAY_US).any() and guess_forms([c.cells for c in joined]):
+        if not (days[days != NO_TIME] % DAY_US).any() and guess_forms(
+            [c.cells for c in joined], MOST
+        ):
             return joined
     return list(timed[:1])
 

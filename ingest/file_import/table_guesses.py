@@ -30,6 +30,7 @@ from ingest.file_import.mapping import Form
 from ingest.file_import.nem12 import is_nem12
 from ingest.file_import.text_files import SEP, delimiter_of, fitted, join_names, text_of
 from ingest.file_import.uoms import pint_spelling
+from twin.errors import ParkError
 from twin.uom import QUANTITIES
 
 if TYPE_CHECKING:
@@ -114,10 +115,11 @@ def read_grid(path: Path) -> Grid:
     sep = SEP.match(text)
     lines = io.StringIO(text[sep.end() :] if sep else text, newline="")
     source.delimiter = sep[1] if sep else best_delimiter(lines.getvalue())
-    rows = [
-        [cell or None for cell in row]
-        for row in islice(csv.reader(lines, delimiter=source.delimiter), ROWS)
-    ]
+    reader = csv.reader(lines, delimiter=source.delimiter)
+    try:
+        rows = [[cell or None for cell in row] for row in islice(reader, ROWS)]
+    except csv.Error as error:
+        raise ParkError(f"{source.label}: {error}", hint="is it a table of texts?") from None
     return Grid(source, rows, is_nem12(text), whole and len(rows) < ROWS)
 
 
@@ -237,7 +239,7 @@ def _column(number: int, name: str, cells: Any, form: Form, uom: str | None) -> 
         return guess
     first = given.slice(0, 200)
     guess.clock = all(CLOCK_TEXT.match(cell) for cell in first.to_pylist())
-    guess.forms = [] if guess.clock else guess_forms([given])
+    guess.forms = [] if guess.clock else guess_forms([given], MOST)
     read = read_cells(given, form)
     wrong = read.numbers.wrong.sum()
     guess.numeric = bool(wrong <= (1 - MOST) * len(given)) and not guess.clock

@@ -167,28 +167,28 @@ def table_of(
     """Return columns of a block of rows as texts, empty cells null; None without rows."""
     if not block.strip():
         return None
-    uneven = False
+    uneven: list[Any] = []
 
-    def skip_row(_: Any) -> str:
-        nonlocal uneven
-        uneven = True
-        return "skip"
+    def stop(row: Any) -> str:
+        uneven.append(row)
+        return "error"
 
     wanted = [str(at) for at in columns]
-    table = pa.csv.read_csv(
-        pa.py_buffer(block),
-        read_options=pa.csv.ReadOptions(
-            block_size=len(block) + 1, column_names=[str(at) for at in range(width)]
-        ),
-        parse_options=pa.csv.ParseOptions(delimiter=delimiter, invalid_row_handler=skip_row),
-        convert_options=pa.csv.ConvertOptions(
-            include_columns=wanted,
-            column_types=dict.fromkeys(wanted, pa.string()),
-            strings_can_be_null=True,
-            null_values=[""],
-        ),
+    read = pa.csv.ReadOptions(
+        block_size=len(block) + 1, column_names=[str(at) for at in range(width)]
     )
-    if uneven:
+    convert = pa.csv.ConvertOptions(
+        include_columns=wanted,
+        column_types=dict.fromkeys(wanted, pa.string()),
+        strings_can_be_null=True,
+        null_values=[""],
+    )
+    parse = pa.csv.ParseOptions(delimiter=delimiter, invalid_row_handler=stop)
+    try:
+        table = pa.csv.read_csv(pa.py_buffer(block), read, parse, convert)
+    except pa.ArrowInvalid:
+        if not uneven:
+            raise
         return _uneven(block, delimiter, width, columns, misshapen)
     return next(iter(table.combine_chunks().to_batches()), None)
 

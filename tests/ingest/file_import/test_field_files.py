@@ -41,7 +41,7 @@ def test_a_delimiter_more_at_the_end_of_header_or_rows_is_read(park, write, text
 def test_rows_with_more_cells_than_the_header_are_named(park, write):
     file = write("a.csv", "t,kW\n2023-01-01 00:00,1,5\n2023-01-01 00:15,2,5\n")
     problem = problems(park, file, write("map.toml", wide()))
-    assert "the rows have more cells: '2023-01-01 00:00,1,5'" in problem
+    assert "this does not fit: '2023-01-01 00:00,1,5'" in problem
 
 
 def test_rows_that_lack_their_last_cells_keep_their_others(park, write):
@@ -253,6 +253,20 @@ def with_power(park_folder):
     from tests.support.small_history import with_meter  # noqa: PLC0415
 
     return with_meter(park_folder)
+
+
+def test_records_that_do_not_fit_their_meter_are_counted(with_power, write):
+    half = ",".join(["0.5"] * 48)
+    lines = [
+        "100,NEM12,200301011534,MDP1,Retailer1", "200,N1,E1,1,E1,N1,1,kWh,30,",
+        f"300,20030201,{half},A,,,,", f"300,20030202,{half},V,,,,",
+        f"300,20030203,0.5,{half},A,,,,", "300,20030204,1,2,A", "400,1,x,A,,", "hello", "900",
+    ]  # fmt: skip
+    map_path = write("map.toml", 'form = "nem12"\n[tags]\n"N1 E1" = "acme/JT-1"\n')
+    rows, refused = read_file(with_power, write("a.csv", "\n".join(lines)), map_path)
+    assert [row[3] for row in rows] == [q.GOOD] * 48 + [q.UNCERTAIN] * 48
+    assert refused == {("bad_shape", ""): 4}
+    assert "no days of records" in problems(with_power, write("b.csv", "a,b\n1,2\n"), map_path)
 
 
 def test_times_and_values_side_by_side_are_read_each_with_its_own_time(park, write):

@@ -129,6 +129,13 @@ def test_a_date_of_the_future_decides_between_day_and_month(park, write):
     assert "To decide: the form of the time" in suggest_map(park, file, later_us)
 
 
+def test_rows_that_are_no_data_do_not_hide_the_form_of_the_others(park_folder, write, capsys):
+    text = table("%d/%m/%Y %H:%M", stamps=STAMPS * 5) + "n.a.,,\nSum of all,99,99\n"
+    suggested, reported = suggest(park_folder, write("a.csv", text), capsys)
+    assert 'format = "%d/%m/%Y %H:%M"' in suggested
+    assert reported is not None
+
+
 def test_a_comma_that_may_be_of_thousands_is_left_to_a_person(park_folder, write, capsys):
     file = write("a.csv", table(header="t;FT-1;TT-1", row="{t};1,234;20"))
     text, _ = suggest(park_folder, file, capsys)
