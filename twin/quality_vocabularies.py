@@ -252,36 +252,35 @@ VOCABULARIES: dict[str, Callable[[object], Meaning | None]] = {
 
 def quality_of(vocabulary: str, sent: Any) -> int | None:
     """Return our code of a quality as it was sent; None when the vocabulary does not have it."""
-    meaning = _meaning(vocabulary, _plain(sent))
+    meaning = _meaning(vocabulary, sent)
     return None if meaning is None else meaning.quality
 
 
 def explain(vocabulary: str, sent: Any) -> str:
     """Return a quality in words: ``opc 24 = bad, communication failure``; or why it is none."""
-    plain = _plain(sent)
-    meaning = _meaning(vocabulary, plain)
+    meaning = _meaning(vocabulary, sent)
     if meaning is not None:
         return f"{vocabulary} {sent!s:.80} = {meaning.words}"
-    if vocabulary == "words" and (isinstance(plain, bool) or _whole(plain) is not None):
+    if vocabulary == "words" and (isinstance(sent, bool) or _whole(_stripped(sent)) is not None):
         others = ", ".join(name for name in VOCABULARIES if name != "words")
         return f"{sent!r:.80} means nothing without its vocabulary: qualities = one of {others}"
     return f"{sent!r:.80} is not a quality of the vocabulary {vocabulary}"
 
 
-def _plain(sent: Any) -> Any:
-    """Return what says the quality: a text without blanks, or of an object its code or symbol."""
+def _meaning(vocabulary: str, sent: Any) -> Meaning | None:
+    """Return what a quality means; texts and numbers that came before are remembered."""
     if isinstance(sent, dict):
         # Absent, the code is 0 (OPC UA Part 6, section 5.4.2.12).
         sent = sent.get("Code", sent.get("code", sent.get("Symbol", sent.get("symbol", 0))))
-    return sent.strip() if isinstance(sent, str) else sent
+    if isinstance(sent, str):
+        return _remembered(vocabulary, sent) if len(sent) <= LONGEST else None
+    return _remembered(vocabulary, sent) if isinstance(sent, int | float) else None
 
 
 @lru_cache(MEMORY, typed=True)
-def _looked_up(vocabulary: str, sent: object) -> Meaning | None:
-    return VOCABULARIES[vocabulary](sent)
+def _remembered(vocabulary: str, sent: object) -> Meaning | None:
+    return VOCABULARIES[vocabulary](_stripped(sent))
 
 
-def _meaning(vocabulary: str, sent: Any) -> Meaning | None:
-    """Return what a quality means; texts and numbers that came before are remembered."""
-    fits = isinstance(sent, int | float) or (isinstance(sent, str) and len(sent) <= LONGEST)
-    return _looked_up(vocabulary, sent) if fits else None
+def _stripped(sent: object) -> object:
+    return sent.strip() if isinstance(sent, str) else sent

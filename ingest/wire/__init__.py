@@ -21,6 +21,7 @@ from twin.quality_vocabularies import explain, quality_of
 # The years 1971 and 2200 in milliseconds: what lies outside is not a time but a mistake of the
 # sender, like seconds in the place of milliseconds.
 TIME_MS_MIN, TIME_MS_MAX = 31_536_000_000, 7_258_118_400_000
+FIRST_US, LAST_US = TIME_MS_MIN * 1000, TIME_MS_MAX * 1000
 # A number that is a time of the years 2000 to 2100 in another unit seems to be in that.
 SEEMS_S = 946_684_800, 4_102_444_800
 # Nothing in a park is as large as this: beyond it a number is a mistake of the sender.
@@ -51,9 +52,9 @@ def epoch_us(sent: Any, unit: str, mend: str) -> int:
     """
     if isinstance(sent, bool) or not isinstance(sent, int | float):
         raise WireError("bad_time", f"{sent!r:.80} is not a number of {unit} since 1970")
-    sane = abs(sent) < VALUE_MAX
+    sane = -VALUE_MAX < sent < VALUE_MAX
     time_us = sent * 1_000_000 / PER_SECOND[unit] if sane else -1
-    if TIME_MS_MIN * 1000 <= time_us <= TIME_MS_MAX * 1000:
+    if FIRST_US <= time_us <= LAST_US:
         return round(time_us)
     text = f"{sent!r:.80} in {unit} is not a time from 1971 to 2200"
     for other, per_second in PER_SECOND.items():

@@ -62,7 +62,7 @@ def decode(
     """
     decoded = Decoded(wording={} if in_words else None)
     failed: list[WireError] = []
-    skipped = _skipped(layout)
+    skipped = _skipped(layout) if layout.values else frozenset()
     records = _records(_document(layout, payload), layout.records, failed)
     for record in records:
         before = len(decoded.names)
@@ -308,6 +308,8 @@ def _time_us(layout: Layout, record: Record, received_us: int) -> int:
         if layout.time.endswith(ALTERNATIVE):
             return received_us
         raise WireError("bad_shape", f"there is no {layout.time!r} in the document")
+    if form in PER_SECOND and not isinstance(sent, str):
+        return epoch_us(sent, form, DECLARE)
     if form == "any":
         form = next((unit for unit in PER_SECOND if _is_time(sent, unit)), "iso")
     if form == "s+ns":
