@@ -92,6 +92,19 @@ def records(kind: type[Item], count: int, columns: dict[str, Any]) -> list[Item]
     return [cast("Item", dict(zip(columns, row, strict=True))) for row in zip(*lists, strict=True)]
 
 
+def nested(
+    kind: type[Item], fixed: dict[str, Any], columns: dict[str, Any], count: int
+) -> list[list[Item]]:
+    """Return `count` rows of a kind of answer for each window.
+
+    `fixed` has columns that are the same in all windows, `columns` arrays (W, count).
+    """
+    return [
+        records(kind, count, fixed | dict(zip(columns, window, strict=True)))
+        for window in zip(*columns.values(), strict=True)
+    ]
+
+
 def _values(column: Any, count: int) -> list[Any]:
     if isinstance(column, np.ndarray):
         return list(column.tolist())

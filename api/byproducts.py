@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Annotated, Any
 
 import numpy as np
@@ -19,8 +18,8 @@ from api.answers import (
     Share,
     WindowAnswer,
     WindowRow,
+    nested,
     record,
-    records,
 )
 from api.calculation.pool import CalculationRoute
 from api.component_balance import flow_accounts, known_flows, read_component
@@ -285,23 +284,17 @@ def _allocated(
         "unplaced_t_h": out(a.unplaced.sum(axis=-1), T_PER_H),
         "freight_cny_h": out(a.freight, CNY_PER_H),
         "gain_cny_h": out(a.gain, CNY_PER_H),
-        "work": _rows(TransportWork, "mode", modes(), work),
-        "sources": _rows(SourceFlow, "scope", [s.scope for s in exchange.sources], sources),
-        "sinks": _rows(SinkFlow, "id", [row.id for row in exchange.sinks], sinks),
-        "links": _rows(LinkFlow, "id", [row.id for row in exchange.link_rows], links),
+        "work": _named(TransportWork, {"mode": list(modes())}, work),
+        "sources": _named(SourceFlow, {"scope": [s.scope for s in exchange.sources]}, sources),
+        "sinks": _named(SinkFlow, {"id": [row.id for row in exchange.sinks]}, sinks),
+        "links": _named(LinkFlow, {"id": [row.id for row in exchange.link_rows]}, links),
         "reason": a.reason,
     }
 
 
-def _rows(
-    kind: type[Any], key: str, names: Iterable[str], columns: dict[str, F64]
-) -> list[list[Any]]:
+def _named(kind: type[Any], names: dict[str, list[str]], columns: dict[str, F64]) -> Any:
     """Return the rows of some names for each window from columns (W, names)."""
-    named = list(names)
-    return [
-        records(kind, len(named), {key: named, **dict(zip(columns, window, strict=True))})
-        for window in zip(*columns.values(), strict=True)
-    ]
+    return nested(kind, names, columns, len(next(iter(names.values()))))
 
 
 def _sinks(exchange: Exchange) -> list[SinkRow]:

@@ -9,7 +9,16 @@ import numpy as np
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from api.answers import Name, Number, Provenance, WindowAnswer, WindowRow, record
+from api.answers import (
+    Name,
+    Number,
+    Provenance,
+    WindowAnswer,
+    WindowRow,
+    nested,
+    record,
+    records,
+)
 from api.encode import CNY_PER_H, CNY_PER_T, KM, ONE, T_PER_H, TONNE, Uom, number, out
 from api.resources.catalogue import (
     Availability,
@@ -21,7 +30,7 @@ from api.resources.catalogue import (
     enterprises,
 )
 from twin import quality as q
-from twin.arrays import BOOL, F64
+from twin.arrays import BOOL, F64, I64
 from twin.byproducts.blending import Mixing, Qualities, mix
 from twin.byproducts.catalogue import Haul, Need, open_share
 from twin.byproducts.disclosure import LINKED, spread, withheld
@@ -176,9 +185,9 @@ class _Case:
     owners: list[str]
 
     @property
-    def secret(self) -> list[bool]:
-        """Tell of each way whether its flow is withheld."""
-        return list(self.linked_resource[self.links.source].tolist())
+    def secret(self) -> BOOL:
+        """Tell of each way whether its flow is withheld, (L,)."""
+        return np.asarray(self.linked_resource[self.links.source])
 
     @property
     def members(self) -> list[str]:
@@ -203,9 +212,9 @@ def allocate_resources(
     columns = _totals(query, case, amounts, result) | _trust(amounts, windows)
     columns |= {
         "feasible": result.feasible,
-        "resources": [_uses(case, amounts, result, n) for n in range(windows)],
-        "needs": [_supplies(case, result, n) for n in range(windows)],
-        "flows": [_flows(case, result, n) for n in range(windows)],
+        "resources": _uses(case, amounts, result),
+        "needs": _supplies(case, result),
+        "flows": _flows(case, result),
         "qualities": [_prices(case, result, n) for n in range(windows)],
         "shortfalls": [_shortfalls(case, result, n) for n in range(windows)],
         "contradictions": [_contradictions(case, result, n) for n in range(windows)],
@@ -277,7 +286,7 @@ def _totals(
 ) -> dict[str, Any]:
     """Return the sums of each window, and why they are withheld."""
     flow, links = result.flow, case.links
-    why = [withheld(each, case.members, case.secret) for each in flow]
+    why = [withheld(each, case.members, case.secret.tolist()) for each in flow]
     available = [withheld(each, case.owners, case.secret_resource) for each in amounts.rate]
     gone, lost = (np.array([each != "" for each in texts], bool) for texts in (why, available))
 
@@ -317,65 +326,74 @@ def _trust(amounts: Availability, windows: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _uses(case: _Case, amounts: Availability, result: Mixing, n: int) -> list[ResourceUse]:
-    rows: list[ResourceUse] = []
-    for p, row in enumerate(case.matches.resources):
-        linked = bool(case.linked_resource[p])
-        placed = result.flow[n, case.links.source == p].sum()
-        basis: Basis = "measured" if amounts.measured[n, p] else "stated"
-        rows.append(
-            {
-                "resource": row.id,
-                "basis": basis,
-                "available_t_h": _seen(amounts.rate[n, p], T_PER_H, case.secret_resource[p]),
-                "placed_t_h": _seen(placed, T_PER_H, linked),
-                "price_cny_t": _seen(result.source_price[n, p], CNY_PER_T, linked),
-                "withheld": LINKED if linked else "",
-            }
-        )
-    return rows
+def _uses(case: _Case, amounts: Availability, result: Mixing) -> list[list[ResourceUse]]:
+    """Return how much of each resource is placed, by window."""
+    rows, linked, source = case.matches.resources, case.linked_resource, case.links.source
+    return nested(
+        ResourceUse,
+        {"resource": [row.id for row in rows], "withheld": _why(linked)},
+        {
+            "basis": np.where(amounts.measured, "measured", "stated"),
+            "available_t_h": _seen(amounts.rate, T_PER_H, case.secret_resource),
+            "placed_t_h": _seen(_ends(result.flow, source, len(rows)), T_PER_H, linked),
+            "price_cny_t": _seen(result.source_price, CNY_PER_T, linked),
+        },
+        len(rows),
+    )
 
 
-def _seen(si: F64, uom: Uom, secret: bool) -> float | None:  # noqa: FBT001
-    return None if secret else number(si, uom)
+def _supplies(case: _Case, result: Mixing) -> list[list[NeedSupply]]:
+    """Return how much each need takes, by window."""
+    needs, linked = case.matches.needs, case.linked_need
+    taken = _ends(result.flow, case.links.sink, len(needs))
+    least = np.where(case.most > 0, [need.least for need in needs], 0.0)
+    below = (taken > 0) & (taken < least * (1 - SLACK))
+    return nested(
+        NeedSupply,
+        {"need": [need.id for need in needs], "withheld": _why(linked)},
+        {
+            "taken_t_h": _seen(taken, T_PER_H, linked),
+            "min_t_h": _seen(least, T_PER_H, case.secret_need),
+            "below_min": np.where(linked, np.array(None), below.astype(object)),
+            "price_cny_t": _seen(result.sink_price, CNY_PER_T, linked),
+            "firm_price_cny_t": _seen(result.firm_price, CNY_PER_T, linked),
+        },
+        len(needs),
+    )
 
 
-def _supplies(case: _Case, result: Mixing, n: int) -> list[NeedSupply]:
-    rows: list[NeedSupply] = []
-    for at, need in enumerate(case.matches.needs):
-        linked = bool(case.linked_need[at])
-        least = np.where(case.most[n, at] > 0, need.least, 0.0)
-        taken = result.flow[n, case.links.sink == at].sum()
-        rows.append(
-            {
-                "need": need.id,
-                "taken_t_h": _seen(taken, T_PER_H, linked),
-                "min_t_h": _seen(least, T_PER_H, case.secret_need[at]),
-                "below_min": None if linked else bool(0 < taken < least * (1 - SLACK)),
-                "price_cny_t": _seen(result.sink_price[n, at], CNY_PER_T, linked),
-                "firm_price_cny_t": _seen(result.firm_price[n, at], CNY_PER_T, linked),
-                "withheld": LINKED if linked else "",
-            }
-        )
-    return rows
-
-
-def _flows(case: _Case, result: Mixing, n: int) -> list[ResourceFlow]:
+def _flows(case: _Case, result: Mixing) -> list[list[ResourceFlow]]:
     """Return the ways over which something flows; of those that are withheld, that it does."""
     links, secret = case.links, case.secret
-    return [
-        {
-            "resource": case.matches.resources[links.source[k]].id,
-            "need": case.matches.needs[links.sink[k]].id,
-            "mode": modes()[links.mode[k]],
-            "flow_t_h": _seen(result.flow[n, k], T_PER_H, secret[k]),
-            "gain_cny_t": _seen(case.gain[k], CNY_PER_T, secret[k]),
-            "distance_km": number(links.distance[k], KM),
-            "price_cny_t": _seen(result.link_price[n, k], CNY_PER_T, secret[k]),
-            "withheld": secret[k],
-        }
-        for k in np.flatnonzero(result.flow[n] > 0).tolist()
-    ]
+    fixed = {
+        "resource": np.array([row.id for row in case.matches.resources], object)[links.source],
+        "need": np.array([row.id for row in case.matches.needs], object)[links.sink],
+        "mode": np.array(modes(), object)[links.mode],
+        "gain_cny_t": _seen(case.gain, CNY_PER_T, secret),
+        "distance_km": out(links.distance, KM),
+        "withheld": secret,
+    }
+    flow, price = _seen(result.flow, T_PER_H, secret), _seen(result.link_price, CNY_PER_T, secret)
+    rows: list[list[ResourceFlow]] = []
+    for n, some in enumerate(result.flow > 0):
+        columns = fixed | {"flow_t_h": flow[n], "price_cny_t": price[n]}
+        used = {name: column[some] for name, column in columns.items()}
+        rows.append(records(ResourceFlow, int(some.sum()), used))
+    return rows
+
+
+def _ends(flow: F64, end: I64, count: int) -> F64:
+    """Return the sum of the flows of each end of the ways, (W, count)."""
+    return np.asarray(flow @ (end[:, None] == np.arange(count)))
+
+
+def _seen(si: F64, uom: Uom, secret: BOOL | list[bool]) -> F64:
+    """Return figures in a unit of measure; NaN where they are withheld."""
+    return out(np.where(secret, np.nan, si), uom)
+
+
+def _why(linked: BOOL) -> list[str]:
+    return [LINKED if each else "" for each in linked.tolist()]
 
 
 def _prices(case: _Case, result: Mixing, n: int) -> list[QualityPrice]:
@@ -392,7 +410,7 @@ def _prices(case: _Case, result: Mixing, n: int) -> list[QualityPrice]:
                 "component": case.matches.components[component],
                 "code": "purity" if code == "purity" else "impurity",
                 "limit": _limit_of(case, at, component, code),
-                "price_cny_h": _seen(point, CNY_PER_H, bool(case.linked_need[at])),
+                "price_cny_h": None if case.linked_need[at] else number(point, CNY_PER_H),
             }
         )
     return rows
@@ -407,7 +425,9 @@ def _shortfalls(case: _Case, result: Mixing, n: int) -> list[Shortfall]:
     return [
         {
             "need": case.matches.needs[at].id,
-            "shortfall_t_h": _seen(result.shortfall[n, at], T_PER_H, bool(case.linked_need[at])),
+            "shortfall_t_h": None
+            if case.linked_need[at]
+            else number(result.shortfall[n, at], T_PER_H),
         }
         for at in np.flatnonzero(result.shortfall[n] > 0).tolist()
     ]

@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from api.answers import HalfWidth, Name, Number, Rfc3339, WindowAnswer, WindowRow, record
+from api.answers import HalfWidth, Name, Number, Rfc3339, WindowAnswer, WindowRow, record, records
 from api.encode import CNY_PER_T, KM, T_PER_H, TONNE, number, out, rfc3339
 from api.joint import Joint, read_joint
 from api.sums import NO_TAGS, read_sums
@@ -281,21 +281,22 @@ def _totals(
     query: WindowQuery, amounts: Availability, owners: list[str], secret: list[bool]
 ) -> list[CategoryTotal]:
     """Return the sums by category of each window, unless they give a member away."""
-    categories = [row.category for row in amounts.resources]
+    categories = np.array([row.category for row in amounts.resources], object)
     totals: list[CategoryTotal] = []
-    for edge, rate in zip(query.edges[:-1].tolist(), amounts.rate, strict=True):
-        for category in dict.fromkeys(categories):
-            at = [r for r, each in enumerate(categories) if each == category]
-            why = withheld(rate[at], [owners[r] for r in at], [secret[r] for r in at])
-            totals.append(
-                {
-                    "start": rfc3339(edge, query.zone),
-                    "category": category,
-                    "resources": len(at),
-                    "available_t_h": None if why else number(rate[at].sum(), T_PER_H),
-                    "withheld": why,
-                }
-            )
+    for category in dict.fromkeys(categories.tolist()):
+        at = np.flatnonzero(categories == category).tolist()
+        parts = amounts.rate[:, at]
+        whose, which = [owners[r] for r in at], [secret[r] for r in at]
+        why = [withheld(each, whose, which) for each in parts]
+        lost = np.array([each != "" for each in why])
+        columns = {
+            "start": [rfc3339(edge, query.zone) for edge in query.edges[:-1].tolist()],
+            "category": category,
+            "resources": len(at),
+            "available_t_h": out(np.where(lost, np.nan, parts.sum(axis=-1)), T_PER_H),
+            "withheld": why,
+        }
+        totals += records(CategoryTotal, len(parts), columns)
     return totals
 
 

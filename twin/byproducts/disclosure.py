@@ -51,13 +51,14 @@ def withheld(amount: F64, members: Sequence[str], concealed: Sequence[bool]) -> 
     -----
     The rules are held by the concealed parts alone: the others can be subtracted by who sees them.
     """
+    if not any(concealed):
+        return ""
     size: dict[str, float] = {}
     parts = np.abs(np.nan_to_num(amount)).tolist()
     for part, member, mine in zip(parts, members, concealed, strict=True):
-        if mine:
+        # Who gives nothing hides nobody.
+        if mine and part:
             size[member] = size.get(member, 0.0) + part
-    if not size:
-        return ""
     if len(size) < MEMBERS_MIN:
         return FEW
     return DOMINATED if max(size.values()) > DOMINANCE * sum(size.values()) else ""

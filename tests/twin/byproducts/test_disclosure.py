@@ -34,7 +34,10 @@ def test_figures_above_the_level_of_the_viewer_are_withheld(viewer, levels, verd
         ([81, 10, 9], "abc", [True] * 3, "one_dominates"),
         ([80, 10, 10], "abc", [True] * 3, ""),
         ([41, 40, 10, 9], "aabc", [True] * 4, "one_dominates"),
-        ([np.nan, 10, 9], "abc", [True] * 3, ""),
+        ([np.nan, 10, 9], "abc", [True] * 3, "few_members"),
+        # Who gives nothing hides nobody, and that nobody gives anything is told neither.
+        ([0, 10, 9, 5], "abcd", [True, True, True, False], "few_members"),
+        ([0, 0, 0, 7], "abcd", [True, True, True, False], "few_members"),
     ],
 )
 def test_sum_of_few_or_of_one_large_member_is_withheld(amount, members, concealed, why):
