@@ -396,6 +396,20 @@ def test_numbers_beside_a_chinese_text_are_read(encoding, counted):
     assert (wrong.reason, wrong.packet.mn) == ("bad_crc", MN)
 
 
+def test_long_packet_that_comes_byte_by_byte_is_read_once(monkeypatch):
+    segment = TEXT.replace("清洗", "清洗" * 4000).encode()
+    raw = b"##%04d%s%04X\r\n" % (len(segment.decode()), segment, hj212.crc(segment))
+    summed, looks = [], []
+    crc, sizes = hj212.crc, hj212._sizes
+    monkeypatch.setattr(
+        hj212, "crc", lambda part, *more: summed.append(len(part)) or crc(part, *more)
+    )
+    monkeypatch.setattr(hj212, "_sizes", lambda *more: looks.append(1) or sizes(*more))
+    (packet,) = packets(*(raw[i : i + 1] for i in range(len(raw))))
+    assert (packet.mn, sum(summed)) == (MN, len(segment))
+    assert len(looks) < 40
+
+
 @pytest.mark.parametrize("size", [b"0", b"00", b" ", b""])
 def test_length_with_any_zeros_or_blanks_in_front_is_read(size):
     raw = PACKETS[4]
