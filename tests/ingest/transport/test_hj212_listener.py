@@ -64,6 +64,16 @@ async def call(port, *chunks):
     return reader, writer
 
 
+async def dribble(reader, writer, byte):
+    """Send a byte again and again until the listener hangs up."""
+    with contextlib.suppress(ConnectionError):
+        while not reader.at_eof():
+            writer.write(byte)
+            await asyncio.sleep(0.05)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(reader.read(1), 0.01)
+
+
 async def reply(reader):
     async with asyncio.timeout(5):
         (result,) = hj212.Framer().feed(await reader.readuntil(b"\r\n"))
@@ -187,11 +197,7 @@ async def test_a_stranger_has_little_time_however_busy_it_looks(park):
     counters = Counters()
     async with listening(park, counters, hj212_hello_s=0.5) as (_, _, port):
         reader, writer = await call(port, b"##0999", packet(mn=OTHER, flag=4))
-        while not reader.at_eof():
-            writer.write(b"x")
-            await asyncio.sleep(0.05)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(reader.read(1), 0.01)
+        await dribble(reader, writer, b"x")
         assert counters == {"loggers.silent": 1}
         writer.close()
 
@@ -200,11 +206,7 @@ async def test_a_known_logger_that_dribbles_is_disconnected_too(park):
     counters = Counters()
     async with listening(park, counters, hj212_idle_s=0.5) as (_, _, port):
         reader, writer = await call(port, packet(flag=4))
-        while not reader.at_eof():
-            writer.write(b"#")
-            await asyncio.sleep(0.05)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(reader.read(1), 0.01)
+        await dribble(reader, writer, b"#")
         assert counters == {"loggers.silent": 1}
         writer.close()
 
