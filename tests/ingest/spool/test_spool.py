@@ -9,7 +9,7 @@ from ingest.routing.decode import Intake
 from ingest.routing.topics import Message, TopicTable
 from ingest.settings import IngestSettings
 from ingest.spool import ROW_BYTES, ROW_MESSAGES, TURN_BYTES, Spool
-from ingest.transport.subscriber import PORTION_MESSAGES, Inbox, NextBlock
+from ingest.transport.subscriber import FIRST_MESSAGES, PORTION_MESSAGES, Inbox, NextBlock
 from tests.support.memory_store import MemoryStore
 from tests.support.stored import T0, cycling, message, opened
 from twin.errors import StoreError
@@ -226,7 +226,7 @@ async def test_a_block_holds_what_the_pace_of_cycles_allows():
     for messages, seconds in [(10, 0.1), (20_000, 2.0), (20_000, 0.1), (50_000, 0.1), (2_000, 60)]:
         intakes.block.follow(messages, seconds)
         limits.append(intakes.block._limits[0])
-    assert limits[:2] == [50_000, 6_000]
+    assert limits[:2] == [FIRST_MESSAGES, 6_000]
     assert limits[1] < limits[2] < limits[3] <= 50_000
     assert limits[4] == PORTION_MESSAGES
 
