@@ -97,7 +97,7 @@ def seeds_of(codec):
         return "senml/v1/p/a/g", [
             senml.encode_scans([(NOW_US, VALUES)], base_name="urn:dev:"),
             senml.encode_scans([(NOW_US, VALUES)], cbor=True),
-            b'[{"bn":"a:","bt":-5,"bu":"Cel","bv":1,"bs":2,"n":"TT-1","s":1,"ut":5}]',
+            b'[{"bn":"a:","bt":-5,"bu":"W","bv":1,"bs":2,"n":"JQ-1","s":1,"ut":5}]',
             b'[{"n":"XS-1","vb":true}]',
             tagged_pack(),
         ]  # fmt: skip
