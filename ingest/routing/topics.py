@@ -69,9 +69,10 @@ class NodeTags:
     metric of the node is it.
     """
 
-    def __init__(self, births: Births, declared: Collection[int]) -> None:
+    def __init__(self, births: Callable[[], Births], declared: Collection[int]) -> None:
         """No end of a name stands for a tag that is `declared`: a row of some gateway names it."""
         self._births = births
+        self._former: Births | None = None
         self._declared = declared
         self._rows: dict[str, tuple[str, dict[str, int], dict[str, int]]] = {}
         self._count = 0
@@ -130,10 +131,11 @@ class NodeTags:
 
     def _follow(self) -> None:
         """Take in what was born since the last time."""
-        if self._count == self._births.count:
+        births = self._births()
+        if births is self._former and births.count == self._count:
             return
-        self._count = self._births.count
-        born = self._births.datatypes
+        self._former, self._count = births, births.count
+        born = births.datatypes
         for device in [each for each in self._read if self._read[each] is not born.get(each)]:
             del self._read[device]
             for name, claim in self._claims.pop(device).items():
@@ -244,7 +246,8 @@ class TopicTable:
             if row.protocol == "sparkplug":
                 node = row.group, row.node
                 if node not in self._nodes:
-                    self._nodes[node] = NodeTags(self._sessions.births(*node), declared)
+                    births = partial(self._sessions.births, *node)
+                    self._nodes[node] = NodeTags(births, declared)
                 own = self.names[owner]
                 renamed = {wire: own[tag] for wire, tag in row.tags.items()}
                 self._nodes[node].add(row.device, owner, renamed, own)

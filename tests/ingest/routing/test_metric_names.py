@@ -10,6 +10,7 @@ from tests.support.small_edges import T, dbirth, ddeath
 from tests.support.small_region import ALPHA, PARK
 from twin.arrays import DAY_US
 from twin.loading import parse_park
+from twin.model.gateways import GatewaySpec
 
 
 def gateway(node="N", tags=""):
@@ -196,6 +197,18 @@ def test_tags_that_are_adopted_keep_the_births_that_were_heard():
     host.topics = TopicTable(host.model, host.model.tags, host.topics._sessions)
     host.hear(("NDATA/N", sparkplug.data(T + 5, [Metric("Values/FT-1", 42.0, 10)], 1)))
     assert host.got == {}
+
+
+def test_node_that_left_the_model_for_a_moment_is_read_by_its_new_births():
+    host = Host()
+    sessions = host.topics._sessions
+    rows = host.model.rows(GatewaySpec)
+    host.born(FOLDERS[:1])
+    sessions.follow([])
+    sessions.follow(rows)
+    host.born(FOLDERS)
+    assert host.got == {"FT-1": [41.0]}
+    assert host.notes == [f"Values/FT-1, Setpoints/FT-1, Alarms/FT-1 {ALIKE}"]
 
 
 @pytest.mark.parametrize("name", ["Pump/Speed/FT-1", "Pump/FT-1"])
