@@ -71,7 +71,9 @@ class IngestSettings(Settings):
     )
     cycle_messages: int = Field(50_000, ge=1, description="messages one cycle takes")
     cycle_bytes: int = Field(4 << 20, ge=1 << 20, description="bytes one cycle takes")
-    payload_bytes: int = Field(256 << 10, description="a larger payload is rejected")
+    payload_bytes: int = Field(
+        256 << 10, description="a larger payload is rejected, also one that is so when unpacked"
+    )
     packet_bytes: int = Field(
         16 << 20,
         le=(1 << 28) + 4,
