@@ -47,7 +47,7 @@ from twin.accounts.accounts import Account
 from twin.accounts.network import Network
 from twin.arrays import BOOL, DAY_S, DAY_US, F64, SECOND_US, ratio
 from twin.energy.benchmarks import find_marks, find_row, position
-from twin.energy.circuits import Estimate, Pair, circuit, own_meter, product_weights
+from twin.energy.circuits import MAIN, Estimate, Pair, circuit, own_meter, product_weights
 from twin.energy.consumption import Basis, coal_equivalent, electricity_row
 from twin.energy.efficiency import (
     UNDECIDED,
@@ -179,7 +179,7 @@ class ElectrolyserRow(WindowRow):
     method: str | None
     k_v_m2_ka: Number
     k_ci_v_m2_ka: Annotated[Number, Field(description="half width, 95 %, at this U0")]
-    current_efficiency: Annotated[Share, Field(description="by analysis and meters together")]
+    current_efficiency: Annotated[Number, Field(description="by analysis and meters together")]
     current_efficiency_ci: HalfWidth
     current_efficiency_analysis: Annotated[Share, Field(description="by oxygen in the chlorine")]
     current_efficiency_analysis_ci: HalfWidth
@@ -452,9 +452,10 @@ async def read_electrolysers(
     # Without a voltage there is still a current: it stands in, and its product is not used.
     other = np.array([network.index[c.voltage or c.current] for c in cells], dtype=np.int64)
     pairs = await read_pairs(context, query, current, other)
-    made = await read_amounts(
-        context, query, values, {cell.id: product_weights(network, cell) for cell in cells}
-    )
+    made = dict[str, ReconciledAmount]()
+    for kind in sorted({cell.kind for cell in cells}):
+        wanted = {c.id: product_weights(network, c) for c in cells if c.kind == kind}
+        made |= await read_amounts(context, query, values, wanted, MAIN[kind])
     voltages = load_reference("electrolysis")["zero_current_voltage"]
     return query.answer(
         ElectrolyserAnswer,

@@ -14,7 +14,11 @@ from api.sums import cost_of_sums
 from twin import quality as q
 from twin.accounts.tanks import tags_of_tanks
 from twin.arrays import BOOL, F64, U8, ratio
-from twin.reconciliation.balances import compile_balance, degrees_of_freedom
+from twin.reconciliation.balances import (
+    ELECTROLYSERS,
+    compile_balance,
+    degrees_of_freedom,
+)
 from twin.reconciliation.figures import ReconciledFigures, reconcile_figures, stream_weights
 from twin.reconciliation.monitor import monitored_components
 from twin.reconciliation.uncertainty import half_width, weights
@@ -110,28 +114,36 @@ def no_amount(windows: int) -> ReconciledAmount:
 
 
 async def read_amounts(
-    context: Context, query: WindowQuery, values: Basis, wanted: Mapping[str, F64]
+    context: Context, query: WindowQuery, values: Basis, wanted: Mapping[str, F64], made: str = ""
 ) -> dict[str, ReconciledAmount]:
     """Return weighted sums of tags, (T,) each, by the closed balances of the whole park.
 
     A sum stands where it is a sum of streams of one component, whose balances check the meters and
     find none in error. None stands where the values are to be measured, or where the balance costs
-    more than a calculation may; raises StoreError.
+    more than a calculation may. What electrolysers make has a part in sums of the component `made`
+    only: the efficiency of one component is not that of another. Raises StoreError.
     """
     network = query.network
     amounts = dict.fromkeys(wanted, no_amount(len(query.edges) - 1))
     missing = {name: weight for name, weight in wanted.items() if np.nan_to_num(weight).any()}
     if values == "measured" or not missing:
         return amounts
-    for component in monitored_components(network, network.park.id):
+    components = monitored_components(network, network.park.id)
+    for component in [made] if made in components else [] if made else components:
         balance = compile_balance(network, network.park.id, component)
         sums = {name: stream_weights(balance, weight) for name, weight in missing.items()}
         # Of an analysed stream the balances tell the component, not the mass.
-        analysed = np.array([line.fraction is not None for line in balance.lines], bool)
+        apart = np.array(
+            [
+                line.fraction is not None or (ELECTROLYSERS in (line.origin, line.to) and not made)
+                for line in balance.lines
+            ],
+            bool,
+        )
         sums = {
             name: part
             for name, part in sums.items()
-            if np.isfinite(part).all() and not part[analysed].any()
+            if np.isfinite(part).all() and not part[apart].any()
         }
         closed = await _close(context, query, balance, sums, {}) if sums else None
         if closed is None:

@@ -327,9 +327,10 @@ def _ci(
     """
     if not np.any(more) and not any(s.emitter.scope in scopes for s in sources):
         return np.full(len(sums.amount), np.nan)
-    closed = [np.where(s.on.stands, s.ci, 0.0) for s in sources if s.emitter.scope in scopes]
-    measured = sums.ci("aluminium", _weight(sums, sources, scopes) + more)
-    return np.asarray(np.hypot.reduce([measured, *closed]))
+    mine = [s for s in sources if s.emitter.scope in scopes]
+    # Reconciled amounts share their meters: together they err by the sum at most.
+    closed = sum((np.where(s.on.stands, s.ci, 0.0) for s in mine), np.zeros(len(sums.amount)))
+    return np.hypot(sums.ci("aluminium", _weight(sums, sources, scopes) + more), closed)
 
 
 def _covers(query: WindowQuery) -> list[Cover]:

@@ -1,5 +1,7 @@
 """Flows over HTTP say whether they are reconciled or measured, and may be asked for either."""
 
+from dataclasses import replace
+
 import pytest
 
 from tests.support.data import data_text
@@ -9,12 +11,14 @@ from tests.support.small_park import (
     PARK_TOML,
     S,
     change_minutes,
+    make_park,
     roll_up,
     rows_of,
     serving,
     with_park,
 )
 from twin import quality as q
+from twin.energy.circuits import product_weights
 
 pytest_plugins = ["tests.support.small_park"]
 HOUR_9 = {"from": "2025-06-02T09:00:00+08:00", "to": "2025-06-02T10:00:00+08:00"}
@@ -209,6 +213,81 @@ async def test_targets_say_what_they_stand_on(api):
     assert reached["liquid"]["half_width"] == pytest.approx(row["kwh_per_t_ci"], rel=1e-9)
     assert reached["local"]["value"] == pytest.approx(100 * flows["k2"], rel=1e-9)
     assert reached["local"]["half_width"] < metered["local"]["half_width"]
+
+
+# Caustic soda leaves the cells through a meter that shows a per cent more than they make.
+CAUSTIC = """
+[[stream]]
+id = "naoh"
+from = "demo/acme/caustic/cells"
+to = "market"
+medium = "caustic_32"
+mode = "pipe"
+flow = "acme/FT-6"
+[[carbon]]
+id = "kiln"
+scope = "demo/acme/caustic"
+tag = "acme/FT-1"
+material = "limestone"
+purity = 0.95
+"""
+SOLD = make_park(
+    LIQUEFIED + data_text("demo/chlorine.toml") + CAUSTIC, data_text("demo/chlorine.csv"), MEAN
+)
+(CELL,) = SOLD.network.park.electrolysers
+MADE = product_weights(SOLD.network, CELL)[SOLD.network.index["acme/II-1"]] * MEAN["II-1"]
+SOLD = replace(SOLD, mean=SOLD.mean | {"FT-6": 1.01 * MADE / 0.32})
+WITH_CAUSTIC = pytest.mark.parametrize("small", [SOLD], indirect=True, ids=[""])
+
+
+@WITH_CAUSTIC
+async def test_product_of_an_electrolyser_that_a_balance_checks_is_reconciled(api, db, ids):
+    async def product(**query):
+        answer = await rows_of(api, "demo/acme/electrolysers", **HOUR_9, **query)
+        return answer["items"][0]
+
+    row, metered = await product(), await product(values="measured")
+    assert (row["values"], metered["values"]) == ("reconciled", "measured")
+    assert metered["product_t"] == pytest.approx(3.6 * MADE)
+    assert 1 < row["product_t"] / metered["product_t"] < 1.01
+    assert row["product_ci_t"] < metered["product_ci_t"]
+    await db.execute("UPDATE hour SET amount = amount * 1.3 WHERE tag_id = $1", ids["acme/FT-6"])
+    assert await product() == await product(values="measured")
+
+
+@WITH_CAUSTIC
+async def test_carbon_and_footprints_follow_the_reconciled_flows(api, db, ids):
+    async def carbon(**query):
+        answer = (await rows_of(api, "demo/acme/emissions", **HOUR_9, **query))["carbon"]
+        (row,) = answer["items"]
+        return row, {source["source"]: source for source in row["sources"]}
+
+    async def footprint(**query):
+        answer = await rows_of(
+            api, "demo/acme/emissions/products", window="hour", **HOUR_9, **query
+        )
+        return answer["items"][0]
+
+    (row, sources), (metered, others) = await carbon(), await carbon(values="measured")
+    kiln, other = sources["kiln"], others["kiln"]
+    assert (kiln["values"], other["values"]) == ("reconciled", "measured")
+    assert sources["electricity"]["values"] == "measured"
+    flows = await chlorine(api)
+    assert flows["values"] == "reconciled"
+    assert kiln["amount"] == pytest.approx(other["amount"], rel=0.02)
+    assert kiln["amount"] != other["amount"]
+    assert kiln["co2_t"] / other["co2_t"] == pytest.approx(kiln["amount"] / other["amount"])
+    assert kiln["co2_ci_t"] < other["co2_ci_t"]
+    assert row["scope1_t"] == pytest.approx(kiln["co2_t"])
+    assert row["scope1_ci_t"] == pytest.approx(kiln["co2_ci_t"])
+    assert row["total_ci_t"] < metered["total_ci_t"]
+
+    made, weighed = await footprint(), await footprint(values="measured")
+    assert (made["values"], weighed["values"]) == ("reconciled", "measured")
+    assert made["kg_per_t"] == pytest.approx(weighed["kg_per_t"], rel=0.02)
+    assert made["kg_per_t"] != weighed["kg_per_t"]
+    await db.execute("UPDATE hour SET amount = amount * 1.3 WHERE tag_id = $1", ids["acme/FT-1"])
+    assert (await carbon())[1]["kiln"]["values"] == "measured"
 
 
 async def test_unknown_values_are_refused(api):

@@ -128,6 +128,7 @@ LIBRARIES = {
         "twin.reconciliation.bounds",
         "twin.reconciliation.chi_square",
         "twin.reconciliation.fronts",
+        "twin.reconciliation.least_squares",
         "twin.reconciliation.linear",
         "twin.reconciliation.observability",
         "twin.reconciliation.sparse",

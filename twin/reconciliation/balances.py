@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from twin.accounts.network import Network
 
 
+# Where what they make comes from.
+ELECTROLYSERS = "electrolysers"
 # Where electricity comes from and goes to without a scope of its own.
 GENERATORS, LOSSES, UNMETERED = "generators", "losses", "unmetered"
 
@@ -211,7 +213,7 @@ def _cells(network: Network, scope: str, component: str) -> list[Line]:
             worst[key] = max(worst.get(key, (0.0, 0.0)), uncertainty[cell.id])
     lines = []
     for (node, makes), tags in made.items():
-        origin, to = ("electrolysers", node) if makes else (node, "electrolysers")
+        origin, to = (ELECTROLYSERS, node) if makes else (node, ELECTROLYSERS)
         relative, own = worst[node, makes]
         lines.append(Line(f"{node}:faraday", origin, to, tuple(tags), relative=relative, own=own))
     return lines

@@ -19,6 +19,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from scipy.linalg.lapack import dtrtri
+from scipy.sparse import csr_array
 
 from twin.arrays import BOOL, F64, INTP
 from twin.reconciliation.observability import NOTHING, ROUNDING, Projection, project
@@ -232,14 +234,16 @@ def dense_plan(incidence: F64, covariance: F64, measured: BOOL, balanced: BOOL) 
     """
     projection = project(incidence, measured, balanced)
     columns = projection.columns
-    gram = _times(columns, covariance) @ columns.T
+    gram = _gram(columns, covariance)
     own = _own(covariance)
     size = np.sqrt(np.diagonal(gram, axis1=-2, axis2=-1).clip(min=0.0))
     certain = size <= ROUNDING**0.5 * (np.sqrt(own) @ np.abs(columns).T)
     scale = np.divide(1.0, size, out=np.zeros_like(size), where=~certain)
     reduce, impossible, delicate = _whitened(columns, covariance, gram, scale)
     effect = _cleared(reduce @ columns, scale @ np.abs(columns))
-    whiten = _cleared(reduce @ projection.combine, scale @ np.abs(projection.combine))
+    combine = projection.combine
+    plain = combine.shape[0] == combine.shape[1] and (combine == np.eye(len(combine))).all()
+    whiten = _cleared(reduce if plain else reduce @ combine, scale @ np.abs(combine))
     back = _times(effect, covariance)
     present = np.where(measured, incidence, 0.0)
     link = projection.solve @ present
@@ -247,7 +251,7 @@ def dense_plan(incidence: F64, covariance: F64, measured: BOOL, balanced: BOOL) 
     before[..., projection.solved] = _quadratic(link, covariance)
     gained[..., projection.solved] = ((link @ np.swapaxes(back, -1, -2)) ** 2).sum(axis=-1)
     closed = balanced & (present == incidence).all(axis=1)
-    impossible = impossible @ projection.combine
+    impossible = impossible @ combine
     # A leak of one node alone would contradict a combination that must be zero.
     lone = ~(impossible != 0).any(axis=0)
     return DensePlan(
@@ -366,6 +370,15 @@ def _times(matrix: F64, covariance: F64) -> F64:
     return np.asarray(matrix @ covariance if covariance.ndim == 2 else matrix * covariance)
 
 
+def _gram(columns: F64, covariance: F64) -> F64:
+    """Return the covariance of the residuals, (K, K) or (n, K, K) [u^2]."""
+    if covariance.ndim > 1:
+        return np.asarray(_times(columns, covariance) @ columns.T)
+    # A balance has few streams of many: what is zero is not multiplied.
+    thin = csr_array(columns * np.sqrt(covariance))
+    return np.asarray((thin @ thin.T).toarray())
+
+
 def _quadratic(matrix: F64, covariance: F64) -> F64:
     """Return the variances of ``matrix @ measurements``."""
     return np.asarray(np.maximum((_times(matrix, covariance) * matrix).sum(axis=-1), 0.0))
@@ -409,7 +422,8 @@ def _whitened(columns: F64, covariance: F64, gram: F64, scale: F64) -> tuple[F64
     except np.linalg.LinAlgError:
         lower = np.zeros_like(gram)
     if np.diag(lower).min(initial=1.0) >= WELL_POSED:
-        return np.linalg.inv(lower) * scale, np.zeros((0, len(gram))), False
+        inverse, _ = dtrtri(lower, lower=1)
+        return inverse * scale, np.zeros((0, len(gram))), False
     # Singular values of the root resolve digits that the Gram matrix, its square, has lost.
     root = columns * scale[:, None]
     if covariance.ndim == 1:

@@ -2,6 +2,7 @@
 
 import json
 from datetime import timedelta
+from functools import partial
 
 import numpy as np
 import pytest
@@ -13,6 +14,8 @@ from ingest.store import Store
 from tests.support.small_park import stamp
 from tests.support.small_region import NETWORK, PARK_TOML, TAGS_CSV
 from tests.twin.reconciliation.test_detection import FIRST_US, FLOWS, minutes
+from tests.twin.reconciliation.test_steady import QUIET_MIN
+from tests.twin.reconciliation.test_steady import minutes as ramp
 from twin.arrays import MINUTE_US
 from twin.loading import parse_park
 
@@ -31,8 +34,9 @@ PARK = parse_park({"park.toml": PARK_TOML + ALARM, "tags.csv": TAGS_CSV})
 class Run:
     """Ingest over the small region, whose gateway scans once a minute."""
 
-    def __init__(self, database):
+    def __init__(self, database, park=PARK, source=minutes):
         self.store = Store(database)
+        self.park, self.source = park, source
         self.minute = 0
 
     @property
@@ -41,12 +45,12 @@ class Run:
         return FIRST_US + self.minute * MINUTE_US + 5_000_000
 
     async def start(self):
-        self.cycle = Cycle(PARK, self.store, IngestSettings())
+        self.cycle = Cycle(self.park, self.store, IngestSettings())
         await self.cycle.start(self.now_us)
 
     async def watch(self, number, at_once=1, **errors):
         """Let some minutes go by, with errors of the meters; so many scans come in one cycle."""
-        amount, _, last = minutes(number, start=self.minute, **errors)
+        amount, _, last = self.source(number, start=self.minute, **errors)
         messages = []
         for row in np.where(np.isnan(amount), last, amount / 60).tolist():
             values = {
@@ -60,6 +64,30 @@ class Run:
                 await self.cycle.run(messages, self.now_us)
                 messages = []
             self.minute += 1
+
+
+HELD = PARK_TOML.replace('id = "cl2-store"', 'id = "cl2-store"\nhold_up = "3 min"')
+
+
+async def test_while_the_load_falls_tests_are_held_back_and_nobody_is_named(database, db):
+    park = parse_park({"park.toml": HELD, "tags.csv": TAGS_CSV})
+    run = Run(database, park, partial(ramp, seed=1))
+    await run.store.open()
+    await run.start()
+    await run.watch(QUIET_MIN, at_once=60)
+    began = stamp(run.now_us)
+    await run.watch(60, at_once=20, ramp=True, mixed=True)
+    assert await db.fetch("SELECT * FROM detection") == []
+    (row,) = await db.fetch("SELECT * FROM held_back")
+    assert row["component"] == "chlorine"
+    assert {"cl2-vcm", "cl2-store"} <= set(row["streams"])
+    assert timedelta(minutes=10) < row["since"] - began < timedelta(minutes=16)
+    assert row["until"] - began < timedelta(minutes=10 + 20 + 15 + 3)
+    assert 15 <= row["minutes"] <= (row["until"] - row["since"]) / timedelta(minutes=1)
+    # A start learns from the same minutes again, and stores none of them twice.
+    await run.start()
+    assert await db.fetch("SELECT * FROM held_back") == [row]
+    await run.store.close()
 
 
 async def suspects(db):
