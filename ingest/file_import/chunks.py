@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from ingest.file_import.cells import cast_or_null, flat, is_text, numbers, read_cells, valid
 from ingest.file_import.clocks import offsets_of, times
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from ingest.file_import.layout import Positions, ValueColumn
     from ingest.file_import.mapping import Entry, FileMap
     from twin.model.park import Park, Tag
-
 
 # Reasons and columns that a report lists.
 REASONS = 40
@@ -75,7 +75,6 @@ class RowIntake:
 
     samples: Samples = field(default_factory=no_samples)
     rows: int = 0
-    refused: Counter[str] = field(default_factory=Counter)
     refusals: Refusals = field(default_factory=Refusals)
     held: list[Quarantined] = field(default_factory=list)
 
@@ -117,7 +116,9 @@ class Reader:
         last = batch.slice(batch.num_rows - 1)
         clock = self.mapped.clock
         for time in {time for time, _ in self.layout.times}:
-            written_us, absolute = read_times(_columns(last, time), clock.form, serial=clock.serial)
+            written_us, absolute = read_times(
+                _columns(last, time), clock.form, end=clock.range_end, serial=clock.serial
+            )
             both_us = np.append(written_us, written_us - clock.back_us)
             if not absolute[0] and offsets_of(both_us, clock.zone).repeated.any():
                 return True
@@ -174,7 +175,7 @@ class Reader:
         keys = [(owner or mapped.enterprise, name, "unknown_tag", "") for owner, _, name in split]
         uom = None
         if self.layout.uom is not None:
-            uom = _texts(batch.column(str(self.layout.uom))).dictionary_encode()
+            uom = pc.utf8_trim_whitespace(_texts(batch.column(str(self.layout.uom))))
         return Named(entries, which, keys, uom)
 
     def _column(
@@ -344,7 +345,7 @@ def _own_scales(
     known: dict[tuple[int, str], tuple[float, float] | None] = {}
     for at, (name, uom) in enumerate(zip(named.which.tolist(), uoms, strict=True)):
         entry = named.entries[name]
-        if uom is None or entry is None:
+        if not uom or entry is None:
             continue
         if (name, uom) not in known:
             try:
@@ -365,7 +366,6 @@ def _refuse(
 ) -> None:  # fmt: skip
     """Count refused rows, and keep the first one for the report."""
     at = np.flatnonzero(rows)
-    intake.refused[reason] += len(at)
     row = int(at[0])
     text = " ".join(str(column[row].as_py()) for column in columns)
     example = f"row {first_row + row}: {text[:80]!r}" + (f" ({why})" if why else "")
@@ -525,7 +525,10 @@ def chunks(
 
 def _join(source: Source, parts: list[RowIntake], refusals: Refusals) -> Chunk:
     """Return one chunk of several parts."""
-    refused = sum((part.refused for part in parts), Counter())
+    refused: Counter[str] = Counter()
+    for part in parts:
+        for (reason, _), count in part.refusals.counts.items():
+            refused[reason] += count
     held = [one for part in parts for one in part.held]
     # Rows the reader had to skip belong to no chunk in particular.
     if source.misshapen:

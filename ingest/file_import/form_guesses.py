@@ -36,7 +36,7 @@ TIME = re.compile(
 PER_DIGITS = {10: "s", 13: "ms", 16: "us", 19: "ns"}
 # Serial numbers of spreadsheets for the years 1954 to 2119.
 SERIALS = 20_000, 80_000
-DISTINCT, SAMPLES = 1000, 3
+DISTINCT, TRIED, SAMPLES = 1000, 50, 3
 
 
 def guess_forms(columns: Sequence[Any], share: float = 1.0) -> list[str]:
@@ -51,7 +51,8 @@ def guess_forms(columns: Sequence[Any], share: float = 1.0) -> list[str]:
     joined = pc.binary_join_element_wise(*texts, " ") if len(texts) > 1 else texts[0]
     words = {plain_signs(word) for word in joined.unique()[:DISTINCT].to_pylist()}
     # The longest ones show what a form may have; what is no time at all has no form.
-    each = (list(_forms(word)) for word in sorted(words, key=len, reverse=True))
+    longest = sorted(words, key=len, reverse=True)[:TRIED]
+    each = (list(_forms(word)) for word in longest)
     some = islice((forms for forms in each if forms), SAMPLES)
     read = {
         form: (read_times(columns, form).time_us != NO_TIME).mean()

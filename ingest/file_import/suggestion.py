@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pyarrow as pa
 
+from ingest.file_import.cells import valid
 from ingest.file_import.clocks import Clock, times
 from ingest.file_import.form_guesses import guess_forms
 from ingest.file_import.table_guesses import (
@@ -217,7 +218,8 @@ def _decide(cells: Sequence[Any], forms: Sequence[str], now_us: int) -> tuple[st
         distinct.setdefault(read_times(cells, form).time_us.tobytes(), form)
     forms = list(distinct.values())
     if len(forms) == 1:
-        lost = int((read_times([c.drop_null() for c in cells], forms[0]).time_us == NO_TIME).sum())
+        given = np.logical_and.reduce([valid(column) for column in cells])
+        lost = int((given & (read_times(cells, forms[0]).time_us == NO_TIME)).sum())
         what = f"all times but {lost}" if lost else "every time"
         return forms[0], f"sure: reads {what}, and no other form does"
     pointed = [form for form in forms if form.startswith("%d.%m.")]
@@ -465,7 +467,7 @@ def _entry(
     written, more = _measure(tag, uom, interval_us)
     active = match.sure and written is not None
     why += f"; {more or cells or _unit_words(tag, uom)}"
-    if match.tied:
+    if match.tied and score >= SURE:
         draft.open.append(f"which tag {name!r} is: {tag.address} or {others}")
     elif not active:
         why += "" if score >= SURE else "; not sure enough to be taken"

@@ -239,13 +239,12 @@ def _column(number: int, name: str, cells: Any, form: Form, uom: str | None) -> 
         return guess
     first = given.slice(0, 200)
     guess.clock = all(CLOCK_TEXT.match(cell) for cell in first.to_pylist())
-    guess.forms = [] if guess.clock else guess_forms([given], MOST)
     read = read_cells(given, form)
     wrong = read.numbers.wrong.sum()
     guess.numeric = bool(wrong <= (1 - MOST) * len(given)) and not guess.clock
-    if guess.forms and set(guess.forms) <= {"excel", "s", "ms", "us", "ns", "%Y%m%d"}:
-        # A number is a time where it is called one, or comes first.
-        guess.forms = guess.forms if TIME_NAME.search(name) or number == 0 else []
+    # A number is a time where it is called one or nothing, or comes first.
+    timed = not guess.numeric or number == 0 or not name or TIME_NAME.search(name)
+    guess.forms = guess_forms([given], MOST) if timed and not guess.clock else []
     if guess.forms:
         guess.numeric = False
         return guess

@@ -22,6 +22,7 @@ EQUAL, DESCRIBED, CONTAINED, LIKE, MISFIT = 1.0, 0.95, 0.9, 0.85, 0.3
 # Of two scores as near as this, none is the better one.
 TIE = 0.02
 LISTED = 3
+WORDS = re.compile(r"[\s._:|/\\,;()\[\]]+")
 
 
 class Match(NamedTuple):
@@ -48,8 +49,11 @@ def match_names(names: Sequence[str], uoms: Sequence[str], park: Park) -> list[M
         if name == uom and plain not in {own for own, *_ in known}:
             scored.append(_of_uom(fits, park))
             continue
+        # It prepares its second text once for all tags.
+        words = {_plain(word) for word in WORDS.split(name)}
+        matcher = difflib.SequenceMatcher(None, "", plain, autojunk=False)
         each = [
-            (_score(name, plain, own, address, parts) * _fit(tag, fits), at)
+            (_score(words, plain, matcher, own, address, parts) * _fit(tag, fits), at)
             for at, (own, address, parts, tag) in enumerate(known)
         ]
         scored.append([one for one in each if one[0] >= POSSIBLE])
@@ -86,22 +90,25 @@ def _parts(tag: Tag) -> list[str]:
     return [plain for plain in map(_plain, parts) if plain]
 
 
-def _score(name: str, plain: str, tag: str, address: str, parts: list[str]) -> float:
-    """Return how like a name and a tag are, 0 to 1."""
+def _score(
+    words: set[str], plain: str, matcher: difflib.SequenceMatcher[str],
+    tag: str, address: str, parts: list[str],
+) -> float:  # fmt: skip
+    """Return how like a name and a tag are, 0 to 1; the matcher has the name as second text."""
     if not plain:
         return 0.0
     if plain in (tag, address):
         return EQUAL
     if plain in parts:
         return DESCRIBED
-    if len(tag) > 2 and tag in {_plain(word) for word in re.split(r"[\s._:|/\\,;()\[\]]+", name)}:
+    if len(tag) > 2 and tag in words:
         return CONTAINED
-    likeness = 0.0
+    likeness = POSSIBLE / LIKE
     for text in (tag, *parts):
-        matcher = difflib.SequenceMatcher(None, plain, text, autojunk=False)
+        matcher.set_seq1(text)
         if matcher.real_quick_ratio() > likeness and matcher.quick_ratio() > likeness:
             likeness = max(likeness, matcher.ratio())
-    return LIKE * likeness
+    return LIKE * likeness if likeness > POSSIBLE / LIKE else 0.0
 
 
 def _fit(tag: Tag, quantities: tuple[str, ...]) -> float:

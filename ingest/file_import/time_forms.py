@@ -157,6 +157,8 @@ def _require(names: list[str], form: str) -> None:
             raise ValueError(f"{form!r} has no {what}; `time` may join two columns")
     if "I" in fields and "p" not in fields:
         raise ValueError(f"{form!r} has hours up to 12 (%I) without %p; write %H for 0 to 24")
+    if "f" in fields and "S" not in fields:
+        raise ValueError(f"{form!r} has a fraction (%f) without seconds, %S")
     if fields & set("Mp") and fields.isdisjoint("HI"):
         raise ValueError(f"{form!r} has no hour: %H, or %I with %p")
 
@@ -196,7 +198,7 @@ def _pattern(tokens: list[tuple[bool, str]]) -> str:
             # A fraction that the form does not mention, and the end of what may be absent.
             parts += [FRACTION] if "f" not in names else []
             parts += [")?"] if before == (False, ":") else []
-        elif name == "f" and not before[0]:
+        elif name == "f" and at and not before[0]:
             parts.append(")?")
         elif name == "M" and "S" not in names:
             parts.append(rf"(?::(?P<S>\d{{2}}){FRACTION})?")

@@ -159,6 +159,7 @@ def test_date_and_range_in_two_columns_are_joined(park, write):
         ("%Y-%m-%d %I:%M", "without %p"),
         ("%Y-%m-%d %Q", "%Q"),
         ("yyyy-MM-dd HH:mm:ss", "did you mean '%Y-%m-%d %H:%M:%S'"),
+        ("%Y-%m-%d %f", "without seconds"),
         ("rubbish", "is not a form of times"),
     ],
 )

@@ -73,6 +73,8 @@ SHAPES = {
     "tags between times without a name": table(
         "%d-%b-%y %H:%M:%S", header=",acme/FT-1,,acme/TT-1", row="{t},{v},{t},20"
     ),
+    "serial numbers without a name": ",FT-1,,TT-1\n"
+    + "".join(f"{44931 + n / 96:.10f},{n % 50},{44931 + n / 96:.10f},20\n" for n in range(200)),
     "qualities of OPC in columns of their own": table(
         header="t,FT-1,FT-1 status,TT-1,TT-1.Quality", row="{t},{v},192,20,192"
     ),
@@ -130,10 +132,14 @@ def test_a_date_of_the_future_decides_between_day_and_month(park, write):
 
 
 def test_rows_that_are_no_data_do_not_hide_the_form_of_the_others(park_folder, write, capsys):
-    text = table("%d/%m/%Y %H:%M", stamps=STAMPS * 5) + "n.a.,,\nSum of all,99,99\n"
-    suggested, reported = suggest(park_folder, write("a.csv", text), capsys)
-    assert 'format = "%d/%m/%Y %H:%M"' in suggested
-    assert reported is not None
+    for form, header, sum_row in (
+        ("%d/%m/%Y %H:%M", "t,FT-1,TT-1", "Sum of all,99,99"),
+        ("%d/%m/%Y,%H:%M", "date,time,FT-1,TT-1", "Sum of all,,99,99"),
+    ):
+        text = table(form, header, stamps=STAMPS * 5) + f"n.a.,,\n{sum_row}\n"
+        suggested, reported = suggest(park_folder, write("a.csv", text), capsys)
+        assert 'format = "%d/%m/%Y %H:%M"' in suggested
+        assert reported is not None
 
 
 def test_a_comma_that_may_be_of_thousands_is_left_to_a_person(park_folder, write, capsys):
