@@ -22,8 +22,8 @@ from api.answers import (
 from api.encode import CNY_PER_H, CNY_PER_T, KM, ONE, T_PER_H, TONNE, Uom, number, out
 from api.resources.catalogue import (
     Availability,
-    Basis,
     Level,
+    Origin,
     Why,
     Withheld,
     concealed,
@@ -58,7 +58,7 @@ class ResourceUse(TypedDict):
     """How much of a resource is placed."""
 
     resource: str
-    basis: Basis
+    basis: Origin
     available_t_h: Number
     placed_t_h: Number
     price_cny_t: Price
@@ -333,7 +333,7 @@ def _uses(case: _Case, amounts: Availability, result: Mixing) -> list[list[Resou
         ResourceUse,
         {"resource": [row.id for row in rows], "withheld": _why(linked)},
         {
-            "basis": np.where(amounts.measured, "measured", "stated"),
+            "basis": amounts.basis,
             "available_t_h": _seen(amounts.rate, T_PER_H, case.secret_resource),
             "placed_t_h": _seen(_ends(result.flow, source, len(rows)), T_PER_H, linked),
             "price_cny_t": _seen(result.source_price, CNY_PER_T, linked),

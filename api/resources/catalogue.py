@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 from typing_extensions import TypedDict
 
 from api.answers import HalfWidth, Name, Number, Rfc3339, WindowAnswer, WindowRow, record, records
 from api.encode import CNY_PER_T, KM, T_PER_H, TONNE, number, out, rfc3339
 from api.joint import Joint, read_joint
+from api.reconciled import Basis, ReconciledAmount, read_amounts
 from api.sums import NO_TAGS, read_sums
 from twin import quality as q
-from twin.arrays import BOOL, F64, U8
+from twin.arrays import F64, ratio
 from twin.byproducts.catalogue import Need, Resource, meter_weight, open_share, resources_of
 from twin.byproducts.disclosure import hidden, withheld
 from twin.model.park import owner_of
+from twin.reconciliation.uncertainty import half_width
 from twin.uom import compile_uom
 
 if TYPE_CHECKING:
@@ -31,7 +34,7 @@ KPA = compile_uom("kPa", "pressure")
 CELSIUS = compile_uom("degC", "temperature")
 GJ_PER_T = compile_uom("GJ/t", "intensity")
 
-Basis = Literal["measured", "stated"]
+Origin = Literal["reconciled", "measured", "stated"]
 Level = Literal["public", "park", "private"]
 Withheld = Annotated[
     bool, Field(description="quantities and prices are above the viewer's level, and null")
@@ -137,12 +140,13 @@ class NeedRow(Span):
 class AvailabilityRow(WindowRow):
     """How much of a resource there is in a window: by its meters, else as it is stated.
 
-    What is measured is the mean of the joint time of its meters, not below 0. `completeness` is
-    null where nothing is measured.
+    What is measured is the mean of the joint time of its meters, not below 0; what is reconciled
+    that of the whole window, by the closed balances. `completeness` is that of the meters, null
+    where there are none.
     """
 
     resource: str
-    basis: Basis
+    basis: Origin
     available_t_h: Number
     available_ci_t_h: HalfWidth
     stated_t_h: Number
@@ -178,37 +182,63 @@ class Availability:
     rate: F64  # (W, R) [kg/s]
     width: F64  # (W, R) [kg/s] half the interval; NaN = not known
     stated: F64  # (W, R) [kg/s]
-    measured: BOOL  # (W, R)
+    basis: NDArray[np.str_]  # (W, R)
     trust: list[dict[str, Any]]  # columns (W,) of each resource
 
 
-async def read_availability(context: Context, query: WindowQuery) -> Availability:
+async def read_availability(context: Context, query: WindowQuery, values: Basis) -> Availability:
     """Return how much there is of the resources of a scope; raises StoreError."""
     network, resources = query.network, resources_of(query.network.park, query.scope)
     weights = [meter_weight(network, row, row.measured, row.used) for row in resources]
     groups = [np.flatnonzero(weight) for weight in weights]
     sums = await read_sums(context, query, np.unique(np.concatenate([NO_TAGS, *groups])))
     joints = iter(await read_joint(context, sums, [group for group in groups if len(group)]))
+    wanted = {row.id: weight for row, weight in zip(resources, weights, strict=True)}
+    closed = await read_amounts(context, query, values, wanted)
     shape = len(query.edges) - 1, len(resources)
     typical = np.array([row.typical for row in resources], np.float64)
     shares = np.array([open_share(resources, day) for day in query.days]).reshape(shape)
     stated = shares * typical
     rate, width = stated.copy(), np.full(shape, np.nan)
-    measured, trust = np.zeros(shape, bool), list[dict[str, Any]]()
-    for r, (weight, group) in enumerate(zip(weights, groups, strict=True)):
-        if not len(group):
+    basis, trust = np.full(shape, "stated", "U10"), list[dict[str, Any]]()
+    for r, (row, weight) in enumerate(zip(resources, weights, strict=True)):
+        if not weight.any():
             trust.append(_as_stated(shape[0]))
             continue
-        joint = next(joints)
-        mean, half = joint.rate(weight)
-        known = ~np.isnan(mean)
-        measured[:, r] = known
+        flow = _flow(next(joints), weight, closed[row.id], query.elapsed_s)
+        known = ~np.isnan(flow.rate)
         # Outside of its period nothing is on offer, whatever flows.
-        offered = np.where(shares[:, r] > 0, np.maximum(mean, 0.0), 0.0)
+        offered = np.where(shares[:, r] > 0, np.maximum(flow.rate, 0.0), 0.0)
         rate[:, r] = np.where(known, offered, stated[:, r])
-        width[:, r] = half
-        trust.append(_of_joint(joint, known, mean))
-    return Availability(resources, rate, width, stated, measured, trust)
+        width[:, r] = flow.width
+        basis[:, r] = np.where(known, flow.basis, "stated")
+        trust.append(flow.trust)
+    return Availability(resources, rate, width, stated, basis, trust)
+
+
+class _Flow(NamedTuple):
+    """The flow of a resource by its meters, (W,) each."""
+
+    rate: F64  # [kg/s] NaN = not known
+    width: F64  # [kg/s]
+    basis: NDArray[np.str_]
+    trust: dict[str, Any]
+
+
+def _flow(joint: Joint, weight: F64, closed: ReconciledAmount, elapsed_s: F64) -> _Flow:
+    """Return the flow by the closed balances where they stand, else by its own meters."""
+    stands = closed.stands & (elapsed_s > 0)
+    mean, half = joint.rate(weight)
+    rate = np.where(stands, ratio(closed.value, elapsed_s), mean)
+    width = np.where(stands, ratio(half_width(closed.sigma), elapsed_s), half)
+    known = ~np.isnan(rate)
+    trust = joint.trust(known)
+    graded = np.where(stands, q.worse(trust["quality"], closed.quality), trust["quality"])
+    trust["quality"] = np.where(known, graded, np.uint8(q.UNCERTAIN))
+    trust["reason"] = [
+        "" if there else why for there, why in zip(known.tolist(), joint.reasons(mean), strict=True)
+    ]
+    return _Flow(rate, width, np.where(stands, "reconciled", "measured"), trust)
 
 
 def _as_stated(windows: int) -> dict[str, Any]:
@@ -218,14 +248,6 @@ def _as_stated(windows: int) -> dict[str, Any]:
         "missing": [list[str]() for _ in range(windows)],
         "reason": "",
     }
-
-
-def _of_joint(joint: Joint, known: BOOL, mean: F64) -> dict[str, Any]:
-    """Return how far a measured resource is to be trusted; what is stated instead is uncertain."""
-    columns = joint.trust(known)
-    graded: U8 = columns["quality"]
-    columns["quality"] = np.where(known, graded, np.uint8(q.UNCERTAIN))
-    return columns | {"reason": joint.reasons(mean)}
 
 
 def concealed(viewer: str, rows: Sequence[Resource | Need]) -> list[bool]:
@@ -250,7 +272,7 @@ def catalogue_answer(query: WindowQuery, amounts: Availability, viewer: Level) -
             AvailabilityRow,
             {
                 "resource": row.id,
-                "basis": np.where(amounts.measured[:, r], "measured", "stated"),
+                "basis": amounts.basis[:, r],
                 "available_t_h": _visible(amounts.rate[:, r], secret=secret[r]),
                 "available_ci_t_h": _visible(amounts.width[:, r], secret=secret[r]),
                 "stated_t_h": _visible(amounts.stated[:, r], secret=secret[r]),

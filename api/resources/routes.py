@@ -13,6 +13,7 @@ from api.context import AppContext
 from api.encode import CNY_PER_T
 from api.parameters import Text
 from api.problems import RESPONSES, not_found
+from api.reconciled import Values
 from api.resources.allocation import AllocationAnswer, allocate_resources
 from api.resources.catalogue import (
     CatalogueAnswer,
@@ -41,9 +42,11 @@ CarbonPrice = Annotated[
 
 
 @router.get("/{path:path}/catalogue")
-async def read_catalogue(context: AppContext, query: Daily) -> CatalogueAnswer:
+async def read_catalogue(
+    context: AppContext, query: Daily, values: Values = "reconciled"
+) -> CatalogueAnswer:
     """Return the resource catalogue of a scope: what there is by its meters, else as stated."""
-    amounts = await read_availability(context, query)
+    amounts = await read_availability(context, query, values)
     return catalogue_answer(query, amounts, context.settings.viewer_level)
 
 
@@ -91,13 +94,16 @@ def _named(rows: Sequence[Row], id_: str, kind: str, path: str) -> Sequence[Row]
 
 @router.get("/{path:path}/catalogue/allocation")
 async def read_allocation(
-    context: AppContext, query: Daily, carbon_price: CarbonPrice = 0.0
+    context: AppContext,
+    query: Daily,
+    values: Values = "reconciled",
+    carbon_price: CarbonPrice = 0.0,
 ) -> AllocationAnswer:
     """Return where the resources of a scope gain most, with the prices of all limits.
 
     Needs take mixtures. A firm minimum that cannot be met is told with the limits against it.
     """
-    amounts = await read_availability(context, query)
+    amounts = await read_availability(context, query, values)
     price = carbon_price * CNY_PER_T[0]
     return allocate_resources(context, query, amounts, price, context.settings.viewer_level)
 

@@ -121,6 +121,35 @@ async def test_half_an_hour_of_a_meter_stands_for_the_hour_and_less_does_not(api
     assert "25%" in row["reason"]
 
 
+SOUND = {
+    "II-1": 160e3, "FT-1": 2.06, "FT-1301": 3.38, "FT-1304": 0.5, "FT-1203": 0.2,
+    "FT-1303": 0.1, "LT-1301": 0.05, "LT-1401": 2.0, "FT-4": 1.86,
+}  # fmt: skip
+LIQUEFIED = make_park(
+    PARK_TOML.partition("[[byproduct]]")[0].replace(
+        'mode = "internal"', 'mode = "internal"\nflow = "acme/FT-1301"'
+    )
+    + CATALOGUE
+    + data_text("demo/chlorine.toml"),
+    TAGS + data_text("demo/chlorine.csv"),
+    MEAN | SOUND,
+)
+
+
+@pytest.mark.parametrize("small", [LIQUEFIED], indirect=True, ids=[""])
+async def test_availability_is_that_of_the_closed_balances_where_they_check_the_meters(api):
+    row = by((await rows_of(api, "demo/catalogue", **QUERY))["items"], "resource")["hydrogen"]
+    metered = await rows_of(api, "demo/catalogue", values="measured", **QUERY)
+    other = by(metered["items"], "resource")["hydrogen"]
+    assert (row["basis"], other["basis"]) == ("reconciled", "measured")
+    # Faraday's law makes as much as is vented, but for a per cent.
+    assert row["available_t_h"] == pytest.approx(other["available_t_h"], rel=0.01)
+    assert row["available_t_h"] != other["available_t_h"]
+    assert 0 < row["available_ci_t_h"] < other["available_ci_t_h"]
+    uses = (await rows_of(api, "demo/catalogue/allocation", **QUERY))["items"][0]["resources"]
+    assert by(uses, "resource")["hydrogen"]["basis"] == "reconciled"
+
+
 async def test_every_reason_against_a_match_is_told_in_both_languages(api):
     result = await rows_of(api, "demo/catalogue/matches")
     assert result["day"] == "2025-06-02"
@@ -229,6 +258,32 @@ async def test_minimum_that_cannot_be_met_is_told_with_what_stands_against_it(da
         ("availability", "pure-acid", ""), ("purity", "steel-pickling", "sulphuric_acid"),
     ]  # fmt: skip
     assert row["contradictions"][0]["zh"] == "pure-acid 的可供量不足"
+
+
+SECRET = with_more(old='confidentiality = "public"', new='confidentiality = "private"')
+
+
+@pytest.mark.parametrize("small", [SECRET], indirect=True, ids=[""])
+async def test_ledger_of_a_private_resource_has_its_shares_and_no_amounts(api):
+    (row,) = (await rows_of(api, "demo/catalogue/ledger", **JUNE))["items"]
+    assert row["withheld"] is True
+    amounts = [row[name] for name in row if name.endswith("_t")]
+    assert amounts == [None] * len(amounts)
+    assert row["sent_completeness"] == pytest.approx(2.5 / 34.5, rel=1e-3)
+    (terms,) = (await rows_of(api, "demo/catalogue/ledger", **JUNE))["transfers"]
+    assert (terms["amount_t"], terms["tolerance"]) == (None, 0.1)
+
+
+TOO_SMALL = with_more(old='max = "5 t/h"\n', new='max = "5 t/h"\nmin = "4 t/h"\n')
+
+
+@pytest.mark.parametrize("small", [TOO_SMALL], indirect=True, ids=[""])
+async def test_quantity_that_is_withheld_speaks_against_no_match(database, ids):
+    for viewer, codes in (("park", []), ("private", ["quantity"])):
+        async with serving(database, viewer_level=viewer) as (api, _):
+            query = {"resource": "pure-acid", "need": "steel-pickling"}
+            (row,) = (await rows_of(api, "demo/catalogue/matches", **query))["items"]
+        assert [reason["code"] for reason in row["reasons"]] == codes
 
 
 async def test_deliveries_are_held_against_the_agreement_and_meters_that_disagree_are_named(api):

@@ -1315,8 +1315,9 @@ export interface components {
         /**
          * @description How much of a resource there is in a window: by its meters, else as it is stated.
          *
-         *     What is measured is the mean of the joint time of its meters, not below 0. `completeness` is
-         *     null where nothing is measured.
+         *     What is measured is the mean of the joint time of its meters, not below 0; what is reconciled
+         *     that of the whole window, by the closed balances. `completeness` is that of the meters, null
+         *     where there are none.
          */
         AvailabilityRow: {
             /** Format: date-time */
@@ -1331,7 +1332,7 @@ export interface components {
             missing: string[];
             resource: string;
             /** @enum {string} */
-            basis: "measured" | "stated";
+            basis: "reconciled" | "measured" | "stated";
             available_t_h: number | null;
             /** @description half width, 95 %, by the meters; null = not known */
             available_ci_t_h: number | null;
@@ -2976,7 +2977,7 @@ export interface components {
         ResourceUse: {
             resource: string;
             /** @enum {string} */
-            basis: "measured" | "stated";
+            basis: "reconciled" | "measured" | "stated";
             available_t_h: number | null;
             placed_t_h: number | null;
             /** @description more gain per more of it, CNY/t */
@@ -4544,6 +4545,8 @@ export interface operations {
     read_catalogue: {
         parameters: {
             query?: {
+                /** @description what flows stand on: reconciled where the balances of the park check their meters and find none in error, or measured */
+                values?: "reconciled" | "measured";
                 /** @description length of a row, on the park's clock */
                 window?: "minute" | "hour" | "shift" | "day" | "month";
                 /** @description start, RFC 3339 with offset */
@@ -4620,6 +4623,8 @@ export interface operations {
     read_allocation: {
         parameters: {
             query?: {
+                /** @description what flows stand on: reconciled where the balances of the park check their meters and find none in error, or measured */
+                values?: "reconciled" | "measured";
                 /** @description what a tonne of avoided carbon dioxide is worth, CNY/t */
                 carbon_price?: number;
                 /** @description length of a row, on the park's clock */
