@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -379,14 +378,17 @@ def _kept_out(
     runs = np.searchsorted(begin, order, "right") - 1
     nths = np.array(order) - begin[runs]
     quarantined = []
+    of_run, names = -1, [""]
     for at, run, nth in zip(order, runs.tolist(), nths.tolist(), strict=True):
+        if run != of_run:
+            of_run, names = run, list(columns.names[run])
         number = columns.origin[run]
         message = messages[number]
-        tag, names = columns.tag[at], columns.names[run]
+        tag = columns.tag[at]
         quarantined.append(
             Quarantined(
                 routes[number].owner,
-                names[nth] if isinstance(names, list) else next(islice(names, nth, None)),
+                names[nth],
                 which[at],
                 message.topic,
                 columns.time[run],
