@@ -18,8 +18,10 @@ from ingest.settings import IngestSettings
 from ingest.store import Store
 from ingest.store.alarms import AlarmTable, StoredAlarm
 from ingest.store.commands import CommandTable
+from ingest.store.contacts import ContactTable
 from ingest.store.detections import DetectionTable
 from ingest.store.gateways import GatewayTable
+from ingest.store.model_problems import ModelProblemTable
 from ingest.store.quarantine import QuarantineTable, RejectTable
 from ingest.store.register_falls import RegisterFallTable
 from ingest.store.spool import SpoolRow, SpoolTable
@@ -125,6 +127,29 @@ class MemoryGateways(GatewayTable):
             self.rows.pop(name, None)
 
 
+class NoContacts(ContactTable):
+    """A table without contacts."""
+
+    async def all(self):
+        return []
+
+    async def ids(self):
+        return set()
+
+    async def write(self, contacts):
+        assert not list(contacts)
+
+    async def take_payloads(self, is_declared):
+        return []
+
+
+class NoProblems(ModelProblemTable):
+    """A table for the problems of a model that has none."""
+
+    async def keep(self, problems):
+        assert not problems
+
+
 class MemoryRejects(RejectTable):
     """Refused payloads, all of them."""
 
@@ -134,6 +159,9 @@ class MemoryRejects(RejectTable):
 
     async def keep(self, rejects, payload_bytes, rows, rows_at_once):
         self.rows += rejects
+
+    async def topics(self, reasons):
+        return []
 
 
 class MemoryQuarantine(QuarantineTable):
@@ -220,8 +248,10 @@ class MemoryStore(Store):
         super().__init__("")
         self.alarms = MemoryAlarms(self)
         self.commands = NoCommands(self)
+        self.contacts = NoContacts(self)
         self.detections = MemoryDetections(self)
         self.gateways = MemoryGateways(self)
+        self.model_problems = NoProblems(self)
         self.quarantine = MemoryQuarantine(self)
         self.register_falls = MemoryRegisterFalls(self)
         self.rejects = MemoryRejects(self)

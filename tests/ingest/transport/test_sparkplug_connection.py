@@ -73,7 +73,8 @@ async def life():
             mqtt_url=f"mqtt://127.0.0.1:{broker.port}", sparkplug_host_id=HOST,
             topic_filter="park/v1/#,spBv1.0/G/#", broker_status="",
         )  # fmt: skip
-        subscriber = Subscriber(settings, Counters(), state_topic=sparkplug.state_topic(HOST))
+        subscriber = Subscriber(settings, Counters())
+        await subscriber.follow((), sparkplug.state_topic(HOST))
         sessions = SparkplugSessions([row()], host_id=HOST)
         connection = asyncio.create_task(subscriber.run())
         await until(lambda: subscriber.connected)
