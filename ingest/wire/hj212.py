@@ -59,7 +59,7 @@ _CHECKSUM = re.compile(rb"[0-9A-Fa-f]{4}|[0-9A-Fa-f]{1,3}(?=[\r\n#])")
 _SEEMS_END = re.compile(rb"&&[0-9A-Fa-f]{1,4}(?=[\r\n#]|\Z)")
 # Between packets: line ends, and the mark with which some programs begin UTF-8.
 _BLANK = b"\r\n\t \0\xef\xbb\xbf"
-# How loggers write Chinese; a length may be counted in bytes or in these characters.
+# How loggers write Chinese, or count what they write in the other one.
 _ENCODINGS = "utf-8", "gb18030"
 _QN = re.compile(r"(\d{14,20})?\Z")
 # A text that an operator entered, which may have any character in it.
@@ -171,12 +171,15 @@ class Framer:
 
     def _packet(self, data: bytes, head: re.Match[bytes]) -> tuple[Packet | Fault | None, int]:
         """Return the packet or fault that begins with a head, and its end; None = bytes missing."""
-        begin = head.end()
-        for size in _sizes(data, begin, int(head[1])):
+        begin, length = head.end(), int(head[1])
+        following = _HEAD.search(data, begin)
+        limit = following.start() if following else len(data)
+        for size in _sizes(data[begin : min(limit, begin + 4 * length)], length):
             end = begin + size
+            # A head inside the segment: the length is wrong, and the next packet begins there.
+            if following and limit <= end:
+                break
             if len(data) < end + 4:
-                if _HEAD.search(data, begin):
-                    break
                 self._needed = end + 4 - head.start()
                 return None, head.start()
             tried, register = self._tried
@@ -190,24 +193,27 @@ class Framer:
                 return _parsed(data[begin:end], data[head.start() : stop]), stop
             if _SEEMS_END.match(data, end - 2):
                 return _damaged(data, head, size)
-        return _damaged(data, head, int(head[1]))
+        return _damaged(data, head, length)
 
 
-def _sizes(data: bytes, begin: int, length: int) -> list[int]:
+def _sizes(window: bytes, length: int) -> list[int]:
     """Return how many bytes a segment of some length may have, ascending.
 
-    The length counts bytes, or characters of a text that is not all ASCII. A character that has not
-    come yet counts as one byte.
+    The length counts bytes, or those of the other encoding, or characters of a text that is not all
+    ASCII. What has not come yet counts as few bytes as it can have.
     """
-    if data[begin : begin + length].isascii():
+    if window[:length].isascii():
         return [length]
-    window = data[begin : begin + 4 * length]
-    texts = [window.decode(encoding, "ignore")[:length] for encoding in _ENCODINGS]
-    sizes = (
-        len(text.encode(encoding)) + length - len(text)
-        for text, encoding in zip(texts, _ENCODINGS, strict=True)
-    )
-    return sorted({length, *(size for size in sizes if size > length)})
+    sizes = {length}
+    for sent, other in (_ENCODINGS, _ENCODINGS[::-1]):
+        text = window.decode(sent, "ignore")
+        counted = text.encode(other)[:length]
+        for part, came in (
+            (text[:length], min(len(text), length)),
+            (counted.decode(other, "ignore"), len(counted)),
+        ):
+            sizes.add(len(part.encode(sent)) + (2 * (length - came) + 2) // 3)
+    return sorted(sizes)
 
 
 def _damaged(data: bytes, head: re.Match[bytes], size: int) -> tuple[Fault, int]:
@@ -351,6 +357,7 @@ def decode(packet: Packet, zone: ZoneInfo, uoms: Mapping[str, str], stamp: str =
 def _pairs(cp: str, refused: list[tuple[str, str]]) -> list[tuple[str, str]]:
     """Return key and text of each cell; adds to `refused` what is none."""
     pairs: list[tuple[str, str]] = []
+    odd: list[str] = []
     for item in _TEXT.sub("=", cp).translate(_ASCII).split(";"):
         cells = item.split(",")
         for number, cell in enumerate(cells):
@@ -361,7 +368,9 @@ def _pairs(cp: str, refused: list[tuple[str, str]]) -> list[tuple[str, str]]:
                 # A comma in a number is none of the protocol.
                 pairs[-1] = pairs[-1][0], f"{pairs[-1][1]},{key}"
             elif key:
-                refused.append(("bad_shape", f"no item of a data packet: {key!r:.80}"))
+                odd.append(key)
+    if odd:
+        refused.append(("bad_shape", f"{len(odd)} cells are of no item, as {odd[0]!r:.80}"))
     return pairs
 
 

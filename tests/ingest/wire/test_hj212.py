@@ -380,17 +380,18 @@ TEXT = "QN=20251122083005123;ST=31;CN=2011;PW=123456;MN=" + MN + (
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "gbk"])
-@pytest.mark.parametrize("counted", ["bytes", "characters"])
+@pytest.mark.parametrize("counted", ["utf-8", "gbk", "characters"])
 def test_numbers_beside_a_chinese_text_are_read(encoding, counted):
     segment = TEXT.encode(encoding)
-    size = len(segment) if counted == "bytes" else len(TEXT)
+    size = len(TEXT if counted == "characters" else TEXT.encode(counted))
     raw = b"##%04d%s%04X\r\n" % (size, segment, hj212.crc(segment))
     decoded, _ = read(one(raw))
     assert (decoded.names, decoded.values) == (["a21026-Rtd", "a34013-Rtd"], [28.1, 3.1])
     whole = one(raw)
     for cut in range(len(raw)):
         assert packets(raw[:cut], raw[cut:] + PACKETS[0]) == [whole, one(PACKETS[0])]
-    assert packets(*(raw[i : i + 1] for i in range(len(raw)))) == [whole]
+    bytewise = packets(*((raw + PACKETS[0])[i : i + 1] for i in range(len(raw + PACKETS[0]))))
+    assert bytewise == [whole, one(PACKETS[0])]
     assert packets(raw[:-2]) == [whole]
     wrong = one(raw.replace(b"28.1", b"28.2"))
     assert (wrong.reason, wrong.packet.mn) == ("bad_crc", MN)
@@ -407,7 +408,17 @@ def test_long_packet_that_comes_byte_by_byte_is_read_once(monkeypatch):
     monkeypatch.setattr(hj212, "_sizes", lambda *more: looks.append(1) or sizes(*more))
     (packet,) = packets(*(raw[i : i + 1] for i in range(len(raw))))
     assert (packet.mn, sum(summed)) == (MN, len(segment))
-    assert len(looks) < 40
+    assert len(looks) < 100
+
+
+@pytest.mark.parametrize("between", ["中", "", "a&&", "&&1234"])
+def test_heads_that_promise_much_are_passed_without_summing_it(monkeypatch, between):
+    summed = []
+    crc = hj212.crc
+    monkeypatch.setattr(hj212, "crc", lambda part, *more: summed.append(part) or crc(part, *more))
+    stream = f"##9999{between}".encode() * 3000
+    assert packets(stream + PACKETS[0])[-1] == one(PACKETS[0])
+    assert sum(map(len, summed)) < len(stream)
 
 
 @pytest.mark.parametrize("size", [b"0", b"00", b" ", b""])
