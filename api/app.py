@@ -17,6 +17,7 @@ from starlette.staticfiles import StaticFiles
 from api import (
     alarms,
     balance,
+    book,
     byproducts,
     chlorine,
     contacts,
@@ -70,6 +71,7 @@ SUBJECTS = (
     quarantine,
     contacts,
     registers,
+    book,
     unit_errors,
     gateways,
     health,

@@ -107,6 +107,25 @@ SELECT f.*, t.enterprise || '/' || t.tag AS tag, t.uom, t.scale, t.shift AS zero
 FROM register_fall f JOIN tag t USING (tag_id) WHERE t.active AND f.answer IS NULL
 ORDER BY f.time DESC LIMIT 100"""
 REGISTER_FALL_ANSWER = "SELECT answer FROM register_fall WHERE id = $1"
+# Of view book_named: what stands, the newest versions, or all; of a tag and a scope where named.
+BOOK = """
+SELECT * FROM book_named
+WHERE active AND (stands OR $1 <> 'standing') AND (newest OR $1 <> 'newest')
+    AND ($2 = '' OR address = $2) AND ($3 = '' OR scope = $3 OR starts_with(scope, $3 || '/'))
+ORDER BY start DESC, address, version DESC LIMIT $4 OFFSET $5"""
+BOOK_VALUE = """
+SELECT * FROM book_named WHERE (tag_id, start) = (SELECT tag_id, start FROM book WHERE id = $1)
+ORDER BY version DESC"""
+BOOK_STATES = "SELECT id, confirmed, newest FROM book_named WHERE id = ANY($1::bigint[])"
+BOOK_NEWEST = """
+SELECT id, address, start, stop, version, value, confirmed FROM book_named
+WHERE newest AND active AND address = ANY($1::text[])"""
+# Of each tag and edge of windows, those that cut a period whose amount stands.
+BOOK_CUTS = """
+SELECT b.tag_id, e.number::int FROM book_named b
+JOIN unnest($2::timestamptz[]) WITH ORDINALITY e (edge, number)
+    ON b.start < e.edge AND b.stop > e.edge
+WHERE b.stands AND b.tag_id = ANY($1::int[])"""
 REJECTS = """
 SELECT id, received, reason, detail, topic, payload, size FROM reject
 WHERE ($1::text IS NULL OR reason = $1) AND id < $2 ORDER BY id DESC LIMIT $3"""

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from api import queries
 from api.encode import out
 from api.store import Columns
+from deploy.database.times import stamps
 from twin import quality as q
 from twin.accounts.accounts import Account
 from twin.accounts.cells import AnalysedCells, effective_sums
@@ -174,11 +176,35 @@ async def read_sums(context: Context, query: WindowQuery, tags: I64) -> Sums:
     column = np.searchsorted(tags, rows["tag"])
     at = (np.searchsorted(edges, rows["time_us"], "right") - 1) * count + column
     quality = worst_at(used, at, windows * count).reshape(windows, count)
+    quality = await _settle_spread(context, query, tags, quality)
     start = np.searchsorted(cells.start_us, edges[:-1])
     amount = np.add.reduceat(cells.amount, start, axis=0)
     covered_s = np.add.reduceat(cells.covered_s, start, axis=0)
     amount[covered_s == 0] = np.nan
     return Sums(query, tags, amount, covered_s, quality, cells)
+
+
+async def _settle_spread(context: Context, query: WindowQuery, tags: I64, quality: U8) -> U8:
+    """Return the qualities of tags in windows, (W, U): amounts of whole periods are not spread.
+
+    An amount of the books is spread over the days of its period. Where no edge of a window cuts a
+    period, the sum of the window is what the books say.
+    """
+    spread = np.uint8(q.UNCERTAIN | q.SPREAD)
+    booked = [
+        at for at, tag in enumerate(tags.tolist()) if query.network.tags[tag].kind == "amount"
+    ]
+    if not booked:
+        return quality
+    ids = tag_ids(context, query.network, tags[booked])
+    cuts = await context.store.rows(queries.BOOK_CUTS, ids.tolist(), stamps(query.edges))
+    column = {number: at for at, number in zip(booked, ids.tolist(), strict=True)}
+    whole = np.zeros(quality.shape, bool)
+    whole[:, booked] = True
+    for number, edge in cuts:
+        # The edge, counted from 1, ends a window and begins the next.
+        whole[max(edge - 2, 0) : edge, column[number]] = False
+    return np.where(whole & (quality == spread), np.uint8(q.MANUAL), quality)
 
 
 def column_of(ids: I64, rows: Columns) -> I64:

@@ -35,6 +35,7 @@ PROGRAMS = {
     "quarantine": ("ingest.cli.quarantine", "list, adopt, release or drop what may not be stored"),
     "rejects": ("ingest.cli.rejects", "list, replay or drop refused payloads"),
     "registers": ("ingest.cli.registers", "list falls of counters, enter replaced meters"),
+    "book": ("ingest.cli.book", "enter, import, confirm and correct values that no meter gives"),
     "unit-errors": ("ingest.cli.unit_errors", "list, dismiss or rescale suspected unit errors"),
     "reload": ("ingest.cli.reload", "let a running ingest take over its changed park model"),
     "new": ("deploy.new_park", "write the smallest park model, to which gateways are adopted"),

@@ -140,7 +140,7 @@ class Writer:
         cycle.spooled_since = lambda: spool.waiting
         cycle.inbox_size = lambda: len(next_block)
         self._publication = Publication(cycle.network, settings.publish_s)
-        self._commands = CommandQueue(self._store, cycle.topics, settings)
+        self._commands = CommandQueue(self._store, park, cycle.topics, settings)
         await self._commands.start()
         self._contacts.follow(cycle.topics, park)
         self._listener.follow(park)

@@ -15,6 +15,7 @@ import msgspec
 import numpy as np
 
 from deploy.database.times import to_us
+from ingest.bookkeeping import Bookkeeping
 from ingest.model_folder import append, read_model
 from ingest.routing.topics import Names
 from ingest.store.quarantine import Key
@@ -156,12 +157,16 @@ class Task:
 class CommandQueue:
     """Commands of one park model, taken one by one."""
 
-    def __init__(self, store: Store, topics: TopicTable, settings: IngestSettings) -> None:
+    def __init__(
+        self, store: Store, park: Park, topics: TopicTable, settings: IngestSettings
+    ) -> None:
         self.reload: Reload | None = None  # who carries it out answers its command
         self._store = store
         self._topics = topics
         self._settings = settings
         self._due_us = 0
+        self._now_us = 0
+        book = Bookkeeping(store, park)
         self._task: Task | None = None
         self._block = Block()  # not forgotten yet
         self._actions: dict[str, Callable[[CommandRow], Awaitable[Task | None]]] = {
@@ -175,6 +180,8 @@ class CommandQueue:
             "reject.drop": self._drop_rejects,
             "register.replace": self._replace_register,
             "register.dismiss": self._dismiss_fall,
+            "book.enter": lambda row: book.enter(row, self._now_us),
+            "book.confirm": lambda row: book.confirm(row, self._now_us),
         }
 
     async def start(self) -> None:
@@ -201,6 +208,7 @@ class CommandQueue:
 
     async def take(self, now_us: int) -> Block:
         """Return the block of the next cycle; an empty one while the database is away."""
+        self._now_us = now_us
         try:
             await self._forget()
             if self.reload is not None:
@@ -463,7 +471,10 @@ def adopt(folder: Path, enterprise: str, cells: Mapping[str, str]) -> Park:
     """
     park = load_park(folder)
     address = f"{enterprise}/{cells['tag']}"
-    if address in {tag.address for tag in park.tags}:
+    known = {tag.address: tag for tag in park.tags}
+    if address in known:
+        if known[address].source == "manual":
+            raise ParkError(f"{address} is entered by people ([[book]]): no gateway may send it")
         return park
     kinds = {scope.id: scope.kind for scope in park.scopes}
     if cells["scope"] in kinds and owner_of(cells["scope"], kinds) != enterprise:

@@ -92,6 +92,8 @@ def make_sensors(truth: Process, seed: int) -> Sensors:
 def _parts(tag: Tag) -> tuple[float, float]:
     """Return the parts [1] of the variance that are constant and noise."""
     share = random_share(tag)[0]
+    if tag.source == "manual":
+        return 0.0, 0.0
     if tag.kind == "counter":
         # Noise of the rate of a counter averages out within the hour.
         return 1 - share, 0.0

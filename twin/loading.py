@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from twin.accounts.heat import HeatingValue, SteamState, check_heat, unstated_steam
 from twin.accounts.network import ROLES, compile_network
 from twin.alarms.rules import AlarmSpec, check_alarms
+from twin.book.model import AMOUNT, BookTag, check_book
 from twin.byproducts.catalogue import Haul, Need, Resource, Transfer, check_catalogue
 from twin.byproducts.exchange import Byproduct, Link, Sink, check_exchange
 from twin.chlorine.hazards import Hazard, check_hazards
@@ -51,10 +52,10 @@ if TYPE_CHECKING:
 
 TAG_COLUMNS = ("tag", "scope", "quantity", "uom", "kind", "low", "high", "sigma", "description")
 NAN = float("nan")
-TAG_KINDS = ("gauge", "counter", "state")
+TAG_KINDS = ("gauge", "counter", "state", AMOUNT)
 TAG_NAME = re.compile(r"[^\s/,\"']{1,128}\Z")
 # Names of ingest's own tags, and of series that lost theirs (``FT-1@mass_flow.gauge.measured``).
-RESERVED = re.compile(r"ingest\.|.*@\w+\.(gauge|counter|state)\.")
+RESERVED = re.compile(r"ingest\.|.*@\w+\.(gauge|counter|state|amount)\.")
 SIGMA = re.compile(r"\d+(\.\d*)?([eE][+-]?\d+)?\s*%?\Z")
 FILES = ("park.toml", "tags.csv")
 STRAPPING = "strapping.csv"  # a model may have it
@@ -86,6 +87,7 @@ TABLES: dict[str, type[Any]] = {
     "haul": Haul,
     "transfer": Transfer,
     "target": Target,
+    "book": BookTag,
 }
 CHECKS = (
     check_park,
@@ -101,6 +103,7 @@ CHECKS = (
     check_exchange,
     check_catalogue,
     check_targets,
+    check_book,
 )
 # Columns that together stand once in a table, where it is not `id`; a scope has its own check.
 UNIQUE = {
@@ -108,6 +111,7 @@ UNIQUE = {
     "byproduct": ("id", "scope"),
     "check": ("tag",),
     "register": ("tag",),
+    "book": ("tag",),
     "heating_value": (),
     "scope": (),
     "tag": (),
@@ -177,6 +181,7 @@ def parse_park(files: dict[str, str]) -> Park:
                 tables[TABLES[row.table]].append(value)
                 parsed[id(value)] = row
     _check_unique(rows, problems)
+    problems += _unbooked(located, tables[BookTag])
     tables_of_tanks = _strapping(files.get(STRAPPING, ""), tables[Tank], problems)
     park = _assemble(head, scopes, tags, tables, files, tables_of_tanks)
     for check in CHECKS:
@@ -198,6 +203,14 @@ def _named_as_derived(park: Park, located: Mapping[str, tuple[str, Tag]]) -> Ite
         if tag.address in located:
             location, _ = located[tag.address]
             yield f"{location}: tag {tag.address!r} is derived in this model; name it otherwise"
+
+
+def _unbooked(located: Mapping[str, tuple[str, Tag]], rows: Sequence[BookTag]) -> Iterator[str]:
+    """Yield the problems of amounts that nobody says the period of."""
+    booked = {row.tag for row in rows}
+    for address, (location, tag) in located.items():
+        if tag.kind == AMOUNT and address not in booked:
+            yield f"{location}: an amount comes from the books: park.toml needs its [[book]]"
 
 
 def _parse(row: Row, known: Known, problems: list[str]) -> Any:
@@ -258,6 +271,10 @@ def _assemble(
     text = "\0".join(files[name] for name in (*FILES, STRAPPING) if name in files)
     gaps = {gap.tag: gap.gap_s for gap in tables[Gap]}
     tags = [replace(tag, gap_s=gaps.get(tag.address, tag.gap_s)) for tag in tags]
+    booked = {row.tag for row in tables[BookTag]}
+    entered = [replace(tag, source="manual") for tag in tags if tag.address in booked]
+    # What people enter comes last: indices of what gateways send do not depend on it.
+    tags = [*(tag for tag in tags if tag.address not in booked), *entered]
     registers = {register.tag: register for register in tables[Register]}
     return Park(
         id=head.id if head else "",

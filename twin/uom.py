@@ -11,7 +11,8 @@ import pint
 from twin.errors import UomError
 
 # The quantity fixes the SI unit of a tag. Normal volumes are their own quantities, because a cubic
-# metre at 0 °C and 101,325 Pa is an amount of gas and a plain cubic metre is not.
+# metre at 0 °C and 101,325 Pa is an amount of gas and a plain cubic metre is not. A date counts
+# from the beginning of 1970, wherever the park is.
 QUANTITIES = {
     "mass_flow": "kg/s",
     "volume_flow": "m^3/s",
@@ -49,6 +50,7 @@ QUANTITIES = {
     "emission_factor": "kg/J",
     "current_density": "A/m^2",
     "area_resistance": "V*m^2/A",
+    "date": "s",
     "money": "CNY",
     "mass_price": "CNY/kg",
     "energy_price": "CNY/J",
@@ -73,7 +75,20 @@ _REGISTRY.define("kgce = 29307.6 * kJ")  # 7000 kcal, GB/T 2589
 _REGISTRY.define("tce = 1000 * kgce")
 _REGISTRY.define("kgoe = 41.868 * MJ")
 _REGISTRY.define("kt = 1e6 * kg")
-_REGISTRY.define("CNY = [currency]")
+_REGISTRY.define("CNY = [currency] = _ = 元 = yuan")
+# Units of books and statistics.
+_REGISTRY.define("wan_yuan = 1e4 * CNY = _ = 万元")
+_REGISTRY.define("yi_yuan = 1e8 * CNY = _ = 亿元")
+_REGISTRY.define("mu = 2000 / 3 * m^2 = _ = 亩")
+_REGISTRY.define("person = [] = _ = 人 = persons")
+_REGISTRY.define("吨 = t")
+_REGISTRY.define("万吨 = 1e4 * t")
+_REGISTRY.define("千瓦时 = kWh")
+_REGISTRY.define("万千瓦时 = 1e4 * kWh")
+_REGISTRY.define("立方米 = m^3")
+_REGISTRY.define("万立方米 = 1e4 * m^3")
+_REGISTRY.define("平方米 = m^2")
+_REGISTRY.define("公顷 = hectare")
 
 
 @lru_cache(maxsize=4096)

@@ -102,7 +102,9 @@ class Feed:
 
     async def _wait_for_cycle(self) -> None:
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._poked.wait(), self._poll_s)
+            # Not wait_for: before Python 3.12 it loses a cancellation that comes with a wake-up.
+            async with asyncio.timeout(self._poll_s):
+                await self._poked.wait()
         self._poked.clear()
 
     async def _load(self) -> None:
@@ -180,7 +182,8 @@ class Feed:
         """Wait for something after `seq`; return whether it came in time."""
         if self.seq == seq and not self.closed:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._next.wait(), timeout_s)
+                async with asyncio.timeout(timeout_s):
+                    await self._next.wait()
         return self.seq != seq
 
     def payload(self, since: int, picked: I64 | None) -> bytes:

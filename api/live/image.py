@@ -59,5 +59,5 @@ def live_values(
     old = np.where(age_us > network.traits.gap_us, q.BAD | q.STALE, 0).astype(np.uint8)
     quality = q.worse(quality, old)
     value = np.where(q.usable(quality), value, np.nan)
-    counter = np.array([tag.kind == "counter" for tag in network.tags], dtype=bool)
+    counter = np.array([tag.kind in ("counter", "amount") for tag in network.tags], dtype=bool)
     return LiveValues(value, np.where(counter, np.nan, value), quality)

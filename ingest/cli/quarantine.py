@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ingest.cli.send import LIMIT, OperatorProgram
 from ingest.commands import ADOPTABLE, RELEASABLE
 from twin.errors import ParkError
-from twin.loading import TAG_COLUMNS, TAG_KINDS
+from twin.loading import TAG_COLUMNS
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -69,7 +69,12 @@ def main(argv: list[str] | None = None) -> int:
     add("--scope", required=True, help="scope of the tag")
     add("--quantity", required=True, help="what it measures, like mass_flow")
     add("--uom", required=True, help="unit of measure of its values, like t/h")
-    add("--kind", choices=TAG_KINDS, default="gauge", help="default: %(default)s")
+    add(
+        "--kind",
+        choices=("gauge", "counter", "state"),
+        default="gauge",
+        help="default: %(default)s",
+    )
     for name in ("low", "high", "sigma", "description"):
         add(f"--{name}", default="", help="as in tags.csv")
     parsers["release"].add_argument("--reason", choices=RELEASABLE, required=True)

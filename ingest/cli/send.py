@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     Listing = Callable[[Store, Namespace], Awaitable[list[str]]]
     Body = Callable[[Namespace], dict[str, Any]]
+    Action = Callable[[Store, Namespace], Awaitable[None]]
 
 WAIT_S, LOOK_S = 30.0, 0.2
 READING = ("list", "show")
@@ -46,6 +47,18 @@ class OperatorProgram:
         Printed are `list` and `show`, and any command with `dry_run`. Commands of their `own` need
         no database.
         """
+
+        async def act(store: Store, options: Namespace) -> None:
+            if options.command in READING or getattr(options, "dry_run", False):
+                async with store.transaction():
+                    print("\n".join(await listing(store, options)))
+            else:
+                await order(store, f"{kind}.{options.command}", body(options))
+
+        return self.act(argv, act, **own)
+
+    def act(self, argv: list[str] | None, action: Action, **own: Callable[[Namespace], int]) -> int:
+        """Do what the command line says with an open store; return 0 when it is done."""
         options = self._parser.parse_args(argv)
         if options.command in own:
             return run_program(self._name, lambda: own[options.command](options))
@@ -54,11 +67,7 @@ class OperatorProgram:
             store = Store(IngestSettings().database_url)
             await store.open()
             try:
-                if options.command in READING or getattr(options, "dry_run", False):
-                    async with store.transaction():
-                        print("\n".join(await listing(store, options)))
-                else:
-                    await order(store, f"{kind}.{options.command}", body(options))
+                await action(store, options)
             finally:
                 await store.close()
 

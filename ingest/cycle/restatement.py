@@ -257,8 +257,10 @@ class Aggregation:
     async def restore(self, open_minutes: OpenMinutes, newest: Samples, ends: I64) -> None:
         """Aggregate from the end of the stored minutes to the newest samples; raises StoreError.
 
-        `newest` is the newest sample of each tag, `ends` the (T,) end of its minutes [µs].
+        `newest` is the newest sample of each tag, `ends` the (T,) end of its minutes [µs]. What
+        people enter has no minutes.
         """
+        newest = newest.take(~self._traits.manual[newest.tag])
         at = newest.tag
         start = np.where(ends[at] == NEVER, newest.time_us // MINUTE_US * MINUTE_US, ends[at])
         intervals = Intervals(at, start, newest.time_us + 1, np.ones(len(at), bool))

@@ -288,6 +288,8 @@ def _entry(at: int, tag: Tag, cell: dict[str, Any], seconds: float) -> Entry:
     """Return one entry; raises ValueError or UomError."""
     how = cell.get("as")
     own = {key: cell[key] for key in ("time", "quality") if key in cell}
+    if tag.source == "manual":
+        raise ValueError(f"{tag.address} is book data: use `parktwin book import`")
     if how is None:
         scale, shift = compile_written(cell.get("uom", tag.uom), tag.quantity)
         return Entry(at, scale, shift, tag.quantity, **own)

@@ -213,8 +213,8 @@ class TopicTable:
         kinds = {scope.id: scope.kind for scope in park.scopes}
         self.names: dict[str, Names] = {}
         for i, tag in enumerate(tags):
-            # Derived tags are ours: a gateway cannot write them.
-            if tag.source != "derived":
+            # Derived tags are ours, and people enter others: a gateway cannot write them.
+            if tag.source == "measured":
                 self.names.setdefault(tag.owner, Names())[tag.tag] = i
         self._owners: dict[tuple[str, str], str] = {}
         for scope in park.scopes:

@@ -18,6 +18,7 @@ from deploy.database.errors import store_errors
 from deploy.database.migrations import INGEST_LOCK, WRITER_LOCK, migrate
 from deploy.database.times import TIME_MAX_US, micros, null, nulls, stamp, stamps, to_us
 from ingest.store.alarms import AlarmTable
+from ingest.store.book import BookTable
 from ingest.store.commands import CommandTable
 from ingest.store.contacts import ContactTable
 from ingest.store.detections import DetectionTable
@@ -39,6 +40,7 @@ from twin.series.samples import Samples
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Sequence
 
+    from ingest.store.book import SumRows
     from twin.model.park import Park, Tag
     from twin.series.minutes import Minutes
 
@@ -236,7 +238,9 @@ WHERE tag_id = ANY($1::int[]) AND time > $2::timestamptz AND time <= $3::timesta
 TAKE_BACK_SAMPLES = """
 DELETE FROM sample WHERE tag_id = ANY($1::int[]) AND time > $2 RETURNING tag_id
 """
-TAKE_BACK = "DELETE FROM {table} WHERE time >= $1 RETURNING tag_id"
+TAKE_BACK = "DELETE FROM {table} WHERE time >= $1"
+# A value of the books may hold for a year that has only begun.
+NOT_MANUAL = " AND tag_id NOT IN (SELECT tag_id FROM tag WHERE source = 'manual')"
 ADD_MODEL = "INSERT INTO model (digest, files) VALUES ($1, $2)"
 MODEL_FILES = "SELECT files FROM model ORDER BY version DESC LIMIT 1"
 MODEL_DIGEST = "SELECT digest FROM model ORDER BY version DESC LIMIT 1"
@@ -269,6 +273,7 @@ class Store:
         self._noted_us = np.zeros(0, np.int64)
         self.enterprises = 1  # of the model, and the park
         self.alarms = AlarmTable(self)
+        self.book = BookTable(self)
         self.commands = CommandTable(self)
         self.contacts = ContactTable(self)
         self.detections = DetectionTable(self)
@@ -445,11 +450,11 @@ class Store:
         """Delete what a clock that was ahead has made: derived samples and minutes of later."""
         ids, minute = self.tag_id[derived].tolist(), stamp(after_us // MINUTE_US * MINUTE_US)
         samples = await self.fetch(TAKE_BACK_SAMPLES, ids, stamp(after_us))
-        minutes = await self.fetch(TAKE_BACK.format(table="minute"), minute)
+        minutes = await self.fetch(TAKE_BACK.format(table="minute") + " RETURNING tag_id", minute)
         if not samples and not minutes:
             return
         for table in ("hour", "day"):
-            await self.fetch(TAKE_BACK.format(table=table), minute)
+            await self.fetch(TAKE_BACK.format(table=table) + NOT_MANUAL, minute)
         tags = np.flatnonzero(np.isin(self.tag_id, [row["tag_id"] for row in minutes]))
         await self.write_minutes(NO_MINUTES, zone, (tags, np.full(len(tags), to_us(minute))))
         LOG.warning("%d samples and %d minutes taken back", len(samples), len(minutes))
@@ -483,6 +488,12 @@ class Store:
         day = newest_us[tags] // DAY_US
         await self.fetch(NOTE_DAYS, self.tag_id[tags].tolist(), day.tolist())
         self._noted_us[tags] = (day + 1) * DAY_US
+
+    async def copy_sums(self, table: str, rows: SumRows) -> None:
+        """Append rows of hour or day by binary COPY."""
+        if len(rows):
+            columns = tuple(getattr(rows, name) for name in rows.__slots__)
+            await self._copy(table, MINUTE, columns)
 
     async def _copy(
         self, table: str, kinds: dict[str, str], columns: tuple[NDArray[Any], ...]

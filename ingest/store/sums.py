@@ -190,3 +190,5 @@ async def bring_to_clock(store: Store, zone: str) -> None:
         async with store.transaction():
             await store.writers.acquire_turn(alone=True)
             behind = await store.sums.rebuild(zone)
+            if not behind:
+                await store.book.spread(zone)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
@@ -106,7 +106,7 @@ def make_plant(park: Park, seed: int) -> Plant:
         load_gain=load_gain,
         disturbance_gain=disturbance_gain,
         tag_owner=np.array([owners.index(t.owner) for t in park.tags], dtype=np.int64),
-        tag_disturbances=disturbances.make_disturbances(next(rng), len(park.tags)),
+        tag_disturbances=_tag_disturbances(park, next(rng)),
         rate_column=rate_column,
         counters=np.flatnonzero([t.kind == "counter" for t in park.tags]),
         cells=make_cells(park, base, column, owner_at, next(rng)),
@@ -125,6 +125,14 @@ def make_plant(park: Park, seed: int) -> Plant:
         power_columns=power_columns(park, rates, base),
         stack_columns=stacks,
     )
+
+
+def _tag_disturbances(park: Park, rng: np.random.Generator) -> Disturbances:
+    """Return a signal of each tag; those that people enter come last and have none."""
+    measured = sum(tag.source == "measured" for tag in park.tags)
+    signals = disturbances.make_disturbances(rng, measured)
+    pad = ((0, 0), (0, len(park.tags) - measured))
+    return replace(signals, cycles=np.pad(signals.cycles, pad), phase=np.pad(signals.phase, pad))
 
 
 def _share(stream: Stream) -> float:

@@ -24,7 +24,7 @@ async def writer(database, ids, tmp_path):
     bodies = [{"ts": NOW // 1000 + i, "values": {"NEW/1": i, "NEW 2": 2 * i}} for i in range(3)]
     payloads = [*(json.dumps(body).encode() for body in bodies), b"{", b"[1]", b"x" * 5000]
     async with cycling(database, load_park(folder), NOW, park=folder) as cycle:
-        commands = CommandQueue(cycle._store, cycle.topics, cycle._settings)
+        commands = CommandQueue(cycle._store, cycle._park, cycle.topics, cycle._settings)
         await cycle.run([Message(TOPIC, payload, NOW, 0, 1, 0) for payload in payloads], NOW)
 
         async def work():

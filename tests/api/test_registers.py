@@ -19,7 +19,7 @@ KWH = 3.6e6
 async def obeying(database, ids):
     """Ingest over the park whose meter was replaced: a fall from 999,400 to 420,000 kWh."""
     async with cycling(database, parse_park(MODEL), NOW, future_s=3600) as cycle:
-        commands = CommandQueue(cycle._store, cycle.topics, cycle._settings)
+        commands = CommandQueue(cycle._store, cycle._park, cycle.topics, cycle._settings)
         for minute, value in enumerate([999_400.0, 420_000.0, 420_020.0, 420_020.0]):
             at_us = NOW + minute * MINUTE
             body = {"ts": at_us // 1000, "values": {"JQ-9": value}}

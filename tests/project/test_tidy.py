@@ -26,8 +26,8 @@ ANSWERING = (
 )  # fmt: skip
 ASKING = (*ANSWERING, "api.live", "api.context")
 SUBJECTS = (
-    "api.alarms", "api.balance", "api.byproducts", "api.chlorine", "api.contacts", "api.emissions",
-    "api.energy",
+    "api.alarms", "api.balance", "api.book", "api.byproducts", "api.chlorine", "api.contacts",
+    "api.emissions", "api.energy",
     "api.health", "api.heat", "api.history", "api.latest", "api.meters", "api.park",
     "api.quarantine", "api.registers", "api.resources", "api.scenarios", "api.unit_errors",
 )  # fmt: skip
@@ -53,10 +53,11 @@ MAY_IMPORT = {
     "twin.emissions": BALANCES,
     "twin.byproducts": BALANCES,
     "twin.scenario": (*BALANCES, "twin.chlorine"),
+    "twin.book": SERIES,
     "twin.program": ("twin.errors",),
     "twin.loading": (
         *BALANCES, "twin.alarms", "twin.validation", "twin.chlorine", "twin.emissions",
-        "twin.byproducts", "twin.targets",
+        "twin.book", "twin.byproducts", "twin.targets",
     ),
     "twin.adoption": (*GROUND, "twin.model", "twin.loading"),
     "twin.__main__": ("twin",),
@@ -72,7 +73,9 @@ MAY_IMPORT = {
     "ingest.cycle": (*READING, *STORING),
     "ingest.model_folder": READING,
     "ingest.contacts": (*READING, *STORING),
-    "ingest.commands": (*READING, *STORING, "ingest.model_folder"),
+    "ingest.bookkeeping": (*READING, *STORING),
+    "ingest.commands": (*READING, *STORING, "ingest.bookkeeping", "ingest.model_folder"),
+    "ingest.cli.book": (*READING, *STORING, "ingest.cli", "ingest.file_import"),
     "ingest.cli": (*READING, *STORING, "ingest.cycle", "ingest.commands"),
     "ingest.file_import": (*READING, *STORING, "ingest.cycle", "ingest.cli"),
     "ingest.__main__": (*READING, "ingest"),

@@ -14,7 +14,8 @@ def series(kind, *, gap_s=300, high=np.nan, tags=1, **other):
     """Return the traits of tags that are all of one kind."""
     traits = {"low": np.nan, "sigma": "", "resolution": 0.0, "rate": np.inf, "scale": 1.0,
               "shift": 0.0, **other}  # fmt: skip
-    return traits_of([SimpleNamespace(kind=kind, gap_s=gap_s, high=high, **traits)] * tags)
+    traits |= {"kind": kind, "gap_s": gap_s, "high": high, "source": "measured"}
+    return traits_of([SimpleNamespace(**traits)] * tags)
 
 
 def samples_at(times_s, values, qualities=None):

@@ -252,12 +252,13 @@ def _parse_option(word: str, value: Any, options: Collection[str]) -> str:
 def _parse_tag(value: Any, quantities: list[str], known: Known) -> str:
     """Return the address of a tag that exists and measures one of `quantities`.
 
-    A star asks for a counter: the increase of a mass is an amount, the mass in a tank is not.
+    A star asks for a counter, or an amount of the books: the increase of a mass is an amount,
+    the mass in a tank is not.
     """
     tag = known.tags.get(value) if isinstance(value, str) else None
     if tag is None:
         raise ValueError(f"there is no tag {value!r} in tags.csv{guess(value, known.tags)}")
-    if quantities and f"{tag.quantity}*" in quantities and tag.kind != "counter":
+    if quantities and f"{tag.quantity}*" in quantities and tag.kind not in ("counter", "amount"):
         raise ValueError(f"{value!r} measures {tag.quantity} as a {tag.kind}; a counter is needed")
     plain = [q.rstrip("*") for q in quantities]
     if plain and tag.quantity not in plain:

@@ -884,6 +884,113 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/book": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read Book
+         * @description Return values of the books, the latest periods first.
+         */
+        get: operations["read_book"];
+        put?: never;
+        /**
+         * Enter Book Value
+         * @description Enter a value, as a draft unless it says otherwise.
+         */
+        post: operations["enter_book_value"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/book/{value}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read Book Value
+         * @description Return all versions of a value, the newest first, by the number of one of them.
+         */
+        get: operations["read_book_value"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/book/csv": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Enter Book File
+         * @description Enter the values of a CSV file: tag, period, value, uom, evidence, note, reason.
+         *
+         *     Nothing of it is entered when one row has a problem. The SHA-256 of the file is the evidence of
+         *     rows without one.
+         */
+        post: operations["enter_book_file"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/book/{value}/correct": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Correct Book Value
+         * @description Enter another value for the same tag and period; the one before stays visible.
+         */
+        post: operations["correct_book_value"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/book/confirm": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Confirm Book Values
+         * @description Confirm drafts: they are the figures of their tags from then on.
+         */
+        post: operations["confirm_book_values"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/unit-errors/{error}/dismiss": {
         parameters: {
             query?: never;
@@ -1415,6 +1522,54 @@ export interface components {
             edition: string;
             name: components["schemas"]["Name"];
         };
+        /** @description One version of a value of the books; numbers in the uom of the tag. */
+        BookValue: {
+            id: number;
+            tag: string;
+            scope: string;
+            quantity: string;
+            /** @description 2026, 2026-Q4, 2026-10, 2026-10-05, or an instant */
+            period: string;
+            /** Format: date-time */
+            start: string;
+            /**
+             * Format: date-time
+             * @description not included; `start` of an instant
+             */
+            end: string;
+            version: number;
+            /** @enum {string} */
+            status: "draft" | "confirmed";
+            /** @description the newest confirmed version: the figure of its tag */
+            stands: boolean;
+            /** @description no later version, be it a draft */
+            newest: boolean;
+            value: number;
+            uom: string;
+            /** @description the value, where it is a date */
+            date: string | null;
+            /** @description as the person wrote it */
+            entered: number;
+            entered_uom: string;
+            evidence: string;
+            note: string;
+            /** @description of a correction */
+            reason: string;
+            /** Format: date-time */
+            recorded: string;
+            recorded_by: string;
+            confirmed: string | null;
+            confirmed_by: string | null;
+            /** @description tag that measures the same */
+            meter: string | null;
+            metered: number | null;
+            /** @description share of the period the meter covers */
+            metered_share: number | null;
+            /** @description from the metered amount, as a share of it */
+            deviation: number | null;
+            /** @description with the limit for online monitoring, which is unverified */
+            comparison: ("within" | "beyond" | "undecided") | null;
+        };
         /** @description The by-product balances of a scope. */
         ByproductAnswer: {
             scope: string;
@@ -1738,6 +1893,12 @@ export interface components {
             /** @description person who commands */
             by: string;
         };
+        /** @description Versions that are right; the newest of their periods. */
+        ConfirmBody: {
+            /** @description person who commands */
+            by: string;
+            ids: number[];
+        };
         /** @description A sender that the model does not know; `payload` is its newest as far as it was kept. */
         ContactRow: {
             id: number;
@@ -1808,6 +1969,22 @@ export interface components {
             efficiency_ci: number | null;
             /** @description plausible, creates_energy (above 1 for sure), undecided */
             verdict: string | null;
+        };
+        /** @description Another value for the period of one in the book, and why. */
+        CorrectionBody: {
+            /** @description person who commands */
+            by: string;
+            /** @description a number, or a date like 2027-03-01 */
+            value: number | string;
+            reason: string;
+            /** @default  */
+            uom: string;
+            /** @default  */
+            evidence: string;
+            /** @default  */
+            note: string;
+            /** @default false */
+            confirm: boolean;
         };
         /** @description The health of the data and of ingest. */
         DataHealth: {
@@ -2136,6 +2313,35 @@ export interface components {
             reject_share: number | null;
             /** @description error of its worst clock, seconds ahead */
             skew_s: number | null;
+        };
+        /** @description A value of a tag and a period; a reason makes it a correction of the one in the book. */
+        EntryBody: {
+            /** @description person who commands */
+            by: string;
+            tag: string;
+            /** @description 2026, 2026-Q4, 2026-10, 2026-10-05, or an instant */
+            period: string;
+            /** @description a number, or a date like 2027-03-01 */
+            value: number | string;
+            /**
+             * @description empty: that of the tag
+             * @default
+             */
+            uom: string;
+            /**
+             * @description document, or SHA-256 of a file
+             * @default
+             */
+            evidence: string;
+            /** @default  */
+            note: string;
+            /** @default  */
+            reason: string;
+            /**
+             * @description it is no draft
+             * @default false
+             */
+            confirm: boolean;
         };
         /** @description The carbon footprints of the products of a scope. */
         FootprintAnswer: {
@@ -2614,6 +2820,12 @@ export interface components {
         /** @description A page of a list. */
         Page_AlarmRow_: {
             items: components["schemas"]["AlarmRow"][];
+            /** @description cursor of the next page */
+            next: string | null;
+        };
+        /** @description A page of a list. */
+        Page_BookValue_: {
+            items: components["schemas"]["BookValue"][];
             /** @description cursor of the next page */
             next: string | null;
         };
@@ -3475,6 +3687,7 @@ export type AvoidedFactor = components['schemas']['AvoidedFactor'];
 export type BalanceAnswer = components['schemas']['BalanceAnswer'];
 export type BalanceRow = components['schemas']['BalanceRow'];
 export type BenchmarkReference = components['schemas']['BenchmarkReference'];
+export type BookValue = components['schemas']['BookValue'];
 export type ByproductAnswer = components['schemas']['ByproductAnswer'];
 export type ByproductRow = components['schemas']['ByproductRow'];
 export type CarbonAnswer = components['schemas']['CarbonAnswer'];
@@ -3489,10 +3702,12 @@ export type ChlorineNow = components['schemas']['ChlorineNow'];
 export type ChlorineRow = components['schemas']['ChlorineRow'];
 export type CommandAnswer = components['schemas']['CommandAnswer'];
 export type CommandBody = components['schemas']['CommandBody'];
+export type ConfirmBody = components['schemas']['ConfirmBody'];
 export type ContactRow = components['schemas']['ContactRow'];
 export type ContentRow = components['schemas']['ContentRow'];
 export type Contradiction = components['schemas']['Contradiction'];
 export type ConversionRow = components['schemas']['ConversionRow'];
+export type CorrectionBody = components['schemas']['CorrectionBody'];
 export type DataHealth = components['schemas']['DataHealth'];
 export type DesignMaximum = components['schemas']['DesignMaximum'];
 export type DetectedStream = components['schemas']['DetectedStream'];
@@ -3510,6 +3725,7 @@ export type EmissionRow = components['schemas']['EmissionRow'];
 export type EnergyAnswer = components['schemas']['EnergyAnswer'];
 export type EnergyRow = components['schemas']['EnergyRow'];
 export type EnterpriseHealth = components['schemas']['EnterpriseHealth'];
+export type EntryBody = components['schemas']['EntryBody'];
 export type FootprintAnswer = components['schemas']['FootprintAnswer'];
 export type FootprintBoundary = components['schemas']['FootprintBoundary'];
 export type FootprintRow = components['schemas']['FootprintRow'];
@@ -3548,6 +3764,7 @@ export type NewTag = components['schemas']['NewTag'];
 export type NodeResidual = components['schemas']['NodeResidual'];
 export type Page_AlarmEvent_ = components['schemas']['Page_AlarmEvent_'];
 export type Page_AlarmRow_ = components['schemas']['Page_AlarmRow_'];
+export type Page_BookValue_ = components['schemas']['Page_BookValue_'];
 export type Page_ContactRow_ = components['schemas']['Page_ContactRow_'];
 export type Page_LatestRow_ = components['schemas']['Page_LatestRow_'];
 export type Page_QuarantineRow_ = components['schemas']['Page_QuarantineRow_'];
@@ -5271,6 +5488,216 @@ export interface operations {
         requestBody: {
             content: {
                 "application/json": components["schemas"]["DismissFallBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Accepted"];
+                };
+            };
+            /** @description A failure (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    read_book: {
+        parameters: {
+            query?: {
+                /** @description address of one tag */
+                tag?: string;
+                /** @description only this scope and all below it */
+                scope?: string;
+                /** @description newest, drafts among them; standing: the figures; all: the history */
+                versions?: "newest" | "standing" | "all";
+                /** @description items of a page */
+                limit?: number;
+                /** @description `next` of the page before */
+                cursor?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_BookValue_"];
+                };
+            };
+            /** @description A failure (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    enter_book_value: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["EntryBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Accepted"];
+                };
+            };
+            /** @description A failure (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    read_book_value: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                value: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_BookValue_"];
+                };
+            };
+            /** @description A failure (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    enter_book_file: {
+        parameters: {
+            query: {
+                /** @description person who enters it */
+                by: string;
+                /** @description they are no drafts */
+                confirm?: boolean;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "text/csv": string;
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Accepted"];
+                };
+            };
+            /** @description A failure (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    correct_book_value: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                value: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CorrectionBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Accepted"];
+                };
+            };
+            /** @description A failure (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    confirm_book_values: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ConfirmBody"];
             };
         };
         responses: {

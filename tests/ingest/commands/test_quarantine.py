@@ -27,7 +27,7 @@ ROW = {"enterprise": "acme", "tag": "ZZ-1", "scope": "acmepark/acme", "quantity"
 async def twin(database, folder, **settings):
     """A cycle and its commands over the model in a folder, as after a start of the program."""
     async with cycling(database, load_park(folder), T0_US, LostOnce, park=folder, **settings) as it:
-        commands = CommandQueue(it._store, it.topics, it._settings)
+        commands = CommandQueue(it._store, it._park, it.topics, it._settings)
         await commands.start()
         yield it, commands
 

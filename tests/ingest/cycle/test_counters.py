@@ -114,7 +114,7 @@ async def test_sparse_readings_count_also_when_the_one_between_comes_late(databa
 
 async def obey(cycle, db, number, now_ms):
     """Let cycles go on until a command has its answer; return its error."""
-    commands = CommandQueue(cycle._store, cycle.topics, cycle._settings)
+    commands = CommandQueue(cycle._store, cycle._park, cycle.topics, cycle._settings)
     for nth in range(20):
         await turn(cycle, commands, round(now_ms * 1000) + nth * 3_000_000)
         row = await db.fetchrow("SELECT done, error FROM command WHERE id = $1", number)
@@ -190,7 +190,7 @@ async def test_falls_are_listed_and_dismissed_from_the_command_line(
 
     async def run(cycle, *words):
         command = asyncio.create_task(asyncio.to_thread(registers.main, list(words)))
-        commands, nth = CommandQueue(cycle._store, cycle.topics, cycle._settings), 0
+        commands, nth = CommandQueue(cycle._store, cycle._park, cycle.topics, cycle._settings), 0
         while not command.done():
             nth += 1
             await turn(cycle, commands, (T0 + 6 * MINUTE_MS) * 1000 + nth * 3_000_000)
