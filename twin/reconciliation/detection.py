@@ -277,17 +277,18 @@ def _residuals(
 
 
 def _changes(model: MonitorModel, state: MonitorState, length: I64) -> Changes:
-    """Return how far flows moved in windows that end now.
+    """Return how far flows moved in windows that end now: the greatest change up to now.
 
     What was held when a window began came before it: changes count from the hold-up time before.
     A flow that was steady all the time has not moved.
     """
     rate, moves = state.motion
+    ahead, streams = np.nan_to_num(rate[-1] - rate), np.arange(rate.shape[1])
     changes = dict[float, F64]()
     for held_s in sorted({line.hold_up_s for line in model.balance.lines if line.hold_up_s > 0}):
         first = np.maximum(len(rate) - 1 - length - round(held_s / MINUTE_S), 0)
-        moved = moves[-1] > moves[first]
-        changes[held_s] = np.where(moved, np.nan_to_num(rate[-1] - rate[first]), 0.0)
+        at = [begin + np.abs(ahead[begin:]).argmax(axis=0) for begin in first.tolist()]
+        changes[held_s] = np.where(moves[-1] > moves[first], ahead[np.stack(at), streams], 0.0)
     return changes
 
 

@@ -34,8 +34,10 @@ def monitor(held_s):
     return compile_monitor(compile_network(replace(PARK, streams=tuple(streams))), "r", "chlorine")
 
 
-def minutes(number, *, seed, start=0, ramp=False, mixed=False, bias=None):
+def minutes(number, *, seed, start=0, ramp=False, dip=0, mixed=False, bias=None):
     """Return minutes in which the load falls to 70 %; the meter of the store is behind a vessel.
+
+    A dip is a fall, and a rise so many minutes after it.
 
     The vessel is a pipe, or mixed; from minute 40 on `bias` says what share a tag shows more.
     """
@@ -43,6 +45,8 @@ def minutes(number, *, seed, start=0, ramp=False, mixed=False, bias=None):
     rng = np.random.default_rng((seed, start))
     fine = np.arange(-180, number * 6) / 6
     load = 1 - (1 - LOW) * np.clip((fine - RAMP_MIN) / LENGTH_MIN, 0, 1) * ramp
+    if dip:
+        load = np.where((fine >= RAMP_MIN) & (fine < RAMP_MIN + dip), LOW, 1.0)
     late = np.ones(len(load))
     for at in range(1, len(load)):
         if mixed:
@@ -91,6 +95,15 @@ def test_a_ramp_of_the_load_accuses_nobody_where_the_hold_up_is_known(seed, mixe
     assert RAMP_MIN < begun <= RAMP_MIN + 5
     assert RAMP_MIN + LENGTH_MIN < ended <= RAMP_MIN + LENGTH_MIN + 15 + HELD_MIN
     assert {"cl2-vcm", "r/east/alpha/caustic/cells:faraday"} <= set(held[0][1])
+
+
+@pytest.mark.parametrize("mixed", [False, True])
+@pytest.mark.parametrize("dip", [1, 3, 6])
+def test_a_load_that_falls_and_comes_back_accuses_nobody(dip, mixed):
+    for seed in range(3):
+        named, held = run(60.0 * HELD_MIN, seed, dip=dip, mixed=mixed)
+        assert named == []
+        assert held
 
 
 def test_a_meter_that_errs_after_a_ramp_is_named():
