@@ -107,6 +107,25 @@ async def test_sum_that_would_give_a_private_quantity_away_is_withheld(database,
         assert rows["acid"]["available_t_h"] is None
 
 
+PLAIN = make_park()
+WITHOUT_NEEDS = make_park(
+    PARK_TOML.partition("[[byproduct]]")[0] + CATALOGUE.partition("[[need]]")[0], TAGS, MEAN
+)
+
+
+@pytest.mark.parametrize("small", [PLAIN, WITHOUT_NEEDS], indirect=True, ids=["plain", "no needs"])
+async def test_park_without_resources_or_needs_has_empty_answers(api, small):
+    for subject in ("catalogue/matches", "catalogue/ledger"):
+        assert (await rows_of(api, f"demo/{subject}"))["items"] == []
+    result = await rows_of(api, "demo/catalogue", **QUERY)
+    assert (len(result["items"]), result["needs"]) == (0 if small is PLAIN else 4, [])
+    (row,) = (await rows_of(api, "demo/catalogue/allocation", **QUERY))["items"]
+    assert (row["feasible"], row["flows"], row["needs"]) == (True, [], [])
+    assert len(row["resources"]) == len(result["items"])
+    unknown = await api.get("/api/v1/scopes/nowhere/catalogue")
+    assert unknown.status_code == 404
+
+
 async def test_half_an_hour_of_a_meter_stands_for_the_hour_and_less_does_not(api, db, ids):
     await change_minutes(db, ids["acme/FT-20"], "", BEGIN + HOUR // 2, BEGIN + HOUR)
     await roll_up(db)

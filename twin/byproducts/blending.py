@@ -168,13 +168,9 @@ class _Problem:
         """Return the flows of some windows, the prices of their limits and of firm minima."""
         n_links, sinks = len(gain), self.firm.shape[-1]
         if not len(good) * n_links:
-            limits = self.rows + n_links
-            zeros = np.zeros((len(good), n_links + limits + sinks))
-            return (
-                zeros[:, :n_links],
-                zeros[:, n_links : -sinks or None],
-                zeros[:, -sinks or None :],
-            )
+            zeros = np.zeros((len(good), n_links + self.rows + n_links + sinks))
+            flow, prices, firm = np.split(zeros, [n_links, 2 * n_links + self.rows], axis=1)
+            return flow, prices, firm
         worth = np.abs(gain).max() or 1.0
         # What the elastic programme met up to its tolerance is met.
         firm = np.maximum(self.firm[good] - NOTHING, 0.0)

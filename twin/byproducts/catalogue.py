@@ -170,6 +170,7 @@ def check_catalogue(park: Park) -> Iterator[RowFault]:
         yield from _check_end(haul, "to", haul.to, "need", needs)
         if not (haul.distance >= 0 and haul.capacity >= 0):
             yield RowFault(haul, "distance and capacity are 0 or more")
+        yield from _check_finite(haul, "distance", *(["cost"] if np.isinf(haul.cost) else []))
     for transfer in park.rows(Transfer):
         yield from _check_end(transfer, "resource", transfer.resource, "resource", resources)
         yield from _check_end(transfer, "need", transfer.need, "need", needs)
@@ -196,6 +197,7 @@ def _check_resource(park: Park, row: Resource) -> Iterator[RowFault]:
         yield RowFault(row, "write it like HW34 or HW34 261-057-34", "waste_code")
     if row.waste_code and row.status == "product":
         yield RowFault(row, "a product (GB 34330) has no code of hazardous waste", "waste_code")
+    yield from _check_finite(row, "typical", "price", "disposal_cost")
     yield from _check_period(row)
     for column, names in (("measured", row.measured), ("used", row.used)):
         for name in names:
@@ -203,6 +205,13 @@ def _check_resource(park: Park, row: Resource) -> Iterator[RowFault]:
                 yield RowFault(row, text, column)
     if row.used and not row.measured:
         yield RowFault(row, "nothing measured it could be taken off", "used")
+
+
+def _check_finite(row: Resource | Need | Haul, *columns: str) -> Iterator[RowFault]:
+    """Yield figures that a sum cannot be made of."""
+    for column in columns:
+        if not np.isfinite(getattr(row, column)):
+            yield RowFault(row, "it is no finite number", column)
 
 
 def _check_period(row: Resource | Need | Transfer) -> Iterator[RowFault]:
@@ -233,13 +242,14 @@ def _meter_problems(park: Park, row: Resource, name: str) -> Iterator[str]:
 
 def _check_need(need: Need, components: set[str]) -> Iterator[RowFault]:
     """Yield the contradictions in the cells of a need, and components written otherwise."""
-    if not 0 <= need.least <= need.most:
+    if not 0 <= need.least <= need.most or need.least == np.inf:
         yield RowFault(need, "min is not 0 or more, or above max", "min")
     if need.firm and not need.least:
         yield RowFault(need, "a firm need has a min", "firm")
     limits = [need.purity, *need.impurities.values()]
     if not all(0 <= limit <= 1 for limit in limits):
         yield RowFault(need, "purity and impurities lie between 0 and 100 %")
+    yield from _check_finite(need, "price")
     yield from _check_period(need)
     replaced = load("avoided").get(need.replaces, {}).get("component", need.component)
     if replaced != need.component:

@@ -87,6 +87,9 @@ def test_cells_are_si_inside_and_a_composition_has_least_usual_and_most():
         ('sent = "h2-vent"\nreceived = "acme/FT-22"\n', "", None, "needs meters"),
         ('received = "acme/FT-22"', 'received = "acme/TT-1"', "received =", "which is no flow"),
         ("from = 2025-06-01", "from = 2025-06-01\nto = 2025-05-01", None, "ends before it begins"),
+        ('typical = "10 t/h"', 'typical = "inf t/h"', 'typical = "10', "no finite number"),
+        ('price = "9000 CNY/t"', 'price = "nan CNY/t"', 'price = "9000', "no finite number"),
+        ('capacity = "50 kg/h"', 'cost = "inf CNY/t"', None, "no finite number"),
         ('amount = "20 t"', 'amount = "0 t"', "amount =", "not above 0"),
     ],
 )  # fmt: skip
