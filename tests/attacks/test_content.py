@@ -74,8 +74,8 @@ async def test_small_packs_that_unfold_into_seconds_and_gigabytes(
 ):
     refused = "SELECT max(value) FROM sample_named WHERE tag = 'ingest.rejected.wrong_uom'"
     async with attacked_park(services, database, park_folder, tmp_path) as park:
-        await attack(park, SENML, senml_bombs() * 2, refused, 40_000)
-        assert await query(database, refused) == [(40_000.0,)]
+        await attack(park, SENML, senml_bombs(), refused, 20_000)
+        assert await query(database, refused) == [(20_000.0,)]
 
 
 async def test_a_message_of_twelve_thousand_days(services, database, park_folder, tmp_path):
