@@ -434,7 +434,7 @@ def _value(decoded: Decoded, name: str, text: str, flag: str, uom: str) -> None:
 
 @lru_cache(TIMES_MAX)
 def _time_us(text: str, zone: ZoneInfo) -> int | None:
-    """Return a time ``YYYYMMDDhhmmss``, without seconds, with a fraction or punctuation, or so.
+    """Return a time ``YYYYMMDDhhmmss``, with punctuation, without seconds or with their fraction.
 
     None = the text says that there is none; raises WireError for one that says something else.
     """

@@ -1,6 +1,7 @@
 """From messages to samples: topics, names, units of measure, first quality, order of arrival."""
 
 import json
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -9,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingest.counters import REASONS, health_tags
-from ingest.routing.decode import Intake, Limits, decode, join
+from ingest.routing.decode import Intake, Limits, Reject, decode, join
 from ingest.routing.topics import Message, TopicTable
 from ingest.wire import WireError, hj212
 from tests.support.data import data_park
@@ -381,5 +382,7 @@ def test_messages_of_which_nothing_is_kept_are_told_with_the_reason():
                 for mid, cp in enumerate(cps)]  # fmt: skip
     got = decode(topics, messages, LIMITS)
     assert got.refused == {(0, 1): "bad_time"}
+    late = Reject("refused_by_store", "", messages[0])
+    assert replace(got, rejects=[late]).refused == {(0, 0): "refused_by_store"}
     assert [reject.reason for reject in got.rejects] == ["bad_time", "bad_time"]
     assert [item.tag for item in got.quarantined] == ["2051.a99-Avg"]
