@@ -273,7 +273,7 @@ def _payload(contact: Contact, park: Park, wanted: Wanted) -> str | dict[str, st
     """Return the layout of a contact: a preset, with the zone of the park where it needs one."""
     preset = wanted.preset or contact.presets[0]
     form = PRESETS.get(preset, {}).get("time_format", "")
-    needs_zone = form == "iso" or ("%" in form and "%z" not in form)
+    needs_zone = form in ("iso", "any") or ("%" in form and "%z" not in form)
     return {"preset": preset, "timezone": park.timezone} if needs_zone else preset
 
 

@@ -84,6 +84,13 @@ def test_scopes_down_to_the_wanted_one_are_made_with_their_kinds():
     assert proposal.gateway["payload"] == "neuron-tags"
 
 
+@pytest.mark.parametrize("preset", ["flat", "tasmota", "zigbee2mqtt", "name-value"])
+def test_times_without_an_offset_are_on_the_clock_of_the_park(preset):
+    contact = Contact(1, "tele/{tag}/SENSOR", "json", [heard("FT-1")], [preset])
+    proposal, _ = adopted(contact)
+    assert proposal.gateway["payload"] == {"preset": preset, "timezone": "Asia/Shanghai"}
+
+
 def test_names_that_a_tag_cannot_have_are_mapped_and_stay_apart():
     names = ["Tank 1/Temp", "Tank,1/Temp", 'a"b', "ingest.x", "\x7f\\ x"]
     contact = Contact(1, "park/v1/acmepark/acme/g", "native", [heard(name) for name in names])

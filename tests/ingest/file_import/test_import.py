@@ -16,7 +16,7 @@ from ingest.file_import.__main__ import check, load
 from ingest.file_import.loader import Chunk, by_counters
 from ingest.settings import IngestSettings
 from ingest.store.imports import ImportTable
-from tests.ingest.commands.test_quarantine import ROW, answer, order, turns, twin
+from tests.ingest.commands.test_quarantine import ROW, order, turns, twin
 from tests.support.small_history import (
     END_MS,
     HOUR_MS,
@@ -251,7 +251,8 @@ async def test_adopting_a_tag_stores_what_an_import_held_of_it(
     async with twin(database, park_folder) as (cycle, commands):
         number = await order(db, "quarantine.adopt", **ROW)
         await turns(cycle, commands)
-        assert await answer(db, number) is None
+        assert commands.reload.command == number
+        await commands.answer(number, None, T0 * 1000)
     async with twin(database, park_folder) as (cycle, commands):
         await turns(cycle, commands, END_MS * 1000)
     result = await samples(db, "ZZ-1")
