@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from ingest.file_import.nem12 import NAMES, days
-from ingest.file_import.sheets import WORKBOOK_BYTES, rows_of
+from ingest.file_import.sheets import WORKBOOK_BYTES, read_sheet
 from ingest.file_import.text_files import (
     SAMPLE_ROWS,
     blocks,
@@ -79,7 +79,8 @@ class Source:
     header_lines: int = 0
     body: int = 0  # bytes above the first row, as UTF-8
     form: Form | None = None
-    height: int = 0  # rows of a sheet
+    sheets: list[str] = field(default_factory=list)  # of the workbook
+    height: int = 0  # rows of the sheet
     share: float = 0.0
     # Rows that have more cells than the header: they cannot be told apart.
     misshapen: list[str] = field(default_factory=list)
@@ -234,7 +235,7 @@ def sheet_rows(source: Source, form: Form) -> Iterator[list[str | None]]:
     """Return the rows of a sheet from its header on."""
     with _packed(source) as stream:
         content = stream.read(WORKBOOK_BYTES)
-    source.height, rows = rows_of(content, form)
+    source.sheets, source.height, rows = read_sheet(content, form)
     return islice(rows, form.skip_rows, None)
 
 

@@ -1,11 +1,15 @@
-"""Workbooks (.xlsx, .xlsm, .xlsb, .xls, .ods): the rows of a sheet as texts."""
+"""Workbooks (.xlsx, .xlsm, .xlsb, .xls, .ods): the rows of a sheet as texts.
+
+python-calamine reads all five, in native code and without other packages; openpyxl reads the first
+two only.
+"""
 
 from __future__ import annotations
 
 import io
 import zipfile
 from datetime import date, datetime, time, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from python_calamine import CalamineError, CalamineWorkbook, PasswordError
 
@@ -21,8 +25,16 @@ if TYPE_CHECKING:
 WORKBOOK_BYTES = 1 << 30
 
 
-def rows_of(content: bytes, form: Form) -> tuple[int, Iterator[list[str | None]]]:
-    """Return how many rows a sheet has, and them as texts, dates in ISO form; raises ParkError.
+class Sheet(NamedTuple):
+    """The rows of a sheet, and the names of all sheets of its workbook."""
+
+    names: list[str]
+    height: int
+    rows: Iterator[list[str | None]]
+
+
+def read_sheet(content: bytes, form: Form) -> Sheet:
+    """Return a sheet with its rows as texts, dates in ISO form; raises ParkError.
 
     Numbers are written with the decimal mark of the map, as in a text file.
     """
@@ -51,7 +63,7 @@ def rows_of(content: bytes, form: Form) -> tuple[int, Iterator[list[str | None]]
     before: list[str | None] = [None] * (sheet.start[1] if sheet.start else 0)
     rows = sheet.iter_rows() if sheet.start else ()
     texts = (before + [_text(cell, form.decimal) for cell in row] for row in rows)
-    return (sheet.end[0] + 1 if sheet.end else 0), texts
+    return Sheet(names, sheet.end[0] + 1 if sheet.end else 0, texts)
 
 
 def _require_size(content: bytes) -> None:

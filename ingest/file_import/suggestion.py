@@ -21,7 +21,7 @@ from ingest.file_import.table_guesses import (
     TableGuess,
     is_text_file,
     quantities_of,
-    read_grid,
+    read_grids,
     read_table,
 )
 from ingest.file_import.tag_guesses import SURE, Match, match_names
@@ -91,18 +91,22 @@ class Draft:
 
 def suggest_map(park: Park, path: Path, now_us: int) -> str:
     """Return the text of a first map of a file; raises ParkError where no table is in it."""
-    grid = read_grid(path)
     draft = Draft()
-    if grid.nem12:
-        _nem12(draft, grid, park)
-        return draft.text(f"Map of {grid.source.name}, suggested: records of NEM12 (sure).")
-    table = read_table(grid)
+    table = None
+    for grid in read_grids(path):
+        if grid.nem12:
+            _nem12(draft, grid, park)
+            return draft.text(f"Map of {grid.source.name}, suggested: records of NEM12 (sure).")
+        table = read_table(grid)
+        if table is not None:
+            break
     timed = [column for column in table.columns if column.forms] if table else []
     if table is None or not timed:
         raise ParkError(
             f"{path}: no row of the first ones has a time and a number",
             hint="a map is suggested for tables with a time in each row; --help shows maps",
         )
+    grid = table.grid
     _file_keys(draft, table)
     days = _day_columns(table, timed)
     name = _tag_column(table, timed, park, days=bool(days))
@@ -142,6 +146,9 @@ def _file_keys(draft: Draft, table: TableGuess) -> None:
         }
         draft.key("encoding", source.encoding, sure.get(source.encoding, "sure: by its bytes"))
         draft.key("delimiter", source.delimiter, "the one that divides the rows most evenly")
+    if len(source.sheets) > 1:
+        others = ", ".join(name for name in source.sheets if name != table.grid.sheet)
+        draft.key("sheet", table.grid.sheet, f"the first with a table; also: {others}")
     if table.skip_rows:
         draft.key("skip_rows", table.skip_rows, "lines above the header")
     if table.header != 1:
@@ -581,13 +588,11 @@ def _day_form(
         _tag_table(draft, name.cells.drop_null().unique().to_pylist(), None, park)
         return
     (match,) = match_names([table.grid.source.path.stem], [""], park)
-    draft.open.append("which tag the values are of")
-    if match.tags:
-        draft.tables.append(
-            f"# tag = {_toml(park.tags[match.tags[0][1]].address)}  # by the name of the file"
-        )
-    else:
-        draft.tables.append('# tag = "…"')
+    address = park.tags[match.tags[0][1]].address if match.tags else "…"
+    if not match.sure:
+        draft.open.append("which tag the values are of")
+    active = "" if match.sure else "# "
+    draft.tables.append(f"{active}tag = {_toml(address)}  # likely: by the name of the file")
     draft.tables.append('# uom = "kWh"  # and as = "interval", if each value is an amount')
 
 

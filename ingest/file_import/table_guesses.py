@@ -34,7 +34,7 @@ from twin.errors import ParkError
 from twin.uom import QUANTITIES
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from ingest.file_import.files import Source
@@ -62,6 +62,7 @@ class Grid:
     rows: list[list[str | None]]
     nem12: bool = False
     whole: bool = True  # no row of the file is missing
+    sheet: str = ""
 
 
 @dataclass(slots=True, eq=False)
@@ -97,12 +98,20 @@ class TableGuess:
     names: list[str]
 
 
-def read_grid(path: Path) -> Grid:
-    """Return the first rows of a file, or of the first table of a .zip; raises ParkError."""
+def read_grids(path: Path) -> Iterator[Grid]:
+    """Yield the first rows of a file, of each sheet, or of the first table of a .zip.
+
+    Raises ParkError.
+    """
     source = open_sources(path, Form())[0][0]
-    if source.kind == SHEET:
-        rows = list(islice(sheet_rows(source, Form()), ROWS))
-        return Grid(source, rows, whole=len(rows) < ROWS)
+    for sheet in source.sheets:
+        rows = list(islice(sheet_rows(source, Form(sheet=sheet)), ROWS))
+        yield Grid(source, rows, whole=len(rows) < ROWS, sheet=sheet)
+    if source.kind != SHEET:
+        yield _read_grid(source)
+
+
+def _read_grid(source: Source) -> Grid:
     if source.kind == PARQUET:
         batch = next(batches(source, range(len(source.names))), None)
         columns = [] if batch is None else [_as_texts(column) for column in batch.columns]

@@ -200,12 +200,14 @@ def test_a_day_in_a_row_is_recognised(park_folder, write, capsys, count, named):
     text, reported = suggest(park_folder, file, capsys)
     assert f'first = "1"\nlast = "{count}"' in text
     assert "a row for each day" in text
-    if named:
-        assert reported is not None, text
-        assert reported.count("acme/FT-1  1 t/h") == 20
-    else:
+    assert reported is not None, text
+    assert reported.count("acme/FT-1  1 t/h") == 20
+    if not named:
+        assert '\ntag = "acme/FT-1"  # likely: by the name of the file' in text
+        file = write("x.csv", file.read_text())
+        text, reported = suggest(park_folder, file, capsys)
         assert reported is None
-        assert '# tag = "acme/FT-1"  # by the name of the file' in text
+        assert "To decide: which tag the values are of" in text
 
 
 def test_nem12_is_recognised(park_folder, write, capsys):
@@ -217,12 +219,14 @@ def test_nem12_is_recognised(park_folder, write, capsys):
     assert '# "NEM1201009 E1" = "…"' in text
 
 
-def test_a_workbook_a_zip_and_a_parquet_file_get_maps(park_folder, tmp_path, write, capsys):
+def test_a_workbook_a_zip_and_a_parquet_file_get_maps(park_folder, park, tmp_path, capsys):
     rows = [
         ["Time", "FT-1", "TT-1 [K]"],
         *([stamp, n % 50, 293.15] for n, stamp in enumerate(STAMPS)),
     ]
-    files = [write_workbook(tmp_path / "a.xlsx", {"S": [["Report"], [], *rows]})]
+    sheets = {"Notes": [["by hand"]], "S": [["Report"], [], *rows]}
+    files = [write_workbook(tmp_path / "a.xlsx", sheets)]
+    assert 'sheet = "S"  # the first with a table; also: Notes' in suggest_map(park, files[0], 0)
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as packed:
         packed.writestr("b.csv", table(header="Time,FT-1,TT-1 [K]"))
     columns = [pa.array(column) for column in zip(*rows[1:], strict=True)]
