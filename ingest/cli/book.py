@@ -165,7 +165,7 @@ def _read_file(path: Path, park: Park) -> tuple[Sequence[BookRow], list[BookProb
 
 def _read_workbook(content: bytes, park: Park) -> list[tuple[int, list[str]]]:
     """Return the numbered rows of the first sheet as texts; raises ParkError."""
-    _, rows = sheets.rows_of(content, Form())
+    rows = sheets.read_sheet(content, Form()).rows
     table = [[cell or "" for cell in row] for row in islice(rows, ROWS_MAX + SPARE_ROWS)]
     names = [CHINESE.get(name, name) for name in next(filter(any, table), [])]
     if {"tag", "period"} <= set(names):
