@@ -165,7 +165,7 @@ async def _propose(context: Context, number: int, body: AdoptContactBody) -> Pro
     wanted = Wanted(**body.model_dump(exclude={"by"}))
     try:
         proposal = propose(contact, park, wanted)
-        await asyncio.to_thread(extended, park.files, rows_of(proposal))
+        await asyncio.to_thread(extended, park, rows_of(proposal))
     except ParkError as error:
         raise Problem(422, error.message, hint=error.hint) from error
     return proposal

@@ -60,10 +60,10 @@ def append(folder: Path, park: Park, rows: Mapping[str, str]) -> Park:
     The files before stay as ``park.toml.1`` and ``tags.csv.1``. Raises ParkError when the model
     would be wrong, or the folder cannot be written: the sentence has the lines then.
     """
-    extension = extended(park.files, rows)
+    extension = extended(park, rows)
     names = [name for name in FILES if extension.files[name] != park.files[name]]
     try:
-        drafts = [(folder / name, _draft(folder / name, extension.files[name])) for name in names]
+        drafts = [(folder / name, _draft(folder / name, park, rows[name])) for name in names]
         for path, draft in drafts:
             shutil.copy2(path, path.with_name(f"{path.name}.1"))
             draft.replace(path)
@@ -75,11 +75,20 @@ def append(folder: Path, park: Park, rows: Mapping[str, str]) -> Park:
     return extension
 
 
-def _draft(path: Path, text: str) -> Path:
-    """Write a text beside a file, whole and on the disk."""
+def _draft(path: Path, park: Park, lines: str) -> Path:
+    """Write a file with lines at its end beside it, whole and on the disk.
+
+    What stands in it stays to the byte, and the lines end as those do. Raises ParkError when it is
+    not what the model was read from.
+    """
+    content = path.read_bytes()
+    if content.decode("utf-8-sig").splitlines() != park.files[path.name].splitlines():
+        raise ParkError(f"{path.name} has changed meanwhile", hint="try again", retryable=True)
+    end = b"\r\n" if b"\r\n" in content else b"\n"
+    gap = b"" if content.endswith(b"\n") else end
     draft = path.with_name(f".{path.name}.new")
-    with draft.open("w", encoding="utf-8", newline="") as file:
-        file.write(text)
+    with draft.open("wb") as file:
+        file.write(content + gap + lines.encode().replace(b"\n", end))
         file.flush()
         os.fsync(file.fileno())
     draft.chmod(path.stat().st_mode)

@@ -32,6 +32,7 @@ LETTERS = re.compile(r"([A-Z]{1,4})[-_ ]?\d")
 WORDS = re.compile(r"[a-z]+|[\u4e00-\u9fff]+")
 HUMP = re.compile(r"(?<=[a-z\d])(?=[A-Z])")
 NOT_IN_TAG = re.compile(r"[\s/,\"']+")
+COMMENT = "#"  # begins a line of tags.csv that is none
 # Of the 128 that a tag may have, so that a number still fits.
 NAME_CHARACTERS = 100
 NOT_IN_PATH = re.compile(r"[^a-z0-9-]+")
@@ -178,7 +179,8 @@ def _quantity(uom: str, stated: str) -> str:
 def _tag_name(wire: str, taken: Collection[str]) -> str:
     """Return the name that a tag may have for a name on the wire, none of those taken."""
     name = NOT_IN_TAG.sub("_", wire.strip(" /")).strip("_")[-NAME_CHARACTERS:]
-    name = f"x.{name}" if RESERVED.match(name) or not TAG_NAME.match(name) else name
+    odd = name.startswith(COMMENT) or RESERVED.match(name) or not TAG_NAME.match(name)
+    name = f"x.{name}" if odd else name
     numbered = (f"{name}.{number}" for number in range(2, len(taken) + 3))
     return name if name not in taken else next(each for each in numbered if each not in taken)
 
@@ -291,10 +293,12 @@ def line_of(cells: Mapping[str, str]) -> str:
     return ",".join(_csv(cells.get(name, "")) for name in TAG_COLUMNS) + "\n"
 
 
-def extended(files: Mapping[str, str], rows: Mapping[str, str]) -> Park:
-    """Return the model of some files with rows at their ends; raises ParkError for a wrong one."""
-    texts = dict(files)
+def extended(park: Park, rows: Mapping[str, str]) -> Park:
+    """Return a model with rows at the ends of its files; raises ParkError for a wrong one."""
+    texts = dict(park.files)
     for name, lines in rows.items():
+        if any(line.startswith(COMMENT) for line in lines.splitlines()):
+            raise ParkError(f"no name begins with {COMMENT}: in {name} that is a comment")
         if lines:
             texts[name] += ("" if texts[name].endswith("\n") else "\n") + lines
     try:

@@ -52,7 +52,7 @@ async def lines_of(store: Store, options: Namespace) -> list[str]:
     command = msgspec.convert(body_of(options), ContactCommand)
     proposal = propose(contact, park, command.wanted)
     added = rows_of(proposal)
-    extended(park.files, added)
+    extended(park, added)
     doubts = [f"{name}: nothing in it says what it measures" for name in proposal.doubtful]
     known = [f"{name}: a tag of the model" for name in proposal.known]
     files = [line for name, text in added.items() if text for line in (f"--- {name}", text.strip())]

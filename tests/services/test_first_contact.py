@@ -3,6 +3,8 @@
 import asyncio
 import json
 import time
+from datetime import datetime
+from zoneinfo import ZoneInfo
 
 import httpx
 import pytest
@@ -10,7 +12,7 @@ import pytest
 from deploy import new_park
 from deploy.service import free_port
 from ingest.cli import gateway
-from ingest.wire import sparkplug
+from ingest.wire import hj212, sparkplug
 from tests.support import load
 from tests.support.programs import is_ready, running, subscribed
 from tests.support.waiting import until
@@ -191,6 +193,43 @@ async def test_edge_node_that_the_model_lacks_is_adopted_and_asked_for_its_birth
                 return await db.fetchval(count) > 0
 
             await until(stored, 20)
+
+
+async def test_data_logger_that_the_model_lacks_is_adopted_while_it_stays_connected(
+    services, environment, tmp_path, db, capsys
+):
+    port, mn = free_port(), "ABHJ00000000000080011128"
+    environment |= {"PARKTWIN_HJ212_PORT": str(port), "PARKTWIN_HJ212_HOST": "127.0.0.1"}
+
+    async def answered(reader, writer):
+        at = datetime.now(ZoneInfo("Asia/Shanghai"))
+        cp = f"DataTime={at:%Y%m%d%H%M%S};a21026-Rtd=28.1,a21026-Flag=N"
+        packet = hj212.Packet(f"{at:%Y%m%d%H%M%S}000", "31", "2011", "", mn, 5, cp)
+        writer.write(hj212.encode(packet))
+        await writer.drain()
+        async with asyncio.timeout(20):
+            (answer,) = hj212.Framer().feed(await reader.readuntil(b"\r\n"))
+        return answer.cn
+
+    with (tmp_path / "ingest.log").open("w") as log:
+        async with running("ingest", environment, log):
+            await subscribed(environment)
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            assert await answered(reader, writer) == "9011"
+
+            async def listed():
+                await command("list")
+                return f"hj212/v1/-/-/{mn}  hj212" in capsys.readouterr().out
+
+            await until(listed, 10)
+            assert await command("adopt", "1", "--scope", "mypark/acme") == 0
+            tag = load_park(environment["PARKTWIN_PARK"]).tags[0]
+            assert (tag.tag, tag.quantity, tag.uom) == ("a21026-Rtd", "concentration", "mg/m^3")
+            assert await answered(reader, writer) == "9014"
+            assert (
+                await db.fetchval("SELECT count(*) FROM sample_named WHERE tag = $1", tag.tag) == 1
+            )
+            writer.close()
 
 
 async def test_busy_broker_costs_no_more_than_the_budget_and_ours_is_not_looked_at_twice(

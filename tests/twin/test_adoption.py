@@ -23,7 +23,7 @@ def heard(name, low=1.0, high=2.0, uom=""):
 
 def adopted(contact, park=EMPTY, **wanted):
     proposal = propose(contact, park, Wanted(**wanted))
-    return proposal, extended(park.files, rows_of(proposal))
+    return proposal, extended(park, rows_of(proposal))
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def test_times_without_an_offset_are_on_the_clock_of_the_park(preset):
 
 
 def test_names_that_a_tag_cannot_have_are_mapped_and_stay_apart():
-    names = ["Tank 1/Temp", "Tank,1/Temp", 'a"b', "ingest.x", "\x7f\\ x"]
+    names = ["Tank 1/Temp", "Tank,1/Temp", 'a"b', "ingest.x", "\x7f\\ x", "#1 pump"]
     contact = Contact(1, "park/v1/acmepark/acme/g", "native", [heard(name) for name in names])
     proposal, park = adopted(contact, PARK)
     row = next(row for row in park.rows(GatewaySpec) if row.id == "g")
@@ -130,8 +130,15 @@ def test_what_must_be_decided_first_is_said(contact, wanted, words):
     assert words in f"{refused.value.message} {refused.value.hint}"
 
 
+def test_name_that_would_be_a_comment_is_refused():
+    contact = Contact(1, "park/v1/acmepark/acme/g", "native", [heard("NEW-1")])
+    proposal = propose(contact, PARK, Wanted(tags={"NEW-1": {"tag": "#NEW"}}))
+    with pytest.raises(ParkError, match="a comment"):
+        extended(PARK, rows_of(proposal))
+
+
 def test_rows_that_break_the_model_are_refused_with_its_problems():
     contact = Contact(1, "park/v1/acmepark/acme/g", "native", [heard("NEW-1")])
     proposal = propose(contact, PARK, Wanted(tags={"NEW-1": {"uom": "furlong^9"}}))
     with pytest.raises(ParkError, match="the model would be wrong with it"):
-        extended(PARK.files, rows_of(proposal))
+        extended(PARK, rows_of(proposal))

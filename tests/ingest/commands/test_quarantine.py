@@ -120,6 +120,7 @@ async def test_row_added_by_hand_adopts_as_well(database, park_folder, db, lost)
         ({"quantity": "flow"}, "not in the vocabulary"),
         ({"low": "x"}, "not a number"),
         ({"tag": ""}, "names enterprise and tag"),
+        ({"tag": "#1"}, "a comment"),
     ],
 )
 async def test_adoption_that_would_break_the_model_is_refused(
@@ -141,6 +142,20 @@ async def test_folder_that_cannot_be_written_gives_the_line_to_add(database, par
         await turns(cycle, commands)
         assert "ZZ-1,acmepark/acme,mass_flow,t/h,gauge,0,100,," in await answer(db, number)
         assert not commands.reload
+
+
+async def test_adopted_tag_is_a_line_more_and_what_stood_in_the_file_stays_to_the_byte(
+    database, park_folder, db
+):
+    path = park_folder / "tags.csv"
+    before = b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n") + b"# ours, no end"
+    path.write_bytes(before)
+    async with twin(database, park_folder) as (cycle, commands):
+        number = await order(db, "quarantine.adopt", **ROW)
+        await turns(cycle, commands)
+        assert commands.reload.command == number
+    assert path.read_bytes() == before + b"\r\nZZ-1,acmepark/acme,mass_flow,t/h,gauge,0,100,,\r\n"
+    assert (park_folder / "tags.csv.1").read_bytes() == before
 
 
 async def test_samples_in_quarantine_are_bounded_and_the_newest_stay(database, park_folder, db):
