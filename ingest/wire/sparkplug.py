@@ -32,7 +32,7 @@ QUALITY = b"Quality"
 # Eclipse Tahu packs a whole payload into the body of another one, and says how in a metric.
 COMPRESSED = b"SPBV1.0_COMPRESSED"
 ALGORITHM, ALGORITHMS = b"algorithm", (b"GZIP", b"DEFLATE")
-# As the settings of ingest have it; and a payload of metrics that say nothing is no payload.
+# Of a payload, unpacked, unless the settings say otherwise; a metric may be as short as two bytes.
 PAYLOAD_BYTES = 256 << 10
 METRICS_MAX = 20_000
 # The only codes there are (chapter 6, "Quality Codes"): bad, good, stale.
