@@ -201,6 +201,10 @@ async def look_for_detections(page, client, database, pictures):
             timedelta(hours=hours),
             streams,
         )
+    await db.execute(
+        "INSERT INTO park.held_back VALUES ('chlorine', now() - interval '40 min',"
+        " now() - interval '20 min', 9, '{xinfa-cl2-main,xinfa-cl2-hcl}', 8)"
+    )
     await db.close()
     await page.reload()
     detection = check.locator("[data-testid=detection]")
@@ -217,6 +221,9 @@ async def look_for_detections(page, client, database, pictures):
         (True, True),
         (False, True),
     ]
+    held = await page.locator("[data-testid=held-back]").inner_text()
+    assert held.startswith("Not steady, tests held back, last: ")
+    assert held.endswith("Chlorine gas: xinfa/FI-1201; xinfa/FI-1203")
 
 
 async def look_for_a_refused_feed(browser, client, base):

@@ -136,6 +136,7 @@ const TEXT = {
     "未收敛：测量值附近没有能使平衡闭合的解",
     "No convergence: nothing near these measurements closes the balances",
   ],
+  heldBack: ["未达稳态，暂缓判定（最近一次）", "Not steady, tests held back, last"],
   notSteady: [
     "未达稳态：流量变化，管道与无液位容器的滞留可能造成不闭合，暂不判定",
     "Not steady: flows moved, and what pipes and vessels hold may be the residual",

@@ -2,7 +2,7 @@
 import { formatNumber, formatTime } from "./format";
 import { t, word, type TextKey } from "./i18n";
 import { above, park, plainName, scopes, timezone } from "./model";
-import type { BalanceRow, DetectionRow, ReconciledStream } from "./openapi";
+import type { BalanceRow, DetectionRow, HeldBackRow, ReconciledStream } from "./openapi";
 
 /** The words of the reasons the server gives in English. */
 const REASONS: Record<string, TextKey> = {
@@ -76,6 +76,10 @@ const suspectsOf = ({ streams, leaks }: DetectionRow, scope: string): string[] =
 /** "Hydrogen: A or B or leak at C" */
 export const suspectsText = (detection: DetectionRow, scope: string): string =>
   `${word(detection.component)}${t("colon")}${suspectsOf(detection, scope).join(t("or"))}`;
+
+/** "Hydrogen: A, B": the streams that moved. */
+export const heldBackText = ({ component, streams }: HeldBackRow, scope: string): string =>
+  `${word(component)}${t("colon")}${streams.map(({ id }) => meterName(id, scope)).join(t("then"))}`;
 
 /** "Hydrogen: since 02:13 A +4.1 t/h? or B": the bias is what the first would show too much. */
 export function detectionText(detection: DetectionRow, scope: string): string {
