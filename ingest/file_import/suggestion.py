@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -63,6 +64,7 @@ TAG_NAME = (
     "tag", "tagname", "name", "point", "pointname", "varname", "variable", "sensor", "id", "点名",
     "测点", "测点名称", "名称", "位号", "标签", "meter", "表号", "户号",
 )  # fmt: skip
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 UOM_NAME = ("unit", "units", "uom", "单位", "einheit", "eu")
 
 
@@ -86,7 +88,9 @@ class Draft:
     def text(self, heading: str) -> str:
         """Return the map."""
         undecided = [f"# To decide: {each}" for each in self.open]
-        return "\n".join([f"# {heading}", *undecided, "", *self.keys, "", *self.tables]) + "\n"
+        lines = [f"# {heading}", *undecided, "", *self.keys, "", *self.tables]
+        # Names of a file may have in them what ends a remark, or what TOML has no place for.
+        return "\n".join(CONTROL.sub(" ", line) for line in lines) + "\n"
 
 
 def suggest_map(park: Park, path: Path, now_us: int) -> str:
@@ -132,19 +136,19 @@ def _toml(value: Any) -> str:
     if isinstance(value, list | tuple):
         return "[" + ", ".join(map(_toml, value)) + "]"
     # TOML escapes what JSON escapes.
-    return json.dumps(value, ensure_ascii=False)
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _file_keys(draft: Draft, table: TableGuess) -> None:
     """Add what the file is like: encoding, delimiter, header, numbers."""
     source = table.grid.source
     if is_text_file(table.grid):
-        sure = {
+        known = {
             "utf-8": "sure: valid UTF-8",
             "gb18030": "likely: no UTF-8, high bytes are in pairs; else big5, shift-jis",
             "cp1252": "likely: no UTF-8, high bytes stand alone; else cp1250, cp1251",
         }
-        draft.key("encoding", source.encoding, sure.get(source.encoding, "sure: by its bytes"))
+        draft.key("encoding", source.encoding, known.get(source.encoding, "sure: by its bytes"))
         draft.key("delimiter", source.delimiter, "the one that divides the rows most evenly")
     if len(source.sheets) > 1:
         others = ", ".join(name for name in source.sheets if name != table.grid.sheet)
@@ -158,15 +162,17 @@ def _file_keys(draft: Draft, table: TableGuess) -> None:
         draft.key("skip_below", table.skip_below, "the row of units of measure")
     form = table.form
     texts = [cell for c in table.columns if c.numeric for cell in c.cells.drop_null().to_pylist()]
+    threes = form.decimal == "," and all(_in_threes(text) for text in texts if "," in text)
     if form.decimal != ".":
-        draft.key("decimal", form.decimal, "sure: other marks read fewer cells")
+        sure = "not sure: see above" if threes else "sure: other marks read fewer cells"
+        draft.key("decimal", form.decimal, sure)
     if form.thousands:
         doubt = form.decimal == "." and form.thousands == "," and not any("." in t for t in texts)
-        draft.key("thousands", form.thousands, "" if not doubt else "not sure: see below")
+        draft.key("thousands", form.thousands, "" if not doubt else "not sure: see above")
         if doubt:
             draft.open.append("the comma of numbers is a mark of thousands, or decimal")
             draft.key("decimal", ",", "instead of thousands, if 1,234 is 1.234", active=False)
-    elif form.decimal == "," and texts and all(_in_threes(t) for t in texts if "," in t):
+    elif threes:
         draft.open.append("the comma of numbers is decimal, or a mark of thousands")
         draft.key("thousands", ",", "instead of decimal, if 1,234 is 1234", active=False)
 

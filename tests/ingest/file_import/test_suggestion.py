@@ -149,6 +149,15 @@ def test_a_comma_that_may_be_of_thousands_is_left_to_a_person(park_folder, write
     assert "# thousands" in text
 
 
+def test_names_with_line_ends_do_not_break_the_map(park_folder, write, capsys):
+    header = 't,FT-1,"a\n[x]\x7f","TT-1\nmean"'
+    file = write("a.csv", table(header=header, row="{t},{v},no,20"))
+    text, reported = suggest(park_folder, file, capsys)
+    assert reported is not None, text
+    assert '"TT-1\\nmean" = "acme/TT-1"' in text
+    assert "acme/TT-1  20 degC" in reported
+
+
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "gb18030", "cp1252"])
 def test_the_encoding_is_stated_with_how_sure_it_is(park_folder, write, capsys, encoding):
     name = "TT-1 [°C]" if encoding == "cp1252" else "TT-1 流量"
