@@ -33,6 +33,7 @@ from api import (
     quarantine,
     registers,
     targets,
+    tariffs,
     unit_errors,
 )
 from api.calculation.pool import Calculations
@@ -61,6 +62,7 @@ SUBJECTS = (
     emissions_routes,
     alarms,
     energy,
+    tariffs,
     heat,
     chlorine,
     balance,

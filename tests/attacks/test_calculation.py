@@ -70,8 +70,8 @@ def heaviest():
     page = {"limit": 1000}
     scoped = {
         f"get /api/v1/scopes/{{path}}/{subject}": windows()
-        for subject in ("energy", "electrolysers", "chlorine", "byproducts", "symbiosis", "balance",
-                        "heat", "meters", "catalogue", "catalogue/allocation")
+        for subject in ("energy", "tariffs", "electrolysers", "chlorine", "byproducts", "symbiosis",
+                        "balance", "heat", "meters", "catalogue", "catalogue/allocation")
     }  # fmt: skip
     # A minute of an outlet has no mean; charges are summed from minutes: not over months.
     emissions = [windows()[1], {"window": "month", **before(365 * DAY_US)}]

@@ -29,7 +29,8 @@ SUBJECTS = (
     "api.alarms", "api.balance", "api.book", "api.byproducts", "api.chlorine", "api.contacts",
     "api.emissions", "api.energy",
     "api.health", "api.heat", "api.history", "api.latest", "api.meters", "api.park",
-    "api.quarantine", "api.registers", "api.resources", "api.scenarios", "api.unit_errors",
+    "api.quarantine", "api.registers", "api.resources", "api.scenarios", "api.tariffs",
+    "api.unit_errors",
 )  # fmt: skip
 SUMMING = (
     *ASKING, "api.calculation", "api.commands", "api.windows", "api.sums", "api.joint",
@@ -157,7 +158,6 @@ BANNED = {
 # only users.
 KEPT = {
     "twin.energy.electrolysis.check_saving": "claims of savings cannot be entered yet",
-    "twin.energy.tariffs.aluminium_surcharge": "no route shows prices yet",
 }
 MADE = {
     ".git", ".venv", ".hypothesis", ".mypy_cache", ".pytest_cache", ".ruff_cache", "__pycache__",

@@ -21,11 +21,11 @@ from twin.energy.consumption import (
 from twin.energy.efficiency import by_meters, cell_efficiencies, combine
 from twin.energy.electrolysis import ageing, check_saving, k_factor, zero_current_voltage
 from twin.energy.recoating import age, economic_life, reference_voltage
-from twin.energy.tariffs import aluminium_surcharge
+from twin.energy.tariffs import aluminium_line, aluminium_surcharge, aluminium_tiers
 
 __all__ = [
-    "age", "ageing", "aluminium_surcharge", "by_meters", "cell_efficiencies", "check_saving",
-    "circuit", "coal_equivalent", "combine", "economic_life", "electricity_row", "find_marks",
-    "intensity", "k_factor", "position", "reference_enthalpy", "reference_voltage", "steam_factor",
-    "zero_current_voltage",
+    "age", "ageing", "aluminium_line", "aluminium_surcharge", "aluminium_tiers", "by_meters",
+    "cell_efficiencies", "check_saving", "circuit", "coal_equivalent", "combine", "economic_life",
+    "electricity_row", "find_marks", "intensity", "k_factor", "position", "reference_enthalpy",
+    "reference_voltage", "steam_factor", "zero_current_voltage",
 ]  # fmt: skip

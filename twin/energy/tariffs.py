@@ -8,11 +8,11 @@ References
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from twin.arrays import F64
+from twin.arrays import BOOL, F64, I64
 from twin.reference import load as load_reference
 from twin.uom import parse_quantity
 
@@ -45,15 +45,72 @@ def aluminium_surcharge(
     [1]_. Before 2022 there were two bands and no relief [2]_.
     """
     rules = load_reference("tariffs")["aluminium"]
-    # Newest first: each line holds until the next.
-    line = next((row for row in reversed(rules["line"]) if row["year"] <= year), None)
-    if line is None:
+    if aluminium_line(year) is None:
         return _banded(intensity, rules["band"])
-    step = rules["step"]
+    each = parse_quantity(rules["step"]["surcharge"], "energy_price")
+    relief = _relief(rules["relief"], renewable, minimum)
+    return np.asarray(_tier(intensity, year) * each * (1 - relief))
+
+
+def aluminium_line(year: int) -> dict[str, Any] | None:
+    """Return the row of the line that holds in a year; None before the first."""
+    lines = load_reference("tariffs")["aluminium"]["line"]
+    # Newest first: each line holds until the next.
+    return next((row for row in reversed(lines) if row["year"] <= year), None)
+
+
+class Tiers(NamedTuple):
+    """Tiers and surcharges of W windows: at the figure, and at the ends of its interval."""
+
+    tier: F64  # (3, W) steps above the line, or bands; at the figure, its least and its most
+    surcharge: F64  # (3, W) [CNY/J]
+    decided: BOOL  # (W,) the whole interval lies in one tier
+
+
+def aluminium_tiers(
+    intensity: F64,
+    half_width: F64,
+    years: I64,
+    decisive: BOOL,
+    renewable: float = 0.0,
+    minimum: float = 0.0,
+) -> Tiers:
+    """Return the price tiers of an aluminium smelter and whether its meters decide them.
+
+    Parameters
+    ----------
+    intensity, half_width : (W,) float64 [J/kg]
+        as of `aluminium_surcharge`, with half its interval; NaN = not known
+    years : (W,) int64
+        year of each window
+    decisive : (W,) bool
+        whether enough of the window is covered for a verdict
+    renewable, minimum : float [1]
+        as of `aluminium_surcharge`
+
+    Returns
+    -------
+    Tiers
+    """
+    ends = np.stack([intensity, intensity - half_width, intensity + half_width])
+    tier, surcharge = np.full((2, *ends.shape), np.nan)
+    for year in np.unique(years).tolist():
+        at = years == year
+        tier[:, at] = _tier(ends[:, at], year)
+        surcharge[:, at] = aluminium_surcharge(ends[:, at], year, renewable, minimum)
+    return Tiers(tier, surcharge, decisive & (tier[1] == tier[2]))
+
+
+def _tier(intensity: F64, year: int) -> F64:
+    """Return how many steps an intensity is above the line of a year, or bands; NaN = not known."""
+    rules, line = load_reference("tariffs")["aluminium"], aluminium_line(year)
+    if line is None:
+        bands = [parse_quantity(band["above"], "intensity") for band in rules["band"]]
+        count = np.sum([intensity > band for band in bands], axis=0)
+        return np.where(np.isnan(intensity), np.nan, count)
     above = intensity - parse_quantity(line["value"], "intensity")
-    steps = np.ceil(np.round(above / parse_quantity(step["width"], "intensity"), DECIMALS))
-    surcharge = np.maximum(steps, 0.0) * parse_quantity(step["surcharge"], "energy_price")
-    return np.asarray(surcharge * (1 - _relief(rules["relief"], renewable, minimum)))
+    width = parse_quantity(rules["step"]["width"], "intensity")
+    return np.maximum(np.ceil(np.round(above / width, DECIMALS)), 0.0)
 
 
 def _relief(rule: dict[str, Any], renewable: F64 | float, minimum: F64 | float) -> F64:

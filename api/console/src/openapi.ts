@@ -368,6 +368,28 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/scopes/{path}/tariffs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read Tariffs
+         * @description Return the price tier of the aluminium of a scope by 发改价格〔2021〕1239号.
+         *
+         *     Without aluminium there are no rows. The electricity is that of all meters of the product.
+         */
+        get: operations["read_tariffs"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/scopes/{path}/heat": {
         parameters: {
             query?: never;
@@ -3521,6 +3543,67 @@ export interface components {
             /** @description tags with gaps, the least covered first */
             missing: string[];
         };
+        /** @description The price tiers of the aluminium of a scope. */
+        TariffAnswer: {
+            scope: string;
+            /** @description minute, hour, shift, day or month */
+            window: string;
+            /** @description cursor of the next page */
+            next: string | null;
+            items: components["schemas"]["TariffRow"][];
+            lines: components["schemas"]["TariffLine"][];
+        };
+        /** @description The line that the tiers of a year begin above, with its provenance. */
+        TariffLine: {
+            /** @description H, M or L */
+            confidence: string;
+            verified: boolean;
+            year: number;
+            kwh_per_t: number;
+            standard: string;
+            note: string;
+        };
+        /** @description The price tier of the aluminium of a scope in one window; null = not known or undecided. */
+        TariffRow: {
+            /** Format: date-time */
+            start: string;
+            /** Format: date-time */
+            end: string;
+            /** @description share of the window covered by data; of ratios and balances by all */
+            completeness: number | null;
+            /** @description quality: good < 64, usable < 128 */
+            quality: number;
+            /** @description tags with gaps, the least covered first */
+            missing: string[];
+            product: string;
+            /**
+             * @description what the flows of the row stand on
+             * @enum {string}
+             */
+            values: "reconciled" | "measured";
+            kwh_per_t: number | null;
+            /** @description half width, 95 %, by the meters; null = not known */
+            kwh_per_t_ci: number | null;
+            /** @description of the year; null before the first line */
+            line_kwh_per_t: number | null;
+            /** @description steps above the line, before 2022 bands; 0 = none */
+            tier: number | null;
+            /** @description at the lower end of the interval */
+            tier_min: number | null;
+            /** @description at the upper end of the interval */
+            tier_max: number | null;
+            surcharge_cny_per_kwh: number | null;
+            surcharge_min_cny_per_kwh: number | null;
+            surcharge_max_cny_per_kwh: number | null;
+            /** @description as it was measured */
+            electricity_kwh: number | null;
+            /** @description surcharge of 365 days at the mean power of the window */
+            cny_per_year: number | null;
+            cny_per_year_min: number | null;
+            cny_per_year_max: number | null;
+            /** @description why there is no tier, or none that is certain */
+            reason: string;
+        };
         /** @description An agreement as the model has it; amount_t is that of a whole month. */
         TransferTerms: {
             from: string;
@@ -3818,6 +3901,9 @@ export type TankAsset = components['schemas']['TankAsset'];
 export type TankState = components['schemas']['TankState'];
 export type TargetAnswer = components['schemas']['TargetAnswer'];
 export type TargetRow = components['schemas']['TargetRow'];
+export type TariffAnswer = components['schemas']['TariffAnswer'];
+export type TariffLine = components['schemas']['TariffLine'];
+export type TariffRow = components['schemas']['TariffRow'];
 export type TransferTerms = components['schemas']['TransferTerms'];
 export type TransportCost = components['schemas']['TransportCost'];
 export type TransportWork = components['schemas']['TransportWork'];
@@ -4500,6 +4586,51 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["AgeingAnswer"];
+                };
+            };
+            /** @description A failure (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    read_tariffs: {
+        parameters: {
+            query?: {
+                /** @description length of a row, on the park's clock */
+                window?: "minute" | "hour" | "shift" | "day" | "month";
+                /** @description start, RFC 3339 with offset */
+                from?: string | null;
+                /** @description end, not included; default now */
+                to?: string | null;
+                /** @description what flows stand on: reconciled where the balances of the park check their meters and find none in error, or measured */
+                values?: "reconciled" | "measured";
+                /** @description of renewables without water power in the electricity used */
+                renewable?: number;
+                /** @description that the province asks for: no relief below it */
+                minimum?: number;
+            };
+            header?: never;
+            path: {
+                /** @description path of a scope, slashes included */
+                path: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TariffAnswer"];
                 };
             };
             /** @description A failure (RFC 9457) */

@@ -68,3 +68,24 @@ def test_surcharge_of_nothing_known_is_unknown():
 def test_part_of_a_step_counts_as_a_step_however_it_is_rounded(steps, part):
     result = surcharge(13_300 + 20 * (steps + part))
     assert result == pytest.approx(0.01 * (steps + (part > 0)))
+
+
+def test_interval_that_crosses_a_tier_leaves_it_undecided_between_two():
+    value = np.array([13_310.0, 13_310.0, 13_310.0, 13_290.0, np.nan, 13_310.0])
+    width = np.array([5.0, 11.0, np.nan, 20.0, 1.0, 5.0])
+    decisive = np.array([True, True, True, True, True, False])
+    years = np.full(6, 2025)
+    result = tariffs.aluminium_tiers(value * KWH_PER_T, width * KWH_PER_T, years, decisive)
+    # One step from 13,300 to 13,320: 13,305 to 13,315 lies in it, 13,299 to 13,321 in three.
+    assert result.tier[:, :2].T.tolist() == [[1, 1, 1], [1, 0, 2]]
+    assert result.tier[:, 3].tolist() == [0, 0, 1]
+    assert result.decided.tolist() == [True, False, False, False, False, False]
+    assert result.surcharge[:, 1] / PRICE == pytest.approx([0.01, 0, 0.02], abs=1e-15)
+
+
+def test_each_window_has_the_line_of_its_year():
+    value = np.full(3, 13_500.0) * KWH_PER_T
+    years, sure = np.array([2021, 2023, 2025]), np.ones(3, bool)
+    result = tariffs.aluminium_tiers(value, np.zeros(3), years, sure)
+    assert result.tier[0].tolist() == [0, 3, 10]
+    assert result.surcharge[0] / PRICE == pytest.approx([0, 0.03, 0.10])
