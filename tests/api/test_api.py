@@ -101,6 +101,8 @@ async def test_openapi_names_every_route(api):
         "/api/v1/scopes/{path}/heat", "/api/v1/scopes/{path}/meters",
         "/api/v1/registers/falls", "/api/v1/registers/falls/{fall}/dismiss",
         "/api/v1/registers/replace",
+        "/api/v1/book", "/api/v1/book/{value}", "/api/v1/book/{value}/correct",
+        "/api/v1/book/csv", "/api/v1/book/confirm",
         "/api/v1/alarms", "/api/v1/alarms/journal", "/api/v1/alarms/summary",
         "/api/v1/alarms/{alarm}/ack", "/api/v1/alarms/{alarm}/shelve",
         "/api/v1/alarms/{alarm}/unshelve", "/api/v1/commands/{command}",
