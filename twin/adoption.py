@@ -101,7 +101,7 @@ def propose(contact: Contact, park: Park, wanted: Wanted) -> Proposal:
     kinds = {each.id: each.kind for each in (*park.scopes, *scopes)}
     owner = owner_of(scope, kinds)
     taken = {tag.tag for tag in park.tags if tag.owner == owner}
-    unknown = set(wanted.only or wanted.tags) - {heard.name for heard in contact.names}
+    unknown = {*wanted.only, *wanted.tags} - {heard.name for heard in contact.names}
     if unknown:
         raise ParkError(f"it has sent no {', '.join(sorted(unknown))}", hint="`show` lists names")
     tags, renamed, known, doubtful = dict[str, Any](), dict[str, str](), list[str](), list[str]()

@@ -116,6 +116,11 @@ def test_tag_that_the_enterprise_has_is_not_made_again():
         (Contact(1, "a/b", "json", [], ["x"]), {"scope": "other/x"}, "not below acmepark"),
         (Contact(1, "a/b", "json", [], ["x"]), {"scope": "acmepark/Ü"}, "is no scope"),
         (Contact(1, "a/b", "json", [], ["x"]), {"scope": "acmepark/acme", "only": ["q"]}, "no q"),
+        (
+            Contact(1, "a/b", "json", [], ["x"]),
+            {"scope": "acmepark/acme", "tags": {"q": {}}},
+            "no q",
+        ),
         (Contact(1, "park/v1/nopark/acme/g", "native", []), {}, "no park 'nopark'"),
         (
             Contact(1, "park/v1/acmepark/acme/g", "native", []),
