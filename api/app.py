@@ -105,14 +105,16 @@ def create_app(
         await store.open()
         follower = asyncio.create_task(context.feed.run(), name="api.live.feed")
         follower.add_done_callback(_stop_after_crash)
-        yield
-        context.feed.close()
-        follower.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await follower
-        if calculations is not None:
-            await calculations.close()
-        await store.close()
+        try:
+            yield
+        finally:
+            context.feed.close()
+            follower.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await follower
+            if calculations is not None:
+                await calculations.close()
+            await store.close()
 
     app = Api(
         title="parktwin",

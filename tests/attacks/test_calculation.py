@@ -8,6 +8,7 @@ from collections import Counter
 import asyncpg
 import httpx
 import numpy as np
+import orjson
 import pytest
 
 from deploy.database import copy
@@ -20,7 +21,7 @@ from twin.series.windows import edges
 
 WINDOWS = 1_500
 MINE = 5  # calculations of one client
-SCOPE = "liaocheng"
+SCOPE, PLANT = "liaocheng", "liaocheng/chiping/xinfa"
 # Another enterprise beside those of the demonstration park.
 OTHER = """
 [[scope]]
@@ -42,8 +43,17 @@ FROM generate_series(1, 1000) i;
 INSERT INTO park.alarm_event (time, recorded, alarm, before, after, quality)
 SELECT now() - i * interval '40 s', now(), (SELECT min(alarm) FROM park.alarm), 'normal',
        'unacknowledged', 0
-FROM generate_series(1, 100000) i
+FROM generate_series(1, 100000) i;
+INSERT INTO park.book
+    (tag_id, start, stop, version, value, entered, uom, recorded, recorded_by, command)
+SELECT (SELECT tag_id FROM park.tag WHERE tag = 'B-REVENUE' AND enterprise = 'luxi'),
+       '2025-12-31 16:00Z', '2026-01-31 16:00Z', i, i, i, '万元', now(), 'ann', 0
+FROM generate_series(1, 1000) i
 """
+SENT = orjson.dumps({"ts": 0, "values": {f"FT-{n:05d}": 2.5 for n in range(10_000)}}).decode()
+BOOK = "tag,period,value\n" + "".join(
+    f"luxi/B-REVENUE,{year}-{month:02d},1\n" for year in range(1990, 2026) for month in range(1, 13)
+)
 
 
 def before(span_us):
@@ -62,6 +72,29 @@ def windows():
         {"window": "hour", **before((WINDOWS - 1) * HOUR_US)},
         {"window": "month", **before(WINDOWS * DAY_US)},
     ]
+
+
+def heaviest_of_books_and_senders():
+    """Return those of what people enter, and of senders that the model does not know."""
+    page, command = {"limit": 1000}, {"by": "ann"}
+    return {
+        "get /api/v1/contacts": [page],
+        "post /api/v1/contacts/{contact}/propose": [command | {"scope": PLANT}],
+        "post /api/v1/contacts/{contact}/adopt": [command | {"scope": PLANT}],
+        "delete /api/v1/contacts/{contact}": [{"by": "ann"}],
+        "post /api/v1/gateways/try": [
+            {"topic": "park/v1/chiping/xinfa/gw", "payload": SENT},
+            {"topic": "any", "payload": SENT, "layout": "flat"},
+        ],
+        "get /api/v1/book": [page | {"versions": "all"}],
+        "get /api/v1/book/{value}": [{}],
+        "post /api/v1/book": [
+            command | {"tag": "luxi/B-REVENUE", "period": "2025-12", "value": 1, "note": "n" * 400}
+        ],
+        "post /api/v1/book/csv": [BOOK.encode()],
+        "post /api/v1/book/{value}/correct": [command | {"value": 1, "reason": "r" * 400}],
+        "post /api/v1/book/confirm": [command | {"ids": [1000]}],
+    }
 
 
 def heaviest():
@@ -84,55 +117,59 @@ def heaviest():
     actions = [{"scope": scope.id, "load": 0.5} for scope in PARK.scopes if scope.kind == "plant"]
     what_if = {"hours": 33, "step_s": 60, "actions": actions[:5]}
     command, now_us = {"by": "ann"}, time.time_ns() // 1000
-    return scoped | {
-        "get /api/v1/park": [{}],
-        "get /api/v1/tags": [page | {"q": "a"}],
-        "get /api/v1/latest": [{}],
-        "get /api/v1/live": [{}],
-        "get /api/v1/history": [
-            {"tag": "xinfa/FI-1201", "points": 10_000, **before(span_us)}
-            for span_us in (50_000 * SECOND_US, 100 * DAY_US, 7_319 * DAY_US)
-        ],
-        "get /api/v1/scopes/{path}/detections": [page | before(week)],
-        "get /api/v1/alarms": [page | {"state": "all"}],
-        "get /api/v1/alarms/journal": [page | before(100 * DAY_US)],
-        "get /api/v1/alarms/summary": [before(100 * DAY_US - HOUR_US)],
-        "post /api/v1/alarms/{alarm}/ack": [command],
-        "post /api/v1/alarms/{alarm}/shelve": [command | {"minutes": 480, "reason": "r" * 200}],
-        "post /api/v1/alarms/{alarm}/unshelve": [command],
-        "get /api/v1/commands/{command}": [{}],
-        "get /api/v1/targets": [before(31 * DAY_US), before(1_400 * DAY_US)],
-        "get /api/v1/scenarios": [{}],
-        "post /api/v1/scenarios": [what_if],
-        "get /api/v1/quarantine": [page],
-        "post /api/v1/quarantine/{enterprise}/{tag}/adopt": [
-            command | {"scope": "liaocheng/chiping/xinfa", "quantity": "mass_flow", "uom": "t/h"}
-        ],
-        "post /api/v1/quarantine/{enterprise}/{tag}/release": [command | {"reason": "future"}],
-        "delete /api/v1/quarantine/{enterprise}/{tag}": [{"by": "ann"}],
-        "get /api/v1/rejects": [page],
-        "post /api/v1/rejects/replay": [command | {"ids": list(range(1, 10_001))}],
-        "delete /api/v1/rejects": [{"by": "ann", "id": list(range(1, 101))}],
-        "post /api/v1/unit-errors/{error}/dismiss": [command],
-        "post /api/v1/unit-errors/{error}/rescale": [command],
-        "get /api/v1/registers/falls": [{}],
-        "post /api/v1/registers/replace": [
-            command | {"tag": "xinfa/JQI-1001", "time": time_of(now_us), "last": 9, "first": 1}
-        ],
-        "post /api/v1/registers/falls/{fall}/dismiss": [command],
-        "get /livez": [{}],
-        "get /readyz": [{}],
-        "get /metrics": [{}],
-        "get /api/v1/health/data": [{}],
-    }
+    return (
+        scoped
+        | heaviest_of_books_and_senders()
+        | {
+            "get /api/v1/park": [{}],
+            "get /api/v1/tags": [page | {"q": "a"}],
+            "get /api/v1/latest": [{}],
+            "get /api/v1/live": [{}],
+            "get /api/v1/history": [
+                {"tag": "xinfa/FI-1201", "points": 10_000, **before(span_us)}
+                for span_us in (50_000 * SECOND_US, 100 * DAY_US, 7_319 * DAY_US)
+            ],
+            "get /api/v1/scopes/{path}/detections": [page | before(week)],
+            "get /api/v1/alarms": [page | {"state": "all"}],
+            "get /api/v1/alarms/journal": [page | before(100 * DAY_US)],
+            "get /api/v1/alarms/summary": [before(100 * DAY_US - HOUR_US)],
+            "post /api/v1/alarms/{alarm}/ack": [command],
+            "post /api/v1/alarms/{alarm}/shelve": [command | {"minutes": 480, "reason": "r" * 200}],
+            "post /api/v1/alarms/{alarm}/unshelve": [command],
+            "get /api/v1/commands/{command}": [{}],
+            "get /api/v1/targets": [before(31 * DAY_US), before(1_400 * DAY_US)],
+            "get /api/v1/scenarios": [{}],
+            "post /api/v1/scenarios": [what_if],
+            "get /api/v1/quarantine": [page],
+            "post /api/v1/quarantine/{enterprise}/{tag}/adopt": [
+                command | {"scope": PLANT, "quantity": "mass_flow", "uom": "t/h"}
+            ],
+            "post /api/v1/quarantine/{enterprise}/{tag}/release": [command | {"reason": "future"}],
+            "delete /api/v1/quarantine/{enterprise}/{tag}": [{"by": "ann"}],
+            "get /api/v1/rejects": [page],
+            "post /api/v1/rejects/replay": [command | {"ids": list(range(1, 10_001))}],
+            "delete /api/v1/rejects": [{"by": "ann", "id": list(range(1, 101))}],
+            "post /api/v1/unit-errors/{error}/dismiss": [command],
+            "post /api/v1/unit-errors/{error}/rescale": [command],
+            "get /api/v1/registers/falls": [{}],
+            "post /api/v1/registers/replace": [
+                command | {"tag": "xinfa/JQI-1001", "time": time_of(now_us), "last": 9, "first": 1}
+            ],
+            "post /api/v1/registers/falls/{fall}/dismiss": [command],
+            "get /livez": [{}],
+            "get /readyz": [{}],
+            "get /metrics": [{}],
+            "get /api/v1/health/data": [{}],
+        }
+    )
 
 
 NAMES = {
     "path": SCOPE, "alarm": "none", "command": "1", "enterprise": "xinfa", "tag": "NO-7",
-    "error": "1", "fall": "1",
+    "error": "1", "fall": "1", "contact": "1", "value": "1",
 }  # fmt: skip
 # Of an alarm, a command or an error that is not there, and of a future that holds nothing.
-ABSENT = ("{alarm}", "{command}", "{error}", "{fall}", "release")
+ABSENT = ("{alarm}", "{contact}", "{command}", "{error}", "{fall}", "release")
 
 
 async def ask(client, operation, question):
@@ -140,6 +177,12 @@ async def ask(client, operation, question):
     method, path = operation.split()
     url = path.format(**NAMES)
     given = {"json": question} if method == "post" else {"params": question}
+    if isinstance(question, bytes):
+        given = {
+            "content": question,
+            "params": {"by": "ann"},
+            "headers": {"content-type": "text/csv"},
+        }
     async with client.stream(method.upper(), url, **given) as answer:
         if path.endswith("/live"):
             await anext(answer.aiter_bytes())
