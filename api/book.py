@@ -14,7 +14,18 @@ from api.answers import Number, Page, Rfc3339, Share, record
 from api.commands import ACCEPTED, CommandBody, queue_command
 from api.context import AppContext, Context
 from api.encode import AnswerRoute, number
-from api.parameters import Address, After, Cell, Limit, Person, RowId, ScopeFilter, Text, Value
+from api.parameters import (
+    Address,
+    After,
+    Cell,
+    Flag,
+    Limit,
+    Person,
+    RowId,
+    ScopeFilter,
+    Text,
+    Value,
+)
 from api.problems import RESPONSES, Problem, not_found
 from deploy.database.times import to_us
 from twin.arrays import SECOND_US
@@ -42,9 +53,8 @@ router = APIRouter(prefix="/api/v1/book", responses=RESPONSES, route_class=Answe
 # So many problems stand in the sentence of an answer; all of them are in `errors`.
 PROBLEMS_TOLD = 3
 BookNumber = Annotated[RowId, Path()]
-CSV_BODY = {
-    "requestBody": {"required": True, "content": {"text/csv": {"schema": {"type": "string"}}}}
-}
+CSV_SCHEMA = {"type": "string", "maxLength": 10**6}  # PARKTWIN_BODY_BYTES is the limit
+CSV_BODY = {"requestBody": {"required": True, "content": {"text/csv": {"schema": CSV_SCHEMA}}}}
 NO_COMPARISON = Comparison(math.nan, math.nan, "")
 
 
@@ -96,7 +106,7 @@ class EntryBody(CommandBody):
     evidence: Annotated[Text, Field(description="document, or SHA-256 of a file")] = ""
     note: Text = ""
     reason: Text = ""
-    confirm: Annotated[bool, Field(description="it is no draft")] = False
+    confirm: Annotated[Flag, Field(description="it is no draft")] = False
 
 
 class CorrectionBody(CommandBody):
@@ -107,7 +117,7 @@ class CorrectionBody(CommandBody):
     uom: Cell = ""
     evidence: Text = ""
     note: Text = ""
-    confirm: bool = False
+    confirm: Flag = False
 
 
 class ConfirmBody(CommandBody):

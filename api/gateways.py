@@ -14,7 +14,7 @@ from api.answers import Number, Rfc3339, record
 from api.calculation.pool import CalculationRoute
 from api.context import AppContext
 from api.encode import rfc3339
-from api.parameters import Cell, Text
+from api.parameters import Cell, Flag, Text
 from api.problems import RESPONSES, Problem, invalid
 from ingest.routing.decode import limits_of
 from ingest.routing.trial import try_payload
@@ -29,7 +29,7 @@ class TryBody(BaseModel):
 
     topic: Text = ""
     payload: Annotated[str, Field(max_length=200_000)]
-    base64: Annotated[bool, Field(description="`payload` is base64: CBOR, Sparkplug, GBK")] = False
+    base64: Annotated[Flag, Field(description="`payload` is base64: CBOR, Sparkplug, GBK")] = False
     gateway: Annotated[Cell, Field(description="read it as that of this gateway")] = ""
     layout: Annotated[
         Cell | dict[str, Any], Field(description="read it by a preset, or by a layout's keys")

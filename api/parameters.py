@@ -20,6 +20,8 @@ Address = Annotated[str, StringConstraints(max_length=200, pattern=_STORABLE)]
 Line = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=_STORABLE)]
 Cell = Annotated[str, StringConstraints(max_length=200, pattern=_STORABLE)]
 Person = Annotated[str, StringConstraints(max_length=80, pattern=_STORABLE)]
+# Of a body: 0 and "yes" are no flags there.
+Flag = Annotated[bool, Field(strict=True)]
 # A number of a row in the database, a bigint; 2**62 is exact in JSON too.
 RowId = Annotated[int, Field(ge=1, le=2**62)]
 # A value of a tag in its uom.

@@ -188,10 +188,9 @@ async def assert_accounts(database, minutes, until):
     compared = 0
     async with serving(database, until + 60 * S) as (client, _):
         for scope in [s.id for s in PARK.scopes if s.kind == "enterprise"]:
-            energy = await rows_of(client, f"{scope}/energy", window="minute", **query)
-            chlorine = await rows_of(
-                client, f"{scope}/chlorine", window="minute", values="measured", **query
-            )
+            measured = {"window": "minute", "values": "measured", **query}
+            energy = await rows_of(client, f"{scope}/energy", **measured)
+            chlorine = await rows_of(client, f"{scope}/chlorine", **measured)
             compared += _same_energy(energy["items"], scope, total)
             compared += _same_chlorine(chlorine["items"], scope, total)
     assert compared > 500
