@@ -39,6 +39,7 @@ from api import (
 from api.calculation.pool import Calculations
 from api.context import Context
 from api.emissions import routes as emissions_routes
+from api.evaluation import routes as evaluation_routes
 from api.live.feed import Feed
 from api.middleware import AddHeaders, CountAnswers, RefuseRequests
 from api.resources import routes as resources_routes
@@ -69,6 +70,7 @@ SUBJECTS = (
     byproducts,
     resources_routes,
     targets,
+    evaluation_routes,
     scenarios_routes,
     quarantine,
     contacts,

@@ -22,6 +22,13 @@ from twin.emissions.green_power import GreenPower, check_green_power
 from twin.emissions.outlets import OutletSpec, check_outlets
 from twin.emissions.sources import CarbonFlow, check_carbon
 from twin.errors import ModelError, UomError
+from twin.evaluation.model import (
+    Evaluated,
+    Evaluation,
+    EvaluationClass,
+    Indicator,
+    check_evaluations,
+)
 from twin.model.gateways import GatewaySpec, check_gateways
 from twin.model.meters import check_meters, unrelated_meters
 from twin.model.park import (
@@ -88,6 +95,10 @@ TABLES: dict[str, type[Any]] = {
     "transfer": Transfer,
     "target": Target,
     "book": BookTag,
+    "evaluation": Evaluation,
+    "evaluation_indicator": Indicator,
+    "evaluation_class": EvaluationClass,
+    "evaluation_enterprise": Evaluated,
 }
 CHECKS = (
     check_park,
@@ -104,6 +115,7 @@ CHECKS = (
     check_catalogue,
     check_targets,
     check_book,
+    check_evaluations,
 )
 # Columns that together stand once in a table, where it is not `id`; a scope has its own check.
 UNIQUE = {
@@ -112,6 +124,9 @@ UNIQUE = {
     "check": ("tag",),
     "register": ("tag",),
     "book": ("tag",),
+    "evaluation_indicator": ("id", "evaluation"),
+    "evaluation_class": ("id", "evaluation"),
+    "evaluation_enterprise": ("scope", "evaluation", "year"),
     "heating_value": (),
     "scope": (),
     "tag": (),

@@ -54,6 +54,7 @@ QUANTITIES = {
     "money": "CNY",
     "mass_price": "CNY/kg",
     "energy_price": "CNY/J",
+    "volume_price": "CNY/m^3",
     "transport_price": "CNY/(kg*m)",
 }
 UOM_CHARACTERS = 40

@@ -14,6 +14,7 @@ NO_SOURCE = {
     "twin.book.entries": "no physics",
     "twin.book.model": "no physics",
     "twin.chlorine.tank_farms": "applies the formulas of `headroom` to a model",
+    "twin.evaluation.model": "no physics",
     "twin.program": "no physics",
     "twin.reference": "each row of a table names its source",
     "twin.replay": "the calculation of `twin.step`, cycle by cycle",

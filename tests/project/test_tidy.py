@@ -55,10 +55,11 @@ MAY_IMPORT = {
     "twin.byproducts": BALANCES,
     "twin.scenario": (*BALANCES, "twin.chlorine"),
     "twin.book": SERIES,
+    "twin.evaluation": (*GROUND, "twin.model"),
     "twin.program": ("twin.errors",),
     "twin.loading": (
         *BALANCES, "twin.alarms", "twin.validation", "twin.chlorine", "twin.emissions",
-        "twin.book", "twin.byproducts", "twin.targets",
+        "twin.book", "twin.byproducts", "twin.evaluation", "twin.targets",
     ),
     "twin.adoption": (*GROUND, "twin.model", "twin.loading"),
     "twin.__main__": ("twin",),
@@ -97,6 +98,7 @@ MAY_IMPORT = {
     # A payload on trial goes the way of all others: codecs and routing, which have no I/O.
     "api.gateways": (*SUMMING, "ingest.wire", "ingest.routing", "ingest.settings"),
     "api.targets": (*SUMMING, "api.chlorine"),
+    "api.evaluation": (*SUMMING, "api.emissions"),
     "api.health": (*SUMMING, "api.registers", "api.unit_errors"),
     "api": (*READING, "api"),
     "simulators.process": ("twin",),

@@ -614,6 +614,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/scopes/{path}/evaluation": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read Evaluation
+         * @description Return scores and classes of the enterprises of a scope by the rules of the park model.
+         */
+        get: operations["read_evaluation"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/scenarios": {
         parameters: {
             query?: never;
@@ -1901,6 +1921,21 @@ export interface components {
             chlor_alkali_balance_ci: number | null;
             chlor_alkali_balance_completeness: number | null;
         };
+        /** @description A class as the park model states it, and what it means. */
+        ClassRule: {
+            id: string;
+            name: components["schemas"]["Name"] | null;
+            /** @description share of the ranks; null where scores decide */
+            until: number | null;
+            /** @description score; null where ranks decide, or of the last */
+            least: number | null;
+            /** @description on top of the price */
+            electricity_cny_per_kwh: number | null;
+            /** @description on top of the price */
+            water_cny_per_m3: number | null;
+            source: string;
+            note: string;
+        };
         /** @description A command and its result: done without error, or the reason it was refused. */
         CommandAnswer: {
             id: number;
@@ -2319,6 +2354,31 @@ export interface components {
             /** @description why energy per tonne is not known */
             reason: string;
         };
+        EnterpriseClass: {
+            scope: string;
+            name: components["schemas"]["Name"];
+            /** @description null = undecided; T = not rated */
+            class: string | null;
+            /** @description classes that the intervals allow */
+            possible: string[];
+            /** @description among those with a score; ties share it */
+            rank: number | null;
+            score: number | null;
+            score_min: number | null;
+            score_max: number | null;
+            bonus: number;
+            malus: number;
+            vetoes: string[];
+            /** @description why not; empty = it is rated */
+            not_rated: string;
+            /** @description what the class adds */
+            electricity_cny_per_kwh: number | null;
+            /** @description what the class adds */
+            water_cny_per_m3: number | null;
+            /** @description why there is no class */
+            reason: string;
+            indicators: components["schemas"]["IndicatorFigure"][];
+        };
         /** @description The data of an enterprise: freshness, completeness, faults. */
         EnterpriseHealth: {
             enterprise: string;
@@ -2364,6 +2424,45 @@ export interface components {
              * @default false
              */
             confirm: boolean;
+        };
+        /** @description The evaluations of a scope in a year. */
+        EvaluationAnswer: {
+            scope: string;
+            year: number;
+            /** Format: date-time */
+            start: string;
+            /** Format: date-time */
+            end: string;
+            /** @description the year is over; else figures are at its pace */
+            complete: boolean;
+            items: components["schemas"]["EvaluationRow"][];
+            /** @description cursor of the next page */
+            next: string | null;
+        };
+        /** @description A rule, and the enterprises by it, the best score first. */
+        EvaluationRow: {
+            /** @description H, M or L */
+            confidence: string;
+            verified: boolean;
+            id: string;
+            scope: string;
+            name: components["schemas"]["Name"] | null;
+            /** @description rank or score */
+            by: string;
+            /** @description of electricity in energy: equivalent or equal */
+            basis: string;
+            /** @description what a kilogram of each counts */
+            pollutants: {
+                [key: string]: number;
+            };
+            /** @description year from which the rule holds */
+            since: number;
+            clause: string;
+            source: string;
+            note: string;
+            indicators: components["schemas"]["IndicatorRule"][];
+            classes: components["schemas"]["ClassRule"][];
+            enterprises: components["schemas"]["EnterpriseClass"][];
         };
         /** @description The carbon footprints of the products of a scope. */
         FootprintAnswer: {
@@ -2536,6 +2635,43 @@ export interface components {
         ImpurityRow: {
             component: string;
             max: number;
+        };
+        /** @description An indicator of an enterprise; null = not known. */
+        IndicatorFigure: {
+            id: string;
+            value: number | null;
+            /** @description of the 95 % interval */
+            half_width: number | null;
+            uom: string;
+            /** @description in the same uom */
+            benchmark: number | null;
+            benchmark_half_width: number | null;
+            /** @description weight · min(value / benchmark, cap) · 100 */
+            points: number | null;
+            /** @description share of the time that has passed, covered by both inputs */
+            completeness: number | null;
+            /** @description quality: good < 64, usable < 128 */
+            quality: number;
+            /** @description tags with gaps, the least covered first */
+            missing: string[];
+            /** @description why there are no points: which input has no data */
+            reason: string;
+        };
+        /** @description An indicator as the park model states it. */
+        IndicatorRule: {
+            id: string;
+            name: components["schemas"]["Name"] | null;
+            over: string;
+            under: string;
+            uom: string;
+            weight: number;
+            /** @description null = none */
+            cap: number | null;
+            benchmark: number | null;
+            /** @description the benchmark, in means of last year */
+            times_mean: number | null;
+            source: string;
+            note: string;
         };
         /**
          * @description What the meters behind a junction leave over, in `uom`.
@@ -3783,6 +3919,7 @@ export type CellsBody = components['schemas']['CellsBody'];
 export type ChlorineAnswer = components['schemas']['ChlorineAnswer'];
 export type ChlorineNow = components['schemas']['ChlorineNow'];
 export type ChlorineRow = components['schemas']['ChlorineRow'];
+export type ClassRule = components['schemas']['ClassRule'];
 export type CommandAnswer = components['schemas']['CommandAnswer'];
 export type CommandBody = components['schemas']['CommandBody'];
 export type ConfirmBody = components['schemas']['ConfirmBody'];
@@ -3807,8 +3944,11 @@ export type EmissionAnswer = components['schemas']['EmissionAnswer'];
 export type EmissionRow = components['schemas']['EmissionRow'];
 export type EnergyAnswer = components['schemas']['EnergyAnswer'];
 export type EnergyRow = components['schemas']['EnergyRow'];
+export type EnterpriseClass = components['schemas']['EnterpriseClass'];
 export type EnterpriseHealth = components['schemas']['EnterpriseHealth'];
 export type EntryBody = components['schemas']['EntryBody'];
+export type EvaluationAnswer = components['schemas']['EvaluationAnswer'];
+export type EvaluationRow = components['schemas']['EvaluationRow'];
 export type FootprintAnswer = components['schemas']['FootprintAnswer'];
 export type FootprintBoundary = components['schemas']['FootprintBoundary'];
 export type FootprintRow = components['schemas']['FootprintRow'];
@@ -3822,6 +3962,8 @@ export type HeatBasis = components['schemas']['HeatBasis'];
 export type HeldBackRow = components['schemas']['HeldBackRow'];
 export type HistoryAnswer = components['schemas']['HistoryAnswer'];
 export type ImpurityRow = components['schemas']['ImpurityRow'];
+export type IndicatorFigure = components['schemas']['IndicatorFigure'];
+export type IndicatorRule = components['schemas']['IndicatorRule'];
 export type JunctionRow = components['schemas']['JunctionRow'];
 export type LatestRow = components['schemas']['LatestRow'];
 export type LedgerAnswer = components['schemas']['LedgerAnswer'];
@@ -5073,6 +5215,41 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["TargetAnswer"];
+                };
+            };
+            /** @description A failure (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    read_evaluation: {
+        parameters: {
+            query?: {
+                /** @description of the figures; default: this year */
+                year?: number | null;
+            };
+            header?: never;
+            path: {
+                /** @description path of a scope, slashes included */
+                path: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EvaluationAnswer"];
                 };
             };
             /** @description A failure (RFC 9457) */
