@@ -49,6 +49,8 @@ NO_TAG = "no data: there is no tag {}"
 NO_METERS = "no data: energy: no meter of the enterprise"
 NO_OUTLET = "no data: pollutants: no outlet of the enterprise measures {}"
 UNCOVERED = "no data: {}: {:.0%} of the time is covered by all inputs"
+# Tags that a reason names; `missing` has all.
+FEW, MORE = 3, "…"
 NOTHING_BELOW = "not known: what it is related to is 0"
 
 
@@ -169,7 +171,8 @@ def _figure(figure: Figure, *, enough: bool) -> Figure:
     """Return a figure, or the reason why it has no value; none where too little is covered."""
     if not enough:
         share = np.nan_to_num(figure.share)
-        reason = UNCOVERED.format(", ".join(figure.missing), share)
+        names = [*figure.missing[:FEW], *([MORE] if len(figure.missing) > FEW else [])]
+        reason = UNCOVERED.format(", ".join(names), share)
         return figure._replace(value=np.nan, half_width=np.nan, reason=reason)
     return figure._replace(reason=NOTHING_BELOW if np.isnan(figure.value) else "")
 

@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from ingest.commands import CommandQueue
+from tests.support.demo_park import FOLDER, PARK
 from tests.support.small_evaluation import park
 from tests.support.small_park import outcome, rows_of, serving
 from tests.support.stored import cycling, turn
@@ -14,7 +15,7 @@ from twin import quality as q
 pytest_plugins = ["tests.support.small_park"]
 
 ZONE = ZoneInfo("Asia/Shanghai")
-NOW = round(datetime(2025, 2, 1, tzinfo=ZONE).timestamp()) * 1_000_000
+NOW = round(datetime(2026, 2, 1, tzinfo=ZONE).timestamp()) * 1_000_000
 DAYS = 366
 # A day of acme: with 0.1229 kgce/kWh two tonnes of coal equivalent.
 KWH = 2000 / 0.1229
@@ -276,3 +277,28 @@ async def test_scope_without_a_rule_has_no_evaluation(town):
     )
     answer = await town.client.get("/api/v1/scopes/nowhere/evaluation")
     assert answer.status_code == 404
+
+
+@pytest.mark.parametrize("model", [PARK], indirect=True, ids=[""])
+async def test_example_of_the_demonstration_park_classes_its_enterprises_by_its_books(town):
+    await town.enter((FOLDER / "book.csv").read_text(encoding="utf-8"))
+    rule, rows = await town.evaluation("liaocheng", year=2025)
+    assert (rule["id"], rule["verified"]) == ("example-by-books", False)
+    assert {name: row["class"] for name, row in rows.items()} == {
+        "luxi": "A", "huaxiang": "B", "xinfa": "C",
+    }  # fmt: skip
+    cells = [line.split(",") for line in (FOLDER / "book.csv").read_text("utf-8").splitlines()]
+    research, sales = (
+        sum(float(row[2]) for row in cells if row[0] == f"luxi/{tag}")
+        for tag in ("B-RND", "B-REVENUE")
+    )
+    figure = rows["luxi"]["indicators"][3]
+    assert (figure["value"], figure["uom"]) == (pytest.approx(100 * research / sales), "%")
+    assert figure["points"] == pytest.approx(20 * figure["value"] / 1.5)
+    # The rule since 2026 is by the meters, and nothing is entered for 2026 or measured yet.
+    rule, rows = await town.evaluation("liaocheng", year=2026)
+    assert rule["id"] == "example-by-meters"
+    assert "no data: luxi/B-TAX, luxi/B-LAND: 0% of the time" in rows["luxi"]["reason"]
+    assert [row["score"] for row in rows.values()] == [None] * 3
+    _, rows = await town.evaluation("liaocheng", year=2198)
+    assert [row["class"] for row in rows.values()] == [None] * 3

@@ -111,7 +111,7 @@ def heaviest():
     scoped["get /api/v1/scopes/{path}/emissions"] = emissions
     scoped["get /api/v1/scopes/{path}/catalogue/matches"] = [{}]
     scoped["get /api/v1/scopes/{path}/catalogue/ledger"] = [before(WINDOWS * DAY_US)]
-    scoped["get /api/v1/scopes/{path}/evaluation"] = [{}, {"year": 2198}]
+    scoped["get /api/v1/scopes/{path}/evaluation"] = [{}, {"year": 2025}, {"year": 2198}]
     scoped["get /api/v1/scopes/{path}/electrolysers"] = windows()[:2]
     scoped["get /api/v1/scopes/{path}/emissions/products"] = windows()[1:]
     scoped["get /api/v1/scopes/{path}/electrolysers/ageing"] = [before(1_400 * DAY_US)]
