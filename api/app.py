@@ -32,7 +32,6 @@ from api import (
     problems,
     quarantine,
     registers,
-    targets,
     tariffs,
     unit_errors,
 )
@@ -45,6 +44,7 @@ from api.middleware import AddHeaders, CountAnswers, RefuseRequests
 from api.resources import routes as resources_routes
 from api.scenarios import routes as scenarios_routes
 from api.store import ReadStore
+from api.targets import routes as targets_routes
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -69,7 +69,7 @@ SUBJECTS = (
     balance,
     byproducts,
     resources_routes,
-    targets,
+    targets_routes,
     evaluation_routes,
     scenarios_routes,
     quarantine,

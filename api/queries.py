@@ -120,6 +120,10 @@ BOOK_STATES = "SELECT id, confirmed, newest FROM book_named WHERE id = ANY($1::b
 BOOK_NEWEST = """
 SELECT id, address, start, stop, version, value, confirmed FROM book_named
 WHERE newest AND active AND address = ANY($1::text[])"""
+# When the newest period of each tag ends that has a value.
+BOOK_STOPS = """
+SELECT (extract(epoch FROM max(stop)) * 1000000)::bigint FROM book_named
+WHERE stands AND tag_id = ANY($1::int[]) GROUP BY tag_id"""
 # Of each tag and edge of windows, those that cut a period whose amount stands.
 BOOK_CUTS = """
 SELECT b.tag_id, e.number::int FROM book_named b

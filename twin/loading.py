@@ -50,7 +50,7 @@ from twin.model.park import (
 )
 from twin.model.rows import Known, Row, RowFault, parse_row, read_rows, toml_lines
 from twin.reference import load as load_reference
-from twin.targets import Target, check_targets
+from twin.targets.model import Asset, Target, check_targets
 from twin.uom import QUANTITIES, compile_uom, quantity_of
 from twin.validation.rules import CheckSpec, check_validation
 
@@ -94,6 +94,7 @@ TABLES: dict[str, type[Any]] = {
     "haul": Haul,
     "transfer": Transfer,
     "target": Target,
+    "asset": Asset,
     "book": BookTag,
     "evaluation": Evaluation,
     "evaluation_indicator": Indicator,

@@ -5,11 +5,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from ingest.commands import CommandQueue
-from tests.support.small_book import PARK
-from tests.support.small_park import outcome, rows_of, serving
-from tests.support.stored import cycling, turn
-from tests.support.waiting import until
+from tests.support.small_book import PARK, keeping
+from tests.support.small_park import rows_of
 from twin import quality as q
 
 pytest_plugins = ["tests.support.small_park"]
@@ -21,67 +18,10 @@ OCTOBER = {"from": "2024-10-01T00:00:00+08:00", "to": "2024-11-01T00:00:00+08:00
 SPREAD = q.UNCERTAIN | q.SPREAD
 
 
-class Book:
-    """The API over a park with a book, and an ingest that obeys it."""
-
-    def __init__(self, client, context, obey):
-        self.client, self.context, self._obey = client, context, obey
-
-    async def post(self, path="", **options):
-        """Send an order and have it carried out; return its error."""
-        sent = await self.client.post(f"/api/v1/book{path}", **options)
-        await self._obey()
-        return await outcome(self.client, sent)
-
-    async def refused(self, path="", **options):
-        """Send an order that is refused; return status, sentence and errors."""
-        sent = await self.client.post(f"/api/v1/book{path}", **options)
-        problem = sent.json()
-        return sent.status_code, problem["detail"], problem.get("errors", [])
-
-    async def file(self, text, confirm="false"):
-        query = {"by": "ann", "confirm": confirm}
-        return await self.post("/csv", content=text.encode(), params=query)
-
-    async def list(self, path="", **query):
-        answer = await self.client.get(f"/api/v1/book{path}", params=query)
-        assert answer.status_code == 200, answer.text
-        return answer.json()["items"]
-
-    async def latest(self, tag):
-        (row,) = (await self.client.get("/api/v1/latest", params={"tag": tag})).json()["items"]
-        return row
-
-    async def history(self, tag):
-        query = {"tag": tag, "from": "2024-01-01T00:00:00+08:00", "to": "2025-01-01T00:00:00+08:00"}
-        return (await self.client.get("/api/v1/history", params=query)).json()
-
-    async def shows(self, tag, value):
-        """Wait until the newest value of a tag is this one."""
-        await until(lambda: self._value(tag) == value)
-
-    def _value(self, tag):
-        feed = self.context.feed
-        at = feed.catalogue.index[tag]
-        return feed.image.value[at] / feed.catalogue.scale[at]
-
-
 @pytest.fixture
 async def book(database):
-    async with (
-        cycling(database, PARK, NOW) as cycle,
-        serving(database, NOW) as (client, context),
-    ):
-        commands = CommandQueue(cycle._store, cycle._park, cycle.topics, cycle._settings)
-        now_us = NOW
-
-        async def obey():
-            nonlocal now_us
-            now_us += 3_000_000
-            await turn(cycle, commands, now_us)
-
-        await obey()
-        yield Book(client, context, obey)
+    async with keeping(database, PARK, NOW) as keeper:
+        yield keeper
 
 
 async def test_monthly_revenue_is_entered_by_file_confirmed_shown_and_restated(book, db):

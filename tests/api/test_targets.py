@@ -5,7 +5,7 @@ import pytest
 from tests.support.small_park import FILES, PARK_TOML, make_park
 from twin.errors import ModelError
 from twin.loading import parse_park
-from twin.targets import Target
+from twin.targets.model import Target
 
 pytest_plugins = ["tests.support.small_park"]
 HOUR_9 = {"from": "2025-06-02T09:00:00+08:00", "to": "2025-06-02T10:00:00+08:00"}
@@ -78,9 +78,78 @@ async def test_chlor_alkali_balance_is_judged_by_its_interval_and_its_tolerance(
     assert reason in result["reason"]
 
 
+STRICT = """
+[[target]]
+id = "strict"
+scope = "demo/acme/caustic"
+value = 500
+uom = "kWh/t"
+kpi = "electricity_intensity"
+product = "caustic"
+sense = "at_most"
+
+[[target]]
+id = "core"
+scope = "demo"
+value = 0.2
+uom = "t/tce"
+kpi = "carbon_per_energy"
+sense = "at_most"
+
+[[target]]
+id = "benchmark"
+scope = "demo/acme/caustic"
+uom = "kgce/t"
+kpi = "energy_intensity"
+product = "caustic"
+level = "benchmark"
+sense = "at_most"
+
+[[target]]
+id = "cleaner"
+scope = "demo"
+value = 90
+uom = "%"
+kpi = "clean_energy_share"
+sense = "at_least"
+"""
+
+
+@pytest.mark.parametrize("small", [make_park(PARK_TOML + STRICT)], indirect=True, ids=[""])
+async def test_gap_of_an_intensity_is_told_in_electricity_coal_and_carbon_dioxide(api):
+    row = (await items(api, **HOUR_9))["strict"]
+    # 6 kg/s of an hour are 21.6 t.
+    kwh = (KWH_PER_T - 500) * 21.6
+    gap = {each["uom"]: each["value"] for each in row["gap"]}
+    assert gap["kWh"] == pytest.approx(kwh, rel=1e-6)
+    assert gap["tce"] == pytest.approx(kwh * 3.6e6 / (7000 * 4186.8 * 1000), rel=1e-3)
+    grid = (await api.get("/api/v1/scopes/demo/emissions", params=HOUR_9)).json()["carbon"]
+    factor = next(f for f in grid["factors"] if f["of"] == "electricity")
+    assert gap["tCO2"] / gap["kWh"] * 1e3 == pytest.approx(
+        float(next(iter(factor["figures"].values())).split()[0]), rel=1e-6
+    )
+    assert (row["pace"], row["moved"]) == (None, None)
+    assert "three months" in row["outlook_reason"]
+
+
+@pytest.mark.parametrize("small", [make_park(PARK_TOML + STRICT)], indirect=True, ids=[""])
+async def test_core_of_a_zero_carbon_park_is_its_emissions_over_its_energy(api):
+    row = await items(api, **HOUR_9)
+    carbon = (await api.get("/api/v1/scopes/demo/emissions", params=HOUR_9)).json()["carbon"]
+    energy = (await api.get("/api/v1/scopes/demo/energy", params=HOUR_9)).json()["items"]
+    total = next(each for each in energy if each["product"] == "total")
+    assert row["core"]["value"] == pytest.approx(
+        carbon["items"][0]["total_t"] / (total["energy_kgce"] / 1e3), rel=1e-6
+    )
+    assert row["core"]["half_width"] > 0
+    assert row["cleaner"]["value"] == 0.0
+    assert (row["benchmark"]["goal"], row["benchmark"]["limit"]) == (315.0, 315.0)
+    assert row["benchmark"]["state"] in ("met", "not_met", "undecided")
+
+
 async def test_target_without_a_kpi_says_what_it_needs(api):
     result = (await items(api))["books"]
-    assert (result["value"], result["verdict"]) == (None, None)
+    assert (result["value"], result["verdict"], result["state"]) == (None, None, "no_data")
     assert "books" in result["reason"]
 
 
@@ -89,6 +158,7 @@ async def test_time_without_data_gives_no_verdict(api):
     result = (await items(api, **query))["kwh"]
     assert (result["value"], result["verdict"], result["shortfall"]) == (None, "undecided", None)
     assert result["quality"] >= 128
+    assert (result["state"], set(result["no_data"])) == ("no_data", {"acme/JQ-1", "acme/FT-6"})
 
 
 async def test_scope_narrows_the_list(api):

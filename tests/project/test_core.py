@@ -24,6 +24,7 @@ NO_SOURCE = {
     "twin.series.coverage": "a rule of ours",
     "twin.series.windows": "the calendar",
     "twin.step": "signs times accounts; the slope is a least-squares line",
+    "twin.targets.model": "no physics",
     "twin.uom": "conversion is that of pint",
 }
 

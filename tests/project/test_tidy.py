@@ -97,7 +97,7 @@ MAY_IMPORT = {
     **dict.fromkeys(SUBJECTS, SUMMING),
     # A payload on trial goes the way of all others: codecs and routing, which have no I/O.
     "api.gateways": (*SUMMING, "ingest.wire", "ingest.routing", "ingest.settings"),
-    "api.targets": (*SUMMING, "api.chlorine"),
+    "api.targets": (*SUMMING, "api.chlorine", "api.emissions"),
     "api.evaluation": (*SUMMING, "api.emissions"),
     "api.health": (*SUMMING, "api.registers", "api.unit_errors"),
     "api": (*READING, "api"),
@@ -139,6 +139,7 @@ LIBRARIES = {
         "twin.reconciliation.observability",
         "twin.reconciliation.sparse",
         "twin.series.gaps",
+        "twin.targets.trend",
     },
 }
 # Who else may ask for the time of day, and why. Programs' entries (`__main__`) may.

@@ -603,7 +603,10 @@ export interface paths {
         };
         /**
          * Read Targets
-         * @description Return each target with the value reached in a range of time, by default the last 24 h.
+         * @description Return each target with its state, gap, pace and forecast, and what moved its figure.
+         *
+         *     The value is that of a range of time, by default the last 24 h; of figures of book data the
+         *     twelve months up to the newest period that all its tags have.
          */
         get: operations["read_targets"];
         put?: never;
@@ -1815,6 +1818,21 @@ export interface components {
             /** @default  */
             description: string;
         };
+        /** @description What moved the measured figure from a window to the next with values: an exact sum. */
+        Change: {
+            /** Format: date-time */
+            before_start: string;
+            /** Format: date-time */
+            before_end: string;
+            /** Format: date-time */
+            after_start: string;
+            /** Format: date-time */
+            after_end: string;
+            before: number;
+            after: number;
+            change: number;
+            moves: components["schemas"]["Move"][];
+        };
         /** @description The chlorine balance of a scope, and the state of its tanks, absorbers and hazards. */
         ChlorineAnswer: {
             scope: string;
@@ -2525,6 +2543,13 @@ export interface components {
             count: number;
             share: number | null;
         };
+        /** @description The shortfall as an amount of the time of the value, or as a capacity. */
+        GapAmount: {
+            value: number;
+            uom: string;
+            /** @description what it is converted with; empty = the unit itself */
+            factor: string;
+        };
         /** @description Counts and faults of a gateway. */
         GatewayRow: {
             enterprise: string;
@@ -2888,6 +2913,12 @@ export interface components {
             /** Format: date-time */
             applied: string;
         };
+        /** @description What one enterprise, or asset, made of the change of a figure. */
+        Move: {
+            member: string;
+            numerator: number;
+            denominator: number;
+        };
         /** @description A name in Chinese and English. */
         Name: {
             zh: string;
@@ -2968,6 +2999,15 @@ export interface components {
             node: string;
             residual_t: number | null;
             residual_kwh: number | null;
+        };
+        /** @description What the figure comes to at the due date, at its pace or by the asset register. */
+        Outlook: {
+            on: string;
+            value: number;
+            /** @description of the 95 % interval of one window */
+            half_width: number;
+            /** @enum {string} */
+            will_be_met: "yes" | "no" | "undecided";
         };
         /** @description A page of a list. */
         Page_AlarmEvent_: {
@@ -3638,6 +3678,18 @@ export interface components {
             /** @description cursor of the next page */
             next: string | null;
         };
+        /** @description A straight line through the values of the last months or days. */
+        TargetPace: {
+            /** @description month or day */
+            window: string;
+            /** @description windows with a value */
+            points: number;
+            per_year: number;
+            /** @description of the 95 % interval */
+            half_width: number;
+            /** @description from now to the limit at the due date; null = met, or past */
+            needed_per_year: number | null;
+        };
         /** @description A target and the value reached; null = not to be known from the tags. */
         TargetRow: {
             /** @description H, M or L */
@@ -3649,14 +3701,19 @@ export interface components {
             kpi: string | null;
             product: string | null;
             sense: ("at_most" | "at_least") | null;
-            goal: number;
+            goal: number | null;
             uom: string;
             tolerance: number;
             /** @description goal and tolerance: the value must be clear of it */
-            limit: number;
+            limit: number | null;
+            /** @description what the goal is: a benchmark, a quota, … */
+            level: string | null;
             /** @description the goal holds from the end of this year */
             year: number | null;
-            /** @description that year is over */
+            base_year: number | null;
+            /** @description day by which the goal is to be reached */
+            due_on: string | null;
+            /** @description that day is over */
             due: boolean | null;
             /** Format: date-time */
             start: string;
@@ -3666,9 +3723,28 @@ export interface components {
             /** @description of the 95 % interval; null = taken as exact */
             half_width: number | null;
             verdict: ("met" | "not_met" | "undecided") | null;
+            /**
+             * @description the verdict; no_data where there is no value
+             * @enum {string}
+             */
+            state: "met" | "not_met" | "undecided" | "no_data";
+            /** @description inputs that are missing where there is no value or no goal */
+            no_data: string[];
             shortfall: number | null;
+            /** @description the shortfall as amounts; empty = met */
+            gap: components["schemas"]["GapAmount"][];
+            pace: components["schemas"]["TargetPace"] | null;
+            forecast: components["schemas"]["Outlook"] | null;
+            /** @description null without two windows with values */
+            moved: components["schemas"]["Change"] | null;
+            /** @description why there is no pace or forecast */
+            outlook_reason: string;
             reason: string;
             source: string;
+            clause: string;
+            /** @description what the figure counts, of several readings */
+            basis: string;
+            boundary: string;
             note: string;
             /** @description share of the time covered by all its tags */
             completeness: number | null;
@@ -3916,6 +3992,7 @@ export type CarbonSource = components['schemas']['CarbonSource'];
 export type CatalogueAnswer = components['schemas']['CatalogueAnswer'];
 export type CategoryTotal = components['schemas']['CategoryTotal'];
 export type CellsBody = components['schemas']['CellsBody'];
+export type Change = components['schemas']['Change'];
 export type ChlorineAnswer = components['schemas']['ChlorineAnswer'];
 export type ChlorineNow = components['schemas']['ChlorineNow'];
 export type ChlorineRow = components['schemas']['ChlorineRow'];
@@ -3953,6 +4030,7 @@ export type FootprintAnswer = components['schemas']['FootprintAnswer'];
 export type FootprintBoundary = components['schemas']['FootprintBoundary'];
 export type FootprintRow = components['schemas']['FootprintRow'];
 export type FrequentAlarm = components['schemas']['FrequentAlarm'];
+export type GapAmount = components['schemas']['GapAmount'];
 export type GatewayRow = components['schemas']['GatewayRow'];
 export type GreenPowerRow = components['schemas']['GreenPowerRow'];
 export type HazardRow = components['schemas']['HazardRow'];
@@ -3981,12 +4059,14 @@ export type MeterAnswer = components['schemas']['MeterAnswer'];
 export type MeterRow = components['schemas']['MeterRow'];
 export type MissingStream = components['schemas']['MissingStream'];
 export type ModelVersion = components['schemas']['ModelVersion'];
+export type Move = components['schemas']['Move'];
 export type Name = components['schemas']['Name'];
 export type NeedRow = components['schemas']['NeedRow'];
 export type NeedSupply = components['schemas']['NeedSupply'];
 export type NewScope = components['schemas']['NewScope'];
 export type NewTag = components['schemas']['NewTag'];
 export type NodeResidual = components['schemas']['NodeResidual'];
+export type Outlook = components['schemas']['Outlook'];
 export type Page_AlarmEvent_ = components['schemas']['Page_AlarmEvent_'];
 export type Page_AlarmRow_ = components['schemas']['Page_AlarmRow_'];
 export type Page_BookValue_ = components['schemas']['Page_BookValue_'];
@@ -4042,6 +4122,7 @@ export type TagRow = components['schemas']['TagRow'];
 export type TankAsset = components['schemas']['TankAsset'];
 export type TankState = components['schemas']['TankState'];
 export type TargetAnswer = components['schemas']['TargetAnswer'];
+export type TargetPace = components['schemas']['TargetPace'];
 export type TargetRow = components['schemas']['TargetRow'];
 export type TariffAnswer = components['schemas']['TariffAnswer'];
 export type TariffLine = components['schemas']['TariffLine'];
@@ -5201,6 +5282,8 @@ export interface operations {
                 to?: string | null;
                 /** @description what flows stand on: reconciled where the balances of the park check their meters and find none in error, or measured */
                 values?: "reconciled" | "measured";
+                /** @description windows of pace and forecast: twelve months, or 31 days, before `to` */
+                trend?: "month" | "day" | "none";
             };
             header?: never;
             path?: never;

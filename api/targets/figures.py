@@ -1,0 +1,392 @@
+"""The figure of a target in windows of time: its value, how far to trust it, what it is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime, timedelta
+
+import numpy as np
+
+from api import queries
+from api.chlorine import read_figures
+from api.context import Context
+from api.emissions.carbon import GridChoice, read_carbon
+from api.encode import TONNE
+from api.joint import Joint, read_joint
+from api.reconciled import (
+    Basis,
+    ReconciledAmount,
+    covered_by,
+    per_amount,
+    read_amounts,
+    read_reconciled,
+)
+from api.sums import read_sums, tag_ids, tags_of
+from api.windows import WindowQuery
+from twin.accounts.accounts import Account
+from twin.arrays import BOOL, DAY_S, F64, SECOND_US, U8, ratio
+from twin.energy.benchmarks import UOM, find_marks
+from twin.model.park import inside
+from twin.quality import NO_DATA, worse
+from twin.reconciliation.uncertainty import weights
+from twin.reference import load as load_reference
+from twin.series import windows as w
+from twin.targets.assets import ZERO_GAP, assets_of, capacities
+from twin.targets.model import OF_TAGS, Target, is_held
+from twin.uom import compile_uom, parse_quantity
+
+INTENSITY = {"electricity_intensity": "electricity", "energy_intensity": "coal_equivalent"}
+INDEX = {"electricity_intensity": "kwh_per_t", "energy_intensity": "kgce_per_t"}
+SHARES = {
+    "local_share_of_liquid": "k1",
+    "local_share_of_chlorine": "k2",
+    "chlor_alkali_balance": "chlor_alkali_balance",
+}
+KINDS = {"aluminium": "potline", "caustic": "membrane", "chlorine": "membrane"}
+TOO_LITTLE = "only {:.0%} of the time is covered by all of its tags"
+YEAR_S = 365.25 * DAY_S
+MWH = compile_uom("MWh", "energy")[0]
+# The factors of the zero-carbon figures are those of the country, by location.
+GRID = GridChoice("CN", "location", None)
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The two sums of a ratio in W windows, by the enterprises they are of."""
+
+    owners: list[str]
+    over: F64  # (W, E) [SI]
+    under: F64  # (W, E) [SI]
+    quantity: str  # of `over`, of which a gap is an amount
+    factor: float = 1.0  # of the figure to the ratio of the sums
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A figure in W windows, and how far to trust it."""
+
+    value: F64  # (W,) [SI]; NaN = none
+    half_width: F64  # (W,) [SI] 95 %; 0 = taken as exact
+    quality: U8  # (W,)
+    completeness: F64 | None = None  # (W,)
+    missing: list[list[str]] = field(default_factory=list)
+    decisive: BOOL | None = None
+    stands: BOOL | None = None  # on reconciled amounts
+    parts: Parts | None = None
+    no_data: list[str] = field(default_factory=list)  # inputs the model or a reference lacks
+
+
+def no_figure(windows: int, *inputs: str) -> Figure:
+    """Return a figure without a value, and the inputs it lacks."""
+    unknown = np.full(windows, np.nan)
+    return Figure(
+        unknown, np.zeros(windows), np.full(windows, NO_DATA, np.uint8), no_data=list(inputs)
+    )
+
+
+async def read_figure(
+    context: Context, query: WindowQuery, target: Target, values: Basis
+) -> Figure:
+    """Return the figure of a target in the windows of a query; raises StoreError."""
+    return await EVALUATE[target.kpi](context, query, target, values)
+
+
+def days_of(query: WindowQuery) -> list[date]:
+    """Return the last day of each window."""
+    day = timedelta(days=1)
+    return [w.local(edge, query.zone).date() - day for edge in query.edges[1:].tolist()]
+
+
+def _of(
+    joint: Joint,
+    value: F64,
+    half_width: F64,
+    *,
+    ends: U8 | None = None,
+    on: ReconciledAmount | None = None,
+    parts: Parts | None = None,
+) -> Figure:
+    """Return a figure of joint time; `ends` are as of `Sums.trust`, `on` what it may stand on."""
+    trust = joint.trust(~np.isnan(value), ends)
+    quality, stands = trust["quality"], np.zeros(len(value), bool)
+    if on is not None:
+        stands = on.stands
+        quality = np.where(stands, worse(quality, on.quality), quality)
+    return Figure(
+        value, half_width, quality, joint.share, joint.missing, joint.decisive | stands, stands,
+        parts,
+    )  # fmt: skip
+
+
+def _parts(joint: Joint, over: F64, under: F64, quantity: str, factor: float = 1.0) -> Parts:
+    """Return two weighted sums (T,) of joint time by the owners of their tags."""
+    tags = joint.sums.tags
+    used = tags[(np.nan_to_num(over[tags]) != 0) | (np.nan_to_num(under[tags]) != 0)]
+    named = [joint.sums.network.tags[tag].owner for tag in used.tolist()]
+    owners = sorted(set(named))
+    member = np.array([[name == owner for owner in owners] for name in named], np.float64)
+    member = member.reshape(len(used), len(owners))
+    amount = joint.sums.amount[:, np.searchsorted(tags, used)]
+    upper, lower = ((amount * each[used]) @ member for each in (over, under))
+    return Parts(owners, upper, lower, quantity, factor)
+
+
+async def _intensity(context: Context, query: WindowQuery, target: Target, values: Basis) -> Figure:
+    """Return energy per mass of a product."""
+    network = query.network
+    energy, mass = (
+        Account(query.scope, target.product, item) for item in (INTENSITY[target.kpi], "mass")
+    )
+    unknown = [f"{a.item} of {a.subject}" for a in (energy, mass) if a not in network.accounts]
+    if unknown:
+        return no_figure(len(query.edges) - 1, *unknown)
+    groups = [tags_of(network, [energy]), tags_of(network, [energy, mass])]
+    sums = await read_sums(context, query, groups[1])
+    used, both = await read_joint(context, sums, groups)
+    over, under = (weights(network, {account: 1.0}) for account in (energy, mass))
+    made = (await read_amounts(context, query, values, {"mass": under}))["mass"]
+    made = covered_by(made, used)
+    figure = per_amount(made, used, both, target.product, (over, under))
+    parts = _parts(both, over, under, "energy")
+    return _of(both, figure.value, figure.half_width, on=made, parts=parts)
+
+
+async def _chlorine(context: Context, query: WindowQuery, target: Target, values: Basis) -> Figure:
+    """Return a share of the chlorine of a scope."""
+    figures = await read_figures(context, query)
+    if target.kpi in SHARES:
+        name = SHARES[target.kpi]
+        share = figures.shares[name]
+        parts = _parts(share.joint, *share.weights, "mass")
+        other = await read_reconciled(context, query, "chlorine", values, {name: share.weights})
+        value, width, on = share.value, share.half_width, None
+        if name in other.columns:
+            on = ReconciledAmount(
+                other.columns[name], other.columns[f"{name}_ci"], other.stands, other.quality
+            )
+            value = np.where(on.stands, on.value, value)
+            width = np.where(on.stands, on.sigma, width)
+        return _of(share.joint, value, width, on=on, parts=parts)
+    balance, closed = figures.balance, figures.closed
+    value, ci = (
+        ratio(each, balance.made) for each in (abs(balance.unaccounted), balance.unaccounted_ci)
+    )
+    return _of(closed, value, ci, ends=balance.ends)
+
+
+async def _register(_: Context, query: WindowQuery, target: Target, __: Basis) -> Figure:
+    """Return a figure of the asset register on the last day of each window."""
+    return register_figure(query, target, days_of(query))
+
+
+def register_figure(query: WindowQuery, target: Target, days: list[date]) -> Figure:
+    """Return a figure of the asset register on some days, which may be to come."""
+    kind, has = target.asset, target.has
+    if target.kpi == "capacity":
+        kind = KINDS.get(target.product, target.product)
+    elif target.kpi == "zero_gap_share":
+        kind, has = "membrane", ZERO_GAP
+    assets = assets_of(query.network.park, query.scope, kind)
+    if not assets:
+        return no_figure(len(days), f"[[asset]] of kind {kind!r} in {query.scope}")
+    part, whole = capacities(assets, has, days)
+    scopes = sorted({each.scope for each in assets})
+    member = np.array([[each.scope == scope for scope in scopes] for each in assets], np.float64)
+    over, under = part @ member, whole @ member
+    value = over.sum(axis=1)
+    if target.kpi in ("zero_gap_share", "asset_share"):
+        value = ratio(value, under.sum(axis=1))
+    else:
+        under = np.zeros_like(under)
+        under[:, 0] = 1.0
+    nothing = np.zeros(len(days))
+    unknown = [f"capacity of {each.id}" for each in assets if np.isnan(each.capacity)]
+    parts = Parts(scopes, over, under, "mass_flow")
+    return Figure(value, nothing, nothing.astype(np.uint8), parts=parts, no_data=unknown)
+
+
+async def _tags(context: Context, query: WindowQuery, target: Target, _: Basis) -> Figure:
+    """Return an amount in a year, or a ratio of amounts, of tags; without an error it is exact."""
+    network = query.network
+    position = {tag.address: at for at, tag in enumerate(network.tags)}
+    part, whole = ([position[name] for name in names] for names in (target.part, target.whole))
+    over, under = np.zeros((2, len(network.tags)))
+    over[part], under[whole] = 1.0, 1.0
+    used = np.unique(np.array([*part, *whole], np.int64))
+    sums = await read_sums(context, query, used)
+    (joint,) = await read_joint(context, sums, [used])
+    quantity = network.tags[part[0]].quantity
+    if target.whole:
+        held = [is_held(network.tags[each[0]]) for each in (part, whole)]
+        # An amount over a state is one in a year: tax on land.
+        factor = YEAR_S if held == [False, True] else 1.0
+        value, width = (factor * each for each in joint.ratio("", over, under))
+        return _of(
+            joint, value, np.nan_to_num(width), parts=_parts(joint, over, under, quantity, factor)
+        )
+    value, width = joint.rate(over)
+    parts = _parts(joint, over, under, quantity)
+    each = np.zeros_like(parts.over)
+    each[:, :1] = joint.sums.covered_s[:, :1]
+    return _of(joint, value, np.nan_to_num(width), parts=replace(parts, under=each))
+
+
+async def _count(context: Context, query: WindowQuery, target: Target, values: Basis) -> Figure:
+    """Return how many tags come to more than an amount in a year."""
+    network = query.network
+    tag = next(each for each in network.tags if each.address == target.part[0])
+    above = parse_quantity(target.above, tag.quantity) / YEAR_S
+    one = [await _tags(context, query, replace(target, part=(name,)), values)
+           for name in target.part]  # fmt: skip
+    rates = np.array([figure.value for figure in one])
+    value = np.where(np.isnan(rates).any(axis=0), np.nan, (rates >= above).sum(axis=0))
+    whole = [figure.decisive for figure in one if figure.decisive is not None]
+    shares = np.array([figure.completeness for figure in one], np.float64)
+    missing = [
+        [name for names in window for name in names]
+        for window in zip(*(figure.missing for figure in one), strict=True)
+    ]
+    quality = np.max([figure.quality for figure in one], axis=0)
+    decisive = np.all(whole, axis=0)
+    return Figure(value, np.zeros(len(value)), quality, shares.min(axis=0), missing, decisive)
+
+
+async def _rise(context: Context, query: WindowQuery, target: Target, values: Basis) -> Figure:
+    """Return by how much a ratio is above that of its base year."""
+    year = target.base_year or 0
+    begin = [datetime(each, 1, 1, tzinfo=query.zone) for each in (year, year + 1)]
+    stamps = [round(each.timestamp()) * SECOND_US for each in begin]
+    before = await _tags(
+        context, replace(query, window="month", edges=np.array(stamps)), target, values
+    )
+    now = await _tags(context, query, target, values)
+    if np.isnan(before.value[0]):
+        lacking = before.missing[0] or [*target.part, *target.whole]
+        now = replace(now, no_data=[f"{name} in {year}" for name in lacking])
+    value = ratio(now.value, before.value[0]) - 1
+    width = ratio(np.hypot(now.half_width, (value + 1) * before.half_width[0]), before.value[0])
+    return replace(now, value=value, half_width=width, parts=None)
+
+
+async def _carbon(context: Context, query: WindowQuery, target: Target, values: Basis) -> Figure:
+    """Return emissions, or green electricity, over the comprehensive energy of a scope."""
+    network, windows = query.network, len(query.edges) - 1
+    energy = Account(query.scope, "total", "coal_equivalent")
+    if energy not in network.accounts:
+        return no_figure(windows, f"energy meters of {query.scope}")
+    tags = tags_of(network, [energy])
+    sums = await read_sums(context, query, tags)
+    (joint,) = await read_joint(context, sums, [tags])
+    weight = weights(network, {energy: 1.0})
+    used, used_ci = joint.rate(weight)
+    rows = (await read_carbon(context, query, GRID, values))["items"]
+    if not rows:
+        return no_figure(windows, f"sources of carbon dioxide of {query.scope}")
+    if target.kpi == "carbon_per_energy":
+        over = np.array([row["total_t"] for row in rows], np.float64) * TONNE[0]
+        over_ci = np.array([row["total_ci_t"] for row in rows], np.float64) * TONNE[0]
+    else:
+        over = np.array([row["green_mwh"] for row in rows], np.float64) * MWH
+        over_ci = np.zeros(windows)
+    shares = np.array([row["completeness"] for row in rows], np.float64)
+    quality = np.array([row["quality"] for row in rows], np.uint8)
+    # Both are of the time their own meters cover; what is not covered may be none or twice of it.
+    value = ratio(over / (shares * query.elapsed_s), used)
+    open_share = 1 - np.minimum(joint.share, shares)
+    width = np.hypot(ratio(over_ci, over), ratio(used_ci, used)) + open_share
+    width = np.abs(value) * width
+    enough = context.settings.verdict_completeness
+    figure = _of(joint, value, width)
+    return replace(
+        figure,
+        quality=worse(figure.quality, quality),
+        completeness=np.minimum(joint.share, shares),
+        missing=[
+            [*dict.fromkeys([*mine, *row["missing"]])]
+            for mine, row in zip(joint.missing, rows, strict=True)
+        ],
+        decisive=joint.decisive & (shares >= enough),
+    )
+
+
+def goal_of(query: WindowQuery, target: Target, product: str = "") -> tuple[float, str]:
+    """Return the goal of a target [SI] by its level, and the input it lacks; NaN without one."""
+    product = product or target.product
+    if target.level in ("benchmark", "baseline"):
+        grades = [p.grade for p in query.network.park.products
+                  if p.id == product and (inside(p.scope, query.scope)
+                                          or inside(query.scope, p.scope))]  # fmt: skip
+        indexes = [INDEX[target.kpi]] if target.kpi in INDEX else list(UOM)
+        for index in indexes:
+            marks = find_marks(product, index, next(iter(grades), np.nan))
+            if marks is not None:
+                return float(getattr(marks, target.level)), ""
+        return np.nan, f"{target.level} of {product}"
+    for row in load_reference("benchmarks")["quota"]:
+        if product in row["products"]:
+            standard = row["standard"]
+            return np.nan, f"{target.level} of {product}: the table of {standard} is not known"
+    return np.nan, f"{target.level} of {product}: no standard is named"
+
+
+async def _at_level(context: Context, query: WindowQuery, target: Target, values: Basis) -> Figure:
+    """Return the share of the products with a level that reach it, each decided by its interval."""
+    network, windows = query.network, len(query.edges) - 1
+    products = dict.fromkeys(p.id for p in network.park.products if inside(p.scope, query.scope))
+    reached, lacking = [], []
+    for product in products:
+        goal, lack = goal_of(query, target, product)
+        if lack:
+            lacking.append(lack)
+            continue
+        index = next(i for i, name in enumerate(UOM) if find_marks(product, name))
+        kpi = "electricity_intensity" if list(UOM)[index] == "kwh_per_t" else "energy_intensity"
+        one = await _intensity(context, query, replace(target, kpi=kpi, product=product), values)
+        certain = np.where(one.value + one.half_width <= goal, 1.0, np.nan)
+        certain = np.where(one.value - one.half_width > goal, 0.0, certain)
+        reached.append((product, one, certain))
+    if lacking or not reached:
+        return no_figure(windows, *(lacking or [f"[[product]] in {query.scope}"]))
+    value = np.mean([each for _, _, each in reached], axis=0)
+    first = reached[0][1]
+    undecided = [name for name, _, each in reached if np.isnan(each).any()]
+    return replace(
+        first, value=value, half_width=np.zeros(windows), parts=None,
+        missing=[[n for _, one, _ in reached for n in one.missing[at]] for at in range(windows)],
+        no_data=[f"energy per tonne of {name}, more accurate" for name in undecided],
+    )  # fmt: skip
+
+
+async def last_stop(context: Context, query: WindowQuery, target: Target) -> int | None:
+    """Return when the newest period ends that all book tags of a target have, [µs]."""
+    tags = query.network.tags
+    named = {*target.part, *target.whole}
+    booked = [at for at, tag in enumerate(tags) if tag.address in named and tag.source == "manual"]
+    if target.kpi not in OF_TAGS or not booked:
+        return None
+    ids = tag_ids(context, query.network, np.array(booked, np.int64))
+    rows = await context.store.rows(queries.BOOK_STOPS, ids.tolist())
+    stops = [stop for (stop,) in rows]
+    return min(stops) if len(stops) == len(booked) else None
+
+
+EVALUATE: dict[str, Callable[[Context, WindowQuery, Target, Basis], Awaitable[Figure]]] = {
+    "electricity_intensity": _intensity,
+    "energy_intensity": _intensity,
+    "local_share_of_liquid": _chlorine,
+    "local_share_of_chlorine": _chlorine,
+    "unaccounted_share": _chlorine,
+    "chlor_alkali_balance": _chlorine,
+    "zero_gap_share": _register,
+    "capacity": _register,
+    "asset_share": _register,
+    "asset_capacity": _register,
+    "ratio": _tags,
+    "amount": _tags,
+    "count": _count,
+    "rise": _rise,
+    "carbon_per_energy": _carbon,
+    "clean_energy_share": _carbon,
+    "products_at_level": _at_level,
+}
