@@ -63,7 +63,7 @@ class Parts:
 
 
 @dataclass(frozen=True, slots=True)
-class Figure:
+class TargetFigure:
     """A figure in W windows, and how far to trust it."""
 
     value: F64  # (W,) [SI]; NaN = none
@@ -77,17 +77,17 @@ class Figure:
     no_data: list[str] = field(default_factory=list)  # inputs the model or a reference lacks
 
 
-def no_figure(windows: int, *inputs: str) -> Figure:
+def no_figure(windows: int, *inputs: str) -> TargetFigure:
     """Return a figure without a value, and the inputs it lacks."""
     unknown = np.full(windows, np.nan)
-    return Figure(
+    return TargetFigure(
         unknown, np.zeros(windows), np.full(windows, NO_DATA, np.uint8), no_data=list(inputs)
     )
 
 
 async def read_figure(
     context: Context, query: WindowQuery, target: Target, values: Basis
-) -> Figure:
+) -> TargetFigure:
     """Return the figure of a target in the windows of a query; raises StoreError."""
     return await EVALUATE[target.kpi](context, query, target, values)
 
@@ -106,14 +106,14 @@ def _of(
     ends: U8 | None = None,
     on: ReconciledAmount | None = None,
     parts: Parts | None = None,
-) -> Figure:
+) -> TargetFigure:
     """Return a figure of joint time; `ends` are as of `Sums.trust`, `on` what it may stand on."""
     trust = joint.trust(~np.isnan(value), ends)
     quality, stands = trust["quality"], np.zeros(len(value), bool)
     if on is not None:
         stands = on.stands
         quality = np.where(stands, worse(quality, on.quality), quality)
-    return Figure(
+    return TargetFigure(
         value, half_width, quality, joint.share, joint.missing, joint.decisive | stands, stands,
         parts,
     )  # fmt: skip
@@ -132,7 +132,9 @@ def _parts(joint: Joint, over: F64, under: F64, quantity: str, factor: float = 1
     return Parts(owners, upper, lower, quantity, factor)
 
 
-async def _intensity(context: Context, query: WindowQuery, target: Target, values: Basis) -> Figure:
+async def _intensity(
+    context: Context, query: WindowQuery, target: Target, values: Basis
+) -> TargetFigure:
     """Return energy per mass of a product."""
     network = query.network
     energy, mass = (
@@ -152,7 +154,9 @@ async def _intensity(context: Context, query: WindowQuery, target: Target, value
     return _of(both, figure.value, figure.half_width, on=made, parts=parts)
 
 
-async def _chlorine(context: Context, query: WindowQuery, target: Target, values: Basis) -> Figure:
+async def _chlorine(
+    context: Context, query: WindowQuery, target: Target, values: Basis
+) -> TargetFigure:
     """Return a share of the chlorine of a scope."""
     figures = await read_figures(context, query)
     if target.kpi in SHARES:
@@ -175,12 +179,12 @@ async def _chlorine(context: Context, query: WindowQuery, target: Target, values
     return _of(closed, value, ci, ends=balance.ends)
 
 
-async def _register(_: Context, query: WindowQuery, target: Target, __: Basis) -> Figure:
+async def _register(_: Context, query: WindowQuery, target: Target, __: Basis) -> TargetFigure:
     """Return a figure of the asset register on the last day of each window."""
     return register_figure(query, target, days_of(query))
 
 
-def register_figure(query: WindowQuery, target: Target, days: list[date]) -> Figure:
+def register_figure(query: WindowQuery, target: Target, days: list[date]) -> TargetFigure:
     """Return a figure of the asset register on some days, which may be to come."""
     kind, has = target.asset, target.has
     if target.kpi == "capacity":
@@ -203,10 +207,10 @@ def register_figure(query: WindowQuery, target: Target, days: list[date]) -> Fig
     nothing = np.zeros(len(days))
     unknown = [f"capacity of {each.id}" for each in assets if np.isnan(each.capacity)]
     parts = Parts(scopes, over, under, "mass_flow")
-    return Figure(value, nothing, nothing.astype(np.uint8), parts=parts, no_data=unknown)
+    return TargetFigure(value, nothing, nothing.astype(np.uint8), parts=parts, no_data=unknown)
 
 
-async def _tags(context: Context, query: WindowQuery, target: Target, _: Basis) -> Figure:
+async def _tags(context: Context, query: WindowQuery, target: Target, _: Basis) -> TargetFigure:
     """Return an amount in a year, or a ratio of amounts, of tags; without an error it is exact."""
     network = query.network
     position = {tag.address: at for at, tag in enumerate(network.tags)}
@@ -232,7 +236,9 @@ async def _tags(context: Context, query: WindowQuery, target: Target, _: Basis) 
     return _of(joint, value, np.nan_to_num(width), parts=replace(parts, under=each))
 
 
-async def _count(context: Context, query: WindowQuery, target: Target, values: Basis) -> Figure:
+async def _count(
+    context: Context, query: WindowQuery, target: Target, values: Basis
+) -> TargetFigure:
     """Return how many tags come to more than an amount in a year."""
     network = query.network
     tag = next(each for each in network.tags if each.address == target.part[0])
@@ -249,10 +255,12 @@ async def _count(context: Context, query: WindowQuery, target: Target, values: B
     ]
     quality = np.max([figure.quality for figure in one], axis=0)
     decisive = np.all(whole, axis=0)
-    return Figure(value, np.zeros(len(value)), quality, shares.min(axis=0), missing, decisive)
+    return TargetFigure(value, np.zeros(len(value)), quality, shares.min(axis=0), missing, decisive)
 
 
-async def _rise(context: Context, query: WindowQuery, target: Target, values: Basis) -> Figure:
+async def _rise(
+    context: Context, query: WindowQuery, target: Target, values: Basis
+) -> TargetFigure:
     """Return by how much a ratio is above that of its base year."""
     year = target.base_year or 0
     begin = [datetime(each, 1, 1, tzinfo=query.zone) for each in (year, year + 1)]
@@ -269,7 +277,9 @@ async def _rise(context: Context, query: WindowQuery, target: Target, values: Ba
     return replace(now, value=value, half_width=width, parts=None)
 
 
-async def _carbon(context: Context, query: WindowQuery, target: Target, values: Basis) -> Figure:
+async def _carbon(
+    context: Context, query: WindowQuery, target: Target, values: Basis
+) -> TargetFigure:
     """Return emissions, or green electricity, over the comprehensive energy of a scope."""
     network, windows = query.network, len(query.edges) - 1
     energy = Account(query.scope, "total", "coal_equivalent")
@@ -330,7 +340,9 @@ def goal_of(query: WindowQuery, target: Target, product: str = "") -> tuple[floa
     return np.nan, f"{target.level} of {product}: no standard is named"
 
 
-async def _at_level(context: Context, query: WindowQuery, target: Target, values: Basis) -> Figure:
+async def _at_level(
+    context: Context, query: WindowQuery, target: Target, values: Basis
+) -> TargetFigure:
     """Return the share of the products with a level that reach it, each decided by its interval."""
     network, windows = query.network, len(query.edges) - 1
     products = dict.fromkeys(p.id for p in network.park.products if inside(p.scope, query.scope))
@@ -371,7 +383,7 @@ async def last_stop(context: Context, query: WindowQuery, target: Target) -> int
     return min(stops) if len(stops) == len(booked) else None
 
 
-EVALUATE: dict[str, Callable[[Context, WindowQuery, Target, Basis], Awaitable[Figure]]] = {
+EVALUATE: dict[str, Callable[[Context, WindowQuery, Target, Basis], Awaitable[TargetFigure]]] = {
     "electricity_intensity": _intensity,
     "energy_intensity": _intensity,
     "local_share_of_liquid": _chlorine,

@@ -20,7 +20,7 @@ from twin.targets.trend import fit_line, forecast
 from twin.uom import compile_uom
 
 if TYPE_CHECKING:
-    from api.targets.figures import Figure, Parts
+    from api.targets.figures import Parts, TargetFigure
     from api.windows import WindowQuery
     from twin.targets.model import Target
 
@@ -84,7 +84,7 @@ def years_of(times_us: F64) -> F64:
 
 
 def pace_of(
-    query: WindowQuery, target: Target, figure: Figure, scale: float, limit: float, now: float
+    query: WindowQuery, target: Target, figure: TargetFigure, scale: float, limit: float, now: float
 ) -> tuple[TargetPace | None, Outlook | None, str]:
     """Return the pace over windows, the forecast at the due date in the unit, or why not.
 
@@ -142,7 +142,7 @@ def _outlook(
     }
 
 
-def change_of(query: WindowQuery, figure: Figure, scale: float) -> Change | None:
+def change_of(query: WindowQuery, figure: TargetFigure, scale: float) -> Change | None:
     """Return what moved a figure between its two newest windows with values."""
     parts = figure.parts
     if parts is None:

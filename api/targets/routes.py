@@ -17,7 +17,7 @@ from api.parameters import From, Text, To
 from api.problems import RESPONSES, Problem
 from api.reconciled import Basis, Values
 from api.targets.answer import Change, Outlook, TargetAnswer, TargetPace, TargetRow
-from api.targets.figures import TOO_LITTLE, Figure, goal_of, last_stop, no_figure, read_figure
+from api.targets.figures import TOO_LITTLE, TargetFigure, goal_of, last_stop, no_figure, read_figure
 from api.targets.outlook import (
     COARSER,
     NOT_ASKED,
@@ -159,7 +159,7 @@ async def _target(
     )
 
 
-def _lacking(figure: Figure, lack: str, missing: list[str]) -> list[str]:
+def _lacking(figure: TargetFigure, lack: str, missing: list[str]) -> list[str]:
     """Return the inputs a figure or its goal lacks."""
     inputs = [lack] if lack else []
     if np.isnan(figure.value[0]):
