@@ -66,17 +66,38 @@ class Figure(NamedTuple):
     reason: str = ""
 
 
-class Inputs(NamedTuple):
-    """The inputs of an indicator of an enterprise, as weights of tags (T,)."""
+class Terms(NamedTuple):
+    """A weighted sum of few of the T tags."""
 
-    over: F64
-    under: F64
+    tags: I64  # (k,) places
+    factor: F64  # (k,)
+    all_tags: int  # T
+
+    @classmethod
+    def of(cls, weight: F64) -> Terms:
+        """Return the terms of the weights of all tags."""
+        tags = np.flatnonzero(weight)
+        return cls(tags, weight[tags], len(weight))
+
+    @property
+    def weight(self) -> F64:
+        """The weights of all tags, (T,)."""
+        weight = np.zeros(self.all_tags)
+        weight[self.tags] = self.factor
+        return weight
+
+
+class Inputs(NamedTuple):
+    """The inputs of an indicator of an enterprise."""
+
+    over: Terms
+    under: Terms
     scale: float  # what one of the uom is [SI]
 
     @property
     def tags(self) -> I64:
         """Places of the tags of both."""
-        return np.flatnonzero((self.over != 0) | (self.under != 0))
+        return np.union1d(self.over.tags, self.under.tags)
 
 
 async def read_figures(
@@ -118,17 +139,17 @@ def _pair(query: WindowQuery, rule: Rule, enterprise: str, row: Indicator) -> In
     return Inputs(over, under, scale_of(row.uom, upper, lower, year_s))
 
 
-def _input(query: WindowQuery, rule: Rule, enterprise: str, name: str) -> tuple[F64, Input] | str:
-    """Return an input as weights of tags (T,) and its unit, or that the model does not have it.
+def _input(query: WindowQuery, rule: Rule, enterprise: str, name: str) -> tuple[Terms, Input] | str:
+    """Return an input as a sum of tags and its unit, or that the model does not have it.
 
-    Pollutants are no sum of tags: they have no weights, and are read in `_of_outlets`.
+    Pollutants are no sum of tags: they have no terms, and are read in `_of_outlets`.
     """
     network = query.network
     weight = np.zeros(len(network.tags))
     if name == POLLUTANTS:
         wanted = ", ".join(rule.head.pollutants)
         there = _outlets(network, rule, enterprise)
-        return (weight, input_of(None, name)) if there else NO_OUTLET.format(wanted)
+        return (Terms.of(weight), input_of(None, name)) if there else NO_OUTLET.format(wanted)
     if name == ENERGY:
         heat = weights(network, {Account(enterprise, TOTAL, "coal_equivalent"): 1.0})
         power = weights(network, {Account(enterprise, TOTAL, "electricity"): 1.0})
@@ -136,12 +157,12 @@ def _input(query: WindowQuery, rule: Rule, enterprise: str, name: str) -> tuple[
         basis: Basis = "equal" if rule.head.basis == "equal" else "equivalent"
         added = coal_equivalent(np.zeros(1), np.ones(1), basis, query.years)
         weight = heat + added * power
-        return (weight, input_of(None, name)) if weight.any() else NO_METERS
+        return (Terms.of(weight), input_of(None, name)) if weight.any() else NO_METERS
     at = network.index.get(address_of(enterprise, name))
     if at is None:
         return NO_TAG.format(address_of(enterprise, name))
     weight[at] = 1.0
-    return weight, input_of(network.tags[at], name)
+    return Terms.of(weight), input_of(network.tags[at], name)
 
 
 def _outlets(network: Network, rule: Rule, enterprise: str) -> list[Outlet]:
@@ -152,7 +173,7 @@ def _outlets(network: Network, rule: Rule, enterprise: str) -> list[Outlet]:
 
 def _of_tags(pair: Inputs, joint: Joint) -> Figure:
     """Return an indicator whose inputs are sums of tags, over their joint time."""
-    value, width = joint.ratio("", pair.over, pair.under)
+    value, width = joint.ratio("", pair.over.weight, pair.under.weight)
     trust = joint.trust(~np.isnan(value))
     return _figure(
         Figure(
@@ -226,7 +247,7 @@ def _per_pollutant(context: Context, hours: Emitting, pair: Inputs) -> Figure:
     for record, p, factor in hours.counted:
         joint &= record.known[p]
         mass += factor * np.nan_to_num(record.hours.emission[p])
-    over, mass = (np.where(joint, part, 0.0) for part in (hourly.weigh(pair.over), mass))
+    over, mass = (np.where(joint, part, 0.0) for part in (hourly.weigh(pair.over.weight), mass))
     length_s = np.where(passed, ledger.elapsed_s, 0.0)
     share = ratio((length_s * joint).sum(), length_s.sum())
     total = mass.sum() if mass.any() else np.nan
@@ -244,7 +265,7 @@ def _per_pollutant(context: Context, hours: Emitting, pair: Inputs) -> Figure:
     )  # fmt: skip
     terms = nothing[:, ::-1], nothing, value, np.array([total]), share[None]
     width = np.hypot.reduce([
-        hourly.ci("", pair.over)[joint].sum() / total,
+        hourly.ci("", pair.over.weight)[joint].sum() / total,
         *(value[0] * part / total for part in parts),
         half_width(gap_sigma([pieces], *terms))[0],
     ])  # fmt: skip

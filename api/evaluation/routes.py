@@ -210,12 +210,11 @@ async def _evaluate(context: Context, query: WindowQuery, rule: Rule, year: int)
     low, high = (np.where(decisive, end, np.nan) for end in (scores.low, scores.high))
     scores = scores._replace(low=low, high=high)
     classes = _classify(rule, states, scores)
-    rows = [
-        _enterprise(rule, e, states[e], scores, classes, _indicators(rule, e, figures[e],
-                                                                     benchmarks, scores))
-        for e, scope in enumerate(rule.enterprises)
-        if inside(scope.id, path) or inside(path, scope.id)
-    ]  # fmt: skip
+    rows = []
+    for e, scope in enumerate(rule.enterprises):
+        if inside(scope.id, path) or inside(path, scope.id):
+            indicators = _indicators(rule, e, figures[e], benchmarks, scores)
+            rows.append(_enterprise(rule, e, states[e], scores, classes, indicators))
     best_first = np.argsort(-np.nan_to_num([row["score"] for row in rows], nan=-np.inf))
     return record(
         EvaluationRow,

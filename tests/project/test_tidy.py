@@ -55,7 +55,7 @@ MAY_IMPORT = {
     "twin.byproducts": BALANCES,
     "twin.scenario": (*BALANCES, "twin.chlorine"),
     "twin.book": SERIES,
-    "twin.evaluation": (*GROUND, "twin.model"),
+    "twin.evaluation": (*BALANCES, "twin.emissions"),
     "twin.program": ("twin.errors",),
     "twin.loading": (
         *BALANCES, "twin.alarms", "twin.validation", "twin.chlorine", "twin.emissions",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from twin.emissions.outlets import OXIDES, OutletSpec
 from twin.errors import UomError
 from twin.model.park import AMOUNTS, inside
 from twin.model.rows import RowFault, cell, guess, sentence, table
@@ -209,9 +210,14 @@ def check_evaluations(park: Park) -> Iterator[RowFault]:
             text = f"there is no [[evaluation]] {part.evaluation!r}{close}"
             yield RowFault(part, text, "evaluation")
     tags = {tag.address: tag for tag in park.tags} if heads else {}
+    begun: dict[tuple[str, int], str] = {}
     for head in heads.values():
         rule = rule_of(park, head)
+        other = begun.setdefault((head.scope, head.year), head.id)
+        if other != head.id:
+            yield RowFault(head, f"{other!r} is the rule of this scope from {head.year} on", "year")
         yield from _check_rule(rule)
+        yield from _check_pollutants(park, head)
         for row in rule.indicators:
             yield from _check_indicator(tags, rule, row)
         for known in park.rows(Evaluated):
@@ -230,6 +236,19 @@ def _check_rule(rule: Rule) -> Iterator[RowFault]:
         yield RowFault(rule.head, "it needs rows of [[evaluation_class]], the best class first")
         return
     yield from _check_classes(rule.classes, rule.head.by)
+
+
+def _check_pollutants(park: Park, head: Evaluation) -> Iterator[RowFault]:
+    """Yield pollutants that no outlet measures, and such that would count against the others."""
+    outlets = [row for row in park.rows(OutletSpec) if inside(row.scope, head.scope)]
+    measured = {name for row in outlets for name in row.pollutants}
+    measured |= {OXIDES for row in outlets if row.no and row.no2}
+    for name, factor in head.pollutants.items():
+        if name not in measured:
+            text = f"no outlet in {head.scope!r} measures {name!r}{guess(name, measured)}"
+            yield RowFault(head, text, "pollutants")
+        if factor <= 0:
+            yield RowFault(head, f"{name} is not above 0", "pollutants")
 
 
 def _check_classes(classes: Sequence[EvaluationClass], by: str) -> Iterator[RowFault]:

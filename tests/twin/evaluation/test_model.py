@@ -96,6 +96,8 @@ def test_unit_of_an_indicator_follows_from_its_inputs():
         ('id = "D"', 'id = "D"\nuntil = 0.99', "the last class takes all others"),
         ('id = "D"', 'id = "T"', "T is the class of those that are not rated"),
         ("bonus = 3", "bonus = -3", "is below 0"),
+        ("SO2 = 1, NOx", "SO2 = 0, NOx", "SO2 is not above 0"),
+        ("SO2 = 1, NOx", "SO_2 = 1, NOx", "measures 'SO_2', did you mean 'SO2'?"),
         ("bonus = 3", "benchmarks = { taxes = 3 }", "there is no indicator 'taxes'"),
         ('scope = "acmepark/other"\nyear', 'scope = "acmepark"\nyear', "is no enterprise in"),
     ],
@@ -110,6 +112,18 @@ def test_row_of_no_evaluation_is_named_with_its_line():
     row = '\n[[evaluation_class]]\nevaluation = "exampel"\nid = "E"\n'
     (problem,) = problems(more=row)
     assert "there is no [[evaluation]] 'exampel', did you mean 'example'?" in problem
+
+
+def test_second_rule_of_a_scope_and_year_is_a_problem_at_load():
+    given = files()
+    rule = given["park.toml"]
+    again = rule[rule.index("[[evaluation]]") : rule.index("[[evaluation_enterprise]]")]
+    text = rule + again.replace('"example"', '"again"')
+    with pytest.raises(ModelError) as caught:
+        parse_park(given | {"park.toml": text})
+    assert [p.partition(": ")[2] for p in caught.value.problems] == [
+        "[[evaluation]] again: year: 'example' is the rule of this scope from 2024 on"
+    ]
 
 
 def test_pollutants_without_factors_are_a_problem_at_load():
