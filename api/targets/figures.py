@@ -302,16 +302,20 @@ async def _carbon(
     shares = np.array([row["completeness"] for row in rows], np.float64)
     quality = np.array([row["quality"] for row in rows], np.uint8)
     # Both are of the time their own meters cover; what is not covered may be none or twice of it.
-    value = ratio(over / (shares * query.elapsed_s), used)
-    open_share = 1 - np.minimum(joint.share, shares)
-    width = np.hypot(ratio(over_ci, over), ratio(used_ci, used)) + open_share
-    width = np.abs(value) * width
+    share = np.minimum(joint.share, shares)
+    rate = ratio(over, shares * query.elapsed_s)
+    value = np.where(share >= context.settings.value_completeness, ratio(rate, used), np.nan)
+    relative = np.where(over_ci == 0, 0.0, ratio(over_ci, over))
+    width = np.abs(value) * (np.hypot(relative, ratio(used_ci, used)) + 1 - share)
+    emitted, energy_used = ((each * query.elapsed_s * share)[:, None] for each in (rate, used))
+    quantity = "mass" if target.kpi == "carbon_per_energy" else "energy"
+    parts = Parts([query.scope], emitted, energy_used, quantity)
     enough = context.settings.verdict_completeness
-    figure = _of(joint, value, width)
+    figure = _of(joint, value, width, parts=parts)
     return replace(
         figure,
         quality=worse(figure.quality, quality),
-        completeness=np.minimum(joint.share, shares),
+        completeness=share,
         missing=[
             [*dict.fromkeys([*mine, *row["missing"]])]
             for mine, row in zip(joint.missing, rows, strict=True)

@@ -154,9 +154,14 @@ def change_of(query: WindowQuery, figure: TargetFigure, scale: float) -> Change 
         return None
     before, after = last.tolist()
     unit = parts.factor / scale
-    over, under = explain_change(
-        (parts.over[before], parts.under[before]), (parts.over[after], parts.under[after])
+    # As rates: a month that is longer, or covered better, changed nothing.
+    covered_s = np.ones(len(known))
+    if figure.completeness is not None:
+        covered_s = figure.completeness * query.elapsed_s
+    old, new = (
+        (parts.over[at] / covered_s[at], parts.under[at] / covered_s[at]) for at in (before, after)
     )
+    over, under = explain_change(old, new)
     first, second = (
         float(parts.over[at].sum() / parts.under[at].sum()) * unit for at in (before, after)
     )

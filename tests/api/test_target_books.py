@@ -199,10 +199,16 @@ async def test_ratio_of_the_books_has_state_gap_pace_forecast_and_what_moved_it(
     moved = row["moved"]
     assert (moved["before"], moved["after"]) == (pytest.approx(74), pytest.approx(75))
     by = {each["member"]: (each["numerator"], each["denominator"]) for each in moved["moves"]}
-    # The numerator counts by the mean of 1/100 and 1/104, the denominator by that of 74 and 78.
-    assert by["acme"] == (pytest.approx(2 * (1 + 100 / 104) / 2), pytest.approx(0))
-    assert by["other"][0] == pytest.approx(2 * (1 + 100 / 104) / 2)
-    assert by["other"][1] == pytest.approx(-4 * 100 * (74 + 78) / 2 / (100 * 104))
+    # By the day: October has 31. The numerator counts by the mean of 1/under before and after.
+    september, october = (74 / 30, 100 / 30), (78 / 31, 104 / 31)
+    per = 100 * (1 / september[1] + 1 / october[1]) / 2
+    mean = 100 * (september[0] + october[0]) / 2 / (september[1] * october[1])
+    assert by["acme"] == (
+        pytest.approx((66 / 31 - 64 / 30) * per), pytest.approx(-(80 / 31 - 80 / 30) * mean),
+    )  # fmt: skip
+    assert by["other"] == (
+        pytest.approx((12 / 31 - 10 / 30) * per), pytest.approx(-(24 / 31 - 20 / 30) * mean),
+    )  # fmt: skip
     assert sum(map(sum, by.values())) == pytest.approx(moved["change"])
     assert (row["clause"], row["basis"], row["boundary"]) == ("3", "by mass", "the park")
 

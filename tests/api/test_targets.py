@@ -112,6 +112,15 @@ value = 90
 uom = "%"
 kpi = "clean_energy_share"
 sense = "at_least"
+
+[[target]]
+id = "products"
+scope = "demo/acme/caustic"
+value = 100
+uom = "%"
+kpi = "products_at_level"
+level = "benchmark"
+sense = "at_least"
 """
 
 
@@ -142,9 +151,18 @@ async def test_core_of_a_zero_carbon_park_is_its_emissions_over_its_energy(api):
         carbon["items"][0]["total_t"] / (total["energy_kgce"] / 1e3), rel=1e-6
     )
     assert row["core"]["half_width"] > 0
-    assert row["cleaner"]["value"] == 0.0
+    short = row["core"]["shortfall"] * total["energy_kgce"] / 1e3
+    assert [(gap["uom"], gap["value"]) for gap in row["core"]["gap"]] == (
+        [("t", pytest.approx(short, rel=1e-6))] if short else []
+    )
+    assert (row["cleaner"]["value"], row["cleaner"]["state"]) == (0.0, "not_met")
+    tce = {gap["uom"]: gap["value"] for gap in row["cleaner"]["gap"]}["tce"]
+    assert tce == pytest.approx(0.9 * total["energy_kgce"] / 1e3, rel=1e-6)
+    reached = row["benchmark"]["state"]
+    assert (row["products"]["value"], row["products"]["state"]) == {
+        "met": (100.0, "met"), "not_met": (0.0, "not_met"), "undecided": (None, "no_data"),
+    }[reached]  # fmt: skip
     assert (row["benchmark"]["goal"], row["benchmark"]["limit"]) == (315.0, 315.0)
-    assert row["benchmark"]["state"] in ("met", "not_met", "undecided")
 
 
 async def test_target_without_a_kpi_says_what_it_needs(api):
