@@ -33,7 +33,18 @@ from twin.alarms.engine import UNACKNOWLEDGED, evaluate
 from twin.alarms.engine import initial_alarm_state as no_alarms
 from twin.alarms.metrics import advance_flood, no_flood
 from twin.alarms.rules import compile_rules, park_alarms
-from twin.arrays import DAY_S, F64, HOUR_S, HOUR_US, I64, MINUTE_S, MINUTE_US, NEVER, SECOND_US
+from twin.arrays import (
+    BOOL,
+    DAY_S,
+    F64,
+    HOUR_S,
+    HOUR_US,
+    I64,
+    MINUTE_S,
+    MINUTE_US,
+    NEVER,
+    SECOND_US,
+)
 from twin.chlorine.figures import cathode_efficiency
 from twin.chlorine.tank_farms import find_tank_farms, forecast
 from twin.energy.circuits import MAIN
@@ -292,7 +303,7 @@ def gateway_outage(trial: Trial) -> Iterator[TrialFigure]:
     Samples arrive out of order, some twice, and with a clock that is late.
     """
     arrived, times, breaks = _arrived(trial)
-    lost = len(times) * len(trial.harness.park.tags) - len(arrived.samples)
+    lost = len(times) * int(_measured(trial).sum()) - len(arrived.samples)
     doubles = arrived.duplicates
     yield TrialFigure("samples lost", lost, "1", "0", lost == 0)
     yield TrialFigure("samples kept twice", max(-lost, 0), "1", "0", lost >= 0)
@@ -300,14 +311,20 @@ def gateway_outage(trial: Trial) -> Iterator[TrialFigure]:
     yield TrialFigure("connections broken", breaks, "1", "> 1", breaks > 1)
 
 
+def _measured(trial: Trial) -> BOOL:
+    """Return which tags have an instrument, (T,); people enter the others."""
+    return np.array([tag.source != "manual" for tag in trial.harness.park.tags])
+
+
 def silent_gateway(trial: Trial) -> Iterator[TrialFigure]:
     """Yield lost samples and gaps of a dead gateway, and of the others."""
     tags = trial.harness.park.tags
     (dead,) = truths(trial.scene.overlay)
     arrived, times, _ = _arrived(trial)
-    silent = np.array([inside(tag.scope, dead.scope) for tag in tags])
+    measured = _measured(trial)
+    silent = measured & np.array([inside(tag.scope, dead.scope) for tag in tags])
     unsent = (times >= dead.start_us) & (times < dead.stop_us)
-    lost = len(times) * len(silent) - len(arrived.samples)
+    lost = len(times) * int(measured.sum()) - len(arrived.samples)
     read = int(unsent.sum() * silent.sum())
     longest_us = np.zeros(len(silent))
     pause_us = np.diff(arrived.samples.time_us)
