@@ -91,6 +91,7 @@ class TargetRow(Provenance):
     no_data: Annotated[
         list[str], Field(description="inputs that are missing where there is no value or no goal")
     ]
+    below: Annotated[list[str], Field(description="products that certainly miss their level")]
     shortfall: Number
     gap: Annotated[list[GapAmount], Field(description="the shortfall as amounts; empty = met")]
     pace: TargetPace | None

@@ -26,18 +26,22 @@ from api.sums import read_sums, tag_ids, tags_of
 from api.windows import WindowQuery
 from twin.accounts.accounts import Account
 from twin.arrays import BOOL, DAY_S, F64, SECOND_US, U8, ratio
-from twin.energy.benchmarks import UOM, find_marks
+from twin.energy.benchmarks import find_level
 from twin.model.park import inside
 from twin.quality import NO_DATA, worse
 from twin.reconciliation.uncertainty import weights
-from twin.reference import load as load_reference
 from twin.series import windows as w
+from twin.targets import MET, NOT_MET, UNDECIDED, verdict
 from twin.targets.assets import ZERO_GAP, assets_of, capacities
-from twin.targets.model import OF_TAGS, Target, is_held
+from twin.targets.model import OF_TAGS, Target, is_held, summed_quantity
 from twin.uom import compile_uom, parse_quantity
 
 INTENSITY = {"electricity_intensity": "electricity", "energy_intensity": "coal_equivalent"}
-INDEX = {"electricity_intensity": "kwh_per_t", "energy_intensity": "kgce_per_t"}
+OF_INDEX = {
+    "kwh_per_t": "electricity_intensity",
+    "kgce_per_t": "energy_intensity",
+    "kgoe_per_t": "energy_intensity",
+}
 SHARES = {
     "local_share_of_liquid": "k1",
     "local_share_of_chlorine": "k2",
@@ -69,19 +73,21 @@ class TargetFigure:
     value: F64  # (W,) [SI]; NaN = none
     half_width: F64  # (W,) [SI] 95 %; 0 = taken as exact
     quality: U8  # (W,)
+    decisive: BOOL  # (W,) enough of the time is covered for a verdict
+    missing: list[list[str]]  # of each window
     completeness: F64 | None = None  # (W,)
-    missing: list[list[str]] = field(default_factory=list)
-    decisive: BOOL | None = None
     stands: BOOL | None = None  # on reconciled amounts
     parts: Parts | None = None
     no_data: list[str] = field(default_factory=list)  # inputs the model or a reference lacks
+    below: list[str] = field(default_factory=list)  # products that certainly miss their level
 
 
 def no_figure(windows: int, *inputs: str) -> TargetFigure:
     """Return a figure without a value, and the inputs it lacks."""
-    unknown = np.full(windows, np.nan)
+    unknown, nothing = np.full(windows, np.nan), np.zeros(windows)
+    quality = np.full(windows, NO_DATA, np.uint8)
     return TargetFigure(
-        unknown, np.zeros(windows), np.full(windows, NO_DATA, np.uint8), no_data=list(inputs)
+        unknown, nothing, quality, nothing > 0, [[]] * windows, no_data=list(inputs)
     )
 
 
@@ -114,7 +120,7 @@ def _of(
         stands = on.stands
         quality = np.where(stands, worse(quality, on.quality), quality)
     return TargetFigure(
-        value, half_width, quality, joint.share, joint.missing, joint.decisive | stands, stands,
+        value, half_width, quality, joint.decisive | stands, joint.missing, joint.share, stands,
         parts,
     )  # fmt: skip
 
@@ -207,7 +213,10 @@ def register_figure(query: WindowQuery, target: Target, days: list[date]) -> Tar
     nothing = np.zeros(len(days))
     unknown = [f"capacity of {each.id}" for each in assets if np.isnan(each.capacity)]
     parts = Parts(scopes, over, under, "mass_flow")
-    return TargetFigure(value, nothing, nothing.astype(np.uint8), parts=parts, no_data=unknown)
+    return TargetFigure(
+        value, nothing, nothing.astype(np.uint8), nothing == 0, [[]] * len(days), parts=parts,
+        no_data=unknown,
+    )  # fmt: skip
 
 
 async def _tags(context: Context, query: WindowQuery, target: Target, _: Basis) -> TargetFigure:
@@ -220,20 +229,24 @@ async def _tags(context: Context, query: WindowQuery, target: Target, _: Basis) 
     used = np.unique(np.array([*part, *whole], np.int64))
     sums = await read_sums(context, query, used)
     (joint,) = await read_joint(context, sums, [used])
-    quantity = network.tags[part[0]].quantity
-    if target.whole:
-        held = [is_held(network.tags[each[0]]) for each in (part, whole)]
-        # An amount over a state is one in a year: tax on land.
-        factor = YEAR_S if held == [False, True] else 1.0
-        value, width = (factor * each for each in joint.ratio("", over, under))
-        return _of(
-            joint, value, np.nan_to_num(width), parts=_parts(joint, over, under, quantity, factor)
+    covered_s = joint.sums.covered_s[:, :1]
+    first = [network.tags[each[0]] for each in (part, whole or part)]
+    held = [is_held(tag) for tag in first]
+    quantity = summed_quantity(first[0])
+    if not target.whole:
+        value, width = joint.rate(over)
+        parts = _parts(joint, over, under, "" if held[0] else quantity)
+        parts.under[:, :1] = covered_s
+        return _of(joint, value, np.nan_to_num(width), parts=parts)
+    # An amount over a state is one in a year: tax on land.
+    factor = YEAR_S if held == [False, True] else 1.0
+    value, width = (factor * each for each in joint.ratio("", over, under))
+    parts = _parts(joint, over, under, quantity, factor)
+    if all(held):
+        parts = replace(
+            parts, over=ratio(parts.over, covered_s), under=ratio(parts.under, covered_s)
         )
-    value, width = joint.rate(over)
-    parts = _parts(joint, over, under, quantity)
-    each = np.zeros_like(parts.over)
-    each[:, :1] = joint.sums.covered_s[:, :1]
-    return _of(joint, value, np.nan_to_num(width), parts=replace(parts, under=each))
+    return _of(joint, value, np.nan_to_num(width), parts=parts)
 
 
 async def _count(
@@ -242,20 +255,19 @@ async def _count(
     """Return how many tags come to more than an amount in a year."""
     network = query.network
     tag = next(each for each in network.tags if each.address == target.part[0])
-    above = parse_quantity(target.above, tag.quantity) / YEAR_S
+    above = parse_quantity(target.above, summed_quantity(tag)) / YEAR_S
     one = [await _tags(context, query, replace(target, part=(name,)), values)
            for name in target.part]  # fmt: skip
     rates = np.array([figure.value for figure in one])
     value = np.where(np.isnan(rates).any(axis=0), np.nan, (rates >= above).sum(axis=0))
-    whole = [figure.decisive for figure in one if figure.decisive is not None]
     shares = np.array([figure.completeness for figure in one], np.float64)
     missing = [
         [name for names in window for name in names]
         for window in zip(*(figure.missing for figure in one), strict=True)
     ]
     quality = np.max([figure.quality for figure in one], axis=0)
-    decisive = np.all(whole, axis=0)
-    return TargetFigure(value, np.zeros(len(value)), quality, shares.min(axis=0), missing, decisive)
+    decisive = np.all([figure.decisive for figure in one], axis=0)
+    return TargetFigure(value, np.zeros(len(value)), quality, decisive, missing, shares.min(axis=0))
 
 
 async def _rise(
@@ -274,7 +286,8 @@ async def _rise(
         now = replace(now, no_data=[f"{name} in {year}" for name in lacking])
     value = ratio(now.value, before.value[0]) - 1
     width = ratio(np.hypot(now.half_width, (value + 1) * before.half_width[0]), before.value[0])
-    return replace(now, value=value, half_width=width, parts=None)
+    decisive = now.decisive & before.decisive
+    return replace(now, value=value, half_width=width, decisive=decisive, parts=None)
 
 
 async def _carbon(
@@ -324,54 +337,58 @@ async def _carbon(
     )
 
 
-def goal_of(query: WindowQuery, target: Target, product: str = "") -> tuple[float, str]:
-    """Return the goal of a target [SI] by its level, and the input it lacks; NaN without one."""
-    product = product or target.product
-    if target.level in ("benchmark", "baseline"):
-        grades = [p.grade for p in query.network.park.products
-                  if p.id == product and (inside(p.scope, query.scope)
-                                          or inside(query.scope, p.scope))]  # fmt: skip
-        indexes = [INDEX[target.kpi]] if target.kpi in INDEX else list(UOM)
-        for index in indexes:
-            marks = find_marks(product, index, next(iter(grades), np.nan))
-            if marks is not None:
-                return float(getattr(marks, target.level)), ""
-        return np.nan, f"{target.level} of {product}"
-    for row in load_reference("benchmarks")["quota"]:
-        if product in row["products"]:
-            standard = row["standard"]
-            return np.nan, f"{target.level} of {product}: the table of {standard} is not known"
-    return np.nan, f"{target.level} of {product}: no standard is named"
+def goal_of(query: WindowQuery, target: Target, product: str = "") -> tuple[float, str, str]:
+    """Return the goal of a target [SI] by its level, the input it lacks and the kind of figure."""
+    name = product or target.product
+    grades = [row.grade for row in query.network.park.products
+              if row.id == name and (inside(row.scope, query.scope)
+                                     or inside(query.scope, row.scope))]  # fmt: skip
+    level = find_level(name, target.level, next(iter(grades), np.nan))
+    if level is None:
+        return np.nan, f"{target.level} of {name}: no standard is named", target.kpi
+    kpi = OF_INDEX[level.index]
+    if np.isnan(level.goal):
+        lack = f"{target.level} of {name}: the table of {level.standard} is not known"
+        return np.nan, lack, kpi
+    if not product and kpi != target.kpi:
+        return np.nan, f"{target.level} of {name}: it is one of {kpi}", kpi
+    return level.goal, "", kpi
 
 
 async def _at_level(
     context: Context, query: WindowQuery, target: Target, values: Basis
 ) -> TargetFigure:
-    """Return the share of the products with a level that reach it, each decided by its interval."""
-    network, windows = query.network, len(query.edges) - 1
-    products = dict.fromkeys(p.id for p in network.park.products if inside(p.scope, query.scope))
-    reached, lacking = [], []
-    for product in products:
-        goal, lack = goal_of(query, target, product)
-        if lack:
-            lacking.append(lack)
-            continue
-        index = next(i for i, name in enumerate(UOM) if find_marks(product, name))
-        kpi = "electricity_intensity" if list(UOM)[index] == "kwh_per_t" else "energy_intensity"
-        one = await _intensity(context, query, replace(target, kpi=kpi, product=product), values)
-        certain = np.where(one.value + one.half_width <= goal, 1.0, np.nan)
-        certain = np.where(one.value - one.half_width > goal, 0.0, certain)
-        reached.append((product, one, certain))
-    if lacking or not reached:
+    """Return the share of the products that reach their level, each decided by its interval."""
+    windows = len(query.edges) - 1
+    rows = query.network.park.products
+    products = list(dict.fromkeys(row.id for row in rows if inside(row.scope, query.scope)))
+    goals = [goal_of(query, target, product) for product in products]
+    lacking = [lack for _, lack, _ in goals if lack]
+    if lacking or not products:
         return no_figure(windows, *(lacking or [f"[[product]] in {query.scope}"]))
-    value = np.mean([each for _, _, each in reached], axis=0)
-    first = reached[0][1]
-    undecided = [name for name, _, each in reached if np.isnan(each).any()]
-    return replace(
-        first, value=value, half_width=np.zeros(windows), parts=None,
-        missing=[[n for _, one, _ in reached for n in one.missing[at]] for at in range(windows)],
-        no_data=[f"energy per tonne of {name}, more accurate" for name in undecided],
-    )  # fmt: skip
+    each = [
+        await _intensity(context, query, replace(target, kpi=kpi, product=product), values)
+        for product, (_, _, kpi) in zip(products, goals, strict=True)
+    ]
+    value, width = (np.array([getattr(e, n) for e in each]) for n in ("value", "half_width"))
+    goal = np.array([[goal] for goal, _, _ in goals])
+    met = verdict(value, goal, np.array(True), width, decisive=[e.decisive for e in each])
+    reached = np.where(met == UNDECIDED, np.nan, met == MET).mean(axis=0)
+    shares = np.array([e.completeness for e in each], np.float64)
+    open_, below = (
+        [p for p, m in zip(products, met, strict=True) if (m == state).any()]
+        for state in (UNDECIDED, NOT_MET)
+    )
+    return TargetFigure(
+        reached,
+        np.zeros(windows),
+        np.max([e.quality for e in each], axis=0),
+        np.all([e.decisive for e in each], axis=0),
+        [[name for e in each for name in e.missing[at]] for at in range(windows)],
+        shares.min(axis=0),
+        no_data=[f"energy per tonne of {p}, decided" for p in open_],
+        below=below,
+    )
 
 
 async def last_stop(context: Context, query: WindowQuery, target: Target) -> int | None:

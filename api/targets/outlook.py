@@ -93,8 +93,7 @@ def pace_of(
     due, is_at_most = target.due_on, np.array(target.sense == "at_most")
     due_us = np.inf if due is None else _end_us(due, query)
     middle = (query.edges[:-1] + np.minimum(query.edges[1:], query.now_us)) / 2
-    whole = np.ones(len(middle), bool) if figure.decisive is None else figure.decisive
-    value = np.where(whole, figure.value, np.nan) / scale
+    value = np.where(figure.decisive, figure.value, np.nan) / scale
     line = fit_line(years_of(middle), value, figure.half_width / scale)
     if line is None:
         return None, None, TOO_FEW.format(query.window)

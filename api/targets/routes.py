@@ -110,18 +110,18 @@ async def _target(
         figure = await read_figure(context, query, row, values)
     goal, lack = row.value, ""
     if row.level and np.isnan(row.value):
-        goal, lack = goal_of(query, row)
+        goal, lack, _ = goal_of(query, row)
         goal /= scale
     limit, at_most = np.array(float(row.limit_of(goal))), np.array(row.sense == "at_most")
     reached, half_width = figure.value[:1] / scale, float(figure.half_width[0]) / scale
-    decisive = figure.decisive is None or bool(figure.decisive[0])
+    decisive = bool(figure.decisive[0])
     met = int(verdict(reached, limit, at_most, half_width, decisive=decisive)[0])
     short = float(shortfall(reached, limit, at_most)[0])
     value = float(reached[0])
     ahead = Ahead(None, None, None, NOT_ASKED)
     if row.kpi and trend != "none":
         ahead = await _ahead(context, query, row, values, trend, (scale, float(limit), value))
-    missing = figure.missing[0] if figure.missing else []
+    missing = figure.missing[0]
     stands = figure.stands is not None and bool(figure.stands[0])
     share = None if figure.completeness is None else float(figure.completeness[0])
     has_no_data = np.isnan(value) or bool(lack)
@@ -145,13 +145,14 @@ async def _target(
         verdict=WORDS[met] if row.kpi else None,
         state="no_data" if has_no_data else WORDS[met],
         no_data=_lacking(figure, lack, missing) if has_no_data else [],
+        below=figure.below,
         shortfall=short,
         gap=gap_amounts(query, row, figure.parts, short * scale),
         pace=ahead.pace,
         forecast=ahead.forecast,
         moved=ahead.moved,
         outlook_reason=ahead.reason,
-        reason=_reason(row, met, value, half_width, None if decisive else share),
+        reason=lack or _reason(row, met, value, half_width, None if decisive else share),
         completeness=share,
         quality=int(figure.quality[0]),
         values=("reconciled" if stands else "measured") if row.kpi else None,

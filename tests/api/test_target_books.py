@@ -24,6 +24,10 @@ period = "month"
 tag = "other/MADE"
 period = "month"
 
+[[book]]
+tag = "acme/BUILT"
+period = "year"
+
 [[asset]]
 id = "old"
 scope = "acmepark/acme"
@@ -84,6 +88,25 @@ whole = ["acme/LAND"]
 sense = "at_least"
 
 [[target]]
+id = "land"
+scope = "acmepark"
+value = 18
+uom = "亩"
+kpi = "amount"
+part = ["acme/LAND"]
+sense = "at_most"
+
+[[target]]
+id = "built"
+scope = "acmepark"
+value = 80
+uom = "%"
+kpi = "ratio"
+part = ["acme/BUILT"]
+whole = ["acme/LAND"]
+sense = "at_least"
+
+[[target]]
 id = "rise"
 scope = "acmepark"
 value = 30
@@ -135,6 +158,7 @@ level = "quota_2"
 sense = "at_most"
 """
 TAGS = """USED,acmepark/acme,mass,t,amount,0,,,waste used
+BUILT,acmepark/acme,area,亩,gauge,0,10000,,land with buildings
 USED,acmepark/other,mass,t,amount,0,,,waste used
 MADE,acmepark/other,mass,t,amount,0,,,waste made
 """
@@ -159,6 +183,7 @@ other/MADE,2024-10,24,t
 acme/REVENUE,2024-09,1000,万元
 acme/REVENUE,2024-10,1034,万元
 acme/LAND,2024,20,亩
+acme/BUILT,2024,15,亩
 """
 AUTUMN = {"from": "2024-09-01T00:00:00+08:00", "to": "2024-11-01T00:00:00+08:00"}
 
@@ -226,6 +251,17 @@ async def test_amount_is_that_of_a_year_at_the_pace_of_its_time(items):
     assert (rows["large"]["value"], rows["large"]["state"]) == (1, "not_met")
 
 
+async def test_state_is_its_mean_and_no_amount_that_grows_with_time(items):
+    rows = await items(**AUTUMN)
+    assert (rows["land"]["value"], rows["land"]["state"]) == (pytest.approx(20), "not_met")
+    assert (rows["land"]["shortfall"], rows["land"]["gap"]) == (pytest.approx(2), [])
+    assert rows["built"]["value"] == pytest.approx(75)
+    (gap,) = rows["built"]["gap"]
+    assert (gap["value"], gap["uom"]) == (pytest.approx(1), "亩")
+    # One value of a year is no trend.
+    assert rows["land"]["pace"] is None
+
+
 async def test_books_are_asked_for_the_twelve_months_they_have(items):
     row = (await items())["use"]
     assert (row["start"], row["end"]) == (
@@ -242,6 +278,7 @@ async def test_missing_input_is_named_and_is_no_zero(items):
     assert set(rows["rise"]["no_data"]) == {"acme/REVENUE in 2018", "acme/MADE in 2018"}
     assert rows["nowhere"]["no_data"] == ["[[asset]] of kind 'blast furnace' in acmepark"]
     assert rows["quota"]["goal"] is None
+    assert "not known" in rows["quota"]["reason"]
     assert rows["quota"]["no_data"] == [
         "quota_2 of caustic: the table of GB 21257-2024 is not known", "acme/POWER-BILL",
     ]  # fmt: skip

@@ -159,6 +159,7 @@ async def test_core_of_a_zero_carbon_park_is_its_emissions_over_its_energy(api):
     tce = {gap["uom"]: gap["value"] for gap in row["cleaner"]["gap"]}["tce"]
     assert tce == pytest.approx(0.9 * total["energy_kgce"] / 1e3, rel=1e-6)
     reached = row["benchmark"]["state"]
+    assert row["products"]["below"] == (["caustic"] if reached == "not_met" else [])
     assert (row["products"]["value"], row["products"]["state"]) == {
         "met": (100.0, "met"), "not_met": (0.0, "not_met"), "undecided": (None, "no_data"),
     }[reached]  # fmt: skip

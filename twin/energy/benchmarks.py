@@ -80,6 +80,39 @@ def find_marks(product: str, index: str, grade: float = float("nan")) -> Marks |
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Level:
+    """A level of a product: a benchmark, a baseline, or one of a quota standard."""
+
+    goal: float  # [J/kg] NaN = its figure is not known
+    index: str
+    standard: str
+
+
+def find_level(product: str, level: str, grade: float = float("nan")) -> Level | None:
+    """Return the level of a product.
+
+    Parameters
+    ----------
+    product : str
+    level : str         ``benchmark``, ``baseline`` or ``quota_1`` to ``quota_3``
+    grade : float [1]   as of `find_row`
+
+    Returns
+    -------
+    Level or None       None where no standard is named for the product [1]_
+    """
+    table = "quota" if level.startswith("quota") else "benchmark"
+    rows = [row for row in load_reference("benchmarks")[table] if row["product"] == product]
+    known = [row for row in rows if level in row]
+    reached = [row for row in known if row.get("grade", np.inf) <= grade]
+    row = max(reached, key=lambda row: float(row["grade"]), default=next(iter(known or rows), None))
+    if row is None:
+        return None
+    text = f"{row.get(level, 'nan')} {UOM[row['index']]}"
+    return Level(parse_quantity(text, "intensity"), row["index"], row["standard"])
+
+
 def position(
     intensity: ArrayLike, marks: Marks, half_width: ArrayLike = 0.0, *, decisive: ArrayLike = True
 ) -> NDArray[np.str_]:

@@ -3730,6 +3730,8 @@ export interface components {
             state: "met" | "not_met" | "undecided" | "no_data";
             /** @description inputs that are missing where there is no value or no goal */
             no_data: string[];
+            /** @description products that certainly miss their level */
+            below: string[];
             shortfall: number | null;
             /** @description the shortfall as amounts; empty = met */
             gap: components["schemas"]["GapAmount"][];

@@ -80,3 +80,21 @@ def test_the_grade_of_caustic_soda_chooses_its_benchmark(grade, kgce):
     assert from_si(marks.benchmark, "kgce/t", "intensity") == pytest.approx(kgce)
     other = benchmarks.find_marks("ammonia", "kgce_per_t", grade)
     assert other == benchmarks.find_marks("ammonia", "kgce_per_t")
+
+
+def test_level_of_a_quota_is_that_of_the_grade_and_not_a_number_until_it_is_entered(monkeypatch):
+    unknown = benchmarks.find_level("caustic", "quota_2")
+    assert (np.isnan(unknown.goal), unknown.standard) == (True, "GB 21257-2024")
+    assert benchmarks.find_level("gold", "quota_2") is None
+    assert (
+        benchmarks.find_level("caustic", "baseline", 0.5).goal
+        == benchmarks.find_marks("caustic", "kgce_per_t", 0.5).baseline
+    )
+    rows = [{"product": "caustic", "index": "kgce_per_t", "standard": "x", "grade": grade,
+             "quota_2": level} for grade, level in ((0.3, 330.0), (0.45, 430.0))]  # fmt: skip
+    monkeypatch.setattr(benchmarks, "load_reference", lambda _: {"quota": rows})
+    ratio = (
+        benchmarks.find_level("caustic", "quota_2", 0.5).goal
+        / benchmarks.find_level("caustic", "quota_2", 0.32).goal
+    )
+    assert ratio == pytest.approx(430 / 330)
