@@ -35,6 +35,7 @@ GAP_UOMS = {
 }
 WILL = {MET: "yes", NOT_MET: "no"}
 PAST = "the due date is past: the state is the answer"
+NO_CAPACITY = "there are no assets of it, or a capacity is not known"
 OPEN = "there is no due date"
 TOO_FEW = "fewer than three {}s have a value"
 COARSER = "its books are of longer periods than a {}"
@@ -125,7 +126,7 @@ def registered(
     value = float(register_figure(query, target, [due]).value[0]) / scale
     is_at_most = np.array(target.sense == "at_most")
     if not np.isfinite(value):
-        return None, TOO_FEW.format("asset")
+        return None, NO_CAPACITY
     return _outlook(due, value, 0.0, limit, is_at_most), ""
 
 
