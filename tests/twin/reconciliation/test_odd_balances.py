@@ -147,7 +147,6 @@ def test_fully_correlated_meters_have_no_uncertainty_in_their_difference():
         (A_PARK, Y_PARK[:9], S_PARK, None),
         (A_PARK, np.float64(1), S_PARK, None),
         (A_PARK, Y_PARK, S_PARK[:9], None),
-        (A_PARK, Y_PARK, np.float64(1), None),
         (A_PARK, Y_PARK, np.ones((10, 9)), None),
         (A_PARK, Y_PARK, S_PARK, np.zeros(2)),
         (A_PARK, np.ones((4, 10)), S_PARK, np.zeros((5, 3))),
