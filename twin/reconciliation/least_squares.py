@@ -19,7 +19,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from scipy.linalg.lapack import dtrtri
 from scipy.sparse import csr_array
 
 from twin.arrays import BOOL, F64, INTP
@@ -422,8 +421,9 @@ def _whitened(columns: F64, covariance: F64, gram: F64, scale: F64) -> tuple[F64
     except np.linalg.LinAlgError:
         lower = np.zeros_like(gram)
     if np.diag(lower).min(initial=1.0) >= WELL_POSED:
-        inverse, _ = dtrtri(lower, lower=1)
-        return inverse * scale, np.zeros((0, len(gram))), False
+        # Not by the triangular inverse of scipy: its threads and those of numpy would wait for
+        # each other's processors.
+        return np.linalg.inv(lower) * scale, np.zeros((0, len(gram))), False
     # Singular values of the root resolve digits that the Gram matrix, its square, has lost.
     root = columns * scale[:, None]
     if covariance.ndim == 1:
