@@ -239,6 +239,19 @@ def test_time_and_sequence_may_stand_outside_the_compressed_body():
         (compressed(BIRTH, "LZ4", body=b"x"), "bad_protobuf"),
         (compressed(compressed(BIRTH)), "bad_protobuf"),
     ],
+    # Not the bytes: a pack of gzip has the second in it.
+    ids=[
+        "zeros",
+        "deflated zeros",
+        "bare zeros",
+        "cut",
+        "twice",
+        "empty",
+        "nonsense",
+        "nonsense inside",
+        "unknown algorithm",
+        "compressed again",
+    ],
 )
 def test_compressed_body_that_is_none_or_too_large_is_refused(payload, reason):
     with pytest.raises(WireError) as caught:
