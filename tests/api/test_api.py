@@ -99,6 +99,7 @@ async def test_openapi_names_every_route(api):
         "/api/v1/scopes/{path}/balance", "/api/v1/scopes/{path}/detections",
         "/api/v1/scopes/{path}/emissions", "/api/v1/scopes/{path}/emissions/products",
         "/api/v1/scopes/{path}/heat", "/api/v1/scopes/{path}/meters",
+        "/api/v1/scopes/{path}/evaluation", "/api/v1/scopes/{path}/tariffs",
         "/api/v1/registers/falls", "/api/v1/registers/falls/{fall}/dismiss",
         "/api/v1/registers/replace",
         "/api/v1/book", "/api/v1/book/{value}", "/api/v1/book/{value}/correct",
