@@ -87,6 +87,7 @@ EnterpriseClass = TypedDict(
         "indicators": list[IndicatorFigure],
     },
 )
+EnterpriseClass.__doc__ = "Score, rank and class of one enterprise, and what they follow from."
 
 
 class IndicatorRule(TypedDict):

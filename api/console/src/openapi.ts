@@ -2372,6 +2372,7 @@ export interface components {
             /** @description why energy per tonne is not known */
             reason: string;
         };
+        /** @description Score, rank and class of one enterprise, and what they follow from. */
         EnterpriseClass: {
             scope: string;
             name: components["schemas"]["Name"];
