@@ -41,6 +41,7 @@ from twin.book.entries import (
     decode,
     read_entries,
     read_table,
+    sentence_of,
     with_evidence,
 )
 from twin.book.periods import Period, label
@@ -50,8 +51,6 @@ if TYPE_CHECKING:
 
 router = APIRouter(prefix="/api/v1/book", responses=RESPONSES, route_class=AnswerRoute)
 
-# So many problems stand in the sentence of an answer; all of them are in `errors`.
-PROBLEMS_TOLD = 3
 BookNumber = Annotated[RowId, Path()]
 CSV_SCHEMA = {"type": "string", "maxLength": 10**6}  # PARKTWIN_BODY_BYTES is the limit
 CSV_BODY = {"requestBody": {"required": True, "content": {"text/csv": {"schema": CSV_SCHEMA}}}}
@@ -240,10 +239,8 @@ async def _enter(
 
 def _refusal(problems: Sequence[BookProblem]) -> Problem:
     """Return the answer to rows with problems: all of them in `errors`."""
-    more = len(problems) - PROBLEMS_TOLD
-    texts = [*map(str, problems[:PROBLEMS_TOLD]), *([f"{more} more"] if more > 0 else [])]
     errors = [{"parameter": p.column, "in": "body", "detail": str(p)} for p in problems]
-    return Problem(422, "; ".join(texts), hint="nothing was entered", errors=errors)
+    return Problem(422, sentence_of(problems), hint="nothing was entered", errors=errors)
 
 
 def _period(row: Any) -> Period:

@@ -13,7 +13,7 @@ import numpy as np
 
 from deploy.database.times import to_us
 from twin import quality as q
-from twin.book.entries import BookRow, compare_with_book, read_entries
+from twin.book.entries import BookRow, compare_with_book, read_entries, sentence_of
 from twin.book.model import book_tags, compared_tag
 from twin.book.periods import Period
 from twin.errors import ParkError
@@ -25,9 +25,6 @@ if TYPE_CHECKING:
     from ingest.store import Store
     from ingest.store.commands import CommandRow
     from twin.model.park import Park
-
-# So many problems are told when a command is refused.
-PROBLEMS_TOLD = 5
 
 
 class EnterCommand(msgspec.Struct):
@@ -70,9 +67,7 @@ class Bookkeeping:
         new, contradictions = compare_with_book(entries, known, self._zone)
         problems += contradictions
         if problems:
-            more = len(problems) - PROBLEMS_TOLD
-            texts = [*map(str, problems[:PROBLEMS_TOLD]), *([f"{more} more"] if more > 0 else [])]
-            raise ParkError("; ".join(texts))
+            raise ParkError(sentence_of(problems))
         if not new:
             return
         versions = {(each.address, each.period): each.version for each in known}

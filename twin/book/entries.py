@@ -37,6 +37,8 @@ CHINESE = {
 }  # fmt: skip
 # Rows of one file or order, and characters of one cell.
 ROWS_MAX, TEXT_CHARACTERS = 1_000, 400
+# So many problems stand in one sentence.
+PROBLEMS_TOLD = 5
 # Hours of all periods of one file or order: each becomes a row.
 HOURS_MAX = 1_000_000
 VALUE_MAX = 1e30
@@ -164,6 +166,13 @@ def rows_of(
 
 def _columns() -> str:
     return ",".join(COLUMNS)
+
+
+def sentence_of(problems: Sequence[BookProblem]) -> str:
+    """Return the first problems as one sentence, with the number of the others."""
+    more = len(problems) - PROBLEMS_TOLD
+    texts = [*map(str, problems[:PROBLEMS_TOLD]), *([f"{more} more"] if more > 0 else [])]
+    return "; ".join(texts)
 
 
 def read_entries(
