@@ -19,7 +19,7 @@ WORKERS := --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-r
 EXAMPLES ?= 200
 CODECS  := native senml mapped hj212 sparkplug
 
-.PHONY: setup check test test-attacks demo bench score fuzz docs clean
+.PHONY: setup check test test-attacks demo bench score fuzz docs screenshots clean
 
 setup: $(VENV)/installed $(DIST)
 
@@ -83,6 +83,9 @@ docs: setup
 	@$(BIN)/python -m deploy.documentation $(ARGS)
 	@mkdir -p build && $(BIN)/python -m api --openapi > build/openapi.json
 	@$(NPM) run types --silent -- $(ARGS)
+
+screenshots: setup
+	@$(BIN)/python -m tests.support.screenshots $(ARGS)
 
 clean:
 	rm -rf $(VENV) build dist $(CONSOLE)/dist $(CONSOLE)/node_modules

@@ -20,7 +20,7 @@ from twin.program import program_parser, run_program
 if TYPE_CHECKING:
     import socket
 
-    from api.context import Context
+    from fastapi import FastAPI
 
 EXAMPLES = """examples:
   parktwin api                                   serve on http://127.0.0.1:8080
@@ -37,19 +37,20 @@ HEAD_BYTES = 65_536
 class Server(uvicorn.Server):
     """Lets the live feeds end first, or stopping would wait for browsers."""
 
-    def __init__(self, config: uvicorn.Config, context: Context) -> None:
+    def __init__(self, config: uvicorn.Config, app: FastAPI) -> None:
         super().__init__(config)
-        self._context = context
+        self._state = app.state
         self._signs: asyncio.Task[None] | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start; called by uvicorn."""
         self._signs = asyncio.create_task(send_signs(), name="signs")
         await super().startup(sockets)
+        self._state.calculations.warm()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop; called by uvicorn."""
-        self._context.feed.close()
+        self._state.context.feed.close()
         await super().shutdown(sockets)
 
 
@@ -88,7 +89,7 @@ def _serve(settings: ApiSettings) -> int:
         h11_max_incomplete_event_size=HEAD_BYTES,
         timeout_graceful_shutdown=STOP_S,
     )
-    server = Server(config, app.state.context)
+    server = Server(config, app)
     # uvicorn stops in good order and then raises the signal again: an end like any other.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, cast
 
 import numpy as np
 from fastapi import APIRouter, Path, Query, Response
@@ -10,7 +10,15 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from api import queries
-from api.answers import Page, Rfc3339, Share, record
+from api.answers import (
+    Given,
+    Name,
+    Page,
+    Rfc3339,
+    Share,
+    formula,
+    record,
+)
 from api.calculation.pool import CalculationRoute
 from api.commands import ACCEPTED, CommandBody, queue_command
 from api.context import AppContext, Context, time_range
@@ -23,7 +31,7 @@ from api.live.alarm_board import (
     Priority,
     counts,
 )
-from api.parameters import From, Limit, Line, RowId, ScopeFilter, Text, To
+from api.parameters import After, From, Limit, Line, RowId, ScopeFilter, Text, To
 from api.problems import RESPONSES, Problem, invalid, not_found
 from deploy.database.times import stamp, to_us
 from twin.alarms import metrics as f
@@ -47,7 +55,7 @@ StateFilter = Annotated[
 AlarmId = Annotated[Text, Path(description="id of an alarm; may have slashes")]
 # Priority, time [µs] and id of the last row; time [µs] and number of the last row.
 AlarmCursor = Annotated[
-    Text, Query(pattern=r"^(\d\.-?\d{1,19}\..+)?$", description="`next` of the page before")
+    Text, Query(pattern=r"^(\d{1,2}\.-?\d{1,19}\..+)?$", description="`next` of the page before")
 ]
 JournalCursor = Annotated[
     str, Query(pattern=r"^(\d{1,16}\.\d{1,18})?$", description="`next` of the page before")
@@ -68,6 +76,7 @@ class CommandAnswer(TypedDict):
 
     id: int
     kind: str
+    by: Annotated[str | None, Field(description="person who commands")]
     created: Rfc3339
     done: Rfc3339 | None
     error: str | None
@@ -77,9 +86,9 @@ class AlarmRate(TypedDict):
     """Annunciations per ten minutes: the last ten, the mean of the period, and what is bearable."""
 
     last: int
-    mean: float
-    acceptable: float
-    manageable: float
+    mean: Annotated[float, formula("annunciations of the period / its tens of minutes")]
+    acceptable: Given[float]
+    manageable: Given[float]
 
 
 class AlarmFlood(TypedDict):
@@ -87,24 +96,31 @@ class AlarmFlood(TypedDict):
 
     now: bool
     since: Rfc3339 | None
-    share: float
-    goal: float
+    share: Annotated[
+        float,
+        formula(
+            "time in which the annunciations of ten minutes were more than the beginning of "
+            "a flood allows, until they fell below its end / time of the period"
+        ),
+    ]
+    goal: Given[float]
 
 
 class FrequentAlarm(TypedDict):
     """An alarm with many annunciations."""
 
     id: str
+    name: Name | None
     count: int
-    share: Share
+    share: Annotated[Share, formula("annunciations of the alarm / all annunciations")]
 
 
 class PriorityShare(TypedDict):
     """Share of a priority in the annunciations, and what it should be."""
 
     priority: Priority
-    share: Share
-    goal: float
+    share: Annotated[Share, formula("annunciations of the priority / all annunciations")]
+    goal: Given[float]
 
 
 class AlarmSummary(TimeRange):
@@ -114,7 +130,12 @@ class AlarmSummary(TimeRange):
     counts: list[AlarmCounts]
     annunciations: int
     rate: AlarmRate
-    busy_share: float
+    busy_share: Annotated[
+        float,
+        formula(
+            "tens of minutes with more annunciations than bearable / tens of minutes of the period"
+        ),
+    ]
     flood: AlarmFlood
     mix: list[PriorityShare]
     top: list[FrequentAlarm]
@@ -130,10 +151,10 @@ async def read_alarms(
     limit: Limit = 100,
     cursor: AlarmCursor = "",
 ) -> Page[AlarmRow]:
-    """Return the alarms that are not normal, by priority, the newest first."""
+    """Return the alarms that are not normal: active ones first, by priority, the newest first."""
     _check(context, scope, limit)
-    priority, since, name = (cursor or "-1.0.").split(".", 2)
-    after = int(priority), int(since), name
+    urgency, since, name = (cursor or "-1.0.").split(".", 2)
+    after = int(urgency), int(since), name
     wanted = {STATES.index(each) for each in state or STATES[1:] if each != "all"}
     entries = [
         entry
@@ -198,7 +219,8 @@ async def read_summary(
     at = {name: i for i, name in enumerate(names)}
     time_us = np.array([to_us(row["time"]) for row in rows], dtype=np.int64)
     alarm = np.array([at[row["alarm"]] for row in rows], dtype=np.int64)
-    priority = np.array([entry.rank[0] for entry in entries], dtype=np.int64)
+    priorities = [PRIORITIES.index(entry.alarm.priority) for entry in entries]
+    priority = np.array(priorities, dtype=np.int64)
     active = [NEVER if entry.active_us is None else entry.active_us for entry in entries]
     active_us = np.array(active, dtype=np.int64)
     load = f.alarm_load(time_us, alarm, priority, from_us, end_us)
@@ -228,7 +250,12 @@ async def read_summary(
             for name, share in zip(PRIORITIES, load.mix, strict=True)
         ],
         "top": [
-            {"id": names[i], "count": int(load.by_alarm[i]), "share": load.by_alarm[i] / load.count}
+            {
+                "id": names[i],
+                "name": cast("Name | None", entries[i].alarm.texts.get("name")),
+                "count": int(load.by_alarm[i]),
+                "share": load.by_alarm[i] / load.count,
+            }
             for i in load.top.tolist()
         ],
         "chattering": [names[i] for i in np.flatnonzero(load.chattering).tolist()],
@@ -272,10 +299,28 @@ async def _command(context: Context, kind: str, name: str, body: CommandBody) ->
     return await queue_command(context, kind, {"alarm": name, **body.model_dump()})
 
 
+@router.get("/commands")
+async def list_commands(
+    context: AppContext, from_: From = None, to: To = None, limit: Limit = 100, cursor: After = 0
+) -> Page[CommandAnswer]:
+    """Return the orders of a range of time, the first one first; by default of the last 24 h."""
+    context.require_page(limit)
+    span = map(stamp, time_range(context.now_us(), from_, to))
+    rows = await context.store.rows(queries.COMMANDS, *span, limit + 1, cursor)
+    return {
+        "items": [_command_answer(context, row) for row in rows[:limit]],
+        "next": str(cursor + limit) if len(rows) > limit else None,
+    }
+
+
 @router.get("/commands/{command}")
 async def read_command(context: AppContext, command: CommandId) -> CommandAnswer:
     """Return a command and its result."""
     rows = await context.store.rows(queries.COMMAND, command)
     if not rows:
         raise Problem(404, f"there is no command {command}", hint="a command answers with its id")
-    return record(CommandAnswer, rows[0], **context.times(rows[0], "created", "done"))
+    return _command_answer(context, rows[0])
+
+
+def _command_answer(context: Context, row: Any) -> CommandAnswer:
+    return record(CommandAnswer, row, **context.times(row, "created", "done"))

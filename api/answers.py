@@ -16,11 +16,31 @@ from typing_extensions import TypedDict
 
 Item = TypeVar("Item")
 
+
+def formula(text: str, **rules: Any) -> Any:
+    """Return the note of a field that is a figure: how it is calculated of what, for people.
+
+    It is the `x-formula` of the field in the OpenAPI document, and what an explanation shows.
+    """
+    return Field(description=text, json_schema_extra={"x-formula": text}, **rules)
+
+
 Number = float | None
+# Marks a number that is no figure: stated by the model, a reference table, a person or the
+# question, or recorded as it came.
+Given = Annotated[Item, Field(json_schema_extra={"x-given": True})]
 Share = Annotated[Number, Field(ge=0, le=1)]
 Uint8 = Annotated[int, Field(ge=0, le=255, description="quality: good < 64, usable < 128")]
+# Of the share of a figure's time for which there are data.
+Completeness = Annotated[
+    Share, formula("time covered by all of its tags / time of the window that has passed")
+]
 HalfWidth = Annotated[
-    Number, Field(description="half width, 95 %, by the meters; null = not known")
+    Number,
+    formula(
+        "half width, 95 %, by the meters: 1.96 * root of the sum of (slope * standard uncertainty)²"
+        " over its inputs and what gaps leave open; null = not known"
+    ),
 ]
 Verdict = Literal["met", "not_met", "undecided"]
 Rfc3339 = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
@@ -49,17 +69,24 @@ class WindowRow(TypedDict):
     end: Rfc3339
     completeness: Annotated[
         Share,
-        Field(description="share of the window covered by data; of ratios and balances by all"),
+        formula("share of the window covered by data; of ratios and balances by all of their tags"),
     ]
     quality: Uint8
     missing: Annotated[list[str], Field(description="tags with gaps, the least covered first")]
+    undisclosed: Annotated[
+        str,
+        Field(
+            description="why the figures are withheld from the reader: above_your_level, or a sum"
+            " that gives a member away (few_members, one_dominates, linked); empty = they are not"
+        ),
+    ]
 
 
 class WindowAnswer(TypedDict):
     """Figures of a scope in windows of time."""
 
     scope: str
-    window: Annotated[str, Field(description="minute, hour, shift, day or month")]
+    window: Annotated[str, Field(description="minute, hour, shift, day, month, quarter or year")]
     next: Cursor
 
 

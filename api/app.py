@@ -7,14 +7,18 @@ import contextlib
 import logging
 import signal
 from contextlib import asynccontextmanager
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
 from fastapi.responses import PlainTextResponse
+from starlette.exceptions import HTTPException
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.staticfiles import StaticFiles
 
 from api import (
+    administration,
     alarms,
     balance,
     book,
@@ -26,28 +30,48 @@ from api import (
     health,
     heat,
     history,
+    industry,
     latest,
+    loops,
+    maturity,
     meters,
+    notifications,
     park,
     problems,
     quarantine,
     registers,
+    restatements,
+    retrofits,
+    simulation,
     tariffs,
     unit_errors,
 )
+from api.baselines import bridge, forecast
+from api.baselines import routes as baselines_routes
 from api.calculation.pool import Calculations
+from api.consumption import comparison, load
+from api.consumption import routes as consumption_routes
 from api.context import Context
 from api.emissions import routes as emissions_routes
 from api.evaluation import routes as evaluation_routes
+from api.explanation import routes as explanation_routes
 from api.live.feed import Feed
-from api.middleware import AddHeaders, CountAnswers, RefuseRequests
+from api.load_plan import routes as load_plan_routes
+from api.middleware import AddHeaders, AnswerHead, CountAnswers, RefuseRequests
+from api.monitoring import routes as monitoring_routes
+from api.reports import routes as reports_routes
 from api.resources import routes as resources_routes
 from api.scenarios import routes as scenarios_routes
 from api.store import ReadStore
+from api.targets import benchmark
 from api.targets import routes as targets_routes
+from api.totals import routes as totals_routes
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
+
+    from starlette.responses import Response
+    from starlette.types import Scope
 
     from api.settings import ApiSettings
 
@@ -58,28 +82,50 @@ CONSOLE = Path(__file__).parent / "console" / "dist"
 SUBJECTS = (
     park,
     latest,
+    loops,
     meters,
     history,
     emissions_routes,
+    totals_routes,
     alarms,
+    notifications,
     energy,
+    consumption_routes,
+    load,
+    comparison,
+    monitoring_routes,
+    retrofits,
     tariffs,
+    baselines_routes,
+    forecast,
+    bridge,
     heat,
     chlorine,
     balance,
     byproducts,
     resources_routes,
     targets_routes,
+    benchmark,
+    maturity,
     evaluation_routes,
+    industry,
     scenarios_routes,
+    reports_routes,
+    explanation_routes,
+    load_plan_routes,
     quarantine,
     contacts,
     registers,
+    restatements,
     book,
     unit_errors,
     gateways,
     health,
+    administration,
+    simulation,
 )
+# Answers from this length on are compressed, at the level beyond which only time is lost.
+PACKED_BYTES, PACKING = 1_000, 5
 NOT_BUILT = "The console is not built yet: `make setup`, or npm ci && npm run build in api/console"
 
 
@@ -130,6 +176,8 @@ def create_app(
     app.state.context = context
     app.state.calculations = calculations
     # The last one stands outside.
+    app.add_middleware(GZipMiddleware, minimum_size=PACKED_BYTES, compresslevel=PACKING)
+    app.add_middleware(AnswerHead)
     app.add_middleware(RefuseRequests, settings=settings)
     app.add_middleware(CountAnswers, traffic=context.traffic)
     app.add_middleware(AddHeaders)
@@ -137,10 +185,24 @@ def create_app(
     for module in SUBJECTS:
         app.include_router(module.router)
     if console.is_dir():
-        app.mount("/", StaticFiles(directory=console, html=True), name="console")
+        app.mount("/", ConsoleFiles(directory=console, html=True), name="console")
     else:
         app.add_api_route("/", _hint, include_in_schema=False)
     return app
+
+
+class ConsoleFiles(StaticFiles):
+    """The files of the console; the address of each of its pages is answered by the one page."""
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        """Return a file, or the page for an address that names no file and nothing of the API."""
+        try:
+            return await super().get_response(path, scope)
+        except HTTPException as error:
+            is_page = path.split("/", maxsplit=1)[0] != "api" and "." not in path.rpartition("/")[2]
+            if error.status_code != HTTPStatus.NOT_FOUND or not is_page:
+                raise
+            return await super().get_response("index.html", scope)
 
 
 class Api(FastAPI):

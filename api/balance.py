@@ -10,7 +10,18 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from api import queries
-from api.answers import Cursor, Ends, Number, Rfc3339, WindowAnswer, WindowRow, record, records
+from api.answers import (
+    Cursor,
+    Ends,
+    Number,
+    Rfc3339,
+    Share,
+    WindowAnswer,
+    WindowRow,
+    formula,
+    record,
+    records,
+)
 from api.calculation.pool import CalculationRoute
 from api.component_balance import read_held_back, read_streams
 from api.context import AppContext, Context, time_range
@@ -20,7 +31,7 @@ from api.problems import RESPONSES
 from api.windows import Component, Hourly, ScopePath, require_component
 from deploy.database.times import stamp, to_us
 from twin.accounts.accounts import ELECTRICITY
-from twin.arrays import DAY_US, F64, HOUR_S, SECOND_US
+from twin.arrays import DAY_US, F64, HOUR_S, SECOND_US, ratio
 from twin.model.park import inside
 from twin.reconciliation.balances import Amounts, Balance, compile_balance
 from twin.reconciliation.closure import Closure, close_balance
@@ -47,20 +58,38 @@ class ReconciledStream(Ends):
     """
 
     id: str
-    measured_t: Number
-    measured_sigma_t: Number
-    estimate_t: Number
-    sigma_t: Number
-    detectable_t: Number
-    measured_kwh: Number
-    measured_sigma_kwh: Number
-    estimate_kwh: Number
-    sigma_kwh: Number
-    detectable_kwh: Number
-    fraction: Number
-    fraction_estimate: Number
-    fraction_sigma: Number
-    adjustment: Number
+    measured_t: Annotated[Number, formula("sum of the amounts of its tags")]
+    measured_sigma_t: Annotated[Number, formula("standard uncertainty of the measured amount")]
+    estimate_t: Annotated[Number, formula("weighted least squares: estimates close all balances")]
+    sigma_t: Annotated[Number, formula("standard uncertainty of the estimate")]
+    detectable_t: Annotated[
+        Number,
+        formula(
+            "bias that is found in 90 % of windows: (quantile + test limit) * standard "
+            "deviation of the adjustment * uncertainty ratio"
+        ),
+    ]
+    measured_kwh: Annotated[Number, formula("sum of the amounts of its tags")]
+    measured_sigma_kwh: Annotated[Number, formula("standard uncertainty of the measured amount")]
+    estimate_kwh: Annotated[Number, formula("weighted least squares: estimates close all balances")]
+    sigma_kwh: Annotated[Number, formula("standard uncertainty of the estimate")]
+    detectable_kwh: Annotated[
+        Number,
+        formula(
+            "bias that is found in 90 % of windows: (quantile + test limit) * standard "
+            "deviation of the adjustment * uncertainty ratio"
+        ),
+    ]
+    fraction: Annotated[Number, formula("mean of its analyser, weighted by the flow")]
+    fraction_estimate: Annotated[
+        Number, formula("weighted least squares: estimates close all balances of the component")
+    ]
+    fraction_sigma: Annotated[
+        Number, formula("standard uncertainty of the estimate of the fraction")
+    ]
+    adjustment: Annotated[
+        Number, formula("(estimate - measured) / standard deviation of the difference")
+    ]
     observable: bool
     redundant: bool
     bounded: bool
@@ -70,15 +99,19 @@ class NodeResidual(TypedDict):
     """The residual of the balance of a node: in - out as measured; of electricity in kWh."""
 
     node: str
-    residual_t: Number
-    residual_kwh: Number
+    residual_t: Annotated[
+        Number, formula("sum of the measured flows in - sum of those out - change of the stock")
+    ]
+    residual_kwh: Annotated[Number, formula("sum of the measured energies in - sum of those out")]
 
 
 class MissingStream(Ends):
     """A stream the model does not have, and what it would carry; of electricity in kWh."""
 
-    flow_t: Number
-    flow_kwh: Number
+    flow_t: Annotated[
+        Number, formula("mean of the residuals of its two nodes: what it would carry")
+    ]
+    flow_kwh: Annotated[Number, formula("the same of electricity")]
 
 
 class BalanceRow(WindowRow):
@@ -90,10 +123,29 @@ class BalanceRow(WindowRow):
 
     component: str
     consistent: bool
-    chi2: Number
-    chi2_limit: float
-    test: Number
-    test_limit: float
+    chi2: Annotated[
+        Number,
+        formula(
+            "sum of (adjustment / its standard deviation)² of the independent balances: "
+            "residuals weighted by the inverse of their covariance"
+        ),
+    ]
+    chi2_limit: Annotated[
+        float,
+        formula(
+            "quantile of chi² of `dof` degrees of freedom, at a chance of 5 % with that of the test"
+        ),
+    ]
+    test: Annotated[
+        Number, formula("greatest |adjustment| / its standard deviation of a single meter or leak")
+    ]
+    test_limit: Annotated[
+        float,
+        formula(
+            "quantile of the normal distribution for as many tests, at a chance of 5 % with "
+            "that of chi²"
+        ),
+    ]
     dof: int
     reason: str
     held_back: Annotated[
@@ -116,9 +168,18 @@ class BalanceRow(WindowRow):
 
 
 class BalanceAnswer(WindowAnswer):
-    """The reconciled balances of a scope."""
+    """The reconciled balances of a scope; of windows that can be tested, how many are consistent.
+
+    A window can be tested where some meter of it is redundant and all of its inputs are known.
+    """
 
     items: list[BalanceRow]
+    passed_share: Annotated[Share, formula("consistent windows / windows that can be tested")]
+    completeness: Annotated[Share, formula("windows that can be tested / windows")]
+    unobservable: Annotated[
+        list[str],
+        Field(description="streams that neither a meter nor the balances tell in any window"),
+    ]
 
 
 class DetectedStream(UnknownEnds):
@@ -144,18 +205,27 @@ class DetectionRow(TypedDict):
     streams: list[DetectedStream]
     leaks: list[str]
     bias_t_h: Annotated[
-        Number, Field(description="excess that the first stream shows; null of electricity")
+        Number,
+        formula(
+            "excess that the first stream shows: the bias that explains the residuals of "
+            "the window best (generalised likelihood ratio); null of electricity"
+        ),
     ]
-    bias_mw: Annotated[Number, Field(description="the same of electricity, null of the others")]
+    bias_mw: Annotated[Number, formula("the same of electricity, null of the others")]
     shape: Annotated[
         Literal["step", "drift"],
         Field(description="whether the bias came at once or went on growing"),
     ]
     rate_t_h_per_h: Annotated[
-        Number, Field(description="by which it grows in an hour; 0 of a step, null of electricity")
+        Number,
+        formula(
+            "slope of the bias over the minutes of the window; 0 of a step, null of electricity"
+        ),
     ]
-    rate_mw_per_h: Annotated[Number, Field(description="the same of electricity")]
-    test: Annotated[float, Field(description="test statistic, standard deviations")]
+    rate_mw_per_h: Annotated[Number, formula("the same of electricity")]
+    test: Annotated[
+        float, formula("bias / its standard deviation: test statistic, standard deviations")
+    ]
     current: bool
 
 
@@ -171,7 +241,9 @@ class HeldBackRow(TypedDict):
     until: Rfc3339
     minutes: int
     streams: Annotated[list[DetectedStream], Field(description="that moved")]
-    test: Annotated[float, Field(description="test statistic, standard deviations")]
+    test: Annotated[
+        float, formula("bias / its standard deviation: test statistic, standard deviations")
+    ]
 
 
 class DetectionAnswer(TypedDict):
@@ -230,7 +302,17 @@ async def read_balance(
         ],
     }
     trust = sums.trust(np.arange(len(sums.tags)), known, stock_quality)
-    return query.answer(BalanceAnswer, [query.rows(BalanceRow, columns | trust)])
+    tested = (np.asarray(closure.dof) > 0) & np.isfinite(closure.chi2)
+    passed = float((tested & closure.consistent).sum())
+    seen = closure.observable.reshape(len(tested), -1)
+    unobservable = [line.id for s, line in enumerate(balance.lines) if not seen[:, s].any()]
+    return query.answer(
+        BalanceAnswer,
+        [query.rows(BalanceRow, columns | trust)],
+        passed_share=number(ratio(passed, float(tested.sum()))),
+        completeness=number(ratio(float(tested.sum()), float(len(tested)))),
+        unobservable=unobservable,
+    )
 
 
 @router.get("/{path:path}/detections")

@@ -10,7 +10,15 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from api import queries
-from api.answers import Number, Page, Rfc3339, Share, record
+from api.answers import (
+    Given,
+    Number,
+    Page,
+    Rfc3339,
+    Share,
+    formula,
+    record,
+)
 from api.commands import ACCEPTED, CommandBody, queue_command
 from api.context import AppContext, Context
 from api.encode import AnswerRoute, number
@@ -73,10 +81,10 @@ class BookValue(TypedDict):
         bool, Field(description="the newest confirmed version: the figure of its tag")
     ]
     newest: Annotated[bool, Field(description="no later version, be it a draft")]
-    value: float
+    value: Annotated[float, formula("the value entered, in the uom of its tag")]
     uom: str
     date: Annotated[str | None, Field(description="the value, where it is a date")]
-    entered: Annotated[float, Field(description="as the person wrote it")]
+    entered: Given[Annotated[float, Field(description="as the person wrote it")]]
     entered_uom: str
     evidence: str
     note: str
@@ -86,9 +94,11 @@ class BookValue(TypedDict):
     confirmed: Rfc3339 | None
     confirmed_by: str | None
     meter: Annotated[str | None, Field(description="tag that measures the same")]
-    metered: Number
-    metered_share: Annotated[Share, Field(description="share of the period the meter covers")]
-    deviation: Annotated[Number, Field(description="from the metered amount, as a share of it")]
+    metered: Annotated[
+        Number, formula("sum of the amounts of the tag that measures the same, over the period")
+    ]
+    metered_share: Annotated[Share, formula("share of the period the meter covers")]
+    deviation: Annotated[Number, formula("(value - metered) / metered")]
     comparison: Annotated[
         Literal["within", "beyond", "undecided"] | None,
         Field(description="with the limit for online monitoring, which is unverified"),

@@ -10,14 +10,16 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from api.answers import (
+    Completeness,
     Ends,
+    Given,
     HalfWidth,
     Name,
     Number,
     Provenance,
-    Share,
     WindowAnswer,
     WindowRow,
+    formula,
     nested,
     record,
 )
@@ -43,8 +45,12 @@ router = APIRouter(prefix="/api/v1/scopes", responses=RESPONSES, route_class=Cal
 CNY_PER_T_KM = compile_uom("CNY/t/km", "transport_price")
 T_KM = (TONNE[0] * KM[0], 0.0)
 
-Relief = Annotated[Number, Field(description="more placed per more capacity, kg/kg")]
-Price = Annotated[Number, Field(description="more gain per more capacity, CNY/t")]
+Relief = Annotated[
+    Number, formula("more placed per more capacity, kg/kg: dual value of the linear program")
+]
+Price = Annotated[
+    Number, formula("more gain per more capacity, CNY/t: dual value of the linear program")
+]
 
 
 class ByproductRow(WindowRow):
@@ -56,24 +62,40 @@ class ByproductRow(WindowRow):
 
     medium: str
     values: StandsOn
-    make_t: Number
+    make_t: Annotated[
+        Number,
+        formula(
+            "made: sum of what electrolysers make by Faraday's law and of the metered "
+            "streams out of plants that make it"
+        ),
+    ]
     make_ci_t: HalfWidth
-    make_completeness: Share
-    use_t: Number
+    make_completeness: Completeness
+    use_t: Annotated[Number, formula("used: sum of the metered streams into plants that use it")]
     use_ci_t: HalfWidth
-    use_completeness: Share
-    import_t: Number
+    use_completeness: Completeness
+    import_t: Annotated[Number, formula("sum of the metered streams into the scope")]
     import_ci_t: HalfWidth
-    import_completeness: Share
-    export_t: Number
+    import_completeness: Completeness
+    export_t: Annotated[Number, formula("sum of the metered streams out of the scope")]
     export_ci_t: HalfWidth
-    export_completeness: Share
-    vent_t: Number
+    export_completeness: Completeness
+    vent_t: Annotated[
+        Number, formula("sum of the metered streams to absorbers, flares and the air")
+    ]
     vent_ci_t: HalfWidth
-    vent_completeness: Share
-    inventory_change_t: Number
+    vent_completeness: Completeness
+    inventory_change_t: Annotated[
+        Number, formula("inventory at the end - inventory at the start of the window")
+    ]
     inventory_change_ci_t: HalfWidth
-    unaccounted_t: Number
+    unaccounted_t: Annotated[
+        Number,
+        formula(
+            "make + import - use - export - vent - inventory change, over the joint time of "
+            "all of their tags"
+        ),
+    ]
     unaccounted_ci_t: HalfWidth
     reason: Annotated[str, Field(description="why nothing is known of what is unaccounted")]
 
@@ -100,8 +122,8 @@ class SinkRow(TypedDict):
     scope: str
     medium: str
     name: Name | None
-    capacity_t_h: Number
-    value_cny_t: Number
+    capacity_t_h: Given[Number]
+    value_cny_t: Given[Number]
     source: str
     note: str
 
@@ -112,9 +134,9 @@ class LinkRow(Ends):
     id: str
     medium: str
     mode: str
-    capacity_t_h: Number
-    distance_km: Number
-    cost_cny_t: Number
+    capacity_t_h: Given[Number]
+    distance_km: Given[Number]
+    cost_cny_t: Given[Number]
     cost_basis: str
     source: str
     note: str
@@ -125,8 +147,8 @@ class TransportCost(Provenance):
 
     mode: str
     name: Name
-    fixed_cny_t: float
-    per_distance_cny_t_km: float
+    fixed_cny_t: Given[float]
+    per_distance_cny_t_km: Given[float]
     source: str
     evidence: str
 
@@ -135,16 +157,25 @@ class SourceFlow(TypedDict):
     """The surplus of a source, and the part of it that finds no sink."""
 
     scope: str
-    surplus_t_h: Number
-    unplaced_t_h: Number
+    surplus_t_h: Annotated[
+        Number,
+        formula("mean of the window of what is vented, or of what the balance leaves, not below 0"),
+    ]
+    unplaced_t_h: Annotated[Number, formula("surplus - what is placed")]
 
 
 class SinkFlow(TypedDict):
     """The flow into a sink, and whether its capacity limits it."""
 
     id: str
-    taken_t_h: Number
-    free_t_h: Number
+    taken_t_h: Annotated[
+        Number,
+        formula(
+            "sum of the flows into it, of the allocation with the greatest use, then the "
+            "greatest gain (linear program)"
+        ),
+    ]
+    free_t_h: Annotated[Number, formula("capacity - taken")]
     relief: Relief
     price_cny_t: Price
 
@@ -153,7 +184,10 @@ class LinkFlow(TypedDict):
     """The flow over a link, and whether its capacity limits it."""
 
     id: str
-    flow_t_h: Number
+    flow_t_h: Annotated[
+        Number,
+        formula("of the allocation with the greatest use, then the greatest gain (linear program)"),
+    ]
     relief: Relief
     price_cny_t: Price
 
@@ -162,18 +196,20 @@ class TransportWork(TypedDict):
     """Transport work of a mode in the window."""
 
     mode: str
-    t_km: Number
+    t_km: Annotated[Number, formula("sum over its links of flow * hours of the window * distance")]
 
 
 class SymbiosisRow(WindowRow):
     """The allocation of the mean surplus of a window; without one, the reason."""
 
     medium: str
-    surplus_t_h: Number
-    placed_t_h: Number
-    unplaced_t_h: Number
-    freight_cny_h: Number
-    gain_cny_h: Number
+    surplus_t_h: Annotated[Number, formula("sum of the surplus of the sources")]
+    placed_t_h: Annotated[Number, formula("sum of the flows over the links")]
+    unplaced_t_h: Annotated[Number, formula("surplus - placed")]
+    freight_cny_h: Annotated[Number, formula("sum over the links of flow * cost")]
+    gain_cny_h: Annotated[
+        Number, formula("sum over the links of flow * (value at the sink - cost)")
+    ]
     work: list[TransportWork]
     sources: list[SourceFlow]
     sinks: list[SinkFlow]

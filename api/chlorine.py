@@ -11,6 +11,8 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from api.answers import (
+    Completeness,
+    Given,
     HalfWidth,
     Name,
     Number,
@@ -20,6 +22,7 @@ from api.answers import (
     Uint8,
     WindowAnswer,
     WindowRow,
+    formula,
     record,
 )
 from api.calculation.pool import CalculationRoute
@@ -38,7 +41,7 @@ from api.reconciled import Basis, StandsOn, Values, read_reconciled, stand_on
 from api.sums import Sums, read_sums, tags_of
 from api.windows import Hourly, WindowQuery
 from twin import quality as q
-from twin.accounts.accounts import FLOW_ITEMS, Account, components_of
+from twin.accounts.accounts import FLOW_ITEMS, Account
 from twin.accounts.network import Network
 from twin.accounts.tanks import tags_of_tanks, tank_fill, tank_mass
 from twin.arrays import F64, I64, NEVER, ratio
@@ -48,10 +51,9 @@ from twin.chlorine.figures import (
     local_share_of_liquid,
     local_share_of_made,
 )
-from twin.chlorine.hazards import Hazard, grade, r_equivalent
-from twin.chlorine.headroom import AbsorberSpec, absorber_time
+from twin.chlorine.hazards import Hazard, grade, r_equivalent, tanks_of
+from twin.chlorine.headroom import AbsorberSpec, absorber_flow, absorber_time
 from twin.chlorine.tank_farms import (
-    GAS,
     find_tank_farms,
     find_withdrawals,
     forecast,
@@ -95,42 +97,89 @@ class ChlorineRow(WindowRow):
     """
 
     values: StandsOn
-    production_t: Number
+    production_t: Annotated[
+        Number,
+        formula(
+            "made: charge of the electrolysers by Faraday's law and efficiency, and metered "
+            "streams from plants that make it; content of the component by the composition "
+            "of each medium"
+        ),
+    ]
     production_ci_t: HalfWidth
-    production_completeness: Share
-    consumption_t: Number
+    production_completeness: Completeness
+    consumption_t: Annotated[
+        Number,
+        formula(
+            "used: metered streams into plants that use it; content of the component by the "
+            "composition of each medium"
+        ),
+    ]
     consumption_ci_t: HalfWidth
-    consumption_completeness: Share
-    import_t: Number
+    consumption_completeness: Completeness
+    import_t: Annotated[
+        Number,
+        formula(
+            "sum of the metered streams into the scope; content of the component by the "
+            "composition of each medium"
+        ),
+    ]
     import_ci_t: HalfWidth
-    import_completeness: Share
-    export_t: Number
+    import_completeness: Completeness
+    export_t: Annotated[
+        Number,
+        formula(
+            "sum of the metered streams out of the scope; content of the component by the "
+            "composition of each medium"
+        ),
+    ]
     export_ci_t: HalfWidth
-    export_completeness: Share
-    vent_t: Number
+    export_completeness: Completeness
+    vent_t: Annotated[
+        Number,
+        formula(
+            "sum of the metered streams to absorbers, flares and the air; content of the "
+            "component by the composition of each medium"
+        ),
+    ]
     vent_ci_t: HalfWidth
-    vent_completeness: Share
-    inventory_t: Number
-    inventory_change_t: Number
+    vent_completeness: Completeness
+    inventory_t: Annotated[
+        Number,
+        formula(
+            "sum over the tanks of volume by level and shape * density, at the end of the window"
+        ),
+    ]
+    inventory_change_t: Annotated[
+        Number, formula("inventory at the end - inventory at the start of the window")
+    ]
     inventory_change_ci_t: HalfWidth
-    unaccounted_t: Number
+    unaccounted_t: Annotated[
+        Number,
+        formula(
+            "production + import - consumption - export - vent - inventory change, over the "
+            "joint time of all of their tags"
+        ),
+    ]
     unaccounted_ci_t: HalfWidth
     reason: Annotated[str, Field(description="why nothing is known of what is unaccounted")]
-    k1: Annotated[Number, Field(description="liquid taken from tanks that is used in the scope")]
+    k1: Annotated[
+        Number,
+        formula("liquid taken from tanks that is used in the scope / all liquid taken from tanks"),
+    ]
     k1_ci: HalfWidth
-    k1_completeness: Share
-    k2: Annotated[Number, Field(description="chlorine made that does not leave as liquid")]
+    k1_completeness: Completeness
+    k2: Annotated[Number, formula("1 - chlorine that leaves as liquid / chlorine made")]
     k2_ci: HalfWidth
-    k2_completeness: Share
+    k2_completeness: Completeness
     chlor_alkali_balance: Annotated[
         Number,
-        Field(
-            description="chlorine used here or sent on by pipe, over the chlorine that comes with"
+        formula(
+            "chlorine used here or sent on by pipe, over the chlorine that comes with"
             " the caustic soda made; without transport by road and rail, vents and stocks"
         ),
     ]
     chlor_alkali_balance_ci: HalfWidth
-    chlor_alkali_balance_completeness: Share
+    chlor_alkali_balance_completeness: Completeness
 
 
 class TankState(TypedDict):
@@ -138,10 +187,12 @@ class TankState(TypedDict):
 
     id: str
     scope: str
-    inventory_t: Number
-    capacity_t: Number
-    fill: Share
-    fill_limit: float
+    inventory_t: Annotated[
+        Number, formula("volume by level and shape * density, or the mass by its meter, now")
+    ]
+    capacity_t: Given[Number]
+    fill: Annotated[Share, formula("volume by level and shape / volume to the brim")]
+    fill_limit: Given[float]
     time: Rfc3339 | None
     quality: Uint8
 
@@ -151,9 +202,13 @@ class AbsorberState(TypedDict):
 
     id: str
     scope: str
-    caustic_t: Annotated[Number, Field(description="as 100 % NaOH")]
-    chlorine_t_per_h: Number
-    absorber_min: Number
+    caustic_t: Annotated[
+        Number, formula("volume by level and shape * density * content of NaOH, as 100 % NaOH")
+    ]
+    chlorine_t_per_h: Annotated[Number, formula("sum of the live flows to the absorber")]
+    absorber_min: Annotated[
+        Number, formula("caustic soda / (caustic that the chlorine that comes uses up)")
+    ]
     quality: Uint8
 
 
@@ -165,15 +220,21 @@ class ChlorineNow(TypedDict):
     the shortest there can be.
     """
 
-    headroom_t: Number
-    filling_t_per_h: Number
-    headroom_h: Number
-    stock_days: Number
+    headroom_t: Annotated[
+        Number, formula("sum over the tanks in use of fill limit * capacity - inventory")
+    ]
+    filling_t_per_h: Annotated[Number, formula("live flow in - live flow out of the farm")]
+    headroom_h: Annotated[
+        Number, formula("headroom / filling rate, of the farm that is full first")
+    ]
+    stock_days: Annotated[Number, formula("inventory / mean use, or production, of a day")]
     stock_of: Literal["production", "use"] | None
-    stock_limit_days: Number
-    minutes_to_full_on_trip: Number
+    stock_limit_days: Given[Number]
+    minutes_to_full_on_trip: Annotated[
+        Number, formula("headroom / (filling rate + flow of the largest user)")
+    ]
     largest_user: Annotated[str | None, Field(description="id of its stream")]
-    largest_user_t_per_h: Number
+    largest_user_t_per_h: Annotated[Number, formula("greatest live flow to a user")]
     spare_tank_ready: bool | None
     absorbers: list[AbsorberState]
     quality: Uint8
@@ -182,8 +243,15 @@ class ChlorineNow(TypedDict):
 class DesignMaximum(TypedDict):
     """The legal figures of GB 18218, from the design contents of a unit; level 0 = no source."""
 
-    s: Number
-    r: Number
+    s: Annotated[
+        Number, formula("sum of design contents / threshold quantities (GB 18218-2018, 4.2.2)")
+    ]
+    r: Annotated[
+        Number,
+        formula(
+            "alpha * sum of beta * design contents / threshold quantities (GB 18218-2018, 4.3.2)"
+        ),
+    ]
     level: Annotated[int, Field(ge=0, le=4)]
     verified: bool
 
@@ -191,7 +259,9 @@ class DesignMaximum(TypedDict):
 class LiveEquivalent(TypedDict):
     """R of the present contents of the unit: for operators, no level of a major hazard source."""
 
-    r_equivalent: Number
+    r_equivalent: Annotated[
+        Number, formula("alpha * sum of beta * present contents / threshold quantities")
+    ]
     quality: Uint8
 
 
@@ -201,7 +271,7 @@ class HazardRow(TypedDict):
     id: str
     scope: str
     name: Name | None
-    persons: float
+    persons: Given[float]
     design_maximum: DesignMaximum
     live: LiveEquivalent
 
@@ -211,7 +281,7 @@ class ReferenceFigure(Provenance):
 
     id: str
     name: Name
-    value: float
+    value: Given[float]
     uom: str
     source: str
 
@@ -361,13 +431,13 @@ def _caustic_made(network: Network, scope: str) -> F64:
 def tank_states(context: Context, network: Network, scope: str) -> list[TankState]:
     """Return the contents of each tank with chlorine in a scope by the live image."""
     image, catalogue = context.feed.image, context.feed.catalogue
-    value = np.full(len(network.tags), np.nan)
+    value, graded = np.full(len(network.tags), np.nan), image.graded
     states: list[TankState] = []
     for k in network.tanks.scopes.get((scope, "chlorine"), np.zeros(0, np.int64)).tolist():
         tag = network.tanks.tag[k]
         at = catalogue.index.get(network.tags[tag].address)
         never = at is None or image.time_us[at] == NEVER
-        quality = q.NO_DATA if at is None else int(image.quality[at])
+        quality = q.NO_DATA if at is None else int(graded[at])
         for part in tags_of_tanks(network.tanks, [k]).tolist():
             from_ = catalogue.index.get(network.tags[part].address)
             if from_ is not None and image.quality[from_] < q.BAD:
@@ -436,8 +506,7 @@ def _absorbers(network: Network, scope: str, live: LiveValues) -> list[AbsorberS
             continue
         tank, meter = tank_at[row.tank], network.index[row.chlorine]
         caustic = mass[tank] * network.tanks.share["caustic"][tank]
-        into = Stream(row.id, "", row.scope, GAS, "pipe", row.chlorine)
-        flow = live.rate[meter] * components_of(into, network.tags[meter])["chlorine"]
+        flow = absorber_flow(network, row, live.rate)
         states.append(
             record(
                 AbsorberState,
@@ -460,7 +529,7 @@ def hazards_now(network: Network, scope: str, live: LiveValues) -> list[HazardRo
         if not inside(row.scope, scope):
             continue
         names, persons = list(row.substances), np.array(float(row.persons))
-        tanks = [_tanks_of(network, row.scope, rows[name]["media"]) for name in names]
+        tanks = tanks_of(network.park, row)
         # What no tank shows may be in pipes and vessels: it is not known, and not nothing.
         held = [mass[at].sum() if at else np.nan for at in tanks]
         legal = grade(row.design_maxima(), names, persons)
@@ -475,12 +544,6 @@ def hazards_now(network: Network, scope: str, live: LiveValues) -> list[HazardRo
         held_now: LiveEquivalent = {"r_equivalent": number(present), "quality": _worst(live, tags)}
         hazards.append(record(HazardRow, row, design_maximum=limits, live=held_now))
     return hazards
-
-
-def _tanks_of(network: Network, scope: str, media: list[str]) -> list[int]:
-    """Return the tanks of some media inside a scope."""
-    tanks = enumerate(network.park.tanks)
-    return [k for k, tank in tanks if tank.medium in media and inside(tank.scope, scope)]
 
 
 def _figures() -> list[ReferenceFigure]:

@@ -134,7 +134,7 @@ async def _read_rates(context: Context, query: WindowQuery, balance: Balance, mo
         context,
         network,
         tags,
-        lambda ids: context.store.parts("minute", ids, ends - MINUTE_US, ends),
+        lambda ids: context.store.minutes(ids, ends - MINUTE_US),
     )
     amount = np.full((len(ends), len(network.tags)), np.nan)
     at = np.searchsorted(ends - MINUTE_US, rows["time_us"])

@@ -11,7 +11,14 @@ from pydantic import BaseModel, ConfigDict, Field
 from typing_extensions import TypedDict
 
 from api import queries
-from api.answers import Name, Number, Page, Rfc3339, record
+from api.answers import (
+    Given,
+    Name,
+    Number,
+    Page,
+    Rfc3339,
+    record,
+)
 from api.commands import ACCEPTED, CommandBody, queue_command
 from api.context import AppContext, Context
 from api.encode import AnswerRoute
@@ -33,9 +40,9 @@ class HeardNameRow(TypedDict):
     """A name that a contact sends, its last value, and how its values lay."""
 
     name: str
-    value: Number
-    low: Number
-    high: Number
+    value: Given[Number]
+    low: Given[Number]
+    high: Given[Number]
     times: int
     uom: str
 
@@ -52,7 +59,7 @@ class ContactRow(TypedDict):
     payload: str
     size: Annotated[int, Field(description="bytes of the payload as it came")]
     count: Annotated[int, Field(description="messages")]
-    per_s: Annotated[Number, Field(description="messages a second")]
+    per_s: Given[Annotated[Number, Field(description="messages a second")]]
     first_seen: Rfc3339
     last_seen: Rfc3339
     names: list[HeardNameRow]

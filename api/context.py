@@ -15,6 +15,7 @@ from api.middleware import Traffic
 from api.problems import invalid, not_found, unavailable
 from deploy.database.times import to_us
 from twin.arrays import DAY_US, I64, MINUTE_US
+from twin.disclosure import Viewer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,6 +45,13 @@ class Context:
                 "there is no park model yet", hint="start ingest: it stores the model it runs"
             )
         return self.feed.model
+
+    @property
+    def viewer(self) -> Viewer:
+        """Who looks: until there are accounts, all readers are the one of the settings."""
+        scopes = self.settings.viewer_scopes.split(",")
+        own = tuple(scope.strip() for scope in scopes if scope.strip())
+        return Viewer(self.settings.viewer_level, own)
 
     @property
     def zone(self) -> ZoneInfo:
@@ -108,6 +116,15 @@ class Context:
                 raise not_found("tag", address, catalogue.addresses, "/api/v1/tags")
         return catalogue.find(dict.fromkeys(addresses))
 
+    def find_tag(self, tag_id: int) -> Tag:
+        """Return the tag with an id in the database, also one that the model has no longer."""
+        catalogues = self.feed.catalogue, self.feed.former
+        return next(
+            catalogue.tags[at]
+            for catalogue in catalogues
+            if (at := int(catalogue.positions(np.array([tag_id]))[0])) >= 0
+        )
+
     def find_series(self, address: str) -> tuple[Tag, int]:
         """Return a tag and its id in the database, also of one that the model has no longer.
 
@@ -121,8 +138,8 @@ class Context:
 
 
 async def context_of(request: Request) -> Context:
-    """Return the context of the app."""
-    context = request.app.state.context
+    """Return the context of the app, or the one a question is asked in."""
+    context = getattr(request.state, "context", request.app.state.context)
     assert isinstance(context, Context)
     return context
 

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import functools
+import typing
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import orjson
-from fastapi import Response
+from fastapi import Request, Response
 from fastapi.routing import APIRoute
 
+from api import table
+from api.disclosure import disclose
+from api.table import JSON
 from twin.arrays import F64, I64
 from twin.series.windows import local
 from twin.uom import compile_uom
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
     from zoneinfo import ZoneInfo
 
 Uom = tuple[Any, Any]  # scale and shift: si = value * scale + shift
@@ -24,7 +28,7 @@ Uom = tuple[Any, Any]  # scale and shift: si = value * scale + shift
 DIGITS = 12
 # Powers of ten up to here are exact in float64, so that the division is rounded only once.
 EXACT_POWER = 22
-JSON = "application/json"
+POWERS = 10.0 ** np.arange(EXACT_POWER + 1)
 
 ONE: Uom = (1.0, 0.0)  # a fraction, a mass in kg, a voltage in V
 TONNE = compile_uom("t", "mass")
@@ -42,8 +46,8 @@ def rounded(value: F64) -> F64:
     magnitude = np.abs(value)
     known = np.isfinite(value) & (magnitude > 0)
     power = DIGITS - 1 - np.floor(np.log10(np.where(known, magnitude, 1.0))).astype(np.int64)
-    up = 10.0 ** np.clip(power, 0, EXACT_POWER)
-    down = 10.0 ** np.clip(-power, 0, EXACT_POWER)
+    up = POWERS[np.minimum(np.maximum(power, 0), EXACT_POWER)]
+    down = POWERS[np.minimum(np.maximum(-power, 0), EXACT_POWER)]
     near = np.rint(value * up / down) / up * down
     return np.where(known & (power <= EXACT_POWER), near, value)
 
@@ -80,14 +84,37 @@ def json_answer(body: Any, status: int = 200) -> Response:
 class AnswerRoute(APIRoute):
     """A route whose return type documents its answer; the answer is encoded without a check.
 
+    It leaves as far as its reader may know it.
+
     mypy and the tests hold the answers to their types: pydantic would look at every row again.
     """
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
         @functools.wraps(endpoint)
-        async def encoded(*args: Any, **kwargs: Any) -> Response:
-            answer = await endpoint(*args, **kwargs)
+        async def encoded(**kwargs: Any) -> Response:
+            answer = await disclose(endpoint, kwargs)
             status = options.get("status_code") or 200
             return answer if isinstance(answer, Response) else json_answer(answer, status)
 
+        kind = typing.get_type_hints(endpoint).get("return")
+        self._has_table = "GET" in options["methods"] and table.has_table(kind)
+        if self._has_table:
+            options["responses"] = {
+                **(options.get("responses") or {}),
+                200: {"content": table.CONTENT},
+            }
+            options["openapi_extra"] = {"parameters": table.PARAMETERS}
         super().__init__(path, encoded, **options)
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Return what answers a request; called by FastAPI."""
+        answer = super().get_route_handler()
+        if not self._has_table:
+            return answer
+
+        async def answer_in_format(request: Request) -> Response:
+            is_table = table.wants_csv(request)
+            whole = await answer(request)
+            return table.as_table(request, whole) if is_table else whole
+
+        return answer_in_format

@@ -13,7 +13,9 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from api.answers import (
+    Completeness,
     Cursor,
+    Given,
     HalfWidth,
     Name,
     Number,
@@ -22,6 +24,7 @@ from api.answers import (
     Share,
     WindowAnswer,
     WindowRow,
+    formula,
     record,
 )
 from api.calculation.pool import CalculationRoute
@@ -42,12 +45,20 @@ from api.reconciled import (
     stand_on,
 )
 from api.sums import PairSums, Sums, read_pairs, read_sums, tags_of
-from api.windows import Hourly, ScopePath, parse_query
+from api.windows import Hourly, ScopePath, WindowQuery, parse_query
 from twin.accounts.accounts import Account
 from twin.accounts.network import Network
 from twin.arrays import BOOL, DAY_S, DAY_US, F64, SECOND_US, ratio
 from twin.energy.benchmarks import find_marks, find_row, position
-from twin.energy.circuits import MAIN, Estimate, Pair, circuit, own_meter, product_weights
+from twin.energy.circuits import (
+    MAIN,
+    Estimate,
+    Pair,
+    circuit,
+    mean_uncertainty,
+    own_meter,
+    product_weights,
+)
 from twin.energy.consumption import Basis, coal_equivalent, electricity_row
 from twin.energy.efficiency import (
     UNDECIDED,
@@ -71,7 +82,7 @@ from twin.energy.recoating import (
     steady_days,
 )
 from twin.faraday import NAOH, mass_per_charge
-from twin.model.park import Electrolyser, inside
+from twin.model.park import Electrolyser, Park, inside
 from twin.reconciliation.uncertainty import half_width, weights
 from twin.reference import load as load_reference
 from twin.series.gaps import gap_sigma
@@ -105,18 +116,41 @@ class EnergyRow(WindowRow):
 
     product: str
     values: StandsOn
-    mass_t: Number
-    mass_completeness: Share
-    energy_kwh: Number
-    energy_kwh_completeness: Share
-    energy_kgce: Number
-    energy_kgce_completeness: Share
-    kwh_per_t: Number
+    mass_t: Annotated[
+        Number,
+        formula(
+            "mass of the product: sum of the amounts of its meters, reconciled where "
+            "`values` says so"
+        ),
+    ]
+    mass_completeness: Completeness
+    energy_kwh: Annotated[
+        Number,
+        formula(
+            "electricity used for the product: sum of the amounts of its meters, those that "
+            "deliver to others subtracted"
+        ),
+    ]
+    energy_kwh_completeness: Completeness
+    energy_kgce: Annotated[
+        Number,
+        formula(
+            "sum of the amounts of all carriers used for the product, each * its coal "
+            "equivalent (GB/T 2589); steam by its enthalpy above the reference"
+        ),
+    ]
+    energy_kgce_completeness: Completeness
+    kwh_per_t: Annotated[Number, formula("electricity / mass, over their joint time")]
     kwh_per_t_ci: HalfWidth
-    kwh_per_t_completeness: Share
-    kgce_per_t: Number
+    kwh_per_t_completeness: Completeness
+    kgce_per_t: Annotated[
+        Number,
+        formula(
+            "comprehensive energy / mass, over their joint time: carriers by their coal equivalent"
+        ),
+    ]
     kgce_per_t_ci: HalfWidth
-    kgce_per_t_completeness: Share
+    kgce_per_t_completeness: Completeness
     position: Annotated[
         str | None,
         Field(
@@ -131,7 +165,7 @@ class ElectricityFactor(Provenance):
     """Electricity in coal equivalent, with its provenance; the year of an equal value."""
 
     year: int | None
-    kgce_per_kwh: float
+    kgce_per_kwh: Given[float]
     standard: str
     note: str
 
@@ -141,9 +175,9 @@ class BenchmarkReference(Provenance):
 
     product: str
     index: Literal["kgce_per_t", "kwh_per_t"]
-    benchmark: float
-    baseline: float
-    grade: Annotated[Number, Field(description="least mass fraction it is for")]
+    benchmark: Given[float]
+    baseline: Given[float]
+    grade: Given[Annotated[Number, Field(description="least mass fraction it is for")]]
     applies: Annotated[bool, Field(description="to the grade the product has in this scope")]
     standard: str
     edition: str
@@ -168,26 +202,54 @@ class ElectrolyserRow(WindowRow):
 
     electrolyser: str
     kind: str
-    cell_voltage_v: Number
+    cell_voltage_v: Annotated[
+        Number, formula("integral of voltage * current / integral of current / cells in series")
+    ]
     cell_voltage_ci_v: HalfWidth
-    current_density_ka_m2: Number
+    current_density_ka_m2: Annotated[
+        Number, formula("integral of current² / integral of current / area of a cell")
+    ]
     current_density_ci_ka_m2: HalfWidth
-    product_t: Number
+    product_t: Annotated[
+        Number,
+        formula(
+            "Faraday's law: charge * cells in series * current efficiency * molar mass / "
+            "(electrons * F)"
+        ),
+    ]
     product_ci_t: HalfWidth
-    dc_kwh_per_t: Number
+    dc_kwh_per_t: Annotated[
+        Number,
+        formula(
+            "direct-current energy / mass of the product; energy by its meter, else the sum "
+            "of voltage * current of each minute"
+        ),
+    ]
     dc_kwh_per_t_ci: HalfWidth
     method: str | None
-    k_v_m2_ka: Number
-    k_ci_v_m2_ka: Annotated[Number, Field(description="half width, 95 %, at this U0")]
-    current_efficiency: Annotated[Number, Field(description="by analysis and meters together")]
+    k_v_m2_ka: Annotated[
+        Number, formula("(cell voltage - U0) / current density, U0 as in `zero_current_voltage`")
+    ]
+    k_ci_v_m2_ka: Annotated[Number, formula("half width, 95 %, at this U0")]
+    current_efficiency: Annotated[
+        Number, formula("mean of analysis and meters, weighted by 1 / variance")
+    ]
     current_efficiency_ci: HalfWidth
-    current_efficiency_analysis: Annotated[Share, Field(description="by oxygen in the chlorine")]
+    current_efficiency_analysis: Annotated[
+        Share,
+        formula(
+            "1 - chlorine lost as oxygen, chlorate and hypochlorite, by the analysis of gas "
+            "and anolyte (O'Brien et al. 2005, chapter 4)"
+        ),
+    ]
     current_efficiency_analysis_ci: HalfWidth
     current_efficiency_meters: Annotated[
-        Number, Field(description="by what left the cells, over Faraday's law of the current")
+        Number, formula("by what left the cells, over Faraday's law of the current")
     ]
     current_efficiency_meters_ci: HalfWidth
-    current_efficiency_model: Annotated[float, Field(description="the constant of the model")]
+    current_efficiency_model: Given[
+        Annotated[float, Field(description="the constant of the model")]
+    ]
     efficiency_consistent: Annotated[
         bool | None, Field(description="whether analysis and meters agree; null without both")
     ]
@@ -196,7 +258,7 @@ class ElectrolyserRow(WindowRow):
         str, Field(description="against the model: below, above, as_modelled or undecided")
     ]
     chlorine_below_model_t: Annotated[
-        Number, Field(description="chlorine not made because the efficiency is below the model's")
+        Number, formula("chlorine not made because the efficiency is below the model's")
     ]
     chlorine_below_model_ci_t: HalfWidth
 
@@ -205,7 +267,7 @@ class ZeroCurrentVoltage(Provenance):
     """The voltage at no current that K counts from."""
 
     kind: str
-    v: float
+    v: Given[float]
     source: str
 
 
@@ -227,15 +289,33 @@ class AgeingRow(TypedDict):
     electrolyser: str
     days: Annotated[int, Field(description="that count: covered, and near the usual load")]
     corrected_for: Annotated[list[str], Field(description="temperature, strength")]
-    efficiency_per_year: Number
+    efficiency_per_year: Annotated[
+        Number,
+        formula(
+            "current efficiency: slope of the least-squares line through the days that "
+            "count, * 365.25 d"
+        ),
+    ]
     efficiency_per_year_ci: HalfWidth
-    k_per_year_v_m2_ka: Number
+    k_per_year_v_m2_ka: Annotated[
+        Number,
+        formula(
+            "(voltage at reference temperature and strength - U0) / current density: slope "
+            "of the least-squares line through the days that count, * 365.25 d"
+        ),
+    ]
     k_per_year_ci_v_m2_ka: HalfWidth
-    dc_kwh_per_t_per_year: Number
+    dc_kwh_per_t_per_year: Annotated[
+        Number,
+        formula(
+            "voltage / (efficiency * mass per charge): slope of the least-squares line "
+            "through the days that count, * 365.25 d"
+        ),
+    ]
     dc_kwh_per_t_per_year_ci: HalfWidth
     coated: Annotated[str | None, Field(description="`coated` of the model, else `commissioned`")]
-    recoating_cost_cny: Number
-    energy_price_cny_per_kwh: Number
+    recoating_cost_cny: Given[Number]
+    energy_price_cny_per_kwh: Given[Number]
     recoat_on: Annotated[str | None, Field(description="date at which the mean cost is least")]
     recoat_from: Annotated[str | None, Field(description="earliest date, of 95 %")]
     recoat_until: Annotated[str | None, Field(description="latest date; null = open")]
@@ -484,10 +564,54 @@ async def read_ageing(
     from_us, to_us = time_range(now_us, from_, to, AGEING_US)
     start, stop = (datetime.fromtimestamp(each / SECOND_US, UTC) for each in (from_us, to_us))
     query = parse_query(context, path, "day", start, stop)
+    cells = membrane_cells(query.network.park, path)
+    days = await read_cell_days(context, query, cells)
+    stamps = [rfc3339(int(query.edges[at]), query.zone) for at in (0, -1)]
+    return AgeingAnswer(
+        scope=path,
+        start=stamps[0],
+        end=stamps[1],
+        items=[_ageing_row(cell, days[cell.id]) for cell in cells],
+        next=None,
+    )
+
+
+def membrane_cells(park: Park, scope: str) -> list[Electrolyser]:
+    """Return the membrane electrolysers of a scope."""
+    return [c for c in park.electrolysers if c.kind == "membrane" and inside(c.scope, scope)]
+
+
+class CellDays(NamedTuple):
+    """Means of an electrolyser by day, (n,) each; NaN = not known."""
+
+    noon_s: F64
+    voltage: F64  # [V] of one cell, at the temperature and strength of reference
+    density: F64  # [A/m²]
+    efficiency: F64  # [1]
+    least_s: F64  # covered of the tag with the least data
+    corrected_for: list[str]  # what the voltage is corrected for
+    meters: float  # [1] relative standard uncertainty of the voltage by its meter
+
+    def steady(self, days: BOOL | None = None) -> CellDays:
+        """Return the days that count, of some or all of them."""
+        some = self if days is None else self._at(days)
+        count = steady_days(some.density, some.least_s)
+        return some._replace(
+            voltage=some.voltage * count,
+            density=some.density * count,
+            efficiency=some.efficiency * count,
+        )
+
+    def _at(self, days: BOOL) -> CellDays:
+        names = ("noon_s", "voltage", "density", "efficiency", "least_s")
+        return self._replace(**{name: getattr(self, name)[days] for name in names})
+
+
+async def read_cell_days(
+    context: Context, query: WindowQuery, cells: Sequence[Electrolyser]
+) -> dict[str, CellDays]:
+    """Return the days of membrane electrolysers by their id; raises StoreError."""
     network, index = query.network, query.network.index
-    cells = [
-        c for c in network.park.electrolysers if c.kind == "membrane" and inside(c.scope, path)
-    ]
     groups = [each for each in metered_cells(network) if any(c in cells for c in each.cells)]
     named = [getattr(c, name) for c in cells for name in ("current", "voltage", *CORRECTED)]
     tags = [np.array([index[name] for name in named if name], np.int64)]
@@ -495,19 +619,15 @@ async def read_ageing(
     tags += [network.cells.analysis[network.cells.analysis >= 0], network.cells.effective]
     sums = await read_sums(context, query, np.unique(np.concatenate(tags)))
     efficiencies = await _read_efficiencies(context, sums, groups)
-    stamps = [rfc3339(int(query.edges[at]), query.zone) for at in (0, -1)]
-    return AgeingAnswer(
-        scope=path,
-        start=stamps[0],
-        end=stamps[1],
-        items=[_ageing_row(sums, cell, efficiencies[cell.id][0].both.mean.value)
-               for cell in cells if cell.id in efficiencies],
-        next=None,
-    )  # fmt: skip
+    nothing = _no_efficiency(sums)
+    return {
+        cell.id: _cell_days(sums, cell, efficiencies.get(cell.id, nothing)[0].both.mean.value)
+        for cell in cells
+    }
 
 
-def _ageing_row(sums: Sums, cell: Electrolyser, efficiency: F64) -> AgeingRow:
-    """Return the row of one electrolyser by the means of its days."""
+def _cell_days(sums: Sums, cell: Electrolyser, efficiency: F64) -> CellDays:
+    """Return the means of the days of one electrolyser."""
     amount, covered_s = sums.of_all()
     index, query = sums.network.index, sums.query
 
@@ -517,16 +637,24 @@ def _ageing_row(sums: Sums, cell: Electrolyser, efficiency: F64) -> AgeingRow:
     used = [name for name in ("current", "voltage", *CORRECTED) if getattr(cell, name)]
     density = mean(cell.current) / cell.area
     least_s = np.min([covered_s[:, index[getattr(cell, name)]] for name in used], axis=0)
-    steady = steady_days(density, least_s)
-    volts = np.full(len(density), np.nan)
+    volts, meters = np.full(len(density), np.nan), float("nan")
     if cell.voltage:
         given = {name: mean(getattr(cell, name)) for name in CORRECTED if name in used}
         volts = reference_voltage(
             mean(cell.voltage) / cell.cells, given.get("temperature"), given.get("strength")
         )
+        whole = amount.sum(axis=0, where=np.isfinite(amount)), covered_s.sum(axis=0)
+        meters = float(mean_uncertainty(sums.network, cell.voltage, *whole))
     noon_s = (query.edges[:-1] + query.edges[1:]) / 2 / SECOND_US
-    aged = age(noon_s - noon_s[0], volts * steady, density * steady, efficiency * steady)
-    rate = mean(cell.current) * efficiency * steady * cell.cells * mass_per_charge(NAOH)
+    corrected = [name for name in CORRECTED if name in used]
+    return CellDays(noon_s, volts, density, efficiency, least_s, corrected, meters)
+
+
+def _ageing_row(cell: Electrolyser, days: CellDays) -> AgeingRow:
+    """Return the row of one electrolyser by the means of its days."""
+    noon_s, volts, density, efficiency, *_ = days.steady()
+    aged = age(noon_s - noon_s[0], volts, density, efficiency)
+    rate = density * cell.area * efficiency * cell.cells * mass_per_charge(NAOH)
     running = rate[np.isfinite(rate)]
     made = float(running.mean()) if len(running) else float("nan")
     life = economic_life(aged.energy, made, cell.energy_price, cell.recoating_cost)
@@ -535,7 +663,7 @@ def _ageing_row(sums: Sums, cell: Electrolyser, efficiency: F64) -> AgeingRow:
         AgeingRow,
         electrolyser=cell.id,
         days=aged.points,
-        corrected_for=[name for name in CORRECTED if name in used],
+        corrected_for=days.corrected_for,
         **_per_year("efficiency_per_year{}", aged.efficiency, ONE),
         **_per_year("k_per_year{}_v_m2_ka", aged.k, V_M2_PER_KA),
         **_per_year("dc_kwh_per_t_per_year{}", aged.energy, KWH_PER_T),
@@ -626,7 +754,7 @@ def _cell_rows(
 
 
 def _no_efficiency(sums: Sums) -> tuple[CellEfficiency, BOOL]:
-    """Return what is known of the efficiency of a potline beside the model."""
+    """Return what is known of an efficiency beside the model without meters and analysis."""
     unknown = np.full(len(sums.amount), np.nan)
     nothing = Estimate(unknown, unknown)
     return CellEfficiency(nothing, nothing, combine([nothing, nothing])), np.isnan(unknown)
@@ -665,14 +793,16 @@ def _by_meters(group: MeteredCells, joint: Joint) -> Estimate:
     network, (amount, covered_s) = joint.sums.network, joint.sums.of_all()
     mean = metered_efficiency(network, group, amount, covered_s).mean
     value = np.where(joint.enough, mean.value, np.nan)
-    if not (joint.share < 1).any():
+    some = np.flatnonzero((joint.share < 1) & ~np.isnan(value))
+    if not len(some):
         return Estimate(value, mean.sigma)
     slope = np.zeros((len(value), len(joint.sums.tags)))
+    part, covered_s = amount[some], covered_s[some]
     for u, tag in enumerate(joint.sums.tags.tolist()):
-        moved = amount.copy()
+        moved = part.copy()
         moved[:, tag] *= 1 + STEP
-        change = metered_efficiency(network, group, moved, covered_s).mean.value - mean.value
-        slope[:, u] = np.nan_to_num(ratio(change, STEP * amount[:, tag]))
+        change = metered_efficiency(network, group, moved, covered_s).mean.value - value[some]
+        slope[some, u] = np.nan_to_num(ratio(change, STEP * part[:, tag]))
     one = np.where(np.isnan(value), np.nan, 1.0)
     gaps = gap_sigma(joint.levels, slope, np.zeros(slope.shape), value, one, joint.share)
     return Estimate(value, np.hypot(mean.sigma, gaps))

@@ -10,7 +10,12 @@ from fastapi import APIRouter
 from pydantic import BaseModel, Field
 from typing_extensions import TypedDict
 
-from api.answers import Number, Rfc3339, record
+from api.answers import (
+    Given,
+    Number,
+    Rfc3339,
+    record,
+)
 from api.calculation.pool import CalculationRoute
 from api.context import AppContext
 from api.encode import rfc3339
@@ -42,9 +47,9 @@ class TriedValue(TypedDict):
     name: Annotated[str, Field(description="as it came")]
     tag: Annotated[str, Field(description="address; empty: no tag has this name")]
     time: Rfc3339
-    value: Number
+    value: Given[Number]
     uom: str
-    si: Number
+    si: Given[Number]
     si_uom: str
     quality: Annotated[str, Field(description="in words; empty: it would not be stored")]
     reason: Annotated[str, Field(description="why it would not be stored")]

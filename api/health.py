@@ -12,7 +12,14 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from api import queries
-from api.answers import Cursor, Number, Share, record
+from api.answers import (
+    Completeness,
+    Cursor,
+    Number,
+    Share,
+    formula,
+    record,
+)
 from api.context import AppContext, Context
 from api.encode import AnswerRoute
 from api.problems import RESPONSES, unavailable
@@ -39,6 +46,7 @@ FIGURES = {
     "duplicate_share": "duplicate_share",
     "reject_share": "reject_share",
     "skew_s": "skew",
+    "silent_gateways": "silent_gateways",
 }
 
 
@@ -49,14 +57,29 @@ class EnterpriseHealth(TypedDict):
     tags: int
     fresh: int
     stale: int
+    late: Annotated[int, Field(description="not heard of for longer than usual")]
     never: int
-    completeness: Share
+    completeness: Completeness
     simulated: bool
-    health: Annotated[Share, Field(description="1: nothing is wrong, 0: nothing is right")]
-    timeliness: Share
-    duplicate_share: Share
-    reject_share: Share
-    skew_s: Annotated[Number, Field(description="error of its worst clock, seconds ahead")]
+    health: Annotated[
+        Share,
+        formula(
+            "1 - weighted sum of the shares of stale tags, of gaps, lateness, duplicates, "
+            "rejects and clock error"
+        ),
+    ]
+    timeliness: Annotated[Share, formula("1 - late samples / samples, of the newest day")]
+    duplicate_share: Annotated[
+        Share, formula("duplicates / samples of its gateways, of the newest day")
+    ]
+    reject_share: Annotated[
+        Share, formula("rejected / messages of its gateways, of the newest day")
+    ]
+    skew_s: Annotated[
+        Number,
+        formula("error of its worst clock: median of time of the sample - time of arrival, ahead"),
+    ]
+    silent_gateways: Annotated[Number, formula("gateways that are silent, by its health tag")]
 
 
 class GatewayRow(TypedDict):
@@ -73,9 +96,15 @@ class GatewayRow(TypedDict):
     duplicates: int
     late: int
     dropped: int
-    pause_s: Annotated[Number, Field(description="usual time between two messages")]
-    delay_s: Annotated[Number, Field(description="smallest time from newest sample to arrival")]
-    skew_s: Annotated[Number, Field(description="its clock is ahead by, seconds")]
+    pause_s: Annotated[Number, formula("median of the time between two messages")]
+    delay_s: Annotated[Number, formula("smallest time from newest sample to arrival")]
+    skew_s: Annotated[
+        Number,
+        formula(
+            "error of its clock: time of its samples - time of arrival where that is beyond "
+            "the delay"
+        ),
+    ]
     silent: bool
     skewed: bool
     runaway: bool
@@ -92,7 +121,10 @@ class DataHealth(TypedDict):
         list[str],
         Field(description="of the model in the folder of ingest, while a former one runs"),
     ]
-    ingest: dict[str, Number]
+    ingest: Annotated[
+        dict[str, Number],
+        formula("newest values of the tags of the health of ingest, which it measures itself"),
+    ]
     next: Cursor
 
 
@@ -155,11 +187,13 @@ def _warnings(context: Context, health: dict[str, float], problems: list[str]) -
     """Return what is lost or will be, while the figures are current."""
     dropped, queue = health.get("broker_dropped", 0.0), health.get("broker_queue", 0.0)
     disk, crashed = health.get("disk_used", 0.0), health.get("rejected.crashed", 0.0)
+    untold = health.get("notify.dropped", 0.0)
     wrong = {
         f"the broker has dropped {dropped:.0f} messages since its start": dropped > 0,
         f"the queue of the broker is {queue:.0%} full": queue >= context.settings.warn_queue_share,
         f"the disk of the data is {disk:.0%} full": disk >= context.settings.warn_disk_share,
         f"{crashed:.0f} messages made ingest fail: see `parktwin rejects`": crashed > 0,
+        f"nobody was told of {untold:.0f} alarms: see /api/v1/notifications": untold > 0,
         f"the changed park model is refused: {'; '.join(problems)}": bool(problems),
     }
     return [sentence for sentence, is_so in wrong.items() if is_so]
@@ -262,6 +296,7 @@ def _enterprise(context: Context, owner: str, tags: list[int], share: F64) -> En
         tags=len(tags),
         fresh=int(fresh.sum()),
         stale=int((~fresh & ~never).sum()),
+        late=int(image.late[tags].sum()),
         never=int(never.sum()),
         completeness=float(share[tags].mean()),
         simulated=bool((image.quality[tags][~never] & q.SIMULATED).any()),

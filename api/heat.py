@@ -9,7 +9,15 @@ from fastapi import APIRouter
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from api.answers import HalfWidth, Number, WindowAnswer, WindowRow, record
+from api.answers import (
+    Given,
+    HalfWidth,
+    Number,
+    WindowAnswer,
+    WindowRow,
+    formula,
+    record,
+)
 from api.calculation.pool import CalculationRoute
 from api.context import AppContext
 from api.encode import TONNE, number, out
@@ -59,9 +67,15 @@ class ConversionRow(WindowRow):
     """
 
     scope: str
-    supplied_kgce: Annotated[Number, Field(description="by its meters in, coal equivalent")]
-    delivered_kgce: Annotated[Number, Field(description="by its meters out")]
-    efficiency: Annotated[Number, Field(description="delivered over supplied")]
+    supplied_kgce: Annotated[
+        Number, formula("sum of the amounts of its meters in, each * its coal equivalent")
+    ]
+    delivered_kgce: Annotated[
+        Number, formula("sum of the amounts of its meters out, each * its coal equivalent")
+    ]
+    efficiency: Annotated[
+        Number, formula("delivered / supplied, over the joint time of all of their tags")
+    ]
     efficiency_ci: HalfWidth
     verdict: Annotated[
         str | None, Field(description="plausible, creates_energy (above 1 for sure), undecided")
@@ -72,11 +86,25 @@ class SteamNodeRow(WindowRow):
     """A scope that steam enters and leaves: a header, a letdown or a turbine, in one window."""
 
     scope: str
-    steam_in_t: Number
-    steam_out_t: Number
-    heat_in_gj: Number
-    heat_out_gj: Number
-    difference_gj: Annotated[Number, Field(description="heat lost there, or work of a turbine")]
+    steam_in_t: Annotated[Number, formula("sum of the amounts of the steam meters in")]
+    steam_out_t: Annotated[Number, formula("sum of the amounts of the steam meters out")]
+    heat_in_gj: Annotated[
+        Number,
+        formula(
+            "sum over the meters in of mass * (enthalpy by pressure and temperature - that "
+            "of the reference) (IAPWS-IF97)"
+        ),
+    ]
+    heat_out_gj: Annotated[
+        Number,
+        formula(
+            "sum over the meters out of mass * (enthalpy by pressure and temperature - that "
+            "of the reference) (IAPWS-IF97)"
+        ),
+    ]
+    difference_gj: Annotated[
+        Number, formula("heat in - heat out: heat lost there, or work of a turbine")
+    ]
     difference_ci_gj: HalfWidth
     unmetered: Annotated[list[str], Field(description="its streams without a meter")]
 
@@ -86,17 +114,21 @@ class SteamStateRow(TypedDict):
 
     id: str
     scope: str
-    pressure_mpa: Number
+    pressure_mpa: Given[Number]
     pressure_tag: str | None
     absolute: bool
-    temperature_c: Annotated[Number, Field(description="null: saturated")]
+    temperature_c: Given[Annotated[Number, Field(description="null: saturated")]]
     temperature_tag: str | None
     liquid: bool
-    returned: float
+    returned: Given[float]
     reference: str
-    enthalpy_kj_per_kg: float
-    base_kj_per_kg: Annotated[float, Field(description="of the reference and what returns")]
-    kgce_per_t: float
+    enthalpy_kj_per_kg: Annotated[
+        float, formula("enthalpy by the nominal pressure and temperature (IAPWS-IF97)")
+    ]
+    base_kj_per_kg: Annotated[
+        float, formula("enthalpy of the reference, less what the returned condensate brings back")
+    ]
+    kgce_per_t: Annotated[float, formula("(enthalpy - base) * coal equivalent of heat (GB/T 2589)")]
     method: str
     confidence: Annotated[str, Field(description="of the reference")]
     verified: bool

@@ -7,7 +7,7 @@ A history leaves as JSON, CSV or an Arrow stream.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -17,12 +17,18 @@ from numpy.typing import NDArray
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from api.answers import Number, Uint8, record
+from api.answers import (
+    Number,
+    Uint8,
+    formula,
+    record,
+)
 from api.calculation.pool import CalculationRoute
 from api.context import AppContext, Context, time_range
-from api.encode import JSON, json_answer, milliseconds, out
+from api.encode import json_answer, milliseconds, out
 from api.parameters import Address, From, To
 from api.problems import RESPONSES, Problem, invalid
+from api.table import CSV, JSON, preferred
 from twin import quality as q
 from twin.arrays import (
     BOOL,
@@ -48,8 +54,13 @@ router = APIRouter(prefix="/api/v1", responses=RESPONSES, route_class=Calculatio
 # Up to this range the samples themselves are counted; the hours at the ends would mislead.
 PROBE_US = 2 * HOUR_US
 BASES = {"minute": MINUTE_US, "hour": HOUR_US}
-CSV = "text/csv"
 ARROW = "application/vnd.apache.arrow.stream"
+FORMATS = {"json": JSON, "csv": CSV, "arrow": ARROW}
+MEDIA_TYPES = {each: each for each in FORMATS.values()} | {"text/*": CSV}
+MEDIA_TYPES |= dict.fromkeys(("", "*/*", "application/*"), JSON)
+FormatWish = Annotated[
+    Literal["json", "csv", "arrow"] | None, Query(description="before the Accept header")
+]
 FORMS: dict[int | str, dict[str, Any]] = {
     200: {
         "content": {
@@ -67,24 +78,39 @@ class HistoryAnswer(TypedDict):
     uom: str
     resolution: Annotated[str, Field(description="raw, minute, hour or <seconds>s")]
     time: list[int]
-    value: list[Number]
-    min: list[Number]
-    max: list[Number]
+    value: Annotated[
+        list[Number],
+        formula(
+            "samples, or of each bucket the time-weighted mean of a gauge, the last value of others"
+        ),
+    ]
+    min: Annotated[list[Number], formula("least value of each bucket")]
+    max: Annotated[list[Number], formula("greatest value of each bucket")]
     quality: list[Uint8]
 
 
-@router.get("/history", response_model=HistoryAnswer, responses=FORMS)
+class HistoryList(TypedDict):
+    """Several tags over time, in the order they were asked for."""
+
+    items: list[HistoryAnswer]
+
+
+@router.get("/history", response_model=HistoryAnswer | HistoryList, responses=FORMS)
 async def read_tag_history(
     context: AppContext,
-    tag: Annotated[Address, Query(description="address of one tag")],
+    tag: Annotated[
+        list[Address],
+        Query(min_length=1, max_length=256, description="tag address; items for several of them"),
+    ],
     from_: From = None,
     to: To = None,
     points: Annotated[int, Query(ge=10, le=1_000_000)] = 1_000,
+    format: FormatWish = None,  # noqa: A002 - its name in the query
     accept: Annotated[str, Header(include_in_schema=False)] = "",
 ) -> Response:
     """Return a tag over time, raw when it fits into `points`, else mean, min and max of buckets."""
     context.require_image()
-    media_type = accepted(accept)
+    media_type = FORMATS[format] if format else preferred(accept, MEDIA_TYPES)
     if media_type is None:
         raise Problem(
             406,
@@ -94,12 +120,17 @@ async def read_tag_history(
     settings = context.settings
     if points > settings.history_points_max:
         raise invalid("points", f"it is above {settings.history_points_max}")
+    if len(tag) > settings.history_tags_max:
+        raise invalid("tag", f"more than {settings.history_tags_max} are asked for at once")
     from_us, until_us = time_range(context.now_us(), from_, to)
     if until_us - from_us > settings.history_days_max * DAY_US:
         raise invalid("from", f"more than {settings.history_days_max} days before `to`")
-    row, tag_id = context.find_series(tag)
-    resolution, series = await read_history(context, row, tag_id, from_us, until_us, points)
-    return history_answer(row, resolution, series, media_type)
+    histories = []
+    for address in tag:
+        row, tag_id = context.find_series(address)
+        read = await read_history(context, row, tag_id, from_us, until_us, points)
+        histories.append((row, *read))
+    return history_answer(histories, media_type)
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,53 +267,59 @@ def _grade(quality: U8, usable: BOOL, hole: BOOL, start: INTP) -> U8:
     return np.where(lost, np.uint8(q.NO_DATA) | (worst & flag), worst).astype(np.uint8)
 
 
-def accepted(accept: str) -> str | None:
-    """Return the media type of a history by the client's wish; None when we have none of them."""
-    wishes: list[tuple[float, str]] = []
-    for part in accept.split(",") if accept.strip() else ["*/*"]:
-        name, _, parameters = part.strip().partition(";")
-        weight = parameters.strip().removeprefix("q=")
-        wishes.append((float(weight) if weight.replace(".", "", 1).isdigit() else 1.0, name))
-    ours = {CSV: CSV, ARROW: ARROW, JSON: JSON, "*/*": JSON, "application/*": JSON, "text/*": CSV}
-    ours[""] = JSON
-    # The sort is stable: of equal wishes the first one named wins.
-    for _, name in sorted((each for each in wishes if each[0] > 0), key=lambda wish: -wish[0]):
-        if name.strip().lower() in ours:
-            return ours[name.strip().lower()]
-    return None
-
-
-def history_answer(tag: Tag, resolution: str, series: Series, media_type: str) -> Response:
-    """Return a history in the uom of its tag as JSON, CSV or an Arrow stream."""
-    facts = {"tag": tag.address, "uom": tag.uom, "resolution": resolution}
-    names, uom = ("value", "min", "max"), (tag.scale, tag.shift)
-    columns: dict[str, NDArray[Any]] = {name: out(getattr(series, name), uom) for name in names}
-    columns["quality"] = series.quality
+def history_answer(histories: list[tuple[Tag, str, Series]], media_type: str) -> Response:
+    """Return the histories of one or more tags in their uoms as JSON, CSV or an Arrow stream."""
     if media_type == JSON:
-        times = {"time": milliseconds(series.time_us)}
-        lists = {name: column.tolist() for name, column in (times | columns).items()}
-        return json_answer(record(HistoryAnswer, facts | lists))
-    arrays = {name: pa.array(column, from_pandas=True) for name, column in columns.items()}
-    return (_csv if media_type == CSV else _arrow)(facts, series.time_us, arrays)
+        items = [_history(*each) for each in histories]
+        return json_answer(items[0] if len(items) == 1 else {"items": items})
+    tables = [_table(*each) for each in histories]
+    return _csv(tables) if media_type == CSV else _arrow(tables)
 
 
-def _csv(facts: dict[str, str], time_us: I64, arrays: dict[str, pa.Array]) -> Response:
-    time = np.datetime_as_string(time_us.astype("datetime64[us]"), "ms", timezone="UTC")
-    texts = {"time": time.tolist()}
-    texts |= {name: [facts[name]] * len(time) for name in ("tag", "uom")}
-    table = pa.table({name: pa.array(text, pa.string()) for name, text in texts.items()} | arrays)
+def _history(tag: Tag, resolution: str, series: Series) -> HistoryAnswer:
+    columns = {name: column.tolist() for name, column in _columns(tag, series).items()}
+    time = milliseconds(series.time_us).tolist()
+    facts = {"tag": tag.address, "uom": tag.uom, "resolution": resolution}
+    return record(HistoryAnswer, facts | columns, time=time)
+
+
+def _columns(tag: Tag, series: Series) -> dict[str, NDArray[Any]]:
+    uom = (tag.scale, tag.shift)
+    values = {name: out(getattr(series, name), uom) for name in ("value", "min", "max")}
+    return {**values, "quality": series.quality}
+
+
+def _table(tag: Tag, resolution: str, series: Series) -> pa.Table:
+    arrays = {name: pa.array(c, from_pandas=True) for name, c in _columns(tag, series).items()}
+    time = pa.array(series.time_us).cast(pa.timestamp("us", tz="UTC"))
+    facts = {"tag": tag.address, "uom": tag.uom, "resolution": resolution}
+    return pa.table({"time": time, **arrays}, metadata=facts)
+
+
+def _named(table: pa.Table) -> pa.Table:
+    """Return a history with the facts about it as columns."""
+    facts = {name.decode(): text.decode() for name, text in table.schema.metadata.items()}
+    for name in ("tag", "uom"):
+        table = table.append_column(name, pa.array([facts[name]] * len(table), pa.string()))
+    return table.replace_schema_metadata(None)
+
+
+def _csv(tables: list[pa.Table]) -> Response:
+    table = pa.concat_tables([_named(each) for each in tables])
+    time = np.datetime_as_string(table["time"].to_numpy(), "ms", timezone="UTC")
+    table = table.set_column(0, "time", pa.array(time.tolist(), pa.string()))
     table = table.select(["time", "tag", "value", "min", "max", "uom", "quality"])
     sink = pa.BufferOutputStream()
     options = pyarrow.csv.WriteOptions(quoting_style="needed", quoting_header="needed")
     pyarrow.csv.write_csv(table, sink, options)
-    name = facts["tag"].replace("/", "-").encode("ascii", "replace").decode().replace("?", "_")
+    name = tables[0].schema.metadata[b"tag"].decode() if len(tables) == 1 else "history"
+    name = name.replace("/", "-").encode("ascii", "replace").decode().replace("?", "_")
     headers = {"Content-Disposition": f'attachment; filename="{name}.csv"'}
     return Response(sink.getvalue().to_pybytes(), media_type=CSV, headers=headers)
 
 
-def _arrow(facts: dict[str, str], time_us: I64, arrays: dict[str, pa.Array]) -> Response:
-    time = pa.array(time_us).cast(pa.timestamp("us", tz="UTC"))
-    table = pa.table({"time": time, **arrays}, metadata=facts)
+def _arrow(tables: list[pa.Table]) -> Response:
+    table = tables[0] if len(tables) == 1 else pa.concat_tables([_named(each) for each in tables])
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, table.schema) as writer:
         writer.write_table(table)

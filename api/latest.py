@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from datetime import timedelta
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from fastapi import APIRouter, Request, Response
+import numpy as np
+from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import StreamingResponse
+from pydantic import Field
 from typing_extensions import TypedDict
 
-from api.answers import Number, Page, Rfc3339, Uint8, records
+from api import queries
+from api.answers import (
+    Number,
+    Page,
+    Rfc3339,
+    formula,
+    records,
+)
 from api.context import AppContext, Context
 from api.encode import AnswerRoute, out, rfc3339
-from api.parameters import Tags
+from api.live.image import AGES, LiveImage, empty_image
+from api.parameters import Tags, Time
 from api.problems import RESPONSES, Problem, unavailable
-from twin.arrays import NEVER
+from deploy.database.times import stamp, to_us
+from twin.arrays import I64, NEVER
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -22,14 +34,48 @@ if TYPE_CHECKING:
 
 router = APIRouter(prefix="/api/v1", responses=RESPONSES, route_class=AnswerRoute)
 
+Moment = Annotated[
+    Time | None,
+    Query(alias="at", description="a past moment, RFC 3339 with offset: newest samples by then"),
+]
+# A value that is older is of no use for a look at the plant as it was.
+LOOK_BACK = timedelta(days=7)
 HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+# What `data` is, as JSON.
+CYCLE = {
+    "type": "object",
+    "properties": {
+        "time": {"type": ["integer", "null"], "description": "of the cycle, epoch ms"},
+        "values": {
+            "type": "object",
+            "description": "of each tag that changed, all of them in an image, by its address",
+            "additionalProperties": {
+                "type": "array",
+                "description": "value in the uom of the tag, quality, time [epoch ms]",
+                "items": {"type": ["number", "null"]},
+                "minItems": 3,
+                "maxItems": 3,
+            },
+        },
+        "alarms": {
+            "type": "array",
+            "description": "that changed; of an image all that are not normal",
+            "items": {"$ref": "#/components/schemas/AlarmRow"},
+        },
+    },
+    "required": ["time", "values", "alarms"],
+}
 EVENT = {
-    "description": "each event; `data` is JSON: time, values by tag [value, quality, ms], alarms",
+    "description": "each event",
     "type": "object",
     "properties": {
         "event": {"enum": ["image", "cycle"]},
         "id": {"type": "string"},
-        "data": {"type": "string"},
+        "data": {
+            "type": "string",
+            "contentMediaType": "application/json",
+            "contentSchema": CYCLE,
+        },
     },
     "required": ["event", "id", "data"],
 }
@@ -46,17 +92,30 @@ class LatestRow(TypedDict):
 
     tag: str
     time: Rfc3339 | None
-    value: Number
+    value: Annotated[
+        Number,
+        formula(
+            "newest sample; that of a derived tag was calculated of the values of its "
+            "inputs in a cycle of ingest"
+        ),
+    ]
     uom: str
-    quality: Uint8
+    quality: Annotated[int, Field(ge=0, le=255, description="as it is stored")]
+    age: Annotated[
+        Literal["current", "late", "stale"],
+        Field(description="late: not heard of for longer than usual; stale: no longer holds"),
+    ]
 
 
 @router.get("/latest")
-async def read_latest(context: AppContext, tag: Tags = None) -> Page[LatestRow]:
+async def read_latest(
+    context: AppContext, tag: Tags = None, moment: Moment = None
+) -> Page[LatestRow]:
     """Return the newest sample of each tag; time and value are null before the first."""
     context.require_image()
-    image, catalogue, zone = context.feed.image, context.feed.catalogue, context.zone
+    catalogue, zone = context.feed.catalogue, context.zone
     at = context.find_tags(tag)
+    image = context.feed.image if moment is None else await _image_at(context, at, to_us(moment))
     times = [None if us == NEVER else rfc3339(us, zone) for us in image.time_us[at].tolist()]
     columns = {
         "tag": [catalogue.addresses[i] for i in at.tolist()],
@@ -64,8 +123,23 @@ async def read_latest(context: AppContext, tag: Tags = None) -> Page[LatestRow]:
         "value": out(image.value[at], (catalogue.scale[at], catalogue.shift[at])),
         "uom": [catalogue.tags[i].uom for i in at.tolist()],
         "quality": image.quality[at],
+        "age": [AGES[int(mark)] for mark in image.age[at]],
     }
     return {"items": records(LatestRow, len(at), columns), "next": None}
+
+
+async def _image_at(context: Context, at: I64, moment_us: int) -> LiveImage:
+    """Return the image of some tags as it was at a moment; what had grown old by then is stale."""
+    catalogue = context.feed.catalogue
+    image = empty_image(len(catalogue.tags))
+    ids = catalogue.tag_id[at].tolist()
+    rows = await context.store.rows(queries.SAMPLES_AT, ids, stamp(moment_us), LOOK_BACK)
+    where = catalogue.positions(np.array([row["tag_id"] for row in rows], dtype=np.int64))
+    image.time_us[where] = [to_us(row["time"]) for row in rows]
+    image.value[where] = [row["value"] for row in rows]
+    image.quality[where] = [row["quality"] for row in rows]
+    image.grow_old(catalogue.gap_us, moment_us, seq=0)
+    return image
 
 
 class LiveResponse(StreamingResponse):

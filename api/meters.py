@@ -6,9 +6,15 @@ from typing import Annotated, Literal
 
 import numpy as np
 from fastapi import APIRouter
-from pydantic import Field
 
-from api.answers import HalfWidth, Number, WindowAnswer, WindowRow
+from api.answers import (
+    Given,
+    HalfWidth,
+    Number,
+    WindowAnswer,
+    WindowRow,
+    formula,
+)
 from api.calculation.pool import CalculationRoute
 from api.context import AppContext
 from api.encode import KWH, ONE, TONNE, Uom, out
@@ -47,14 +53,18 @@ class JunctionRow(WindowRow):
     uom: str
     sources: list[str]
     users: list[str]
-    supplied: Number
+    supplied: Annotated[
+        Number, formula("sum of the amounts of the sources, over the joint time of all meters")
+    ]
     supplied_ci: HalfWidth
-    metered: Number
+    metered: Annotated[
+        Number, formula("sum of the amounts of the users, over the joint time of all meters")
+    ]
     metered_ci: HalfWidth
-    remainder: Number
+    remainder: Annotated[Number, formula("supplied - metered")]
     remainder_ci: HalfWidth
-    share: Annotated[Number, Field(description="remainder over supplied")]
-    loss: Number
+    share: Annotated[Number, formula("remainder / supplied")]
+    loss: Given[Number]
     verdict: Literal["closed", "remainder", "excess", "unknown"]
 
 

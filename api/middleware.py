@@ -94,12 +94,39 @@ class AddHeaders:
         async def complete(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                headers.update(HEADERS)
+                for name, value in HEADERS.items():
+                    headers.setdefault(name, value)  # a report allows its own style
                 is_asset = scope["path"].startswith(ASSETS) and message["status"] < 400
                 headers.setdefault("Cache-Control", FOR_EVER if is_asset else "no-store")
             await send(message)
 
         await self._app(scope, receive, complete)
+
+
+class AnswerHead:
+    """Answer HEAD like GET, without the content; a stream ends with its first event."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a HEAD on as a GET and hold back what follows the headers."""
+        if scope["type"] != "http" or scope["method"] != "HEAD":
+            await self._app(scope, receive, send)
+            return
+        started = False
+
+        async def left() -> Message:
+            return {"type": "http.disconnect"} if started else await receive()
+
+        async def send_start(message: Message) -> None:
+            nonlocal started
+            if message["type"] == "http.response.start":
+                started = True
+                await send(message)
+                await send({"type": "http.response.body"})
+
+        await self._app({**scope, "method": "GET"}, left, send_start)
 
 
 class RefuseRequests:

@@ -56,4 +56,6 @@ Tags = Annotated[
 ScopeFilter = Annotated[Text, Query(description="only this scope and all below it")]
 Limit = Annotated[int, Query(ge=1, le=10_000, description="items of a page")]
 After = Annotated[int, Query(ge=0, le=2**62, description="`next` of the page before")]
-PageCursor = Annotated[Text, Query(description="`next` of the page before")]
+PageCursor = Annotated[
+    Text, Query(pattern=r"^([^/\s]+/\S+)?$", description="`next` of the page before")
+]

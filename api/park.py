@@ -8,7 +8,15 @@ import numpy as np
 from fastapi import APIRouter, Query
 from typing_extensions import TypedDict
 
-from api.answers import Ends, Name, Number, Page, Rfc3339, record
+from api.answers import (
+    Ends,
+    Given,
+    Name,
+    Number,
+    Page,
+    Rfc3339,
+    record,
+)
 from api.context import AppContext
 from api.encode import TONNE, AnswerRoute, number, out
 from api.parameters import Limit, PageCursor, ScopeFilter, Text
@@ -44,12 +52,12 @@ class ElectrolyserAsset(TypedDict):
     id: str
     scope: str
     kind: str
-    cells: float
+    cells: Given[float]
     zero_gap: bool
     current: str
     voltage: str | None
-    current_efficiency: float
-    capacity: Number
+    current_efficiency: Given[float]
+    capacity: Given[Number]
 
 
 class StreamRow(Ends):
@@ -68,8 +76,8 @@ class TankAsset(TypedDict):
     scope: str
     medium: str
     tag: str
-    fill_limit: float
-    capacity_t: Number
+    fill_limit: Given[float]
+    capacity_t: Given[Number]
 
 
 class ProductRow(TypedDict):
@@ -101,7 +109,7 @@ class ParkAnswer(TypedDict):
     kind: str
     name: Name
     timezone: str
-    gap_s: float
+    gap_s: Given[float]
     shifts: list[str]
     model: ModelVersion
     scopes: list[ScopeRow]
@@ -122,8 +130,8 @@ class TagRow(TypedDict):
     uom: str
     kind: str
     source: str
-    low: Number
-    high: Number
+    low: Given[Number]
+    high: Given[Number]
     description: str
 
 

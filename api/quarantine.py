@@ -9,7 +9,13 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from api import queries
-from api.answers import Number, Page, Rfc3339, record
+from api.answers import (
+    Given,
+    Number,
+    Page,
+    Rfc3339,
+    record,
+)
 from api.commands import ACCEPTED, CommandBody, queue_command
 from api.context import AppContext, Context
 from api.encode import AnswerRoute
@@ -42,7 +48,7 @@ class QuarantineRow(TypedDict):
     first_seen: Rfc3339
     last_seen: Rfc3339
     last_time: Rfc3339 | None
-    last_value: Number
+    last_value: Given[Number]
 
 
 class RejectRow(TypedDict):

@@ -131,7 +131,12 @@ async def read_amounts(
     components = monitored_components(network, network.park.id)
     for component in [made] if made in components else [] if made else components:
         balance = compile_balance(network, network.park.id, component)
-        sums = {name: stream_weights(balance, weight) for name, weight in missing.items()}
+        metered = set(balance.tags.tolist())
+        sums = {
+            name: stream_weights(balance, weight)
+            for name, weight in missing.items()
+            if metered.issuperset(np.flatnonzero(weight).tolist())
+        }
         # Of an analysed stream the balances tell the component, not the mass.
         apart = np.array(
             [

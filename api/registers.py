@@ -9,7 +9,12 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from api import queries
-from api.answers import Number, Rfc3339, record
+from api.answers import (
+    Given,
+    Number,
+    Rfc3339,
+    record,
+)
 from api.commands import ACCEPTED, CommandBody, queue_command
 from api.context import AppContext, Context
 from api.encode import AnswerRoute, number
@@ -27,9 +32,9 @@ class RegisterFallRow(TypedDict):
     id: int
     tag: str
     since: Annotated[Rfc3339, Field(description="reading before the fall")]
-    before: Number
+    before: Given[Number]
     time: Annotated[Rfc3339, Field(description="first reading after it")]
-    after: Number
+    after: Given[Number]
     uom: str
 
 

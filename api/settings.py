@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, model_validator
@@ -31,6 +32,7 @@ class ApiSettings(Settings):
     history_points_max: int = Field(
         10_000, ge=10, le=1_000_000, description="points of one history answer"
     )
+    history_tags_max: int = Field(16, ge=1, le=256, description="tags of one history answer")
     history_days_max: int = Field(7_320, ge=1, description="longest range of one history [days]")
     raw_rows_max: int = Field(
         50_000, ge=100, description="samples read for a history; beyond it minutes are read"
@@ -44,7 +46,7 @@ class ApiSettings(Settings):
         0,
         ge=0,
         le=64,
-        description="processes that calculate answers, started when first needed;"
+        description="processes that calculate answers, as many again for those that take seconds;"
         " 0: one fewer than there are processors, at least one",
     )
     calculations_max: int = Field(
@@ -53,9 +55,27 @@ class ApiSettings(Settings):
     calculations_client_max: int = Field(
         16, ge=1, description="the same of one client, a remote address"
     )
+    answer_kept_s: float = Field(
+        2.0,
+        ge=0,
+        le=60,
+        description="an answer up to 256 KiB that was calculated answers equal questions for [s]",
+    )
+    answers_shared_max: int = Field(
+        1_000, ge=0, description="requests that wait for, or are being sent, an answer of another"
+    )
     calculation_s: float = Field(30.0, gt=0, le=600, description="longest calculation [s]")
     calculation_values_max: int = Field(
         4_000_000, ge=1_000, description="values one calculation reads or solves for, as estimated"
+    )
+    explanation_s: float = Field(
+        10.0,
+        gt=0,
+        le=300,
+        description="longest search for the inputs of figures [s], after the question itself",
+    )
+    explained_figures_max: int = Field(
+        200, ge=1, description="figures of one answer that are explained at once"
     )
     value_completeness: float = Field(
         0.5, ge=0, le=1, description="a ratio or balance has a value from this completeness on [1]"
@@ -63,10 +83,13 @@ class ApiSettings(Settings):
     verdict_completeness: float = Field(
         0.75, ge=0, le=1, description="a figure is judged from this completeness on [1]"
     )
-    viewer_level: Literal["public", "park", "private"] = Field(
-        "park",
-        description="what readers of the resource catalogue see: quantities and prices of this"
-        " level of confidentiality and those before it (public, park, private)",
+    viewer_level: Literal["public", "park", "enterprise", "private"] = Field(
+        "enterprise",
+        description="what readers see: figures of this level of confidentiality and those before it"
+        " (public, park: members of the park, enterprise: its operator, private)",
+    )
+    viewer_scopes: str = Field(
+        "", description="scopes whose figures are the readers' own, separated by commas"
     )
     alarm_days_max: int = Field(100, ge=1, description="longest alarm summary [days]")
     shelve_minutes_max: int = Field(
@@ -79,8 +102,19 @@ class ApiSettings(Settings):
     scenario_hours_max: float = Field(72.0, gt=0, le=720, description="longest what-if [h]")
     scenario_steps_max: int = Field(2_000, ge=1, description="steps of one what-if")
     scenario_actions_max: int = Field(20, ge=1, le=100, description="plants one what-if changes")
+    load_plan_values_max: int = Field(
+        3_000, ge=1, le=20_000, description="loads of one load plan: units times intervals"
+    )
+    load_plan_s: float = Field(
+        5.0, gt=0, le=60, description="longest search of a load plan; then the best so far [s]"
+    )
     ready_cycle_age_s: float = Field(10.0, gt=0, description="ready: oldest newest cycle [s]")
     ready_lag_s: float = Field(60.0, gt=0, description="ready: largest lag of ingest [s]")
+    simulation: Path | None = Field(
+        None,
+        description="folder in which a simulator of its own says its scenarios, set by"
+        " `parktwin up --simulate`; then readers may switch them",
+    )
     warn_queue_share: float = Field(
         0.5, gt=0, le=1, description="warn: the queue of the broker is this full [1]"
     )

@@ -98,8 +98,11 @@ class ReadStore:
         rows = await self.rows(queries.MODEL)
         return tuple(rows[0]) if rows else None
 
-    async def image(self) -> tuple[int, Columns, str]:
-        """Return newest cycle (0 = none), newest samples and alarms (JSON), all of one moment."""
+    async def image(self) -> tuple[int, Columns, str, bytes | None]:
+        """Return newest cycle (0 = none), newest samples, alarms (JSON) and ids of late tags.
+
+        All are of one moment.
+        """
         fields = {"tag_id": INT, "time_us": TIME, "value": FLOAT, "quality": SMALL}
         async with (
             self._connection() as connection,
@@ -107,7 +110,9 @@ class ReadStore:
         ):
             cycle_us = await connection.fetchval(queries.NEWEST_CYCLE)
             alarms = await connection.fetchval(queries.ALARMS)
-            return cycle_us or 0, await _columns(connection, fields, queries.IMAGE), alarms
+            late = await connection.fetchval(queries.LATE)
+            newest = await _columns(connection, fields, queries.IMAGE)
+            return cycle_us or 0, newest, alarms, late
 
     async def cycles(self, after_us: int) -> list[Any]:
         """Return the rows of the cycles after one, oldest first."""
@@ -151,9 +156,18 @@ class ReadStore:
 
     async def parts(self, table: str, tag_ids: I64, start_us: I64, stop_us: I64) -> Columns:
         """Return covered amounts of some tags in some ranges of time, in any order."""
-        starts, stops = stamps(start_us), stamps(stop_us)
-        args = tag_ids.tolist(), starts, stops, starts[0], stops[-1]
-        return await self._columns(AMOUNTS, queries.PARTS[table], *args)
+        ids, parts = tag_ids.tolist(), list[Columns]()
+        async with self._connection() as connection:
+            # One query a range: of several ranges in one the planner reads all that lies between.
+            for span in zip(stamps(start_us), stamps(stop_us), strict=True):
+                parts.append(await _columns(connection, AMOUNTS, queries.PARTS[table], ids, *span))
+        return {name: np.concatenate([part[name] for part in parts]) for name in AMOUNTS}
+
+    async def minutes(self, tag_ids: I64, start_us: I64) -> Columns:
+        """Return covered amounts of some tags in the minutes that begin at times, in any order."""
+        starts = stamps(start_us)
+        args = tag_ids.tolist(), starts, starts[0], starts[-1]
+        return await self._columns(AMOUNTS, queries.MINUTES, *args)
 
     async def measured(self, tag_ids: I64, from_us: int, to_us: int) -> Columns:
         """Return by hour the minutes with samples of their own of some tags, and their mean."""

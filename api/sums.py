@@ -136,7 +136,7 @@ class Sums:
     def _part(self, weight: F64) -> F64:
         """Return the weights of the tags that were read."""
         part = weight[..., self.tags]
-        known, wanted = (np.count_nonzero(np.nan_to_num(each)) for each in (part, weight))
+        known, wanted = (np.count_nonzero(np.abs(each) > 0) for each in (part, weight))
         assert known == wanted, "tags that were not read"
         return np.asarray(part)
 
@@ -332,7 +332,7 @@ def _table(window: str, shifts: tuple[str, ...]) -> str:
     """Return the coarsest table whose rows lie inside the windows."""
     if window == "shift":
         return "hour" if all(start.endswith(":00") for start in shifts) else "minute"
-    return {"minute": "minute", "hour": "hour"}.get(window, "day")
+    return {"minute": "minute", "quarter_hour": "minute", "hour": "hour"}.get(window, "day")
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,16 @@ import numpy as np
 from fastapi import APIRouter, Query
 from pydantic import Field
 
-from api.answers import HalfWidth, Number, Provenance, WindowAnswer, WindowRow, record
+from api.answers import (
+    Given,
+    HalfWidth,
+    Number,
+    Provenance,
+    WindowAnswer,
+    WindowRow,
+    formula,
+    record,
+)
 from api.calculation.pool import CalculationRoute
 from api.context import AppContext
 from api.encode import KWH, ONE, out
@@ -58,21 +67,31 @@ class TariffRow(WindowRow):
 
     product: str
     values: StandsOn
-    kwh_per_t: Number
-    kwh_per_t_ci: HalfWidth
-    line_kwh_per_t: Annotated[Number, Field(description="of the year; null before the first line")]
-    tier: Annotated[Number, Field(description="steps above the line, before 2022 bands; 0 = none")]
-    tier_min: Annotated[Number, Field(description="at the lower end of the interval")]
-    tier_max: Annotated[Number, Field(description="at the upper end of the interval")]
-    surcharge_cny_per_kwh: Number
-    surcharge_min_cny_per_kwh: Number
-    surcharge_max_cny_per_kwh: Number
-    electricity_kwh: Annotated[Number, Field(description="as it was measured")]
-    cny_per_year: Annotated[
-        Number, Field(description="surcharge of 365 days at the mean power of the window")
+    kwh_per_t: Annotated[
+        Number, formula("electricity of the potlines / aluminium, over their joint time")
     ]
-    cny_per_year_min: Number
-    cny_per_year_max: Number
+    kwh_per_t_ci: HalfWidth
+    line_kwh_per_t: Given[
+        Annotated[Number, Field(description="of the year; null before the first line")]
+    ]
+    tier: Annotated[
+        Number, formula("(kWh/t - line) / width of a step, rounded up; before 2022 bands; 0 = none")
+    ]
+    tier_min: Annotated[Number, formula("tier at the lower end of the interval")]
+    tier_max: Annotated[Number, formula("tier at the upper end of the interval")]
+    surcharge_cny_per_kwh: Annotated[Number, formula("tier * surcharge of a step")]
+    surcharge_min_cny_per_kwh: Annotated[
+        Number, formula("surcharge of the lowest tier of the interval")
+    ]
+    surcharge_max_cny_per_kwh: Annotated[
+        Number, formula("surcharge of the highest tier of the interval")
+    ]
+    electricity_kwh: Annotated[
+        Number, formula("as it was measured: sum of the amounts of its meters")
+    ]
+    cny_per_year: Annotated[Number, formula("surcharge * mean power of the window * 365 d")]
+    cny_per_year_min: Annotated[Number, formula("by the lowest tier of the interval")]
+    cny_per_year_max: Annotated[Number, formula("by the highest tier of the interval")]
     reason: Annotated[str, Field(description="why there is no tier, or none that is certain")]
 
 
@@ -80,7 +99,7 @@ class TariffLine(Provenance):
     """The line that the tiers of a year begin above, with its provenance."""
 
     year: int
-    kwh_per_t: float
+    kwh_per_t: Given[float]
     standard: str
     note: str
 

@@ -9,7 +9,12 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from api import queries
-from api.answers import Number, Rfc3339, record
+from api.answers import (
+    Given,
+    Number,
+    Rfc3339,
+    record,
+)
 from api.commands import ACCEPTED, CommandBody, queue_command
 from api.context import AppContext, Context
 from api.encode import AnswerRoute, number
@@ -37,10 +42,10 @@ class UnitErrorRow(TypedDict):
     since: Rfc3339
     last: Rfc3339
     samples: int
-    factor: float
-    offset: float
-    expected: Annotated[float, Field(description="level before the jump")]
-    value: Annotated[Number, Field(description="newest value of the tag")]
+    factor: Given[float]
+    offset: Given[float]
+    expected: Given[Annotated[float, Field(description="level before the jump")]]
+    value: Given[Annotated[Number, Field(description="newest value of the tag")]]
     uom: str
 
 

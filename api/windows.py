@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 ScopePath = Annotated[Text, Path(description="path of a scope, slashes included")]
 Component = Annotated[Text, Query(description="chlorine, hydrogen, …")]
-Length = Literal["minute", "hour", "shift", "day", "month"]
+Length = Literal["minute", "hour", "shift", "day", "month", "quarter", "year"]
 Window = Annotated[Length, Query(description="length of a row, on the park's clock")]
 Row = TypeVar("Row", bound=WindowRow)
 Answer = TypeVar("Answer", bound=WindowAnswer)
@@ -67,10 +67,10 @@ class WindowQuery:
     def rows(self, kind: type[Row], columns: dict[str, Any]) -> list[Row]:
         """Return one row of a kind for each window from columns (W,); one value stands for all.
 
-        The columns are those of the kind without `start` and `end`, which are added.
+        The columns are those of the kind without `start`, `end` and `undisclosed`, which are added.
         """
         stamps = [rfc3339(edge, self.zone) for edge in self.edges.tolist()]
-        times = {"start": stamps[:-1], "end": stamps[1:]}
+        times = {"start": stamps[:-1], "end": stamps[1:], "undisclosed": ""}
         return records(kind, len(stamps) - 1, times | columns)
 
     def answer(

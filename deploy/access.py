@@ -2,7 +2,8 @@
 
 The administrator has no password: it is the account the server runs under, and it comes by the
 socket in the folder of the cluster, which nobody else may enter. `park` owns the schema, for ingest
-and for people. `park_reader` reads it, and queues commands, for the api.
+and for people. `park_reader` reads it, and queues commands, for the api. `park_viewer` reads values
+and alarms, for dashboards.
 """
 
 from __future__ import annotations
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from deploy.sandbox import Sandbox
 
 ADMINISTRATOR, OWNER, READER = "postgres", "park", "park_reader"
+VIEWER = "park_viewer"
+# Files of passwords that last, as psql reads them.
+PGPASS = {OWNER: "pgpass", VIEWER: "viewer.pgpass"}
 RULES = f"local all all peer map=server\nhost all all {HOST}/32 scram-sha-256\n"
 # `park` was the superuser of a cluster once, and a session cannot rename its own role.
 RENAMER = "park_renamer"
@@ -34,10 +38,15 @@ RENAME = (
 ADD_ROLES = """
 SET log_min_error_statement = panic;  -- A failed statement would be logged with its password.
 DROP ROLE IF EXISTS park_renamer;
-SELECT format('CREATE ROLE %I LOGIN', name) FROM unnest(ARRAY['park', 'park_reader']) AS name
+SELECT format('CREATE ROLE %I LOGIN', name)
+FROM unnest(ARRAY['park', 'park_reader', 'park_viewer']) AS name
 WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = name) \\gexec
 ALTER ROLE park PASSWORD '{owner}';
 ALTER ROLE park_reader PASSWORD '{reader}';
+ALTER ROLE park_viewer PASSWORD '{viewer}' CONNECTION LIMIT 10;
+ALTER ROLE park_viewer SET default_transaction_read_only = on;
+ALTER ROLE park_viewer SET statement_timeout = '30s';
+ALTER ROLE park_viewer SET search_path = park, public;
 GRANT park_reader TO park;  -- So that the owner sees and ends its sessions.
 """
 ADD_DATABASE = """
@@ -72,12 +81,12 @@ def write_rules(box: Sandbox) -> None:
         socket.unlink()
 
 
-def admit(box: Sandbox, port: int, owner: str, reader: str) -> None:
+def admit(box: Sandbox, port: int, owner: str, reader: str, viewer: str) -> None:
     """Make the roles, with these passwords; raises ParkError."""
     if sql(box, port, "postgres", "SELECT 1").returncode:
         for role, statement in RENAME:
             _require(sql(box, port, "postgres", statement, role=role), "renaming the superuser")
-    statement = ADD_ROLES.format(owner=owner, reader=reader)
+    statement = ADD_ROLES.format(owner=owner, reader=reader, viewer=viewer)
     _require(sql(box, port, "postgres", statement), "making the roles")
 
 
@@ -113,9 +122,9 @@ def sql(
     return box.run(argv, "postgres", statements)
 
 
-def password_of(data: Path) -> str:
-    """Return the owner's password, a new one for a new data folder."""
-    file = data / "pgpass"
+def password_of(data: Path, role: str = OWNER) -> str:
+    """Return the password of the owner or viewer, a new one for a new data folder."""
+    file = data / PGPASS[role]
     return file.read_text().strip().rpartition(":")[2] if file.exists() else new_password()
 
 
@@ -124,9 +133,9 @@ def new_password() -> str:
     return secrets.token_urlsafe(24)
 
 
-def write_pgpass(data: Path, port: int, password: str) -> None:
-    """Keep the owner's password where psql reads it, as PGPASSFILE."""
-    _write_private(data / "pgpass", f"{HOST}:{port}:*:{OWNER}:{password}\n")
+def write_pgpass(data: Path, port: int, password: str, role: str = OWNER) -> None:
+    """Keep the password of the owner or viewer where psql reads it, as PGPASSFILE."""
+    _write_private(data / PGPASS[role], f"{HOST}:{port}:*:{role}:{password}\n")
 
 
 def write_addresses(data: Path, addresses: dict[str, str]) -> None:

@@ -8,6 +8,7 @@ import os
 import shlex
 import signal
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,11 +37,17 @@ PROGRAMS = {
     "rejects": ("ingest.cli.rejects", "list, replay or drop refused payloads"),
     "registers": ("ingest.cli.registers", "list falls of counters, enter replaced meters"),
     "book": ("ingest.cli.book", "enter, import, confirm and correct values that no meter gives"),
+    "baseline": ("ingest.cli.baseline", "list models of energy baselines, adjust what they expect"),
+    "baseline fit": ("api.baselines", "fit an energy baseline and store its model"),
+    "report": ("api.reports", "make, keep, verify and sign reports of a park, enterprise or shift"),
+    "export": ("api.monitoring", "write the items of the online energy monitoring to a file"),
     "unit-errors": ("ingest.cli.unit_errors", "list, dismiss or rescale suspected unit errors"),
     "reload": ("ingest.cli.reload", "let a running ingest take over its changed park model"),
     "new": ("deploy.new_park", "write the smallest park model, to which gateways are adopted"),
     "check": ("twin", "report every problem of a park model, without a database"),
 }
+# The schedule of reports is looked at so often.
+REPORTS_S = 600.0
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 EXAMPLES = """examples:
   parktwin up --simulate                    everything on this machine, with simulated plants
@@ -49,6 +56,7 @@ EXAMPLES = """examples:
 """
 UP_EXAMPLES = """examples:
   parktwin up --simulate --history 6        the example park, six hours of history first
+  parktwin up --simulate --scenario chlorine-user-trip    and something happens
   parktwin up --park my-park --data /srv/parktwin --http 80
   PARKTWIN_MQTT_URL=mqtt://broker.plant:1883 parktwin up --park my-park
                                             a broker of your own; the database is still started
@@ -60,9 +68,12 @@ With PARKTWIN_DATABASE_URL or PARKTWIN_MQTT_URL set, that service is used and no
 def main(argv: list[str] | None = None) -> int:
     """Run the command line and return the exit status."""
     words = sys.argv[1:] if argv is None else argv
-    if words and words[0] in PROGRAMS:
-        module = PROGRAMS[words[0]][0]
-        os.execv(sys.executable, [*supervisor.python(module), *words[1:]])  # noqa: S606
+    # The name of a program may be two words.
+    for count in (2, 1):
+        name = " ".join(words[:count])
+        if name in PROGRAMS:
+            module = PROGRAMS[name][0]
+            os.execv(sys.executable, [*supervisor.python(module), *words[count:]])  # noqa: S606
     options = _parser().parse_args(words)
 
     def work() -> None:
@@ -115,6 +126,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--simulate", action="store_true", help="let the simulator stand in for the plants")
     add("--history", type=float, metavar="HOURS", help="simulated hours before now")
+    add(
+        "--scenario",
+        metavar="NAME",
+        help="something happens a minute after the start: chlorine-user-trip, alarm-flood,"
+        " unit-error …; `parktwin simulate --help` lists them",
+    )
     for name, (_, line) in PROGRAMS.items():
         commands.add_parser(name, help=line)
     return parser
@@ -147,6 +164,7 @@ def up(options: argparse.Namespace) -> None:
         services.reserve()
         require_port(options.http, "the console")
         services.start()
+        begin = datetime.now(UTC) - timedelta(hours=options.history or 0)
         names = ["ingest", "api", *(["simulators"] if options.simulate else [])]
         addresses = _addresses(options, services)
         access.write_addresses(services.data, addresses)
@@ -159,15 +177,37 @@ def up(options: argparse.Namespace) -> None:
             )
             for name in names
         ]
-        supervisor.supervise(
-            programs,
-            services,
-            options.http,
-            lambda: print(_summary(services, options), flush=True),
-        )
+
+        def announce() -> None:
+            print(_summary(services, options), flush=True)
+            if options.simulate and options.history:
+                environment = _environment(options, services, "ingest", addresses)
+                programs.append(_replay(begin, environment, services.log))
+            environment = _environment(options, services, "api", addresses)
+            # Of a past that is not derived yet a report would say too little.
+            past = programs[-1] if options.simulate and options.history else None
+            programs.append(_schedule(environment, services.log, past))
+
+        supervisor.supervise(programs, services, options.http, announce)
     finally:
         _ignore_signals()
         supervisor.stop(programs, services)
+
+
+def _replay(begin: datetime, environment: dict[str, str], log: Path) -> supervisor.Program:
+    """Return the task that derives what has come of the past: a cycle of ingest took in hours."""
+    since = ("--from", begin.isoformat())
+    return supervisor.Program("ingest.cli.replay", environment, log, arguments=since)
+
+
+def _schedule(
+    environment: dict[str, str], log: Path, past: supervisor.Program | None
+) -> supervisor.Program:
+    """Return the task that makes and keeps each report of the model that is due."""
+    words = ("due", "--by", "schedule")
+    return supervisor.Program(
+        "api.reports", environment, log, arguments=words, every_s=REPORTS_S, after=past
+    )
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:
@@ -202,8 +242,12 @@ def _environment(
         "PARKTWIN_MQTT_URL": addresses["PARKTWIN_MQTT_URL"],
         "PYTHONUNBUFFERED": "1",
     }
+    if options.simulate:
+        own["PARKTWIN_SIMULATION"] = str(services.data / "simulation")
     if options.history is not None:
         own["PARKTWIN_HISTORY_H"] = f"{options.history:g}"
+    if options.scenario is not None:
+        own |= {"PARKTWIN_SCENARIO": options.scenario, "PARKTWIN_EVENTS": "live"}
     own_database = "PARKTWIN_DATABASE_URL" not in os.environ
     if own_database and program == "ingest":
         own["PARKTWIN_DATABASE_URL"] = services.database_url

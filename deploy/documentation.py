@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from api.app import create_app
 from api.settings import ApiSettings
+from api.table import PARAMETERS
 from ingest.settings import IngestSettings
 
 if TYPE_CHECKING:
@@ -25,9 +26,10 @@ have.
 """
 HTTP_HEAD = """Times are RFC 3339 with an offset (in a URL, `+` is written `%2B`). A failure is
 `application/problem+json` (RFC 9457), with a `hint` where there is one. `window` is minute, hour,
-shift, day or month on the clock of the park; without `from` and `to` an answer covers the last 24
-hours. A row carries `completeness`, the share of the time with usable data, `quality`, and the tags
-that are `missing` ([the policy](missing-data.md)). Missing
+shift, day, month, quarter or year on the clock of the park; without `from` and `to` an answer
+covers the last 24 hours. `format=csv` (or `Accept: text/csv`) gives the records of an answer as a
+table, `table` says which of several. A row carries `completeness`, the share of the time with
+usable data, `quality`, and the tags that are `missing` ([the policy](missing-data.md)). Missing
 data give null, never zero and never infinity.
 """
 SIMULATOR = """
@@ -38,6 +40,8 @@ SIMULATOR = """
 | setting | default | meaning |
 |---|---|---|
 | `PARKTWIN_HISTORY_H` | 0 | hours of the past to publish first; `--history` of `parktwin up` |
+| `PARKTWIN_SCENARIO` | normal | what happens; `--scenario` of `parktwin up` |
+| `PARKTWIN_EVENTS` | scripted | live: the first event comes a minute after the past |
 | `PARKTWIN_HJ212_PORT` | 0 | port of the HJ 212 listener, with `--format hj212-tcp` |
 """
 
@@ -95,7 +99,7 @@ def _endpoint(title: str, operation: dict[str, Any]) -> Iterator[str]:
     yield f"## {title}\n"
     text = operation.get("description", operation["summary"]).strip().removeprefix("Return ")
     yield f"{text[0].upper()}{text[1:]}\n"
-    parameters = operation.get("parameters", ())
+    parameters = [each for each in operation.get("parameters", ()) if each not in PARAMETERS]
     if parameters:
         yield "| parameter | type | default | meaning |"
         yield "|---|---|---|---|"

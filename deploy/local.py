@@ -140,7 +140,9 @@ class Services:
     def _admit(self, box: sandbox.Sandbox, port: int) -> None:
         self._owner_password = access.password_of(self.data)
         access.write_pgpass(self.data, port, self._owner_password)
-        access.admit(box, port, self._owner_password, self._reader_password)
+        viewer = access.password_of(self.data, access.VIEWER)
+        access.write_pgpass(self.data, port, viewer, access.VIEWER)
+        access.admit(box, port, self._owner_password, self._reader_password, viewer)
         access.create_database(box, port, "park")
 
     def _run(self, service: Service) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import math
 import subprocess
 import sys
 import time
@@ -38,12 +39,24 @@ def python(module: str) -> list[str]:
 
 
 class Program:
-    """One of our programs as a child process that is started again when it ends or hangs."""
+    """One of our programs as a child process that is started again when it ends or hangs.
+
+    One with arguments is a task: it is done when it ends with status 0. One that is done every so
+    often is also tried no oftener, and begins when the task before it is done.
+    """
 
     def __init__(
-        self, name: str, environment: dict[str, str], log: Path, silent_s: float = SILENT_S
+        self,
+        name: str,
+        environment: dict[str, str],
+        log: Path,
+        silent_s: float = SILENT_S,
+        arguments: tuple[str, ...] = (),
+        every_s: float = math.inf,
+        after: Program | None = None,
     ) -> None:
         self.name = name
+        self._arguments, self._every_s, self._after = arguments, every_s, after
         self.log = log / f"{name}.log"
         self.failures = 0
         self.status: int | None = None
@@ -58,7 +71,8 @@ class Program:
     def tend(self, now_s: float) -> bool:
         """Start the program when it is due [s]; return whether it has just ended."""
         if self._process is None:
-            if now_s >= self._due_s:
+            waits = self._after is not None and self._after.status != 0
+            if now_s >= self._due_s and not waits:
                 self._start(now_s)
             return False
         self._kill_when_silent(now_s)
@@ -66,8 +80,13 @@ class Program:
         if self.status is None:
             return False
         self._forget()
+        if self._arguments and not self.status:
+            self._due_s = now_s + self._every_s
+            return False
         self.failures = 1 if now_s - self._started_s > HEALTHY_S else self.failures + 1
         self.pause_s = min(2.0 ** (self.failures - 1), LONGEST_PAUSE_S)
+        if self._every_s < math.inf:
+            self.pause_s = self._every_s
         self._due_s = now_s + self.pause_s
         return True
 
@@ -75,9 +94,12 @@ class Program:
         bound_log(self.log)
         # When we are killed outright, the kernel tells the program to stop.
         guard = ["setpriv", "--pdeathsig", "TERM"]
+        # Who looks at the park comes first.
+        calm = ["nice", "-n", "10"] if self._arguments else []
         self._watch = Watch(now_s)
         environment = {**self._environment, "NOTIFY_SOCKET": self._watch.address}
-        self._process = spawn([*guard, *python(self.name)], self.log, environment)
+        command = [*guard, *calm, *python(self.name), *self._arguments]
+        self._process = spawn(command, self.log, environment)
         self._started_s = now_s
 
     def _kill_when_silent(self, now_s: float) -> None:
@@ -117,7 +139,10 @@ class Program:
 def supervise(
     programs: list[Program], services: Services, port: int, announce: Callable[[], None]
 ) -> None:
-    """Keep everything running and announce the twin once; returns never, raises ParkError."""
+    """Keep everything running and announce the twin once; returns never, raises ParkError.
+
+    `announce` may add programs.
+    """
     say(f"starting {', '.join(program.name for program in programs)}")
     ready, slow_s = False, time.monotonic() + SLOW_S
     while True:

@@ -19,7 +19,9 @@ from deploy.watchdog import send_signs
 from ingest.commands import CommandQueue, Reload
 from ingest.contacts import Contacts
 from ingest.cycle.cycle import Cycle
+from ingest.forwarding.forwarder import Forwarder
 from ingest.model_folder import ModelFolder
+from ingest.notification.notifier import Notifier
 from ingest.settings import IngestSettings
 from ingest.spool import Spool
 from ingest.store import Store, open_when_ready
@@ -83,9 +85,12 @@ class Writer:
         self._spool = Spool(store, settings, counters, self._ack)
         self._subscriber.on_connection = lambda: self._cycle.sparkplug.reconnected(_now_us())
         self._contacts = Contacts(settings, counters)
+        self._forwarder = Forwarder(settings, counters)
+        self._notifier = Notifier(settings, counters)
         self._discovery = Discovery(settings, self._contacts.hear_foreign, counters)
-        # What is wrong with the model of the folder, until that is written down.
-        self._problems: Sequence[str] | None = None
+        # What is wrong with the model of the folder, until that is written down: at the start
+        # nothing, whatever a former process found.
+        self._problems: Sequence[str] | None = ()
 
     def _ack(
         self,
@@ -109,6 +114,9 @@ class Writer:
         beside = [asyncio.create_task(self._subscriber.run(), name="subscriber")]
         if self._settings.contact_rate:
             beside.append(asyncio.create_task(self._discovery.run(), name="discovery"))
+        if self._settings.forward_to:
+            beside.append(asyncio.create_task(self._forwarder.run(), name="forwarder"))
+        beside.append(asyncio.create_task(self._notifier.run(), name="notifier"))
         try:
             while not any(task.done() for task in (stopping, self._decoding, *beside)):
                 due = time.monotonic() + self._settings.cycle_s
@@ -127,6 +135,8 @@ class Writer:
         """Let all parts read by the model of a cycle that has started."""
         settings, spool, park = self._settings, self._spool, self._park
         self._cycle = cycle
+        self._forwarder.follow(park)
+        self._notifier.follow(park, cycle.tags)
         self._next_block = next_block = NextBlock(
             self._subscriber.inbox, cycle.decode, spool, cycle.topics.order,
             cycle.is_heard_besides, settings,
@@ -136,6 +146,8 @@ class Writer:
             **self._subscriber.status.gauges(),
             "spool": float(len(spool)),
             "disk_used": _disk_used(settings.data),
+            "forward_owed": float(self._forwarder.owed),
+            "notify_owed": float(self._notifier.owed),
         }
         cycle.spooled_since = lambda: spool.waiting
         cycle.inbox_size = lambda: len(next_block)

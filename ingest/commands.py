@@ -15,7 +15,9 @@ import msgspec
 import numpy as np
 
 from deploy.database.times import to_us
+from ingest.baselines import Baselines
 from ingest.bookkeeping import Bookkeeping
+from ingest.filing import Filing
 from ingest.model_folder import append, read_model
 from ingest.routing.topics import Names
 from ingest.store.quarantine import Key
@@ -166,7 +168,8 @@ class CommandQueue:
         self._settings = settings
         self._due_us = 0
         self._now_us = 0
-        book = Bookkeeping(store, park)
+        book, baselines = Bookkeeping(store, park), Baselines(store, park)
+        filing = Filing(store)
         self._task: Task | None = None
         self._block = Block()  # not forgotten yet
         self._actions: dict[str, Callable[[CommandRow], Awaitable[Task | None]]] = {
@@ -182,6 +185,10 @@ class CommandQueue:
             "register.dismiss": self._dismiss_fall,
             "book.enter": lambda row: book.enter(row, self._now_us),
             "book.confirm": lambda row: book.confirm(row, self._now_us),
+            "baseline.fit": lambda row: baselines.fit(row, self._now_us),
+            "baseline.adjust": lambda row: baselines.adjust(row, self._now_us),
+            "report.keep": lambda row: filing.keep(row, self._now_us),
+            "report.note": lambda row: filing.note(row, self._now_us),
         }
 
     async def start(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from twin.margins import compile_margins
 from twin.model.park import Tag
 from twin.reconciliation.estimates import compile_estimates
 
@@ -49,6 +50,12 @@ REASONS = {
     "flagged": ("rate_of_change", "stuck", "unit_error", "clock_skew"),
     # Connections of HJ 212 data loggers that were ended or not taken.
     "loggers": ("silent", "evicted", "refused"),
+    # Packets to an authority: taken, refused, too old to be sent, connections lost, and how often
+    # simulated values were kept back.
+    "forward": ("sent", "refused", "lost", "disconnected", "simulated"),
+    # Alarms outside the control room: messages, alarms in them, attempts that failed, alarms that
+    # nobody was told of, and how often simulated ones were kept back.
+    "notify": ("sent", "alarms", "failed", "dropped", "simulated"),
     # Of senders that the model does not know: messages of those not listed, values under names not
     # listed, and how often the budget of the look at foreign topics was spent.
     "contacts": ("full", "names", "paused"),
@@ -85,6 +92,8 @@ GAUGES = {
     "broker_clients": ("count", ""),
     "broker_queue": ("fraction", ""),  # of what the broker queues for one session
     "disk_used": ("fraction", ""),  # of the disk of the data
+    "forward_owed": ("count", ""),  # intervals that the authority does not have yet
+    "notify_owed": ("count", ""),  # alarms that somebody is still to be told of
     "suspects": ("count", ""),  # streams and nodes in detections of the balance monitor
 }
 STATES = ("connected", "alarm_flood")
@@ -98,6 +107,8 @@ DATA_HEALTH = {
     "skew": ("time", "s"),
     "reject_share": ("fraction", ""),
     "health": ("fraction", ""),
+    "silent_gateways": ("count", ""),
+    "late_share": ("fraction", ""),  # of its tags, see `twin.validation.lateness`
 }
 
 
@@ -126,10 +137,11 @@ def data_owners(park: Park) -> dict[str, str]:
 
 
 def own_tags(network: Network) -> tuple[Tag, ...]:
-    """Return all tags ingest adds to those of the network: estimates, its health, the data's."""
+    """Return the tags ingest adds to those of the network: estimates, margins and health."""
     park = network.park
     return (
         *compile_estimates(network).tags,
+        *compile_margins(network).tags,
         *health_tags(park.id, park.gap_s),
         *(
             _tag(owner, scope, name, what, "gauge", park.gap_s)

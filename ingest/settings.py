@@ -109,6 +109,80 @@ class IngestSettings(Settings):
     hj212_waiting: int = Field(
         100, ge=1, description="packets of one data logger not yet committed; then it must wait"
     )
+    forward_to: str = Field(
+        "",
+        pattern=r"^$|^[^\s:]+:\d{1,5}$",
+        description="host:port of an authority that takes HJ 212: values of each [[forward]] of the"
+        " model are sent there; empty = nowhere",
+    )
+    forward_realtime_s: float = Field(
+        30.0, ge=30, le=3600, description="how often real-time data (2011) are sent [s]"
+    )
+    forward_delay_s: float = Field(
+        90.0, ge=30, le=3600, description="an interval is sent so long after its end [s]"
+    )
+    forward_days: float = Field(
+        7.0,
+        gt=0,
+        le=90,
+        description="what could not be sent for so long is lost, and counted [days]",
+    )
+    forward_rate: float = Field(
+        5.0, gt=0, le=100, description="intervals a second that are sent later, one connection each"
+    )
+    forward_timeout_s: float = Field(
+        10.0, gt=0, le=60, description="an answer of the authority takes at most so long [s]"
+    )
+    forward_tries: int = Field(
+        3, ge=1, le=10, description="times a packet is sent before the connection is made anew"
+    )
+    forward_retry_s: float = Field(
+        10.0, gt=0, le=3600, description="pause before a connection is made anew [s]"
+    )
+    forward_hold_s: float = Field(
+        600.0, gt=0, le=86_400, description="a command the authority refused is held so long [s]"
+    )
+    notify_smtp: str = Field(
+        "",
+        pattern=r"^$|^smtps?://([^@\s/]+@)?[^\s:/@]+(:\d{1,5})?/?$",
+        description="mail server for each [[notify]] of the model, smtp://user:password@host:587 or"
+        " smtps://; a password is sent over TLS only; empty = no mail",
+    )
+    notify_from: str = Field(
+        "", pattern=r"^$|^[^@\s]+@[^@\s]+$", description="mail address the mails come from"
+    )
+    notify_secret: str = Field(
+        "", description="shared secret that signs what webhooks get; empty = no webhook"
+    )
+    notify_console: str = Field(
+        "http://127.0.0.1:8080",
+        pattern=r"^https?://\S+$",
+        description="address of the console for those who are told of an alarm",
+    )
+    notify_bundle_s: float = Field(
+        60.0, ge=0, le=3600, description="alarms so long after a message come in one message [s]"
+    )
+    notify_alarms: int = Field(
+        30, ge=1, le=1_000, description="alarms described in one message; others are counted in it"
+    )
+    notify_queue: int = Field(
+        1_000,
+        ge=1,
+        le=100_000,
+        description="alarms one [[notify]] may wait to be told of; then the oldest are dropped",
+    )
+    notify_hours: float = Field(
+        12.0, gt=0, le=720, description="nobody is told of an alarm that is older [h]"
+    )
+    notify_retry_s: float = Field(
+        5.0, gt=0, le=3600, description="pause after a message was not taken; doubles each time [s]"
+    )
+    notify_retry_max_s: float = Field(
+        300.0, gt=0, le=86_400, description="longest pause before a message is tried again [s]"
+    )
+    notify_timeout_s: float = Field(
+        20.0, gt=0, le=300, description="a message is handed over within so long [s]"
+    )
     sparkplug_host_id: str = Field(
         "parktwin",
         pattern=r"^[^+/#]+$",
@@ -148,7 +222,9 @@ class IngestSettings(Settings):
     shelve_minutes_max: int = Field(480, ge=1, description="longest shelving of an alarm [min]")
     gateways_max: int = Field(1_000, ge=1, description="gateways known at a time")
     gateway_silent_s: float = Field(
-        300.0, gt=0, description="a gateway not heard of for so long is silent [s]"
+        300.0,
+        gt=0,
+        description="of too many gateways those not heard of for so long make room [s]",
     )
     gateway_forget_days: float = Field(
         30.0, gt=0, description="a gateway not heard of for so long is forgotten [days]"

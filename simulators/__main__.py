@@ -7,13 +7,14 @@ import contextlib
 import signal
 import sys
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deploy.database.settings import mqtt_address
 from simulators import load, options
+from simulators.demonstration import Play, play
 from simulators.gateways import publisher
 from simulators.gateways.delivery import GatewayProgress, Schedule
 from simulators.gateways.gateways import make_gateways, require_known, with_gateways
@@ -30,8 +31,15 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Coroutine, Mapping
 
+    from simulators.gateways.gateways import SimulatedGateway
+    from simulators.instruments import Sensors
+    from simulators.process.process import Process
+    from simulators.scenarios.script import Script
+    from twin.model.park import Park
+
 SPEED_START_S = 24 * 3600.0  # A faster clock without an end starts this far back.
 SHOW_S = 1.0
+LIVE_AFTER_S = 60.0  # After the past, for who looks at what comes.
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -55,36 +63,19 @@ def _simulate(chosen: argparse.Namespace) -> int:
     mqtt_address(chosen.mqtt)
     logger = _logger(chosen.hj212)
     park = load_park(chosen.park)
-    script = load_script(chosen.scenario, park)
-    gateways = make_gateways(
-        park, script.gateways, script.at("gateway"), usual=chosen.format, batch=chosen.batch
-    )
-    if not gateways:
-        raise SettingsError(f"{chosen.park} has no tags", hint="add tags to tags.csv")
-    if chosen.write_park:
-        return _write(chosen.write_park, with_gateways(park, gateways).files)
-    require_known(park, gateways)
-    if not logger[1] and any(gateway.format == "hj212-tcp" for gateway in gateways):
-        raise SettingsError(
-            "where do data loggers call?", hint="say --hj212 HOST:PORT, that of PARKTWIN_HJ212_PORT"
-        )
-    process = make_process(park, chosen.seed)
     wall_us = _wall_us()
     start_us, clock = _clock(chosen.history, chosen.speed, chosen.duration, wall_us)
-    scene = Scene(make_sensors(process, chosen.seed), make_overlay(process, script, start_us))
-    if chosen.truth:
-        _write_truth(chosen.truth, scene)
+    script = load_script(chosen.scenario, park)
+    if chosen.events == "live":
+        script = script.begun_at((wall_us - start_us) / 1e6 + LIVE_AFTER_S)
+    if chosen.write_park:
+        return _write(chosen.write_park, with_gateways(park, _gateways(chosen, park, script)).files)
     coarse = round(chosen.history_interval * 1e6)
     schedule = Schedule(
         interval_us=round(chosen.interval * 1e6),
         history_interval_us=coarse,
         history_until_us=wall_us // coarse * coarse if chosen.history else 0,
         end_us=None if chosen.duration is None else clock(wall_us + round(chosen.duration * 1e6)),
-    )
-    print(
-        f"simulating {park.id}: {len(park.tags)} tags, {len(gateways)} gateways,"
-        f" seed {chosen.seed}, scenario {script.id}",
-        file=sys.stderr,
     )
     shared = publisher.PublishSettings(
         mqtt=chosen.mqtt,
@@ -96,15 +87,72 @@ def _simulate(chosen: argparse.Namespace) -> int:
         on_progress=_Report(schedule, start_us),
         qos=chosen.qos,
     )
-    total = GatewayProgress(start_us)
-    run = publisher.run(shared, gateways, total, partial(readings, scene))
+    process = make_process(park, chosen.seed)
+    stage = _Stage(
+        chosen, park, process, make_sensors(process, chosen.seed), shared, GatewayProgress(start_us)
+    )
+    first = stage.prepare(script, start_us)
+    if chosen.truth:
+        _write_truth(chosen.truth, first.scene)
+    run = first.run()
+    if chosen.orders:
+        run = play(Path(chosen.orders), park, first, stage, shared.now)
     asyncio.run(_until_stopped(run))
+    total = stage.total
     print(
         f"acknowledged: {total.messages} messages, {total.samples} samples"
         + (f"; {total.skipped_s:.0f} s given up" if total.skipped_s else ""),
         file=sys.stderr,
     )
     return 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Stage:
+    """A park with its instruments, on which any scenario can be played."""
+
+    chosen: argparse.Namespace
+    park: Park
+    process: Process
+    sensors: Sensors
+    shared: publisher.PublishSettings
+    total: GatewayProgress
+
+    def check(self, script: Script) -> tuple[SimulatedGateway, ...]:
+        """Return the gateways of a scenario; raises ParkError where the park does not know them."""
+        gateways = _gateways(self.chosen, self.park, script)
+        require_known(self.park, gateways)
+        if not self.shared.logger[1] and any(one.format == "hj212-tcp" for one in gateways):
+            raise SettingsError(
+                "where do data loggers call?",
+                hint="say --hj212 HOST:PORT, that of PARKTWIN_HJ212_PORT",
+            )
+        return gateways
+
+    def prepare(self, script: Script, origin_us: int) -> Play:
+        """Return a scenario whose times count from `origin_us`; raises ParkError."""
+        gateways = self.check(script)
+        scene = Scene(self.sensors, make_overlay(self.process, script, origin_us))
+        shared = replace(self.shared, origin_us=origin_us)
+        print(
+            f"simulating {self.park.id}: {len(self.park.tags)} tags, {len(gateways)} gateways,"
+            f" seed {self.chosen.seed}, scenario {script.id}",
+            file=sys.stderr,
+        )
+        observe = partial(readings, scene)
+        return Play(script, scene, lambda: publisher.run(shared, gateways, self.total, observe))
+
+
+def _gateways(
+    chosen: argparse.Namespace, park: Park, script: Script
+) -> tuple[SimulatedGateway, ...]:
+    """Return the gateways of a scenario; raises SettingsError."""
+    gateways = make_gateways(
+        park, script.gateways, script.at("gateway"), usual=chosen.format, batch=chosen.batch
+    )
+    if not gateways:
+        raise SettingsError(f"{chosen.park} has no tags", hint="add tags to tags.csv")
+    return gateways
 
 
 def _load(chosen: argparse.Namespace) -> int:

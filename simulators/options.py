@@ -41,6 +41,9 @@ ENVIRONMENT = {
     "park": "PARKTWIN_PARK",
     "mqtt": "PARKTWIN_MQTT_URL",
     "history": "PARKTWIN_HISTORY_H",
+    "scenario": "PARKTWIN_SCENARIO",
+    "events": "PARKTWIN_EVENTS",
+    "orders": "PARKTWIN_SIMULATION",
 }
 # Placeholder or choices, type and default of each option with a value.
 VALUES: dict[str, tuple[Any, type, Any]] = {
@@ -53,6 +56,8 @@ VALUES: dict[str, tuple[Any, type, Any]] = {
     "history-interval": ("S", float, 10.0),
     "duration": ("S", float, None),
     "scenario": ("NAME", str, "normal"),
+    "events": (("scripted", "live"), str, "scripted"),
+    "orders": ("DIR", str, None),
     "truth": ("FILE", str, None),
     "format": (tuple(FORMATS), str, "native"),
     "batch": ("N", int, None),
@@ -71,7 +76,11 @@ HELP = {
     "history": "first publish so many hours of the past (PARKTWIN_HISTORY_H, default 0)",
     "history-interval": "seconds between scans of the past (10)",
     "duration": "stop after so many seconds (never)",
-    "scenario": f"events from the start of the run on: {SCENARIOS}, or a .toml file",
+    "scenario": f"events from the start of the run on: {SCENARIOS}, or a .toml file"
+    " (PARKTWIN_SCENARIO)",
+    "events": "live: the first event of the scenario comes a minute after the past"
+    " (PARKTWIN_EVENTS, default scripted)",
+    "orders": "folder in which another scenario may be ordered (PARKTWIN_SIMULATION, default none)",
     "truth": "write the truth of the scenario as JSON",
     "format": "format of gateways (native), unless the scenario gives them another one",
     "batch": f"scans per message (1); with --load values per message ({LOAD_BATCH})",

@@ -65,6 +65,22 @@ def ratio(part: F64 | float, whole: F64 | float) -> F64:
     return np.asarray(np.where(some & np.isfinite(quotient), quotient, np.nan))
 
 
+def sum_at(part: F64, at: I64, count: int) -> F64:
+    """Return the sums of the values at each of `count` positions.
+
+    Parameters
+    ----------
+    part : (n,) float64 [u]
+    at : (n,) int64           position of each, below `count`
+    count : int
+
+    Returns
+    -------
+    (count,) float64 [u]      0 where there is none
+    """
+    return np.bincount(at, part, count).astype(np.float64)
+
+
 def runs(key: NDArray[np.generic], *keys: NDArray[np.generic]) -> tuple[BOOL, BOOL]:
     """Return the first and the last row of each run of equal keys, as masks.
 

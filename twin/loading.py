@@ -12,15 +12,27 @@ from typing import TYPE_CHECKING, Any
 
 from twin.accounts.heat import HeatingValue, SteamState, check_heat, unstated_steam
 from twin.accounts.network import ROLES, compile_network
+from twin.accounts.waste_heat import HeatCutOff, WasteHeat, check_waste_heat
+from twin.alarms.notices import NotifySpec, check_notify
 from twin.alarms.rules import AlarmSpec, check_alarms
+from twin.baseline.model import Baseline, check_baselines
 from twin.book.model import AMOUNT, BookTag, check_book
 from twin.byproducts.catalogue import Haul, Need, Resource, Transfer, check_catalogue
 from twin.byproducts.exchange import Byproduct, Link, Sink, check_exchange
+from twin.byproducts.loops import check_loops
 from twin.chlorine.hazards import Hazard, check_hazards
 from twin.chlorine.headroom import AbsorberSpec, check_absorbers
+from twin.disclosure import Disclosure, check_disclosure
+from twin.emissions.forwarding import ForwardSpec, check_forwards
 from twin.emissions.green_power import GreenPower, check_green_power
 from twin.emissions.outlets import OutletSpec, check_outlets
+from twin.emissions.periods import Campaign, PermitPeriod, check_periods
+from twin.emissions.permits import Permit, check_permits
+from twin.emissions.quotas import Advance, Draw, Project, Reduction, check_quotas
+from twin.emissions.releases import EmissionFactor, EmissionReport, ManualAnalysis, check_releases
 from twin.emissions.sources import CarbonFlow, check_carbon
+from twin.energy.monitoring import KeyUser, check_key_users
+from twin.energy.prices import Tariff, TariffPeriod, check_tariffs
 from twin.errors import ModelError, UomError
 from twin.evaluation.model import (
     Evaluated,
@@ -29,6 +41,7 @@ from twin.evaluation.model import (
     Indicator,
     check_evaluations,
 )
+from twin.maturity import Automation, Calibration, Metering, check_maturity
 from twin.model.gateways import GatewaySpec, check_gateways
 from twin.model.meters import check_meters, unrelated_meters
 from twin.model.park import (
@@ -49,8 +62,18 @@ from twin.model.park import (
     owner_of,
 )
 from twin.model.rows import Known, Row, RowFault, parse_row, read_rows, toml_lines
+from twin.model.schedule import ScheduledReport, check_schedule
+from twin.planning.limits import (
+    FlexibleUser,
+    LoadLimits,
+    check_flexible_users,
+    check_load_limits,
+)
 from twin.reference import load as load_reference
+from twin.targets.benchmark import BenchmarkPark, ParkIndicator, check_benchmark
+from twin.targets.freight import Freight, check_freight
 from twin.targets.model import Asset, Target, check_targets
+from twin.targets.retrofits import Retrofit, check_retrofits
 from twin.uom import QUANTITIES, compile_uom, quantity_of
 from twin.validation.rules import CheckSpec, check_validation
 
@@ -75,17 +98,34 @@ TABLES: dict[str, type[Any]] = {
     "meter": Meter,
     "steam": SteamState,
     "heating_value": HeatingValue,
+    "waste_heat": WasteHeat,
+    "heat_cut_off": HeatCutOff,
     "product": Product,
     "gap": Gap,
     "register": Register,
     "gateway": GatewaySpec,
+    "report": ScheduledReport,
     "alarm": AlarmSpec,
+    "notify": NotifySpec,
     "check": CheckSpec,
     "outlet": OutletSpec,
+    "forward": ForwardSpec,
+    "analysis": ManualAnalysis,
+    "emission_factor": EmissionFactor,
+    "emission_report": EmissionReport,
+    "permit": Permit,
+    "permit_period": PermitPeriod,
+    "campaign": Campaign,
+    "reduction": Reduction,
+    "project": Project,
+    "advance": Advance,
+    "draw": Draw,
     "carbon": CarbonFlow,
     "green_power": GreenPower,
     "hazard": Hazard,
     "absorber": AbsorberSpec,
+    "load_limits": LoadLimits,
+    "flexible_user": FlexibleUser,
     "byproduct": Byproduct,
     "link": Link,
     "sink": Sink,
@@ -95,7 +135,19 @@ TABLES: dict[str, type[Any]] = {
     "transfer": Transfer,
     "target": Target,
     "asset": Asset,
+    "retrofit": Retrofit,
+    "freight": Freight,
+    "park_indicator": ParkIndicator,
+    "benchmark_park": BenchmarkPark,
+    "disclosure": Disclosure,
+    "metering": Metering,
+    "automation": Automation,
+    "calibration": Calibration,
     "book": BookTag,
+    "baseline": Baseline,
+    "tariff": Tariff,
+    "tariff_period": TariffPeriod,
+    "key_user": KeyUser,
     "evaluation": Evaluation,
     "evaluation_indicator": Indicator,
     "evaluation_class": EvaluationClass,
@@ -105,30 +157,59 @@ CHECKS = (
     check_park,
     check_meters,
     check_heat,
+    check_waste_heat,
     check_gateways,
+    check_schedule,
     check_validation,
+    check_notify,
     check_outlets,
+    check_forwards,
+    check_releases,
+    check_permits,
+    check_periods,
     check_carbon,
     check_green_power,
     check_hazards,
     check_absorbers,
+    check_load_limits,
+    check_flexible_users,
     check_exchange,
     check_catalogue,
+    check_loops,
     check_targets,
+    check_retrofits,
+    check_freight,
+    check_benchmark,
+    check_disclosure,
+    check_maturity,
     check_book,
+    check_quotas,
+    check_tariffs,
+    check_key_users,
     check_evaluations,
+    check_baselines,
 )
 # Columns that together stand once in a table, where it is not `id`; a scope has its own check.
 UNIQUE = {
     "product": ("id", "scope"),
     "byproduct": ("id", "scope"),
     "check": ("tag",),
+    "load_limits": ("electrolyser",),
+    "flexible_user": ("scope",),
     "register": ("tag",),
+    "heat_cut_off": ("scope",),
     "book": ("tag",),
     "evaluation_indicator": ("id", "evaluation"),
     "evaluation_class": ("id", "evaluation"),
     "evaluation_enterprise": ("scope", "evaluation", "year"),
     "heating_value": (),
+    "disclosure": ("scope",),
+    "benchmark_park": ("scope",),
+    "tariff_period": (),
+    "metering": ("scope", "carrier", "users"),
+    "calibration": ("tag",),
+    "forward": ("outlet",),
+    "key_user": ("scope",),
     "scope": (),
     "tag": (),
 }

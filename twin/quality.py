@@ -36,6 +36,7 @@ STUCK = 14  # samples come, and not a bit of them changes
 UNIT_ERROR = 15  # right in another unit of measure
 CLOCK_SKEW = 16  # its gateway's clock is wrong
 INCONSISTENT = 17  # the balances contradict the meters it follows from
+LATE = 18  # not heard of for longer than usual; of live values only, never stored
 SPREAD = 24  # an amount that is known for a longer time only, spread evenly over it
 FALSE_READING = 25  # a reading between two of a counter was false: zero or a sentinel
 REPLACED = 26  # first reading of a meter that took the place of another

@@ -134,6 +134,6 @@ def _wake(network: Network, image: Image, memory: Memory, now_us: int) -> int:
     measured = count - len(network.derived)
     stale = image.time_us[:measured] + network.traits.gap_us[:measured] + 1
     due = _due(image.time_us[measured:count], network.traits.gap_us[measured:])
-    remember = (memory.mass_us[-1:] // SLOPE_EVERY_US + 1) * SLOPE_EVERY_US
+    remember = (memory.past_us[-1:] // SLOPE_EVERY_US + 1) * SLOPE_EVERY_US
     times = np.concatenate([stale, due, remember, network.heats.edges_us])
     return int(np.min(times, where=times > now_us, initial=FOREVER))

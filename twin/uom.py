@@ -43,6 +43,7 @@ QUANTITIES = {
     "rate": "1/s",
     "intensity": "J/kg",
     "energy_density": "J/m^3",
+    "heat_capacity": "J/(kg*K)",
     "time": "s",
     "molar_mass": "kg/mol",
     "molar_volume": "m^3/mol",
@@ -55,6 +56,8 @@ QUANTITIES = {
     "mass_price": "CNY/kg",
     "energy_price": "CNY/J",
     "volume_price": "CNY/m^3",
+    "demand_price": "CNY/W",
+    "capacity_price": "CNY/VA",
     "transport_price": "CNY/(kg*m)",
 }
 UOM_CHARACTERS = 40

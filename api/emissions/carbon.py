@@ -9,7 +9,16 @@ import numpy as np
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from api.answers import Number, Provenance, Share, WindowRow, record, records
+from api.answers import (
+    Given,
+    Number,
+    Provenance,
+    Share,
+    WindowRow,
+    formula,
+    record,
+    records,
+)
 from api.context import Context
 from api.encode import TONNE, number, out
 from api.joint import read_joint
@@ -52,7 +61,7 @@ WORDS = (
 
 MetersHalfWidth = Annotated[
     Number,
-    Field(description="half width, 95 %, of what the meters add; the factors are taken as exact"),
+    formula("half width, 95 %, of what the meters add; the factors are taken as exact"),
 ]
 
 
@@ -68,11 +77,21 @@ class CarbonSource(TypedDict):
         ),
     ]
     scope: int
-    amount: Annotated[Number, Field(description="net: what came in less what went out")]
-    purchased: Annotated[Number, Field(description="of electricity and heat")]
-    sold: Annotated[Number, Field(description="of electricity and heat")]
+    amount: Annotated[
+        Number, formula("net: what came in less what went out, sums of the amounts of its meters")
+    ]
+    purchased: Annotated[
+        Number, formula("sum of the meters of what is bought, of electricity and heat")
+    ]
+    sold: Annotated[Number, formula("sum of the meters of what is sold, of electricity and heat")]
     uom: str
-    co2_t: Number
+    co2_t: Annotated[
+        Number,
+        formula(
+            "amount * factor of the source, as in `factors`; fuels: heating value * carbon "
+            "content * oxidation * 44/12"
+        ),
+    ]
     co2_ci_t: MetersHalfWidth
     values: Annotated[Basis, Field(description="what the amount stands on")]
     factor_year: Annotated[int | None, Field(description="of the factor of electricity")]
@@ -90,18 +109,30 @@ class CarbonRow(WindowRow):
     those of the time in which all meters are covered, else what was measured.
     """
 
-    scope1_t: Number
+    scope1_t: Annotated[
+        Number, formula("sum of the sources of scope 1, less what is captured or bound")
+    ]
     scope1_ci_t: MetersHalfWidth
-    scope2_t: Number
+    scope2_t: Annotated[
+        Number, formula("(bought - sold) * factor, of electricity and heat, as chosen")
+    ]
     scope2_ci_t: MetersHalfWidth
-    total_t: Number
+    total_t: Annotated[Number, formula("scope 1 + scope 2")]
     total_ci_t: MetersHalfWidth
-    scope2_market_t: Number
+    scope2_market_t: Annotated[
+        Number, formula("(bought - sold - green power) * residual factor, heat as by location")
+    ]
     scope2_market_ci_t: MetersHalfWidth
-    total_market_t: Number
+    total_market_t: Annotated[Number, formula("scope 1 + scope 2 by the market")]
     total_market_ci_t: MetersHalfWidth
-    green_mwh: Annotated[Number, Field(description="covered by contracts and certificates")]
-    green_share: Annotated[Share, Field(description="of the electricity bought")]
+    green_mwh: Annotated[
+        Number,
+        formula(
+            "contracts and certificates of green power, spread over their days, at most "
+            "what was bought"
+        ),
+    ]
+    green_share: Annotated[Share, formula("green power / electricity bought")]
     reason: Annotated[str, Field(description="why nothing is known")]
     sources: list[CarbonSource]
 
@@ -127,8 +158,8 @@ class GreenPowerRow(TypedDict):
     kind: str
     first: str
     last: str
-    energy_mwh: Number
-    share: Share
+    energy_mwh: Given[Number]
+    share: Given[Share]
     tag: str | None
     source: str
     note: str

@@ -278,7 +278,7 @@ def _mean(
 
 
 def _valid(query: WindowQuery, ledger: Ledger, total: _WindowSum, known: BOOL) -> BOOL:
-    """Return which windows are valid by their hours, months by their days."""
+    """Return which windows are valid by their hours, longer ones by the days of their months."""
     hours = total(known)
     if query.window == "hour":
         return hours > 0
@@ -290,6 +290,9 @@ def _valid(query: WindowQuery, ledger: Ledger, total: _WindowSum, known: BOOL) -
     day = np.searchsorted(days, ledger.edges[:-1], "right") - 1
     inner = total.window >= 0
     full = np.bincount(day[inner], known[inner], len(days) - 1) >= needed("day")
-    month = np.searchsorted(query.edges, days[:-1], "right") - 1
-    number = np.array([w.local(edge, query.zone).month for edge in query.edges[:-1].tolist()])
-    return month_valid(np.bincount(month, full, len(number)).astype(np.int64), number)
+    months = w.edges("month", int(query.edges[0]), int(query.edges[-1]), query.zone.key)
+    month = np.searchsorted(months, days[:-1], "right") - 1
+    number = np.array([w.local(edge, query.zone).month for edge in months[:-1].tolist()])
+    valid = month_valid(np.bincount(month, full, len(number)).astype(np.int64), number)
+    # A quarter or a year is valid by all of its months.
+    return np.logical_and.reduceat(valid, np.searchsorted(months, query.edges[:-1]))

@@ -10,7 +10,13 @@ import numpy as np
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from api.answers import HalfWidth, Number, WindowAnswer, WindowRow
+from api.answers import (
+    HalfWidth,
+    Number,
+    WindowAnswer,
+    WindowRow,
+    formula,
+)
 from api.context import Context
 from api.emissions.carbon import CarbonFactor, GridChoice, factor_row, grid_factors
 from api.encode import TONNE, out
@@ -52,12 +58,25 @@ class FootprintRow(WindowRow):
     product: str
     plant: str
     values: Annotated[Basis, Field(description="what some flows of it stand on")]
-    mass_t: Number
-    kg_per_t: Number
+    mass_t: Annotated[Number, formula("sum of the amounts of the meters of the product")]
+    kg_per_t: Annotated[
+        Number,
+        formula(
+            "direct + energy + materials, over the joint time of all of its tags: emissions "
+            "of the plant and of what it is supplied with, allocated by mass / mass of the "
+            "product"
+        ),
+    ]
     kg_per_t_ci: HalfWidth
-    direct_kg_per_t: Annotated[Number, Field(description="emitted at the plant itself")]
-    energy_kg_per_t: Annotated[Number, Field(description="with electricity and heat")]
-    materials_kg_per_t: Annotated[Number, Field(description="with what other plants supply")]
+    direct_kg_per_t: Annotated[
+        Number, formula("emissions of the plant itself (scope 1) / mass of the product")
+    ]
+    energy_kg_per_t: Annotated[
+        Number, formula("direct + emissions of the electricity and heat it uses, / mass")
+    ]
+    materials_kg_per_t: Annotated[
+        Number, formula("direct, energy, and the footprint of what other plants supply, / mass")
+    ]
     co_products: Annotated[list[str], Field(description="what shares the emissions of the plant")]
     reason: Annotated[str, Field(description="why it is not known, or which factor stands in")]
 

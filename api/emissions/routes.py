@@ -12,6 +12,8 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from api.answers import (
+    Completeness,
+    Given,
     HalfWidth,
     Name,
     Number,
@@ -21,6 +23,7 @@ from api.answers import (
     Verdict,
     WindowAnswer,
     WindowRow,
+    formula,
     record,
     records,
 )
@@ -58,7 +61,7 @@ from twin.uom import parse_quantity
 router = APIRouter(prefix="/api/v1/scopes", responses=RESPONSES, route_class=CalculationRoute)
 
 HourWindow = Annotated[
-    Literal["hour", "shift", "day", "month"],
+    Literal["hour", "shift", "day", "month", "quarter", "year"],
     Query(description="length of a row, on the park's clock; an hour is the shortest"),
 ]
 Region = Annotated[Text, Query(description="region of the grid factor: CN, CN-SD, …")]
@@ -74,8 +77,8 @@ FactorYear = Annotated[
 class PermitLimit(TypedDict):
     """The permitted concentration of an outlet, with its source."""
 
-    value: Annotated[float, Field(description="mg/m3, hourly mean")]
-    oxygen_reference: Share
+    value: Given[Annotated[float, Field(description="mg/m3, hourly mean")]]
+    oxygen_reference: Given[Share]
     source: str
     verified: bool
 
@@ -87,38 +90,63 @@ class EmissionRow(WindowRow):
     pollutant: str
     name: Name | None
     code: Annotated[str | None, Field(description="HJ 212-2017 Annex B")]
-    concentration_mg_m3: Annotated[Number, Field(description="as measured, mean of valid hours")]
+    concentration_mg_m3: Annotated[
+        Number,
+        formula(
+            "mean of the valid hours, dry, in the reference state: volume share * molar "
+            "mass / molar volume, (1 - moisture) and state as the analyser shows"
+        ),
+    ]
     concentration_ci_mg_m3: HalfWidth
-    corrected_mg_m3: Annotated[Number, Field(description="at the reference oxygen; else measured")]
+    corrected_mg_m3: Annotated[
+        Number,
+        formula(
+            "measured * (21 - reference oxygen) / (21 - oxygen), mean of the valid hours; "
+            "else measured"
+        ),
+    ]
     corrected_ci_mg_m3: HalfWidth
-    mass_kg: Annotated[Number, Field(description="measured; sum of concentration x flow by hour")]
+    mass_kg: Annotated[
+        Number,
+        formula(
+            "sum over the valid hours of concentration * flow of dry gas in the reference state"
+        ),
+    ]
     mass_ci_kg: HalfWidth
     substituted_kg: Annotated[
-        Number, Field(description="stands for missing hours; null = none; a rule, so no interval")
+        Number,
+        formula(
+            "sum over the missing hours of what the rule of HJ 75 puts for them, from "
+            "`substituted_from_h` valid hours before; null = none"
+        ),
     ]
-    substituted_h: float
-    substituted_from_h: Annotated[float, Field(description="valid hours looked back; 0 = none")]
-    stopped_h: Annotated[float, Field(description="stood still: 0 booked, not in the means")]
-    suspect_h: Annotated[float, Field(description="no flow from a running plant: nothing booked")]
-    hours_above: Annotated[Number, Field(description="valid hours above the limit")]
+    substituted_h: Annotated[float, formula("hours that are substituted")]
+    substituted_from_h: Annotated[float, formula("valid hours looked back; 0 = none")]
+    stopped_h: Annotated[
+        float, formula("hours in which flow and running tag say that it stood still")
+    ]
+    suspect_h: Annotated[float, formula("hours without flow from a running plant: nothing booked")]
+    hours_above: Annotated[Number, formula("valid hours whose corrected mean is above the limit")]
     valid: Annotated[
         bool, Field(description="enough valid hours of 45 minutes: 1, 20 of a day, 25 days")
     ]
     valid_minutes: Annotated[
         float,
-        Field(description="of that tag of the mass that has the fewest; held values have none"),
+        formula("minutes with a sample of their own, of that tag of the mass that has the fewest"),
     ]
-    capture: Share
-    reported_mg_m3: Annotated[Number, Field(description="by the data logger, mean of its hours")]
-    reported_kg: Annotated[Number, Field(description="by the data logger, sum of its hours")]
+    capture: Annotated[Share, formula("valid and stopped hours / hours of the window")]
+    reported_mg_m3: Annotated[
+        Number, formula("mean of the hours of the tag the data logger reports")
+    ]
+    reported_kg: Annotated[Number, formula("sum of the hours of the tag the data logger reports")]
     reported_difference: Annotated[
-        Number, Field(description="reported over measured concentration - 1, hours both have")
+        Number, formula("reported over measured concentration - 1, hours both have")
     ]
     reported_mass_difference: Annotated[
-        Number, Field(description="reported over measured mass - 1, hours both have")
+        Number, formula("reported over measured mass - 1, hours both have")
     ]
     limit: PermitLimit | None
-    share_of_limit: Number
+    share_of_limit: Annotated[Number, formula("corrected concentration / limit of the permit")]
     verdict: Annotated[
         Verdict | None,
         Field(
@@ -134,16 +162,16 @@ class PermitRow(TypedDict):
     outlet: str
     pollutant: str
     year: int
-    permit_t: float
-    emitted_t: Number
+    permit_t: Given[float]
+    emitted_t: Annotated[Number, formula("measured + substituted, of the year until now")]
     emitted_ci_t: Annotated[
-        Number, Field(description="half width, 95 %; null = not known, or a part is substituted")
+        Number, formula("that of what was measured; null = not known, or a part is substituted")
     ]
-    measured_t: Number
+    measured_t: Annotated[Number, formula("sum over the valid hours of concentration * flow")]
     measured_ci_t: HalfWidth
-    substituted_t: Number
-    substituted_share: Number
-    share: Annotated[Number, Field(description="emitted over permit")]
+    substituted_t: Annotated[Number, formula("sum of what is substituted for the missing hours")]
+    substituted_share: Annotated[Number, formula("substituted / emitted")]
+    share: Annotated[Number, formula("emitted / permit")]
     verdict: Annotated[
         Verdict,
         Field(
@@ -152,10 +180,16 @@ class PermitRow(TypedDict):
             " substituted hours count as booked"
         ),
     ]
-    allowance_t: Annotated[Number, Field(description="an even use of the permit until now")]
-    forecast_t: Annotated[Number, Field(description="at the end of the year, at this rate")]
-    days_to_exhaustion: Annotated[Number, Field(description="0 = used up, null = never or unknown")]
-    completeness: Share
+    allowance_t: Annotated[Number, formula("permit * share of the year that has passed")]
+    forecast_t: Annotated[Number, formula("emitted / share of the year that has passed")]
+    days_to_exhaustion: Annotated[
+        Number,
+        formula(
+            "(permit - emitted) / mean emission of a day of the year; 0 = used up, null = "
+            "never or unknown"
+        ),
+    ]
+    completeness: Completeness
     quality: Uint8
     source: str
     verified: bool
@@ -166,8 +200,8 @@ class StandardLimit(Provenance):
 
     application: Name
     tier: str
-    limits_mg_m3: dict[str, float]
-    oxygen_reference: Share
+    limits_mg_m3: Given[dict[str, float]]
+    oxygen_reference: Given[Share]
     standard: str
     note: str | None
 

@@ -11,8 +11,19 @@ from fastapi import APIRouter, Query
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from api.answers import Cursor, Name, Number, Provenance, Rfc3339, Share, Uint8, record
-from api.calculation.pool import CalculationRoute
+from api.answers import (
+    Cursor,
+    Given,
+    Name,
+    Number,
+    Provenance,
+    Rfc3339,
+    Share,
+    Uint8,
+    formula,
+    record,
+)
+from api.calculation.pool import LongCalculationRoute
 from api.context import AppContext, Context
 from api.encode import number, rfc3339
 from api.evaluation.figures import Figure, read_figures
@@ -35,7 +46,7 @@ from twin.uom import compile_uom
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-router = APIRouter(prefix="/api/v1/scopes", responses=RESPONSES, route_class=CalculationRoute)
+router = APIRouter(prefix="/api/v1/scopes", responses=RESPONSES, route_class=LongCalculationRoute)
 
 CNY_PER_KWH = compile_uom("CNY/kWh", "energy_price")
 CNY_PER_M3 = compile_uom("CNY/m^3", "volume_price")
@@ -52,14 +63,21 @@ class IndicatorFigure(TypedDict):
     """An indicator of an enterprise; null = not known."""
 
     id: str
-    value: Number
-    half_width: Annotated[Number, Field(description="of the 95 % interval")]
+    value: Annotated[
+        Number,
+        formula("numerator / denominator of the indicator over the year: sums of their tags"),
+    ]
+    half_width: Annotated[
+        Number, formula("of the 95 % interval: uncertainties of numerator and denominator")
+    ]
     uom: str
-    benchmark: Annotated[Number, Field(description="in the same uom")]
-    benchmark_half_width: Number
-    points: Annotated[Number, Field(description="weight · min(value / benchmark, cap) · 100")]
+    benchmark: Annotated[
+        Number, formula("stated, or times the mean of all enterprises of last year")
+    ]
+    benchmark_half_width: Annotated[Number, formula("of the 95 % interval of the mean")]
+    points: Annotated[Number, formula("weight * min(value / benchmark, cap) * 100")]
     completeness: Annotated[
-        Share, Field(description="share of the time that has passed, covered by both inputs")
+        Share, formula("share of the time that has passed, covered by both inputs")
     ]
     quality: Uint8
     missing: Annotated[list[str], Field(description="tags with gaps, the least covered first")]
@@ -74,15 +92,17 @@ EnterpriseClass = TypedDict(
         "class": Annotated[str | None, Field(description="null = undecided; T = not rated")],
         "possible": Annotated[list[str], Field(description="classes that the intervals allow")],
         "rank": Annotated[int | None, Field(description="among those with a score; ties share it")],
-        "score": Number,
-        "score_min": Number,
-        "score_max": Number,
-        "bonus": float,
-        "malus": float,
+        "score": Annotated[Number, formula("sum of the points + bonus - malus")],
+        "score_min": Annotated[Number, formula("score at the lower ends of all intervals")],
+        "score_max": Annotated[Number, formula("score at the upper ends of all intervals")],
+        "bonus": Given[float],
+        "malus": Given[float],
         "vetoes": list[str],
         "not_rated": Annotated[str, Field(description="why not; empty = it is rated")],
-        "electricity_cny_per_kwh": Annotated[Number, Field(description="what the class adds")],
-        "water_cny_per_m3": Annotated[Number, Field(description="what the class adds")],
+        "electricity_cny_per_kwh": Given[
+            Annotated[Number, Field(description="what the class adds")]
+        ],
+        "water_cny_per_m3": Given[Annotated[Number, Field(description="what the class adds")]],
         "reason": Annotated[str, Field(description="why there is no class")],
         "indicators": list[IndicatorFigure],
     },
@@ -98,10 +118,10 @@ class IndicatorRule(TypedDict):
     over: str
     under: str
     uom: str
-    weight: float
-    cap: Annotated[Number, Field(description="null = none")]
-    benchmark: Number
-    times_mean: Annotated[Number, Field(description="the benchmark, in means of last year")]
+    weight: Given[float]
+    cap: Given[Annotated[Number, Field(description="null = none")]]
+    benchmark: Given[Number]
+    times_mean: Given[Annotated[Number, Field(description="the benchmark, in means of last year")]]
     source: str
     note: str
 
@@ -111,10 +131,14 @@ class ClassRule(TypedDict):
 
     id: str
     name: Name | None
-    until: Annotated[Number, Field(description="share of the ranks; null where scores decide")]
-    least: Annotated[Number, Field(description="score; null where ranks decide, or of the last")]
-    electricity_cny_per_kwh: Annotated[Number, Field(description="on top of the price")]
-    water_cny_per_m3: Annotated[Number, Field(description="on top of the price")]
+    until: Given[
+        Annotated[Number, Field(description="share of the ranks; null where scores decide")]
+    ]
+    least: Given[
+        Annotated[Number, Field(description="score; null where ranks decide, or of the last")]
+    ]
+    electricity_cny_per_kwh: Given[Annotated[Number, Field(description="on top of the price")]]
+    water_cny_per_m3: Given[Annotated[Number, Field(description="on top of the price")]]
     source: str
     note: str
 
@@ -127,7 +151,9 @@ class EvaluationRow(Provenance):
     name: Name | None
     by: Annotated[str, Field(description="rank or score")]
     basis: Annotated[str, Field(description="of electricity in energy: equivalent or equal")]
-    pollutants: Annotated[dict[str, float], Field(description="what a kilogram of each counts")]
+    pollutants: Given[
+        Annotated[dict[str, float], Field(description="what a kilogram of each counts")]
+    ]
     since: Annotated[int, Field(description="year from which the rule holds")]
     clause: str
     source: str

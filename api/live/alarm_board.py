@@ -11,7 +11,14 @@ from zoneinfo import ZoneInfo
 import orjson
 from typing_extensions import TypedDict
 
-from api.answers import Name, Number, Rfc3339, Uint8, record
+from api.answers import (
+    Given,
+    Name,
+    Number,
+    Rfc3339,
+    Uint8,
+    record,
+)
 from api.encode import number, rfc3339
 from deploy.database.times import to_us
 from twin.alarms.engine import NORMAL, STATES
@@ -27,6 +34,12 @@ AlarmState = Literal[
     "normal", "unacknowledged", "acknowledged", "returned", "shelved", "suppressed",
     "out_of_service",
 ]  # fmt: skip
+
+# What needs an operator first: active alarms, those that returned, those put aside, the others.
+URGENCY = {
+    "unacknowledged": 0, "acknowledged": 0, "returned": 1, "shelved": 2, "suppressed": 2,
+    "out_of_service": 2, "normal": 3,
+}  # fmt: skip
 
 
 class AlarmRow(TypedDict):
@@ -46,9 +59,9 @@ class AlarmRow(TypedDict):
     until: Rfc3339 | None
     by: str | None
     reason: str | None
-    value: Number
+    value: Given[Number]
     direction: Literal["high", "low"]
-    limit: Number
+    limit: Given[Number]
     uom: str
     quality: Uint8
     shelvable: bool
@@ -69,7 +82,7 @@ class AlarmEvent(TypedDict):
     name: Name | None
     before: AlarmState
     after: AlarmState
-    value: Number
+    value: Given[Number]
     uom: str | None
     quality: Uint8
     by: str | None
@@ -103,8 +116,9 @@ class BoardEntry:
 
     @property
     def rank(self) -> tuple[int, int, str]:
-        """The order of a list: by priority, then the newest first."""
-        return PRIORITIES.index(self.alarm.priority), -self.since_us, self.alarm.id
+        """The order of a list: what is active, by priority, then the newest first."""
+        urgency = URGENCY[STATES[self.state]] * len(PRIORITIES)
+        return urgency + PRIORITIES.index(self.alarm.priority), -self.since_us, self.alarm.id
 
 
 class AlarmBoard:

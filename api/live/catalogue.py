@@ -9,7 +9,7 @@ import numpy as np
 import orjson
 
 from twin.accounts.network import Network, compile_network
-from twin.arrays import F64, I64
+from twin.arrays import F64, FOREVER, I64, SECOND_US
 from twin.loading import parse_park
 from twin.model.park import Park, Tag
 
@@ -29,6 +29,7 @@ class Catalogue:
     by_id: I64  # the order that sorts tag_id
     scale: F64
     shift: F64
+    gap_us: I64  # how long a value of a measured tag holds; for ever of others
 
     def positions(self, tag_id: I64) -> I64:
         """Return the positions of some tag ids; -1 for an unknown one."""
@@ -68,7 +69,14 @@ def build_catalogue(rows: Iterable[Any]) -> Catalogue:
         by_id=np.argsort(tag_id).astype(np.int64),
         scale=np.array([tag.scale for tag in tags], dtype=np.float64),
         shift=np.array([tag.shift for tag in tags], dtype=np.float64),
+        gap_us=np.array([_gap_us(tag) for tag in tags], dtype=np.int64),
     )
+
+
+def _gap_us(tag: Tag) -> int:
+    # A derived value is stored when it changes; what people enter holds until they enter more.
+    is_live = tag.source == "measured" and tag.kind != "amount"
+    return round(tag.gap_s * SECOND_US) if is_live else FOREVER
 
 
 def build_model(version: int, applied: datetime, files: str) -> Model:

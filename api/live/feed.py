@@ -20,7 +20,7 @@ from api import queries
 from api.encode import milliseconds, out
 from api.live.alarm_board import AlarmBoard
 from api.live.catalogue import Catalogue, Model, build_catalogue, build_model
-from api.live.image import empty_image
+from api.live.image import LiveImage, empty_image
 from api.store import CYCLES_AT_ONCE
 from twin.arrays import I64
 from twin.errors import ModelError, StoreError
@@ -121,7 +121,7 @@ class Feed:
             build_catalogue(await self._store.rows(queries.TAGS, active))
             for active in (True, False)
         ]
-        cycle_us, newest, alarms = await self._store.image()
+        cycle_us, newest, alarms, late = await self._store.image()
         image = empty_image(len(catalogue.tags))
         at = catalogue.positions(newest["tag_id"])
         known = at >= 0
@@ -129,11 +129,13 @@ class Feed:
         image.value[at[known]] = newest["value"][known]
         image.quality[at[known]] = newest["quality"][known]
         image.changed[at[known]] = self.seq + 1
+        _note_late(image, catalogue, late)
         self.board = AlarmBoard(model.park if model else None, catalogue)
         self.board.apply(alarms, self.seq + 1)
         # From here on without a pause: nobody sees the new model with the old tags.
         self.model, self.former = model, former
         self.catalogue, self.image, self.cycle_us = catalogue, image, max(cycle_us, self.cycle_us)
+        image.grow_old(catalogue.gap_us, self.cycle_us, self.seq + 1)
         self.generation += 1
         self._publish()
 
@@ -150,6 +152,7 @@ class Feed:
                 self._unknown |= unknown
                 await self._load()
             elif rows:
+                self.image.grow_old(self.catalogue.gap_us, self.cycle_us, self.seq + 1)
                 self._publish()
             if len(rows) < CYCLES_AT_ONCE:
                 return
@@ -169,6 +172,7 @@ class Feed:
         self.image.changed[to] = self.seq + 1
         self.board.apply(row["alarms"], self.seq + 1)
         self.cycle_us = int(row["cycle_us"])
+        _note_late(self.image, self.catalogue, row["late"])
         return set(tag_id[~known].tolist())
 
     def _publish(self) -> None:
@@ -202,7 +206,7 @@ class Feed:
         value = out(image.value[at], (catalogue.scale[at], catalogue.shift[at]))
         rows = zip(
             value.tolist(),
-            image.quality[at].tolist(),
+            image.graded[at].tolist(),
             milliseconds(image.time_us[at]).tolist(),
             strict=True,
         )
@@ -214,3 +218,11 @@ class Feed:
         }
         kind = b"cycle" if since else b"image"
         return b"event: %b\nid: %d\ndata: %b\n\n" % (kind, self.cycle_us, orjson.dumps(body))
+
+
+def _note_late(image: LiveImage, catalogue: Catalogue, late: bytes | None) -> None:
+    """Take over which tags are late; without a word of it they are those of before."""
+    if late is not None:
+        at = catalogue.positions(np.frombuffer(late, "<i4").astype(np.int64))
+        image.late[:] = False
+        image.late[at[at >= 0]] = True

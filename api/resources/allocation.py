@@ -10,11 +10,15 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from api.answers import (
+    Completeness,
+    Given,
     Name,
     Number,
     Provenance,
+    Uint8,
     WindowAnswer,
     WindowRow,
+    formula,
     nested,
     record,
     records,
@@ -22,7 +26,6 @@ from api.answers import (
 from api.encode import CNY_PER_H, CNY_PER_T, KM, ONE, T_PER_H, TONNE, Uom, number, out
 from api.resources.catalogue import (
     Availability,
-    Level,
     Origin,
     Why,
     Withheld,
@@ -30,12 +33,12 @@ from api.resources.catalogue import (
     enterprises,
 )
 from twin import quality as q
-from twin.arrays import BOOL, F64, I64
+from twin.arrays import BOOL, F64, I64, ratio
 from twin.byproducts.blending import Mixing, Qualities, mix
 from twin.byproducts.catalogue import Haul, Need, open_share
-from twin.byproducts.disclosure import LINKED, spread, withheld
 from twin.byproducts.exchange import modes
 from twin.byproducts.matching import Matches, match
+from twin.disclosure import LINKED, Level, Viewer, spread, withheld
 from twin.reference import load
 from twin.uom import compile_uom, parse_quantity
 
@@ -49,8 +52,11 @@ TCE = compile_uom("tce", "energy")
 # A minimum that is met up to this share of it is met.
 SLACK = 1e-6
 T_KM = (TONNE[0] * KM[0], 0.0)
+YEAR = compile_uom("year", "time")
 PERCENT = compile_uom("%", "fraction")
-Price = Annotated[Number, Field(description="more gain per more of it, CNY/t")]
+Price = Annotated[
+    Number, formula("more gain per more of it, CNY/t: dual value of the linear program")
+]
 Limit = Literal["availability", "maximum", "way", "purity", "impurity"]
 
 
@@ -59,8 +65,13 @@ class ResourceUse(TypedDict):
 
     resource: str
     basis: Origin
-    available_t_h: Number
-    placed_t_h: Number
+    available_t_h: Annotated[
+        Number, formula("of the catalogue: by its meters, else as it is stated")
+    ]
+    placed_t_h: Annotated[
+        Number,
+        formula("sum of its flows in the allocation with the greatest gain (linear program)"),
+    ]
     price_cny_t: Price
     withheld: Why
 
@@ -69,25 +80,51 @@ class NeedSupply(TypedDict):
     """How much a need takes; below its minimum it is no use where the minimum is not firm."""
 
     need: str
-    taken_t_h: Number
-    min_t_h: Number
+    taken_t_h: Annotated[
+        Number, formula("sum of the flows to it in the allocation with the greatest gain")
+    ]
+    min_t_h: Given[Number]
     below_min: bool | None
     price_cny_t: Price
-    firm_price_cny_t: Annotated[Number, Field(description="gain lost per more of a firm minimum")]
+    firm_price_cny_t: Annotated[
+        Number, formula("gain lost per more of a firm minimum: dual value of the linear program")
+    ]
     withheld: Why
 
 
 class ResourceFlow(TypedDict):
-    """A flow from a resource to a need by one mode."""
+    """A flow from a resource to a need by one mode; trust is that of what there is to flow."""
 
     resource: str
+    resource_name: Name
     need: str
+    need_name: Name
     mode: str
-    flow_t_h: Number
-    gain_cny_t: Number
-    distance_km: Number
+    basis: Origin
+    flow_t_h: Annotated[
+        Number, formula("of the allocation with the greatest gain (linear program)")
+    ]
+    gain_cny_t: Annotated[
+        Number,
+        formula(
+            "price paid - price asked - transport + disposal saved + price of carbon * "
+            "carbon dioxide avoided"
+        ),
+    ]
+    gain_cny: Annotated[Number, formula("flow * gain per tonne * hours of the window")]
+    investment_cny: Given[
+        Annotated[Number, Field(description="to build the way; null = it is there, or not stated")]
+    ]
+    payback_years: Annotated[
+        Number,
+        formula("investment / (gain of the window / its share of a year): simple payback"),
+    ]
+    distance_km: Given[Number]
     price_cny_t: Price
     withheld: Withheld
+    completeness: Completeness
+    quality: Uint8
+    missing: list[str]
 
 
 class QualityPrice(TypedDict):
@@ -96,8 +133,13 @@ class QualityPrice(TypedDict):
     need: str
     component: str
     code: Literal["purity", "impurity"]
-    limit: float
-    price_cny_h: Number
+    limit: Given[float]
+    price_cny_h: Annotated[
+        Number,
+        formula(
+            "gain per hour for a percentage point more of leeway: dual value of the linear program"
+        ),
+    ]
 
 
 class Contradiction(TypedDict):
@@ -114,7 +156,9 @@ class Shortfall(TypedDict):
     """A firm minimum that cannot be met, and by how much at least."""
 
     need: str
-    shortfall_t_h: Number
+    shortfall_t_h: Annotated[
+        Number, formula("least sum of what the firm minima lack (linear program)")
+    ]
 
 
 class AllocationRow(WindowRow):
@@ -126,15 +170,29 @@ class AllocationRow(WindowRow):
     """
 
     feasible: bool
-    available_t_h: Number
-    placed_t_h: Number
-    placed_t: Number
-    gain_cny_h: Number
-    gain_cny: Number
-    freight_cny_h: Number
-    work_t_km: Number
-    avoided_tce: Number
-    avoided_co2_t: Number
+    available_t_h: Annotated[Number, formula("sum of the resources")]
+    placed_t_h: Annotated[Number, formula("sum of the flows")]
+    placed_t: Annotated[Number, formula("sum of the flows * hours of the window")]
+    gain_cny_h: Annotated[Number, formula("sum over the flows of flow * gain per tonne")]
+    gain_cny: Annotated[Number, formula("gain of an hour * hours of the window")]
+    freight_cny_h: Annotated[Number, formula("sum over the flows of flow * cost of transport")]
+    work_t_km: Annotated[
+        Number, formula("sum over the flows of flow * distance * hours of the window")
+    ]
+    avoided_tce: Annotated[
+        Number,
+        formula(
+            "sum over the components that replace something of mass * energy avoided, as in "
+            "`factors`"
+        ),
+    ]
+    avoided_co2_t: Annotated[
+        Number,
+        formula(
+            "sum over the components that replace something of mass * carbon dioxide "
+            "avoided, as in `factors`"
+        ),
+    ]
     withheld: Why
     resources: list[ResourceUse]
     needs: list[NeedSupply]
@@ -150,8 +208,8 @@ class AvoidedFactor(Provenance):
     id: str
     name: Name
     component: str
-    energy_kgce_t: float
-    co2_t_t: float
+    energy_kgce_t: Given[float]
+    co2_t_t: Given[float]
     source: str
     evidence: str
 
@@ -160,7 +218,7 @@ class AllocationAnswer(WindowAnswer):
     """Allocations of the resources of a scope to needs that take mixtures."""
 
     viewer: Level
-    carbon_price_cny_t: float
+    carbon_price_cny_t: Given[float]
     items: list[AllocationRow]
     factors: list[AvoidedFactor]
 
@@ -199,7 +257,7 @@ class _Case:
 
 
 def allocate_resources(
-    context: Context, query: WindowQuery, amounts: Availability, carbon_price: float, viewer: Level
+    context: Context, query: WindowQuery, amounts: Availability, carbon_price: float, viewer: Viewer
 ) -> AllocationAnswer:
     """Return the allocation of each window; the price of carbon is in CNY/kg.
 
@@ -214,7 +272,7 @@ def allocate_resources(
         "feasible": result.feasible,
         "resources": _uses(case, amounts, result),
         "needs": _supplies(case, result),
-        "flows": _flows(case, result),
+        "flows": _flows(query, case, amounts, result),
         "qualities": [_prices(case, result, n) for n in range(windows)],
         "shortfalls": [_shortfalls(case, result, n) for n in range(windows)],
         "contradictions": [_contradictions(case, result, n) for n in range(windows)],
@@ -222,14 +280,14 @@ def allocate_resources(
     return query.answer(
         AllocationAnswer,
         [query.rows(AllocationRow, columns)],
-        viewer=viewer,
+        viewer=viewer.level,
         carbon_price_cny_t=number(carbon_price, CNY_PER_T),
         factors=_factors(),
     )
 
 
 def _compile(
-    query: WindowQuery, amounts: Availability, carbon_price: float, viewer: Level
+    query: WindowQuery, amounts: Availability, carbon_price: float, viewer: Viewer
 ) -> _Case:
     park, resources = query.network.park, amounts.resources
     needs = park.rows(Need)
@@ -362,22 +420,46 @@ def _supplies(case: _Case, result: Mixing) -> list[list[NeedSupply]]:
     )
 
 
-def _flows(case: _Case, result: Mixing) -> list[list[ResourceFlow]]:
+def _flows(
+    query: WindowQuery, case: _Case, amounts: Availability, result: Mixing
+) -> list[list[ResourceFlow]]:
     """Return the ways over which something flows; of those that are withheld, that it does."""
-    links, secret = case.links, case.secret
+    links, secret, matches = case.links, case.secret, case.matches
+    names = [[(row.id, row.name) for row in rows] for rows in (matches.resources, matches.needs)]
+    ends = [[names[0][p], names[1][q]] for p, q in zip(links.source, links.sink, strict=True)]
+    mode = np.array(modes(), object)[links.mode]
+    built = {(h.origin, h.to, h.mode): h.investment for h in query.network.park.rows(Haul)}
+    investment = np.array(
+        [built.get((origin[0], end[0], by), np.nan)
+         for (origin, end), by in zip(ends, mode, strict=True)], np.float64,
+    )  # fmt: skip
+    gain = result.flow * case.gain
+    payback_s = np.where(gain > 0, ratio(investment, gain), np.nan)
     fixed = {
-        "resource": np.array([row.id for row in case.matches.resources], object)[links.source],
-        "need": np.array([row.id for row in case.matches.needs], object)[links.sink],
-        "mode": np.array(modes(), object)[links.mode],
-        "gain_cny_t": _seen(case.gain, CNY_PER_T, secret),
-        "distance_km": out(links.distance, KM),
-        "withheld": secret,
+        "resource": [origin[0] for origin, _ in ends],
+        "resource_name": [origin[1] for origin, _ in ends],
+        "need": [end[0] for _, end in ends],
+        "need_name": [end[1] for _, end in ends],
+        "mode": mode.tolist(),
+        "gain_cny_t": _seen(case.gain, CNY_PER_T, secret).tolist(),
+        "investment_cny": out(investment).tolist(),
+        "distance_km": out(links.distance, KM).tolist(),
+        "withheld": secret.tolist(),
     }
-    flow, price = _seen(result.flow, T_PER_H, secret), _seen(result.link_price, CNY_PER_T, secret)
+    windows = {
+        "basis": amounts.basis[:, links.source],
+        "flow_t_h": _seen(result.flow, T_PER_H, secret),
+        "gain_cny": _seen(gain * query.elapsed_s[:, None], ONE, secret),
+        "payback_years": _seen(payback_s, YEAR, secret),
+        "price_cny_t": _seen(result.link_price, CNY_PER_T, secret),
+    }
+    trust = [amounts.trust[p] for p in links.source.tolist()]
     rows: list[list[ResourceFlow]] = []
     for n, some in enumerate(result.flow > 0):
-        columns = fixed | {"flow_t_h": flow[n], "price_cny_t": price[n]}
-        used = {name: column[some] for name, column in columns.items()}
+        columns = fixed | {key: column[n].tolist() for key, column in windows.items()}
+        columns |= {key: [each[key][n] for each in trust]
+                    for key in ("completeness", "quality", "missing")}  # fmt: skip
+        used = {key: [column[at] for at in np.flatnonzero(some)] for key, column in columns.items()}
         rows.append(records(ResourceFlow, int(some.sum()), used))
     return rows
 

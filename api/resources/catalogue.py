@@ -10,7 +10,18 @@ from numpy.typing import NDArray
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from api.answers import HalfWidth, Name, Number, Rfc3339, WindowAnswer, WindowRow, record, records
+from api.answers import (
+    Given,
+    HalfWidth,
+    Name,
+    Number,
+    Rfc3339,
+    WindowAnswer,
+    WindowRow,
+    formula,
+    record,
+    records,
+)
 from api.encode import CNY_PER_T, KM, T_PER_H, TONNE, number, out, rfc3339
 from api.joint import Joint, read_joint
 from api.reconciled import Basis, ReconciledAmount, read_amounts
@@ -18,7 +29,7 @@ from api.sums import NO_TAGS, read_sums
 from twin import quality as q
 from twin.arrays import F64, ratio
 from twin.byproducts.catalogue import Need, Resource, meter_weight, open_share, resources_of
-from twin.byproducts.disclosure import hidden, withheld
+from twin.disclosure import Level, Viewer, withheld
 from twin.model.park import owner_of
 from twin.reconciliation.uncertainty import half_width
 from twin.uom import compile_uom
@@ -35,7 +46,6 @@ CELSIUS = compile_uom("degC", "temperature")
 GJ_PER_T = compile_uom("GJ/t", "intensity")
 
 Origin = Literal["reconciled", "measured", "stated"]
-Level = Literal["public", "park", "private"]
 Withheld = Annotated[
     bool, Field(description="quantities and prices are above the viewer's level, and null")
 ]
@@ -53,9 +63,9 @@ class ContentRow(TypedDict):
     """A component of a resource: least, usual and most, fractions by mass."""
 
     component: str
-    min: float
-    typical: float
-    max: float
+    min: Given[float]
+    typical: Given[float]
+    max: Given[float]
 
 
 class ResourceRow(Span):
@@ -75,17 +85,17 @@ class ResourceRow(Span):
     waste_code: str
     hazards: list[str]
     approvals: list[str]
-    temperature_c: Number
-    pressure_kpa: Number
-    heating_value_gj_t: Number
-    typical_t_h: Number
-    design_t_h: Number
-    months: Annotated[list[float] | None, Field(description="shares of typical, by month")]
-    storage_t: Number
-    price_cny_t: Number
-    disposal_cost_cny_t: Number
+    temperature_c: Given[Number]
+    pressure_kpa: Given[Number]
+    heating_value_gj_t: Given[Number]
+    typical_t_h: Given[Number]
+    design_t_h: Given[Number]
+    months: Given[Annotated[list[float] | None, Field(description="shares of typical, by month")]]
+    storage_t: Given[Number]
+    price_cny_t: Given[Number]
+    disposal_cost_cny_t: Given[Number]
     modes: list[str]
-    location: list[float]
+    location: Given[list[float]]
     measured: list[str]
     used: list[str]
     contact: str
@@ -101,7 +111,7 @@ class ImpurityRow(TypedDict):
     """The most of an impurity that is taken, a fraction by mass."""
 
     component: str
-    max: float
+    max: Given[float]
 
 
 class NeedRow(Span):
@@ -112,24 +122,24 @@ class NeedRow(Span):
     name: Name
     industry: str
     component: str
-    purity: float
+    purity: Given[float]
     impurities: list[ImpurityRow]
     phases: list[str]
-    temperature_c: Number
-    pressure_kpa: Number
-    min_t_h: Number
-    max_t_h: Number
+    temperature_c: Given[Number]
+    pressure_kpa: Given[Number]
+    min_t_h: Given[Number]
+    max_t_h: Given[Number]
     firm: bool
     mixtures: Annotated[bool, Field(description="whether resources that do not fit alone may mix")]
-    months: Annotated[list[float] | None, Field(description="shares of max, by month")]
+    months: Given[Annotated[list[float] | None, Field(description="shares of max, by month")]]
     modes: list[str]
     accepts: list[str]
     waste_codes: list[str]
     approvals: list[str]
-    distance_max_km: Number
-    price_cny_t: Number
+    distance_max_km: Given[Number]
+    price_cny_t: Given[Number]
     replaces: str
-    location: list[float]
+    location: Given[list[float]]
     contact: str
     confidentiality: Level
     withheld: Withheld
@@ -147,9 +157,15 @@ class AvailabilityRow(WindowRow):
 
     resource: str
     basis: Origin
-    available_t_h: Number
+    available_t_h: Annotated[
+        Number,
+        formula(
+            "sum of the amounts of its meters / their joint time, not below 0; without "
+            "meters as it is stated for the month"
+        ),
+    ]
     available_ci_t_h: HalfWidth
-    stated_t_h: Number
+    stated_t_h: Given[Number]
     withheld: Withheld
     reason: Annotated[str, Field(description="why the meters do not tell")]
 
@@ -160,7 +176,7 @@ class CategoryTotal(TypedDict):
     start: Rfc3339
     category: str
     resources: int
-    available_t_h: Number
+    available_t_h: Annotated[Number, formula("sum of what is available of its resources")]
     withheld: Why
 
 
@@ -250,9 +266,9 @@ def _as_stated(windows: int) -> dict[str, Any]:
     }
 
 
-def concealed(viewer: str, rows: Sequence[Resource | Need]) -> list[bool]:
+def concealed(viewer: Viewer, rows: Sequence[Resource | Need]) -> list[bool]:
     """Tell of each row whether its quantities and prices are withheld."""
-    return [hidden(viewer, row.confidentiality) for row in rows]
+    return [not viewer.sees(row.scope, row.confidentiality) for row in rows]
 
 
 def enterprises(park: Park, rows: Sequence[Resource]) -> list[str]:
@@ -261,7 +277,7 @@ def enterprises(park: Park, rows: Sequence[Resource]) -> list[str]:
     return [owner_of(row.scope, kinds) for row in rows]
 
 
-def catalogue_answer(query: WindowQuery, amounts: Availability, viewer: Level) -> CatalogueAnswer:
+def catalogue_answer(query: WindowQuery, amounts: Availability, viewer: Viewer) -> CatalogueAnswer:
     """Return the catalogue as a viewer sees it."""
     park, resources = query.network.park, amounts.resources
     secret = concealed(viewer, resources)
@@ -285,13 +301,16 @@ def catalogue_answer(query: WindowQuery, amounts: Availability, viewer: Level) -
     return query.answer(
         CatalogueAnswer,
         rows,
-        viewer=viewer,
+        viewer=viewer.level,
         totals=_totals(query, amounts, owners, secret),
         resources=[
             resource_row(row, owner, secret=mine)
             for row, owner, mine in zip(resources, owners, secret, strict=True)
         ],
-        needs=[need_row(row, secret=hidden(viewer, row.confidentiality)) for row in needs],
+        needs=[
+            need_row(row, secret=mine)
+            for row, mine in zip(needs, concealed(viewer, needs), strict=True)
+        ],
     )
 
 

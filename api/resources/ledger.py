@@ -8,15 +8,24 @@ import numpy as np
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from api.answers import HalfWidth, Number, Share, WindowAnswer, WindowRow, record
+from api.answers import (
+    Completeness,
+    Given,
+    HalfWidth,
+    Number,
+    WindowAnswer,
+    WindowRow,
+    formula,
+    record,
+)
 from api.encode import TONNE, number, out
 from api.joint import Joint, read_joint
-from api.resources.catalogue import Level, Withheld
+from api.resources.catalogue import Withheld
 from api.sums import NO_TAGS, Sums, read_sums
 from twin.arrays import BOOL, F64, SECOND_US, ratio
 from twin.byproducts.catalogue import Need, Resource, Transfer, meter_weight
-from twin.byproducts.disclosure import hidden
 from twin.byproducts.ledger import agreed_share, disputed, judge
+from twin.disclosure import Level, Viewer
 from twin.model.park import inside
 
 if TYPE_CHECKING:
@@ -34,8 +43,8 @@ class TransferTerms(Period):
     id: str
     resource: str
     need: str
-    amount_t: Number
-    tolerance: float
+    amount_t: Given[Number]
+    tolerance: Given[float]
     sent: list[str]
     received: list[str]
     contract: str
@@ -54,18 +63,23 @@ class LedgerRow(WindowRow):
     """
 
     transfer: str
-    agreed_t: Number
-    sent_t: Number
+    agreed_t: Annotated[
+        Number, formula("agreed amount of a month * share of the month that has passed")
+    ]
+    sent_t: Annotated[Number, formula("sum of the amounts of the meter of the sender")]
     sent_ci_t: HalfWidth
-    sent_completeness: Share
-    received_t: Number
+    sent_completeness: Completeness
+    received_t: Annotated[Number, formula("sum of the amounts of the meter of the receiver")]
     received_ci_t: HalfWidth
-    received_completeness: Share
-    difference_t: Number
+    received_completeness: Completeness
+    difference_t: Annotated[Number, formula("sent - received, over the joint time of both meters")]
     difference_ci_t: HalfWidth
     disputed: Annotated[bool, Field(description="the meters disagree beyond their intervals")]
     settled_by: Side
-    share: Annotated[Number, Field(description="delivered over agreed")]
+    share: Annotated[
+        Number,
+        formula("delivered over agreed: mean rate of the joint time / rate of the agreement"),
+    ]
     share_ci: HalfWidth
     verdict: Delivery
     withheld: Withheld
@@ -80,7 +94,7 @@ class LedgerAnswer(WindowAnswer):
     transfers: list[TransferTerms]
 
 
-async def ledger_answer(context: Context, query: WindowQuery, viewer: Level) -> LedgerAnswer:
+async def ledger_answer(context: Context, query: WindowQuery, viewer: Viewer) -> LedgerAnswer:
     """Return the ledger of the months of a query; raises StoreError."""
     network, park = query.network, query.network.park
     resources = {row.id: row for row in park.rows(Resource)}
@@ -101,16 +115,19 @@ async def ledger_answer(context: Context, query: WindowQuery, viewer: Level) -> 
     groups = [np.flatnonzero(np.any(pair, axis=0)) for pair in weights]
     sums = await read_sums(context, query, np.unique(np.concatenate([NO_TAGS, *groups])))
     joints = await read_joint(context, sums, groups)
-    secret = [
-        hidden(viewer, resources[row.resource].confidentiality, needs[row.need].confidentiality)
-        for row in transfers
-    ]
+    secret = [not _seen(viewer, resources[row.resource], needs[row.need]) for row in transfers]
     rows = [
         query.rows(LedgerRow, _columns(row, sums, joint, pair, secret=mine))
         for row, joint, pair, mine in zip(transfers, joints, weights, secret, strict=True)
     ]
     terms = [_terms(row, secret=mine) for row, mine in zip(transfers, secret, strict=True)]
-    return query.answer(LedgerAnswer, rows, viewer=viewer, transfers=terms)
+    return query.answer(LedgerAnswer, rows, viewer=viewer.level, transfers=terms)
+
+
+def _seen(viewer: Viewer, resource: Resource, need: Need) -> bool:
+    """Tell whether a viewer sees a transfer: as one of its sides, or by the level of both."""
+    levels = resource.confidentiality, need.confidentiality
+    return viewer.sees(resource.scope, *levels) or viewer.sees(need.scope, *levels)
 
 
 def _columns(

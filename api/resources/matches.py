@@ -8,11 +8,16 @@ import numpy as np
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from api.answers import Number, record
+from api.answers import (
+    Given,
+    Number,
+    formula,
+    record,
+)
 from api.encode import CNY_PER_T, KM, number
-from api.resources.catalogue import Level
 from twin.byproducts.exchange import modes
 from twin.byproducts.matching import Matches
+from twin.disclosure import Level
 
 Fit = Annotated[
     Literal["fits", "mixture", "no"],
@@ -24,8 +29,10 @@ class MatchMode(TypedDict):
     """A mode of transport that is open between a resource and a need."""
 
     mode: str
-    distance_km: Number
-    cost_cny_t: Number
+    distance_km: Given[Number]
+    cost_cny_t: Annotated[
+        Number, formula("fixed cost + cost per kilometre * distance, of the link or of the mode")
+    ]
 
 
 class MatchReason(TypedDict):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import numpy as np
 from fastapi import APIRouter, Query
 
-from api.calculation.pool import CalculationRoute
+from api.calculation.pool import LongCalculationRoute
 from api.context import AppContext
 from api.encode import CNY_PER_T
 from api.parameters import Text
@@ -25,14 +25,13 @@ from api.resources.ledger import LedgerAnswer, ledger_answer
 from api.resources.matches import MatchAnswer, match_rows
 from api.windows import Daily, Monthly, ScopePath
 from twin.byproducts.catalogue import Haul, Need, Resource, open_share, resources_of
-from twin.byproducts.disclosure import hidden
 from twin.byproducts.matching import match
 from twin.series.windows import local
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-router = APIRouter(prefix="/api/v1/scopes", responses=RESPONSES, route_class=CalculationRoute)
+router = APIRouter(prefix="/api/v1/scopes", responses=RESPONSES, route_class=LongCalculationRoute)
 
 Row = TypeVar("Row", Resource, Need)
 CarbonPrice = Annotated[
@@ -47,7 +46,7 @@ async def read_catalogue(
 ) -> CatalogueAnswer:
     """Return the resource catalogue of a scope: what there is by its meters, else as stated."""
     amounts = await read_availability(context, query, values)
-    return catalogue_answer(query, amounts, context.settings.viewer_level)
+    return catalogue_answer(query, amounts, context.viewer)
 
 
 @router.get("/{path:path}/catalogue/matches")
@@ -68,17 +67,20 @@ async def read_matches(
     components = {name for row in resources for name in row.composition}
     context.require_affordable(len(resources) * len(needs) * (len(components) + 20))
     day = local(context.now_us(), context.zone).date()
-    viewer = context.settings.viewer_level
+    viewer = context.viewer
     shares = open_share(resources, day), open_share(needs, day)
     supply = shares[0] * np.array([row.typical for row in resources], np.float64)
     # A quantity that is withheld speaks against nothing.
     supply[concealed(viewer, resources)] = np.nan
-    needs = [replace(n, least=0.0) if hidden(viewer, n.confidentiality) else n for n in needs]
+    needs = [
+        replace(n, least=0.0) if c else n
+        for n, c in zip(needs, concealed(viewer, needs), strict=True)
+    ]
     matches = match(resources, needs, park.rows(Haul), supply, shares)
     return {
         "scope": path,
         "day": day.isoformat(),
-        "viewer": viewer,
+        "viewer": viewer.level,
         "items": match_rows(matches),
         "next": None,
     }
@@ -105,10 +107,10 @@ async def read_allocation(
     """
     amounts = await read_availability(context, query, values)
     price = carbon_price * CNY_PER_T[0]
-    return allocate_resources(context, query, amounts, price, context.settings.viewer_level)
+    return allocate_resources(context, query, amounts, price, context.viewer)
 
 
 @router.get("/{path:path}/catalogue/ledger")
 async def read_ledger(context: AppContext, query: Monthly) -> LedgerAnswer:
     """Return the exchange ledger of a scope: what was agreed for each month, and was delivered."""
-    return await ledger_answer(context, query, context.settings.viewer_level)
+    return await ledger_answer(context, query, context.viewer)

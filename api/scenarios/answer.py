@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal, cast
 from zoneinfo import ZoneInfo
@@ -13,7 +13,16 @@ from numpy.typing import NDArray
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from api.answers import Cursor, Name, Number, Rfc3339, Uint8, record
+from api.answers import (
+    Cursor,
+    Given,
+    Name,
+    Number,
+    Rfc3339,
+    Uint8,
+    formula,
+    record,
+)
 from api.context import Context
 from api.encode import HOUR, ONE, T_PER_H, TONNE, Uom, number, out, rfc3339
 from api.live.image import live_values
@@ -47,7 +56,7 @@ class DrivenStream(TypedDict):
     stream: str
     component: str
     makes: bool
-    flow_t_per_h: Number
+    flow_t_per_h: Annotated[Number, formula("live value of the stream")]
 
 
 class ScenarioTarget(TypedDict):
@@ -56,18 +65,18 @@ class ScenarioTarget(TypedDict):
     scope: str
     kind: str
     name: Name | None
-    power_mw: Number
+    power_mw: Annotated[Number, formula("sum of the live powers of its meters")]
     drives: list[DrivenStream]
 
 
 class ScenarioLimits(TypedDict):
     """The limits of a scenario."""
 
-    hours: float
+    hours: Given[float]
     steps: int
     actions: int
-    load: float
-    response_s: float
+    load: Given[float]
+    response_s: Given[float]
 
 
 class ScenarioTargets(TypedDict):
@@ -84,11 +93,25 @@ class StockCourse(TypedDict):
     scope: str
     component: str
     medium: str
-    limit_t: Number
-    headroom_t: Numbers
-    inventory_t: Numbers
-    inflow_t_per_h: Numbers
-    tanks: dict[str, Numbers]
+    limit_t: Annotated[Number, formula("sum of fill limit * capacity of the tanks in use")]
+    headroom_t: Annotated[
+        Numbers, formula("simulated step by step from the live values: limit - inventory")
+    ]
+    inventory_t: Annotated[
+        Numbers,
+        formula("simulated step by step from the live values: inventory + net inflow * step"),
+    ]
+    inflow_t_per_h: Annotated[
+        Numbers,
+        formula(
+            "simulated step by step from the live values: sum of flows in - flows out, "
+            "plants at their loads"
+        ),
+    ]
+    tanks: Annotated[
+        dict[str, Numbers],
+        formula("simulated step by step from the live values: inventory of each tank"),
+    ]
     tankers: list[int | None] | None
     unknown: list[str]
 
@@ -97,15 +120,17 @@ class VentedCourse(TypedDict):
     """The flow to absorbers and vents."""
 
     component: str
-    flow_t_per_h: Numbers
-    total_t: Numbers
+    flow_t_per_h: Annotated[
+        Numbers, formula("simulated step by step from the live values: what no tank takes")
+    ]
+    total_t: Annotated[Numbers, formula("sum of flow * step")]
 
 
 class LostCourse(TypedDict):
     """The loss of production of the electrolysis against its present rate."""
 
     component: str
-    total_t: Numbers
+    total_t: Annotated[Numbers, formula("sum of (present rate - rate) * step")]
 
 
 class AbsorberCourse(TypedDict):
@@ -113,14 +138,20 @@ class AbsorberCourse(TypedDict):
 
     id: str
     scope: str
-    left_h: Numbers
+    left_h: Annotated[
+        Numbers,
+        formula(
+            "simulated step by step from the live values: caustic soda left / what the "
+            "chlorine that comes uses up"
+        ),
+    ]
 
 
 class LoadCourse(TypedDict):
     """A plant that does not run at its present load all the time."""
 
     scope: str
-    load: Numbers
+    load: Annotated[Numbers, formula("rate / present rate, with the response time of the plant")]
 
 
 class ScenarioEvent(TypedDict):
@@ -130,8 +161,11 @@ class ScenarioEvent(TypedDict):
     scope: str
     component: str | None
     time: Rfc3339
-    after_h: float
-    sigma_h: Number
+    after_h: Annotated[float, formula("time of the event - now")]
+    sigma_h: Annotated[
+        Number,
+        formula("standard uncertainties of level and net flow / slope of the stock at the event"),
+    ]
 
 
 class PolicyCourse(TypedDict):
@@ -142,8 +176,14 @@ class PolicyCourse(TypedDict):
     relieved: list[VentedCourse]
     lost: list[LostCourse]
     absorbers: list[AbsorberCourse]
-    power_mw: Numbers
-    power_now_mw: Number
+    power_mw: Annotated[
+        Numbers,
+        formula(
+            "simulated step by step from the live values: sum of the powers of the plants "
+            "at their loads"
+        ),
+    ]
+    power_now_mw: Annotated[Number, formula("sum of the live powers")]
     loads: list[LoadCourse]
     events: list[ScenarioEvent]
 
@@ -159,7 +199,7 @@ class ScenarioAnswer(FromTime):
     """The answer; columns have one value for each of `time`, or for each step between."""
 
     scope: str
-    step_s: float
+    step_s: Given[float]
     quality: Uint8
     missing: list[str]
     doubtful: Annotated[
@@ -178,14 +218,16 @@ class LiveState:
     start: InitialState
     time_us: int
     quality: NDArray[np.uint8]  # (T,)
+    value: F64  # (T,) [SI] of the tags
+    rate: F64  # (T,) [SI] of gauges, and of the counters that were read
 
 
-async def live_state(context: Context, supply: Supply) -> LiveState:
-    """Return the live state of a park; raises StoreError."""
+async def live_state(context: Context, supply: Supply, more: Iterable[int] = ()) -> LiveState:
+    """Return the live state of a park, with the rates of more counters; raises StoreError."""
     network, feed, now_us = supply.network, context.feed, context.now_us()
     live = live_values(feed.image, feed.catalogue, network, now_us)
     rate = live.rate.copy()
-    used = {*supply.meters, *(tag for line in supply.lines for tag, _ in line.tags)}
+    used = {*more, *supply.meters, *(tag for line in supply.lines for tag, _ in line.tags)}
     used |= {tag for feed in supply.feeds for tag, _ in feed.tags}
     counting = [tag for tag in sorted(used) if network.tags[tag].kind == "counter"]
     counters = np.array(counting, dtype=np.int64)
@@ -200,7 +242,7 @@ async def live_state(context: Context, supply: Supply) -> LiveState:
     time_us = feed.cycle_us
     # Reconciling takes longer than the live feed should wait.
     start = await asyncio.to_thread(find_initial_state, supply, rate, live.value)
-    return LiveState(supply, start, time_us, live.quality)
+    return LiveState(supply, start, time_us, live.quality, live.value, rate)
 
 
 def trust(state: LiveState, scope: str, trajectory: Trajectory) -> int:

@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
+from typing import Literal
 
 import numpy as np
 
 from api import queries
-from api.chlorine import read_figures
+from api.chlorine import hazards_now, read_figures, tank_states
 from api.context import Context
 from api.emissions.carbon import GridChoice, read_carbon
 from api.encode import TONNE
 from api.joint import Joint, read_joint
+from api.live.image import live_values
+from api.loops import rate_tags
 from api.reconciled import (
     Basis,
     ReconciledAmount,
@@ -23,16 +26,22 @@ from api.reconciled import (
     read_reconciled,
 )
 from api.sums import read_sums, tag_ids, tags_of
+from api.totals.figures import read_pace
 from api.windows import WindowQuery
 from twin.accounts.accounts import Account
-from twin.arrays import BOOL, DAY_S, F64, SECOND_US, U8, ratio
+from twin.arrays import BOOL, DAY_S, F64, HOUR_US, I64, SECOND_US, U8, ratio
+from twin.byproducts.loops import Loop, compile_loops
+from twin.emissions.permits import permits_of
 from twin.energy.benchmarks import find_level
+from twin.energy.consumption import electricity_row
 from twin.model.park import inside
 from twin.quality import NO_DATA, worse
 from twin.reconciliation.uncertainty import weights
 from twin.series import windows as w
+from twin.series.coverage import missing
 from twin.targets import MET, NOT_MET, UNDECIDED, verdict
 from twin.targets.assets import ZERO_GAP, assets_of, capacities
+from twin.targets.freight import ROAD, far_freight
 from twin.targets.model import OF_TAGS, Target, is_held, summed_quantity
 from twin.uom import compile_uom, parse_quantity
 
@@ -47,6 +56,7 @@ SHARES = {
     "local_share_of_chlorine": "k2",
     "chlor_alkali_balance": "chlor_alkali_balance",
 }
+Origin = Literal["meters", "books", "both", "register"]
 KINDS = {"aluminium": "potline", "caustic": "membrane", "chlorine": "membrane"}
 TOO_LITTLE = "only {:.0%} of the time is covered by all of its tags"
 YEAR_S = 365.25 * DAY_S
@@ -197,7 +207,8 @@ def register_figure(query: WindowQuery, target: Target, days: list[date]) -> Tar
         kind = KINDS.get(target.product, target.product)
     elif target.kpi == "zero_gap_share":
         kind, has = "membrane", ZERO_GAP
-    assets = assets_of(query.network.park, query.scope, kind)
+    today = w.local(query.now_us, query.zone).date()
+    assets = assets_of(query.network.park, query.scope, kind, today)
     if not assets:
         return no_figure(len(days), f"[[asset]] of kind {kind!r} in {query.scope}")
     part, whole = capacities(assets, has, days)
@@ -310,7 +321,9 @@ async def _carbon(
         over = np.array([row["total_t"] for row in rows], np.float64) * TONNE[0]
         over_ci = np.array([row["total_ci_t"] for row in rows], np.float64) * TONNE[0]
     else:
-        over = np.array([row["green_mwh"] for row in rows], np.float64) * MWH
+        # Electricity counts as in what it is a share of: by the coal equivalent of its heat.
+        heat = parse_quantity(electricity_row("equivalent", 0)["factor"], "fraction")
+        over = np.array([row["green_mwh"] for row in rows], np.float64) * MWH * heat
         over_ci = np.zeros(windows)
     shares = np.array([row["completeness"] for row in rows], np.float64)
     quality = np.array([row["quality"] for row in rows], np.uint8)
@@ -391,14 +404,168 @@ async def _at_level(
     )
 
 
+def _loop_of(query: WindowQuery, target: Target) -> Loop | None:
+    """Return the loop that a target is about; None where its scope has none."""
+    loops = compile_loops(query.network, query.scope)
+    return next((loop for loop in loops if loop.id == target.loop), None)
+
+
+async def _loop(context: Context, query: WindowQuery, target: Target, _: Basis) -> TargetFigure:
+    """Return the rate of a loop: reuse of water, use of a waste, of waste heat or a by-product."""
+    windows, loop = len(query.edges) - 1, _loop_of(query, target)
+    if loop is None:
+        return no_figure(windows, f"loop {target.loop} of {query.scope}")
+    if loop.lacking:
+        return no_figure(windows, *loop.lacking)
+    used = rate_tags(loop)
+    sums = await read_sums(context, query, used)
+    (joint,) = await read_joint(context, sums, [used])
+    value, width = joint.ratio(loop.component, loop.over, loop.under)
+    parts = _parts(joint, loop.over, loop.under, "energy" if loop.energy else "mass")
+    return _of(joint, value, np.nan_to_num(width), parts=parts)
+
+
+async def _data(context: Context, query: WindowQuery, _: Target, __: Basis) -> TargetFigure:
+    """Return the share of the time that the measured tags of a scope are covered, their mean."""
+    tags = query.network.tags
+    used = np.array(
+        [n for n, t in enumerate(tags) if t.source == "measured" and inside(t.scope, query.scope)],
+        np.int64,
+    )
+    if not len(used):
+        return no_figure(len(query.edges) - 1, f"measured tags of {query.scope}")
+    sums = await read_sums(context, query, used)
+    share = w.shares(sums.covered_s, query.elapsed_s)
+    named = [tags[n] for n in used.tolist()]
+    owners = sorted({tag.owner for tag in named})
+    member = np.array([[tag.owner == owner for owner in owners] for tag in named], np.float64)
+    value, windows = share.mean(axis=1), len(share)
+    whole = np.broadcast_to(member.sum(axis=0), (windows, len(owners)))
+    return TargetFigure(
+        value, np.zeros(windows), np.zeros(windows, np.uint8), np.full(windows, fill_value=True),
+        missing(share, [tag.address for tag in named]), value,
+        parts=Parts(owners, share @ member, whole, ""),
+    )  # fmt: skip
+
+
+async def _live(context: Context, query: WindowQuery, target: Target, _: Basis) -> TargetFigure:
+    """Return the room of the chlorine tanks, or the largest R of a hazard, by the live values."""
+    windows, now_us, feed = len(query.edges) - 1, query.now_us, context.feed
+    if windows != 1 or int(query.edges[-1]) < now_us - HOUR_US:
+        return no_figure(windows, "live values: they are of now, not of another time")
+    live = live_values(feed.image, feed.catalogue, query.network, now_us)
+    if target.kpi == "hazard_equivalent":
+        hazards = hazards_now(query.network, query.scope, live)
+        size = np.array([row["live"]["r_equivalent"] for row in hazards], np.float64)
+        value = float(size.max()) if hazards else np.nan
+        names = [row["id"] for row, r in zip(hazards, size.tolist(), strict=True) if np.isnan(r)]
+        usual = "[[hazard]] of the scope"
+        quality = max([row["live"]["quality"] for row in hazards], default=NO_DATA)
+    else:
+        network = query.network
+        inside_ = network.tanks.scopes.get((query.scope, "chlorine"), np.zeros(0, np.int64))
+        states = tank_states(context, network, query.scope)
+        pairs = zip(inside_.tolist(), states, strict=True)
+        # Spare tanks are for accidents: they are no room.
+        used = [(k, row) for k, row in pairs if not network.park.tanks[k].spare]
+        tanks = [row for _, row in used]
+        held = np.array([row["inventory_t"] for row in tanks], np.float64)
+        room = network.tanks.limit[[k for k, _ in used]] / TONNE[0]
+        value = float(ratio(room.sum() - held.sum(), room.sum()))
+        names = [row["id"] for row, t in zip(tanks, held.tolist(), strict=True) if np.isnan(t)]
+        usual = f"tanks with chlorine of {query.scope}"
+        quality = max([row["quality"] for row in tanks], default=NO_DATA)
+    lacking = [f"contents of {name}" for name in names] or [usual]
+    known = np.isfinite(value)
+    one = np.zeros(1)
+    return TargetFigure(
+        np.array([value], np.float64), one, np.array([quality], np.uint8), one == 0, [[]],
+        no_data=[] if known else lacking,
+    )  # fmt: skip
+
+
+def _named(query: WindowQuery, target: Target) -> I64:
+    """Return the places of the tags that a target names, or that its loop or freight has."""
+    tags = query.network.tags
+    loop = _loop_of(query, target) if target.kpi == "loop_rate" else None
+    if loop is not None:
+        return rate_tags(loop)
+    named = {*target.part, *target.whole}
+    if target.kpi == "off_road_share":
+        named = {row.tag for row in far_freight(query.network.park, query.scope)}
+    return np.array([n for n, tag in enumerate(tags) if tag.address in named], np.int64)
+
+
+def _entered(query: WindowQuery, target: Target) -> I64:
+    """Return the places of the tags of a target whose values people enter."""
+    used = _named(query, target)
+    return used[[query.network.tags[n].source == "manual" for n in used.tolist()]]
+
+
+def made_of(query: WindowQuery, target: Target) -> Origin:
+    """Return what a figure is made of: meters, books, both of them, or the asset register."""
+    if EVALUATE[target.kpi] is _register:
+        return "register"
+    used, entered = len(_named(query, target)), len(_entered(query, target))
+    if not entered:
+        return "meters"
+    return "books" if entered == used else "both"
+
+
+async def _permit_pace(
+    context: Context, query: WindowQuery, target: Target, _: Basis
+) -> TargetFigure:
+    """Return emissions at the pace of each window, of whole days, over what a permit allows."""
+    permits = {permit.id: permit for permit in permits_of(query.network.park)}
+    permit = permits.get(target.permit)
+    if permit is None:
+        return no_figure(len(query.edges) - 1, f"[[permit]] {target.permit!r}")
+    pace = await read_pace(context, query, permit)
+    enough = context.settings
+    value = np.where(pace.share >= enough.value_completeness, pace.rate * YEAR_S, np.nan)
+    return TargetFigure(
+        value / permit.amount,
+        pace.half_width * YEAR_S / permit.amount,
+        np.full(len(value), pace.quality, np.uint8),
+        pace.share >= enough.verdict_completeness,
+        [pace.missing] * len(value),
+        pace.share,
+    )
+
+
+async def _off_road(context: Context, query: WindowQuery, _: Target, __: Basis) -> TargetFigure:
+    """Return the share of rail and pipe in the tonne-kilometres of goods that go far."""
+    network, windows = query.network, len(query.edges) - 1
+    rows = far_freight(network.park, query.scope)
+    if not rows:
+        return no_figure(windows, f"[[freight]] of {query.scope} that goes far")
+    over, under = np.zeros((2, len(network.tags)))
+    at = [network.index[row.tag] for row in rows]
+    for n, row in zip(at, rows, strict=True):
+        under[n] += row.distance
+        over[n] += row.distance * (row.mode != ROAD)
+    sums = await read_sums(context, query, np.unique(np.array(at, np.int64)))
+    (joint,) = await read_joint(context, sums, [sums.tags])
+    value, width = joint.ratio("", over, under)
+    # By enterprise and mode: the work of each mode is its part of the denominator.
+    names = [f"{network.tags[n].owner}/{row.mode}" for n, row in zip(at, rows, strict=True)]
+    owners = sorted(set(names))
+    work = (
+        np.array([row.distance for row in rows])
+        * joint.sums.amount[:, np.searchsorted(joint.sums.tags, at)]
+    )
+    member = np.array([[name == owner for owner in owners] for name in names], np.float64)
+    off = np.array([row.mode != ROAD for row in rows])
+    parts = Parts(owners, (work * off) @ member, work @ member, "")
+    return _of(joint, value, np.nan_to_num(width), parts=parts)
+
+
 async def last_stop(context: Context, query: WindowQuery, target: Target) -> int | None:
     """Return when the newest period ends that all book tags of a target have, [µs]."""
-    tags = query.network.tags
-    named = {*target.part, *target.whole}
-    booked = [at for at, tag in enumerate(tags) if tag.address in named and tag.source == "manual"]
-    if target.kpi not in OF_TAGS or not booked:
+    booked = _entered(query, target)
+    if target.kpi not in (*OF_TAGS, "loop_rate", "off_road_share") or not len(booked):
         return None
-    ids = tag_ids(context, query.network, np.array(booked, np.int64))
+    ids = tag_ids(context, query.network, booked)
     rows = await context.store.rows(queries.BOOK_STOPS, ids.tolist())
     stops = [stop for (stop,) in rows]
     return min(stops) if len(stops) == len(booked) else None
@@ -422,4 +589,10 @@ EVALUATE: dict[str, Callable[[Context, WindowQuery, Target, Basis], Awaitable[Ta
     "carbon_per_energy": _carbon,
     "clean_energy_share": _carbon,
     "products_at_level": _at_level,
+    "loop_rate": _loop,
+    "data_availability": _data,
+    "chlorine_tank_room": _live,
+    "hazard_equivalent": _live,
+    "permit_pace": _permit_pace,
+    "off_road_share": _off_road,
 }

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from api.answers import records
 from api.emissions.carbon import grid_factors
 from api.encode import rfc3339
-from api.targets.answer import Change, GapAmount, Move, Outlook, TargetPace
+from api.targets.answer import Change, Contribution, GapAmount, Move, Outlook, TargetPace
 from api.targets.figures import GRID, YEAR_S, register_figure
-from twin.arrays import F64, SECOND_US
+from twin.arrays import F64, SECOND_US, ratio
 from twin.book.model import AMOUNT, INSTANT, PERIODS, book_tags
 from twin.series import windows as w
 from twin.targets import MET, NOT_MET, verdict
@@ -64,6 +65,24 @@ def gap_amounts(
             tonnes = amount * grid.value / compile_uom("t", "mass")[0]
             gaps.append({"value": tonnes, "uom": "tCO2", "factor": name})
     return gaps
+
+
+def contributions(parts: Parts | None) -> list[Contribution]:
+    """Return what each member is of the two sums of a figure, in its first window."""
+    if parts is None:
+        return []
+    shares = (ratio(each[0], np.array(each[0].sum())) for each in (parts.over, parts.under))
+    return records(
+        Contribution,
+        len(parts.owners),
+        dict(
+            zip(
+                ("member", "numerator_share", "denominator_share"),
+                (parts.owners, *shares),
+                strict=True,
+            )
+        ),
+    )
 
 
 def is_coarser(query: WindowQuery, target: Target) -> bool:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
 from fastapi import APIRouter, Query
 
 from api.answers import record
-from api.calculation.pool import CalculationRoute
+from api.calculation.pool import LongCalculationRoute
 from api.context import AppContext, Context, time_range
 from api.encode import rfc3339
 from api.parameters import From, Text, To
@@ -23,6 +23,7 @@ from api.targets.outlook import (
     NOT_ASKED,
     REGISTER,
     change_of,
+    contributions,
     gap_amounts,
     is_coarser,
     pace_of,
@@ -35,13 +36,14 @@ from twin.series import windows as w
 from twin.targets import UNDECIDED, WORDS, shortfall, verdict
 from twin.targets.model import Target, quantity_of_target, scale_of
 
-router = APIRouter(prefix="/api/v1", responses=RESPONSES, route_class=CalculationRoute)
+router = APIRouter(prefix="/api/v1", responses=RESPONSES, route_class=LongCalculationRoute)
 
 # Longer ranges are summed from days.
 HOURS_MAX_US = 31 * DAY_US
 # How far the windows of a trend go back.
 BACK_DAYS = {"month": 365, "day": 31}
 OF_REGISTER = ("capacity", "zero_gap_share", "asset_share", "asset_capacity")
+LACKS = "there is no {}"
 NOT_MEASURED = "needs figures that are in no tag: from the books or the asset register"
 TOO_WIDE = "the interval of the value reaches over the limit: more accurate meters would decide"
 NO_INTERVAL = "the uncertainty of a meter is not known, so nothing can be decided"
@@ -63,6 +65,7 @@ async def read_targets(
     scope: Annotated[
         Text, Query(description="targets of this scope and those below; all when none is named")
     ] = "",
+    id: Annotated[Text, Query(description="this target only")] = "",  # noqa: A002 - as in answers
     from_: From = None,
     to: To = None,
     values: Values = "reconciled",
@@ -77,18 +80,27 @@ async def read_targets(
     twelve months up to the newest period that all its tags have.
     """
     park = context.model.park
-    from_us, to_us = time_range(context.now_us(), from_, to)
-    window = "hour" if to_us - from_us <= HOURS_MAX_US else "day"
+    rows = [row for row in park.rows(Target) if id in ("", row.id)]
+    if not rows and id:
+        raise Problem(404, f"no target {id!r}", hint="GET /api/v1/targets lists them")
     items: list[TargetRow] = []
-    for row in park.rows(Target):
+    for row in rows:
         if not scope or inside(row.scope, scope):
-            query = parse_query(context, row.scope, window, from_, to)
-            if from_ is None and to is None and (stop := await last_stop(context, query, row)):
-                query = _before(query, "month", stop)
-            # The whole range is one window.
-            whole = replace(query, edges=query.edges[[0, -1]])
+            whole = await query_of(context, row, from_, to)
             items.append(await _target(context, whole, row, values, trend))
     return {"scope": scope or park.id, "items": items, "next": None}
+
+
+async def query_of(
+    context: Context, row: Target, from_: datetime | None, to: datetime | None
+) -> WindowQuery:
+    """Return the query of the figure of a target: one window, the range or what is usual."""
+    from_us, to_us = time_range(context.now_us(), from_, to)
+    window = "hour" if to_us - from_us <= HOURS_MAX_US else "day"
+    query = parse_query(context, row.scope, window, from_, to)
+    if from_ is None and to is None and (stop := await last_stop(context, query, row)):
+        query = _before(query, "month", stop)
+    return replace(query, edges=query.edges[[0, -1]])
 
 
 def _before(query: WindowQuery, window: str, stop_us: int) -> WindowQuery:
@@ -144,15 +156,18 @@ async def _target(
         half_width=half_width if half_width > 0 else None,
         verdict=WORDS[met] if row.kpi else None,
         state="no_data" if has_no_data else WORDS[met],
-        no_data=_lacking(figure, lack, missing) if has_no_data else [],
+        no_data=lacking_of(figure, lack, missing) if has_no_data else [],
         below=figure.below,
         shortfall=short,
         gap=gap_amounts(query, row, figure.parts, short * scale),
         pace=ahead.pace,
         forecast=ahead.forecast,
         moved=ahead.moved,
+        parts=contributions(figure.parts),
         outlook_reason=ahead.reason,
-        reason=lack or _reason(row, met, value, half_width, None if decisive else share),
+        reason=lack
+        or LACKS.format(", ".join(figure.no_data)) * bool(row.kpi and figure.no_data)
+        or _reason(row, met, value, half_width, None if decisive else share),
         completeness=share,
         quality=int(figure.quality[0]),
         values=("reconciled" if stands else "measured") if row.kpi else None,
@@ -160,7 +175,7 @@ async def _target(
     )
 
 
-def _lacking(figure: TargetFigure, lack: str, missing: list[str]) -> list[str]:
+def lacking_of(figure: TargetFigure, lack: str, missing: list[str]) -> list[str]:
     """Return the inputs a figure or its goal lacks."""
     inputs = [lack] if lack else []
     if np.isnan(figure.value[0]):

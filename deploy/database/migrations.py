@@ -24,6 +24,25 @@ BEGIN
     END IF;
 END $$
 """
+# What dashboards may do, where they have a role of their own: read values and alarms. Tables with
+# passwords of gateways (model) and with payloads are not for them. Rights that are there are not
+# given again: that would be in the way of whoever works, on each part of a table.
+VIEWED = (
+    "sample", "minute", "hour", "day", "tag", "alarm", "alarm_event", "detection", "gateway",
+    "sample_named", "minute_named", "hour_named", "alarm_named",
+)  # fmt: skip
+ADMIT_VIEWER = f"""
+DO $$
+BEGIN
+    IF to_regrole('park_viewer') IS NOT NULL AND EXISTS (
+        SELECT FROM unnest(ARRAY[{", ".join(f"'park.{name}'" for name in VIEWED)}]) AS name
+        WHERE NOT has_table_privilege(to_regrole('park_viewer'), name, 'SELECT')
+    ) THEN
+        GRANT USAGE ON SCHEMA park TO park_viewer;
+        GRANT SELECT ON {", ".join(f"park.{name}" for name in VIEWED)} TO park_viewer;
+    END IF;
+END $$
+"""
 
 
 async def migrate(connection: Any) -> None:
@@ -55,5 +74,6 @@ async def migrate(connection: Any) -> None:
                     )
                 LOG.info("schema %s applied", script.name)
         await connection.execute(ADMIT_READER)
+        await connection.execute(ADMIT_VIEWER)
     finally:
         await connection.execute("SELECT pg_advisory_unlock($1)", MIGRATION_LOCK)

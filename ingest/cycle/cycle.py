@@ -23,6 +23,8 @@ from ingest.cycle.alarms import Alarms, StandingAlarms
 from ingest.cycle.balance_monitor import BalanceMonitor, MonitorProgress
 from ingest.cycle.estimates import EstimateProgress, HourlyEstimates
 from ingest.cycle.gateways import Gateways, Health, Tally
+from ingest.cycle.lateness import Lateness, LatenessState
+from ingest.cycle.margins import LiveMargins, MarginProgress
 from ingest.cycle.parts import by_days, by_messages
 from ingest.cycle.restatement import Aggregation
 from ingest.cycle.validation import Validator
@@ -77,7 +79,9 @@ class State:
     validation: ValidationState
     monitor: MonitorProgress
     estimates: EstimateProgress
+    lateness: LatenessState
     health_due_us: int
+    margins: MarginProgress
 
 
 class Cycle:
@@ -102,33 +106,36 @@ class Cycle:
         self._settings = settings
         self.network = compile_network(park)
         self._estimates = HourlyEstimates(self.network, store)
-        self._tags = (*self.network.tags, *own_tags(self.network))
+        self.tags = (*self.network.tags, *own_tags(self.network))
         self.sparkplug: SparkplugSessions = (
             former.sparkplug if former is not None else _sessions(settings, self.counters)
         )
         self.sparkplug.follow(park.rows(GatewaySpec))
-        self.topics = TopicTable(park, self._tags, self.sparkplug)
-        self._traits = traits_of(self._tags)
+        self.topics = TopicTable(park, self.tags, self.sparkplug)
+        self._traits = traits_of(self.tags)
         self._aggregation = Aggregation(store, self._traits, park.timezone)
-        self._alarms = Alarms(park, self._tags, store, settings)
-        self._validator = Validator(park, self._tags, store, settings)
+        self._alarms = Alarms(park, self.tags, store, settings)
+        self._validator = Validator(park, self.tags, store, settings)
         self._monitor = BalanceMonitor(self.network, store)
         self._gateways = self._no_gateways()
         self._go_on = former is not None
         if former is not None:
             self._gateways.take_over(former._gateways)  # noqa: SLF001
-        first = len(self.network.tags) + len(self._estimates.tags)
-        self._health = Health(self.counters, self._gateways, self._tags, first, settings)
+        behind = len(self.network.tags) + len(self._estimates.tags)
+        self._margins = LiveMargins(self.network, store, behind)
+        first = self._margins.stop
+        self._health = Health(self.counters, self._gateways, self.tags, first, settings)
+        self._lateness = Lateness(self.network, self.tags, settings.gateways_max)
         progress = self._monitor.begin(0)
-        nothing = no_image(len(self._tags)), no_open_minutes(len(self._tags)), no_samples()
+        nothing = no_image(len(self.tags)), no_open_minutes(len(self.tags)), no_samples()
         self._state = State(
             *nothing, no_memory(self.network), self._alarms.standing(), 0, self._validator.state(),
-            progress, EstimateProgress(0), 0,
+            progress, EstimateProgress(0), self._lateness.state(), 0, self._margins.begin(),
         )  # fmt: skip
         self._limits = limits_of(settings)
-        self._own = np.flatnonzero([tag.source == "derived" for tag in self._tags])
+        self._own = np.flatnonzero([tag.source == "derived" for tag in self.tags])
         self._last_cycle_us: int = 0 if former is None else former._last_cycle_us  # noqa: SLF001
-        self._read_us = np.zeros(len(self._tags), np.int64)
+        self._read_us = np.zeros(len(self.tags), np.int64)
         self._now_us = 0
         self._lag_s = 0.0
         self._spent_s = 0.0
@@ -147,15 +154,15 @@ class Cycle:
         async with self._store.transaction():
             await self._store.writers.acquire_turn()
             version = await self._store.writers.newest_version()
-            await self._store.apply_model(self._park, self._tags)
+            await self._store.apply_model(self._park, self.tags)
             self._last_cycle_us = max(await self._store.last_cycle(), self._last_cycle_us)
             await self._store.take_back(self._own, now_us, self._park.timezone)
             samples, ends = await self._store.newest()
-            image = no_image(len(self._tags))
+            image = no_image(len(self.tags))
             image.update(samples, self._traits)
             # What the broker kept for us comes now: no tag is silent before it had its chance.
             image.last_received_us[:] = now_us
-            open_minutes = no_open_minutes(len(self._tags))
+            open_minutes = no_open_minutes(len(self.tags))
             await self._aggregation.restore(open_minutes, samples, ends)
             alarms = await self._alarms.start(image, now_us)
             validation = await self._validator.start(image)
@@ -177,7 +184,9 @@ class Cycle:
             validation,
             monitor,
             estimates,
+            self._lateness.state(),
             0,
+            self._margins.begin(),
         )
         self._now_us = now_us
         self._go_on = False
@@ -190,7 +199,7 @@ class Cycle:
         await self._until_stored(lambda _: self.start(now_us), forever=True)
 
     def _no_gateways(self) -> Gateways:
-        return Gateways(list(data_owners(self._park)), self._tags, self._settings)
+        return Gateways(list(data_owners(self._park)), self.tags, self._settings)
 
     def is_heard_besides(self, gateways: Collection[str]) -> bool:
         """Return whether a gateway that is none of some is heard."""
@@ -242,7 +251,7 @@ class Cycle:
 
     def _read_until(self, read_us: int) -> I64:
         """Return until when all that came of each tag has been read, (T,) [µs]."""
-        until_us = np.full(len(self._tags), read_us)
+        until_us = np.full(len(self.tags), read_us)
         for gateway, since_us in self.spooled_since().items():
             of_it = self._gateways.tags_of(gateway)
             until_us[of_it] = np.minimum(until_us[of_it], since_us)
@@ -262,7 +271,7 @@ class Cycle:
 
         What no cycle can take is halved, until one message is left, and that is rejected.
         """
-        total = Tally(len(self._tags))
+        total = Tally(len(self.tags))
         parts, merge_all = deque(by_days(intake, self._settings.cycle_days)), False
         while parts:
             part = parts.popleft()
@@ -323,8 +332,8 @@ class Cycle:
     ) -> tuple[Counters, Tally]:
         """Commit one cycle and replace the state; returns what there is to count."""
         now_us = self._now_us
-        tally = Tally(len(self._tags))
-        due = now_us >= self._state.health_due_us
+        tally = Tally(len(self.tags))
+        due = self._is_health_due(now_us)
         self._gateways.begin()
         incoming, past = sort(intake.samples), sort(intake.historical)
         counted = Counters(cycles=1, samples=len(intake.samples) + len(intake.historical))
@@ -355,7 +364,9 @@ class Cycle:
             late = await self._merge(history, image, counted, tally, anywhere=True)
             late = concatenate(mended, late, await self._merge(old, image, counted, tally))
             image.update(fresh, self._traits)
-            derived, changed, memory, estimates = await self._derive(image, now_us, due=due)
+            derived, changed, memory, estimates, margins = await self._derive(
+                image, now_us, due=due
+            )
             late = concatenate(late, changed)
             added = concatenate(fresh, derived)
             if merge_all:
@@ -371,7 +382,11 @@ class Cycle:
             await self._keep_refused(intake, (past, incoming), now_us, counted)
             if due:
                 await self._gateways.write(self._store, now_us)
-            await self._wake_readers(image, (added.tag, late.tag, touched), cycle_us)
+            lateness = self._lateness.run(
+                self._state.lateness, self._state.image, image, self._gateways, self._read_us
+            )
+            changed_tags = added.tag, late.tag, touched
+            await self._wake_readers(image, changed_tags, lateness, cycle_us)
             alarms = await self._alarms.run(
                 self._state.alarms, added, image, cycle_us, now_us, self._read_us
             )
@@ -379,18 +394,27 @@ class Cycle:
         health_us = self._health.next_due_us(now_us) if due else self._state.health_due_us
         self._state = State(
             image, open_minutes, waiting, memory, alarms, version, validated.state, monitor,
-            estimates, health_us,
+            estimates, lateness, health_us, margins,
         )  # fmt: skip
         return counted, tally
 
-    async def _wake_readers(self, image: Image, tags: Iterable[I64], cycle_us: int) -> None:
+    def _is_health_due(self, now_us: int) -> bool:
+        # A gateway that falls silent, or is heard again, is told at once.
+        silent = self._gateways.silent(int(self._read_us.min()))
+        heard_anew = bool((silent != self._state.lateness.silent).any())
+        return heard_anew or now_us >= self._state.health_due_us
+
+    async def _wake_readers(
+        self, image: Image, tags: Iterable[I64], lateness: LatenessState, cycle_us: int
+    ) -> None:
         """Leave the changed part of the image for the readers and wake them at the commit."""
-        seen = np.zeros(len(self._tags), bool)
+        seen = np.zeros(len(self.tags), bool)
         for each in tags:
             seen[each] = True
         changed = np.flatnonzero(seen & (image.time_us != NEVER))
         columns = image.time_us[changed], image.value[changed], image.quality[changed]
-        await self._store.wake_readers(cycle_us, changed, columns, self._settings.cycle_rows)
+        late = np.flatnonzero(lateness.late) if lateness.changed else None
+        await self._store.wake_readers(cycle_us, changed, columns, late, self._settings.cycle_rows)
 
     async def _catch_up(self, image: Image, open_minutes: OpenMinutes) -> tuple[I64, int]:
         """Wait for our turn; return the tags that others have touched, read back, and version."""
@@ -428,7 +452,7 @@ class Cycle:
 
     async def _derive(
         self, image: Image, now_us: int, *, due: bool
-    ) -> tuple[Samples, Samples, Memory, EstimateProgress]:
+    ) -> tuple[Samples, Samples, Memory, EstimateProgress, MarginProgress]:
         """Return the derived samples of this moment, and those of the past that were changed."""
         memory = await self._remembered(now_us) if due else self._state.memory
         derived, memory = derive(self.network, image, memory, now_us)
@@ -437,19 +461,22 @@ class Cycle:
         )
         added, corrected = await self._store.merge_samples(again)
         image.apply_corrections(corrected, self._traits)
-        derived = concatenate(derived, hourly)
+        margins, present = await self._margins.run(self._state.margins, image, now_us)
+        derived = concatenate(derived, hourly, present)
         if due:
-            health = self._health.samples(image, self._gauges(now_us), now_us)
+            late = self._state.lateness.late
+            health = self._health.samples(image, late, self._gauges(now_us), now_us)
             derived = concatenate(derived, health)
-        return derived, concatenate(added, corrected), memory, estimates
+        return derived, concatenate(added, corrected), memory, estimates, margins
 
     async def _remembered(self, now_us: int) -> Memory:
-        """Return the memory; after a start, what the stored minutes of the tanks remember."""
+        """Return the memory; after a start, what stored minutes of tanks and incomers tell."""
         memory = self._state.memory
         if memory.span_us >= SLOPE_MIN_US:
             return memory
         tanks = self.network.tanks
-        tags = tags_of_tanks(tanks, np.arange(len(tanks.tag)))
+        of_tanks = tags_of_tanks(tanks, np.arange(len(tanks.tag)))
+        tags = np.union1d(of_tanks, self.network.incomers.tag)
         tag, time_us, mean = await self._store.minute_means(tags, now_us - SLOPE_US)
         times, row = np.unique(time_us, return_inverse=True)
         value = np.full((len(times), len(self.network.tags)), np.nan)

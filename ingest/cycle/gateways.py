@@ -18,6 +18,7 @@ from twin import quality as q
 from twin.arrays import BOOL, DAY_US, F64, FOREVER, I64, MINUTE_US, NEVER
 from twin.series.samples import Samples
 from twin.validation.gateway_health import clock_skew, data_health
+from twin.validation.lateness import ENOUGH, late, learn, no_intervals
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -35,7 +36,7 @@ WINDOW_US = MINUTE_US
 WINDOWS = 16
 # Shares of what came late, twice or in vain are those of about the last ten minutes.
 RECENT_US = 600_000_000
-# What a gateway's usual pause is multiplied by before it is called silent.
+# What a gateway's usual pause is multiplied by before another may take its row.
 PAUSES = 2.0
 
 
@@ -117,6 +118,7 @@ class Gateways:
         self._topics = [""] * settings.gateways_max
         self._free = list(range(settings.gateways_max))[::-1]
         self._sender = np.full(len(tags), -1)
+        self._pauses = no_intervals(settings.gateways_max)
         self._gone: set[str] = set()
         self._written: tuple[BOOL, BOOL, set[str]] | None = None  # until the commit
         self._started_us = self._now_us = NEVER
@@ -129,7 +131,8 @@ class Gateways:
             at = self._enter(row.name, row.topic)
             table.first_us[at], table.heard_us[at] = row.first_us, min(row.last_us, now_us)
             table.count[at] = row.counts
-            table.pause_s[at] = row.pause_s
+            table.pause_s[at] = self._pauses.usual_s[at] = row.pause_s
+            self._pauses.seen[at] = 0 if np.isnan(row.pause_s) else ENOUGH
             table.marks[at] = row.silent, row.skewed, row.runaway
 
     def take_over(self, former: Gateways) -> None:
@@ -137,7 +140,7 @@ class Gateways:
         self.skewed, self.spent = former.skewed, former.spent
         self._table, self._index = former._table, former._index
         self._names, self._topics, self._free = former._names, former._topics, former._free
-        self._gone = former._gone
+        self._gone, self._pauses = former._gone, former._pauses
         self._started_us, self._now_us = former._started_us, former._now_us
         owners = [self._owners.get(name.partition("/")[0], -1) for name in self._names]
         self._table.owner[:] = owners
@@ -172,8 +175,15 @@ class Gateways:
 
     def is_heard_besides(self, names: Collection[str]) -> bool:
         """Return whether a gateway that is none of some is heard, as of the last cycle."""
-        heard = (self._table.heard_us != NEVER) & ~self._silent(self._now_us)
+        heard = (self._table.heard_us != NEVER) & ~self._is_gone(self._now_us)
         return any(self._names[at] not in names for at in np.flatnonzero(heard).tolist())
+
+    def silent_tags(self, silent: BOOL) -> BOOL:
+        """Return which tags nobody sends now, (T,): their gateway is silent, or all that may be."""
+        owners = np.flatnonzero(np.bincount(self._table.owner[~silent & self._known] + 1) > 0) - 1
+        nobody = (self._owner_of_tag >= 0) & ~np.isin(self._owner_of_tag, owners)
+        nobody &= np.isin(self._owner_of_tag, self._table.owner[silent])
+        return np.where(self._sender >= 0, silent[self._sender], nobody)
 
     def tags_of(self, name: str) -> BOOL:
         """Return which tags may be those of a gateway, (T,): it sent them last, or nobody yet."""
@@ -201,7 +211,7 @@ class Gateways:
         """Return the row of a new gateway; -1 when all rows are taken by gateways still heard."""
         if not self._free:
             oldest = int(np.argmin(self._table.heard_us))
-            if not self._silent(self._now_us)[oldest]:
+            if not self._is_gone(self._now_us)[oldest]:
                 return -1
             self._forget(oldest)
         at = self._free.pop()
@@ -218,6 +228,7 @@ class Gateways:
         self._names[at] = self._topics[at] = ""
         self._table.clear(at, self._settings.gateway_burst)
         self._sender[self._sender == at] = -1
+        self._pauses.usual_s[at], self._pauses.seen[at] = np.nan, 0
         self._free.append(at)
 
     def _added(self, at: I64, intake: Intake, tally: Tally) -> I64:
@@ -267,6 +278,8 @@ class Gateways:
         pause_s = (first_us[old] - table.heard_us[old]) * 1e-6
         # A message that is brought back was heard before: that is no pause.
         pause_s = np.where(pause_s >= 0, pause_s, np.nan)
+        paused = pause_s > 0
+        self._pauses = learn(self._pauses, old[paused], pause_s[paused])
         table.longest_s[old] = np.fmax(table.longest_s[old], pause_s)
         table.heard_us[heard] = np.maximum(table.heard_us[heard], last_us[heard])
         fresh = heard[table.begin_us[heard] == NEVER]
@@ -307,16 +320,26 @@ class Gateways:
         known = at[~np.isnan(table.pauses_s[at]).all(axis=1)]
         table.pause_s[known] = np.nanmedian(table.pauses_s[known], axis=1)
 
-    def _silent(self, now_us: int) -> BOOL:
-        """Return the gateways that are silent, as a mask (G,)."""
-        table = self._table
-        # What the broker kept for us comes now: none is silent before it had its chance.
-        since_us = np.maximum(table.heard_us, self._started_us)
-        patience_s = np.fmax(self._settings.gateway_silent_s, PAUSES * table.pause_s)
-        late = now_us - since_us > patience_s * 1e6
-        return np.asarray((table.heard_us != NEVER) & late)
+    @property
+    def _known(self) -> BOOL:
+        """Which rows have a gateway that was heard, (G,)."""
+        return np.asarray(self._table.heard_us != NEVER)
 
-    def health(self, image: Image, gap_us: I64, now_us: int) -> F64:
+    def silent(self, now_us: int) -> BOOL:
+        """Return the gateways that are silent, as a mask (G,): who sent once or twice never is."""
+        return np.asarray(self._known & late(self._pauses, self._silence_s(now_us)))
+
+    def _is_gone(self, now_us: int) -> BOOL:
+        """Return the gateways that are silent for so long that others may take their rows, (G,)."""
+        patience_s = np.fmax(self._settings.gateway_silent_s, PAUSES * self._table.pause_s)
+        return np.asarray(self._known & (self._silence_s(now_us) > patience_s))
+
+    def _silence_s(self, now_us: int) -> F64:
+        # What the broker kept for us comes now: none is silent before it had its chance.
+        since_us = np.maximum(self._table.heard_us, self._started_us)
+        return np.asarray((now_us - since_us) * 1e-6)
+
+    def health(self, image: Image, tags_late: BOOL, gap_us: I64, now_us: int) -> F64:
         """Return the values of the health tags of the enterprises, in their order."""
         table, count = self._table, len(self._owners)
         known = table.owner >= 0
@@ -325,7 +348,7 @@ class Gateways:
         def total(values: Any) -> F64:
             return np.bincount(owner, values[known], count).astype(np.float64)
 
-        there, silent = total(table.heard_us != NEVER), total(self._silent(now_us))
+        there, silent = total(self._known), total(self.silent(now_us))
         recent = {name: total(table.recent[:, at]) for at, name in enumerate(COUNTS)}
         samples = np.maximum(recent["samples"], np.finfo(float).tiny)
         late = np.minimum(recent["late"] / samples, 1.0)
@@ -341,12 +364,15 @@ class Gateways:
         tags = np.bincount(self._owner_of_tag[measured], minlength=count)
         fresh = np.bincount(self._owner_of_tag[measured & holds], minlength=count)
         completeness = fresh / np.maximum(tags, 1)
+        behind = np.bincount(self._owner_of_tag[measured & tags_late], minlength=count)
+        late_share = behind / np.maximum(tags, 1)
         score = data_health(
             timeliness, completeness, duplicates, rejects, worst, self._settings.skew_limit_s
         )
         columns = {
             "timeliness": timeliness, "completeness": completeness, "duplicate_share": duplicates,
-            "skew": worst, "reject_share": rejects, "health": score,
+            "skew": worst, "reject_share": rejects, "health": score, "silent_gateways": silent,
+            "late_share": late_share,
         }  # fmt: skip
         return np.stack([columns[name] for name in DATA_HEALTH], axis=1).ravel()
 
@@ -356,8 +382,8 @@ class Gateways:
         forget_us = now_us - round(self._settings.gateway_forget_days * DAY_US)
         for at in np.flatnonzero((table.heard_us != NEVER) & (table.heard_us < forget_us)).tolist():
             self._forget(at)
-        marks = np.stack([self._silent(now_us), *map(self._marked, (self.skewed, self.spent))], 1)
-        wanted = (table.stale | (marks != table.marks).any(axis=1)) & (table.heard_us != NEVER)
+        marks = np.stack([self.silent(now_us), *map(self._marked, (self.skewed, self.spent))], 1)
+        wanted = (table.stale | (marks != table.marks).any(axis=1)) & self._known
         rows = np.flatnonzero(wanted)
         if self._gone:
             await store.gateways.forget(self._gone)
@@ -401,14 +427,16 @@ class Health:
         """Return when health is due after a cycle that has stored it [µs]."""
         return cycle_us + self._every_us
 
-    def samples(self, image: Image, gauges: Mapping[str, float], cycle_us: int) -> Samples:
+    def samples(
+        self, image: Image, late: BOOL, gauges: Mapping[str, float], cycle_us: int
+    ) -> Samples:
         """Return one sample of each own tag at `cycle_us` [µs]; `gauges` have the names of GAUGES.
 
         A tag has none while its value is unknown, and when the clock was set back behind its newest
         sample in the image.
         """
         own = [gauges.get(name, float(self._counters[name])) for name in HEALTH]
-        value = np.append(own, self.gateways.health(image, self._gap_us, cycle_us))
+        value = np.append(own, self.gateways.health(image, late, self._gap_us, cycle_us))
         times = np.full(len(self._tag), cycle_us)
         samples = Samples(self._tag, times, value, np.zeros(len(times), np.uint8), times)
         return samples.take((times > image.time_us[self._tag]) & ~np.isnan(value))

@@ -18,15 +18,19 @@ from deploy.database.errors import store_errors
 from deploy.database.migrations import INGEST_LOCK, WRITER_LOCK, migrate
 from deploy.database.times import TIME_MAX_US, micros, null, nulls, stamp, stamps, to_us
 from ingest.store.alarms import AlarmTable
+from ingest.store.baselines import BaselineTable
 from ingest.store.book import BookTable
 from ingest.store.commands import CommandTable
 from ingest.store.contacts import ContactTable
 from ingest.store.detections import DetectionTable
+from ingest.store.forwards import ForwardTable
 from ingest.store.gateways import GatewayTable
 from ingest.store.imports import ImportTable
 from ingest.store.model_problems import ModelProblemTable
+from ingest.store.notices import NotifyTable
 from ingest.store.quarantine import QuarantineTable, RejectTable
 from ingest.store.register_falls import RegisterFallTable
+from ingest.store.reports import ReportTable
 from ingest.store.spool import SpoolTable
 from ingest.store.sums import SumTable
 from ingest.store.table import columns_of, samples_of, upsert
@@ -197,7 +201,7 @@ FROM unnest($1::int[], $2::timestamptz[]) AS d (tag_id, time)
 WHERE s.tag_id = d.tag_id AND s.time = d.time AND s.time BETWEEN $3 AND $4 AND s.quality < 128
 """
 WAKE = """
-INSERT INTO cycle (cycle_us, tag_id, time, value, quality) VALUES ($1, $2, $3, $4, $5)
+INSERT INTO cycle (cycle_us, tag_id, time, value, quality, late) VALUES ($1, $2, $3, $4, $5, $6)
 ON CONFLICT (cycle_us) DO NOTHING
 """
 FORGET_CYCLES = """
@@ -229,6 +233,10 @@ WHERE tag_id = ANY($1::int[]) AND time >= $2 AND time < $3 AND covered_s > 0
 HOURS = """
 SELECT tag_id, time, amount, covered_s, quality FROM hour
 WHERE tag_id = ANY($1::int[]) AND time >= $2 AND time < $3
+"""
+DAY_TOTALS = """
+SELECT tag_id, sum(amount), sum(covered_s) FROM day
+WHERE tag_id = ANY($1::int[]) AND time >= $2 GROUP BY 1
 """
 # A tag's samples, for who derives the past again.
 SAMPLES = """
@@ -262,10 +270,14 @@ class Store:
     database, (T,).
     """
 
-    def __init__(self, url: str, *, exclusive: bool = False) -> None:
-        """With `exclusive`, only one such store of a database is open at a time."""
+    def __init__(self, url: str, *, exclusive: bool = False, beside: bool = False) -> None:
+        """With `exclusive`, only one such store of a database is open at a time.
+
+        One `beside` the writers writes no samples and no sums: it waits for no turn.
+        """
         self._url = url
         self._exclusive = exclusive
+        self._beside = beside
         self._connection: Any = None
         self._pid = 0  # of the server's process, for the newest exclusive connection
         self.tag_id = np.zeros(0, np.int64)
@@ -273,13 +285,17 @@ class Store:
         self._noted_us = np.zeros(0, np.int64)
         self.enterprises = 1  # of the model, and the park
         self.alarms = AlarmTable(self)
+        self.baselines = BaselineTable(self)
+        self.reports = ReportTable(self)
         self.book = BookTable(self)
         self.commands = CommandTable(self)
         self.contacts = ContactTable(self)
         self.detections = DetectionTable(self)
+        self.forwards = ForwardTable(self)
         self.gateways = GatewayTable(self)
         self.imports = ImportTable(self)
         self.model_problems = ModelProblemTable(self)
+        self.notices = NotifyTable(self)
         self.quarantine = QuarantineTable(self)
         self.register_falls = RegisterFallTable(self)
         self.rejects = RejectTable(self)
@@ -310,7 +326,8 @@ class Store:
             await migrate(self._connection)
             if self._exclusive:
                 await self._occupy()
-            await self._connection.execute("SELECT pg_advisory_lock_shared($1)", WRITER_LOCK)
+            if not self._beside:
+                await self._connection.execute("SELECT pg_advisory_lock_shared($1)", WRITER_LOCK)
             await self._connection.execute(TEMPORARY)
 
     async def _occupy(self) -> None:
@@ -600,6 +617,17 @@ class Store:
         )
         return self._tags_of(tag_id, tags), time_us, amount, covered_s, quality.astype(np.uint8)
 
+    async def day_totals(self, tags: I64, start_us: int) -> tuple[F64, F64]:
+        """Return what tags have come to since the day of a time, and the time they cover [s]."""
+        rows = await self.fetch(DAY_TOTALS, self.tag_id[tags].tolist(), stamp(start_us))
+        amount, covered_s = np.zeros((2, len(tags)))
+        if rows:
+            at = self._tags_of(np.array([row[0] for row in rows], np.int64), tags)
+            column = np.searchsorted(tags, at)
+            amount[column] = [row[1] for row in rows]
+            covered_s[column] = [row[2] for row in rows]
+        return amount, covered_s
+
     async def minute_levels(self, tags: I64, minutes: int) -> list[Any]:
         """Return how the last `minutes` of some tags lay, as far as they are covered, as rows.
 
@@ -672,9 +700,12 @@ class Store:
         await self._add_records("restatement", now, ids, stamps(start), stamps(stop))
 
     async def wake_readers(
-        self, cycle_us: int, tag: I64, image: Sequence[NDArray[Any]], rows: int
+        self, cycle_us: int, tag: I64, image: Sequence[NDArray[Any]], late: I64 | None, rows: int
     ) -> None:
-        """Leave what changed in the image for the readers, and tell them at the commit."""
+        """Leave what changed in the image for the readers, and tell them at the commit.
+
+        `late` are all late tags; None = those that were told last.
+        """
         time_us, value, quality = image
         await self._connection.execute(
             WAKE,
@@ -683,6 +714,7 @@ class Store:
             time_us.astype("<i8").tobytes(),
             value.astype("<f8").tobytes(),
             quality.astype("u1").tobytes(),
+            None if late is None else self.tag_id[late].astype("<i4").tobytes(),
         )
         if (cycle_us // 500_000) % 64 == 0:
             await self._connection.execute(FORGET_CYCLES, rows)

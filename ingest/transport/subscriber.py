@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import time
 from collections import Counter, deque
 from typing import TYPE_CHECKING, Any
@@ -217,7 +218,7 @@ class Subscriber:
                 async with client:
                     self._client = client
                     take_over(client, self.inbox, self._settings.payload_bytes)
-                    await client.subscribe([(topic, 1) for topic in self._topics])
+                    await self._subscribe(client)
                     await self.announce()
                     self.connected, tries = True, 0
                     LOG.info("connected to %s", self._broker)
@@ -240,6 +241,24 @@ class Subscriber:
             self._counters["reconnects"] += 1
             await asyncio.sleep(pause_s)
             tries += 1
+
+    async def _subscribe(self, client: aiomqtt.Client) -> None:
+        """Subscribe to all topics; raises MqttError when the connection is lost meanwhile.
+
+        The answer stands behind all that the broker kept for us, which is read as cycles make room:
+        who gave up after seconds would be sent the same again, for ever.
+        """
+        lost: asyncio.Future[Any] = client._disconnected  # noqa: SLF001
+        topics = [(topic, 1) for topic in self._topics]
+        asking = asyncio.create_task(client.subscribe(topics, timeout=math.inf))
+        try:
+            await asyncio.wait({asking, lost}, return_when=asyncio.FIRST_COMPLETED)
+            if not asking.done():
+                lost.result()
+                raise aiomqtt.MqttError("the connection was closed")
+            asking.result()
+        finally:
+            asking.cancel()
 
     async def _until_lost(self, client: aiomqtt.Client) -> None:
         """Wait for the end of the connection; messages come through the inbox meanwhile."""

@@ -207,15 +207,16 @@ async def run(
     an outage: values are a function of time, so unacknowledged messages are made again.
     """
     cache = ReadingCache(observe)
-    progresses = [replace(total) for _ in gateways]
+    before = replace(total)
+    progresses = [GatewayProgress(total.done_us) for _ in gateways]
     clear = asyncio.Event()
     clear.set()
 
     def report(text: str) -> None:
         total.done_us = min(progress.done_us for progress in progresses)
-        total.messages = sum(progress.messages for progress in progresses)
-        total.samples = sum(progress.samples for progress in progresses)
-        total.skipped_s = max(progress.skipped_s for progress in progresses)
+        total.messages = before.messages + sum(each.messages for each in progresses)
+        total.samples = before.samples + sum(each.samples for each in progresses)
+        total.skipped_s = before.skipped_s + max(each.skipped_s for each in progresses)
         settings.on_progress(total, text)
 
     past = total.done_us < settings.schedule.history_until_us

@@ -29,7 +29,7 @@ CHEMISTRY = {
     ("ammonia", "carbon_dioxide"): ("urea",),
 }
 # The supply of these follows the demand; the production of any other component is shared out.
-DEMAND_DRIVEN = ("sodium_chloride", "steam")
+DEMAND_DRIVEN = ("sodium_chloride", "steam", "water")
 TURBINE = 0.45  # electricity of a captive plant over the heat of its boilers
 POWER, FUEL = "electricity", "coal"
 

@@ -130,6 +130,18 @@ class Script:
         """Return the events of the process, the sensors or the gateways."""
         return tuple(event for event in self.events if event.where == where)
 
+    def begun_at(self, time_s: float) -> Script:
+        """Return the scenario whose first event starts at a time of the run [s]."""
+        later_s = time_s - min((event.start_s for event in self.events), default=time_s)
+        return replace(
+            self,
+            duration_s=self.duration_s + later_s,
+            events=tuple(
+                replace(event, start_s=event.start_s + later_s, stop_s=event.stop_s + later_s)
+                for event in self.events
+            ),
+        )
+
 
 def scenario_names() -> tuple[str, ...]:
     """Return the scenarios that come with the project."""

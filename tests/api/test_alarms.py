@@ -76,11 +76,28 @@ async def test_alarms_are_listed_by_priority_in_the_uom_of_their_tags(api):
     assert (flow["scope"], flow["response"]) == ("demo/acme/vcm", None)
 
 
+# Every enterprise has these, whatever the model says, and every margin of what is there.
+OF_HEALTH = [
+    f"{owner}/ingest.{name}.high"
+    for owner in ("acme", "idle")
+    for name in ("late_share", "silent_gateways")
+]
+OF_MARGINS = [
+    f"acme/margin.{name}"
+    for name in (
+        "time_to_full.caustic.store.low", "headroom.caustic.store.low",
+        "emission.boiler-stack.SO2.high", "permit_forecast.boiler-stack.SO2.high",
+    )
+]  # fmt: skip
+USUAL = [*OF_HEALTH, *OF_MARGINS]
+
+
 async def test_alarms_can_be_asked_by_state_and_scope_and_come_in_pages(api):
-    assert {a["id"] for a in await items(api, state="normal")} == {LEVEL, "balance"}
+    assert {a["id"] for a in await items(api, state="normal")} == {LEVEL, "balance", *USUAL}
     assert [a["id"] for a in await items(api, scope="demo/acme/vcm")] == [FLOW]
     assert await items(api, scope="demo/idle") == []
-    assert len(await items(api, state=["normal", "unacknowledged"])) == 4
+    count = 4 + len(USUAL)
+    assert len(await items(api, state=["normal", "unacknowledged"])) == count
     result, cursor = [], ""
     while cursor is not None:
         query = {"state": "all", "limit": 1, "cursor": cursor}
@@ -88,7 +105,7 @@ async def test_alarms_can_be_asked_by_state_and_scope_and_come_in_pages(api):
         result += [alarm["id"] for alarm in page["items"]]
         cursor = page["next"]
     assert result[:2] == [HOT, FLOW]
-    assert sorted(result) == sorted([HOT, FLOW, LEVEL, "balance"])
+    assert sorted(result) == sorted([HOT, FLOW, LEVEL, "balance", *USUAL])
 
 
 WRONG = [
@@ -209,7 +226,10 @@ async def test_summary_says_whether_an_operator_can_cope(api, writer, db):
     assert summary["rate"]["mean"] == pytest.approx(15 / 144)
     assert (summary["flood"]["now"], summary["flood"]["goal"]) == (True, 0.01)
     assert summary["flood"]["since"] == "2025-06-02T10:30:00+08:00"
-    assert summary["top"][0] == {"id": FLOW, "count": 11, "share": pytest.approx(11 / 15)}
+    assert summary["top"][0] == {
+        "id": FLOW, "name": {"zh": "流量高", "en": "Flow"}, "count": 11,
+        "share": pytest.approx(11 / 15),
+    }  # fmt: skip
     assert summary["chattering"] == [LEVEL]
     by = {row["priority"]: row["unacknowledged"] for row in summary["counts"]}
     assert by == {"critical": 1, "high": 1, "medium": 0, "low": 0}

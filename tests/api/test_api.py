@@ -91,30 +91,51 @@ async def test_openapi_names_every_route(api):
     assert {
         "/api/v1/park", "/api/v1/tags", "/api/v1/latest", "/api/v1/history", "/api/v1/live",
         "/api/v1/scopes/{path}/energy", "/api/v1/scopes/{path}/electrolysers",
-        "/api/v1/scopes/{path}/electrolysers/ageing",
+        "/api/v1/scopes/{path}/electrolysers/ageing", "/api/v1/scopes/{path}/retrofit",
+        "/api/v1/scopes/{path}/benchmark", "/api/v1/scopes/{path}/maturity",
+        "/api/v1/scopes/{path}/industry",
         "/api/v1/scopes/{path}/chlorine",
-        "/api/v1/scopes/{path}/byproducts", "/api/v1/scopes/{path}/symbiosis",
+        "/api/v1/scopes/{path}/byproducts", "/api/v1/scopes/{path}/loops",
+        "/api/v1/scopes/{path}/symbiosis",
         "/api/v1/scopes/{path}/catalogue", "/api/v1/scopes/{path}/catalogue/matches",
         "/api/v1/scopes/{path}/catalogue/allocation", "/api/v1/scopes/{path}/catalogue/ledger",
         "/api/v1/scopes/{path}/balance", "/api/v1/scopes/{path}/detections",
         "/api/v1/scopes/{path}/emissions", "/api/v1/scopes/{path}/emissions/products",
+        "/api/v1/scopes/{path}/totals", "/api/v1/scopes/{path}/totals/ledger",
         "/api/v1/scopes/{path}/heat", "/api/v1/scopes/{path}/meters",
+        "/api/v1/scopes/{path}/load-plan",
         "/api/v1/scopes/{path}/evaluation", "/api/v1/scopes/{path}/tariffs",
+        "/api/v1/scopes/{path}/baselines", "/api/v1/scopes/{path}/baselines/{baseline}",
+        "/api/v1/scopes/{path}/baselines/{baseline}/fit",
+        "/api/v1/scopes/{path}/baselines/{baseline}/adjust", "/api/v1/scopes/{path}/forecast",
+        "/api/v1/scopes/{path}/consumption", "/api/v1/scopes/{path}/comparison",
+        "/api/v1/scopes/{path}/demand", "/api/v1/scopes/{path}/load-curve",
+        "/api/v1/scopes/{path}/power-factor", "/api/v1/scopes/{path}/standby",
+        "/api/v1/scopes/{path}/bridge",
+        "/api/v1/scopes/{path}/online-monitoring",
+        "/api/v1/scopes/{path}/online-monitoring/file",
         "/api/v1/registers/falls", "/api/v1/registers/falls/{fall}/dismiss",
         "/api/v1/registers/replace",
         "/api/v1/book", "/api/v1/book/{value}", "/api/v1/book/{value}/correct",
         "/api/v1/book/csv", "/api/v1/book/confirm",
         "/api/v1/alarms", "/api/v1/alarms/journal", "/api/v1/alarms/summary",
         "/api/v1/alarms/{alarm}/ack", "/api/v1/alarms/{alarm}/shelve",
-        "/api/v1/alarms/{alarm}/unshelve", "/api/v1/commands/{command}",
+        "/api/v1/alarms/{alarm}/unshelve", "/api/v1/commands", "/api/v1/commands/{command}",
         "/api/v1/quarantine", "/api/v1/quarantine/{enterprise}/{tag}",
         "/api/v1/quarantine/{enterprise}/{tag}/adopt",
         "/api/v1/quarantine/{enterprise}/{tag}/release", "/api/v1/rejects",
         "/api/v1/rejects/replay",
         "/api/v1/contacts", "/api/v1/contacts/{contact}", "/api/v1/contacts/{contact}/propose",
         "/api/v1/contacts/{contact}/adopt", "/api/v1/gateways/try",
+        "/api/v1/reports", "/api/v1/reports/due", "/api/v1/reports/{kind}/{path}",
+        "/api/v1/reports/{report}",
+        "/api/v1/reports/{report}/notes", "/api/v1/reports/{report}/verification",
+        "/api/v1/scopes/{path}/restatements",
+        "/api/v1/explain",
         "/api/v1/scenarios", "/api/v1/targets", "/api/v1/health/data",
         "/api/v1/unit-errors/{error}/dismiss", "/api/v1/unit-errors/{error}/rescale",
+        "/api/v1/notifications", "/api/v1/model/versions", "/api/v1/model/versions/{version}",
+        "/api/v1/storage", "/api/v1/simulation",
         "/livez", "/readyz", "/metrics",
     } == set(document["paths"])  # fmt: skip
     for path in document["paths"].values():
@@ -143,6 +164,9 @@ async def test_the_console_is_served_when_it_is_built(tmp_path):
         async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as api:
             assert text in (await api.get("/")).text
             assert (await api.get("/no.js")).headers["content-type"] == "application/problem+json"
+            assert (await api.get("/api/v1/none")).status_code == 404
+            page = await api.get("/alarms?scope=acme")
+            assert (page.text == text + "</title>") == (folder == tmp_path)
             kept = {p: (await api.get(p)).headers["cache-control"] for p in ("/", ASSET, NO_ASSET)}
             assert kept["/"] == kept[NO_ASSET] == "no-store"
             assert ("immutable" in kept[ASSET]) == (folder == tmp_path)

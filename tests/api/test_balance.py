@@ -71,12 +71,16 @@ async def test_estimates_close_every_balance_and_find_what_is_not_measured(api):
         assert balance == pytest.approx(0, abs=1e-9 * max(s["estimate_t"] for s in row["streams"]))
     assert row["completeness"] == 1.0
     assert row["quality"] == 32
+    summary = [result[name] for name in ("passed_share", "completeness", "unobservable")]
+    assert summary == [float(row["consistent"]), 1.0, []]
 
 
 async def test_a_meter_far_off_makes_the_balance_inconsistent_and_names_suspects(api, db, ids):
     before = (await rows_of(api, "demo/acme/balance", **HOUR))["items"][0]
     await db.execute("UPDATE hour SET amount = amount * 3 WHERE tag_id = $1", ids["acme/FT-1"])
-    row = (await rows_of(api, "demo/acme/balance", **HOUR))["items"][0]
+    result = await rows_of(api, "demo/acme/balance", **HOUR)
+    row = result["items"][0]
+    assert result["passed_share"] == 0.0
     assert row["chi2"] > max(before["chi2"], row["chi2_limit"])
     assert row["consistent"] is False
     assert any("cl2-vcm" in suspects for suspects in row["suspects"])
@@ -150,7 +154,9 @@ async def test_unknown_component_is_a_problem_with_a_hint(api):
 
 
 async def test_a_scope_without_nodes_says_so_and_shows_no_number(api):
-    row = (await rows_of(api, "demo/idle/balance", **HOUR))["items"][0]
+    result = await rows_of(api, "demo/idle/balance", **HOUR)
+    row = result["items"][0]
+    assert (result["passed_share"], result["completeness"]) == (None, 0.0)
     assert row["streams"] == []
     assert row["reason"] != ""
     assert row["quality"] >= 128

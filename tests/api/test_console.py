@@ -1,6 +1,7 @@
 """The console in a real browser, on the real stack: what it shows is what is stored."""
 
 import re
+import signal
 import time
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
@@ -9,19 +10,16 @@ from functools import partial
 import asyncpg
 import httpx
 import pytest
-from playwright.async_api import async_playwright, expect
+from playwright.async_api import expect
 
-from deploy import packages
 from deploy.service import free_port
+from tests.support.browser import chromium
 from tests.support.programs import is_ready, running
 from tests.support.waiting import until
 from twin.loading import load_park
 
 PARK = "deploy/parks/liaocheng"
-CHROMIUM = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
-            "--disable-component-update", "--disable-sync"]  # fmt: skip
 ANY_COUNT = re.compile(r"\d+")
-expect.set_options(timeout=20_000)
 # Held values times the seconds they held, inside one hour: what minutes and tiles must say.
 INTEGRAL = """
 SELECT sum(value * extract(epoch FROM least(until, $3) - greatest(time, $2)))
@@ -35,13 +33,6 @@ INCREASE = """
 SELECT (SELECT value FROM park.sample WHERE tag_id = $1 AND time = $3)
      - (SELECT value FROM park.sample WHERE tag_id = $1 AND time = $2)
 """
-
-
-@pytest.fixture(scope="session")
-def chromium():
-    """The path of Debian's Chromium."""
-    packages.ensure("chromium", "fonts-noto-cjk")
-    return "/usr/bin/chromium"
 
 
 async def amount(db, ids, tag, start, end):
@@ -69,7 +60,7 @@ async def caustic_by_hand(db, start, end):
     return sum(mass) / 1000, sum(energy) / 3.6e6
 
 
-async def test_the_overview_shows_what_is_stored(services, database, chromium, tmp_path):
+async def test_the_overview_shows_what_is_stored(services, database, tmp_path):
     environment = {"PARKTWIN_DATABASE_URL": database, "PARKTWIN_MQTT_URL": services.mqtt_url,
                    "PARKTWIN_PARK": PARK, "PARKTWIN_CLIENT_ID": "test-console",
                    "PARKTWIN_SESSION_EXPIRY_S": "60", "PARKTWIN_HTTP_PORT": str(free_port()),
@@ -83,7 +74,7 @@ async def test_the_overview_shows_what_is_stored(services, database, chromium, t
             httpx.AsyncClient(base_url=base, timeout=20) as client,
         ):
             await until(lambda: is_ready(client), 30)
-            async with running("simulators", environment, log):
+            async with running("simulators", environment, log) as simulator:
                 row = await until(partial(full_hour, client, "energy", "caustic"), 60)
                 db = await asyncpg.connect(database)
                 start, end = (datetime.fromisoformat(row[k]) for k in ("start", "end"))
@@ -92,10 +83,7 @@ async def test_the_overview_shows_what_is_stored(services, database, chromium, t
                 assert row["mass_t"] == pytest.approx(tonnes, rel=1e-9)
                 assert row["energy_kwh"] == pytest.approx(kwh, rel=1e-9)
                 assert row["kwh_per_t"] == pytest.approx(kwh / tonnes, rel=1e-9)
-                async with async_playwright() as playwright:
-                    browser = await playwright.chromium.launch(
-                        executable_path=chromium, args=CHROMIUM
-                    )
+                async with chromium() as browser:
                     page = await browser.new_page(viewport={"width": 1920, "height": 1080})
                     errors = []
                     page.on("pageerror", lambda error: errors.append(str(error)))
@@ -106,8 +94,8 @@ async def test_the_overview_shows_what_is_stored(services, database, chromium, t
                     await look_for_detections(page, client, database, tmp_path)
                     await page.screenshot(path=tmp_path / "detections.png")
                     await look_for_unit_errors(page, database)
+                    await look_for_silence(page, simulator)
                     await look_for_a_refused_feed(browser, client, base)
-                    await browser.close()
                     assert errors == []
 
 
@@ -240,6 +228,23 @@ async def look_for_a_refused_feed(browser, client, base):
     await expect(refusal).to_have_count(0)
     connection = page.locator("[data-testid=connection]")
     await expect(connection).to_have_attribute("data-state", "connected")
+
+
+async def look_for_silence(page, simulator):
+    """Stop all gateways: within ten seconds nothing looks live any more, and alarms say so."""
+    old, tank = page.locator("[data-testid=old-values]"), page.locator(".tank.old").first
+    await expect(old).to_have_count(0)
+    simulator.send_signal(signal.SIGSTOP)
+    try:
+        await expect(old).to_be_visible(timeout=10_000)
+        await expect(page.locator("[data-testid=live-value].stale").first).to_be_visible()
+        await expect(page.locator("path.old").first).to_be_attached()
+        await expect(tank).to_be_visible()
+        silent = page.get_by_text("网关无数据").or_(page.get_by_text("A gateway is silent"))
+        await expect(silent.first).to_be_visible(timeout=10_000)
+    finally:
+        simulator.send_signal(signal.SIGCONT)
+    await expect(old).to_have_count(0)
 
 
 async def look_for_unit_errors(page, database):

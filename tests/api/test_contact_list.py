@@ -1,18 +1,18 @@
 """The console's list of senders that the model does not know, in a real browser."""
 
 import httpx
-from playwright.async_api import async_playwright, expect
+from playwright.async_api import expect
 
-from tests.api.test_console import CHROMIUM, chromium
 from tests.services.test_first_contact import environment, neuron, publish
+from tests.support.browser import chromium
 from tests.support.programs import is_ready, running, subscribed
 from tests.support.waiting import until
 
-__all__ = ["chromium", "environment"]
+__all__ = ["environment"]
 
 
 async def test_sender_is_adopted_in_the_browser_and_the_trend_of_its_tag_comes_by_itself(
-    services, environment, tmp_path, chromium
+    services, environment, tmp_path
 ):
     base = f"http://127.0.0.1:{environment['PARKTWIN_HTTP_PORT']}"
     with (tmp_path / "programs.log").open("w") as log:
@@ -20,7 +20,7 @@ async def test_sender_is_adopted_in_the_browser_and_the_trend_of_its_tag_comes_b
             running("ingest", environment, log),
             running("api", environment, log),
             httpx.AsyncClient(base_url=base, timeout=20) as client,
-            async_playwright() as playwright,
+            chromium() as browser,
         ):
             await subscribed(environment)
             await until(lambda: is_ready(client), 30)
@@ -30,7 +30,6 @@ async def test_sender_is_adopted_in_the_browser_and_the_trend_of_its_tag_comes_b
                 return (await client.get("/api/v1/contacts")).json()["items"]
 
             await until(listed)
-            browser = await playwright.chromium.launch(executable_path=chromium, args=CHROMIUM)
             page = await browser.new_page()
             await page.goto(base)
             contacts = page.get_by_test_id("contacts")
@@ -45,9 +44,13 @@ async def test_sender_is_adopted_in_the_browser_and_the_trend_of_its_tag_comes_b
             await contacts.get_by_label("scope, like mypark/acme").fill("mypark/acme")
             await contacts.get_by_label("name of a new scope").fill("Acme")
             await expect(rows).to_contain_text("acme/TI-1")
-            await contacts.get_by_test_id("confirm-contact").click()
+            await contacts.get_by_test_id("confirm").click()
             await expect(page.get_by_test_id("trend")).to_contain_text("acme/TI-1")
             publish(services, "neuron/boiler", neuron(86.5))
             await expect(page.get_by_test_id("trend")).to_contain_text("86.5")
             await expect(contacts).to_have_count(0)
-            await browser.close()
+            await page.goto(f"{base}/desk")
+            await expect(contacts).to_contain_text("No sender that the model does not know")
+            await page.goto(f"{base}/reports")
+            due = page.get_by_test_id("due-reports")
+            await expect(due).to_contain_text("The park model has no scheduled report")

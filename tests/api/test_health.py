@@ -5,15 +5,16 @@ from dataclasses import replace
 from tests.support.small_park import HOUR, NOW, S, add_samples, add_tags, health_tag, serving, stamp
 
 pytest_plugins = ["tests.support.small_park"]
-NOTHING = dict.fromkeys(("health", "timeliness", "duplicate_share", "reject_share", "skew_s"), None)
+FIGURES = ("health", "timeliness", "duplicate_share", "reject_share", "skew_s", "silent_gateways")
+NOTHING = dict.fromkeys(FIGURES)
 
 
 async def test_health_of_the_data(api):
     result = (await api.get("/api/v1/health/data")).json()
     assert result["items"] == [
-        {"enterprise": "acme", "tags": 13, "fresh": 12, "stale": 0, "never": 1,
+        {"enterprise": "acme", "tags": 13, "fresh": 12, "stale": 0, "late": 0, "never": 1,
          "completeness": 1.0, "simulated": True, **NOTHING},
-        {"enterprise": "idle", "tags": 1, "fresh": 0, "stale": 0, "never": 1,
+        {"enterprise": "idle", "tags": 1, "fresh": 0, "stale": 0, "late": 0, "never": 1,
          "completeness": 0.0, "simulated": False, **NOTHING},
     ]  # fmt: skip
     assert result["gateways"] == []
@@ -45,7 +46,7 @@ async def test_health_of_each_enterprise_and_its_gateways(database, ids, db):
     acme = result["items"][0]
     assert {key: acme[key] for key in NOTHING} == {
         "health": 0.75, "timeliness": 0.5, "duplicate_share": 0.125, "reject_share": None,
-        "skew_s": -70.0,
+        "skew_s": -70.0, "silent_gateways": None,
     }  # fmt: skip
     # A gateway of an enterprise that the model does not have is not shown.
     assert [gateway["gateway"] for gateway in result["gateways"]] == ["gw9", "gw1"]

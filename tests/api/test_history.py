@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.encode import JSON, out, rounded
-from api.history import ARROW, CSV, accepted, bucket_rollups, bucket_samples, step
+from api.encode import out, rounded
+from api.history import ARROW, MEDIA_TYPES, bucket_rollups, bucket_samples, step
+from api.table import CSV, JSON, preferred
 from twin import quality as q
 from twin.uom import compile_uom
 
@@ -146,4 +147,4 @@ def test_rounding_leaves_what_has_no_digits():
     ],
 )
 def test_the_client_chooses_the_format(accept, expected):
-    assert accepted(accept) == expected
+    assert preferred(accept, MEDIA_TYPES) == expected

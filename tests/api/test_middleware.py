@@ -152,3 +152,24 @@ async def test_every_answer_says_what_browsers_may_do_with_it(served, tmp_path):
         assert headers["referrer-policy"] == "same-origin"
         assert headers["cross-origin-resource-policy"] == "same-origin"
         assert headers["cache-control"] == "no-store"
+
+
+async def test_head_answers_the_headers_of_get_and_ends_a_stream(database, ids):
+    async with serving(database) as (api, context):
+        for path in ("/api/v1/park", "/api/v1/nothing", "/livez"):
+            head, whole = await api.head(path), await api.get(path)
+            assert (head.status_code, head.content) == (whole.status_code, b"")
+            assert head.headers == whole.headers
+        assert (await api.head("/api/v1/live")).headers["content-type"].startswith("text/event-")
+        assert context.feed.clients == 0
+
+
+async def test_long_answers_are_compressed_and_event_streams_are_not(database, ids):
+    async with serving(database) as (api, _):
+        packed = await api.get("/api/v1/park")
+        plain = await api.get("/api/v1/park", headers={"Accept-Encoding": "identity"})
+        assert packed.headers["content-encoding"] == "gzip"
+        assert int(packed.headers["content-length"]) < len(plain.content) / 2
+        assert packed.json() == plain.json()
+        for path in ("/livez", "/api/v1/live"):
+            assert "content-encoding" not in (await api.head(path)).headers

@@ -93,7 +93,7 @@ def is_bounded(schema):
     """Return whether a schema has bounds of its kind."""
     most, least = (schema.keys() & {name, f"exclusive{name.title()}"} for name in MOST_AND_LEAST)
     return {
-        "integer": most and least,
+        "integer": "enum" in schema or (most and least),
         "number": most and least,
         "array": "maxItems" in schema,
         "string": schema.keys() & {"enum", "const", "format", "maxLength", "pattern"},

@@ -52,12 +52,29 @@ async def test_latest_is_in_the_uom_of_the_tag_and_null_before_the_first_sample(
     answer = await api.get("/api/v1/latest?tag=acme/TT-1&tag=acme/FT-1&tag=idle/XS-1")
     assert answer.json()["items"] == [
         {"tag": "acme/TT-1", "time": "2025-06-02T10:30:00+08:00", "value": 80.0, "uom": "degC",
-         "quality": 32},
+         "quality": 32, "age": "current"},
         {"tag": "acme/FT-1", "time": "2025-06-02T10:30:00+08:00", "value": 18.0, "uom": "t/h",
-         "quality": 32},
-        {"tag": "idle/XS-1", "time": None, "value": None, "uom": "", "quality": q.NO_DATA},
+         "quality": 32, "age": "current"},
+        {"tag": "idle/XS-1", "time": None, "value": None, "uom": "", "quality": q.NO_DATA,
+         "age": "current"},
     ]  # fmt: skip
     assert len((await api.get("/api/v1/latest")).json()["items"]) == len(NETWORK.tags) + len(HEALTH)
+
+
+async def test_latest_of_a_past_moment_is_what_had_come_by_then(api, db, ids):
+    await add_samples(db, ids["acme/TT-1"], [NOW - 3600 * S, NOW - 600 * S], [350.15, 360.15])
+    await add_samples(db, ids["demo/chlorine.mass_flow.production"], [NOW - 7200 * S], [10.0])
+
+    async def at(ago_s, *tags):
+        query = {"at": stamp(NOW - ago_s * S).isoformat(), "tag": list(tags)}
+        items = (await api.get("/api/v1/latest", params=query)).json()["items"]
+        return [(row["value"], row["age"]) for row in items]
+
+    assert await at(600, "acme/TT-1") == [(pytest.approx(87.0), "current")]
+    assert await at(601, "acme/TT-1") == [(pytest.approx(77.0), "stale")]  # of an hour before
+    assert await at(3601, "acme/TT-1") == [(None, "current")]
+    # A derived value is stored when it changes.
+    assert await at(10, "demo/chlorine.mass_flow.production") == [(pytest.approx(36.0), "current")]
 
 
 async def test_history_is_raw_when_it_fits_and_in_buckets_when_not(api, db, ids):

@@ -228,6 +228,13 @@ async def test_mixture_is_allocated_with_money_carbon_and_prices(database, ids):
         # What 70 % gain in the mixture, for each 0.1 of excess, times a hundredth of 3.3 t/h.
         assert price["price_cny_h"] == pytest.approx(freight["acid"]["gain_cny_t"] / 0.1 * 0.033)
         assert freight["hydrogen"]["gain_cny_t"] == pytest.approx(9000 - 1000 - 0.1 * 3)
+        # 2e6 CNY by what an hour of a year of 365.25 days gains.
+        pipe = freight["hydrogen"]
+        assert pipe["gain_cny"] == pytest.approx(VENTED * pipe["gain_cny_t"])
+        assert pipe["payback_years"] == pytest.approx(2e6 / (pipe["gain_cny"] * 8766))
+        assert (pipe["basis"], pipe["completeness"]) == ("measured", 1.0)
+        assert freight["acid"]["payback_years"] is None
+        assert freight["pure-acid"]["basis"] == "stated"
         gain = sum(flow["flow_t_h"] * flow["gain_cny_t"] for flow in row["flows"])
         assert row["gain_cny_h"] == pytest.approx(gain)
         # By what is usual: 75 and 92 % of acid, 99 % of hydrogen.
@@ -260,6 +267,7 @@ async def test_allocation_does_not_give_a_private_quantity_away(api):
     assert row["qualities"][0]["price_cny_h"] is None
     flow = next(flow for flow in row["flows"] if flow["resource"] == "pure-acid")
     assert (flow["withheld"], flow["flow_t_h"], flow["gain_cny_t"]) == (True, None, None)
+    assert (flow["gain_cny"], flow["payback_years"]) == (None, None)
 
 
 FIRM = with_more(old='max = "5 t/h"\n', new='max = "5 t/h"\nmin = "4 t/h"\nfirm = true\n')

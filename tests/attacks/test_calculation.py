@@ -4,6 +4,7 @@ import asyncio
 import shutil
 import time
 from collections import Counter
+from urllib.parse import urlencode
 
 import asyncpg
 import httpx
@@ -74,6 +75,33 @@ def windows():
     ]
 
 
+def heaviest_of_loads():
+    """Return those of consumption and load: quarters of hours, and two periods of hours."""
+    quarters = {"window": "quarter_hour", **before((WINDOWS - 1) * MINUTE_US * 15)}
+    now_us = time.time_ns() // 1000
+    names = ("first_from", "first_to", "second_from", "second_to")
+    spans = (2 * WINDOWS - 2, WINDOWS - 1, WINDOWS - 1, 0)
+    ends = {name: time_of(now_us - n * HOUR_US) for name, n in zip(names, spans, strict=True)}
+    questions = {
+        "consumption": [quarters, *windows()[1:]],
+        "load-curve": [quarters, windows()[1]],
+        "power-factor": windows()[1:],
+        "demand": [before(365 * DAY_US)],
+        "standby": [before(WINDOWS * DAY_US)],
+        # As many windows as three enterprises may have together.
+        "online-monitoring": [before((WINDOWS // 3 - 1) * DAY_US)],
+        "online-monitoring/file": [{"format": "xlsx", **before((WINDOWS // 3 - 1) * DAY_US)}],
+        "comparison": [ends],
+        "load-plan": [
+            {"hours": 142, "price": [0.3] * 7 + [0.6] * 10 + [0.9] * 7},
+            {"hours": 35, "minutes": 15, "green_share": 0.1},
+        ],
+        # As many windows as three members may have together.
+        "industry": [{"product": "caustic", **before((WINDOWS // 3 - 1) * DAY_US)}],
+    }
+    return {f"get /api/v1/scopes/{{path}}/{name}": query for name, query in questions.items()}
+
+
 def heaviest_of_books_and_senders():
     """Return those of what people enter, and of senders that the model does not know."""
     page, command = {"limit": 1000}, {"by": "ann"}
@@ -94,6 +122,59 @@ def heaviest_of_books_and_senders():
         "post /api/v1/book/csv": [BOOK.encode()],
         "post /api/v1/book/{value}/correct": [command | {"value": 1, "reason": "r" * 400}],
         "post /api/v1/book/confirm": [command | {"ids": [1000]}],
+    } | heaviest_of_reports()
+
+
+def heaviest_of_baselines():
+    """Return those of energy baselines, over as many of their windows as there may be."""
+    one = "/api/v1/scopes/{path}/baselines/{baseline}"
+    day, command = before(WINDOWS * HOUR_US), {"by": "ann"}
+    span = {"start": day["from"], "end": before(0)["from"]}
+    adjusted = span | {"amount_mwh": 1, "reason": "r" * 400}
+    return {
+        "get /api/v1/scopes/{path}/baselines": [{}],
+        "get /api/v1/scopes/{path}/bridge": [
+            before(WINDOWS // 2 * HOUR_US) | {"ageing": "true"},
+            before(WINDOWS * DAY_US // 2 - DAY_US) | {"measure": "coal_equivalent"},
+        ],
+        "get /api/v1/scopes/{path}/forecast": [
+            {"figure": figure, "horizon": "shift"}
+            for figure in ("electricity", "demand", "chlorine_stock")
+        ],
+        f"get {one}": [day],
+        f"post {one}/fit": [command | span],
+        f"post {one}/adjust": [command | adjusted],
+    }
+
+
+def heaviest_of_reports():
+    """Return those of reports, and of what was made anew."""
+    command, page = {"by": "ann"}, {"limit": 1000}
+    return {
+        "get /api/v1/reports": [page],
+        "get /api/v1/commands": [page],
+        "get /api/v1/reports/{report}": [{"format": "pdf"}],
+        "get /api/v1/reports/{report}/verification": [{}],
+        "post /api/v1/reports/{report}/notes": [command | {"note": "n" * 400}],
+        "get /api/v1/reports/{kind}/{path}": [
+            {"period": period, "format": "pdf"} for period in ("2026", "2026-10")
+        ],
+        "post /api/v1/reports/{kind}/{path}": [command | {"period": "2025"}],
+        "get /api/v1/scopes/{path}/restatements": [before(100 * DAY_US)],
+    }
+
+
+def heaviest_of_explanations():
+    """Return those of what-ifs, and of figures that are explained."""
+    actions = [{"scope": scope.id, "load": 0.5} for scope in PARK.scopes if scope.kind == "plant"]
+    what_if = {"hours": 33, "step_s": 60, "actions": actions[:5]}
+    energy = f"/api/v1/scopes/{SCOPE}/energy?{urlencode(windows()[1])}#/items/0"
+    return {
+        "post /api/v1/scenarios": [what_if],
+        "get /api/v1/explain": [{"figure": energy}, {"figure": f"{energy}/kgce_per_t"}],
+        "post /api/v1/explain": [
+            {"figure": "/api/v1/scenarios#/variants/0/power_now_mw", "body": what_if}
+        ],
     }
 
 
@@ -104,23 +185,27 @@ def heaviest():
     scoped = {
         f"get /api/v1/scopes/{{path}}/{subject}": windows()
         for subject in ("energy", "tariffs", "electrolysers", "chlorine", "byproducts", "symbiosis",
-                        "balance", "heat", "meters", "catalogue", "catalogue/allocation")
+                        "loops", "balance", "heat", "meters", "catalogue", "catalogue/allocation")
     }  # fmt: skip
     # A minute of an outlet has no mean; charges are summed from minutes: not over months.
-    emissions = [windows()[1], {"window": "month", **before(365 * DAY_US)}]
-    scoped["get /api/v1/scopes/{path}/emissions"] = emissions
-    scoped["get /api/v1/scopes/{path}/catalogue/matches"] = [{}]
+    year = {"window": "month", **before(365 * DAY_US)}
+    scoped["get /api/v1/scopes/{path}/emissions"] = [windows()[1], year]
+    scoped |= {f"get /api/v1/scopes/{{path}}/{s}": [{}] for s in ("catalogue/matches", "retrofit")}
+    scoped["get /api/v1/scopes/{path}/maturity"] = [{}, before(100 * DAY_US)]
+    scoped["get /api/v1/scopes/{path}/benchmark"] = [{}, before(1_400 * DAY_US)]
     scoped["get /api/v1/scopes/{path}/catalogue/ledger"] = [before(WINDOWS * DAY_US)]
     scoped["get /api/v1/scopes/{path}/evaluation"] = [{}, {"year": 2025}, {"year": 2198}]
+    scoped["get /api/v1/scopes/{path}/totals/ledger"] = [{}]
+    scoped["get /api/v1/scopes/{path}/totals"] = [{}, {"year": 2025, "rate": "newest"}]
+    scoped |= heaviest_of_baselines() | heaviest_of_loads()
     scoped["get /api/v1/scopes/{path}/electrolysers"] = windows()[:2]
     scoped["get /api/v1/scopes/{path}/emissions/products"] = windows()[1:]
     scoped["get /api/v1/scopes/{path}/electrolysers/ageing"] = [before(1_400 * DAY_US)]
-    actions = [{"scope": scope.id, "load": 0.5} for scope in PARK.scopes if scope.kind == "plant"]
-    what_if = {"hours": 33, "step_s": 60, "actions": actions[:5]}
     command, now_us = {"by": "ann"}, time.time_ns() // 1000
     return (
         scoped
         | heaviest_of_books_and_senders()
+        | heaviest_of_explanations()
         | {
             "get /api/v1/park": [{}],
             "get /api/v1/tags": [page | {"q": "a"}],
@@ -140,7 +225,6 @@ def heaviest():
             "get /api/v1/commands/{command}": [{}],
             "get /api/v1/targets": [before(31 * DAY_US), before(1_400 * DAY_US)],
             "get /api/v1/scenarios": [{}],
-            "post /api/v1/scenarios": [what_if],
             "get /api/v1/quarantine": [page],
             "post /api/v1/quarantine/{enterprise}/{tag}/adopt": [
                 command | {"scope": PLANT, "quantity": "mass_flow", "uom": "t/h"}
@@ -167,10 +251,14 @@ def heaviest():
 
 NAMES = {
     "path": SCOPE, "alarm": "none", "command": "1", "enterprise": "xinfa", "tag": "NO-7",
-    "error": "1", "fall": "1", "contact": "1", "value": "1",
+    "error": "1", "fall": "1", "contact": "1", "value": "1", "baseline": "luxi-ammonia-steam",
+    "kind": "park", "report": "1",
 }  # fmt: skip
 # Of an alarm, a command or an error that is not there, and of a future that holds nothing.
-ABSENT = ("{alarm}", "{contact}", "{command}", "{error}", "{fall}", "release")
+# A baseline has no model here, and no energy that varies.
+ABSENT = (
+    "{alarm}", "{baseline}", "{contact}", "{command}", "{error}", "{fall}", "{report}", "release",
+)  # fmt: skip
 
 
 async def ask(client, operation, question):

@@ -266,6 +266,53 @@ def test_a_program_that_keeps_dying_is_started_less_and_less_often(tmp_path):
     assert "No module named parktwin_no_such_module" in program.log.read_text()
 
 
+def test_a_task_is_done_once_and_tried_again_after_a_failure(tmp_path, monkeypatch):
+    (tmp_path / "chore.py").write_text(
+        "import pathlib, sys; done = pathlib.Path(sys.argv[1]); first = not done.exists()\n"
+        "done.touch(); sys.exit(first)"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    task = Program("chore", environment, tmp_path, arguments=(str(tmp_path / "done"),))
+    ends, deadline_s = [], time.monotonic() + 20
+    while task.status != 0 and time.monotonic() < deadline_s:
+        if task.tend(time.monotonic()):
+            ends.append(task.status)
+        time.sleep(0.02)
+    assert ends == [1]
+    assert not task.tend(time.monotonic() + 1e6)
+    assert task.status == 0
+
+
+def test_a_task_of_every_so_often_begins_after_another_and_goes_on_after_a_failure(tmp_path):
+    (tmp_path / "chore.py").write_text(
+        "import sys; name = sys.argv[1]; open(name, 'a').write('x')\n"
+        "sys.exit(len(open(name).read()) == 2)"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    first = Program("chore", environment, tmp_path, arguments=(str(tmp_path / "first"),))
+    times = tmp_path / "times"
+    task = Program(
+        "chore", environment, tmp_path, arguments=(str(times),), every_s=100.0, after=first
+    )
+    task.tend(0.0)
+    assert not times.exists()
+
+    def run(each, now_s):
+        each.tend(now_s)
+        each.status, deadline_s = None, time.monotonic() + 20
+        while each.status is None and time.monotonic() < deadline_s:
+            ended = each.tend(now_s)
+            time.sleep(0.02)
+        return ended
+
+    run(first, 0.0)
+    # Its first time is good, its second is not, and each is a hundred seconds after the other.
+    for now_s, failed in ((0.0, False), (100.0, True), (200.0, False)):
+        assert run(task, now_s) is failed
+        task.tend(now_s + 99.0)
+        assert len(times.read_text()) == now_s / 100 + 1
+
+
 def start_up(data, stand_ins, *options, settings=None):
     """Run `parktwin up` with small programs in the place of ours."""
     programs = Path(tempfile.mkdtemp(dir=data.parent))

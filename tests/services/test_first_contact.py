@@ -126,7 +126,10 @@ async def test_contact_is_proposed_and_adopted_over_http_and_what_waited_is_stor
             async def contacts():
                 return (await client.get("/api/v1/contacts")).json()["items"]
 
-            (contact,) = await until(contacts, 20)
+            async def contact_with_all():
+                return [row for row in await contacts() if row["count"] == len(bodies)]
+
+            (contact,) = await until(contact_with_all, 20)
             assert (contact["address"], contact["count"]) == ("park/v1/mypark/acme/gw1", 20)
             url = f"/api/v1/contacts/{contact['id']}"
             missing = await client.post("/api/v1/contacts/999/propose", json={"by": "ann"})

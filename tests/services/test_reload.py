@@ -170,6 +170,14 @@ async def test_model_that_cannot_run_on_what_is_stored_leaves_the_former_running
             assert await reloaded(environment, monkeypatch) == 0
             clock = "SELECT zone FROM clock"
             assert (await query(database, clock))[0][0] == "Europe/Berlin"
+            path.write_text(right.replace("Asia/Shanghai", "Asia/Nowhere"), encoding="utf-8")
+            assert await reloaded(environment, monkeypatch) == 2
+        # Mended while ingest was away: the next start has nothing to complain of.
+        problems = "SELECT problem FROM model_problem"
+        assert await query(database, problems)
+        path.write_text(right, encoding="utf-8")
+        async with running("ingest", environment, log):
+            await until_returns([], lambda: query(database, problems))
 
 
 async def test_data_logger_stays_connected_and_a_new_one_is_known_after_a_reload(

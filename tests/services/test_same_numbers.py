@@ -22,6 +22,7 @@ from tests.support.memory_store import MemoryStore, samples_of, started
 from tests.support.small_park import rows_of, serving
 from tests.support.stored import cycling
 from twin import quality as q
+from twin.accounts.demand import DEMAND_ROLES
 from twin.accounts.network import FLOW_ITEMS, Account, compile_network, tally
 from twin.arrays import MINUTE_US, NEVER
 from twin.energy.consumption import intensity
@@ -288,8 +289,8 @@ async def test_lateness_duplicates_and_a_restart_change_no_sample_and_no_minute(
     both = held(live, times), held(replayed(measured, times), times)
     same = (both[0] == both[1]) | (np.isnan(both[0]) & np.isnan(both[1]))
     assert same[:RESTART].all()
-    # A counter has no rate before its second sample, and a slope keeps what it was given.
-    slope = np.array([role == "residual" for _, _, role in NETWORK.derived])
+    # A counter has no rate before its second sample; slopes and demands keep what they were given.
+    slope = np.array([role in ("residual", *DEMAND_ROLES) for _, _, role in NETWORK.derived])
     assert same[RESTART + 1 : LATE, ~slope].all()
     assert not same[LATE:KNOWN, ~slope].all()
     assert same[KNOWN:, ~slope].all()

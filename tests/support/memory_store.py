@@ -299,6 +299,15 @@ class MemoryStore(Store):
         kinds = np.int64, np.int64, np.float64, np.float64, np.uint8
         return tuple(np.array(c, kind) for c, kind in zip(columns, kinds, strict=True))
 
+    async def day_totals(self, tags, start_us):
+        amount, covered_s = np.zeros((2, len(tags)))
+        for (tag, time_us), row in self.day.items():
+            at = np.flatnonzero(tags == tag)
+            if time_us >= start_us and len(at):
+                amount[at] += row[1]
+                covered_s[at] += row[2]
+        return amount, covered_s
+
     async def minute_levels(self, tags, minutes):
         return []  # As for tags without covered minutes: levels are learnt anew.
 
@@ -421,7 +430,7 @@ class MemoryStore(Store):
         columns = (tag.tolist(), start.tolist(), stop.tolist())
         self.restatement.extend((now_us, *row) for row in zip(*columns, strict=True))
 
-    async def wake_readers(self, cycle_us, tag, image, rows):
+    async def wake_readers(self, cycle_us, tag, image, late, rows):
         self.cycle_us = cycle_us
 
     def samples(self, tags):

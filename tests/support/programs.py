@@ -11,10 +11,10 @@ from tests.support.stored import query
 from tests.support.waiting import until
 
 
-def program(module, environment, log):
+def program(module, environment, log, *options):
     """Start one of our programs."""
     return subprocess.Popen(
-        [sys.executable, "-P", "-m", module],
+        [sys.executable, "-P", "-m", module, *options],
         env={**os.environ, **environment},
         stdout=log,
         stderr=subprocess.STDOUT,
@@ -33,9 +33,9 @@ def stop(process, seconds=10):
 
 
 @asynccontextmanager
-async def running(module, environment, log):
+async def running(module, environment, log, *options):
     """Run one of our programs for the length of a block."""
-    process = program(module, environment, log)
+    process = program(module, environment, log, *options)
     try:
         yield process
     finally:

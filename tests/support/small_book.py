@@ -123,11 +123,11 @@ class Book:
 
 
 @asynccontextmanager
-async def keeping(database, park, now):
+async def keeping(database, park, now, **settings):
     """Serve a park with a book; yields the book."""
     async with (
         cycling(database, park, now) as cycle,
-        serving(database, now) as (client, context),
+        serving(database, now, **settings) as (client, context),
     ):
         commands = CommandQueue(cycle._store, cycle._park, cycle.topics, cycle._settings)
         now_us = now

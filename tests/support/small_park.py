@@ -14,8 +14,8 @@ import pytest
 from pydantic import TypeAdapter
 
 from api.app import create_app
-from api.encode import JSON
 from api.settings import ApiSettings
+from api.table import JSON
 from tests.support.data import data_text
 from tests.support.waiting import until
 from twin.accounts.network import Network, compile_network
@@ -134,8 +134,8 @@ async def add_samples(db, tag_id, times, values, quality=32):
     )  # fmt: skip
 
 
-async def add_cycle(db, cycle_us, rows, *, notify=True):
-    """Commit a cycle as ingest does: rows of (tag_id, time_us, value, quality)."""
+async def add_cycle(db, cycle_us, rows, *, notify=True, late=None):
+    """Commit a cycle as ingest does: (tag_id, time_us, value, quality) each; ids of late tags."""
     columns = list(zip(*rows, strict=True)) or [(), (), (), ()]
     data = [
         np.array(column, code).tobytes()
@@ -143,8 +143,9 @@ async def add_cycle(db, cycle_us, rows, *, notify=True):
     ]
     async with db.transaction():
         await db.execute(
-            "INSERT INTO cycle (cycle_us, tag_id, time, value, quality) VALUES ($1,$2,$3,$4,$5)",
-            cycle_us, *data,
+            "INSERT INTO cycle (cycle_us, tag_id, time, value, quality, late)"
+            " VALUES ($1,$2,$3,$4,$5,$6)",
+            cycle_us, *data, None if late is None else np.array(late, "<i4").tobytes(),
         )  # fmt: skip
         if notify:
             await db.execute(f"NOTIFY park_cycle, '{cycle_us}'")
@@ -159,6 +160,11 @@ def small(request):
 @pytest.fixture
 async def ids(db, small):
     """Tag ids by address, in a database with the model, two and a half hours and one cycle."""
+    return await fill(db, small)
+
+
+async def fill(db, small):
+    """Store a model, two and a half hours of its tags, and one cycle; return the ids of tags."""
     await db.execute(
         "INSERT INTO model (digest, files, applied) VALUES ($1, $2, $3)",
         "1", json.dumps(small.files), stamp(BEGIN),

@@ -122,7 +122,7 @@ def test_replay_leaves_what_it_was_given_as_it_is():
     second = replay(NETWORK, image, memory, scans, cycles)
     assert_same(first.samples, second.samples)
     assert (image.time_us < T0).all()
-    assert len(memory.mass_us) == 0
+    assert len(memory.past_us) == 0
 
 
 def test_nothing_to_replay_derives_nothing():

@@ -241,9 +241,9 @@ def test_memory_keeps_a_quarter_of_an_hour_at_its_own_pace():
     for second in range(3000):
         now = T0 + second * S
         memory = step(NETWORK, memory, view(now), now).memory
-    assert len(memory.mass_us) == SLOPE_US // SLOPE_EVERY_US
-    assert set(np.diff(memory.mass_us)) == {SLOPE_EVERY_US}
-    assert memory.mass_us[-1] - memory.mass_us[0] < SLOPE_US
+    assert len(memory.past_us) == SLOPE_US // SLOPE_EVERY_US
+    assert set(np.diff(memory.past_us)) == {SLOPE_EVERY_US}
+    assert memory.past_us[-1] - memory.past_us[0] < SLOPE_US
 
 
 def test_reading_that_is_missing_for_a_while_leaves_the_slope_of_the_others():
@@ -269,8 +269,10 @@ def test_step_is_pure_and_never_makes_a_good_number_of_a_bad_one(values, codes, 
     changes = dict(zip(VALUES, values, strict=True))
     image = view(T0 - age_s * S, quality=dict(zip(VALUES, codes, strict=True)), **changes)
     past = np.arange(5) * 60 * S + T0 - 300 * S
-    memory = Memory(past, np.outer(np.arange(5.0), np.ones(len(NETWORK.tanks.tag))))
-    parts = [*(getattr(image, n) for n in Image.__slots__), memory.mass_us, memory.mass]
+    memory = Memory(
+        past, np.outer(np.arange(5.0), np.ones(len(NETWORK.tanks.tag))), np.zeros((5, 0))
+    )
+    parts = [*(getattr(image, n) for n in Image.__slots__), memory.past_us, memory.mass]
     before = [part.tobytes() for part in parts]
     first, second = (step(NETWORK, memory, image, T0) for _ in range(2))
     assert [part.tobytes() for part in parts] == before

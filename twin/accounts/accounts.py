@@ -29,7 +29,7 @@ from twin.reference import load as load_reference
 from twin.uom import parse_quantity
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from twin.model.junctions import Junction, MeterFlow
     from twin.model.meters import MeterTrees
@@ -131,13 +131,31 @@ def components_of(stream: Stream, meter: Tag) -> dict[str, float]:
 
     Returns
     -------
-    dict of float [kg/kg]     by component; [kg/m³] for a volume: NaN without a normal density
+    dict of float [kg/kg]     by component; [kg/m³] for a volume: NaN without a density
     """
+    mass = mass_of(stream, meter)
+    shares = load_reference("media")[stream.medium]["component"]
+    return {name: share * mass for name, share in shares.items()}
+
+
+def mass_of(stream: Stream, meter: Tag) -> float:
+    """Return the mass of a stream per amount of its meter.
+
+    Parameters
+    ----------
+    stream : Stream
+    meter : Tag               of its flow
+
+    Returns
+    -------
+    float [kg/SI]             1 of a mass; of a volume that of the medium, NaN where it has none
+    """
+    if AMOUNTS.get(meter.quantity, meter.quantity) == "mass":
+        return 1.0
     medium = load_reference("media")[stream.medium]
-    density = 1.0
-    if AMOUNTS.get(meter.quantity, meter.quantity) != "mass":
-        density = parse_quantity(medium.get("normal_density", "nan kg/m^3"), "density")
-    return {name: share * density for name, share in medium["component"].items()}
+    return parse_quantity(
+        medium.get("normal_density", medium.get("density", "nan kg/m^3")), "density"
+    )
 
 
 def _add(book: Book, account: Account, tag: int, factor: float) -> None:
@@ -155,8 +173,11 @@ def _book_electrolysers(
                 _add(book, Account(scope, component, item), tag, abs(factor))
 
 
-def _book_streams(park: Park, index: dict[str, int], book: Book) -> None:
-    """Book each measured stream as made, used, imported, exported or vented, scope by scope."""
+def stream_accounts(park: Park) -> Iterator[tuple[Stream, Account]]:
+    """Yield the accounts that streams belong to, those without a meter as well.
+
+    A stream is made, used, imported, exported or vented, as seen from each scope above its ends.
+    """
     media = load_reference("media")
     sources: set[tuple[str, str]] = set()
     sinks: set[tuple[str, str]] = set()
@@ -166,16 +187,22 @@ def _book_streams(park: Park, index: dict[str, int], book: Book) -> None:
             sinks.add((stream.to, component))
     held = {(t.scope, c) for t in park.tanks for c in media[t.medium]["component"]}
     for stream in park.streams:
-        if not stream.flow:
-            continue
-        meter = park.tags[index[stream.flow]]
-        for component, factor in components_of(stream, meter).items():
+        for component in media[stream.medium]["component"]:
             origin, to = (stream.origin, component), (stream.to, component)
             makes = origin not in sinks and origin not in held and not _is_cell(park, *origin)
             uses = to not in sources and to not in held
             for scope in dict.fromkeys([*scopes_above(stream.origin), *scopes_above(stream.to)]):
                 for item in _items(stream, scope, makes=makes, uses=uses):
-                    _add(book, Account(scope, component, item), index[stream.flow], factor)
+                    yield stream, Account(scope, component, item)
+
+
+def _book_streams(park: Park, index: dict[str, int], book: Book) -> None:
+    """Book the streams that have a meter."""
+    for stream, account in stream_accounts(park):
+        if stream.flow:
+            meter = park.tags[index[stream.flow]]
+            factor = components_of(stream, meter)[account.subject]
+            _add(book, account, index[stream.flow], factor)
 
 
 def _is_cell(park: Park, scope: str, component: str) -> bool:

@@ -21,6 +21,7 @@ import numpy as np
 
 from twin import quality as q
 from twin.accounts.carriers import FACTOR_QUANTITY, carrier_factor, reference_enthalpy
+from twin.accounts.waste_heat import WarmContent, WasteHeat, warm_content
 from twin.arrays import BOOL, F64, FOREVER, I64, NEVER, U8
 from twin.errors import UomError
 from twin.model.park import Meter, Stream, inside
@@ -149,7 +150,8 @@ class FuelContent:
         return np.where(lost, self.default, known), lost
 
 
-Content = SteamContent | FuelContent
+Content = SteamContent | FuelContent | WarmContent
+User = Meter | Stream | WasteHeat
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,13 +275,14 @@ def compile_heats(park: Park, index: Mapping[str, int], first: int) -> Heats:
     )
 
 
-def _users(park: Park) -> list[Meter | Stream]:
-    """Return what counts heat: meters, and streams of steam with a meter."""
+def _users(park: Park) -> list[User]:
+    """Return what counts heat: meters, streams of steam with a meter, and waste heat."""
     meters = [meter for meter in park.meters if meter.basis != "DC"]
-    return [*meters, *(s for s in park.streams if s.flow and s.medium == STEAM)]
+    steam = [s for s in park.streams if s.flow and s.medium == STEAM]
+    return [*meters, *steam, *park.rows(WasteHeat)]
 
 
-def _flow_of(user: Meter | Stream) -> str:
+def _flow_of(user: User) -> str:
     """Return the address of the tag that measures the amount."""
     return user.tag if isinstance(user, Meter) else user.flow
 
@@ -294,19 +297,21 @@ def _nominal(content: Content) -> float:
     return float(content.at(np.zeros((), np.int64), nothing)[0])
 
 
-def content_of(park: Park, index: Mapping[str, int], user: Meter | Stream) -> Content | None:
-    """Return the heat in a unit of what a meter counts, or of a stream of steam.
+def content_of(park: Park, index: Mapping[str, int], user: User) -> Content | None:
+    """Return the heat in a unit of what a meter counts, of a stream of steam or of waste heat.
 
     Parameters
     ----------
     park : Park
     index : mapping of str to int   places of the tags
-    user : Meter or Stream
+    user : Meter, Stream or WasteHeat
 
     Returns
     -------
     Content or None                 None: the model says nothing of it, the table of carriers holds
     """
+    if isinstance(user, WasteHeat):
+        return warm_content(park, index, user)
     if _carries_steam(user):
         state = state_of(park, user.steam, _scopes_of(user))
         if state is None:
@@ -346,16 +351,16 @@ def state_of(park: Park, name: str, scopes: tuple[str, ...]) -> SteamState | Non
 
 
 def heat_entry(
-    park: Park, index: Mapping[str, int], heats: Heats, user: Meter | Stream
+    park: Park, index: Mapping[str, int], heats: Heats, user: User
 ) -> tuple[int, float] | None:
-    """Return the tag and the factor [J/SI] that give the heat of a meter or a stream of steam.
+    """Return the tag and the factor [J/SI] that give the heat of what counts some.
 
     Parameters
     ----------
     park : Park
     index : mapping of str to int   places of the tags
     heats : Heats                   of the park
-    user : Meter or Stream
+    user : Meter, Stream or WasteHeat
 
     Returns
     -------
@@ -517,7 +522,8 @@ def _check_value(park: Park, row: HeatingValue) -> Iterator[RowFault]:
 def _check_one_content(park: Park) -> Iterator[RowFault]:
     """Yield meters and streams of one tag that say different things of its heat."""
     stated: dict[str, SteamState | None] = {}
-    for user in filter(_carries_steam, _users(park)):
+    users: list[Meter | Stream] = [*park.meters, *(s for s in park.streams if s.flow)]
+    for user in filter(_carries_steam, users):
         state, address = state_of(park, user.steam, _scopes_of(user)), _flow_of(user)
         if stated.setdefault(address, state) is not state:
             yield RowFault(user, f"the steam of {address!r} has another state elsewhere", "steam")

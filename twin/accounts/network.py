@@ -7,20 +7,30 @@ and the amounts of a minute or a year into amounts: live and report cannot diffe
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import wraps
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, cast
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from twin.accounts.accounts import ELECTRICITY, FLOW_ITEMS, SIGNS, Account, Book, book_park
 from twin.accounts.cells import CELL_ROLES, AnalysedCells, compile_cells, is_analysed
+from twin.accounts.demand import DEMAND_ROLES, Incomers, compile_incomers
 from twin.accounts.heat import Heats, compile_heats
 from twin.accounts.tanks import Tanks, compile_tanks
 from twin.arrays import F64, I64, runs
 from twin.model.junctions import Junction, find_junctions
 from twin.model.meters import MeterTrees, compile_meters
 from twin.model.park import Park, Scope, Tag, owner_of, scopes_above
+from twin.reference import made_for_reader
 from twin.series.traits import SeriesTraits, traits_of
 from twin.uom import compile_uom
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+P = ParamSpec("P")
+Result = TypeVar("Result")
 Derived = tuple[str, str, str]  # scope, component and role of a derived tag
 FLOW, STOCK, POWER = ("mass_flow", "t/h"), ("mass", "t"), ("power", "MW")
 # Derived tags of a scope and component, or electrolyser: role in the name, quantity, uom. Those of
@@ -32,6 +42,7 @@ ROLES = {
     "inventory": STOCK,
     "import": POWER,
     "export": POWER,
+    **dict.fromkeys(DEMAND_ROLES, POWER),
     "effective": ("current", "kA"),
     "efficiency": ("fraction", "%"),
     "heat": POWER,
@@ -63,7 +74,11 @@ class Signs:
     factor: F64  # (F,) sign of an account; kg of the component per kg in a tank, with its sign
 
 
-@dataclass(frozen=True, slots=True)
+# Of each network, so many results of functions of it are remembered.
+RESULTS = 64
+
+
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Network:
     """The compiled park model.
 
@@ -83,7 +98,9 @@ class Network:
     cells: AnalysedCells
     effective: dict[str, int]  # tag of the effective current by electrolyser
     heats: Heats
-    # (D,) of the tags behind the measured ones: all of `CELL_ROLES`, heats, then those of scopes.
+    incomers: Incomers
+    # (D,) of the tags behind the measured ones: all of `CELL_ROLES`, heats, all of `DEMAND_ROLES`,
+    # then those of scopes.
     derived: tuple[Derived, ...]
     signs: Signs  # of the derived tags of scopes
     meters: MeterTrees  # the energy meters of the park
@@ -94,6 +111,32 @@ class Network:
         at = self.accounts[account]
         stop = self.entry_start[at + 1] if at + 1 < len(self.entry_start) else len(self.entry_tag)
         return slice(int(self.entry_start[at]), int(stop))
+
+
+_results: WeakKeyDictionary[Network, dict[tuple[Any, ...], Any]] = WeakKeyDictionary()
+
+
+def remembered(
+    function: Callable[Concatenate[Network, P], Result],
+) -> Callable[Concatenate[Network, P], Result]:
+    """Let a function of a network and names remember its results, which nobody changes.
+
+    Who reads the reference tables gets results of his own: he must see what is read of them.
+    """
+
+    @wraps(function)
+    def remembering(network: Network, /, *args: P.args, **kwargs: P.kwargs) -> Result:
+        made = made_for_reader()
+        results = _results.setdefault(network, {}) if made is None else made
+        key = (function, *args, *sorted(kwargs.items()))
+        key = key if made is None else (network, *key)
+        if key not in results:
+            while made is None and len(results) >= RESULTS:
+                results.pop(next(iter(results)))
+            results[key] = function(network, *args, **kwargs)
+        return cast("Result", results[key])
+
+    return remembering
 
 
 def compile_network(park: Park) -> Network:
@@ -107,6 +150,8 @@ def compile_network(park: Park) -> Network:
     of_cells = [(cell.scope, cell.id, role) for role in CELL_ROLES for cell in analysed]
     heats = compile_heats(park, index, len(park.tags) + len(of_cells))
     of_heats = [(park.tags[f].scope, park.tags[f].tag, "heat") for f in heats.flow.tolist()]
+    incomers = compile_incomers(trees, index, ELECTRICITY)
+    of_demand = [(scope, ELECTRICITY, role) for role in DEMAND_ROLES for scope in incomers.scopes]
     book = book_park(park, trees, junctions, index, effective, heats)
     accounts = {account: i for i, account in enumerate(book)}
     entries = [entry for lines in book.values() for entry in lines]
@@ -115,7 +160,7 @@ def compile_network(park: Park) -> Network:
         *_derived(park.scopes, book, tanks),
         *_derived_electricity(park.scopes, book, junctions),
     )
-    derived = (*of_cells, *of_heats, *of_scopes)
+    derived = (*of_cells, *of_heats, *of_demand, *of_scopes)
     own = [derived_tag(*key, kinds, park.gap_s) for key in derived]
     for i, cell in enumerate(analysed):
         own[i] = _like(own[i], park.tags[index[cell.current]])
@@ -133,6 +178,7 @@ def compile_network(park: Park) -> Network:
         cells=compile_cells(park, index),
         effective=effective,
         heats=heats,
+        incomers=incomers,
         derived=derived,
         signs=_signs(of_scopes, accounts, tanks),
         meters=trees,

@@ -9,6 +9,7 @@ References
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,6 +20,7 @@ from twin.errors import UomError
 from twin.model.rows import RowFault, cell, sentence, table
 from twin.reference import load as load_reference
 from twin.series.traits import traits_of
+from twin.targets.model import Target
 from twin.uom import parse_quantity
 
 if TYPE_CHECKING:
@@ -28,6 +30,10 @@ if TYPE_CHECKING:
 
 PRIORITIES = ("critical", "high", "medium", "low")
 TEXTS = ("name", "cause", "consequence", "response")
+# What the names of ingest's own tags begin with.
+HEALTH = "ingest."
+# And those of margins, see `twin.margins`.
+MARGIN = "margin."
 
 
 @table
@@ -87,11 +93,14 @@ class Rules:
 def park_alarms(park: Park, tags: Sequence[Tag]) -> tuple[Alarm, ...]:
     """Return the alarms of the tags that exist, derived ones included; those without an id get one.
 
+    Margins and the health of the data have alarms that no model need have: see
+    ``twin/reference/alarms.toml``.
+
     The id is tag and direction, ``acme/PT-1.high``, and for the next further limit of the same tag
     ``acme/PT-1.high2``.
     """
     known = {tag.address: tag for tag in tags}
-    rows = [row for row in park.rows(AlarmSpec) if row.tag in known]
+    rows = [row for row in (*park.rows(AlarmSpec), *_of_reference(park, tags)) if row.tag in known]
     return tuple(
         _alarm(row, name, known[row.tag])
         for row, name in zip(rows, _names(rows, known), strict=True)
@@ -137,7 +146,7 @@ def check_alarms(park: Park, *, valid: bool) -> Iterator[RowFault]:
     faults: list[RowFault] = []
     for row in rows:
         owner, _, name = row.tag.partition("/")
-        own = name.startswith("ingest.") and (owner in {*owners, park.id} or not valid)
+        own = name.startswith((HEALTH, MARGIN)) and (owner in {*owners, park.id} or not valid)
         if row.tag in tags or own or (not valid and name.rpartition(".")[2] in ROLES):
             continue
         faults.append(RowFault(row, f"there is no tag {row.tag!r}, measured or derived", "tag"))
@@ -157,6 +166,41 @@ def check_alarms(park: Park, *, valid: bool) -> Iterator[RowFault]:
             if name in names[:at]
         ]
     yield from faults
+
+
+def _of_reference(park: Park, tags: Sequence[Tag]) -> Iterator[AlarmSpec]:
+    """Yield the alarms of the reference on tags of health and margins without one of the model."""
+    alarmed = {row.tag for row in park.rows(AlarmSpec)}
+    table = load_reference("alarms")
+    for tag in tags:
+        if tag.source != "derived" or tag.address in alarmed:
+            continue
+        row = None
+        if tag.tag.startswith(HEALTH):
+            row = table["health"].get(tag.tag.removeprefix(HEALTH))
+        elif tag.tag.startswith(MARGIN):
+            row = table["margin"].get(tag.tag.split(".")[1])
+        limit = (row or {}).get("limit") or _limit_of_target(park, tag)
+        if row is not None and limit:
+            yield AlarmSpec(
+                tag=tag.address,
+                limit=limit,
+                direction=row["direction"],
+                priority=row["priority"],
+                deadband=row.get("deadband", ""),
+                on_delay_s=parse_quantity(row["on_delay"], "time"),
+                off_delay_s=parse_quantity(row["off_delay"], "time"),
+                source=" ".join(row[key] for key in ("standard", "source") if key in row),
+                **{key: row[key] for key in TEXTS},
+            )
+
+
+def _limit_of_target(park: Park, tag: Tag) -> str:
+    """Return the limit of the target of a margin's scope that is due first; empty without one."""
+    kpi = tag.tag.split(".")[1]
+    rows = [row for row in park.rows(Target) if (row.scope, row.kpi) == (tag.scope, kpi)]
+    row = min(rows, key=lambda each: each.due_on or date.max, default=None)
+    return f"{row.limit} {row.uom}" if row is not None else ""
 
 
 def _names(rows: Sequence[AlarmSpec], tags: Mapping[str, Tag]) -> list[str]:

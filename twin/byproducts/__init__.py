@@ -4,8 +4,8 @@ Start with `exchange`, which compiles the enterprises of a park that could trade
 `allocation` finds the most use and the most gain by linear programming. `balance` is what the
 balance of a component leaves unexplained. The resource catalogue begins with `catalogue`, its
 tables: `matching` says what fits and why others do not, `blending` allocates to who takes
-mixtures, `ledger` holds agreements against meters, `disclosure` says who may see what.
-May import `twin.reconciliation` and what that may.
+mixtures, `ledger` holds agreements against meters. May import `twin.reconciliation` and what that
+may.
 """
 
 from twin.byproducts.allocation import Allocation, Links, allocate, unit_cost

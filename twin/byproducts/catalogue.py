@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from twin.arrays import F64
+from twin.disclosure import LEVELS
 from twin.model.park import AMOUNTS, FLOWS, OUTSIDE, inside
 from twin.model.rows import MONTHS, RowFault, cell, guess, table
 from twin.reference import figure, load
@@ -30,7 +31,7 @@ Shares = tuple[float, float, float]  # least, usual, most
 
 PHASES = "gas liquid slurry solid"
 MODES = "pipe road rail"
-LEVELS = ("public", "park", "private")
+DESTINATIONS = "use sale vent treat landfill store"
 WASTE_CODE = re.compile(r"HW\d\d( \d{3}-\d{3}-\d\d)?\Z")
 NAN = float("nan")
 ALL_YEAR = (1.0,) * MONTHS
@@ -40,8 +41,9 @@ ALL_YEAR = (1.0,) * MONTHS
 class Resource:
     """What a scope has to give: composition by mass, status, quantities, how it is measured.
 
-    `status` is that of GB 34330 [1]_. `measured` and `used` name streams by their ids, or tags:
-    what is available is the sum of the first minus that of the second.
+    `status` is that of GB 34330 [1]_. `measured`, `used` and `destinations` name streams by their
+    ids, or tags: what is available is the sum of the first minus that of the second; destinations
+    are those of `disposition`, of what was measured.
     """
 
     id: str = cell("text")
@@ -52,7 +54,7 @@ class Resource:
     composition: dict[str, Shares] = cell("each range fraction")
     typical: float = cell("quantity mass_flow")
     status: str = cell("one product waste")
-    disposition: str = cell("one use sale vent treat landfill store")
+    disposition: str = cell("one " + DESTINATIONS)
     modes: tuple[str, ...] = cell("some " + MODES)
     design: float = cell("quantity mass_flow", default=NAN)
     months: tuple[float, ...] = cell("months", default=ALL_YEAR)  # shares of `typical`
@@ -72,6 +74,7 @@ class Resource:
     last: date | None = cell("date", key="to", default=None)
     measured: tuple[str, ...] = cell("texts", default=())
     used: tuple[str, ...] = cell("texts", default=())
+    destinations: dict[str, tuple[str, ...]] = cell("each texts", default_factory=dict)
     location: tuple[float, ...] = cell("point", default=())
     contact: str = cell("text", default="")
     confidentiality: str = cell("one " + " ".join(LEVELS), default="park")
@@ -135,6 +138,7 @@ class Haul:
     distance: float = cell("quantity length")
     capacity: float = cell("quantity mass_flow", default=float("inf"))
     cost: float = cell("quantity mass_price", default=NAN)  # NaN: that of the mode
+    investment: float = cell("quantity money", default=NAN)  # to build it; NaN: it is there
 
 
 @table
@@ -168,8 +172,8 @@ def check_catalogue(park: Park) -> Iterator[RowFault]:
     for haul in park.rows(Haul):
         yield from _check_end(haul, "from", haul.origin, "resource", resources)
         yield from _check_end(haul, "to", haul.to, "need", needs)
-        if not (haul.distance >= 0 and haul.capacity >= 0):
-            yield RowFault(haul, "distance and capacity are 0 or more")
+        if not (haul.distance >= 0 and haul.capacity >= 0) or haul.investment < 0:
+            yield RowFault(haul, "distance, capacity and investment are 0 or more")
         yield from _check_finite(haul, "distance", *(["cost"] if np.isinf(haul.cost) else []))
     for transfer in park.rows(Transfer):
         yield from _check_end(transfer, "resource", transfer.resource, "resource", resources)
@@ -199,10 +203,22 @@ def _check_resource(park: Park, row: Resource) -> Iterator[RowFault]:
         yield RowFault(row, "a product (GB 34330) has no code of hazardous waste", "waste_code")
     yield from _check_finite(row, "typical", "price", "disposal_cost")
     yield from _check_period(row)
-    for column, names in (("measured", row.measured), ("used", row.used)):
+    yield from _check_meters(park, row)
+
+
+def _check_meters(park: Park, row: Resource) -> Iterator[RowFault]:
+    """Yield meters of a resource that tell no mass of it, and destinations that are none."""
+    named = {"measured": row.measured, "used": row.used}
+    for column, names in (named | row.destinations).items():
         for name in names:
             for text in _meter_problems(park, row, name):
-                yield RowFault(row, text, column)
+                yield RowFault(row, text, column if column in named else "destinations")
+    for word in row.destinations:
+        if word not in DESTINATIONS.split():
+            known = guess(word, DESTINATIONS.split()) or f", use one of {DESTINATIONS}"
+            yield RowFault(row, f"{word!r} is no destination{known}", "destinations")
+    if row.destinations and not row.measured:
+        yield RowFault(row, "nothing measured that could go there", "destinations")
     if row.used and not row.measured:
         yield RowFault(row, "nothing measured it could be taken off", "used")
 
@@ -233,7 +249,7 @@ def _meter_problems(park: Park, row: Resource, name: str) -> Iterator[str]:
     tag = tags[stream.flow if stream else name]
     quantities = FLOWS.split()
     if tag.quantity not in quantities and not (
-        f"{tag.quantity}*" in quantities and tag.kind == "counter"
+        f"{tag.quantity}*" in quantities and tag.kind in ("counter", "amount")
     ):
         yield f"{tag.address!r} measures {tag.quantity} as a {tag.kind}, which is no flow"
     elif np.isnan(_density(row, stream, AMOUNTS.get(tag.quantity, tag.quantity))):

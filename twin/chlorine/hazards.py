@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from twin.arrays import F64
+from twin.model.park import inside
 from twin.model.rows import RowFault, cell, table
 from twin.reference import load as load_reference
 from twin.uom import parse_quantity
@@ -70,6 +71,30 @@ def check_hazards(park: Park) -> Iterator[RowFault]:
             yield RowFault(
                 hazard, f"{name!r} is no substance that can be graded; use one of {known}"
             )
+
+
+def tanks_of(park: Park, hazard: Hazard) -> list[list[int]]:
+    """Return the places of the tanks that hold each substance of a unit.
+
+    Parameters
+    ----------
+    park : Park
+    hazard : Hazard
+
+    Returns
+    -------
+    list of list of int
+        by substance; empty where no tank shows it: what is in pipes and vessels is not known
+    """
+    rows = load_reference("hazards")["substance"]
+    return [
+        [
+            k
+            for k, tank in enumerate(park.tanks)
+            if tank.medium in rows[name]["media"] and inside(tank.scope, hazard.scope)
+        ]
+        for name in hazard.substances
+    ]
 
 
 def _step(value: F64, start: list[float], result: list[float]) -> F64:

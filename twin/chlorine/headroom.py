@@ -15,13 +15,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from twin import faraday
+from twin.accounts.accounts import components_of
 from twin.arrays import F64
+from twin.model.park import Stream
 from twin.model.rows import RowFault, cell, table
 from twin.reference import figure, load
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from twin.accounts.network import Network
     from twin.model.park import Park
 
 
@@ -44,6 +47,25 @@ def check_absorbers(park: Park) -> Iterator[RowFault]:
             yield RowFault(absorber, f"there is no tank {absorber.tank!r}")
         elif "caustic" not in held[absorber.tank]:
             yield RowFault(absorber, f"tank {absorber.tank!r} holds no caustic soda")
+
+
+def absorber_flow(network: Network, absorber: AbsorberSpec, rate: F64) -> F64:
+    """Return the chlorine that goes into an absorber.
+
+    Parameters
+    ----------
+    network : Network
+    absorber : AbsorberSpec
+    rate : (T,) float64 [SI]
+        of the tags; NaN = no value
+
+    Returns
+    -------
+    () float64 [kg/s]
+    """
+    meter = network.index[absorber.chlorine]
+    into = Stream(absorber.id, "", absorber.scope, "chlorine", "pipe", absorber.chlorine)
+    return np.asarray(rate[meter] * components_of(into, network.tags[meter])["chlorine"])
 
 
 def headroom(mass: F64, limit: F64) -> F64:

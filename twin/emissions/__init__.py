@@ -2,10 +2,11 @@
 
 Start with `outlets`: the hours of a stack or a drain, from its tags. `flue_gas` has the formulas of
 HJ 212, `validity` the rules for valid hours and flags, `substitution` the values for missing hours,
-`permits` the forecast of the year. `carbon` has the formulas of greenhouse gases, `sources` applies
-them to the meters of a scope, `green_power` has contracts and certificates, `products` the
-footprints of products.
-May import `twin.reconciliation` and what that may.
+`permits` what may be emitted in a year, `releases` analyses and factors where no monitor measures,
+`totals` the year against a permit with intervals, `quotas` the ledger of reductions. `carbon` has
+the formulas of greenhouse gases, `sources` applies them to the meters of a scope, `green_power` has
+contracts and certificates, `products` the footprints of products.
+May import `twin.reconciliation`, what that may, `twin.book` and `twin.targets`.
 """
 
 from twin.emissions.flue_gas import (

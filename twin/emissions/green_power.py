@@ -42,6 +42,7 @@ class GreenPower:
     energy: float = cell("above energy", default=NAN)
     share: float = cell("share", default=NAN)
     tag: str = cell("tag power energy*", default="")
+    premium: float = cell("quantity energy_price", default=NAN)  # on top of the tariff
     source: str = cell("any", default="")
     note: str = cell("any", default="")
 
@@ -63,6 +64,8 @@ def check_green_power(park: Park) -> Iterator[RowFault]:
         stated = [not np.isnan(row.energy), not np.isnan(row.share), bool(row.tag)]
         if sum(stated) != 1:
             yield RowFault(row, "needs one of energy, share and tag")
+        if row.tag and not np.isnan(row.premium):
+            yield RowFault(row, "a premium is of a stated energy or share", "premium")
 
 
 def green_scopes(park: Park, scope: str) -> list[str]:
@@ -130,3 +133,37 @@ def covered_energy(cover: GreenCover, bought: F64, delivered: F64) -> F64:
     """
     stated = cover.energy + cover.share * bought + delivered
     return np.minimum(stated, np.maximum(bought, 0.0))
+
+
+def green_premium(
+    park: Park, scope: str, edges: I64, until_us: int, bought: F64
+) -> tuple[F64, F64]:
+    """Return the green power with a premium of the rows of one scope, and what that costs.
+
+    Parameters
+    ----------
+    park, scope, edges, until_us
+        as of `green_cover`
+    bought : (W,) float64 [J]
+        electricity bought for the scope; no more has a premium
+
+    Returns
+    -------
+    energy : (W,) float64 [J]
+    cost : (W,) float64 [CNY]
+    """
+    zone = ZoneInfo(park.timezone)
+    energy, cost = np.zeros((2, len(edges) - 1))
+    starts, stops = edges[:-1], np.minimum(edges[1:], until_us)
+    for row in park.rows(GreenPower):
+        if row.scope != scope or np.isnan(row.premium):
+            continue
+        begin, end = _midnight(row.first, zone), _midnight(row.last + timedelta(days=1), zone)
+        common = np.maximum(np.minimum(stops, end) - np.maximum(starts, begin), 0)
+        if np.isnan(row.share):
+            part = row.energy * common / (end - begin)
+        else:
+            part = row.share * bought * common / np.maximum(stops - starts, 1)
+        energy, cost = energy + part, cost + part * row.premium
+    used = np.where(energy > bought, np.maximum(bought, 0.0) / np.maximum(energy, 1.0), 1.0)
+    return energy * used, cost * used

@@ -1,4 +1,4 @@
-"""The use of a yearly permit, and the forecast of the year.
+"""Permits by the year (table ``[[permit]]``), their use, and the straight forecast of the year.
 
 References
 ----------
@@ -11,13 +11,109 @@ References
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 import numpy as np
 
 from twin.arrays import F64, SECOND_US, ratio
+from twin.emissions.outlets import OutletSpec, outlets_of
+from twin.emissions.releases import ManualAnalysis, calculated
+from twin.model.park import inside
+from twin.model.rows import RowFault, cell, guess, table
 from twin.series.windows import local
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from twin.model.park import Park
+
+
+@table
+class Permit:
+    """A mass of one pollutant that a scope, or some of its outlets, may emit in a calendar year.
+
+    It is in force from `since` to the day before `until`.
+    """
+
+    id: str = cell("text")
+    scope: str = cell("scope")
+    pollutant: str = cell("text")
+    amount: float = cell("above mass")  # [kg] of a whole year
+    outlets: tuple[str, ...] = cell("texts", default=())  # empty: all of the scope
+    number: str = cell("any", default="")
+    since: date | None = cell("date", default=None)
+    until: date | None = cell("date", default=None)
+    source: str = cell("any", default="")
+    note: str = cell("any", default="")
+    verified: bool = cell("flag", default=False)
+
+    @property
+    def subject(self) -> tuple[str, str, tuple[str, ...]]:
+        """What the permit is of: of one subject one is in force at a time."""
+        return self.scope, self.pollutant, tuple(sorted(self.outlets))
+
+
+def permits_of(park: Park) -> list[Permit]:
+    """Return the permits of a model, those of outlets (`annual`) last."""
+    rows = list(park.rows(Permit))
+    subjects = {row.subject for row in rows}
+    of_outlets = [
+        Permit(
+            id=f"{outlet.id}/{name}",
+            scope=outlet.scope,
+            pollutant=name,
+            amount=amount,
+            outlets=(outlet.id,),
+            source=outlet.source,
+            verified=outlet.verified,
+        )
+        for outlet in park.rows(OutletSpec)
+        for name, amount in outlet.annual.items()
+    ]
+    return [*rows, *(each for each in of_outlets if each.subject not in subjects)]
+
+
+def in_force(permit: Permit, day: date) -> bool:
+    """Tell whether a permit is in force on a day."""
+    begun = permit.since is None or permit.since <= day
+    return begun and (permit.until is None or day < permit.until)
+
+
+def check_permits(park: Park) -> Iterator[RowFault]:
+    """Yield permits of nothing that goes out, and those in force at the same time as another."""
+    outlets = {row.id: row.scope for row in park.rows(OutletSpec)}
+    emitted = {(o.scope, o.id, name) for o in outlets_of(park) for name in o.names}
+    emitted |= {
+        (outlets.get(row.outlet, ""), row.outlet, row.pollutant)
+        for row in park.rows(ManualAnalysis)
+    }
+    emitted |= {(row.scope, row.outlet, row.pollutant) for row in calculated(park)}
+    others: list[Permit] = []
+    for row in park.rows(Permit):
+        for name in row.outlets:
+            if name not in outlets:
+                yield RowFault(row, f"there is no outlet {name!r}{guess(name, outlets)}", "outlets")
+        covered = {
+            name
+            for scope, outlet, name in emitted
+            if (outlet in row.outlets if row.outlets else inside(scope, row.scope))
+        }
+        if row.pollutant not in covered:
+            text = f"nothing in it emits {row.pollutant!r}{guess(row.pollutant, covered)}"
+            yield RowFault(row, text, "pollutant")
+        if row.since and row.until and row.since >= row.until:
+            yield RowFault(row, "is not after `since`", "until")
+        for other in others:
+            if other.subject == row.subject and _overlap(other, row):
+                yield RowFault(row, f"{other.id!r} is in force at the same time", "since")
+        others.append(row)
+
+
+def _overlap(first: Permit, second: Permit) -> bool:
+    start = max(first.since or date.min, second.since or date.min)
+    return start < min(first.until or date.max, second.until or date.max)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,9 @@ Start with `consumption`: intensities on the equivalent and the equal basis. `be
 them, `conversion` judges boiler houses and power plants, `electrolysis` and `circuits` follow
 single electrolysers (voltage, K), `efficiency` their current efficiency, `recoating` their ageing
 and the date at which new coatings pay, `junctions` has what the meters behind others leave over,
-and `tariffs` prices the electricity of aluminium. Factors of carriers are in
+and `tariffs` has the price tiers of aluminium. `prices` are the dated tariffs of the model with
+their periods and the working calendar (`calendar`), `supply` what is bought, made and sold,
+`bills` what it costs, `load` curves, standby and periods compared. Factors of carriers are in
 `twin.accounts.carriers`, heat in `twin.accounts.heat`.
 May import `twin.reconciliation` and what that may.
 """

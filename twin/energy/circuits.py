@@ -128,7 +128,7 @@ def circuit(
     voltage = voltage_part = energy = energy_part = np.full(charge.shape, np.nan)
     if cell.voltage:
         voltage = pair.energy / charge / cell.cells
-        voltage_part = _part(network, cell.voltage, amount, covered_s)
+        voltage_part = mean_uncertainty(network, cell.voltage, amount, covered_s)
         # Means of either tag: the effective current may be covered for less time than the other.
         mean, line = (ratio(amount[..., each], covered_s[..., each]) for each in (tag, at))
         energy = intensity(pair.energy, pair.charge * factor * ratio(mean, line))
@@ -137,9 +137,9 @@ def circuit(
     if meter := own_meter(network.park, cell):
         energy = intensity(amount[..., network.index[meter]], mass)
         mass_part = ratio(product.sigma, mass)
-        energy_part = np.hypot(_part(network, meter, amount, covered_s), mass_part)
+        energy_part = np.hypot(mean_uncertainty(network, meter, amount, covered_s), mass_part)
     density = pair.square / charge / cell.area
-    density_sigma = density * _part(network, cell.current, amount, covered_s)
+    density_sigma = density * mean_uncertainty(network, cell.current, amount, covered_s)
     k = k_factor(voltage, density, zero_current_voltage(cell.kind))
     k_sigma = np.hypot(voltage * voltage_part, k * density_sigma) / density
     return Circuit(
@@ -151,8 +151,22 @@ def circuit(
     )
 
 
-def _part(network: Network, address: str, amount: F64, covered_s: F64) -> F64:
-    """Return the relative standard uncertainty of the mean of a tag."""
+def mean_uncertainty(network: Network, address: str, amount: F64, covered_s: F64) -> F64:
+    """Return the relative standard uncertainty of the mean of a tag.
+
+    Parameters
+    ----------
+    network : Network
+        T tags
+    address : str
+    amount, covered_s : (..., T) float64 [SI, s]
+        sums over windows
+
+    Returns
+    -------
+    (...) float64 [1]
+        NaN where nothing is known of the error of the tag
+    """
     tag = network.index[address]
     absolute, relative, share, correlation_s = (
         float(column[0]) for column in errors_of(network, np.array([tag]))

@@ -70,7 +70,7 @@ def electricity_row(basis: Basis, year: int) -> dict[str, Any]:
     if basis != "equal":
         raise ValueError(f"the basis {basis!r} is neither 'equivalent' nor 'equal'")
     rows = load_reference("equal_value")
-    return dict(rows.get(str(year), rows["usual"]))
+    return dict(rows.get(str(year)) or rows["usual"])
 
 
 def coal_equivalent(energy: F64, electricity: F64, basis: Basis, year: ArrayLike) -> F64:

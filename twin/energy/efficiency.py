@@ -65,7 +65,8 @@ class MeteredCells(NamedTuple):
     """Electrolysers whose products leave together, and the balances that tell how much it was."""
 
     cells: tuple[Electrolyser, ...]
-    balances: dict[str, tuple[Balance, int]]  # by component, with the line of the cells
+    # By component: of all other streams of their node, which add up to what the cells make.
+    balances: dict[str, Balance]
 
 
 def combine(estimates: Sequence[Estimate], confidence: float = 0.95) -> Combination:
@@ -151,7 +152,7 @@ def metered_cells(network: Network) -> list[MeteredCells]:
     list of MeteredCells
         the electrolysers of a group are the same in each of its balances
     """
-    groups: dict[tuple[str, ...], dict[str, tuple[Balance, int]]] = {}
+    groups: dict[tuple[str, ...], dict[str, Balance]] = {}
     park, index = network.park, network.index
     entries = {cell.id: cell_entries(cell, index, network.effective) for cell in park.electrolysers}
     for component in SPECIES:
@@ -162,9 +163,20 @@ def metered_cells(network: Network) -> list[MeteredCells]:
             tags = {tag for tag, _ in line.tags}
             key = tuple(id_ for id_, made in entries.items()
                         if component in made and made[component][0] in tags)  # fmt: skip
-            groups.setdefault(key, {})[component] = balance, s
+            groups.setdefault(key, {})[component] = _beside(balance, s)
     cells = {cell.id: cell for cell in park.electrolysers}
     return [MeteredCells(tuple(cells[id_] for id_ in key), each) for key, each in groups.items()]
+
+
+def _beside(balance: Balance, line: int) -> Balance:
+    """Return the other streams of the node of a line, with the signs by which they add up to it."""
+    (node,) = np.flatnonzero(balance.incidence[:, line])
+    sign = -balance.incidence[node] / balance.incidence[node, line]
+    sign[line] = 0.0
+    others = np.flatnonzero(sign)
+    lines = tuple(balance.lines[s] for s in others.tolist())
+    nodes = (balance.nodes[node],)
+    return Balance(balance.component, nodes, lines, sign[None, others], balance.lower[others])
 
 
 def tags_of_meters(network: Network, group: MeteredCells) -> I64:
@@ -181,7 +193,7 @@ def tags_of_meters(network: Network, group: MeteredCells) -> I64:
         positions in the network, sorted
     """
     current = [network.index[cell.current] for cell in group.cells]
-    tags = [np.array(current, np.int64), *(each.tags for each, _ in group.balances.values())]
+    tags = [np.array(current, np.int64), *(each.tags for each in group.balances.values())]
     return np.unique(np.concatenate(tags))
 
 
@@ -213,23 +225,20 @@ def metered_efficiency(
         charge = charge + part
         variance = variance + size**2 * left_of_mean(share, time_s, covered_s[..., at])
     made = {
-        component: _made(network, *each, amount, covered_s)
+        component: _made(network, each, amount, covered_s)
         for component, each in group.balances.items()
     }
     return by_meters(Estimate(charge, np.sqrt(variance)), made)
 
 
-def _made(network: Network, balance: Balance, line: int, amount: F64, covered_s: F64) -> Estimate:
+def _made(network: Network, balance: Balance, amount: F64, covered_s: F64) -> Estimate:
     """Return what electrolysers made of a component, by all other streams of their node [kg]."""
-    (node,) = np.flatnonzero(balance.incidence[:, line])
-    sign = -balance.incidence[node] / balance.incidence[node, line]
-    sign[line] = 0.0
-    others = np.flatnonzero(sign)
-    unknown = np.full((*amount.shape[:-1], 2, amount.shape[-1]), np.nan)
+    (sign,) = balance.incidence
+    # What tanks take up is not known here, and neither is what is made beside them.
+    unknown = np.broadcast_to(np.nan, (*amount.shape[:-1], 2, amount.shape[-1]))
     flow, sigma = measure(network, balance, amount, covered_s, unknown).carried()
     return Estimate(
-        np.asarray((flow[..., others] * sign[others]).sum(axis=-1)),
-        np.asarray(np.hypot.reduce(sigma[..., others] * sign[others], axis=-1)),
+        np.asarray((flow * sign).sum(axis=-1)), np.asarray(np.hypot.reduce(sigma * sign, axis=-1))
     )
 
 

@@ -185,6 +185,8 @@ class Meter:
     basis: str = cell("one AC DC", default="AC")
     product: str = cell("text", default="")
     steam: str = cell("text", default="")  # id of its [[steam]], if it is not the nearest
+    # Reactive energy over the same terminals, of alternating current.
+    reactive: str = cell("tag reactive_power reactive_energy*", default="")
 
     @property
     def label(self) -> str:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 PATH = re.compile(r"[a-z0-9-]+(/[a-z0-9-]+)*\Z")
+YEAR_DAY = re.compile(r"(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])\Z")
 CLOCK_TIME = re.compile(r"([01]\d|2[0-3]):[0-5]\d\Z")
 HEADER = re.compile(r"\s*\[\[?\s*([\w.-]+)\s*\]\]?")
 KEY = re.compile(r"""\s*(?:"([^"]+)"|'([^']+)'|([\w-]+))\s*=""")
@@ -319,6 +320,23 @@ def _clock_times(value: Any) -> tuple[str, ...] | None:
     return tuple(value)
 
 
+def _clock(value: Any) -> int | None:
+    """Return the minute of the day of a time; the end of the day is 24:00."""
+    fits = isinstance(value, str) and (CLOCK_TIME.match(value) or value == "24:00")
+    return int(value[:2]) * 60 + int(value[3:]) if fits else None
+
+
+def _season(value: Any) -> tuple[tuple[int, int], ...] | None:
+    ends = value if isinstance(value, list) else []
+    fits = len(ends) == 2 and all(isinstance(day, str) and YEAR_DAY.match(day) for day in ends)
+    return tuple((int(day[:2]), int(day[3:])) for day in ends) if fits else None
+
+
+def _dates(value: Any) -> tuple[date, ...] | None:
+    fits = isinstance(value, list) and all(isinstance(each, date) for each in value)
+    return tuple(value) if fits else None
+
+
 def is_rows(content: Any) -> bool:
     """Return whether something is an array of tables."""
     return isinstance(content, list) and all(isinstance(row, dict) for row in content)
@@ -360,6 +378,9 @@ WORDS = {
     "zone": Word("an IANA time zone like Asia/Shanghai", _zone),
     "duration": Word('a duration like "15 min"', _duration),
     "times": Word('a list of times like ["00:00", "08:00"]', _clock_times),
+    "clock": Word('a time like "08:00" or "24:00"', _clock),
+    "season": Word('a list of two days of the year like ["06-01", "08-31"]', _season),
+    "dates": Word("a list of dates like [2027-02-05]", _dates),
     "character": Word("one character", _if(lambda v: isinstance(v, str) and len(v) == 1)),
 }
 

@@ -11,13 +11,13 @@ References
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from twin.accounts.accounts import ELECTRICITY, cell_entries, components_of
+from twin.accounts.network import Network, remembered
 from twin.accounts.tanks import tank_mass
 from twin.arrays import F64, I64, ratio
 from twin.model.junctions import meter_flows
@@ -31,10 +31,6 @@ from twin.reconciliation.uncertainty import (
 )
 from twin.reference import load as load_reference
 from twin.uom import parse_quantity
-
-if TYPE_CHECKING:
-    from twin.accounts.network import Network
-
 
 # Where what they make comes from.
 ELECTROLYSERS = "electrolysers"
@@ -80,6 +76,7 @@ class Balance:
         return np.array(sorted(tags), dtype=np.int64)
 
 
+@remembered
 def compile_balance(network: Network, scope: str, component: str) -> Balance:
     """Return the balances a component has inside a scope; without any, a balance of no nodes.
 
@@ -265,8 +262,9 @@ def measure(network: Network, balance: Balance, amount: F64, covered_s: F64, lev
     shape = (*amount.shape[:-1], len(balance.lines))
     flow, sigma = np.full((2, *shape), np.nan)
     fraction, fraction_sigma = np.ones(shape), np.zeros(shape)
-    mass = tank_mass(network.tanks, level)
-    mass_sigma = uptake_sigma(network, level)
+    if any(line.tanks for line in balance.lines):
+        mass = tank_mass(network.tanks, level)
+        mass_sigma = uptake_sigma(network, level)
     for s, line in enumerate(balance.lines):
         if line.tanks:
             tanks = list(line.tanks)

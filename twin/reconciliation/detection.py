@@ -58,6 +58,9 @@ if TYPE_CHECKING:
 
 # How far each flow moved in windows, (w, S) [kg/s], by the hold-up time [s] it matters for.
 Changes = dict[float, F64] | None
+# What rounding leaves of sums that add up to nothing, and far less than a meter sees: [kg], and [1]
+# of a variance.
+EXACT_KG, EXACT = 1e-3, 1e-12
 
 
 class Motion(NamedTuple):
@@ -272,7 +275,9 @@ def _residuals(
     held = np.where(np.isfinite(levels), levels, unknown_variance(flow))
     for held_s, change in (changes or {}).items():
         held = held + hold_up_variance(model.balance, change, held_s)
-    spread += held[:, :, None] * np.eye(len(incidence))
+    # Where nothing flows the meters have no noise: a node at rest is as exact as its sums are.
+    exact = EXACT_KG**2 + EXACT * spread.diagonal(axis1=1, axis2=2)
+    spread += (held + exact)[:, :, None] * np.eye(len(incidence))
     return residual, effect, spread
 
 

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
 
+# Of shares of a stream: what rounding makes of equal ones.
+ALIKE = 1e-5
+
+
 class ReconciledFigures(NamedTuple):
     """A sums and R ratios of streams over windows ``...`` by the closed balances."""
 
@@ -62,7 +66,8 @@ def stream_weights(balance: Balance, weight: F64, tanks: Collection[int] = ()) -
         elif line.tags and not line.expected:
             shares = np.array([weight[tag] / factor for tag, factor in line.tags])
             tags += [tag for tag, _ in line.tags if weight[tag] != 0]
-            part[s] = shares[0] if np.allclose(shares, shares[0], atol=0.0) else np.nan
+            alike = np.abs(shares - shares[0]) <= ALIKE * np.abs(shares[0])
+            part[s] = shares[0] if alike.all() else np.nan
     # A meter that two streams share is in the list twice.
     whole = sorted(tags) == np.flatnonzero(weight).tolist() and sorted(stores) == sorted(tanks)
     return part if whole and np.isfinite(part).all() else np.full(len(part), np.nan)

@@ -10,11 +10,12 @@ References
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from twin.accounts.accounts import ELECTRICITY
+from twin.accounts.network import Network, remembered
 from twin.accounts.tanks import tags_of_tanks, tank_mass
 from twin.arrays import DAY_US, F64, I64, MINUTE_S, MINUTE_US, ratio
 from twin.reconciliation.balances import Balance, compile_balance, degrees_of_freedom
@@ -22,9 +23,6 @@ from twin.reconciliation.chi_square import quantile
 from twin.reconciliation.uncertainty import errors_of, level_sigma
 from twin.reference import load as load_reference
 from twin.uom import parse_quantity
-
-if TYPE_CHECKING:
-    from twin.accounts.network import Network
 
 WEEK_MINUTES = 7 * DAY_US // MINUTE_US
 # A minute that is covered less than this is no measurement of its meter.
@@ -71,6 +69,7 @@ class Observation(NamedTuple):
     stock_noise: F64  # (n, M) [kg^2] inf where a tank is not known
 
 
+@remembered
 def monitored_components(network: Network, scope: str) -> list[str]:
     """Return the components inside a scope with a balance that checks its meters."""
     media = load_reference("media")

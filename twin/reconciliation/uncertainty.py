@@ -16,6 +16,7 @@ import numpy as np
 
 from twin.accounts.accounts import cell_entries
 from twin.accounts.cells import analyse, analysed_efficiency
+from twin.accounts.network import Network, remembered
 from twin.accounts.tanks import tank_mass
 from twin.arrays import F64, I64
 from twin.reconciliation.chi_square import quantile
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from twin.accounts.accounts import Account
-    from twin.accounts.network import Network
     from twin.model.park import Tag
 
 HYDROGEN = "hydrogen"  # all current makes it, whatever the efficiency
@@ -93,16 +93,22 @@ def errors_of(network: Network, tags: I64) -> Errors:
     -------
     Errors
     """
+    return Errors(*_errors(network)[:, tags])
+
+
+@remembered
+def _errors(network: Network) -> F64:
+    """Return the columns of the errors of all tags, (4, T)."""
     heats = network.heats
     # A heat is in error as the flow it is made of; what a unit holds is taken as exact.
     units = zip(heats.flow.tolist(), heats.nominal.tolist(), strict=True)
     made_of = dict(zip(heats.tag.tolist(), units, strict=True))
     rows = []
-    for tag in tags.tolist():
+    for tag in range(len(network.tags)):
         meter, unit = made_of.get(tag, (tag, 1.0))
         absolute, relative = tag_uncertainty(network.tags[meter])
         rows.append((absolute * unit, relative, *random_share(network.tags[meter])))
-    return Errors(*np.array(rows, dtype=np.float64).reshape(-1, 4).T)
+    return np.array(rows, dtype=np.float64).reshape(-1, 4).T
 
 
 def left_of_mean(share: F64 | float, correlation_s: F64 | float, length_s: F64 | float) -> F64:
@@ -181,6 +187,7 @@ def analysis_sigma(network: Network, value: F64) -> F64:
     return np.asarray(np.hypot.reduce(parts))
 
 
+@remembered
 def cell_uncertainty(network: Network, component: str) -> dict[str, tuple[float, float]]:
     """Return the uncertainty of the current efficiency of each electrolyser.
 
@@ -438,17 +445,23 @@ def parts_sigma(error: Errors, change: F64, covered_s: F64, window: I64, count: 
     return np.asarray(np.sqrt(variance.sum(axis=0)))
 
 
+@remembered
 def _alike(network: Network, component: str) -> dict[tuple[str, float, float], list[int]]:
     """Return the tags by which electrolysers make a component, by scope and uncertainty.
 
     The efficiencies of each list are in error alike.
     """
+    makers = [
+        (cell, entries[component][0])
+        for cell in network.park.electrolysers
+        if component in (entries := cell_entries(cell, network.index, network.effective))
+    ]
+    if not makers:
+        return {}
     known = cell_uncertainty(network, component)
     tags: dict[tuple[str, float, float], list[int]] = {}
-    for cell in network.park.electrolysers:
-        entry = cell_entries(cell, network.index, network.effective).get(component)
-        if entry is not None:
-            tags.setdefault((cell.scope, *known[cell.id]), []).append(entry[0])
+    for cell, tag in makers:
+        tags.setdefault((cell.scope, *known[cell.id]), []).append(tag)
     return tags
 
 

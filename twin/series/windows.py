@@ -19,10 +19,16 @@ QUARTER_US = 15 * MINUTE_US
 # The shortest each kind of window can be, shifts apart: a limit on their number needs no calendar.
 SHORTEST_US = {
     "minute": MINUTE_US,
+    "quarter_hour": QUARTER_US,
     "hour": HOUR_US,
     "day": 23 * HOUR_US,
     "month": 28 * DAY_US - HOUR_US,
+    "quarter": 90 * DAY_US - HOUR_US,
+    "year": 365 * DAY_US,
 }
+DAY_QUARTERS = DAY_US // QUARTER_US
+# Months of the windows that have whole ones.
+MONTHS = {"month": 1, "quarter": 3, "year": 12}
 
 
 def edges(window: str, from_us: int, to_us: int, timezone: str, shifts: Sequence[str] = ()) -> I64:
@@ -31,7 +37,8 @@ def edges(window: str, from_us: int, to_us: int, timezone: str, shifts: Sequence
     Parameters
     ----------
     window
-        minute, hour, shift, day or month, on the local clock of `timezone`
+        minute, quarter_hour, hour, shift, day, month, quarter or year, on the local clock of
+        `timezone`
     from_us, to_us : int [µs]
         the interval, half-open, UTC; to_us > from_us
     timezone
@@ -52,8 +59,10 @@ def edges(window: str, from_us: int, to_us: int, timezone: str, shifts: Sequence
     """
     assert to_us > from_us, "an empty interval has no windows"
     zone = ZoneInfo(timezone)
-    if window == "minute":
-        edges_us = np.arange(from_us // MINUTE_US, -(-to_us // MINUTE_US) + 1) * MINUTE_US
+    if window in ("minute", "quarter_hour"):
+        # Clocks differ by quarters of an hour.
+        step_us = SHORTEST_US[window]
+        edges_us = np.arange(from_us // step_us, -(-to_us // step_us) + 1) * step_us
     elif window == "hour":
         edges_us = _hours(from_us, to_us, zone)
     else:
@@ -80,22 +89,34 @@ def _hours(from_us: int, to_us: int, zone: ZoneInfo) -> I64:
     """Return the full local hours around an interval: clocks differ by quarters of an hour."""
     first, stop = from_us // QUARTER_US - 8, to_us // QUARTER_US + 9
     quarter = np.arange(first, stop) * QUARTER_US
-    offset = [local(at, zone).utcoffset() or timedelta() for at in quarter.tolist()]
-    shift_us = np.array([round(o.total_seconds()) * SECOND_US for o in offset], dtype=np.int64)
+    # A clock that shows the same offset on both ends of a day has not been changed in between.
+    shift_us = np.empty(len(quarter), np.int64)
+    for at in range(0, len(quarter), DAY_QUARTERS):
+        day = quarter[at : at + DAY_QUARTERS].tolist()
+        ends = _offset(day[0], zone), _offset(day[-1], zone)
+        alike = ends[0] == ends[1]
+        shift_us[at : at + len(day)] = ends[0] if alike else [_offset(each, zone) for each in day]
     return np.asarray(quarter[(quarter + shift_us) % HOUR_US == 0])
+
+
+def _offset(time_us: int, zone: ZoneInfo) -> int:
+    """Return how far the clock of a zone is before UTC [µs]."""
+    offset = local(time_us, zone).utcoffset() or timedelta()
+    return round(offset.total_seconds()) * SECOND_US
 
 
 def _days(window: str, from_us: int, to_us: int, zone: ZoneInfo) -> Iterator[date]:
     """Yield the local days on which windows begin, from before an interval to after it."""
     day = local(from_us, zone).date() - timedelta(days=1)
     end = local(to_us, zone).date() + timedelta(days=2)
-    if window != "month":
+    if window not in MONTHS:
         yield from (day + timedelta(days=n) for n in range((end - day).days + 1))
         return
-    day = day.replace(day=1)
-    while day <= end + timedelta(days=31):
-        yield day
-        day = (day + timedelta(days=31)).replace(day=1)
+    months = MONTHS[window]
+    first = (day.year * 12 + day.month - 1) // months
+    last = (end.year * 12 + end.month - 1) // months + 1
+    for begun in range(first * months, last * months + 1, months):
+        yield date(begun // 12, begun % 12 + 1, 1)
 
 
 def shares(covered_s: F64, elapsed_s: F64) -> F64:

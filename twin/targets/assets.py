@@ -8,6 +8,7 @@ References
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,30 +16,36 @@ import numpy as np
 from twin.arrays import BOOL, F64
 from twin.model.park import inside
 from twin.targets.model import Asset
+from twin.targets.retrofits import Retrofit
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import date
 
-    from twin.model.park import Park
+    from twin.model.park import Electrolyser, Park
 
 ZERO_GAP, RETIRED = "zero_gap", "retired"
 
 
-def assets_of(park: Park, scope: str, kind: str) -> list[Asset]:
-    """Return the assets of a kind in a scope; electrolysers are of kind membrane or potline."""
-    cells = [
-        Asset(
-            id=each.id,
-            scope=each.scope,
-            kind=each.kind,
-            capacity=each.capacity,
-            has=(ZERO_GAP,) if each.zero_gap else (),
-        )
-        for each in park.electrolysers
-    ]
+def assets_of(park: Park, scope: str, kind: str, today: date) -> list[Asset]:
+    """Return the assets of a kind in a scope; electrolysers are of kind membrane or potline.
+
+    An electrolyser that gets zero-gap cells is one asset until that day and another one from it on;
+    a plan whose day has passed by `today` undone counts for nothing.
+    """
+    begins = {row.electrolyser: row.begins(today) for row in park.rows(Retrofit)}
+    cells = [part for each in park.electrolysers for part in _parts(each, begins.get(each.id))]
     every = [*cells, *park.rows(Asset)]
     return [each for each in every if each.kind == kind and inside(each.scope, scope)]
+
+
+def _parts(cell: Electrolyser, begins: date | None) -> list[Asset]:
+    """Return an electrolyser as assets: before and after it gets zero-gap cells."""
+    asset = Asset(id=cell.id, scope=cell.scope, kind=cell.kind, capacity=cell.capacity)
+    changed = replace(asset, has=(ZERO_GAP,), since=begins)
+    if begins is not None:
+        return [replace(asset, until=begins), changed]
+    return [changed if cell.zero_gap else asset]
 
 
 def capacities(assets: Sequence[Asset], has: str, days: Sequence[date]) -> tuple[F64, F64]:

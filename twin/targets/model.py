@@ -39,6 +39,12 @@ KPIS = {
     "carbon_per_energy": "emission_factor",
     "clean_energy_share": "fraction",
     "products_at_level": "fraction",
+    "loop_rate": "fraction",
+    "data_availability": "fraction",
+    "chlorine_tank_room": "fraction",
+    "hazard_equivalent": "fraction",
+    "permit_pace": "fraction",
+    "off_road_share": "fraction",
 }
 # What each needs besides its goal.
 NEEDS = {
@@ -52,6 +58,8 @@ NEEDS = {
     "asset_share": ("asset", "has"),
     "asset_capacity": ("asset",),
     "products_at_level": ("level",),
+    "loop_rate": ("loop",),
+    "permit_pace": ("permit",),
 }
 # A measured figure of these never reaches 0 exactly: the goal needs room.
 OF_CLOSURE = ("unaccounted_share",)
@@ -92,9 +100,11 @@ class Target:
     part: tuple[str, ...] = cell("texts", default=())
     whole: tuple[str, ...] = cell("texts", default=())
     above: str = cell("text", default="")
+    loop: str = cell("text", default="")
     asset: str = cell("text", default="")
     has: str = cell("text", default="")
     base_year: int | None = cell("number", default=None)
+    permit: str = cell("text", default="")
     sense: str = cell("one at_most at_least", default="")
     clause: str = cell("any", default="")
     basis: str = cell("any", default="")
@@ -179,11 +189,11 @@ def check_targets(park: Park) -> Iterator[RowFault]:
         if target.value != target.value and not target.level:
             yield RowFault(target, "needs value, or level")
         if target.kpi:
-            yield from _check_figure(target, tags)
+            yield from check_figure(target, tags)
 
 
-def _check_figure(target: Target, tags: Mapping[str, Tag]) -> Iterator[RowFault]:
-    """Yield what is wrong with the figure a target names."""
+def check_figure(target: Target, tags: Mapping[str, Tag]) -> Iterator[RowFault]:
+    """Yield what is wrong with the figure a target names, of tags by their addresses."""
     lacking = [name for name in NEEDS.get(target.kpi, ()) if not getattr(target, name)]
     if not target.sense:
         yield RowFault(target, "a kpi needs sense = at_most or at_least")

@@ -76,8 +76,8 @@ def fit_line(time: F64, value: F64, half_width: F64) -> TrendLine | None:
     residual = y - level - slope * (x - middle)
     birge = float(weight @ residual**2) / (n - 2)
     birge = max(birge, 1.0) if stated else birge
-    factor = birge * _following(residual)
-    quantile = float(stdtrit(n - 2, TAIL))
+    factor = birge * following(residual)
+    quantile = student(n - 2)
     return TrendLine(
         n,
         slope,
@@ -91,8 +91,32 @@ def fit_line(time: F64, value: F64, half_width: F64) -> TrendLine | None:
     )
 
 
-def _following(residual: F64) -> float:
-    """Return by how much the variance grows because residuals follow each other."""
+def student(freedom: int) -> float:
+    """Return how many standard deviations the half of a 95 % interval is.
+
+    Parameters
+    ----------
+    freedom : int        degrees of freedom of the variance; 1 or more [1]_
+
+    Returns
+    -------
+    float [1]
+    """
+    return float(stdtrit(freedom, TAIL))
+
+
+def following(residual: F64) -> float:
+    """Return by how much a variance grows because residuals follow each other.
+
+    Parameters
+    ----------
+    residual : (n,) float64 [u]    in the order of time, about their mean or line
+
+    Returns
+    -------
+    float [1]
+        1 or more; 1 of fewer than twelve, which say nothing of it [3]_
+    """
     square = float(residual @ residual)
     if len(residual) < FOLLOWING_MIN or square == 0:
         return 1.0

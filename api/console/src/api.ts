@@ -1,22 +1,26 @@
-// Calls of the HTTP interface, typed by its OpenAPI document, and one way to poll them.
+// Calls of the HTTP interface, typed by its OpenAPI document.
 import createClient from "openapi-fetch";
-import { onScopeDispose, ref, shallowRef, watch, type Ref, type ShallowRef } from "vue";
-import type { paths, Problem } from "./openapi";
+import { ref } from "vue";
+import type { HistoryAnswer, paths, Problem } from "./openapi";
 
 const TIMEOUT_MS = 15_000;
-const PERIOD_MS = 30_000;
-const RETRY_MS = 5_000;
+const REPORT_MS = 180_000; // A report asks a hundred questions.
+const REPORTS = "/api/v1/reports/";
 const GATEWAY_ERRORS = [502, 503, 504];
 
 /** True while the API itself cannot be reached; one refused call does not count. */
 export const apiDown = ref(false);
 
 async function request(call: Request): Promise<Response> {
+  const patience = call.url.includes(REPORTS) ? REPORT_MS : TIMEOUT_MS;
   let answer: Response;
   try {
-    answer = await fetch(call, { signal: AbortSignal.timeout(TIMEOUT_MS) });
+    answer = await fetch(call, {
+      signal: AbortSignal.any([call.signal, AbortSignal.timeout(patience)]),
+    });
   } catch (error) {
-    apiDown.value = true;
+    // A question that is given up says nothing about the API.
+    if (!call.signal.aborted) apiDown.value = true;
     throw error;
   }
   apiDown.value = GATEWAY_ERRORS.includes(answer.status);
@@ -39,6 +43,17 @@ export async function dataOf<T>(call: Promise<{ data?: T; error?: Problem }>): P
   return data;
 }
 
+/**
+ * The data of an answer with its address: `${address}#/items/0/value` names a figure of it, which
+ * Figure.vue and the explanation take.
+ */
+export async function answerOf<T>(
+  call: Promise<{ data?: T; error?: Problem; response: Response }>,
+): Promise<{ data: T; address: string }> {
+  const { pathname, search } = new URL((await call).response.url);
+  return { data: await dataOf(call), address: pathname + search };
+}
+
 /** An empty text when a command was accepted, else the reason of its refusal. */
 export async function refusalOf(call: Promise<{ error?: Problem }>): Promise<string> {
   try {
@@ -48,60 +63,45 @@ export async function refusalOf(call: Promise<{ error?: Problem }>): Promise<str
   }
 }
 
+const OUTCOME_MS = 500;
+const OUTCOME_TIMES = 20;
+
+/**
+ * An empty text when ingest has carried a command out, else why it was refused or has failed. One that
+ * still waits after ten seconds is accepted: it will be carried out later.
+ */
+export async function outcomeOf(
+  call: Promise<{ data?: { command: number }; error?: Problem }>,
+): Promise<string> {
+  try {
+    const { data, error } = await call;
+    if (data === undefined) return error?.detail ?? "";
+    const params = { path: { command: data.command } };
+    for (let times = 0; times < OUTCOME_TIMES; times += 1) {
+      const { data: order } = await api.GET("/api/v1/commands/{command}", { params });
+      if (order?.done) return order.error ?? "";
+      await new Promise((resolve) => setTimeout(resolve, OUTCOME_MS));
+    }
+    return "";
+  } catch (error) {
+    return String(error);
+  }
+}
+
+/** The history of one tag between two times [epoch ms] in at most `points` points. */
+export async function historyOf(
+  tag: string,
+  period: { from: number; to: number },
+  points: number,
+  signal: AbortSignal,
+): Promise<HistoryAnswer> {
+  const query = { tag: [tag], from: rfc3339(period.from), to: rfc3339(period.to), points };
+  const answer = await dataOf(api.GET("/api/v1/history", { params: { query }, signal }));
+  return answer as HistoryAnswer; // Of one tag it is no list.
+}
+
 export const rfc3339 = (ms: number): string => new Date(ms).toISOString();
 
 /** The newest row of `rows` that had ended by `nowMs`: the last full window. */
 export const lastFull = <T extends { end: string }>(rows: T[], nowMs: number): T | undefined =>
   rows.filter((row) => Date.parse(row.end) <= nowMs).at(-1);
-
-export interface Polled<T> {
-  data: ShallowRef<T | null>;
-  failed: Ref<boolean>;
-}
-
-/**
- * Load every 30 s (sooner while the API is away or nothing has come yet) and at once when `subject`
- * changes. A failure keeps the last answer and says so; an answer about a former subject is dropped.
- * A null subject loads nothing.
- */
-export function usePoll<T>(
-  subject: () => string | null,
-  load: (subject: string) => Promise<T>,
-): Polled<T> {
-  const data: ShallowRef<T | null> = shallowRef(null);
-  const failed = ref(false);
-  let timer = 0;
-  let current = 0;
-
-  async function poll(about: string, turn: number): Promise<void> {
-    try {
-      const answer = await load(about);
-      if (turn !== current) return;
-      data.value = answer;
-      failed.value = false;
-    } catch {
-      if (turn !== current) return;
-      failed.value = true;
-    }
-    timer = window.setTimeout(
-      () => void poll(about, turn),
-      failed.value && (apiDown.value || data.value === null) ? RETRY_MS : PERIOD_MS,
-    );
-  }
-
-  watch(
-    subject,
-    (about) => {
-      current += 1;
-      clearTimeout(timer);
-      data.value = null;
-      if (about !== null) void poll(about, current);
-    },
-    { immediate: true },
-  );
-  onScopeDispose(() => {
-    current += 1;
-    clearTimeout(timer);
-  });
-  return { data, failed };
-}

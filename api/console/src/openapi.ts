@@ -84,6 +84,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/scopes/{path}/loops": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read Loops
+         * @description Return what is made, reused, imported and sent out of energy, water, matter and waste.
+         */
+        get: operations["read_loops"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/scopes/{path}/meters": {
         parameters: {
             query?: never;
@@ -168,6 +188,46 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/scopes/{path}/totals": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read Totals
+         * @description Return what was emitted in a year by permit and by scope, and where it leads.
+         */
+        get: operations["read_totals"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/scopes/{path}/totals/ledger": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read Totals Ledger
+         * @description Return reductions, advances and draws by the books, and what they cover of new projects.
+         */
+        get: operations["read_totals_ledger"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/alarms": {
         parameters: {
             query?: never;
@@ -177,7 +237,7 @@ export interface paths {
         };
         /**
          * Read Alarms
-         * @description Return the alarms that are not normal, by priority, the newest first.
+         * @description Return the alarms that are not normal: active ones first, by priority, the newest first.
          */
         get: operations["read_alarms"];
         put?: never;
@@ -288,6 +348,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/commands": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Commands
+         * @description Return the orders of a range of time, the first one first; by default of the last 24 h.
+         */
+        get: operations["list_commands"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/commands/{command}": {
         parameters: {
             query?: never;
@@ -300,6 +380,26 @@ export interface paths {
          * @description Return a command and its result.
          */
         get: operations["read_command"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/notifications": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Notifications
+         * @description Return who is told of alarms by mail or webhook, what is owed, sent and dropped, and why.
+         */
+        get: operations["list_notifications"];
         put?: never;
         post?: never;
         delete?: never;
@@ -368,6 +468,197 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/scopes/{path}/consumption": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read Consumption
+         * @description Return the consumption of a scope, or of each scope below it, by carrier and measure.
+         */
+        get: operations["read_consumption"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/scopes/{path}/demand": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read Demand
+         * @description Return the largest demand of months against the contract, and that of the running quarter.
+         *
+         *     A quarter of an hour takes part when enough of it is covered for a verdict. The running quarter
+         *     is that of the newest minute that is stored.
+         */
+        get: operations["read_demand"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/scopes/{path}/load-curve": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read Load Curve
+         * @description Return the electric load of a scope by time, and the duration curve of the same time.
+         */
+        get: operations["read_load_curve"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/scopes/{path}/power-factor": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read Power Factor
+         * @description Return the power factor of each meter a scope takes electricity through, and of all.
+         */
+        get: operations["read_power_factor"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/scopes/{path}/standby": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read Standby
+         * @description Return what a scope takes while its production is idle, by hours.
+         *
+         *     An hour is idle when the products of the scope together come to no more than a share of the
+         *     largest hour of the time that is asked about. Hours in which production is not known are not.
+         */
+        get: operations["read_standby"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/scopes/{path}/comparison": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read Comparison
+         * @description Return what a scope took in two periods, and their difference at equal production.
+         */
+        get: operations["read_comparison"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/scopes/{path}/online-monitoring": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read Online Monitoring
+         * @description Return the items of the online energy monitoring (重点用能单位能耗在线监测) by enterprise.
+         *
+         *     Every enterprise at or below the scope has every item: what is not known is null with its
+         *     reason. Values are those of the meters and the books, not of the closed balances.
+         */
+        get: operations["read_online_monitoring"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/scopes/{path}/online-monitoring/file": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read Online Monitoring File
+         * @description Return the items of the online energy monitoring as a file, their statement in it.
+         */
+        get: operations["read_online_monitoring_file"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/scopes/{path}/retrofit": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read Retrofit
+         * @description Return the zero-gap plan of a scope: promises against physics, and against the meters.
+         *
+         *     The days are those of half a year before now, and of one on both sides of a change that is done.
+         */
+        get: operations["read_retrofit"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/scopes/{path}/tariffs": {
         parameters: {
             query?: never;
@@ -382,6 +673,128 @@ export interface paths {
          *     Without aluminium there are no rows. The electricity is that of all meters of the product.
          */
         get: operations["read_tariffs"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/scopes/{path}/baselines": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read Baselines
+         * @description Return the baselines of a scope: models, statistics, and whether they are accepted.
+         */
+        get: operations["read_baselines"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/scopes/{path}/baselines/{baseline}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read Baseline
+         * @description Return energy against what a baseline expects, savings and changes; 30 days by default.
+         */
+        get: operations["read_baseline"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/scopes/{path}/baselines/{baseline}/fit": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Fit Model
+         * @description Fit a baseline to its base period; the model is a new version, and stays what it is.
+         */
+        post: operations["fit_model"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/scopes/{path}/baselines/{baseline}/adjust": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Adjust Baseline
+         * @description Add a non-routine adjustment; the same period again is its next version, 0 takes it back.
+         */
+        post: operations["adjust_baseline"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/scopes/{path}/forecast": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read Forecast
+         * @description Return the forecast of a figure with 80 and 95 % intervals, and what it is worth.
+         */
+        get: operations["read_forecast"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/scopes/{path}/bridge": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read Bridge
+         * @description Return what moved the energy of a scope between two periods; by default the last two weeks.
+         *
+         *     Energies are those of a mean day, so that periods of different length can be compared.
+         */
+        get: operations["read_bridge"];
         put?: never;
         post?: never;
         delete?: never;
@@ -617,6 +1030,51 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/scopes/{path}/benchmark": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read Benchmark
+         * @description Return every indicator of the parks of a scope against the benchmark park.
+         *
+         *     By default of the last 24 h; those of book data of the twelve months up to the newest period.
+         */
+        get: operations["read_benchmark"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/scopes/{path}/maturity": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read Maturity
+         * @description Return meters, automatic control and data of each enterprise, its level and what is next.
+         *
+         *     By default of the last 24 h; what the books say of loops and interlocks is of the year before
+         *     the newest period that all of them have.
+         */
+        get: operations["read_maturity"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/scopes/{path}/evaluation": {
         parameters: {
             query?: never;
@@ -629,6 +1087,26 @@ export interface paths {
          * @description Return scores and classes of the enterprises of a scope by the rules of the park model.
          */
         get: operations["read_evaluation"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/scopes/{path}/industry": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read Industry
+         * @description Return indicators of the enterprises that make a product, as quartiles without names.
+         */
+        get: operations["read_industry"];
         put?: never;
         post?: never;
         delete?: never;
@@ -657,6 +1135,178 @@ export interface paths {
          *     Two courses are computed: the surplus goes to the absorber, or the electrolysis is cut.
          */
         post: operations["run_scenario"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/reports": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Reports
+         * @description Return the reports that are kept, the last one first.
+         */
+        get: operations["list_reports"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/reports/due": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Due Reports
+         * @description Return the reports of the schedule, each for its newest period that is over.
+         */
+        get: operations["list_due_reports"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/reports/{report}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read Kept Report
+         * @description Return a kept report: its content as it was, and what people said of it.
+         */
+        get: operations["read_kept_report"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/reports/{report}/verification": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Verify Report
+         * @description Hold a kept report against the answers of today: what differs, and what was restated.
+         */
+        get: operations["verify_report"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/reports/{report}/notes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Note Report
+         * @description Comment on a kept report, review it or sign it; a signed one is never dropped or changed.
+         */
+        post: operations["note_report"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/reports/{kind}/{path}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read Report File
+         * @description Return a report of a scope and a period: answers of this interface, ordered and worded.
+         */
+        get: operations["read_report_file"];
+        put?: never;
+        /**
+         * Keep Report
+         * @description Make a report and keep it as a version; where the newest one says the same, that stays.
+         */
+        post: operations["keep_report"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/explain": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Explain Figure
+         * @description Return how a figure was calculated, of what, down to samples, book data and factors.
+         */
+        get: operations["explain_figure"];
+        put?: never;
+        /**
+         * Explain Figure Of Body
+         * @description Return the same of a figure of an answer to a question with a body, as of a scenario.
+         */
+        post: operations["explain_figure_of_body"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/scopes/{path}/load-plan": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read Load Plan
+         * @description Return the cheapest loads of the electrolysers of a scope that keep all limits, as advice.
+         *
+         *     Electricity by the hour, stocks of chlorine and caustic soda, demand of the users, ramps and
+         *     least currents, headroom for the trip of the largest user, limit of power and green share are
+         *     kept; the saving is against the present loads going on. The twin never writes to a plant.
+         */
+        get: operations["read_load_plan"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -929,6 +1579,28 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/scopes/{path}/restatements": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read Restatements
+         * @description Return sums inside a range of time that were made anew, and samples that were corrected.
+         *
+         *     Of tags that are measured or entered; what is derived of them follows.
+         */
+        get: operations["read_restatements"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/book": {
         parameters: {
             query?: never;
@@ -1176,6 +1848,92 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/model/versions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Model Versions
+         * @description Return the models that ran, the newest first.
+         */
+        get: operations["list_model_versions"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/model/versions/{version}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read Model Changes
+         * @description Return what a version of the model changed of the one before, by table and row.
+         */
+        get: operations["read_model_changes"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/storage": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read Storage
+         * @description Return the size of the database and of its tables, the largest first.
+         */
+        get: operations["read_storage"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/simulation": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read Simulation
+         * @description Return the scenario of the demonstration and all that fit its park.
+         *
+         *     404 where no simulator of its own stands in for the plants.
+         */
+        get: operations["read_simulation"];
+        put?: never;
+        /**
+         * Play Scenario
+         * @description Let another scenario begin within seconds; the answer is still about the former one.
+         */
+        post: operations["play_scenario"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -1184,15 +1942,18 @@ export interface components {
         AbsorberCourse: {
             id: string;
             scope: string;
+            /** @description simulated step by step from the live values: caustic soda left / what the chlorine that comes uses up */
             left_h: (number | null)[];
         };
         /** @description The time the caustic soda of an absorber lasts; null as well where no chlorine comes. */
         AbsorberState: {
             id: string;
             scope: string;
-            /** @description as 100 % NaOH */
+            /** @description volume by level and shape * density * content of NaOH, as 100 % NaOH */
             caustic_t: number | null;
+            /** @description sum of the live flows to the absorber */
             chlorine_t_per_h: number | null;
+            /** @description caustic soda / (caustic that the chlorine that comes uses up) */
             absorber_min: number | null;
             /** @description quality: good < 64, usable < 128 */
             quality: number;
@@ -1215,6 +1976,26 @@ export interface components {
             start: number;
             /** @description hours from now; null = to the end */
             stop?: number | null;
+        };
+        /** @description An order to adjust what a baseline expects: an event that no variable has. */
+        AdjustBody: {
+            /** @description person who commands */
+            by: string;
+            /** Format: date-time */
+            start: string;
+            /**
+             * Format: date-time
+             * @description not included
+             */
+            end: string;
+            /** @description 0 takes one back */
+            amount_mwh: number;
+            reason: string;
+            /**
+             * @description document, or SHA-256 of a file
+             * @default
+             */
+            evidence: string;
         };
         /** @description An unknown tag as it is to be in tags.csv. */
         AdoptBody: {
@@ -1262,6 +2043,24 @@ export interface components {
                 [key: string]: components["schemas"]["CellsBody"];
             };
         };
+        /** @description A reduction spent in advance. */
+        AdvanceRow: {
+            id: string;
+            /** @description of the project */
+            scope: string;
+            project: string;
+            pollutant: string;
+            granted_t: number | null;
+            /** @description draws for it on reductions approved and not overdrawn */
+            repaid_t: number;
+            /** @description granted - repaid, at least 0 */
+            outstanding_t: number | null;
+            due: string;
+            overdue: boolean;
+            entry: components["schemas"]["QuotaEntry"];
+            source: string;
+            note: string;
+        };
         /** @description Ageing of the membrane electrolysers of a scope by the days of a time. */
         AgeingAnswer: {
             scope: string;
@@ -1286,14 +2085,17 @@ export interface components {
             days: number;
             /** @description temperature, strength */
             corrected_for: string[];
+            /** @description current efficiency: slope of the least-squares line through the days that count, * 365.25 d */
             efficiency_per_year: number | null;
-            /** @description half width, 95 %, by the meters; null = not known */
+            /** @description half width, 95 %, by the meters: 1.96 * root of the sum of (slope * standard uncertainty)² over its inputs and what gaps leave open; null = not known */
             efficiency_per_year_ci: number | null;
+            /** @description (voltage at reference temperature and strength - U0) / current density: slope of the least-squares line through the days that count, * 365.25 d */
             k_per_year_v_m2_ka: number | null;
-            /** @description half width, 95 %, by the meters; null = not known */
+            /** @description half width, 95 %, by the meters: 1.96 * root of the sum of (slope * standard uncertainty)² over its inputs and what gaps leave open; null = not known */
             k_per_year_ci_v_m2_ka: number | null;
+            /** @description voltage / (efficiency * mass per charge): slope of the least-squares line through the days that count, * 365.25 d */
             dc_kwh_per_t_per_year: number | null;
-            /** @description half width, 95 %, by the meters; null = not known */
+            /** @description half width, 95 %, by the meters: 1.96 * root of the sum of (slope * standard uncertainty)² over its inputs and what gaps leave open; null = not known */
             dc_kwh_per_t_per_year_ci: number | null;
             /** @description `coated` of the model, else `commissioned` */
             coated: string | null;
@@ -1345,12 +2147,14 @@ export interface components {
         AlarmFlood: {
             now: boolean;
             since: string | null;
+            /** @description time in which the annunciations of ten minutes were more than the beginning of a flood allows, until they fell below its end / time of the period */
             share: number;
             goal: number;
         };
         /** @description Annunciations per ten minutes: the last ten, the mean of the period, and what is bearable. */
         AlarmRate: {
             last: number;
+            /** @description annunciations of the period / its tens of minutes */
             mean: number;
             acceptable: number;
             manageable: number;
@@ -1398,6 +2202,7 @@ export interface components {
             counts: components["schemas"]["AlarmCounts"][];
             annunciations: number;
             rate: components["schemas"]["AlarmRate"];
+            /** @description tens of minutes with more annunciations than bearable / tens of minutes of the period */
             busy_share: number;
             flood: components["schemas"]["AlarmFlood"];
             mix: components["schemas"]["PriorityShare"][];
@@ -1412,12 +2217,12 @@ export interface components {
         /** @description Allocations of the resources of a scope to needs that take mixtures. */
         AllocationAnswer: {
             scope: string;
-            /** @description minute, hour, shift, day or month */
+            /** @description minute, hour, shift, day, month, quarter or year */
             window: string;
             /** @description cursor of the next page */
             next: string | null;
             /** @enum {string} */
-            viewer: "public" | "park" | "private";
+            viewer: "public" | "park" | "enterprise" | "private";
             carbon_price_cny_t: number;
             items: components["schemas"]["AllocationRow"][];
             factors: components["schemas"]["AvoidedFactor"][];
@@ -1434,21 +2239,32 @@ export interface components {
             start: string;
             /** Format: date-time */
             end: string;
-            /** @description share of the window covered by data; of ratios and balances by all */
+            /** @description share of the window covered by data; of ratios and balances by all of their tags */
             completeness: number | null;
             /** @description quality: good < 64, usable < 128 */
             quality: number;
             /** @description tags with gaps, the least covered first */
             missing: string[];
+            /** @description why the figures are withheld from the reader: above_your_level, or a sum that gives a member away (few_members, one_dominates, linked); empty = they are not */
+            undisclosed: string;
             feasible: boolean;
+            /** @description sum of the resources */
             available_t_h: number | null;
+            /** @description sum of the flows */
             placed_t_h: number | null;
+            /** @description sum of the flows * hours of the window */
             placed_t: number | null;
+            /** @description sum over the flows of flow * gain per tonne */
             gain_cny_h: number | null;
+            /** @description gain of an hour * hours of the window */
             gain_cny: number | null;
+            /** @description sum over the flows of flow * cost of transport */
             freight_cny_h: number | null;
+            /** @description sum over the flows of flow * distance * hours of the window */
             work_t_km: number | null;
+            /** @description sum over the components that replace something of mass * energy avoided, as in `factors` */
             avoided_tce: number | null;
+            /** @description sum over the components that replace something of mass * carbon dioxide avoided, as in `factors` */
             avoided_co2_t: number | null;
             /** @description why a figure is withheld: few_members or one_dominates of a sum, linked: it would tell what a concealed one gives or takes; else empty */
             withheld: string;
@@ -1476,17 +2292,20 @@ export interface components {
             start: string;
             /** Format: date-time */
             end: string;
-            /** @description share of the window covered by data; of ratios and balances by all */
+            /** @description share of the window covered by data; of ratios and balances by all of their tags */
             completeness: number | null;
             /** @description quality: good < 64, usable < 128 */
             quality: number;
             /** @description tags with gaps, the least covered first */
             missing: string[];
+            /** @description why the figures are withheld from the reader: above_your_level, or a sum that gives a member away (few_members, one_dominates, linked); empty = they are not */
+            undisclosed: string;
             resource: string;
             /** @enum {string} */
             basis: "reconciled" | "measured" | "stated";
+            /** @description sum of the amounts of its meters / their joint time, not below 0; without meters as it is stated for the month */
             available_t_h: number | null;
-            /** @description half width, 95 %, by the meters; null = not known */
+            /** @description half width, 95 %, by the meters: 1.96 * root of the sum of (slope * standard uncertainty)² over its inputs and what gaps leave open; null = not known */
             available_ci_t_h: number | null;
             stated_t_h: number | null;
             /** @description quantities and prices are above the viewer's level, and null */
@@ -1507,14 +2326,24 @@ export interface components {
             source: string;
             evidence: string;
         };
-        /** @description The reconciled balances of a scope. */
+        /**
+         * @description The reconciled balances of a scope; of windows that can be tested, how many are consistent.
+         *
+         *     A window can be tested where some meter of it is redundant and all of its inputs are known.
+         */
         BalanceAnswer: {
             scope: string;
-            /** @description minute, hour, shift, day or month */
+            /** @description minute, hour, shift, day, month, quarter or year */
             window: string;
             /** @description cursor of the next page */
             next: string | null;
             items: components["schemas"]["BalanceRow"][];
+            /** @description consistent windows / windows that can be tested */
+            passed_share: number | null;
+            /** @description windows that can be tested / windows */
+            completeness: number | null;
+            /** @description streams that neither a meter nor the balances tell in any window */
+            unobservable: string[];
         };
         /**
          * @description The reconciled balance of one window.
@@ -1527,17 +2356,23 @@ export interface components {
             start: string;
             /** Format: date-time */
             end: string;
-            /** @description share of the window covered by data; of ratios and balances by all */
+            /** @description share of the window covered by data; of ratios and balances by all of their tags */
             completeness: number | null;
             /** @description quality: good < 64, usable < 128 */
             quality: number;
             /** @description tags with gaps, the least covered first */
             missing: string[];
+            /** @description why the figures are withheld from the reader: above_your_level, or a sum that gives a member away (few_members, one_dominates, linked); empty = they are not */
+            undisclosed: string;
             component: string;
             consistent: boolean;
+            /** @description sum of (adjustment / its standard deviation)² of the independent balances: residuals weighted by the inverse of their covariance */
             chi2: number | null;
+            /** @description quantile of chi² of `dof` degrees of freedom, at a chance of 5 % with that of the test */
             chi2_limit: number;
+            /** @description greatest |adjustment| / its standard deviation of a single meter or leak */
             test: number | null;
+            /** @description quantile of the normal distribution for as many tests, at a chance of 5 % with that of chi² */
             test_limit: number;
             dof: number;
             reason: string;
@@ -1548,6 +2383,263 @@ export interface components {
             suspects: string[][];
             /** @description streams between two nodes that the model does not have and that would explain the residuals better than any one meter or leak, best first */
             missing_streams: components["schemas"]["MissingStream"][];
+        };
+        /** @description A non-routine adjustment that touches the range, in its newest version. */
+        BaselineAdjustment: {
+            id: number;
+            version: number;
+            /** Format: date-time */
+            start: string;
+            /** Format: date-time */
+            end: string;
+            /** @description added to what is expected; 0 = taken back */
+            amount_mwh: number | null;
+            reason: string;
+            evidence: string;
+            /** Format: date-time */
+            recorded: string;
+            recorded_by: string;
+        };
+        /** @description A baseline over a range of time: actual and expected energy, savings, changes. */
+        BaselineAnswer: {
+            scope: string;
+            /** @description minute, hour, shift, day, month, quarter or year */
+            window: string;
+            /** @description cursor of the next page */
+            next: string | null;
+            baseline: string;
+            version: number;
+            accepted: boolean;
+            total: components["schemas"]["BaselineTotal"];
+            items: components["schemas"]["BaselineWindowRow"][];
+            changes: components["schemas"]["BaselineChange"][];
+            adjustments: components["schemas"]["BaselineAdjustment"][];
+        };
+        /** @description A change of energy against the model: from when on, and by how much. */
+        BaselineChange: {
+            /**
+             * Format: date-time
+             * @description window it begins with
+             */
+            start: string;
+            /**
+             * Format: date-time
+             * @description of the range that was looked at
+             */
+            end: string;
+            /**
+             * Format: date-time
+             * @description 95 %: not before this window
+             */
+            earliest: string;
+            /**
+             * Format: date-time
+             * @description 95 %: not after this window
+             */
+            latest: string;
+            /** @description mean of actual − expected after it less that before it, of a window */
+            change_mwh: number | null;
+            /** @description half width, 95 %: standard error of the change * quantile of t */
+            change_ci_mwh: number | null;
+            /** @description change / mean expected energy of a window */
+            change_share: number | null;
+        };
+        /** @description The energy baselines of a scope and all below it. */
+        BaselineList: {
+            items: components["schemas"]["BaselineRow"][];
+            /** @description cursor of the next page */
+            next: string | null;
+        };
+        /** @description A baseline of the model, its newest version with all its statistics, and the others. */
+        BaselineRow: {
+            id: string;
+            scope: string;
+            name: components["schemas"]["Name"] | null;
+            carrier: string;
+            product: string | null;
+            /** @enum {string} */
+            frequency: "hour" | "day" | "month";
+            /** @enum {string} */
+            form: "linear" | "proportional";
+            /** @description null before the first fit */
+            accepted: boolean | null;
+            /** @description why there is no model, or none that is accepted */
+            reason: string;
+            variables: components["schemas"]["BaselineVariable"][];
+            rules: components["schemas"]["BaselineRule"][];
+            /** @description the newest first */
+            versions: components["schemas"]["BaselineVersion"][];
+        };
+        /** @description A statistic of a model against the limit of its rule, with the provenance of that. */
+        BaselineRule: {
+            /** @enum {string} */
+            statistic: "cv_rmse" | "nmbe" | "r2" | "p_value" | "points";
+            /** @description the statistic of the fit that the rule is about */
+            value: number | null;
+            limit: number | null;
+            /** @enum {string} */
+            sense: "at_most" | "at_least";
+            met: boolean;
+            standard: string;
+            note: string;
+            /** @description H, M or L */
+            confidence: string;
+            verified: boolean;
+        };
+        /** @description The whole range against the baseline, and whether that is a saving. */
+        BaselineTotal: {
+            /** Format: date-time */
+            start: string;
+            /** Format: date-time */
+            end: string;
+            counted: number;
+            left_out: number;
+            outside: number;
+            /** @description share of the windows that are over */
+            completeness: number | null;
+            /** @description quality: good < 64, usable < 128 */
+            quality: number;
+            /** @description sum of the windows as measured */
+            actual_mwh: number | null;
+            /** @description sum of the windows by the model */
+            expected_mwh: number | null;
+            /** @description actual / expected energy */
+            enpi: number | null;
+            /** @description half width, 95 %: of expected energy, through the ratio */
+            enpi_ci: number | null;
+            /** @description expected − actual energy, adjustments included */
+            saved_mwh: number | null;
+            /** @description half width, 95 %: errors of the coefficients and scatter of windows */
+            saved_ci_mwh: number | null;
+            /** @description saved / expected energy */
+            saved_share: number | null;
+            /** @enum {string} */
+            verdict: "saved" | "used_more" | "undecided";
+            /** @description why nothing is decided */
+            reason: string;
+        };
+        /** @description A candidate of a model: what the energy depends on, or why it is not in the model. */
+        BaselineVariable: {
+            /** @description constant, a product, or the address of a tag */
+            variable: string;
+            kept: boolean;
+            /** @description why it is not in the model; empty where it is */
+            reason: string;
+            /** @description of the variable; empty of the constant */
+            uom: string;
+            /** @description least squares over the windows of the base period: energy per unit of measure */
+            mwh_per_uom: number | null;
+            /** @description half width, 95 %: standard error of the coefficient * quantile of t */
+            mwh_per_uom_ci: number | null;
+            /** @description that it explains nothing; two-sided */
+            p_value: number | null;
+            /** @description least value in the base period, in its uom */
+            low: number | null;
+            /** @description greatest value in the base period, in its uom */
+            high: number | null;
+        };
+        /** @description One version of a fitted model; none is ever changed. */
+        BaselineVersion: {
+            version: number;
+            /**
+             * Format: date-time
+             * @description of the base period
+             */
+            start: string;
+            /** Format: date-time */
+            end: string;
+            /** @description windows that count */
+            points: number;
+            /** @description windows that are not covered enough */
+            left_out: number;
+            accepted: boolean;
+            /** @description statistics whose rule is not met */
+            rejected_for: string[];
+            /** @description 1 − squares of residuals / squares about the mean */
+            r2: number | null;
+            /** @description 1 - (1 - R²) (n - 1) / (n - k - 1) */
+            adjusted_r2: number | null;
+            /** @description √(squares of residuals / (n − p)) / mean energy */
+            cv_rmse: number | null;
+            /** @description sum of residuals / (n − p) / mean energy */
+            nmbe: number | null;
+            /** @description chance of the F statistic of the regression where nothing is explained */
+            f_p_value: number | null;
+            /** @description sum of squared differences of neighbouring residuals / sum of squared residuals */
+            durbin_watson: number | null;
+            /** @description of a residual with the one before it */
+            correlation: number | null;
+            /** @description mean energy of a window of the base period */
+            mean_mwh: number | null;
+            /** @description root of the sum of squared residuals / (n - k - 1) */
+            rmse_mwh: number | null;
+            /** @description quality: good < 64, usable < 128 */
+            quality: number;
+            /** @description SHA-256 of what was fitted */
+            digest: string;
+            /** @description why it was fitted */
+            reason: string;
+            /** Format: date-time */
+            fitted: string;
+            fitted_by: string;
+        };
+        /**
+         * @description Energy of one window against what its baseline expects.
+         *
+         *     Figures are of the windows of the model that count: covered enough, and with variables like
+         *     those of the base period. Energy above what is expected makes EnPI larger than 1 and the saving
+         *     negative.
+         */
+        BaselineWindowRow: {
+            /** Format: date-time */
+            start: string;
+            /** Format: date-time */
+            end: string;
+            /** @description share of the window covered by data; of ratios and balances by all of their tags */
+            completeness: number | null;
+            /** @description quality: good < 64, usable < 128 */
+            quality: number;
+            /** @description tags with gaps, the least covered first */
+            missing: string[];
+            /** @description why the figures are withheld from the reader: above_your_level, or a sum that gives a member away (few_members, one_dominates, linked); empty = they are not */
+            undisclosed: string;
+            /** @description windows of the model that count */
+            counted: number;
+            /** @description windows that are not covered enough, or not over */
+            left_out: number;
+            /** @description windows whose variables the base period never had */
+            outside: number;
+            /** @description energy by the meters, of the windows that count */
+            actual_mwh: number | null;
+            /** @description coefficients of the model · its variables, and adjustments */
+            expected_mwh: number | null;
+            /** @description half of the prediction interval, 95 %: the energy of a like plant */
+            expected_ci_mwh: number | null;
+            /** @description non-routine adjustments, evenly over their time */
+            adjustment_mwh: number | null;
+            /** @description actual / expected energy */
+            enpi: number | null;
+            /** @description half width, 95 %: of expected energy, through the ratio */
+            enpi_ci: number | null;
+            /** @description expected − actual energy */
+            saved_mwh: number | null;
+            /** @description half width, 95 %: of expected energy */
+            saved_ci_mwh: number | null;
+            /** @description sum of actual − expected energy from the first window up to this one */
+            cusum_mwh: number | null;
+            /** @description why there is no figure */
+            reason: string;
+        };
+        /** @description The parks of a scope side by side. */
+        BenchmarkAnswer: {
+            scope: string;
+            /** @description the benchmark park; null = none stated */
+            benchmark: string | null;
+            clause: string;
+            source: string;
+            items: components["schemas"]["BenchmarkRow"][];
+            /** @description cursor of the next page */
+            next: string | null;
         };
         /** @description A benchmark (标杆) and a baseline (基准) with their provenance. */
         BenchmarkReference: {
@@ -1566,6 +2658,61 @@ export interface components {
             standard: string;
             edition: string;
             name: components["schemas"]["Name"];
+        };
+        /** @description An indicator and the figures of all parks. */
+        BenchmarkRow: {
+            id: string;
+            name: components["schemas"]["Name"];
+            kpi: string;
+            product: string;
+            loop: string;
+            uom: string;
+            /** @enum {string} */
+            sense: "at_most" | "at_least";
+            source: string;
+            note: string;
+            parks: components["schemas"]["ParkFigure"][];
+        };
+        /**
+         * @description An item of the bill of a supply; basic charge, power factor and total are of whole months.
+         *
+         *     The total of a month that runs is that so far, with the basic charge of the whole month.
+         */
+        BillLine: {
+            supply: string;
+            /** @enum {string} */
+            item: "critical_peak" | "peak" | "flat" | "valley" | "deep_valley" | "surcharge" | "own_power" | "sold_power" | "green_power" | "basic" | "power_factor" | "total";
+            /** @description energy of the item: sum of the amounts of the meters of the supply in its hours; null of other items */
+            kwh: number | null;
+            /** @description largest mean power of a quarter of an hour, of a basic charge by demand */
+            kw: number | null;
+            /** @description active / root of active² + reactive², of the month */
+            power_factor: number | null;
+            /** @description energy x price of its period; basic: demand or capacity x price of a month; power factor: share of its table x (energy + basic); total: sum of all */
+            cny: number | null;
+            /** @description half width, 95 %, by the meters: 1.96 * root of the sum of (slope * standard uncertainty)² over its inputs and what gaps leave open; null = not known */
+            cny_ci: number | null;
+            reason: string;
+        };
+        /** @description A limit that binds, with its price: what one unit more of it would save. */
+        BindingLimit: {
+            kind: string;
+            name: components["schemas"]["Name"];
+            subject: string;
+            component: string | null;
+            /** @description in which it binds */
+            intervals: number;
+            /**
+             * Format: date-time
+             * @description of the interval with the highest price
+             */
+            time: string;
+            /** @description dual of the linear programme with the integers fixed */
+            price_cny: number | null;
+            /** @description sum of the prices over the intervals */
+            price_sum_cny: number | null;
+            /** @enum {string} */
+            per: "t" | "MW" | "MWh" | "kA";
         };
         /** @description One version of a value of the books; numbers in the uom of the tag. */
         BookValue: {
@@ -1589,6 +2736,7 @@ export interface components {
             stands: boolean;
             /** @description no later version, be it a draft */
             newest: boolean;
+            /** @description the value entered, in the uom of its tag */
             value: number;
             uom: string;
             /** @description the value, where it is a date */
@@ -1607,18 +2755,101 @@ export interface components {
             confirmed_by: string | null;
             /** @description tag that measures the same */
             meter: string | null;
+            /** @description sum of the amounts of the tag that measures the same, over the period */
             metered: number | null;
             /** @description share of the period the meter covers */
             metered_share: number | null;
-            /** @description from the metered amount, as a share of it */
+            /** @description (value - metered) / metered */
             deviation: number | null;
             /** @description with the limit for online monitoring, which is unverified */
             comparison: ("within" | "beyond" | "undecided") | null;
         };
+        /** @description The change of the energy of a mean day between two periods, in steps that add up to it. */
+        BridgeAnswer: {
+            scope: string;
+            /** @enum {string} */
+            measure: "electricity" | "coal_equivalent" | "electricity_cost";
+            /** @description of all energies */
+            uom: string;
+            /** Format: date-time */
+            base_start: string;
+            /** Format: date-time */
+            base_end: string;
+            /** Format: date-time */
+            start: string;
+            /** Format: date-time */
+            end: string;
+            /** @description mean energy of a day, over the joint time of its meters */
+            before: number | null;
+            /** @description mean energy of a day, over the joint time of its meters */
+            after: number | null;
+            /** @description energy of a mean day of the later period - that of the earlier one */
+            change: number | null;
+            /** @description half width, 95 %: meters, and what gaps leave open */
+            change_ci: number | null;
+            parts: components["schemas"]["BridgePart"][];
+            /** @description change − sum of all parts */
+            residual: number | null;
+            /** @description the largest changes first */
+            members: components["schemas"]["BridgeMember"][];
+            /** @description only what its interval decides */
+            findings: components["schemas"]["Finding"][];
+            /** @description why prices are no part */
+            price_reason: string;
+            /** @description of the period that has less */
+            completeness: number | null;
+            /** @description quality: good < 64, usable < 128 */
+            quality: number;
+            missing: string[];
+            /** @description why there is no bridge; empty where there is */
+            reason: string;
+            /** @description cursor of the next page */
+            next: string | null;
+        };
+        /** @description What moved the energy of one product of one plant. */
+        BridgeMember: {
+            scope: string;
+            product: string;
+            /** @description mean energy of a day, over the joint time of its meters */
+            before: number | null;
+            /** @description mean energy of a day, over the joint time of its meters */
+            after: number | null;
+            /** @description energy of a mean day of the later period - that of the earlier one */
+            change: number | null;
+            /** @description half width, 95 %: meters, and what gaps leave open */
+            change_ci: number | null;
+            effects: components["schemas"]["BridgePart"][];
+            /** @description whose model tells load and conditions */
+            baseline: string | null;
+            /** @description why it is not in the bridge, or has no model */
+            reason: string;
+        };
+        /** @description What an effect made of the change. */
+        BridgePart: {
+            /** @description volume, mix (share of each plant in a product), intensity, load (idle energy on another mass), conditions (temperature, grade), price (of a kWh, by tariff and hours of use; 0 where energies are compared), started_or_stopped, other (what is of no product) */
+            effect: string;
+            /** @description logarithmic mean of a plant's energy in both periods · logarithm of the ratio of the effect (LMDI-I), summed over plants; load and conditions by their baselines */
+            value: number | null;
+            /** @description half width, 95 %, by meters and coefficients */
+            ci: number | null;
+        };
+        /** @description A limit that is broken, with the amount and the first interval. */
+        BrokenLimit: {
+            kind: string;
+            name: components["schemas"]["Name"];
+            subject: string;
+            component: string | null;
+            /** Format: date-time */
+            time: string;
+            /** @description most by which the course is beyond the limit */
+            amount: number | null;
+            /** @enum {string} */
+            uom: "t" | "MW" | "MWh" | "kA";
+        };
         /** @description The by-product balances of a scope. */
         ByproductAnswer: {
             scope: string;
-            /** @description minute, hour, shift, day or month */
+            /** @description minute, hour, shift, day, month, quarter or year */
             window: string;
             /** @description cursor of the next page */
             next: string | null;
@@ -1635,46 +2866,74 @@ export interface components {
             start: string;
             /** Format: date-time */
             end: string;
-            /** @description share of the window covered by data; of ratios and balances by all */
+            /** @description share of the window covered by data; of ratios and balances by all of their tags */
             completeness: number | null;
             /** @description quality: good < 64, usable < 128 */
             quality: number;
             /** @description tags with gaps, the least covered first */
             missing: string[];
+            /** @description why the figures are withheld from the reader: above_your_level, or a sum that gives a member away (few_members, one_dominates, linked); empty = they are not */
+            undisclosed: string;
             medium: string;
             /**
              * @description what the flows of the row stand on
              * @enum {string}
              */
             values: "reconciled" | "measured";
+            /** @description made: sum of what electrolysers make by Faraday's law and of the metered streams out of plants that make it */
             make_t: number | null;
-            /** @description half width, 95 %, by the meters; null = not known */
+            /** @description half width, 95 %, by the meters: 1.96 * root of the sum of (slope * standard uncertainty)² over its inputs and what gaps leave open; null = not known */
             make_ci_t: number | null;
+            /** @description time covered by all of its tags / time of the window that has passed */
             make_completeness: number | null;
+            /** @description used: sum of the metered streams into plants that use it */
             use_t: number | null;
-            /** @description half width, 95 %, by the meters; null = not known */
+            /** @description half width, 95 %, by the meters: 1.96 * root of the sum of (slope * standard uncertainty)² over its inputs and what gaps leave open; null = not known */
             use_ci_t: number | null;
+            /** @description time covered by all of its tags / time of the window that has passed */
             use_completeness: number | null;
+            /** @description sum of the metered streams into the scope */
             import_t: number | null;
-            /** @description half width, 95 %, by the meters; null = not known */
+            /** @description half width, 95 %, by the meters: 1.96 * root of the sum of (slope * standard uncertainty)² over its inputs and what gaps leave open; null = not known */
             import_ci_t: number | null;
+            /** @description time covered by all of its tags / time of the window that has passed */
             import_completeness: number | null;
+            /** @description sum of the metered streams out of the scope */
             export_t: number | null;
-            /** @description half width, 95 %, by the meters; null = not known */
+            /** @description half width, 95 %, by the meters: 1.96 * root of the sum of (slope * standard uncertainty)² over its inputs and what gaps leave open; null = not known */
             export_ci_t: number | null;
+            /** @description time covered by all of its tags / time of the window that has passed */
             export_completeness: number | null;
+            /** @description sum of the metered streams to absorbers, flares and the air */
             vent_t: number | null;
-            /** @description half width, 95 %, by the meters; null = not known */
+            /** @description half width, 95 %, by the meters: 1.96 * root of the sum of (slope * standard uncertainty)² over its inputs and what gaps leave open; null = not known */
             vent_ci_t: number | null;
+            /** @description time covered by all of its tags / time of the window that has passed */
             vent_completeness: number | null;
+            /** @description inventory at the end - inventory at the start of the window */
             inventory_change_t: number | null;
-            /** @description half width, 95 %, by the meters; null = not known */
+            /** @description half width, 95 %, by the meters: 1.96 * root of the sum of (slope * standard uncertainty)² over its inputs and what gaps leave open; null = not known */
             inventory_change_ci_t: number | null;
+            /** @description make + import - use - export - vent - inventory change, over the joint time of all of their tags */
             unaccounted_t: number | null;
-            /** @description half width, 95 %, by the meters; null = not known */
+            /** @description half width, 95 %, by the meters: 1.96 * root of the sum of (slope * standard uncertainty)² over its inputs and what gaps leave open; null = not known */
             unaccounted_ci_t: number | null;
             /** @description why nothing is known of what is unaccounted */
             reason: string;
+        };
+        /** @description Planned production, an overhaul or an outage that reaches into the year. */
+        CampaignRow: {
+            id: string;
+            name: components["schemas"]["Name"] | null;
+            scope: string;
+            outlets: string[];
+            since: string;
+            /** @description no longer from this day on */
+            until: string;
+            load: number | null;
+            verified: boolean;
+            source: string;
+            note: string;
         };
         /**
          * @description Greenhouse gases of the scope; electricity by region and method.
@@ -1717,30 +2976,37 @@ export interface components {
             start: string;
             /** Format: date-time */
             end: string;
-            /** @description share of the window covered by data; of ratios and balances by all */
+            /** @description share of the window covered by data; of ratios and balances by all of their tags */
             completeness: number | null;
             /** @description quality: good < 64, usable < 128 */
             quality: number;
             /** @description tags with gaps, the least covered first */
             missing: string[];
+            /** @description why the figures are withheld from the reader: above_your_level, or a sum that gives a member away (few_members, one_dominates, linked); empty = they are not */
+            undisclosed: string;
+            /** @description sum of the sources of scope 1, less what is captured or bound */
             scope1_t: number | null;
             /** @description half width, 95 %, of what the meters add; the factors are taken as exact */
             scope1_ci_t: number | null;
+            /** @description (bought - sold) * factor, of electricity and heat, as chosen */
             scope2_t: number | null;
             /** @description half width, 95 %, of what the meters add; the factors are taken as exact */
             scope2_ci_t: number | null;
+            /** @description scope 1 + scope 2 */
             total_t: number | null;
             /** @description half width, 95 %, of what the meters add; the factors are taken as exact */
             total_ci_t: number | null;
+            /** @description (bought - sold - green power) * residual factor, heat as by location */
             scope2_market_t: number | null;
             /** @description half width, 95 %, of what the meters add; the factors are taken as exact */
             scope2_market_ci_t: number | null;
+            /** @description scope 1 + scope 2 by the market */
             total_market_t: number | null;
             /** @description half width, 95 %, of what the meters add; the factors are taken as exact */
             total_market_ci_t: number | null;
-            /** @description covered by contracts and certificates */
+            /** @description contracts and certificates of green power, spread over their days, at most what was bought */
             green_mwh: number | null;
-            /** @description of the electricity bought */
+            /** @description green power / electricity bought */
             green_share: number | null;
             /** @description why nothing is known */
             reason: string;
@@ -1753,13 +3019,14 @@ export interface components {
             /** @description fuel, electricity, heat, unknown, process, received (carbon dioxide), captured, product */
             kind: string;
             scope: number;
-            /** @description net: what came in less what went out */
+            /** @description net: what came in less what went out, sums of the amounts of its meters */
             amount: number | null;
-            /** @description of electricity and heat */
+            /** @description sum of the meters of what is bought, of electricity and heat */
             purchased: number | null;
-            /** @description of electricity and heat */
+            /** @description sum of the meters of what is sold, of electricity and heat */
             sold: number | null;
             uom: string;
+            /** @description amount * factor of the source, as in `factors`; fuels: heating value * carbon content * oxidation * 44/12 */
             co2_t: number | null;
             /** @description half width, 95 %, of what the meters add; the factors are taken as exact */
             co2_ci_t: number | null;
@@ -1778,12 +3045,12 @@ export interface components {
         /** @description The resource catalogue of a scope, and the needs it might serve. */
         CatalogueAnswer: {
             scope: string;
-            /** @description minute, hour, shift, day or month */
+            /** @description minute, hour, shift, day, month, quarter or year */
             window: string;
             /** @description cursor of the next page */
             next: string | null;
             /** @enum {string} */
-            viewer: "public" | "park" | "private";
+            viewer: "public" | "park" | "enterprise" | "private";
             items: components["schemas"]["AvailabilityRow"][];
             totals: components["schemas"]["CategoryTotal"][];
             resources: components["schemas"]["ResourceRow"][];
@@ -1795,9 +3062,21 @@ export interface components {
             start: string;
             category: string;
             resources: number;
+            /** @description sum of what is available of its resources */
             available_t_h: number | null;
             /** @description why a figure is withheld: few_members or one_dominates of a sum, linked: it would tell what a concealed one gives or takes; else empty */
             withheld: string;
+        };
+        /** @description A range of figures that the possible saving rests on. */
+        CellFigure: {
+            /** @description H, M or L */
+            confidence: string;
+            verified: boolean;
+            id: string;
+            low: number;
+            high: number;
+            uom: string;
+            source: string;
         };
         /** @description Cells of a tag instead of those that are guessed. */
         CellsBody: {
@@ -1828,15 +3107,28 @@ export interface components {
             after_start: string;
             /** Format: date-time */
             after_end: string;
+            /** @description value of the figure in the window before */
             before: number;
+            /** @description value of the figure in the window after */
             after: number;
+            /** @description after - before */
             change: number;
             moves: components["schemas"]["Move"][];
+        };
+        /** @description A figure of two reports; null where one of them does not have it. */
+        ChangedFigure: {
+            address: string;
+            label: components["schemas"]["Name"];
+            uom: string;
+            /** @description the figure in the report that was kept */
+            before: number | null;
+            /** @description the figure of the answer at `address` today */
+            after: number | null;
         };
         /** @description The chlorine balance of a scope, and the state of its tanks, absorbers and hazards. */
         ChlorineAnswer: {
             scope: string;
-            /** @description minute, hour, shift, day or month */
+            /** @description minute, hour, shift, day, month, quarter or year */
             window: string;
             /** @description cursor of the next page */
             next: string | null;
@@ -1854,15 +3146,21 @@ export interface components {
          *     the shortest there can be.
          */
         ChlorineNow: {
+            /** @description sum over the tanks in use of fill limit * capacity - inventory */
             headroom_t: number | null;
+            /** @description live flow in - live flow out of the farm */
             filling_t_per_h: number | null;
+            /** @description headroom / filling rate, of the farm that is full first */
             headroom_h: number | null;
+            /** @description inventory / mean use, or production, of a day */
             stock_days: number | null;
             stock_of: ("production" | "use") | null;
             stock_limit_days: number | null;
+            /** @description headroom / (filling rate + flow of the largest user) */
             minutes_to_full_on_trip: number | null;
             /** @description id of its stream */
             largest_user: string | null;
+            /** @description greatest live flow to a user */
             largest_user_t_per_h: number | null;
             spare_tank_ready: boolean | null;
             absorbers: components["schemas"]["AbsorberState"][];
@@ -1883,60 +3181,78 @@ export interface components {
             start: string;
             /** Format: date-time */
             end: string;
-            /** @description share of the window covered by data; of ratios and balances by all */
+            /** @description share of the window covered by data; of ratios and balances by all of their tags */
             completeness: number | null;
             /** @description quality: good < 64, usable < 128 */
             quality: number;
             /** @description tags with gaps, the least covered first */
             missing: string[];
+            /** @description why the figures are withheld from the reader: above_your_level, or a sum that gives a member away (few_members, one_dominates, linked); empty = they are not */
+            undisclosed: string;
             /**
              * @description what the flows of the row stand on
              * @enum {string}
              */
             values: "reconciled" | "measured";
+            /** @description made: charge of the electrolysers by Faraday's law and efficiency, and metered streams from plants that make it; content of the component by the composition of each medium */
             production_t: number | null;
-            /** @description half width, 95 %, by the meters; null = not known */
+            /** @description half width, 95 %, by the meters: 1.96 * root of the sum of (slope * standard uncertainty)² over its inputs and what gaps leave open; null = not known */
             production_ci_t: number | null;
+            /** @description time covered by all of its tags / time of the window that has passed */
             production_completeness: number | null;
+            /** @description used: metered streams into plants that use it; content of the component by the composition of each medium */
             consumption_t: number | null;
-            /** @description half width, 95 %, by the meters; null = not known */
+            /** @description half width, 95 %, by the meters: 1.96 * root of the sum of (slope * standard uncertainty)² over its inputs and what gaps leave open; null = not known */
             consumption_ci_t: number | null;
+            /** @description time covered by all of its tags / time of the window that has passed */
             consumption_completeness: number | null;
+            /** @description sum of the metered streams into the scope; content of the component by the composition of each medium */
             import_t: number | null;
-            /** @description half width, 95 %, by the meters; null = not known */
+            /** @description half width, 95 %, by the meters: 1.96 * root of the sum of (slope * standard uncertainty)² over its inputs and what gaps leave open; null = not known */
             import_ci_t: number | null;
+            /** @description time covered by all of its tags / time of the window that has passed */
             import_completeness: number | null;
+            /** @description sum of the metered streams out of the scope; content of the component by the composition of each medium */
             export_t: number | null;
-            /** @description half width, 95 %, by the meters; null = not known */
+            /** @description half width, 95 %, by the meters: 1.96 * root of the sum of (slope * standard uncertainty)² over its inputs and what gaps leave open; null = not known */
             export_ci_t: number | null;
+            /** @description time covered by all of its tags / time of the window that has passed */
             export_completeness: number | null;
+            /** @description sum of the metered streams to absorbers, flares and the air; content of the component by the composition of each medium */
             vent_t: number | null;
-            /** @description half width, 95 %, by the meters; null = not known */
+            /** @description half width, 95 %, by the meters: 1.96 * root of the sum of (slope * standard uncertainty)² over its inputs and what gaps leave open; null = not known */
             vent_ci_t: number | null;
+            /** @description time covered by all of its tags / time of the window that has passed */
             vent_completeness: number | null;
+            /** @description sum over the tanks of volume by level and shape * density, at the end of the window */
             inventory_t: number | null;
+            /** @description inventory at the end - inventory at the start of the window */
             inventory_change_t: number | null;
-            /** @description half width, 95 %, by the meters; null = not known */
+            /** @description half width, 95 %, by the meters: 1.96 * root of the sum of (slope * standard uncertainty)² over its inputs and what gaps leave open; null = not known */
             inventory_change_ci_t: number | null;
+            /** @description production + import - consumption - export - vent - inventory change, over the joint time of all of their tags */
             unaccounted_t: number | null;
-            /** @description half width, 95 %, by the meters; null = not known */
+            /** @description half width, 95 %, by the meters: 1.96 * root of the sum of (slope * standard uncertainty)² over its inputs and what gaps leave open; null = not known */
             unaccounted_ci_t: number | null;
             /** @description why nothing is known of what is unaccounted */
             reason: string;
-            /** @description liquid taken from tanks that is used in the scope */
+            /** @description liquid taken from tanks that is used in the scope / all liquid taken from tanks */
             k1: number | null;
-            /** @description half width, 95 %, by the meters; null = not known */
+            /** @description half width, 95 %, by the meters: 1.96 * root of the sum of (slope * standard uncertainty)² over its inputs and what gaps leave open; null = not known */
             k1_ci: number | null;
+            /** @description time covered by all of its tags / time of the window that has passed */
             k1_completeness: number | null;
-            /** @description chlorine made that does not leave as liquid */
+            /** @description 1 - chlorine that leaves as liquid / chlorine made */
             k2: number | null;
-            /** @description half width, 95 %, by the meters; null = not known */
+            /** @description half width, 95 %, by the meters: 1.96 * root of the sum of (slope * standard uncertainty)² over its inputs and what gaps leave open; null = not known */
             k2_ci: number | null;
+            /** @description time covered by all of its tags / time of the window that has passed */
             k2_completeness: number | null;
             /** @description chlorine used here or sent on by pipe, over the chlorine that comes with the caustic soda made; without transport by road and rail, vents and stocks */
             chlor_alkali_balance: number | null;
-            /** @description half width, 95 %, by the meters; null = not known */
+            /** @description half width, 95 %, by the meters: 1.96 * root of the sum of (slope * standard uncertainty)² over its inputs and what gaps leave open; null = not known */
             chlor_alkali_balance_ci: number | null;
+            /** @description time covered by all of its tags / time of the window that has passed */
             chlor_alkali_balance_completeness: number | null;
         };
         /** @description A class as the park model states it, and what it means. */
@@ -1958,6 +3274,8 @@ export interface components {
         CommandAnswer: {
             id: number;
             kind: string;
+            /** @description person who commands */
+            by: string | null;
             /** Format: date-time */
             created: string;
             done: string | null;
@@ -1968,11 +3286,114 @@ export interface components {
             /** @description person who commands */
             by: string;
         };
+        /** @description One of the periods, by the hours in which production and electricity are known. */
+        ComparedPeriod: {
+            /** Format: date-time */
+            start: string;
+            /** Format: date-time */
+            end: string;
+            hours: number;
+            /** @description hours in which production and electricity are known / hours */
+            completeness: number | null;
+            /** @description sum of those hours */
+            electricity_kwh: number | null;
+            /** @description sum of those hours */
+            product_t: number | null;
+            /** @description electricity / hours */
+            mean_mw: number | null;
+            /** @description product / hours */
+            mean_t_per_h: number | null;
+            /** @description electricity / mass of the hours that have both */
+            kwh_per_t: number | null;
+        };
+        /** @description Electricity of a second period against a first one, at the production of the second. */
+        ComparisonAnswer: {
+            scope: string;
+            products: string[];
+            first: components["schemas"]["ComparedPeriod"];
+            second: components["schemas"]["ComparedPeriod"];
+            /** @description mean power of the first at the production of the second, by classes */
+            first_mw: number | null;
+            /** @description mean power of the second in these classes */
+            second_mw: number | null;
+            /** @description second - first, at equal production */
+            difference_mw: number | null;
+            /** @description half width, 95 %, by the spread of days; meters err alike */
+            difference_ci_mw: number | null;
+            /** @description difference / first */
+            difference_share: number | null;
+            /** @description of the second period, at a production the first one has too */
+            common_share: number | null;
+            /**
+             * @description met = less than before, with 95 %; undecided without two days
+             * @enum {string}
+             */
+            verdict: "met" | "not_met" | "undecided";
+            /** @description of production, equally wide up to the largest */
+            classes: number;
+            reason: string;
+        };
         /** @description Versions that are right; the newest of their periods. */
         ConfirmBody: {
             /** @description person who commands */
             by: string;
             ids: number[];
+        };
+        /** @description The consumption of a scope. */
+        ConsumptionAnswer: {
+            scope: string;
+            /** @description minute, hour, shift, day, month, quarter or year */
+            window: string;
+            /** @description cursor of the next page */
+            next: string | null;
+            basis: string;
+            items: components["schemas"]["ConsumptionRow"][];
+            tariffs: components["schemas"]["PriceTariff"][];
+        };
+        /**
+         * @description A carrier, or all together (``total``), in a scope in one window; null = not known.
+         *
+         *     What comes in less what goes out is that of the time in which all its meters are covered, any
+         *     other figure what was measured. `cost_cny` is that of the energy; the basic charge and the power
+         *     factor are in the `bill` of a month of a whole supply, which adds up by itself.
+         */
+        ConsumptionRow: {
+            /** Format: date-time */
+            start: string;
+            /** Format: date-time */
+            end: string;
+            /** @description share of the window covered by data; of ratios and balances by all of their tags */
+            completeness: number | null;
+            /** @description quality: good < 64, usable < 128 */
+            quality: number;
+            /** @description tags with gaps, the least covered first */
+            missing: string[];
+            /** @description why the figures are withheld from the reader: above_your_level, or a sum that gives a member away (few_members, one_dominates, linked); empty = they are not */
+            undisclosed: string;
+            scope: string;
+            carrier: string;
+            /** @description of the amount; empty of a total, which has none */
+            uom: string;
+            /** @description sum over the meters at the top of the scope's trees */
+            amount: number | null;
+            /** @description half width, 95 %, by the meters: 1.96 * root of the sum of (slope * standard uncertainty)² over its inputs and what gaps leave open; null = not known */
+            amount_ci: number | null;
+            /** @description amount x coal equivalent of the carrier */
+            coal_equivalent_kgce: number | null;
+            /** @description half width, 95 %, by the meters: 1.96 * root of the sum of (slope * standard uncertainty)² over its inputs and what gaps leave open; null = not known */
+            coal_equivalent_ci_kgce: number | null;
+            /** @description sum over intervals of amount x price of their period, with surcharges; own power by its cost, sold power taken off */
+            cost_cny: number | null;
+            /** @description half width, 95 %, by the meters: 1.96 * root of the sum of (slope * standard uncertainty)² over its inputs and what gaps leave open; null = not known */
+            cost_ci_cny: number | null;
+            /** @description amount x emission factor of the carrier, by location; of the year */
+            co2_t: number | null;
+            /** @description half width, 95 %, by the meters: 1.96 * root of the sum of (slope * standard uncertainty)² over its inputs and what gaps leave open; null = not known */
+            co2_ci_t: number | null;
+            /** @description why something is not known */
+            reason: string;
+            /** @description of electricity of whole supplies */
+            bill: components["schemas"]["BillLine"][];
         };
         /** @description A sender that the model does not know; `payload` is its newest as far as it was kept. */
         ContactRow: {
@@ -2016,6 +3437,14 @@ export interface components {
             zh: string;
             en: string;
         };
+        /** @description What one enterprise, or asset, is of the two sums of a figure. */
+        Contribution: {
+            member: string;
+            /** @description its part of the numerator / the numerator */
+            numerator_share: number | null;
+            /** @description its part of the denominator / the denominator */
+            denominator_share: number | null;
+        };
         /**
          * @description A scope with energy meters in and out, like a boiler house, in one window.
          *
@@ -2027,23 +3456,38 @@ export interface components {
             start: string;
             /** Format: date-time */
             end: string;
-            /** @description share of the window covered by data; of ratios and balances by all */
+            /** @description share of the window covered by data; of ratios and balances by all of their tags */
             completeness: number | null;
             /** @description quality: good < 64, usable < 128 */
             quality: number;
             /** @description tags with gaps, the least covered first */
             missing: string[];
+            /** @description why the figures are withheld from the reader: above_your_level, or a sum that gives a member away (few_members, one_dominates, linked); empty = they are not */
+            undisclosed: string;
             scope: string;
-            /** @description by its meters in, coal equivalent */
+            /** @description sum of the amounts of its meters in, each * its coal equivalent */
             supplied_kgce: number | null;
-            /** @description by its meters out */
+            /** @description sum of the amounts of its meters out, each * its coal equivalent */
             delivered_kgce: number | null;
-            /** @description delivered over supplied */
+            /** @description delivered / supplied, over the joint time of all of their tags */
             efficiency: number | null;
-            /** @description half width, 95 %, by the meters; null = not known */
+            /** @description half width, 95 %, by the meters: 1.96 * root of the sum of (slope * standard uncertainty)² over its inputs and what gaps leave open; null = not known */
             efficiency_ci: number | null;
             /** @description plausible, creates_energy (above 1 for sure), undecided */
             verdict: string | null;
+        };
+        /** @description A sample that another value has taken the place of. */
+        CorrectedSample: {
+            tag: string;
+            /** Format: date-time */
+            time: string;
+            /** @description the value as it came first */
+            before: number | null;
+            /** @description the value that stands now, as it came */
+            after: number | null;
+            uom: string;
+            /** Format: date-time */
+            corrected: string;
         };
         /** @description Another value for the period of one in the book, and why. */
         CorrectionBody: {
@@ -2061,6 +3505,42 @@ export interface components {
             /** @default false */
             confirm: boolean;
         };
+        /** @description What a project needs for one pollutant, and what it has. */
+        CoverRow: {
+            pollutant: string;
+            adds_t: number;
+            /** @description tonnes of reduction by tonne added */
+            ratio: number | null;
+            /** @description compared with the rule's text; else reference */
+            ratio_verified: boolean;
+            ratio_source: string;
+            ratio_clause: string;
+            /** @description added x ratio */
+            needed_t: number | null;
+            /** @description draws on reductions that are approved and not overdrawn */
+            drawn_t: number;
+            /** @description advances not overdue, and what was repaid of others */
+            advanced_t: number;
+            /** @description needed - drawn - advanced, at least 0 */
+            missing_t: number | null;
+            /**
+             * @description in_advance: covered as long as advances are repaid by their due date
+             * @enum {string}
+             */
+            state: "covered" | "in_advance" | "not_covered" | "no_data";
+            problems: string[];
+        };
+        /** @description A stated temperature down to which waste heat counts. */
+        CutOff: {
+            /** @description H, M or L */
+            confidence: string;
+            verified: boolean;
+            scope: string;
+            temperature_c: number;
+            dated: string | null;
+            clause: string;
+            source: string;
+        };
         /** @description The health of the data and of ingest. */
         DataHealth: {
             items: components["schemas"]["EnterpriseHealth"][];
@@ -2069,18 +3549,66 @@ export interface components {
             register_falls: components["schemas"]["RegisterFallRow"][];
             /** @description of the model in the folder of ingest, while a former one runs */
             model_problems: string[];
+            /** @description newest values of the tags of the health of ingest, which it measures itself */
             ingest: {
                 [key: string]: number | null;
             };
             /** @description cursor of the next page */
             next: string | null;
         };
+        /** @description The electricity demand of a scope. */
+        DemandAnswer: {
+            scope: string;
+            /** @description minute, hour, shift, day, month, quarter or year */
+            window: string;
+            /** @description cursor of the next page */
+            next: string | null;
+            items: components["schemas"]["DemandRow"][];
+            running: components["schemas"]["RunningDemand"];
+        };
+        /** @description The largest demand of a scope in one month: the mean power of a quarter of an hour. */
+        DemandRow: {
+            /** Format: date-time */
+            start: string;
+            /** Format: date-time */
+            end: string;
+            /** @description share of the window covered by data; of ratios and balances by all of their tags */
+            completeness: number | null;
+            /** @description quality: good < 64, usable < 128 */
+            quality: number;
+            /** @description tags with gaps, the least covered first */
+            missing: string[];
+            /** @description why the figures are withheld from the reader: above_your_level, or a sum that gives a member away (few_members, one_dominates, linked); empty = they are not */
+            undisclosed: string;
+            /** @description largest of energy / 15 min over the quarters of the month */
+            max_demand_kw: number | null;
+            /** @description half width, 95 %, by the meters: 1.96 * root of the sum of (slope * standard uncertainty)² over its inputs and what gaps leave open; null = not known */
+            max_demand_ci_kw: number | null;
+            /** @description when that quarter began */
+            at: string | null;
+            /** @description by the tariff of the scope */
+            contracted_kw: number | null;
+            /** @description contracted - largest demand */
+            headroom_kw: number | null;
+            /** @description within the contract; null without one */
+            verdict: ("met" | "not_met" | "undecided") | null;
+        };
         /** @description The legal figures of GB 18218, from the design contents of a unit; level 0 = no source. */
         DesignMaximum: {
+            /** @description sum of design contents / threshold quantities (GB 18218-2018, 4.2.2) */
             s: number | null;
+            /** @description alpha * sum of beta * design contents / threshold quantities (GB 18218-2018, 4.3.2) */
             r: number | null;
             level: number;
             verified: boolean;
+        };
+        /** @description What went to one destination of a waste: use, sale, store, treat, landfill or vent. */
+        Destination: {
+            to: string;
+            /** @description sum of the tags of this destination */
+            amount: number | null;
+            /** @description half width, 95 %, by the meters: 1.96 * root of the sum of (slope * standard uncertainty)² over its inputs and what gaps leave open; null = not known */
+            amount_ci: number | null;
         };
         /**
          * @description A stream whose meter may have begun to err.
@@ -2115,7 +3643,7 @@ export interface components {
             since: string;
             streams: components["schemas"]["DetectedStream"][];
             leaks: string[];
-            /** @description excess that the first stream shows; null of electricity */
+            /** @description excess that the first stream shows: the bias that explains the residuals of the window best (generalised likelihood ratio); null of electricity */
             bias_t_h: number | null;
             /** @description the same of electricity, null of the others */
             bias_mw: number | null;
@@ -2124,11 +3652,11 @@ export interface components {
              * @enum {string}
              */
             shape: "step" | "drift";
-            /** @description by which it grows in an hour; 0 of a step, null of electricity */
+            /** @description slope of the bias over the minutes of the window; 0 of a step, null of electricity */
             rate_t_h_per_h: number | null;
             /** @description the same of electricity */
             rate_mw_per_h: number | null;
-            /** @description test statistic, standard deviations */
+            /** @description bias / its standard deviation: test statistic, standard deviations */
             test: number;
             current: boolean;
         };
@@ -2146,12 +3674,50 @@ export interface components {
             /** @default  */
             reason: string;
         };
+        /** @description What is used of a reduction, and for what. */
+        DrawRow: {
+            id: string;
+            /** @description of the reduction */
+            scope: string;
+            reduction: string;
+            project: string | null;
+            advance: string | null;
+            entry: components["schemas"]["QuotaEntry"];
+        };
         /** @description A stream that follows the load of a plant. */
         DrivenStream: {
             stream: string;
             component: string;
             makes: boolean;
+            /** @description live value of the stream */
             flow_t_per_h: number | null;
+        };
+        /** @description A report of the schedule, of its newest period that is over and whose data are expected. */
+        DueReport: {
+            kind: string;
+            /** @description of an industry with the product */
+            scope: string;
+            every: string;
+            period: string;
+            /**
+             * Format: date-time
+             * @description when the period was over
+             */
+            end: string;
+            language: string;
+            formats: string[];
+            /** @description periods of which drafts stay; null = all */
+            keep: number | null;
+            /** @description the version that is kept; null: it is due */
+            kept: number | null;
+            /** @description the park has data of this time; without, none is made by itself */
+            has_data: boolean;
+        };
+        /** @description A point of the duration curve: the power reached or exceeded in a share of the time. */
+        DurationPoint: {
+            share: number | null;
+            /** @description quantile of the mean powers of the intervals */
+            power_kw: number | null;
         };
         /** @description Electricity in coal equivalent, with its provenance; the year of an equal value. */
         ElectricityFactor: {
@@ -2166,7 +3732,7 @@ export interface components {
         /** @description The electrolysers of a scope. */
         ElectrolyserAnswer: {
             scope: string;
-            /** @description minute, hour, shift, day or month */
+            /** @description minute, hour, shift, day, month, quarter or year */
             window: string;
             /** @description cursor of the next page */
             next: string | null;
@@ -2196,41 +3762,48 @@ export interface components {
             start: string;
             /** Format: date-time */
             end: string;
-            /** @description share of the window covered by data; of ratios and balances by all */
+            /** @description share of the window covered by data; of ratios and balances by all of their tags */
             completeness: number | null;
             /** @description quality: good < 64, usable < 128 */
             quality: number;
             /** @description tags with gaps, the least covered first */
             missing: string[];
+            /** @description why the figures are withheld from the reader: above_your_level, or a sum that gives a member away (few_members, one_dominates, linked); empty = they are not */
+            undisclosed: string;
             electrolyser: string;
             kind: string;
+            /** @description integral of voltage * current / integral of current / cells in series */
             cell_voltage_v: number | null;
-            /** @description half width, 95 %, by the meters; null = not known */
+            /** @description half width, 95 %, by the meters: 1.96 * root of the sum of (slope * standard uncertainty)² over its inputs and what gaps leave open; null = not known */
             cell_voltage_ci_v: number | null;
+            /** @description integral of current² / integral of current / area of a cell */
             current_density_ka_m2: number | null;
-            /** @description half width, 95 %, by the meters; null = not known */
+            /** @description half width, 95 %, by the meters: 1.96 * root of the sum of (slope * standard uncertainty)² over its inputs and what gaps leave open; null = not known */
             current_density_ci_ka_m2: number | null;
+            /** @description Faraday's law: charge * cells in series * current efficiency * molar mass / (electrons * F) */
             product_t: number | null;
-            /** @description half width, 95 %, by the meters; null = not known */
+            /** @description half width, 95 %, by the meters: 1.96 * root of the sum of (slope * standard uncertainty)² over its inputs and what gaps leave open; null = not known */
             product_ci_t: number | null;
+            /** @description direct-current energy / mass of the product; energy by its meter, else the sum of voltage * current of each minute */
             dc_kwh_per_t: number | null;
-            /** @description half width, 95 %, by the meters; null = not known */
+            /** @description half width, 95 %, by the meters: 1.96 * root of the sum of (slope * standard uncertainty)² over its inputs and what gaps leave open; null = not known */
             dc_kwh_per_t_ci: number | null;
             method: string | null;
+            /** @description (cell voltage - U0) / current density, U0 as in `zero_current_voltage` */
             k_v_m2_ka: number | null;
             /** @description half width, 95 %, at this U0 */
             k_ci_v_m2_ka: number | null;
-            /** @description by analysis and meters together */
+            /** @description mean of analysis and meters, weighted by 1 / variance */
             current_efficiency: number | null;
-            /** @description half width, 95 %, by the meters; null = not known */
+            /** @description half width, 95 %, by the meters: 1.96 * root of the sum of (slope * standard uncertainty)² over its inputs and what gaps leave open; null = not known */
             current_efficiency_ci: number | null;
-            /** @description by oxygen in the chlorine */
+            /** @description 1 - chlorine lost as oxygen, chlorate and hypochlorite, by the analysis of gas and anolyte (O'Brien et al. 2005, chapter 4) */
             current_efficiency_analysis: number | null;
-            /** @description half width, 95 %, by the meters; null = not known */
+            /** @description half width, 95 %, by the meters: 1.96 * root of the sum of (slope * standard uncertainty)² over its inputs and what gaps leave open; null = not known */
             current_efficiency_analysis_ci: number | null;
             /** @description by what left the cells, over Faraday's law of the current */
             current_efficiency_meters: number | null;
-            /** @description half width, 95 %, by the meters; null = not known */
+            /** @description half width, 95 %, by the meters: 1.96 * root of the sum of (slope * standard uncertainty)² over its inputs and what gaps leave open; null = not known */
             current_efficiency_meters_ci: number | null;
             /** @description the constant of the model */
             current_efficiency_model: number;
@@ -2245,13 +3818,13 @@ export interface components {
             efficiency_verdict: string;
             /** @description chlorine not made because the efficiency is below the model's */
             chlorine_below_model_t: number | null;
-            /** @description half width, 95 %, by the meters; null = not known */
+            /** @description half width, 95 %, by the meters: 1.96 * root of the sum of (slope * standard uncertainty)² over its inputs and what gaps leave open; null = not known */
             chlorine_below_model_ci_t: number | null;
         };
         /** @description The emissions of a scope. */
         EmissionAnswer: {
             scope: string;
-            /** @description minute, hour, shift, day or month */
+            /** @description minute, hour, shift, day, month, quarter or year */
             window: string;
             /** @description cursor of the next page */
             next: string | null;
@@ -2266,54 +3839,59 @@ export interface components {
             start: string;
             /** Format: date-time */
             end: string;
-            /** @description share of the window covered by data; of ratios and balances by all */
+            /** @description share of the window covered by data; of ratios and balances by all of their tags */
             completeness: number | null;
             /** @description quality: good < 64, usable < 128 */
             quality: number;
             /** @description tags with gaps, the least covered first */
             missing: string[];
+            /** @description why the figures are withheld from the reader: above_your_level, or a sum that gives a member away (few_members, one_dominates, linked); empty = they are not */
+            undisclosed: string;
             outlet: string;
             pollutant: string;
             name: components["schemas"]["Name"] | null;
             /** @description HJ 212-2017 Annex B */
             code: string | null;
-            /** @description as measured, mean of valid hours */
+            /** @description mean of the valid hours, dry, in the reference state: volume share * molar mass / molar volume, (1 - moisture) and state as the analyser shows */
             concentration_mg_m3: number | null;
-            /** @description half width, 95 %, by the meters; null = not known */
+            /** @description half width, 95 %, by the meters: 1.96 * root of the sum of (slope * standard uncertainty)² over its inputs and what gaps leave open; null = not known */
             concentration_ci_mg_m3: number | null;
-            /** @description at the reference oxygen; else measured */
+            /** @description measured * (21 - reference oxygen) / (21 - oxygen), mean of the valid hours; else measured */
             corrected_mg_m3: number | null;
-            /** @description half width, 95 %, by the meters; null = not known */
+            /** @description half width, 95 %, by the meters: 1.96 * root of the sum of (slope * standard uncertainty)² over its inputs and what gaps leave open; null = not known */
             corrected_ci_mg_m3: number | null;
-            /** @description measured; sum of concentration x flow by hour */
+            /** @description sum over the valid hours of concentration * flow of dry gas in the reference state */
             mass_kg: number | null;
-            /** @description half width, 95 %, by the meters; null = not known */
+            /** @description half width, 95 %, by the meters: 1.96 * root of the sum of (slope * standard uncertainty)² over its inputs and what gaps leave open; null = not known */
             mass_ci_kg: number | null;
-            /** @description stands for missing hours; null = none; a rule, so no interval */
+            /** @description sum over the missing hours of what the rule of HJ 75 puts for them, from `substituted_from_h` valid hours before; null = none */
             substituted_kg: number | null;
+            /** @description hours that are substituted */
             substituted_h: number;
             /** @description valid hours looked back; 0 = none */
             substituted_from_h: number;
-            /** @description stood still: 0 booked, not in the means */
+            /** @description hours in which flow and running tag say that it stood still */
             stopped_h: number;
-            /** @description no flow from a running plant: nothing booked */
+            /** @description hours without flow from a running plant: nothing booked */
             suspect_h: number;
-            /** @description valid hours above the limit */
+            /** @description valid hours whose corrected mean is above the limit */
             hours_above: number | null;
             /** @description enough valid hours of 45 minutes: 1, 20 of a day, 25 days */
             valid: boolean;
-            /** @description of that tag of the mass that has the fewest; held values have none */
+            /** @description minutes with a sample of their own, of that tag of the mass that has the fewest */
             valid_minutes: number;
+            /** @description valid and stopped hours / hours of the window */
             capture: number | null;
-            /** @description by the data logger, mean of its hours */
+            /** @description mean of the hours of the tag the data logger reports */
             reported_mg_m3: number | null;
-            /** @description by the data logger, sum of its hours */
+            /** @description sum of the hours of the tag the data logger reports */
             reported_kg: number | null;
             /** @description reported over measured concentration - 1, hours both have */
             reported_difference: number | null;
             /** @description reported over measured mass - 1, hours both have */
             reported_mass_difference: number | null;
             limit: components["schemas"]["PermitLimit"] | null;
+            /** @description corrected concentration / limit of the permit */
             share_of_limit: number | null;
             /** @description mean against limit by the whole interval; null without a limit, undecided in a window that is not valid */
             verdict: ("met" | "not_met" | "undecided") | null;
@@ -2321,7 +3899,7 @@ export interface components {
         /** @description Energy per tonne of product. */
         EnergyAnswer: {
             scope: string;
-            /** @description minute, hour, shift, day or month */
+            /** @description minute, hour, shift, day, month, quarter or year */
             window: string;
             /** @description cursor of the next page */
             next: string | null;
@@ -2341,31 +3919,43 @@ export interface components {
             start: string;
             /** Format: date-time */
             end: string;
-            /** @description share of the window covered by data; of ratios and balances by all */
+            /** @description share of the window covered by data; of ratios and balances by all of their tags */
             completeness: number | null;
             /** @description quality: good < 64, usable < 128 */
             quality: number;
             /** @description tags with gaps, the least covered first */
             missing: string[];
+            /** @description why the figures are withheld from the reader: above_your_level, or a sum that gives a member away (few_members, one_dominates, linked); empty = they are not */
+            undisclosed: string;
             product: string;
             /**
              * @description what the flows of the row stand on
              * @enum {string}
              */
             values: "reconciled" | "measured";
+            /** @description mass of the product: sum of the amounts of its meters, reconciled where `values` says so */
             mass_t: number | null;
+            /** @description time covered by all of its tags / time of the window that has passed */
             mass_completeness: number | null;
+            /** @description electricity used for the product: sum of the amounts of its meters, those that deliver to others subtracted */
             energy_kwh: number | null;
+            /** @description time covered by all of its tags / time of the window that has passed */
             energy_kwh_completeness: number | null;
+            /** @description sum of the amounts of all carriers used for the product, each * its coal equivalent (GB/T 2589); steam by its enthalpy above the reference */
             energy_kgce: number | null;
+            /** @description time covered by all of its tags / time of the window that has passed */
             energy_kgce_completeness: number | null;
+            /** @description electricity / mass, over their joint time */
             kwh_per_t: number | null;
-            /** @description half width, 95 %, by the meters; null = not known */
+            /** @description half width, 95 %, by the meters: 1.96 * root of the sum of (slope * standard uncertainty)² over its inputs and what gaps leave open; null = not known */
             kwh_per_t_ci: number | null;
+            /** @description time covered by all of its tags / time of the window that has passed */
             kwh_per_t_completeness: number | null;
+            /** @description comprehensive energy / mass, over their joint time: carriers by their coal equivalent */
             kgce_per_t: number | null;
-            /** @description half width, 95 %, by the meters; null = not known */
+            /** @description half width, 95 %, by the meters: 1.96 * root of the sum of (slope * standard uncertainty)² over its inputs and what gaps leave open; null = not known */
             kgce_per_t_ci: number | null;
+            /** @description time covered by all of its tags / time of the window that has passed */
             kgce_per_t_completeness: number | null;
             /** @description against benchmark and baseline; undecided where the interval of the figure has one of them in it, or too little is covered */
             position: string | null;
@@ -2382,8 +3972,11 @@ export interface components {
             possible: string[];
             /** @description among those with a score; ties share it */
             rank: number | null;
+            /** @description sum of the points + bonus - malus */
             score: number | null;
+            /** @description score at the lower ends of all intervals */
             score_min: number | null;
+            /** @description score at the upper ends of all intervals */
             score_max: number | null;
             bonus: number;
             malus: number;
@@ -2404,16 +3997,24 @@ export interface components {
             tags: number;
             fresh: number;
             stale: number;
+            /** @description not heard of for longer than usual */
+            late: number;
             never: number;
+            /** @description time covered by all of its tags / time of the window that has passed */
             completeness: number | null;
             simulated: boolean;
-            /** @description 1: nothing is wrong, 0: nothing is right */
+            /** @description 1 - weighted sum of the shares of stale tags, of gaps, lateness, duplicates, rejects and clock error */
             health: number | null;
+            /** @description 1 - late samples / samples, of the newest day */
             timeliness: number | null;
+            /** @description duplicates / samples of its gateways, of the newest day */
             duplicate_share: number | null;
+            /** @description rejected / messages of its gateways, of the newest day */
             reject_share: number | null;
-            /** @description error of its worst clock, seconds ahead */
+            /** @description error of its worst clock: median of time of the sample - time of arrival, ahead */
             skew_s: number | null;
+            /** @description gateways that are silent, by its health tag */
+            silent_gateways: number | null;
         };
         /** @description A value of a tag and a period; a reason makes it a correction of the one in the book. */
         EntryBody: {
@@ -2483,10 +4084,127 @@ export interface components {
             classes: components["schemas"]["ClassRule"][];
             enterprises: components["schemas"]["EnterpriseClass"][];
         };
+        /**
+         * @description How a figure was calculated.
+         *
+         *     open: tags it may follow from as well, which the time of a calculation did not suffice to try.
+         *     given: values of the same row that are stated or recorded, not calculated.
+         */
+        Explanation: {
+            figure: string;
+            value: number | string | boolean | null;
+            unit: string | null;
+            half_width: number | null;
+            completeness: number | null;
+            quality: number | null;
+            reason: string | null;
+            formula: string | null;
+            start: string | null;
+            end: string | null;
+            /** @description completeness * minutes of the window */
+            minutes: number | null;
+            inputs: components["schemas"]["InputRow"][];
+            factors: components["schemas"]["ReferenceFactor"][];
+            model: components["schemas"]["NamedRow"][];
+            records: components["schemas"]["RecordTable"][];
+            given: {
+                [key: string]: unknown;
+            };
+            open: string[];
+        };
+        /** @description The figure at an address, or all figures below it; runs: how often the answer was asked. */
+        ExplanationAnswer: {
+            figure: string;
+            runs: number;
+            items: components["schemas"]["Explanation"][];
+        };
+        /** @description A figure of an answer to a question with a body. */
+        ExplanationBody: {
+            figure: string;
+            body: {
+                [key: string]: unknown;
+            };
+        };
+        /** @description The power factor of a scope. */
+        FactorAnswer: {
+            scope: string;
+            /** @description minute, hour, shift, day, month, quarter or year */
+            window: string;
+            /** @description cursor of the next page */
+            next: string | null;
+            items: components["schemas"]["FactorRow"][];
+        };
+        /** @description The mean power factor of a meter, or of all that a scope takes through (``total``). */
+        FactorRow: {
+            /** Format: date-time */
+            start: string;
+            /** Format: date-time */
+            end: string;
+            /** @description share of the window covered by data; of ratios and balances by all of their tags */
+            completeness: number | null;
+            /** @description quality: good < 64, usable < 128 */
+            quality: number;
+            /** @description tags with gaps, the least covered first */
+            missing: string[];
+            /** @description why the figures are withheld from the reader: above_your_level, or a sum that gives a member away (few_members, one_dominates, linked); empty = they are not */
+            undisclosed: string;
+            meter: string;
+            /** @description sum of the amounts of the meter of active energy */
+            active_kwh: number | null;
+            /** @description sum of the amounts of the meter of reactive energy */
+            reactive_kvarh: number | null;
+            /** @description active / root of active² + reactive² energy */
+            power_factor: number | null;
+            /** @description half width, 95 %, by the meters: 1.96 * root of the sum of (slope * standard uncertainty)² over its inputs and what gaps leave open; null = not known */
+            power_factor_ci: number | null;
+            /** @description standard of the tariff of the scope */
+            least: number | null;
+            /** @description by the table of the power factor of the tariff */
+            adjustment_share: number | null;
+            /** @description at least the standard; null without */
+            verdict: ("met" | "not_met" | "undecided") | null;
+            reason: string;
+        };
+        /** @description Figures, one a line. */
+        FigureTable: {
+            /** @constant */
+            type: "figures";
+            title: components["schemas"]["Name"];
+            lines: components["schemas"]["ReportLine"][];
+        };
+        /** @description A finding in words; its figure excludes 0 with its interval of 95 %. */
+        Finding: {
+            /** @enum {string} */
+            kind: "effect" | "ageing" | "idle_load";
+            scope: string;
+            /** @description effect, electrolyser, or baseline */
+            subject: string;
+            zh: string;
+            en: string;
+            /** @description the figure of its kind, as in the answer it is of */
+            value: number;
+            /** @description half width, 95 % */
+            ci: number;
+            uom: string;
+        };
+        /** @description An order to fit a baseline; without a period that of `park.toml`, else the last days. */
+        FitBody: {
+            /** @description person who commands */
+            by: string;
+            /** @description of the base period */
+            start?: string | null;
+            /** @description of the base period, not included */
+            end?: string | null;
+            /**
+             * @description why it is fitted anew
+             * @default
+             */
+            reason: string;
+        };
         /** @description The carbon footprints of the products of a scope. */
         FootprintAnswer: {
             scope: string;
-            /** @description minute, hour, shift, day or month */
+            /** @description minute, hour, shift, day, month, quarter or year */
             window: string;
             /** @description cursor of the next page */
             next: string | null;
@@ -2510,12 +4228,14 @@ export interface components {
             start: string;
             /** Format: date-time */
             end: string;
-            /** @description share of the window covered by data; of ratios and balances by all */
+            /** @description share of the window covered by data; of ratios and balances by all of their tags */
             completeness: number | null;
             /** @description quality: good < 64, usable < 128 */
             quality: number;
             /** @description tags with gaps, the least covered first */
             missing: string[];
+            /** @description why the figures are withheld from the reader: above_your_level, or a sum that gives a member away (few_members, one_dominates, linked); empty = they are not */
+            undisclosed: string;
             product: string;
             plant: string;
             /**
@@ -2523,29 +4243,89 @@ export interface components {
              * @enum {string}
              */
             values: "reconciled" | "measured";
+            /** @description sum of the amounts of the meters of the product */
             mass_t: number | null;
+            /** @description direct + energy + materials, over the joint time of all of its tags: emissions of the plant and of what it is supplied with, allocated by mass / mass of the product */
             kg_per_t: number | null;
-            /** @description half width, 95 %, by the meters; null = not known */
+            /** @description half width, 95 %, by the meters: 1.96 * root of the sum of (slope * standard uncertainty)² over its inputs and what gaps leave open; null = not known */
             kg_per_t_ci: number | null;
-            /** @description emitted at the plant itself */
+            /** @description emissions of the plant itself (scope 1) / mass of the product */
             direct_kg_per_t: number | null;
-            /** @description with electricity and heat */
+            /** @description direct + emissions of the electricity and heat it uses, / mass */
             energy_kg_per_t: number | null;
-            /** @description with what other plants supply */
+            /** @description direct, energy, and the footprint of what other plants supply, / mass */
             materials_kg_per_t: number | null;
             /** @description what shares the emissions of the plant */
             co_products: string[];
             /** @description why it is not known, or which factor stands in */
             reason: string;
         };
+        /** @description The forecast of a figure of a scope. */
+        ForecastAnswer: {
+            scope: string;
+            /** @enum {string} */
+            figure: "electricity" | "demand" | "chlorine_stock";
+            /** @enum {string} */
+            horizon: "shift" | "day";
+            uom: string;
+            /** Format: date-time */
+            history_start: string;
+            /** @description share of the history that counts */
+            completeness: number | null;
+            /** @description quality: good < 64, usable < 128 */
+            quality: number;
+            /** @description the running one, then the next */
+            items: components["schemas"]["ForecastRow"][];
+            /** @description cursor of the next page */
+            next: string | null;
+        };
+        /**
+         * @description The forecast of one shift or day.
+         *
+         *     It stands on a model, and is there only where that beat both methods without one on the held-out
+         *     weeks: the last value, and that of a week ago.
+         */
+        ForecastRow: {
+            /** Format: date-time */
+            start: string;
+            /** Format: date-time */
+            end: string;
+            /** @description shifts or days after the last one that is over */
+            lead: number;
+            /** @description electricity: energy of the time; demand: largest mean power of a quarter of an hour; chlorine_stock: mass in the tanks, mean of the last hour. Level and profile of the week by the twelve weeks before */
+            value: number | null;
+            /** @description forecast less the quantile of held-out errors for 80 % */
+            low_80: number | null;
+            /** @description forecast and the quantile of held-out errors for 80 % */
+            high_80: number | null;
+            /** @description forecast less the quantile of held-out errors for 95 %; null: too few held-out values for it */
+            low_95: number | null;
+            /** @description forecast and the quantile of held-out errors for 95 % */
+            high_95: number | null;
+            /** @description that did best on the held-out weeks; a value is shown of the profile */
+            method: ("profile" | "naive" | "seasonal_naive") | null;
+            /** @description 1 − mean error of the method / of the last value, on held-out weeks */
+            skill_naive: number | null;
+            /** @description 1 − mean error of the method / of the value of a week ago */
+            skill_seasonal_naive: number | null;
+            /** @description mean absolute error on the held-out weeks */
+            mean_error: number | null;
+            /** @description shifts or days that it was scored on */
+            held_out: number;
+            /** @description why there is no value */
+            reason: string;
+        };
         /** @description An alarm with many annunciations. */
         FrequentAlarm: {
             id: string;
+            name: components["schemas"]["Name"] | null;
             count: number;
+            /** @description annunciations of the alarm / all annunciations */
             share: number | null;
         };
         /** @description The shortfall as an amount of the time of the value, or as a capacity. */
         GapAmount: {
+            /** @description shortfall * the amount, or capacity, it is a share of */
             value: number;
             uom: string;
             /** @description what it is converted with; empty = the unit itself */
@@ -2564,11 +4344,11 @@ export interface components {
             duplicates: number;
             late: number;
             dropped: number;
-            /** @description usual time between two messages */
+            /** @description median of the time between two messages */
             pause_s: number | null;
             /** @description smallest time from newest sample to arrival */
             delay_s: number | null;
-            /** @description its clock is ahead by, seconds */
+            /** @description error of its clock: time of its samples - time of arrival where that is beyond the delay */
             skew_s: number | null;
             silent: boolean;
             skewed: boolean;
@@ -2608,7 +4388,7 @@ export interface components {
         /** @description Heat of the scope. */
         HeatAnswer: {
             scope: string;
-            /** @description minute, hour, shift, day or month */
+            /** @description minute, hour, shift, day, month, quarter or year */
             window: string;
             /** @description cursor of the next page */
             next: string | null;
@@ -2642,7 +4422,7 @@ export interface components {
             minutes: number;
             /** @description that moved */
             streams: components["schemas"]["DetectedStream"][];
-            /** @description test statistic, standard deviations */
+            /** @description bias / its standard deviation: test statistic, standard deviations */
             test: number;
         };
         /** @description One tag over time in its uom; times in epoch ms. */
@@ -2652,10 +4432,17 @@ export interface components {
             /** @description raw, minute, hour or <seconds>s */
             resolution: string;
             time: number[];
+            /** @description samples, or of each bucket the time-weighted mean of a gauge, the last value of others */
             value: (number | null)[];
+            /** @description least value of each bucket */
             min: (number | null)[];
+            /** @description greatest value of each bucket */
             max: (number | null)[];
             quality: number[];
+        };
+        /** @description Several tags over time, in the order they were asked for. */
+        HistoryList: {
+            items: components["schemas"]["HistoryAnswer"][];
         };
         /** @description The most of an impurity that is taken, a fraction by mass. */
         ImpurityRow: {
@@ -2665,14 +4452,16 @@ export interface components {
         /** @description An indicator of an enterprise; null = not known. */
         IndicatorFigure: {
             id: string;
+            /** @description numerator / denominator of the indicator over the year: sums of their tags */
             value: number | null;
-            /** @description of the 95 % interval */
+            /** @description of the 95 % interval: uncertainties of numerator and denominator */
             half_width: number | null;
             uom: string;
-            /** @description in the same uom */
+            /** @description stated, or times the mean of all enterprises of last year */
             benchmark: number | null;
+            /** @description of the 95 % interval of the mean */
             benchmark_half_width: number | null;
-            /** @description weight · min(value / benchmark, cap) · 100 */
+            /** @description weight * min(value / benchmark, cap) * 100 */
             points: number | null;
             /** @description share of the time that has passed, covered by both inputs */
             completeness: number | null;
@@ -2699,6 +4488,101 @@ export interface components {
             source: string;
             note: string;
         };
+        /** @description The enterprises of a scope that make a product, as quartiles. */
+        IndustryAnswer: {
+            scope: string;
+            /** @description minute, hour, shift, day, month, quarter or year */
+            window: string;
+            /** @description cursor of the next page */
+            next: string | null;
+            /** @enum {string} */
+            viewer: "public" | "park" | "enterprise" | "private";
+            product: string;
+            items: components["schemas"]["IndustryRow"][];
+        };
+        /**
+         * @description One indicator over the members of an industry in one window; nobody is named.
+         *
+         *     It is withheld from everybody, whatever his level, as a sum is from who sees none of its parts.
+         *     Completeness and quality are those of the worst member with a value.
+         */
+        IndustryRow: {
+            /** Format: date-time */
+            start: string;
+            /** Format: date-time */
+            end: string;
+            /** @description share of the window covered by data; of ratios and balances by all of their tags */
+            completeness: number | null;
+            /** @description quality: good < 64, usable < 128 */
+            quality: number;
+            /** @description tags with gaps, the least covered first */
+            missing: string[];
+            /** @description why the figures are withheld from the reader: above_your_level, or a sum that gives a member away (few_members, one_dominates, linked); empty = they are not */
+            undisclosed: string;
+            /** @description mass_t, energy_kwh, energy_kgce, kwh_per_t or kgce_per_t */
+            indicator: string;
+            uom: string;
+            members: number;
+            /** @description members with a value */
+            known: number | null;
+            /** @description the least of the members' values */
+            minimum: number | null;
+            /** @description how far it moves when all members move by their half widths; null = not known */
+            minimum_ci: number | null;
+            /** @description value a quarter of the way up the sorted members, linear between two */
+            lower_quartile: number | null;
+            /** @description how far it moves when all members move by their half widths; null = not known */
+            lower_quartile_ci: number | null;
+            /** @description middle of the sorted members, linear between two */
+            median: number | null;
+            /** @description how far it moves when all members move by their half widths; null = not known */
+            median_ci: number | null;
+            /** @description value three quarters of the way up the sorted members, linear between two */
+            upper_quartile: number | null;
+            /** @description how far it moves when all members move by their half widths; null = not known */
+            upper_quartile_ci: number | null;
+            /** @description the greatest of the members' values */
+            maximum: number | null;
+            /** @description how far it moves when all members move by their half widths; null = not known */
+            maximum_ci: number | null;
+            /** @description all members together: sum of an amount, per tonne the mean weighed by output; null where a member has no value, or fewer than five have one */
+            whole: number | null;
+            /** @description why figures are null */
+            reason: string;
+        };
+        /**
+         * @description A tag a figure follows from, over the window of the figure or, without one, now.
+         *
+         *     kind: measured, derived, book or health. effect: by how many percent the figure changes when the
+         *     input does by one. interval_share: what part of the variance of the figure is its own. samples
+         *     is the address of its raw samples, book that of what was entered, explain that of how a derived
+         *     one is calculated.
+         */
+        InputRow: {
+            tag: string;
+            description: string;
+            scope: string;
+            kind: string;
+            uom: string;
+            /** @description mean of a gauge, increase of a counter; newest value of now */
+            value: number | null;
+            /** @description of the value, 95 %: 1.96 * uncertainty of the meter */
+            half_width: number | null;
+            /** @description quality: good < 64, usable < 128 */
+            quality: number;
+            /** @description time covered by all of its tags / time of the window that has passed */
+            completeness: number | null;
+            /** @description minutes of the window with a value */
+            minutes: number | null;
+            /** @description relative change of the figure / that of the input */
+            effect: number | null;
+            /** @description (effect * half width of the input / that of the figure, relative)² */
+            interval_share: number | null;
+            restated: boolean;
+            samples: string;
+            book: string | null;
+            explain: string | null;
+        };
         /**
          * @description What the meters behind a junction leave over, in `uom`.
          *
@@ -2712,51 +4596,104 @@ export interface components {
             start: string;
             /** Format: date-time */
             end: string;
-            /** @description share of the window covered by data; of ratios and balances by all */
+            /** @description share of the window covered by data; of ratios and balances by all of their tags */
             completeness: number | null;
             /** @description quality: good < 64, usable < 128 */
             quality: number;
             /** @description tags with gaps, the least covered first */
             missing: string[];
+            /** @description why the figures are withheld from the reader: above_your_level, or a sum that gives a member away (few_members, one_dominates, linked); empty = they are not */
+            undisclosed: string;
             junction: string;
             scope: string;
             carrier: string;
             uom: string;
             sources: string[];
             users: string[];
+            /** @description sum of the amounts of the sources, over the joint time of all meters */
             supplied: number | null;
-            /** @description half width, 95 %, by the meters; null = not known */
+            /** @description half width, 95 %, by the meters: 1.96 * root of the sum of (slope * standard uncertainty)² over its inputs and what gaps leave open; null = not known */
             supplied_ci: number | null;
+            /** @description sum of the amounts of the users, over the joint time of all meters */
             metered: number | null;
-            /** @description half width, 95 %, by the meters; null = not known */
+            /** @description half width, 95 %, by the meters: 1.96 * root of the sum of (slope * standard uncertainty)² over its inputs and what gaps leave open; null = not known */
             metered_ci: number | null;
+            /** @description supplied - metered */
             remainder: number | null;
-            /** @description half width, 95 %, by the meters; null = not known */
+            /** @description half width, 95 %, by the meters: 1.96 * root of the sum of (slope * standard uncertainty)² over its inputs and what gaps leave open; null = not known */
             remainder_ci: number | null;
-            /** @description remainder over supplied */
+            /** @description remainder / supplied */
             share: number | null;
             loss: number | null;
             /** @enum {string} */
             verdict: "closed" | "remainder" | "excess" | "unknown";
         };
+        /** @description Keep a report as it is now. */
+        KeepBody: {
+            /** @description person who commands */
+            by: string;
+            /** @description 2026, 2026-Q4, 2026-10, 2026-10-05, or a shift: 2026-10-05/2 */
+            period: string;
+            /** @description periods of which drafts stay; null = all of them */
+            keep?: number | null;
+        };
+        /** @description A version of a report with what people said of it, and its content. */
+        KeptAnswer: {
+            report: components["schemas"]["KeptReport"];
+            notes: components["schemas"]["ReportNote"][];
+            document: components["schemas"]["ReportDocument"];
+        };
+        /** @description A version of a report that is kept. */
+        KeptReport: {
+            id: number;
+            /** @enum {string} */
+            kind: "park" | "enterprise" | "industry" | "shift";
+            scope: string;
+            period: string;
+            version: number;
+            /** @description no later version of the same period */
+            newest: boolean;
+            /** @description version of the park model */
+            model: number;
+            digest: string;
+            /** Format: date-time */
+            kept: string;
+            kept_by: string;
+            /** @enum {string} */
+            state: "draft" | "reviewed" | "signed";
+            state_by: string | null;
+            state_since: string | null;
+        };
+        /** @description An enterprise that the rows are about. */
+        KeyUserRow: {
+            scope: string;
+            name: components["schemas"]["Name"];
+            credit_code: string;
+        };
         /** @description The newest sample of a tag, value in its uom; time and value are null before the first. */
         LatestRow: {
             tag: string;
             time: string | null;
+            /** @description newest sample; that of a derived tag was calculated of the values of its inputs in a cycle of ingest */
             value: number | null;
             uom: string;
-            /** @description quality: good < 64, usable < 128 */
+            /** @description as it is stored */
             quality: number;
+            /**
+             * @description late: not heard of for longer than usual; stale: no longer holds
+             * @enum {string}
+             */
+            age: "current" | "late" | "stale";
         };
         /** @description The exchange ledger of a scope: transfers from it and to it. */
         LedgerAnswer: {
             scope: string;
-            /** @description minute, hour, shift, day or month */
+            /** @description minute, hour, shift, day, month, quarter or year */
             window: string;
             /** @description cursor of the next page */
             next: string | null;
             /** @enum {string} */
-            viewer: "public" | "park" | "private";
+            viewer: "public" | "park" | "enterprise" | "private";
             items: components["schemas"]["LedgerRow"][];
             transfers: components["schemas"]["TransferTerms"][];
         };
@@ -2772,32 +4709,40 @@ export interface components {
             start: string;
             /** Format: date-time */
             end: string;
-            /** @description share of the window covered by data; of ratios and balances by all */
+            /** @description share of the window covered by data; of ratios and balances by all of their tags */
             completeness: number | null;
             /** @description quality: good < 64, usable < 128 */
             quality: number;
             /** @description tags with gaps, the least covered first */
             missing: string[];
+            /** @description why the figures are withheld from the reader: above_your_level, or a sum that gives a member away (few_members, one_dominates, linked); empty = they are not */
+            undisclosed: string;
             transfer: string;
+            /** @description agreed amount of a month * share of the month that has passed */
             agreed_t: number | null;
+            /** @description sum of the amounts of the meter of the sender */
             sent_t: number | null;
-            /** @description half width, 95 %, by the meters; null = not known */
+            /** @description half width, 95 %, by the meters: 1.96 * root of the sum of (slope * standard uncertainty)² over its inputs and what gaps leave open; null = not known */
             sent_ci_t: number | null;
+            /** @description time covered by all of its tags / time of the window that has passed */
             sent_completeness: number | null;
+            /** @description sum of the amounts of the meter of the receiver */
             received_t: number | null;
-            /** @description half width, 95 %, by the meters; null = not known */
+            /** @description half width, 95 %, by the meters: 1.96 * root of the sum of (slope * standard uncertainty)² over its inputs and what gaps leave open; null = not known */
             received_ci_t: number | null;
+            /** @description time covered by all of its tags / time of the window that has passed */
             received_completeness: number | null;
+            /** @description sent - received, over the joint time of both meters */
             difference_t: number | null;
-            /** @description half width, 95 %, by the meters; null = not known */
+            /** @description half width, 95 %, by the meters: 1.96 * root of the sum of (slope * standard uncertainty)² over its inputs and what gaps leave open; null = not known */
             difference_ci_t: number | null;
             /** @description the meters disagree beyond their intervals */
             disputed: boolean;
             /** @enum {string} */
             settled_by: "sent" | "received";
-            /** @description delivered over agreed */
+            /** @description delivered over agreed: mean rate of the joint time / rate of the agreement */
             share: number | null;
-            /** @description half width, 95 %, by the meters; null = not known */
+            /** @description half width, 95 %, by the meters: 1.96 * root of the sum of (slope * standard uncertainty)² over its inputs and what gaps leave open; null = not known */
             share_ci: number | null;
             /** @enum {string} */
             verdict: "met" | "short" | "over" | "undecided";
@@ -2808,10 +4753,11 @@ export interface components {
         /** @description The flow over a link, and whether its capacity limits it. */
         LinkFlow: {
             id: string;
+            /** @description of the allocation with the greatest use, then the greatest gain (linear program) */
             flow_t_h: number | null;
-            /** @description more placed per more capacity, kg/kg */
+            /** @description more placed per more capacity, kg/kg: dual value of the linear program */
             relief: number | null;
-            /** @description more gain per more capacity, CNY/t */
+            /** @description more gain per more capacity, CNY/t: dual value of the linear program */
             price_cny_t: number | null;
         };
         /** @description A link from a source to a sink; cost_basis: link or mode. */
@@ -2830,18 +4776,199 @@ export interface components {
         };
         /** @description R of the present contents of the unit: for operators, no level of a major hazard source. */
         LiveEquivalent: {
+            /** @description alpha * sum of beta * present contents / threshold quantities */
             r_equivalent: number | null;
             /** @description quality: good < 64, usable < 128 */
             quality: number;
         };
+        /** @description The load of a scope: by time, and sorted; figures of the whole time are of what is known. */
+        LoadAnswer: {
+            scope: string;
+            /** @description minute, hour, shift, day, month, quarter or year */
+            window: string;
+            /** @description cursor of the next page */
+            next: string | null;
+            items: components["schemas"]["LoadRow"][];
+            duration: components["schemas"]["DurationPoint"][];
+            /** @description greatest mean power of an interval */
+            max_kw: number | null;
+            /** @description energy / time that is known */
+            mean_kw: number | null;
+            /** @description least mean power of an interval */
+            min_kw: number | null;
+            /** @description mean / largest power */
+            load_factor: number | null;
+        };
         /** @description A plant that does not run at its present load all the time. */
         LoadCourse: {
             scope: string;
+            /** @description rate / present rate, with the response time of the plant */
             load: (number | null)[];
+        };
+        /** @description The cheapest load plan: advice only. `reason` says why there is none. */
+        LoadPlanAnswer: {
+            /** Format: date-time */
+            from: string;
+            /** Format: date-time */
+            to: string;
+            scope: string;
+            interval_min: number;
+            /** @description edges of the intervals [ms] */
+            time: number[];
+            units: components["schemas"]["PlannedUnit"][];
+            stocks: components["schemas"]["PlannedStock"][];
+            flows: components["schemas"]["PlannedFlow"][];
+            sites: components["schemas"]["PlannedSite"][];
+            saving: components["schemas"]["PlanSaving"];
+            /** @description by kind, the dearest first */
+            binding: components["schemas"]["BindingLimit"][];
+            /** @description limits that contradict: no plan */
+            broken: components["schemas"]["BrokenLimit"][];
+            /** @description contents at the end that no plan reaches */
+            given_up: components["schemas"]["BrokenLimit"][];
+            /** @description limits that the present loads going on break */
+            now_breaks: components["schemas"]["BrokenLimit"][];
+            breaks: components["schemas"]["PlanBreaks"];
+            unplanned: components["schemas"]["Unplanned"][];
+            inputs: components["schemas"]["PlanInput"][];
+            missing: string[];
+            /** @description quality: good < 64, usable < 128 */
+            quality: number;
+            reason: string;
+            assumptions: components["schemas"]["PlanAssumption"][];
+        };
+        /** @description The mean power of a scope in one interval. */
+        LoadRow: {
+            /** Format: date-time */
+            start: string;
+            /** Format: date-time */
+            end: string;
+            /** @description share of the window covered by data; of ratios and balances by all of their tags */
+            completeness: number | null;
+            /** @description quality: good < 64, usable < 128 */
+            quality: number;
+            /** @description tags with gaps, the least covered first */
+            missing: string[];
+            /** @description why the figures are withheld from the reader: above_your_level, or a sum that gives a member away (few_members, one_dominates, linked); empty = they are not */
+            undisclosed: string;
+            /** @description energy / length of the interval */
+            power_kw: number | null;
+            /** @description half width, 95 %, by the meters: 1.96 * root of the sum of (slope * standard uncertainty)² over its inputs and what gaps leave open; null = not known */
+            power_ci_kw: number | null;
+        };
+        /** @description The loops of a scope. */
+        LoopAnswer: {
+            scope: string;
+            /** @description minute, hour, shift, day, month, quarter or year */
+            window: string;
+            /** @description cursor of the next page */
+            next: string | null;
+            items: components["schemas"]["LoopRow"][];
+            formulas: components["schemas"]["RateFormula"][];
+            cut_offs: components["schemas"]["CutOff"][];
+        };
+        /**
+         * @description One loop in one window, in `uom`; null = the scope has no such flow, or it is not known.
+         *
+         *     Amounts are those of the time that is covered; what is unaccounted and the rate are those of the
+         *     time in which all their inputs are covered.
+         */
+        LoopRow: {
+            /** Format: date-time */
+            start: string;
+            /** Format: date-time */
+            end: string;
+            /** @description share of the window covered by data; of ratios and balances by all of their tags */
+            completeness: number | null;
+            /** @description quality: good < 64, usable < 128 */
+            quality: number;
+            /** @description tags with gaps, the least covered first */
+            missing: string[];
+            /** @description why the figures are withheld from the reader: above_your_level, or a sum that gives a member away (few_members, one_dominates, linked); empty = they are not */
+            undisclosed: string;
+            /** @enum {string} */
+            kind: "energy" | "water" | "condensate" | "salt" | "by_product" | "solid_waste" | "hazardous_waste" | "waste_heat";
+            /** @description component, or kind with the code or level */
+            id: string;
+            name: components["schemas"]["Name"];
+            /** @description of a waste */
+            code: string;
+            hazardous: boolean;
+            /** @description of waste heat: low, medium, high; empty = all */
+            level: string;
+            /** @description waste heat counts above this temperature */
+            cut_off_c: number | null;
+            /** @description t; MWh of electricity, GJ of waste heat */
+            uom: string;
+            /**
+             * @description what the flows of the row stand on
+             * @enum {string}
+             */
+            values: "reconciled" | "measured";
+            /** @description made inside; of waste: generated; of condensate: steam used; of waste heat: flow × heat capacity × (temperature − cut-off) */
+            made: number | null;
+            /** @description half width, 95 %, by the meters: 1.96 * root of the sum of (slope * standard uncertainty)² over its inputs and what gaps leave open; null = not known */
+            made_ci: number | null;
+            /** @description time covered by all of its tags / time of the window that has passed */
+            made_completeness: number | null;
+            /** @description what comes into the scope */
+            imported: number | null;
+            /** @description half width, 95 %, by the meters: 1.96 * root of the sum of (slope * standard uncertainty)² over its inputs and what gaps leave open; null = not known */
+            imported_ci: number | null;
+            /** @description time covered by all of its tags / time of the window that has passed */
+            imported_completeness: number | null;
+            /** @description what ends inside; of waste: used or sold; of condensate: returned; of waste heat: recovered */
+            used: number | null;
+            /** @description half width, 95 %, by the meters: 1.96 * root of the sum of (slope * standard uncertainty)² over its inputs and what gaps leave open; null = not known */
+            used_ci: number | null;
+            /** @description time covered by all of its tags / time of the window that has passed */
+            used_completeness: number | null;
+            /** @description what leaves the scope; of waste: treated and landfilled */
+            sent_out: number | null;
+            /** @description half width, 95 %, by the meters: 1.96 * root of the sum of (slope * standard uncertainty)² over its inputs and what gaps leave open; null = not known */
+            sent_out_ci: number | null;
+            /** @description time covered by all of its tags / time of the window that has passed */
+            sent_out_completeness: number | null;
+            /** @description what goes to the atmosphere */
+            vented: number | null;
+            /** @description half width, 95 %, by the meters: 1.96 * root of the sum of (slope * standard uncertainty)² over its inputs and what gaps leave open; null = not known */
+            vented_ci: number | null;
+            /** @description time covered by all of its tags / time of the window that has passed */
+            vented_completeness: number | null;
+            /** @description stock at the end − stock at the start; of waste: put into storage */
+            stored: number | null;
+            /** @description half width, 95 %, by the meters: 1.96 * root of the sum of (slope * standard uncertainty)² over its inputs and what gaps leave open; null = not known */
+            stored_ci: number | null;
+            /** @description time covered by all of its tags / time of the window that has passed */
+            stored_completeness: number | null;
+            /** @description made + imported − used − sent out − vented − stored, of the time in which all of them are covered; what `unmetered` streams carry is in it; of waste heat: not recovered */
+            unaccounted: number | null;
+            /** @description half width, 95 %, by the meters: 1.96 * root of the sum of (slope * standard uncertainty)² over its inputs and what gaps leave open; null = not known */
+            unaccounted_ci: number | null;
+            /** @description streams of the loop without a meter */
+            unmetered: string[];
+            destinations: components["schemas"]["Destination"][];
+            /** @description numerator of the rate, over the joint time of both sums */
+            reused: number | null;
+            /** @description denominator of the rate, over the joint time of both sums */
+            available: number | null;
+            /** @description reused / available; which sums these are, `formulas` says under `basis` */
+            rate: number | null;
+            /** @description half width, 95 %, by the meters: 1.96 * root of the sum of (slope * standard uncertainty)² over its inputs and what gaps leave open; null = not known */
+            rate_ci: number | null;
+            /** @description time covered by all of its tags / time of the window that has passed */
+            rate_completeness: number | null;
+            /** @description the formula of the rate: a row of `formulas` */
+            basis: string;
+            /** @description inputs the rate lacks in the model */
+            no_data: string[];
+            /** @description why the rate, or what is unaccounted, is null */
+            reason: string;
         };
         /** @description The loss of production of the electrolysis against its present rate. */
         LostCourse: {
             component: string;
+            /** @description sum of (present rate - rate) * step */
             total_t: (number | null)[];
         };
         /** @description Resources of a scope against all needs of the park, as they are stated for one day. */
@@ -2849,7 +4976,7 @@ export interface components {
             scope: string;
             day: string;
             /** @enum {string} */
-            viewer: "public" | "park" | "private";
+            viewer: "public" | "park" | "enterprise" | "private";
             items: components["schemas"]["MatchRow"][];
             next: null;
         };
@@ -2857,6 +4984,7 @@ export interface components {
         MatchMode: {
             mode: string;
             distance_km: number | null;
+            /** @description fixed cost + cost per kilometre * distance, of the link or of the mode */
             cost_cny_t: number | null;
         };
         /** @description Why a resource does not fit a need; the subject is a component, an approval or a mode. */
@@ -2879,14 +5007,81 @@ export interface components {
             modes: components["schemas"]["MatchMode"][];
             reasons: components["schemas"]["MatchReason"][];
         };
+        /** @description The digital maturity of the enterprises of a scope. */
+        MaturityAnswer: {
+            scope: string;
+            /** Format: date-time */
+            start: string;
+            /** Format: date-time */
+            end: string;
+            items: components["schemas"]["MaturityRow"][];
+            meter_shares: components["schemas"]["MeterShare"][];
+            /** @description cursor of the next page */
+            next: string | null;
+        };
+        /** @description The digital maturity of an enterprise. */
+        MaturityRow: {
+            scope: string;
+            name: components["schemas"]["Name"];
+            /** @description all conditions of it and of those below are met */
+            level: number | null;
+            /** @description the figure that keeps from the next level */
+            reason: string;
+            meters: components["schemas"]["MeterRate"][];
+            /** @description time of loops in automatic control / time that is covered; of counts: / all */
+            control_share: number | null;
+            /** @description loops with a state of control / loops */
+            control_completeness: number | null;
+            /** @description time of interlocks in service / time that is covered; of counts: / all */
+            interlock_share: number | null;
+            /** @description interlocks with a state / interlocks */
+            interlock_completeness: number | null;
+            tags: number;
+            /** @description mean share of the time that the measured tags are covered */
+            availability: number | null;
+            /** @description covered tag-hours of uncertain quality / covered tag-hours */
+            doubtful_share: number | null;
+            /** @description covered tag-hours that are substituted / covered tag-hours */
+            substituted_share: number | null;
+            /** @description tags without a value in this time */
+            silent: string[];
+            /** @description tags with uncertain hours */
+            doubtful: string[];
+            /** @description tags whose calibration is past its day */
+            overdue: string[];
+            /** @description tags with gaps, the least covered first */
+            missing: string[];
+            /** @description inputs that are missing */
+            no_data: string[];
+            /** @description the greatest effect first */
+            next: components["schemas"]["NextMeasure"][];
+        };
         /** @description The junctions of the energy meters of a scope. */
         MeterAnswer: {
             scope: string;
-            /** @description minute, hour, shift, day or month */
+            /** @description minute, hour, shift, day, month, quarter or year */
             window: string;
             /** @description cursor of the next page */
             next: string | null;
             items: components["schemas"]["JunctionRow"][];
+        };
+        /** @description Meters of a carrier that a class of users is to have: in the plant, and in the twin. */
+        MeterRate: {
+            carrier: string;
+            /** @enum {string} */
+            users: "enterprise" | "plant" | "unit";
+            required: number;
+            installed: number;
+            /** @description in the model of the park */
+            connected: number;
+            /** @description installed / required, by the list of instruments */
+            installed_share: number | null;
+            /** @description meters of the model / required */
+            connected_share: number | null;
+            /** @description by the standard; null = not known */
+            least_share: number | null;
+            /** @description whether the connected ones are enough */
+            met: boolean | null;
         };
         /** @description An energy meter; parents are the tags of the meters it is fed through. */
         MeterRow: {
@@ -2901,12 +5096,86 @@ export interface components {
             basis: string;
             product: string | null;
         };
+        /** @description The share of users that are to have a meter. */
+        MeterShare: {
+            /** @description H, M or L */
+            confidence: string;
+            verified: boolean;
+            carrier: string;
+            enterprise: number;
+            plant: number;
+            unit: number;
+            standard: string;
+            edition: string;
+            clause: string;
+            note: string;
+        };
+        /** @description What the meters of some outlets say of a reduction: the mean rates before and after. */
+        MeteredEffect: {
+            /** @description of the time before */
+            start: string | null;
+            /** @description of the time after */
+            end: string | null;
+            /** @description mean rate of the outlets over the time before */
+            before_t_per_year: number | null;
+            /** @description half the 95 % interval: scatter of the days, and meters */
+            before_half_width_t: number | null;
+            /** @description mean rate of the outlets over the time after */
+            after_t_per_year: number | null;
+            /** @description half the 95 % interval: scatter of the days, and meters */
+            after_half_width_t: number | null;
+            /** @description before - after */
+            reduction_t_per_year: number | null;
+            /** @description both intervals as if independent: the same meters err rather less */
+            half_width_t: number | null;
+            /** @description of the time that is known less of */
+            completeness: number | null;
+            /** @description quality: good < 64, usable < 128 */
+            quality: number;
+            missing: string[];
+            /** @description the newest stage, which the verdict is about */
+            claim: ("declared" | "verified" | "approved") | null;
+            /**
+             * @description supported: the whole interval is at or above the claim
+             * @enum {string}
+             */
+            verdict: "supported" | "contradicted" | "undecided" | "no_data";
+            reason: string;
+        };
+        /** @description What one method makes of a total. */
+        MethodShare: {
+            /** @enum {string} */
+            method: "measured" | "substituted" | "analysed" | "factor" | "reported";
+            /** @description sum over the year so far: measured and substituted hours of monitors; analysed concentration x metered flow; factor x activity; reports for days without others */
+            emitted_t: number;
+            /** @description mass of the method over all that is booked */
+            share: number | null;
+        };
         /** @description A stream the model does not have, and what it would carry; of electricity in kWh. */
         MissingStream: {
             from: string;
             to: string;
+            /** @description mean of the residuals of its two nodes: what it would carry */
             flow_t: number | null;
+            /** @description the same of electricity */
             flow_kwh: number | null;
+        };
+        /** @description A row of the model that is not what it was; cells are named and not told. */
+        ModelChange: {
+            table: string;
+            row: string;
+            /** @enum {string} */
+            change: "added" | "removed" | "changed";
+            cells: string[];
+        };
+        /** @description What a version changed of the one before. */
+        ModelChanges: {
+            version: number;
+            before: number | null;
+            count: number;
+            items: components["schemas"]["ModelChange"][];
+            /** @description cursor of the next page */
+            next: string | null;
         };
         /** @description Which park model is in use, and since when. */
         ModelVersion: {
@@ -2914,16 +5183,140 @@ export interface components {
             /** Format: date-time */
             applied: string;
         };
+        /** @description A model that ran, and since when. */
+        ModelVersionRow: {
+            version: number;
+            /** Format: date-time */
+            applied: string;
+            /** @description of its files, SHA-256 */
+            digest: string;
+            in_use: boolean;
+        };
+        /** @description An item that is reported; `origin` is ``own`` where the code is not the platform's. */
+        MonitoredItem: {
+            /** @description H, M or L */
+            confidence: string;
+            verified: boolean;
+            id: string;
+            code: string;
+            origin: string;
+            name: components["schemas"]["Name"];
+            source: string;
+        };
+        /** @description Items of the online energy monitoring, and what their data are worth. */
+        MonitoringAnswer: {
+            scope: string;
+            /** @description minute, hour, shift, day, month, quarter or year */
+            window: string;
+            /** @description cursor of the next page */
+            next: string | null;
+            /** Format: date-time */
+            start: string;
+            /** Format: date-time */
+            end: string;
+            basis: string;
+            items: components["schemas"]["MonitoringRow"][];
+            catalogue: components["schemas"]["MonitoredItem"][];
+            users: components["schemas"]["KeyUserRow"][];
+            statement: components["schemas"]["MonitoringCheck"][];
+        };
+        /** @description How far the data of an enterprise keep a rule; undecided where nothing tells. */
+        MonitoringCheck: {
+            scope: string;
+            /** @enum {string} */
+            rule: "completeness" | "deviation" | "calibration" | "beginning";
+            code: string;
+            name: components["schemas"]["Name"];
+            /** @description null = none */
+            limit: number | null;
+            /** @description completeness: mean over the rows that are due; deviation: largest (book - meter) / meter; calibration: meters past their day; beginning: 0 */
+            figure: number | null;
+            /** @enum {string} */
+            verdict: "met" | "not_met" | "undecided";
+            /** @description that break the rule, or of which nothing is known */
+            tags: string[];
+            reason: string;
+        };
+        /** @description An item of an enterprise in one window, in `uom`; null = not known, and `reason` says why. */
+        MonitoringRow: {
+            /** Format: date-time */
+            start: string;
+            /** Format: date-time */
+            end: string;
+            /** @description share of the window covered by data; of ratios and balances by all of their tags */
+            completeness: number | null;
+            /** @description quality: good < 64, usable < 128 */
+            quality: number;
+            /** @description tags with gaps, the least covered first */
+            missing: string[];
+            /** @description why the figures are withheld from the reader: above_your_level, or a sum that gives a member away (few_members, one_dominates, linked); empty = they are not */
+            undisclosed: string;
+            scope: string;
+            item: string;
+            code: string;
+            /** @description empty where the item is of none */
+            carrier: string;
+            /** @description empty where the item is of none */
+            product: string;
+            uom: string;
+            /** @description by `item`: sum over the meters at the top of the trees, in coal equivalent where it says so; sum of the meters of a product; ratio of both over their joint time; sum of the book */
+            value: number | null;
+            /** @description half width, 95 %, by the meters: 1.96 * root of the sum of (slope * standard uncertainty)² over its inputs and what gaps leave open; null = not known */
+            value_ci: number | null;
+            /** @description the window is over */
+            final: boolean;
+            /** @description completeness is what the rule asks; null = nothing is due */
+            complete: boolean | null;
+            /**
+             * @description none: the model names no meter and no book
+             * @enum {string}
+             */
+            method: "metered" | "entered" | "mixed" | "none";
+            /** @description what the value is made of */
+            tags: string[];
+            reason: string;
+        };
+        /** @description The burn-down of a permit by the month; the last month so far. */
+        MonthColumns: {
+            start: string[];
+            /** @description booked in the month; null = nothing is known */
+            emitted_t: (number | null)[];
+            /** @description half the 95 % interval of meters, analyses and factors */
+            half_width_t: (number | null)[];
+            /** @description part of it that stands for missing hours */
+            substituted_t: (number | null)[];
+            /** @description booked since the year began, to the month's end; null where `known` is below PARKTWIN_VALUE_COMPLETENESS: what nothing is known of is not in it */
+            used_t: (number | null)[];
+            /** @description permit - used */
+            remaining_t: (number | null)[];
+            /** @description permit x share of the year that has passed: an even use */
+            allowance_t: (number | null)[];
+            /** @description share of the time known of */
+            completeness: (number | null)[];
+            /** @description share of the time since the year began, to the month's end, of the source that is known of least */
+            known: (number | null)[];
+            quality: number[];
+            /** @description of the year, to the month's end */
+            used_quality: number[];
+        };
         /** @description What one enterprise, or asset, made of the change of a figure. */
         Move: {
             member: string;
+            /** @description change of the figure by the numerator of the member */
             numerator: number;
+            /** @description change of the figure by the denominator of the member */
             denominator: number;
         };
         /** @description A name in Chinese and English. */
         Name: {
             zh: string;
             en: string;
+        };
+        /** @description A row of the park model a figure rests on: its table in park.toml, and its name. */
+        NamedRow: {
+            table: string;
+            id: string;
+            tags: string[];
         };
         /** @description What somebody could take, and under which terms. */
         NeedRow: {
@@ -2956,7 +5349,7 @@ export interface components {
             location: number[];
             contact: string;
             /** @enum {string} */
-            confidentiality: "public" | "park" | "private";
+            confidentiality: "public" | "park" | "enterprise" | "private";
             /** @description quantities and prices are above the viewer's level, and null */
             withheld: boolean;
             source: string;
@@ -2965,12 +5358,13 @@ export interface components {
         /** @description How much a need takes; below its minimum it is no use where the minimum is not firm. */
         NeedSupply: {
             need: string;
+            /** @description sum of the flows to it in the allocation with the greatest gain */
             taken_t_h: number | null;
             min_t_h: number | null;
             below_min: boolean | null;
-            /** @description more gain per more of it, CNY/t */
+            /** @description more gain per more of it, CNY/t: dual value of the linear program */
             price_cny_t: number | null;
-            /** @description gain lost per more of a firm minimum */
+            /** @description gain lost per more of a firm minimum: dual value of the linear program */
             firm_price_cny_t: number | null;
             /** @description why a figure is withheld: few_members or one_dominates of a sum, linked: it would tell what a concealed one gives or takes; else empty */
             withheld: string;
@@ -2995,15 +5389,83 @@ export interface components {
             sigma: string;
             description: string;
         };
+        /** @description What to mend next, with what it would bring. */
+        NextMeasure: {
+            /** @enum {string} */
+            kind: "meter" | "control" | "interlock" | "silent" | "doubtful" | "calibration";
+            zh: string;
+            en: string;
+            /** @description tags or scopes, the first twenty */
+            subjects: string[];
+            count: number;
+            /** @description what the figure of this kind would gain if all were mended, a share */
+            effect: number | null;
+        };
         /** @description The residual of the balance of a node: in - out as measured; of electricity in kWh. */
         NodeResidual: {
             node: string;
+            /** @description sum of the measured flows in - sum of those out - change of the stock */
             residual_t: number | null;
+            /** @description sum of the measured energies in - sum of those out */
             residual_kwh: number | null;
+        };
+        /** @description Comment on a kept report, or move it to its next state. */
+        NoteBody: {
+            /** @description person who commands */
+            by: string;
+            /**
+             * @description empty = a comment only
+             * @default
+             */
+            state: ("draft" | "reviewed" | "signed") | "";
+            /**
+             * @description words of the comment
+             * @default
+             */
+            note: string;
+        };
+        /** @description A row ``[[notify]]`` of the model, and what became of its messages. */
+        NotificationRow: {
+            id: string;
+            /** @enum {string} */
+            kind: "mail" | "webhook";
+            /** @description of a webhook without its query */
+            address: string[];
+            priorities: ("critical" | "high" | "medium" | "low")[];
+            /** @description none: all of the park */
+            scopes: string[];
+            /** @description time of the day, on the clock of the park */
+            start: string;
+            end: string;
+            /** @enum {string} */
+            language: "zh" | "en";
+            /** @description alarms on simulated values are told of, too */
+            simulated: boolean;
+            /** @description messages that were taken */
+            sent: number;
+            /** @description alarms in them */
+            alarms: number;
+            /** @description attempts that failed */
+            failed: number;
+            /** @description alarms nobody was told of: too many, or too old */
+            dropped: number;
+            /** @description alarms that are still to be told of */
+            owed: number;
+            /** @description of the newest attempt; empty after a success */
+            problem: string;
+            /** @description when a message was taken */
+            last: string | null;
+        };
+        /** @description All rows, in the order of the model. */
+        Notifications: {
+            items: components["schemas"]["NotificationRow"][];
+            /** @description cursor of the next page */
+            next: string | null;
         };
         /** @description What the figure comes to at the due date, at its pace or by the asset register. */
         Outlook: {
             on: string;
+            /** @description value of the line at the due date, or of the asset register */
             value: number;
             /** @description of the 95 % interval of one window */
             half_width: number;
@@ -3029,14 +5491,38 @@ export interface components {
             next: string | null;
         };
         /** @description A page of a list. */
+        Page_CommandAnswer_: {
+            items: components["schemas"]["CommandAnswer"][];
+            /** @description cursor of the next page */
+            next: string | null;
+        };
+        /** @description A page of a list. */
         Page_ContactRow_: {
             items: components["schemas"]["ContactRow"][];
             /** @description cursor of the next page */
             next: string | null;
         };
         /** @description A page of a list. */
+        Page_DueReport_: {
+            items: components["schemas"]["DueReport"][];
+            /** @description cursor of the next page */
+            next: string | null;
+        };
+        /** @description A page of a list. */
+        Page_KeptReport_: {
+            items: components["schemas"]["KeptReport"][];
+            /** @description cursor of the next page */
+            next: string | null;
+        };
+        /** @description A page of a list. */
         Page_LatestRow_: {
             items: components["schemas"]["LatestRow"][];
+            /** @description cursor of the next page */
+            next: string | null;
+        };
+        /** @description A page of a list. */
+        Page_ModelVersionRow_: {
+            items: components["schemas"]["ModelVersionRow"][];
             /** @description cursor of the next page */
             next: string | null;
         };
@@ -3074,6 +5560,41 @@ export interface components {
             products: components["schemas"]["ProductRow"][];
             meters: components["schemas"]["MeterRow"][];
         };
+        /** @description An indicator of a park; null = not known, and `no_data` names what is missing. */
+        ParkFigure: {
+            scope: string;
+            /** @description the figure of targets of this kpi, for the park */
+            value: number | null;
+            /** @description half width, 95 %: as of its own route */
+            half_width: number | null;
+            /** Format: date-time */
+            start: string;
+            /** Format: date-time */
+            end: string;
+            /** @description share of the time covered by all of its tags */
+            completeness: number | null;
+            /** @description quality: good < 64, usable < 128 */
+            quality: number;
+            /** @description what the value stands on; null without a value */
+            made_of: ("meters" | "books" | "both" | "register") | null;
+            /** @description value - value of the benchmark park */
+            gap: number | null;
+            /** @description half width, 95 %: root of the sum of the squares of both half widths */
+            gap_half_width: number | null;
+            /** @description with the benchmark park, where the interval decides; equal: both exact */
+            compared: ("better" | "equal" | "worse" | "undecided") | null;
+            /** @description null where intervals do not separate it */
+            rank: number | null;
+            rank_min: number | null;
+            rank_max: number | null;
+            no_data: string[];
+            /** @description tags with gaps, the least covered first */
+            missing: string[];
+            /** @description empty = not known by member */
+            parts: components["schemas"]["Contribution"][];
+            /** @description why there is no value, rank or comparison */
+            reason: string;
+        };
         /** @description How a payload would be read. */
         PayloadTrialAnswer: {
             /** @description whose it is; empty: nobody's in particular */
@@ -3085,6 +5606,34 @@ export interface components {
             refused: string[];
             /** @description that read it where nothing else does, the best first */
             presets: string[];
+        };
+        /** @description A special period of a permit (重点时段): its days that are of the year. */
+        PeriodRow: {
+            id: string;
+            name: components["schemas"]["Name"] | null;
+            since: string;
+            /** @description no longer from this day on */
+            until: string;
+            /** @description limit of a day x its days of the year */
+            limit_t: number | null;
+            /** @description as the permit states it, or factor x permit / days of the year */
+            limit_t_per_day: number | null;
+            /** @description it and its permit were compared with the document */
+            legal: boolean;
+            /** @description booked in its days so far */
+            emitted_t: number | null;
+            /** @description the share that the half width of the year has of what is booked in it */
+            emitted_half_width_t: number | null;
+            /** @description emitted + estimated + mean rate x load x rest of its days, without its limit; mean of its own days that are over, of the year's before it begins */
+            forecast_t: number | null;
+            /** @description as that of the year */
+            forecast_half_width_t: number | null;
+            /** @description share of its time so far known of */
+            completeness: number | null;
+            /** @enum {string} */
+            state: "within" | "will_exceed" | "exceeded" | "undecided" | "no_data";
+            source: string;
+            note: string;
         };
         /** @description The permitted concentration of an outlet, with its source. */
         PermitLimit: {
@@ -3100,32 +5649,208 @@ export interface components {
             pollutant: string;
             year: number;
             permit_t: number;
+            /** @description measured + substituted, of the year until now */
             emitted_t: number | null;
-            /** @description half width, 95 %; null = not known, or a part is substituted */
+            /** @description that of what was measured; null = not known, or a part is substituted */
             emitted_ci_t: number | null;
+            /** @description sum over the valid hours of concentration * flow */
             measured_t: number | null;
-            /** @description half width, 95 %, by the meters; null = not known */
+            /** @description half width, 95 %, by the meters: 1.96 * root of the sum of (slope * standard uncertainty)² over its inputs and what gaps leave open; null = not known */
             measured_ci_t: number | null;
+            /** @description sum of what is substituted for the missing hours */
             substituted_t: number | null;
+            /** @description substituted / emitted */
             substituted_share: number | null;
-            /** @description emitted over permit */
+            /** @description emitted / permit */
             share: number | null;
             /**
              * @description not_met = certainly more than the permit; undecided = the permit lies inside the interval of what was measured, or too few hours of the year are known; substituted hours count as booked
              * @enum {string}
              */
             verdict: "met" | "not_met" | "undecided";
-            /** @description an even use of the permit until now */
+            /** @description permit * share of the year that has passed */
             allowance_t: number | null;
-            /** @description at the end of the year, at this rate */
+            /** @description emitted / share of the year that has passed */
             forecast_t: number | null;
-            /** @description 0 = used up, null = never or unknown */
+            /** @description (permit - emitted) / mean emission of a day of the year; 0 = used up, null = never or unknown */
             days_to_exhaustion: number | null;
+            /** @description time covered by all of its tags / time of the window that has passed */
             completeness: number | null;
             /** @description quality: good < 64, usable < 128 */
             quality: number;
             source: string;
             verified: boolean;
+        };
+        /** @description What a plan rests on. */
+        PlanAssumption: {
+            key: string;
+            text: components["schemas"]["Name"];
+        };
+        /** @description What breaks a plan. */
+        PlanBreaks: {
+            /** @description share of today's spread of prices at which the plan saves nothing any more */
+            spread_share: number | null;
+            /** @description saving / energy that is taken more than as now in some hours: so much dearer they may become before nothing is saved */
+            price_rise_cny_per_kwh: number | null;
+            /** @description least time by which the plan may begin late, the present loads until then, before a limit is broken or nothing is saved; null = none up to its length */
+            delay_h: number | null;
+            /** @description the limit that such a delay breaks, or saving; empty = none */
+            delay_breaks: string;
+            drops: components["schemas"]["PlanDrop"][];
+            trips: components["schemas"]["PlanTrip"][];
+            margins: components["schemas"]["PlanMargin"][];
+        };
+        /** @description The largest user of gas takes less for all of the plan, and its loads are kept. */
+        PlanDrop: {
+            scope: string;
+            user: string;
+            /** @description least of (fill limit - inventory) / what it has taken by then; null = it may stop */
+            share: number | null;
+            /**
+             * Format: date-time
+             * @description when the tanks are full then
+             */
+            full_at: string;
+        };
+        /** @description A tag the plan is made of. */
+        PlanInput: {
+            tag: string;
+            value: number | null;
+            uom: string;
+            /** @description quality: good < 64, usable < 128 */
+            quality: number;
+        };
+        /** @description How far the flows of a tank may be off for all of the plan, with its loads kept. */
+        PlanMargin: {
+            scope: string;
+            component: string;
+            /** @description least of (inventory - least) / time: so much more may be used */
+            more_t_per_h: number | null;
+            /**
+             * Format: date-time
+             * @description when it is empty then
+             */
+            empty_at: string;
+            /** @description least of (fill limit - inventory) / time: so much less may be used */
+            less_t_per_h: number | null;
+            /**
+             * Format: date-time
+             * @description when it is full then
+             */
+            full_at: string;
+        };
+        /** @description The saving of a plan against the present loads going on; null with a reason. */
+        PlanSaving: {
+            /** @description sum of cost as now - cost of the plan over the sites */
+            saving_cny: number | null;
+            /** @description lower end of the 95 % interval: Monte Carlo of meters, U0, current efficiencies, contents of tanks and flows, the loads of the plan kept */
+            saving_low_cny: number | null;
+            /** @description upper end of the same interval */
+            saving_high_cny: number | null;
+            /** @description saving / cost of the units' electricity as now */
+            saving_share: number | null;
+            /** @description most by which straight pieces of the curves of power may hide a better plan */
+            straightened_cny: number | null;
+            /** @description (cost - lower bound of the solver) / cost: an even better plan may be cheaper */
+            gap: number | null;
+            reason: string;
+        };
+        /** @description The largest user of gas trips in the worst interval of the plan. */
+        PlanTrip: {
+            scope: string;
+            user: string;
+            /** Format: date-time */
+            time: string;
+            /** @description headroom / (inflow + flow of the user - draw); null = not filling */
+            full_after_min: number | null;
+            /** @description caustic of the absorber / (flow of the user * caustic per chlorine) */
+            absorber_min: number | null;
+        };
+        /** @description A stream that the plan may set. */
+        PlannedFlow: {
+            stream: string;
+            /** @description present flow, reconciled */
+            flow_now_t_per_h: number | null;
+            /** @description range of the meter, or the present flow above it */
+            high_t_per_h: number | null;
+            /** @description flow of the plan, by the cheapest programme */
+            flow_t_per_h: (number | null)[];
+        };
+        /** @description A site that buys electricity; costs are those of all it buys in the plan's time. */
+        PlannedSite: {
+            scope: string;
+            price_cny_per_kwh: (number | null)[];
+            /** @description power bought now + change of the power of its units and of liquefaction; without an incomer that of the units alone */
+            power_mw: (number | null)[];
+            /** @description power bought now, with the present loads going on */
+            power_now_mw: (number | null)[];
+            limit_mw: number | null;
+            /** @description largest quarter of an hour of the month so far, or the contracted demand above it; what was asked for; or the present power */
+            peak_so_far_mw: number | null;
+            demand_price_cny_per_kw: number | null;
+            /** @description energy bought with the present loads x grid factor of the year, location */
+            co2_now_t: number | null;
+            /** @description energy bought by the plan x the same factor */
+            co2_plan_t: number | null;
+            /** @description share of contracts + green energy / energy bought with the present loads */
+            green_share_now: number | null;
+            /** @description share of contracts + green energy / energy bought by the plan */
+            green_share_plan: number | null;
+            /** @description power now * price + new peak - worth of hydrogen, with the present loads */
+            cost_now_cny: number | null;
+            /** @description power * price + new peak + starts and changes of load - worth of hydrogen */
+            cost_plan_cny: number | null;
+            /** @description cost as now - cost of the plan */
+            saving_cny: number | null;
+        };
+        /** @description The tanks of a scope, as mass of the component; columns at the edges of the intervals. */
+        PlannedStock: {
+            scope: string;
+            component: string;
+            /** @description inventory now + what goes in less what goes out, interval by interval */
+            inventory_t: (number | null)[];
+            /** @description inventory now + the present net inflow * time */
+            inventory_now_t: (number | null)[];
+            /** @description share of the fill limit; of the caustic of an absorber what it needs for a trip */
+            low_t: number | null;
+            /** @description fill limit - headroom that stays */
+            high_t: number | null;
+            /** @description sum of the fill limits of the tanks, spares apart */
+            fill_limit_t: number | null;
+            /** @description flow of the largest user of gas * time until the electrolysis is cut */
+            headroom_kept_t: number | null;
+            /** @description inventory now + the present net inflow * time of the plan, inside limits */
+            end_low_t: number | null;
+            /** @description time at which the inventory of the plan meets the fill limit; null = never */
+            full_after_h: number | null;
+            /** @description time at which the inventory as now meets the fill limit; null = never */
+            full_now_after_h: number | null;
+        };
+        /** @description An electrolyser or potline; columns have one value for each interval. */
+        PlannedUnit: {
+            id: string;
+            scope: string;
+            kind: string;
+            site: string;
+            current_now_ka: number | null;
+            /** @description least of the current now and the limit of the model, or the usual one */
+            current_low_ka: number | null;
+            /** @description most of the current now and the limit of the model, or the usual one */
+            current_high_ka: number | null;
+            /**
+             * @description of [[load_limits]], or unverified usual ones
+             * @enum {string}
+             */
+            limits: "model" | "usual";
+            may_stop: boolean;
+            /** @description planned current / present current; 0 = stopped */
+            load: (number | null)[];
+            /** @description load * present current */
+            current_ka: (number | null)[];
+            /** @description (U0 * cells * current now * load + (measured power - that at load 1) * load^2) / efficiency of the rectifier */
+            power_mw: (number | null)[];
+            /** @description current * voltage / efficiency of the rectifier */
+            power_now_mw: number | null;
         };
         /** @description The course under one policy: the surplus is vented, or the electrolysis is cut. */
         PolicyCourse: {
@@ -3135,15 +5860,39 @@ export interface components {
             relieved: components["schemas"]["VentedCourse"][];
             lost: components["schemas"]["LostCourse"][];
             absorbers: components["schemas"]["AbsorberCourse"][];
+            /** @description simulated step by step from the live values: sum of the powers of the plants at their loads */
             power_mw: (number | null)[];
+            /** @description sum of the live powers */
             power_now_mw: number | null;
             loads: components["schemas"]["LoadCourse"][];
             events: components["schemas"]["ScenarioEvent"][];
+        };
+        /** @description A tariff of the model that holds in the windows. */
+        PriceTariff: {
+            /** @description H, M or L */
+            confidence: string;
+            verified: boolean;
+            id: string;
+            scope: string;
+            carrier: string;
+            first: string;
+            last: string;
+            price: string;
+            prices_cny_per_kwh: {
+                [key: string]: number;
+            };
+            surcharges_cny_per_kwh: {
+                [key: string]: number;
+            };
+            clause: string;
+            source: string;
+            note: string;
         };
         /** @description Share of a priority in the annunciations, and what it should be. */
         PriorityShare: {
             /** @enum {string} */
             priority: "critical" | "high" | "medium" | "low";
+            /** @description annunciations of the priority / all annunciations */
             share: number | null;
             goal: number;
         };
@@ -3152,6 +5901,18 @@ export interface components {
             id: string;
             scope: string;
             tag: string;
+        };
+        /** @description A project that will emit more. */
+        ProjectRow: {
+            id: string;
+            scope: string;
+            name: components["schemas"]["Name"] | null;
+            applied: string;
+            area: string;
+            condition: string;
+            covers: components["schemas"]["CoverRow"][];
+            source: string;
+            note: string;
         };
         /** @description What an adoption would add to the model. */
         ProposalAnswer: {
@@ -3179,6 +5940,7 @@ export interface components {
             /** @enum {string} */
             code: "purity" | "impurity";
             limit: number;
+            /** @description gain per hour for a percentage point more of leeway: dual value of the linear program */
             price_cny_h: number | null;
         };
         /** @description Samples that were not stored, by tag and reason; `kept` of them are still there. */
@@ -3195,6 +5957,54 @@ export interface components {
             last_seen: string;
             last_time: string | null;
             last_value: number | null;
+        };
+        /** @description The ledger of reductions of a scope. */
+        QuotaAnswer: {
+            scope: string;
+            reductions: components["schemas"]["ReductionRow"][];
+            projects: components["schemas"]["ProjectRow"][];
+            advances: components["schemas"]["AdvanceRow"][];
+            draws: components["schemas"]["DrawRow"][];
+            rules: components["schemas"]["QuotaRule"][];
+        };
+        /** @description What stands in the books of one amount, with its evidence; null = nothing stands. */
+        QuotaEntry: {
+            tag: string;
+            /** @description newest confirmed entry of the tag, mass in a year */
+            amount_t: number | null;
+            /** @description of the version: `GET /api/v1/book/{id}` */
+            id: number | null;
+            version: number | null;
+            /** @description the instant it was entered for */
+            since: string | null;
+            evidence: string;
+            note: string;
+            recorded_by: string;
+            confirmed_by: string;
+            /** @description entries that wait for a confirmation */
+            drafts: number;
+        };
+        /** @description A rule the ledger follows, and where it stands. */
+        QuotaRule: {
+            /** @description H, M or L */
+            confidence: string;
+            verified: boolean;
+            id: string;
+            name: components["schemas"]["Name"];
+            source: string;
+            clause: string;
+            note: string;
+        };
+        /** @description The formula of a rate, with provenance. */
+        RateFormula: {
+            /** @description H, M or L */
+            confidence: string;
+            verified: boolean;
+            id: string;
+            name: components["schemas"]["Name"];
+            formula: string;
+            dated: string | null;
+            source: string;
         };
         /** @description The figures are current. */
         Ready: {
@@ -3217,23 +6027,77 @@ export interface components {
             from: string;
             to: string;
             id: string;
+            /** @description sum of the amounts of its tags */
             measured_t: number | null;
+            /** @description standard uncertainty of the measured amount */
             measured_sigma_t: number | null;
+            /** @description weighted least squares: estimates close all balances */
             estimate_t: number | null;
+            /** @description standard uncertainty of the estimate */
             sigma_t: number | null;
+            /** @description bias that is found in 90 % of windows: (quantile + test limit) * standard deviation of the adjustment * uncertainty ratio */
             detectable_t: number | null;
+            /** @description sum of the amounts of its tags */
             measured_kwh: number | null;
+            /** @description standard uncertainty of the measured amount */
             measured_sigma_kwh: number | null;
+            /** @description weighted least squares: estimates close all balances */
             estimate_kwh: number | null;
+            /** @description standard uncertainty of the estimate */
             sigma_kwh: number | null;
+            /** @description bias that is found in 90 % of windows: (quantile + test limit) * standard deviation of the adjustment * uncertainty ratio */
             detectable_kwh: number | null;
+            /** @description mean of its analyser, weighted by the flow */
             fraction: number | null;
+            /** @description weighted least squares: estimates close all balances of the component */
             fraction_estimate: number | null;
+            /** @description standard uncertainty of the estimate of the fraction */
             fraction_sigma: number | null;
+            /** @description (estimate - measured) / standard deviation of the difference */
             adjustment: number | null;
             observable: boolean;
             redundant: boolean;
             bounded: boolean;
+        };
+        /** @description Rows of the database a figure rests on that are no readings, and where they are shown. */
+        RecordTable: {
+            table: string;
+            address: string;
+        };
+        /** @description A reduction in the ledger. */
+        ReductionRow: {
+            id: string;
+            scope: string;
+            name: components["schemas"]["Name"] | null;
+            pollutant: string;
+            /** @description null = not declared */
+            status: ("declared" | "verified" | "approved") | null;
+            declared_t: number | null;
+            verified_t: number | null;
+            approved_t: number | null;
+            /** @description sum of its draws */
+            drawn_t: number;
+            /** @description approved - drawn; null = not approved */
+            available_t: number | null;
+            entries: components["schemas"]["QuotaEntry"][];
+            metered: components["schemas"]["MeteredEffect"] | null;
+            problems: string[];
+            source: string;
+            note: string;
+        };
+        /** @description A row of a reference table a figure rests on, with its provenance. */
+        ReferenceFactor: {
+            name: string;
+            figures: {
+                [key: string]: unknown;
+            };
+            /** @description relative change of the figure / that of the factor; null = not tried */
+            effect: number | null;
+            source: string;
+            clause: string;
+            confidence: string;
+            verified: boolean;
+            tags: string[];
         };
         /** @description A figure of the reference table of chlorine with its provenance. */
         ReferenceFigure: {
@@ -3313,6 +6177,109 @@ export interface components {
             ids?: number[] | null;
             reason?: string | null;
         };
+        /** @description Figures over time. */
+        ReportChart: {
+            /** @constant */
+            type: "chart";
+            title: components["schemas"]["Name"];
+            /** @enum {string} */
+            form: "bars" | "lines";
+            uom: string;
+            address: string;
+            starts: string[];
+            series: components["schemas"]["ReportSeries"][];
+        };
+        /**
+         * @description A report of a scope and a period.
+         *
+         *     The digest is the SHA-256 of everything above it: it does not depend on language or format.
+         */
+        ReportDocument: {
+            /** @enum {string} */
+            kind: "park" | "enterprise" | "industry" | "shift";
+            scope: string;
+            name: components["schemas"]["Name"];
+            title: components["schemas"]["Name"];
+            period: string;
+            /** Format: date-time */
+            start: string;
+            /** Format: date-time */
+            end: string;
+            /** @description the period is over, and its data are expected */
+            closed: boolean;
+            /** @description version of the park model */
+            model: number;
+            sections: components["schemas"]["ReportSection"][];
+            digest: string;
+            /** @description inside the period, since the last stored report of it */
+            restated: components["schemas"]["Restatement"][];
+            /** @description time of the last stored report of it; null = all restatements */
+            since: string | null;
+        };
+        /** @description A figure of an answer; `address` is the answer's, with a JSON pointer behind `#`. */
+        ReportFigure: {
+            /** @description by which the report names it; 0 = not numbered yet */
+            number: number;
+            /** @description the figure of the answer at `address`, in `uom` */
+            value: number | null;
+            /** @description half width, 95 %, by the meters: 1.96 * root of the sum of (slope * standard uncertainty)² over its inputs and what gaps leave open; null = not known */
+            half_width: number | null;
+            uom: string;
+            /** Format: date-time */
+            start: string;
+            /** Format: date-time */
+            end: string;
+            /** @description of the figure, as in its own answer */
+            completeness: number | null;
+            quality: number | null;
+            /** @description reconciled or measured */
+            values: string | null;
+            missing: string[];
+            reason: string;
+            address: string;
+        };
+        /** @description A line of a table: a figure, the sum of those above it, or the head of a group. */
+        ReportLine: {
+            label: components["schemas"]["Name"];
+            figure: components["schemas"]["ReportFigure"] | null;
+            remark: components["schemas"]["Name"];
+            /** @description how many lines above it add up to it; 0 = none */
+            sums: number;
+        };
+        /** @description A comment, or a state that a report has from then on. */
+        ReportNote: {
+            /** @description draft, reviewed or signed; empty = a comment */
+            state: string;
+            note: string;
+            /** Format: date-time */
+            written: string;
+            written_by: string;
+        };
+        /** @description Rows of words. */
+        ReportRows: {
+            /** @constant */
+            type: "rows";
+            title: components["schemas"]["Name"];
+            columns: components["schemas"]["Name"][];
+            rows: components["schemas"]["Name"][][];
+        };
+        /** @description A section of a report. */
+        ReportSection: {
+            title: components["schemas"]["Name"];
+            texts: components["schemas"]["Name"][];
+            blocks: (components["schemas"]["FigureTable"] | components["schemas"]["ReportRows"] | components["schemas"]["ReportChart"])[];
+        };
+        /** @description One series of a chart; its pointers stand behind the address of the chart. */
+        ReportSeries: {
+            label: components["schemas"]["Name"];
+            /** @description the figures at `pointers`, in the uom of the chart */
+            values: (number | null)[];
+            half_widths: (number | null)[];
+            /** @description of the figures, as in their own answer */
+            completeness: (number | null)[];
+            quality: (number | null)[];
+            pointers: string[];
+        };
         /**
          * @description Another unit of measure: samples become value * factor + offset, in the uom of the tag.
          *
@@ -3327,18 +6294,35 @@ export interface components {
             /** @default  */
             reason: string;
         };
-        /** @description A flow from a resource to a need by one mode. */
+        /** @description A flow from a resource to a need by one mode; trust is that of what there is to flow. */
         ResourceFlow: {
             resource: string;
+            resource_name: components["schemas"]["Name"];
             need: string;
+            need_name: components["schemas"]["Name"];
             mode: string;
+            /** @enum {string} */
+            basis: "reconciled" | "measured" | "stated";
+            /** @description of the allocation with the greatest gain (linear program) */
             flow_t_h: number | null;
+            /** @description price paid - price asked - transport + disposal saved + price of carbon * carbon dioxide avoided */
             gain_cny_t: number | null;
+            /** @description flow * gain per tonne * hours of the window */
+            gain_cny: number | null;
+            /** @description to build the way; null = it is there, or not stated */
+            investment_cny: number | null;
+            /** @description investment / (gain of the window / its share of a year): simple payback */
+            payback_years: number | null;
             distance_km: number | null;
-            /** @description more gain per more of it, CNY/t */
+            /** @description more gain per more of it, CNY/t: dual value of the linear program */
             price_cny_t: number | null;
             /** @description quantities and prices are above the viewer's level, and null */
             withheld: boolean;
+            /** @description time covered by all of its tags / time of the window that has passed */
+            completeness: number | null;
+            /** @description quality: good < 64, usable < 128 */
+            quality: number;
+            missing: string[];
         };
         /** @description A resource as its enterprise states it. */
         ResourceRow: {
@@ -3376,7 +6360,7 @@ export interface components {
             used: string[];
             contact: string;
             /** @enum {string} */
-            confidentiality: "public" | "park" | "private";
+            confidentiality: "public" | "park" | "enterprise" | "private";
             /** @description quantities and prices are above the viewer's level, and null */
             withheld: boolean;
             standard: string;
@@ -3389,12 +6373,133 @@ export interface components {
             resource: string;
             /** @enum {string} */
             basis: "reconciled" | "measured" | "stated";
+            /** @description of the catalogue: by its meters, else as it is stated */
             available_t_h: number | null;
+            /** @description sum of its flows in the allocation with the greatest gain (linear program) */
             placed_t_h: number | null;
-            /** @description more gain per more of it, CNY/t */
+            /** @description more gain per more of it, CNY/t: dual value of the linear program */
             price_cny_t: number | null;
             /** @description why a figure is withheld: few_members or one_dominates of a sum, linked: it would tell what a concealed one gives or takes; else empty */
             withheld: string;
+        };
+        /** @description Sums of a tag inside a range of time that were made anew after they had been written. */
+        Restatement: {
+            tag: string;
+            /** @description how often */
+            times: number;
+            /**
+             * Format: date-time
+             * @description of the minutes that were made anew
+             */
+            start: string;
+            /** Format: date-time */
+            end: string;
+            /**
+             * Format: date-time
+             * @description when this happened last
+             */
+            last: string;
+        };
+        /** @description What was made anew inside a range of time, the last first; at most a thousand of each. */
+        RestatementAnswer: {
+            scope: string;
+            restatements: components["schemas"]["Restatement"][];
+            corrections: components["schemas"]["CorrectedSample"][];
+        };
+        /** @description The zero-gap plan of a scope. */
+        RetrofitAnswer: {
+            scope: string;
+            on: string;
+            /** @description capacity with zero-gap cells / capacity, on this day */
+            share: number | null;
+            /** @description by the days of the plan */
+            forecast: components["schemas"]["ShareStep"][];
+            items: components["schemas"]["RetrofitRow"][];
+            factors: components["schemas"]["CellFigure"][];
+            /** @description cursor of the next page */
+            next: string | null;
+        };
+        /**
+         * @description An electrolyser, its plan, and what physics and meters say of the saving promised.
+         *
+         *     All savings are of direct current per tonne of caustic soda, at equal load, and at temperature
+         *     and strength of reference as far as `corrected_for` names them.
+         */
+        RetrofitRow: {
+            electrolyser: string;
+            scope: string;
+            capacity_kt_year: number | null;
+            /** @description capacity / capacity of all membrane electrolysers of the scope */
+            share: number | null;
+            /** @enum {string} */
+            state: "zero_gap" | "done" | "planned" | "overdue" | "no_plan";
+            /** @description id; null = not planned */
+            retrofit: string | null;
+            planned_on: string | null;
+            done_on: string | null;
+            cost_cny: number | null;
+            evidence: string;
+            source: string;
+            note: string;
+            promised_kwh_t: number | null;
+            promised_drop_mv: number | null;
+            /** @description stated fall of the cell voltage / (current efficiency · mass of NaOH per charge): what the promise has to be, by Faraday's law */
+            saving_of_drop_kwh_t: number | null;
+            /**
+             * Format: date-time
+             * @description of the days that the figures are of
+             */
+            start: string;
+            /** Format: date-time */
+            end: string;
+            /** @description before the change that count: steady and covered */
+            days: number;
+            corrected_for: string[];
+            /** @description mean current / membrane area, of the days before */
+            current_density_ka_m2: number | null;
+            /** @description (U at reference - U0) / current density, mean of days */
+            k_v_m2_ka: number | null;
+            /** @description half width, 95 %: scatter of the days, meters of voltage and current */
+            k_ci_v_m2_ka: number | null;
+            /** @description mean of the days, by analysis and meters, else by the model */
+            current_efficiency: number | null;
+            /** @description (U at reference - U0 - K · current density) / (current efficiency · mass of NaOH per charge), K at the high end of new zero-gap cells */
+            possible_least_kwh_t: number | null;
+            /** @description the same, K at the low end */
+            possible_most_kwh_t: number | null;
+            /** @description half width, 95 %: days, meter of the voltage, range of U0 */
+            possible_ci_kwh_t: number | null;
+            verdict: ("plausible" | "implausible" | "undecided") | null;
+            /** @description why the promise is not plausible: `not_what_its_voltage_drop_saves`, `more_than_zero_gap_cells_can_save`; or not certain: `within_the_interval`, `too_few_days`, `meter_of_unknown_error`, `no_promise` */
+            reason: string;
+            days_after: number;
+            /** @description energy per tonne before - after, both at the mean of their current densities */
+            measured_kwh_t: number | null;
+            /** @description half width, 95 %: meters, and what is left of the variance of the days before and after */
+            measured_ci_kwh_t: number | null;
+            /** @description whether the measured saving reaches the promise; null = not done */
+            kept: ("met" | "not_met" | "undecided") | null;
+            /** @description why nothing is measured: `not_done`, `too_few_days` */
+            measured_reason: string;
+        };
+        /** @description The quarter of an hour that runs, by the minutes that are stored. */
+        RunningDemand: {
+            /** Format: date-time */
+            start: string;
+            /** Format: date-time */
+            end: string;
+            /** @description energy of the minutes stored / their time */
+            so_far_kw: number | null;
+            /** @description (measured part + mean of the last 3 minutes x the part to come) / 15 min */
+            forecast_kw: number | null;
+            /** @description half width, 95 %, of the load to come and of the meters */
+            forecast_ci_kw: number | null;
+            contracted_kw: number | null;
+            /** @description contracted - forecast */
+            headroom_kw: number | null;
+            /** @description whether it stays within the contract */
+            verdict: ("met" | "not_met" | "undecided") | null;
+            reason: string;
         };
         /** @description The answer; columns have one value for each of `time`, or for each step between. */
         ScenarioAnswer: {
@@ -3437,7 +6542,9 @@ export interface components {
             component: string | null;
             /** Format: date-time */
             time: string;
+            /** @description time of the event - now */
             after_h: number;
+            /** @description standard uncertainties of level and net flow / slope of the stock at the event */
             sigma_h: number | null;
         };
         /** @description The limits of a scenario. */
@@ -3448,11 +6555,17 @@ export interface components {
             load: number;
             response_s: number;
         };
+        /** @description Something that may happen to the simulated plants. */
+        ScenarioRow: {
+            id: string;
+            name: components["schemas"]["Name"];
+        };
         /** @description An electrolyser, plant or unit that can change its load, and the streams that follow. */
         ScenarioTarget: {
             scope: string;
             kind: string;
             name: components["schemas"]["Name"] | null;
+            /** @description sum of the live powers of its meters */
             power_mw: number | null;
             drives: components["schemas"]["DrivenStream"][];
         };
@@ -3471,6 +6584,13 @@ export interface components {
             name: components["schemas"]["Name"];
             parent: string | null;
         };
+        /** @description The share of the capacity with zero-gap cells from a day on. */
+        ShareStep: {
+            on: string;
+            /** @description capacity with zero-gap cells / capacity, of what stands then */
+            share: number | null;
+            retrofits: string[];
+        };
         /** @description Shelve an alarm for some time. */
         ShelveBody: {
             /** @description person who commands */
@@ -3481,16 +6601,32 @@ export interface components {
         /** @description A firm minimum that cannot be met, and by how much at least. */
         Shortfall: {
             need: string;
+            /** @description least sum of what the firm minima lack (linear program) */
             shortfall_t_h: number | null;
+        };
+        /** @description What is played; `since` and `until` are the first and the last moment of its events. */
+        SimulationAnswer: {
+            scenario: string;
+            since: string | null;
+            until: string | null;
+            items: components["schemas"]["ScenarioRow"][];
+            /** @description cursor of the next page */
+            next: string | null;
+        };
+        /** @description A scenario to be played from now on; `normal` ends any other. */
+        SimulationBody: {
+            scenario: string;
         };
         /** @description The flow into a sink, and whether its capacity limits it. */
         SinkFlow: {
             id: string;
+            /** @description sum of the flows into it, of the allocation with the greatest use, then the greatest gain (linear program) */
             taken_t_h: number | null;
+            /** @description capacity - taken */
             free_t_h: number | null;
-            /** @description more placed per more capacity, kg/kg */
+            /** @description more placed per more capacity, kg/kg: dual value of the linear program */
             relief: number | null;
-            /** @description more gain per more capacity, CNY/t */
+            /** @description more gain per more capacity, CNY/t: dual value of the linear program */
             price_cny_t: number | null;
         };
         /** @description A scope that could take a by-product. */
@@ -3507,8 +6643,26 @@ export interface components {
         /** @description The surplus of a source, and the part of it that finds no sink. */
         SourceFlow: {
             scope: string;
+            /** @description mean of the window of what is vented, or of what the balance leaves, not below 0 */
             surplus_t_h: number | null;
+            /** @description surplus - what is placed */
             unplaced_t_h: number | null;
+        };
+        /** @description One source of a total: a pollutant of an outlet, a factor or a report. */
+        SourceRow: {
+            id: string;
+            scope: string;
+            outlet: string | null;
+            methods: ("measured" | "substituted" | "analysed" | "factor" | "reported")[];
+            /** @description booked in the year so far by all its methods */
+            emitted_t: number | null;
+            /** @description half the 95 % interval; substitutes count as booked */
+            half_width_t: number | null;
+            /** @description share of the year so far the source is known of */
+            completeness: number | null;
+            /** @description quality: good < 64, usable < 128 */
+            quality: number;
+            missing: string[];
         };
         /** @description A limit of a standard, for orientation. */
         StandardLimit: {
@@ -3524,26 +6678,72 @@ export interface components {
             standard: string;
             note: string | null;
         };
+        /** @description Standby losses of a scope by a stated rule. */
+        StandbyAnswer: {
+            scope: string;
+            /** @description minute, hour, shift, day, month, quarter or year */
+            window: string;
+            /** @description cursor of the next page */
+            next: string | null;
+            products: string[];
+            /** @description an hour is idle up to this production */
+            idle_below_t_per_h: number | null;
+            items: components["schemas"]["StandbyRow"][];
+        };
+        /** @description Electricity while production stands still: in hours in which it is idle. */
+        StandbyRow: {
+            /** Format: date-time */
+            start: string;
+            /** Format: date-time */
+            end: string;
+            /** @description share of the window covered by data; of ratios and balances by all of their tags */
+            completeness: number | null;
+            /** @description quality: good < 64, usable < 128 */
+            quality: number;
+            /** @description tags with gaps, the least covered first */
+            missing: string[];
+            /** @description why the figures are withheld from the reader: above_your_level, or a sum that gives a member away (few_members, one_dominates, linked); empty = they are not */
+            undisclosed: string;
+            /** @description hours with a production up to the limit */
+            idle_h: number | null;
+            /** @description sum over the idle hours of what is taken */
+            idle_kwh: number | null;
+            /** @description half width, 95 %, by the meters: 1.96 * root of the sum of (slope * standard uncertainty)² over its inputs and what gaps leave open; null = not known */
+            idle_ci_kwh: number | null;
+            /** @description idle energy / idle time */
+            idle_kw: number | null;
+            /** @description other energy / other time */
+            running_kw: number | null;
+            /** @description idle energy over all energy */
+            share: number | null;
+            reason: string;
+        };
         /** @description A scope that steam enters and leaves: a header, a letdown or a turbine, in one window. */
         SteamNodeRow: {
             /** Format: date-time */
             start: string;
             /** Format: date-time */
             end: string;
-            /** @description share of the window covered by data; of ratios and balances by all */
+            /** @description share of the window covered by data; of ratios and balances by all of their tags */
             completeness: number | null;
             /** @description quality: good < 64, usable < 128 */
             quality: number;
             /** @description tags with gaps, the least covered first */
             missing: string[];
+            /** @description why the figures are withheld from the reader: above_your_level, or a sum that gives a member away (few_members, one_dominates, linked); empty = they are not */
+            undisclosed: string;
             scope: string;
+            /** @description sum of the amounts of the steam meters in */
             steam_in_t: number | null;
+            /** @description sum of the amounts of the steam meters out */
             steam_out_t: number | null;
+            /** @description sum over the meters in of mass * (enthalpy by pressure and temperature - that of the reference) (IAPWS-IF97) */
             heat_in_gj: number | null;
+            /** @description sum over the meters out of mass * (enthalpy by pressure and temperature - that of the reference) (IAPWS-IF97) */
             heat_out_gj: number | null;
-            /** @description heat lost there, or work of a turbine */
+            /** @description heat in - heat out: heat lost there, or work of a turbine */
             difference_gj: number | null;
-            /** @description half width, 95 %, by the meters; null = not known */
+            /** @description half width, 95 %, by the meters: 1.96 * root of the sum of (slope * standard uncertainty)² over its inputs and what gaps leave open; null = not known */
             difference_ci_gj: number | null;
             /** @description its streams without a meter */
             unmetered: string[];
@@ -3561,9 +6761,11 @@ export interface components {
             liquid: boolean;
             returned: number;
             reference: string;
+            /** @description enthalpy by the nominal pressure and temperature (IAPWS-IF97) */
             enthalpy_kj_per_kg: number;
-            /** @description of the reference and what returns */
+            /** @description enthalpy of the reference, less what the returned condensate brings back */
             base_kj_per_kg: number;
+            /** @description (enthalpy - base) * coal equivalent of heat (GB/T 2589) */
             kgce_per_t: number;
             method: string;
             /** @description of the reference */
@@ -3575,15 +6777,27 @@ export interface components {
             scope: string;
             component: string;
             medium: string;
+            /** @description sum of fill limit * capacity of the tanks in use */
             limit_t: number | null;
+            /** @description simulated step by step from the live values: limit - inventory */
             headroom_t: (number | null)[];
+            /** @description simulated step by step from the live values: inventory + net inflow * step */
             inventory_t: (number | null)[];
+            /** @description simulated step by step from the live values: sum of flows in - flows out, plants at their loads */
             inflow_t_per_h: (number | null)[];
+            /** @description simulated step by step from the live values: inventory of each tank */
             tanks: {
                 [key: string]: (number | null)[];
             };
             tankers: (number | null)[] | null;
             unknown: string[];
+        };
+        /** @description What the database keeps; nothing is deleted by age. */
+        Storage: {
+            database_bytes: number;
+            items: components["schemas"]["TableSize"][];
+            /** @description cursor of the next page */
+            next: string | null;
         };
         /** @description What flows from one scope to another; flow is the address of its meter. */
         StreamRow: {
@@ -3604,7 +6818,7 @@ export interface components {
         /** @description Uses for the by-products of a scope: greatest use first, then greatest gain. */
         SymbiosisAnswer: {
             scope: string;
-            /** @description minute, hour, shift, day or month */
+            /** @description minute, hour, shift, day, month, quarter or year */
             window: string;
             /** @description cursor of the next page */
             next: string | null;
@@ -3620,23 +6834,42 @@ export interface components {
             start: string;
             /** Format: date-time */
             end: string;
-            /** @description share of the window covered by data; of ratios and balances by all */
+            /** @description share of the window covered by data; of ratios and balances by all of their tags */
             completeness: number | null;
             /** @description quality: good < 64, usable < 128 */
             quality: number;
             /** @description tags with gaps, the least covered first */
             missing: string[];
+            /** @description why the figures are withheld from the reader: above_your_level, or a sum that gives a member away (few_members, one_dominates, linked); empty = they are not */
+            undisclosed: string;
             medium: string;
+            /** @description sum of the surplus of the sources */
             surplus_t_h: number | null;
+            /** @description sum of the flows over the links */
             placed_t_h: number | null;
+            /** @description surplus - placed */
             unplaced_t_h: number | null;
+            /** @description sum over the links of flow * cost */
             freight_cny_h: number | null;
+            /** @description sum over the links of flow * (value at the sink - cost) */
             gain_cny_h: number | null;
             work: components["schemas"]["TransportWork"][];
             sources: components["schemas"]["SourceFlow"][];
             sinks: components["schemas"]["SinkFlow"][];
             links: components["schemas"]["LinkFlow"][];
             reason: string;
+        };
+        /** @description A table of the database with its indexes. */
+        TableSize: {
+            name: string;
+            /** @description on the disk, with indexes */
+            bytes: number;
+            /** @description about, as the database counts them; null before it has */
+            rows: number | null;
+            /** @description begin of its first part, where it has parts by time */
+            oldest: string | null;
+            /** @description about: bytes / days since `oldest`; null with fewer than four parts */
+            bytes_a_day: number | null;
         };
         /** @description A tag, active while the model has it; low and high in its uom. */
         TagRow: {
@@ -3664,8 +6897,10 @@ export interface components {
         TankState: {
             id: string;
             scope: string;
+            /** @description volume by level and shape * density, or the mass by its meter, now */
             inventory_t: number | null;
             capacity_t: number | null;
+            /** @description volume by level and shape / volume to the brim */
             fill: number | null;
             fill_limit: number;
             time: string | null;
@@ -3685,10 +6920,11 @@ export interface components {
             window: string;
             /** @description windows with a value */
             points: number;
+            /** @description slope of the least-squares line through the values of the windows * 365.25 d */
             per_year: number;
-            /** @description of the 95 % interval */
+            /** @description of the 95 % interval of the slope, Student's t */
             half_width: number;
-            /** @description from now to the limit at the due date; null = met, or past */
+            /** @description (limit - value) / time to the due date; null = met, or past */
             needed_per_year: number | null;
         };
         /** @description A target and the value reached; null = not to be known from the tags. */
@@ -3720,8 +6956,9 @@ export interface components {
             start: string;
             /** Format: date-time */
             end: string;
+            /** @description the figure of `kpi` over its time, by the formula of its own route */
             value: number | null;
-            /** @description of the 95 % interval; null = taken as exact */
+            /** @description of the 95 % interval, as of its own route; null = taken as exact */
             half_width: number | null;
             verdict: ("met" | "not_met" | "undecided") | null;
             /**
@@ -3733,6 +6970,7 @@ export interface components {
             no_data: string[];
             /** @description products that certainly miss their level */
             below: string[];
+            /** @description limit - value, in the sense that counts; 0 = met */
             shortfall: number | null;
             /** @description the shortfall as amounts; empty = met */
             gap: components["schemas"]["GapAmount"][];
@@ -3742,6 +6980,8 @@ export interface components {
             moved: components["schemas"]["Change"] | null;
             /** @description why there is no pace or forecast */
             outlook_reason: string;
+            /** @description empty = not known by member */
+            parts: components["schemas"]["Contribution"][];
             reason: string;
             source: string;
             clause: string;
@@ -3761,7 +7001,7 @@ export interface components {
         /** @description The price tiers of the aluminium of a scope. */
         TariffAnswer: {
             scope: string;
-            /** @description minute, hour, shift, day or month */
+            /** @description minute, hour, shift, day, month, quarter or year */
             window: string;
             /** @description cursor of the next page */
             next: string | null;
@@ -3784,40 +7024,129 @@ export interface components {
             start: string;
             /** Format: date-time */
             end: string;
-            /** @description share of the window covered by data; of ratios and balances by all */
+            /** @description share of the window covered by data; of ratios and balances by all of their tags */
             completeness: number | null;
             /** @description quality: good < 64, usable < 128 */
             quality: number;
             /** @description tags with gaps, the least covered first */
             missing: string[];
+            /** @description why the figures are withheld from the reader: above_your_level, or a sum that gives a member away (few_members, one_dominates, linked); empty = they are not */
+            undisclosed: string;
             product: string;
             /**
              * @description what the flows of the row stand on
              * @enum {string}
              */
             values: "reconciled" | "measured";
+            /** @description electricity of the potlines / aluminium, over their joint time */
             kwh_per_t: number | null;
-            /** @description half width, 95 %, by the meters; null = not known */
+            /** @description half width, 95 %, by the meters: 1.96 * root of the sum of (slope * standard uncertainty)² over its inputs and what gaps leave open; null = not known */
             kwh_per_t_ci: number | null;
             /** @description of the year; null before the first line */
             line_kwh_per_t: number | null;
-            /** @description steps above the line, before 2022 bands; 0 = none */
+            /** @description (kWh/t - line) / width of a step, rounded up; before 2022 bands; 0 = none */
             tier: number | null;
-            /** @description at the lower end of the interval */
+            /** @description tier at the lower end of the interval */
             tier_min: number | null;
-            /** @description at the upper end of the interval */
+            /** @description tier at the upper end of the interval */
             tier_max: number | null;
+            /** @description tier * surcharge of a step */
             surcharge_cny_per_kwh: number | null;
+            /** @description surcharge of the lowest tier of the interval */
             surcharge_min_cny_per_kwh: number | null;
+            /** @description surcharge of the highest tier of the interval */
             surcharge_max_cny_per_kwh: number | null;
-            /** @description as it was measured */
+            /** @description as it was measured: sum of the amounts of its meters */
             electricity_kwh: number | null;
-            /** @description surcharge of 365 days at the mean power of the window */
+            /** @description surcharge * mean power of the window * 365 d */
             cny_per_year: number | null;
+            /** @description by the lowest tier of the interval */
             cny_per_year_min: number | null;
+            /** @description by the highest tier of the interval */
             cny_per_year_max: number | null;
             /** @description why there is no tier, or none that is certain */
             reason: string;
+        };
+        /** @description Pollutant totals of a scope in a year. */
+        TotalAnswer: {
+            scope: string;
+            year: number;
+            /** Format: date-time */
+            start: string;
+            /**
+             * Format: date-time
+             * @description until when emissions are counted
+             */
+            end: string;
+            permits: components["schemas"]["TotalRow"][];
+            /** @description the scope, its parks and enterprises, by pollutant */
+            scopes: components["schemas"]["TotalRow"][];
+            campaigns: components["schemas"]["CampaignRow"][];
+        };
+        /** @description A pollutant in a year: under a permit, or of a scope as a whole (`permit` is null). */
+        TotalRow: {
+            permit: string | null;
+            /** @description of the permit, as the authority gave it */
+            number: string;
+            scope: string;
+            pollutant: string;
+            /** @description it is of; empty = all of the scope */
+            outlets: string[];
+            since: string | null;
+            until: string | null;
+            year: number;
+            /** @description permit of the year; of a scope without one the sum of those of its sources */
+            permit_t: number | null;
+            /** @description compared with the permit itself; else reference, no legal limit */
+            legal: boolean;
+            /** @description booked in the year so far: measured + substituted + analysed + factor + reported; time nothing is known of is not in it */
+            emitted_t: number | null;
+            /** @description half the 95 % interval of all sources, independent of each other; substitutes are a rule and count as booked */
+            emitted_half_width_t: number | null;
+            methods: components["schemas"]["MethodShare"][];
+            /** @description substituted over emitted */
+            substituted_share: number | null;
+            /** @description emitted over permit; null where too little of the year is known of */
+            share: number | null;
+            /** @description permit x share of the year that has passed */
+            allowance_t: number | null;
+            /** @description mean rate of each source x its time that nothing is known of; never booked */
+            estimated_t: number | null;
+            /** @description by the scatter of the months or days */
+            estimated_half_width_t: number | null;
+            /** @description emitted + estimated + sum over the days to come of mean rate x planned load, in special periods no more than they allow */
+            forecast_t: number | null;
+            /** @description part of mean rate x planned load that special periods keep out of the forecast */
+            curbed_t: number | null;
+            /** @description half the 95 % interval: scatter s of n months or days of length L, Student t x s x sqrt(k^2/n + k) with k = time to estimate / L, and the share of the meters' error of what is booked */
+            forecast_half_width_t: number | null;
+            /** @description booked over time known of, of the usable blocks */
+            rate_t_per_day: number | null;
+            /** @description blocks the rate is the mean of; days where fewer than three months are */
+            forecast_by: ("months" | "days") | null;
+            forecast_blocks: number;
+            /** @description days until emitted + estimated + rate x time reaches the permit; null = not within ten years, or not known */
+            days_to_exhaustion: number | null;
+            /** @description the same of the interval's upper end */
+            days_to_exhaustion_first: number | null;
+            /** @description the same of the interval's lower end */
+            days_to_exhaustion_last: number | null;
+            /** @description by the whole interval on one side of the permit; null without a permit */
+            state: ("within" | "will_exceed" | "exceeded" | "undecided" | "no_data") | null;
+            reason: string;
+            /** @description inputs that are missing for a forecast */
+            no_data: string[];
+            /** @description share of the year so far known of */
+            completeness: number | null;
+            /** @description quality: good < 64, usable < 128 */
+            quality: number;
+            missing: string[];
+            /** @description special periods of the permit; of a scope none */
+            periods: components["schemas"]["PeriodRow"][];
+            months: components["schemas"]["MonthColumns"];
+            sources: components["schemas"]["SourceRow"][];
+            source: string;
+            note: string;
         };
         /** @description An agreement as the model has it; amount_t is that of a whole month. */
         TransferTerms: {
@@ -3852,6 +7181,7 @@ export interface components {
         /** @description Transport work of a mode in the window. */
         TransportWork: {
             mode: string;
+            /** @description sum over its links of flow * hours of the window * distance */
             t_km: number | null;
         };
         /** @description One value of a payload: as it came, and as it would be stored, or why it would not. */
@@ -3920,11 +7250,30 @@ export interface components {
             value: number | null;
             uom: string;
         };
+        /** @description An electrolyser, or a place of a component, that no plan is made for. */
+        Unplanned: {
+            id: string;
+            reason: string;
+        };
         /** @description The flow to absorbers and vents. */
         VentedCourse: {
             component: string;
+            /** @description simulated step by step from the live values: what no tank takes */
             flow_t_per_h: (number | null)[];
+            /** @description sum of flow * step */
             total_t: (number | null)[];
+        };
+        /** @description A kept report held against the answers of today. */
+        Verification: {
+            report: components["schemas"]["KeptReport"];
+            /** @description of the same report, made now */
+            digest: string;
+            same: boolean;
+            /** @description version of the park model now */
+            model: number;
+            changed: components["schemas"]["ChangedFigure"][];
+            /** @description inside the period, since it was kept */
+            restated: components["schemas"]["Restatement"][];
         };
         /** @description The voltage at no current that K counts from. */
         ZeroCurrentVoltage: {
@@ -3966,8 +7315,10 @@ export type AbsorberCourse = components['schemas']['AbsorberCourse'];
 export type AbsorberState = components['schemas']['AbsorberState'];
 export type Accepted = components['schemas']['Accepted'];
 export type ActionBody = components['schemas']['ActionBody'];
+export type AdjustBody = components['schemas']['AdjustBody'];
 export type AdoptBody = components['schemas']['AdoptBody'];
 export type AdoptContactBody = components['schemas']['AdoptContactBody'];
+export type AdvanceRow = components['schemas']['AdvanceRow'];
 export type AgeingAnswer = components['schemas']['AgeingAnswer'];
 export type AgeingRow = components['schemas']['AgeingRow'];
 export type AlarmCounts = components['schemas']['AlarmCounts'];
@@ -3984,38 +7335,73 @@ export type AvailabilityRow = components['schemas']['AvailabilityRow'];
 export type AvoidedFactor = components['schemas']['AvoidedFactor'];
 export type BalanceAnswer = components['schemas']['BalanceAnswer'];
 export type BalanceRow = components['schemas']['BalanceRow'];
+export type BaselineAdjustment = components['schemas']['BaselineAdjustment'];
+export type BaselineAnswer = components['schemas']['BaselineAnswer'];
+export type BaselineChange = components['schemas']['BaselineChange'];
+export type BaselineList = components['schemas']['BaselineList'];
+export type BaselineRow = components['schemas']['BaselineRow'];
+export type BaselineRule = components['schemas']['BaselineRule'];
+export type BaselineTotal = components['schemas']['BaselineTotal'];
+export type BaselineVariable = components['schemas']['BaselineVariable'];
+export type BaselineVersion = components['schemas']['BaselineVersion'];
+export type BaselineWindowRow = components['schemas']['BaselineWindowRow'];
+export type BenchmarkAnswer = components['schemas']['BenchmarkAnswer'];
 export type BenchmarkReference = components['schemas']['BenchmarkReference'];
+export type BenchmarkRow = components['schemas']['BenchmarkRow'];
+export type BillLine = components['schemas']['BillLine'];
+export type BindingLimit = components['schemas']['BindingLimit'];
 export type BookValue = components['schemas']['BookValue'];
+export type BridgeAnswer = components['schemas']['BridgeAnswer'];
+export type BridgeMember = components['schemas']['BridgeMember'];
+export type BridgePart = components['schemas']['BridgePart'];
+export type BrokenLimit = components['schemas']['BrokenLimit'];
 export type ByproductAnswer = components['schemas']['ByproductAnswer'];
 export type ByproductRow = components['schemas']['ByproductRow'];
+export type CampaignRow = components['schemas']['CampaignRow'];
 export type CarbonAnswer = components['schemas']['CarbonAnswer'];
 export type CarbonFactor = components['schemas']['CarbonFactor'];
 export type CarbonRow = components['schemas']['CarbonRow'];
 export type CarbonSource = components['schemas']['CarbonSource'];
 export type CatalogueAnswer = components['schemas']['CatalogueAnswer'];
 export type CategoryTotal = components['schemas']['CategoryTotal'];
+export type CellFigure = components['schemas']['CellFigure'];
 export type CellsBody = components['schemas']['CellsBody'];
 export type Change = components['schemas']['Change'];
+export type ChangedFigure = components['schemas']['ChangedFigure'];
 export type ChlorineAnswer = components['schemas']['ChlorineAnswer'];
 export type ChlorineNow = components['schemas']['ChlorineNow'];
 export type ChlorineRow = components['schemas']['ChlorineRow'];
 export type ClassRule = components['schemas']['ClassRule'];
 export type CommandAnswer = components['schemas']['CommandAnswer'];
 export type CommandBody = components['schemas']['CommandBody'];
+export type ComparedPeriod = components['schemas']['ComparedPeriod'];
+export type ComparisonAnswer = components['schemas']['ComparisonAnswer'];
 export type ConfirmBody = components['schemas']['ConfirmBody'];
+export type ConsumptionAnswer = components['schemas']['ConsumptionAnswer'];
+export type ConsumptionRow = components['schemas']['ConsumptionRow'];
 export type ContactRow = components['schemas']['ContactRow'];
 export type ContentRow = components['schemas']['ContentRow'];
 export type Contradiction = components['schemas']['Contradiction'];
+export type Contribution = components['schemas']['Contribution'];
 export type ConversionRow = components['schemas']['ConversionRow'];
+export type CorrectedSample = components['schemas']['CorrectedSample'];
 export type CorrectionBody = components['schemas']['CorrectionBody'];
+export type CoverRow = components['schemas']['CoverRow'];
+export type CutOff = components['schemas']['CutOff'];
 export type DataHealth = components['schemas']['DataHealth'];
+export type DemandAnswer = components['schemas']['DemandAnswer'];
+export type DemandRow = components['schemas']['DemandRow'];
 export type DesignMaximum = components['schemas']['DesignMaximum'];
+export type Destination = components['schemas']['Destination'];
 export type DetectedStream = components['schemas']['DetectedStream'];
 export type DetectionAnswer = components['schemas']['DetectionAnswer'];
 export type DetectionRow = components['schemas']['DetectionRow'];
 export type DismissBody = components['schemas']['DismissBody'];
 export type DismissFallBody = components['schemas']['DismissFallBody'];
+export type DrawRow = components['schemas']['DrawRow'];
 export type DrivenStream = components['schemas']['DrivenStream'];
+export type DueReport = components['schemas']['DueReport'];
+export type DurationPoint = components['schemas']['DurationPoint'];
 export type ElectricityFactor = components['schemas']['ElectricityFactor'];
 export type ElectrolyserAnswer = components['schemas']['ElectrolyserAnswer'];
 export type ElectrolyserAsset = components['schemas']['ElectrolyserAsset'];
@@ -4029,9 +7415,19 @@ export type EnterpriseHealth = components['schemas']['EnterpriseHealth'];
 export type EntryBody = components['schemas']['EntryBody'];
 export type EvaluationAnswer = components['schemas']['EvaluationAnswer'];
 export type EvaluationRow = components['schemas']['EvaluationRow'];
+export type Explanation = components['schemas']['Explanation'];
+export type ExplanationAnswer = components['schemas']['ExplanationAnswer'];
+export type ExplanationBody = components['schemas']['ExplanationBody'];
+export type FactorAnswer = components['schemas']['FactorAnswer'];
+export type FactorRow = components['schemas']['FactorRow'];
+export type FigureTable = components['schemas']['FigureTable'];
+export type Finding = components['schemas']['Finding'];
+export type FitBody = components['schemas']['FitBody'];
 export type FootprintAnswer = components['schemas']['FootprintAnswer'];
 export type FootprintBoundary = components['schemas']['FootprintBoundary'];
 export type FootprintRow = components['schemas']['FootprintRow'];
+export type ForecastAnswer = components['schemas']['ForecastAnswer'];
+export type ForecastRow = components['schemas']['ForecastRow'];
 export type FrequentAlarm = components['schemas']['FrequentAlarm'];
 export type GapAmount = components['schemas']['GapAmount'];
 export type GatewayRow = components['schemas']['GatewayRow'];
@@ -4042,54 +7438,112 @@ export type HeatAnswer = components['schemas']['HeatAnswer'];
 export type HeatBasis = components['schemas']['HeatBasis'];
 export type HeldBackRow = components['schemas']['HeldBackRow'];
 export type HistoryAnswer = components['schemas']['HistoryAnswer'];
+export type HistoryList = components['schemas']['HistoryList'];
 export type ImpurityRow = components['schemas']['ImpurityRow'];
 export type IndicatorFigure = components['schemas']['IndicatorFigure'];
 export type IndicatorRule = components['schemas']['IndicatorRule'];
+export type IndustryAnswer = components['schemas']['IndustryAnswer'];
+export type IndustryRow = components['schemas']['IndustryRow'];
+export type InputRow = components['schemas']['InputRow'];
 export type JunctionRow = components['schemas']['JunctionRow'];
+export type KeepBody = components['schemas']['KeepBody'];
+export type KeptAnswer = components['schemas']['KeptAnswer'];
+export type KeptReport = components['schemas']['KeptReport'];
+export type KeyUserRow = components['schemas']['KeyUserRow'];
 export type LatestRow = components['schemas']['LatestRow'];
 export type LedgerAnswer = components['schemas']['LedgerAnswer'];
 export type LedgerRow = components['schemas']['LedgerRow'];
 export type LinkFlow = components['schemas']['LinkFlow'];
 export type LinkRow = components['schemas']['LinkRow'];
 export type LiveEquivalent = components['schemas']['LiveEquivalent'];
+export type LoadAnswer = components['schemas']['LoadAnswer'];
 export type LoadCourse = components['schemas']['LoadCourse'];
+export type LoadPlanAnswer = components['schemas']['LoadPlanAnswer'];
+export type LoadRow = components['schemas']['LoadRow'];
+export type LoopAnswer = components['schemas']['LoopAnswer'];
+export type LoopRow = components['schemas']['LoopRow'];
 export type LostCourse = components['schemas']['LostCourse'];
 export type MatchAnswer = components['schemas']['MatchAnswer'];
 export type MatchMode = components['schemas']['MatchMode'];
 export type MatchReason = components['schemas']['MatchReason'];
 export type MatchRow = components['schemas']['MatchRow'];
+export type MaturityAnswer = components['schemas']['MaturityAnswer'];
+export type MaturityRow = components['schemas']['MaturityRow'];
 export type MeterAnswer = components['schemas']['MeterAnswer'];
+export type MeterRate = components['schemas']['MeterRate'];
 export type MeterRow = components['schemas']['MeterRow'];
+export type MeterShare = components['schemas']['MeterShare'];
+export type MeteredEffect = components['schemas']['MeteredEffect'];
+export type MethodShare = components['schemas']['MethodShare'];
 export type MissingStream = components['schemas']['MissingStream'];
+export type ModelChange = components['schemas']['ModelChange'];
+export type ModelChanges = components['schemas']['ModelChanges'];
 export type ModelVersion = components['schemas']['ModelVersion'];
+export type ModelVersionRow = components['schemas']['ModelVersionRow'];
+export type MonitoredItem = components['schemas']['MonitoredItem'];
+export type MonitoringAnswer = components['schemas']['MonitoringAnswer'];
+export type MonitoringCheck = components['schemas']['MonitoringCheck'];
+export type MonitoringRow = components['schemas']['MonitoringRow'];
+export type MonthColumns = components['schemas']['MonthColumns'];
 export type Move = components['schemas']['Move'];
 export type Name = components['schemas']['Name'];
+export type NamedRow = components['schemas']['NamedRow'];
 export type NeedRow = components['schemas']['NeedRow'];
 export type NeedSupply = components['schemas']['NeedSupply'];
 export type NewScope = components['schemas']['NewScope'];
 export type NewTag = components['schemas']['NewTag'];
+export type NextMeasure = components['schemas']['NextMeasure'];
 export type NodeResidual = components['schemas']['NodeResidual'];
+export type NoteBody = components['schemas']['NoteBody'];
+export type NotificationRow = components['schemas']['NotificationRow'];
+export type Notifications = components['schemas']['Notifications'];
 export type Outlook = components['schemas']['Outlook'];
 export type Page_AlarmEvent_ = components['schemas']['Page_AlarmEvent_'];
 export type Page_AlarmRow_ = components['schemas']['Page_AlarmRow_'];
 export type Page_BookValue_ = components['schemas']['Page_BookValue_'];
+export type Page_CommandAnswer_ = components['schemas']['Page_CommandAnswer_'];
 export type Page_ContactRow_ = components['schemas']['Page_ContactRow_'];
+export type Page_DueReport_ = components['schemas']['Page_DueReport_'];
+export type Page_KeptReport_ = components['schemas']['Page_KeptReport_'];
 export type Page_LatestRow_ = components['schemas']['Page_LatestRow_'];
+export type Page_ModelVersionRow_ = components['schemas']['Page_ModelVersionRow_'];
 export type Page_QuarantineRow_ = components['schemas']['Page_QuarantineRow_'];
 export type Page_RejectRow_ = components['schemas']['Page_RejectRow_'];
 export type Page_TagRow_ = components['schemas']['Page_TagRow_'];
 export type ParkAnswer = components['schemas']['ParkAnswer'];
+export type ParkFigure = components['schemas']['ParkFigure'];
 export type PayloadTrialAnswer = components['schemas']['PayloadTrialAnswer'];
+export type PeriodRow = components['schemas']['PeriodRow'];
 export type PermitLimit = components['schemas']['PermitLimit'];
 export type PermitRow = components['schemas']['PermitRow'];
+export type PlanAssumption = components['schemas']['PlanAssumption'];
+export type PlanBreaks = components['schemas']['PlanBreaks'];
+export type PlanDrop = components['schemas']['PlanDrop'];
+export type PlanInput = components['schemas']['PlanInput'];
+export type PlanMargin = components['schemas']['PlanMargin'];
+export type PlanSaving = components['schemas']['PlanSaving'];
+export type PlanTrip = components['schemas']['PlanTrip'];
+export type PlannedFlow = components['schemas']['PlannedFlow'];
+export type PlannedSite = components['schemas']['PlannedSite'];
+export type PlannedStock = components['schemas']['PlannedStock'];
+export type PlannedUnit = components['schemas']['PlannedUnit'];
 export type PolicyCourse = components['schemas']['PolicyCourse'];
+export type PriceTariff = components['schemas']['PriceTariff'];
 export type PriorityShare = components['schemas']['PriorityShare'];
 export type ProductRow = components['schemas']['ProductRow'];
+export type ProjectRow = components['schemas']['ProjectRow'];
 export type ProposalAnswer = components['schemas']['ProposalAnswer'];
 export type QualityPrice = components['schemas']['QualityPrice'];
 export type QuarantineRow = components['schemas']['QuarantineRow'];
+export type QuotaAnswer = components['schemas']['QuotaAnswer'];
+export type QuotaEntry = components['schemas']['QuotaEntry'];
+export type QuotaRule = components['schemas']['QuotaRule'];
+export type RateFormula = components['schemas']['RateFormula'];
 export type Ready = components['schemas']['Ready'];
 export type ReconciledStream = components['schemas']['ReconciledStream'];
+export type RecordTable = components['schemas']['RecordTable'];
+export type ReductionRow = components['schemas']['ReductionRow'];
+export type ReferenceFactor = components['schemas']['ReferenceFactor'];
 export type ReferenceFigure = components['schemas']['ReferenceFigure'];
 export type RegisterFallList = components['schemas']['RegisterFallList'];
 export type RegisterFallRow = components['schemas']['RegisterFallRow'];
@@ -4097,30 +7551,52 @@ export type RejectRow = components['schemas']['RejectRow'];
 export type ReleaseBody = components['schemas']['ReleaseBody'];
 export type ReplaceBody = components['schemas']['ReplaceBody'];
 export type ReplayBody = components['schemas']['ReplayBody'];
+export type ReportChart = components['schemas']['ReportChart'];
+export type ReportDocument = components['schemas']['ReportDocument'];
+export type ReportFigure = components['schemas']['ReportFigure'];
+export type ReportLine = components['schemas']['ReportLine'];
+export type ReportNote = components['schemas']['ReportNote'];
+export type ReportRows = components['schemas']['ReportRows'];
+export type ReportSection = components['schemas']['ReportSection'];
+export type ReportSeries = components['schemas']['ReportSeries'];
 export type RescaleBody = components['schemas']['RescaleBody'];
 export type ResourceFlow = components['schemas']['ResourceFlow'];
 export type ResourceRow = components['schemas']['ResourceRow'];
 export type ResourceUse = components['schemas']['ResourceUse'];
+export type Restatement = components['schemas']['Restatement'];
+export type RestatementAnswer = components['schemas']['RestatementAnswer'];
+export type RetrofitAnswer = components['schemas']['RetrofitAnswer'];
+export type RetrofitRow = components['schemas']['RetrofitRow'];
+export type RunningDemand = components['schemas']['RunningDemand'];
 export type ScenarioAnswer = components['schemas']['ScenarioAnswer'];
 export type ScenarioBody = components['schemas']['ScenarioBody'];
 export type ScenarioEvent = components['schemas']['ScenarioEvent'];
 export type ScenarioLimits = components['schemas']['ScenarioLimits'];
+export type ScenarioRow = components['schemas']['ScenarioRow'];
 export type ScenarioTarget = components['schemas']['ScenarioTarget'];
 export type ScenarioTargets = components['schemas']['ScenarioTargets'];
 export type ScopeRow = components['schemas']['ScopeRow'];
+export type ShareStep = components['schemas']['ShareStep'];
 export type ShelveBody = components['schemas']['ShelveBody'];
 export type Shortfall = components['schemas']['Shortfall'];
+export type SimulationAnswer = components['schemas']['SimulationAnswer'];
+export type SimulationBody = components['schemas']['SimulationBody'];
 export type SinkFlow = components['schemas']['SinkFlow'];
 export type SinkRow = components['schemas']['SinkRow'];
 export type SourceFlow = components['schemas']['SourceFlow'];
+export type SourceRow = components['schemas']['SourceRow'];
 export type StandardLimit = components['schemas']['StandardLimit'];
+export type StandbyAnswer = components['schemas']['StandbyAnswer'];
+export type StandbyRow = components['schemas']['StandbyRow'];
 export type SteamNodeRow = components['schemas']['SteamNodeRow'];
 export type SteamStateRow = components['schemas']['SteamStateRow'];
 export type StockCourse = components['schemas']['StockCourse'];
+export type Storage = components['schemas']['Storage'];
 export type StreamRow = components['schemas']['StreamRow'];
 export type SurplusSource = components['schemas']['SurplusSource'];
 export type SymbiosisAnswer = components['schemas']['SymbiosisAnswer'];
 export type SymbiosisRow = components['schemas']['SymbiosisRow'];
+export type TableSize = components['schemas']['TableSize'];
 export type TagRow = components['schemas']['TagRow'];
 export type TankAsset = components['schemas']['TankAsset'];
 export type TankState = components['schemas']['TankState'];
@@ -4130,20 +7606,29 @@ export type TargetRow = components['schemas']['TargetRow'];
 export type TariffAnswer = components['schemas']['TariffAnswer'];
 export type TariffLine = components['schemas']['TariffLine'];
 export type TariffRow = components['schemas']['TariffRow'];
+export type TotalAnswer = components['schemas']['TotalAnswer'];
+export type TotalRow = components['schemas']['TotalRow'];
 export type TransferTerms = components['schemas']['TransferTerms'];
 export type TransportCost = components['schemas']['TransportCost'];
 export type TransportWork = components['schemas']['TransportWork'];
 export type TriedValue = components['schemas']['TriedValue'];
 export type TryBody = components['schemas']['TryBody'];
 export type UnitErrorRow = components['schemas']['UnitErrorRow'];
+export type Unplanned = components['schemas']['Unplanned'];
 export type VentedCourse = components['schemas']['VentedCourse'];
+export type Verification = components['schemas']['Verification'];
 export type ZeroCurrentVoltage = components['schemas']['ZeroCurrentVoltage'];
 export type Problem = components['schemas']['Problem'];
 export type $defs = Record<string, never>;
 export interface operations {
     read_park: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description csv: a table of the answer, a row a record */
+                format?: "json" | "csv";
+                /** @description which list of records, of an answer with several; of csv only */
+                table?: string;
+            };
             header?: never;
             path?: never;
             cookie?: never;
@@ -4157,6 +7642,7 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ParkAnswer"];
+                    "text/csv": string;
                 };
             };
             /** @description A failure (RFC 9457) */
@@ -4183,6 +7669,10 @@ export interface operations {
                 limit?: number;
                 /** @description `next` of the page before */
                 cursor?: string;
+                /** @description csv: a table of the answer, a row a record */
+                format?: "json" | "csv";
+                /** @description which list of records, of an answer with several; of csv only */
+                table?: string;
             };
             header?: never;
             path?: never;
@@ -4197,6 +7687,7 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Page_TagRow_"];
+                    "text/csv": string;
                 };
             };
             /** @description A failure (RFC 9457) */
@@ -4215,6 +7706,12 @@ export interface operations {
             query?: {
                 /** @description tag addresses; all when none is named */
                 tag?: string[] | null;
+                /** @description a past moment, RFC 3339 with offset: newest samples by then */
+                at?: string | null;
+                /** @description csv: a table of the answer, a row a record */
+                format?: "json" | "csv";
+                /** @description which list of records, of an answer with several; of csv only */
+                table?: string;
             };
             header?: never;
             path?: never;
@@ -4229,6 +7726,7 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Page_LatestRow_"];
+                    "text/csv": string;
                 };
             };
             /** @description A failure (RFC 9457) */
@@ -4279,15 +7777,67 @@ export interface operations {
             };
         };
     };
-    read_meters: {
+    read_loops: {
         parameters: {
             query?: {
+                /** @description what flows stand on: reconciled where the balances of the park check their meters and find none in error, or measured */
+                values?: "reconciled" | "measured";
+                /** @description this loop only */
+                id?: string;
                 /** @description length of a row, on the park's clock */
-                window?: "minute" | "hour" | "shift" | "day" | "month";
+                window?: "minute" | "hour" | "shift" | "day" | "month" | "quarter" | "year";
                 /** @description start, RFC 3339 with offset */
                 from?: string | null;
                 /** @description end, not included; default now */
                 to?: string | null;
+                /** @description csv: a table of the answer, a row a record */
+                format?: "json" | "csv";
+                /** @description which list of records, of an answer with several; of csv only */
+                table?: string;
+            };
+            header?: never;
+            path: {
+                /** @description path of a scope, slashes included */
+                path: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LoopAnswer"];
+                    "text/csv": string;
+                };
+            };
+            /** @description A failure (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    read_meters: {
+        parameters: {
+            query?: {
+                /** @description length of a row, on the park's clock */
+                window?: "minute" | "hour" | "shift" | "day" | "month" | "quarter" | "year";
+                /** @description start, RFC 3339 with offset */
+                from?: string | null;
+                /** @description end, not included; default now */
+                to?: string | null;
+                /** @description csv: a table of the answer, a row a record */
+                format?: "json" | "csv";
+                /** @description which list of records, of an answer with several; of csv only */
+                table?: string;
             };
             header?: never;
             path: {
@@ -4305,6 +7855,7 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["MeterAnswer"];
+                    "text/csv": string;
                 };
             };
             /** @description A failure (RFC 9457) */
@@ -4321,13 +7872,15 @@ export interface operations {
     read_tag_history: {
         parameters: {
             query: {
-                /** @description address of one tag */
-                tag: string;
+                /** @description tag address; items for several of them */
+                tag: string[];
                 /** @description start, RFC 3339 with offset */
                 from?: string | null;
                 /** @description end, not included; default now */
                 to?: string | null;
                 points?: number;
+                /** @description before the Accept header */
+                format?: ("json" | "csv" | "arrow") | null;
             };
             header?: never;
             path?: never;
@@ -4341,7 +7894,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HistoryAnswer"];
+                    "application/json": components["schemas"]["HistoryAnswer"] | components["schemas"]["HistoryList"];
                     "text/csv": string;
                     "application/vnd.apache.arrow.stream": string;
                 };
@@ -4361,7 +7914,7 @@ export interface operations {
         parameters: {
             query?: {
                 /** @description length of a row, on the park's clock; an hour is the shortest */
-                window?: "hour" | "shift" | "day" | "month";
+                window?: "hour" | "shift" | "day" | "month" | "quarter" | "year";
                 /** @description start, RFC 3339 with offset */
                 from?: string | null;
                 /** @description end, not included; default now */
@@ -4374,6 +7927,10 @@ export interface operations {
                 factor_year?: number | null;
                 /** @description what flows stand on: reconciled where the balances of the park check their meters and find none in error, or measured */
                 values?: "reconciled" | "measured";
+                /** @description csv: a table of the answer, a row a record */
+                format?: "json" | "csv";
+                /** @description which list of records, of an answer with several; of csv only */
+                table?: string;
             };
             header?: never;
             path: {
@@ -4391,6 +7948,7 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["EmissionAnswer"];
+                    "text/csv": string;
                 };
             };
             /** @description A failure (RFC 9457) */
@@ -4416,11 +7974,15 @@ export interface operations {
                 /** @description what flows stand on: reconciled where the balances of the park check their meters and find none in error, or measured */
                 values?: "reconciled" | "measured";
                 /** @description length of a row, on the park's clock */
-                window?: "minute" | "hour" | "shift" | "day" | "month";
+                window?: "minute" | "hour" | "shift" | "day" | "month" | "quarter" | "year";
                 /** @description start, RFC 3339 with offset */
                 from?: string | null;
                 /** @description end, not included; default now */
                 to?: string | null;
+                /** @description csv: a table of the answer, a row a record */
+                format?: "json" | "csv";
+                /** @description which list of records, of an answer with several; of csv only */
+                table?: string;
             };
             header?: never;
             path: {
@@ -4438,6 +8000,87 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["FootprintAnswer"];
+                    "text/csv": string;
+                };
+            };
+            /** @description A failure (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    read_totals: {
+        parameters: {
+            query?: {
+                /** @description calendar year of the park; default this one */
+                year?: number | null;
+                /** @description rate of the forecast: of all months of the year, or of the newest three */
+                rate?: "year" | "newest";
+                /** @description csv: a table of the answer, a row a record */
+                format?: "json" | "csv";
+                /** @description which list of records, of an answer with several; of csv only */
+                table?: string;
+            };
+            header?: never;
+            path: {
+                /** @description path of a scope, slashes included */
+                path: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TotalAnswer"];
+                    "text/csv": string;
+                };
+            };
+            /** @description A failure (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    read_totals_ledger: {
+        parameters: {
+            query?: {
+                /** @description csv: a table of the answer, a row a record */
+                format?: "json" | "csv";
+                /** @description which list of records, of an answer with several; of csv only */
+                table?: string;
+            };
+            header?: never;
+            path: {
+                /** @description path of a scope, slashes included */
+                path: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["QuotaAnswer"];
+                    "text/csv": string;
                 };
             };
             /** @description A failure (RFC 9457) */
@@ -4462,6 +8105,10 @@ export interface operations {
                 limit?: number;
                 /** @description `next` of the page before */
                 cursor?: string;
+                /** @description csv: a table of the answer, a row a record */
+                format?: "json" | "csv";
+                /** @description which list of records, of an answer with several; of csv only */
+                table?: string;
             };
             header?: never;
             path?: never;
@@ -4476,6 +8123,7 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Page_AlarmRow_"];
+                    "text/csv": string;
                 };
             };
             /** @description A failure (RFC 9457) */
@@ -4502,6 +8150,10 @@ export interface operations {
                 limit?: number;
                 /** @description `next` of the page before */
                 cursor?: string;
+                /** @description csv: a table of the answer, a row a record */
+                format?: "json" | "csv";
+                /** @description which list of records, of an answer with several; of csv only */
+                table?: string;
             };
             header?: never;
             path?: never;
@@ -4516,6 +8168,7 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Page_AlarmEvent_"];
+                    "text/csv": string;
                 };
             };
             /** @description A failure (RFC 9457) */
@@ -4538,6 +8191,10 @@ export interface operations {
                 to?: string | null;
                 /** @description only this scope and all below it */
                 scope?: string;
+                /** @description csv: a table of the answer, a row a record */
+                format?: "json" | "csv";
+                /** @description which list of records, of an answer with several; of csv only */
+                table?: string;
             };
             header?: never;
             path?: never;
@@ -4552,6 +8209,7 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["AlarmSummary"];
+                    "text/csv": string;
                 };
             };
             /** @description A failure (RFC 9457) */
@@ -4673,6 +8331,49 @@ export interface operations {
             };
         };
     };
+    list_commands: {
+        parameters: {
+            query?: {
+                /** @description start, RFC 3339 with offset */
+                from?: string | null;
+                /** @description end, not included; default now */
+                to?: string | null;
+                /** @description items of a page */
+                limit?: number;
+                /** @description `next` of the page before */
+                cursor?: number;
+                /** @description csv: a table of the answer, a row a record */
+                format?: "json" | "csv";
+                /** @description which list of records, of an answer with several; of csv only */
+                table?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_CommandAnswer_"];
+                    "text/csv": string;
+                };
+            };
+            /** @description A failure (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     read_command: {
         parameters: {
             query?: never;
@@ -4704,6 +8405,41 @@ export interface operations {
             };
         };
     };
+    list_notifications: {
+        parameters: {
+            query?: {
+                /** @description csv: a table of the answer, a row a record */
+                format?: "json" | "csv";
+                /** @description which list of records, of an answer with several; of csv only */
+                table?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Notifications"];
+                    "text/csv": string;
+                };
+            };
+            /** @description A failure (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     read_energy: {
         parameters: {
             query?: {
@@ -4712,11 +8448,15 @@ export interface operations {
                 /** @description what flows stand on: reconciled where the balances of the park check their meters and find none in error, or measured */
                 values?: "reconciled" | "measured";
                 /** @description length of a row, on the park's clock */
-                window?: "minute" | "hour" | "shift" | "day" | "month";
+                window?: "minute" | "hour" | "shift" | "day" | "month" | "quarter" | "year";
                 /** @description start, RFC 3339 with offset */
                 from?: string | null;
                 /** @description end, not included; default now */
                 to?: string | null;
+                /** @description csv: a table of the answer, a row a record */
+                format?: "json" | "csv";
+                /** @description which list of records, of an answer with several; of csv only */
+                table?: string;
             };
             header?: never;
             path: {
@@ -4734,6 +8474,7 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["EnergyAnswer"];
+                    "text/csv": string;
                 };
             };
             /** @description A failure (RFC 9457) */
@@ -4753,11 +8494,15 @@ export interface operations {
                 /** @description what flows stand on: reconciled where the balances of the park check their meters and find none in error, or measured */
                 values?: "reconciled" | "measured";
                 /** @description length of a row, on the park's clock */
-                window?: "minute" | "hour" | "shift" | "day" | "month";
+                window?: "minute" | "hour" | "shift" | "day" | "month" | "quarter" | "year";
                 /** @description start, RFC 3339 with offset */
                 from?: string | null;
                 /** @description end, not included; default now */
                 to?: string | null;
+                /** @description csv: a table of the answer, a row a record */
+                format?: "json" | "csv";
+                /** @description which list of records, of an answer with several; of csv only */
+                table?: string;
             };
             header?: never;
             path: {
@@ -4775,6 +8520,7 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ElectrolyserAnswer"];
+                    "text/csv": string;
                 };
             };
             /** @description A failure (RFC 9457) */
@@ -4795,6 +8541,10 @@ export interface operations {
                 from?: string | null;
                 /** @description end, not included; default now */
                 to?: string | null;
+                /** @description csv: a table of the answer, a row a record */
+                format?: "json" | "csv";
+                /** @description which list of records, of an answer with several; of csv only */
+                table?: string;
             };
             header?: never;
             path: {
@@ -4812,6 +8562,407 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["AgeingAnswer"];
+                    "text/csv": string;
+                };
+            };
+            /** @description A failure (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    read_consumption: {
+        parameters: {
+            query?: {
+                /** @description length of a row, on the park's clock */
+                window?: "quarter_hour" | "hour" | "shift" | "day" | "month";
+                /** @description start, RFC 3339 with offset */
+                from?: string | null;
+                /** @description end, not included; default now */
+                to?: string | null;
+                /** @description all when none is named */
+                carrier?: string[] | null;
+                /** @description which to calculate; all when none is named */
+                measure?: ("amount" | "coal_equivalent" | "cost" | "carbon")[] | null;
+                /** @description the scope as a whole, or each one below it */
+                by?: "scope" | "children";
+                /** @description electricity in coal equivalent: by its heat (当量) or as made (等价) */
+                basis?: "equivalent" | "equal";
+                /** @description csv: a table of the answer, a row a record */
+                format?: "json" | "csv";
+                /** @description which list of records, of an answer with several; of csv only */
+                table?: string;
+            };
+            header?: never;
+            path: {
+                /** @description path of a scope, slashes included */
+                path: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ConsumptionAnswer"];
+                    "text/csv": string;
+                };
+            };
+            /** @description A failure (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    read_demand: {
+        parameters: {
+            query?: {
+                /** @description start, RFC 3339 with offset */
+                from?: string | null;
+                /** @description end, not included; default now */
+                to?: string | null;
+                /** @description csv: a table of the answer, a row a record */
+                format?: "json" | "csv";
+                /** @description which list of records, of an answer with several; of csv only */
+                table?: string;
+            };
+            header?: never;
+            path: {
+                /** @description path of a scope, slashes included */
+                path: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DemandAnswer"];
+                    "text/csv": string;
+                };
+            };
+            /** @description A failure (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    read_load_curve: {
+        parameters: {
+            query?: {
+                /** @description length of a row, on the park's clock */
+                window?: "quarter_hour" | "hour";
+                /** @description start, RFC 3339 with offset */
+                from?: string | null;
+                /** @description end, not included; default now */
+                to?: string | null;
+                /** @description csv: a table of the answer, a row a record */
+                format?: "json" | "csv";
+                /** @description which list of records, of an answer with several; of csv only */
+                table?: string;
+            };
+            header?: never;
+            path: {
+                /** @description path of a scope, slashes included */
+                path: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LoadAnswer"];
+                    "text/csv": string;
+                };
+            };
+            /** @description A failure (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    read_power_factor: {
+        parameters: {
+            query?: {
+                /** @description length of a row, on the park's clock */
+                window?: "hour" | "shift" | "day" | "month";
+                /** @description start, RFC 3339 with offset */
+                from?: string | null;
+                /** @description end, not included; default now */
+                to?: string | null;
+                /** @description csv: a table of the answer, a row a record */
+                format?: "json" | "csv";
+                /** @description which list of records, of an answer with several; of csv only */
+                table?: string;
+            };
+            header?: never;
+            path: {
+                /** @description path of a scope, slashes included */
+                path: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FactorAnswer"];
+                    "text/csv": string;
+                };
+            };
+            /** @description A failure (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    read_standby: {
+        parameters: {
+            query?: {
+                window?: "day" | "month";
+                /** @description start, RFC 3339 with offset */
+                from?: string | null;
+                /** @description end, not included; default now */
+                to?: string | null;
+                /** @description share of the largest hourly production that is idle */
+                idle_below?: number;
+                /** @description csv: a table of the answer, a row a record */
+                format?: "json" | "csv";
+                /** @description which list of records, of an answer with several; of csv only */
+                table?: string;
+            };
+            header?: never;
+            path: {
+                /** @description path of a scope, slashes included */
+                path: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StandbyAnswer"];
+                    "text/csv": string;
+                };
+            };
+            /** @description A failure (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    read_comparison: {
+        parameters: {
+            query: {
+                /** @description RFC 3339 with offset */
+                first_from: string;
+                /** @description RFC 3339 with offset */
+                first_to: string;
+                /** @description RFC 3339 with offset */
+                second_from: string;
+                /** @description RFC 3339 with offset */
+                second_to: string;
+            };
+            header?: never;
+            path: {
+                /** @description path of a scope, slashes included */
+                path: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ComparisonAnswer"];
+                };
+            };
+            /** @description A failure (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    read_online_monitoring: {
+        parameters: {
+            query?: {
+                /** @description length of a row, on the park's clock */
+                window?: "day" | "month";
+                /** @description start, RFC 3339 with offset */
+                from?: string | null;
+                /** @description end, not included; default now */
+                to?: string | null;
+                /** @description electricity in coal equivalent: by its heat (当量) or as made (等价) */
+                basis?: "equivalent" | "equal";
+                /** @description csv: a table of the answer, a row a record */
+                format?: "json" | "csv";
+                /** @description which list of records, of an answer with several; of csv only */
+                table?: string;
+            };
+            header?: never;
+            path: {
+                /** @description path of a scope, slashes included */
+                path: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MonitoringAnswer"];
+                    "text/csv": string;
+                };
+            };
+            /** @description A failure (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    read_online_monitoring_file: {
+        parameters: {
+            query?: {
+                /** @description length of a row, on the park's clock */
+                window?: "day" | "month";
+                /** @description start, RFC 3339 with offset */
+                from?: string | null;
+                /** @description end, not included; default now */
+                to?: string | null;
+                /** @description electricity in coal equivalent: by its heat (当量) or as made (等价) */
+                basis?: "equivalent" | "equal";
+                format?: "csv" | "xlsx";
+                /** @description language of the file */
+                lang?: "zh" | "en";
+            };
+            header?: never;
+            path: {
+                /** @description path of a scope, slashes included */
+                path: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown;
+                    "text/csv; charset=utf-8": string;
+                    "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": string;
+                };
+            };
+            /** @description A failure (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    read_retrofit: {
+        parameters: {
+            query?: {
+                /** @description this electrolyser only */
+                electrolyser?: string;
+                /** @description csv: a table of the answer, a row a record */
+                format?: "json" | "csv";
+                /** @description which list of records, of an answer with several; of csv only */
+                table?: string;
+            };
+            header?: never;
+            path: {
+                /** @description path of a scope, slashes included */
+                path: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RetrofitAnswer"];
+                    "text/csv": string;
                 };
             };
             /** @description A failure (RFC 9457) */
@@ -4829,7 +8980,7 @@ export interface operations {
         parameters: {
             query?: {
                 /** @description length of a row, on the park's clock */
-                window?: "minute" | "hour" | "shift" | "day" | "month";
+                window?: "minute" | "hour" | "shift" | "day" | "month" | "quarter" | "year";
                 /** @description start, RFC 3339 with offset */
                 from?: string | null;
                 /** @description end, not included; default now */
@@ -4840,6 +8991,10 @@ export interface operations {
                 renewable?: number;
                 /** @description that the province asks for: no relief below it */
                 minimum?: number;
+                /** @description csv: a table of the answer, a row a record */
+                format?: "json" | "csv";
+                /** @description which list of records, of an answer with several; of csv only */
+                table?: string;
             };
             header?: never;
             path: {
@@ -4857,6 +9012,261 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["TariffAnswer"];
+                    "text/csv": string;
+                };
+            };
+            /** @description A failure (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    read_baselines: {
+        parameters: {
+            query?: {
+                /** @description csv: a table of the answer, a row a record */
+                format?: "json" | "csv";
+                /** @description which list of records, of an answer with several; of csv only */
+                table?: string;
+            };
+            header?: never;
+            path: {
+                /** @description path of a scope, slashes included */
+                path: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BaselineList"];
+                    "text/csv": string;
+                };
+            };
+            /** @description A failure (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    read_baseline: {
+        parameters: {
+            query?: {
+                /** @description length of a row; by default that of the model, not shorter */
+                window?: ("hour" | "day" | "month") | null;
+                /** @description start, RFC 3339 with offset */
+                from?: string | null;
+                /** @description end, not included; default now */
+                to?: string | null;
+                /** @description default newest */
+                version?: number | null;
+                /** @description csv: a table of the answer, a row a record */
+                format?: "json" | "csv";
+                /** @description which list of records, of an answer with several; of csv only */
+                table?: string;
+            };
+            header?: never;
+            path: {
+                /** @description path of a scope, slashes included */
+                path: string;
+                /** @description id of a [[baseline]] of the scope or below it */
+                baseline: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BaselineAnswer"];
+                    "text/csv": string;
+                };
+            };
+            /** @description A failure (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    fit_model: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description path of a scope, slashes included */
+                path: string;
+                /** @description id of a [[baseline]] of the scope or below it */
+                baseline: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["FitBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Accepted"];
+                };
+            };
+            /** @description A failure (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    adjust_baseline: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description path of a scope, slashes included */
+                path: string;
+                /** @description id of a [[baseline]] of the scope or below it */
+                baseline: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AdjustBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Accepted"];
+                };
+            };
+            /** @description A failure (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    read_forecast: {
+        parameters: {
+            query?: {
+                /** @description what is forecast */
+                figure?: "electricity" | "demand" | "chlorine_stock";
+                /** @description length */
+                horizon?: "shift" | "day";
+                /** @description csv: a table of the answer, a row a record */
+                format?: "json" | "csv";
+                /** @description which list of records, of an answer with several; of csv only */
+                table?: string;
+            };
+            header?: never;
+            path: {
+                /** @description path of a scope, slashes included */
+                path: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ForecastAnswer"];
+                    "text/csv": string;
+                };
+            };
+            /** @description A failure (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    read_bridge: {
+        parameters: {
+            query?: {
+                /** @description electricity, energy as coal, or the cost of electricity */
+                measure?: "electricity" | "coal_equivalent" | "electricity_cost";
+                /** @description start, RFC 3339 with offset */
+                from?: string | null;
+                /** @description end, not included; default now */
+                to?: string | null;
+                /** @description start of the period before, RFC 3339 */
+                base_from?: string | null;
+                /** @description its end; by default `from` */
+                base_to?: string | null;
+                /** @description also find what ageing electrolysers cost; slow for a whole park */
+                ageing?: boolean;
+                /** @description csv: a table of the answer, a row a record */
+                format?: "json" | "csv";
+                /** @description which list of records, of an answer with several; of csv only */
+                table?: string;
+            };
+            header?: never;
+            path: {
+                /** @description path of a scope, slashes included */
+                path: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BridgeAnswer"];
+                    "text/csv": string;
                 };
             };
             /** @description A failure (RFC 9457) */
@@ -4874,11 +9284,15 @@ export interface operations {
         parameters: {
             query?: {
                 /** @description length of a row, on the park's clock */
-                window?: "minute" | "hour" | "shift" | "day" | "month";
+                window?: "minute" | "hour" | "shift" | "day" | "month" | "quarter" | "year";
                 /** @description start, RFC 3339 with offset */
                 from?: string | null;
                 /** @description end, not included; default now */
                 to?: string | null;
+                /** @description csv: a table of the answer, a row a record */
+                format?: "json" | "csv";
+                /** @description which list of records, of an answer with several; of csv only */
+                table?: string;
             };
             header?: never;
             path: {
@@ -4896,6 +9310,7 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["HeatAnswer"];
+                    "text/csv": string;
                 };
             };
             /** @description A failure (RFC 9457) */
@@ -4915,11 +9330,15 @@ export interface operations {
                 /** @description what flows stand on: reconciled where the balances of the park check their meters and find none in error, or measured */
                 values?: "reconciled" | "measured";
                 /** @description length of a row, on the park's clock */
-                window?: "minute" | "hour" | "shift" | "day" | "month";
+                window?: "minute" | "hour" | "shift" | "day" | "month" | "quarter" | "year";
                 /** @description start, RFC 3339 with offset */
                 from?: string | null;
                 /** @description end, not included; default now */
                 to?: string | null;
+                /** @description csv: a table of the answer, a row a record */
+                format?: "json" | "csv";
+                /** @description which list of records, of an answer with several; of csv only */
+                table?: string;
             };
             header?: never;
             path: {
@@ -4937,6 +9356,7 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ChlorineAnswer"];
+                    "text/csv": string;
                 };
             };
             /** @description A failure (RFC 9457) */
@@ -4956,11 +9376,15 @@ export interface operations {
                 /** @description chlorine, hydrogen, … */
                 component?: string;
                 /** @description length of a row, on the park's clock */
-                window?: "minute" | "hour" | "shift" | "day" | "month";
+                window?: "minute" | "hour" | "shift" | "day" | "month" | "quarter" | "year";
                 /** @description start, RFC 3339 with offset */
                 from?: string | null;
                 /** @description end, not included; default now */
                 to?: string | null;
+                /** @description csv: a table of the answer, a row a record */
+                format?: "json" | "csv";
+                /** @description which list of records, of an answer with several; of csv only */
+                table?: string;
             };
             header?: never;
             path: {
@@ -4978,6 +9402,7 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["BalanceAnswer"];
+                    "text/csv": string;
                 };
             };
             /** @description A failure (RFC 9457) */
@@ -5004,6 +9429,10 @@ export interface operations {
                 limit?: number;
                 /** @description `next` of the page before */
                 cursor?: number;
+                /** @description csv: a table of the answer, a row a record */
+                format?: "json" | "csv";
+                /** @description which list of records, of an answer with several; of csv only */
+                table?: string;
             };
             header?: never;
             path: {
@@ -5021,6 +9450,7 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["DetectionAnswer"];
+                    "text/csv": string;
                 };
             };
             /** @description A failure (RFC 9457) */
@@ -5040,11 +9470,15 @@ export interface operations {
                 /** @description what flows stand on: reconciled where the balances of the park check their meters and find none in error, or measured */
                 values?: "reconciled" | "measured";
                 /** @description length of a row, on the park's clock */
-                window?: "minute" | "hour" | "shift" | "day" | "month";
+                window?: "minute" | "hour" | "shift" | "day" | "month" | "quarter" | "year";
                 /** @description start, RFC 3339 with offset */
                 from?: string | null;
                 /** @description end, not included; default now */
                 to?: string | null;
+                /** @description csv: a table of the answer, a row a record */
+                format?: "json" | "csv";
+                /** @description which list of records, of an answer with several; of csv only */
+                table?: string;
             };
             header?: never;
             path: {
@@ -5062,6 +9496,7 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ByproductAnswer"];
+                    "text/csv": string;
                 };
             };
             /** @description A failure (RFC 9457) */
@@ -5081,11 +9516,15 @@ export interface operations {
                 /** @description hydrogen, …; all on offer when none is named */
                 medium?: string;
                 /** @description length of a row, on the park's clock */
-                window?: "minute" | "hour" | "shift" | "day" | "month";
+                window?: "minute" | "hour" | "shift" | "day" | "month" | "quarter" | "year";
                 /** @description start, RFC 3339 with offset */
                 from?: string | null;
                 /** @description end, not included; default now */
                 to?: string | null;
+                /** @description csv: a table of the answer, a row a record */
+                format?: "json" | "csv";
+                /** @description which list of records, of an answer with several; of csv only */
+                table?: string;
             };
             header?: never;
             path: {
@@ -5103,6 +9542,7 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["SymbiosisAnswer"];
+                    "text/csv": string;
                 };
             };
             /** @description A failure (RFC 9457) */
@@ -5122,11 +9562,15 @@ export interface operations {
                 /** @description what flows stand on: reconciled where the balances of the park check their meters and find none in error, or measured */
                 values?: "reconciled" | "measured";
                 /** @description length of a row, on the park's clock */
-                window?: "minute" | "hour" | "shift" | "day" | "month";
+                window?: "minute" | "hour" | "shift" | "day" | "month" | "quarter" | "year";
                 /** @description start, RFC 3339 with offset */
                 from?: string | null;
                 /** @description end, not included; default now */
                 to?: string | null;
+                /** @description csv: a table of the answer, a row a record */
+                format?: "json" | "csv";
+                /** @description which list of records, of an answer with several; of csv only */
+                table?: string;
             };
             header?: never;
             path: {
@@ -5144,6 +9588,7 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["CatalogueAnswer"];
+                    "text/csv": string;
                 };
             };
             /** @description A failure (RFC 9457) */
@@ -5164,6 +9609,10 @@ export interface operations {
                 resource?: string;
                 /** @description id; all when none is named */
                 need?: string;
+                /** @description csv: a table of the answer, a row a record */
+                format?: "json" | "csv";
+                /** @description which list of records, of an answer with several; of csv only */
+                table?: string;
             };
             header?: never;
             path: {
@@ -5181,6 +9630,7 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["MatchAnswer"];
+                    "text/csv": string;
                 };
             };
             /** @description A failure (RFC 9457) */
@@ -5202,11 +9652,15 @@ export interface operations {
                 /** @description what a tonne of avoided carbon dioxide is worth, CNY/t */
                 carbon_price?: number;
                 /** @description length of a row, on the park's clock */
-                window?: "minute" | "hour" | "shift" | "day" | "month";
+                window?: "minute" | "hour" | "shift" | "day" | "month" | "quarter" | "year";
                 /** @description start, RFC 3339 with offset */
                 from?: string | null;
                 /** @description end, not included; default now */
                 to?: string | null;
+                /** @description csv: a table of the answer, a row a record */
+                format?: "json" | "csv";
+                /** @description which list of records, of an answer with several; of csv only */
+                table?: string;
             };
             header?: never;
             path: {
@@ -5224,6 +9678,7 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["AllocationAnswer"];
+                    "text/csv": string;
                 };
             };
             /** @description A failure (RFC 9457) */
@@ -5244,6 +9699,10 @@ export interface operations {
                 from?: string | null;
                 /** @description end, not included; default now */
                 to?: string | null;
+                /** @description csv: a table of the answer, a row a record */
+                format?: "json" | "csv";
+                /** @description which list of records, of an answer with several; of csv only */
+                table?: string;
             };
             header?: never;
             path: {
@@ -5261,6 +9720,7 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["LedgerAnswer"];
+                    "text/csv": string;
                 };
             };
             /** @description A failure (RFC 9457) */
@@ -5279,6 +9739,8 @@ export interface operations {
             query?: {
                 /** @description targets of this scope and those below; all when none is named */
                 scope?: string;
+                /** @description this target only */
+                id?: string;
                 /** @description start, RFC 3339 with offset */
                 from?: string | null;
                 /** @description end, not included; default now */
@@ -5287,6 +9749,10 @@ export interface operations {
                 values?: "reconciled" | "measured";
                 /** @description windows of pace and forecast: twelve months, or 31 days, before `to` */
                 trend?: "month" | "day" | "none";
+                /** @description csv: a table of the answer, a row a record */
+                format?: "json" | "csv";
+                /** @description which list of records, of an answer with several; of csv only */
+                table?: string;
             };
             header?: never;
             path?: never;
@@ -5301,6 +9767,93 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["TargetAnswer"];
+                    "text/csv": string;
+                };
+            };
+            /** @description A failure (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    read_benchmark: {
+        parameters: {
+            query?: {
+                /** @description start, RFC 3339 with offset */
+                from?: string | null;
+                /** @description end, not included; default now */
+                to?: string | null;
+                /** @description what flows stand on: reconciled where the balances of the park check their meters and find none in error, or measured */
+                values?: "reconciled" | "measured";
+                /** @description csv: a table of the answer, a row a record */
+                format?: "json" | "csv";
+                /** @description which list of records, of an answer with several; of csv only */
+                table?: string;
+            };
+            header?: never;
+            path: {
+                /** @description path of a scope, slashes included */
+                path: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BenchmarkAnswer"];
+                    "text/csv": string;
+                };
+            };
+            /** @description A failure (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    read_maturity: {
+        parameters: {
+            query?: {
+                /** @description start, RFC 3339 with offset */
+                from?: string | null;
+                /** @description end, not included; default now */
+                to?: string | null;
+                /** @description csv: a table of the answer, a row a record */
+                format?: "json" | "csv";
+                /** @description which list of records, of an answer with several; of csv only */
+                table?: string;
+            };
+            header?: never;
+            path: {
+                /** @description path of a scope, slashes included */
+                path: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MaturityAnswer"];
+                    "text/csv": string;
                 };
             };
             /** @description A failure (RFC 9457) */
@@ -5319,6 +9872,10 @@ export interface operations {
             query?: {
                 /** @description of the figures; default: this year */
                 year?: number | null;
+                /** @description csv: a table of the answer, a row a record */
+                format?: "json" | "csv";
+                /** @description which list of records, of an answer with several; of csv only */
+                table?: string;
             };
             header?: never;
             path: {
@@ -5336,6 +9893,53 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["EvaluationAnswer"];
+                    "text/csv": string;
+                };
+            };
+            /** @description A failure (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    read_industry: {
+        parameters: {
+            query: {
+                /** @description caustic, aluminium, ammonia, … */
+                product: string;
+                /** @description length of a row, on the park's clock */
+                window?: "minute" | "hour" | "shift" | "day" | "month" | "quarter" | "year";
+                /** @description start, RFC 3339 with offset */
+                from?: string | null;
+                /** @description end, not included; default now */
+                to?: string | null;
+                /** @description csv: a table of the answer, a row a record */
+                format?: "json" | "csv";
+                /** @description which list of records, of an answer with several; of csv only */
+                table?: string;
+            };
+            header?: never;
+            path: {
+                /** @description path of a scope, slashes included */
+                path: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["IndustryAnswer"];
+                    "text/csv": string;
                 };
             };
             /** @description A failure (RFC 9457) */
@@ -5351,7 +9955,12 @@ export interface operations {
     };
     read_scenario_targets: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description csv: a table of the answer, a row a record */
+                format?: "json" | "csv";
+                /** @description which list of records, of an answer with several; of csv only */
+                table?: string;
+            };
             header?: never;
             path?: never;
             cookie?: never;
@@ -5365,6 +9974,7 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ScenarioTargets"];
+                    "text/csv": string;
                 };
             };
             /** @description A failure (RFC 9457) */
@@ -5411,6 +10021,408 @@ export interface operations {
             };
         };
     };
+    list_reports: {
+        parameters: {
+            query?: {
+                /** @description only this kind */
+                kind?: ("park" | "enterprise" | "industry" | "shift") | "";
+                /** @description only this scope and all below it */
+                scope?: string;
+                /** @description items of a page */
+                limit?: number;
+                /** @description `next` of the page before */
+                cursor?: number;
+                /** @description csv: a table of the answer, a row a record */
+                format?: "json" | "csv";
+                /** @description which list of records, of an answer with several; of csv only */
+                table?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_KeptReport_"];
+                    "text/csv": string;
+                };
+            };
+            /** @description A failure (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_due_reports: {
+        parameters: {
+            query?: {
+                /** @description csv: a table of the answer, a row a record */
+                format?: "json" | "csv";
+                /** @description which list of records, of an answer with several; of csv only */
+                table?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_DueReport_"];
+                    "text/csv": string;
+                };
+            };
+            /** @description A failure (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    read_kept_report: {
+        parameters: {
+            query?: {
+                /** @description language of the file */
+                lang?: "zh" | "en";
+                /** @description json has both languages */
+                format?: "json" | "html" | "pdf" | "docx" | "xlsx" | "csv";
+            };
+            header?: never;
+            path: {
+                /** @description number of a kept report */
+                report: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["KeptAnswer"];
+                    "text/html; charset=utf-8": string;
+                    "text/csv; charset=utf-8": string;
+                    "application/pdf": string;
+                    "application/vnd.openxmlformats-officedocument.wordprocessingml.document": string;
+                    "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": string;
+                };
+            };
+            /** @description A failure (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    verify_report: {
+        parameters: {
+            query?: {
+                /** @description csv: a table of the answer, a row a record */
+                format?: "json" | "csv";
+                /** @description which list of records, of an answer with several; of csv only */
+                table?: string;
+            };
+            header?: never;
+            path: {
+                /** @description number of a kept report */
+                report: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Verification"];
+                    "text/csv": string;
+                };
+            };
+            /** @description A failure (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    note_report: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description number of a kept report */
+                report: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NoteBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Accepted"];
+                };
+            };
+            /** @description A failure (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    read_report_file: {
+        parameters: {
+            query: {
+                /** @description 2026, 2026-Q4, 2026-10, 2026-10-05, or a shift: 2026-10-05/2 */
+                period: string;
+                /** @description language of the file */
+                lang?: "zh" | "en";
+                /** @description json has both languages */
+                format?: "json" | "html" | "pdf" | "docx" | "xlsx" | "csv";
+            };
+            header?: never;
+            path: {
+                /** @description what the report is about */
+                kind: "park" | "enterprise" | "industry" | "shift";
+                /** @description path of a scope, slashes included */
+                path: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ReportDocument"];
+                    "text/html; charset=utf-8": string;
+                    "text/csv; charset=utf-8": string;
+                    "application/pdf": string;
+                    "application/vnd.openxmlformats-officedocument.wordprocessingml.document": string;
+                    "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": string;
+                };
+            };
+            /** @description A failure (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    keep_report: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description what the report is about */
+                kind: "park" | "enterprise" | "industry" | "shift";
+                /** @description path of a scope, slashes included */
+                path: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["KeepBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Accepted"];
+                };
+            };
+            /** @description A failure (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    explain_figure: {
+        parameters: {
+            query: {
+                /** @description address of an answer, #, and a JSON pointer: /api/v1/…#/items/0/… */
+                figure: string;
+                /** @description csv: a table of the answer, a row a record */
+                format?: "json" | "csv";
+                /** @description which list of records, of an answer with several; of csv only */
+                table?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ExplanationAnswer"];
+                    "text/csv": string;
+                };
+            };
+            /** @description A failure (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    explain_figure_of_body: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ExplanationBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ExplanationAnswer"];
+                };
+            };
+            /** @description A failure (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    read_load_plan: {
+        parameters: {
+            query?: {
+                /** @description length of the plan */
+                hours?: number;
+                /** @description length of an interval */
+                minutes?: 15 | 30 | 60;
+                /** @description start, RFC 3339 with offset */
+                from?: string | null;
+                /** @description CNY/kWh of the 24 hours of a day, or one */
+                price?: number[] | null;
+                /** @description most power bought */
+                demand_limit_mw?: number | null;
+                /** @description of a new peak of the month [CNY/kW]; that of the tariff */
+                demand_price?: number | null;
+                /** @description peak of the month so far; that which was measured, or is contracted */
+                peak_mw?: number | null;
+                /** @description least share of green power in what is bought */
+                green_share?: number;
+                /** @description csv: a table of the answer, a row a record */
+                format?: "json" | "csv";
+                /** @description which list of records, of an answer with several; of csv only */
+                table?: string;
+            };
+            header?: never;
+            path: {
+                /** @description path of a scope, slashes included */
+                path: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LoadPlanAnswer"];
+                    "text/csv": string;
+                };
+            };
+            /** @description A failure (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     read_quarantine: {
         parameters: {
             query?: {
@@ -5420,6 +10432,10 @@ export interface operations {
                 limit?: number;
                 /** @description `next` of the page before */
                 cursor?: number;
+                /** @description csv: a table of the answer, a row a record */
+                format?: "json" | "csv";
+                /** @description which list of records, of an answer with several; of csv only */
+                table?: string;
             };
             header?: never;
             path?: never;
@@ -5434,6 +10450,7 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Page_QuarantineRow_"];
+                    "text/csv": string;
                 };
             };
             /** @description A failure (RFC 9457) */
@@ -5571,6 +10588,10 @@ export interface operations {
                 limit?: number;
                 /** @description `next` of the page before */
                 cursor?: number;
+                /** @description csv: a table of the answer, a row a record */
+                format?: "json" | "csv";
+                /** @description which list of records, of an answer with several; of csv only */
+                table?: string;
             };
             header?: never;
             path?: never;
@@ -5585,6 +10606,7 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Page_RejectRow_"];
+                    "text/csv": string;
                 };
             };
             /** @description A failure (RFC 9457) */
@@ -5674,6 +10696,10 @@ export interface operations {
                 limit?: number;
                 /** @description `next` of the page before */
                 cursor?: number;
+                /** @description csv: a table of the answer, a row a record */
+                format?: "json" | "csv";
+                /** @description which list of records, of an answer with several; of csv only */
+                table?: string;
             };
             header?: never;
             path?: never;
@@ -5688,6 +10714,7 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Page_ContactRow_"];
+                    "text/csv": string;
                 };
             };
             /** @description A failure (RFC 9457) */
@@ -5810,7 +10837,12 @@ export interface operations {
     };
     register_falls: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description csv: a table of the answer, a row a record */
+                format?: "json" | "csv";
+                /** @description which list of records, of an answer with several; of csv only */
+                table?: string;
+            };
             header?: never;
             path?: never;
             cookie?: never;
@@ -5824,6 +10856,7 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["RegisterFallList"];
+                    "text/csv": string;
                 };
             };
             /** @description A failure (RFC 9457) */
@@ -5905,6 +10938,50 @@ export interface operations {
             };
         };
     };
+    read_restatements: {
+        parameters: {
+            query?: {
+                /** @description start, RFC 3339 with offset */
+                from?: string | null;
+                /** @description end, not included; default now */
+                to?: string | null;
+                /** @description only what was made anew after this time */
+                since?: string | null;
+                /** @description csv: a table of the answer, a row a record */
+                format?: "json" | "csv";
+                /** @description which list of records, of an answer with several; of csv only */
+                table?: string;
+            };
+            header?: never;
+            path: {
+                /** @description path of a scope, slashes included */
+                path: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RestatementAnswer"];
+                    "text/csv": string;
+                };
+            };
+            /** @description A failure (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     read_book: {
         parameters: {
             query?: {
@@ -5918,6 +10995,10 @@ export interface operations {
                 limit?: number;
                 /** @description `next` of the page before */
                 cursor?: number;
+                /** @description csv: a table of the answer, a row a record */
+                format?: "json" | "csv";
+                /** @description which list of records, of an answer with several; of csv only */
+                table?: string;
             };
             header?: never;
             path?: never;
@@ -5932,6 +11013,7 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Page_BookValue_"];
+                    "text/csv": string;
                 };
             };
             /** @description A failure (RFC 9457) */
@@ -5980,7 +11062,12 @@ export interface operations {
     };
     read_book_value: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description csv: a table of the answer, a row a record */
+                format?: "json" | "csv";
+                /** @description which list of records, of an answer with several; of csv only */
+                table?: string;
+            };
             header?: never;
             path: {
                 value: number;
@@ -5996,6 +11083,7 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Page_BookValue_"];
+                    "text/csv": string;
                 };
             };
             /** @description A failure (RFC 9457) */
@@ -6307,7 +11395,12 @@ export interface operations {
     };
     read_data_health: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description csv: a table of the answer, a row a record */
+                format?: "json" | "csv";
+                /** @description which list of records, of an answer with several; of csv only */
+                table?: string;
+            };
             header?: never;
             path?: never;
             cookie?: never;
@@ -6321,6 +11414,187 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["DataHealth"];
+                    "text/csv": string;
+                };
+            };
+            /** @description A failure (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_model_versions: {
+        parameters: {
+            query?: {
+                /** @description items of a page */
+                limit?: number;
+                /** @description `next` of the page before */
+                cursor?: number;
+                /** @description csv: a table of the answer, a row a record */
+                format?: "json" | "csv";
+                /** @description which list of records, of an answer with several; of csv only */
+                table?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_ModelVersionRow_"];
+                    "text/csv": string;
+                };
+            };
+            /** @description A failure (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    read_model_changes: {
+        parameters: {
+            query?: {
+                /** @description csv: a table of the answer, a row a record */
+                format?: "json" | "csv";
+                /** @description which list of records, of an answer with several; of csv only */
+                table?: string;
+            };
+            header?: never;
+            path: {
+                /** @description version of the model */
+                version: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ModelChanges"];
+                    "text/csv": string;
+                };
+            };
+            /** @description A failure (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    read_storage: {
+        parameters: {
+            query?: {
+                /** @description csv: a table of the answer, a row a record */
+                format?: "json" | "csv";
+                /** @description which list of records, of an answer with several; of csv only */
+                table?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Storage"];
+                    "text/csv": string;
+                };
+            };
+            /** @description A failure (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    read_simulation: {
+        parameters: {
+            query?: {
+                /** @description csv: a table of the answer, a row a record */
+                format?: "json" | "csv";
+                /** @description which list of records, of an answer with several; of csv only */
+                table?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SimulationAnswer"];
+                    "text/csv": string;
+                };
+            };
+            /** @description A failure (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    play_scenario: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SimulationBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SimulationAnswer"];
                 };
             };
             /** @description A failure (RFC 9457) */

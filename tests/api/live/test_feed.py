@@ -63,7 +63,7 @@ async def listening(url, **settings):
     """Run a real server on a free port; yields its address and the app's context."""
     app = create_app(ApiSettings(database_url=url, **settings), lambda: NOW)
     config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=5)
-    server = Server(config, app.state.context)
+    server = Server(config, app)
     with socket.create_server(("127.0.0.1", 0)) as door:
         task = asyncio.create_task(server.serve([door]))
         await until(lambda: server.started and app.state.context.feed.loaded)
@@ -163,3 +163,36 @@ async def test_a_new_model_and_its_tags_are_taken_over(database, ids, db):
         assert (await api.get("/api/v1/latest?tag=demo/ingest.inbox")).json()["items"][0][
             "value"
         ] == 7
+
+
+async def test_a_late_value_is_told_with_its_quality_and_again_when_it_comes(database, ids, db):
+    async with serving(database, poll_s=0.05) as (client, context):
+        feed = events(context, None)
+        await anext(feed)
+
+        async def cycle(n, rows, late):
+            at = NOW + n * 500_000
+            await add_cycle(db, at, rows, notify=False, late=late)
+            await until(lambda: context.feed.cycle_us == at)
+            return parsed(await anext(feed))[2]["values"]
+
+        async def age():
+            answer = await client.get("/api/v1/latest", params={"tag": "acme/FT-1"})
+            (row,) = answer.json()["items"]
+            return row["age"], row["quality"]
+
+        assert await age() == ("current", 32)
+        values = await cycle(1, [], [ids["acme/FT-1"]])
+        assert values == {"acme/FT-1": [18.0, 64 | 32 | 18, END // 1000]}
+        assert await age() == ("late", 32)
+        # Without a word the same are late; a reader that begins hears of them.
+        assert await cycle(2, [], None) == {}
+        fresh = parsed(await anext(events(context, ["acme/FT-1"])))[2]["values"]
+        assert fresh["acme/FT-1"][1] == 64 | 32 | 18
+        at = NOW + 3 * 500_000
+        values = await cycle(3, [(ids["acme/FT-1"], at, 5.0, 0)], [])
+        assert values["acme/FT-1"][1:] == [0, at // 1000]
+        # After so long a pause the image is read anew: what is stored is beyond its gap.
+        values = await cycle(2_000, [], None)
+        assert values["acme/FT-1"][1] == 128 | 32 | 2
+        assert await age() == ("stale", 32)

@@ -97,6 +97,10 @@ async def suspects(db):
     )
 
 
+async def alarm(db):
+    return await db.fetchval("SELECT state FROM alarm WHERE alarm LIKE '%suspects%'")
+
+
 async def test_a_meter_that_changes_is_named_once_and_nobody_before_it(database, db):
     run = Run(database)
     await run.store.open()
@@ -106,7 +110,7 @@ async def test_a_meter_that_changes_is_named_once_and_nobody_before_it(database,
     await run.watch(15)
     assert await db.fetch("SELECT * FROM detection") == []
     assert await suspects(db) == 0
-    assert await db.fetchval("SELECT state FROM alarm") == "normal"
+    assert await alarm(db) == "normal"
 
     began = stamp(run.now_us)
     await run.watch(15, bias={"FT-1": 0.04})
@@ -118,7 +122,7 @@ async def test_a_meter_that_changes_is_named_once_and_nobody_before_it(database,
     assert row["since"] < row["time"] <= began + timedelta(minutes=15)
     count = len(row["streams"]) + len(row["leaks"])
     assert await suspects(db) == count
-    assert await db.fetchval("SELECT state FROM alarm") == "unacknowledged"
+    assert await alarm(db) == "unacknowledged"
 
     await run.start()
     await run.watch(15, bias={"FT-1": 0.04})
@@ -128,5 +132,5 @@ async def test_a_meter_that_changes_is_named_once_and_nobody_before_it(database,
     run.minute += 8 * 60
     await run.cycle.run([], run.now_us)
     assert await suspects(db) == 0
-    assert await db.fetchval("SELECT state FROM alarm") == "returned"
+    assert await alarm(db) == "returned"
     await run.store.close()

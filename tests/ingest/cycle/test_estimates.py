@@ -130,7 +130,7 @@ async def test_late_samples_change_the_hour_they_belong_to(run, db):
     assert corrected >= 1
     # It is what an hour without a late sample comes to.
     whole = await run.cycle._estimates.of_hours([BEGIN_US], 0)
-    tag = next(i for i, t in enumerate(run.cycle._tags) if t.tag.endswith(VCM))
+    tag = next(i for i, t in enumerate(run.cycle.tags) if t.tag.endswith(VCM))
     assert whole.value[whole.tag == tag] == pytest.approx(after * T_PER_H)
 
 

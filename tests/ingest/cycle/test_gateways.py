@@ -109,8 +109,11 @@ async def test_silent_gateway_is_told_and_heard_again(bench, db):
     for second in range(20, 200, 2):
         at = T0 + second * 1000
         await it.run([message({"FT-1": 1.0 + second}, at)], at)
-        if second == 40:
-            assert await newest(db, "acme", "timeliness") == 1.0
+        if second in (22, 26):
+            # Three of its pauses of 2 s have passed after 25 s.
+            silent = float(second == 26)
+            assert await newest(db, "acme", "silent_gateways") == silent
+            assert await newest(db, "acme", "timeliness") == 1.0 - silent / 2
     result = await gateways(db)
     assert {key: row["silent"] for key, row in result.items()} == {
         "acme/gw1": False, "acme/gw1b": True
@@ -133,7 +136,7 @@ async def test_hourly_gateway_is_not_silent_between_its_hours(bench, db):
     assert not row["silent"]
     assert row["pause_s"] == pytest.approx(3600)
     assert (row["delay_s"], row["skew_s"]) == (3600, 0)
-    await it.run([], at + 3 * 3_600_000)
+    await it.run([], at + 4 * 3_600_000)
     assert (await gateways(db))["acme/gw1"]["silent"]
 
 
@@ -306,3 +309,33 @@ def test_clock_is_told_by_the_median_of_the_quickest():
     np.testing.assert_allclose(delay[:5], [-30.0, 0.2, 3601.0, 28_800.0, 500.0], atol=0.06)
     np.testing.assert_allclose(skew[:5], [30.0, 0.0, 0.0, -28_798.0, 0.0], atol=0.06)
     assert np.isnan([delay[5], skew[5]]).all()
+
+
+async def test_readers_are_told_which_tags_are_late(bench, db):
+    it = await bench()
+
+    async def late():
+        rows = await db.fetch("SELECT late FROM cycle WHERE late IS NOT NULL ORDER BY cycle_us")
+        ids = np.frombuffer(rows[-1]["late"], "<i4").tolist()
+        named = await db.fetch("SELECT tag FROM tag WHERE tag_id = ANY($1::int[])", ids)
+        return {row["tag"] for row in named}
+
+    for second in range(0, 60, 2):
+        at = T0 + second * 1000
+        quick = message({"FT-1": 1.0 + second}, at)
+        slow = [message({"TT-1": 1.0 + second}, at)] if second % 20 == 0 else []
+        await it.run([quick, *slow], at)
+    assert await late() == set()
+    # The gateway goes on, without one of its tags: that is late after three of its own intervals.
+    for second in range(60, 72, 2):
+        await it.run([message({"TT-1": 2.0}, T0 + second * 1000)], T0 + second * 1000)
+    names = await late()
+    assert "FT-1" in names
+    assert "TT-1" not in names
+    # Without any message the gateway is silent, and so are tags whose own time has not come.
+    await it.run([], T0 + 77_000)
+    assert {"FT-1", "TT-1"} <= await late()
+    await it.run([message({"TT-1": 3.0}, T0 + 80_000)], T0 + 80_000)
+    await it.run([], T0 + 80_500)
+    assert "TT-1" not in await late()
+    assert await newest(db, "acme", "late_share") > 0

@@ -468,6 +468,26 @@ def test_message_of_an_earlier_connection_is_not_acknowledged(subscriber):
     assert (subscriber._client._client.sent, subscriber._client._client.acked) == ([], [])
 
 
+@pytest.mark.parametrize("lost", [False, True])
+async def test_subscription_waits_for_its_answer_as_long_as_there_is_a_connection(subscriber, lost):
+    answer = asyncio.Event()
+    client = SimpleNamespace(_disconnected=asyncio.get_running_loop().create_future())
+
+    async def subscribe(_topics, *, timeout):  # noqa: ASYNC109, as aiomqtt has it
+        await asyncio.wait_for(answer.wait(), timeout)
+
+    client.subscribe = subscribe
+    asking = asyncio.create_task(subscriber._subscribe(client))
+    await asyncio.sleep(0)
+    if lost:
+        client._disconnected.set_exception(aiomqtt.MqttError("lost"))
+        with pytest.raises(aiomqtt.MqttError, match="lost"):
+            await asking
+    else:
+        answer.set()
+        await asking
+
+
 def test_acknowledgement_without_a_connection_is_none(subscriber):
     queue, subscriber._client = subscriber._client._client, None
     subscriber.ack([message(1, 1)])

@@ -187,3 +187,11 @@ def test_truth_says_what_when_where_and_how_much():
         "size": 4.0,
         "uom": "%",
     }
+
+
+def test_a_scenario_begins_when_somebody_looks():
+    script = parse_script("later", BIAS, PARK)
+    moved = script.begun_at(6 * 3600 + 60)
+    assert (moved.events[0].start_s, moved.events[0].stop_s) == (6 * 3600 + 60, 7 * 3600 + 60)
+    assert moved.duration_s == script.duration_s + 5.5 * 3600 + 60
+    assert load_script("normal", PARK).begun_at(99).events == ()

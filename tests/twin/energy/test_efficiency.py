@@ -135,6 +135,8 @@ def test_analysis_and_meters_of_a_plant_agree_on_its_efficiency():
     assert set(luxi.balances) == {"caustic", "chlorine", "hydrogen"}
     names = {NETWORK.tags[t].tag for t in tags_of_meters(NETWORK, luxi)}
     assert {"II-1101", "FI-1201", "FI-1401", "FI-1501"} <= names
+    # Meters of other plants tell nothing of it.
+    assert {NETWORK.tags[t].owner for t in tags_of_meters(NETWORK, luxi)} == {"luxi"}
     result = efficiencies(*window())["luxi-E-1103"]
     assert result.analysis.value == near(0.93)
     assert result.meters.value == near(0.93, 1e-3)

@@ -174,6 +174,19 @@ def test_nothing_at_all_is_no_reason_to_name_anybody():
     assert np.isfinite(memory.error).all()
 
 
+@pytest.mark.parametrize("since", [0, 60])
+def test_a_plant_that_stands_still_names_nobody_and_stops_nobody(since):
+    amount, covered_s, last = minutes(240)
+    amount[since:] = 0.0
+    level = last[max(since - 1, 0)]
+    last[since:] = level
+    memory, named = detect(MODEL, begin_monitor(MODEL, FIRST_US), amount, covered_s, last)
+    assert named == []
+    # The meters are the same when it runs again.
+    again, _ = detect(MODEL, memory, *minutes(60))
+    assert np.isfinite(again.error).all()
+
+
 def test_the_least_noticeable_bias_is_noticed_as_often_as_promised(learnt):
     least = detectable_bias(MODEL, learnt)
     assert np.isnan(detectable_bias(MODEL, begin_monitor(MODEL, FIRST_US))).all()

@@ -88,6 +88,8 @@ def test_derived_tags_show_the_balance_live():
         for tag, value in readings.items()
         if tag.scope != "r"
     }
+    # One moment has a demand, and no interval of its forecast.
+    assert np.isnan(by_name.pop("site/electricity.power.demand_forecast_ci")[0])
     assert by_name == {
         "site/electricity.power.production": (30, "power", "MW"),
         "site/electricity.power.consumption": (48, "power", "MW"),
@@ -95,6 +97,8 @@ def test_derived_tags_show_the_balance_live():
         "site/electricity.power.export": (4, "power", "MW"),
         "site/electricity.power.residual": (1, "power", "MW"),
         "site/power.electricity.power.production": (30, "power", "MW"),
+        "site/electricity.power.demand": (23, "power", "MW"),
+        "site/electricity.power.demand_forecast": (23, "power", "MW"),
     }
 
 

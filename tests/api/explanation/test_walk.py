@@ -1,0 +1,245 @@
+"""Every figure of every answer leads down to raw samples, book versions or rows with a source.
+
+The routes and their figures are those of the OpenAPI document: a new one is walked, or stated here.
+"""
+
+import re
+from urllib.parse import urlencode
+
+import pytest
+
+from api.app import create_app
+from api.explanation.figures import UNITS
+from api.settings import ApiSettings
+from tests.support.walked_parks import PARKS, SCOPE
+
+ROUTES = {route: name for name, park in PARKS.items() for route in park.questions}
+# Routes with figures that are not walked, with the reason.
+UNWALKED = {
+    "/api/v1/explain": "the effects it states are what a walk is about",
+}
+# Figures that no answer of the small parks has, with the reason.
+UNREACHED = {
+    # No tank there holds what goes round.
+    f"{SCOPE}loops": {"/items/*/stored_completeness"},
+    # Nothing that was asked for is impossible, in mixing or in a plan, and no stock fills.
+    f"{SCOPE}catalogue/allocation": {"/items/*/shortfalls/*/shortfall_t_h"},
+    f"{SCOPE}load-plan": {
+        "/breaks/drops/*/share", "/breaks/price_rise_cny_per_kwh", "/breaks/spread_share",
+        "/breaks/trips/*/absorber_min", "/broken/*/amount", "/given_up/*/amount",
+        "/now_breaks/*/amount", "/stocks/*/full_after_h", "/stocks/*/full_now_after_h",
+    },
+    # The hour that lacks a monitor has no rule that books it yet.
+    f"{SCOPE}emissions": {"/items/*/substituted_kg"},
+    # All hours have production, and are alike.
+    f"{SCOPE}standby": {"/items/*/idle_kw"},
+    f"{SCOPE}comparison": {"/difference_ci_mw"},
+    # A period is of a permit; the scope has none of its own.
+    f"{SCOPE}totals": {
+        f"/scopes/*/periods/*/{name}" for name in (
+            "completeness", "emitted_half_width_t", "emitted_t", "forecast_half_width_t",
+            "forecast_t", "limit_t", "limit_t_per_day",
+        )
+    },
+    # No stream is missing in the model.
+    f"{SCOPE}balance": {"/items/*/missing_streams/*/flow_t",
+                        "/items/*/missing_streams/*/flow_kwh"},
+}  # fmt: skip
+# Answers whose rows are asked for one by one, which takes fewer runs than all of them at once.
+BY_ROW = (f"{SCOPE}loops", "/api/v1/targets")
+OF_REPORTS = [route for route in ROUTES if "/reports/" in route]
+
+
+# A name in a formula: words between signs of arithmetic.
+NAMED = r"(?<=[-−+*/·(])\s*\b([a-z0-9 _]+?)\b\s*(?=[-−+*/·),;:])"
+
+
+class Document:
+    """The OpenAPI document, and the figures of its answers: pointers with * for what is counted."""
+
+    def __init__(self, document):
+        self._schemas = document["components"]["schemas"]
+        self._paths = document["paths"]
+
+    def routes(self):
+        """Return the routes whose answers have figures, with the schemas of these."""
+        schemas = {
+            route: self.schema(route) for route, ways in self._paths.items() if "get" in ways
+        }
+        return {route: schema for route, schema in schemas.items() if set(self.figures(schema))}
+
+    def schema(self, route):
+        content = self._paths[route]["get"]["responses"]["200"].get("content", {})
+        return content.get("application/json", {}).get("schema", {})
+
+    def figures(self, schema, seen=frozenset()):
+        """Yield the figures of a schema."""
+        name = schema.get("$ref", "")
+        if name in seen:
+            return
+        for kind in self._kinds(schema):
+            if "x-formula" in kind:
+                yield ""
+            parts = [("*", kind.get("items")), ("*", kind.get("additionalProperties"))]
+            for key, part in [*kind.get("properties", {}).items(), *parts]:
+                if isinstance(part, dict):
+                    yield from (f"/{key}{end}" for end in self.figures(part, seen | {name} - {""}))
+
+    def figure(self, schema, pointer):
+        """Return the figure of a schema that a pointer into an answer leads to."""
+        parts, result, last = [schema], "", ""
+        for token in pointer.split("/")[1:]:
+            kinds = [kind for part in parts for kind in self._kinds(part)]
+            named = [k["properties"][token] for k in kinds if token in k.get("properties", {})]
+            counted = [k.get(each) for k in kinds for each in ("items", "additionalProperties")]
+            parts = named or [part for part in counted if isinstance(part, dict)]
+            result += f"/{token}" if named else "/*"
+            if any("x-formula" in kind for part in parts for kind in self._kinds(part)):
+                last = result
+        return last
+
+    def _kinds(self, schema):
+        if "$ref" in schema:
+            schema = self._schemas[schema["$ref"].rpartition("/")[2]]
+        yield schema
+        for name in ("anyOf", "oneOf", "allOf"):
+            for each in schema.get(name, ()):
+                yield from self._kinds(each)
+
+
+DOCUMENT = Document(create_app(ApiSettings(database_url=""), lambda: 0).openapi())
+
+
+class Walk:
+    """Walks explanations down; each address is asked once."""
+
+    def __init__(self, api):
+        self._api = api
+        self._answers = {}
+        self.wrong = []
+
+    async def get(self, address):
+        if address not in self._answers:
+            answer = await self._api.get(address)
+            assert answer.status_code == 200, (address, answer.text)
+            self._answers[address] = answer.json()
+        return self._answers[address]
+
+    async def explain(self, figure):
+        """Return the explanations of the figures at an address, each of which is checked."""
+        answer = await self.get(f"/api/v1/explain?{urlencode({'figure': figure})}")
+        for item in answer["items"]:
+            await self._check(item, f"{figure.partition('#')[0]}#{item['figure']}")
+        self.wrong += unnamed(answer["items"])
+        return answer["items"]
+
+    async def _check(self, item, figure):
+        """Note a figure that does not lead to samples, book versions or rows with a source."""
+        if not item["formula"] or item["open"]:
+            self.wrong.append((figure, item["formula"], item["open"]))
+        for each in item["inputs"]:
+            if each["explain"]:
+                (inner,) = (await self.get(each["explain"]))["items"]
+                await self._check(inner, each["explain"])
+            elif each["book"]:
+                if not (await self.get(each["book"]))["items"]:
+                    self.wrong.append((figure, each["tag"], "no book value"))
+            elif not (await self.get(each["samples"]))["time"]:
+                self.wrong.append((figure, each["tag"], "no sample"))
+        stated = [each for each in item["factors"] if each["source"]]
+        if not (item["inputs"] or stated or item["records"] or item["model"]):
+            self.wrong.append((figure, "nothing"))
+
+
+def unnamed(items):
+    """Return the figures whose formula names another one of their row, whose inputs they lack.
+
+    That is a name without its unit, beside a sign of arithmetic.
+    """
+    rows = {}
+    for item in items:
+        row, _, name = re.sub(r"/\d+$", "", item["figure"]).rpartition("/")
+        rows.setdefault((row, item["start"]), {}).setdefault(name, item)
+    wrong = []
+    for row in rows.values():
+        stems = {stem_of(name): item for name, item in row.items()}
+        for item in row.values():
+            own = {each["tag"] for each in item["inputs"]}
+            if any(each["kind"] == "derived" for each in item["inputs"]):
+                # Its own inputs stand behind it.
+                continue
+            for stem in re.findall(NAMED, f"({item['formula'].lower()})"):
+                other = stems.get(stem.replace(" ", "_"), item)
+                # What no input moves, as a flow at its stated limit, has those of its whole row.
+                tags = {each["tag"] for each in other["inputs"] if each["effect"] is not None}
+                if other is not item and tags and not own & tags:
+                    wrong.append((item["figure"], item["formula"], other["figure"]))
+    return wrong
+
+
+def stem_of(name):
+    """Return the name of a figure without its unit."""
+    ends = [unit for unit in UNITS if name.endswith(f"_{unit}")]
+    return name.removesuffix(f"_{max(ends, key=len)}") if ends else name
+
+
+def test_every_route_with_figures_is_walked_or_has_a_reason():
+    assert {*DOCUMENT.routes()} == {*ROUTES, *UNWALKED}
+
+
+@pytest.mark.parametrize("name", PARKS)
+async def test_every_figure_leads_to_its_samples(database, db, name):
+    unreached = {}
+    async with PARKS[name].serve(database, db) as api:
+        walk = Walk(api)
+        for route, questions in PARKS[name].questions.items():
+            schema, walked = DOCUMENT.schema(route), set()
+            for path, query, *part in questions:
+                address = f"/api/v1/{path}?{urlencode(query, doseq=True)}"
+                for pointer in part or await pointers(walk, route, address):
+                    items = await walk.explain(f"{address}#{pointer}")
+                    own = [pointer] if route in OF_REPORTS else [each["figure"] for each in items]
+                    walked |= {DOCUMENT.figure(schema, each) for each in own}
+            if missing := {*DOCUMENT.figures(schema)} - walked:
+                unreached[route] = missing
+    assert (walk.wrong, unreached) == (
+        [],
+        {r: s for r, s in UNREACHED.items() if ROUTES[r] == name},
+    )
+
+
+async def pointers(walk, route, address):
+    """Return the pointers by which the figures of an answer are asked for."""
+    answer = await walk.get(address)
+    if route in BY_ROW:
+        return [f"/items/{n}" for n in range(len(answer["items"]))]
+    if route not in OF_REPORTS:
+        return [""]
+    # The figures of a report are those of answers that have routes of their own: one of each kind.
+    schema, kinds = DOCUMENT.schema(route), {}
+    for pointer, figure in quotes(answer):
+        assert route_of(figure) in {*ROUTES, *UNWALKED}, figure
+        kinds.setdefault(DOCUMENT.figure(schema, pointer), pointer)
+    return [pointer for kind, pointer in kinds.items() if kind]
+
+
+def quotes(node, path="", answer=""):
+    """Yield the pointers to the figures of a report, with the addresses they are quoted from."""
+    if isinstance(node, dict):
+        answer = node.get("address", answer)
+        # What has no value leads to samples that are not there.
+        children = () if node.get("value", 0) is None else node.items()
+    else:
+        children = enumerate(node)
+    for key, child in children:
+        if isinstance(child, dict | list):
+            yield from quotes(child, f"{path}/{key}", answer)
+        elif isinstance(child, int | float) and answer and not isinstance(child, bool):
+            yield f"{path}/{key}", answer
+
+
+def route_of(path):
+    """Return the route of an address."""
+    path = re.split("[?#]", path)[0]
+    fits = [r for r in ROUTES if re.fullmatch(re.sub(r"{path}", ".+", r), path)]
+    return max(fits, key=len, default=None)

@@ -1,0 +1,147 @@
+"""The console under load: 200 live feeds and a burst of 100 page loads beside 20,000 samples/s."""
+
+import asyncio
+import json
+import multiprocessing
+import time
+from functools import partial
+
+import httpx
+import numpy as np
+
+from deploy.service import HOST, free_port
+from tests.support import load
+from tests.support.browser import chromium
+from tests.support.programs import is_ready, running
+from tests.support.waiting import until
+from twin.loading import load_park
+
+PARK = "deploy/parks/liaocheng"
+ENTERPRISE = "xinfa"
+FEEDS, LOADS = 200, 100
+RATE_HZ = 20_000
+SECONDS = 40
+AT_ONCE = 6  # questions of one browser
+GOAL_S = 1.0
+
+
+async def questions_of_a_load(base):
+    """Return what a browser asks when the overview is opened, in its order."""
+    requests = []
+    async with chromium() as browser:
+        page = await browser.new_page()
+        page.on("request", lambda request: requests.append((request.method, request.url)))
+        await page.goto(f"{base}/overview")
+        await page.locator("[data-testid=live-value][data-time]").first.wait_for()
+        await page.wait_for_timeout(3_000)
+    return [url for method, url in requests if method == "GET" and not url.endswith("/live")]
+
+
+async def follow(port, number, until_s, cycles):
+    """Read a live feed from an address of its own."""
+    address = f"127.0.{1 + number // 200}.{1 + number % 200}"
+    reader, writer = await asyncio.open_connection(HOST, port, local_addr=(address, 0))
+    writer.write(f"GET /api/v1/live HTTP/1.1\r\nHost: {HOST}:{port}\r\n\r\n".encode())
+    count = 0
+    while (remaining_s := until_s - time.monotonic()) > 0:
+        try:
+            content = await asyncio.wait_for(reader.read(1 << 20), remaining_s)
+        except TimeoutError:
+            break
+        if not content:
+            break
+        count += content.count(b"event: cycle")
+    cycles.append(count)
+    writer.close()
+
+
+async def open_page(number, urls, outcomes):
+    """Ask what a browser asks, so many at once as it does, from an address of its own."""
+    transport = httpx.AsyncHTTPTransport(local_address=f"127.0.8.{1 + number}")
+    turns = asyncio.Semaphore(AT_ONCE)
+    async with httpx.AsyncClient(transport=transport, timeout=60) as client:
+
+        async def ask(url):
+            async with turns:
+                began = time.monotonic()
+                answer = await client.get(url, headers={"Accept-Encoding": "gzip"})
+                outcomes.append((time.monotonic() - began, answer.status_code, url))
+
+        await asyncio.gather(*map(ask, urls))
+
+
+def crowd(port, urls, seconds, result):
+    """Follow feeds for some seconds, and open pages in their midst; a process of its own."""
+
+    async def run():
+        cycles, outcomes = [], []
+        end = time.monotonic() + seconds
+        async with asyncio.TaskGroup() as group:
+            for number in range(FEEDS):
+                group.create_task(follow(port, number, end, cycles))
+            await asyncio.sleep(seconds / 2)
+            began = time.monotonic()
+            await asyncio.gather(*(open_page(n, urls, outcomes) for n in range(LOADS)))
+            lasted_s = time.monotonic() - began
+        return cycles, outcomes, lasted_s
+
+    result.put(asyncio.run(run()))
+
+
+def publish(services, seconds):
+    """Publish the newest of all gauges of an enterprise, again and again, as fast as is asked."""
+    park = load_park(PARK)
+    tags = [t for t in park.tags if t.owner == ENTERPRISE and t.source == "measured"
+            and t.kind == "gauge" and t.low is not None]  # fmt: skip
+    values = {tag.name: float((tag.low + tag.high) / 2) for tag in tags}
+    rate = RATE_HZ // len(values)
+    written, begin_ms = json.dumps(values).encode(), int(time.time() * 1000)
+    payloads = (
+        b'{"ts": %d, "values": %b}' % (begin_ms + n * 1000 // rate, written)
+        for n in range(rate * seconds)
+    )
+    topic = f"park/v1/{park.id}/{ENTERPRISE}/load"
+    return load.publish_in_background(
+        services.mosquitto.port, topic, payloads, rate=rate, block=max(rate // 100, 1), qos=0
+    )
+
+
+async def bench_crowd(services, database, tmp_path, report):
+    port = free_port()
+    environment = {"PARKTWIN_DATABASE_URL": database, "PARKTWIN_MQTT_URL": services.mqtt_url,
+                   "PARKTWIN_PARK": PARK, "PARKTWIN_CLIENT_ID": "bench-console",
+                   "PARKTWIN_SESSION_EXPIRY_S": "60", "PARKTWIN_HTTP_PORT": str(port),
+                   "PARKTWIN_HISTORY_H": "6", "OPENBLAS_NUM_THREADS": "1"}  # fmt: skip
+    base = f"http://{HOST}:{port}"
+    with (tmp_path / "programs.log").open("w") as log:
+        async with (
+            running("ingest", environment, log),
+            running("api", environment, log),
+            running("simulators", environment, log),
+            httpx.AsyncClient(base_url=base, timeout=20) as client,
+        ):
+            await until(partial(is_ready, client), 300)
+            urls = await questions_of_a_load(base)
+            publisher, _ = publish(services, SECONDS)
+            spawn = multiprocessing.get_context("spawn")
+            result = spawn.Queue()
+            people = spawn.Process(target=crowd, args=(port, urls, SECONDS, result))
+            people.start()
+            lags, answer = [], asyncio.create_task(asyncio.to_thread(result.get))
+            while not answer.done():
+                checks = (await client.get("/readyz")).json()["checks"]
+                lags.append(checks["lag_s"])
+                await asyncio.sleep(1)
+            cycles, outcomes, lasted_s = await answer
+            people.join()
+            publisher.join()
+    spent, codes, _ = zip(*outcomes, strict=True)
+    p50, p95 = np.percentile(spent, [50, 95])
+    failed = sum(code >= 500 for code in codes)
+    report(
+        f"{LOADS} page loads at once ({len(urls)} questions each), {FEEDS} feeds, {RATE_HZ:,}/s",
+        f"p95 {p95:.2f} s, {failed} of {len(codes):,} refused",
+        f"p50 {p50:.2f} s, all {lasted_s:.1f} s; ingest at most {max(lags):.1f} s behind;"
+        f" feeds {min(cycles)} to {max(cycles)} cycles",
+        f"goal p95 {GOAL_S:g} s, none refused",
+    )
