@@ -55,6 +55,8 @@ check: setup
 	$(NPM) run check --silent
 	@$(MAKE) --no-print-directory docs ARGS=--check
 
+# Workers whose linear algebra takes all processors each wait for one another most of the time.
+test test-attacks: export OPENBLAS_NUM_THREADS = 1
 test: setup
 	$(BIN)/pytest $(if $(ARGS),,$(WORKERS)) $(ARGS)
 
