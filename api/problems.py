@@ -131,9 +131,9 @@ def _problem_of(error: Exception, path: str) -> Problem:
     if isinstance(error, Problem):
         return error
     if isinstance(error, ParkError):
+        # Somebody can mend it: the request is not wrong, and the program neither.
         retry = isinstance(error, StoreError) and error.retryable
-        status = 503 if isinstance(error, StoreError) else 500
-        return Problem(status, error.message, hint=error.hint, retry=retry)
+        return Problem(503, error.message, hint=error.hint, retry=retry)
     if isinstance(error, RequestValidationError):
         errors = [
             {

@@ -6,6 +6,7 @@ import argparse
 import importlib.metadata
 import os
 import shlex
+import shutil
 import signal
 import sys
 from datetime import UTC, datetime, timedelta
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from deploy import access, local, supervisor
 from deploy.database.settings import DATA_FOLDER, DEMO_PARK
-from deploy.packages import say
+from deploy.packages import CHINESE_FONT, ensure, run, say
 from deploy.service import HOST, require_port
 from twin.errors import ParkError
 from twin.program import run_program
@@ -164,6 +165,7 @@ def up(options: argparse.Namespace) -> None:
         services.reserve()
         require_port(options.http, "the console")
         services.start()
+        _ensure_font()
         begin = datetime.now(UTC) - timedelta(hours=options.history or 0)
         names = ["ingest", "api", *(["simulators"] if options.simulate else [])]
         addresses = _addresses(options, services)
@@ -192,6 +194,16 @@ def up(options: argparse.Namespace) -> None:
     finally:
         _ignore_signals()
         supervisor.stop(programs, services)
+
+
+def _ensure_font() -> None:
+    """Install a font for reports where we may and none is known; all else works without it."""
+    if shutil.which("fc-list") and run(["fc-list", ":lang=zh-cn", "family"]).stdout:
+        return
+    try:
+        ensure(CHINESE_FONT)
+    except ParkError:
+        say(f"no PDF or Word reports: install a font with Chinese, such as {CHINESE_FONT}")
 
 
 def _replay(begin: datetime, environment: dict[str, str], log: Path) -> supervisor.Program:

@@ -24,6 +24,7 @@ CONTENTS = ("dash", "usr-is-merged", "postgresql-17-timescaledb", "mosquitto")
 TOOLS = ("bubblewrap", "mmdebstrap", "debian-archive-keyring")
 COMPLAINT = re.compile(r"^E: |\b(error|fatal|panic|cannot|could not|failed)\b", re.IGNORECASE)
 BUNDLE_BYTES = 1_500_000_000
+CHINESE_FONT = "fonts-noto-cjk"
 ALTERNATIVE = "or run the same stack with docker compose -f deploy/compose.yaml up"
 # Debian keeps everything below /usr; the old folders are links that exist before anything arrives.
 MERGE_USR = 'for d in bin sbin lib lib64; do mkdir -p "$1/usr/$d"; ln -s "usr/$d" "$1/$d"; done'

@@ -12,8 +12,10 @@ import pytest
 
 from api import desk as desk_module
 from api.reports import __main__ as program
+from api.reports import pdf
 from api.reports.document import digest_of, figures_of
 from api.reports.routes import RENDER
+from deploy import packages
 from ingest.filing import Filing
 from ingest.store import Store
 from tests.support import small_totals
@@ -42,8 +44,14 @@ SHEET = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
 COVERED_S = 9000
 
 
+@pytest.fixture(scope="session")
+def chinese_font():
+    """A font that PDF and Word reports need."""
+    packages.ensure(packages.CHINESE_FONT)
+
+
 @pytest.fixture
-async def desk(database, ids):
+async def desk(database, ids, chinese_font):
     async with serving(database, NOW, value_completeness=0.05) as (client, _):
         yield client
 
@@ -463,3 +471,12 @@ def test_a_scheduled_report_has_a_product_when_it_is_of_an_industry(kind):
     with pytest.raises(ModelError) as error:
         make_park(PARK_TOML + row)
     assert "product" in str(error.value.problems[0])
+
+
+async def test_without_a_chinese_font_the_answer_says_what_to_install(desk, monkeypatch):
+    monkeypatch.setattr(pdf, "FONTS", ())
+    pdf._fonts.cache_clear()
+    answer = await desk.get("/api/v1/reports/park/demo", params={"period": DAY, "format": "pdf"})
+    assert answer.status_code == 503
+    assert "fonts-noto-cjk" in answer.json()["hint"]
+    pdf._fonts.cache_clear()

@@ -16,7 +16,7 @@ OPTIONS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-backgro
 @asynccontextmanager
 async def chromium():
     """A browser for the length of a block."""
-    packages.ensure("chromium", "fonts-noto-cjk")
+    packages.ensure("chromium", packages.CHINESE_FONT)
     expect.set_options(timeout=PATIENCE_MS)
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(
