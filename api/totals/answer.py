@@ -127,7 +127,7 @@ class SourceRow(TypedDict):
 
 
 class TotalRow(TypedDict):
-    """A pollutant in a year: under a permit, or of a scope as a whole (`permit` is null)."""
+    """A pollutant of a scope in a year; `permit` is null but under one permit."""
 
     permit: str | None
     number: Annotated[str, Field(description="of the permit, as the authority gave it")]
@@ -201,13 +201,16 @@ class TotalRow(TypedDict):
     completeness: Annotated[Share, formula("share of the year so far known of")]
     quality: Uint8
     missing: list[str]
-    periods: Annotated[
-        list[PeriodRow], Field(description="special periods of the permit; of a scope none")
-    ]
     months: MonthColumns
     sources: list[SourceRow]
     source: str
     note: str
+
+
+class PermitTotal(TotalRow):
+    """A pollutant under a permit in a year."""
+
+    periods: Annotated[list[PeriodRow], Field(description="special periods of the permit")]
 
 
 class TotalAnswer(TypedDict):
@@ -217,7 +220,7 @@ class TotalAnswer(TypedDict):
     year: int
     start: Rfc3339
     end: Annotated[Rfc3339, Field(description="until when emissions are counted")]
-    permits: list[TotalRow]
+    permits: list[PermitTotal]
     scopes: Annotated[
         list[TotalRow], Field(description="the scope, its parks and enterprises, by pollutant")
     ]

@@ -9,7 +9,7 @@ import numpy as np
 
 from api.answers import record
 from api.encode import DAY, TONNE, number, out, rfc3339
-from api.totals.answer import MethodShare, MonthColumns, PeriodRow, SourceRow, TotalRow
+from api.totals.answer import MethodShare, MonthColumns, PeriodRow, PermitTotal, SourceRow, TotalRow
 from api.totals.plans import YearPlan, curb, period_rows, plan_year
 from api.totals.sources import (
     METHODS,
@@ -53,7 +53,7 @@ OVER = "what is booked is above it by its whole interval"
 # What a total of a scope has in place of the words of a permit.
 NO_PERMIT_FIELDS: dict[str, Any] = {
     "permit": None, "number": "", "outlets": [], "since": None, "until": None,
-    "source": "", "note": "", "periods": [],
+    "source": "", "note": "",
 }  # fmt: skip
 
 
@@ -118,7 +118,7 @@ def total_year(
     return result
 
 
-def permit_rows(total: TotalYear) -> list[TotalRow]:
+def permit_rows(total: TotalYear) -> list[PermitTotal]:
     """Return the permits at and below the scope of a year, in force on its last counted day."""
     rows, year = [], total.year
     for permit in _in_force(total.park, year):
@@ -137,7 +137,7 @@ def permit_rows(total: TotalYear) -> list[TotalRow]:
             }  # fmt: skip
             subject = permit.scope, permit.pollutant
             fields = _row(total, subject, members, allowed, pace)
-            rows.append(record(TotalRow, fields | named))
+            rows.append(record(PermitTotal, fields | named))
     return rows
 
 

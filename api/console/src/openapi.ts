@@ -5681,6 +5681,71 @@ export interface components {
             source: string;
             verified: boolean;
         };
+        /** @description A pollutant under a permit in a year. */
+        PermitTotal: {
+            permit: string | null;
+            /** @description of the permit, as the authority gave it */
+            number: string;
+            scope: string;
+            pollutant: string;
+            /** @description it is of; empty = all of the scope */
+            outlets: string[];
+            since: string | null;
+            until: string | null;
+            year: number;
+            /** @description permit of the year; of a scope without one the sum of those of its sources */
+            permit_t: number | null;
+            /** @description compared with the permit itself; else reference, no legal limit */
+            legal: boolean;
+            /** @description booked in the year so far: measured + substituted + analysed + factor + reported; time nothing is known of is not in it */
+            emitted_t: number | null;
+            /** @description half the 95 % interval of all sources, independent of each other; substitutes are a rule and count as booked */
+            emitted_half_width_t: number | null;
+            methods: components["schemas"]["MethodShare"][];
+            /** @description substituted over emitted */
+            substituted_share: number | null;
+            /** @description emitted over permit; null where too little of the year is known of */
+            share: number | null;
+            /** @description permit x share of the year that has passed */
+            allowance_t: number | null;
+            /** @description mean rate of each source x its time that nothing is known of; never booked */
+            estimated_t: number | null;
+            /** @description by the scatter of the months or days */
+            estimated_half_width_t: number | null;
+            /** @description emitted + estimated + sum over the days to come of mean rate x planned load, in special periods no more than they allow */
+            forecast_t: number | null;
+            /** @description part of mean rate x planned load that special periods keep out of the forecast */
+            curbed_t: number | null;
+            /** @description half the 95 % interval: scatter s of n months or days of length L, Student t x s x sqrt(k^2/n + k) with k = time to estimate / L, and the share of the meters' error of what is booked */
+            forecast_half_width_t: number | null;
+            /** @description booked over time known of, of the usable blocks */
+            rate_t_per_day: number | null;
+            /** @description blocks the rate is the mean of; days where fewer than three months are */
+            forecast_by: ("months" | "days") | null;
+            forecast_blocks: number;
+            /** @description days until emitted + estimated + rate x time reaches the permit; null = not within ten years, or not known */
+            days_to_exhaustion: number | null;
+            /** @description the same of the interval's upper end */
+            days_to_exhaustion_first: number | null;
+            /** @description the same of the interval's lower end */
+            days_to_exhaustion_last: number | null;
+            /** @description by the whole interval on one side of the permit; null without a permit */
+            state: ("within" | "will_exceed" | "exceeded" | "undecided" | "no_data") | null;
+            reason: string;
+            /** @description inputs that are missing for a forecast */
+            no_data: string[];
+            /** @description share of the year so far known of */
+            completeness: number | null;
+            /** @description quality: good < 64, usable < 128 */
+            quality: number;
+            missing: string[];
+            months: components["schemas"]["MonthColumns"];
+            sources: components["schemas"]["SourceRow"][];
+            source: string;
+            note: string;
+            /** @description special periods of the permit */
+            periods: components["schemas"]["PeriodRow"][];
+        };
         /** @description What a plan rests on. */
         PlanAssumption: {
             key: string;
@@ -7078,12 +7143,12 @@ export interface components {
              * @description until when emissions are counted
              */
             end: string;
-            permits: components["schemas"]["TotalRow"][];
+            permits: components["schemas"]["PermitTotal"][];
             /** @description the scope, its parks and enterprises, by pollutant */
             scopes: components["schemas"]["TotalRow"][];
             campaigns: components["schemas"]["CampaignRow"][];
         };
-        /** @description A pollutant in a year: under a permit, or of a scope as a whole (`permit` is null). */
+        /** @description A pollutant of a scope in a year; `permit` is null but under one permit. */
         TotalRow: {
             permit: string | null;
             /** @description of the permit, as the authority gave it */
@@ -7141,8 +7206,6 @@ export interface components {
             /** @description quality: good < 64, usable < 128 */
             quality: number;
             missing: string[];
-            /** @description special periods of the permit; of a scope none */
-            periods: components["schemas"]["PeriodRow"][];
             months: components["schemas"]["MonthColumns"];
             sources: components["schemas"]["SourceRow"][];
             source: string;
@@ -7516,6 +7579,7 @@ export type PayloadTrialAnswer = components['schemas']['PayloadTrialAnswer'];
 export type PeriodRow = components['schemas']['PeriodRow'];
 export type PermitLimit = components['schemas']['PermitLimit'];
 export type PermitRow = components['schemas']['PermitRow'];
+export type PermitTotal = components['schemas']['PermitTotal'];
 export type PlanAssumption = components['schemas']['PlanAssumption'];
 export type PlanBreaks = components['schemas']['PlanBreaks'];
 export type PlanDrop = components['schemas']['PlanDrop'];
