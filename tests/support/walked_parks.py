@@ -13,6 +13,7 @@ import numpy as np
 from ingest.filing import Filing
 from ingest.store import Store
 from tests.api import test_evaluation as evaluation
+from tests.api import test_load_plan as load_plan
 from tests.api import test_target_books as target_books
 from tests.api import test_totals as totals
 from tests.support import small_baseline, small_evaluation, small_totals
@@ -199,18 +200,37 @@ async def add_findings(db, ids):
         "INSERT INTO gateway VALUES ('acme', 'gw1', 'park/v1/demo/acme/gw1',"
         f" {', '.join(f'${n}' for n in range(1, 15))})", *row,
     )  # fmt: skip
-    # The stack has no reading of its first hour, and the plant stands in its last.
+    # The stack has no reading of half an hour.
     await change_minutes(db, ids["acme/AT-901"], "", BEGIN, BEGIN + HOUR // 2)
-    await change_minutes(db, ids["acme/FT-6"], "amount = 0", BEGIN + 2 * HOUR, END)
     await roll_up(db)
     await add_cell_days(db, ids)
+    await add_hours_before(db, ids)
+
+
+async def add_hours_before(db, ids):
+    """Store four days of the stack and of the plant, which stands in the first hour of each."""
+    power, flow = JOULE_PER_MINUTE / 60, WORKS.mean["FT-6"]
+    stack = {name: WORKS.mean[name] for name in ("AT-901", "AT-902", "FT-901", "XS-901")}
+    times = BEGIN - HOUR * np.arange(104, 0, -1)
+    for n, time in enumerate(times.tolist()):
+        values = stack | {"JQ-1": power * (1 + 0.01 * (n // 24)), "FT-6": flow * (n % 24 > 0)}
+        await db.executemany(
+            "INSERT INTO hour (time, tag_id, n, amount, covered_s, min, max, last, quality)"
+            " VALUES ($1, $2, 3600, $3, 3600, $4, $4, $4, 32)",
+            [(stamp(time), ids[f"acme/{tag}"], value * 3600, value)
+             for tag, value in values.items()],
+        )  # fmt: skip
+    for tag in (*stack, "JQ-1", "FT-6"):
+        await add_samples(db, ids[f"acme/{tag}"], times.tolist(), [WORKS.mean.get(tag, 0.0)] * 104)
 
 
 ACME, IDLE, CAUSTIC = "scopes/demo/acme", "scopes/demo/idle", "scopes/demo/acme/caustic"
 EIGHT, NINE = hours(8, 9, window="hour"), hours(9, 10, window="hour")
 WHOLE_DAY = days("2025-06-02", "2025-06-03")
-COMPARED = {f"{which}_{end}": hour[end] for which, hour in (("first", EIGHT), ("second", NINE))
-            for end in ("from", "to")}  # fmt: skip
+COMPARED = {f"{which}_{end}": time
+            for which, two in (("first", days("2025-05-29", "2025-05-31")),
+                               ("second", days("2025-05-31", "2025-06-02")))
+            for end, time in two.items()}  # fmt: skip
 OF_WORKS = {
     "/api/v1/latest": [
         ("latest", {"tag": "acme/FT-1"}),
@@ -223,8 +243,10 @@ OF_WORKS = {
     ],
     f"{SCOPE}meters": [(f"{ACME}/meters", NINE)],
     f"{SCOPE}emissions": [
-        (f"{ACME}/emissions", EIGHT, "/items"),
         (f"{ACME}/emissions", NINE),
+        (f"{ACME}/emissions", EIGHT, "/items"),
+        # Nothing is substituted before that.
+        (f"{ACME}/emissions", hours(7, 8, window="hour"), "/permits"),
     ],
     f"{SCOPE}emissions/products": [(f"{CAUSTIC}/emissions/products", NINE)],
     "/api/v1/alarms/summary": [("alarms/summary", hours(9, 10))],
@@ -241,7 +263,7 @@ OF_WORKS = {
     f"{SCOPE}demand": [(f"{ACME}/demand", hours(9, 10))],
     f"{SCOPE}load-curve": [(f"{ACME}/load-curve", hours(9, 10))],
     f"{SCOPE}power-factor": [(f"{ACME}/power-factor", NINE)],
-    f"{SCOPE}standby": [(f"{CAUSTIC}/standby", WHOLE_DAY)],
+    f"{SCOPE}standby": [(f"{CAUSTIC}/standby", days("2025-06-01", "2025-06-02"))],
     f"{SCOPE}comparison": [(f"{CAUSTIC}/comparison", COMPARED)],
     f"{SCOPE}online-monitoring": [(f"{ACME}/online-monitoring", WHOLE_DAY)],
     f"{SCOPE}retrofit": [
@@ -253,32 +275,82 @@ OF_WORKS = {
     f"{SCOPE}tariffs": [(f"{IDLE}/tariffs", NINE)],
     f"{SCOPE}heat": [(f"{ACME}/heat", NINE)],
     f"{SCOPE}chlorine": [(f"{ACME}/chlorine", NINE)],
-    f"{SCOPE}balance": [
-        (f"{ACME}/balance", NINE),
-        (f"{ACME}/balance", NINE | {"component": "electricity"}),
-    ],
     f"{SCOPE}detections": [("scopes/demo/detections", {})],
     f"{SCOPE}byproducts": [(f"{ACME}/byproducts", NINE)],
     f"{SCOPE}symbiosis": [("scopes/demo/symbiosis", NINE)],
     f"{SCOPE}maturity": [("scopes/demo/maturity", hours(8, 10))],
     "/api/v1/scenarios": [("scenarios", {})],
-    f"{SCOPE}load-plan": [(f"{ACME}/load-plan", {"hours": 2, "price": [0.3] * 12 + [0.9] * 12})],
     f"{SCOPE}restatements": [("scopes/demo/restatements", hours(8, 10))],
     "/api/v1/health/data": [("health/data", {})],
 }  # fmt: skip
+
+# Works with a tank of liquor that is nearly full.
+PLAN = make_park(
+    load_plan.TOML.replace('mode = "internal"', 'mode = "internal"\nflow = "acme/FT-1301"')
+    + load_plan.SUPPLY + data_text("walk/plan.toml"),
+    load_plan.EXTRA + data_text("walk/plan.csv"),
+    {"FT-1": 0.4, "FT-3": 0.05, "EI-1": 320.0, "JI-8": 48e6, "FT-62": 1.9, "FT-1301": 0.164,
+     "FT-1303": 0.002, "LT-1401": 5.9328},
+)  # fmt: skip
+
+
+async def fill_farm(db, ids):
+    """Let the tank farm have room for the chlorine of three hours."""
+    await add_samples(db, ids["acme/LT-1"], [NOW - S], [2.17])
+
+
+DEARER = {"price": [0.3] * 12 + [0.9] * 12, "demand_price": 0}
+OF_PLAN = {
+    f"{SCOPE}load-plan": [
+        (f"{ACME}/load-plan", DEARER | {"hours": 3}),
+        # The tank of liquor would be full, and no plan fills that of chlorine as far meanwhile.
+        *((f"{ACME}/load-plan", DEARER | {"hours": 4}, part)
+          for part in ("/stocks/1/full_now_after_h", "/now_breaks", "/given_up")),
+        (f"{ACME}/load-plan", DEARER | {"hours": 1, "demand_limit_mw": 10}, "/broken"),
+    ],
+}  # fmt: skip
+
+# Two enterprises, to the second of which chlorine and electricity go that no meter shows.
+GAPS = make_park(
+    PARK_TOML.replace(FLOW, FLOW + '\nfraction = "acme/AT-77"') + data_text("walk/gaps.toml"),
+    data_text("walk/gaps.csv"),
+    {"AT-77": 0.98, "FT-1": 0.4, "FT-3": 0.1, "FT-60": 6.54 / 3.6, "FT-70": 1.5 / 3.6,
+     "FT-71": 1 / 3.6, "FT-72": 1 / 3.6, "FT-73": 1.5 / 3.6, "JI-8": 30e6, "JI-6": 12.5e6,
+     "JI-18": 10e6, "JI-16": 15e6},
+)  # fmt: skip
+OF_GAPS = {
+    f"{SCOPE}balance": [
+        ("scopes/demo/balance", NINE),
+        ("scopes/demo/balance", NINE | {"component": "electricity"}),
+    ],
+}
 OF_LOOPS = {f"{SCOPE}loops": [("scopes/demo/loops", NINE)]}
 
 CATALOGUE = make_park(
-    PARK_TOML.partition("[[byproduct]]")[0] + data_text("demo/catalogue.toml"),
+    PARK_TOML.partition("[[byproduct]]")[0]
+    + data_text("demo/catalogue.toml").replace(
+        'max = "5 t/h"\n', 'max = "5 t/h"\nmin = "3 t/h"\nfirm = true\n'
+    ),
     "FT-20,demo/acme/vcm,mass_flow,t/h,gauge,0,20,1 %,acid made\n"
     "FT-21,demo/acme/vcm,mass_flow,t/h,gauge,0,20,1 %,acid used\n"
     "FT-22,demo/acme/vcm,mass_flow,kg/h,gauge,0,100,1 %,hydrogen received\n",
     {"FT-20": 6 / 3.6, "FT-21": 1 / 3.6, "FT-22": 0.007},
 )
+
+
+async def lower_acid(db, ids):
+    """Let less acid be made in an hour than its user must have."""
+    await change_minutes(db, ids["acme/FT-20"], "amount = amount / 4", BEGIN, BEGIN + HOUR)
+    await roll_up(db)
+
+
 OF_CATALOGUE = {
     f"{SCOPE}catalogue": [("scopes/demo/catalogue", NINE)],
     f"{SCOPE}catalogue/matches": [("scopes/demo/catalogue/matches", {})],
-    f"{SCOPE}catalogue/allocation": [("scopes/demo/catalogue/allocation", NINE)],
+    f"{SCOPE}catalogue/allocation": [
+        ("scopes/demo/catalogue/allocation", NINE),
+        ("scopes/demo/catalogue/allocation", EIGHT, "/items/0/shortfalls"),
+    ],
     f"{SCOPE}catalogue/ledger": [
         ("scopes/demo/catalogue/ledger", days("2025-06-01", "2025-06-03"))
     ],
@@ -469,9 +541,16 @@ OF_REPORTS = {
 }
 PARKS = {
     "works": WalkedPark(partial(serving_small, WORKS, add_findings), OF_WORKS),
-    "loops": WalkedPark(partial(serving_small, loops_park(), nothing), OF_LOOPS),
+    "plan": WalkedPark(partial(serving_small, PLAN, fill_farm), OF_PLAN),
+    "gaps": WalkedPark(partial(serving_small, GAPS, nothing), OF_GAPS),
+    # What goes to the landfill elsewhere is stored here.
+    "loops": WalkedPark(
+        partial(serving_small, loops_park("landfill =", "store ="), nothing), OF_LOOPS
+    ),
     "catalogue": WalkedPark(
-        partial(serving_small, CATALOGUE, nothing, viewer_level="private", value_completeness=0.05),
+        partial(
+            serving_small, CATALOGUE, lower_acid, viewer_level="private", value_completeness=0.05
+        ),
         OF_CATALOGUE,
     ),
     "plants": WalkedPark(serving_plants, OF_PLANTS),

@@ -318,8 +318,10 @@ def time_to_full(problem: LoadProblem, stock: F64) -> F64:
     (M,) float64 [s]
         from the beginning, inside an interval by its constant rate; inf = never in the plan's time
     """
-    room = problem.nodes.most[:, None] - stock
-    full = room[:, 1:] <= 0
+    most = problem.nodes.most[:, None]
+    room = most - stock
+    # A plan that fills a tank meets the limit but for the rounding of the solver.
+    full = room[:, 1:] <= TOLERANCE * most
     first = np.argmax(full, axis=1)
     at = np.arange(len(stock))
     rate = ratio(room[at, first] - room[at, first + 1], np.full(len(at), problem.interval_s))

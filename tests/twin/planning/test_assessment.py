@@ -50,6 +50,9 @@ def test_present_course_breaks_a_limit_in_the_hour_it_is_met():
     steady = as_now(problem_of(DEAR))
     assert steady.broken == ()
     assert np.isinf(time_to_full(problem_of(DEAR), steady.stock)).all()
+    # The rounding of the solver does not keep a plan from filling a tank.
+    filled = np.array([[2000.0, 2500 - 1e-4, 2500.0, 2500.0, 2500.0]])
+    assert time_to_full(problem_of(DEAR), filled) == pytest.approx([HOUR])
 
 
 def test_interval_of_the_saving_is_that_of_the_hand_calculation():
