@@ -10,10 +10,12 @@ from api.reports import economy as e
 from api.reports import industry
 from api.reports import performance as p
 from api.reports import sections as s
-from api.reports.document import Kind, ReportDocument, ReportSection, finish, name, same
+from api.reports.document import Kind, ReportDocument, ReportSection, finish, name
 from api.reports.formulas import formulas
+from api.reports.names import Names, dotted
 from api.reports.period import FINER, Span, span_before
 from api.reports.replies import Reply, read_replies
+from api.reports.wording import word
 from twin.arrays import SECOND_US
 from twin.model.park import inside
 from twin.series import windows as w
@@ -183,20 +185,16 @@ async def read_report(
     members, baselines = members_of(park, path), p.baselines_of(park, path)
     replies = await read_replies(app, span, questions(kind, path, span, members, baselines))
 
-    def naming(scope: str) -> Name:
-        known = park.scope(scope)
-        if known is None and kind == "industry":
-            return industry.title(naming(industry_of(scope)[0]), industry_of(scope)[1])
-        return same(scope) if known is None else name(known.name["zh"], known.name["en"])
-
-    sections = _sections(kind, replies, members, baselines, naming)
+    scope, product = industry_of(path) if kind == "industry" else (path, "")
+    names = Names(park, scope)
+    sections = _sections(kind, replies, members, baselines, names)
     if kind != "shift":
         sections[-1]["blocks"].append(formulas(sections, replies))
     return finish(
         {
             "kind": kind,
             "scope": path,
-            "name": naming(path),
+            "name": dotted([names.scope(scope), *([word(product)] if product else [])]),
             "title": TITLES[kind],
             "period": span.text,
             "start": span.start,
@@ -216,39 +214,39 @@ def _sections(
     replies: Mapping[str, Reply],
     members: Sequence[tuple[str, Name]],
     baselines: Sequence[Baseline],
-    naming: s.Naming,
+    names: Names,
 ) -> list[ReportSection]:
     if kind == "shift":
-        return [s.key_figures(replies), s.stocks(replies), s.events(replies)]
+        return [s.key_figures(replies), s.stocks(replies), s.events(replies, names)]
     if kind == "industry":
         product = replies["industry"].body["product"]
         return [
             industry.boundary(replies["industry"]),
             industry.spread(replies["industry"], replies["industry.finer"]),
-            s.section(APPENDIX, [s.factors(replies, product)]),
+            s.section(APPENDIX, [s.factors(replies, names, product)]),
         ]
-    return _scope(replies, members, baselines, naming)
+    return _scope(replies, members, baselines, names)
 
 
 def _scope(
     replies: Mapping[str, Reply],
     members: Sequence[tuple[str, Name]],
     baselines: Sequence[Baseline],
-    naming: s.Naming,
+    names: Names,
 ) -> list[ReportSection]:
-    totals = e.burn_down(replies["totals"], naming) if "totals" in replies else []
-    marks = e.benchmark(replies["benchmark"], naming) if "benchmark" in replies else []
+    totals = e.burn_down(replies["totals"], names) if "totals" in replies else []
+    marks = e.benchmark(replies["benchmark"], names) if "benchmark" in replies else []
     return [
-        s.boundary(replies),
-        s.energy(replies, members, naming),
+        s.boundary(replies, names),
+        s.energy(replies, members, names),
         p.performance(replies, baselines),
-        e.costs(replies, naming),
-        s.balances(replies),
+        e.costs(replies, names),
+        s.balances(replies, names),
         s.loops(replies),
         s.safety(replies),
-        s.environment(replies, naming, totals),
+        s.environment(replies, names, totals),
         s.maturity(replies),
         s.benefit(replies, marks),
-        s.measures(replies, naming),
-        s.section(APPENDIX, [s.factors(replies)]),
+        s.measures(replies, names),
+        s.section(APPENDIX, [s.factors(replies, names)]),
     ]

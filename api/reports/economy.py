@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
     from api.answers import Name
     from api.reports.document import FigureTable, ReportRows
-    from api.reports.sections import Naming, Replies
+    from api.reports.names import Names
+    from api.reports.sections import Replies
 
 MEASURES = (
     field("coal_equivalent_kgce", "折标准煤（当量值）", "Coal equivalent", "tce", 1e-3),
@@ -45,7 +46,7 @@ UNKNOWN_MONTH = "nothing is known of this month"
 UNKNOWN = "nothing is known of the year so far"
 
 
-def costs(replies: Replies, naming: Naming) -> ReportSection:
+def costs(replies: Replies, names: Names) -> ReportSection:
     """Return consumption with its cost by carrier, bills, and the demand against the contract."""
     reply = replies["consumption"]
     one = len({row["start"] for _, row in reply.rows()}) == 1
@@ -59,7 +60,7 @@ def costs(replies: Replies, naming: Naming) -> ReportSection:
                   _carriers(reply, with_month=not one) + missing_reply(reply)),
             chart,
             table(name("电费账单", "Bills of electricity"),
-                  _bills(reply, naming, with_month=not one)),
+                  _bills(reply, names, with_month=not one)),
             _demand(replies["demand"]) if "demand" in replies else None,
         ],
     )  # fmt: skip
@@ -94,7 +95,7 @@ def _carriers(reply: Reply, *, with_month: bool) -> list[ReportLine]:
     return lines
 
 
-def _bills(reply: Reply, naming: Naming, *, with_month: bool) -> list[ReportLine]:
+def _bills(reply: Reply, names: Names, *, with_month: bool) -> list[ReportLine]:
     """Return the items of the bills with their amounts of money."""
     lines: list[ReportLine] = []
     for pointer, row in reply.rows():
@@ -107,7 +108,7 @@ def _bills(reply: Reply, naming: Naming, *, with_month: bool) -> list[ReportLine
         for supply, items in entries.items():
             # The last item is their total.
             summed = with_sum(items[:-1], items[-1])
-            lines += group(_head(row, naming(supply), with_month=with_month), summed)
+            lines += group(_head(row, names.scope(supply), with_month=with_month), summed)
     return lines
 
 
@@ -125,7 +126,7 @@ def _demand(reply: Reply) -> FigureTable:
     )
 
 
-def burn_down(reply: Reply, naming: Naming) -> list[FigureTable | ReportRows]:
+def burn_down(reply: Reply, names: Names) -> list[FigureTable | ReportRows]:
     """Return what was used of each permit up to the last month of a period."""
     lines: list[ReportLine] = []
     unknown: list[Name] = []
@@ -136,8 +137,7 @@ def burn_down(reply: Reply, naming: Naming) -> list[FigureTable | ReportRows]:
             continue
         one = {key: column[at] for key, column in months.items()}
         one |= {"end": reply.span.end, "reason": UNKNOWN_MONTH}
-        scope, text = naming(row["scope"]), f"{row['permit']} · {row['year']}"
-        head = name(f"{scope['zh']} · {text}", f"{scope['en']} · {text}")
+        head = names.subject(row["scope"], row["outlets"], f"{row['pollutant']} · {row['year']}")
         if all(value is None for value in months["emitted_t"][: at + 1]):
             unknown.append(head)
             continue
@@ -185,7 +185,7 @@ def _of_month(reply: Reply, pointer: str, at: int, one: Mapping[str, Any], of: F
     return line(of.label, figure)
 
 
-def benchmark(reply: Reply, naming: Naming) -> list[FigureTable | ReportRows]:
+def benchmark(reply: Reply, names: Names) -> list[FigureTable | ReportRows]:
     """Return the indicators of parks side by side, and those without a value."""
     lines: list[ReportLine] = []
     unknown: list[list[Name]] = []
@@ -193,7 +193,7 @@ def benchmark(reply: Reply, naming: Naming) -> list[FigureTable | ReportRows]:
         entries = []
         without: dict[str, list[Name]] = {}
         for at, each in enumerate(row["parks"]):
-            label = naming(each["scope"])
+            label = names.scope(each["scope"])
             if each["value"] is None:
                 without.setdefault(each["reason"], []).append(label)
                 continue

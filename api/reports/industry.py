@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Any
 from api.reports.document import ReportLine, ReportSection, name, rows, same, table
 from api.reports.replies import Field, Reply
 from api.reports.sections import group, missing_reply, section
-from api.reports.wording import sentence, share_text, word
+from api.reports.wording import sentence, share_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from api.answers import Name
 
 INDICATORS = {
     "mass_t": name("产量", "Output"),
@@ -32,12 +31,6 @@ QUARTILES = {
 MEDIAN = "median"
 # Amounts of a month in units that can be read.
 LARGE = {"kWh": ("MWh", 1e-3), "kgce": ("tce", 1e-3)}
-
-
-def title(scope: Name, product: str) -> Name:
-    """Return the name of an industry."""
-    made = word(product)
-    return name(f"{scope['zh']} · {made['zh']}", f"{scope['en']} · {made['en']}")
 
 
 def boundary(reply: Reply) -> ReportSection:

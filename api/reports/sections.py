@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from api.answers import Name
@@ -15,6 +16,7 @@ from api.reports.document import (
     table,
 )
 from api.reports.exchange import pairing
+from api.reports.names import dotted
 from api.reports.replies import Field, Reply, field, line
 from api.reports.wording import joined, listed, number_text, sentence, share_text, time_text, word
 
@@ -22,10 +24,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from api.reports.document import FigureTable, ReportChart, ReportRows
+    from api.reports.names import Names
 
     Replies = Mapping[str, Reply]
     Block = FigureTable | ReportRows | ReportChart
-    Naming = Callable[[str], Name]
 
 PRODUCT = (
     field("mass_t", "产量", "Output", "t"),
@@ -173,7 +175,7 @@ def _is_full(block: Block) -> bool:
     return bool(block[content])  # type: ignore[literal-required]
 
 
-def boundary(replies: Replies) -> ReportSection:
+def boundary(replies: Replies, names: Names) -> ReportSection:
     """Return scope, period, sources and how far the data can be trusted."""
     lines: list[ReportLine] = []
     unseen: list[list[Name]] = []
@@ -192,8 +194,8 @@ def boundary(replies: Replies) -> ReportSection:
             passed = finer.lines("", finer.body, [PASSED[finer.window]]) if finer.body else []
             title = name(f"{word(component)['zh']}平衡", f"{word(component)['en']} balance")
             lines += group(title, [*tests, *passed, *missing_reply(finer)])
-            streams = same(", ".join(finer.body.get("unobservable", ())))
-            unseen.append([title, streams if streams["en"] else name("无", "none")])
+            streams = [names.stream(each) for each in finer.body.get("unobservable", ())]
+            unseen.append([title, listed(streams) if streams else name("无", "none")])
     trust = [
         [word(label) if label in COMPONENTS else name(*label.split("|")), same(share_text(share)),
          same(", ".join(tags)) if tags else name("无", "none")]
@@ -212,7 +214,7 @@ def boundary(replies: Replies) -> ReportSection:
             rows(name("不可观测的物流（无计量，平衡也不能推出）",
                       "Streams that neither a meter nor a balance tells"),
                  [name("平衡", "Balance"), name("物流", "Streams")], unseen),
-            _detections(replies["detections"]),
+            _detections(replies["detections"], names),
         ],
         name(
             "数值来自计量仪表、台账和由其导出的位号；每个数值附有单位、期间、95% 置信区间、完整率和"
@@ -238,14 +240,19 @@ def _trust(replies: Replies) -> list[tuple[str, float | None, list[str]]]:
     return result
 
 
-def _detections(reply: Reply) -> ReportRows:
+def _detections(reply: Reply, names: Names) -> ReportRows:
     columns = [name("时间", "Time"), name("组分", "Component"), name("可疑计量", "Suspects"),
                name("形态", "Shape"), name("检验值", "Test")]  # fmt: skip
     lines = [
         [
             same(time_text(row["time"])),
             word(row["component"]),
-            same(", ".join(each.get("tag") or each.get("id") or "" for each in row["streams"])),
+            listed(
+                [
+                    same(each["tag"]) if each.get("tag") else names.stream(each.get("id") or "")
+                    for each in row["streams"]
+                ]
+            ),
             word(row["shape"]),
             same(number_text(row["test"], 1)),
         ]
@@ -273,7 +280,7 @@ def _mark(reply: Reply, row: Mapping[str, Any], key: str) -> Name:
     return joined(word(row["position"]), texts)
 
 
-def energy(replies: Replies, members: Sequence[tuple[str, Name]], naming: Naming) -> ReportSection:
+def energy(replies: Replies, members: Sequence[tuple[str, Name]], names: Names) -> ReportSection:
     """Return production and energy, per product, in total and by enterprise."""
     reply, lines = replies["energy"], list[ReportLine]()
     for pointer, row in reply.rows():
@@ -302,10 +309,10 @@ def energy(replies: Replies, members: Sequence[tuple[str, Name]], naming: Naming
             _ranking(replies, members, products),
             table(name("铝用电阶梯", "Price tier of aluminium"), _tiers(replies["tariffs"])),
             _rows_table(replies["heat"], name("能量转换", "Conversion of energy"), CONVERSION,
-                        "scope", naming, "verdict"),
+                        "scope", names.scope, "verdict"),
             _rows_table(replies["electrolysers"],
                         name("电解槽（期末日）", "Electrolysers on the last day"), CELLS,
-                        "electrolyser", same, "efficiency_verdict")
+                        "electrolyser", partial(names.row, "electrolyser"), "efficiency_verdict")
             if "electrolysers" in replies else None,
         ],
     )  # fmt: skip
@@ -348,7 +355,12 @@ def _tiers(reply: Reply) -> list[ReportLine]:
 
 
 def _rows_table(
-    reply: Reply, title: Name, fields: Sequence[Field], key: str, naming: Naming, verdict: str = ""
+    reply: Reply,
+    title: Name,
+    fields: Sequence[Field],
+    key: str,
+    naming: Callable[[str], Name],
+    verdict: str = "",
 ) -> FigureTable:
     """Return a table with a group of lines for each row of an answer."""
     lines: list[ReportLine] = []
@@ -360,7 +372,7 @@ def _rows_table(
     return table(title, lines)
 
 
-def balances(replies: Replies) -> ReportSection:
+def balances(replies: Replies, names: Names) -> ReportSection:
     """Return the balances of chlorine and of the other by-products, and the exchange of them."""
     reply, lines = replies["chlorine"], list[ReportLine]()
     for pointer, row in reply.rows():
@@ -377,7 +389,7 @@ def balances(replies: Replies) -> ReportSection:
             chart,
             table(name("副产物", "By-products"), media + missing_reply(others)),
             _rows_table(replies["ledger"], name("互供台账", "Exchange ledger"), TRANSFER,
-                        "transfer", same, "verdict"),
+                        "transfer", names.transfer, "verdict"),
             pairing(replies["pairing"]),
         ],
     )  # fmt: skip
@@ -486,7 +498,7 @@ def _goal(sign: str, share: float) -> Name:
     return name(f"目标 {sign} {share:.0%}", f"goal {sign} {share:.0%}")
 
 
-def environment(replies: Replies, naming: Naming, totals: Sequence[Block]) -> ReportSection:
+def environment(replies: Replies, names: Names, totals: Sequence[Block]) -> ReportSection:
     """Return outlets, permits and their use by month, greenhouse gases and footprints."""
     reply, lines = replies["emissions"], list[ReportLine]()
     for pointer, row in reply.rows():
@@ -496,15 +508,14 @@ def environment(replies: Replies, naming: Naming, totals: Sequence[Block]) -> Re
             state = word("verified" if limit["verified"] else "unverified")
             remark = joined(remark, name(f"限值 {limit['value']:g}（{state['zh']}）",
                                          f"limit {limit['value']:g} ({state['en']})"))  # fmt: skip
-        label = row["name"] or same(row["pollutant"])
-        head = name(f"{row['outlet']} · {label['zh']}", f"{row['outlet']} · {label['en']}")
+        head = dotted([names.row("outlet", row["outlet"]), row["name"] or same(row["pollutant"])])
         lines += group(head, reply.lines(pointer, row, OUTLET, {"corrected_mg_m3": remark}))
     permits: list[ReportLine] = []
     for pointer, row in reply.rows("permits"):
         state = word("verified" if row["verified"] else "unverified")
         source = sentence(row["source"])
         remarks = {"share": word(row["verdict"]), "permit_t": joined(state, source)}
-        head = same(f"{row['outlet']} · {row['pollutant']} · {row['year']}")
+        head = names.subject("", [row["outlet"]], f"{row['pollutant']} · {row['year']}")
         permits += group(head, reply.lines(pointer, row, PERMIT, remarks))
     return section(
         name("环境与碳", "Environment and carbon"),
@@ -512,14 +523,14 @@ def environment(replies: Replies, naming: Naming, totals: Sequence[Block]) -> Re
             table(name("排放口", "Outlets"), lines + missing_reply(reply)),
             table(name("许可排放量使用情况", "Use of the permits"), permits),
             *totals,
-            *_carbon(replies),
+            *_carbon(replies, names),
             _rows_table(replies["footprints"], name("产品碳足迹", "Footprints of products"),
-                        FOOTPRINT, "plant", naming),
+                        FOOTPRINT, "plant", names.scope),
         ],
     )  # fmt: skip
 
 
-def _carbon(replies: Replies) -> list[Block | None]:
+def _carbon(replies: Replies, names: Names) -> list[Block | None]:
     reply, lines, parts = replies["emissions"], list[ReportLine](), list[ReportLine]()
     for pointer, row in reply.rows("carbon/items"):
         remark = sentence(row["reason"])
@@ -533,7 +544,7 @@ def _carbon(replies: Replies) -> list[Block | None]:
             known = {**source, "start": row["start"], "end": row["end"],
                      "completeness": row["completeness"], "quality": row["quality"]}  # fmt: skip
             figure = reply.figure(f"{pointer}/sources/{at}", known, of)
-            parts.append(line(word(source["source"]), figure, word(source["kind"])))
+            parts.append(line(names.carbon(source["source"]), figure, word(source["kind"])))
         if parts:
             whole = line(CARBON[0].label, reply.figure(pointer, row, CARBON[0]))
             parts = with_sum(parts, whole)
@@ -630,9 +641,9 @@ def benefit(replies: Replies, marks: Sequence[Block]) -> ReportSection:
     )  # fmt: skip
 
 
-def _target_name(row: Mapping[str, Any], naming: Naming) -> Name:
+def _target_name(row: Mapping[str, Any], names: Names) -> Name:
     """Return the name of a target with its scope and the year it is due."""
-    own, scope = row["name"] or same(row["id"]), naming(row["scope"])
+    own, scope = row["name"] or same(row["id"]), names.scope(row["scope"])
     due = row["due_on"][:4] if row["due_on"] else ""
     return name(
         f"{own['zh']}（{'，'.join(filter(None, (scope['zh'], due)))}）",
@@ -640,12 +651,12 @@ def _target_name(row: Mapping[str, Any], naming: Naming) -> Name:
     )
 
 
-def measures(replies: Replies, naming: Naming) -> ReportSection:
+def measures(replies: Replies, names: Names) -> ReportSection:
     """Return the targets with what is short of them: what asks for measures first."""
     reply, lines, unknown = replies["targets"], list[ReportLine](), list[list[Name]]()
     order = {"not_met": 0, "undecided": 1, "met": 2}
     for pointer, row in sorted(reply.rows(), key=lambda each: order.get(each[1]["verdict"], 3)):
-        label = _target_name(row, naming)
+        label = _target_name(row, names)
         if row["value"] is None:
             inputs = [each for each in row["no_data"][:2] if each not in row["reason"]]
             unknown.append([label, sentence(row["reason"]), sentence("; ".join(inputs))])
@@ -671,19 +682,20 @@ def measures(replies: Replies, naming: Naming) -> ReportSection:
                  [name("目标", "Target"), name("原因", "Reason"),
                   name("缺少的输入", "Missing inputs")],
                  unknown),
-            _retrofits(replies["retrofits"]),
+            _retrofits(replies["retrofits"], names),
         ],
     )  # fmt: skip
 
 
-def _retrofits(reply: Reply) -> ReportRows:
+def _retrofits(reply: Reply, names: Names) -> ReportRows:
     """Return the retrofits of electrolysers as stated: what meters say of them is of today."""
 
     def stated(value: float | None, uom: str) -> Name:
         return same("–" if value is None else f"{value:,.10g} {uom}")
 
     lines = [
-        [same(row["electrolyser"]), same(row["planned_on"] or "–"), same(row["done_on"] or "–"),
+        [names.row("electrolyser", row["electrolyser"]),
+         same(row["planned_on"] or "–"), same(row["done_on"] or "–"),
          stated(row["promised_kwh_t"], "kWh/t"), stated(row["cost_cny"], "CNY"),
          same(row["evidence"])]
         for _, row in reply.rows() if row["retrofit"] is not None
@@ -696,7 +708,7 @@ def _retrofits(reply: Reply) -> ReportRows:
     )  # fmt: skip
 
 
-def factors(replies: Replies, product: str = "") -> ReportRows:
+def factors(replies: Replies, names: Names, product: str = "") -> ReportRows:
     """Return the factors and marks the figures rest on, with their provenance.
 
     Of a product the marks of no other.
@@ -715,7 +727,9 @@ def factors(replies: Replies, product: str = "") -> ReportRows:
     for _, row in replies["emissions"].rows("carbon/factors") if "emissions" in replies else ():
         year = f" {row['year']}" if row["year"] else ""
         source = f"{row['standard'] or row['source'] or ''}{year}"
-        lines.append(_factor(word(row["of"]), ", ".join(row["figures"].values()), row, source))
+        lines.append(
+            _factor(names.carbon(row["of"]), ", ".join(row["figures"].values()), row, source)
+        )
     lines += [
         _factor(row["name"], f"{row['value']:g} {row['uom']}", row, row["source"])
         for _, row in (replies["chlorine"].rows("references") if "chlorine" in replies else ())
@@ -768,7 +782,7 @@ def key_figures(replies: Replies) -> ReportSection:
     )
 
 
-def events(replies: Replies) -> ReportSection:
+def events(replies: Replies, names: Names) -> ReportSection:
     """Return alarms, what operators did, and what was found and made anew in a shift."""
     journal = [
         [same(time_text(row["time"])), row["name"] or same(row["alarm"]),
@@ -793,7 +807,7 @@ def events(replies: Replies) -> ReportSection:
             rows(name("操作指令", "Orders"),
                  [name("时间", "Time"), name("指令", "Order"), name("人员", "By"),
                   name("未执行的原因", "Refused because")], orders),
-            _detections(replies["detections"]),
+            _detections(replies["detections"], names),
             _corrected(replies["restatements"]),
         ],
         NOTHING if journal else quiet,

@@ -156,6 +156,7 @@ class Transfer:
     received: tuple[str, ...] = cell("texts", default=())
     contract: str = cell("text", default="")
     evidence: str = cell("text", default="")
+    name: dict[str, str] | None = cell("name", default=None)
     source: str = cell("any", default="")
     note: str = cell("any", default="")
 

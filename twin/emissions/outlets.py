@@ -50,6 +50,7 @@ class OutletSpec:
     id: str = cell("text")
     scope: str = cell("scope")
     kind: str = cell("one stack drain")
+    name: dict[str, str] | None = cell("name", default=None)
     # Name -> address of the tag of its concentration, or of its share by volume.
     pollutants: dict[str, str] = cell("each tag concentration fraction", default_factory=dict)
     # The analysers of nitrogen oxides, where they are two.

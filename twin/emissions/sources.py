@@ -51,6 +51,7 @@ class CarbonFlow:
     purity: float = cell("share", default=1.0)
     carbon_content: float = cell("quantity fraction", default=NAN)
     factor: float = cell("quantity fraction", default=NAN)
+    name: dict[str, str] | None = cell("name", default=None)
     source: str = cell("any", default="")
     note: str = cell("any", default="")
 

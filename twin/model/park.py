@@ -109,6 +109,7 @@ class Electrolyser:
     cells: float = cell("number")
     current: str = cell("tag current")
     current_efficiency: float = cell("share")
+    name: dict[str, str] | None = cell("name", default=None)
     voltage: str = cell("tag voltage", default="")
     zero_gap: bool = cell("flag", default=False)
     area: float = cell("quantity area", default=NAN)
@@ -142,6 +143,7 @@ class Stream:
     steam: str = cell("text", default="")  # id of its [[steam]], if it is not the nearest
     # For which pipes and vessels without a level at either end hold what it carries.
     hold_up_s: float = cell("quantity time", key="hold_up", default=NAN)
+    name: dict[str, str] | None = cell("name", default=None)
 
 
 @table
