@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from api.reports.document import NOTHING, ReportLine, ReportSection, name, rows, same, table
+from api.reports.names import dotted
 from api.reports.replies import Field, Reply, field, line
 from api.reports.sections import group, having, missing_reply, section, with_sum
 from api.reports.wording import joined, listed, sentence, time_text, word
@@ -70,7 +71,7 @@ def _head(row: Mapping[str, Any], text: Name, *, with_month: bool) -> Name:
     if not with_month:
         return text
     month = row["start"][:7]
-    return name(f"{month} · {text['zh']}", f"{month} · {text['en']}")
+    return dotted([same(month), text])
 
 
 def _carriers(reply: Reply, *, with_month: bool) -> list[ReportLine]:
@@ -137,7 +138,7 @@ def burn_down(reply: Reply, names: Names) -> list[FigureTable | ReportRows]:
             continue
         one = {key: column[at] for key, column in months.items()}
         one |= {"end": reply.span.end, "reason": UNKNOWN_MONTH}
-        head = names.subject(row["scope"], row["outlets"], f"{row['pollutant']} · {row['year']}")
+        head = names.permit(row["scope"], row["outlets"], row["pollutant"], row["year"])
         if all(value is None for value in months["emitted_t"][: at + 1]):
             unknown.append(head)
             continue

@@ -90,10 +90,10 @@ class Names:
         ends, medium = _arrow(self.scope(row.origin), self.scope(row.to)), word(row.medium)
         return name(f"{ends['zh']}（{medium['zh']}）", f"{ends['en']} ({medium['en'].lower()})")
 
-    def subject(self, scope: str, outlets: Sequence[str], pollutant: str) -> Name:
-        """Return what a permit is of: a pollutant of outlets, or of all of a scope."""
+    def permit(self, scope: str, outlets: Sequence[str], pollutant: str, year: int) -> Name:
+        """Return what a permit is of: a pollutant of outlets, or of all of a scope, in a year."""
         of = listed([self.row("outlet", each) for each in outlets]) if outlets else None
-        return dotted([of or self.scope(scope), same(pollutant)])
+        return dotted([of or self.scope(scope), same(pollutant), same(year)])
 
 
 def _arrow(origin: Name, to: Name) -> Name:
@@ -103,4 +103,5 @@ def _arrow(origin: Name, to: Name) -> Name:
 def dotted(texts: Iterable[Name]) -> Name:
     """Return several names as one, from the whole to the part."""
     kept = list(texts)
-    return name(" · ".join(t["zh"] for t in kept), " · ".join(t["en"] for t in kept))
+    # The interpunct of Chinese has no spaces around it.
+    return name("·".join(t["zh"] for t in kept), " · ".join(t["en"] for t in kept))

@@ -198,7 +198,7 @@ def boundary(replies: Replies, names: Names) -> ReportSection:
             unseen.append([title, listed(streams) if streams else name("无", "none")])
     trust = [
         [word(label) if label in COMPONENTS else name(*label.split("|")), same(share_text(share)),
-         same(", ".join(tags)) if tags else name("无", "none")]
+         listed([same(tag) for tag in tags]) if tags else name("无", "none")]
         for label, share, tags in _trust(replies)
     ]  # fmt: skip
     return section(
@@ -515,7 +515,7 @@ def environment(replies: Replies, names: Names, totals: Sequence[Block]) -> Repo
         state = word("verified" if row["verified"] else "unverified")
         source = sentence(row["source"])
         remarks = {"share": word(row["verdict"]), "permit_t": joined(state, source)}
-        head = names.subject("", [row["outlet"]], f"{row['pollutant']} · {row['year']}")
+        head = names.permit("", [row["outlet"]], row["pollutant"], row["year"])
         permits += group(head, reply.lines(pointer, row, PERMIT, remarks))
     return section(
         name("环境与碳", "Environment and carbon"),

@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from api.reports.document import name, same
+from api.reports.document import NOTHING, name, same
 from twin import quality as q
 
 if TYPE_CHECKING:
@@ -142,8 +142,11 @@ def remark_text(
     basis = word(figure["values"]) if figure["values"] == "reconciled" else same("")
     reason = sentence(figure["reason"]) if figure["value"] is None else same("")
     lacking = figure["missing"] if (figure["completeness"] or 0) < 1 else []
-    tags = ", ".join(lacking[:most]) + (" …" if len(lacking) > most > 0 else "")
-    gaps = name(f"缺：{tags}", f"gaps: {tags}") if tags and not reason["en"] else same("")
+    tags = listed([same(tag) for tag in lacking[:most]])
+    more = "…" if len(lacking) > most > 0 else ""
+    gaps = NOTHING
+    if tags["en"] and not reason["en"]:
+        gaps = name(f"缺：{tags['zh']}{more}", f"gaps: {tags['en']} {more}".rstrip())
     return joined(remark, basis, reason, gaps)[language]
 
 

@@ -19,9 +19,9 @@ def park():
 def test_a_scope_or_row_of_another_enterprise_stands_with_the_name_of_it(park):
     names = Names(park, "liaocheng")
     assert names.scope(f"{XINFA}/caustic") == {
-        "zh": "信发（示例） · 烧碱装置", "en": "Xinfa (demo) · Caustic plant",
+        "zh": "信发（示例）·烧碱装置", "en": "Xinfa (demo) · Caustic plant",
     }  # fmt: skip
-    assert names.row("outlet", "xinfa-power-stack")["zh"] == "信发（示例） · 自备电厂烟囱"
+    assert names.row("outlet", "xinfa-power-stack")["zh"] == "信发（示例）·自备电厂烟囱"
     assert names.scope(XINFA)["zh"] == "信发（示例）"
     own = Names(park, XINFA)
     assert own.scope(f"{XINFA}/caustic")["zh"] == "烧碱装置"
@@ -36,7 +36,7 @@ def test_a_stream_is_called_by_its_ends_and_a_transfer_by_what_goes_where(park):
         "en": "HCl header → VCM synthesis (hydrogen chloride)",
     }  # fmt: skip
     assert names.stream("xinfa-pvc")["zh"] == "聚合 → 外部市场（聚氯乙烯）"
-    assert names.stream(f"{XINFA}/caustic/electrolysis:faraday")["zh"] == "电解 · 电解产生"
+    assert names.stream(f"{XINFA}/caustic/electrolysis:faraday")["zh"] == "电解·电解产生"
     arrow = names.transfer("acid-luxi-steel")
     assert " → " in arrow["zh"]
     assert "luxi" not in arrow["en"]
@@ -45,8 +45,8 @@ def test_a_stream_is_called_by_its_ends_and_a_transfer_by_what_goes_where(park):
 def test_a_source_of_carbon_is_a_row_or_a_carrier_and_a_permit_what_it_is_of(park):
     names = Names(park, XINFA)
     assert [names.carbon(each)["zh"] for each in ("xinfa-carbide", "coal")] == ["外购电石", "煤"]
-    assert names.subject(XINFA, ["xinfa-power-stack"], "SO2")["zh"] == "自备电厂烟囱 · SO2"
-    assert names.subject(XINFA, [], "SO2")["en"] == "Xinfa (demo) · SO2"
+    assert names.permit(XINFA, ["xinfa-power-stack"], "SO2", 2026)["zh"] == "自备电厂烟囱·SO2·2026"
+    assert names.permit(XINFA, [], "SO2", 2026)["en"] == "Xinfa (demo) · SO2 · 2026"
 
 
 def test_what_the_model_does_not_know_keeps_its_id(park):
