@@ -52,5 +52,5 @@ def test_a_source_of_carbon_is_a_row_or_a_carrier_and_a_permit_what_it_is_of(par
 def test_what_the_model_does_not_know_keeps_its_id(park):
     names = Names(park, "liaocheng")
     assert names.scope("liaocheng/gone")["zh"] == "liaocheng/gone"
-    for said in (names.stream, names.transfer, lambda id_: names.row("outlet", id_)):
-        assert said("gone")["zh"] == "gone"
+    for name_of in (names.stream, names.transfer, lambda id_: names.row("outlet", id_)):
+        assert name_of("gone")["zh"] == "gone"
