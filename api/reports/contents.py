@@ -12,7 +12,7 @@ from api.reports import performance as p
 from api.reports import sections as s
 from api.reports.document import Kind, ReportDocument, ReportSection, finish, name
 from api.reports.formulas import formulas
-from api.reports.names import Names, dotted
+from api.reports.names import ReportNames, dotted
 from api.reports.period import FINER, Span, span_before
 from api.reports.replies import Reply, read_replies
 from api.reports.wording import word
@@ -186,7 +186,7 @@ async def read_report(
     replies = await read_replies(app, span, questions(kind, path, span, members, baselines))
 
     scope, product = industry_of(path) if kind == "industry" else (path, "")
-    names = Names(park, scope)
+    names = ReportNames(park, scope)
     sections = _sections(kind, replies, members, baselines, names)
     if kind != "shift":
         sections[-1]["blocks"].append(formulas(sections, replies))
@@ -214,7 +214,7 @@ def _sections(
     replies: Mapping[str, Reply],
     members: Sequence[tuple[str, Name]],
     baselines: Sequence[Baseline],
-    names: Names,
+    names: ReportNames,
 ) -> list[ReportSection]:
     if kind == "shift":
         return [s.key_figures(replies), s.stocks(replies), s.events(replies, names)]
@@ -232,7 +232,7 @@ def _scope(
     replies: Mapping[str, Reply],
     members: Sequence[tuple[str, Name]],
     baselines: Sequence[Baseline],
-    names: Names,
+    names: ReportNames,
 ) -> list[ReportSection]:
     totals = e.burn_down(replies["totals"], names) if "totals" in replies else []
     marks = e.benchmark(replies["benchmark"], names) if "benchmark" in replies else []

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from api.answers import Name
     from api.reports.document import FigureTable, ReportRows
-    from api.reports.names import Names
+    from api.reports.names import ReportNames
     from api.reports.sections import Replies
 
 MEASURES = (
@@ -47,7 +47,7 @@ UNKNOWN_MONTH = "nothing is known of this month"
 UNKNOWN = "nothing is known of the year so far"
 
 
-def costs(replies: Replies, names: Names) -> ReportSection:
+def costs(replies: Replies, names: ReportNames) -> ReportSection:
     """Return consumption with its cost by carrier, bills, and the demand against the contract."""
     reply = replies["consumption"]
     one = len({row["start"] for _, row in reply.rows()}) == 1
@@ -96,7 +96,7 @@ def _carriers(reply: Reply, *, with_month: bool) -> list[ReportLine]:
     return lines
 
 
-def _bills(reply: Reply, names: Names, *, with_month: bool) -> list[ReportLine]:
+def _bills(reply: Reply, names: ReportNames, *, with_month: bool) -> list[ReportLine]:
     """Return the items of the bills with their amounts of money."""
     lines: list[ReportLine] = []
     for pointer, row in reply.rows():
@@ -127,7 +127,7 @@ def _demand(reply: Reply) -> FigureTable:
     )
 
 
-def burn_down(reply: Reply, names: Names) -> list[FigureTable | ReportRows]:
+def burn_down(reply: Reply, names: ReportNames) -> list[FigureTable | ReportRows]:
     """Return what was used of each permit up to the last month of a period."""
     lines: list[ReportLine] = []
     unknown: list[Name] = []
@@ -186,7 +186,7 @@ def _of_month(reply: Reply, pointer: str, at: int, one: Mapping[str, Any], of: F
     return line(of.label, figure)
 
 
-def benchmark(reply: Reply, names: Names) -> list[FigureTable | ReportRows]:
+def benchmark(reply: Reply, names: ReportNames) -> list[FigureTable | ReportRows]:
     """Return the indicators of parks side by side, and those without a value."""
     lines: list[ReportLine] = []
     unknown: list[list[Name]] = []

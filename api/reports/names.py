@@ -23,7 +23,7 @@ OUTER = {"market": name("外部市场", "market"), "atmosphere": name("大气", 
 WITHIN = {"faraday": name("电解产生", "made by the cells"), "stock": name("存量变化", "stock")}
 
 
-class Names:
+class ReportNames:
     """Names in both languages, as a report about a scope says them.
 
     Without a name in the model a row has that of what it joins or carries, else its id.

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from api.reports.document import FigureTable, ReportChart, ReportRows
-    from api.reports.names import Names
+    from api.reports.names import ReportNames
 
     Replies = Mapping[str, Reply]
     Block = FigureTable | ReportRows | ReportChart
@@ -175,7 +175,7 @@ def _is_full(block: Block) -> bool:
     return bool(block[content])  # type: ignore[literal-required]
 
 
-def boundary(replies: Replies, names: Names) -> ReportSection:
+def boundary(replies: Replies, names: ReportNames) -> ReportSection:
     """Return scope, period, sources and how far the data can be trusted."""
     lines: list[ReportLine] = []
     unseen: list[list[Name]] = []
@@ -240,7 +240,7 @@ def _trust(replies: Replies) -> list[tuple[str, float | None, list[str]]]:
     return result
 
 
-def _detections(reply: Reply, names: Names) -> ReportRows:
+def _detections(reply: Reply, names: ReportNames) -> ReportRows:
     columns = [name("时间", "Time"), name("组分", "Component"), name("可疑计量", "Suspects"),
                name("形态", "Shape"), name("检验值", "Test")]  # fmt: skip
     lines = [
@@ -280,7 +280,9 @@ def _mark(reply: Reply, row: Mapping[str, Any], key: str) -> Name:
     return joined(word(row["position"]), texts)
 
 
-def energy(replies: Replies, members: Sequence[tuple[str, Name]], names: Names) -> ReportSection:
+def energy(
+    replies: Replies, members: Sequence[tuple[str, Name]], names: ReportNames
+) -> ReportSection:
     """Return production and energy, per product, in total and by enterprise."""
     reply, lines = replies["energy"], list[ReportLine]()
     for pointer, row in reply.rows():
@@ -372,7 +374,7 @@ def _rows_table(
     return table(title, lines)
 
 
-def balances(replies: Replies, names: Names) -> ReportSection:
+def balances(replies: Replies, names: ReportNames) -> ReportSection:
     """Return the balances of chlorine and of the other by-products, and the exchange of them."""
     reply, lines = replies["chlorine"], list[ReportLine]()
     for pointer, row in reply.rows():
@@ -498,7 +500,7 @@ def _goal(sign: str, share: float) -> Name:
     return name(f"目标 {sign} {share:.0%}", f"goal {sign} {share:.0%}")
 
 
-def environment(replies: Replies, names: Names, totals: Sequence[Block]) -> ReportSection:
+def environment(replies: Replies, names: ReportNames, totals: Sequence[Block]) -> ReportSection:
     """Return outlets, permits and their use by month, greenhouse gases and footprints."""
     reply, lines = replies["emissions"], list[ReportLine]()
     for pointer, row in reply.rows():
@@ -530,7 +532,7 @@ def environment(replies: Replies, names: Names, totals: Sequence[Block]) -> Repo
     )  # fmt: skip
 
 
-def _carbon(replies: Replies, names: Names) -> list[Block | None]:
+def _carbon(replies: Replies, names: ReportNames) -> list[Block | None]:
     reply, lines, parts = replies["emissions"], list[ReportLine](), list[ReportLine]()
     for pointer, row in reply.rows("carbon/items"):
         remark = sentence(row["reason"])
@@ -641,7 +643,7 @@ def benefit(replies: Replies, marks: Sequence[Block]) -> ReportSection:
     )  # fmt: skip
 
 
-def _target_name(row: Mapping[str, Any], names: Names) -> Name:
+def _target_name(row: Mapping[str, Any], names: ReportNames) -> Name:
     """Return the name of a target with its scope and the year it is due."""
     own, scope = row["name"] or same(row["id"]), names.scope(row["scope"])
     due = row["due_on"][:4] if row["due_on"] else ""
@@ -651,7 +653,7 @@ def _target_name(row: Mapping[str, Any], names: Names) -> Name:
     )
 
 
-def measures(replies: Replies, names: Names) -> ReportSection:
+def measures(replies: Replies, names: ReportNames) -> ReportSection:
     """Return the targets with what is short of them: what asks for measures first."""
     reply, lines, unknown = replies["targets"], list[ReportLine](), list[list[Name]]()
     order = {"not_met": 0, "undecided": 1, "met": 2}
@@ -687,7 +689,7 @@ def measures(replies: Replies, names: Names) -> ReportSection:
     )  # fmt: skip
 
 
-def _retrofits(reply: Reply, names: Names) -> ReportRows:
+def _retrofits(reply: Reply, names: ReportNames) -> ReportRows:
     """Return the retrofits of electrolysers as stated: what meters say of them is of today."""
 
     def stated(value: float | None, uom: str) -> Name:
@@ -708,7 +710,7 @@ def _retrofits(reply: Reply, names: Names) -> ReportRows:
     )  # fmt: skip
 
 
-def factors(replies: Replies, names: Names, product: str = "") -> ReportRows:
+def factors(replies: Replies, names: ReportNames, product: str = "") -> ReportRows:
     """Return the factors and marks the figures rest on, with their provenance.
 
     Of a product the marks of no other.
@@ -782,7 +784,7 @@ def key_figures(replies: Replies) -> ReportSection:
     )
 
 
-def events(replies: Replies, names: Names) -> ReportSection:
+def events(replies: Replies, names: ReportNames) -> ReportSection:
     """Return alarms, what operators did, and what was found and made anew in a shift."""
     journal = [
         [same(time_text(row["time"])), row["name"] or same(row["alarm"]),
