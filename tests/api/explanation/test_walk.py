@@ -3,6 +3,7 @@
 The routes and their figures are those of the OpenAPI document: a new one is walked, or stated here.
 """
 
+import math
 import re
 from urllib.parse import urlencode
 
@@ -23,6 +24,7 @@ BY_ROW = (f"{SCOPE}loops", "/api/v1/targets")
 OF_REPORTS = [route for route in ROUTES if "/reports/" in route]
 
 
+SIGNS = str.maketrans("−×·", "-**")
 # A name in a formula: words between signs of arithmetic.
 NAMED = r"(?<=[-−+*/·(])\s*\b([a-z0-9 _]+?)\b\s*(?=[-−+*/·),;:])"
 
@@ -103,7 +105,8 @@ class Walk:
         answer = await self.get(f"/api/v1/explain?{urlencode({'figure': figure})}")
         for item in answer["items"]:
             await self._check(item, f"{figure.partition('#')[0]}#{item['figure']}")
-        self.wrong += unnamed(answer["items"])
+        for row in rows_of(answer["items"]):
+            self.wrong += unnamed(row) + miscalculated(row)
         return answer["items"]
 
     async def _check(self, item, figure):
@@ -124,36 +127,82 @@ class Walk:
             self.wrong.append((figure, "nothing"))
 
 
-def unnamed(items):
-    """Return the figures whose formula names another one of their row, whose inputs they lack.
-
-    That is a name without its unit, beside a sign of arithmetic.
-    """
+def rows_of(items):
+    """Return the explanations of each row of an answer, by the names of the figures."""
     rows = {}
     for item in items:
         row, _, name = re.sub(r"/\d+$", "", item["figure"]).rpartition("/")
         rows.setdefault((row, item["start"]), {}).setdefault(name, item)
-    wrong = []
-    for row in rows.values():
-        stems = {stem_of(name): item for name, item in row.items()}
-        for item in row.values():
-            own = {each["tag"] for each in item["inputs"]}
-            if any(each["kind"] == "derived" for each in item["inputs"]):
-                # Its own inputs stand behind it.
-                continue
-            for stem in re.findall(NAMED, f"({item['formula'].lower()})"):
-                other = stems.get(stem.replace(" ", "_"), item)
-                # What no input moves, as a flow at its stated limit, has those of its whole row.
-                tags = {each["tag"] for each in other["inputs"] if each["effect"] is not None}
-                if other is not item and tags and not own & tags:
-                    wrong.append((item["figure"], item["formula"], other["figure"]))
+    return rows.values()
+
+
+def unnamed(row):
+    """Return the figures whose formula names another one of their row, whose inputs they lack.
+
+    That is a name without its unit, beside a sign of arithmetic.
+    """
+    wrong, stems = [], {stem_of(name): item for name, item in row.items()}
+    for item in row.values():
+        own = {each["tag"] for each in item["inputs"]}
+        if any(each["kind"] == "derived" for each in item["inputs"]):
+            # Its own inputs stand behind it.
+            continue
+        for stem in re.findall(NAMED, f"({item['formula'].lower()})"):
+            other = stems.get(stem.replace(" ", "_"), item)
+            # What no input moves, as a flow at its stated limit, has those of its whole row.
+            tags = {each["tag"] for each in other["inputs"] if each["effect"] is not None}
+            if other is not item and tags and not own & tags:
+                wrong.append((item["figure"], item["formula"], other["figure"]))
     return wrong
+
+
+def miscalculated(row):
+    """Return the figures that are not what their formula makes of others of their row.
+
+    Looked at are formulas of such figures and signs of arithmetic alone; a factor of ten is a unit.
+    """
+    wrong, figures = [], {stem_of(name): item["value"] for name, item in row.items()}
+    for item in row.values():
+        values = {stem_of(name): value for name, value in item["given"].items()} | figures
+        formula = re.split("[;:]", item["formula"].lower())[0].translate(SIGNS)
+        formula = re.sub(r"(?<=\w) (?=\w)", "_", formula)
+        names = set(re.findall(r"[^-+*/() ]+", formula))
+        if len(names) < 2 or not all(isinstance(values.get(n), int | float) for n in names):
+            continue
+        made = eval(formula, {}, values)  # noqa: S307 - a formula of our own
+        if not alike(item["value"], made):
+            wrong.append((item["figure"], formula, item["value"], made))
+    return wrong
+
+
+def alike(one, other):
+    """Tell whether two values are the same but for rounding and a power of ten."""
+    if min(abs(one), abs(other)) < 1e-9:
+        return abs(one - other) < 1e-9
+    power = math.log10(abs(one / other))
+    return one * other > 0 and power == pytest.approx(round(power), abs=1e-9)
 
 
 def stem_of(name):
     """Return the name of a figure without its unit."""
     ends = [unit for unit in UNITS if name.endswith(f"_{unit}")]
     return name.removesuffix(f"_{max(ends, key=len)}") if ends else name
+
+
+def test_a_figure_has_the_value_that_its_formula_makes_of_its_row():
+    given = {"hours": 2}
+    row = {
+        "used_kwh": {"figure": "/0/used_kwh", "formula": "sum", "value": 3000.0, "given": given},
+        "mean_mw": {
+            "figure": "/0/mean_mw",
+            "formula": "used / hours",
+            "value": 1.5,
+            "given": given,
+        },
+    }
+    assert miscalculated(row) == []
+    row["mean_mw"]["value"] = 2.0
+    assert miscalculated(row) == [("/0/mean_mw", "used / hours", 2.0, 1500.0)]
 
 
 def test_every_route_with_figures_is_walked_or_has_a_reason():
