@@ -44,7 +44,7 @@ from twin.reference import load as load_reference
 from twin.uom import parse_quantity
 
 router = APIRouter(prefix="/api/v1", responses=RESPONSES, route_class=AnswerRoute)
-summaries = APIRouter(route_class=CalculationRoute)
+summaries = APIRouter(prefix="/api/v1", responses=RESPONSES, route_class=CalculationRoute)
 
 StateFilter = Annotated[
     list[Literal[AlarmState, "all"]] | None,
@@ -263,7 +263,7 @@ async def read_summary(
     }
 
 
-router.include_router(summaries)
+router.routes.extend(summaries.routes)
 
 
 @router.post("/alarms/{alarm:path}/ack", **ACCEPTED)

@@ -171,7 +171,6 @@ def create_app(
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
-        generate_unique_id_function=lambda route: route.name,
     )
     app.state.context = context
     app.state.calculations = calculations
@@ -183,7 +182,10 @@ def create_app(
     app.add_middleware(AddHeaders)
     problems.install(app)
     for module in SUBJECTS:
-        app.include_router(module.router)
+        for route in module.router.routes:
+            # As it was made: `include_router` would make each of them, with its schemas, once more.
+            route.unique_id = route.name
+            app.router.routes.append(route)
     if console.is_dir():
         app.mount("/", ConsoleFiles(directory=console, html=True), name="console")
     else:

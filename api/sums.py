@@ -230,7 +230,8 @@ async def read_rows(
     rows = await read(ids)
     tag = stored[column_of(ids, rows)]
     table = {"tag": tag, **{name: rows[name] for name in NO_ROWS if name != "tag"}}
-    derived = {name: column[np.isin(tag, tags)] for name, column in table.items()}
+    wanted = np.isin(tag, tags)
+    derived = {name: column[wanted] for name, column in table.items()}
     made = _cell_rows(network.cells.among(tags, of_cells), _Grid.of(of_cells, table))
     heat = _heat_rows(network.heats.among(tags, of_heat), _Grid.of(of_heat, table))
     better, kept = _better(made, derived)
@@ -268,7 +269,8 @@ class _Grid:
     @classmethod
     def of(cls, tags: I64, rows: Columns) -> _Grid:
         """Return the rows of some tags, (c,) sorted."""
-        rows = {name: column[np.isin(rows["tag"], tags)] for name, column in rows.items()}
+        own = np.isin(rows["tag"], tags)
+        rows = {name: column[own] for name, column in rows.items()}
         times, row = np.unique(rows["time_us"], return_inverse=True)
         shape, at = (len(times), len(tags)), (row, np.searchsorted(tags, rows["tag"]))
         amount, covered_s = np.zeros((2, *shape))

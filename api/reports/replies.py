@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from types import UnionType
 from typing import (
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
     from api.answers import Name
     from api.reports.period import Span
 
+# While the database works for one answer, others are calculated.
+AT_ONCE = 3
 # Digits of a figure after it has been brought to the uom of the report.
 DIGITS = 12
 
@@ -235,8 +238,14 @@ def line(label: Name, figure: ReportFigure | None, remark: Name | None = None) -
 
 async def read_replies(app: FastAPI, span: Span, addresses: Mapping[str, str]) -> dict[str, Reply]:
     """Return the answers at some addresses, by the same keys; equal addresses are asked once."""
-    different = dict.fromkeys(addresses.values())
-    replies = {address: await read_reply(app, span, address) for address in different}
+    turns = asyncio.Semaphore(AT_ONCE)
+
+    async def reply_at(address: str) -> Reply:
+        async with turns:
+            return await read_reply(app, span, address)
+
+    different = list(dict.fromkeys(addresses.values()))
+    replies = dict(zip(different, await asyncio.gather(*map(reply_at, different)), strict=True))
     return {key: replies[address] for key, address in addresses.items()}
 
 

@@ -1,6 +1,7 @@
 """PostgreSQL's binary COPY format, byte by byte and both ways."""
 
 import struct
+from datetime import UTC, datetime, timedelta, timezone
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from deploy.database.copy import EPOCH_US, HEADER, TRAILER, decode, pieces, row_dtype
+from deploy.database.copy import EPOCH_US, HEADER, TRAILER, decode, pieces, read, row_dtype
 
 TYPES = ("timestamptz", "int4", "float8", "int2")
 T0 = 1_760_000_000_000_000
@@ -62,3 +63,21 @@ def test_what_is_encoded_is_decoded(data, count):
     assert [column.dtype.str for column in got] == ["<i8", "<i4", "<f8", "<i2"]
     for column, back in zip(columns, got, strict=True):
         np.testing.assert_array_equal(back, column)
+
+
+async def test_arguments_reach_the_server_as_they_are(db):
+    china = datetime(2026, 11, 1, 8, 0, 0, 250_000, timezone(timedelta(hours=8)))
+    statement = """
+        SELECT n::int4, t + $3::interval, x::float8
+        FROM unnest($1::int[], $2::timestamptz[]) w(n, t)
+        JOIN unnest($4::float8[]) WITH ORDINALITY v(x, at) ON at = n WHERE n < $5 AND t >= $6"""
+    args = ([1, 2, 3], [china, china, china], timedelta(days=1, microseconds=1), [0.1, -1e300, 0.0],
+            3, china.astimezone(UTC))  # fmt: skip
+    number, time_us, value = await read(db, ("int4", "timestamptz", "float8"), statement, *args)
+    assert number.tolist() == [1, 2]
+    begin_us = round(china.timestamp() * 1e6)
+    assert (time_us - begin_us).tolist() == [86_400_000_001] * 2
+    assert value.tolist() == [0.1, -1e300]
+    assert [
+        len(column) for column in await read(db, ("int4",), "SELECT unnest($1::int[])", [])
+    ] == [0]
