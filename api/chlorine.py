@@ -35,11 +35,13 @@ from api.component_balance import (
 from api.context import AppContext, Context
 from api.encode import DAY, HOUR, MINUTE, T_PER_H, TONNE, number, out, rfc3339
 from api.joint import Joint, read_joint
-from api.live.image import LiveValues, live_values
+from api.live.image import LiveImage, LiveValues, live_values
+from api.parameters import Moment
 from api.problems import RESPONSES
 from api.reconciled import Basis, StandsOn, Values, read_reconciled, stand_on
 from api.sums import Sums, read_sums, tags_of
 from api.windows import Hourly, WindowQuery
+from deploy.database.times import to_us
 from twin import quality as q
 from twin.accounts.accounts import FLOW_ITEMS, Account
 from twin.accounts.network import Network
@@ -213,7 +215,7 @@ class AbsorberState(TypedDict):
 
 
 class ChlorineNow(TypedDict):
-    """The headroom of the tanks by the live values; null where it is not known.
+    """The headroom of the tanks by the values of now, or of the moment; null where unknown.
 
     Times are those of the farm that is full first, and null as well while none is filling. A user
     that trips leaves its chlorine to liquefaction, for which the model has no limit: the times are
@@ -298,19 +300,21 @@ class ChlorineAnswer(WindowAnswer):
 
 @router.get("/{path:path}/chlorine")
 async def read_chlorine(
-    context: AppContext, query: Hourly, values: Values = "reconciled"
+    context: AppContext, query: Hourly, values: Values = "reconciled", moment: Moment = None
 ) -> ChlorineAnswer:
-    """Return the chlorine balance of a scope, and the present headroom of its tanks."""
-    network, path = query.network, query.scope
-    feed = context.feed
-    live = live_values(feed.image, feed.catalogue, network, query.now_us)
+    """Return the chlorine balance of a scope, and the headroom of its tanks, now or at a moment."""
+    network, path, catalogue = query.network, query.scope, context.feed.catalogue
+    at = catalogue.find(tag.address for tag in network.tags)
+    image = await context.image_at(at[at >= 0], moment)
+    now_us = query.now_us if moment is None else to_us(moment)
+    live = live_values(image, catalogue, network, now_us)
     known = (path, "chlorine") in network.tanks.scopes or any(
         Account(path, "chlorine", item) in network.accounts for item in FLOW_ITEMS
     )
     return query.answer(
         ChlorineAnswer,
         [await balance_rows(context, query, values)] if known else [],
-        tanks=tank_states(context, network, path),
+        tanks=tank_states(context, image, network, path),
         now=chlorine_now(network, path, live),
         hazards=hazards_now(network, path, live),
         references=_figures(),
@@ -428,9 +432,11 @@ def _caustic_made(network: Network, scope: str) -> F64:
     return weights(network, {made: 1.0})
 
 
-def tank_states(context: Context, network: Network, scope: str) -> list[TankState]:
-    """Return the contents of each tank with chlorine in a scope by the live image."""
-    image, catalogue = context.feed.image, context.feed.catalogue
+def tank_states(
+    context: Context, image: LiveImage, network: Network, scope: str
+) -> list[TankState]:
+    """Return the contents of each tank with chlorine in a scope by an image."""
+    catalogue = context.feed.catalogue
     value, graded = np.full(len(network.tags), np.nan), image.graded
     states: list[TankState] = []
     for k in network.tanks.scopes.get((scope, "chlorine"), np.zeros(0, np.int64)).tolist():

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
 from fastapi import Depends, Request
 
+from api import queries
 from api.encode import rfc3339
+from api.live.image import LiveImage, empty_image
 from api.middleware import Traffic
 from api.problems import invalid, not_found, unavailable
 from deploy.database.times import to_us
@@ -25,6 +27,9 @@ if TYPE_CHECKING:
     from api.settings import ApiSettings
     from api.store import ReadStore
     from twin.model.park import Tag
+
+# A value that is older is of no use for a look at the plant as it was.
+LOOK_BACK = timedelta(days=7)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +78,24 @@ class Context:
             return 5 * MINUTE_US
         at = model.network.index.get(address)
         return round(model.park.gap_s * 1e6) if at is None else int(model.network.traits.gap_us[at])
+
+    async def image_at(self, at: I64, moment: datetime | None) -> LiveImage:
+        """Return the live image, or that of the tags at some positions as it was at a moment.
+
+        What had grown old by then is stale.
+        """
+        if moment is None:
+            return self.feed.image
+        catalogue = self.feed.catalogue
+        image = empty_image(len(catalogue.tags))
+        ids = catalogue.tag_id[at].tolist()
+        rows = await self.store.rows(queries.SAMPLES_AT, ids, moment, LOOK_BACK)
+        where = catalogue.positions(np.array([row["tag_id"] for row in rows], dtype=np.int64))
+        image.time_us[where] = [to_us(row["time"]) for row in rows]
+        image.value[where] = [row["value"] for row in rows]
+        image.quality[where] = [row["quality"] for row in rows]
+        image.grow_old(catalogue.gap_us, to_us(moment), seq=0)
+        return image
 
     def require_image(self) -> None:
         """Raise Problem 503 before the live image has been read."""

@@ -153,10 +153,10 @@ async def read_history(
     """
     settings, store = context.settings, context.store
     span_us = until_us - from_us
-    few = (
-        span_us <= PROBE_US
-        or await store.sample_count(tag_id, from_us, until_us) <= settings.raw_rows_max
-    )
+    # Buckets of hours and more are made of hours.
+    by_hours = span_us >= points * HOUR_US
+    most = points if by_hours else settings.raw_rows_max
+    few = span_us <= PROBE_US or await store.sample_count(tag_id, from_us, until_us) <= most
     gauge = tag.kind == "gauge"
     if few:
         limit = settings.raw_rows_max
@@ -170,7 +170,8 @@ async def read_history(
             gap_us = context.gap_us(tag.address)
             series = bucket_samples(rows, until_us, step_us, gap_us, gauge=gauge)
             return f"{step_us / SECOND_US:g}s", series
-    table = "minute" if span_us <= settings.minute_days_max * DAY_US else "hour"
+    by_minutes = not by_hours and span_us <= settings.minute_days_max * DAY_US
+    table = "minute" if by_minutes else "hour"
     base_us = BASES[table]
     rows = await store.series(table, tag_id, from_us // base_us * base_us, until_us)
     step_us = step(span_us, points, base_us)

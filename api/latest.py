@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-import numpy as np
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from api import queries
 from api.answers import (
     Number,
     Page,
@@ -21,11 +18,10 @@ from api.answers import (
 )
 from api.context import AppContext, Context
 from api.encode import AnswerRoute, out, rfc3339
-from api.live.image import AGES, LiveImage, empty_image
-from api.parameters import Tags, Time
+from api.live.image import AGES
+from api.parameters import Moment, Tags
 from api.problems import RESPONSES, Problem, unavailable
-from deploy.database.times import stamp, to_us
-from twin.arrays import I64, NEVER
+from twin.arrays import NEVER
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -34,12 +30,6 @@ if TYPE_CHECKING:
 
 router = APIRouter(prefix="/api/v1", responses=RESPONSES, route_class=AnswerRoute)
 
-Moment = Annotated[
-    Time | None,
-    Query(alias="at", description="a past moment, RFC 3339 with offset: newest samples by then"),
-]
-# A value that is older is of no use for a look at the plant as it was.
-LOOK_BACK = timedelta(days=7)
 HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 # What `data` is, as JSON.
 CYCLE = {
@@ -115,7 +105,7 @@ async def read_latest(
     context.require_image()
     catalogue, zone = context.feed.catalogue, context.zone
     at = context.find_tags(tag)
-    image = context.feed.image if moment is None else await _image_at(context, at, to_us(moment))
+    image = await context.image_at(at, moment)
     times = [None if us == NEVER else rfc3339(us, zone) for us in image.time_us[at].tolist()]
     columns = {
         "tag": [catalogue.addresses[i] for i in at.tolist()],
@@ -126,20 +116,6 @@ async def read_latest(
         "age": [AGES[int(mark)] for mark in image.age[at]],
     }
     return {"items": records(LatestRow, len(at), columns), "next": None}
-
-
-async def _image_at(context: Context, at: I64, moment_us: int) -> LiveImage:
-    """Return the image of some tags as it was at a moment; what had grown old by then is stale."""
-    catalogue = context.feed.catalogue
-    image = empty_image(len(catalogue.tags))
-    ids = catalogue.tag_id[at].tolist()
-    rows = await context.store.rows(queries.SAMPLES_AT, ids, stamp(moment_us), LOOK_BACK)
-    where = catalogue.positions(np.array([row["tag_id"] for row in rows], dtype=np.int64))
-    image.time_us[where] = [to_us(row["time"]) for row in rows]
-    image.value[where] = [row["value"] for row in rows]
-    image.quality[where] = [row["quality"] for row in rows]
-    image.grow_old(catalogue.gap_us, moment_us, seq=0)
-    return image
 
 
 class LiveResponse(StreamingResponse):

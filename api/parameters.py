@@ -49,6 +49,10 @@ Time = Annotated[
 ]
 From = Annotated[Time | None, Query(alias="from", description="start, RFC 3339 with offset")]
 To = Annotated[Time | None, Query(alias="to", description="end, not included; default now")]
+Moment = Annotated[
+    Time | None,
+    Query(alias="at", description="a past moment, RFC 3339 with offset: newest samples by then"),
+]
 Tags = Annotated[
     list[Address] | None,
     Query(max_length=256, description="tag addresses; all when none is named"),

@@ -464,7 +464,7 @@ async def _live(context: Context, query: WindowQuery, target: Target, _: Basis) 
     else:
         network = query.network
         inside_ = network.tanks.scopes.get((query.scope, "chlorine"), np.zeros(0, np.int64))
-        states = tank_states(context, network, query.scope)
+        states = tank_states(context, feed.image, network, query.scope)
         pairs = zip(inside_.tolist(), states, strict=True)
         # Spare tanks are for accidents: they are no room.
         used = [(k, row) for k, row in pairs if not network.park.tanks[k].spare]

@@ -10,6 +10,7 @@ from tests.support.small_park import (
     HOUR,
     PARK_TOML,
     S,
+    add_samples,
     change_minutes,
     level,
     rows_of,
@@ -216,6 +217,28 @@ async def test_room_in_the_tanks_follows_from_the_live_values(api):
     caustic = now["absorbers"][0]["caustic_t"]
     minutes = caustic / (0.36 * 2 * 39.99711 / 70.906) * 60
     assert now["absorbers"][0]["absorber_min"] == near(minutes, rel=1e-6)
+
+
+@FARM
+async def test_room_at_a_past_moment_follows_from_the_values_of_that_moment(api, db, ids):
+    then = END - 1800 * S
+    for name, value in {"FT-1301": 3.5, "FT-1304": 0.5, "FT-1203": 0.2, "FT-1303": 0.1}.items():
+        await add_samples(db, ids[f"acme/{name}"], [then], [value])
+    await add_samples(db, ids["acme/LT-1"], [then], [1.2])
+    await add_samples(db, ids["acme/LT-1301"], [then], [0.05])
+    answer = await rows_of(api, "demo/acme/chlorine", at=stamp(then).isoformat())
+    now, room = answer["now"], LIMIT - held(1.2)
+    assert now["headroom_t"] == near(room)
+    tank, spare = answer["tanks"]
+    assert (tank["inventory_t"], tank["time"]) == (near(held(1.2)), "2025-06-02T10:00:00+08:00")
+    assert spare["inventory_t"] == near(held(0.05))
+    later = await rows_of(api, "demo/acme/chlorine", at=stamp(END - 60 * S).isoformat())
+    assert later["now"]["headroom_t"] is None
+    assert later["tanks"][0]["quality"] == q.BAD | q.STALE | 32
+    figure = f"/api/v1/scopes/demo/acme/chlorine?at={stamp(then).isoformat()[:19]}Z#/now/headroom_t"
+    explained = (await api.get("/api/v1/explain", params={"figure": figure})).json()["items"][0]
+    assert explained["value"] == near(room)
+    assert [row["tag"] for row in explained["inputs"]] == ["acme/LT-1"]
 
 
 @FARM

@@ -42,6 +42,26 @@ VIOLATIONS = """
 (options) => axe.run(document, options).then(({ violations }) =>
   violations.map(({ id, nodes }) => [id, nodes.map((node) => node.html.slice(0, 160))]))
 """
+# What must stand out in the few colours of a reader, and by which property it does.
+MARKS = (
+    ("[data-testid=alarm-strip]", "borderTopColor"),
+    ("[data-testid=alarm-strip] .count b", "color"),
+    ("nav a[aria-current=page]", "outlineColor"),
+    ("path[data-stream]", "stroke"),
+    ("[data-tank] .shell", "borderTopColor"),
+    ("[data-tank] .fill", "backgroundColor"),
+    ("[data-tank] .limit", "borderTopColor"),
+    ("[data-testid=energy-tile-caustic] .spark path", "stroke"),
+)
+UNSEEN = """
+(marks) => marks.filter(([selector, property]) => {
+  const mark = document.querySelector(selector);
+  if (mark === null) return true;
+  const style = getComputedStyle(mark), [edge] = property.split("Color");
+  const back = getComputedStyle(document.body).backgroundColor;
+  return style[property] === back || style[`${edge}Width`] === "0px";
+})
+"""
 CONTRAST = {"runOnly": ["color-contrast"]}
 
 
@@ -201,6 +221,16 @@ async def let_something_happen(page, base):
     await expect(scenario).to_have_attribute("data-scenario", "normal")
 
 
+async def keeps_its_marks(browser, base):
+    """Where the reader's own few colours replace ours, shapes and edges still stand out."""
+    page = await new_page(browser, "en", forced_colors="active")
+    await show(page, f"{base}/overview?scope={FEW}")
+    await page.locator("[data-tank]").first.wait_for()
+    assert await page.evaluate("matchMedia('(forced-colors: active)').matches")
+    assert await page.evaluate(UNSEEN, MARKS) == []
+    await page.context.close()
+
+
 async def test_every_page_is_whole_in_both_languages_and_of_use_to_everybody(console):
     base, browser = console
     page = await new_page(browser, "zh")
@@ -221,5 +251,6 @@ async def test_every_page_is_whole_in_both_languages_and_of_use_to_everybody(con
     await english.goto(f"{base}/alarms")
     await english.keyboard.press("Tab")
     await expect(english.locator(".skip")).to_be_focused()
+    await keeps_its_marks(browser, base)
     await answer_several(english, page, base)
     await let_something_happen(english, base)

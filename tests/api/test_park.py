@@ -113,6 +113,16 @@ async def test_a_long_history_comes_from_minutes_and_a_very_long_one_from_hours(
         assert len(result["time"]) == 3
 
 
+async def test_buckets_of_hours_are_made_of_hours(api, db, ids):
+    await db.execute(
+        "UPDATE hour SET amount = covered_s * 363.15 WHERE tag_id = $1", ids["acme/TT-1"]
+    )
+    query = {"tag": "acme/TT-1", "points": 10, "from": "2025-05-31T10:30:20+08:00"}
+    result = (await api.get("/api/v1/history", params=query)).json()
+    assert result["resolution"] == "21600s"
+    assert result["value"] == pytest.approx([90.0] * len(result["value"]))
+
+
 async def test_history_as_csv_and_arrow(api):
     query = {"tag": "acme/TT-1", "from": "2025-06-02T02:00:00Z"}
     answer = await api.get("/api/v1/history", params=query, headers={"Accept": "text/csv"})

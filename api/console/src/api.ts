@@ -1,7 +1,7 @@
 // Calls of the HTTP interface, typed by its OpenAPI document.
 import createClient from "openapi-fetch";
 import { ref } from "vue";
-import type { HistoryAnswer, paths, Problem } from "./openapi";
+import type { HistoryAnswer, HistoryList, paths, Problem } from "./openapi";
 
 const TIMEOUT_MS = 15_000;
 const REPORT_MS = 180_000; // A report asks a hundred questions.
@@ -99,6 +99,10 @@ export async function historyOf(
   const answer = await dataOf(api.GET("/api/v1/history", { params: { query }, signal }));
   return answer as HistoryAnswer; // Of one tag it is no list.
 }
+
+/** One history for each tag, whether one or several were asked for. */
+export const listOf = (answer: HistoryAnswer | HistoryList): HistoryAnswer[] =>
+  "items" in answer ? answer.items : [answer];
 
 export const rfc3339 = (ms: number): string => new Date(ms).toISOString();
 

@@ -832,7 +832,7 @@ export interface paths {
         };
         /**
          * Read Chlorine
-         * @description Return the chlorine balance of a scope, and the present headroom of its tanks.
+         * @description Return the chlorine balance of a scope, and the headroom of its tanks, now or at a moment.
          */
         get: operations["read_chlorine"];
         put?: never;
@@ -3139,7 +3139,7 @@ export interface components {
             references: components["schemas"]["ReferenceFigure"][];
         };
         /**
-         * @description The headroom of the tanks by the live values; null where it is not known.
+         * @description The headroom of the tanks by the values of now, or of the moment; null where unknown.
          *
          *     Times are those of the farm that is full first, and null as well while none is filling. A user
          *     that trips leaves its chlorine to liquefaction, for which the model has no limit: the times are
@@ -9393,6 +9393,8 @@ export interface operations {
             query?: {
                 /** @description what flows stand on: reconciled where the balances of the park check their meters and find none in error, or measured */
                 values?: "reconciled" | "measured";
+                /** @description a past moment, RFC 3339 with offset: newest samples by then */
+                at?: string | null;
                 /** @description length of a row, on the park's clock */
                 window?: "minute" | "hour" | "shift" | "day" | "month" | "quarter" | "year";
                 /** @description start, RFC 3339 with offset */

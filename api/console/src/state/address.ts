@@ -52,6 +52,9 @@ const msOf = (text: string | null): number | null => {
 /** The moment in the past that all pages show [epoch ms]; null while they show the live state. */
 export const atMs: ComputedRef<number | null> = computed(() => msOf(parameter("at")));
 
+/** The moment as a parameter of a question that is otherwise about now. */
+export const moment = (): { at?: string } => (atMs.value === null ? {} : { at: textOf(atMs.value) });
+
 export interface Period {
   from: number; // epoch ms
   to: number;

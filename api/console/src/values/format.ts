@@ -1,5 +1,5 @@
 // Numbers, units of measure and times as an operator reads them.
-import { lang } from "../state/i18n";
+import { lang, t } from "../state/i18n";
 
 export const NO_VALUE = "—";
 const MINUS = "\u2212"; // as wide as a figure; a hyphen is not
@@ -101,6 +101,15 @@ export function inTime(minutes: number | null): { value: number | null; uom: str
   if (minutes < 3 * DAY_MIN) return { value: minutes / HOUR_MIN, uom: "h", decimals: 1 };
   const days = minutes / DAY_MIN;
   return { value: days, uom: "d", decimals: days < 100 ? 1 : 0 };
+}
+
+const MONTH_MIN = 30 * DAY_MIN;
+
+/** A duration in minutes as text; beyond a month its figure says nothing. */
+export function formatDuration(minutes: number): string {
+  if (minutes > MONTH_MIN) return t("overAMonth");
+  const { value, uom, decimals } = inTime(minutes);
+  return `${formatNumber(value, decimals)} ${uom}`;
 }
 
 /** An age in the largest unit that still says something. */

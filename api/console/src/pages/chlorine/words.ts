@@ -3,12 +3,8 @@ import { textsOf } from "../../state/i18n";
 export const c = textsOf({
   title: ["氯与危险源", "Chlorine and hazards"],
   help: [
-    "液氯罐区还能收多少氯、多久充满、最大用氯装置跳车后有多少时间、事故氯吸收能撑多久、重大危险源现有多少存量，以及氯在哪一级就地消化。罐位、时间和存量为当前值；K1、K2 按所选时段。点击数字看计算依据。",
-    "How much chlorine the tanks still take, when they are full, how much time there is after the largest user trips, how long the absorbers last, what the major hazard sources hold now, and at which boundary chlorine is used locally. Tanks, times and contents are of now; K1 and K2 of the period. Click a figure for how it was calculated.",
-  ],
-  nowOnly: [
-    "罐位、充满时间和危险源存量是当前值，不随时间光标回看",
-    "Tanks, times to full and contents are of now: they do not follow the time cursor",
+    "液氯罐区还能收多少氯、多久充满、最大用氯装置跳车后有多少时间、事故氯吸收能撑多久、重大危险源现有多少存量，以及氯在哪一级就地消化。罐位、时间和存量为当前值，或时间光标所指时刻的值；K1、K2 按所选时段。点击数字看计算依据。",
+    "How much chlorine the tanks still take, when they are full, how much time there is after the largest user trips, how long the absorbers last, what the major hazard sources hold now, and at which boundary chlorine is used locally. Tanks, times and contents are of now, or of the moment of the time cursor; K1 and K2 of the period. Click a figure for how it was calculated.",
   ],
   fullNow: ["按当前速率充满", "Full at the present rate"],
   notFilling: ["罐位未在上升，不会充满", "No tank is filling"],

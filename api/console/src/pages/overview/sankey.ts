@@ -50,6 +50,10 @@ interface Step {
 
 export const BOX = 12;
 const THIN = 2; // width of a band without a value
+
+/** How wide a flow is drawn. */
+export const widthOf = (flow: number | null, scale: number): number =>
+  Math.max(THIN, Math.abs(flow ?? 0) * scale);
 const LEAST = 4; // height of a box
 const GAP = 10; // between boxes
 const LANE_GAP = 8;
@@ -135,7 +139,7 @@ function backPath(a: Box, b: Box, floor: number): string {
   return `M${from},${middle(a)}C${right},${middle(a)} ${right},${floor} ${from},${floor}L${to},${floor}C${left},${floor} ${left},${middle(b)} ${to},${middle(b)}`;
 }
 
-/** Draw the flows `valueOf` (null: no value, drawn thin) between the nodes of `layers`. */
+/** Find room for the flows `valueOf` (null: no value, thin) between the nodes of `layers`. */
 export function place(
   { columns, chains, laneOf }: Layers,
   flows: Flow[],
@@ -201,7 +205,7 @@ export function place(
   const steps = flows.map((flow) =>
     (chains.get(flow.id) ?? []).flatMap((id, i, chain): Step[] => {
       const [from, to] = [at.get(chain[i - 1] ?? ""), at.get(id)];
-      const width = Math.max(THIN, amount(flow) * scale);
+      const width = widthOf(amount(flow), scale);
       return from && to ? [{ flow, from, to, width, start: 0, end: 0 }] : [];
     }),
   );
@@ -233,7 +237,7 @@ export function place(
   const bands = flows.flatMap((flow, i): Band[] => {
     const [a, b, own] = [at.get(flow.from), at.get(flow.to), steps[i] ?? []];
     if (a === undefined || b === undefined) return [];
-    const width = Math.max(THIN, amount(flow) * scale);
+    const width = widthOf(amount(flow), scale);
     const path = own.length > 0 ? bandPath(own) : backPath(a, b, size.height - width / 2 - 1);
     return [{ id: flow.id, width, path }];
   });

@@ -1,14 +1,10 @@
 // Histories of several tags on one time axis, and the alarms that belong to them.
-import type { AlarmEvent, AlarmRow, HistoryAnswer, HistoryList } from "../../openapi";
+import type { AlarmEvent, AlarmRow, HistoryAnswer } from "../../openapi";
 import type { LimitLine, Mark, Pen } from "../../parts/chart";
 import { LETTER } from "../../state/alarms";
 import { formatNumber } from "../../values/format";
 
 export const MOST = 16;
-
-/** One history for each tag, whether one or several were asked for. */
-export const listOf = (answer: HistoryAnswer | HistoryList): HistoryAnswer[] =>
-  "items" in answer ? answer.items : [answer];
 
 export interface Curve {
   history: HistoryAnswer;
