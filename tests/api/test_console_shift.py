@@ -166,6 +166,11 @@ async def look_at_the_past(page, base):
     await page.locator("[data-testid=rail] a[href*=chlorine]").click()
     await expect(page.locator("[data-testid=past]")).to_be_visible()
     assert "at=" in page.url
+    room = page.locator("[data-figure-address$='#/now/headroom_t']")
+    address = await room.get_attribute("data-figure-address")
+    assert "at=" in address
+    then = (await (await page.request.get(base + address.partition("#")[0])).json())["now"]
+    await expect(room).to_contain_text(f"{then['headroom_t']:,.0f}")
     await page.locator("[data-testid=time-open]").click()
     await page.locator("[data-testid=moment-live]").click()
     await expect(page.locator("[data-testid=past]")).to_have_count(0)
