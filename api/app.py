@@ -57,7 +57,13 @@ from api.evaluation import routes as evaluation_routes
 from api.explanation import routes as explanation_routes
 from api.live.feed import Feed
 from api.load_plan import routes as load_plan_routes
-from api.middleware import AddHeaders, AnswerHead, CountAnswers, RefuseRequests
+from api.middleware import (
+    AddHeaders,
+    AnswerHead,
+    CountAnswers,
+    KeepAnswers,
+    RefuseRequests,
+)
 from api.monitoring import routes as monitoring_routes
 from api.reports import routes as reports_routes
 from api.resources import routes as resources_routes
@@ -176,6 +182,8 @@ def create_app(
     app.state.calculations = calculations
     # The last one stands outside.
     app.add_middleware(GZipMiddleware, minimum_size=PACKED_BYTES, compresslevel=PACKING)
+    if calculations is not None:
+        app.add_middleware(KeepAnswers, feed=context.feed, console=console)
     app.add_middleware(AnswerHead)
     app.add_middleware(RefuseRequests, settings=settings)
     app.add_middleware(CountAnswers, traffic=context.traffic)

@@ -5,10 +5,12 @@ Plain ASGI, so that streams pass through untouched.
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from ipaddress import ip_address
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from fastapi import Request
@@ -18,8 +20,11 @@ from starlette.exceptions import HTTPException
 from api.problems import Problem, answer_failure
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+    from api.live.feed import Feed
     from api.settings import ApiSettings
 
 READING = ("GET", "HEAD", "OPTIONS")
@@ -35,6 +40,11 @@ HEADERS = {
 }
 # The names of the console's files change with their content.
 ASSETS = "/assets/"
+# Answers that follow from the model alone, and those that every console asks again and again.
+OF_MODEL = ("/api/v1/park", "/api/v1/tags")
+OF_NOW = ("/api/v1/health/data", "/api/v1/simulation", "/api/v1/contacts")
+MOMENT_S = 0.5
+KEPT_MAX, KEPT_BYTES = 200, 8_000_000
 FOR_EVER = "public, max-age=31536000, immutable"
 
 
@@ -127,6 +137,83 @@ class AnswerHead:
                 await send({"type": "http.response.body"})
 
         await self._app({**scope, "method": "GET"}, left, send_start)
+
+
+class KeepAnswers:
+    """Keep what many consoles ask alike: files, the model and its tags until they change.
+
+    Its place is around the compression, so that an answer is compressed once. Equal questions at
+    one time wait for one answer; what is asked about now is kept for a moment.
+    """
+
+    def __init__(self, app: ASGIApp, feed: Feed, console: Path) -> None:
+        self._app = app
+        self._feed = feed
+        self._page = console / "index.html"
+        self._answers: dict[tuple[Any, ...], asyncio.Task[list[Message]]] = {}
+        self._bytes = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send an answer that is kept, or pass the request on."""
+        key = self._key(scope)
+        if scope["type"] == "http" and scope["method"] not in READING:
+            self._answers.clear()  # an order may change what is shown
+            self._bytes = 0
+        if key is None:
+            await self._app(scope, receive, send)
+            return
+        if key not in self._answers:
+            if len(self._answers) >= KEPT_MAX or self._bytes > KEPT_BYTES:
+                self._answers.clear()
+                self._bytes = 0
+            self._answers[key] = asyncio.create_task(self._make(scope, key))
+        start, body = await asyncio.shield(self._answers[key])
+        # Headers are added to it on its way out.
+        await send({**start, "headers": list(start["headers"])})
+        await send(body)
+
+    def _key(self, scope: Scope) -> tuple[Any, ...] | None:
+        """Return what makes questions equal; None where the answer is not kept."""
+        if scope["type"] != "http" or scope["method"] != "GET":
+            return None
+        path = scope["path"]
+        if path in OF_MODEL:
+            state: float = self._feed.generation
+        elif path in OF_NOW:
+            state = asyncio.get_running_loop().time() // MOMENT_S
+        elif not path.startswith("/api/") and self._page.exists():
+            state = self._page.stat().st_mtime
+        else:
+            return None
+        headers = Headers(scope=scope)
+        if any(name in headers for name in ("range", "if-none-match", "if-modified-since")):
+            return None
+        forms = (headers.get("accept"), headers.get("accept-encoding"))
+        return state, path, scope["query_string"], *forms
+
+    async def _make(self, scope: Scope, key: tuple[Any, ...]) -> list[Message]:
+        """Return start and whole body of an answer; only good ones are kept."""
+        messages: list[Message] = []
+
+        async def receive() -> Message:
+            # Nobody hangs up: the answer is for others as well.
+            await asyncio.get_running_loop().create_future()
+            return {}
+
+        async def take(message: Message) -> None:
+            messages.append(message)
+
+        start: Message = {"status": 0}
+        try:
+            await self._app(scope, receive, take)
+            start, *parts = messages
+        finally:
+            if start["status"] != HTTPStatus.OK:
+                self._answers.pop(key, None)
+        content = b"".join(part.get("body", b"") for part in parts)
+        MutableHeaders(scope=start)["Content-Length"] = str(len(content))
+        self._bytes += len(content)
+        return [start, {"type": "http.response.body", "body": content}]
 
 
 class RefuseRequests:

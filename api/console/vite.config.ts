@@ -20,6 +20,13 @@ const scaled = {
 export default defineConfig({
   plugins: [vue()],
   css: { postcss: { plugins: [scaled] } },
-  build: { target: "es2022", assetsDir: "assets" },
+  build: {
+    target: "es2022",
+    assetsDir: "assets",
+    // A page is few files: what several pages have is one.
+    rolldownOptions: {
+      output: { codeSplitting: { groups: [{ name: "parts", minShareCount: 2 }] } },
+    },
+  },
   server: { proxy: { "/api": `http://127.0.0.1:${port}` } },
 });

@@ -1,12 +1,15 @@
 """What every answer passes: it is counted, and a failure of ours is a problem with a reference."""
 
+import asyncio
 import logging
+from types import SimpleNamespace
 
 import httpx
 import pytest
 from fastapi import Response
 from fastapi.responses import StreamingResponse
 
+from api.middleware import MOMENT_S, KeepAnswers
 from tests.support.small_park import serving
 
 pytest_plugins = ["tests.support.small_park"]
@@ -173,3 +176,40 @@ async def test_long_answers_are_compressed_and_event_streams_are_not(database, i
         assert packed.json() == plain.json()
         for path in ("/livez", "/api/v1/live"):
             assert "content-encoding" not in (await api.head(path)).headers
+
+
+async def test_what_consoles_ask_alike_is_answered_once_until_it_changes(tmp_path):
+    paths, feed = [], SimpleNamespace(generation=1)
+    (tmp_path / "index.html").write_text("the page")
+
+    async def app(scope, receive, send):
+        paths.append(scope["path"])
+        await asyncio.sleep(0.01)
+        status = 404 if scope["path"] == "/assets/gone.js" else 200
+        await send({"type": "http.response.start", "status": status, "headers": []})
+        for part in (b"a", b"b"):
+            await send({"type": "http.response.body", "body": part, "more_body": part == b"a"})
+
+    transport = httpx.ASGITransport(KeepAnswers(app, feed, tmp_path))
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+
+        async def ask_often(path, **headers):
+            paths.clear()
+            answers = await asyncio.gather(*(client.get(path, headers=headers) for _ in range(5)))
+            return {(answer.status_code, answer.text) for answer in answers}, len(paths)
+
+        good = {(200, "ab")}
+        for path in ("/overview", "/assets/a.js", "/api/v1/tags?limit=5", "/api/v1/simulation"):
+            assert await ask_often(path) == (good, 1)
+        assert await ask_often("/api/v1/tags?limit=5") == (good, 0)
+        assert await ask_often("/api/v1/tags?limit=6") == (good, 1)
+        assert await ask_often("/assets/a.js", range="bytes=0-1") == (good, 5)
+        assert await ask_often("/api/v1/latest") == (good, 5)
+        assert await ask_often("/assets/gone.js") == ({(404, "ab")}, 1)
+        assert await ask_often("/assets/gone.js") == ({(404, "ab")}, 1)
+        feed.generation += 1
+        assert await ask_often("/api/v1/tags?limit=5") == (good, 1)
+        await client.post("/api/v1/simulation")
+        assert await ask_often("/api/v1/simulation") == (good, 1)
+        await asyncio.sleep(MOMENT_S)
+        assert await ask_often("/api/v1/simulation") == (good, 1)

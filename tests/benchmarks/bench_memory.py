@@ -67,8 +67,8 @@ def answered_once():
 
     async def answer(route):
         method, url = route.request.method, urlsplit(route.request.url)
-        asked_for = [pair for pair in parse_qsl(url.query) if pair[0] not in OF_TIME]
-        key = method, url.path, tuple(sorted(asked_for))
+        about = [pair for pair in parse_qsl(url.query) if pair[0] not in OF_TIME]
+        key = method, url.path, tuple(sorted(about))
         if key not in kept:
             answer = await route.fetch(timeout=60_000)
             kept[key] = answer.status, answer.headers, await answer.body()
