@@ -21,7 +21,8 @@ from twin.program import clear_progress, show_progress
 LANGUAGES = ("zh", "en")
 THEMES = ("dark", "light")
 SIZES = ((390, 844), (1366, 768), (1920, 1080), (3840, 2160))
-SETTLED_MS = 1_500  # a page has its answers and has drawn them
+IS_ANSWERED = "document.querySelector('main .note[role=status]') === null"
+SETTLED_MS = 1_500  # a page has drawn its answers
 
 
 async def addresses(page, base):
@@ -55,6 +56,8 @@ async def take(base, folder):
             page = pages[lang, theme]
             await page.goto(base + named[name])
             await page.locator("main h2").first.wait_for()
+            # A plan or a target takes seconds.
+            await page.wait_for_function(IS_ANSWERED)
             await page.wait_for_timeout(SETTLED_MS)
             for width, height in SIZES:
                 await page.set_viewport_size({"width": width, "height": height})
