@@ -361,15 +361,24 @@ TEXTS = {
     "calibration": ("完成到期检定", "calibrate meters that are due"),
 }
 
+# Carriers and the classes of users of GB 17167.
+CHINESE = {
+    "electricity": "电", "steam": "蒸汽", "water": "水", "coal": "煤", "natural_gas": "天然气",
+    "enterprise": "用能单位", "plant": "次级用能单位", "unit": "主要用能设备",
+}  # fmt: skip
+
 
 def _measure(
     kind: Literal["meter", "control", "interlock", "silent", "doubtful", "calibration"],
     subjects: list[str],
     effect: float,
-    what: str = "",
+    what: tuple[str, ...] = (),
 ) -> NextMeasure:
     """Return a measure about some tags or scopes."""
-    zh, en = (text + (f": {what}" if what else "") for text in TEXTS[kind])
+    zh, en = TEXTS[kind]
+    if what:
+        zh = f"{zh}：{'，'.join(CHINESE.get(word, word) for word in what)}"
+        en = f"{en}: {', '.join(what)}"
     return {
         "kind": kind,
         "zh": zh,
@@ -392,7 +401,7 @@ def _meter_measures(park: Park, scope: str, rates: list[MeterRate]) -> list[Next
             "meter",
             unmetered(park, row),
             (rate["least_share"] or 0.0) - (rate["connected_share"] or 0.0),
-            f"{row.carrier}, {row.users}",
+            (row.carrier, row.users),
         )
         for row, rate in zip(rows, rates, strict=True)
         if rate["met"] is False

@@ -8,7 +8,7 @@ export const p = textsOf({
   asOf: ["数据至 {}", "Data to {}"],
   filter: ["筛选…", "filter…"],
   csv: ["下载 CSV", "Download CSV"],
-  rows: ["{} 行", "{} rows"],
+  rows: ["{} 行", "rows: {}"],
   orders: ["处理", "Order"],
   noRows: ["没有数据", "No rows"],
   allRows: ["显示全部 {} 行", "Show all {} rows"],
