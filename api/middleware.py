@@ -20,11 +20,11 @@ from starlette.exceptions import HTTPException
 from api.problems import Problem, answer_failure
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-    from api.live.feed import Feed
     from api.settings import ApiSettings
 
 READING = ("GET", "HEAD", "OPTIONS")
@@ -146,9 +146,9 @@ class KeepAnswers:
     one time wait for one answer; what is asked about now is kept for a moment.
     """
 
-    def __init__(self, app: ASGIApp, feed: Feed, console: Path) -> None:
+    def __init__(self, app: ASGIApp, generation: Callable[[], int], console: Path) -> None:
         self._app = app
-        self._feed = feed
+        self._generation = generation  # of the model and its tags
         self._page = console / "index.html"
         self._answers: dict[tuple[Any, ...], asyncio.Task[list[Message]]] = {}
         self._bytes = 0
@@ -178,7 +178,7 @@ class KeepAnswers:
             return None
         path = scope["path"]
         if path in OF_MODEL:
-            state: float = self._feed.generation
+            state: float = self._generation()
         elif path in OF_NOW:
             state = asyncio.get_running_loop().time() // MOMENT_S
         elif not path.startswith("/api/") and self._page.exists():

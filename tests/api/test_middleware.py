@@ -190,7 +190,7 @@ async def test_what_consoles_ask_alike_is_answered_once_until_it_changes(tmp_pat
         for part in (b"a", b"b"):
             await send({"type": "http.response.body", "body": part, "more_body": part == b"a"})
 
-    transport = httpx.ASGITransport(KeepAnswers(app, feed, tmp_path))
+    transport = httpx.ASGITransport(KeepAnswers(app, lambda: feed.generation, tmp_path))
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
 
         async def ask_often(path, **headers):
