@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from api.reports.document import ReportChart, ReportSeries
     from api.reports.wording import Language
 
-WIDTH, HEIGHT = 680, 220
+WIDTH, HEIGHT = 680, 190
 EDGE_LEFT, EDGE_RIGHT, EDGE_TOP, EDGE_BOTTOM = 64, 8, 30, 24
 # Blue and orange of Okabe and Ito: they differ for the colour-blind and in grey.
 COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7")

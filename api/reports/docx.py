@@ -35,9 +35,16 @@ if TYPE_CHECKING:
     from api.reports.document import FigureTable, ReportDocument
     from api.reports.wording import Language
 
-WIDTHS = (1.0, 3.8, 2.5, 2.2, 1.6, 1.3, 1.7, 3.3)
+WIDTHS = {
+    "zh": (1.0, 3.9, 2.4, 2.2, 1.6, 1.3, 1.7, 3.3),
+    "en": (0.9, 3.3, 2.3, 2.1, 1.5, 1.5, 2.7, 3.1),
+}
 FONT = {"ascii": "Arial", "eastAsia": "宋体"}
 HEAD_FONT = {"ascii": "Arial", "eastAsia": "黑体"}
+# Of the cells of a table; what is usual takes half a centimetre of each column.
+MARGINS = (
+    '<w:tblCellMar><w:left w:w="57" w:type="dxa"/><w:right w:w="57" w:type="dxa"/></w:tblCellMar>'
+)
 CELL, CELL_ID = "Report Cell", "ReportCell"
 WIDTH = 17.4
 ZIP_TIME = (1980, 1, 1, 0, 0, 0)
@@ -57,7 +64,7 @@ def render(document: ReportDocument, language: Language, base: str = "") -> byte
     for section in sentences(document, language):
         text.add_heading(section["heading"], 1)
         for paragraph in section["texts"]:
-            text.add_paragraph(paragraph)
+            text.add_paragraph(paragraph).paragraph_format.keep_with_next = True
         for block in section["blocks"]:
             text.add_heading(block["title"][language], 2)
             if block["type"] == "chart":
@@ -80,6 +87,9 @@ def _prepare(text: Any, document: ReportDocument, language: Language) -> None:
     page.left_margin = page.right_margin = Cm(1.8)
     page.top_margin = page.bottom_margin = Cm(2)
     _set_font(text.styles["Normal"], FONT, 10.5)
+    # Where a font lacks, programs take one with the marks of this language.
+    spoken = text.styles.element.find(f".//{qn('w:lang')}")
+    spoken.set(qn("w:eastAsia"), "zh-CN")
     for name, size in (("Title", 18), ("Heading 1", 14), ("Heading 2", 11)):
         _set_font(text.styles[name], HEAD_FONT, size)
     cell = text.styles.add_style(CELL, 1)
@@ -119,18 +129,19 @@ def _texts(text: Any, head: Sequence[str], rows: Sequence[Sequence[str]]) -> Non
 
 def _figures(text: Any, block: FigureTable, language: Language, base: str) -> None:
     """Add a table of figures; the number of each leads to its explanation."""
-    lines = [_row(_cells(COLUMNS[language], WIDTHS, bold=True), is_head=True)]
+    widths = WIDTHS[language]
+    lines = [_row(_cells(COLUMNS[language], widths, bold=True, right=RIGHT), is_head=True)]
     for line in lines_of(block["lines"], language):
-        cells = _cells(line.cells, WIDTHS, bold=line.is_head, right=RIGHT)
         if line.is_head:
-            head = _cell(line.cells[1], sum(WIDTHS[:-1]), bold=True, span=len(WIDTHS) - 1)
-            cells = [head, cells[-1]]
+            head = _cell(line.cells[1], sum(widths[:-1]), bold=True, span=len(widths) - 1)
+            cells = [head, _cell(line.cells[-1], widths[-1], bold=True)]
         else:
+            cells = _cells(line.cells, widths, right=RIGHT)
             address = base + EXPLAIN + quote(line.address, safe="")
             relation = text.part.relate_to(address, RELATION_TYPE.HYPERLINK, is_external=True)
-            cells[0] = _cell(line.cells[0], WIDTHS[0], right=True, link=relation)
+            cells[0] = _cell(line.cells[0], widths[0], right=True, link=relation)
         lines.append(_row(cells))
-    _add_table(text, WIDTHS, lines)
+    _add_table(text, widths, lines)
 
 
 def _add_table(text: Any, widths: Sequence[float], rows: Sequence[str]) -> None:
@@ -138,7 +149,8 @@ def _add_table(text: Any, widths: Sequence[float], rows: Sequence[str]) -> None:
     grid = "".join(f'<w:gridCol w:w="{_twips(width)}"/>' for width in widths)
     table = parse_xml(
         f'<w:tbl {nsdecls("w", "r")}><w:tblPr><w:tblStyle w:val="TableGrid"/>'
-        f'<w:tblW w:w="{_twips(sum(widths))}" w:type="dxa"/><w:tblLayout w:type="fixed"/></w:tblPr>'
+        f'<w:tblW w:w="{_twips(sum(widths))}" w:type="dxa"/><w:tblLayout w:type="fixed"/>{MARGINS}'
+        f"</w:tblPr>"
         f"<w:tblGrid>{grid}</w:tblGrid>{''.join(rows)}</w:tbl>"
     )
     body = text.element.body
@@ -168,16 +180,18 @@ def _cell(
     text: str, width: float, *, bold: bool = False, right: bool = False, link: str = "",
     span: int = 1,
 ) -> str:  # fmt: skip
-    """Return a cell as XML; `link` is the relation to an address."""
+    """Return a cell as XML; `link` is the relation to an address, and a bold one a head."""
     marks = "<w:b/>" if bold else '<w:color w:val="00507E"/>' if link else ""
     run = f'<w:r><w:rPr>{marks}</w:rPr><w:t xml:space="preserve">{escape(text)}</w:t></w:r>'
     if link:
         run = f'<w:hyperlink r:id="{link}">{run}</w:hyperlink>'
     spans = f'<w:gridSpan w:val="{span}"/>' if span > 1 else ""
     side = '<w:jc w:val="right"/>' if right else ""
+    # A head stands on the page of what follows.
+    keep = "<w:keepNext/>" if bold else ""
     return (
         f'<w:tc><w:tcPr><w:tcW w:w="{_twips(width)}" w:type="dxa"/>{spans}</w:tcPr><w:p><w:pPr>'
-        f'<w:pStyle w:val="{CELL_ID}"/>{side}</w:pPr>{run}</w:p></w:tc>'
+        f'<w:pStyle w:val="{CELL_ID}"/>{keep}{side}</w:pPr>{run}</w:p></w:tc>'
     )
 
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from api.answers import Name
     from api.reports.document import FigureTable
+    from api.reports.names import ReportNames
 
 FLOW = (
     field("flow_t_h", "流量", "Flow", "t/h"),
@@ -24,7 +25,7 @@ BUILT = (
 )
 
 
-def pairing(reply: Reply) -> FigureTable:
+def pairing(reply: Reply, names: ReportNames) -> FigureTable:
     """Return the pairs of the allocation with the greatest gain, those that gain most first."""
     lines: list[ReportLine] = []
     for pointer, row in reply.rows():
@@ -35,21 +36,24 @@ def pairing(reply: Reply) -> FigureTable:
         ends = {"start": row["start"], "end": row["end"]}
         flows = sorted(enumerate(row["flows"]), key=lambda each: -(each[1]["gain_cny"] or 0.0))
         for at, flow in flows:
-            lines += _pair(reply, f"{pointer}/flows/{at}", {**flow, **ends})
+            lines += _pair(reply, f"{pointer}/flows/{at}", {**flow, **ends}, names)
     if reply.problem:
         lines.append(line(name("无数据", "no data"), None, sentence(reply.problem)))
     return table(name("副产供需匹配（收益最大的方案）", "Pairs with the greatest gain"), lines)
 
 
-def _pair(reply: Reply, pointer: str, flow: Mapping[str, Any]) -> list[ReportLine]:
+def _pair(
+    reply: Reply, pointer: str, flow: Mapping[str, Any], names: ReportNames
+) -> list[ReportLine]:
     """Return the lines of one pair; one line where its figures are withheld."""
-    origin, to, mode = flow["resource_name"], flow["need_name"], word(flow["mode"])
+    arrow, mode = names.flow(flow["resource"], flow["need"]), word(flow["mode"])
     km = "–" if flow["distance_km"] is None else f"{flow['distance_km']:.1f} km"
-    head = name(f"{origin['zh']} → {to['zh']}（{mode['zh']}，{km}）",
-                f"{origin['en']} → {to['en']} ({mode['en'].lower()}, {km})")  # fmt: skip
+    head = name(f"{arrow['zh']}（{mode['zh']}，{km}）",
+                f"{arrow['en']} ({mode['en'].lower()}, {km})")  # fmt: skip
     if flow["withheld"]:
         return [line(head, None, word("withheld"))]
     fields = FLOW if flow["investment_cny"] is None else (*FLOW, *BUILT)
     remarks: dict[str, Name] = {"flow_t_h": word(flow["basis"])}
-    trusted = flow if flow["basis"] != "stated" else {**flow, "missing": []}
+    stated = flow["basis"] == "stated"
+    trusted = {**flow, "missing": [], "completeness": None, "quality": None} if stated else flow
     return [line(head, None, NOTHING), *reply.lines(pointer, trusted, fields, remarks)]

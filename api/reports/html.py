@@ -35,14 +35,17 @@ STYLE = """
 body{font:15px/1.6 "Noto Sans CJK SC","Noto Sans SC","Source Han Sans SC","PingFang SC",
 "Microsoft YaHei",sans-serif;color:#222;max-width:62em;margin:2em auto;padding:0 1em;
 line-break:strict;text-align:left}
+:lang(en) body,td.u{font-family:system-ui,"Segoe UI",Arial,sans-serif}
 h1{font-size:1.6em;margin:0 0 .6em}h2{font-size:1.2em;margin:2em 0 .5em;
 border-bottom:2px solid #0072b2}h3{font-size:1em;margin:1.2em 0 .4em}
 table{border-collapse:collapse;width:100%;font-size:13px}th,td{padding:.25em .5em;
 border-bottom:1px solid #ddd;text-align:left;vertical-align:top}
 th{background:#eef3f7;white-space:nowrap}td.n{text-align:right;white-space:nowrap;
-font-variant-numeric:tabular-nums}tr.g td{font-weight:600;background:#f7f9fb}
+font-variant-numeric:tabular-nums}th.n{text-align:right}td.u{white-space:nowrap}
+.f th:nth-child(2){width:24%}.f th:last-child{width:30%}tr.g td{font-weight:600;background:#f7f9fb}
 dl{display:grid;grid-template-columns:max-content 1fr;gap:.2em 1em}dd{margin:0;
 overflow-wrap:anywhere}svg{max-width:100%;height:auto}td{overflow-wrap:anywhere}
+@media screen and (max-width:60em){table{display:block;overflow-x:auto}}
 @media print{body{max-width:none;margin:0;font-size:10pt}h2{break-after:avoid}
 h3{break-after:avoid}tr,svg{break-inside:avoid}thead{display:table-header-group}}
 """
@@ -52,7 +55,7 @@ POLICY = (
     " img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 EXPLAIN = "/api/v1/explain?figure="
-RIGHT = (0, 2, 3, 5)
+RIGHT, WHOLE = (0, 2, 3, 5), (4, 6)
 
 
 def render(document: ReportDocument, language: Language, base: str = "") -> bytes:
@@ -103,8 +106,8 @@ def table_of(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterable[str
 
 
 def _figures(block: FigureTable, language: Language, base: str) -> Iterable[str]:
-    yield "<table><thead><tr>"
-    yield from (f"<th>{escape(text)}</th>" for text in COLUMNS[language])
+    yield '<table class="f"><thead><tr>'
+    yield from (f"<th{_class(at)}>{escape(text)}</th>" for at, text in enumerate(COLUMNS[language]))
     yield "</tr></thead><tbody>"
     for line in lines_of(block["lines"], language):
         if line.is_head:
@@ -113,12 +116,14 @@ def _figures(block: FigureTable, language: Language, base: str) -> Iterable[str]
             continue
         link = escape(base + EXPLAIN + quote(line.address, safe=""))
         number = f'<a href="{link}">{line.cells[0]}</a>'
-        cells = [number, *map(escape, line.cells[1:])]
-        yield "<tr>" + "".join(
-            f'<td class="n">{cell}</td>' if at in RIGHT else f"<td>{cell}</td>"
-            for at, cell in enumerate(cells)
-        ) + "</tr>"  # fmt: skip
+        cells = enumerate([number, *map(escape, line.cells[1:])])
+        yield f"<tr>{''.join(f'<td{_class(at)}>{cell}</td>' for at, cell in cells)}</tr>"
     yield "</tbody></table>"
+
+
+def _class(column: int) -> str:
+    """Return the class of the cells of a column: of numbers, of one line, or none."""
+    return ' class="n"' if column in RIGHT else ' class="u"' if column in WHOLE else ""
 
 
 def _restated(document: ReportDocument, language: Language) -> Iterable[str]:

@@ -37,13 +37,14 @@ STATES = {
            False: "the period goes on: figures will change"},
 }  # fmt: skip
 RESTATED = {
-    "zh": ("数据重算", "自{since}以来，本期间内有 {count} 个位号的数据重算：",
+    "zh": ("数据重算", "自{since}以来，本期间内有 {count} 个位号的数据重算{first}：",
            "上一份存档报告（{}）", "期间开始"),
-    "en": ("Restatements", "Since {since}, the sums of {count} tags were made anew:",
+    "en": ("Restatements", "Since {since}, the sums of {count} tags were made anew{first}:",
            "the last stored report of it ({})", "the period began"),
 }  # fmt: skip
 # Rows of a file; all of them are in the answer as JSON.
 RESTATED_MAX = 10
+RESTATED_FIRST = {"zh": f"，列出前 {RESTATED_MAX} 个", "en": f"; the first {RESTATED_MAX}"}
 RESTATED_COLUMNS = {
     "zh": ("位号", "次数", "时段", "最近重算"),
     "en": ("Tag", "Times", "Time", "Last made anew"),
@@ -98,9 +99,10 @@ def facts(document: ReportDocument, language: Language) -> list[tuple[str, str]]
     words = FACTS[language]
     ends = f"{time_text(document['start'])} – {time_text(document['end'])}"
     name = document["name"][language]
+    comma = "，" if language == "zh" else ", "
     pair = ("（", "）") if language == "zh" else (" (", ")")
     return [
-        (words["scope"], f"{name}{pair[0]}{document['scope']}{pair[1]}"),
+        (words["scope"], f"{name}{comma}{document['scope']}"),
         (words["period"], f"{document['period']}{pair[0]}{ends}{pair[1]}"),
         (words["state"], STATES[language][document["closed"]]),
         (words["model"], str(document["model"])),
@@ -117,7 +119,8 @@ def restatement(document: ReportDocument, language: Language) -> tuple[str, str,
          f"{time_text(each['start'])} – {time_text(each['end'])}", time_text(each["last"])]
         for each in document["restated"]
     ]  # fmt: skip
-    return title, text.format(since=since, count=len(rows)), rows[:RESTATED_MAX]
+    first = RESTATED_FIRST[language] if len(rows) > RESTATED_MAX else ""
+    return title, text.format(since=since, count=len(rows), first=first), rows[:RESTATED_MAX]
 
 
 def svg_of(chart: ReportChart, document: ReportDocument, language: Language) -> str:

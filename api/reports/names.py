@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from api.reports.document import name, same
@@ -10,6 +11,7 @@ from twin.byproducts.catalogue import Need, Resource, Transfer
 from twin.emissions.outlets import OutletSpec
 from twin.emissions.sources import CarbonFlow
 from twin.model.park import inside, scopes_above
+from twin.reference import load as load_reference
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -76,7 +78,11 @@ class ReportNames:
             return same(id_)
         if row.name is not None:
             return name(row.name["zh"], row.name["en"])
-        return _arrow(self.row("resource", row.resource), self.row("need", row.need))
+        return self.flow(row.resource, row.need)
+
+    def flow(self, resource: str, need: str) -> Name:
+        """Return the name of what goes from a resource to a need."""
+        return _arrow(self.row("resource", resource), self.row("need", need))
 
     def stream(self, id_: str) -> Name:
         """Return the name of a stream of a balance: from where to where, and what."""
@@ -93,7 +99,15 @@ class ReportNames:
     def permit(self, scope: str, outlets: Sequence[str], pollutant: str, year: int) -> Name:
         """Return what a permit is of: a pollutant of outlets, or of all of a scope, in a year."""
         of = listed([self.row("outlet", each) for each in outlets]) if outlets else None
-        return dotted([of or self.scope(scope), same(pollutant), same(year)])
+        subject = dotted([of or self.scope(scope), _pollutants().get(pollutant) or word(pollutant)])
+        return name(f"{subject['zh']}（{year} 年）", f"{subject['en']} ({year})")
+
+
+@cache
+def _pollutants() -> dict[str, Name]:
+    """Return the names of pollutants by their symbols."""
+    rows = load_reference("pollutants").values()
+    return {symbol: row["name"] for row in rows for symbol in row.get("symbols", ())}
 
 
 def _arrow(origin: Name, to: Name) -> Name:

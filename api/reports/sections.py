@@ -18,7 +18,17 @@ from api.reports.document import (
 from api.reports.exchange import pairing
 from api.reports.names import dotted
 from api.reports.replies import Field, Reply, field, line
-from api.reports.wording import joined, listed, number_text, sentence, share_text, time_text, word
+from api.reports.wording import (
+    decimals_of,
+    joined,
+    listed,
+    number_text,
+    plain_text,
+    sentence,
+    share_text,
+    time_text,
+    word,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -82,6 +92,12 @@ OUTLET = (
     field("mass_kg", "排放量", "Mass emitted", "kg"),
     field("hours_above", "超标小时数", "Hours above the limit", "h"),
     field("capture", "在线监测数据捕获率", "Capture of the monitor", "%", 100),
+)
+# Of waste water, whose codes begin so, nothing is corrected and litres are usual.
+WATER = "w"
+IN_WATER = (
+    field("corrected_mg_m3", "排放浓度", "Concentration", "mg/L", 1e-3),
+    *OUTLET[1:],
 )
 PERMIT = (
     field("permit_t", "许可排放量", "Permit of the year", "t"),
@@ -272,7 +288,7 @@ def _mark(reply: Reply, row: Mapping[str, Any], key: str) -> Name:
         return NOTHING
     mark = marks[0]
     state, standard = word("verified" if mark["verified"] else "unverified"), mark["standard"]
-    best, least = f"{mark['benchmark']:g}", f"{mark['baseline']:g}"
+    best, least = plain_text(mark["benchmark"]), plain_text(mark["baseline"])
     texts = name(
         f"标杆 {best}，基准 {least}（{standard}，{state['zh']}）",
         f"benchmark {best}, baseline {least} ({standard}, {state['en']})",
@@ -349,9 +365,8 @@ def _value_of(each: ReportLine) -> float:
 def _tiers(reply: Reply) -> list[ReportLine]:
     lines: list[ReportLine] = []
     for pointer, row in reply.rows():
-        limits = name(
-            f"基准线 {row['line_kwh_per_t']:g} kWh/t", f"line {row['line_kwh_per_t']:g} kWh/t"
-        )
+        limit = plain_text(row["line_kwh_per_t"])
+        limits = name(f"基准线 {limit} kWh/t", f"line {limit} kWh/t")
         lines += reply.lines(pointer, row, TIER, {"kwh_per_t": limits})
     return lines
 
@@ -392,7 +407,7 @@ def balances(replies: Replies, names: ReportNames) -> ReportSection:
             table(name("副产物", "By-products"), media + missing_reply(others)),
             _rows_table(replies["ledger"], name("互供台账", "Exchange ledger"), TRANSFER,
                         "transfer", names.transfer, "verdict"),
-            pairing(replies["pairing"]),
+            pairing(replies["pairing"], names),
         ],
     )  # fmt: skip
 
@@ -505,13 +520,15 @@ def environment(replies: Replies, names: ReportNames, totals: Sequence[Block]) -
     reply, lines = replies["emissions"], list[ReportLine]()
     for pointer, row in reply.rows():
         limit = row["limit"]
+        of = IN_WATER if (row["code"] or "").startswith(WATER) else OUTLET
         remark = word(row["verdict"]) if row["verdict"] else NOTHING
         if limit is not None:
             state = word("verified" if limit["verified"] else "unverified")
-            remark = joined(remark, name(f"限值 {limit['value']:g}（{state['zh']}）",
-                                         f"limit {limit['value']:g} ({state['en']})"))  # fmt: skip
+            most = plain_text(limit["value"] * of[0].factor)
+            bound = name(f"限值 {most}（{state['zh']}）", f"limit {most} ({state['en']})")
+            remark = joined(remark, bound)
         head = dotted([names.row("outlet", row["outlet"]), row["name"] or same(row["pollutant"])])
-        lines += group(head, reply.lines(pointer, row, OUTLET, {"corrected_mg_m3": remark}))
+        lines += group(head, reply.lines(pointer, row, of, {"corrected_mg_m3": remark}))
     permits: list[ReportLine] = []
     for pointer, row in reply.rows("permits"):
         state = word("verified" if row["verified"] else "unverified")
@@ -663,14 +680,13 @@ def measures(replies: Replies, names: ReportNames) -> ReportSection:
             inputs = [each for each in row["no_data"][:2] if each not in row["reason"]]
             unknown.append([label, sentence(row["reason"]), sentence("; ".join(inputs))])
             continue
-        uom = "" if row["uom"] == "1" else f" {row['uom']}"
+        uom = {"1": "", "%": "%"}.get(row["uom"], f" {row['uom']}")
         goal = same("–") if row["goal"] is None else same(
-            f"{word(row['sense'])['zh']} {row['limit']:g}{uom}")  # fmt: skip
+            f"{word(row['sense'])['zh']} {plain_text(row['limit'])}{uom}")  # fmt: skip
         short = NOTHING
         if row["verdict"] == "not_met" and row["shortfall"]:
-            short = name(
-                f"差距 {row['shortfall']:.4g}{uom}", f"short by {row['shortfall']:.4g}{uom}"
-            )
+            shortfall = number_text(row["shortfall"], decimals_of(row["shortfall"], None))
+            short = name(f"差距 {shortfall}{uom}", f"short by {shortfall}{uom}")
         state = word(row["state"])
         remark = joined(state, name(f"目标 {goal['zh']}", f"goal {goal['en']}"), short)
         of = Field("value", label, row["uom"])
@@ -691,14 +707,10 @@ def measures(replies: Replies, names: ReportNames) -> ReportSection:
 
 def _retrofits(reply: Reply, names: ReportNames) -> ReportRows:
     """Return the retrofits of electrolysers as stated: what meters say of them is of today."""
-
-    def stated(value: float | None, uom: str) -> Name:
-        return same("–" if value is None else f"{value:,.10g} {uom}")
-
     lines = [
         [names.row("electrolyser", row["electrolyser"]),
          same(row["planned_on"] or "–"), same(row["done_on"] or "–"),
-         stated(row["promised_kwh_t"], "kWh/t"), stated(row["cost_cny"], "CNY"),
+         _stated(row["promised_kwh_t"], "kWh/t"), _stated(row["cost_cny"], "CNY"),
          same(row["evidence"])]
         for _, row in reply.rows() if row["retrofit"] is not None
     ]  # fmt: skip
@@ -716,24 +728,21 @@ def factors(replies: Replies, names: ReportNames, product: str = "") -> ReportRo
     Of a product the marks of no other.
     """
     power, marks = (replies["energy"].body.get(key, ()) for key in ("electricity", "references"))
-    uoms = {"kgce_per_t": "kgce/t", "kwh_per_t": "kWh/t"}
     lines = [
-        _factor(word("electricity"), f"{row['kgce_per_kwh']:g} kgce/kWh", row, row["standard"])
+        _factor(word("electricity"), _stated(row["kgce_per_kwh"], "kgce/kWh"), row, row["standard"])
         for row in power
     ]
-    lines += [
-        _factor(row["name"], f"{row['benchmark']:g} / {row['baseline']:g} {uoms[row['index']]}",
-                row, row["standard"])
-        for row in marks if row["applies"] and product in ("", row["product"])
-    ]  # fmt: skip
+    uoms = {"kgce_per_t": "kgce/t", "kwh_per_t": "kWh/t"}
+    for row in marks:
+        if row["applies"] and product in ("", row["product"]):
+            both = f"{plain_text(row['benchmark'])} / {plain_text(row['baseline'])}"
+            value = same(f"{both} {uoms[row['index']]}")
+            lines.append(_factor(row["name"], value, row, row["standard"]))
     for _, row in replies["emissions"].rows("carbon/factors") if "emissions" in replies else ():
-        year = f" {row['year']}" if row["year"] else ""
-        source = f"{row['standard'] or row['source'] or ''}{year}"
-        lines.append(
-            _factor(names.carbon(row["of"]), ", ".join(row["figures"].values()), row, source)
-        )
+        source = row["standard"] or row["source"] or ""
+        lines.append(_factor(names.carbon(row["of"]), _parameters(row["figures"]), row, source))
     lines += [
-        _factor(row["name"], f"{row['value']:g} {row['uom']}", row, row["source"])
+        _factor(row["name"], _stated(row["value"], row["uom"]), row, row["source"])
         for _, row in (replies["chlorine"].rows("references") if "chlorine" in replies else ())
     ]
     return rows(
@@ -744,10 +753,25 @@ def factors(replies: Replies, names: ReportNames, product: str = "") -> ReportRo
     )  # fmt: skip
 
 
-def _factor(label: Name, value: str, row: Mapping[str, Any], source: str) -> list[Name]:
+def _stated(value: float | None, uom: str) -> Name:
+    return same("–" if value is None else f"{plain_text(value)} {uom}".replace(" day", " d"))
+
+
+def _parameters(figures: Mapping[str, str]) -> Name:
+    """Return the figures of a factor, with their names where they are several."""
+    if len(figures) == 1:
+        return same(*figures.values())
+    parts = [(word(key), figure) for key, figure in figures.items()]
+    texts = [name(f"{of['zh']} {figure}", f"{of['en']} {figure}") for of, figure in parts]
+    return joined(*texts)
+
+
+def _factor(label: Name, value: Name, row: Mapping[str, Any], source: str | None) -> list[Name]:
+    text = sentence(source or "")
+    if row.get("year"):
+        text = name(f"{text['zh']}（{row['year']} 年）", f"{text['en']} ({row['year']})")
     state = word("verified" if row["verified"] else "unverified")
-    confidence = word(row["confidence"])
-    return [label, same(value.replace(" day", " d")), sentence(source or ""), confidence, state]
+    return [label, value, text, word(row["confidence"]), state]
 
 
 def stocks(replies: Replies) -> ReportSection:

@@ -93,6 +93,11 @@ def number_text(value: float, decimals: int) -> str:
     return f"{value:,.{decimals}f}".replace("-", "−")
 
 
+def plain_text(value: float) -> str:
+    """Return a stated number, like a limit, with all of its digits."""
+    return f"{value:,.10g}".replace("-", "−")
+
+
 def value_text(figure: ReportFigure, language: Language) -> str:
     """Return the value of a figure, or that there is none."""
     if figure["value"] is None:
@@ -143,10 +148,10 @@ def remark_text(
     reason = sentence(figure["reason"]) if figure["value"] is None else same("")
     lacking = figure["missing"] if (figure["completeness"] or 0) < 1 else []
     tags = listed([same(tag) for tag in lacking[:most]])
-    more = "…" if len(lacking) > most > 0 else ""
     gaps = NOTHING
     if tags["en"] and not reason["en"]:
-        gaps = name(f"缺：{tags['zh']}{more}", f"gaps: {tags['en']} {more}".rstrip())
+        more = name(" 等", " …") if len(lacking) > most else NOTHING
+        gaps = name(f"缺：{tags['zh']}{more['zh']}", f"gaps: {tags['en']}{more['en']}")
     return joined(remark, basis, reason, gaps)[language]
 
 

@@ -45,8 +45,11 @@ def test_a_stream_is_called_by_its_ends_and_a_transfer_by_what_goes_where(park):
 def test_a_source_of_carbon_is_a_row_or_a_carrier_and_a_permit_what_it_is_of(park):
     names = ReportNames(park, XINFA)
     assert [names.carbon(each)["zh"] for each in ("xinfa-carbide", "coal")] == ["外购电石", "煤"]
-    assert names.permit(XINFA, ["xinfa-power-stack"], "SO2", 2026)["zh"] == "自备电厂烟囱·SO2·2026"
-    assert names.permit(XINFA, [], "SO2", 2026)["en"] == "Xinfa (demo) · SO2 · 2026"
+    assert (
+        names.permit(XINFA, ["xinfa-power-stack"], "SO2", 2026)["zh"]
+        == "自备电厂烟囱·二氧化硫（2026 年）"
+    )
+    assert names.permit(XINFA, [], "SO2", 2026)["en"] == "Xinfa (demo) · Sulphur dioxide (2026)"
 
 
 def test_what_the_model_does_not_know_keeps_its_id(park):

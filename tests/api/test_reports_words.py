@@ -17,7 +17,7 @@ from api.reports.formulas import CHINESE, wording_of
 from api.reports.layout import lines_of
 from api.reports.period import parse_span
 from api.reports.replies import formula_at
-from api.reports.wording import uom_text
+from api.reports.wording import plain_text, remark_text, uom_text
 from api.settings import ApiSettings
 from twin.baseline.model import Baseline
 
@@ -117,6 +117,18 @@ def test_tags_that_lack_stand_once_in_a_run_of_lines():
     )
     lines = lines_of([first, first, other, whole], "zh")
     assert [line.cells[-1] for line in lines] == ["缺：a/FI-1", "", "缺：a/FI-2", ""]
+
+
+def test_more_tags_than_a_page_has_room_for_are_told_of_in_each_language():
+    figure = {**FIGURE, "completeness": 0.5, "missing": ["a/FI-1", "a/FI-2", "a/FI-3"]}
+    remarks = [remark_text(figure, NOTHING, language) for language in ("zh", "en")]
+    assert remarks == ["缺：a/FI-1、a/FI-2 等", "gaps: a/FI-1, a/FI-2 …"]
+
+
+def test_a_limit_is_written_with_all_its_digits():
+    assert [plain_text(value) for value in (12800, 0.0034, 1234567.5, -2)] == [
+        "12,800", "0.0034", "1,234,567.5", "−2",
+    ]  # fmt: skip
 
 
 def test_a_formula_is_found_through_lists_alternatives_and_notes():
