@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING
 
 import uvicorn
 
+from api.access.accounts import ADMINISTRATOR
+from api.access.guard import check_access
 from api.app import create_app
 from api.settings import ApiSettings
 from deploy.watchdog import send_signs
-from twin.errors import SettingsError
+from twin.errors import SettingsError, StoreError
 from twin.program import program_parser, run_program
 
 if TYPE_CHECKING:
@@ -30,6 +32,8 @@ EXAMPLES = """examples:
 environment:
 """
 STOP_S = 5
+# The schema may not be there yet.
+INVITE_S = 2.0
 # A request line has room for as many tags as a request may name.
 HEAD_BYTES = 65_536
 
@@ -41,12 +45,32 @@ class Server(uvicorn.Server):
         super().__init__(config)
         self._state = app.state
         self._signs: asyncio.Task[None] | None = None
+        self._inviting: asyncio.Task[None] | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start; called by uvicorn."""
         self._signs = asyncio.create_task(send_signs(), name="signs")
         await super().startup(sockets)
+        if self._state.guard.accounts is not None:
+            self._inviting = asyncio.create_task(self._invite(), name="invitation")
         self._state.calculations.warm()
+
+    async def _invite(self) -> None:
+        """Print the way in for the first administrator, once there is a database."""
+        while True:
+            try:
+                secret = await self._state.guard.accounts.first_invitation()
+            except StoreError:
+                await asyncio.sleep(INVITE_S)
+                continue
+            if secret is not None:
+                host, port = self.config.host, self.config.port
+                print(
+                    "parktwin api: no administrator has come in yet; this link sets the password of"
+                    f" `{ADMINISTRATOR}`, once:\n  http://{host}:{port}/login?invitation={secret}",
+                    flush=True,
+                )
+            return
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop; called by uvicorn."""
@@ -77,6 +101,7 @@ def _print_openapi() -> None:
 
 def _serve(settings: ApiSettings) -> int:
     """Serve until a signal; return 0, or 1 when the app did not start; raises SettingsError."""
+    check_access(settings)
     app = create_app(settings, now_us=lambda: time.time_ns() // 1000)
     # The document takes a third of a second: not while others are served.
     app.openapi()

@@ -296,7 +296,9 @@ async def _command(context: Context, kind: str, name: str, body: CommandBody) ->
     refused = refusal(kind, entry.state, shelvable=entry.alarm.shelvable)
     if refused:
         raise Problem(409, refused, hint="/api/v1/alarms?state=all has the states of all alarms")
-    return await queue_command(context, kind, {"alarm": name, **body.model_dump()})
+    return await queue_command(
+        context, kind, {"alarm": name, **body.model_dump()}, entry.alarm.scope
+    )
 
 
 @router.get("/commands")

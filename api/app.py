@@ -46,6 +46,8 @@ from api import (
     tariffs,
     unit_errors,
 )
+from api.access import people, record, sessions
+from api.access.guard import Guard, Identify
 from api.baselines import bridge, forecast
 from api.baselines import routes as baselines_routes
 from api.calculation.pool import Calculations
@@ -128,6 +130,9 @@ SUBJECTS = (
     gateways,
     health,
     administration,
+    sessions,
+    people,
+    record,
     simulation,
 )
 # Answers from this length on are compressed, at the level beyond which only time is lost.
@@ -153,10 +158,13 @@ def create_app(
     )
     context = Context(settings, store, Feed(store, poll_s=settings.poll_s), now_us)
     calculations = None if inline else Calculations(context)
+    guard = Guard(settings, now_us)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await store.open()
+        if guard.accounts is not None:
+            await guard.accounts.open()
         follower = asyncio.create_task(context.feed.run(), name="api.live.feed")
         follower.add_done_callback(_stop_after_crash)
         try:
@@ -168,6 +176,8 @@ def create_app(
                 await follower
             if calculations is not None:
                 await calculations.close()
+            if guard.accounts is not None:
+                await guard.accounts.close()
             await store.close()
 
     app = Api(
@@ -180,11 +190,13 @@ def create_app(
     )
     app.state.context = context
     app.state.calculations = calculations
+    app.state.guard = guard
     # The last one stands outside.
     app.add_middleware(GZipMiddleware, minimum_size=PACKED_BYTES, compresslevel=PACKING)
     if calculations is not None:
         app.add_middleware(KeepAnswers, generation=lambda: context.feed.generation, console=console)
     app.add_middleware(AnswerHead)
+    app.add_middleware(Identify, guard=guard)
     app.add_middleware(RefuseRequests, settings=settings)
     app.add_middleware(CountAnswers, traffic=context.traffic)
     app.add_middleware(AddHeaders)

@@ -219,7 +219,9 @@ async def confirm_book_values(context: AppContext, body: ConfirmBody) -> Respons
             raise Problem(409, f"value {each} is confirmed already")
         if not state["newest"]:
             raise Problem(409, f"value {each} was corrected since: confirm the newest version")
-    return await queue_command(context, "book.confirm", {"by": body.by, "ids": body.ids})
+    order = {"by": body.by, "ids": body.ids}
+    scopes = {row["scope"] for row in states.values()}
+    return await queue_command(context, "book.confirm", order, *scopes)
 
 
 async def _enter(
@@ -243,8 +245,9 @@ async def _enter(
     problems = [*problems, *wrong, *compare_with_book(entries, known, context.zone)[1]]
     if problems:
         raise _refusal(problems)
+    scopes = {entry.tag.scope for entry in entries}
     body = {"by": by, "confirm": confirm, "rows": [list(row) for row in rows]}
-    return await queue_command(context, "book.enter", body)
+    return await queue_command(context, "book.enter", body, *scopes)
 
 
 def _refusal(problems: Sequence[BookProblem]) -> Problem:

@@ -9,6 +9,7 @@ from fastapi import Response
 from pydantic import BaseModel, ConfigDict, Field
 from typing_extensions import TypedDict
 
+from api.access.rights import ASKER
 from api.answers import record
 from api.encode import json_answer
 from api.parameters import Person
@@ -36,11 +37,19 @@ class CommandBody(BaseModel):
     by: Annotated[Person, Field(min_length=1, description="person who commands")]
 
 
-async def queue_command(context: Context, kind: str, body: dict[str, Any]) -> Response:
-    """Queue a command for ingest and answer 202 with its number.
+async def queue_command(
+    context: Context, kind: str, body: dict[str, Any], *scopes: str
+) -> Response:
+    """Queue a command about some scopes, else the whole park, and answer 202 with its number.
 
-    Raises Problem 503 when too many wait, StoreError when the database is away.
+    It is that of the account which came in, whatever name the request gives. Raises Problem 403
+    where a scope is not the account's, 503 when too many wait, StoreError without a database.
     """
+    for scope in scopes or (context.model.park.id,):
+        context.require_command(scope)
+    person = ASKER.get()
+    if person is not None and person.name:
+        body = body | {"by": person.name}
     limit = context.settings.commands_max
     command = await context.store.queue_command(kind, orjson.dumps(body).decode(), limit)
     if command is None:

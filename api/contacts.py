@@ -205,8 +205,9 @@ async def adopt_contact(
     context: AppContext, contact: ContactNumber, body: AdoptContactBody
 ) -> Response:
     """Make a sender part of the model; ingest writes its rows and goes on with them."""
-    await _propose(context, contact, body)
-    return await queue_command(context, "contact.adopt", {"contact": contact, **body.model_dump()})
+    proposal = await _propose(context, contact, body)
+    order = {"contact": contact, **body.model_dump()}
+    return await queue_command(context, "contact.adopt", order, proposal.gateway["scope"])
 
 
 @router.delete("/{contact}", **ACCEPTED)

@@ -11,10 +11,11 @@ import numpy as np
 from fastapi import Depends, Request
 
 from api import queries
+from api.access.rights import ASKER
 from api.encode import rfc3339
 from api.live.image import LiveImage, empty_image
 from api.middleware import Traffic
-from api.problems import invalid, not_found, unavailable
+from api.problems import Problem, invalid, not_found, unavailable
 from deploy.database.times import to_us
 from twin.arrays import DAY_US, I64, MINUTE_US
 from twin.disclosure import Viewer
@@ -53,7 +54,10 @@ class Context:
 
     @property
     def viewer(self) -> Viewer:
-        """Who looks: until there are accounts, all readers are the one of the settings."""
+        """Who looks: an account, or without accounts the reader of the settings."""
+        person = ASKER.get()
+        if person is not None and self.feed.model is not None:
+            return person.viewer(self.feed.model.park)
         scopes = self.settings.viewer_scopes.split(",")
         own = tuple(scope.strip() for scope in scopes if scope.strip())
         return Viewer(self.settings.viewer_level, own)
@@ -110,6 +114,26 @@ class Context:
         park = self.model.park
         if park.scope(path) is None:
             raise not_found("scope", path, (s.id for s in park.scopes), "/api/v1/park")
+
+    def scope_of(self, owner: str, tag: str = "") -> str:
+        """Return the scope of a tag, or of an owner of tags that has none of this name."""
+        catalogue = self.feed.catalogue
+        at = catalogue.index.get(f"{owner}/{tag}") if tag else None
+        if at is not None:
+            return catalogue.tags[at].scope
+        park = self.model.park
+        ends = (each.id for each in park.scopes if each.id.rpartition("/")[2] == owner)
+        return next(ends, park.id)
+
+    def require_command(self, scope: str) -> None:
+        """Raise Problem 403 for an order about a scope that is not the account's."""
+        person = ASKER.get()
+        if person is not None and not person.commands(scope):
+            raise Problem(
+                403,
+                f"orders about {scope} are not for accounts of {person.scope}",
+                hint="ask whoever operates it, or the park",
+            )
 
     def require_page(self, limit: int) -> None:
         """Raise Problem 422 for a page that is too long."""

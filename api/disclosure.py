@@ -81,10 +81,11 @@ class View:
         return next(ends, self.park.id)
 
 
-async def disclose(endpoint: Endpoint, question: Record) -> Any:
+async def disclose(endpoint: Endpoint, question: Record, *, is_order: bool = False) -> Any:
     """Return the answer of a route as far as its reader may know it.
 
-    Raises Problem 403 for one that is no record and not about a tag he may know.
+    Raises Problem 403 for one that is no record and not about a tag he may know; that of an order
+    tells nothing.
     """
     context: Context | None = question.get("context")
     if context is None or context.viewer.sees_all:
@@ -92,8 +93,7 @@ async def disclose(endpoint: Endpoint, question: Record) -> Any:
     view = View(context, context.viewer, context.model.park)
     kind = _answer_of(endpoint)
     if not _is_record(kind):
-        _require(view, question)
-        return await endpoint(**question)
+        return await endpoint(**(question if is_order else _narrowed(view, question)))
     answer = await endpoint(**question)
     if isinstance(answer, Response) or "viewer" in answer:
         return answer
@@ -105,16 +105,25 @@ async def disclose(endpoint: Endpoint, question: Record) -> Any:
     return _told(view, kind, answer, known=known, why=why)
 
 
-def _require(view: View, question: Record) -> None:
-    """Raise Problem 403 unless all tags that are asked for are ones he may know."""
+def _narrowed(view: View, question: Record) -> Record:
+    """Return a question about the tags that he may know, where none is named.
+
+    Raises Problem 403 for one about others, or about no tags.
+    """
     tags = question.get("tag") or []
     named = [tags] if isinstance(tags, str) else tags
+    if "tag" in question and not named:
+        tags = view.context.feed.catalogue.tags
+        known = {scope: view.knows(scope) for scope in {tag.scope for tag in tags}}
+        named = [tag.address for tag in tags if known[tag.scope]]
+        question = question | {"tag": named}
     if not named or not all(view.knows(view.owner({"tag": tag}) or view.park.id) for tag in named):
         raise Problem(
             403,
             "this answer has figures of enterprises that are not disclosed to you",
             hint="ask for tags of your own enterprise, or for figures of a scope",
         )
+    return question
 
 
 async def _judge(

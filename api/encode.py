@@ -12,6 +12,7 @@ from fastapi import Request, Response
 from fastapi.routing import APIRoute
 
 from api import table
+from api.access.guard import require_right
 from api.disclosure import disclose
 from api.table import JSON
 from twin.arrays import F64, I64
@@ -21,6 +22,8 @@ from twin.uom import compile_uom
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
     from zoneinfo import ZoneInfo
+
+    from starlette.types import Receive, Scope, Send
 
 Uom = tuple[Any, Any]  # scale and shift: si = value * scale + shift
 
@@ -92,7 +95,7 @@ class AnswerRoute(APIRoute):
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
         @functools.wraps(endpoint)
         async def encoded(**kwargs: Any) -> Response:
-            answer = await disclose(endpoint, kwargs)
+            answer = await disclose(endpoint, kwargs, is_order="GET" not in options["methods"])
             status = options.get("status_code") or 200
             return answer if isinstance(answer, Response) else json_answer(answer, status)
 
@@ -105,6 +108,11 @@ class AnswerRoute(APIRoute):
             }
             options["openapi_extra"] = {"parameters": table.PARAMETERS}
         super().__init__(path, encoded, **options)
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request of somebody who may ask it; raises Problem 401 and 403."""
+        require_right(scope, self.path)
+        await super().handle(scope, receive, send)
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Return what answers a request; called by FastAPI."""

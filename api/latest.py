@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from fastapi import APIRouter, Request, Response
@@ -9,6 +10,7 @@ from fastapi.responses import StreamingResponse
 from pydantic import Field
 from typing_extensions import TypedDict
 
+from api.access.rights import ASKER
 from api.answers import (
     Number,
     Page,
@@ -28,8 +30,13 @@ if TYPE_CHECKING:
 
     from starlette.types import Receive, Scope, Send
 
+    from api.access.guard import Guard
+    from api.live.catalogue import Catalogue
+
 router = APIRouter(prefix="/api/v1", responses=RESPONSES, route_class=AnswerRoute)
 
+# A live feed looks so often whether its session lasts.
+LOOK_S = 10.0
 HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 # What `data` is, as JSON.
 CYCLE = {
@@ -123,8 +130,8 @@ class LiveResponse(StreamingResponse):
 
     media_type = "text/event-stream"
 
-    def __init__(self, context: Context, names: list[str] | None) -> None:
-        super().__init__(events(context, names), headers=HEADERS)
+    def __init__(self, context: Context, names: list[str] | None, guard: Guard) -> None:
+        super().__init__(events(context, names, guard), headers=HEADERS)
         self._hosts = context.feed.hosts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -162,23 +169,41 @@ async def live(context: AppContext, request: Request, tag: Tags = None) -> Respo
             hint="close one, or raise PARKTWIN_LIVE_CLIENTS_MAX",
             limit=most,
         )
-    return LiveResponse(context, tag)
+    return LiveResponse(context, tag, request.app.state.guard)
 
 
-async def events(context: Context, names: list[str] | None) -> AsyncIterator[bytes]:
-    """Yield an image, then the changes since what was yielded last, whenever there are any."""
+async def events(
+    context: Context, names: list[str] | None, guard: Guard | None = None
+) -> AsyncIterator[bytes]:
+    """Yield an image, then the changes since what was yielded last, whenever there are any.
+
+    It ends soon after the session or token that opened it.
+    """
     feed = context.feed
     seq, generation = 0, 0
     picked: Any = None
+    # Who does not know everything gets the alarms of what he asked for.
+    scopes = None if context.viewer.sees_all or not names else scopes_of(feed.catalogue, names)
+    clock = asyncio.get_running_loop().time
+    looked = clock()
     while not feed.closed:
         if generation != feed.generation:
             # The tags were read anew: their positions changed, the client starts over.
             seq, generation = 0, feed.generation
             picked = feed.catalogue.find(names) if names else None
             picked = picked[picked >= 0] if names else None
-        event = feed.payload(seq, picked)
+        if guard is not None and clock() - looked > LOOK_S:
+            looked = clock()
+            if not await guard.still(ASKER.get()):
+                return
+        event = feed.payload(seq, picked, scopes)
         seq = feed.seq
         # A slow client waits here; what happens meanwhile is in its next event.
         yield event
         while not await feed.wait(seq, context.settings.keep_alive_s):
             yield b": keep-alive\n\n"
+
+
+def scopes_of(catalogue: Catalogue, names: list[str]) -> frozenset[str]:
+    """Return the scopes of some tags."""
+    return frozenset(catalogue.tags[at].scope for at in catalogue.find(names) if at >= 0)

@@ -128,7 +128,7 @@ async def adopt(
     for name in ("low", "high"):
         cells[name] = "" if cells[name] is None else f"{cells[name]:.15g}"
     key = {"enterprise": enterprise, "tag": tag}
-    return await queue_command(context, "quarantine.adopt", key | cells)
+    return await queue_command(context, "quarantine.adopt", key | cells, body.scope)
 
 
 @router.post("/quarantine/{enterprise}/{tag:path}/release", **ACCEPTED)
@@ -138,7 +138,9 @@ async def release(
     """Store samples of the quarantine as they are."""
     await _require(context, enterprise, tag, body.reason)
     key = {"enterprise": enterprise, "tag": tag}
-    return await queue_command(context, "quarantine.release", key | body.model_dump())
+    return await queue_command(
+        context, "quarantine.release", key | body.model_dump(), context.scope_of(enterprise, tag)
+    )
 
 
 @router.delete("/quarantine/{enterprise}/{tag:path}", **ACCEPTED)
@@ -152,7 +154,7 @@ async def drop(
     """Forget samples and counts of a tag."""
     await _require(context, enterprise, tag, reason)
     body = {"enterprise": enterprise, "tag": tag, "reason": reason or "", "by": by}
-    return await queue_command(context, "quarantine.drop", body)
+    return await queue_command(context, "quarantine.drop", body, context.scope_of(enterprise, tag))
 
 
 @router.get("/rejects")

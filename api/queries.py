@@ -133,12 +133,14 @@ UNIT_ERRORS = """
 SELECT e.*, t.enterprise || '/' || t.tag AS tag, t.uom, t.scale, t.shift AS zero
 FROM unit_error e JOIN tag t USING (tag_id) WHERE t.active AND e.answer IS NULL
 ORDER BY e.state <> 'open', e.since DESC LIMIT 100"""
-UNIT_ERROR_ANSWER = "SELECT answer FROM unit_error WHERE id = $1"
+UNIT_ERROR_ANSWER = """
+SELECT answer, scope FROM unit_error JOIN tag USING (tag_id) WHERE id = $1"""
 REGISTER_FALLS = """
 SELECT f.*, t.enterprise || '/' || t.tag AS tag, t.uom, t.scale, t.shift AS zero
 FROM register_fall f JOIN tag t USING (tag_id) WHERE t.active AND f.answer IS NULL
 ORDER BY f.time DESC LIMIT 100"""
-REGISTER_FALL_ANSWER = "SELECT answer FROM register_fall WHERE id = $1"
+REGISTER_FALL_ANSWER = """
+SELECT answer, scope FROM register_fall JOIN tag USING (tag_id) WHERE id = $1"""
 # Of view book_named: what stands, the newest versions, or all; of a tag and a scope where named.
 BOOK = """
 SELECT * FROM book_named
@@ -148,7 +150,7 @@ ORDER BY start DESC, address, version DESC LIMIT $4 OFFSET $5"""
 BOOK_VALUE = """
 SELECT * FROM book_named WHERE (tag_id, start) = (SELECT tag_id, start FROM book WHERE id = $1)
 ORDER BY version DESC"""
-BOOK_STATES = "SELECT id, confirmed, newest FROM book_named WHERE id = ANY($1::bigint[])"
+BOOK_STATES = "SELECT id, confirmed, newest, scope FROM book_named WHERE id = ANY($1::bigint[])"
 BOOK_NEWEST = """
 SELECT id, address, start, stop, version, value, confirmed FROM book_named
 WHERE newest AND active AND address = ANY($1::text[])"""

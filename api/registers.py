@@ -97,7 +97,10 @@ async def replace_register(context: AppContext, body: ReplaceBody) -> Response:
     order = body.model_dump(exclude={"tag", "time"})
     time = body.time.isoformat()
     return await queue_command(
-        context, "register.replace", {"enterprise": enterprise, "tag": tag, "time": time, **order}
+        context,
+        "register.replace",
+        {"enterprise": enterprise, "tag": tag, "time": time, **order},
+        context.feed.catalogue.tags[at].scope,
     )
 
 
@@ -109,4 +112,6 @@ async def dismiss_fall(context: AppContext, fall: FallNumber, body: DismissFallB
         raise not_found("fall of a register", str(fall), (), "/api/v1/registers/falls")
     if rows[0]["answer"] is not None:
         raise Problem(409, f"it has been answered already: {rows[0]['answer']}")
-    return await queue_command(context, "register.dismiss", {"id": fall, **body.model_dump()})
+    return await queue_command(
+        context, "register.dismiss", {"id": fall, **body.model_dump()}, rows[0]["scope"]
+    )

@@ -20,6 +20,21 @@ class ApiSettings(Settings):
         description="names of the api in the Host header, separated by commas; addresses,"
         " localhost and http_host need none; * lets every name in",
     )
+    access: Literal["demo", "accounts"] = Field(
+        "demo",
+        description="accounts: only who has one comes in; demo: everybody on this machine does, and"
+        " http_host must be this machine alone",
+    )
+    audit_key: Path | None = Field(
+        None, description="file with the key of the record of orders and ways in; none: no key"
+    )
+    cookie_secure: Literal["auto", "always", "never"] = Field(
+        "auto", description="sessions by HTTPS only; auto: if they began by HTTPS"
+    )
+    session_idle_min: int = Field(
+        60, ge=1, le=1_440, description="a session that is not used ends after [min]"
+    )
+    session_hours: int = Field(12, ge=1, le=168, description="longest session [h]")
     body_bytes: int = Field(262_144, ge=1_024, description="longest body of a request [B]")
     pool_size: int = Field(8, ge=1, le=100, description="database connections for requests")
     query_timeout_s: float = Field(10.0, gt=0, le=300, description="longest database query [s]")

@@ -42,6 +42,8 @@ PROGRAMS = {
     "baseline fit": ("api.baselines", "fit an energy baseline and store its model"),
     "report": ("api.reports", "make, keep, verify and sign reports of a park, enterprise or shift"),
     "export": ("api.monitoring", "write the items of the online energy monitoring to a file"),
+    "user": ("api.access", "list, add, invite, change and lock accounts"),
+    "audit": ("api.access.record", "look whether the record of orders and ways in was changed"),
     "unit-errors": ("ingest.cli.unit_errors", "list, dismiss or rescale suspected unit errors"),
     "reload": ("ingest.cli.reload", "let a running ingest take over its changed park model"),
     "new": ("deploy.new_park", "write the smallest park model, to which gateways are adopted"),

@@ -7,7 +7,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from api.app import create_app
+from fastapi.routing import APIRoute
+
+from api.access.rights import RIGHTS, ROLES, needed
+from api.app import SUBJECTS, create_app
 from api.settings import ApiSettings
 from api.table import PARAMETERS
 from ingest.settings import IngestSettings
@@ -32,6 +35,11 @@ table, `table` says which of several. A row carries `completeness`, the share of
 usable data, `quality`, and the tags that are `missing` ([the policy](missing-data.md)). Missing
 data give null, never zero and never infinity.
 """
+RIGHTS_HEAD = """With `PARKTWIN_ACCESS=accounts` a request needs a right, and the role of its
+account has it or not ([accounts](access.md)). The scope of the account narrows it: orders are about
+that scope, figures of others are told as far as their [level](disclosure.md) allows. HEAD is as
+GET.
+"""
 SIMULATOR = """
 ## parktwin simulate
 
@@ -53,7 +61,7 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument("--check", action="store_true", help="write nothing, name stale pages")
     check = parser.parse_args(argv).check
-    pages = {"settings.md": settings_page(), "http.md": http_page()}
+    pages = {"settings.md": settings_page(), "http.md": http_page(), "rights.md": rights_page()}
     stale = [name for name, text in pages.items() if _read(DOCS / name) != text]
     for name in stale:
         if check:
@@ -75,6 +83,29 @@ def settings_page() -> str:
         lines += [f"## {title}\n", "| setting | default | meaning |", "|---|---|---|"]
         lines += [*_settings_rows(settings), ""]
     return "\n".join(lines).rstrip() + "\n" + SIMULATOR
+
+
+def rights_page() -> str:
+    """Return the page of what each role may ask: a route with its right, role by role."""
+    lines = ["# Rights\n", MADE.format(source="api/access/rights.py"), RIGHTS_HEAD]
+    lines += ["| request | right | " + " | ".join(ROLES) + " |", "|---|---|" + "---|" * len(ROLES)]
+    for rule in sorted(_rules(), key=lambda rule: rule[::-1]):
+        right = needed(*rule)
+        marks = " | ".join("yes" if right is None or right in RIGHTS[r] else "" for r in ROLES)
+        lines.append(f"| `{' '.join(rule)}` | {right or 'none'} | {marks} |")
+    return "\n".join(lines) + "\n"
+
+
+def _rules() -> Iterator[tuple[str, str]]:
+    """Yield method and path of every route."""
+    routers = [("", module.router) for module in SUBJECTS]
+    while routers:
+        above, router = routers.pop()
+        for route in router.routes:
+            if isinstance(route, APIRoute):
+                yield from ((method, above + route.path) for method in sorted(route.methods or ()))
+            else:
+                routers.append((router.prefix, route.original_router))
 
 
 def _settings_rows(settings: type[BaseSettings]) -> Iterator[str]:

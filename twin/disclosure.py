@@ -48,10 +48,14 @@ class Disclosure:
 
 @dataclass(frozen=True, slots=True)
 class Viewer:
-    """Who looks: a level, and scopes whose figures are his own."""
+    """Who looks: a level, scopes whose figures are his own, and those he operates.
+
+    Of the latter he knows what is of the usual level.
+    """
 
     level: Level
     scopes: tuple[str, ...] = ()
+    operated: tuple[str, ...] = ()
 
     def sees(self, scope: str, *levels: str) -> bool:
         """Tell whether a viewer may know a figure of a scope; of several levels all count.
@@ -60,7 +64,9 @@ class Viewer:
         """
         if any(inside(scope, own) for own in self.scopes):
             return True
-        return max(map(LEVELS.index, levels), default=0) <= LEVELS.index(self.level)
+        operates = any(inside(scope, each) for each in self.operated)
+        known = max(LEVELS.index(self.level), LEVELS.index(USUAL) if operates else 0)
+        return max(map(LEVELS.index, levels), default=0) <= known
 
     @property
     def sees_all(self) -> bool:

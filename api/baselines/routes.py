@@ -141,7 +141,7 @@ async def fit_model(
         "digest": seen.digest,
         "model": asdict(model),
     }
-    return await queue_command(context, "baseline.fit", order)
+    return await queue_command(context, "baseline.fit", order, path)
 
 
 @router.post("/{path:path}/baselines/{baseline}/adjust", **ACCEPTED)
@@ -161,7 +161,7 @@ async def adjust_baseline(
         "reason": body.reason,
         "evidence": body.evidence,
     }
-    return await queue_command(context, "baseline.adjust", order)
+    return await queue_command(context, "baseline.adjust", order, path)
 
 
 def _find(context: Context, path: str, baseline: str) -> Baseline:

@@ -16,6 +16,7 @@ from urllib.parse import quote
 
 import orjson
 
+from api.access.rights import ASKER, Person
 from api.app import create_app
 from api.calculation.inline import ask
 from api.calculation.pool import HEADERS
@@ -53,6 +54,8 @@ async def _serve(source: BinaryIO, sink: BinaryIO) -> None:
             await context.feed.refresh(head["version"])
         query = quote(head["query"].encode("latin-1"), safe=string.punctuation.replace("#", ""))
         address = f"{quote(head['path'])}?{query}"
+        person = head.get("person")
+        ASKER.set(None if person is None else Person(head["by"], *person))
         answer = await ask(app, address, head["method"], head["headers"], body)
         headers = {name: value for name, value in answer.headers.items() if name in HEADERS}
         start = {"status": answer.status, "headers": headers, "size": len(answer.body)}

@@ -60,6 +60,7 @@ async def ask(
             for name, value in (headers or {}).items()
         ],
     }
+    scope["is_inner"] = True
     if context is not None:
         scope["state"] = {"context": context}
     messages: list[Any] = []

@@ -14,6 +14,7 @@ import orjson
 from fastapi import Request, Response
 from fastapi.responses import StreamingResponse
 
+from api.access.rights import ASKER
 from api.encode import AnswerRoute
 from api.problems import Problem, unavailable
 
@@ -180,15 +181,21 @@ class Calculations:
     async def answer(self, request: Request, *, is_long: bool = False) -> Response:
         """Return the answer of a process; raises Problem 429 and 503 beyond the limits."""
         client = request.client.host if request.client else ""
-        headers = {name: value for name, value in request.headers.items() if name != "cookie"}
+        hidden = ("cookie", "authorization")
+        headers = {name: value for name, value in request.headers.items() if name not in hidden}
+        person = ASKER.get()
         head = {
             "method": request.method,
             "path": request.scope["path"],
             "query": request.scope["query_string"].decode("latin-1"),
             "headers": headers,
+            # Who may know what is his; so the answer is shared by those who may know the same.
+            "person": None if person is None else [person.role, person.scope],
+            "by": "" if person is None else person.name,
         }
         forms = (headers.get("accept"), headers.get("accept-encoding"))
-        question = *list(head.values())[:3], *forms
+        asker = head["by"] if request.method != "GET" else ""
+        question = *list(head.values())[:3], *forms, str(head["person"]), asker
         if request.method == "GET" and (shared := await self._share(request, (*question, b""))):
             return shared
         self._admit(client)

@@ -145,12 +145,16 @@ class AlarmBoard:
                     changed=seq,
                 )
 
-    def changed(self, since: int) -> list[AlarmRow]:
-        """Return the alarms that changed after `since`; all that are not normal when that is 0."""
+    def changed(self, since: int, scopes: frozenset[str] | None = None) -> list[AlarmRow]:
+        """Return the alarms that changed after `since`; all that are not normal when that is 0.
+
+        Of some scopes only, where these are given.
+        """
         return [
             entry.row
             for entry in self.entries.values()
             if (entry.changed > since if since else entry.state != NORMAL)
+            and (scopes is None or entry.alarm.scope in scopes)
         ]
 
     def within(self, scope: str) -> list[BoardEntry]:

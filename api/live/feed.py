@@ -190,10 +190,15 @@ class Feed:
                     await self._next.wait()
         return self.seq != seq
 
-    def payload(self, since: int, picked: I64 | None) -> bytes:
-        """Return the event with what changed after `since`: an image when that is 0."""
+    def payload(
+        self, since: int, picked: I64 | None, scopes: frozenset[str] | None = None
+    ) -> bytes:
+        """Return the event with what changed after `since`: an image when that is 0.
+
+        With `scopes` it has the alarms of these only.
+        """
         if picked is not None:
-            return self._event(since, picked[self.image.changed[picked] > since])
+            return self._event(since, picked[self.image.changed[picked] > since], scopes)
         # Many clients get the image and the last cycle: made once for all of them.
         if since not in (0, self.seq - 1):
             return self._event(since, np.flatnonzero(self.image.changed > since))
@@ -201,7 +206,7 @@ class Feed:
             self._payloads[since] = self._event(since, np.flatnonzero(self.image.changed > since))
         return self._payloads[since]
 
-    def _event(self, since: int, at: I64) -> bytes:
+    def _event(self, since: int, at: I64, scopes: frozenset[str] | None = None) -> bytes:
         image, catalogue = self.image, self.catalogue
         value = out(image.value[at], (catalogue.scale[at], catalogue.shift[at]))
         rows = zip(
@@ -214,7 +219,7 @@ class Feed:
         body: dict[str, Any] = {
             "time": self.cycle_us // 1000 if self.cycle_us else None,
             "values": dict(zip(names, rows, strict=True)),
-            "alarms": self.board.changed(since),
+            "alarms": self.board.changed(since, scopes),
         }
         kind = b"cycle" if since else b"image"
         return b"event: %b\nid: %d\ndata: %b\n\n" % (kind, self.cycle_us, orjson.dumps(body))

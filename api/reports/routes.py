@@ -178,8 +178,10 @@ async def verify_report(context: AppContext, request: Request, report: ReportId)
 @router.post("/{report:int}/notes", **ACCEPTED)
 async def note_report(context: AppContext, report: ReportId, body: NoteBody) -> Response:
     """Comment on a kept report, review it or sign it; a signed one is never dropped or changed."""
-    await find_kept(context, report)
-    return await queue_command(context, "report.note", {"id": report, **body.model_dump()})
+    kept = await find_kept(context, report)
+    return await queue_command(
+        context, "report.note", {"id": report, **body.model_dump()}, kept["scope"]
+    )
 
 
 @router.get("/{kind}/{path:path}", response_model=ReportDocument, responses=FILES)
@@ -220,7 +222,7 @@ async def keep_report(
         "content": orjson.dumps(document).decode(),
         "keep": body.keep,
     }
-    return await queue_command(context, "report.keep", command)
+    return await queue_command(context, "report.keep", command, path)
 
 
 def _expected_us(context: Context) -> int:

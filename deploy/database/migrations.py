@@ -24,6 +24,16 @@ BEGIN
     END IF;
 END $$
 """
+# What it writes besides: who may come in, and what they did.
+ADMIT_ACCOUNTS = """
+DO $$
+BEGIN
+    IF NOT has_table_privilege(to_regrole('park_reader'), 'park.audit', 'INSERT') THEN
+        GRANT SELECT, INSERT, UPDATE ON park.account, park.credential TO park_reader;
+        GRANT SELECT, INSERT ON park.audit TO park_reader;
+    END IF;
+END $$
+"""
 # What dashboards may do, where they have a role of their own: read values and alarms. Tables with
 # passwords of gateways (model) and with payloads are not for them. Rights that are there are not
 # given again: that would be in the way of whoever works, on each part of a table.
@@ -74,6 +84,7 @@ async def migrate(connection: Any) -> None:
                     )
                 LOG.info("schema %s applied", script.name)
         await connection.execute(ADMIT_READER)
+        await connection.execute(ADMIT_ACCOUNTS)
         await connection.execute(ADMIT_VIEWER)
     finally:
         await connection.execute("SELECT pg_advisory_unlock($1)", MIGRATION_LOCK)

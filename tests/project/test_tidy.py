@@ -22,7 +22,8 @@ ROUTING = ("ingest.wire", "ingest.routing", "ingest.settings", "ingest.counters"
 STORING = (*ROUTING, "ingest.store")
 READING = ("twin", "deploy.database", "deploy.watchdog")
 ANSWERING = (
-    *READING, "api.answers", "api.disclosure", "api.encode", "api.middleware", "api.parameters",
+    *READING, "api.access.accounts", "api.access.audit", "api.access.guard", "api.access.rights",
+    "api.answers", "api.disclosure", "api.encode", "api.middleware", "api.parameters",
     "api.problems", "api.queries", "api.settings", "api.store", "api.table",
 )  # fmt: skip
 ASKING = (*ANSWERING, "api.live", "api.context")
@@ -103,6 +104,11 @@ MAY_IMPORT = {
     "ingest.__main__": (*READING, "ingest"),
     **dict.fromkeys(ANSWERING[2:], ANSWERING),
     # It reads who asks, and the names and scopes of tags.
+    "api.access": (*ASKING, "twin.program"),
+    "api.access.rights": READING,
+    "api.access.audit": READING,
+    "api.access.accounts": (*READING, "api.access.audit", "api.access.rights"),
+    "api.access.guard": ANSWERING,
     "api.disclosure": (*ANSWERING, "api.context"),
     "api.live": ANSWERING,
     "api.context": (*ANSWERING, "api.live"),
@@ -155,7 +161,13 @@ MAY_IMPORT = {
     "deploy": PACKAGES,
 }  # fmt: skip
 LIBRARIES = {
-    "asyncpg": {"deploy.database.errors", "ingest.store.store", "api.store"},
+    "argon2": {"api.access.accounts"},
+    "asyncpg": {
+        "deploy.database.errors",
+        "ingest.store.store",
+        "api.store",
+        "api.access.accounts",
+    },
     "holidays": {"twin.energy.calendar"},
     "aiomqtt": {
         "ingest.transport.discovery",

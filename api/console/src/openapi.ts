@@ -1908,6 +1908,234 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/me": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read Me
+         * @description Return who asks, and what the account may do; also for nobody.
+         */
+        get: operations["read_me"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/login": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Come In
+         * @description Open a session in a cookie; who has one already gets another one.
+         */
+        post: operations["come_in"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/logout": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Go Out
+         * @description End the session.
+         */
+        post: operations["go_out"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/password": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Set Password
+         * @description Set a password, by an invitation or by the old one; all other sessions end.
+         */
+        post: operations["set_password"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/tokens": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read Tokens
+         * @description Return the tokens of the account; an administrator gets those of all.
+         */
+        get: operations["read_tokens"];
+        put?: never;
+        /**
+         * Make Token
+         * @description Make a token for a program; its secret is in this answer and nowhere else.
+         */
+        post: operations["make_token"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/tokens/{token}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Revoke Token
+         * @description End a token at once; an administrator may end those of others.
+         */
+        delete: operations["revoke_token"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/accounts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read Accounts
+         * @description Return the accounts that the administrator looks after.
+         */
+        get: operations["read_accounts"];
+        put?: never;
+        /**
+         * Add Account
+         * @description Add an account; the answer has the link that sets its password.
+         */
+        post: operations["add_account"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/accounts/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Change Account
+         * @description Change role, scope and lock of an account; its sessions end, its tokens with a lock.
+         */
+        post: operations["change_account"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/accounts/{name}/invite": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Invite Account
+         * @description Return a link that sets a new password; earlier ones are no longer good.
+         */
+        post: operations["invite_account"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/audit": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read Audit
+         * @description Return what was done, the newest first.
+         */
+        get: operations["read_audit"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/audit/verification": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Verify Audit
+         * @description Look at every row: each must follow from the one before and the key.
+         */
+        get: operations["verify_audit"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/simulation": {
         parameters: {
             query?: never;
@@ -1962,6 +2190,33 @@ export interface components {
         Accepted: {
             /** @description number of the command: /api/v1/commands/{command} */
             command: number;
+        };
+        /** @description A new account. */
+        AccountBody: {
+            /** @description name of an account */
+            name: string;
+            /** @enum {string} */
+            role: "viewer" | "operator" | "engineer" | "administrator" | "auditor";
+            /**
+             * @description what the account is for; empty = the whole park
+             * @default
+             */
+            scope: string;
+        };
+        /** @description An account. */
+        AccountRow: {
+            name: string;
+            /** @enum {string} */
+            role: "viewer" | "operator" | "engineer" | "administrator" | "auditor";
+            scope: string;
+            locked: boolean;
+            has_password: boolean;
+            /** @description wrong passwords since the last right one */
+            failed: number;
+            /** Format: date-time */
+            created: string;
+            created_by: string;
+            seen: string | null;
         };
         /** @description A plant, unit or electrolyser at another load for a while. */
         ActionBody: {
@@ -2279,6 +2534,29 @@ export interface components {
         AssumptionRow: {
             key: string;
             text: components["schemas"]["Name"];
+        };
+        /** @description Something that was done or tried. */
+        AuditRow: {
+            number: number;
+            /** Format: date-time */
+            time: string;
+            /** @description empty = nobody had come in */
+            account: string;
+            address: string;
+            /** @description method of the request, or what a command did */
+            action: string;
+            /** @description path of the request */
+            subject: string;
+            /** @description status of the answer */
+            outcome: string;
+        };
+        /** @description What a look at the whole record says. */
+        AuditVerification: {
+            rows: number;
+            /** @description number and digest of the last row: note it elsewhere */
+            head: string;
+            /** @description first row that was changed or taken away; 0 = none */
+            wrong: number;
         };
         /**
          * @description How much of a resource there is in a window: by its meters, else as it is stated.
@@ -3114,6 +3392,18 @@ export interface components {
             /** @description after - before */
             change: number;
             moves: components["schemas"]["Move"][];
+        };
+        /** @description What an account shall be from now on. */
+        ChangeBody: {
+            /** @enum {string} */
+            role: "viewer" | "operator" | "engineer" | "administrator" | "auditor";
+            /**
+             * @description what the account is for; empty = the whole park
+             * @default
+             */
+            scope: string;
+            /** @default false */
+            locked: boolean;
         };
         /** @description A figure of two reports; null where one of them does not have it. */
         ChangedFigure: {
@@ -4583,6 +4873,14 @@ export interface components {
             book: string | null;
             explain: string | null;
         };
+        /** @description The way in for a new account, once: whoever has the link sets the password. */
+        Invitation: {
+            name: string;
+            /** @description page of the console that sets the password */
+            path: string;
+            /** Format: date-time */
+            until: string;
+        };
         /**
          * @description What the meters behind a junction leave over, in `uom`.
          *
@@ -4856,6 +5154,12 @@ export interface components {
             /** @description half width, 95 %, by the meters: 1.96 * root of the sum of (slope * standard uncertainty)² over its inputs and what gaps leave open; null = not known */
             power_ci_kw: number | null;
         };
+        /** @description An account and its password. */
+        LoginBody: {
+            /** @description name of an account */
+            name: string;
+            password: string;
+        };
         /** @description The loops of a scope. */
         LoopAnswer: {
             scope: string;
@@ -5055,6 +5359,20 @@ export interface components {
             no_data: string[];
             /** @description the greatest effect first */
             next: components["schemas"]["NextMeasure"][];
+        };
+        /** @description Who asks, and what the account may do. */
+        Me: {
+            /**
+             * @description demo: everybody on this machine may do everything
+             * @enum {string}
+             */
+            access: "demo" | "accounts";
+            /** @description null = nobody has come in */
+            account: string | null;
+            role: ("viewer" | "operator" | "engineer" | "administrator" | "auditor") | null;
+            /** @description empty = the whole park */
+            scope: string;
+            rights: ("read" | "operate" | "engineer" | "administrate" | "audit")[];
         };
         /** @description The junctions of the energy meters of a scope. */
         MeterAnswer: {
@@ -5389,6 +5707,12 @@ export interface components {
             sigma: string;
             description: string;
         };
+        /** @description The secret of a new token: it is not stored, and never told again. */
+        NewToken: {
+            token: string;
+            /** Format: date-time */
+            until: string;
+        };
         /** @description What to mend next, with what it would bring. */
         NextMeasure: {
             /** @enum {string} */
@@ -5473,6 +5797,12 @@ export interface components {
             will_be_met: "yes" | "no" | "undecided";
         };
         /** @description A page of a list. */
+        Page_AccountRow_: {
+            items: components["schemas"]["AccountRow"][];
+            /** @description cursor of the next page */
+            next: string | null;
+        };
+        /** @description A page of a list. */
         Page_AlarmEvent_: {
             items: components["schemas"]["AlarmEvent"][];
             /** @description cursor of the next page */
@@ -5481,6 +5811,12 @@ export interface components {
         /** @description A page of a list. */
         Page_AlarmRow_: {
             items: components["schemas"]["AlarmRow"][];
+            /** @description cursor of the next page */
+            next: string | null;
+        };
+        /** @description A page of a list. */
+        Page_AuditRow_: {
+            items: components["schemas"]["AuditRow"][];
             /** @description cursor of the next page */
             next: string | null;
         };
@@ -5544,6 +5880,12 @@ export interface components {
             /** @description cursor of the next page */
             next: string | null;
         };
+        /** @description A page of a list. */
+        Page_TokenRow_: {
+            items: components["schemas"]["TokenRow"][];
+            /** @description cursor of the next page */
+            next: string | null;
+        };
         /** @description The park model in use. */
         ParkAnswer: {
             id: string;
@@ -5594,6 +5936,20 @@ export interface components {
             parts: components["schemas"]["Contribution"][];
             /** @description why there is no value, rank or comparison */
             reason: string;
+        };
+        /** @description A new password, with the old one or the secret of an invitation. */
+        PasswordBody: {
+            password: string;
+            /**
+             * @description of whoever has come in
+             * @default
+             */
+            old: string;
+            /**
+             * @description of the link
+             * @default
+             */
+            invitation: string;
         };
         /** @description How a payload would be read. */
         PayloadTrialAnswer: {
@@ -7132,6 +7488,31 @@ export interface components {
             /** @description why there is no tier, or none that is certain */
             reason: string;
         };
+        /** @description A token for a program. */
+        TokenBody: {
+            /** @description what it is for */
+            label: string;
+            /**
+             * @description it ends after
+             * @default 90
+             */
+            days: number;
+            /** @description less than the account has */
+            role?: ("viewer" | "operator" | "engineer" | "administrator" | "auditor") | null;
+        };
+        /** @description A token; its secret is told once, where it is made. */
+        TokenRow: {
+            id: number;
+            account: string;
+            label: string;
+            role: string;
+            /** Format: date-time */
+            created: string;
+            /** Format: date-time */
+            used: string;
+            /** Format: date-time */
+            until: string;
+        };
         /** @description Pollutant totals of a scope in a year. */
         TotalAnswer: {
             scope: string;
@@ -7377,6 +7758,8 @@ export interface components {
 export type AbsorberCourse = components['schemas']['AbsorberCourse'];
 export type AbsorberState = components['schemas']['AbsorberState'];
 export type Accepted = components['schemas']['Accepted'];
+export type AccountBody = components['schemas']['AccountBody'];
+export type AccountRow = components['schemas']['AccountRow'];
 export type ActionBody = components['schemas']['ActionBody'];
 export type AdjustBody = components['schemas']['AdjustBody'];
 export type AdoptBody = components['schemas']['AdoptBody'];
@@ -7394,6 +7777,8 @@ export type Alive = components['schemas']['Alive'];
 export type AllocationAnswer = components['schemas']['AllocationAnswer'];
 export type AllocationRow = components['schemas']['AllocationRow'];
 export type AssumptionRow = components['schemas']['AssumptionRow'];
+export type AuditRow = components['schemas']['AuditRow'];
+export type AuditVerification = components['schemas']['AuditVerification'];
 export type AvailabilityRow = components['schemas']['AvailabilityRow'];
 export type AvoidedFactor = components['schemas']['AvoidedFactor'];
 export type BalanceAnswer = components['schemas']['BalanceAnswer'];
@@ -7430,6 +7815,7 @@ export type CategoryTotal = components['schemas']['CategoryTotal'];
 export type CellFigure = components['schemas']['CellFigure'];
 export type CellsBody = components['schemas']['CellsBody'];
 export type Change = components['schemas']['Change'];
+export type ChangeBody = components['schemas']['ChangeBody'];
 export type ChangedFigure = components['schemas']['ChangedFigure'];
 export type ChlorineAnswer = components['schemas']['ChlorineAnswer'];
 export type ChlorineNow = components['schemas']['ChlorineNow'];
@@ -7508,6 +7894,7 @@ export type IndicatorRule = components['schemas']['IndicatorRule'];
 export type IndustryAnswer = components['schemas']['IndustryAnswer'];
 export type IndustryRow = components['schemas']['IndustryRow'];
 export type InputRow = components['schemas']['InputRow'];
+export type Invitation = components['schemas']['Invitation'];
 export type JunctionRow = components['schemas']['JunctionRow'];
 export type KeepBody = components['schemas']['KeepBody'];
 export type KeptAnswer = components['schemas']['KeptAnswer'];
@@ -7523,6 +7910,7 @@ export type LoadAnswer = components['schemas']['LoadAnswer'];
 export type LoadCourse = components['schemas']['LoadCourse'];
 export type LoadPlanAnswer = components['schemas']['LoadPlanAnswer'];
 export type LoadRow = components['schemas']['LoadRow'];
+export type LoginBody = components['schemas']['LoginBody'];
 export type LoopAnswer = components['schemas']['LoopAnswer'];
 export type LoopRow = components['schemas']['LoopRow'];
 export type LostCourse = components['schemas']['LostCourse'];
@@ -7532,6 +7920,7 @@ export type MatchReason = components['schemas']['MatchReason'];
 export type MatchRow = components['schemas']['MatchRow'];
 export type MaturityAnswer = components['schemas']['MaturityAnswer'];
 export type MaturityRow = components['schemas']['MaturityRow'];
+export type Me = components['schemas']['Me'];
 export type MeterAnswer = components['schemas']['MeterAnswer'];
 export type MeterRate = components['schemas']['MeterRate'];
 export type MeterRow = components['schemas']['MeterRow'];
@@ -7555,14 +7944,17 @@ export type NeedRow = components['schemas']['NeedRow'];
 export type NeedSupply = components['schemas']['NeedSupply'];
 export type NewScope = components['schemas']['NewScope'];
 export type NewTag = components['schemas']['NewTag'];
+export type NewToken = components['schemas']['NewToken'];
 export type NextMeasure = components['schemas']['NextMeasure'];
 export type NodeResidual = components['schemas']['NodeResidual'];
 export type NoteBody = components['schemas']['NoteBody'];
 export type NotificationRow = components['schemas']['NotificationRow'];
 export type Notifications = components['schemas']['Notifications'];
 export type Outlook = components['schemas']['Outlook'];
+export type Page_AccountRow_ = components['schemas']['Page_AccountRow_'];
 export type Page_AlarmEvent_ = components['schemas']['Page_AlarmEvent_'];
 export type Page_AlarmRow_ = components['schemas']['Page_AlarmRow_'];
+export type Page_AuditRow_ = components['schemas']['Page_AuditRow_'];
 export type Page_BookValue_ = components['schemas']['Page_BookValue_'];
 export type Page_CommandAnswer_ = components['schemas']['Page_CommandAnswer_'];
 export type Page_ContactRow_ = components['schemas']['Page_ContactRow_'];
@@ -7573,8 +7965,10 @@ export type Page_ModelVersionRow_ = components['schemas']['Page_ModelVersionRow_
 export type Page_QuarantineRow_ = components['schemas']['Page_QuarantineRow_'];
 export type Page_RejectRow_ = components['schemas']['Page_RejectRow_'];
 export type Page_TagRow_ = components['schemas']['Page_TagRow_'];
+export type Page_TokenRow_ = components['schemas']['Page_TokenRow_'];
 export type ParkAnswer = components['schemas']['ParkAnswer'];
 export type ParkFigure = components['schemas']['ParkFigure'];
+export type PasswordBody = components['schemas']['PasswordBody'];
 export type PayloadTrialAnswer = components['schemas']['PayloadTrialAnswer'];
 export type PeriodRow = components['schemas']['PeriodRow'];
 export type PermitLimit = components['schemas']['PermitLimit'];
@@ -7670,6 +8064,8 @@ export type TargetRow = components['schemas']['TargetRow'];
 export type TariffAnswer = components['schemas']['TariffAnswer'];
 export type TariffLine = components['schemas']['TariffLine'];
 export type TariffRow = components['schemas']['TariffRow'];
+export type TokenBody = components['schemas']['TokenBody'];
+export type TokenRow = components['schemas']['TokenRow'];
 export type TotalAnswer = components['schemas']['TotalAnswer'];
 export type TotalRow = components['schemas']['TotalRow'];
 export type TransferTerms = components['schemas']['TransferTerms'];
@@ -11593,6 +11989,439 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["Storage"];
                     "text/csv": string;
+                };
+            };
+            /** @description A failure (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    read_me: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Me"];
+                };
+            };
+            /** @description A failure (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    come_in: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["LoginBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown;
+                };
+            };
+            /** @description A failure (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    go_out: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown;
+                };
+            };
+            /** @description A failure (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    set_password: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PasswordBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown;
+                };
+            };
+            /** @description A failure (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    read_tokens: {
+        parameters: {
+            query?: {
+                /** @description csv: a table of the answer, a row a record */
+                format?: "json" | "csv";
+                /** @description which list of records, of an answer with several; of csv only */
+                table?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_TokenRow_"];
+                    "text/csv": string;
+                };
+            };
+            /** @description A failure (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    make_token: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TokenBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NewToken"];
+                };
+            };
+            /** @description A failure (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    revoke_token: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description number of a token */
+                token: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Me"];
+                };
+            };
+            /** @description A failure (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    read_accounts: {
+        parameters: {
+            query?: {
+                /** @description csv: a table of the answer, a row a record */
+                format?: "json" | "csv";
+                /** @description which list of records, of an answer with several; of csv only */
+                table?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_AccountRow_"];
+                    "text/csv": string;
+                };
+            };
+            /** @description A failure (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    add_account: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AccountBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Invitation"];
+                };
+            };
+            /** @description A failure (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    change_account: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description name of an account */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ChangeBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AccountRow"];
+                };
+            };
+            /** @description A failure (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    invite_account: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description name of an account */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Invitation"];
+                };
+            };
+            /** @description A failure (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    read_audit: {
+        parameters: {
+            query?: {
+                /** @description of one account */
+                account?: string | null;
+                /** @description items of a page */
+                limit?: number;
+                /** @description `next` of the page before */
+                cursor?: number;
+                /** @description csv: a table of the answer, a row a record */
+                format?: "json" | "csv";
+                /** @description which list of records, of an answer with several; of csv only */
+                table?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_AuditRow_"];
+                    "text/csv": string;
+                };
+            };
+            /** @description A failure (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    verify_audit: {
+        parameters: {
+            query?: {
+                /** @description a head noted earlier */
+                head?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AuditVerification"];
                 };
             };
             /** @description A failure (RFC 9457) */

@@ -1,0 +1,260 @@
+"""Who asks, and whether the request is let through: before every route, and in the record after.
+
+A browser has a session in a cookie that no script can read and no other site makes it send; a
+program has a token in its `Authorization` header.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import OrderedDict
+from dataclasses import replace
+from datetime import timedelta
+from http.cookies import CookieError, SimpleCookie
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, Any
+
+from starlette.datastructures import Headers
+
+from api.access.accounts import Accounts, digest_of
+from api.access.audit import Event
+from api.access.rights import ASKER, ROLES, Person, needed
+from api.middleware import READING
+from api.problems import Problem
+from twin.errors import SettingsError, StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+    from api.access.accounts import Opened
+    from api.settings import ApiSettings
+
+log = logging.getLogger("parktwin.api")
+
+SESSION = "parktwin-session"
+# In the demonstration a browser may look as a role: role:scope.
+LOOK_AS = "parktwin-as"
+# A credential that was good is not looked up again for so long: revoking takes effect within it.
+KNOWN_S = 2.0
+KNOWN_MAX = 10_000
+NOBODY = Person("", None)
+# Paths behind which there is something to know.
+DOORS = ("/api/", "/metrics")
+# Readings that leave as files are noted as well.
+EXPORTS = ("format=csv", "format=xlsx", "format=docx", "format=pdf", "format=arrow")
+OVER = 400
+# Wrong ways in from one address in a minute; the next ones wait.
+TRIES_MAX, TRIES_S = 20, 60.0
+
+
+class Tries:
+    """Failed ways in by remote address, forgotten after a while."""
+
+    def __init__(self) -> None:
+        self._times: dict[str, list[float]] = {}
+
+    def check(self, address: str) -> None:
+        """Raise Problem 429 for an address that failed too often."""
+        now = asyncio.get_running_loop().time()
+        recent = {
+            each: kept for each, times in self._times.items()
+            if (kept := [time for time in times if now - time < TRIES_S])
+        }  # fmt: skip
+        self._times = recent
+        if len(recent.get(address, ())) >= TRIES_MAX:
+            raise Problem(429, "too many failed ways in", hint="wait a minute", retry=True)
+
+    def fail(self, address: str) -> None:
+        """Count a failure."""
+        now = asyncio.get_running_loop().time()
+        self._times.setdefault(address, []).append(now)
+
+
+class Guard:
+    """The doors of the API: credentials, rights, the record."""
+
+    def __init__(self, settings: ApiSettings, now_us: Callable[[], int]) -> None:
+        self.settings = settings
+        self.idle = timedelta(minutes=settings.session_idle_min)
+        self.longest = timedelta(hours=settings.session_hours)
+        self.accounts: Accounts | None = None
+        if settings.access == "accounts":
+            self.accounts = Accounts(settings.database_url, audit_key(settings), now_us)
+        self.tries = Tries()
+        self._known: OrderedDict[bytes, tuple[float, Opened]] = OrderedDict()
+
+    async def person(self, headers: Headers) -> Person | None:
+        """Return who asks; None in the demonstration, where everybody may do everything.
+
+        Raises StoreError when the database is away.
+        """
+        cookies = cookies_of(headers)
+        if self.accounts is None:
+            return _look_as(cookies.get(LOOK_AS, ""))
+        kind, _, token = headers.get("authorization", "").partition(" ")
+        if token:
+            opened = await self._open(token.strip(), "token") if kind == "Bearer" else None
+        else:
+            opened = await self._open(cookies.get(SESSION, ""), "session")
+        return opened.person if opened else NOBODY
+
+    async def _open(self, secret: str, kind: Any) -> Opened | None:
+        if not secret or self.accounts is None:
+            return None
+        clock, key = asyncio.get_running_loop().time(), digest_of(secret)
+        seen, opened = self._known.get(key, (0.0, None))
+        if opened is not None and opened.kind == kind and clock - seen < KNOWN_S:
+            return opened
+        opened = await self.accounts.opened(secret, kind)
+        if opened is None:
+            self._known.pop(key, None)
+            return None
+        await self.accounts.renew(opened, self.idle, self.longest)
+        self._known[key] = clock, opened
+        if len(self._known) > KNOWN_MAX:
+            self._known.popitem(last=False)
+        return opened
+
+    def forget(self) -> None:
+        """Look every credential up again: one has ended."""
+        self._known.clear()
+
+    async def still(self, person: Person | None) -> bool:
+        """Tell whether the credential that a long answer was opened with is still good."""
+        if person is None or self.accounts is None:
+            return True
+        rows = await self.accounts.rows(
+            "SELECT FROM credential c JOIN account a ON a.name = c.account WHERE c.id = $1"
+            " AND c.ended IS NULL AND c.until > $2 AND NOT a.locked",
+            person.credential, self.accounts.now(),
+        )  # fmt: skip
+        return bool(rows)
+
+    async def note(self, person: Person, address: str, action: str, subject: str, end: str) -> None:
+        """Add to the record, where there is one."""
+        if self.accounts is not None:
+            await self.accounts.note(Event(person.name, address, action, subject, end))
+
+
+class Identify:
+    """Find out who asks, and note orders, exports and refusals."""
+
+    def __init__(self, app: ASGIApp, guard: Guard) -> None:
+        self._app = app
+        self._guard = guard
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on with who asks; raises StoreError when the database is away."""
+        is_api = scope["type"] == "http" and scope["path"].startswith(DOORS)
+        # What is asked to answer another request is asked by whoever asks that.
+        if not is_api or scope.get("is_inner"):
+            await self._app(scope, receive, send)
+            return
+        person = await self._guard.person(Headers(scope=scope))
+        scope.setdefault("state", {})
+        status = 0
+
+        async def watched(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        asker = ASKER.set(person)
+        try:
+            await self._app(scope, receive, watched)
+        finally:
+            ASKER.reset(asker)
+            if person is not None and self._is_noted(scope, status):
+                await self._note(scope, person, status)
+
+    def _is_noted(self, scope: Scope, status: int) -> bool:
+        query = scope["query_string"].decode("latin-1")
+        is_order = scope["method"] not in READING
+        is_export = status < OVER and any(each in query for each in EXPORTS)
+        return is_order or is_export or status == 403
+
+    async def _note(self, scope: Scope, person: Person, status: int) -> None:
+        # A new session was opened by the request itself.
+        person = replace(person, name=scope["state"].get("account", person.name))
+        method, path = scope["method"], scope["path"]
+        try:
+            await self._guard.note(person, client_of(scope), method, path, str(status))
+        except StoreError:
+            log.exception("%s %s of %r could not be recorded", method, path, person.name)
+
+
+def require_right(scope: Scope, path: str) -> None:
+    """Let a request through to a route; raises Problem 401 and 403."""
+    person = ASKER.get()
+    if person is None:
+        return
+    right = needed(scope["method"], path)
+    if right is None or person.may(right):
+        return
+    if person.role is None:
+        raise Problem(
+            401,
+            "nobody has come in with this request",
+            hint="POST /api/v1/login, or a token in `Authorization: Bearer …`",
+        )
+    raise Problem(
+        403,
+        f"the role {person.role} has no right to {right}",
+        hint="an administrator gives roles: parktwin user, or the page Administration",
+    )
+
+
+def client_of(scope: Scope) -> str:
+    """Return the remote address of a request."""
+    client = scope.get("client")
+    return str(client[0]) if client else ""
+
+
+def cookies_of(headers: Headers) -> dict[str, str]:
+    """Return the cookies of a request; those that cannot be read are none."""
+    try:
+        return {name: each.value for name, each in SimpleCookie(headers.get("cookie", "")).items()}
+    except CookieError:
+        return {}
+
+
+def _look_as(word: str) -> Person | None:
+    """Return the role that somebody looks as in the demonstration."""
+    role, _, scope = word.partition(":")
+    return next((Person("", each, scope) for each in ROLES if each == role), None)
+
+
+def audit_key(settings: ApiSettings) -> bytes:
+    """Return the key of the record; raises SettingsError where it is named and not there."""
+    if settings.audit_key is None:
+        return b""
+    try:
+        return settings.audit_key.read_bytes()
+    except OSError as error:
+        raise SettingsError(
+            f"the key of the record cannot be read: {error}",
+            hint="PARKTWIN_AUDIT_KEY names a file of random bytes that only parktwin may read",
+        ) from None
+
+
+def check_access(settings: ApiSettings) -> None:
+    """Raise SettingsError for a demonstration that others than this machine would reach."""
+    if settings.access == "demo" and not is_loopback(settings.http_host):
+        raise SettingsError(
+            f"without accounts the api does not listen on {settings.http_host}",
+            hint="PARKTWIN_ACCESS=accounts lets only those in who have one",
+        )
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether a host is this machine for itself."""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
