@@ -132,7 +132,7 @@ def _me(guard: Guard, person: Person | None) -> Me:
     }
 
 
-@router.post("/login")
+@router.post("/login", response_model=Me)
 async def come_in(
     guard: OwnGuard, accounts: OwnAccounts, request: Request, body: LoginBody
 ) -> Response:
@@ -148,7 +148,7 @@ async def come_in(
     return await _with_session(guard, accounts, request, secret)
 
 
-@router.post("/logout")
+@router.post("/logout", response_model=Me)
 async def go_out(guard: OwnGuard, accounts: OwnAccounts, asker: Asker) -> Response:
     """End the session."""
     if asker.credential:
@@ -159,7 +159,7 @@ async def go_out(guard: OwnGuard, accounts: OwnAccounts, asker: Asker) -> Respon
     return response
 
 
-@router.post("/password")
+@router.post("/password", response_model=Me)
 async def set_password(
     guard: OwnGuard, accounts: OwnAccounts, asker: Asker, request: Request, body: PasswordBody
 ) -> Response:

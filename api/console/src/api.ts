@@ -11,6 +11,9 @@ const GATEWAY_ERRORS = [502, 503, 504];
 /** True while the API itself cannot be reached; one refused call does not count. */
 export const apiDown = ref(false);
 
+/** Counts answers that ask for somebody to come in. */
+export const refused = ref(0);
+
 async function request(call: Request): Promise<Response> {
   const patience = call.url.includes(REPORTS) ? REPORT_MS : TIMEOUT_MS;
   let answer: Response;
@@ -24,6 +27,7 @@ async function request(call: Request): Promise<Response> {
     throw error;
   }
   apiDown.value = GATEWAY_ERRORS.includes(answer.status);
+  if (answer.status === 401) refused.value += 1;
   return answer;
 }
 

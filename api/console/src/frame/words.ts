@@ -2,6 +2,22 @@ import { textsOf } from "../state/i18n";
 
 export const f = textsOf({
   skip: ["跳到正文", "Skip to the content"],
+  account: ["账号", "Account"],
+  password: ["密码", "Password"],
+  setPassword: ["为该账号设置密码（12 至 128 个字符）", "Set the password of your account (12 to 128 characters)"],
+  comeIn: ["登录", "Sign in"],
+  leave: ["退出", "Sign out"],
+  demo: ["演示模式：无账号", "Demonstration: no accounts"],
+  demoHint: [
+    "演示模式仅供本机使用，任何人均可操作；可按角色查看（范围取当前所选）",
+    "The demonstration is for this machine alone and everybody may do everything; look at it as a role, for the chosen scope",
+  ],
+  lookAs: ["全部权限", "All rights"],
+  viewer: ["查看者", "Viewer"],
+  operator: ["操作员", "Operator"],
+  engineer: ["工程师", "Engineer"],
+  administrator: ["管理员", "Administrator"],
+  auditor: ["审计员", "Auditor"],
   pages: ["页面", "Pages"],
   fold: ["收起导航", "Fold the navigation"],
   unfold: ["展开导航", "Unfold the navigation"],

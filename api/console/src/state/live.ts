@@ -1,7 +1,7 @@
 // The live feed: newest value per tag, latest wins, written once per animation frame. While a past
 // moment is shown, the values are those of the moment; alarms and connection are always of now.
 import { reactive, shallowReactive, watch } from "vue";
-import { api, dataOf, rfc3339 } from "../api";
+import { api, dataOf, refused, rfc3339 } from "../api";
 import type { AlarmRow, Problem } from "../openapi";
 import { atMs } from "./address";
 import { aged, isSimulated, markOf } from "../values/quality";
@@ -138,6 +138,7 @@ async function askWhy(): Promise<void> {
   const question = new AbortController();
   try {
     const answer = await fetch("/api/v1/live", { signal: question.signal });
+    if (answer.status === 401) refused.value += 1;
     const limit = answer.ok ? undefined : ((await answer.json()) as Problem).limit;
     const reason = answer.status === 429 ? "hostFull" : "liveFull";
     feed.refusal = limit === undefined ? null : { reason, limit };
