@@ -144,6 +144,14 @@ def write_addresses(data: Path, addresses: dict[str, str]) -> None:
     _write_private(data / "connection.env", "".join(lines))
 
 
+def audit_key(data: Path) -> Path:
+    """Return the file with the key of the record of orders, made for a new data folder."""
+    file = data / "audit.key"
+    if not file.exists():
+        _write_private(file, secrets.token_hex(32))
+    return file
+
+
 def _write_private(path: Path, text: str) -> None:
     """Write a file that only this account may read, all of it or nothing."""
     partial = path.with_name(f"{path.name}.partial")

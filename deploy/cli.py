@@ -242,6 +242,8 @@ def _addresses(options: argparse.Namespace, services: local.Services) -> dict[st
         "PARKTWIN_HTTP_URL": f"http://{HOST}:{options.http}",
         "PARKTWIN_MQTT_URL": given("PARKTWIN_MQTT_URL") or services.mqtt_url,
         "PARKTWIN_DATABASE_URL": given("PARKTWIN_DATABASE_URL") or services.database_url,
+        "PARKTWIN_AUDIT_KEY": given("PARKTWIN_AUDIT_KEY")
+        or str(access.audit_key(services.data.absolute())),
     }
 
 
@@ -254,6 +256,7 @@ def _environment(
         "PARKTWIN_DATA": str(services.data),
         "PARKTWIN_HTTP_PORT": str(options.http),
         "PARKTWIN_MQTT_URL": addresses["PARKTWIN_MQTT_URL"],
+        "PARKTWIN_AUDIT_KEY": addresses["PARKTWIN_AUDIT_KEY"],
         "PYTHONUNBUFFERED": "1",
     }
     if options.simulate:
@@ -284,6 +287,8 @@ def _summary(services: local.Services, options: argparse.Namespace) -> str:
         "data": str(services.data),
         "logs": str(services.log),
     }
+    if os.environ.get("PARKTWIN_ACCESS") == "accounts":
+        rows["accounts"] = f"first link in {services.log / 'api.log'}, or parktwin user"
     lines = [f"{name:8} {value}" for name, value in rows.items()]
     lines += ["", "Ctrl-C stops everything."]
     width = max(map(len, lines))

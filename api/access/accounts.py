@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from datetime import datetime
 
-    from api.access.audit import Event, Verification
+    from api.access.audit import Event, RecordState
 
 Kind = Literal["session", "token", "invitation"]
 CONNECT_S = 5.0
@@ -141,7 +141,7 @@ class Accounts:
         async with self._transaction() as connection:
             await append(connection, self._key, self.now(), event)
 
-    async def verify(self, head: str = "") -> Verification:
+    async def verify(self, head: str = "") -> RecordState:
         """Look at the whole record, and whether a head that was noted once is in it."""
         async with self._transaction() as connection:
             return await verify(connection, self._key, head)

@@ -42,7 +42,7 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
-class Verification:
+class RecordState:
     """What a look at the whole record says; `wrong` is the first row that does not fit, or 0."""
 
     rows: int
@@ -67,7 +67,7 @@ def digest_of(key: bytes, before: bytes, row: tuple[Any, ...]) -> bytes:
     return hmac.new(key, before + content, hashlib.sha256).digest()
 
 
-async def verify(connection: Any, key: bytes, head: str = "") -> Verification:
+async def verify(connection: Any, key: bytes, head: str = "") -> RecordState:
     """Look at every row of the record, and whether a head that was noted once is one of them."""
     before, number, wrong = BEGIN, 0, 0
     noted, _, noted_digest = head.partition(":")
@@ -84,7 +84,7 @@ async def verify(connection: Any, key: bytes, head: str = "") -> Verification:
             break
     if head and not wrong and number < int(noted):
         wrong = number + 1
-    return Verification(number, f"{number}:{before.hex()}", wrong)
+    return RecordState(number, f"{number}:{before.hex()}", wrong)
 
 
 async def _rows(connection: Any) -> AsyncIterator[Any]:

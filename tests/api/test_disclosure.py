@@ -1,8 +1,12 @@
 """What readers of a lower level get: their own, sums that give nobody away, and why no more."""
 
 import numpy as np
+import orjson
 import pytest
+from fastapi import Request
 
+from api.disclosure import disclose
+from api.latest import live
 from tests.support.small_park import (
     BEGIN,
     END,
@@ -152,10 +156,24 @@ async def test_raw_data_of_others_are_refused_and_null(database, others):
         assert history.status_code == 200
         history = await api.get("/api/v1/history", params={"tag": "e2/FT-1", **HOUR_9})
         assert (history.status_code, "not disclosed" in history.json()["detail"]) == (403, True)
-        assert (await api.get("/api/v1/live")).status_code == 403
+        other = await api.get("/api/v1/live", params={"tag": "e2/FT-1"})
+        assert other.status_code == 403
         assert (await api.get("/metrics")).status_code == 403
         assert (await api.get("/api/v1/park")).status_code == 200
         assert (await api.get("/livez")).status_code == 200
+
+
+@WITH_OTHERS
+async def test_live_feed_has_values_and_alarms_of_ones_own(database, others):
+    async with serving(database, viewer_level="park", viewer_scopes="demo/acme") as (api, context):
+        request = Request({"type": "http", "app": api._transport.app._app, "client": None})
+        question = {"context": context, "request": request, "tag": None}
+        answer = await disclose(live, question)
+        event = await anext(answer.body_iterator)
+        image = orjson.loads(event.partition(b"data: ")[2])
+        assert image["values"]
+        assert {tag.partition("/")[0] for tag in image["values"]} == {"acme"}
+        assert {row["tag"].partition("/")[0] for row in image["alarms"]} <= {"acme"}
 
 
 SAID = (
