@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 EXAMPLES = """examples:
   parktwin api                                   serve on http://127.0.0.1:8080
-  parktwin api --host 0.0.0.0 --port 80          for the whole network
+  PARKTWIN_ACCESS=accounts parktwin api --host 0.0.0.0 --port 80    for the whole network
   PARKTWIN_DATABASE_URL=postgresql://park@db/park parktwin api
 
 environment:

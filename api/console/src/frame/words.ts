@@ -5,6 +5,16 @@ export const f = textsOf({
   account: ["账号", "Account"],
   password: ["密码", "Password"],
   setPassword: ["为该账号设置密码（12 至 128 个字符）", "Set the password of your account (12 to 128 characters)"],
+  wrongPassword: [
+    "账号或密码不正确，或账号已锁定；连续 5 次错误后锁定 15 分钟",
+    "Account and password do not fit, or the account is locked; after 5 wrong passwords it is locked for 15 minutes",
+  ],
+  linkUsed: ["链接无效、已使用或已过期，请管理员重新生成", "The link is unknown, used or too old: ask an administrator for another one"],
+  weakPassword: [
+    "密码须为 12 至 128 个字符，不得包含账号名或过于单一",
+    "A password has 12 to 128 different enough characters, without the name of the account",
+  ],
+  waitAMinute: ["失败次数过多，请一分钟后再试", "Too many failures: try again in a minute"],
   comeIn: ["登录", "Sign in"],
   leave: ["退出", "Sign out"],
   demo: ["演示模式：无账号", "Demonstration: no accounts"],
