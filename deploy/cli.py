@@ -256,9 +256,10 @@ def _environment(
         "PARKTWIN_DATA": str(services.data),
         "PARKTWIN_HTTP_PORT": str(options.http),
         "PARKTWIN_MQTT_URL": addresses["PARKTWIN_MQTT_URL"],
-        "PARKTWIN_AUDIT_KEY": addresses["PARKTWIN_AUDIT_KEY"],
         "PYTHONUNBUFFERED": "1",
     }
+    if program == "api":
+        own["PARKTWIN_AUDIT_KEY"] = addresses["PARKTWIN_AUDIT_KEY"]
     if options.simulate:
         own["PARKTWIN_SIMULATION"] = str(services.data / "simulation")
     if options.history is not None:

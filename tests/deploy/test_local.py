@@ -369,6 +369,8 @@ def test_up_gives_each_program_its_role_and_keeps_the_password_in_private_files(
         _, report = process.communicate(timeout=15)
     url = addresses["PARKTWIN_DATABASE_URL"]
     password = urlsplit(url).password
+    key = Path(addresses.pop("PARKTWIN_AUDIT_KEY"))
+    assert (stat.S_IMODE(key.stat().st_mode), len(key.read_bytes())) == (0o600, 64)
     assert set(addresses) == {"PARKTWIN_HTTP_URL", "PARKTWIN_MQTT_URL", "PARKTWIN_DATABASE_URL"}
     assert password
     assert password not in printed + report
