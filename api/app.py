@@ -194,7 +194,7 @@ def create_app(
     # The last one stands outside.
     app.add_middleware(GZipMiddleware, minimum_size=PACKED_BYTES, compresslevel=PACKING)
     if calculations is not None:
-        app.add_middleware(KeepAnswers, generation=lambda: context.feed.generation, console=console)
+        app.add_middleware(KeepAnswers, generation=lambda: context.feed.generation)
     app.add_middleware(AnswerHead)
     app.add_middleware(Identify, guard=guard)
     app.add_middleware(RefuseRequests, settings=settings)

@@ -17,11 +17,11 @@ from fastapi import Request
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 
+from api.access.rights import ASKER
 from api.problems import Problem, answer_failure
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -146,10 +146,9 @@ class KeepAnswers:
     one time wait for one answer; what is asked about now is kept for a moment.
     """
 
-    def __init__(self, app: ASGIApp, generation: Callable[[], int], console: Path) -> None:
+    def __init__(self, app: ASGIApp, generation: Callable[[], int]) -> None:
         self._app = app
         self._generation = generation  # of the model and its tags
-        self._page = console / "index.html"
         self._answers: dict[tuple[Any, ...], asyncio.Task[list[Message]]] = {}
         self._bytes = 0
 
@@ -181,15 +180,18 @@ class KeepAnswers:
             state: float = self._generation()
         elif path in OF_NOW:
             state = asyncio.get_running_loop().time() // MOMENT_S
-        elif not path.startswith("/api/") and self._page.exists():
-            state = self._page.stat().st_mtime
+        elif path.startswith(ASSETS):
+            state = 0
         else:
             return None
         headers = Headers(scope=scope)
         if any(name in headers for name in ("range", "if-none-match", "if-modified-since")):
             return None
         forms = (headers.get("accept"), headers.get("accept-encoding"))
-        return state, path, scope["query_string"], *forms
+        person = ASKER.get()
+        # Those who may know the same get the same.
+        reader = None if person is None else (person.role, person.scope)
+        return state, path, scope["query_string"], *forms, reader
 
     async def _make(self, scope: Scope, key: tuple[Any, ...]) -> list[Message]:
         """Return start and whole body of an answer; only good ones are kept."""
