@@ -11,6 +11,7 @@ import tempfile
 from pathlib import Path
 
 import httpx
+from playwright.async_api import expect
 
 from deploy.service import HOST, free_port
 from tests.support.browser import chromium, new_page
@@ -21,7 +22,7 @@ from twin.program import clear_progress, show_progress
 LANGUAGES = ("zh", "en")
 THEMES = ("dark", "light")
 SIZES = ((390, 844), (1366, 768), (1920, 1080), (3840, 2160))
-IS_ANSWERED = "document.querySelector('main .note[role=status]') === null"
+LOADING = "main .note[role=status]"
 SETTLED_MS = 1_500  # a page has drawn its answers
 
 
@@ -57,7 +58,7 @@ async def take(base, folder):
             await page.goto(base + named[name])
             await page.locator("main h2").first.wait_for()
             # A plan or a target takes seconds.
-            await page.wait_for_function(IS_ANSWERED)
+            await expect(page.locator(LOADING)).to_have_count(0)
             await page.wait_for_timeout(SETTLED_MS)
             for width, height in SIZES:
                 await page.set_viewport_size({"width": width, "height": height})

@@ -42,8 +42,8 @@ export function chartOptions(width: number, height: number): uPlot.Options {
     cursor: { drag: { x: false, y: false } },
     scales: { y: { range: valueRange } },
     axes: [
-      { ...axis, values: tickLabels, space: 80 },
-      { ...axis, size: 64, values: (_, ticks) => ticks.map((tick) => formatNumber(tick)) },
+      { ...axis, values: tickLabels, space: sized(80) },
+      { ...axis, size: sized(64), values: (_, ticks) => ticks.map((tick) => formatNumber(tick)) },
     ],
     legend: { live: true, markers: { show: false } },
     bands: [{ series: [2, 1], fill: colour("--band") }],

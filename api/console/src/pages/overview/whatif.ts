@@ -1,7 +1,7 @@
 // What-ifs: the plants a scenario can change, the answers, and their table and charts.
 import uPlot from "uplot";
 import { api, dataOf } from "../../api";
-import { axisOptions, tickLabels } from "../../parts/chart";
+import { axisOptions, sized, tickLabels } from "../../parts/chart";
 import { colour } from "../../state/theme";
 import { formatNumber, formatTime, NO_VALUE } from "../../values/format";
 import { nameOf, t, type TextKey } from "../../state/i18n";
@@ -119,8 +119,8 @@ export function courseOptions(
     tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), timezone.value),
     cursor: { drag: { x: false, y: false } },
     axes: [
-      { ...axisOptions(), values: tickLabels, space: 80 },
-      { ...axisOptions(), size: 64, values: (_, ticks) => ticks.map((tick) => formatNumber(tick)) },
+      { ...axisOptions(), values: tickLabels, space: sized(80) },
+      { ...axisOptions(), size: sized(64), values: (_, ticks) => ticks.map((tick) => formatNumber(tick)) },
     ],
     legend: { live: true },
     hooks: {
