@@ -212,6 +212,9 @@ async def look_for_detections(page, client, database, pictures):
     held = await page.locator("[data-testid=held-back]").inner_text()
     assert held.startswith("Not steady, tests held back, last: ")
     assert held.endswith("Chlorine gas: xinfa/FI-1201; xinfa/FI-1203")
+    # The address says that the dialog is open: behind it nothing can be used, also after a reload.
+    await page.keyboard.press("Escape")
+    await expect(page.locator("[data-testid=detections]")).to_be_hidden()
 
 
 async def look_for_a_refused_feed(browser, client, base):
