@@ -65,6 +65,8 @@ async def test_the_overview_shows_what_is_stored(services, database, tmp_path):
                    "PARKTWIN_PARK": PARK, "PARKTWIN_CLIENT_ID": "test-console",
                    "PARKTWIN_SESSION_EXPIRY_S": "60", "PARKTWIN_HTTP_PORT": str(free_port()),
                    "PARKTWIN_LIVE_CLIENTS_HOST_MAX": "3",
+                   # What the test stores is seen by the next question, not by one in 30 s.
+                   "PARKTWIN_ANSWER_KEPT_S": "0",
                    "PARKTWIN_HISTORY_H": "2", "OPENBLAS_NUM_THREADS": "1"}  # fmt: skip
     base = f"http://127.0.0.1:{environment['PARKTWIN_HTTP_PORT']}"
     with (tmp_path / "programs.log").open("w") as log:
