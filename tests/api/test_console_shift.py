@@ -1,7 +1,9 @@
 """A shift at the console: a plant trips, values are mended, the past is seen, programs restart."""
 
 import re
+import time
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import datetime
 
 import asyncpg
 import httpx
@@ -71,6 +73,13 @@ async def shift(services, database, tmp_path):
         client = await stack.enter_async_context(httpx.AsyncClient(base_url=base, timeout=20))
         await until(lambda: is_ready(client), 120)
         await stack.enter_async_context(running("simulators", environment, log))
+
+        async def is_of_now():
+            answer = await client.get("/api/v1/latest", params={"tag": METER})
+            newest = answer.json()["items"][0]["time"]
+            return newest and time.time() - datetime.fromisoformat(newest).timestamp() < 30
+
+        await until(is_of_now, 120)  # the simulated past has been stored
         browser = await stack.enter_async_context(chromium())
         yield base, programs, browser
 
