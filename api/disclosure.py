@@ -70,15 +70,14 @@ class View:
         scope = record.get("scope")
         if isinstance(scope, str) and "items" not in record:
             return scope
-        if "tag" in record:
+        # A stream of the model names the tag of its flow.
+        tag = record.get("tag", record.get("flow"))
+        if "tag" in record or isinstance(tag, str):
             catalogue = self.context.feed.catalogue
-            at = catalogue.index.get(record["tag"])
+            at = catalogue.index.get(str(tag))
             return self.park.id if at is None else catalogue.tags[at].scope
         name = record.get("enterprise") or record.get("member")
-        if name is None:
-            return None
-        ends = (each.id for each in self.park.scopes if str(name) in (each.id, _last(each.id)))
-        return next(ends, self.park.id)
+        return None if name is None else self.context.scope_of(_last(str(name)))
 
 
 async def disclose(endpoint: Endpoint, question: Record, *, is_order: bool = False) -> Any:

@@ -47,6 +47,9 @@ SELECT c.id, c.kind, c.created, c.used, c.until, c.account, a.scope,
        a.role, c.role AS token_role
 FROM credential c JOIN account a ON a.name = c.account
 WHERE c.digest = $1 AND c.kind = ANY($2) AND c.ended IS NULL AND c.until > $3 AND NOT a.locked"""
+LASTS = """
+SELECT FROM credential c JOIN account a ON a.name = c.account
+WHERE c.id = $1 AND c.ended IS NULL AND c.until > $2 AND NOT a.locked"""
 RENEW = "UPDATE credential SET used = $2, until = $3 WHERE id = $1 AND ended IS NULL"
 ADD_CREDENTIAL = """
 INSERT INTO credential (digest, kind, account, label, role, created, used, until)
@@ -157,6 +160,10 @@ class Accounts:
         role = less if less is not None and RIGHTS[less] <= RIGHTS[role] else role
         person = Person(row["account"], role, row["scope"], row["id"])
         return Opened(person, row["kind"], row["created"], row["used"], row["until"])
+
+    async def lasts(self, credential: int) -> bool:
+        """Tell whether a credential still opens its account."""
+        return bool(await self.rows(LASTS, credential, self.now()))
 
     async def renew(self, opened: Opened, idle: timedelta, longest: timedelta) -> None:
         """Let a session that is used last on, but no longer than `longest` since its start."""

@@ -126,12 +126,7 @@ class Guard:
         """Tell whether the credential that a long answer was opened with is still good."""
         if person is None or self.accounts is None:
             return True
-        rows = await self.accounts.rows(
-            "SELECT FROM credential c JOIN account a ON a.name = c.account WHERE c.id = $1"
-            " AND c.ended IS NULL AND c.until > $2 AND NOT a.locked",
-            person.credential, self.accounts.now(),
-        )  # fmt: skip
-        return bool(rows)
+        return await self.accounts.lasts(person.credential)
 
     async def note(self, person: Person, address: str, action: str, subject: str, end: str) -> None:
         """Add to the record, where there is one."""

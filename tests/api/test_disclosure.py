@@ -159,7 +159,12 @@ async def test_raw_data_of_others_are_refused_and_null(database, others):
         other = await api.get("/api/v1/live", params={"tag": "e2/FT-1"})
         assert other.status_code == 403
         assert (await api.get("/metrics")).status_code == 403
-        assert (await api.get("/api/v1/park")).status_code == 200
+        streams = (await api.get("/api/v1/park")).json()["streams"]
+        assert {each["flow"] for each in streams if each["flow"]} == {
+            "acme/FT-1",
+            "acme/FT-3",
+            "acme/FT-4",
+        }
         assert (await api.get("/livez")).status_code == 200
 
 

@@ -19,11 +19,11 @@ async def test_the_first_administrator_comes_in_by_a_link_and_goes_out(database,
     port = free_port()
     environment = {"PARKTWIN_DATABASE_URL": database, "PARKTWIN_ACCESS": "accounts",
                    "PARKTWIN_HTTP_PORT": str(port)}  # fmt: skip
-    base, lines = f"http://127.0.0.1:{port}", tmp_path / "api.log"
-    with lines.open("w") as log:
+    base, file = f"http://127.0.0.1:{port}", tmp_path / "api.log"
+    with file.open("w") as log:
         async with running("api", environment, log), chromium() as browser:
-            await until(lambda: re.search(r"/login\?invitation=\S+", lines.read_text()), 60)
-            (link,) = re.findall(r"/login\?invitation=\S+", lines.read_text())
+            await until(lambda: re.search(r"/login\?invitation=\S+", file.read_text()), 60)
+            (link,) = re.findall(r"/login\?invitation=\S+", file.read_text())
             page = await new_page(browser, "zh")
             await page.goto(base)
             form = page.locator("[data-testid=login]")
