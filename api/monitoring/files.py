@@ -87,7 +87,8 @@ def _items(answer: MonitoringAnswer, language: Language) -> Iterator[list[Cell]]
             _carrier(row["carrier"], language), word(row["product"])[language] if row["product"]
             else "", row["start"], row["end"], _number(row["value"]),
             _number(row["value_ci"]) if is_known(row["value"]) else "", row["uom"],
-            _number(row["completeness"]), quality_text(row["quality"], language),
+            _number(row["completeness"]),
+            quality_text(row["quality"], language, is_known=is_known(row["value"])),
             FLAGS[language][row["complete"]], FLAGS[language][row["final"]],
             _word(row["method"], language), " ".join(row["tags"]), _remark(row, language),
         ]  # fmt: skip

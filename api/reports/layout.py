@@ -83,7 +83,7 @@ def _line(each: ReportLine, language: Language, most: int) -> PlainLine:
         interval_text(figure),
         uom_text(figure["uom"], language),
         share_text(figure["completeness"]),
-        quality_text(figure["quality"], language),
+        quality_text(figure["quality"], language, is_known=figure["value"] is not None),
         remark_text(figure, each["remark"], language, most),
     )
     return PlainLine(cells, figure["address"], is_head=False)

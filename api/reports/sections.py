@@ -198,7 +198,7 @@ def boundary(replies: Replies, names: ReportNames) -> ReportSection:
     for component in COMPONENTS:
         reply, finer = replies[f"balance.{component}"], replies[f"balance.{component}.finer"]
         for pointer, row in reply.rows():
-            limits = [f"χ² {row['chi2_limit']:.1f}", f"|z| {row['test_limit']:.2f}"]
+            limits = [f"χ²\u00a0{row['chi2_limit']:.1f}", f"z\u00a0{row['test_limit']:.2f}"]
             state = "balanced" if row["consistent"] else "open"
             checked = joined(
                 word(state), name(f"限值 {'，'.join(limits)}", f"limits {', '.join(limits)}")

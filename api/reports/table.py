@@ -47,7 +47,8 @@ def _lines(lines: list[ReportLine], language: Language) -> Iterator[list[Any]]:
         yield [
             group, label, figure["value"], figure["half_width"], figure["uom"],
             figure["start"], figure["end"], figure["completeness"],
-            quality_text(figure["quality"], language), figure["values"] or "",
+            quality_text(figure["quality"], language, is_known=figure["value"] is not None),
+            figure["values"] or "",
             remark_text(figure, line["remark"], language, MISSING_ALL), figure["address"],
         ]  # fmt: skip
 
@@ -59,6 +60,8 @@ def _points(chart: ReportChart, end: str, language: Language) -> Iterator[list[A
             yield [
                 "", series["label"][language], series["values"][at],
                 series["half_widths"][at], chart["uom"], start, stop,
-                series["completeness"][at], quality_text(series["quality"][at], language),
+                series["completeness"][at],
+                quality_text(series["quality"][at], language,
+                             is_known=series["values"][at] is not None),
                 "", "", f"{chart['address']}#{series['pointers'][at]}",
             ]  # fmt: skip

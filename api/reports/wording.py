@@ -32,6 +32,8 @@ REASONS_MAX = 2
 ENGLISH_UOM = {"万元": "10⁴ CNY", "亩": "mu", "人": "person"}
 NO_VALUE = {"zh": "无数据", "en": "no data"}
 NOT_KNOWN = {"zh": "未知", "en": "not known"}
+# The quality of what nobody measures: a stated limit, a count of alarms, a share of a record.
+RECORDED = {"zh": "据记录", "en": "on record"}
 
 
 @cache
@@ -60,7 +62,7 @@ def _sentence(text: str) -> Name:
         match = re.fullmatch(row["en"], text)
         if match:
             parts = [word(part)["zh"] if part in words else part for part in match.groups()]
-            return name(row["zh"].format(*parts), text)
+            return name(row["zh"].format(*parts), row.get("plain", text).format(*match.groups()))
     return word(text) if text in words else same(text)
 
 
@@ -131,10 +133,13 @@ def share_text(share: float | None) -> str:
     return f"{percent:.0f}%" if percent == 100 else f"{percent:.1f}%"
 
 
-def quality_text(code: int | None, language: Language) -> str:
-    """Return the severity of a quality, and whether it rests on simulated values."""
+def quality_text(code: int | None, language: Language, *, is_known: bool) -> str:
+    """Return the severity of a quality, and whether it rests on simulated values.
+
+    A known value without a quality is stated, counted or of a record.
+    """
     if code is None:
-        return "–"
+        return RECORDED[language] if is_known else "–"
     severity = "good" if code < q.UNCERTAIN else "uncertain" if code < q.BAD else "bad"
     words = [word(severity)] + ([word("simulated")] if code & q.SIMULATED else [])
     return ("、" if language == "zh" else ", ").join(each[language] for each in words)

@@ -100,6 +100,12 @@ async def document_of(client, *args, **kwargs):
     return (await report(client, *args, **kwargs)).json()
 
 
+def lines_of_csv(document, language):
+    """Return the lines of the CSV of a report; the last one is its stamp."""
+    text = RENDER["csv"](document, language).decode("utf-8-sig")
+    return list(csv.DictReader(io.StringIO(text)))
+
+
 def values_of(document):
     """Return the figures of a report by the pointers of their addresses, and their answers."""
     return {figure["address"]: figure for _, figure in figures_of(document)}
@@ -144,6 +150,20 @@ async def test_figures_are_those_of_the_answers_their_addresses_name(desk):
     assert document["closed"]
 
 
+@pytest.mark.parametrize("language", ["zh", "en"])
+async def test_each_value_has_its_unit_period_and_quality(desk, language):
+    document = await document_of(desk)
+    lines = lines_of_csv(document, language)
+    known = [line for line in lines[:-1] if line["value"]]
+    assert len(known) > 30
+    for line in known:
+        assert line["uom"], line
+        assert line["start"] < line["end"], line
+        assert line["quality"] not in ("", "–"), line
+    recorded = {line["indicator"] for line in known if line["quality"] in ("据记录", "on record")}
+    assert {"zh": "报警次数", "en": "Annunciations"}[language] in recorded
+
+
 async def test_appendix_has_the_formula_of_each_kind_of_figure_once(desk):
     document = await document_of(desk)
     (block,) = [
@@ -170,7 +190,7 @@ async def test_files_have_the_same_bytes_again_and_the_digest_of_the_content(des
     assert page.content == RENDER["html"](document, "en", "http://localhost")
     assert document["digest"] in page.text
     assert (await report(desk, format="pdf")).content[:5] == b"%PDF-"
-    lines = list(csv.DictReader(io.StringIO(RENDER["csv"](document, "en").decode("utf-8-sig"))))
+    lines = lines_of_csv(document, "en")
     (made,) = [row for row in lines if (row["address"] or "").endswith("/0/production_t")
                and "window=day" in row["address"]]  # fmt: skip
     figure = named(document, "production_t")
