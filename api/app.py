@@ -7,13 +7,11 @@ import contextlib
 import logging
 import signal
 from contextlib import asynccontextmanager
-from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
-from fastapi.responses import PlainTextResponse
-from starlette.exceptions import HTTPException
+from fastapi.responses import HTMLResponse, PlainTextResponse
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.staticfiles import StaticFiles
 
@@ -216,15 +214,25 @@ def create_app(
 class ConsoleFiles(StaticFiles):
     """The files of the console; the address of each of its pages is answered by the one page."""
 
+    _page = b""
+    _written_ns = 0
+
     async def get_response(self, path: str, scope: Scope) -> Response:
         """Return a file, or the page for an address that names no file and nothing of the API."""
-        try:
-            return await super().get_response(path, scope)
-        except HTTPException as error:
-            is_page = path.split("/", maxsplit=1)[0] != "api" and "." not in path.rpartition("/")[2]
-            if error.status_code != HTTPStatus.NOT_FOUND or not is_page:
-                raise
-            return await super().get_response("index.html", scope)
+        is_page = path == "." or "." not in path.rpartition("/")[2]
+        is_api = path.split("/", maxsplit=1)[0] == "api"
+        if scope["method"] == "GET" and is_page and not is_api:
+            return HTMLResponse(self._read_page())
+        return await super().get_response(path, scope)
+
+    def _read_page(self) -> bytes:
+        """Return the page, which is small, and read again when it was built again."""
+        assert self.directory is not None
+        file = Path(self.directory) / "index.html"
+        written_ns = file.stat().st_mtime_ns
+        if written_ns != self._written_ns:
+            self._page, self._written_ns = file.read_bytes(), written_ns
+        return self._page
 
 
 class Api(FastAPI):

@@ -48,6 +48,15 @@ KEPT_MAX, KEPT_BYTES = 200, 8_000_000
 FOR_EVER = "public, max-age=31536000, immutable"
 
 
+def _raw(headers: dict[str, str]) -> list[tuple[bytes, bytes]]:
+    """Return headers as servers take them: every answer has them, so they are made once."""
+    return [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+
+
+RAW_HEADERS = _raw({**HEADERS, "Cache-Control": "no-store"})
+ASSET_HEADERS = _raw({**HEADERS, "Cache-Control": FOR_EVER})
+
+
 @dataclass(slots=True)
 class Traffic:
     """The answers of the API since its start."""
@@ -103,11 +112,12 @@ class AddHeaders:
 
         async def complete(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in HEADERS.items():
-                    headers.setdefault(name, value)  # a report allows its own style
                 is_asset = scope["path"].startswith(ASSETS) and message["status"] < 400
-                headers.setdefault("Cache-Control", FOR_EVER if is_asset else "no-store")
+                headers = list(message.get("headers", ()))
+                names = {name for name, _ in headers}  # a report allows its own style
+                added = ASSET_HEADERS if is_asset else RAW_HEADERS
+                headers += [pair for pair in added if pair[0] not in names]
+                message["headers"] = headers
             await send(message)
 
         await self._app(scope, receive, complete)

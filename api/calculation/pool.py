@@ -258,9 +258,9 @@ class Calculations:
         self._flights[key] = flight
 
         def forget_in_time(task: asyncio.Task[Answered]) -> None:
-            if head["method"] == "GET" and _is_short(task):
-                loop = asyncio.get_running_loop()
-                loop.call_later(self._settings.answer_kept_s, self._flights.pop, key)
+            kept_s = self._settings.answer_kept_s
+            if kept_s and head["method"] == "GET" and _is_short(task):
+                asyncio.get_running_loop().call_later(kept_s, self._flights.pop, key)
             elif self._flights.get(key) is flight:
                 del self._flights[key]
 
@@ -340,6 +340,8 @@ async def _hangs_up(request: Request, flight: Flight) -> bool:
 
     One that is begun goes on to its end: to break it off would cost its process.
     """
+    if flight.task.done():
+        return False
     gone = asyncio.create_task(_is_gone(request))
     flight.waiting += 1
     try:
@@ -363,12 +365,18 @@ class _Delivery(StreamingResponse):
     def __init__(self, answered: Answered, sent: Callable[[], None]) -> None:
         headers = {**answered.headers, "content-length": str(len(answered.body))}
         super().__init__(_pieces(answered.body), answered.status, headers)
+        self._body = answered.body
         self._sent = sent
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the answer."""
+        """Send the answer, a short one at once."""
+        start = {"status": self.status_code, "headers": self.raw_headers}
         try:
-            await super().__call__(scope, receive, send)
+            if len(self._body) <= PIECE_BYTES:
+                await send({"type": "http.response.start", **start})
+                await send({"type": "http.response.body", "body": self._body})
+            else:
+                await super().__call__(scope, receive, send)
         finally:
             self._sent()
 
