@@ -15,6 +15,8 @@ import shlex
 from typing import TYPE_CHECKING
 
 from deploy import packages
+from deploy.access_lists import new_password
+from deploy.private_files import write_private
 from deploy.service import HOST
 from twin.errors import ParkError
 
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
 ADMINISTRATOR, OWNER, READER = "postgres", "park", "park_reader"
 VIEWER = "park_viewer"
+SESSION = "parktwin-ingest"
 # Files of passwords that last, as psql reads them.
 PGPASS = {OWNER: "pgpass", VIEWER: "viewer.pgpass"}
 RULES = f"local all all peer map=server\nhost all all {HOST}/32 scram-sha-256\n"
@@ -128,34 +131,34 @@ def password_of(data: Path, role: str = OWNER) -> str:
     return file.read_text().strip().rpartition(":")[2] if file.exists() else new_password()
 
 
-def new_password() -> str:
-    """Return a password that needs no quotes anywhere."""
-    return secrets.token_urlsafe(24)
-
-
 def write_pgpass(data: Path, port: int, password: str, role: str = OWNER) -> None:
     """Keep the password of the owner or viewer where psql reads it, as PGPASSFILE."""
-    _write_private(data / PGPASS[role], f"{HOST}:{port}:*:{role}:{password}\n")
+    write_private(data / PGPASS[role], f"{HOST}:{port}:*:{role}:{password}\n")
 
 
 def write_addresses(data: Path, addresses: dict[str, str]) -> None:
     """Write connection.env: the addresses of a running twin, with the owner's password."""
     lines = [f"{name}={shlex.quote(url)}\n" for name, url in addresses.items()]
-    _write_private(data / "connection.env", "".join(lines))
+    write_private(data / "connection.env", "".join(lines))
 
 
 def audit_key(data: Path) -> Path:
     """Return the file with the key of the record of orders, made for a new data folder."""
     file = data / "audit.key"
     if not file.exists():
-        _write_private(file, secrets.token_hex(32))
+        write_private(file, secrets.token_hex(32))
     return file
 
 
-def _write_private(path: Path, text: str) -> None:
-    """Write a file that only this account may read, all of it or nothing."""
-    partial = path.with_name(f"{path.name}.partial")
-    partial.unlink(missing_ok=True)
-    with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(text)
-    partial.replace(path)
+def session_name(data: Path) -> str:
+    """Return the client id of ingest at the broker, which nobody guesses.
+
+    Who knew it could come in under it, and end the connection of ingest. A folder that was there
+    before keeps the id it had: the broker may hold messages for that.
+    """
+    file = data / "session"
+    if not file.exists():
+        former = data / "services/mnt/mosquitto/mosquitto.db"
+        name = SESSION if former.exists() else f"{SESSION}-{secrets.token_hex(8)}"
+        write_private(file, f"{name}\n")
+    return file.read_text().strip()

@@ -11,9 +11,17 @@ import struct
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 from deploy import packages, sandbox
+from deploy.door import RIGHTS
 from deploy.service import HOST, Service, accepts
+from twin.errors import ParkError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+
+    from deploy.door import Door
 
 # Measured with Mosquitto 2.0.21: what a queued message takes in memory besides its payload; in the
 # file of the broker it is a third of that.
@@ -26,6 +34,11 @@ SLOWEST_BYTES_S = 20e6  # a stop waits for a disk that is as slow as this
 MAGIC = b"\x00\xb5\x00mosquitto db"
 HEADER_BYTES = len(MAGIC) + 8
 CHUNK = struct.Struct("!II")  # kind, length
+VERSION, CLIENT = b"\x00\x00\x00\x06", 6
+# Of a client: how long its session outlasts it, length of its id, port it is connected to, length
+# of its user name.
+CLIENT_HEAD = struct.Struct("!8xI2xHHH4x")
+FOREVER_S = (1 << 32) - 1
 # More than this is free: no write of the broker has failed for want of room.
 ROOM_BYTES = 64 << 20
 
@@ -56,7 +69,12 @@ class Broker(Service):
     was full on the way. A second name keeps the last file that was whole.
     """
 
+    door: Door | None = None
     unsaved: str = field(default="", init=False)  # what the last stop could not save
+    reloads: int = field(default=0, init=False)  # how often it took over lists without a restart
+    _asked: bool = field(default=False, init=False)  # a save was asked for and is not there yet
+    _reload: bool = field(default=False, init=False)  # what the door has installed is to be read
+    _reload_due: bool = field(default=False, init=False)  # once the save is there
     _seen: tuple[int, int] = field(default=(0, 0), init=False)
     _due_s: float = field(default=0.0, init=False)
 
@@ -79,6 +97,9 @@ class Broker(Service):
         self.unsaved = ""
         if not self.running and self.pid is None:
             self._settle()
+        if self.door is not None:
+            self.door.install(self.pid_file.parent)
+        self._asked = self._reload = self._reload_due = False
         super().start()
 
     def stop(self, timeout_s: float = 5.0) -> None:
@@ -97,12 +118,59 @@ class Broker(Service):
         """Let the broker save what it holds [s], the more rarely the more it is."""
         if _identity(self.file) != self._seen:
             self._settle(trust=shutil.disk_usage(self.file.parent).free > ROOM_BYTES)
+            self._asked = False
+            if self._reload_due:
+                self._take_over()
         pid = self.pid
-        if pid is None or now_s < self._due_s:
+        is_due = now_s >= self._due_s or (self._reload and not self._asked)
+        if pid is None or not is_due:
             return
+        # A save that was asked for earlier may have begun before the door had news.
+        self._reload_due = self._reload and not self._asked
+        self._asked = True
         self._due_s = now_s + max(SAVE_S, self.saved_bytes / SAVE_BYTES_S)
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGUSR1)
+        self._signal(signal.SIGUSR1)
+
+    def watch_door(self) -> None:
+        """Let gateways in by lists and certificates that have changed, from the next save on."""
+        if self.door is None or not self.door.has_news():
+            return
+        try:
+            must_restart = self.door.install(self.pid_file.parent)
+        except ParkError as error:
+            packages.say(f"{error.message}: gateways come in as before")
+            return
+        self._reload = True
+        if must_restart:
+            self._restart("it has other authorities for client certificates")
+
+    def _take_over(self) -> None:
+        """Let the broker read its lists and certificates anew.
+
+        Mosquitto 2 checks the passwords of all sessions then. One that is absent and fails loses
+        its rights, and what comes for it is dropped; if it was to end by itself, it stays in a list
+        of sessions behind its own end, which spoils the memory of the broker. A start has neither
+        fault, so that is what the broker gets while there is such a session.
+        """
+        assert self.door is not None
+        self._reload = self._reload_due = False
+        absent = unsafe_sessions(self.file, self.door.usernames, RIGHTS)
+        if absent:
+            self._restart(f"sessions are away: {', '.join(sorted(absent)[:3])}")
+        else:
+            self.reloads += 1
+            self._signal(signal.SIGHUP)
+
+    def _restart(self, why: str) -> None:
+        packages.say(f"the broker starts anew for its lists of who comes in: {why}")
+        self.stop()
+        self.start()
+
+    def _signal(self, number: signal.Signals) -> None:
+        pid = self.pid
+        if pid is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
 
     def _settle(self, *, trust: bool = False) -> bool:
         """Keep the newest file if it is whole, else put back the last one; return if it is.
@@ -118,6 +186,51 @@ class Broker(Service):
             _name(self._whole, self.file)
         self._seen = _identity(self.file)
         return whole
+
+
+class Session(NamedTuple):
+    """A session in the file of the broker that outlasts its connection."""
+
+    client_id: str
+    username: str
+    expiry_s: int  # after the connection; FOREVER_S: never
+    is_connected: bool
+
+
+def sessions(file: Path) -> Iterator[Session]:
+    """Yield the sessions in the file of the broker; raises ValueError for one of another form."""
+    with file.open("rb") as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        head = data[:HEADER_BYTES]
+        if not (head.startswith(MAGIC) and head.endswith(VERSION)):
+            raise ValueError(f"{file} is of another version")
+        at = HEADER_BYTES
+        while at + CHUNK.size <= len(data):
+            kind, length = CHUNK.unpack_from(data, at)
+            at += CHUNK.size
+            if kind == CLIENT:
+                expiry_s, id_bytes, port, name_bytes = CLIENT_HEAD.unpack_from(data, at)
+                begin = at + CLIENT_HEAD.size
+                texts = data[begin : begin + id_bytes + name_bytes]
+                client_id, username = texts[:id_bytes].decode(), texts[id_bytes:].decode()
+                yield Session(client_id, username, expiry_s, port != 0)
+            at += length
+
+
+def unsafe_sessions(file: Path, usernames: Collection[str], own: Collection[str]) -> set[str]:
+    """Return the ids of sessions that Mosquitto 2 must not meet when it reads its lists anew.
+
+    Those are sessions that are away, or whose account is gone, unless they never end by themselves
+    and are of nobody of our `own`.
+    """
+    try:
+        return {
+            each.client_id
+            for each in sessions(file)
+            if not (each.is_connected and each.username in usernames)
+            and (each.username in own if each.expiry_s == FOREVER_S else each.expiry_s > 0)
+        }
+    except (OSError, ValueError, struct.error) as error:
+        return {str(error)}
 
 
 def is_whole(file: Path, *, glance: bool = False) -> bool:
@@ -161,8 +274,13 @@ def _memory_bytes(pid: int | None) -> int:
     return 0
 
 
-def mosquitto(box: sandbox.Sandbox, port: int, log: Path, queue: QueueLimit) -> Broker:
-    """Return the broker of a sandbox, its configuration written anew."""
+def mosquitto(
+    box: sandbox.Sandbox, port: int, log: Path, queue: QueueLimit, door: Door | None = None
+) -> Broker:
+    """Return the broker of a sandbox, its configuration written anew.
+
+    Without a door for gateways, whoever reaches its port on this machine may do everything.
+    """
     folder = box.home / "mosquitto"
     inside = box.within("mosquitto")
     own = {
@@ -173,12 +291,14 @@ def mosquitto(box: sandbox.Sandbox, port: int, log: Path, queue: QueueLimit) -> 
         "max_queued_bytes": str(queue.bytes),
         # Saves are asked for by signal, which takes their cost into account.
         "autosave_interval": "60",
+        "allow_anonymous": "true" if door is None else "false",
     }
     folder.mkdir(exist_ok=True)
     os.chown(folder, box.home.stat().st_uid, box.home.stat().st_gid)
     shipped = Path(__file__).with_name("mosquitto.conf").read_text().splitlines()
     kept = [line for line in shipped if line.partition(" ")[0] not in own]
-    lines = [*kept, *(f"{name} {value}" for name, value in own.items()), ""]
+    gateways = [] if door is None else door.config(inside)
+    lines = [*kept, *(f"{name} {value}" for name, value in own.items()), *gateways, ""]
     (folder / "mosquitto.conf").write_text("\n".join(lines))
     return Broker(
         "mosquitto",
@@ -189,4 +309,5 @@ def mosquitto(box: sandbox.Sandbox, port: int, log: Path, queue: QueueLimit) -> 
         stop_signal=signal.SIGTERM,
         log=log / "mosquitto.log",
         ready=lambda: accepts(port),
+        door=door,
     )

@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deploy import access, local, supervisor
-from deploy.database.settings import DATA_FOLDER, DEMO_PARK
+from deploy.database.settings import DATA_FOLDER, DEMO_PARK, without_password
 from deploy.packages import CHINESE_FONT, ensure, run, say
 from deploy.service import HOST, require_port
+from deploy.settings import UpSettings
 from twin.errors import ParkError
 from twin.program import run_program
 
@@ -34,6 +35,7 @@ PROGRAMS = {
     ),
     "import": ("ingest.file_import", "import recorded history from tables in files"),
     "gateway": ("ingest.cli.gateway", "list and adopt unknown gateways; how a payload is read"),
+    "gateway credential": ("api.access.gateways", "let gateways in at the broker, or no longer"),
     "quarantine": ("ingest.cli.quarantine", "list, adopt, release or drop what may not be stored"),
     "rejects": ("ingest.cli.rejects", "list, replay or drop refused payloads"),
     "registers": ("ingest.cli.registers", "list falls of counters, enter replaced meters"),
@@ -49,6 +51,8 @@ PROGRAMS = {
     "new": ("deploy.new_park", "write the smallest park model, to which gateways are adopted"),
     "check": ("twin", "report every problem of a park model, without a database"),
 }
+# Programs with an account of their own at the broker.
+PUBLISHING = ("ingest", "simulators")
 # The schedule of reports is looked at so often.
 REPORTS_S = 600.0
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -161,7 +165,9 @@ def up(options: argparse.Namespace) -> None:
         "postgres_port": None if "PARKTWIN_DATABASE_URL" in os.environ else options.pg,
         "mqtt_port": None if "PARKTWIN_MQTT_URL" in os.environ else options.mqtt,
     }
-    services = local.Services(options.data, **own)
+    settings = UpSettings()
+    accounts = settings if settings.access == "accounts" else None
+    services = local.Services(options.data, **own, accounts=accounts)
     programs: list[supervisor.Program] = []
     try:
         services.reserve()
@@ -255,8 +261,8 @@ def _environment(
         "PARKTWIN_PARK": str(options.park.absolute()),
         "PARKTWIN_DATA": str(services.data),
         "PARKTWIN_HTTP_PORT": str(options.http),
-        "PARKTWIN_MQTT_URL": addresses["PARKTWIN_MQTT_URL"],
         "PYTHONUNBUFFERED": "1",
+        **_broker_environment(services, program, addresses),
     }
     if program == "api":
         own["PARKTWIN_AUDIT_KEY"] = addresses["PARKTWIN_AUDIT_KEY"]
@@ -278,16 +284,33 @@ def _environment(
     return {"OPENBLAS_NUM_THREADS": "1", **os.environ, **own}
 
 
+def _broker_environment(
+    services: local.Services, program: str, addresses: dict[str, str]
+) -> dict[str, str]:
+    """Return how a program comes in at the broker; with accounts each has its own, or none."""
+    if "PARKTWIN_MQTT_URL" in os.environ:
+        return {}
+    own = {"PARKTWIN_MQTT_URL": addresses["PARKTWIN_MQTT_URL"]} if services.door is None else {}
+    if services.door is not None and program in PUBLISHING:
+        own["PARKTWIN_MQTT_URL"] = services.mqtt_url_of(program)
+        own["PARKTWIN_GATEWAY_ACCESS"] = str(services.door.accounts_file)
+    if "PARKTWIN_CLIENT_ID" not in os.environ:
+        own["PARKTWIN_CLIENT_ID"] = access.session_name(services.data)
+    return own
+
+
 def _summary(services: local.Services, options: argparse.Namespace) -> str:
     foreign = "your own, from the environment"
     own = {service.name for service in services.active}
     rows = {
         "console": f"http://{HOST}:{options.http}/",
-        "MQTT": services.mqtt_url if "mosquitto" in own else foreign,
+        "MQTT": without_password(services.mqtt_url) if "mosquitto" in own else foreign,
         "SQL": _psql(services) if "postgres" in own else foreign,
         "data": str(services.data),
         "logs": str(services.log),
     }
+    if services.door is not None:
+        rows["gateways"] = services.door.url
     if os.environ.get("PARKTWIN_ACCESS") == "accounts":
         rows["accounts"] = f"first link in {services.log / 'api.log'}, or parktwin user"
     lines = [f"{name:8} {value}" for name, value in rows.items()]

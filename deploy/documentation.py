@@ -13,6 +13,7 @@ from api.access.rights import RIGHTS, ROLES, needed
 from api.app import SUBJECTS, create_app
 from api.settings import ApiSettings
 from api.table import PARAMETERS
+from deploy.settings import UpSettings
 from ingest.settings import IngestSettings
 
 if TYPE_CHECKING:
@@ -79,7 +80,10 @@ def _read(path: Path) -> str:
 def settings_page() -> str:
     """Return the page of all settings: environment variable, default and meaning."""
     lines = ["# Settings\n", MADE.format(source="the settings classes"), SETTINGS_HEAD]
-    for title, settings in (("parktwin ingest", IngestSettings), ("parktwin api", ApiSettings)):
+    for title, settings in (
+        ("parktwin up", UpSettings), ("parktwin ingest", IngestSettings),
+        ("parktwin api", ApiSettings),
+    ):  # fmt: skip
         lines += [f"## {title}\n", "| setting | default | meaning |", "|---|---|---|"]
         lines += [*_settings_rows(settings), ""]
     return "\n".join(lines).rstrip() + "\n" + SIMULATOR

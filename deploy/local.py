@@ -9,7 +9,9 @@ import signal
 from typing import TYPE_CHECKING, Self
 
 from deploy import access, broker, packages, sandbox
+from deploy.access_lists import new_password
 from deploy.disk import BALLAST_BYTES, Disk
+from deploy.door import OWNER, Door
 from deploy.service import HOST, Service, bound_log, free_port
 from twin.errors import ParkError
 
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
     from typing import TextIO
+
+    from deploy.settings import UpSettings
 
 DATA_BYTES = 500_000_000
 # Together with the programs' share a stop takes less than ten seconds.
@@ -51,7 +55,8 @@ class Services:
     """The lifetime of the services of one data folder.
 
     A port of 0 is a free one, a port of None leaves that service out. Without a `queue` the broker
-    keeps what memory and disk have room for.
+    keeps what memory and disk have room for. With `accounts` nobody comes in at the broker without
+    one, and gateways have a port of their own.
     """
 
     postgres: Service
@@ -65,6 +70,7 @@ class Services:
         mqtt_port: int | None = 0,
         mode: sandbox.Mode | None = None,
         queue: broker.QueueLimit | None = None,
+        accounts: UpSettings | None = None,
     ) -> None:
         self.data = data.absolute()
         self.log = self.data / "log"
@@ -75,7 +81,9 @@ class Services:
         self._lock: TextIO | None = None
         self._owner_password = ""
         # Only the api of this lifetime needs it.
-        self._reader_password = access.new_password()
+        self._reader_password = new_password()
+        self._accounts = accounts
+        self.door: Door | None = None
         self.active: list[Service] = []
 
     @property
@@ -93,8 +101,14 @@ class Services:
 
     @property
     def mqtt_url(self) -> str:
-        """Address for PARKTWIN_MQTT_URL."""
-        return f"mqtt://{HOST}:{self.mosquitto.port}"
+        """Address for PARKTWIN_MQTT_URL, of who may do everything."""
+        return self.mqtt_url_of(OWNER)
+
+    def mqtt_url_of(self, account: str) -> str:
+        """Return the address for PARKTWIN_MQTT_URL of one of our accounts at the broker."""
+        if self.door is None:
+            return f"mqtt://{HOST}:{self.mosquitto.port}"
+        return f"mqtt://{account}:{self.door.passwords[account]}@{HOST}:{self.mosquitto.port}"
 
     def __enter__(self) -> Self:
         self.start()
@@ -133,7 +147,10 @@ class Services:
             self._admit(box, self.postgres.port)
         if mqtt_port is not None:
             self.queue = self.queue or broker.queue_limit(self.data)
-            self.mosquitto = broker.mosquitto(box, mqtt_port or free_port(), self.log, self.queue)
+            if self._accounts is not None:
+                self.door = Door(self._accounts, self.data)
+            port = mqtt_port or free_port()
+            self.mosquitto = broker.mosquitto(box, port, self.log, self.queue, self.door)
             self._run(self.mosquitto)
         self.disk.hold()
 
@@ -163,6 +180,7 @@ class Services:
                 packages.say(f"{service.name} ended and starts again, see {service.log}")
                 service.start()
             elif isinstance(service, broker.Broker):
+                service.watch_door()
                 service.save_when_due(now_s)
                 self.disk.hold(max(BALLAST_BYTES, 2 * service.saved_bytes))
 

@@ -20,6 +20,7 @@ from ingest.commands import CommandQueue, Reload
 from ingest.contacts import Contacts
 from ingest.cycle.cycle import Cycle
 from ingest.forwarding.forwarder import Forwarder
+from ingest.gateway_access import GatewayAccess
 from ingest.model_folder import ModelFolder
 from ingest.notification.notifier import Notifier
 from ingest.settings import IngestSettings
@@ -87,6 +88,9 @@ class Writer:
         self._contacts = Contacts(settings, counters)
         self._forwarder = Forwarder(settings, counters)
         self._notifier = Notifier(settings, counters)
+        self._access = (
+            GatewayAccess(settings, settings.gateway_access) if settings.gateway_access else None
+        )
         self._discovery = Discovery(settings, self._contacts.hear_foreign, counters)
         # What is wrong with the model of the folder, until that is written down: at the start
         # nothing, whatever a former process found.
@@ -117,6 +121,8 @@ class Writer:
         if self._settings.forward_to:
             beside.append(asyncio.create_task(self._forwarder.run(), name="forwarder"))
         beside.append(asyncio.create_task(self._notifier.run(), name="notifier"))
+        if self._access is not None:
+            beside.append(asyncio.create_task(self._access.run(), name="access"))
         try:
             while not any(task.done() for task in (stopping, self._decoding, *beside)):
                 due = time.monotonic() + self._settings.cycle_s
@@ -137,6 +143,8 @@ class Writer:
         self._cycle = cycle
         self._forwarder.follow(park)
         self._notifier.follow(park, cycle.tags)
+        if self._access is not None:
+            self._access.follow(park)
         self._next_block = next_block = NextBlock(
             self._subscriber.inbox, cycle.decode, spool, cycle.topics.order,
             cycle.is_heard_besides, settings,

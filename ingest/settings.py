@@ -44,6 +44,11 @@ class IngestSettings(Settings):
     broker_queue_messages: int = Field(
         0, ge=0, description="messages the broker queues for one session; 0 = unknown"
     )
+    gateway_access: Path | None = Field(
+        None,
+        description="file in which ingest says which gateways may come in at the broker, and for"
+        " what, set by `parktwin up` with accounts",
+    )
     data: Path | None = Field(
         None, description="folder on the disk of broker and database, when it is on this machine"
     )

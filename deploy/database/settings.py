@@ -18,17 +18,10 @@ CONNECTION = f"{DATA_FOLDER}/connection.env"
 DEMO_PARK = str(files("deploy").joinpath("parks/liaocheng"))  # a folder
 
 
-class Settings(BaseSettings):
-    """Each field is the environment variable PARKTWIN_<NAME>; raises SettingsError with all.
+class Environment(BaseSettings):
+    """Each field is the environment variable PARKTWIN_<NAME>; raises SettingsError with all."""
 
-    What the environment does not say is read from the `connection.env` of `parktwin up`.
-    """
-
-    model_config = SettingsConfigDict(env_prefix=PREFIX, env_file=CONNECTION, extra="ignore")
-
-    database_url: str = Field(
-        "postgresql://park@127.0.0.1:5433/park", description="where TimescaleDB is"
-    )
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore")
 
     def __init__(self, **values: Any) -> None:
         try:
@@ -51,6 +44,19 @@ class Settings(BaseSettings):
             f"  {PREFIX}{name.upper():<20} {field.description} (default {field.default})"
             for name, field in cls.model_fields.items()
         )
+
+
+class Settings(Environment):
+    """Settings of a program of the twin.
+
+    What the environment does not say is read from the `connection.env` of `parktwin up`.
+    """
+
+    model_config = SettingsConfigDict(env_file=CONNECTION)
+
+    database_url: str = Field(
+        "postgresql://park@127.0.0.1:5433/park", description="where TimescaleDB is"
+    )
 
 
 def _problem(location: tuple[int | str, ...], text: str) -> str:

@@ -15,6 +15,7 @@ from deploy.database.times import plain
 from ingest.routing.sparkplug_session import SparkplugSessions
 from ingest.wire import Decoded, WireError, hj212, json_layout, native, senml, sparkplug
 from ingest.wire.presets import tag_of
+from twin.model.gateways import FORMATS as FIRST
 from twin.model.gateways import SEGMENT, TAIL, GatewaySpec
 from twin.model.layouts import parse_layout
 from twin.model.park import Tag, owner_of, park_of
@@ -448,7 +449,7 @@ def _decode_death(
 KINDS = {kind + what: 4 if kind == "N" else 5
          for kind in "ND" for what in ("BIRTH", "DEATH", "DATA", "CMD")}  # fmt: skip
 # First segment of a topic ``<format>/v1/{park}/{enterprise}/{gateway}``.
-FORMATS = ("park", "senml", "hj212")
+FORMATS = tuple(FIRST.values())
 # Topics of ours, what we publish among them.
 NAMESPACES = (f"{sparkplug.NAMESPACE}/", "twin/v1/", *(f"{form}/v1/" for form in FORMATS))
 

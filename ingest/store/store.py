@@ -24,6 +24,7 @@ from ingest.store.commands import CommandTable
 from ingest.store.contacts import ContactTable
 from ingest.store.detections import DetectionTable
 from ingest.store.forwards import ForwardTable
+from ingest.store.gateway_credentials import GatewayCredentialTable
 from ingest.store.gateways import GatewayTable
 from ingest.store.imports import ImportTable
 from ingest.store.model_problems import ModelProblemTable
@@ -290,6 +291,7 @@ class Store:
         self.book = BookTable(self)
         self.commands = CommandTable(self)
         self.contacts = ContactTable(self)
+        self.gateway_credentials = GatewayCredentialTable(self)
         self.detections = DetectionTable(self)
         self.forwards = ForwardTable(self)
         self.gateways = GatewayTable(self)

@@ -19,11 +19,12 @@ from google.protobuf.message_factory import GetMessages
 
 from ingest.wire import WireError, json_of
 from twin import quality as q
+from twin.model.gateways import SPARKPLUG
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-NAMESPACE = "spBv1.0"
+NAMESPACE = SPARKPLUG
 BD_SEQ = "bdSeq"
 REBIRTH = "Node Control/Rebirth"
 # Metrics with these names belong to the protocol.

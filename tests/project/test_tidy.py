@@ -77,6 +77,9 @@ MAY_IMPORT = {
     "twin.__main__": ("twin",),
     "deploy.database": GROUND,
     "deploy.watchdog": (),
+    "deploy.private_files": (),
+    # Topics and hashes as text: api exports what deploy gives to the broker and ingest says.
+    "deploy.access_lists": (*GROUND, "twin.model"),
     "deploy.demonstration": (),
     "ingest.settings": READING,
     "ingest.counters": READING,
@@ -89,6 +92,9 @@ MAY_IMPORT = {
     "ingest.forwarding": (*READING, *STORING, "ingest.beside"),
     "ingest.notification": (*READING, *STORING, "ingest.beside"),
     "ingest.beside": (),
+    "ingest.gateway_access": (
+        *READING, *STORING, "deploy.access_lists", "deploy.private_files",
+    ),
     "ingest.model_folder": READING,
     "ingest.contacts": (*READING, *STORING),
     "ingest.bookkeeping": (*READING, *STORING),
@@ -109,6 +115,7 @@ MAY_IMPORT = {
     "api.access.audit": READING,
     "api.access.accounts": (*READING, "api.access.audit", "api.access.rights"),
     "api.access.guard": ANSWERING,
+    "api.access.gateways": (*READING, "api", "deploy.access_lists", "deploy.private_files"),
     "api.disclosure": (*ANSWERING, "api.context"),
     "api.live": ANSWERING,
     "api.context": (*ANSWERING, "api.live"),

@@ -29,6 +29,9 @@ ID = re.compile(r"[^+/#]+\Z")
 # Segments of a topic that stand for the name of a tag: any one of them, or one and all behind it.
 SEGMENT, TAIL = "{tag}", "{tag+}"
 WILD = ("+", SEGMENT)
+# First segment of a topic ``<first>/v1/{park}/{enterprise}/{gateway}``, by the protocol of its row.
+FORMATS = {"native": "park", "senml": "senml", "hj212": "hj212"}
+SPARKPLUG = "spBv1.0"
 ODD = re.compile(r"[+#]|\{tag")
 
 
@@ -59,7 +62,12 @@ def filters(gateways: Iterable[GatewaySpec]) -> list[str]:
     """
     topics = [row.topic.split("/") for row in gateways if row.protocol == "json"]
     wide = [topic for topic in topics if not any(_wider(each, topic) for each in topics)]
-    return ["/".join(topic).replace(TAIL, "#").replace(SEGMENT, "+") for topic in wide]
+    return [filter_of("/".join(topic)) for topic in wide]
+
+
+def filter_of(topic: str) -> str:
+    """Return the topic filter of a row's topic."""
+    return topic.replace(TAIL, "#").replace(SEGMENT, "+")
 
 
 def check_gateways(park: Park) -> Iterator[RowFault]:
@@ -97,7 +105,7 @@ def _deaf(park: Park) -> Iterator[RowFault]:
     rows = [(row, row.topic.split("/")) for row in park.rows(GatewaySpec) if row.protocol == "json"]
     for at, (row, topic) in enumerate(rows):
         for other, earlier in rows[:at]:
-            if _overlap(topic, earlier) and not _wider(topic, earlier):
+            if overlap(topic, earlier) and not _wider(topic, earlier):
                 yield RowFault(
                     row,
                     f"topic {row.topic!r} has messages of {other.topic!r}, which {other.id} reads:"
@@ -106,8 +114,8 @@ def _deaf(park: Park) -> Iterator[RowFault]:
                 break
 
 
-def _overlap(first: Sequence[str], second: Sequence[str]) -> bool:
-    """Return whether one topic can be both."""
+def overlap(first: Sequence[str], second: Sequence[str]) -> bool:
+    """Return whether one topic can be both, each given by its segments."""
     for one, other in zip(first, second, strict=False):
         if TAIL in (one, other):
             return True
