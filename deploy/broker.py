@@ -88,6 +88,11 @@ class Broker(Service):
         return self.file.with_suffix(".whole")
 
     @property
+    def has_news(self) -> bool:
+        """Whether lists or certificates are installed that the broker has not read yet."""
+        return self._reload
+
+    @property
     def saved_bytes(self) -> int:
         """Size of the file."""
         return self.file.stat().st_size if self.file.exists() else 0

@@ -45,11 +45,11 @@ REASONS = {
         "refused_by_store",
         "crashed",
     ),
-    "quarantined": ("unknown_tag", "future", "past"),
+    "quarantined": ("unknown_tag", "other_enterprise", "future", "past"),
     # Stored, and uncertain or bad: see `twin.validation.assess` and `ingest.cycle.gateways`.
     "flagged": ("rate_of_change", "stuck", "unit_error", "clock_skew"),
     # Connections of HJ 212 data loggers that were ended or not taken.
-    "loggers": ("silent", "evicted", "refused"),
+    "loggers": ("silent", "slow", "evicted", "refused", "forbidden", "untrusted"),
     # Packets to an authority: taken, refused, too old to be sent, connections lost, and how often
     # simulated values were kept back.
     "forward": ("sent", "refused", "lost", "disconnected", "simulated"),

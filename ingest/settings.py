@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from deploy.database.settings import DEMO_PARK, Settings
+from deploy.database.settings import DEMO_PARK, BrokerFiles, Settings
+from twin.model.gateways import networks_of
 
 # Of an MQTT packet: the longest topic, and most properties, stand in so much of it.
 HEAD_BYTES = 1 << 17
@@ -19,6 +20,15 @@ class IngestSettings(Settings):
         "mqtt://127.0.0.1:1883",
         description="the broker: mqtt://user:password@host:port or mqtts://",
     )
+    mqtt_ca: Path | None = Field(
+        None,
+        description="authorities (PEM) that vouch for the broker of an address mqtts://; none:"
+        " those of the system",
+    )
+    mqtt_cert: Path | None = Field(
+        None, description="certificate of ours (PEM), where the broker asks for one"
+    )
+    mqtt_key: Path | None = Field(None, description="key of that certificate (PEM)")
     park: Path = Field(Path(DEMO_PARK), description="folder of the park model")
     park_watch_s: float = Field(
         5.0,
@@ -103,10 +113,32 @@ class IngestSettings(Settings):
     hj212_address_connections: int = Field(
         50, ge=1, description="data loggers connected at a time from one address"
     )
+    hj212_mn_connections: int = Field(
+        3, ge=1, description="connections of one data logger; a further one ends the oldest"
+    )
+    hj212_allow: str = Field(
+        "",
+        description="addresses and networks from which data loggers may call, separated by commas,"
+        " like 10.1.0.0/16; empty = all",
+    )
+    hj212_tls_cert: Path | None = Field(
+        None,
+        description="certificate and its chain (PEM), by which data loggers must call; read anew"
+        " when it has changed; none: in the clear",
+    )
+    hj212_tls_key: Path | None = Field(None, description="key of that certificate (PEM)")
+    hj212_tls_ca: Path | None = Field(
+        None,
+        description="authorities (PEM) by one of which a data logger must have a certificate; none:"
+        " it needs none",
+    )
     hj212_hello_s: float = Field(
         15.0,
         gt=0,
         description="so long a caller may send no packet of a known logger [s]",
+    )
+    hj212_packet_s: float = Field(
+        60.0, gt=0, description="a packet that has begun is there within so long [s]"
     )
     hj212_idle_s: float = Field(
         900.0, gt=0, description="a data logger without a packet for so long is disconnected [s]"
@@ -263,6 +295,11 @@ class IngestSettings(Settings):
         5.0, ge=0, description="how often derived values are published under twin/v1; 0 = never [s]"
     )
 
+    @property
+    def broker_files(self) -> BrokerFiles:
+        """Certificates for the broker."""
+        return BrokerFiles(self.mqtt_ca, self.mqtt_cert, self.mqtt_key)
+
     @model_validator(mode="after")
     def _relations(self) -> IngestSettings:
         if self.packet_bytes < self.payload_bytes + HEAD_BYTES:
@@ -277,4 +314,14 @@ class IngestSettings(Settings):
                 "PARKTWIN_INBOX_MESSAGES must be above PARKTWIN_RECEIVE_MAX"
                 " + PARKTWIN_HJ212_CONNECTIONS × PARKTWIN_HJ212_WAITING"
             )
+        if (self.hj212_tls_cert is None) != (self.hj212_tls_key is None) or (
+            self.hj212_tls_ca is not None and self.hj212_tls_cert is None
+        ):
+            raise ValueError("PARKTWIN_HJ212_TLS_CERT and PARKTWIN_HJ212_TLS_KEY need each other")
         return self
+
+    @field_validator("hj212_allow")
+    @classmethod
+    def _networks(cls, value: str) -> str:
+        networks_of(value)
+        return value

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from deploy.database.settings import mqtt_address
+from deploy.database.settings import BrokerFiles, mqtt_address
 from simulators import load, options
 from simulators.demonstration import Play, play
 from simulators.gateways import publisher
@@ -60,7 +60,8 @@ def main(argv: list[str] | None = None) -> int:
 
 def _simulate(chosen: argparse.Namespace) -> int:
     """Build the park's simulation, then publish until stopped."""
-    mqtt_address(chosen.mqtt)
+    files = BrokerFiles(chosen.mqtt_ca, chosen.mqtt_cert, chosen.mqtt_key)
+    mqtt_address(chosen.mqtt, files)
     logger = _logger(chosen.hj212)
     park = load_park(chosen.park)
     wall_us = _wall_us()
@@ -79,6 +80,7 @@ def _simulate(chosen: argparse.Namespace) -> int:
     )
     shared = publisher.PublishSettings(
         mqtt=chosen.mqtt,
+        files=files,
         logger=logger,
         schedule=schedule,
         seed=chosen.seed,
@@ -157,7 +159,8 @@ def _gateways(
 
 def _load(chosen: argparse.Namespace) -> int:
     """Publish load until stopped; print the result."""
-    broker = mqtt_address(chosen.mqtt)
+    files = BrokerFiles(chosen.mqtt_ca, chosen.mqtt_cert, chosen.mqtt_key)
+    broker = mqtt_address(chosen.mqtt, files)
     if chosen.write_park:
         return _write(chosen.write_park, load.park_files(chosen.load))
     test = load.LoadTest(chosen.load, chosen.rate, chosen.batch, chosen.qos, chosen.seed)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from pathlib import Path
 from typing import Any
 
 from deploy.database.settings import DEMO_PARK
@@ -40,6 +41,9 @@ BROKER = "mqtt://127.0.0.1:1883"
 ENVIRONMENT = {
     "park": "PARKTWIN_PARK",
     "mqtt": "PARKTWIN_MQTT_URL",
+    "mqtt-ca": "PARKTWIN_MQTT_CA",
+    "mqtt-cert": "PARKTWIN_MQTT_CERT",
+    "mqtt-key": "PARKTWIN_MQTT_KEY",
     "history": "PARKTWIN_HISTORY_H",
     "scenario": "PARKTWIN_SCENARIO",
     "events": "PARKTWIN_EVENTS",
@@ -49,6 +53,9 @@ ENVIRONMENT = {
 VALUES: dict[str, tuple[Any, type, Any]] = {
     "park": ("DIR", str, DEMO_PARK),
     "mqtt": ("URL", str, BROKER),
+    "mqtt-ca": ("FILE", Path, None),
+    "mqtt-cert": ("FILE", Path, None),
+    "mqtt-key": ("FILE", Path, None),
     "interval": ("S", float, 2.0),
     "speed": ("X", float, 1.0),
     "seed": ("N", int, 1),
@@ -70,6 +77,9 @@ VALUES: dict[str, tuple[Any, type, Any]] = {
 HELP = {
     "park": "folder of the park model (PARKTWIN_PARK, default %(default)s)",
     "mqtt": f"broker (PARKTWIN_MQTT_URL, default {BROKER})",
+    "mqtt-ca": "authorities that vouch for a broker at mqtts:// (PARKTWIN_MQTT_CA)",
+    "mqtt-cert": "certificate of ours, where the broker asks for one (PARKTWIN_MQTT_CERT)",
+    "mqtt-key": "key of that certificate (PARKTWIN_MQTT_KEY)",
     "interval": "seconds between scans (2)",
     "speed": "simulated seconds per second (1); above 1 a run starts in the past",
     "seed": "same seed, same values (1)",

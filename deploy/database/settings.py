@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ssl
 from importlib.resources import files
-from typing import Any
+from pathlib import Path  # noqa: TC003 - pydantic looks at it
+from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from pydantic import Field, ValidationError
@@ -65,10 +66,22 @@ def _problem(location: tuple[int | str, ...], text: str) -> str:
     return name + text.removeprefix("Value error, ")
 
 
-def mqtt_address(url: str) -> dict[str, Any]:
+class BrokerFiles(NamedTuple):
+    """Files in PEM for an address that begins with ``mqtts://``."""
+
+    ca: Path | None = None  # authorities that vouch for the broker; None: those of the system
+    cert: Path | None = None  # our own certificate, where the broker asks for one
+    key: Path | None = None
+
+
+NO_FILES = BrokerFiles()
+
+
+def mqtt_address(url: str, files: BrokerFiles = NO_FILES) -> dict[str, Any]:
     """Return the address in the URL of a broker as arguments of `aiomqtt.Client`.
 
-    Raises SettingsError when it is not like ``mqtt://user:password@host:port`` or ``mqtts://``.
+    Raises SettingsError when it is not like ``mqtt://user:password@host:port`` or ``mqtts://``, or
+    a file cannot be used.
     """
     parts = urlsplit(url)
     try:
@@ -86,8 +99,22 @@ def mqtt_address(url: str) -> dict[str, Any]:
         "port": port or (8883 if secure else 1883),
         "username": unquote(parts.username) if parts.username else None,
         "password": unquote(parts.password) if parts.password else None,
-        "tls_context": ssl.create_default_context() if secure else None,
+        "tls_context": _context(files) if secure else None,
     }
+
+
+def _context(files: BrokerFiles) -> ssl.SSLContext:
+    """Return what trusts a broker, and vouches for us; raises SettingsError."""
+    try:
+        context = ssl.create_default_context(cafile=files.ca)
+        if files.cert is not None:
+            context.load_cert_chain(files.cert, files.key, password=lambda: "")
+    except OSError as error:
+        raise SettingsError(
+            f"the certificates for the broker cannot be used: {error}",
+            hint="PARKTWIN_MQTT_CA, PARKTWIN_MQTT_CERT and PARKTWIN_MQTT_KEY name files in PEM",
+        ) from error
+    return context
 
 
 def without_password(url: str) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from ingest.routing.topics import NO_ROUTE
-from ingest.wire import VALUE_MAX, Decoded, WireError
+from ingest.wire import VALUE_MAX, Decoded, WireError, is_about
 from twin import quality as q
 from twin.arrays import BOOL, DAY_US, F64, I64, NEVER
 from twin.errors import UomError
@@ -383,13 +383,16 @@ def _kept_out(
         if run != of_run:
             of_run, names = run, list(columns.names[run])
         number = columns.origin[run]
-        message = messages[number]
+        message, route, name = messages[number], routes[number], names[nth]
         tag = columns.tag[at]
+        reason = which[at]
+        if reason == "unknown_tag" and is_about(name, route.others):
+            reason = "other_enterprise"
         quarantined.append(
             Quarantined(
-                routes[number].owner,
-                names[nth],
-                which[at],
+                route.owner,
+                name,
+                reason,
                 message.topic,
                 columns.time[run],
                 float(columns.value[at]),

@@ -13,7 +13,16 @@ import numpy as np
 
 from deploy.database.times import plain
 from ingest.routing.sparkplug_session import SparkplugSessions
-from ingest.wire import Decoded, WireError, hj212, json_layout, native, senml, sparkplug
+from ingest.wire import (
+    Decoded,
+    WireError,
+    hj212,
+    is_about,
+    json_layout,
+    native,
+    senml,
+    sparkplug,
+)
 from ingest.wire.presets import tag_of
 from twin.model.gateways import FORMATS as FIRST
 from twin.model.gateways import SEGMENT, TAIL, GatewaySpec
@@ -76,15 +85,24 @@ class NodeTags:
         self._former: Births | None = None
         self._declared = declared
         self._rows: dict[str, tuple[str, dict[str, int], dict[str, int]]] = {}
+        self._others: dict[str, frozenset[str]] = {}  # enterprises a device is not of
         self._count = 0
         self._read: dict[str, dict[str, int]] = {}
         # Rank and tag of each metric that may be one, by device; and the metrics of each of those.
         self._claims: dict[str, dict[str, Claim]] = {}
         self._claimants: dict[Claim, dict[tuple[str, str], None]] = {}
 
-    def add(self, device: str, owner: str, renamed: dict[str, int], own: Names) -> None:
-        """Take a row: the owner of a device, its names for tags, and the owner's."""
+    def add(
+        self,
+        device: str,
+        owner: str,
+        renamed: dict[str, int],
+        own: Names,
+        others: frozenset[str] = frozenset(),
+    ) -> None:
+        """Take a row: the owner of a device, its names for tags, the owner's, and other owners."""
         self._rows[device] = owner, renamed, own
+        self._others[device] = others
 
     def owner(self, device: str = "") -> str:
         """Return whose a device is: its row's, else its node's, else that of any row."""
@@ -161,7 +179,9 @@ class NodeTags:
             for each in full:
                 if each in tags:
                     return rank, tags[each]
-        return END, own.get(name.rpartition("/")[2], -1)
+        others = self._others.get(device) or self._others.get("") or frozenset()
+        # What is about another enterprise is not the tag of this one that is called alike.
+        return END, -1 if is_about(name, others) else own.get(name.rpartition("/")[2], -1)
 
 
 # How a metric comes to its tag, the strongest way first; and a way with the tag it leads to.
@@ -203,6 +223,7 @@ class Route:
     simulated: bool = False  # the model says that a simulator sends them
     gateway: str = ""  # ``owner/name`` of the sender; empty: nobody in particular
     order: str = ""  # gateway in whose order it is read; empty: `gateway`
+    others: frozenset[str] = frozenset()  # enterprises that are not the owner
 
 
 class TopicTable:
@@ -218,6 +239,9 @@ class TopicTable:
             if tag.source == "measured":
                 self.names.setdefault(tag.owner, Names())[tag.tag] = i
         self._owners: dict[tuple[str, str], str] = {}
+        self._enterprises = frozenset(
+            owner_of(scope.id, kinds) for scope in park.scopes if scope.kind == "enterprise"
+        )
         for scope in park.scopes:
             if scope.kind in ("region", "park", "enterprise"):
                 owner = owner_of(scope.id, kinds)
@@ -251,9 +275,10 @@ class TopicTable:
                     self._nodes[node] = NodeTags(births, declared)
                 own = self.names[owner]
                 renamed = {wire: own[tag] for wire, tag in row.tags.items()}
-                self._nodes[node].add(row.device, owner, renamed, own)
+                self._nodes[node].add(row.device, owner, renamed, own, self._others(owner))
                 if row.simulated:
                     self._simulated.add(node)
+        self._mns = {row.mn: owner for owner, row in self._gateways if row.protocol == "hj212"}
         self._zone = ZoneInfo(park.timezone)
         self._routes: dict[str, Route | WireError] = {}
 
@@ -283,9 +308,10 @@ class TopicTable:
                 match = _pattern(row.topic).fullmatch(topic)
                 tag = match.groupdict().get("tag", "") if match else tag_of(topic)
                 return self._foreign_route(owner, row, parse_layout(row.payload), tag)
-            codec = self._codec(row.protocol, row)
+            codec = self._codec(row.protocol, row, owner)
             names, sender = self._renamed(owner, row), _sender(owner, row.id)
-            return Route(owner, names, codec, simulated=row.simulated, gateway=sender)
+            return Route(owner, names, codec, simulated=row.simulated, gateway=sender,
+                         others=self._others(owner))  # fmt: skip
         known = ", ".join(row.id for _, row in self._gateways) or "none"
         raise WireError("unknown_gateway", f"the model has no gateway {gateway!r}; it has {known}")
 
@@ -323,7 +349,7 @@ class TopicTable:
         if parts[0] == sparkplug.NAMESPACE:
             return self._find_sparkplug(parts)
         if topic.startswith(NOBODY + "/"):
-            return Route("", Names(), self._codec("hj212", UNKNOWN_LOGGER))
+            return Route("", Names(), self._codec("hj212", UNKNOWN_LOGGER, ""))
         if len(parts) == 5 and parts[0] in FORMATS and parts[1] == "v1":
             owner = self._owners.get((parts[2], parts[3]))
             if owner is None:
@@ -334,7 +360,9 @@ class TopicTable:
             row = self._gateway(owner, parts[0], parts[4])
             names = self.names[owner] if row is UNKNOWN else self._renamed(owner, row)
             sender, own = _sender(owner, parts[4]), parts[0] == "park"
-            return Route(owner, names, self._codec(parts[0], row), own, row.simulated, sender)
+            codec = self._codec(parts[0], row, owner)
+            return Route(owner, names, codec, own, row.simulated, sender,
+                         others=self._others(owner))  # fmt: skip
         for pattern, layout, owner, row in self._foreign:
             match = pattern.fullmatch(topic)
             if match:
@@ -347,9 +375,10 @@ class TopicTable:
 
     def _foreign_route(self, owner: str, row: GatewaySpec, layout: Layout, tag: str) -> Route:
         """Return where the JSON of a gateway leads; `tag` is the name in its topic."""
-        codec = partial(json_layout.decode, layout, tag=tag)
+        others = self._others(owner)
+        codec = partial(json_layout.decode, layout, tag=tag, others=others)
         names, sender = self._renamed(owner, row), _sender(owner, row.id)
-        return Route(owner, names, codec, simulated=row.simulated, gateway=sender)
+        return Route(owner, names, codec, simulated=row.simulated, gateway=sender, others=others)
 
     def _find_sparkplug(self, topic: list[str]) -> Route:
         """Return where a topic of Sparkplug leads; commands and states lead to no tag."""
@@ -379,11 +408,19 @@ class TopicTable:
         sender = _sender(owner, topic[3])
         # A node has one session, whoever owns its devices.
         order = _sender(node.owner(), topic[3])
-        return Route(owner, names, codec, simulated=simulated, gateway=sender, order=order)
+        return Route(owner, names, codec, simulated=simulated, gateway=sender, order=order,
+                     others=self._others(owner))  # fmt: skip
 
-    def _codec(self, form: str, gateway: GatewaySpec) -> Callable[[bytes, int], Decoded]:
+    def _others(self, owner: str) -> frozenset[str]:
+        """Return the enterprises that an owner is not."""
+        return self._enterprises - {owner}
+
+    def _codec(
+        self, form: str, gateway: GatewaySpec, owner: str
+    ) -> Callable[[bytes, int], Decoded]:
         """Return the codec of one of the FORMATS, for what the model knows of a gateway."""
         if form == "hj212":
+            others = frozenset(mn for mn, whose in self._mns.items() if whose != owner)
             return partial(
                 hj212.decode_payload,
                 self._zone,
@@ -391,8 +428,11 @@ class TopicTable:
                 gateway.mn,
                 gateway.password,
                 series={},
+                others=others,
             )
-        return senml.decode if form == "senml" else native.decode
+        if form == "senml":
+            return partial(senml.decode, others=self._others(owner))
+        return native.decode
 
     def _gateway(self, owner: str, protocol: str, gateway: str) -> GatewaySpec:
         """Return a gateway of the model, or `UNKNOWN`."""

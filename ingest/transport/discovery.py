@@ -117,7 +117,7 @@ class Discovery:
         properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
         properties.MaximumPacketSize = PACKET_BYTES
         return aiomqtt.Client(
-            **mqtt_address(settings.mqtt_url),
+            **mqtt_address(settings.mqtt_url, settings.broker_files),
             identifier=f"{settings.client_id}-contacts",
             protocol=aiomqtt.ProtocolVersion.V5,
             clean_start=True,

@@ -5,16 +5,20 @@ a split one: a logger may wait for its answer before it sends the next. What is 
 a logger of the model becomes a message too, so that it is rejected, counted and kept.
 
 A caller is a stranger until its first right packet. Strangers have little time, and the one that
-has been there longest makes room for a new caller: who only connects keeps no logger out.
+has been there longest makes room for a new caller: who only connects keeps no logger out. A packet
+that has begun has little time as well, from whomever it comes.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import math
+import ssl
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Network, ip_address
 from itertools import count
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -22,11 +26,12 @@ from typing import TYPE_CHECKING
 from ingest.routing.topics import NOBODY, Message
 from ingest.wire import hj212
 from twin.errors import SettingsError
-from twin.model.gateways import GatewaySpec
+from twin.model.gateways import GatewaySpec, networks_of
 from twin.model.park import owner_of, park_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
 
     from ingest.counters import Counters
     from ingest.settings import IngestSettings
@@ -35,7 +40,9 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger("ingest.transport.hj212_listener")
 READ_BYTES = 1 << 16
+Network = IPv4Network | IPv6Network
 NONE_REFUSED: Mapping[tuple[int, int], str] = MappingProxyType({})
+LOOK_S = 2.0  # at the files of the certificate
 
 
 @dataclass(slots=True)
@@ -47,9 +54,25 @@ class _Caller:
     port: int
     writer: asyncio.StreamWriter
     due_s: float  # of the monotonic clock: its next packet
-    is_stranger: bool = True
+    packet_due_s: float = math.inf  # the end of the packet that has begun
+    mns: set[str] = field(default_factory=set)
     waiting: dict[int, Packet | None] = field(default_factory=dict)  # None = no answer is due
     room: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def is_stranger(self) -> bool:
+        """Whether nothing has come that a logger of the model would send."""
+        return not self.mns
+
+
+class _CallProtocol(asyncio.StreamReaderProtocol):
+    """Reads nothing before the caller is served: its first bytes may be those of TLS."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin to serve a caller."""
+        assert isinstance(transport, asyncio.Transport)
+        transport.pause_reading()
+        super().connection_made(transport)
 
 
 class Listener:
@@ -62,7 +85,8 @@ class Listener:
         put: Callable[[Message], None],
         counters: Counters,
     ) -> None:
-        self._gateways: Mapping[str, tuple[str, GatewaySpec]] = {}
+        # By MN: topic, row, and from where it calls; nowhere: from anywhere.
+        self._gateways: Mapping[str, tuple[str, GatewaySpec, Sequence[Network]]] = {}
         self.follow(park)
         self._settings = settings
         self._put = put
@@ -70,6 +94,9 @@ class Listener:
         self._callers: dict[int, _Caller] = {}
         self._links = count(-1, -1)  # Links of the broker's connections are not negative.
         self._mids = count(1)
+        self._allowed = networks_of(settings.hj212_allow)
+        self._tls: ssl.SSLContext | None = None
+        self._watch: asyncio.Task[None] | None = None
         self._server: asyncio.Server | None = None
 
     def follow(self, park: Park) -> None:
@@ -79,6 +106,7 @@ class Listener:
             row.mn: (
                 f"hj212/v1/{park_of(row.scope, kinds)}/{owner_of(row.scope, kinds)}/{row.id}",
                 row,
+                networks_of(",".join(row.addresses)),
             )
             for row in park.rows(GatewaySpec)
             if row.protocol == "hj212"
@@ -86,10 +114,24 @@ class Listener:
 
     async def start(self) -> int:
         """Listen; return the port. Raises SettingsError when it is taken."""
-        settings = self._settings
+        settings, loop = self._settings, asyncio.get_running_loop()
+        if settings.hj212_tls_cert is not None:
+            try:
+                self._tls = self._context()
+            except OSError as error:
+                raise SettingsError(
+                    f"the certificate for data loggers cannot be used: {error}",
+                    hint="PARKTWIN_HJ212_TLS_CERT, _KEY and _CA name files in PEM that fit",
+                ) from error
+            self._watch = asyncio.create_task(self._watch_certificate(), name="certificate")
+
+        def protocol() -> asyncio.StreamReaderProtocol:
+            reader = asyncio.StreamReader(limit=READ_BYTES, loop=loop)
+            return _CallProtocol(reader, self._serve, loop=loop)
+
         try:
-            self._server = await asyncio.start_server(
-                self._serve, settings.hj212_host, settings.hj212_port, limit=READ_BYTES
+            self._server = await loop.create_server(
+                protocol, settings.hj212_host, settings.hj212_port
             )
         except OSError as error:
             raise SettingsError(
@@ -102,6 +144,8 @@ class Listener:
 
     async def stop(self) -> None:
         """Stop listening and hang up."""
+        if self._watch is not None:
+            self._watch.cancel()
         if self._server is not None:
             self._server.close()
         for caller in list(self._callers.values()):
@@ -123,9 +167,43 @@ class Listener:
                     caller.writer.write(hj212.answer(packet, reason))
                 caller.room.set()
 
+    def _context(self) -> ssl.SSLContext:
+        """Return what the files of the certificate say; raises OSError."""
+        settings = self._settings
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        assert settings.hj212_tls_cert is not None
+        context.load_cert_chain(
+            settings.hj212_tls_cert, settings.hj212_tls_key, password=lambda: ""
+        )
+        if settings.hj212_tls_ca is not None:
+            context.load_verify_locations(settings.hj212_tls_ca)
+            context.verify_mode = ssl.CERT_REQUIRED
+        return context
+
+    async def _watch_certificate(self) -> None:
+        """Use a changed certificate for the calls that come then; connections stay."""
+        settings = self._settings
+        paths = settings.hj212_tls_cert, settings.hj212_tls_key, settings.hj212_tls_ca
+        seen = _times(paths)
+        while True:
+            await asyncio.sleep(LOOK_S)
+            times = _times(paths)
+            if times == seen:
+                continue
+            seen = times
+            try:
+                self._tls = self._context()
+                LOG.info("the changed certificate for data loggers is in use")
+            except OSError as error:
+                LOG.error("the former certificate for data loggers stays: %s", error)  # noqa: TRY400
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Take the packets of one connection until it ends."""
         host, port = writer.get_extra_info("peername")[:2]
+        if self._allowed and not _is_in(host, self._allowed):
+            self._count("forbidden", host, "may not call (PARKTWIN_HJ212_ALLOW)")
+            writer.close()
+            return
         if not self._make_room(host):
             writer.close()
             return
@@ -135,13 +213,44 @@ class Listener:
         framer = hj212.Framer()
         try:
             with suppress(ConnectionError):
+                if not await self._begin(caller):
+                    return
                 while data := await self._read(reader, caller):
-                    for item in framer.feed(data):
+                    items = framer.feed(data)
+                    for item in items:
                         self._take(caller, item)
+                    self._follow_packet(caller, has_begun=bool(framer.waiting), ended=bool(items))
                     await self._wait_for_room(caller)
         finally:
             self._leave(caller, framer)
             writer.close()
+
+    async def _begin(self, caller: _Caller) -> bool:
+        """Read from a caller from now on, after the handshake of TLS; return whether it worked."""
+        writer = caller.writer
+        if self._tls is None:
+            writer.transport.resume_reading()  # type: ignore[attr-defined]
+            return True
+        try:
+            await writer.start_tls(self._tls, ssl_handshake_timeout=self._settings.hj212_hello_s)
+        except (OSError, TimeoutError) as error:
+            self._count("untrusted", caller.host, f"no TLS that we take: {error}")
+            writer.transport.abort()
+            return False
+        return True
+
+    def _count(self, reason: str, host: str, text: str) -> None:
+        """Count a caller that was sent away; the first of a reason is told."""
+        self._counters[f"loggers.{reason}"] += 1
+        if self._counters[f"loggers.{reason}"] == 1:
+            LOG.warning("%s: %s; further ones are counted", host, text)
+
+    def _follow_packet(self, caller: _Caller, *, has_begun: bool, ended: bool) -> None:
+        """Note until when the packet that has begun must be there."""
+        if ended or not has_begun:
+            caller.packet_due_s = math.inf
+        if has_begun and caller.packet_due_s == math.inf:
+            caller.packet_due_s = time.monotonic() + self._settings.hj212_packet_s
 
     def _make_room(self, host: str) -> bool:
         """Let the oldest stranger go when places are taken; return whether one is free."""
@@ -152,22 +261,35 @@ class Listener:
                 return True
         stranger = next((caller for caller in callers if caller.is_stranger), None)
         if stranger is None:
-            self._counters["loggers.refused"] += 1
-            if self._counters["loggers.refused"] == 1:
-                LOG.warning("%s: too many data loggers (PARKTWIN_HJ212_CONNECTIONS and"
-                            " _ADDRESS_CONNECTIONS); further ones are counted", host)  # fmt: skip
+            self._count("refused", host, "too many data loggers (PARKTWIN_HJ212_CONNECTIONS and"
+                        " _ADDRESS_CONNECTIONS)")  # fmt: skip
             return False
-        self._counters["loggers.evicted"] += 1
-        del self._callers[stranger.link]
-        stranger.writer.close()
+        self._evict(stranger)
         return True
+
+    def _evict(self, caller: _Caller) -> None:
+        """Let a caller go for another one."""
+        self._counters["loggers.evicted"] += 1
+        del self._callers[caller.link]
+        caller.writer.close()
+
+    def _admit(self, caller: _Caller, mn: str) -> None:
+        """Know a caller by an MN; of too many with it the oldest goes, which may be half dead."""
+        if mn in caller.mns:
+            return
+        others = [each for each in self._callers.values() if mn in each.mns]
+        if len(others) >= self._settings.hj212_mn_connections:
+            self._evict(others[0])
+        caller.mns.add(mn)
 
     async def _read(self, reader: asyncio.StreamReader, caller: _Caller) -> bytes:
         """Return what a caller sends; nothing when it hangs up or its packet is overdue."""
+        due_s = min(caller.due_s, caller.packet_due_s)
         try:
-            return await asyncio.wait_for(reader.read(READ_BYTES), caller.due_s - time.monotonic())
+            return await asyncio.wait_for(reader.read(READ_BYTES), due_s - time.monotonic())
         except TimeoutError:
-            self._counters["loggers.silent"] += 1
+            is_slow = caller.packet_due_s < caller.due_s
+            self._counters["loggers.slow" if is_slow else "loggers.silent"] += 1
             return b""
 
     async def _wait_for_room(self, caller: _Caller) -> None:
@@ -177,27 +299,40 @@ class Listener:
             caller.room.clear()
             await caller.room.wait()
         await caller.writer.drain()
-        caller.due_s += time.monotonic() - began_s
+        waited_s = time.monotonic() - began_s
+        caller.due_s += waited_s
+        caller.packet_due_s += waited_s
 
     def _take(self, caller: _Caller, item: Packet | Fault) -> None:
         """Pass a packet on; answer at once what cannot be one of our data."""
         if isinstance(item, hj212.Fault):
             self._refuse(caller, item.data, item.packet, item.reason)
             return
-        topic, row = self._gateways.get(item.mn, ("", None))
+        topic, row, networks = self._gateways.get(item.mn, ("", None, ()))
+        if networks and not _is_in(caller.host, networks):
+            # It is not the logger whose MN it has: what it sends is nobody's.
+            self._count("forbidden", caller.host, f"not where MN {item.mn} calls from")
+            self._refuse(caller, item.raw, None, "")
+            self._answer(caller, item, "unknown_mn")
+            return
         reason = hj212.problem_of(item, password=row.password) if row else "unknown_mn"
         if reason:
             self._refuse(caller, item.raw, item, reason)
             return
-        caller.is_stranger = False
+        self._admit(caller, item.mn)
         caller.due_s = time.monotonic() + self._settings.hj212_idle_s
         self._send(caller, topic, item.raw, item if item.wants_answer else None)
 
     def _refuse(self, caller: _Caller, data: bytes, packet: Packet | None, reason: str) -> None:
         """Let the message be rejected by its codec, and say so to the logger when it asked."""
-        topic = self._gateways.get(packet.mn, ("", None))[0] if packet else ""
+        topic = self._gateways.get(packet.mn, ("", None, ()))[0] if packet else ""
         self._send(caller, topic, data)
-        if packet is not None and packet.wants_answer and not caller.writer.is_closing():
+        if packet is not None:
+            self._answer(caller, packet, reason)
+
+    def _answer(self, caller: _Caller, packet: Packet, reason: str) -> None:
+        """Tell a logger that asked what is wrong with its packet."""
+        if packet.wants_answer and not caller.writer.is_closing():
             caller.writer.write(hj212.answer(packet, reason))
 
     def _send(
@@ -214,3 +349,15 @@ class Listener:
         if framer.waiting.strip():
             self._send(caller, "", framer.waiting)
         self._callers.pop(caller.link, None)
+
+
+def _is_in(host: str, networks: Sequence[Network]) -> bool:
+    """Return whether an address is in one of some networks."""
+    address = ip_address(host.partition("%")[0])
+    mapped = getattr(address, "ipv4_mapped", None) or address
+    return any(mapped in network for network in networks)
+
+
+def _times(paths: Sequence[Path | None]) -> list[int]:
+    """Return when files were changed; 0 for what is not there."""
+    return [path.stat().st_mtime_ns if path and path.exists() else 0 for path in paths]

@@ -337,7 +337,7 @@ class Subscriber:
         offline = sparkplug.state(self._online_ms, online=False)
         will = aiomqtt.Will(self._state_topic, offline, qos=1, retain=True)
         client = aiomqtt.Client(
-            **mqtt_address(settings.mqtt_url),
+            **mqtt_address(settings.mqtt_url, settings.broker_files),
             identifier=settings.client_id,
             protocol=aiomqtt.ProtocolVersion.V5,
             clean_start=False,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -27,6 +28,8 @@ SEEMS_S = 946_684_800, 4_102_444_800
 # Nothing in a park is as large as this: beyond it a number is a mistake of the sender.
 VALUE_MAX = 1e150
 _JSON = msgspec.json.Decoder()
+# What stands between the parts of a name on the wire.
+_SEPARATORS = re.compile(r"[/:.;=|\\\s]+")
 
 
 class WireError(Exception):
@@ -78,6 +81,11 @@ def json_of(payload: bytes) -> Any:
             raise WireError("bad_json", str(error)) from error
 
 
+def is_about(name: str, others: frozenset[str]) -> bool:
+    """Return whether one of `others` is a part of a name that stands before its last one."""
+    return not others.isdisjoint(_SEPARATORS.split(name.casefold())[:-1])
+
+
 @dataclass(slots=True)
 class Decoded:
     """What one payload said, in columns; `runs` are (how many values, their time in µs)."""
@@ -95,6 +103,20 @@ class Decoded:
     historical: set[int] = field(default_factory=set)
     # Positions with the quality as it was sent, in words; None where nobody looks at it.
     wording: dict[int, str] | None = None
+    # Ids of enterprises of which the sender is none.
+    others: frozenset[str] = frozenset()
+    _before: str = ""  # the last name cut off, and whether it is about one of them
+    _is_others: bool = False
+
+    def cut(self, name: str, end: str) -> str:
+        """Return the end of a name that is the tag, or all of it when it is about another's.
+
+        The topic says whose values they are: a name that says otherwise is no name of a tag.
+        """
+        before = name[: -len(end)] if end else name
+        if self.others and before != self._before:
+            self._before, self._is_others = before, is_about(before, self.others)
+        return name if before and self.others and self._is_others else end
 
     def add(
         self, name: str, value: float | None, quality: int = q.GOOD, uom: str | None = None

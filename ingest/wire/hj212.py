@@ -461,16 +461,17 @@ def decode_payload(
     _received_us: int = 0,
     *,
     series: dict[str, LatestParts] | None = None,
+    others: frozenset[str] = frozenset(),
 ) -> Decoded:
     """Return the values of all packets of a payload; a packet that is refused costs only itself.
 
-    Raises WireError when all are damaged, of another logger (empty `mn`: of any) or have the wrong
-    password (empty: any). `series` remembers, by command, the parts of a message that comes in
-    several payloads: only the first one may have a DataTime.
+    Raises WireError when all are damaged, of another logger (empty `mn`: of one of the `others`) or
+    have the wrong password (empty: any). `series` remembers, by command, the parts of a message
+    that comes in several payloads: only the first one may have a DataTime.
     """
     decoded, taken = Decoded(), False
     series = {} if series is None else series
-    for parts in _messages(payload, mn, password, decoded.refused):
+    for parts in _messages(payload, mn, password, others, decoded.refused):
         try:
             decoded.extend(_decode_part(join(parts), zone, uoms, series))
         except WireError as error:
@@ -483,7 +484,7 @@ def decode_payload(
 
 
 def _messages(
-    payload: bytes, mn: str, password: str, refused: list[tuple[str, str]]
+    payload: bytes, mn: str, password: str, others: frozenset[str], refused: list[tuple[str, str]]
 ) -> list[dict[int, Packet]]:
     """Return the parts of each message in a payload, by their numbers; adds to `refused`."""
     framer = Framer()
@@ -492,7 +493,7 @@ def _messages(
     for item in framer.feed(payload):
         if isinstance(item, Fault):
             refused.append((item.reason, item.detail))
-        elif problem := problem_of(item, mn, password):
+        elif problem := problem_of(item, mn, password, others):
             refused.append((problem, f"MN={item.mn}, QN={item.qn}, CN={item.cn}"))
         else:
             key = item.qn, item.cn, item.pnum
@@ -546,12 +547,14 @@ def answer(packet: Packet, reason: str = "") -> bytes:
     return encode(replace(head, cn=NOTICE_ACK if packet.cn in NOTICES else DATA_ACK, cp=""))
 
 
-def problem_of(packet: Packet, mn: str = "", password: str = "") -> str:
+def problem_of(
+    packet: Packet, mn: str = "", password: str = "", others: frozenset[str] = frozenset()
+) -> str:
     """Return what is wrong with the head of a packet, as a reason; empty when nothing is.
 
-    An empty `mn` or `password` fits all.
+    An empty `mn` or `password` fits all, but no MN of `others`.
     """
-    if mn and packet.mn != mn:
+    if packet.mn != mn if mn else packet.mn in others:
         return "unknown_mn"
     if password and packet.pw != password:
         return "bad_password"

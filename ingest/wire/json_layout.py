@@ -53,14 +53,22 @@ class Path(NamedTuple):
 
 
 def decode(
-    layout: Layout, payload: bytes, received_us: int, *, tag: str = "", in_words: bool = False
+    layout: Layout,
+    payload: bytes,
+    received_us: int,
+    *,
+    tag: str = "",
+    in_words: bool = False,
+    others: frozenset[str] = frozenset(),
 ) -> Decoded:
     """Return what a document says, on demand with its qualities `in_words`.
+
+    A name about one of the enterprises `others` is not cut `after` anything.
 
     Raises WireError when it is none or has no record. A record that does not fit costs only itself,
     unless all are so.
     """
-    decoded = Decoded(wording={} if in_words else None)
+    decoded = Decoded(wording={} if in_words else None, others=others)
     failed: list[WireError] = []
     skipped = _skipped(layout) if layout.values else frozenset()
     records = _records(_document(layout, payload), layout.records, failed)
@@ -292,7 +300,7 @@ def _add(
             value = float(text)
     elif isinstance(value, list) and layout.texts == "ignore":
         return
-    name = name.rpartition(layout.after)[2] if layout.after else name
+    name = decoded.cut(name, name.rpartition(layout.after)[2]) if layout.after else name
     if name and value is None and quality >= q.BAD:
         decoded.add(prefix + name, None, quality)
     else:

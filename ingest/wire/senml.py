@@ -85,8 +85,10 @@ class _Base:
         self.sum = _number(fields.get("bs", self.sum))
 
 
-def decode(payload: bytes, received_us: int) -> Decoded:
+def decode(payload: bytes, received_us: int, *, others: frozenset[str] = frozenset()) -> Decoded:
     """Return what a pack says; its relative times count from `received_us`.
+
+    A name about one of the enterprises `others` stays whole, which is no name of a tag.
 
     Raises
     ------
@@ -94,7 +96,7 @@ def decode(payload: bytes, received_us: int) -> Decoded:
         Neither a JSON nor a CBOR array of records, too many of them, a version that is not known,
         or a field that must be understood and is not.
     """
-    decoded, base = Decoded(), _Base()
+    decoded, base = Decoded(others=others), _Base()
     records = _records(payload)
     if len(records) > RECORDS_MAX:
         raise WireError("too_large", f"{len(records)} records, at most {RECORDS_MAX}")
@@ -213,7 +215,7 @@ def _record(decoded: Decoded, record: dict[Any, Any], base: _Base, received_us: 
     if not keys:
         return  # A record of base fields only.
     try:
-        name = _name(base.name, record.get("n", ""))
+        name = _name(decoded, base.name, record.get("n", ""))
         time_us = _time_us(base.time, record.get("t", 0), received_us, name)
         uom = _uom(record.get("u", base.unit), name)
     except WireError as error:
@@ -242,16 +244,17 @@ def _record(decoded: Decoded, record: dict[Any, Any], base: _Base, received_us: 
         decoded.refused.append(("wrong_type", wrong))
 
 
-def _name(base: Any, own: Any) -> str:
+def _name(decoded: Decoded, base: Any, own: Any) -> str:
     """Return the tag that a resolved name says; raises WireError."""
     if not (isinstance(base, str) and isinstance(own, str)):
         raise WireError("bad_name", "a name is not a text")
     if len(base) + len(own) > NAME_CHARACTERS:
         raise WireError("bad_name", f"{(base + own)[:60]!r}… has over {NAME_CHARACTERS} characters")
-    tag = f"{base}{own}".rstrip("/:").rpartition("/")[2].rpartition(":")[2]
+    name = f"{base}{own}".rstrip("/:")
+    tag = name.rpartition("/")[2].rpartition(":")[2]
     if not tag:
         raise WireError("bad_name", f"{base + own!r:.80} has no name")
-    return tag
+    return decoded.cut(name, tag)
 
 
 def _uom(unit: Any, tag: str) -> str | None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import aiomqtt
 
-from deploy.database.settings import mqtt_address
+from deploy.database.settings import NO_FILES, BrokerFiles, mqtt_address
 from ingest.wire import WireError, hj212, sparkplug
 from simulators.gateways.delivery import (
     BLOCK,
@@ -120,16 +120,17 @@ class PublishSettings:
     on_progress: Callable[[GatewayProgress, str], None]
     qos: int = 1
     held_bytes: int = HELD_BYTES
+    files: BrokerFiles = NO_FILES
 
 
 class MqttLink:
     """The MQTT connection of one gateway, opened on demand and again after every loss."""
 
-    def __init__(self, url: str, writer: MessageWriter, qos: int) -> None:
-        self._url = url
+    def __init__(self, settings: PublishSettings, writer: MessageWriter) -> None:
+        self._settings = settings
         self._edge = writer.edge
         # The Sparkplug standard demands QoS 0 of an edge node.
-        self._qos = 0 if self._edge else qos
+        self._qos = 0 if self._edge else settings.qos
         self._stack = AsyncExitStack()
         self._client: aiomqtt.Client | None = None
         self._commands: asyncio.Task[None] | None = None
@@ -142,9 +143,8 @@ class MqttLink:
         will = None
         if self._edge is not None:
             will = aiomqtt.Will(self._edge.topic("NDEATH"), self._edge.begin(), qos=1)
-        client = aiomqtt.Client(
-            protocol=aiomqtt.ProtocolVersion.V5, will=will, **mqtt_address(self._url)
-        )
+        address = mqtt_address(self._settings.mqtt, self._settings.files)
+        client = aiomqtt.Client(protocol=aiomqtt.ProtocolVersion.V5, will=will, **address)
         client.pending_calls_threshold = 10 * BLOCK
         self._client = await self._stack.enter_async_context(client)
         if self._edge is not None:
@@ -236,7 +236,7 @@ async def _hold_back(
 ) -> None:
     """Hold the past back while the broker holds many bytes; only Mosquitto reports them."""
     with suppress(aiomqtt.MqttError):
-        async with aiomqtt.Client(**mqtt_address(settings.mqtt)) as client:
+        async with aiomqtt.Client(**mqtt_address(settings.mqtt, settings.files)) as client:
             await client.subscribe(HELD_TOPIC)
             async for message in client.messages:
                 held = int(message.payload) if isinstance(message.payload, bytes) else 0
@@ -261,7 +261,7 @@ async def _serve(
     link = (
         LoggerLink(*settings.logger)
         if gateway.format == "hj212-tcp"
-        else MqttLink(settings.mqtt, writer, settings.qos)
+        else MqttLink(settings, writer)
     )
     name = f"{gateway.owner}/{gateway.id} ({gateway.format})"
     waiting: list[Transmission] = []

@@ -381,6 +381,35 @@ def test_up_gives_each_program_its_role_and_keeps_the_password_in_private_files(
     assert (data / "log/simulators.log").read_text().strip() == "None"
 
 
+async def test_up_with_accounts_lets_nobody_in_without_one_and_each_program_with_its_own(data):
+    teller = "import os; print(os.environ.get('PARKTWIN_MQTT_URL'), flush=True);"
+    serving = f"{teller}\n{textwrap.dedent(SERVER)}"
+    stand_ins = {"ingest": teller + SLEEPER, "api": serving, "simulators": teller + SLEEPER}
+    port = str(free_port())
+    settings = {"PARKTWIN_ACCESS": "accounts", "PARKTWIN_MQTT_GATEWAY_PORT": port}
+    for log in ("ingest.log", "api.log", "simulators.log"):
+        (data / "log" / log).unlink(missing_ok=True)
+    with start_up(data, stand_ins, "--simulate", settings=settings) as process:
+        printed = "".join(process.stdout.readline() for _ in range(10))
+        assert f"| gateways mqtt://127.0.0.1:{port} " in printed
+        lines = (data / "connection.env").read_text().splitlines()
+        own = urlsplit(dict(line.split("=", 1) for line in lines)["PARKTWIN_MQTT_URL"])
+        for number in (own.port, int(port)):
+            with pytest.raises(aiomqtt.MqttError, match="Not authorized"):
+                async with aiomqtt.Client("127.0.0.1", number):
+                    pass
+        for name in ("park", "ingest", "simulators"):
+            url = own if name == "park" else urlsplit((data / f"log/{name}.log").read_text())
+            assert (url.username, url.password in printed) == (name, False)
+            secret = {"username": name, "password": url.password.strip()}
+            async with aiomqtt.Client("127.0.0.1", own.port, **secret):
+                pass
+        process.terminate()
+        process.communicate(timeout=15)
+    # The api needs no broker.
+    assert (data / "log/api.log").read_text().splitlines()[0] == "None"
+
+
 async def test_up_starts_again_on_the_same_ports_right_after_it_was_killed(data):
     stand_ins = {"ingest": SLEEPER, "api": SERVER}
     ports = [f"--{name}={free_port()}" for name in ("http", "mqtt", "pg")]

@@ -37,9 +37,9 @@ def test_core_needs_numpy_scipy_and_one_library_behind_each_door_only():
         for other in imports(name)
     }
     known = {"argparse", "collections", "contextlib", "contextvars", "csv", "dataclasses",
-             "datetime", "difflib", "functools", "hashlib", "importlib", "itertools", "math",
-             "pathlib", "re", "sys", "tomllib", "typing", "weakref", "zoneinfo", "__future__",
-             "numpy", "scipy", "twin"}  # fmt: skip
+             "datetime", "difflib", "functools", "hashlib", "importlib", "ipaddress",
+             "itertools", "math", "pathlib", "re", "sys", "tomllib", "typing", "weakref",
+             "zoneinfo", "__future__", "numpy", "scipy", "twin"}  # fmt: skip
     assert others <= known
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import TYPE_CHECKING, Any
 
 from twin.model.layouts import parse_layout
@@ -52,6 +53,7 @@ class GatewaySpec:
     device: str = cell("text", default="")
     mn: str = cell("text", default="")
     password: str = cell("text", default="")
+    addresses: tuple[str, ...] = cell("texts", default=())  # from which a data logger calls
     simulated: bool = cell("flag", default=False)
 
 
@@ -68,6 +70,11 @@ def filters(gateways: Iterable[GatewaySpec]) -> list[str]:
 def filter_of(topic: str) -> str:
     """Return the topic filter of a row's topic."""
     return topic.replace(TAIL, "#").replace(SEGMENT, "+")
+
+
+def networks_of(text: str) -> list[IPv4Network | IPv6Network]:
+    """Return the addresses and networks in a text, separated by commas; raises ValueError."""
+    return [ip_network(each.strip(), strict=False) for each in text.split(",") if each.strip()]
 
 
 def check_gateways(park: Park) -> Iterator[RowFault]:
@@ -148,6 +155,11 @@ def _problems(row: GatewaySpec) -> Iterator[str]:
         yield from _json_problems(row)
     elif row.protocol == "hj212" and not MN.match(row.mn):
         yield f"mn {row.mn!r}: 1 to {MN_MAX} characters, no blank and none of ; = , & #"
+    for each in row.addresses:
+        try:
+            networks_of(each)
+        except ValueError:
+            yield f"addresses: {each!r} is none, nor a network like 10.1.0.0/16"
     for key in ("group", "node", "device"):
         if not ID.match(getattr(row, key) or "-"):
             yield f"{key} {getattr(row, key)!r} has one of + / #, which Sparkplug does not allow"

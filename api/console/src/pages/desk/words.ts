@@ -18,6 +18,7 @@ export const d = textsOf({
   quarantine: ["隔离的样本", "Samples in quarantine"],
   why: ["原因", "Reason"],
   unknown_tag: ["模型中没有该位号", "not a tag of the model"],
+  other_enterprise: ["名称属于另一企业", "its name is another enterprise's"],
   future: ["时间在未来", "time in the future"],
   past: ["时间过于久远", "time too long ago"],
   heard: ["收到 / 保留", "Heard / kept"],
