@@ -7,6 +7,7 @@ side. Values are a function of tag and time.
 from __future__ import annotations
 
 import socket
+import ssl
 import struct
 import time
 from dataclasses import dataclass, field
@@ -19,7 +20,6 @@ from ingest.wire import native
 from twin.arrays import F64
 
 if TYPE_CHECKING:
-    import ssl
     from collections.abc import Callable, Iterator, Sequence
 
 TOPIC = "park/v1/load/works/sim-1"
@@ -122,7 +122,7 @@ class Publisher:
         self.sock.settimeout(timeout)
         try:
             data = self.sock.recv(1 << 16)
-        except (TimeoutError, BlockingIOError):
+        except (TimeoutError, BlockingIOError, ssl.SSLWantReadError):
             return 0
         if not data:
             raise ConnectionResetError("the broker closed the connection")

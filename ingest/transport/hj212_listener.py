@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+import socket
 import ssl
 import time
 from contextlib import suppress
@@ -21,7 +22,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from itertools import count
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ingest.routing.topics import NOBODY, Message
 from ingest.wire import hj212
@@ -30,7 +31,7 @@ from twin.model.gateways import GatewaySpec, networks_of
 from twin.model.park import owner_of, park_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Coroutine, Mapping, Sequence
     from pathlib import Path
 
     from ingest.counters import Counters
@@ -43,6 +44,7 @@ READ_BYTES = 1 << 16
 Network = IPv4Network | IPv6Network
 NONE_REFUSED: Mapping[tuple[int, int], str] = MappingProxyType({})
 LOOK_S = 2.0  # at the files of the certificate
+BACKLOG, AGAIN_S = 100, 0.5
 
 
 @dataclass(slots=True)
@@ -52,9 +54,10 @@ class _Caller:
     link: int
     host: str
     port: int
-    writer: asyncio.StreamWriter
+    task: asyncio.Task[None]
     due_s: float  # of the monotonic clock: its next packet
     packet_due_s: float = math.inf  # the end of the packet that has begun
+    writer: asyncio.StreamWriter | None = None  # None: a handshake goes on
     mns: set[str] = field(default_factory=set)
     waiting: dict[int, Packet | None] = field(default_factory=dict)  # None = no answer is due
     room: asyncio.Event = field(default_factory=asyncio.Event)
@@ -64,15 +67,17 @@ class _Caller:
         """Whether nothing has come that a logger of the model would send."""
         return not self.mns
 
+    def tell(self, data: bytes) -> None:
+        """Send an answer, if the caller is still there."""
+        if self.writer is not None and not self.writer.is_closing():
+            self.writer.write(data)
 
-class _CallProtocol(asyncio.StreamReaderProtocol):
-    """Reads nothing before the caller is served: its first bytes may be those of TLS."""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin to serve a caller."""
-        assert isinstance(transport, asyncio.Transport)
-        transport.pause_reading()
-        super().connection_made(transport)
+    def hang_up(self) -> None:
+        """End the connection."""
+        if self.writer is None:
+            self.task.cancel()
+        else:
+            self.writer.close()
 
 
 class Listener:
@@ -96,8 +101,8 @@ class Listener:
         self._mids = count(1)
         self._allowed = networks_of(settings.hj212_allow)
         self._tls: ssl.SSLContext | None = None
-        self._watch: asyncio.Task[None] | None = None
-        self._server: asyncio.Server | None = None
+        self._server: socket.socket | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
 
     def follow(self, park: Park) -> None:
         """Know the data loggers of a model; connections stay."""
@@ -114,7 +119,7 @@ class Listener:
 
     async def start(self) -> int:
         """Listen; return the port. Raises SettingsError when it is taken."""
-        settings, loop = self._settings, asyncio.get_running_loop()
+        settings = self._settings
         if settings.hj212_tls_cert is not None:
             try:
                 self._tls = self._context()
@@ -123,33 +128,36 @@ class Listener:
                     f"the certificate for data loggers cannot be used: {error}",
                     hint="PARKTWIN_HJ212_TLS_CERT, _KEY and _CA name files in PEM that fit",
                 ) from error
-            self._watch = asyncio.create_task(self._watch_certificate(), name="certificate")
-
-        def protocol() -> asyncio.StreamReaderProtocol:
-            reader = asyncio.StreamReader(limit=READ_BYTES, loop=loop)
-            return _CallProtocol(reader, self._serve, loop=loop)
-
+            self._spawn(self._watch_certificate())
+        address = settings.hj212_host, settings.hj212_port
+        family = socket.AF_INET6 if ":" in settings.hj212_host else socket.AF_INET
         try:
-            self._server = await loop.create_server(
-                protocol, settings.hj212_host, settings.hj212_port
-            )
+            self._server = server = socket.create_server(address, family=family, backlog=BACKLOG)
         except OSError as error:
             raise SettingsError(
                 f"cannot listen for data loggers at port {settings.hj212_port}: {error.strerror}",
                 hint="choose another PARKTWIN_HJ212_PORT, or 0",
             ) from error
-        port: int = self._server.sockets[0].getsockname()[1]
+        server.setblocking(False)
+        self._spawn(self._accept(server))
+        port: int = server.getsockname()[1]
         LOG.info("HJ 212 data loggers may call at port %d", port)
         return port
 
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
     async def stop(self) -> None:
         """Stop listening and hang up."""
-        if self._watch is not None:
-            self._watch.cancel()
+        for caller in list(self._callers.values()):
+            caller.hang_up()
+        for task in self._tasks - {caller.task for caller in self._callers.values()}:
+            task.cancel()
         if self._server is not None:
             self._server.close()
-        for caller in list(self._callers.values()):
-            caller.writer.close()
 
     def ack(
         self, messages: Sequence[Message], refused: Mapping[tuple[int, int], str] = NONE_REFUSED
@@ -162,9 +170,9 @@ class Listener:
             caller = self._callers.get(message.link)
             if caller is not None:
                 packet = caller.waiting.pop(message.mid, None)
-                if packet is not None and not caller.writer.is_closing():
+                if packet is not None:
                     reason = refused.get((message.link, message.mid), "")
-                    caller.writer.write(hj212.answer(packet, reason))
+                    caller.tell(hj212.answer(packet, reason))
                 caller.room.set()
 
     def _context(self) -> ssl.SSLContext:
@@ -197,25 +205,39 @@ class Listener:
             except OSError as error:
                 LOG.error("the former certificate for data loggers stays: %s", error)  # noqa: TRY400
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Take the packets of one connection until it ends."""
-        host, port = writer.get_extra_info("peername")[:2]
-        if self._allowed and not _is_in(host, self._allowed):
-            self._count("forbidden", host, "may not call (PARKTWIN_HJ212_ALLOW)")
-            writer.close()
-            return
-        if not self._make_room(host):
-            writer.close()
-            return
+    async def _accept(self, server: socket.socket) -> None:
+        """Take calls, each in a task of its own, until cancelled."""
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                sock, address = await loop.sock_accept(server)
+            except OSError as error:
+                LOG.warning("no call of a data logger can be taken now: %s", error)
+                await asyncio.sleep(AGAIN_S)
+                continue
+            host, port = address[:2]
+            if self._allowed and not _is_in(host, self._allowed):
+                self._count("forbidden", host, "may not call (PARKTWIN_HJ212_ALLOW)")
+                sock.close()
+            elif self._make_room(host):
+                self._call(sock, host, port)
+            else:
+                sock.close()
+
+    def _call(self, sock: socket.socket, host: str, port: int) -> None:
+        """Begin to serve a caller."""
+        link = next(self._links)
         due_s = time.monotonic() + self._settings.hj212_hello_s
-        caller = _Caller(next(self._links), host, port, writer, due_s)
-        self._callers[caller.link] = caller
-        framer = hj212.Framer()
+        task = self._spawn(self._serve(link, sock))
+        self._callers[link] = _Caller(link, host, port, task, due_s)
+
+    async def _serve(self, link: int, sock: socket.socket) -> None:
+        """Take the packets of one connection until it ends."""
+        caller, framer = self._callers[link], hj212.Framer()
         try:
             with suppress(ConnectionError):
-                if not await self._begin(caller):
-                    return
-                while data := await self._read(reader, caller):
+                reader = await self._open(caller, sock)
+                while reader is not None and (data := await self._read(reader, caller)):
                     items = framer.feed(data)
                     for item in items:
                         self._take(caller, item)
@@ -223,21 +245,26 @@ class Listener:
                     await self._wait_for_room(caller)
         finally:
             self._leave(caller, framer)
-            writer.close()
+            if caller.writer is None:
+                sock.close()
+            else:
+                caller.writer.close()
 
-    async def _begin(self, caller: _Caller) -> bool:
-        """Read from a caller from now on, after the handshake of TLS; return whether it worked."""
-        writer = caller.writer
-        if self._tls is None:
-            writer.transport.resume_reading()  # type: ignore[attr-defined]
-            return True
+    async def _open(self, caller: _Caller, sock: socket.socket) -> asyncio.StreamReader | None:
+        """Return what reads from a caller; None if it and we find no TLS to speak."""
+        loop = asyncio.get_running_loop()
+        reader = asyncio.StreamReader(limit=READ_BYTES, loop=loop)
+        protocol = asyncio.StreamReaderProtocol(reader, loop=loop)
+        timeout_s = self._settings.hj212_hello_s if self._tls else None
         try:
-            await writer.start_tls(self._tls, ssl_handshake_timeout=self._settings.hj212_hello_s)
-        except (OSError, TimeoutError) as error:
+            transport, _ = await loop.connect_accepted_socket(
+                lambda: protocol, sock, ssl=self._tls, ssl_handshake_timeout=timeout_s
+            )
+        except OSError as error:
             self._count("untrusted", caller.host, f"no TLS that we take: {error}")
-            writer.transport.abort()
-            return False
-        return True
+            return None
+        caller.writer = asyncio.StreamWriter(transport, protocol, reader, loop)
+        return reader
 
     def _count(self, reason: str, host: str, text: str) -> None:
         """Count a caller that was sent away; the first of a reason is told."""
@@ -271,7 +298,7 @@ class Listener:
         """Let a caller go for another one."""
         self._counters["loggers.evicted"] += 1
         del self._callers[caller.link]
-        caller.writer.close()
+        caller.hang_up()
 
     def _admit(self, caller: _Caller, mn: str) -> None:
         """Know a caller by an MN; of too many with it the oldest goes, which may be half dead."""
@@ -298,7 +325,8 @@ class Listener:
         while len(caller.waiting) >= self._settings.hj212_waiting:
             caller.room.clear()
             await caller.room.wait()
-        await caller.writer.drain()
+        if caller.writer is not None:
+            await caller.writer.drain()
         waited_s = time.monotonic() - began_s
         caller.due_s += waited_s
         caller.packet_due_s += waited_s
@@ -332,8 +360,8 @@ class Listener:
 
     def _answer(self, caller: _Caller, packet: Packet, reason: str) -> None:
         """Tell a logger that asked what is wrong with its packet."""
-        if packet.wants_answer and not caller.writer.is_closing():
-            caller.writer.write(hj212.answer(packet, reason))
+        if packet.wants_answer:
+            caller.tell(hj212.answer(packet, reason))
 
     def _send(
         self, caller: _Caller, topic: str, payload: bytes, packet: Packet | None = None

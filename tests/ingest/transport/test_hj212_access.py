@@ -86,6 +86,7 @@ async def test_who_calls_from_elsewhere_is_hung_up_on_and_counted(park):
         reader, writer = await asyncio.open_connection(HOST, port)
         writer.write(packet())
         await ended(reader)
+        writer.close()
         assert (messages, n) == ([], {"loggers.forbidden": 1})
     async with serving(with_rows(park), hj212_allow="127.0.0.0/8") as (port, _, n):
         assert (await ask(port)).cn == "9014"
@@ -108,8 +109,9 @@ async def test_an_mn_is_its_loggers_where_that_calls_from_only(park):
 
 
 def test_addresses_that_are_none_are_said(park):
-    with pytest.raises(ModelError, match=r"addresses: '10\.1' is none"):
+    with pytest.raises(ModelError) as caught:
         with_rows(park, 'addresses = "10.1"')
+    assert "addresses: '10.1' is none" in str(caught.value.problems)
     with pytest.raises(SettingsError, match="PARKTWIN_HJ212_ALLOW"):
         IngestSettings(hj212_allow="somewhere")
     with pytest.raises(SettingsError, match="need each other"):

@@ -1,17 +1,21 @@
 """ingest and simulators at a broker that speaks TLS only."""
 
 import asyncio
+import gc
+import logging
 import os
+from types import SimpleNamespace
 
 import pytest
 import trustme
 
-from deploy.database.settings import mqtt_address
+from deploy.database.settings import BrokerFiles, mqtt_address
 from deploy.service import HOST
 from ingest.counters import Counters
 from ingest.settings import IngestSettings
 from ingest.transport.subscriber import Subscriber
 from simulators import __main__ as simulators
+from simulators.gateways.publisher import MqttLink
 from tests.support.door import account, gateway, guarded_broker, heard, let_in_now
 from tests.support.waiting import until
 from twin.errors import SettingsError
@@ -70,14 +74,26 @@ async def test_ingest_reads_by_tls_what_is_larger_than_one_of_its_records(broker
         task.cancel()
 
 
-async def test_a_broker_that_nobody_vouches_for_is_not_talked_to(broker, files):
+# paho leaves the socket of a handshake that fails to the garbage collector.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+async def test_a_broker_that_nobody_vouches_for_is_not_talked_to(broker, files, caplog):
+    # A record would keep it beyond this test.
+    caplog.set_level(logging.CRITICAL, "ingest.transport.subscriber")
     settings = IngestSettings(mqtt_url=url(broker, "ingest"), **client_files(files, "other.pem"))
+    assert not await is_connected(settings)
+    gc.collect()
+
+
+async def is_connected(settings):
+    """Return whether ingest is connected after two attempts."""
     counters = Counters()
     subscriber = Subscriber(settings, counters)
     task = asyncio.create_task(subscriber.run())
     await until(lambda: counters["reconnects"] >= 2)
-    assert not subscriber.connected
+    result = subscriber.connected
     task.cancel()
+    await asyncio.wait({task})
+    return result
 
 
 def test_files_that_are_none_are_one_sentence(files):
@@ -86,12 +102,21 @@ def test_files_that_are_none_are_one_sentence(files):
         mqtt_address(settings.mqtt_url, settings.broker_files)
 
 
-@pytest.mark.parametrize("load", [(), ("--load", "20")])
-async def test_simulators_publish_by_tls(broker, files, load):
-    words = ["--mqtt", url(broker, "simulators"), "--duration", "1", *load]
+async def test_a_simulated_gateway_publishes_by_tls(broker, files):
+    own = client_files(files).values()
+    address = SimpleNamespace(mqtt=url(broker, "simulators"), files=BrokerFiles(*own), qos=1)
+    link = MqttLink(address, SimpleNamespace(edge=None))
+    async with heard(broker) as messages:
+        await link.open()
+        await link.send([(TOPIC, b"1"), (TOPIC, b"2")])
+        await link.close()
+        await until(lambda: messages == [(TOPIC, b"1"), (TOPIC, b"2")])
+
+
+async def test_load_is_published_by_tls(broker, files):
+    words = ["--mqtt", url(broker, "simulators"), "--duration", "1", "--load", "20"]
     for option, path in client_files(files).items():
         words += [f"--{option.replace('_', '-')}", str(path)]
     async with heard(broker) as messages:
         assert await asyncio.to_thread(simulators.main, words) == 0
         await until(lambda: messages)
-    assert {topic.split("/")[0] for topic, _ in messages} == {"park"}
