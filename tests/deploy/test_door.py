@@ -190,9 +190,9 @@ async def serial(services, context):
     """Return the certificate that the broker has now."""
     port = services.door.settings.mqtt_gateway_port
     _, writer = await asyncio.open_connection(HOST, port, ssl=context)
-    found = writer.get_extra_info("peercert")["serialNumber"]
+    number = writer.get_extra_info("peercert")["serialNumber"]
     writer.close()
-    return found
+    return number
 
 
 async def test_a_certificate_is_read_anew_while_gateways_are_connected(authority, tmp_path, capsys):
