@@ -224,7 +224,7 @@ def test_the_past_begins_after_four_hundred_days():
 
 
 def test_a_message_that_makes_a_codec_fail_is_refused_alone(monkeypatch, caplog):
-    def fail(payload, received_us):
+    def fail(payload, received_us, **_):
         raise ZeroDivisionError("poison")
 
     monkeypatch.setattr("ingest.routing.topics.senml.decode", fail)
