@@ -1,4 +1,5 @@
 import vue from "@vitejs/plugin-vue";
+import { parse } from "smol-toml";
 import { defineConfig } from "vite";
 
 // `npm run dev` talks to a park that is already running on this machine.
@@ -17,8 +18,17 @@ const scaled = {
   },
 };
 
+// Tables of words that reports have as well.
+const toml = {
+  name: "toml",
+  transform(content: string, file: string) {
+    if (!file.endsWith(".toml")) return;
+    return { code: `export default ${JSON.stringify(parse(content))}`, map: null };
+  },
+};
+
 export default defineConfig({
-  plugins: [vue()],
+  plugins: [vue(), toml],
   css: { postcss: { plugins: [scaled] } },
   build: {
     target: "es2022",

@@ -62,6 +62,12 @@ UNSEEN = """
   return style[property] === back || style[`${edge}Width`] === "0px";
 })
 """
+# Reasons of answers, which are English sentences, and are to be Chinese on a Chinese page.
+ENGLISH = """
+() => [...document.querySelectorAll(".why, .note")].map((each) => each.textContent.trim())
+  .filter((text) => document.documentElement.lang.startsWith("zh")
+    && /^[^\u4e00-\u9fff]*[a-z]{2,} [a-z]{2,} [a-z]{2,}/.test(text))
+"""
 CONTRAST = {"runOnly": ["color-contrast"]}
 
 
@@ -143,7 +149,7 @@ async def show(page, address):
 
 
 async def faults_of(page, base, pages, sizes):
-    """Return what is cut or covered on some pages in some sizes."""
+    """Return what is cut or covered on some pages in some sizes, or is not Chinese."""
     faults = []
     for address in pages:
         await show(page, base + address)
@@ -151,6 +157,7 @@ async def faults_of(page, base, pages, sizes):
             await page.set_viewport_size({"width": width, "height": height})
             await page.wait_for_timeout(150)
             faults += [f"{address} {width}: {each}" for each in await page.evaluate(FAULTS)]
+        faults += [f"{address}: {each}" for each in await page.evaluate(ENGLISH)]
     return faults
 
 

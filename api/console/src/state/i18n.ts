@@ -132,26 +132,10 @@ const TEXT = {
   noticed: ["检出", "Detected"],
   begun: ["约始于", "Since about"],
   bias: ["偏差", "Bias"],
-  unchecked: [
-    "没有冗余的计量，无可校核",
-    "No measured stream is redundant: there is nothing to check",
-  ],
-  contradictory: [
-    "准确已知的流量之间互相矛盾",
-    "Balances between exactly known flows contradict each other",
-  ],
-  unsettled: [
-    "未收敛：测量值附近没有能使平衡闭合的解",
-    "No convergence: nothing near these measurements closes the balances",
-  ],
   heldBack: ["未达稳态，暂缓判定（最近一次）", "Not steady, tests held back, last"],
   notSteady: [
     "未达稳态：流量变化，管道与无液位容器的滞留可能造成不闭合，暂不判定",
     "Not steady: flows moved, and what pipes and vessels hold may be the residual",
-  ],
-  outOfBounds: [
-    "没有流量能在其界限内使平衡闭合",
-    "No flows within their bounds close the balances",
   ],
   checkHint: [
     "不确定度为标准不确定度 σ；|z| 越大，该计量越可疑；“或”之间无法区分",

@@ -1,5 +1,6 @@
 // Verdicts and missing inputs in the words of a reader.
 import { textsOf } from "../state/i18n";
+import { sentenceOf } from "./sentence";
 
 const v = textsOf({
   met: ["达标", "met"],
@@ -39,5 +40,5 @@ export function whyNot(row: {
 }): string {
   if (row.undisclosed) return v("undisclosed");
   const inputs = row.no_data?.length ? row.no_data : (row.missing ?? []);
-  return inputs.length > 0 ? v("missing", few(inputs)) : (row.reason ?? "");
+  return inputs.length > 0 ? v("missing", few(inputs.map(sentenceOf))) : sentenceOf(row.reason ?? "");
 }

@@ -1,20 +1,8 @@
 // Names of the streams of a balance check for an operator: those of their meters.
 import { formatNumber, formatTime } from "../../values/format";
-import { t, word, type TextKey } from "../../state/i18n";
+import { t, word } from "../../state/i18n";
 import { above, park, plainName, scopes, timezone } from "../../state/model";
 import type { BalanceRow, DetectionRow, HeldBackRow, ReconciledStream } from "../../openapi";
-
-/** The words of the reasons the server gives in English. */
-const REASONS: Record<string, TextKey> = {
-  "no measured stream is redundant: there is nothing to check": "unchecked",
-  "balances between exactly known flows contradict each other": "contradictory",
-  "no convergence: nothing near these measurements closes the balances": "unsettled",
-  "no flows within their bounds close the balances": "outOfBounds",
-  "not steady, held back": "notSteady",
-};
-
-export const reasonText = (reason: string): string =>
-  Object.hasOwn(REASONS, reason) ? t(REASONS[reason] as TextKey) : reason;
 
 const ownerOf = (id: string): string | undefined => above(id, "enterprise")?.id;
 
