@@ -31,7 +31,10 @@ VIEWER = "park_viewer"
 SESSION = "parktwin-ingest"
 # Files of passwords that last, as psql reads them.
 PGPASS = {OWNER: "pgpass", VIEWER: "viewer.pgpass"}
-RULES = f"local all all peer map=server\nhost all all {HOST}/32 scram-sha-256\n"
+RULES = (
+    "local all,replication all peer map=server\n"  # of a backup
+    f"host all all {HOST}/32 scram-sha-256\n"
+)
 # `park` was the superuser of a cluster once, and a session cannot rename its own role.
 RENAMER = "park_renamer"
 RENAME = (

@@ -48,6 +48,11 @@ PROGRAMS = {
     "audit": ("api.access.record", "look whether the record of orders and ways in was changed"),
     "unit-errors": ("ingest.cli.unit_errors", "list, dismiss or rescale suspected unit errors"),
     "reload": ("ingest.cli.reload", "let a running ingest take over its changed park model"),
+    "backup": (
+        "deploy.recovery.backup",
+        "copy the database, while the twin runs or not",
+    ),
+    "restore": ("deploy.recovery.restore", "make a new data folder of a backup"),
     "new": ("deploy.new_park", "write the smallest park model, to which gateways are adopted"),
     "check": ("twin", "report every problem of a park model, without a database"),
 }

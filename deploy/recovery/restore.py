@@ -1,0 +1,128 @@
+"""`parktwin restore`: a new data folder made of a backup, whose state it then has."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import tarfile
+from pathlib import Path
+
+from deploy import sandbox
+from deploy.packages import require_space
+from deploy.recovery.backup import DATABASE, MANIFEST, PARK, Manifest, digest_of
+from twin.errors import ParkError
+from twin.program import clear_progress, program_parser, run_program, show_progress
+
+EXAMPLES = """examples:
+  parktwin restore /mnt/backup/monday --data /srv/parktwin
+  parktwin restore /mnt/backup/monday --data /srv/parktwin --secrets /mnt/keys
+  parktwin up --data /srv/parktwin --park /mnt/backup/monday/park
+"""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Restore a backup; return the exit status."""
+    about = "Make a new data folder of a backup, also on another machine."
+    parser = program_parser("parktwin restore", about, EXAMPLES)
+    parser.add_argument("backup", type=Path, metavar="FOLDER", help="what parktwin backup wrote")
+    parser.add_argument(
+        "--data", type=Path, required=True, metavar="DIR", help="the new data folder"
+    )
+    parser.add_argument(
+        "--secrets", type=Path, metavar="DIR", help="what parktwin backup --secrets wrote"
+    )
+    options = parser.parse_args(argv)
+
+    def work() -> None:
+        manifest = restore(options.backup, options.data, options.secrets)
+        park = options.backup / PARK
+        model = f" --park {park}" if park.exists() else ""
+        print(
+            f"{options.data}: state of {manifest.ended}. parktwin up --data {options.data}{model}"
+        )
+
+    return run_program("parktwin restore", work)
+
+
+def restore(folder: Path, data: Path, secrets: Path | None = None) -> Manifest:
+    """Make a data folder of a backup.
+
+    Parameters
+    ----------
+    folder
+        a backup
+    data
+        the data folder to make; nothing may be in it
+    secrets
+        keys and passwords of the twin whose backup it is
+
+    Returns
+    -------
+    Manifest
+        of the backup
+
+    Raises
+    ------
+    ParkError
+        the folder is no backup or was changed, the data folder holds something, PostgreSQL of its
+        version is not at hand, or the disk is full
+    """
+    manifest = read_manifest(folder)
+    if data.exists() and any(data.iterdir()):
+        raise ParkError(f"{data} is not empty", hint="name a new folder: nothing is replaced")
+    for name, digest in manifest.files.items():
+        if not (folder / name).exists() or digest_of(folder / name) != digest:
+            raise ParkError(
+                f"{folder / name} is not what was backed up", hint="take another copy of the backup"
+            )
+    require_space(data, manifest.database_bytes, "the database")
+    partial = data.with_name(f"{data.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    cluster = partial / "services" / "mnt" / "postgres"
+    try:
+        cluster.mkdir(parents=True)
+        partial.chmod(0o700)
+        _unpack(folder / DATABASE, cluster, manifest.database_bytes)
+        for file in sorted(secrets.iterdir()) if secrets else ():
+            shutil.copy2(file, partial)
+        # Its programs are at hand, and what they own is theirs: else nothing is left behind.
+        sandbox.choose(partial.absolute())
+        if data.exists():
+            data.rmdir()
+        partial.rename(data)
+    except OSError as error:
+        raise ParkError(f"{data}: {error.strerror}", hint="choose a disk with room") from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return manifest
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Return what a backup says it holds; raises ParkError."""
+    try:
+        return Manifest(**json.loads((folder / MANIFEST).read_text()))
+    except (OSError, ValueError, TypeError) as error:
+        raise ParkError(
+            f"{folder} is no backup: {MANIFEST} cannot be read",
+            hint="name the folder that parktwin backup wrote",
+        ) from error
+
+
+def _unpack(file: Path, cluster: Path, size: int) -> None:
+    """Unpack the files of a cluster of about a size [bytes]."""
+    done = 0
+    with tarfile.open(file, "r|gz") as archive:
+        for member in archive:
+            archive.extract(member, cluster, filter="data")
+            done += member.size
+            share = min(done / max(size, 1), 1.0)
+            show_progress(share, f"{done / 1e6:,.0f} MB of the database are written")
+    clear_progress()
+    # The server refuses a folder that others may read.
+    for path in (cluster, *(each for each in cluster.rglob("*") if each.is_dir())):
+        path.chmod(0o700)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
