@@ -80,6 +80,8 @@ class Door:
         """Return the lines of the broker's configuration; its folder is `inside` its sandbox."""
         settings = self.settings
         lines = [
+            # Who came in, from where, and who was not let in.
+            "connection_messages true",
             f"password_file {inside}/passwords",
             f"acl_file {inside}/rights",
             f"listener {settings.mqtt_gateway_port} {settings.mqtt_host}",

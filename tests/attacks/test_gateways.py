@@ -14,6 +14,8 @@ import time
 import aiomqtt
 import asyncpg
 import pytest
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
 
 from deploy.service import HOST, free_port
 from ingest.wire import hj212, sparkplug
@@ -221,6 +223,16 @@ async def test_no_topic_but_its_own_leaves_the_broker(park, retain):
         await asyncio.sleep(0.2)
     assert [each for each in messages if str(EVIL).encode() in each[1]] == []
     await require_untouched(park)
+
+
+async def test_an_alias_of_a_topic_is_held_to_the_rights_of_the_topic(park):
+    async with heard(park, "park") as messages, as_gateway(park, "gw") as client:
+        for topic in ("park/v1/acmepark/other/gw-b", ""):
+            alias = Properties(PacketTypes.PUBLISH)
+            alias.TopicAlias = 1
+            await client.publish(topic, scan(**{"FT-9": EVIL}), 1, properties=alias)
+        await prove_read(park, client)
+    assert [each for each in messages if str(EVIL).encode() in each[1]] == []
 
 
 @pytest.mark.parametrize("topic", ["park/v1/+/other/gw-b", "park/v1/#", "#", "+"])

@@ -1,6 +1,7 @@
 """The broker with accounts: who comes in, under which name, and what a change of that costs."""
 
 import asyncio
+import re
 import ssl
 
 import aiomqtt
@@ -9,6 +10,7 @@ import trustme
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
+from deploy.access import session_name
 from deploy.broker import FOREVER_S, Session, sessions, unsafe_sessions
 from deploy.door import check
 from deploy.service import HOST
@@ -67,6 +69,27 @@ async def test_without_an_account_nobody_comes_in_at_either_port(services):
         for name, password in ((None, None), (GW.username, "wrong"), ("ingest", ""), ("", "")):
             client = aiomqtt.Client(HOST, port, username=name, password=password)
             assert await refused(client), (port, name)
+
+
+async def test_the_log_of_the_broker_says_who_came_in_and_who_did_not(services):
+    async with gateway(services, GW.username):
+        pass
+    await refused(gateway(services, "acme.stranger"))
+    log = (services.log / "mosquitto.log").read_text()
+    assert f"as {GW.username} (p5, c1, k60, u'{GW.username}')" in log
+    assert "Client acme.stranger disconnected, not authorised." in log
+
+
+def test_the_session_of_ingest_has_a_name_that_nobody_guesses(tmp_path):
+    name = session_name(tmp_path)
+    assert re.fullmatch(r"parktwin-ingest-[0-9a-f]{16}", name)
+    assert session_name(tmp_path) == name
+    assert (tmp_path / "session").stat().st_mode & 0o777 == 0o600
+    # A broker of before may hold messages for the name of before.
+    former = tmp_path / "former/services/mnt/mosquitto"
+    former.mkdir(parents=True)
+    (former / "mosquitto.db").touch()
+    assert session_name(tmp_path / "former") == "parktwin-ingest"
 
 
 async def test_a_new_credential_is_good_without_a_restart_and_a_revoked_one_ends(services):
