@@ -19,7 +19,7 @@ WORKERS := --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-r
 EXAMPLES ?= 200
 CODECS  := native senml mapped hj212 sparkplug
 
-.PHONY: setup check test test-attacks demo bench score fuzz docs screenshots clean
+.PHONY: setup check test test-attacks demo demo-accounts bench score fuzz docs screenshots clean
 
 setup: $(VENV)/installed $(DIST)
 
@@ -66,6 +66,9 @@ test-attacks: setup
 
 demo: setup
 	@$(BIN)/parktwin up --simulate --history 6 $(ARGS)
+
+demo-accounts: setup
+	@$(BIN)/parktwin up --simulate --history 6 --accounts $(ARGS)
 
 bench: setup
 	$(BIN)/pytest --quiet --capture no -o python_files="bench_*.py" -o python_functions="bench_*" tests/benchmarks $(ARGS)

@@ -15,6 +15,7 @@ from api.access.accounts import ADMINISTRATOR
 from api.access.guard import check_access
 from api.app import create_app
 from api.settings import ApiSettings
+from api.tls import Certificate
 from deploy.watchdog import send_signs
 from twin.errors import SettingsError, StoreError
 from twin.program import program_parser, run_program
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
 
 EXAMPLES = """examples:
   parktwin api                                   serve on http://127.0.0.1:8080
-  PARKTWIN_ACCESS=accounts parktwin api --host 0.0.0.0 --port 80    for the whole network
+  PARKTWIN_ACCESS=accounts PARKTWIN_HTTP_TLS_CERT=twin.pem PARKTWIN_HTTP_TLS_KEY=twin.key \\
+      parktwin api --host 0.0.0.0 --port 443     for the whole network
   PARKTWIN_DATABASE_URL=postgresql://park@db/park parktwin api
 
 environment:
@@ -41,18 +43,22 @@ HEAD_BYTES = 65_536
 class Server(uvicorn.Server):
     """Lets the live feeds end first, or stopping would wait for browsers."""
 
-    def __init__(self, config: uvicorn.Config, app: FastAPI) -> None:
+    def __init__(
+        self, config: uvicorn.Config, app: FastAPI, certificate: Certificate | None
+    ) -> None:
         super().__init__(config)
         self._state = app.state
-        self._signs: asyncio.Task[None] | None = None
-        self._inviting: asyncio.Task[None] | None = None
+        self._certificate = certificate
+        self._tasks: list[asyncio.Task[None]] = []
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start; called by uvicorn."""
-        self._signs = asyncio.create_task(send_signs(), name="signs")
+        self._tasks.append(asyncio.create_task(send_signs(), name="signs"))
         await super().startup(sockets)
         if self._state.guard.accounts is not None:
-            self._inviting = asyncio.create_task(self._invite(), name="invitation")
+            self._tasks.append(asyncio.create_task(self._invite(), name="invitation"))
+        if self._certificate is not None:
+            self._tasks.append(asyncio.create_task(self._certificate.follow(), name="certificate"))
         self._state.calculations.warm()
 
     async def _invite(self) -> None:
@@ -64,10 +70,11 @@ class Server(uvicorn.Server):
                 await asyncio.sleep(INVITE_S)
                 continue
             if secret is not None:
-                host, port = self.config.host, self.config.port
+                scheme = "https" if self.config.is_ssl else "http"
+                url = f"{scheme}://{self.config.host}:{self.config.port}"
                 print(
                     "parktwin api: no administrator has come in yet; this link sets the password of"
-                    f" `{ADMINISTRATOR}`, once:\n  http://{host}:{port}/login?invitation={secret}",
+                    f" `{ADMINISTRATOR}`, once:\n  {url}/login?invitation={secret}",
                     flush=True,
                 )
             return
@@ -105,16 +112,22 @@ def _serve(settings: ApiSettings) -> int:
     app = create_app(settings, now_us=lambda: time.time_ns() // 1000)
     # The document takes a third of a second: not while others are served.
     app.openapi()
+    certificate = None
+    if settings.http_tls_cert is not None and settings.http_tls_key is not None:
+        certificate = Certificate(settings.http_tls_cert, settings.http_tls_key)
     config = uvicorn.Config(
         app,
         host=settings.http_host,
         port=settings.http_port,
         log_level="info",
         access_log=False,
+        # Which proxies are believed, the app knows.
+        proxy_headers=False,
+        ssl_context_factory=(lambda *_: certificate.context) if certificate else None,
         h11_max_incomplete_event_size=HEAD_BYTES,
         timeout_graceful_shutdown=STOP_S,
     )
-    server = Server(config, app)
+    server = Server(config, app, certificate)
     # uvicorn stops in good order and then raises the signal again: an end like any other.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:

@@ -44,7 +44,7 @@ from api import (
     tariffs,
     unit_errors,
 )
-from api.access import people, record, sessions
+from api.access import people, record, second_factor, sessions, sign_in
 from api.access.guard import Guard, Identify
 from api.baselines import bridge, forecast
 from api.baselines import routes as baselines_routes
@@ -63,6 +63,7 @@ from api.middleware import (
     CountAnswers,
     KeepAnswers,
     RefuseRequests,
+    TrustProxies,
 )
 from api.monitoring import routes as monitoring_routes
 from api.reports import routes as reports_routes
@@ -129,6 +130,8 @@ SUBJECTS = (
     health,
     administration,
     sessions,
+    second_factor,
+    sign_in,
     people,
     record,
     simulation,
@@ -197,7 +200,9 @@ def create_app(
     app.add_middleware(Identify, guard=guard)
     app.add_middleware(RefuseRequests, settings=settings)
     app.add_middleware(CountAnswers, traffic=context.traffic)
-    app.add_middleware(AddHeaders)
+    app.add_middleware(AddHeaders, hsts_days=settings.hsts_days)
+    if settings.proxies:
+        app.add_middleware(TrustProxies, proxies=settings.proxies)
     problems.install(app)
     for module in SUBJECTS:
         for route in module.router.routes:

@@ -36,7 +36,9 @@ if TYPE_CHECKING:
 SAYING = ("undisclosed", "withheld", "reason")
 NOT_KNOWN = ("no_data", "undecided")
 # Numbers that tell nothing.
-HARMLESS = {"quality", "year", "id"}
+HARMLESS = {"quality", "year", "id", "version"}
+# What says where something stands: in the tree of the park, in the day, in a list of several pages.
+STRUCTURE = {"parent", "shifts", "next"}
 # Figures that grade others.
 GRADES = ("completeness", "_ci", "share_ci", "half_width")
 
@@ -280,19 +282,22 @@ def _stays(kind: Any) -> bool:
 
 def _unknown(name: str, hint: Any, value: Any, reason: str) -> Any:
     """Return what stands for a value that is not told."""
-    if name in SAYING:
-        return reason if isinstance(value, str) else True
     bare = _bare(hint)
     options = typing.get_args(bare)
-    if type(None) in options:
-        return None
-    if isinstance(value, list):
-        return []
-    if bare is int and name not in HARMLESS:
-        return 0
-    if typing.get_origin(bare) is Literal:
-        return next((word for word in NOT_KNOWN if word in options), value)
-    return value
+    unknown = value
+    if name in STRUCTURE:
+        pass
+    elif name in SAYING:
+        unknown = reason if isinstance(value, str) else True
+    elif type(None) in options:
+        unknown = None
+    elif isinstance(value, list):
+        unknown = []
+    elif bare is int and name not in HARMLESS:
+        unknown = 0
+    elif typing.get_origin(bare) is Literal:
+        unknown = next((word for word in NOT_KNOWN if word in options), value)
+    return unknown
 
 
 @cache

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from fastapi import Request
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from api.access.rights import ASKER
 from api.problems import Problem, answer_failure
@@ -35,6 +36,8 @@ HEADERS = {
     "X-Frame-Options": "DENY",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), display-capture=(), geolocation=(), microphone=(),"
+    " payment=(), serial=(), usb=()",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
@@ -101,11 +104,34 @@ class CountAnswers:
             await response(scope, receive, counted)
 
 
+class TrustProxies:
+    """Take address, scheme and host of a request from the proxies that are trusted.
+
+    Of all others the headers say nothing.
+    """
+
+    def __init__(self, app: ASGIApp, proxies: list[str]) -> None:
+        # It walks the addresses from the right and stops at the first that is no proxy of ours.
+        proxied: Any = ProxyHeadersMiddleware(app, proxies)  # type: ignore[arg-type]
+        self._app, self._trusted = proxied, proxied.trusted_hosts
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on as its client sent it."""
+        client = scope.get("client")
+        if client and client[0] in self._trusted:
+            headers = MutableHeaders(scope=scope)
+            # The last one was written by the nearest proxy.
+            if hosts := headers.getlist("x-forwarded-host"):
+                headers["host"] = hosts[-1].rpartition(",")[2].strip()
+        await self._app(scope, receive, send)
+
+
 class AddHeaders:
     """Add to every answer what keeps browsers from misusing it."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, hsts_days: int) -> None:
         self._app = app
+        self._hsts = _raw({"Strict-Transport-Security": f"max-age={hsts_days * 86_400}"})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on and complete the headers of its answer."""
@@ -117,6 +143,7 @@ class AddHeaders:
                 names = {name for name, _ in headers}  # a report allows its own style
                 added = ASSET_HEADERS if is_asset else RAW_HEADERS
                 headers += [pair for pair in added if pair[0] not in names]
+                headers += self._hsts if scope.get("scheme") == "https" else ()
                 message["headers"] = headers
             await send(message)
 
@@ -229,7 +256,7 @@ class KeepAnswers:
 
 
 class RefuseRequests:
-    """Refuse a request for another host, an order of another site, and a body that is too long."""
+    """Refuse a request for another host, and a body that is too long."""
 
     def __init__(self, app: ASGIApp, settings: ApiSettings) -> None:
         self._app = app
@@ -238,15 +265,13 @@ class RefuseRequests:
         self._body_bytes = settings.body_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on; raises Problem 403 and 421, HTTPException 413."""
+        """Pass the request on; raises Problem 421, HTTPException 413."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
         host = headers.get("host", "localhost")
         self._check_host(host)
-        if scope["method"] not in READING:
-            self._check_origin(headers.get("origin"), host)
         declared = headers.get("content-length", "")
         self._check_length(int(declared) if declared.isdecimal() else 0)
         received = 0
@@ -271,25 +296,34 @@ class RefuseRequests:
             hint="add its name to PARKTWIN_HOSTS, separated by commas",
         )
 
-    def _check_origin(self, origin: str | None, host: str) -> None:
-        # Only browsers send an Origin; behind a proxy the Host may be the proxy's.
-        if origin is None:
-            return
-        _, _, authority = origin.partition("://")
-        if authority.lower() == host.lower() or _name_of(authority) in self._names:
-            return
-        raise Problem(
-            403,
-            f"a page of {origin!r} gives no orders",
-            hint="behind a proxy, add the name of the console to PARKTWIN_HOSTS",
-        )
-
     def _check_length(self, length: int) -> None:
         if length > self._body_bytes:
             # FastAPI passes this kind on when it reads a body.
             raise HTTPException(
                 413, f"the body is longer than PARKTWIN_BODY_BYTES, {self._body_bytes}"
             )
+
+
+def check_origin(scope: Scope, names: frozenset[str]) -> None:
+    """Raise Problem 403 for an order of a page of another site.
+
+    `names` are those of the console besides the host of the request: behind a proxy that is not
+    trusted the Host may be the proxy's. Browsers alone send an Origin, or say which site asks.
+    """
+    headers = Headers(scope=scope)
+    origin, host = headers.get("origin"), headers.get("host", "localhost")
+    if origin is None:
+        if headers.get("sec-fetch-site", "none") in ("none", "same-origin"):
+            return
+        origin = headers["sec-fetch-site"]
+    _, _, authority = origin.partition("://")
+    if authority and (authority.lower() == host.lower() or _name_of(authority) in names):
+        return
+    raise Problem(
+        403,
+        f"a page of {origin!r} gives no orders",
+        hint="behind a proxy, add the name of the console to PARKTWIN_HOSTS",
+    )
 
 
 def _name_of(authority: str) -> str:

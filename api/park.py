@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 import numpy as np
 from fastapi import APIRouter, Query
+from pydantic import Field
 from typing_extensions import TypedDict
 
 from api.answers import (
@@ -18,6 +19,7 @@ from api.answers import (
     record,
 )
 from api.context import AppContext
+from api.disclosure import View
 from api.encode import TONNE, AnswerRoute, number, out
 from api.parameters import Limit, PageCursor, ScopeFilter, Text
 from api.problems import RESPONSES
@@ -44,6 +46,7 @@ class ScopeRow(TypedDict):
     kind: ScopeKind
     name: Name
     parent: str | None
+    disclosed: Annotated[bool, Field(description="the reader may know all figures of it")]
 
 
 class ElectrolyserAsset(TypedDict):
@@ -140,6 +143,7 @@ async def read_park(context: AppContext) -> ParkAnswer:
     """Return the park model that is in use."""
     model = context.model
     park = model.park
+    view = View(context, context.viewer, park)
     capacity = model.network.tanks.capacity
     trees = model.network.meters
     return record(
@@ -147,7 +151,10 @@ async def read_park(context: AppContext) -> ParkAnswer:
         park,
         shifts=list(park.shifts),
         model=record(ModelVersion, model, applied=context.time(model.applied)),
-        scopes=[record(ScopeRow, s, parent=s.parent or None) for s in park.scopes],
+        scopes=[
+            record(ScopeRow, s, parent=s.parent or None, disclosed=view.knows(s.id))
+            for s in park.scopes
+        ],
         electrolysers=[
             record(
                 ElectrolyserAsset,

@@ -42,6 +42,10 @@ PROBLEM: dict[str, Any] = {
         "hint": {"type": "string"},
         "reference": {"type": "string", "description": "of a status 500, as in the log of the api"},
         "limit": {"type": "integer", "description": "of live clients, where it is reached"},
+        "second_factor": {
+            "type": "string",
+            "description": "wanted: its code is, with the password",
+        },
         "errors": {
             "type": "array",
             "items": {

@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
+from api.access.rights import ROLES, Role
 from deploy.database.settings import Settings
+
+
+class ProviderRule(BaseModel):
+    """Who has a value of a claim gets an account of a role for a scope; empty = the whole park."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    claim: str
+    value: str
+    role: Role
+    scope: str = ""
+
+
+RULES = TypeAdapter(tuple[ProviderRule, ...])
 
 
 class ApiSettings(Settings):
@@ -27,6 +43,44 @@ class ApiSettings(Settings):
     )
     audit_key: Path | None = Field(
         None, description="file with the key of the record of orders and ways in; none: no key"
+    )
+    http_tls_cert: Path | None = Field(
+        None, description="certificate with its chain (PEM): the api serves https then"
+    )
+    http_tls_key: Path | None = Field(None, description="private key of the certificate (PEM)")
+    hsts_days: int = Field(
+        365, ge=0, le=3_650, description="who came by https comes by https only for [days]; 0: not"
+    )
+    trusted_proxies: str = Field(
+        "",
+        description="addresses and networks of proxies whose X-Forwarded-For, -Proto and -Host are"
+        " believed, separated by commas; nobody else's are",
+    )
+    secret_key: Path | None = Field(
+        None,
+        description="file with the key that seals second factors in the database and sign-ins by a"
+        " provider; without it there are neither",
+    )
+    second_factor_roles: str = Field(
+        "", description="roles that need a second factor, separated by commas: administrator,…"
+    )
+    oidc_issuer: str = Field(
+        "", description="address of an OpenID provider by which people come in as well; empty: none"
+    )
+    oidc_client_id: str = Field("", description="what the provider calls this twin")
+    oidc_client_secret: Path | None = Field(
+        None, description="file with the secret of the client; none: a public client, by PKCE alone"
+    )
+    oidc_name: str = Field("OpenID", min_length=1, description="the provider, on the button")
+    oidc_scopes: str = Field("openid profile", description="scopes asked of the provider")
+    oidc_account_claim: str = Field(
+        "preferred_username", description="claim that names an account that is made"
+    )
+    oidc_rules: str = Field(
+        "",
+        description="who gets an account at the first sign-in, the first rule that fits, as JSON:"
+        ' [{"claim": "groups", "value": "shift", "role": "operator", "scope": "park/acme"}, …];'
+        " nobody without",
     )
     cookie_secure: Literal["auto", "always", "never"] = Field(
         "auto", description="sessions by HTTPS only; auto: if they began by HTTPS"
@@ -140,7 +194,22 @@ class ApiSettings(Settings):
     @property
     def host_names(self) -> frozenset[str]:
         """The names in `hosts`, in lower case."""
-        return frozenset(name.strip().lower() for name in self.hosts.split(",") if name.strip())
+        return frozenset(_words(self.hosts.lower()))
+
+    @property
+    def provider_rules(self) -> tuple[ProviderRule, ...]:
+        """The rules in `oidc_rules`."""
+        return RULES.validate_json(self.oidc_rules or "[]")
+
+    @property
+    def factor_roles(self) -> frozenset[str]:
+        """The roles in `second_factor_roles`."""
+        return frozenset(_words(self.second_factor_roles))
+
+    @property
+    def proxies(self) -> list[str]:
+        """The addresses and networks in `trusted_proxies`."""
+        return _words(self.trusted_proxies)
 
     @model_validator(mode="after")
     def _relations(self) -> ApiSettings:
@@ -152,4 +221,35 @@ class ApiSettings(Settings):
             raise ValueError(
                 "PARKTWIN_VALUE_COMPLETENESS must not be above PARKTWIN_VERDICT_COMPLETENESS"
             )
+        if (self.http_tls_cert is None) != (self.http_tls_key is None):
+            raise ValueError("PARKTWIN_HTTP_TLS_CERT and PARKTWIN_HTTP_TLS_KEY go together")
+        if unknown := self.factor_roles - set(ROLES):
+            raise ValueError(
+                f"PARKTWIN_SECOND_FACTOR_ROLES: no role is called {', '.join(sorted(unknown))}"
+            )
+        if self.factor_roles and self.secret_key is None:
+            raise ValueError("PARKTWIN_SECOND_FACTOR_ROLES needs PARKTWIN_SECRET_KEY")
+        if self.oidc_issuer and not (self.oidc_client_id and self.secret_key):
+            raise ValueError(
+                "PARKTWIN_OIDC_ISSUER needs PARKTWIN_OIDC_CLIENT_ID and PARKTWIN_SECRET_KEY"
+            )
+        try:
+            RULES.validate_json(self.oidc_rules or "[]")
+        except ValidationError as error:
+            first = error.errors()[0]
+            at = " ".join(map(str, first["loc"]))
+            raise ValueError(f"PARKTWIN_OIDC_RULES: {at}: {first['msg']}") from None
+        for proxy in self.proxies:
+            # A name could be anybody's tomorrow.
+            try:
+                ip_network(proxy)
+            except ValueError:
+                raise ValueError(
+                    f"PARKTWIN_TRUSTED_PROXIES: {proxy!r} is no address and no network"
+                ) from None
         return self
+
+
+def _words(text: str) -> list[str]:
+    """Return the words of a list that is separated by commas."""
+    return [word.strip() for word in text.split(",") if word.strip()]

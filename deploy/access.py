@@ -145,9 +145,12 @@ def write_addresses(data: Path, addresses: dict[str, str]) -> None:
     write_private(data / "connection.env", "".join(lines))
 
 
-def audit_key(data: Path) -> Path:
-    """Return the file with the key of the record of orders, made for a new data folder."""
-    file = data / "audit.key"
+def key_of(data: Path, name: str) -> Path:
+    """Return a file with a key, made for a new data folder.
+
+    `audit.key` is that of the record of orders, `secret.key` that of secrets in the database.
+    """
+    file = data / name
     if not file.exists():
         write_private(file, secrets.token_hex(32))
     return file

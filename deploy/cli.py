@@ -10,13 +10,14 @@ import shutil
 import signal
 import sys
 from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deploy import access, local, supervisor
 from deploy.database.settings import DATA_FOLDER, DEMO_PARK, without_password
 from deploy.packages import CHINESE_FONT, ensure, run, say
-from deploy.service import HOST, require_port
+from deploy.service import HOST, ConsoleAddress, require_port
 from deploy.settings import UpSettings
 from twin.errors import ParkError
 from twin.program import run_program
@@ -44,7 +45,7 @@ PROGRAMS = {
     "baseline fit": ("api.baselines", "fit an energy baseline and store its model"),
     "report": ("api.reports", "make, keep, verify and sign reports of a park, enterprise or shift"),
     "export": ("api.monitoring", "write the items of the online energy monitoring to a file"),
-    "user": ("api.access", "list, add, invite, change and lock accounts"),
+    "user": ("api.access", "list, add, invite, change and lock accounts; make three to try"),
     "audit": ("api.access.record", "look whether the record of orders and ways in was changed"),
     "unit-errors": ("ingest.cli.unit_errors", "list, dismiss or rescale suspected unit errors"),
     "reload": ("ingest.cli.reload", "let a running ingest take over its changed park model"),
@@ -69,7 +70,10 @@ EXAMPLES = """examples:
 UP_EXAMPLES = """examples:
   parktwin up --simulate --history 6        the example park, six hours of history first
   parktwin up --simulate --scenario chlorine-user-trip    and something happens
+  parktwin up --simulate --accounts         only accounts come in; three are made, with their links
   parktwin up --park my-park --data /srv/parktwin --http 80
+  parktwin up --park my-park --accounts --http 0.0.0.0:443 --tls twin.pem twin.key
+                                            for the whole network
   PARKTWIN_MQTT_URL=mqtt://broker.plant:1883 parktwin up --park my-park
                                             a broker of your own; the database is still started
 
@@ -126,7 +130,20 @@ def _parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help="where everything is kept (default: ./%(default)s)",
     )
-    add("--http", type=int, default=8080, metavar="PORT", help="console (default: %(default)s)")
+    add(
+        "--http",
+        type=_address,
+        default="8080",
+        metavar="[ADDRESS:]PORT",
+        help="console (default: 8080 of this machine alone; another ADDRESS needs accounts)",
+    )
+    add(
+        "--tls",
+        nargs=2,
+        type=Path,
+        metavar=("CERTIFICATE", "KEY"),
+        help="serve the console by https with these PEM files (PARKTWIN_HTTP_TLS_CERT, _KEY)",
+    )
     add("--mqtt", type=int, default=1883, metavar="PORT", help="broker (default: %(default)s)")
     add("--pg", type=int, default=5433, metavar="PORT", help="database (default: %(default)s)")
     add(
@@ -144,9 +161,23 @@ def _parser() -> argparse.ArgumentParser:
         help="something happens a minute after the start: chlorine-user-trip, alarm-flood,"
         " unit-error …; `parktwin simulate --help` lists them",
     )
+    add(
+        "--accounts",
+        action="store_true",
+        help="let only accounts in (PARKTWIN_ACCESS=accounts); with --simulate three are made",
+    )
     for name, (_, line) in PROGRAMS.items():
         commands.add_parser(name, help=line)
     return parser
+
+
+def _address(text: str) -> ConsoleAddress:
+    """Return what `--http` says; raises ValueError, which argparse reports."""
+    host, _, port = text.rpartition(":")
+    host = host.strip("[]") or os.environ.get("PARKTWIN_HTTP_HOST", HOST)
+    host = HOST if host == "localhost" else host
+    ip_address(host)
+    return ConsoleAddress(host, int(port))
 
 
 def _own_version() -> str:
@@ -162,6 +193,7 @@ def up(options: argparse.Namespace) -> None:
         raise ParkError(
             f"{options.park} holds no park.toml", hint="name the folder of a park model with --park"
         )
+    _complete(options)
     for number in STOP_SIGNALS:
         # Under nohup the programs outlive the terminal.
         if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
@@ -170,13 +202,12 @@ def up(options: argparse.Namespace) -> None:
         "postgres_port": None if "PARKTWIN_DATABASE_URL" in os.environ else options.pg,
         "mqtt_port": None if "PARKTWIN_MQTT_URL" in os.environ else options.mqtt,
     }
-    settings = UpSettings()
-    accounts = settings if settings.access == "accounts" else None
+    accounts = UpSettings(access="accounts") if options.accounts else None
     services = local.Services(options.data, **own, accounts=accounts)
     programs: list[supervisor.Program] = []
     try:
         services.reserve()
-        require_port(options.http, "the console")
+        require_port(options.http.port, "the console", options.http.host)
         services.start()
         _ensure_font()
         begin = datetime.now(UTC) - timedelta(hours=options.history or 0)
@@ -195,6 +226,8 @@ def up(options: argparse.Namespace) -> None:
 
         def announce() -> None:
             print(_summary(services, options), flush=True)
+            if options.accounts and options.simulate:
+                _say_examples(_environment(options, services, "api", addresses), addresses)
             if options.simulate and options.history:
                 environment = _environment(options, services, "ingest", addresses)
                 programs.append(_replay(begin, environment, services.log))
@@ -209,6 +242,18 @@ def up(options: argparse.Namespace) -> None:
         supervisor.stop(programs, services)
 
 
+def _complete(options: argparse.Namespace) -> None:
+    """Take what the environment says of accounts and certificate; raises ParkError."""
+    options.accounts |= UpSettings().access == "accounts"
+    is_secure = options.tls is not None or "PARKTWIN_HTTP_TLS_CERT" in os.environ
+    options.http = options.http._replace(is_secure=is_secure)
+    if not (options.accounts or options.http.is_own):
+        raise ParkError(
+            f"without accounts the console does not listen on {options.http.host}",
+            hint="--accounts lets only those in who have one",
+        )
+
+
 def _ensure_font() -> None:
     """Install a font for reports where we may and none is known; all else works without it."""
     if shutil.which("fc-list") and run(["fc-list", ":lang=zh-cn", "family"]).stdout:
@@ -217,6 +262,13 @@ def _ensure_font() -> None:
         ensure(CHINESE_FONT)
     except ParkError:
         say(f"no PDF or Word reports: install a font with Chinese, such as {CHINESE_FONT}")
+
+
+def _say_examples(environment: dict[str, str], addresses: dict[str, str]) -> None:
+    """Make the accounts of a demonstration, and print how each comes in."""
+    url = {"PARKTWIN_HTTP_URL": addresses["PARKTWIN_HTTP_URL"]}
+    done = run([*supervisor.python("api.access"), "demo"], environment | url)
+    print(done.stdout or done.stderr, flush=True)
 
 
 def _replay(begin: datetime, environment: dict[str, str], log: Path) -> supervisor.Program:
@@ -250,11 +302,13 @@ def _addresses(options: argparse.Namespace, services: local.Services) -> dict[st
     """Return where the services are by the names of their settings, for people and checks."""
     given = os.environ.get
     return {
-        "PARKTWIN_HTTP_URL": f"http://{HOST}:{options.http}",
+        "PARKTWIN_HTTP_URL": options.http.url,
         "PARKTWIN_MQTT_URL": given("PARKTWIN_MQTT_URL") or services.mqtt_url,
         "PARKTWIN_DATABASE_URL": given("PARKTWIN_DATABASE_URL") or services.database_url,
         "PARKTWIN_AUDIT_KEY": given("PARKTWIN_AUDIT_KEY")
-        or str(access.audit_key(services.data.absolute())),
+        or str(access.key_of(services.data.absolute(), "audit.key")),
+        "PARKTWIN_SECRET_KEY": given("PARKTWIN_SECRET_KEY")
+        or str(access.key_of(services.data.absolute(), "secret.key")),
     }
 
 
@@ -265,12 +319,18 @@ def _environment(
     own = {
         "PARKTWIN_PARK": str(options.park.absolute()),
         "PARKTWIN_DATA": str(services.data),
-        "PARKTWIN_HTTP_PORT": str(options.http),
+        "PARKTWIN_HTTP_HOST": options.http.host,
+        "PARKTWIN_HTTP_PORT": str(options.http.port),
         "PYTHONUNBUFFERED": "1",
         **_broker_environment(services, program, addresses),
     }
     if program == "api":
-        own["PARKTWIN_AUDIT_KEY"] = addresses["PARKTWIN_AUDIT_KEY"]
+        own |= {name: path for name, path in addresses.items() if name.endswith("_KEY")}
+        if options.accounts:
+            own["PARKTWIN_ACCESS"] = "accounts"
+        if options.tls is not None:
+            files = map(str, map(Path.absolute, options.tls))
+            own |= zip(("PARKTWIN_HTTP_TLS_CERT", "PARKTWIN_HTTP_TLS_KEY"), files, strict=True)
     if options.simulate:
         own["PARKTWIN_SIMULATION"] = str(services.data / "simulation")
     if options.history is not None:
@@ -308,7 +368,7 @@ def _summary(services: local.Services, options: argparse.Namespace) -> str:
     foreign = "your own, from the environment"
     own = {service.name for service in services.active}
     rows = {
-        "console": f"http://{HOST}:{options.http}/",
+        "console": f"{options.http.url}/",
         "MQTT": without_password(services.mqtt_url) if "mosquitto" in own else foreign,
         "SQL": _psql(services) if "postgres" in own else foreign,
         "data": str(services.data),
@@ -316,7 +376,7 @@ def _summary(services: local.Services, options: argparse.Namespace) -> str:
     }
     if services.door is not None:
         rows["gateways"] = services.door.url
-    if os.environ.get("PARKTWIN_ACCESS") == "accounts":
+    if options.accounts:
         rows["accounts"] = f"first link in {services.log / 'api.log'}, or parktwin user"
     lines = [f"{name:8} {value}" for name, value in rows.items()]
     lines += ["", "Ctrl-C stops everything."]

@@ -11,8 +11,9 @@ import socket
 import subprocess
 import time
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from deploy import packages, sandbox
 from twin.errors import ParkError
@@ -35,6 +36,33 @@ trap 'kill -s "$number" "$(head -n 1 "$pid_file")" || kill -s "$number" $!' TERM
 "$@" &
 while kill -0 $! 2>/dev/null; do wait $!; done
 """
+
+
+class ConsoleAddress(NamedTuple):
+    """Where the api listens."""
+
+    host: str
+    port: int
+    is_secure: bool = False
+
+    @property
+    def is_own(self) -> bool:
+        """Whether only this machine reaches it."""
+        return ip_address(self.host).is_loopback
+
+    @property
+    def reach(self) -> str:
+        """The address at which this machine reaches it."""
+        address = ip_address(self.host)
+        if address.is_unspecified:
+            return HOST if address.version == 4 else "::1"
+        return self.host
+
+    @property
+    def url(self) -> str:
+        """Its URL, as this machine reaches it."""
+        host = f"[{self.reach}]" if ":" in self.reach else self.reach
+        return f"{'https' if self.is_secure else 'http'}://{host}:{self.port}"
 
 
 @dataclass(eq=False)
@@ -161,10 +189,10 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def require_port(port: int, what: str) -> None:
-    """Refuse a local port that another program keeps using or that we may not use."""
+def require_port(port: int, what: str, host: str = HOST) -> None:
+    """Refuse a port of this machine that another program keeps using or that we may not use."""
     deadline = time.monotonic() + LEAVE_S
-    while error := _refusal(port):
+    while error := _refusal(port, host):
         if error.errno != errno.EADDRINUSE or time.monotonic() > deadline:
             reason = (error.strerror or "unusable").lower()
             raise ParkError(
@@ -174,11 +202,12 @@ def require_port(port: int, what: str) -> None:
         time.sleep(POLL_S)
 
 
-def _refusal(port: int) -> OSError | None:
-    with socket.socket() as probe:
+def _refusal(port: int, host: str) -> OSError | None:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((HOST, port))
+            probe.bind((host, port))
         except OSError as error:
             return error
     return None

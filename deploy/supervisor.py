@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import http.client
 import math
+import ssl
 import subprocess
 import sys
 import time
 from typing import TYPE_CHECKING
 
 from deploy.packages import last_line, say
-from deploy.service import HOST, bound_log, spawn, tail
+from deploy.service import bound_log, spawn, tail
 from deploy.watchdog import Watch
 from twin.errors import ParkError
 from twin.program import HOPELESS
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from deploy.local import Services
+    from deploy.service import ConsoleAddress
 
 POLL_S = 0.2
 LONGEST_PAUSE_S = 30.0
@@ -137,7 +139,10 @@ class Program:
 
 
 def supervise(
-    programs: list[Program], services: Services, port: int, announce: Callable[[], None]
+    programs: list[Program],
+    services: Services,
+    console: ConsoleAddress,
+    announce: Callable[[], None],
 ) -> None:
     """Keep everything running and announce the twin once; returns never, raises ParkError.
 
@@ -153,7 +158,7 @@ def supervise(
             bound_log(program.log)
         services.tend(now_s)
         if not ready:
-            status, answer = _readiness(port)
+            status, answer = _readiness(console)
             ready = status == http.HTTPStatus.OK
             if ready:
                 announce()
@@ -172,8 +177,15 @@ def _report_end(program: Program, *, ready: bool) -> None:
     say(f"{report}; it starts again in {program.pause_s:g} s")
 
 
-def _readiness(port: int) -> tuple[int, str]:
-    connection = http.client.HTTPConnection(HOST, port, timeout=2)
+def _readiness(console: ConsoleAddress) -> tuple[int, str]:
+    connection = http.client.HTTPConnection(console.reach, console.port, timeout=2)
+    if console.is_secure:
+        # It is this machine that asks itself: the certificate is of the name that others use.
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        connection = http.client.HTTPSConnection(
+            console.reach, console.port, timeout=2, context=context
+        )
     try:
         connection.request("GET", "/readyz")
         answer = connection.getresponse()

@@ -16,12 +16,15 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
 from starlette.datastructures import Headers
+from starlette.requests import Request
 
-from api.access.accounts import Accounts, digest_of
+from api.access.accounts import ENDED, Accounts, digest_of
 from api.access.audit import Event
+from api.access.oidc import provider_of
 from api.access.rights import ASKER, ROLES, Person, needed
-from api.middleware import READING
-from api.problems import Problem
+from api.access.seal import read_seal
+from api.middleware import READING, check_origin
+from api.problems import Problem, answer_failure
 from twin.errors import SettingsError, StoreError
 
 if TYPE_CHECKING:
@@ -35,6 +38,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("parktwin.api")
 
 SESSION = "parktwin-session"
+# By HTTPS a browser takes it from this host alone, and nobody slips it in by http.
+SECURE_SESSION = f"__Host-{SESSION}"
 # In the demonstration a browser may look as a role: role:scope.
 LOOK_AS = "parktwin-as"
 # A credential that was good is not looked up again for so long: revoking takes effect within it.
@@ -48,16 +53,20 @@ EXPORTS = ("format=csv", "format=xlsx", "format=docx", "format=pdf", "format=arr
 OVER = 400
 # Wrong ways in from one address in a minute; the next ones wait.
 TRIES_MAX, TRIES_S = 20, 60.0
+REMARKED_MAX = 1_000
 
 
 class Tries:
-    """Failed ways in by remote address, forgotten after a while."""
+    """Ways in by remote address that have not succeeded, forgotten after a while."""
 
     def __init__(self) -> None:
         self._times: dict[str, list[float]] = {}
 
-    def check(self, address: str) -> None:
-        """Raise Problem 429 for an address that failed too often."""
+    def begin(self, address: str) -> None:
+        """Count a try until it succeeds; raises Problem 429 for an address that failed too often.
+
+        Many at once are so no more than one after another.
+        """
         now = asyncio.get_running_loop().time()
         recent = {
             each: kept for each, times in self._times.items()
@@ -66,11 +75,12 @@ class Tries:
         self._times = recent
         if len(recent.get(address, ())) >= TRIES_MAX:
             raise Problem(429, "too many failed ways in", hint="wait a minute", retry=True)
-
-    def fail(self, address: str) -> None:
-        """Count a failure."""
-        now = asyncio.get_running_loop().time()
         self._times.setdefault(address, []).append(now)
+
+    def succeed(self, address: str) -> None:
+        """Forget the last try: it was good."""
+        if times := self._times.get(address):
+            times.pop()
 
 
 class Guard:
@@ -81,25 +91,44 @@ class Guard:
         self.idle = timedelta(minutes=settings.session_idle_min)
         self.longest = timedelta(hours=settings.session_hours)
         self.accounts: Accounts | None = None
+        self.seal = read_seal(settings.secret_key)
+        self.provider = provider_of(settings, self.seal)
         if settings.access == "accounts":
-            self.accounts = Accounts(settings.database_url, audit_key(settings), now_us)
+            self.accounts = Accounts(settings.database_url, audit_key(settings), now_us, self.seal)
         self.tries = Tries()
         self._known: OrderedDict[bytes, tuple[float, Opened]] = OrderedDict()
+        self._remarked: dict[bytes | str, float] = {}
 
-    async def person(self, headers: Headers) -> Person | None:
+    def session_cookie(self, scope: Scope) -> tuple[str, bool]:
+        """Return the name of the cookie of a session, and whether it is for HTTPS only."""
+        wanted = self.settings.cookie_secure
+        is_secure = scope["scheme"] == "https" if wanted == "auto" else wanted == "always"
+        return (SECURE_SESSION if is_secure else SESSION), is_secure
+
+    async def person(self, scope: Scope) -> Person | None:
         """Return who asks; None in the demonstration, where everybody may do everything.
 
         Raises StoreError when the database is away.
         """
+        headers = Headers(scope=scope)
         cookies = cookies_of(headers)
         if self.accounts is None:
             return _look_as(cookies.get(LOOK_AS, ""))
         kind, _, token = headers.get("authorization", "").partition(" ")
-        if token:
-            opened = await self._open(token.strip(), "token") if kind == "Bearer" else None
-        else:
-            opened = await self._open(cookies.get(SESSION, ""), "session")
-        return opened.person if opened else NOBODY
+        name, _ = self.session_cookie(scope)
+        secret = token.strip() if token else cookies.get(name, "")
+        opened = None
+        if not token or kind == "Bearer":
+            opened = await self._open(secret, "token" if token else "session")
+        if opened is None:
+            await self._remark(scope, secret)
+            return NOBODY
+        person = opened.person
+        # Who came in by a provider has shown there what the provider wants.
+        is_wanted = person.role in self.settings.factor_roles and not person.provider
+        if is_wanted and person.factor == "off":
+            return replace(person, factor="wanted")
+        return person
 
     async def _open(self, secret: str, kind: Any) -> Opened | None:
         if not secret or self.accounts is None:
@@ -117,6 +146,27 @@ class Guard:
         if len(self._known) > KNOWN_MAX:
             self._known.popitem(last=False)
         return opened
+
+    async def _remark(self, scope: Scope, secret: str) -> None:
+        """Have a session or token that opens nothing noted, of each and from each address at times.
+
+        A program that goes on with what has ended, or makes secrets up, does not fill the record.
+        """
+        clock = asyncio.get_running_loop().time()
+        if not secret or self.accounts is None:
+            return
+        self._remarked = {key: at for key, at in self._remarked.items() if clock - at < TRIES_S}
+        if len(self._remarked) >= REMARKED_MAX or client_of(scope) in self._remarked:
+            return
+        rows = await self.accounts.rows(ENDED, digest_of(secret))
+        key = digest_of(secret) if rows else client_of(scope)
+        if key in self._remarked:
+            return
+        self._remarked[key] = clock
+        if rows:
+            scope["state"]["account"] = rows[0]["account"]
+        kind = f"a {rows[0]['kind']} that has ended" if rows else "an unknown session or token"
+        scope["state"]["remark"] = f" with {kind}"
 
     def forget(self) -> None:
         """Look every credential up again: one has ended."""
@@ -148,8 +198,8 @@ class Identify:
         if not is_api or scope.get("is_inner"):
             await self._app(scope, receive, send)
             return
-        person = await self._guard.person(Headers(scope=scope))
         scope.setdefault("state", {})
+        person = await self._guard.person(scope)
         status = 0
 
         async def watched(message: Message) -> None:
@@ -160,6 +210,12 @@ class Identify:
 
         asker = ASKER.set(person)
         try:
+            if scope["method"] not in READING:
+                check_origin(scope, self._guard.settings.host_names)
+        except Problem as problem:
+            refusal: ASGIApp = await answer_failure(Request(scope), problem)
+            await refusal(scope, receive, watched)
+        else:
             await self._app(scope, receive, watched)
         finally:
             ASKER.reset(asker)
@@ -170,12 +226,12 @@ class Identify:
         query = scope["query_string"].decode("latin-1")
         is_order = scope["method"] not in READING
         is_export = status < OVER and any(each in query for each in EXPORTS)
-        return is_order or is_export or status == 403
+        return is_order or is_export or status == 403 or "remark" in scope["state"]
 
     async def _note(self, scope: Scope, person: Person, status: int) -> None:
         # A new session was opened by the request itself.
         person = replace(person, name=scope["state"].get("account", person.name))
-        method, path = scope["method"], scope["path"]
+        method, path = scope["method"], scope["path"] + scope["state"].get("remark", "")
         try:
             await self._guard.note(person, client_of(scope), method, path, str(status))
         except StoreError:
@@ -195,6 +251,13 @@ def require_right(scope: Scope, path: str) -> None:
             401,
             "nobody has come in with this request",
             hint="POST /api/v1/login, or a token in `Authorization: Bearer …`",
+        )
+    if person.factor == "wanted":
+        raise Problem(
+            403,
+            f"accounts of the role {person.role} need a second factor first",
+            hint="POST /api/v1/second-factor, or the console, sets it up",
+            second_factor="wanted",
         )
     raise Problem(
         403,
@@ -238,11 +301,20 @@ def audit_key(settings: ApiSettings) -> bytes:
 
 def check_access(settings: ApiSettings) -> None:
     """Raise SettingsError for a demonstration that others than this machine would reach."""
-    if settings.access == "demo" and not is_loopback(settings.http_host):
+    if settings.access == "accounts":
+        if not (is_loopback(settings.http_host) or settings.http_tls_key or settings.proxies):
+            log.warning(
+                "passwords and sessions cross the network readable: set PARKTWIN_HTTP_TLS_CERT"
+                " and PARKTWIN_HTTP_TLS_KEY, or PARKTWIN_TRUSTED_PROXIES for a proxy with TLS"
+            )
+        return
+    hint = "PARKTWIN_ACCESS=accounts lets only those in who have one"
+    if not is_loopback(settings.http_host):
         raise SettingsError(
-            f"without accounts the api does not listen on {settings.http_host}",
-            hint="PARKTWIN_ACCESS=accounts lets only those in who have one",
+            f"without accounts the api does not listen on {settings.http_host}", hint=hint
         )
+    if settings.proxies:
+        raise SettingsError("without accounts the api serves no proxy", hint=hint)
 
 
 def is_loopback(host: str) -> bool:

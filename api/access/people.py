@@ -36,6 +36,8 @@ class AccountRow(TypedDict):
     scope: str
     locked: bool
     has_password: bool
+    has_factor: Annotated[bool, Field(description="a second factor is set up")]
+    has_provider: Annotated[bool, Field(description="it comes in by the provider")]
     failed: Annotated[int, Field(description="wrong passwords since the last right one")]
     created: Rfc3339
     created_by: str
@@ -113,8 +115,7 @@ async def change_account(
         raise Problem(409, "nobody changes the own account", hint="another administrator does")
     await accounts.change(name, body.role, body.scope, locked=body.locked)
     guard.forget()
-    (row,) = [each for each in await accounts.rows(ACCOUNTS) if each["name"] == name]
-    return record(AccountRow, row, **context.times(row, "created", "seen"))
+    return await _row(context, accounts, name)
 
 
 @router.post("/{name}/invite")
@@ -124,6 +125,24 @@ async def invite_account(
     """Return a link that sets a new password; earlier ones are no longer good."""
     await _find(accounts, asker, name)
     return await _invite(context, accounts, name)
+
+
+@router.post("/{name}/reset-factor")
+async def reset_second_factor(
+    context: AppContext, guard: OwnGuard, accounts: OwnAccounts, asker: Asker, name: NamePath
+) -> AccountRow:
+    """Take the second factor off an account whose telephone is lost; its sessions end."""
+    await _find(accounts, asker, name)
+    if name == asker.name:
+        raise Problem(409, "nobody resets the own account", hint="another administrator does")
+    await accounts.end_factor(name)
+    guard.forget()
+    return await _row(context, accounts, name)
+
+
+async def _row(context: Context, accounts: Accounts, name: str) -> AccountRow:
+    (row,) = [each for each in await accounts.rows(ACCOUNTS) if each["name"] == name]
+    return record(AccountRow, row, **context.times(row, "created", "seen"))
 
 
 async def _find(accounts: Accounts, asker: Person, name: str) -> None:

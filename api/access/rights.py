@@ -16,6 +16,8 @@ Role = Literal["viewer", "operator", "engineer", "administrator", "auditor"]
 # Looking; giving the orders of a shift; changing what values and the model are; accounts; the
 # record of what was done.
 Right = Literal["read", "operate", "engineer", "administrate", "audit"]
+# Of an account's second factor; wanted: until it has one, it may do nothing else than get one.
+Factor = Literal["off", "on", "wanted"]
 ROLES: tuple[Role, ...] = get_args(Role)
 RIGHTS: dict[Role, frozenset[Right]] = {
     "viewer": frozenset({"read"}),
@@ -27,7 +29,10 @@ RIGHTS: dict[Role, frozenset[Right]] = {
 # Without an account: whether the programs live, and the way in.
 PUBLIC = frozenset({
     "GET /livez", "GET /readyz", "GET /api/v1/me", "POST /api/v1/login", "POST /api/v1/logout",
-    "POST /api/v1/password",
+    "POST /api/v1/password", "GET /api/v1/oidc/begin", "GET /api/v1/oidc/callback",
+    # Of whoever has come in, also of one who may do nothing else before.
+    "POST /api/v1/second-factor", "POST /api/v1/second-factor/confirm",
+    "POST /api/v1/second-factor/end",
 })  # fmt: skip
 # What else than looking a request needs; one that gives an order has to stand here.
 NEEDED: dict[str, Right] = {
@@ -35,6 +40,7 @@ NEEDED: dict[str, Right] = {
     "POST /api/v1/accounts": "administrate",
     "POST /api/v1/accounts/{name}": "administrate",
     "POST /api/v1/accounts/{name}/invite": "administrate",
+    "POST /api/v1/accounts/{name}/reset-factor": "administrate",
     "GET /api/v1/audit": "audit",
     "GET /api/v1/audit/verification": "audit",
     "GET /api/v1/tokens": "read",
@@ -79,10 +85,17 @@ class Person:
     role: Role | None  # None = nobody has come in
     scope: str = ""  # what the account is for; "" = the whole park
     credential: int = 0
+    factor: Factor = "off"
+    provider: str = ""  # by which the session began; "" = by a password of ours
 
     def may(self, right: Right) -> bool:
         """Tell whether the role has a right."""
-        return self.role is not None and right in RIGHTS[self.role]
+        return right in self.rights
+
+    @property
+    def rights(self) -> frozenset[Right]:
+        """What the account may do now."""
+        return RIGHTS[self.role] if self.role and self.factor != "wanted" else frozenset()
 
     def commands(self, scope: str) -> bool:
         """Tell whether orders about a scope are the account's to give."""

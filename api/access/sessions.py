@@ -3,29 +3,28 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Annotated, Literal, cast
+from typing import Annotated, Literal, cast
 
 from fastapi import APIRouter, Depends, Path, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 from typing_extensions import TypedDict
 
-from api.access.accounts import OWNER_OF, TOKENS, AccessError, Accounts
-from api.access.guard import NOBODY, SESSION, Guard, client_of
-from api.access.rights import ASKER, RIGHTS, Person, Right, Role
+from api.access import totp
+from api.access.accounts import ACCOUNT, OWNER_OF, TOKENS, AccessError, Accounts, CodeWantedError
+from api.access.guard import NOBODY, Guard, client_of
+from api.access.rights import ASKER, RIGHTS, Factor, Person, Right, Role
 from api.answers import Page, Rfc3339, record
 from api.context import AppContext
 from api.encode import AnswerRoute, json_answer
 from api.parameters import RowId
 from api.problems import RESPONSES, Problem, not_found
 
-if TYPE_CHECKING:
-    from starlette.datastructures import URL
-
 router = APIRouter(prefix="/api/v1", responses=RESPONSES, route_class=AnswerRoute)
 
 ACCOUNT_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,39}$"
 AccountName = Annotated[str, Field(pattern=ACCOUNT_PATTERN, description="name of an account")]
 Password = Annotated[str, Field(min_length=1, max_length=256)]
+Code = Annotated[str, Field(max_length=40, description="of the second factor, or to recover")]
 TOKEN_DAYS = 366
 
 
@@ -40,6 +39,15 @@ class Me(TypedDict):
     role: Role | None
     scope: Annotated[str, Field(description="empty = the whole park")]
     rights: list[Right]
+    second_factor: Annotated[
+        Factor, Field(description="wanted: until it is set up, the account may do nothing else")
+    ]
+    provider: Annotated[
+        str, Field(description="by which the session began; empty = by a password of this twin")
+    ]
+    sign_in: Annotated[
+        str, Field(description="name of the provider by which one may come in; empty = none")
+    ]
 
 
 class LoginBody(BaseModel):
@@ -49,6 +57,7 @@ class LoginBody(BaseModel):
 
     name: AccountName
     password: Password
+    code: Code = ""
 
 
 class PasswordBody(BaseModel):
@@ -114,12 +123,13 @@ Asker = Annotated[Person, Depends(person_of)]
 
 
 @router.get("/me")
-async def read_me(guard: OwnGuard) -> Me:
+async def readme_of(guard: OwnGuard) -> Me:
     """Return who asks, and what the account may do; also for nobody."""
-    return _me(guard, ASKER.get())
+    return me_of(guard, ASKER.get())
 
 
-def _me(guard: Guard, person: Person | None) -> Me:
+def me_of(guard: Guard, person: Person | None) -> Me:
+    """Return what an account is told of itself; None = everybody, without accounts."""
     if person is None:
         # Without accounts.
         person = Person("", "administrator")
@@ -128,7 +138,10 @@ def _me(guard: Guard, person: Person | None) -> Me:
         "account": person.name or None,
         "role": person.role,
         "scope": person.scope,
-        "rights": sorted(RIGHTS[person.role]) if person.role else [],
+        "rights": sorted(person.rights),
+        "second_factor": person.factor,
+        "provider": person.provider,
+        "sign_in": guard.settings.oidc_name if guard.provider else "",
     }
 
 
@@ -138,24 +151,32 @@ async def come_in(
 ) -> Response:
     """Open a session in a cookie; who has one already gets another one."""
     address = client_of(request.scope)
-    guard.tries.check(address)
+    guard.tries.begin(address)
     request.state.account = body.name
+    if totp.is_recovery(body.code):
+        request.state.remark = " with a recovery code"
     try:
-        secret = await accounts.enter(body.name, body.password, guard.idle)
+        secret = await accounts.enter(body.name, body.password, guard.idle, body.code)
+    except CodeWantedError as error:
+        guard.tries.succeed(address)
+        raise Problem(401, error.message, second_factor="wanted") from None
     except AccessError as error:
-        guard.tries.fail(address)
         raise Problem(401, error.message, hint=error.hint) from None
+    guard.tries.succeed(address)
     return await _with_session(guard, accounts, request, secret)
 
 
 @router.post("/logout", response_model=Me)
-async def go_out(guard: OwnGuard, accounts: OwnAccounts, asker: Asker) -> Response:
+async def go_out(
+    guard: OwnGuard, accounts: OwnAccounts, asker: Asker, request: Request
+) -> Response:
     """End the session."""
     if asker.credential:
         await accounts.end(asker.credential)
         guard.forget()
-    response = json_answer(_me(guard, NOBODY))
-    response.delete_cookie(SESSION, path="/")
+    response = json_answer(me_of(guard, NOBODY))
+    name, is_secure = guard.session_cookie(request.scope)
+    response.delete_cookie(name, path="/", httponly=True, samesite="strict", secure=is_secure)
     return response
 
 
@@ -163,21 +184,27 @@ async def go_out(guard: OwnGuard, accounts: OwnAccounts, asker: Asker) -> Respon
 async def set_password(
     guard: OwnGuard, accounts: OwnAccounts, asker: Asker, request: Request, body: PasswordBody
 ) -> Response:
-    """Set a password, by an invitation or by the old one; all other sessions end."""
+    """Set a password, by an invitation or by the old one; all other sessions end.
+
+    An invitation opens no session where the account has a second factor.
+    """
     address = client_of(request.scope)
-    guard.tries.check(address)
+    guard.tries.begin(address)
     try:
         name, invitation = await _who_sets(accounts, asker, body)
     except AccessError as error:
-        guard.tries.fail(address)
         raise Problem(401, error.message, hint=error.hint) from None
+    guard.tries.succeed(address)
     request.state.account = name
     try:
         await accounts.set_password(name, body.password, invitation)
     except AccessError as error:
         raise Problem(422, error.message, hint=error.hint) from None
     guard.forget()
-    secret = await accounts.enter(name, body.password, guard.idle)
+    (row,) = await accounts.rows(ACCOUNT, name)
+    if invitation is not None and row["totp"] is not None:
+        return json_answer(me_of(guard, NOBODY))
+    secret = await accounts.issue("session", name, guard.idle)
     return await _with_session(guard, accounts, request, secret)
 
 
@@ -202,16 +229,18 @@ async def _with_session(
     """Return the answer that sets the cookie of a session."""
     opened = await accounts.opened(secret, "session")
     assert opened is not None, "it was made a moment ago"
-    response = json_answer(_me(guard, opened.person))
-    response.set_cookie(
-        SESSION, secret, max_age=round(guard.longest.total_seconds()), path="/", httponly=True,
-        samesite="strict", secure=_is_secure(request.url, guard.settings.cookie_secure),
-    )  # fmt: skip
+    response = json_answer(me_of(guard, opened.person))
+    await set_session(guard, request, response, secret)
     return response
 
 
-def _is_secure(url: URL, wanted: str) -> bool:
-    return url.scheme == "https" if wanted == "auto" else wanted == "always"
+async def set_session(guard: Guard, request: Request, response: Response, secret: str) -> None:
+    """Put the cookie of a session into an answer."""
+    name, is_secure = guard.session_cookie(request.scope)
+    response.set_cookie(
+        name, secret, max_age=round(guard.longest.total_seconds()), path="/", httponly=True,
+        samesite="strict", secure=is_secure,
+    )  # fmt: skip
 
 
 @router.get("/tokens")
@@ -254,4 +283,4 @@ async def revoke_token(
         raise not_found("token", str(token), (), "/api/v1/tokens")
     await accounts.end(token)
     guard.forget()
-    return _me(guard, asker)
+    return me_of(guard, asker)

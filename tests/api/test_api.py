@@ -120,6 +120,8 @@ async def test_openapi_names_every_route(api):
         "/api/v1/book/csv", "/api/v1/book/confirm",
         "/api/v1/me", "/api/v1/login", "/api/v1/logout", "/api/v1/password", "/api/v1/tokens",
         "/api/v1/tokens/{token}", "/api/v1/accounts", "/api/v1/accounts/{name}",
+        "/api/v1/second-factor", "/api/v1/second-factor/confirm", "/api/v1/second-factor/end",
+        "/api/v1/accounts/{name}/reset-factor", "/api/v1/oidc/begin", "/api/v1/oidc/callback",
         "/api/v1/accounts/{name}/invite", "/api/v1/audit", "/api/v1/audit/verification",
         "/api/v1/alarms", "/api/v1/alarms/journal", "/api/v1/alarms/summary",
         "/api/v1/alarms/{alarm}/ack", "/api/v1/alarms/{alarm}/shelve",

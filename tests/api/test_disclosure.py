@@ -159,12 +159,18 @@ async def test_raw_data_of_others_are_refused_and_null(database, others):
         other = await api.get("/api/v1/live", params={"tag": "e2/FT-1"})
         assert other.status_code == 403
         assert (await api.get("/metrics")).status_code == 403
-        streams = (await api.get("/api/v1/park")).json()["streams"]
+        park = (await api.get("/api/v1/park")).json()
+        streams = park["streams"]
         assert {each["flow"] for each in streams if each["flow"]} == {
             "acme/FT-1",
             "acme/FT-3",
             "acme/FT-4",
         }
+        # Where a scope stands is no figure, nor is there more than one page.
+        assert [each["id"] for each in park["scopes"] if each["parent"] is None] == ["demo"]
+        assert park["shifts"]
+        assert park["model"]["version"] == 1
+        assert (await api.get("/api/v1/tags", params={"limit": 2})).json()["next"]
         assert (await api.get("/livez")).status_code == 200
 
 

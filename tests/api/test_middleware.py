@@ -149,11 +149,13 @@ async def test_every_answer_says_what_browsers_may_do_with_it(served, tmp_path):
         headers = (await api.get(path)).headers
         policy = headers["content-security-policy"]
         assert "script-src 'self';" in policy, path
-        assert "unsafe" not in policy.partition("style-src")[0]
+        assert "unsafe" not in policy
         assert "frame-ancestors 'none'" in policy
         assert headers["x-frame-options"] == "DENY"
         assert headers["x-content-type-options"] == "nosniff"
         assert headers["referrer-policy"] == "same-origin"
+        assert headers["permissions-policy"].startswith("camera=()")
+        assert "strict-transport-security" not in headers  # by http it would say nothing
         assert headers["cross-origin-resource-policy"] == "same-origin"
         assert headers["cache-control"] == "no-store"
 

@@ -23,12 +23,13 @@ from deploy import packages, sandbox
 from deploy.local import Services
 from deploy.service import Service, free_port
 from deploy.supervisor import Program
+from tests.support.certificates import write_certificate
 from tests.support.stored import opened, query
 from twin.errors import ParkError
 
 ROOT = Path(__file__).parents[2]
 SERVER = """
-    import http.server, os
+    import http.server, os, ssl
 
     class Ready(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
@@ -36,10 +37,17 @@ SERVER = """
             self.end_headers()
 
     address = "127.0.0.1", int(os.environ["PARKTWIN_HTTP_PORT"])
-    http.server.ThreadingHTTPServer(address, Ready).serve_forever()
+    server = http.server.ThreadingHTTPServer(address, Ready)
+    if "PARKTWIN_HTTP_TLS_KEY" in os.environ:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        files = [os.environ[f"PARKTWIN_HTTP_TLS_{name}"] for name in ("CERT", "KEY")]
+        context.load_cert_chain(*files)
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+    server.serve_forever()
 """
 SLEEPER = "import time; time.sleep(600)"
 TELLER = "import os; print(os.environ.get('PARKTWIN_DATABASE_URL'), flush=True);"
+TELL_ACCESS = "print(os.environ['PARKTWIN_ACCESS'], os.environ['PARKTWIN_HTTP_HOST'], flush=True)"
 # What else our package of this name has stays there for the other programs.
 SAME_PACKAGE = "import pkgutil; __path__ = pkgutil.extend_path(__path__, __name__)"
 
@@ -354,12 +362,21 @@ def test_up_announces_the_twin_refuses_a_second_one_and_stops_on_a_signal(data):
     assert log.rstrip().endswith("database system is shut down")
 
 
-def test_up_gives_each_program_its_role_and_keeps_the_password_in_private_files(data):
-    serving = f"{TELLER}\n{textwrap.dedent(SERVER)}"
+def test_up_listens_for_others_only_with_accounts(data):
+    with start_up(data, {}, f"--http=0.0.0.0:{free_port()}") as process:
+        _, report = process.communicate(timeout=30)
+    assert process.returncode == 2
+    assert "without accounts the console does not listen on 0.0.0.0 — --accounts" in report
+
+
+def test_up_gives_each_program_its_role_and_keeps_the_password_in_private_files(data, tmp_path):
+    serving = f"{TELLER}\n{TELL_ACCESS}\n{textwrap.dedent(SERVER)}"
+    write_certificate(tmp_path)
+    tls = ["--accounts", "--tls", str(tmp_path / "cert.pem"), str(tmp_path / "key.pem")]
     stand_ins = {"ingest": TELLER + SLEEPER, "api": serving, "simulators": TELLER + SLEEPER}
     for log in ("ingest.log", "api.log", "simulators.log"):
         (data / "log" / log).unlink(missing_ok=True)
-    with start_up(data, stand_ins, "--simulate") as process:
+    with start_up(data, stand_ins, "--simulate", *tls) as process:
         printed = "".join(process.stdout.readline() for _ in range(8))
         file = data / "connection.env"
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
@@ -369,13 +386,17 @@ def test_up_gives_each_program_its_role_and_keeps_the_password_in_private_files(
         _, report = process.communicate(timeout=15)
     url = addresses["PARKTWIN_DATABASE_URL"]
     password = urlsplit(url).password
-    key = Path(addresses.pop("PARKTWIN_AUDIT_KEY"))
-    assert (stat.S_IMODE(key.stat().st_mode), len(key.read_bytes())) == (0o600, 64)
+    for name in ("PARKTWIN_AUDIT_KEY", "PARKTWIN_SECRET_KEY"):
+        key = Path(addresses.pop(name))
+        assert (stat.S_IMODE(key.stat().st_mode), len(key.read_bytes())) == (0o600, 64)
     assert set(addresses) == {"PARKTWIN_HTTP_URL", "PARKTWIN_MQTT_URL", "PARKTWIN_DATABASE_URL"}
     assert password
     assert password not in printed + report
     assert (data / "log/ingest.log").read_text().strip() == url
-    api = (data / "log/api.log").read_text().splitlines()[0]
+    api, access, *_ = (data / "log/api.log").read_text().splitlines()
+    assert access == "accounts 127.0.0.1"
+    assert addresses["PARKTWIN_HTTP_URL"].startswith("https://127.0.0.1:")
+    assert "first link in" in printed
     assert api.startswith("postgresql://park_reader:")
     assert password not in api
     assert (data / "log/simulators.log").read_text().strip() == "None"

@@ -50,7 +50,8 @@ async def filled(url):
 async def test_a_restored_backup_gives_the_same_answers(tmp_path):
     data, backup, secrets = tmp_path / "data", tmp_path / "backup", tmp_path / "secrets"
     with Services(data, mqtt_port=None) as services:
-        access.audit_key(data)
+        for name in ("audit.key", "secret.key"):
+            access.key_of(data, name)
         addresses = {"PARKTWIN_DATABASE_URL": services.database_url}
         access.write_addresses(data, addresses)
         db = await filled(services.database_url)
@@ -65,7 +66,8 @@ async def test_a_restored_backup_gives_the_same_answers(tmp_path):
         assert await answers_of(services.database_url) != before
     other = tmp_path / "other"
     restore(backup, other, secrets)
-    assert (other / "audit.key").read_text() == (data / "audit.key").read_text()
+    for name in ("audit.key", "secret.key"):
+        assert (other / name).read_text() == (data / name).read_text()
     with Services(other, mqtt_port=None) as services:
         assert await answers_of(services.database_url) == before
     # Of a twin that is stopped as well.

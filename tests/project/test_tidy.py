@@ -23,6 +23,7 @@ STORING = (*ROUTING, "ingest.store")
 READING = ("twin", "deploy.database", "deploy.watchdog")
 ANSWERING = (
     *READING, "api.access.accounts", "api.access.audit", "api.access.guard", "api.access.rights",
+    "api.access.oidc", "api.access.seal", "api.access.totp",
     "api.answers", "api.disclosure", "api.encode", "api.middleware", "api.parameters",
     "api.problems", "api.queries", "api.settings", "api.store", "api.table",
 )  # fmt: skip
@@ -113,7 +114,14 @@ MAY_IMPORT = {
     "api.access": (*ASKING, "twin.program"),
     "api.access.rights": READING,
     "api.access.audit": READING,
-    "api.access.accounts": (*READING, "api.access.audit", "api.access.rights"),
+    "api.access.seal": READING,
+    "api.access.totp": (),
+    "api.access.oidc": (
+        *READING, "api.access.accounts", "api.access.rights", "api.access.seal", "api.settings",
+    ),
+    "api.access.accounts": (
+        *READING, "api.access.audit", "api.access.rights", "api.access.seal", "api.access.totp",
+    ),
     "api.access.guard": ANSWERING,
     "api.access.gateways": (*READING, "api", "deploy.access_lists", "deploy.private_files"),
     "api.disclosure": (*ANSWERING, "api.context"),
@@ -169,6 +177,11 @@ MAY_IMPORT = {
 }  # fmt: skip
 LIBRARIES = {
     "argon2": {"api.access.accounts"},
+    "authlib": {"api.access.oidc"},
+    "cryptography": {"api.access.seal"},
+    "joserfc": {"api.access.oidc"},
+    "pyotp": {"api.access.totp"},
+    "segno": {"api.access.totp"},
     "asyncpg": {
         "deploy.database.errors",
         "ingest.store.store",

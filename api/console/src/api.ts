@@ -1,6 +1,7 @@
 // Calls of the HTTP interface, typed by its OpenAPI document.
 import createClient from "openapi-fetch";
 import { ref } from "vue";
+import { t } from "./state/i18n";
 import type { HistoryAnswer, HistoryList, paths, Problem } from "./openapi";
 
 const TIMEOUT_MS = 15_000;
@@ -40,11 +41,17 @@ export const api = createClient<paths, "application/json" | "application/problem
     ),
 });
 
+/** What an account may not know: to ask again would not help. */
+export class Withheld extends Error {}
+
+const FORBIDDEN = 403;
+
 /** The data of an answer; a failure is thrown as the sentence of its problem. */
 export async function dataOf<T>(call: Promise<{ data?: T; error?: Problem }>): Promise<T> {
   const { data, error } = await call;
-  if (data === undefined) throw new Error(error?.detail);
-  return data;
+  if (data !== undefined) return data;
+  if (error?.status === FORBIDDEN) throw new Withheld(t("withheldFromYou"));
+  throw new Error(error?.detail);
 }
 
 /**
@@ -61,11 +68,15 @@ export async function answerOf<T>(
 /** An empty text when a command was accepted, else the reason of its refusal. */
 export async function refusalOf(call: Promise<{ error?: Problem }>): Promise<string> {
   try {
-    return (await call).error?.detail ?? "";
+    return orderProblem((await call).error);
   } catch (error) {
     return String(error);
   }
 }
+
+/** Why an order was refused; that of an account without the right in the language of the reader. */
+const orderProblem = (error: Problem | undefined): string =>
+  error?.status === FORBIDDEN ? t("notYourOrder") : (error?.detail ?? "");
 
 const OUTCOME_MS = 500;
 const OUTCOME_TIMES = 20;
@@ -79,7 +90,7 @@ export async function outcomeOf(
 ): Promise<string> {
   try {
     const { data, error } = await call;
-    if (data === undefined) return error?.detail ?? "";
+    if (data === undefined) return orderProblem(error);
     const params = { path: { command: data.command } };
     for (let times = 0; times < OUTCOME_TIMES; times += 1) {
       const { data: order } = await api.GET("/api/v1/commands/{command}", { params });

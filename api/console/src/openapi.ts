@@ -1916,10 +1916,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Read Me
+         * Readme Of
          * @description Return who asks, and what the account may do; also for nobody.
          */
-        get: operations["read_me"];
+        get: operations["readme_of"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1980,6 +1980,8 @@ export interface paths {
         /**
          * Set Password
          * @description Set a password, by an invitation or by the old one; all other sessions end.
+         *
+         *     An invitation opens no session where the account has a second factor.
          */
         post: operations["set_password"];
         delete?: never;
@@ -2027,6 +2029,106 @@ export interface paths {
          * @description End a token at once; an administrator may end those of others.
          */
         delete: operations["revoke_token"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/second-factor": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Begin Second Factor
+         * @description Begin a second factor; nothing changes until its first code is confirmed.
+         */
+        post: operations["begin_second_factor"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/second-factor/confirm": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Confirm Second Factor
+         * @description Use the second factor from now on; all other sessions of the account end.
+         */
+        post: operations["confirm_second_factor"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/second-factor/end": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * End Second Factor
+         * @description Use the second factor no longer; all other sessions of the account end.
+         */
+        post: operations["end_second_factor"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/oidc/begin": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Begin Sign In
+         * @description Send a browser to the provider.
+         */
+        get: operations["begin_sign_in"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/oidc/callback": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Finish Sign In
+         * @description Take a browser back from the provider, and open a session.
+         */
+        get: operations["finish_sign_in"];
+        put?: never;
+        post?: never;
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -2090,6 +2192,26 @@ export interface paths {
          * @description Return a link that sets a new password; earlier ones are no longer good.
          */
         post: operations["invite_account"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/accounts/{name}/reset-factor": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Reset Second Factor
+         * @description Take the second factor off an account whose telephone is lost; its sessions end.
+         */
+        post: operations["reset_second_factor"];
         delete?: never;
         options?: never;
         head?: never;
@@ -2211,6 +2333,10 @@ export interface components {
             scope: string;
             locked: boolean;
             has_password: boolean;
+            /** @description a second factor is set up */
+            has_factor: boolean;
+            /** @description it comes in by the provider */
+            has_provider: boolean;
             /** @description wrong passwords since the last right one */
             failed: number;
             /** Format: date-time */
@@ -2908,6 +3034,10 @@ export interface components {
             /** @description why there is no figure */
             reason: string;
         };
+        /** @description The password of the account, once more. */
+        BeginBody: {
+            password: string;
+        };
         /** @description The parks of a scope side by side. */
         BenchmarkAnswer: {
             scope: string;
@@ -3560,6 +3690,11 @@ export interface components {
             source: string;
             note: string;
         };
+        /** @description A code of the authenticator. */
+        CodeBody: {
+            /** @description of the second factor, or to recover */
+            code: string;
+        };
         /** @description A command and its result: done without error, or the reason it was refused. */
         CommandAnswer: {
             id: number;
@@ -4185,6 +4320,12 @@ export interface components {
             share_of_limit: number | null;
             /** @description mean against limit by the whole interval; null without a limit, undecided in a window that is not valid */
             verdict: ("met" | "not_met" | "undecided") | null;
+        };
+        /** @description Password and code, once more. */
+        EndBody: {
+            password: string;
+            /** @description one of it, or to recover */
+            code: string;
         };
         /** @description Energy per tonne of product. */
         EnergyAnswer: {
@@ -5159,6 +5300,11 @@ export interface components {
             /** @description name of an account */
             name: string;
             password: string;
+            /**
+             * @description of the second factor, or to recover
+             * @default
+             */
+            code: string;
         };
         /** @description The loops of a scope. */
         LoopAnswer: {
@@ -5373,6 +5519,15 @@ export interface components {
             /** @description empty = the whole park */
             scope: string;
             rights: ("read" | "operate" | "engineer" | "administrate" | "audit")[];
+            /**
+             * @description wanted: until it is set up, the account may do nothing else
+             * @enum {string}
+             */
+            second_factor: "off" | "on" | "wanted";
+            /** @description by which the session began; empty = by a password of this twin */
+            provider: string;
+            /** @description name of the provider by which one may come in; empty = none */
+            sign_in: string;
         };
         /** @description The junctions of the energy meters of a scope. */
         MeterAnswer: {
@@ -5686,6 +5841,15 @@ export interface components {
             firm_price_cny_t: number | null;
             /** @description why a figure is withheld: few_members or one_dominates of a sum, linked: it would tell what a concealed one gives or takes; else empty */
             withheld: string;
+        };
+        /** @description What an authenticator takes; it is told once, and used from its first code on. */
+        NewFactor: {
+            /** @description to be typed where nothing can be scanned */
+            secret: string;
+            /** @description otpauth:// … */
+            address: string;
+            /** @description QR code of the address, an SVG as data: … */
+            drawing: string;
         };
         /** @description A scope that the model lacks. */
         NewScope: {
@@ -6485,6 +6649,10 @@ export interface components {
             table: string;
             address: string;
         };
+        /** @description Codes for the day on which the telephone is lost, each good once; they are told once. */
+        RecoveryCodes: {
+            codes: string[];
+        };
         /** @description A reduction in the ledger. */
         ReductionRow: {
             id: string;
@@ -7004,6 +7172,8 @@ export interface components {
             kind: "region" | "park" | "enterprise" | "plant" | "unit";
             name: components["schemas"]["Name"];
             parent: string | null;
+            /** @description the reader may know all figures of it */
+            disclosed: boolean;
         };
         /** @description The share of the capacity with zero-gap cells from a day on. */
         ShareStep: {
@@ -7742,6 +7912,8 @@ export interface components {
             reference?: string;
             /** @description of live clients, where it is reached */
             limit?: number;
+            /** @description wanted: its code is, with the password */
+            second_factor?: string;
             errors?: {
                 parameter?: string;
                 in?: string;
@@ -7793,6 +7965,7 @@ export type BaselineTotal = components['schemas']['BaselineTotal'];
 export type BaselineVariable = components['schemas']['BaselineVariable'];
 export type BaselineVersion = components['schemas']['BaselineVersion'];
 export type BaselineWindowRow = components['schemas']['BaselineWindowRow'];
+export type BeginBody = components['schemas']['BeginBody'];
 export type BenchmarkAnswer = components['schemas']['BenchmarkAnswer'];
 export type BenchmarkReference = components['schemas']['BenchmarkReference'];
 export type BenchmarkRow = components['schemas']['BenchmarkRow'];
@@ -7821,6 +7994,7 @@ export type ChlorineAnswer = components['schemas']['ChlorineAnswer'];
 export type ChlorineNow = components['schemas']['ChlorineNow'];
 export type ChlorineRow = components['schemas']['ChlorineRow'];
 export type ClassRule = components['schemas']['ClassRule'];
+export type CodeBody = components['schemas']['CodeBody'];
 export type CommandAnswer = components['schemas']['CommandAnswer'];
 export type CommandBody = components['schemas']['CommandBody'];
 export type ComparedPeriod = components['schemas']['ComparedPeriod'];
@@ -7857,6 +8031,7 @@ export type ElectrolyserAsset = components['schemas']['ElectrolyserAsset'];
 export type ElectrolyserRow = components['schemas']['ElectrolyserRow'];
 export type EmissionAnswer = components['schemas']['EmissionAnswer'];
 export type EmissionRow = components['schemas']['EmissionRow'];
+export type EndBody = components['schemas']['EndBody'];
 export type EnergyAnswer = components['schemas']['EnergyAnswer'];
 export type EnergyRow = components['schemas']['EnergyRow'];
 export type EnterpriseClass = components['schemas']['EnterpriseClass'];
@@ -7942,6 +8117,7 @@ export type Name = components['schemas']['Name'];
 export type NamedRow = components['schemas']['NamedRow'];
 export type NeedRow = components['schemas']['NeedRow'];
 export type NeedSupply = components['schemas']['NeedSupply'];
+export type NewFactor = components['schemas']['NewFactor'];
 export type NewScope = components['schemas']['NewScope'];
 export type NewTag = components['schemas']['NewTag'];
 export type NewToken = components['schemas']['NewToken'];
@@ -8000,6 +8176,7 @@ export type RateFormula = components['schemas']['RateFormula'];
 export type Ready = components['schemas']['Ready'];
 export type ReconciledStream = components['schemas']['ReconciledStream'];
 export type RecordTable = components['schemas']['RecordTable'];
+export type RecoveryCodes = components['schemas']['RecoveryCodes'];
 export type ReductionRow = components['schemas']['ReductionRow'];
 export type ReferenceFactor = components['schemas']['ReferenceFactor'];
 export type ReferenceFigure = components['schemas']['ReferenceFigure'];
@@ -12002,7 +12179,7 @@ export interface operations {
             };
         };
     };
-    read_me: {
+    readme_of: {
         parameters: {
             query?: never;
             header?: never;
@@ -12226,6 +12403,162 @@ export interface operations {
             };
         };
     };
+    begin_second_factor: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["BeginBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NewFactor"];
+                };
+            };
+            /** @description A failure (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    confirm_second_factor: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CodeBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RecoveryCodes"];
+                };
+            };
+            /** @description A failure (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    end_second_factor: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["EndBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Me"];
+                };
+            };
+            /** @description A failure (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    begin_sign_in: {
+        parameters: {
+            query?: {
+                /** @description page of the console to go to afterwards */
+                then?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            303: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description A failure (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    finish_sign_in: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            303: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description A failure (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     read_accounts: {
         parameters: {
             query?: {
@@ -12349,6 +12682,38 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Invitation"];
+                };
+            };
+            /** @description A failure (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    reset_second_factor: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description name of an account */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AccountRow"];
                 };
             };
             /** @description A failure (RFC 9457) */

@@ -1,6 +1,5 @@
 """The doors of the API: who comes in, what each role may do, and what is on record of it."""
 
-from contextlib import asynccontextmanager
 from datetime import timedelta
 from itertools import pairwise
 
@@ -11,41 +10,16 @@ from api.access.guard import SESSION, check_access
 from api.access.rights import NEEDED, PUBLIC, RIGHTS, ROLES, needed
 from api.app import create_app
 from api.settings import ApiSettings
+from tests.support.accounts import GOOD, come_in, guard_of, guarded, invite, noted
 from tests.support.small_park import NOW, serving
 from twin.errors import SettingsError
 
 pytest_plugins = ["tests.support.small_park"]
 
-GOOD = "correct horse battery"
 ACK = "/api/v1/alarms/flow/ack"
 BY = {"by": "somebody else"}
 INSIDE = ("/api/v1/park", "/api/v1/latest", "/api/v1/live", "/metrics", "/api/v1/accounts",
           "/api/v1/audit", "/api/v1/scopes/demo/chlorine")  # fmt: skip
-
-
-@asynccontextmanager
-async def guarded(database, **settings):
-    """Serve the small park with accounts; yields a client and the accounts."""
-    async with serving(database, access="accounts", **settings) as (api, context):
-        yield api, accounts_of(api), context
-
-
-def accounts_of(api):
-    return api._transport.app._app.state.guard.accounts
-
-
-async def invite(accounts, name, role, scope=""):
-    await accounts.add(name, role, scope, "test")
-    return await accounts.invite(name)
-
-
-async def come_in(api, accounts, name, role, scope=""):
-    """Let an account set its password and come in; the client has its session then."""
-    api.cookies.clear()
-    secret = await invite(accounts, name, role, scope)
-    answer = await api.post("/api/v1/password", json={"password": GOOD, "invitation": secret})
-    assert answer.status_code == 200, answer.text
-    return answer
 
 
 async def test_nobody_gets_anything_but_the_way_in(database, ids):
@@ -88,6 +62,8 @@ async def test_a_session_that_was_there_before_is_not_the_one_that_is_opened(dat
         api.cookies.clear()
         api.cookies.set(SESSION, "chosen-by-somebody-else")
         assert (await api.get("/api/v1/park")).status_code == 401
+        # It was noted where it came first.
+        assert ("/api/v1/login with an unknown session or token", "200") in await noted(accounts)
 
 
 async def test_wrong_passwords_lock_an_account_for_a_while_and_tell_nothing(database, ids):
@@ -124,7 +100,7 @@ async def test_a_session_ends_by_going_out_by_idleness_and_at_its_longest(databa
         minute = 60_000_000
         for minutes, status in ((50, 200), (100, 200), (119, 200), (121, 401)):
             accounts._now_us = lambda m=minutes: NOW + m * minute
-            api._transport.app._app.state.guard.forget()
+            guard_of(api).forget()
             assert (await api.get("/api/v1/park")).status_code == status, minutes
         accounts._now_us = lambda: NOW
         await api.post("/api/v1/login", json={"name": "ann", "password": GOOD})
@@ -261,8 +237,9 @@ def test_a_password_that_is_easy_to_guess_is_refused(word):
 def test_without_accounts_the_api_serves_this_machine_alone():
     check_access(ApiSettings(database_url="", http_host="127.0.0.1"))
     check_access(ApiSettings(database_url="", http_host="0.0.0.0", access="accounts"))  # noqa: S104
-    with pytest.raises(SettingsError, match="without accounts"):
-        check_access(ApiSettings(database_url="", http_host="0.0.0.0"))  # noqa: S104
+    for settings in ({"http_host": "0.0.0.0"}, {"trusted_proxies": "127.0.0.1"}):  # noqa: S104
+        with pytest.raises(SettingsError, match="without accounts"):
+            check_access(ApiSettings(database_url="", **settings))
 
 
 def test_every_order_has_a_rule_and_every_rule_a_route():

@@ -20,6 +20,7 @@ export const ICONS = {
   fold: "M15 5l-7 7 7 7",
   unfold: "M9 5l7 7-7 7",
   back: "M20 12H5M11 6l-6 6 6 6",
+  person: "M12 4a4 4 0 1 0 0 8 4 4 0 0 0 0-8zM4 21c0-4 3.5-6 8-6s8 2 8 6",
   tree: "M4 4h6v4H4zM14 10h6v4h-6zM14 17h6v4h-6zM7 8v11h7M7 12h7",
 } as const;
 

@@ -11,6 +11,9 @@ export const me = ref<Me | null>(null);
 /** True where the console waits for somebody to come in. */
 export const isShut = computed(() => me.value?.access === "accounts" && me.value.account === null);
 
+/** True where the account may do nothing before it has a second factor. */
+export const isHeld = computed(() => me.value?.second_factor === "wanted");
+
 export async function loadMe(): Promise<void> {
   me.value = await dataOf(api.GET("/api/v1/me"));
 }

@@ -1,6 +1,6 @@
 // How a page asks the HTTP interface, and goes on asking.
 import { onScopeDispose, ref, shallowRef, watch, type Ref, type ShallowRef } from "vue";
-import { apiDown } from "../api";
+import { apiDown, Withheld } from "../api";
 import { atMs, timeKey } from "./address";
 import { feed } from "./live";
 
@@ -12,6 +12,7 @@ export interface Answer<T> {
   data: ShallowRef<T | null>; // the newest answer about the present subject
   failed: Ref<boolean>; // the last question was not answered: what stands in `data` is older
   problem: Ref<string>; // why, as the API says it
+  withheld: Ref<boolean>; // it is not for this account, and is not asked again
   isLoading: Ref<boolean>; // nothing about the present subject has come yet
   reload: () => void;
 }
@@ -31,6 +32,7 @@ export function useAnswer<S, T>(
   const data: ShallowRef<T | null> = shallowRef(null);
   const failed = ref(false);
   const problem = ref("");
+  const withheld = ref(false);
   const isLoading = ref(false);
   let timer = 0;
   let question = new AbortController();
@@ -49,8 +51,12 @@ export function useAnswer<S, T>(
       if (signal.aborted) return;
       failed.value = true;
       problem.value = error instanceof Error ? error.message : String(error);
+      withheld.value = error instanceof Withheld;
+      // Each time it would be a refusal in the record of the park.
+      if (withheld.value) data.value = null;
     }
     isLoading.value = isAsking = false;
+    if (withheld.value) return;
     const isSoon = isOverdue || (failed.value && (apiDown.value || data.value === null));
     isOverdue = false;
     const pause = atMs.value === null ? PERIOD_MS : PAST_MS;
@@ -74,7 +80,7 @@ export function useAnswer<S, T>(
     () => `${JSON.stringify(subject())} ${timeKey.value}`,
     () => {
       data.value = null;
-      failed.value = false;
+      failed.value = withheld.value = false;
       restart();
     },
     { immediate: true },
@@ -90,5 +96,5 @@ export function useAnswer<S, T>(
     },
   );
   onScopeDispose(stop);
-  return { data, failed, problem, isLoading, reload: restart };
+  return { data, failed, problem, withheld, isLoading, reload: restart };
 }

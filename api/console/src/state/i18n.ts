@@ -29,6 +29,14 @@ const TEXT = {
     "Service interrupted: last received values are shown, recovering by itself",
   ],
   waiting: ["正在等待园区模型…", "Waiting for the park model…"],
+  withheldFromYou: [
+    "这里的数据未向本账号披露：可查看本账号所属范围的数据",
+    "What stands here is not disclosed to your account: look at the scope that it is for",
+  ],
+  notYourOrder: [
+    "本账号的角色或范围无权下达此指令",
+    "Neither role nor scope of your account lets you give this order",
+  ],
   scope: ["范围", "Scope"],
   ribbon: ["氯平衡", "Chlorine ribbon"],
   production: ["产氯量（法拉第）", "Production (Faraday)"],
@@ -37,6 +45,7 @@ const TEXT = {
   unaccounted: ["未平衡量", "Unaccounted"],
   ofProduction: ["占产量", "of production"],
   unmeasured: ["未计量或无值", "no meter or no value"],
+  unmeasuredOrWithheld: ["未计量、无值或未披露", "no meter, no value or not disclosed"],
   usualFlow: ["平时流量", "usual flow"],
   noStreams: ["该范围内没有氯物流", "No chlorine streams in this scope"],
   market: ["外销 / 外购", "Market"],

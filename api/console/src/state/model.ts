@@ -1,11 +1,13 @@
 // The model of the park, its tags, and the choices of the operator.
 import { computed, shallowReactive, shallowRef } from "vue";
 import { api, dataOf } from "../api";
+import { me } from "./account";
 import { choose, parameter } from "./address";
 import { lang, nameOf } from "./i18n";
 import type { ParkAnswer, ScopeRow, TagRow } from "../openapi";
 
 const PAGE = 500;
+const SUMS: ScopeRow["kind"][] = ["region", "park"]; // of several enterprises
 const MAX_PAGES = 40; // A larger park is still searchable, its other tags only lack a unit here.
 
 export const park = shallowRef<ParkAnswer | null>(null);
@@ -13,14 +15,26 @@ export const tags = shallowReactive(new Map<string, TagRow>());
 export const timezone = computed(() => park.value?.timezone ?? "Asia/Shanghai");
 export const scopes = computed(() => new Map(park.value?.scopes.map((scope) => [scope.id, scope])));
 
-/** The scope of the address, or the whole park; null before the model is there. */
+/** What the account is for, else the whole park: where the console opens. */
+export const homeScope = computed(() => {
+  const own = me.value?.scope ?? "";
+  return scopes.value.has(own) ? own : (park.value?.id ?? null);
+});
+
+/** The scope of the address, else that of the account; null before the model is there. */
 export const selectedScope = computed({
   get: () => {
     const named = parameter("scope");
-    return named !== null && scopes.value.has(named) ? named : (park.value?.id ?? null);
+    return named !== null && scopes.value.has(named) ? named : homeScope.value;
   },
   // A tag that was chosen in another scope is not meant any more.
-  set: (id) => choose({ scope: id === park.value?.id ? null : id, tag: null }),
+  set: (id) => choose({ scope: id === homeScope.value ? null : id, tag: null }),
+});
+
+/** Whether the chosen scope is one of another, of which this account may know nothing. */
+export const isForeign = computed(() => {
+  const scope = scopes.value.get(selectedScope.value ?? "");
+  return scope !== undefined && !scope.disclosed && !SUMS.includes(scope.kind);
 });
 
 /** The tag of the address, if there is one. */
@@ -28,6 +42,9 @@ export const selectedTag = computed({
   get: () => parameter("tag"),
   set: (tag) => choose({ tag }),
 });
+
+/** Whether this account may know all figures of a scope. */
+export const isDisclosed = (id: string): boolean => scopes.value.get(id)?.disclosed ?? false;
 
 export const isWithin = (id: string, scope: string): boolean =>
   id === scope || id.startsWith(`${scope}/`);

@@ -26,6 +26,8 @@ export const verdictClass = (verdict: Verdict | null | undefined): string =>
   verdict === "not_met" ? "high" : verdict === "met" ? "" : "note";
 
 const MOST = 3;
+/** Words of the API for figures that are withheld. */
+const WITHHELD = ["above_your_level", "few_members", "one_dominates", "linked"];
 
 /** The first few of `names`, and how many more there are. */
 export const few = (names: string[]): string =>
@@ -38,7 +40,7 @@ export function whyNot(row: {
   reason?: string | null;
   undisclosed?: string;
 }): string {
-  if (row.undisclosed) return v("undisclosed");
+  if (row.undisclosed || WITHHELD.includes(row.reason ?? "")) return v("undisclosed");
   const inputs = row.no_data?.length ? row.no_data : (row.missing ?? []);
   return inputs.length > 0 ? v("missing", few(inputs.map(sentenceOf))) : sentenceOf(row.reason ?? "");
 }

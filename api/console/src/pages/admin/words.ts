@@ -12,6 +12,7 @@ export const a = textsOf({
   locked: ["▲ 已锁定", "▲ locked"],
   noPassword: ["尚未设置密码", "has no password yet"],
   seen: ["最近登录", "Last came in"],
+  resetFactor: ["重置双重验证", "Reset the second factor"],
   invite: ["重设密码", "New password"],
   lock: ["锁定", "Lock"],
   unlock: ["解锁", "Unlock"],
@@ -27,6 +28,10 @@ export const a = textsOf({
   recordWhole: ["● {} 条记录连续、未被改动", "● {} rows follow from one another: none was changed"],
   recordChanged: ["▲ 第 {} 条记录被改动、删除或伪造", "▲ row {} was changed, taken away or made up"],
   head: ["末条摘要（请另行保存）：", "head, to be noted elsewhere:"],
+  ofThePark: [
+    "程序、报警通知、模型版本和数据库由园区管理，不向企业账号显示。",
+    "Programs, notifications, versions of the model and the database are the park's: they are not shown to accounts of an enterprise.",
+  ],
   programs: ["程序健康", "Health of the programs"],
   broker: ["消息代理", "Broker"],
   brokerNote: ["ingest 与消息代理的连接", "connection of ingest to the broker"],
