@@ -169,6 +169,9 @@ async def test_raw_data_of_others_are_refused_and_null(database, others):
         # Where a scope stands is no figure, nor is there more than one page.
         assert [each["id"] for each in park["scopes"] if each["parent"] is None] == ["demo"]
         assert park["shifts"]
+        own = [each["id"] for each in park["scopes"] if each["disclosed"]]
+        assert own[0] == "demo/acme"
+        assert all(each.startswith("demo/acme") for each in own)
         assert park["model"]["version"] == 1
         assert (await api.get("/api/v1/tags", params={"limit": 2})).json()["next"]
         assert (await api.get("/livez")).status_code == 200

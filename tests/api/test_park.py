@@ -28,6 +28,7 @@ async def test_park_is_the_model_in_use(api):
     assert park["model"] == {"version": 1, "applied": "2025-06-02T08:00:00+08:00"}
     assert park["scopes"][0] == {
         "id": "demo", "kind": "park", "name": {"zh": "示例园区", "en": "Demo park"}, "parent": None,
+        "disclosed": True,
     }  # fmt: skip
     assert park["electrolysers"][0]["capacity"] == 80.0
     assert park["tanks"][0]["capacity_t"] == pytest.approx(np.pi / 4 * 9 * 16 * 1.425)
