@@ -29,6 +29,7 @@ from twin import quality as q
 from twin.arrays import F64, HOUR_US, NEVER, SECOND_US
 from twin.errors import StoreError
 from twin.model.park import Tag
+from twin.program import own_version
 from twin.series import windows as w
 
 router = APIRouter(responses=RESPONSES, route_class=AnswerRoute)
@@ -132,6 +133,7 @@ class Alive(TypedDict):
     """The process answers."""
 
     status: str
+    version: str
 
 
 class Ready(TypedDict):
@@ -147,7 +149,7 @@ class Ready(TypedDict):
 @router.get("/livez")
 async def livez() -> Alive:
     """Answer: the process is alive."""
-    return {"status": "alive"}
+    return {"status": "alive", "version": own_version()}
 
 
 @router.get("/readyz")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import importlib.metadata
 import os
 import shlex
 import shutil
@@ -20,7 +19,7 @@ from deploy.packages import CHINESE_FONT, ensure, run, say
 from deploy.service import HOST, ConsoleAddress, require_port
 from deploy.settings import UpSettings
 from twin.errors import ParkError
-from twin.program import run_program
+from twin.program import own_version, run_program
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -110,7 +109,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog=EXAMPLES,
         formatter_class=layout,
     )
-    parser.add_argument("--version", action="version", version=f"parktwin {_own_version()}")
+    parser.add_argument("--version", action="version", version=f"parktwin {own_version()}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     about = "run a whole twin on this machine: database, broker, ingest, api, console"
     add = commands.add_parser(
@@ -178,13 +177,6 @@ def _address(text: str) -> ConsoleAddress:
     host = HOST if host == "localhost" else host
     ip_address(host)
     return ConsoleAddress(host, int(port))
-
-
-def _own_version() -> str:
-    try:
-        return importlib.metadata.version("parktwin")
-    except importlib.metadata.PackageNotFoundError:
-        return "from source"
 
 
 def up(options: argparse.Namespace) -> None:

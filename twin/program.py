@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib.metadata
 import sys
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,14 @@ RETRYABLE = 1
 HOPELESS = 2
 INTERRUPTED = 130  # 128 + SIGINT, as shells count it
 BAR = 24
+
+
+def own_version() -> str:
+    """Return the version of the installed package; of a source tree that nobody installed, so."""
+    try:
+        return importlib.metadata.version("parktwin")
+    except importlib.metadata.PackageNotFoundError:
+        return "from source"
 
 
 def program_parser(name: str, about: str, epilog: str) -> argparse.ArgumentParser:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import importlib.metadata
 import json
 import shutil
 import subprocess
@@ -27,7 +26,13 @@ from deploy.database.settings import DATA_FOLDER
 from deploy.local import Services
 from deploy.packages import complaint, require_space, say
 from twin.errors import ParkError
-from twin.program import clear_progress, program_parser, run_program, show_progress
+from twin.program import (
+    clear_progress,
+    own_version,
+    program_parser,
+    run_program,
+    show_progress,
+)
 
 if TYPE_CHECKING:
     import argparse
@@ -130,7 +135,7 @@ def back_up(data: Path, folder: Path, park: Path | None = None) -> Manifest:
         if park is not None:
             shutil.copytree(park, partial / PARK)
         manifest = Manifest(
-            parktwin=importlib.metadata.version("parktwin"),
+            parktwin=own_version(),
             postgres=box.programs.version,
             ended=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             seconds=round(time.monotonic() - began, 1),

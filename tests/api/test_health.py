@@ -1,5 +1,6 @@
 """Probes, metrics and the health of the data."""
 
+import importlib.metadata
 from dataclasses import replace
 
 from tests.support.small_park import HOUR, NOW, S, add_samples, add_tags, health_tag, serving, stamp
@@ -56,7 +57,8 @@ async def test_health_of_each_enterprise_and_its_gateways(database, ids, db):
 
 
 async def test_probes_and_metrics(api):
-    assert (await api.get("/livez")).json() == {"status": "alive"}
+    alive = (await api.get("/livez")).json()
+    assert alive == {"status": "alive", "version": importlib.metadata.version("parktwin")}
     ready = await api.get("/readyz")
     assert ready.status_code == 200
     assert ready.json()["checks"] == {

@@ -2594,6 +2594,7 @@ export interface components {
         /** @description The process answers. */
         Alive: {
             status: string;
+            version: string;
         };
         /** @description Allocations of the resources of a scope to needs that take mixtures. */
         AllocationAnswer: {
