@@ -14,6 +14,7 @@ import uvicorn
 from api.access.accounts import ADMINISTRATOR
 from api.access.guard import check_access
 from api.app import create_app
+from api.connections import BoundedProtocol, Connections, allow_files
 from api.settings import ApiSettings
 from api.tls import Certificate
 from deploy.watchdog import send_signs
@@ -23,7 +24,7 @@ from twin.program import program_parser, run_program
 if TYPE_CHECKING:
     import socket
 
-    from fastapi import FastAPI
+    from api.app import Api
 
 EXAMPLES = """examples:
   parktwin api                                   serve on http://127.0.0.1:8080
@@ -43,17 +44,19 @@ HEAD_BYTES = 65_536
 class Server(uvicorn.Server):
     """Lets the live feeds end first, or stopping would wait for browsers."""
 
-    def __init__(
-        self, config: uvicorn.Config, app: FastAPI, certificate: Certificate | None
-    ) -> None:
+    def __init__(self, config: uvicorn.Config, app: Api, certificate: Certificate | None) -> None:
         super().__init__(config)
         self._state = app.state
+        context = app.state.context
+        app.state.connections = Connections(context.settings, context.traffic)
         self._certificate = certificate
         self._tasks: list[asyncio.Task[None]] = []
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start; called by uvicorn."""
+        watching = self._state.connections.watch()
         self._tasks.append(asyncio.create_task(send_signs(), name="signs"))
+        self._tasks.append(asyncio.create_task(watching, name="connections"))
         await super().startup(sockets)
         if self._state.guard.accounts is not None:
             self._tasks.append(asyncio.create_task(self._invite(), name="invitation"))
@@ -110,13 +113,15 @@ def _serve(settings: ApiSettings) -> int:
     """Serve until a signal; return 0, or 1 when the app did not start; raises SettingsError."""
     check_access(settings)
     app = create_app(settings, now_us=lambda: time.time_ns() // 1000)
+    allow_files(settings.connections_max)
     # The document takes a third of a second: not while others are served.
-    app.openapi()
+    _ = app.document
     certificate = None
     if settings.http_tls_cert is not None and settings.http_tls_key is not None:
         certificate = Certificate(settings.http_tls_cert, settings.http_tls_key)
     config = uvicorn.Config(
         app,
+        http=BoundedProtocol,
         host=settings.http_host,
         port=settings.http_port,
         log_level="info",

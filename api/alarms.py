@@ -32,7 +32,7 @@ from api.live.alarm_board import (
     counts,
 )
 from api.parameters import After, From, Limit, Line, RowId, ScopeFilter, Text, To
-from api.problems import RESPONSES, Problem, invalid, not_found
+from api.problems import RESPONSES, Problem, not_found
 from deploy.database.times import stamp, to_us
 from twin.alarms import metrics as f
 from twin.alarms.commands import refusal
@@ -206,8 +206,8 @@ async def read_summary(
     _check(context, scope)
     now_us, zone = context.now_us(), context.zone
     from_us, end_us = time_range(now_us, from_, to)
-    if end_us - from_us > context.settings.alarm_days_max * DAY_US:
-        raise invalid("from", f"more than {context.settings.alarm_days_max} days before `to`")
+    days = (end_us - from_us) / DAY_US
+    context.require_limit("from", days, "alarm_days_max", "days", "a shorter range")
     entries = context.feed.board.within(scope)
     names = [entry.alarm.id for entry in entries]
     table = load_reference("alarms")
@@ -275,9 +275,8 @@ async def acknowledge(context: AppContext, alarm: AlarmId, body: CommandBody) ->
 @router.post("/alarms/{alarm:path}/shelve", **ACCEPTED)
 async def shelve(context: AppContext, alarm: AlarmId, body: ShelveBody) -> Response:
     """Shelve an alarm for some minutes; alarms of gas detectors are never shelved."""
-    longest = context.settings.shelve_minutes_max
-    if body.minutes > longest:
-        raise invalid("minutes", f"it is above {longest}", part="body")
+    minutes, mend = body.minutes, "shelve it again when they are over"
+    context.require_limit("minutes", minutes, "shelve_minutes_max", "minutes", mend, part="body")
     return await _command(context, "shelve", alarm, body)
 
 
@@ -293,6 +292,7 @@ async def _command(context: Context, kind: str, name: str, body: CommandBody) ->
     entry = context.feed.board.entries.get(name)
     if entry is None:
         raise not_found("alarm", name, context.feed.board.alarms, "/api/v1/alarms?state=all")
+    context.require_command(entry.alarm.scope)
     refused = refusal(kind, entry.state, shelvable=entry.alarm.shelvable)
     if refused:
         raise Problem(409, refused, hint="/api/v1/alarms?state=all has the states of all alarms")

@@ -97,6 +97,10 @@ class Provenance(TypedDict):
     verified: bool
 
 
+class Whole(TypedDict):
+    """What somebody sent or wrote, with its texts: a reader gets it whole or not at all."""
+
+
 def record(kind: type[Item], source: Any = None, /, **own: Any) -> Item:
     """Return one row of a kind of answer: its own fields, all others by name from a source.
 

@@ -7,10 +7,12 @@ import contextlib
 import logging
 import signal
 from contextlib import asynccontextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fastapi import FastAPI
+import orjson
+from fastapi import FastAPI, Request, Response
 from fastapi.responses import HTMLResponse, PlainTextResponse
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.staticfiles import StaticFiles
@@ -46,6 +48,7 @@ from api import (
 )
 from api.access import people, record, second_factor, sessions, sign_in
 from api.access.guard import Guard, Identify
+from api.access.noting import NoteRequests, note_models
 from api.baselines import bridge, forecast
 from api.baselines import routes as baselines_routes
 from api.calculation.pool import Calculations
@@ -70,6 +73,7 @@ from api.reports import routes as reports_routes
 from api.resources import routes as resources_routes
 from api.scenarios import routes as scenarios_routes
 from api.store import ReadStore
+from api.table import JSON
 from api.targets import benchmark
 from api.targets import routes as targets_routes
 from api.totals import routes as totals_routes
@@ -77,7 +81,6 @@ from api.totals import routes as totals_routes
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-    from starlette.responses import Response
     from starlette.types import Scope
 
     from api.settings import ApiSettings
@@ -147,7 +150,7 @@ def create_app(
     console: Path = CONSOLE,
     *,
     inline: bool = False,
-) -> FastAPI:
+) -> Api:
     """Return the application; it connects to the database when it starts.
 
     `inline` makes it calculate where it is asked, and not in processes of its own.
@@ -159,7 +162,7 @@ def create_app(
     )
     context = Context(settings, store, Feed(store, poll_s=settings.poll_s), now_us)
     calculations = None if inline else Calculations(context)
-    guard = Guard(settings, now_us)
+    guard = Guard(settings, now_us, context.traffic)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -168,13 +171,15 @@ def create_app(
             await guard.accounts.open()
         follower = asyncio.create_task(context.feed.run(), name="api.live.feed")
         follower.add_done_callback(_stop_after_crash)
+        noting = asyncio.create_task(note_models(guard, context), name="api.access.noting")
         try:
             yield
         finally:
             context.feed.close()
-            follower.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await follower
+            for task in (follower, noting):
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
             if calculations is not None:
                 await calculations.close()
             if guard.accounts is not None:
@@ -186,23 +191,15 @@ def create_app(
         description="The digital twin of a chemical park; all it takes are commands to ingest.",
         version="1",
         lifespan=lifespan,
+        openapi_url=None,
         docs_url=None,
         redoc_url=None,
     )
+    app.add_route("/openapi.json", app.answer_document, include_in_schema=False)
     app.state.context = context
     app.state.calculations = calculations
     app.state.guard = guard
-    # The last one stands outside.
-    app.add_middleware(GZipMiddleware, minimum_size=PACKED_BYTES, compresslevel=PACKING)
-    if calculations is not None:
-        app.add_middleware(KeepAnswers, generation=lambda: context.feed.generation)
-    app.add_middleware(AnswerHead)
-    app.add_middleware(Identify, guard=guard)
-    app.add_middleware(RefuseRequests, settings=settings)
-    app.add_middleware(CountAnswers, traffic=context.traffic)
-    app.add_middleware(AddHeaders, hsts_days=settings.hsts_days)
-    if settings.proxies:
-        app.add_middleware(TrustProxies, proxies=settings.proxies)
+    _surround(app, context, guard)
     problems.install(app)
     for module in SUBJECTS:
         for route in module.router.routes:
@@ -214,6 +211,21 @@ def create_app(
     else:
         app.add_api_route("/", _hint, include_in_schema=False)
     return app
+
+
+def _surround(app: Api, context: Context, guard: Guard) -> None:
+    """Add what every request and answer passes; the last one stands outside."""
+    app.add_middleware(GZipMiddleware, minimum_size=PACKED_BYTES, compresslevel=PACKING)
+    if app.state.calculations is not None:
+        app.add_middleware(KeepAnswers, generation=lambda: context.feed.generation)
+    app.add_middleware(AnswerHead)
+    app.add_middleware(NoteRequests, guard=guard, context=context)
+    app.add_middleware(Identify, guard=guard)
+    app.add_middleware(RefuseRequests, settings=context.settings)
+    app.add_middleware(CountAnswers, traffic=context.traffic)
+    app.add_middleware(AddHeaders, hsts_days=context.settings.hsts_days)
+    if context.settings.proxies:
+        app.add_middleware(TrustProxies, proxies=context.settings.proxies)
 
 
 class ConsoleFiles(StaticFiles):
@@ -242,6 +254,15 @@ class ConsoleFiles(StaticFiles):
 
 class Api(FastAPI):
     """The application; its OpenAPI document has problems, and no titles made of names."""
+
+    @cached_property
+    def document(self) -> bytes:
+        """The OpenAPI document as JSON, written once: it has a megabyte."""
+        return orjson.dumps(self.openapi())
+
+    async def answer_document(self, _: Request) -> Response:
+        """Return the OpenAPI document."""
+        return Response(self.document, media_type=JSON)
 
     def openapi(self) -> dict[str, Any]:
         """Return the OpenAPI 3.1 document."""

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import Field
-from typing_extensions import TypedDict
 
 from api import queries
 from api.answers import (
@@ -16,6 +15,7 @@ from api.answers import (
     Page,
     Rfc3339,
     Share,
+    Whole,
     formula,
     record,
 )
@@ -65,7 +65,7 @@ CSV_BODY = {"requestBody": {"required": True, "content": {"text/csv": {"schema":
 NO_COMPARISON = Comparison(math.nan, math.nan, "")
 
 
-class BookValue(TypedDict):
+class BookValue(Whole):
     """One version of a value of the books; numbers in the uom of the tag."""
 
     id: int
@@ -202,6 +202,7 @@ async def correct_book_value(
     rows = await context.store.rows(queries.BOOK_VALUE, value)
     if not rows:
         raise not_found("value of the books", str(value), (), "/api/v1/book")
+    context.require_command(rows[0]["scope"])
     cells = body.model_dump(exclude={"by", "confirm"}) | {"value": str(body.value)}
     cells |= {"tag": rows[0]["address"], "period": label(_period(rows[0]), context.zone)}
     return await _enter(context, [BookRow(1, cells)], [], body.by, confirm=body.confirm)
@@ -215,6 +216,7 @@ async def confirm_book_values(context: AppContext, body: ConfirmBody) -> Respons
         state = states.get(each)
         if state is None:
             raise not_found("value of the books", str(each), (), "/api/v1/book")
+        context.require_command(state["scope"])
         if state["confirmed"] is not None:
             raise Problem(409, f"value {each} is confirmed already")
         if not state["newest"]:
@@ -235,6 +237,9 @@ async def _enter(
     """Queue rows for ingest; raises Problem 422 with everything that is wrong with them."""
     park = context.model.park
     entries, wrong = read_entries(rows, park, context.now_us())
+    scopes = {entry.tag.scope for entry in entries}
+    for scope in scopes:
+        context.require_command(scope)
     addresses = sorted({entry.tag.address for entry in entries})
     known = [
         Version(
@@ -245,7 +250,6 @@ async def _enter(
     problems = [*problems, *wrong, *compare_with_book(entries, known, context.zone)[1]]
     if problems:
         raise _refusal(problems)
-    scopes = {entry.tag.scope for entry in entries}
     body = {"by": by, "confirm": confirm, "rows": [list(row) for row in rows]}
     return await queue_command(context, "book.enter", body, *scopes)
 

@@ -10,8 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from typing_extensions import TypedDict
 
 from api.access.rights import ASKER
-from api.answers import record
-from api.encode import json_answer
+from api.order_keys import ORDER, accepted
 from api.parameters import Person
 from api.problems import unavailable
 
@@ -42,8 +41,9 @@ async def queue_command(
 ) -> Response:
     """Queue a command about some scopes, else the whole park, and answer 202 with its number.
 
-    It is that of the account which came in, whatever name the request gives. Raises Problem 403
-    where a scope is not the account's, 503 when too many wait, StoreError without a database.
+    It is that of the account which came in, whatever name the request gives; one whose key is known
+    is queued already. Raises Problem 403 where a scope is not the account's, 503 when too many
+    wait, StoreError without a database.
     """
     for scope in scopes or (context.model.park.id,):
         context.require_command(scope)
@@ -51,12 +51,11 @@ async def queue_command(
     if person is not None and person.name:
         body = body | {"by": person.name}
     limit = context.settings.commands_max
-    command = await context.store.queue_command(kind, orjson.dumps(body).decode(), limit)
+    text = orjson.dumps(body).decode()
+    command = await context.store.queue_command(kind, text, limit, ORDER.get())
     if command is None:
         raise unavailable(
             f"{limit} commands wait already: nobody takes them",
             hint="is ingest running? /readyz says so",
         )
-    response = json_answer(record(Accepted, command=command), 202)
-    response.headers["Location"] = f"/api/v1/commands/{command}"
-    return response
+    return accepted(command)

@@ -17,6 +17,7 @@ from api.answers import (
     Number,
     Page,
     Rfc3339,
+    Whole,
     record,
 )
 from api.commands import ACCEPTED, CommandBody, queue_command
@@ -47,7 +48,7 @@ class HeardNameRow(TypedDict):
     uom: str
 
 
-class ContactRow(TypedDict):
+class ContactRow(Whole):
     """A sender that the model does not know; `payload` is its newest as far as it was kept."""
 
     id: int

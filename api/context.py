@@ -137,18 +137,33 @@ class Context:
 
     def require_page(self, limit: int) -> None:
         """Raise Problem 422 for a page that is too long."""
-        if limit > self.settings.page_size_max:
-            raise invalid("limit", f"it is above {self.settings.page_size_max}")
+        self.require_limit("limit", limit, "page_size_max", "items of a page", "`next` leads on")
+
+    def require_limit(
+        self,
+        parameter: str,
+        value: float,
+        setting: str,
+        what: str,
+        mend: str,
+        *,
+        part: str = "query",
+    ) -> None:
+        """Raise Problem 422 for more than a setting allows: it names the limit and the mend."""
+        most = getattr(self.settings, setting)
+        if value > most:
+            limit = f"{_counted(most)} are the limit (PARKTWIN_{setting.upper()})"
+            raise invalid(parameter, f"{_counted(value)} {what}, and {limit}", hint=mend, part=part)
 
     def require_affordable(self, values: int) -> None:
         """Raise Problem 422 for a calculation that reads or solves for too many values."""
-        limit = self.settings.calculation_values_max
-        if values > limit:
-            raise invalid(
-                "window",
-                f"the answer takes about {values:,} values, and {limit:,} are the limit",
-                hint="longer windows (window=hour), a shorter range or a smaller scope",
-            )
+        self.require_limit(
+            "window",
+            values,
+            "calculation_values_max",
+            "values, as estimated",
+            "longer windows (window=hour), a shorter range or a smaller scope",
+        )
 
     def find_tags(self, addresses: list[str] | None) -> I64:
         """Return the positions of tags in the catalogue, of all when none is named.
@@ -182,6 +197,10 @@ class Context:
             if at is not None:
                 return catalogue.tags[at], int(catalogue.tag_id[at])
         raise not_found("tag", address, self.feed.catalogue.addresses, "/api/v1/tags")
+
+
+def _counted(number: float) -> str:
+    return f"{round(number):,}" if number == round(number) else f"{number:g}"
 
 
 async def context_of(request: Request) -> Context:

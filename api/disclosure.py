@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any, Literal, Union, cast
 from fastapi import Response
 from typing_extensions import is_typeddict
 
-from api.answers import Provenance
+from api.access.rights import ASKER
+from api.answers import Provenance, Whole
 from api.problems import Problem
 from twin.disclosure import ABOVE, LINKED, Viewer, level_of, withheld_above
 from twin.model.park import TOTAL, inside, scopes_above
@@ -68,7 +69,13 @@ class View:
         return all(self.viewer.sees(s, level_of(self.park, s)) for s in below or [scope])
 
     def owner(self, record: Record) -> str | None:
-        """Return the scope that a record names; None where it names none."""
+        """Return the scope that a record names; None where it names none.
+
+        What one has ordered oneself is one's own.
+        """
+        person = ASKER.get()
+        if person is not None and person.name and record.get("by") == person.name:
+            return person.scope
         scope = record.get("scope")
         if isinstance(scope, str) and "items" not in record:
             return scope
@@ -104,6 +111,26 @@ async def disclose(endpoint: Endpoint, question: Record, *, is_order: bool = Fal
     is_sum = not known and scope in view.sums and ("path" in question or query is not None)
     why = await _judge(view, endpoint, question, scope, answer) if is_sum else {}
     return _told(view, kind, answer, known=known, why=why)
+
+
+def knows(context: Context, scope: str) -> bool:
+    """Tell whether the reader may know all figures of a scope."""
+    viewer = context.viewer
+    return viewer.sees_all or View(context, viewer, context.model.park).knows(scope)
+
+
+def reach_of(endpoint: Endpoint) -> Literal["levels", "tags", "park"]:
+    """Return what bounds the answer of a route for a reader who does not know everything.
+
+    levels: each record by whose it is; tags: those that he may know; park: nothing is for him.
+    Raises TypeError for one without a context, which nothing bounds.
+    """
+    hints = typing.get_type_hints(endpoint)
+    if "context" not in hints:
+        raise TypeError(f"{endpoint.__name__} tells the same to everybody: it needs a rule")
+    if _is_record(_answer_of(endpoint)):
+        return "levels"
+    return "tags" if "tag" in hints else "park"
 
 
 def _narrowed(view: View, question: Record) -> Record:
@@ -213,7 +240,7 @@ def _told(
 ) -> Record:
     """Return a record with what he may know of it."""
     owner = view.owner(record)
-    if owner is not None and "parts" in record and owner in view.sums:
+    if owner in view.sums and _has_shares(kind):
         reason = _of_parts(view, owner, record["parts"])
         known, inner = not reason, False
     elif owner is not None or _is_provenance(kind):
@@ -248,6 +275,13 @@ def _told(
     return visible
 
 
+@cache
+def _has_shares(kind: Any) -> bool:
+    """Tell whether a kind of record has the shares of members with it, in `parts`."""
+    part = _record_in(fields_of(kind).get("parts", Any))
+    return part is not None and "numerator_share" in fields_of(part)
+
+
 def _of_parts(view: View, scope: str, parts: list[Record]) -> str:
     """Return why a figure is withheld that has the shares of its members with it."""
     sizes: list[dict[str, float]] = [{}, {}]
@@ -267,6 +301,9 @@ def _may_stand(view: View, kind: Any, record: Record) -> bool:
 
     It has to say that they are withheld, or be of somebody and have no figure that has to be there.
     """
+    if _is_whole(kind):
+        owner = view.owner(record)
+        return owner is not None and view.knows(owner)
     if any(name in fields_of(kind) for name in SAYING) or _is_provenance(kind):
         return True
     if view.owner(record) is not None:
@@ -293,8 +330,8 @@ def _unknown(name: str, hint: Any, value: Any, reason: str) -> Any:
         unknown = None
     elif isinstance(value, list):
         unknown = []
-    elif bare is int and name not in HARMLESS:
-        unknown = 0
+    elif bare in (int, float) and name not in HARMLESS:
+        unknown = bare()
     elif typing.get_origin(bare) is Literal:
         unknown = next((word for word in NOT_KNOWN if word in options), value)
     return unknown
@@ -367,8 +404,16 @@ def _is_record(kind: Any) -> bool:
 
 def _is_provenance(kind: Any) -> bool:
     """Tell whether a record is a reference, which everybody may know."""
-    bases = cast("tuple[Any, ...]", getattr(kind, "__orig_bases__", ()))
-    return Provenance in bases
+    return Provenance in _bases(kind)
+
+
+def _is_whole(kind: Any) -> bool:
+    """Tell whether a record is nothing without its texts and figures."""
+    return Whole in _bases(kind)
+
+
+def _bases(kind: Any) -> tuple[Any, ...]:
+    return cast("tuple[Any, ...]", getattr(kind, "__orig_bases__", ()))
 
 
 def _last(scope: str) -> str:

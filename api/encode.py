@@ -14,6 +14,7 @@ from fastapi.routing import APIRoute
 from api import table
 from api.access.guard import require_right
 from api.disclosure import disclose
+from api.order_keys import PARAMETER, answer_once
 from api.table import JSON
 from twin.arrays import F64, I64
 from twin.series.windows import local
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from starlette.types import Receive, Scope, Send
 
+ACCEPTED = 202  # of an order that is queued
 Uom = tuple[Any, Any]  # scale and shift: si = value * scale + shift
 
 # A value in uom loses its last bits on the way through SI; 12 digits are more than any meter has.
@@ -107,6 +109,10 @@ class AnswerRoute(APIRoute):
                 200: {"content": table.CONTENT},
             }
             options["openapi_extra"] = {"parameters": table.PARAMETERS}
+        self._is_queued = options.get("status_code") == ACCEPTED
+        if self._is_queued:
+            extra = options.get("openapi_extra") or {}
+            options["openapi_extra"] = {**extra, "parameters": [PARAMETER]}
         super().__init__(path, encoded, **options)
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -117,6 +123,8 @@ class AnswerRoute(APIRoute):
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Return what answers a request; called by FastAPI."""
         answer = super().get_route_handler()
+        if self._is_queued:
+            return functools.partial(answer_once, answer=answer)
         if not self._has_table:
             return answer
 

@@ -241,6 +241,14 @@ def _lines(context: Context) -> Iterator[str]:
         for status, count in sorted(context.traffic.answers.items())
     ]
     rows["api_answers_broken_total"] = [("", context.traffic.broken)]
+    rows["api_limited_total"] = [
+        (f'{{limit="{what}"}}', count) for what, count in sorted(context.traffic.limited.items())
+    ]
+    rows["api_connections"] = [("", context.traffic.connections)]
+    rows["api_connections_closed_total"] = [
+        (f'{{reason="{reason}"}}', count)
+        for reason, count in sorted(context.traffic.closed.items())
+    ]
     rows["api_live_clients"] = [("", context.feed.clients)]
     age_s = cycle_age_s(context)
     rows["api_cycle_age_seconds"] = [] if age_s is None else [("", age_s)]

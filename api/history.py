@@ -27,7 +27,7 @@ from api.calculation.pool import CalculationRoute
 from api.context import AppContext, Context, time_range
 from api.encode import json_answer, milliseconds, out
 from api.parameters import Address, From, To
-from api.problems import RESPONSES, Problem, invalid
+from api.problems import RESPONSES, Problem
 from api.table import CSV, JSON, preferred
 from twin import quality as q
 from twin.arrays import (
@@ -117,14 +117,11 @@ async def read_tag_history(
             f"a history is not to be had as {accept}",
             hint=f"{JSON}, {CSV} or {ARROW}",
         )
-    settings = context.settings
-    if points > settings.history_points_max:
-        raise invalid("points", f"it is above {settings.history_points_max}")
-    if len(tag) > settings.history_tags_max:
-        raise invalid("tag", f"more than {settings.history_tags_max} are asked for at once")
+    context.require_limit("points", points, "history_points_max", "points", "fewer of them")
+    context.require_limit("tag", len(tag), "history_tags_max", "tags", "several requests")
     from_us, until_us = time_range(context.now_us(), from_, to)
-    if until_us - from_us > settings.history_days_max * DAY_US:
-        raise invalid("from", f"more than {settings.history_days_max} days before `to`")
+    days = (until_us - from_us) / DAY_US
+    context.require_limit("from", days, "history_days_max", "days", "a shorter range")
     histories = []
     for address in tag:
         row, tag_id = context.find_series(address)

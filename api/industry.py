@@ -15,7 +15,7 @@ from api.context import AppContext, Context
 from api.encode import rfc3339
 from api.energy import read_energy
 from api.parameters import Text
-from api.problems import RESPONSES, invalid, not_found
+from api.problems import RESPONSES, not_found
 from api.windows import Daily, WindowQuery
 from twin.arrays import BOOL, F64
 from twin.disclosure import DOMINATED, FEW, LINKED, SPREAD_MIN, Level, level_of, withheld_above
@@ -131,9 +131,8 @@ async def _read_members(context: Context, query: WindowQuery, product: str) -> l
     """Return the members of an industry; raises Problem 404 and 422, and StoreError."""
     network, viewer = query.network, context.viewer
     enterprises = makers(network, query.scope, product)
-    limit = context.settings.windows_max // len(enterprises)
-    if len(query.edges) - 1 > limit:
-        raise invalid("window", f"there are more than {limit} of them", hint="longer ones")
+    count, what = (len(query.edges) - 1) * len(enterprises), "windows times enterprises"
+    context.require_limit("window", count, "windows_max", what, "longer windows")
     members = []
     for each in enterprises:
         answer = await read_energy(context, replace(query, scope=each))

@@ -10,6 +10,7 @@ from fastapi.responses import StreamingResponse
 from pydantic import Field
 from typing_extensions import TypedDict
 
+from api.access.guard import asker_of
 from api.access.rights import ASKER
 from api.answers import (
     Number,
@@ -132,18 +133,18 @@ class LiveResponse(StreamingResponse):
 
     def __init__(self, context: Context, names: list[str] | None, guard: Guard) -> None:
         super().__init__(events(context, names, guard), headers=HEADERS)
-        self._hosts = context.feed.hosts
+        self._askers = context.feed.askers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the stream."""
-        host = scope["client"][0] if scope["client"] else ""
-        self._hosts[host] += 1
+        asker = asker_of(scope)
+        self._askers[asker] += 1
         try:
             await super().__call__(scope, receive, send)
         finally:
-            self._hosts[host] -= 1
-            if not self._hosts[host]:
-                del self._hosts[host]
+            self._askers[asker] -= 1
+            if not self._askers[asker]:
+                del self._askers[asker]
 
 
 @router.get("/live", status_code=200, response_class=LiveResponse, responses=EVENTS)
@@ -152,12 +153,12 @@ async def live(context: AppContext, request: Request, tag: Tags = None) -> Respo
     context.require_image()
     context.find_tags(tag)
     settings, feed = context.settings, context.feed
-    host = request.client.host if request.client else ""
+    asker = asker_of(request.scope)
     most = settings.live_clients_host_max
-    if feed.hosts[host] >= most:
+    if feed.askers[asker] >= most:
         raise Problem(
             429,
-            f"there are {most} live clients of {host} already",
+            f"there are {most} live clients of {asker} already",
             hint="close one, or raise PARKTWIN_LIVE_CLIENTS_HOST_MAX",
             retry=True,
             limit=most,

@@ -62,10 +62,13 @@ ASSET_HEADERS = _raw({**HEADERS, "Cache-Control": FOR_EVER})
 
 @dataclass(slots=True)
 class Traffic:
-    """The answers of the API since its start."""
+    """The answers of the API since its start, and its connections."""
 
     answers: Counter[str] = field(default_factory=Counter)  # by status class
     broken: int = 0  # ended by a failure after their start
+    limited: Counter[str] = field(default_factory=Counter)  # refused as too many, by what
+    connections: int = 0
+    closed: Counter[str] = field(default_factory=Counter)  # connections, by reason
 
 
 class CountAnswers:

@@ -68,10 +68,13 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
 
 
 class Problem(Exception):  # noqa: N818 - the word of RFC 9457
-    """A request that gets no answer; `more` are extension members."""
+    """A request that gets no answer; `more` are extension members.
+
+    `retry` says that it may succeed later, or after how long [s].
+    """
 
     def __init__(
-        self, status: int, detail: str, *, hint: str = "", retry: bool = False, **more: Any
+        self, status: int, detail: str, *, hint: str = "", retry: bool | int = False, **more: Any
     ) -> None:
         super().__init__(detail)
         self.status = status
@@ -126,7 +129,7 @@ async def answer_failure(request: Request, error: Exception) -> Response:
     }
     headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
     if problem.retry:
-        headers["Retry-After"] = str(RETRY_AFTER_S)
+        headers["Retry-After"] = str(RETRY_AFTER_S if problem.retry is True else problem.retry)
     return Response(orjson.dumps(body), problem.status, headers, MEDIA_TYPE)
 
 

@@ -6,7 +6,6 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Path, Query, Response
 from pydantic import Field
-from typing_extensions import TypedDict
 
 from api import queries
 from api.answers import (
@@ -14,6 +13,7 @@ from api.answers import (
     Number,
     Page,
     Rfc3339,
+    Whole,
     record,
 )
 from api.commands import ACCEPTED, CommandBody, queue_command
@@ -36,7 +36,7 @@ Enterprise = Annotated[Text, Path(description="id of an enterprise")]
 TagName = Annotated[Text, Path(description="name as it came; may have slashes")]
 
 
-class QuarantineRow(TypedDict):
+class QuarantineRow(Whole):
     """Samples that were not stored, by tag and reason; `kept` of them are still there."""
 
     enterprise: str
@@ -51,11 +51,12 @@ class QuarantineRow(TypedDict):
     last_value: Given[Number]
 
 
-class RejectRow(TypedDict):
+class RejectRow(Whole):
     """A payload that was refused; `payload` is its text as far as it was kept."""
 
     id: int
     received: Rfc3339
+    enterprise: Annotated[str, Field(description="whose gateway sent it; empty = nobody knows")]
     reason: str
     detail: str
     topic: str
@@ -105,7 +106,8 @@ async def read_quarantine(
 
 
 async def _require(context: Context, enterprise: str, tag: str, reason: str | None) -> None:
-    """Raise Problem 404 when the quarantine has no such tag for that reason."""
+    """Raise Problem 403, and 404 when the quarantine has no such tag for that reason."""
+    context.require_command(context.scope_of(enterprise, tag))
     if not await context.store.rows(queries.IS_HELD, enterprise, tag, reason):
         raise not_found("tag in quarantine", f"{enterprise}/{tag}", (), "/api/v1/quarantine")
 

@@ -115,9 +115,10 @@ WHERE time > $1 AND time <= $2 AND after = 'unacknowledged' AND alarm = ANY($3::
 ORDER BY time"""
 # A bounded number of commands waits.
 QUEUE_COMMAND = """
-INSERT INTO command (kind, body) SELECT $1, $2::jsonb
+INSERT INTO command (kind, body, key, request) SELECT $1, $2::jsonb, $4, $5
 WHERE (SELECT count(*) FROM (SELECT FROM command WHERE done IS NULL LIMIT $3) w) < $3
-RETURNING id"""
+ON CONFLICT (key) DO NOTHING RETURNING id"""
+COMMAND_OF = "SELECT id, request FROM command WHERE key = $1"
 COMMAND = "SELECT id, kind, created, done, error, body->>'by' AS by FROM command WHERE id = $1"
 CONTACTS = "SELECT * FROM contact ORDER BY last_seen DESC, id LIMIT $1 OFFSET $2"
 CONTACT = "SELECT * FROM contact WHERE id = $1"
@@ -169,7 +170,7 @@ JOIN unnest($2::timestamptz[]) WITH ORDINALITY e (edge, number)
     ON b.start < e.edge AND b.stop > e.edge
 WHERE b.stands AND b.tag_id = ANY($1::int[])"""
 REJECTS = """
-SELECT id, received, reason, detail, topic, payload, size FROM reject
+SELECT id, received, enterprise, reason, detail, topic, payload, size FROM reject
 WHERE ($1::text IS NULL OR reason = $1) AND id < $2 ORDER BY id DESC LIMIT $3"""
 # Of all components when $1 is empty; of those at one time either all or none.
 DETECTIONS = """

@@ -110,6 +110,7 @@ async def dismiss_fall(context: AppContext, fall: FallNumber, body: DismissFallB
     rows = await context.store.rows(queries.REGISTER_FALL_ANSWER, fall)
     if not rows:
         raise not_found("fall of a register", str(fall), (), "/api/v1/registers/falls")
+    context.require_command(rows[0]["scope"])
     if rows[0]["answer"] is not None:
         raise Problem(409, f"it has been answered already: {rows[0]['answer']}")
     return await queue_command(

@@ -22,6 +22,7 @@ from api.answers import (
 )
 from api.calculation.pool import LongCalculationRoute
 from api.context import AppContext, Context
+from api.disclosure import knows
 from api.encode import ONE, number, rfc3339
 from api.energy import (
     AGEING_US,
@@ -208,8 +209,10 @@ async def read_retrofit(
         sides |= await _read_sides(context, path, changed, day)
     whole = sum(cell.capacity for cell in every)
     rows = [_row(cell, plans.get(cell.id), sides[cell.id], today) for cell in cells]
-    for row, cell in zip(rows, cells, strict=True):
-        row["share"] = number(cell.capacity / whole)
+    # With its own capacity an enterprise would know that of all others.
+    if knows(context, path):
+        for row, cell in zip(rows, cells, strict=True):
+            row["share"] = number(cell.capacity / whole)
     return {
         "scope": path,
         "on": today.isoformat(),

@@ -41,6 +41,11 @@ class ApiSettings(Settings):
         description="accounts: only who has one comes in; demo: everybody on this machine does, and"
         " http_host must be this machine alone",
     )
+    access_database_url: str = Field(
+        "",
+        description="the database as the role that has the accounts, which no other query then may"
+        " read; empty = database_url",
+    )
     audit_key: Path | None = Field(
         None, description="file with the key of the record of orders and ways in; none: no key"
     )
@@ -82,6 +87,13 @@ class ApiSettings(Settings):
         ' [{"claim": "groups", "value": "shift", "role": "operator", "scope": "park/acme"}, …];'
         " nobody without",
     )
+    audit_days: int = Field(
+        0,
+        ge=0,
+        le=36_500,
+        description="rows of the record go after so long, by `parktwin audit trim`; 0 = never"
+        " [days]",
+    )
     cookie_secure: Literal["auto", "always", "never"] = Field(
         "auto", description="sessions by HTTPS only; auto: if they began by HTTPS"
     )
@@ -89,12 +101,37 @@ class ApiSettings(Settings):
         60, ge=1, le=1_440, description="a session that is not used ends after [min]"
     )
     session_hours: int = Field(12, ge=1, le=168, description="longest session [h]")
+    connections_max: int = Field(4_000, ge=10, description="connections at the same time")
+    connections_host_max: int = Field(
+        1_000, ge=5, description="connections of one remote address at the same time"
+    )
+    request_s: float = Field(
+        20.0, gt=0, le=600, description="a request arrives whole in so long, or it is given up [s]"
+    )
+    answer_s: float = Field(
+        60.0, gt=0, le=3_600, description="a client that takes no answer for so long is cut off [s]"
+    )
+    requests_client_max: int = Field(
+        100,
+        ge=5,
+        description="requests of one account, or of a remote address without one, at the same time;"
+        " live feeds do not count",
+    )
+    orders_minute: int = Field(
+        600,
+        ge=1,
+        description="orders of one account, or of a remote address without one, in a minute, and at"
+        " once after a pause",
+    )
     body_bytes: int = Field(262_144, ge=1_024, description="longest body of a request [B]")
     pool_size: int = Field(8, ge=1, le=100, description="database connections for requests")
     query_timeout_s: float = Field(10.0, gt=0, le=300, description="longest database query [s]")
     live_clients_max: int = Field(1_000, ge=1, description="live feeds at the same time")
     live_clients_host_max: int = Field(
-        200, ge=1, description="live feeds of one remote address at the same time"
+        200,
+        ge=1,
+        description="live feeds of one account, or of a remote address without one, at the same"
+        " time",
     )
     keep_alive_s: float = Field(15.0, gt=0, description="comment on a silent live feed after [s]")
     poll_s: float = Field(1.0, gt=0, le=60, description="look for cycles without a wake-up [s]")
@@ -122,7 +159,7 @@ class ApiSettings(Settings):
         64, ge=1, description="requests that calculate, wait to, or are being sent, of all clients"
     )
     calculations_client_max: int = Field(
-        16, ge=1, description="the same of one client, a remote address"
+        16, ge=1, description="the same of one account, or of a remote address without one"
     )
     answer_kept_s: float = Field(
         2.0,
@@ -192,6 +229,11 @@ class ApiSettings(Settings):
     )
 
     @property
+    def accounts_url(self) -> str:
+        """The address of the database for who has the accounts."""
+        return self.access_database_url or self.database_url
+
+    @property
     def host_names(self) -> frozenset[str]:
         """The names in `hosts`, in lower case."""
         return frozenset(_words(self.hosts.lower()))
@@ -210,6 +252,19 @@ class ApiSettings(Settings):
     def proxies(self) -> list[str]:
         """The addresses and networks in `trusted_proxies`."""
         return _words(self.trusted_proxies)
+
+    @model_validator(mode="after")
+    def _feeds(self) -> ApiSettings:
+        # A live feed is a connection.
+        if (
+            self.live_clients_max > self.connections_max
+            or self.live_clients_host_max > self.connections_host_max
+        ):
+            raise ValueError(
+                "PARKTWIN_LIVE_CLIENTS_MAX and _HOST_MAX must not be above"
+                " PARKTWIN_CONNECTIONS_MAX and _HOST_MAX"
+            )
+        return self
 
     @model_validator(mode="after")
     def _relations(self) -> ApiSettings:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from api import queries
+from api.order_keys import OrderKey, require_same
 from deploy.database import copy
 from deploy.database.errors import EXPECTED, store_errors
 from deploy.database.times import stamp, stamps
@@ -118,13 +119,34 @@ class ReadStore:
         """Return the rows of the cycles after one, oldest first."""
         return await self.rows(queries.CYCLES, after_us, CYCLES_AT_ONCE)
 
-    async def queue_command(self, kind: str, body: str, waiting_max: int) -> int | None:
-        """Queue a command for ingest; return its number, None when too many wait already."""
+    async def queue_command(
+        self, kind: str, body: str, waiting_max: int, order: OrderKey | None
+    ) -> int | None:
+        """Queue a command for ingest; return its number, None when too many wait already.
+
+        Raises Problem 422 for a key that another request had.
+        """
+        key, request = (order.key, order.request) if order else (None, None)
         async with self._connection() as connection, connection.transaction():
             # The one thing the API writes.
             await connection.execute("SET TRANSACTION READ WRITE")
-            number = await connection.fetchval(queries.QUEUE_COMMAND, kind, body, waiting_max)
-            return None if number is None else int(number)
+            args = kind, body, waiting_max, key, request
+            number = await connection.fetchval(queries.QUEUE_COMMAND, *args)
+        if number is None and order is not None:
+            # One of two at the same time.
+            return await self.command_of(order)
+        return None if number is None else int(number)
+
+    async def command_of(self, order: OrderKey) -> int | None:
+        """Return the command that was queued with a key; None where there is none.
+
+        Raises Problem 422 for a key that another request had.
+        """
+        rows = await self.rows(queries.COMMAND_OF, order.key)
+        if not rows:
+            return None
+        require_same(order, rows[0]["request"])
+        return int(rows[0]["id"])
 
     async def rows(self, statement: str, *args: Any) -> list[Any]:
         """Return the rows of a query."""

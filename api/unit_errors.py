@@ -102,6 +102,7 @@ async def _command(context: Context, kind: str, error: int, body: CommandBody) -
     rows = await context.store.rows(queries.UNIT_ERROR_ANSWER, error)
     if not rows:
         raise not_found("suspected unit error", str(error), (), "/api/v1/health/data")
+    context.require_command(rows[0]["scope"])
     if rows[0]["answer"] is not None:
         raise Problem(409, f"it has been answered already: {rows[0]['answer']}")
     return await queue_command(context, kind, {"id": error, **body.model_dump()}, rows[0]["scope"])

@@ -95,12 +95,10 @@ def parse_query(
         raise invalid("window", "this park has no shifts", hint="add `shifts` to [park]")
     now_us = context.now_us()
     from_us, to_us = time_range(now_us, from_, to)
-    limit = context.settings.windows_max
     per_shift_us = DAY_US // max(len(park.shifts), 1)
-    if (to_us - from_us) // w.SHORTEST_US.get(window, per_shift_us) > limit:
-        raise invalid(
-            "window", f"there are more than {limit} of them", hint="longer ones, or a shorter range"
-        )
+    most = (to_us - from_us) // w.SHORTEST_US.get(window, per_shift_us)
+    mend = "longer ones, or a shorter range"
+    context.require_limit("window", most, "windows_max", "windows", mend)
     edges = w.edges(window, from_us, to_us, park.timezone, park.shifts)
     expected_us = now_us - round(context.settings.minute_delay_s * SECOND_US)
     return WindowQuery(context.model.network, path, window, edges, now_us, expected_us)

@@ -2,8 +2,9 @@
 
 The administrator has no password: it is the account the server runs under, and it comes by the
 socket in the folder of the cluster, which nobody else may enter. `park` owns the schema, for ingest
-and for people. `park_reader` reads it, and queues commands, for the api. `park_viewer` reads values
-and alarms, for dashboards.
+and for people. For the api `park_reader` reads it and queues commands, and `park_access` has the
+accounts; `park_report` makes reports. `park_viewer` reads values and alarms, for dashboards, and
+the members of `park_enterprise` what is of their enterprise.
 """
 
 from __future__ import annotations
@@ -26,8 +27,10 @@ if TYPE_CHECKING:
 
     from deploy.sandbox import Sandbox
 
-ADMINISTRATOR, OWNER, READER = "postgres", "park", "park_reader"
-VIEWER = "park_viewer"
+ADMINISTRATOR, OWNER = "postgres", "park"
+READER, ACCESS, REPORT, VIEWER = "park_reader", "park_access", "park_report", "park_viewer"
+# Whose passwords are new with each start.
+PASSING = (READER, ACCESS, REPORT)
 SESSION = "parktwin-ingest"
 # Files of passwords that last, as psql reads them.
 PGPASS = {OWNER: "pgpass", VIEWER: "viewer.pgpass"}
@@ -45,15 +48,20 @@ ADD_ROLES = """
 SET log_min_error_statement = panic;  -- A failed statement would be logged with its password.
 DROP ROLE IF EXISTS park_renamer;
 SELECT format('CREATE ROLE %I LOGIN', name)
-FROM unnest(ARRAY['park', 'park_reader', 'park_viewer']) AS name
+FROM unnest(ARRAY['park', 'park_reader', 'park_access', 'park_report', 'park_viewer']) AS name
 WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = name) \\gexec
-ALTER ROLE park PASSWORD '{owner}';
-ALTER ROLE park_reader PASSWORD '{reader}';
-ALTER ROLE park_viewer PASSWORD '{viewer}' CONNECTION LIMIT 10;
+SELECT 'CREATE ROLE park_enterprise'
+WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'park_enterprise') \\gexec
+{passwords}
+ALTER ROLE park_reader SET statement_timeout = '300s';
+ALTER ROLE park_access SET statement_timeout = '10s';
+ALTER ROLE park_report SET statement_timeout = '300s';
+ALTER ROLE park_viewer CONNECTION LIMIT 10;
 ALTER ROLE park_viewer SET default_transaction_read_only = on;
 ALTER ROLE park_viewer SET statement_timeout = '30s';
 ALTER ROLE park_viewer SET search_path = park, public;
-GRANT park_reader TO park;  -- So that the owner sees and ends its sessions.
+-- So that the owner sees and ends their sessions.
+GRANT park_reader, park_access, park_report TO park;
 """
 ADD_DATABASE = """
 SELECT 'CREATE DATABASE {name} OWNER park'
@@ -87,12 +95,13 @@ def write_rules(box: Sandbox) -> None:
         socket.unlink()
 
 
-def admit(box: Sandbox, port: int, owner: str, reader: str, viewer: str) -> None:
-    """Make the roles, with these passwords; raises ParkError."""
+def admit(box: Sandbox, port: int, passwords: dict[str, str]) -> None:
+    """Make the roles, with a password of each that has one; raises ParkError."""
     if sql(box, port, "postgres", "SELECT 1").returncode:
         for role, statement in RENAME:
             _require(sql(box, port, "postgres", statement, role=role), "renaming the superuser")
-    statement = ADD_ROLES.format(owner=owner, reader=reader, viewer=viewer)
+    lines = (f"ALTER ROLE {role} PASSWORD '{word}';" for role, word in passwords.items())
+    statement = ADD_ROLES.format(passwords="\n".join(lines))
     _require(sql(box, port, "postgres", statement), "making the roles")
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from deploy import packages, sandbox
 from deploy.door import RIGHTS
-from deploy.service import HOST, Service, accepts, require_port
+from deploy.service import HOST, Service, accepts
 from twin.errors import ParkError
 
 if TYPE_CHECKING:
@@ -106,12 +106,6 @@ class Broker(Service):
             self.door.install(self.pid_file.parent)
         self._asked = self._reload = self._reload_due = False
         super().start()
-
-    def _require_ports(self) -> None:
-        super()._require_ports()
-        if self.door is not None:
-            settings = self.door.settings
-            require_port(settings.mqtt_gateway_port, "the gateways", settings.mqtt_host)
 
     def stop(self, timeout_s: float = 5.0) -> None:
         """Stop the broker when it has saved what it holds; `unsaved` says when it could not."""

@@ -18,6 +18,7 @@ from deploy.database.settings import DATA_FOLDER, DEMO_PARK, without_password
 from deploy.packages import CHINESE_FONT, ensure, run, say
 from deploy.service import HOST, ConsoleAddress, require_port
 from deploy.settings import UpSettings
+from twin.arrays import DAY_S
 from twin.errors import ParkError
 from twin.program import own_version, run_program
 
@@ -45,6 +46,7 @@ PROGRAMS = {
     "report": ("api.reports", "make, keep, verify and sign reports of a park, enterprise or shift"),
     "export": ("api.monitoring", "write the items of the online energy monitoring to a file"),
     "user": ("api.access", "list, add, invite, change and lock accounts; make three to try"),
+    "user sql": ("deploy.sql_readers", "let an enterprise read its values by SQL"),
     "audit": ("api.access.record", "look whether the record of orders and ways in was changed"),
     "unit-errors": ("ingest.cli.unit_errors", "list, dismiss or rescale suspected unit errors"),
     "reload": ("ingest.cli.reload", "let a running ingest take over its changed park model"),
@@ -223,10 +225,13 @@ def up(options: argparse.Namespace) -> None:
             if options.simulate and options.history:
                 environment = _environment(options, services, "ingest", addresses)
                 programs.append(_replay(begin, environment, services.log))
-            environment = _environment(options, services, "api", addresses)
+            environment = _environment(options, services, "report", addresses)
             # Of a past that is not derived yet a report would say too little.
             past = programs[-1] if options.simulate and options.history else None
             programs.append(_schedule(environment, services.log, past))
+            if options.accounts:
+                environment = _environment(options, services, "audit", addresses)
+                programs.append(_trim(environment, services.log))
 
         supervisor.supervise(programs, services, options.http, announce)
     finally:
@@ -279,6 +284,13 @@ def _schedule(
     )
 
 
+def _trim(environment: dict[str, str], log: Path) -> supervisor.Program:
+    """Return the task that removes what is too old from the record."""
+    return supervisor.Program(
+        "api.access.record", environment, log, arguments=("trim",), every_s=DAY_S
+    )
+
+
 def _interrupt(_number: int, _frame: FrameType | None) -> None:
     _ignore_signals()
     raise KeyboardInterrupt
@@ -314,10 +326,12 @@ def _environment(
         "PARKTWIN_HTTP_HOST": options.http.host,
         "PARKTWIN_HTTP_PORT": str(options.http.port),
         "PYTHONUNBUFFERED": "1",
+        **_database_environment(services, program),
         **_broker_environment(services, program, addresses),
     }
-    if program == "api":
+    if program in ("api", "audit"):
         own |= {name: path for name, path in addresses.items() if name.endswith("_KEY")}
+    if program == "api":
         if options.accounts:
             own["PARKTWIN_ACCESS"] = "accounts"
         if options.tls is not None:
@@ -329,16 +343,26 @@ def _environment(
         own["PARKTWIN_HISTORY_H"] = f"{options.history:g}"
     if options.scenario is not None:
         own |= {"PARKTWIN_SCENARIO": options.scenario, "PARKTWIN_EVENTS": "live"}
-    own_database = "PARKTWIN_DATABASE_URL" not in os.environ
-    if own_database and program == "ingest":
-        own["PARKTWIN_DATABASE_URL"] = services.database_url
-    if own_database and program == "api":
-        own["PARKTWIN_DATABASE_URL"] = services.reader_url
     if services.queue is not None:
         own["PARKTWIN_BROKER_QUEUE_BYTES"] = str(services.queue.bytes)
         own["PARKTWIN_BROKER_QUEUE_MESSAGES"] = str(services.queue.messages)
     # The matrices are small: threads that spin for them take the processors from the database.
     return {"OPENBLAS_NUM_THREADS": "1", **os.environ, **own}
+
+
+def _database_environment(services: local.Services, program: str) -> dict[str, str]:
+    """Return how a program comes in at our database: each as the role of what it does."""
+    if "PARKTWIN_DATABASE_URL" in os.environ:
+        return {}
+    if program == "api":
+        return {
+            "PARKTWIN_DATABASE_URL": services.reader_url,
+            "PARKTWIN_ACCESS_DATABASE_URL": services.address_of(access.ACCESS),
+        }
+    if program == "report":
+        return {"PARKTWIN_DATABASE_URL": services.address_of(access.REPORT)}
+    owned = program in ("ingest", "audit")
+    return {"PARKTWIN_DATABASE_URL": services.database_url} if owned else {}
 
 
 def _broker_environment(

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from fastapi.routing import APIRoute
 
-from api.access.rights import RIGHTS, ROLES, needed
+from api.access.rights import RIGHTS, ROLES, RULES, rule_of
 from api.app import SUBJECTS, create_app
+from api.disclosure import reach_of
+from api.order_keys import PARAMETER as ORDER_KEY
 from api.settings import ApiSettings
 from api.table import PARAMETERS
 from deploy.settings import UpSettings
@@ -32,14 +34,26 @@ HTTP_HEAD = """Times are RFC 3339 with an offset (in a URL, `+` is written `%2B`
 `application/problem+json` (RFC 9457), with a `hint` where there is one. `window` is minute, hour,
 shift, day, month, quarter or year on the clock of the park; without `from` and `to` an answer
 covers the last 24 hours. `format=csv` (or `Accept: text/csv`) gives the records of an answer as a
-table, `table` says which of several. A row carries `completeness`, the share of the time with
+table, `table` says which of several. An order with a header `Idempotency-Key` that is sent again is
+done once and answered alike. A row carries `completeness`, the share of the time with
 usable data, `quality`, and the tags that are `missing` ([the policy](missing-data.md)). Missing
 data give null, never zero and never infinity.
 """
 RIGHTS_HEAD = """With `PARKTWIN_ACCESS=accounts` a request needs a right, and the role of its
-account has it or not ([accounts](access.md)). The scope of the account narrows it: orders are about
-that scope, figures of others are told as far as their [level](disclosure.md) allows. HEAD is as
-GET.
+account has it or not ([accounts](access.md)). The scope of the account narrows it:
+
+| scope | an account with a scope |
+|---|---|
+| park | is refused: the request is about the whole park |
+| path | asks about its scope and all below it, as the path names it |
+| named | asks about what is of its scope: the tag, alarm, report, sender that is named |
+| accounts | asks about accounts of its scope and below, and gives no role beyond its own |
+| own | asks about what is its own |
+| levels | is told of others what their [level](disclosure.md) allows, record by record |
+| tags | is told of tags whose level allows it, and refused others |
+| none | is told what everybody is |
+
+HEAD is as GET.
 """
 SIMULATOR = """
 ## parktwin simulate
@@ -90,24 +104,38 @@ def settings_page() -> str:
 
 
 def rights_page() -> str:
-    """Return the page of what each role may ask: a route with its right, role by role."""
+    """Return the page of what each role may ask: a route with its right and scope, by role."""
     lines = ["# Rights\n", MADE.format(source="api/access/rights.py"), RIGHTS_HEAD]
-    lines += ["| request | right | " + " | ".join(ROLES) + " |", "|---|---|" + "---|" * len(ROLES)]
-    for rule in sorted(_rules(), key=lambda rule: rule[::-1]):
-        right = needed(*rule)
+    lines += ["| request | right | scope | " + " | ".join(ROLES) + " |"]
+    lines += ["|---|---|---|" + "---|" * len(ROLES)]
+    for method, path, route in sorted(_routes(), key=lambda each: each[1::-1]):
+        rule = rule_of(method, path)
+        right = rule.right if rule else None
         marks = " | ".join("yes" if right is None or right in RIGHTS[r] else "" for r in ROLES)
-        lines.append(f"| `{' '.join(rule)}` | {right or 'none'} | {marks} |")
+        cells = f"`{method} {path}` | {right or 'none'} | {scope_of(method, path, route)}"
+        lines.append(f"| {cells} | {marks} |")
     return "\n".join(lines) + "\n"
 
 
-def _rules() -> Iterator[tuple[str, str]]:
-    """Yield method and path of every route."""
+def scope_of(method: str, path: str, route: APIRoute) -> str:
+    """Return the rule of scope of a route; raises KeyError and TypeError where there is none."""
+    rule = rule_of(method, path)
+    if rule is None:
+        return "none"
+    if f"{method} {path}" in RULES and rule.about != "question":
+        return rule.about
+    return reach_of(route.endpoint)
+
+
+def _routes() -> Iterator[tuple[str, str, APIRoute]]:
+    """Yield method, path and route of all requests."""
     routers = [("", module.router) for module in SUBJECTS]
     while routers:
         above, router = routers.pop()
         for route in router.routes:
             if isinstance(route, APIRoute):
-                yield from ((method, above + route.path) for method in sorted(route.methods or ()))
+                for method in sorted(route.methods or ()):
+                    yield method, above + route.path, route
             else:
                 routers.append((router.prefix, route.original_router))
 
@@ -134,7 +162,9 @@ def _endpoint(title: str, operation: dict[str, Any]) -> Iterator[str]:
     yield f"## {title}\n"
     text = operation.get("description", operation["summary"]).strip().removeprefix("Return ")
     yield f"{text[0].upper()}{text[1:]}\n"
-    parameters = [each for each in operation.get("parameters", ()) if each not in PARAMETERS]
+    parameters = [
+        each for each in operation.get("parameters", ()) if each not in (*PARAMETERS, ORDER_KEY)
+    ]
     if parameters:
         yield "| parameter | type | default | meaning |"
         yield "|---|---|---|---|"

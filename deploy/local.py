@@ -80,8 +80,8 @@ class Services:
         self.queue = queue
         self._lock: TextIO | None = None
         self._owner_password = ""
-        # Only the api of this lifetime needs it.
-        self._reader_password = new_password()
+        # Only programs of this lifetime need them.
+        self._passing = {role: new_password() for role in access.PASSING}
         self._accounts = accounts
         self.door: Door | None = None
         self.active: list[Service] = []
@@ -94,7 +94,11 @@ class Services:
     @property
     def reader_url(self) -> str:
         """Address for PARKTWIN_DATABASE_URL of the api, as the reader of the schema."""
-        return self._database_url(access.READER, self._reader_password)
+        return self.address_of(access.READER)
+
+    def address_of(self, role: str) -> str:
+        """Return the address of the database as one of the roles of `access.PASSING`."""
+        return self._database_url(role, self._passing[role])
 
     def _database_url(self, role: str, password: str) -> str:
         return f"postgresql://{role}:{password}@{HOST}:{self.postgres.port}/park"
@@ -159,7 +163,8 @@ class Services:
         access.write_pgpass(self.data, port, self._owner_password)
         viewer = access.password_of(self.data, access.VIEWER)
         access.write_pgpass(self.data, port, viewer, access.VIEWER)
-        access.admit(box, port, self._owner_password, self._reader_password, viewer)
+        own = {access.OWNER: self._owner_password, access.VIEWER: viewer}
+        access.admit(box, port, own | self._passing)
         access.create_database(box, port, "park")
 
     def _run(self, service: Service) -> None:

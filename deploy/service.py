@@ -105,7 +105,7 @@ class Service:
         if self.pid is not None:
             packages.say(f"stopping the {self.name} an earlier run left behind")
             self.stop()
-        self._require_ports()
+        require_port(self.port, self.name)
         bound_log(self.log)
         written = self.log.stat().st_size if self.log.exists() else 0
         deadline = time.monotonic() + START_S
@@ -126,10 +126,6 @@ class Service:
             f"{self.name} did not start: {packages.complaint(tail(self.log, written))}",
             hint=f"the reason is at the end of {self.log}",
         )
-
-    def _require_ports(self) -> None:
-        """Raise ParkError when the server would find a port of its own taken."""
-        require_port(self.port, self.name)
 
     def _guard(self) -> list[str]:
         """Return the command line of the server's parent, without the server's."""
@@ -201,8 +197,7 @@ def require_port(port: int, what: str, host: str = HOST) -> None:
             reason = (error.strerror or "unusable").lower()
             raise ParkError(
                 f"port {port} for {what} cannot be used: {reason}",
-                hint="stop the program that uses it, or choose another with --http, --mqtt, --pg"
-                " or PARKTWIN_MQTT_GATEWAY_PORT",
+                hint="stop the program that uses it, or choose another with --http, --mqtt or --pg",
             ) from error
         time.sleep(POLL_S)
 

@@ -65,7 +65,7 @@ async def opened_accounts() -> AsyncIterator[Accounts]:
     """Open the accounts of the database of the settings; raises StoreError and SettingsError."""
     settings = ApiSettings()
     accounts = Accounts(
-        settings.database_url,
+        settings.accounts_url,
         audit_key(settings),
         lambda: time.time_ns() // 1000,
         read_seal(settings.secret_key),

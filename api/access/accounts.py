@@ -20,14 +20,14 @@ import argon2
 import asyncpg
 
 from api.access import totp
-from api.access.audit import append, verify
+from api.access.audit import append, note_models, remove_old, verify
 from api.access.rights import RIGHTS, Person
 from deploy.database.errors import EXPECTED, store_errors
 from deploy.database.times import stamp
 from twin.errors import ParkError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Sequence
     from datetime import datetime
 
     from api.access.audit import Event, RecordState
@@ -182,6 +182,20 @@ class Accounts:
         """Look at the whole record, and whether a head that was noted once is in it."""
         async with self._transaction() as connection:
             return await verify(connection, self._key, head)
+
+    async def remove_old(self, days: int, account: str) -> int:
+        """Remove the rows of the record older than some days; return how many.
+
+        Raises StoreError, also for a role that may not.
+        """
+        with store_errors():
+            async with self._transaction() as connection:
+                return await remove_old(connection, self._key, self.now(), days, account)
+
+    async def note_models(self, models: Sequence[tuple[int, str]]) -> None:
+        """Add the versions of the model (number, digest) that the record does not have yet."""
+        async with self._transaction() as connection:
+            await note_models(connection, self._key, self.now(), models)
 
     async def opened(self, secret: str, *kinds: Kind) -> Opened | None:
         """Return what a secret opens now; None for one that is unknown, ended or too old."""

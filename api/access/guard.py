@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import OrderedDict
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import timedelta
 from http.cookies import CookieError, SimpleCookie
@@ -16,23 +17,25 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
 from starlette.datastructures import Headers
-from starlette.requests import Request
 
 from api.access.accounts import ENDED, Accounts, digest_of
 from api.access.audit import Event
+from api.access.limits import InFlight, Orders
 from api.access.oidc import provider_of
-from api.access.rights import ASKER, ROLES, Person, needed
+from api.access.rights import ASKER, ROLES, Person, rule_of
 from api.access.seal import read_seal
-from api.middleware import READING, check_origin
-from api.problems import Problem, answer_failure
-from twin.errors import SettingsError, StoreError
+from api.middleware import READING
+from api.problems import Problem
+from twin.errors import SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
     from api.access.accounts import Opened
+    from api.access.rights import Right
+    from api.middleware import Traffic
     from api.settings import ApiSettings
 
 log = logging.getLogger("parktwin.api")
@@ -48,9 +51,10 @@ KNOWN_MAX = 10_000
 NOBODY = Person("", None)
 # Paths behind which there is something to know.
 DOORS = ("/api/", "/metrics")
-# Readings that leave as files are noted as well.
-EXPORTS = ("format=csv", "format=xlsx", "format=docx", "format=pdf", "format=arrow")
-OVER = 400
+# A live feed lasts; it has limits of its own.
+LASTING = "/api/v1/live"
+# Credentials of one remote address that are looked up at a time.
+LOOK_UPS = 16
 # Wrong ways in from one address in a minute; the next ones wait.
 TRIES_MAX, TRIES_S = 20, 60.0
 REMARKED_MAX = 1_000
@@ -86,7 +90,7 @@ class Tries:
 class Guard:
     """The doors of the API: credentials, rights, the record."""
 
-    def __init__(self, settings: ApiSettings, now_us: Callable[[], int]) -> None:
+    def __init__(self, settings: ApiSettings, now_us: Callable[[], int], traffic: Traffic) -> None:
         self.settings = settings
         self.idle = timedelta(minutes=settings.session_idle_min)
         self.longest = timedelta(hours=settings.session_hours)
@@ -94,8 +98,14 @@ class Guard:
         self.seal = read_seal(settings.secret_key)
         self.provider = provider_of(settings, self.seal)
         if settings.access == "accounts":
-            self.accounts = Accounts(settings.database_url, audit_key(settings), now_us, self.seal)
+            self.accounts = Accounts(settings.accounts_url, audit_key(settings), now_us, self.seal)
         self.tries = Tries()
+        limited = traffic.limited
+        self.orders = Orders(settings.orders_minute, limited)
+        self.requests = InFlight(
+            settings.requests_client_max, "requests", "PARKTWIN_REQUESTS_CLIENT_MAX", limited
+        )
+        self.look_ups = InFlight(LOOK_UPS, "credentials", "a fixed number", limited)
         self._known: OrderedDict[bytes, tuple[float, Opened]] = OrderedDict()
         self._remarked: dict[bytes | str, float] = {}
 
@@ -185,73 +195,65 @@ class Guard:
 
 
 class Identify:
-    """Find out who asks, and note orders, exports and refusals."""
+    """Find out who asks, and let a client ask so much at a time."""
 
     def __init__(self, app: ASGIApp, guard: Guard) -> None:
         self._app = app
         self._guard = guard
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on with who asks; raises StoreError when the database is away."""
-        is_api = scope["type"] == "http" and scope["path"].startswith(DOORS)
+        """Pass the request on with who asks.
+
+        Raises StoreError when the database is away, Problem 429 for too much at a time.
+        """
+        is_api = scope["type"] == "http" and (
+            scope["path"].startswith(DOORS) or leads_out(scope["path"])
+        )
         # What is asked to answer another request is asked by whoever asks that.
         if not is_api or scope.get("is_inner"):
             await self._app(scope, receive, send)
             return
         scope.setdefault("state", {})
-        person = await self._guard.person(scope)
-        status = 0
-
-        async def watched(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-            await send(message)
-
+        with self._guard.look_ups.hold(client_of(scope)):
+            person = await self._guard.person(scope)
         asker = ASKER.set(person)
+        lasts = scope["path"] == LASTING
+        requests = nullcontext() if lasts else self._guard.requests.hold(asker_of(scope))
         try:
-            if scope["method"] not in READING:
-                check_origin(scope, self._guard.settings.host_names)
-        except Problem as problem:
-            refusal: ASGIApp = await answer_failure(Request(scope), problem)
-            await refusal(scope, receive, watched)
-        else:
-            await self._app(scope, receive, watched)
+            with requests:
+                await self._app(scope, receive, send)
         finally:
             ASKER.reset(asker)
-            if person is not None and self._is_noted(scope, status):
-                await self._note(scope, person, status)
-
-    def _is_noted(self, scope: Scope, status: int) -> bool:
-        query = scope["query_string"].decode("latin-1")
-        is_order = scope["method"] not in READING
-        is_export = status < OVER and any(each in query for each in EXPORTS)
-        return is_order or is_export or status == 403 or "remark" in scope["state"]
-
-    async def _note(self, scope: Scope, person: Person, status: int) -> None:
-        # A new session was opened by the request itself.
-        person = replace(person, name=scope["state"].get("account", person.name))
-        method, path = scope["method"], scope["path"] + scope["state"].get("remark", "")
-        try:
-            await self._guard.note(person, client_of(scope), method, path, str(status))
-        except StoreError:
-            log.exception("%s %s of %r could not be recorded", method, path, person.name)
 
 
 def require_right(scope: Scope, path: str) -> None:
-    """Let a request through to a route; raises Problem 401 and 403."""
-    person = ASKER.get()
-    if person is None:
+    """Let a request through to a route; raises Problem 401, 403 and, for an order, 429."""
+    rule = rule_of(scope["method"], path)
+    if rule is None:
         return
-    right = needed(scope["method"], path)
-    if right is None or person.may(right):
-        return
+    state, person = scope["app"].state, ASKER.get()
+    if person is not None:
+        _require_role(person, rule.right)
+        if rule.about in ("park", "path"):
+            model = state.context.feed.model
+            park = model.park.id if model else ""
+            state.context.require_command(
+                park if rule.about == "park" else scope["path_params"]["path"]
+            )
+    if scope["method"] not in READING and rule.about != "question" and not scope.get("is_inner"):
+        state.guard.orders.take(asker_of(scope))
+
+
+def _require_role(person: Person, right: Right) -> None:
+    """Raise Problem 401 and 403 for somebody without a right."""
     if person.role is None:
         raise Problem(
             401,
             "nobody has come in with this request",
             hint="POST /api/v1/login, or a token in `Authorization: Bearer …`",
         )
+    if person.may(right):
+        return
     if person.factor == "wanted":
         raise Problem(
             403,
@@ -264,6 +266,17 @@ def require_right(scope: Scope, path: str) -> None:
         f"the role {person.role} has no right to {right}",
         hint="an administrator gives roles: parktwin user, or the page Administration",
     )
+
+
+def asker_of(scope: Scope) -> str:
+    """Return the account of a request, or its remote address where it has none."""
+    person = ASKER.get()
+    return person.name if person is not None and person.name else client_of(scope)
+
+
+def leads_out(path: str) -> bool:
+    """Tell whether a path leads out of a folder, or is none."""
+    return ".." in path.split("/") or any(c == "\\" or not c.isprintable() for c in path)
 
 
 def client_of(scope: Scope) -> str:

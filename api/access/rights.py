@@ -34,47 +34,71 @@ PUBLIC = frozenset({
     "POST /api/v1/second-factor", "POST /api/v1/second-factor/confirm",
     "POST /api/v1/second-factor/end",
 })  # fmt: skip
+# What an order is about; the account's scope has to have all of it. Of `named` the route says which
+# scopes they are: those of a tag, an alarm, a report. A question gives no order: what it tells is
+# told as far as levels allow.
+About = Literal["park", "path", "named", "accounts", "own", "question"]
+
+
+@dataclass(frozen=True, slots=True)
+class RequestRule:
+    """What a request needs, and what it is about."""
+
+    right: Right
+    about: About
+
+
+_ADMINISTRATE = RequestRule("administrate", "accounts")
+_AUDIT, _OWN, _QUESTION = (
+    RequestRule("audit", "park"),
+    RequestRule("read", "own"),
+    RequestRule("read", "question"),
+)
+_OPERATE, _ENGINEER = RequestRule("operate", "named"), RequestRule("engineer", "named")
+_OF_PARK = RequestRule("engineer", "park")
 # What else than looking a request needs; one that gives an order has to stand here.
-NEEDED: dict[str, Right] = {
-    "GET /api/v1/accounts": "administrate",
-    "POST /api/v1/accounts": "administrate",
-    "POST /api/v1/accounts/{name}": "administrate",
-    "POST /api/v1/accounts/{name}/invite": "administrate",
-    "POST /api/v1/accounts/{name}/reset-factor": "administrate",
-    "GET /api/v1/audit": "audit",
-    "GET /api/v1/audit/verification": "audit",
-    "GET /api/v1/tokens": "read",
-    "POST /api/v1/tokens": "read",
-    "DELETE /api/v1/tokens/{token}": "read",
-    # These only calculate.
-    "POST /api/v1/scenarios": "read",
-    "POST /api/v1/explain": "read",
-    "POST /api/v1/gateways/try": "read",
-    "POST /api/v1/contacts/{contact}/propose": "engineer",
-    "POST /api/v1/alarms/{alarm:path}/ack": "operate",
-    "POST /api/v1/alarms/{alarm:path}/shelve": "operate",
-    "POST /api/v1/alarms/{alarm:path}/unshelve": "operate",
-    "POST /api/v1/simulation": "operate",
-    "POST /api/v1/book": "operate",
-    "POST /api/v1/book/csv": "operate",
-    "POST /api/v1/book/{value}/correct": "operate",
-    "POST /api/v1/book/confirm": "engineer",
-    "POST /api/v1/reports/{kind}/{path:path}": "operate",
-    "POST /api/v1/reports/{report:int}/notes": "operate",
-    "POST /api/v1/registers/replace": "engineer",
-    "POST /api/v1/registers/falls/{fall}/dismiss": "engineer",
-    "POST /api/v1/unit-errors/{error}/dismiss": "engineer",
-    "POST /api/v1/unit-errors/{error}/rescale": "engineer",
-    "POST /api/v1/quarantine/{enterprise}/{tag:path}/adopt": "engineer",
-    "POST /api/v1/quarantine/{enterprise}/{tag:path}/release": "engineer",
-    "DELETE /api/v1/quarantine/{enterprise}/{tag:path}": "engineer",
-    "POST /api/v1/rejects/replay": "engineer",
-    "DELETE /api/v1/rejects": "engineer",
-    "POST /api/v1/contacts/{contact}/adopt": "engineer",
-    "DELETE /api/v1/contacts/{contact}": "engineer",
-    "POST /api/v1/scopes/{path:path}/baselines/{baseline}/fit": "engineer",
-    "POST /api/v1/scopes/{path:path}/baselines/{baseline}/adjust": "engineer",
+RULES: dict[str, RequestRule] = {
+    "GET /api/v1/accounts": _ADMINISTRATE,
+    "POST /api/v1/accounts": _ADMINISTRATE,
+    "POST /api/v1/accounts/{name}": _ADMINISTRATE,
+    "POST /api/v1/accounts/{name}/invite": _ADMINISTRATE,
+    "POST /api/v1/accounts/{name}/reset-factor": _ADMINISTRATE,
+    "GET /api/v1/audit": _AUDIT,
+    "GET /api/v1/audit/verification": _AUDIT,
+    "GET /api/v1/tokens": _OWN,
+    "POST /api/v1/tokens": _OWN,
+    "DELETE /api/v1/tokens/{token}": _OWN,
+    "POST /api/v1/scenarios": _QUESTION,
+    "POST /api/v1/explain": _QUESTION,
+    "POST /api/v1/gateways/try": _QUESTION,
+    "POST /api/v1/alarms/{alarm:path}/ack": _OPERATE,
+    "POST /api/v1/alarms/{alarm:path}/shelve": _OPERATE,
+    "POST /api/v1/alarms/{alarm:path}/unshelve": _OPERATE,
+    "POST /api/v1/simulation": RequestRule("operate", "park"),
+    "POST /api/v1/book": _OPERATE,
+    "POST /api/v1/book/csv": _OPERATE,
+    "POST /api/v1/book/{value}/correct": _OPERATE,
+    "POST /api/v1/book/confirm": _ENGINEER,
+    "POST /api/v1/reports/{kind}/{path:path}": RequestRule("operate", "path"),
+    # Kept reports were made for who may know the whole park.
+    "POST /api/v1/reports/{report:int}/notes": RequestRule("operate", "park"),
+    "POST /api/v1/registers/replace": _ENGINEER,
+    "POST /api/v1/registers/falls/{fall}/dismiss": _ENGINEER,
+    "POST /api/v1/unit-errors/{error}/dismiss": _ENGINEER,
+    "POST /api/v1/unit-errors/{error}/rescale": _ENGINEER,
+    "POST /api/v1/quarantine/{enterprise}/{tag:path}/adopt": _ENGINEER,
+    "POST /api/v1/quarantine/{enterprise}/{tag:path}/release": _ENGINEER,
+    "DELETE /api/v1/quarantine/{enterprise}/{tag:path}": _ENGINEER,
+    "POST /api/v1/rejects/replay": _OF_PARK,
+    "DELETE /api/v1/rejects": _OF_PARK,
+    # Whose a sender is nobody knows before it is adopted.
+    "POST /api/v1/contacts/{contact}/propose": _OF_PARK,
+    "POST /api/v1/contacts/{contact}/adopt": _OF_PARK,
+    "DELETE /api/v1/contacts/{contact}": _OF_PARK,
+    "POST /api/v1/scopes/{path:path}/baselines/{baseline}/fit": RequestRule("engineer", "path"),
+    "POST /api/v1/scopes/{path:path}/baselines/{baseline}/adjust": RequestRule("engineer", "path"),
 }
+_LOOKING = RequestRule("read", "question")
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,12 +141,12 @@ class Person:
 ASKER: ContextVar[Person | None] = ContextVar("ASKER", default=None)
 
 
-def needed(method: str, path: str) -> Right | None:
-    """Return the right that a route needs; None = none at all.
+def rule_of(method: str, path: str) -> RequestRule | None:
+    """Return what a request for a route needs; None = nothing at all.
 
     Raises KeyError for an order that has no rule.
     """
-    rule = f"{'GET' if method == 'HEAD' else method} {path}"
-    if rule in PUBLIC:
+    name = f"{'GET' if method == 'HEAD' else method} {path}"
+    if name in PUBLIC:
         return None
-    return NEEDED.get(rule, "read") if rule.startswith("GET ") else NEEDED[rule]
+    return RULES.get(name, _LOOKING) if name.startswith("GET ") else RULES[name]

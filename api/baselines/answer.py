@@ -15,6 +15,7 @@ from api.answers import (
     Rfc3339,
     Share,
     Uint8,
+    Whole,
     WindowAnswer,
     WindowRow,
     formula,
@@ -183,7 +184,7 @@ class BaselineChange(TypedDict):
     change_share: Annotated[Number, formula("change / mean expected energy of a window")]
 
 
-class BaselineAdjustment(TypedDict):
+class BaselineAdjustment(Whole):
     """A non-routine adjustment that touches the range, in its newest version."""
 
     id: int

@@ -29,6 +29,7 @@ from api.baselines.movement import COST, Movement, Span, read_movement
 from api.baselines.stored import model_of, read_versions
 from api.calculation.pool import LongCalculationRoute
 from api.context import AppContext, Context
+from api.disclosure import knows
 from api.encode import number, rfc3339
 from api.energy import read_ageing
 from api.parameters import From, Time, To
@@ -164,6 +165,9 @@ async def read_bridge(
     share = min(float(each.joints[-1].share[0]) for each in moved.periods)
     decisive = share >= context.settings.verdict_completeness
     members = _members(moved, scale)
+    if not knows(context, path):
+        # What volume and mix of the whole scope did to a member tells of the others.
+        members = [each | {"effects": [], "change_ci": None} for each in members]
     findings = await _findings(context, path, measure, moved, scale) if decisive else []
     if decisive and ageing and measure == "electricity":
         findings += await _ageing(context, path, spans)

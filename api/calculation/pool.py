@@ -14,6 +14,7 @@ import orjson
 from fastapi import Request, Response
 from fastapi.responses import StreamingResponse
 
+from api.access.guard import asker_of
 from api.access.rights import ASKER
 from api.encode import AnswerRoute
 from api.problems import Problem, unavailable
@@ -146,11 +147,12 @@ class Lane:
 class Calculations:
     """Requests that calculate: bounded for each client and in all, answered in turns.
 
-    A client is a remote address. Equal questions share one answer while it is under way and, when
-    it is short, for `answer_kept_s` more, so that a hundred consoles cost what one costs. Who makes
-    a calculation necessary counts until its answer has been sent, so that slow readers do not pile
-    up answers; so does who waits for a long one. Who hangs up counts no more, and what nobody waits
-    for is not begun. Long questions have processes of their own: no curve waits for a report.
+    A client is an account, or a remote address without one. Equal questions share one answer while
+    it is under way and, when it is short, for `answer_kept_s` more, so that a hundred consoles cost
+    what one costs. Who makes a calculation necessary counts until its answer has been sent, so that
+    slow readers do not pile up answers; so does who waits for a long one. Who hangs up counts no
+    more, and what nobody waits for is not begun. Long questions have processes of their own: no
+    curve waits for a report.
     """
 
     def __init__(self, context: Context) -> None:
@@ -180,7 +182,7 @@ class Calculations:
 
     async def answer(self, request: Request, *, is_long: bool = False) -> Response:
         """Return the answer of a process; raises Problem 429 and 503 beyond the limits."""
-        client = request.client.host if request.client else ""
+        client = asker_of(request.scope)
         hidden = ("cookie", "authorization")
         headers = {name: value for name, value in request.headers.items() if name not in hidden}
         person = ASKER.get()
@@ -194,7 +196,9 @@ class Calculations:
             "by": "" if person is None else person.name,
         }
         forms = (headers.get("accept"), headers.get("accept-encoding"))
-        asker = head["by"] if request.method != "GET" else ""
+        # Orders with different keys are different, though they say the same.
+        asker = f"{head['by']}:{headers.get('idempotency-key', '')}"
+        asker = "" if request.method == "GET" else asker
         question = *list(head.values())[:3], *forms, str(head["person"]), asker
         if request.method == "GET" and (shared := await self._share(request, (*question, b""))):
             return shared

@@ -27,7 +27,7 @@ from api.encode import ONE, TONNE, number, out
 from api.joint import Joint, read_joint
 from api.meters import UOMS
 from api.parameters import From, Text, To
-from api.problems import RESPONSES, invalid, not_found
+from api.problems import RESPONSES, not_found
 from api.sums import Sums, read_sums
 from api.windows import ScopePath, WindowQuery, parse_query
 from twin.energy.consumption import Basis
@@ -129,9 +129,8 @@ async def read_consumption(
     query = parse_query(context, path, window, from_, to)
     wanted = tuple(measure or MEASURES)
     scopes = _scopes(query, by)
-    if len(scopes) * (len(query.edges) - 1) > context.settings.windows_max:
-        limit = context.settings.windows_max
-        raise invalid("by", f"there are more than {limit} rows", hint="longer windows")
+    count = len(scopes) * (len(query.edges) - 1)
+    context.require_limit("by", count, "windows_max", "windows times scopes", "longer windows")
     carriers = _carriers(query, scopes, carrier or [])
     prices = await _read_prices(context, query, carriers) if "cost" in wanted else None
     subjects = _subjects(query, carriers, basis, prices, total=not carrier)

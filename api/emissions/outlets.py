@@ -96,9 +96,8 @@ def addresses_of(outlet: Outlet) -> set[str]:
 async def read_ledger(context: Context, query: WindowQuery, outlets: list[Outlet]) -> Ledger:
     """Return the hours of some outlets; hours, because a mass is a product of hourly means."""
     first_us, last_us = int(query.edges[0]), int(query.edges[-1])
-    if last_us - first_us > context.settings.windows_max * DAY_US:
-        limit = context.settings.windows_max
-        raise invalid("from", f"it is more than {limit} days before `to`", hint="a shorter range")
+    days = (last_us - first_us) / DAY_US
+    context.require_limit("from", days, "windows_max", "days", "a shorter range")
     back_us = round(lookback_h() * HOUR_US)
     year_us = year_of(counted_until(query), query.zone.key)[0]
     edges = w.edges("hour", min(first_us - back_us, year_us), last_us, query.zone.key)

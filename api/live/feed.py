@@ -47,7 +47,7 @@ class Feed:
         self.cycle_us = 0
         self.seq = 0
         self.generation = 0  # of the catalogue; 0 = nothing read yet
-        self.hosts: Counter[str] = Counter()  # live clients by remote address
+        self.askers: Counter[str] = Counter()  # live clients by account or remote address
         self.closed = False
         self._store = store
         self._poll_s = poll_s
@@ -65,7 +65,7 @@ class Feed:
     @property
     def clients(self) -> int:
         """How many clients follow the feed."""
-        return self.hosts.total()
+        return self.askers.total()
 
     def close(self) -> None:
         """Let every client end."""

@@ -97,10 +97,9 @@ async def read_load_plan(
     state = await live_state(context, compile_supply(network), meters)
     cells, idle = plannable(network, path, state.value)
     intervals = len(times_us) - 1
-    if len(cells) * intervals > context.settings.load_plan_values_max:
-        most = context.settings.load_plan_values_max
-        hint = "fewer hours, longer intervals or a smaller scope"
-        raise invalid("hours", f"there are more than {most} loads to find", hint=hint)
+    mend = "fewer hours, longer intervals or a smaller scope"
+    count = len(cells) * intervals
+    context.require_limit("hours", count, "load_plan_values_max", "loads to find", mend)
     question = Question(path, times_us, sites_of(network, path, cells) or (path,), idle)
     charges = [await _charge(context, power, site, begin_us) for site in question.sites]
     sites = _sites(state, power, question, cells, charges)

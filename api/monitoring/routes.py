@@ -122,10 +122,8 @@ async def read_online_monitoring(
     """
     query = parse_query(context, path, window, from_, to)
     users = _enterprises(query)
-    if len(users) * (len(query.edges) - 1) > context.settings.windows_max:
-        limit = context.settings.windows_max
-        raise invalid("to", f"there are more than {limit} enterprises times windows",
-                      hint="a shorter range, or one enterprise")  # fmt: skip
+    count, mend = len(users) * (len(query.edges) - 1), "a shorter range, or one enterprise"
+    context.require_limit("to", count, "windows_max", "windows times enterprises", mend)
     books = frozenset(book_tags(query.network.park))
     rows: list[MonitoringRow] = []
     for scope in users:

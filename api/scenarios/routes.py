@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
@@ -108,19 +109,15 @@ async def run_scenario(context: AppContext, body: ScenarioBody) -> ScenarioAnswe
 
 def _step(context: Context, body: ScenarioBody) -> float:
     """Return the length of a step [s]; raises Problem 422 beyond the limits."""
-    settings = context.settings
-    if body.hours > settings.scenario_hours_max:
-        raise invalid("hours", f"it is above {settings.scenario_hours_max:g}", part="body")
-    most = settings.scenario_actions_max
-    if len(body.actions) > most:
-        raise invalid("actions", f"there are more than {most}", part="body")
+    require = partial(context.require_limit, part="body")
+    require("hours", body.hours, "scenario_hours_max", "hours", "a shorter horizon")
+    count, mend = len(body.actions), "plants that run as they do now need no action"
+    require("actions", count, "scenario_actions_max", "actions", mend)
     horizon_s = body.hours * HOUR_S
     usual = next((s for s in STEPS_S if horizon_s <= s * USUAL_STEPS), STEPS_S[-1])
     step_s = min(body.step_s or usual, horizon_s)
-    most = settings.scenario_steps_max
-    if math.ceil(horizon_s / step_s) > most:
-        detail = f"there are more than {most} steps"
-        raise invalid("step_s", detail, hint="a longer one", part="body")
+    steps = math.ceil(horizon_s / step_s)
+    require("step_s", steps, "scenario_steps_max", "steps", "longer ones")
     return step_s
 
 

@@ -38,6 +38,7 @@ from ingest.store.table import columns_of, samples_of, upsert
 from ingest.store.unit_errors import UnitErrorTable
 from ingest.store.writers import Writers
 from twin.arrays import BOOL, DAY_US, F64, I64, MINUTE_US, NEVER, U8
+from twin.disclosure import level_of
 from twin.errors import OccupiedError, ParkError, StoreError
 from twin.series.minutes import NO_MINUTES
 from twin.series.samples import Samples
@@ -131,7 +132,8 @@ UPSERT_TAGS = (
     upsert(
         "tag",
         "enterprise text, tag text, scope text, quantity text, uom text, kind text, source text,"
-        " scale float8, shift float8, low float8, high float8, sigma text, description text",
+        " scale float8, shift float8, low float8, high float8, sigma text, description text,"
+        " level text",
         "enterprise, tag",
     )
     + ", active = true RETURNING tag_id, enterprise, tag"
@@ -389,10 +391,11 @@ class Store:
         db = self._connection
         if await self.model_digest() != park.digest:
             await db.execute(ADD_MODEL, park.digest, json.dumps(park.files))
+        levels = {scope: level_of(park, scope) for scope in {t.scope for t in tags}}
         rows = [
             (
                 t.owner, t.tag, t.scope, t.quantity, t.uom, t.kind, t.source, t.scale, t.shift,
-                null(t.low), null(t.high), t.sigma, t.description,
+                null(t.low), null(t.high), t.sigma, t.description, levels[t.scope],
             )
             for t in tags
         ]  # fmt: skip
@@ -418,7 +421,9 @@ class Store:
 
     async def find_tags(self, tags: Sequence[Tag]) -> bool:
         """Return whether all tags are active in the database; sets `tag_id` then."""
-        rows = await self.fetch("SELECT tag_id, enterprise, tag FROM tag WHERE active")
+        rows = await self.fetch(
+            "SELECT tag_id, enterprise, tag FROM tag WHERE active AND level IS NOT NULL"
+        )
         return self._number(tags, rows)
 
     def _number(self, tags: Sequence[Tag], rows: list[Any]) -> bool:

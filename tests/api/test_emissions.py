@@ -343,7 +343,7 @@ async def test_a_minute_is_too_short_and_ten_years_are_too_long(api):
     query = {"window": "month", "from": "2015-01-01T00:00:00+08:00"}
     answer = await api.get("/api/v1/scopes/demo/emissions", params=query)
     assert answer.status_code == 422
-    assert "days before" in answer.text
+    assert "1,500 are the limit" in answer.text
 
 
 async def test_the_future_is_empty_and_no_fault(api):

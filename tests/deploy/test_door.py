@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-import socket
 import ssl
 
 import aiomqtt
@@ -283,18 +282,6 @@ def test_a_door_that_would_not_be_shut_is_not_opened(settings, text):
     with pytest.raises(SettingsError, match=text):
         check(UpSettings(access="accounts", **settings))
     check(UpSettings(access="accounts", mqtt_host="::1"))
-
-
-def test_a_taken_port_for_gateways_is_one_sentence(tmp_path):
-    with socket.create_server((HOST, 0)) as squatter:
-        port = squatter.getsockname()[1]
-        broker = guarded_broker(tmp_path / "data", mqtt_gateway_port=port)
-        with (
-            pytest.raises(ParkError, match=f"port {port} for the gateways .* in use") as it,
-            broker,
-        ):
-            pass
-    assert "PARKTWIN_MQTT_GATEWAY_PORT" in it.value.hint
 
 
 def test_a_certificate_that_is_none_is_one_sentence(tmp_path):

@@ -331,7 +331,6 @@ def start_up(data, stand_ins, *options, settings=None):
     path = f"{programs}{os.pathsep}{ROOT}"
     ports = [f"--{name}={free_port()}" for name in ("http", "mqtt", "pg")]
     kept = {name: text for name, text in os.environ.items() if not name.startswith("PARKTWIN_")}
-    kept["PARKTWIN_MQTT_GATEWAY_PORT"] = str(free_port())
     return subprocess.Popen(
         [sys.executable, "-m", "deploy.cli", "up", f"--data={data}", *ports, *options],
         env={**kept, **(settings or {}), "PYTHONPATH": path},

@@ -22,9 +22,9 @@ ROUTING = ("ingest.wire", "ingest.routing", "ingest.settings", "ingest.counters"
 STORING = (*ROUTING, "ingest.store")
 READING = ("twin", "deploy.database", "deploy.watchdog")
 ANSWERING = (
-    *READING, "api.access.accounts", "api.access.audit", "api.access.guard", "api.access.rights",
-    "api.access.oidc", "api.access.seal", "api.access.totp",
-    "api.answers", "api.disclosure", "api.encode", "api.middleware", "api.parameters",
+    *READING, "api.access.accounts", "api.access.audit", "api.access.guard", "api.access.limits",
+    "api.access.oidc", "api.access.rights", "api.access.seal", "api.access.totp", "api.answers",
+    "api.disclosure", "api.encode", "api.middleware", "api.order_keys", "api.parameters",
     "api.problems", "api.queries", "api.settings", "api.store", "api.table",
 )  # fmt: skip
 ASKING = (*ANSWERING, "api.live", "api.context")
@@ -124,6 +124,7 @@ MAY_IMPORT = {
     ),
     "api.access.guard": ANSWERING,
     "api.access.gateways": (*READING, "api", "deploy.access_lists", "deploy.private_files"),
+    "api.connections": ("api.middleware", "api.settings"),
     "api.disclosure": (*ANSWERING, "api.context"),
     "api.live": ANSWERING,
     "api.context": (*ANSWERING, "api.live"),

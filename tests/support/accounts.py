@@ -6,6 +6,7 @@ import argon2
 
 from api.access import accounts as access
 from tests.support.small_park import serving
+from tests.support.waiting import until
 
 GOOD = "correct horse battery"
 KEY = b"k" * 32  # of secrets
@@ -17,7 +18,10 @@ access.HASHER = argon2.PasswordHasher(time_cost=1, memory_cost=1_024, parallelis
 async def guarded(database, **settings):
     """Serve the small park with accounts; yields a client and the accounts."""
     async with serving(database, access="accounts", **settings) as (api, context):
-        yield api, guard_of(api).accounts, context
+        accounts = guard_of(api).accounts
+        # The first row says which model is in use.
+        await until(lambda: accounts.rows("SELECT FROM audit WHERE action = 'model'"))
+        yield api, accounts, context
 
 
 def guard_of(api):
@@ -39,7 +43,10 @@ async def come_in(api, accounts, name, role, scope=""):
 
 
 async def noted(accounts, **wanted):
-    """Return subject and outcome of the rows of the record that fit, the oldest first."""
-    rows = await accounts.rows("SELECT * FROM audit ORDER BY number")
+    """Return subject and outcome of the rows of the record that fit, the oldest first.
+
+    Those about the model are left out.
+    """
+    rows = await accounts.rows("SELECT * FROM audit WHERE action <> 'model' ORDER BY number")
     return [(row["subject"], row["outcome"]) for row in rows
             if all(row[name] == value for name, value in wanted.items())]  # fmt: skip

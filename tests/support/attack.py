@@ -13,6 +13,7 @@ from subprocess import PIPE
 
 import httpx
 
+from deploy import access
 from deploy.service import HOST, free_port
 from tests.support import witness
 from tests.support.programs import is_ready, program, stop
@@ -108,9 +109,14 @@ class Testimony:
         assert not exceeded, f"seen and allowed: {exceeded}; {self.__dict__}"
 
 
+def role_url(services, database, role):
+    """Return the address of the tests' database for the role of a program."""
+    return f"{services.address_of(role).rpartition('/')[0]}/{database.rpartition('/')[2]}"
+
+
 def reader_url(services, database):
     """Return the address of the tests' database for who only reads."""
-    return f"{services.reader_url.rpartition('/')[0]}/{database.rpartition('/')[2]}"
+    return role_url(services, database, access.READER)
 
 
 @asynccontextmanager

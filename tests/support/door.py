@@ -20,8 +20,7 @@ PASSWORD = "a gateway's password"  # noqa: S105
 @contextmanager
 def guarded_broker(folder, **settings):
     """Run a broker with accounts."""
-    settings = {"mqtt_gateway_port": free_port(), **settings}
-    own = UpSettings(access="accounts", **settings)
+    own = UpSettings(access="accounts", mqtt_gateway_port=free_port(), **settings)
     with Services(folder, postgres_port=None, accounts=own) as services:
         yield services
 

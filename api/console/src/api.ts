@@ -6,6 +6,9 @@ import type { HistoryAnswer, HistoryList, paths, Problem } from "./openapi";
 
 const TIMEOUT_MS = 15_000;
 const REPORT_MS = 180_000; // A report asks a hundred questions.
+const AGAIN_MS = 1_000;
+// Of a way in, or a token, two are two.
+const DOORS = /^\/api\/v1\/(login|logout|password|tokens|accounts)\b/;
 const REPORTS = "/api/v1/reports/";
 const GATEWAY_ERRORS = [502, 503, 504];
 
@@ -15,13 +18,32 @@ export const apiDown = ref(false);
 /** Counts answers that ask for somebody to come in. */
 export const refused = ref(0);
 
+/** A text that no other order has; `crypto.randomUUID` is for https only. */
+const newKey = (): string =>
+  Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16)).join("-");
+
+/** Send a request; an order whose answer got lost is sent once more, and done once by its key. */
+async function send(call: Request, patience: number): Promise<Response> {
+  const signal = (): AbortSignal => AbortSignal.any([call.signal, AbortSignal.timeout(patience)]);
+  if (call.method === "GET" || DOORS.test(new URL(call.url).pathname)) {
+    return fetch(call, { signal: signal() });
+  }
+  call.headers.set("Idempotency-Key", newKey());
+  const again = call.clone();
+  try {
+    return await fetch(call, { signal: signal() });
+  } catch (error) {
+    if (call.signal.aborted) throw error;
+    await new Promise((resolve) => setTimeout(resolve, AGAIN_MS));
+    return fetch(again, { signal: signal() });
+  }
+}
+
 async function request(call: Request): Promise<Response> {
   const patience = call.url.includes(REPORTS) ? REPORT_MS : TIMEOUT_MS;
   let answer: Response;
   try {
-    answer = await fetch(call, {
-      signal: AbortSignal.any([call.signal, AbortSignal.timeout(patience)]),
-    });
+    answer = await send(call, patience);
   } catch (error) {
     // A question that is given up says nothing about the API.
     if (!call.signal.aborted) apiDown.value = true;

@@ -2684,6 +2684,10 @@ export interface components {
             head: string;
             /** @description first row that was changed or taken away; 0 = none */
             wrong: number;
+            /** @description number of the first row that is kept */
+            begins: number;
+            /** @description why there are none before it; empty = there were none */
+            removed: string;
         };
         /**
          * @description How much of a resource there is in a window: by its meters, else as it is stated.
@@ -6728,6 +6732,8 @@ export interface components {
             id: number;
             /** Format: date-time */
             received: string;
+            /** @description whose gateway sent it; empty = nobody knows */
+            enterprise: string;
             reason: string;
             detail: string;
             topic: string;
@@ -8864,7 +8870,10 @@ export interface operations {
     acknowledge: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description of this order: the same one sent again is done once, and answered alike */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 /** @description id of an alarm; may have slashes */
                 alarm: string;
@@ -8900,7 +8909,10 @@ export interface operations {
     shelve: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description of this order: the same one sent again is done once, and answered alike */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 /** @description id of an alarm; may have slashes */
                 alarm: string;
@@ -8936,7 +8948,10 @@ export interface operations {
     unshelve: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description of this order: the same one sent again is done once, and answered alike */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 /** @description id of an alarm; may have slashes */
                 alarm: string;
@@ -9753,7 +9768,10 @@ export interface operations {
     fit_model: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description of this order: the same one sent again is done once, and answered alike */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 /** @description path of a scope, slashes included */
                 path: string;
@@ -9791,7 +9809,10 @@ export interface operations {
     adjust_baseline: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description of this order: the same one sent again is done once, and answered alike */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 /** @description path of a scope, slashes included */
                 path: string;
@@ -10822,7 +10843,10 @@ export interface operations {
     note_report: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description of this order: the same one sent again is done once, and answered alike */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 /** @description number of a kept report */
                 report: number;
@@ -10904,7 +10928,10 @@ export interface operations {
     keep_report: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description of this order: the same one sent again is done once, and answered alike */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 /** @description what the report is about */
                 kind: "park" | "enterprise" | "industry" | "shift";
@@ -11107,7 +11134,10 @@ export interface operations {
     adopt: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description of this order: the same one sent again is done once, and answered alike */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 /** @description id of an enterprise */
                 enterprise: string;
@@ -11145,7 +11175,10 @@ export interface operations {
     release: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description of this order: the same one sent again is done once, and answered alike */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 /** @description id of an enterprise */
                 enterprise: string;
@@ -11188,7 +11221,10 @@ export interface operations {
                 /** @description person who commands */
                 by?: string;
             };
-            header?: never;
+            header?: {
+                /** @description of this order: the same one sent again is done once, and answered alike */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 /** @description id of an enterprise */
                 enterprise: string;
@@ -11270,7 +11306,10 @@ export interface operations {
                 /** @description person who commands */
                 by?: string;
             };
-            header?: never;
+            header?: {
+                /** @description of this order: the same one sent again is done once, and answered alike */
+                "Idempotency-Key"?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -11299,7 +11338,10 @@ export interface operations {
     replay: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description of this order: the same one sent again is done once, and answered alike */
+                "Idempotency-Key"?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -11407,7 +11449,10 @@ export interface operations {
     adopt_contact: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description of this order: the same one sent again is done once, and answered alike */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 /** @description id of a contact */
                 contact: number;
@@ -11446,7 +11491,10 @@ export interface operations {
                 /** @description person who commands */
                 by?: string;
             };
-            header?: never;
+            header?: {
+                /** @description of this order: the same one sent again is done once, and answered alike */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 /** @description id of a contact */
                 contact: number;
@@ -11513,7 +11561,10 @@ export interface operations {
     replace_register: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description of this order: the same one sent again is done once, and answered alike */
+                "Idempotency-Key"?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -11546,7 +11597,10 @@ export interface operations {
     dismiss_fall: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description of this order: the same one sent again is done once, and answered alike */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 fall: number;
             };
@@ -11670,7 +11724,10 @@ export interface operations {
     enter_book_value: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description of this order: the same one sent again is done once, and answered alike */
+                "Idempotency-Key"?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -11745,7 +11802,10 @@ export interface operations {
                 /** @description they are no drafts */
                 confirm?: boolean;
             };
-            header?: never;
+            header?: {
+                /** @description of this order: the same one sent again is done once, and answered alike */
+                "Idempotency-Key"?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -11778,7 +11838,10 @@ export interface operations {
     correct_book_value: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description of this order: the same one sent again is done once, and answered alike */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 value: number;
             };
@@ -11813,7 +11876,10 @@ export interface operations {
     confirm_book_values: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description of this order: the same one sent again is done once, and answered alike */
+                "Idempotency-Key"?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -11846,7 +11912,10 @@ export interface operations {
     dismiss: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description of this order: the same one sent again is done once, and answered alike */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 error: number;
             };
@@ -11881,7 +11950,10 @@ export interface operations {
     rescale: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description of this order: the same one sent again is done once, and answered alike */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 error: number;
             };

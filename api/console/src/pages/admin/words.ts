@@ -25,6 +25,7 @@ export const a = textsOf({
   action: ["操作", "What"],
   outcome: ["结果", "Outcome"],
   address: ["地址", "From"],
+  recordBegins: ["从第 {} 条起；更早的记录已删除：", "begins with row {}; those before it were removed:"],
   recordWhole: ["● {} 条记录连续、未被改动", "● {} rows follow from one another: none was changed"],
   recordChanged: ["▲ 第 {} 条记录被改动、删除或伪造", "▲ row {} was changed, taken away or made up"],
   head: ["末条摘要（请另行保存）：", "head, to be noted elsewhere:"],
