@@ -19,7 +19,7 @@ WORKERS := --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-r
 EXAMPLES ?= 200
 CODECS  := native senml mapped hj212 sparkplug
 
-.PHONY: setup check test test-attacks demo demo-accounts bench score fuzz docs screenshots clean
+.PHONY: setup check test test-attacks demo demo-accounts bench score fuzz sbom audit docs screenshots clean
 
 setup: $(VENV)/installed $(DIST)
 
@@ -82,6 +82,29 @@ fuzz: setup
 		$(BIN)/python -m tests.support.fuzz $$codec $(ARGS) || exit 1; \
 	done
 	HTTP_EXAMPLES=$(EXAMPLES) $(BIN)/pytest --quiet tests/attacks/test_http.py
+
+# Tools of their own: what they install is no part of what they list.
+$(VENV)/supply/installed:
+	@$(PYTHON) -m venv $(VENV)/supply
+	@$(VENV)/supply/bin/pip --disable-pip-version-check install -qq cyclonedx-bom pip-audit
+	@touch $@
+
+sbom: setup $(VENV)/supply/installed
+	@mkdir -p dist
+	@$(VENV)/supply/bin/cyclonedx-py environment --pyproject pyproject.toml --mc-type application \
+		--output-reproducible --output-file dist/sbom-python.json $(BIN)/python
+	@cd $(CONSOLE) && PATH="$(abspath $(BIN)):$$PATH" npm sbom --package-lock-only --omit dev \
+		--sbom-format cyclonedx --loglevel error > $(abspath dist)/sbom-console.json
+	@ls dist/sbom-*.json
+
+# Against the databases of known weaknesses, where they can be reached.
+audit: $(VENV)/supply/installed $(VENV)/node
+	@status=0; \
+	$(VENV)/supply/bin/pip-audit --strict --requirement constraints.txt --no-deps --disable-pip \
+		|| status=1; \
+	$(NPM) audit || status=1; \
+	test $$status = 0 || \
+		{ echo "a weakness stands above, or a database cannot be reached from here" >&2; exit 1; }
 
 # Pages of docs/ and types of the console follow from the code.
 docs: setup
