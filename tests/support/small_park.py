@@ -83,7 +83,8 @@ async def add_tags(db, tags):
     return {
         tag.address: await db.fetchval(
             """INSERT INTO tag (enterprise, tag, scope, quantity, uom, kind, source, scale, shift,
-               low, high, description) VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12)
+               low, high, description, level)
+               VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,'enterprise')
                RETURNING tag_id""",
             tag.owner, tag.tag, tag.scope, tag.quantity, tag.uom, tag.kind, tag.source, tag.scale,
             tag.shift, *(None if np.isnan(x) else x for x in (tag.low, tag.high)), tag.description,
