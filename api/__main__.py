@@ -44,7 +44,9 @@ HEAD_BYTES = 65_536
 class Server(uvicorn.Server):
     """Lets the live feeds end first, or stopping would wait for browsers."""
 
-    def __init__(self, config: uvicorn.Config, app: Api, certificate: Certificate | None) -> None:
+    def __init__(
+        self, config: uvicorn.Config, app: Api, certificate: Certificate | None = None
+    ) -> None:
         super().__init__(config)
         self._state = app.state
         context = app.state.context

@@ -44,7 +44,7 @@ class Document:
         return {route: schema for route, schema in schemas.items() if set(self.figures(schema))}
 
     def schema(self, route):
-        content = self._paths[route]["get"]["responses"]["200"].get("content", {})
+        content = self._paths[route]["get"]["responses"].get("200", {}).get("content", {})
         return content.get("application/json", {}).get("schema", {})
 
     def figures(self, schema, seen=frozenset()):
