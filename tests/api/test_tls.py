@@ -97,7 +97,7 @@ LOGIN = {"name": "ann", "password": "wrong"}
 
 
 async def addresses(accounts):
-    rows = await accounts.rows("SELECT DISTINCT address FROM audit ORDER BY 1")
+    rows = await accounts.rows("SELECT DISTINCT address FROM audit WHERE address <> '' ORDER BY 1")
     return [row["address"] for row in rows]
 
 
