@@ -46,6 +46,7 @@ async def test_the_api_serves_https_and_takes_a_new_certificate_without_a_restar
             answer = await api.get("/livez")
             year = timedelta(days=365).total_seconds()
             assert answer.headers["strict-transport-security"] == f"max-age={year:.0f}"
+            await until(lambda: "invitation=" in (tmp_path / "api.log").read_text(), 60)
             text = (tmp_path / "api.log").read_text()
             secret = text.partition("invitation=")[2].split()[0]
             assert f"{url}/login" in text
@@ -58,9 +59,9 @@ async def test_the_api_serves_https_and_takes_a_new_certificate_without_a_restar
             # One file before the other: until both fit the former pair stays.
             key = (tmp_path / "key.pem").read_bytes()
             renewed = write_certificate(tmp_path)
-            await until(lambda: serial_at(port) == renewed, 20)
+            await until(lambda: serial_at(port) == renewed, 60)
             (tmp_path / "key.pem").write_bytes(key)
-            await until(lambda: "the former one stays" in (tmp_path / "api.log").read_text(), 20)
+            await until(lambda: "the former one stays" in (tmp_path / "api.log").read_text(), 60)
             assert serial_at(port) == renewed
             # Who came by the former one goes on.
             assert (await api.get("/livez")).status_code == 200
