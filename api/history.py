@@ -28,7 +28,7 @@ from api.context import AppContext, Context, time_range
 from api.encode import json_answer, milliseconds, out
 from api.parameters import Address, From, To
 from api.problems import RESPONSES, Problem
-from api.table import CSV, JSON, preferred
+from api.table import CSV, JSON, attachment, preferred
 from twin import quality as q
 from twin.arrays import (
     BOOL,
@@ -311,8 +311,7 @@ def _csv(tables: list[pa.Table]) -> Response:
     options = pyarrow.csv.WriteOptions(quoting_style="needed", quoting_header="needed")
     pyarrow.csv.write_csv(table, sink, options)
     name = tables[0].schema.metadata[b"tag"].decode() if len(tables) == 1 else "history"
-    name = name.replace("/", "-").encode("ascii", "replace").decode().replace("?", "_")
-    headers = {"Content-Disposition": f'attachment; filename="{name}.csv"'}
+    headers = {"Content-Disposition": attachment(f"{name.replace('/', '-')}.csv")}
     return Response(sink.getvalue().to_pybytes(), media_type=CSV, headers=headers)
 
 

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import typing
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import orjson
 from fastapi import Request, Response
@@ -104,14 +106,21 @@ def as_table(request: Request, answer: Response) -> Response:
         raise Problem(406, "this answer has no table", hint="leave format=csv out, or accept JSON")
     if name not in lists:
         raise invalid("table", f"{name!r} is none of {', '.join(lists)}")
-    headers = {"Content-Disposition": f'attachment; filename="{_file_name(request, name)}.csv"'}
+    headers = {"Content-Disposition": attachment(f"{_file_name(request, name)}.csv")}
     return Response(render(lists[name]), media_type=CSV, headers=headers)
 
 
 def _file_name(request: Request, table: str) -> str:
     parts = request.scope["path"].removeprefix("/api/v1/").removeprefix("scopes/").split("/")
     parts += [table] if table != "items" else []
-    return "-".join(parts).encode("ascii", "replace").decode().replace("?", "_")
+    return "-".join(parts)
+
+
+def attachment(name: str) -> str:
+    """Return the header of a file with a name: whatever it has in it ends neither text nor line."""
+    plain = re.sub(r"[^\w.-]", "_", name, flags=re.ASCII)
+    whole = "" if plain == name else f"; filename*=UTF-8''{quote(name, safe='')}"
+    return f'attachment; filename="{plain}"{whole}'
 
 
 def render(records: list[dict[str, Any]]) -> str:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from api.access.__main__ import OWN, opened_accounts
+from api.access.audit import Event
+from api.settings import ApiSettings
 from deploy import access, packages, sandbox
 from deploy.access_lists import new_password
 from deploy.database.settings import DATA_FOLDER
@@ -28,6 +32,7 @@ The views shared_tag, shared_sample, shared_minute, shared_hour and shared_alarm
 of its scope, and of others what their level of disclosure lets members of the park know. It is for
 the database of `parktwin up`; docs/access.md has the statements for another one.
 """
+CONNECTION_FILE = "connection.env"
 NAME, SCOPE = r"[a-z0-9][a-z0-9_]{0,39}", r"[\w./-]{1,500}"
 ADD = """
 BEGIN;
@@ -99,12 +104,24 @@ def _work(options: Namespace) -> None:
     if options.command == "list":
         lines = _ask(box, port, "park", LIST)
         print("\n".join(line.replace("|", "  ") for line in lines) or "there are none")
-    elif options.command == "drop":
+        return
+    role = f"sql_{options.name}"
+    if options.command == "drop":
         drop_reader(box, port, "park", options.name)
-        print(f"sql_{options.name} is gone")
+        text = f"{role} is gone"
     else:
         password = add_reader(box, port, "park", options.name, options.scope)
-        print(f"postgresql://sql_{options.name}:{password}@{HOST}:{port}/park")
+        text = f"postgresql://{role}:{password}@{HOST}:{port}/park"
+    subject = f"{role} {getattr(options, 'scope', '')}".strip()
+    asyncio.run(_note(data, Event(OWN, "", f"user sql {options.command}", subject, "done")))
+    print(text)
+
+
+async def _note(data: Path, event: Event) -> None:
+    """Add an event to the record of a data folder; raises StoreError."""
+    settings = ApiSettings(_env_file=data / CONNECTION_FILE)
+    async with opened_accounts(settings) as accounts:
+        await accounts.note(event)
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -61,9 +61,9 @@ class UserSettings(ApiSettings):
 
 
 @asynccontextmanager
-async def opened_accounts() -> AsyncIterator[Accounts]:
+async def opened_accounts(settings: ApiSettings | None = None) -> AsyncIterator[Accounts]:
     """Open the accounts of the database of the settings; raises StoreError and SettingsError."""
-    settings = ApiSettings()
+    settings = settings or ApiSettings()
     accounts = Accounts(
         settings.accounts_url,
         audit_key(settings),

@@ -1,5 +1,6 @@
 """Another account of the machine, and the api's password in wrong hands, against the database."""
 
+import asyncio
 import os
 import stat
 import subprocess
@@ -14,6 +15,7 @@ from deploy import access, sql_readers
 from deploy.database.migrations import ADMIT_READER
 from deploy.service import HOST
 from deploy.sql_readers import add_reader, drop_reader
+from ingest.store import Store
 from tests.support.attack import reader_url, role_url
 from tests.support.neighbour import fill_with_neighbour
 from tests.support.stored import query
@@ -226,10 +228,45 @@ def test_a_role_for_sql_is_of_a_scope_that_is_there(services, database):
         drop_reader(box, port, "test", "acme")
 
 
-async def test_the_command_for_sql_roles_needs_a_running_database(services, tmp_path, capsys):
+@pytest.fixture
+async def twin_database(services):
+    """The database of the data folder itself, with a tag in it."""
+    store = Store(services.database_url)
+    await store.open()
+    await store.close()
+    await query(
+        services.database_url,
+        "INSERT INTO tag (enterprise, tag, scope, quantity, uom, kind, source, scale, shift)"
+        " VALUES ('acme', 'FT-1', 'demo/acme', 'mass_flow', 't/h', 'gauge', 'measured', 1, 0)",
+    )
+    access.write_addresses(services.data, {"PARKTWIN_DATABASE_URL": services.database_url})
+    yield services.database_url
+    await query(services.database_url, "DROP SCHEMA park CASCADE")
+
+
+async def test_the_command_makes_and_drops_a_role_for_sql_and_notes_it(
+    services, twin_database, tmp_path, capsys
+):
+    async def run(*words):
+        status = await asyncio.to_thread(sql_readers.main, ["--data", str(services.data), *words])
+        return status, capsys.readouterr().out.strip()
+
+    assert await run("list") == (0, "there are none")
+    status, url = await run("add", "acme", "--scope", "demo/acme")
+    assert (status, url.startswith("postgresql://sql_acme:")) == (0, True)
+    assert await query(url, "SELECT tag FROM shared_tag") == [("FT-1",)]
+    assert await run("list") == (0, "sql_acme  demo/acme")
+    assert await run("drop", "acme") == (0, "sql_acme is gone")
+    rows = await query(twin_database, "SELECT action, subject FROM audit ORDER BY number")
+    assert rows == [("user sql add", "sql_acme demo/acme"), ("user sql drop", "sql_acme")]
     assert sql_readers.main(["--data", str(tmp_path), "list"]) == 2
     assert "no data folder" in capsys.readouterr().err
-    assert sql_readers.main(["--data", str(services.data), "list"]) in (0, 2)
+
+
+async def test_statements_of_a_role_end_after_a_time(services, database):
+    for role in (access.READER, access.ACCESS, access.REPORT):
+        ((limit,),) = await query(role_url(services, database, role), "SHOW statement_timeout")
+        assert limit in ("10s", "5min"), role
 
 
 async def test_a_database_that_has_no_tls_is_not_spoken_to_where_tls_is_demanded(database):
