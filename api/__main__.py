@@ -23,7 +23,6 @@ from twin.program import program_parser, run_program
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Sequence
 
     from api.app import Api
 
@@ -57,8 +56,6 @@ class Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start; called by uvicorn."""
-        # Connections begin TLS themselves, to bound the handshake.
-        self._state.connections.tls, self.config.ssl = self.config.ssl, None
         watching = self._state.connections.watch()
         self._tasks.append(asyncio.create_task(send_signs(), name="signs"))
         self._tasks.append(asyncio.create_task(watching, name="connections"))
@@ -68,10 +65,6 @@ class Server(uvicorn.Server):
         if self._certificate is not None:
             self._tasks.append(asyncio.create_task(self._certificate.follow(), name="certificate"))
         self._state.calculations.warm()
-
-    def _log_started_message(self, listeners: Sequence[socket.SocketType]) -> None:
-        self.config.ssl = self._state.connections.tls
-        super()._log_started_message(listeners)
 
     async def _invite(self) -> None:
         """Print the way in for the first administrator, once there is a database."""

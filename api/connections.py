@@ -2,16 +2,13 @@
 
 The server ends a connection that is idle after an answer. One that never asks, or sends its request
 byte by byte, or does not take its answer, it would keep for ever. Where there are too many, the one
-that has waited longest for its request makes room: who asks at once always comes in. TLS begins
-here as well, so that a handshake is a part of the wait: the loop would give it a minute, and count
-nothing.
+that has waited longest for its request makes room: who asks at once always comes in.
 """
 
 from __future__ import annotations
 
 import asyncio
 import resource
-import ssl
 from collections import Counter
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -33,8 +30,6 @@ FULL = "503 Service Unavailable", "There are too many clients."
 
 class Connections:
     """The connections of one server; why others were closed is counted by reason."""
-
-    tls: ssl.SSLContext | None = None  # of the server; None: it serves plain HTTP
 
     def __init__(self, settings: ApiSettings, traffic: Traffic) -> None:
         self._settings = settings
@@ -106,12 +101,13 @@ class BoundedProtocol(H11Protocol):
     """HTTP/1.1 of one connection, whose requests and answers have to pass in time."""
 
     is_refused = False
-    host = ""  # remote address
-    _is_lost = False
-    _securing: asyncio.Task[None] | None = None
-    _early = b""
     _asked_since: float | None = None  # it waits for the rest of a request
     _stuck_since: float | None = None  # the client does not take what is sent
+
+    @property
+    def host(self) -> str:
+        """The remote address."""
+        return self.client[0] if self.client else ""
 
     @property
     def _bounds(self) -> Connections:
@@ -119,55 +115,19 @@ class BoundedProtocol(H11Protocol):
         return bounds
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begin, with TLS where the server has it; called by the loop."""
-        self.transport = transport
-        self.host = (transport.get_extra_info("peername") or ("",))[0]
+        """Begin; called by the loop."""
+        super().connection_made(transport)
         self._asked_since = self.loop.time()
         self._bounds.admit(self)
-        if self.is_refused:
-            return
-        context = self._bounds.tls
-        if context is None:
-            super().connection_made(transport)
-        else:
-            transport.pause_reading()
-            self._securing = self.loop.create_task(self._secure(transport, context))
-
-    async def _secure(self, transport: asyncio.Transport, context: ssl.SSLContext) -> None:
-        """Go on by TLS; what is overdue is closed as it is without."""
-        try:
-            secure = await self.loop.start_tls(transport, self, context, server_side=True)
-        except (OSError, ssl.SSLError):
-            transport.abort()
-            self._bounds.forget(self)
-            return
-        assert secure is not None
-        if self._is_lost:
-            return
-        self.transport = secure
-        super().connection_made(secure)
-        if self._early:
-            self.data_received(self._early)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End; called by the loop."""
-        self._is_lost = True
+        super().connection_lost(exc)
         self._bounds.forget(self)
-        if self._is_open:
-            super().connection_lost(exc)
-
-    @property
-    def _is_open(self) -> bool:
-        """Whether it speaks HTTP already: before it is refused or TLS."""
-        return self.flow is not None
 
     def data_received(self, data: bytes) -> None:
         """Take a part of a request; called by the loop."""
         if self.is_refused:
-            return
-        if not self._is_open:
-            # It came with the end of the handshake.
-            self._early += data
             return
         super().data_received(data)
         self._look()
@@ -197,11 +157,8 @@ class BoundedProtocol(H11Protocol):
             self._bounds.await_request(self)
 
     def refuse(self, status: str, text: str) -> None:
-        """Send a last answer and close; without an answer where TLS has not begun."""
+        """Send a last answer and close."""
         self.is_refused = True
-        if self._bounds.tls is not None and not self._is_open:
-            self.transport.abort()
-            return
         head = f"HTTP/1.1 {status}\r\nconnection: close\r\ncontent-type: text/plain\r\n"
         length = f"content-length: {len(text)}\r\n\r\n"
         self.transport.write(f"{head}{length}{text}".encode())
@@ -219,7 +176,7 @@ class BoundedProtocol(H11Protocol):
             return ""
         if now - self._asked_since <= settings.request_s:
             return ""
-        if self._is_open and self.conn.our_state is h11.IDLE:
+        if self.conn.our_state is h11.IDLE:
             self.refuse(*LATE)
         else:
             # Whoever reads the body is told that the client is gone.

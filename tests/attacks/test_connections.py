@@ -2,23 +2,16 @@
 
 import asyncio
 import json
-import re
 import resource
-import ssl
 import sys
 import time
 from collections import Counter
-from contextlib import suppress
 
 import httpx
 import pytest
 
-from deploy.service import free_port
-from tests.api.test_tls import is_live
 from tests.support import slow
 from tests.support.attack import SLACK, attacked_park
-from tests.support.certificates import write_certificate
-from tests.support.programs import running
 from tests.support.waiting import until
 
 REQUEST_S = ANSWER_S = 5
@@ -99,60 +92,3 @@ async def test_orders_without_end_are_refused_and_hold_nobody_up(
         assert statuses[429] > 0
         assert await park.metric('parktwin_api_limited_total{limit="orders"}') == statuses[429]
         seen.require(stored_s=3.0, feed_s=1.0, livez_s=0.5, ingest_mb=400, api_mb=400)
-
-
-@pytest.fixture
-def certificate(tmp_path):
-    """The settings of an API with a certificate, and what its clients trust."""
-    write_certificate(tmp_path)
-    files = {"http_tls_cert": tmp_path / "cert.pem", "http_tls_key": tmp_path / "key.pem"}
-    return files, ssl.create_default_context(cafile=tmp_path / "cert.pem")
-
-
-# A client that says nothing, half of a hello, and nonsense.
-HELLOS = (b"", b"\x16\x03\x01\x02\x00\x01\x00", b"GET / HTTP/1.1\r\n\r\n")
-
-
-async def test_handshakes_that_do_not_come_to_an_end_are_closed_as_well(
-    database, tmp_path, certificate
-):
-    files, trusted = certificate
-    port = free_port()
-    settings = {"http_port": port, "request_s": 2, "connections_max": 100,
-                "connections_host_max": 60, "live_clients_max": 50,
-                "live_clients_host_max": 50, **files}  # fmt: skip
-    environment = {f"PARKTWIN_{name.upper()}": str(value) for name, value in settings.items()}
-    environment["PARKTWIN_DATABASE_URL"] = database
-    with (tmp_path / "api.log").open("w") as log:
-        async with (
-            running("api", environment, log),
-            httpx.AsyncClient(base_url=f"https://127.0.0.1:{port}", verify=trusted) as api,
-        ):
-            await until(lambda: is_live(api), 60)
-            began = time.monotonic()
-            doors = [await asyncio.open_connection("127.0.0.1", port) for _ in range(150)]
-            for n, (_, writer) in enumerate(doors):
-                writer.write(HELLOS[n % len(HELLOS)])
-            # Who asks comes in meanwhile, by a connection of its own each time.
-            for _ in range(5):
-                async with httpx.AsyncClient(verify=trusted) as another:
-                    answer = await another.get(f"https://127.0.0.1:{port}/livez")
-                    assert answer.status_code == 200
-            for reader, writer in doors:
-                with suppress(ConnectionError):
-                    await asyncio.wait_for(reader.read(), 30)
-                writer.close()
-            assert time.monotonic() - began < (2 + 3) * SLACK
-            await until(lambda: calm_of(api))
-            lines = (await api.get("/metrics")).text.splitlines()
-            reasons = {"slow", "crowded"}
-            closed = [line for line in lines if any(CLOSED % each in line for each in reasons)]
-            assert sum(float(line.rpartition(" ")[2]) for line in closed) >= 50
-    assert "Traceback" not in (tmp_path / "api.log").read_text()
-
-
-async def calm_of(client):
-    lines = (await client.get("/metrics")).text.splitlines()
-    return any(
-        line in ("parktwin_api_connections 1", "parktwin_api_connections 2") for line in lines
-    )

@@ -1,7 +1,6 @@
 """Names that want to be more: a path, a header, SQL. They are data, or refused, and on record."""
 
 import asyncio
-import socket
 from urllib.parse import quote
 
 import pytest
@@ -67,20 +66,15 @@ def test_the_name_of_a_file_stays_within_its_header(name):
     assert header.count('"') == 2
 
 
-# Of a model that somebody wrote so.
-TAGS = [
-    "FT';DROP TABLE sample;--", 'FT" OR 1=1', "=cmd|calc", "FT%0d%0aX: y", "FT'||pg_sleep(9)||'",
-]  # fmt: skip
-ROWS = "".join(
-    f'"{tag.replace(chr(34), chr(34) * 2)}",demo/acme,mass_flow,t/h,gauge,0,100,1 %,hostile\n'
-    for tag in TAGS
-)
+# What no model takes for a tag, and what one takes that somebody wrote so.
+TEXTS = ["FT';DROP TABLE sample;--", 'FT" OR 1=1', "FT'||pg_sleep(9)||'", "FT\r\nX: y"]
+TAGS = ["=cmd|calc", "FT%0d%0aX:y", "FT;DELETE--", "FT)OR(1=1", "<img>"]
+ROWS = "".join(f"{tag},demo/acme,mass_flow,t/h,gauge,0,100,1 %,hostile\n" for tag in TAGS)
 HOSTILE_PARK = with_park(data_text("demo/park.toml"), ROWS)
 
 
 @HOSTILE_PARK
 async def test_tags_with_hostile_names_are_tags_like_others(database, db, ids):
-    count = await db.fetchval("SELECT count(*) FROM sample")
     async with guarded(database) as (api, accounts, _):
         await come_in(api, accounts, "ann", "engineer")
         for tag in TAGS:
@@ -97,33 +91,18 @@ async def test_tags_with_hostile_names_are_tags_like_others(database, db, ids):
             assert all(not line.startswith(("=", '"=')) for line in answer.text.splitlines())
             order = await api.delete(f"/api/v1/quarantine/acme/{quote(tag, safe='')}")
             assert order.status_code == 404
-        assert await db.fetchval("SELECT count(*) FROM sample") == count
         # What was refused is on record, with who did it.
-        rows = await accounts.rows("SELECT subject FROM audit WHERE account = 'ann'")
-        refused = [row["subject"] for row in rows if "/quarantine/" in row["subject"]]
-        assert len(refused) == len(TAGS)
+        sql = "SELECT subject, outcome FROM audit WHERE account = 'ann' ORDER BY number"
+        rows = [(row["subject"], row["outcome"]) for row in await accounts.rows(sql)]
+        assert [row[1] for row in rows if "/quarantine/" in row[0]] == ["404"] * len(TAGS)
 
 
 async def test_orders_with_hostile_texts_are_stored_as_they_are(database, db, ids):
     async with guarded(database) as (api, accounts, _):
         await come_in(api, accounts, "eve", "engineer")
-        for text in TAGS:
-            for path in ("/api/v1/rejects/replay", "/api/v1/accounts"):
-                answer = await api.post(path, json={"by": text, "reason": text, "name": text})
-                assert answer.status_code in (202, 403, 422), answer.text
-                assert "x" not in answer.headers
-        bodies = await db.fetch("SELECT body->>'reason' AS reason FROM command ORDER BY id")
-        assert [row["reason"] for row in bodies] == TAGS
-
-
-async def test_a_head_that_is_too_long_or_no_http_is_refused(database, ids):
-    async with listening(database) as (url, _):
-        port = int(url.rpartition(":")[2])
-        for head in ("X: " + "a" * 70_000, "Content-Length: 1\r\nContent-Length: 2",
-                     "Transfer-Encoding: chunked\r\nContent-Length: 5", "A b: c"):  # fmt: skip
-            with socket.create_connection(("127.0.0.1", port), timeout=10) as client:
-                await asyncio.to_thread(
-                    client.sendall, f"GET /livez HTTP/1.1\r\nHost: a\r\n{head}\r\n\r\n".encode()
-                )
-                answer = await asyncio.to_thread(client.recv, 1_000)
-            assert answer[9:12] in (b"400", b"431", b"421"), (head[:40], answer)
+        for text in TEXTS:
+            answer = await api.post("/api/v1/rejects/replay", json={"by": text, "reason": text})
+            assert answer.status_code == 202, answer.text
+            assert "x" not in answer.headers
+        rows = await db.fetch("SELECT body->>'reason' AS reason FROM command ORDER BY id")
+        assert [row["reason"] for row in rows] == TEXTS
