@@ -13,8 +13,8 @@ UNREACHABLE = "{tool} cannot reach its database of known weaknesses: nothing was
 def of_python(tool, site):
     """Return (package, weaknesses) of the packages in a folder; None without the database."""
     argv = [tool, "--path", site, "--format", "json", "--progress-spinner", "off"]
-    said = _json(subprocess.run(argv, capture_output=True, text=True, check=False).stdout)
-    looked_up = [each for each in (said or {}).get("dependencies", ()) if "version" in each]
+    answer = _json(subprocess.run(argv, capture_output=True, text=True, check=False).stdout)
+    looked_up = [each for each in (answer or {}).get("dependencies", ()) if "version" in each]
     # A database that answers for somebody else knows none of them.
     if not looked_up:
         return None
@@ -28,10 +28,10 @@ def of_python(tool, site):
 def of_console(folder):
     """Return (package, weaknesses) of the console's packages; None without the database."""
     argv = ["npm", "audit", "--prefix", folder, "--omit", "dev", "--json"]
-    said = _json(subprocess.run(argv, capture_output=True, text=True, check=False).stdout)
-    if said is None or "vulnerabilities" not in said:
+    answer = _json(subprocess.run(argv, capture_output=True, text=True, check=False).stdout)
+    if answer is None or "vulnerabilities" not in answer:
         return None
-    return [(name, [each["severity"]]) for name, each in said["vulnerabilities"].items()]
+    return [(name, [each["severity"]]) for name, each in answer["vulnerabilities"].items()]
 
 
 def _json(text):
