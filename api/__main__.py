@@ -37,8 +37,6 @@ environment:
 STOP_S = 5
 # The schema may not be there yet.
 INVITE_S = 2.0
-# A request line has room for as many tags as a request may name.
-HEAD_BYTES = 65_536
 
 
 class Server(uvicorn.Server):
@@ -131,7 +129,6 @@ def _serve(settings: ApiSettings) -> int:
         # Which proxies are believed, the app knows.
         proxy_headers=False,
         ssl_context_factory=(lambda *_: certificate.context) if certificate else None,
-        h11_max_incomplete_event_size=HEAD_BYTES,
         timeout_graceful_shutdown=STOP_S,
     )
     server = Server(config, app, certificate)

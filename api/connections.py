@@ -13,8 +13,7 @@ from collections import Counter
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-import h11
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 if TYPE_CHECKING:
     from api.middleware import Traffic
@@ -24,6 +23,8 @@ if TYPE_CHECKING:
 LOOK_S = 0.5
 # Files of the process that are no connections: database, pipes, the console.
 OTHER_FILES = 256
+# A request line has room for as many tags as a request may name.
+HEAD_BYTES = 65_536
 LATE = "408 Request Timeout", "The request did not arrive in time."
 FULL = "503 Service Unavailable", "There are too many clients."
 
@@ -97,12 +98,17 @@ class Connections:
                     self._traffic.closed[reason] += 1
 
 
-class BoundedProtocol(H11Protocol):
-    """HTTP/1.1 of one connection, whose requests and answers have to pass in time."""
+class BoundedProtocol(HttpToolsProtocol):
+    """HTTP/1.1 of one connection, whose requests and answers have to pass in time.
+
+    The parser itself takes a head of any length.
+    """
 
     is_refused = False
     _asked_since: float | None = None  # it waits for the rest of a request
     _stuck_since: float | None = None  # the client does not take what is sent
+    _head_bytes = 0  # of the lines of the request
+    _unread_bytes = 0  # since the parser last passed something on
 
     @property
     def host(self) -> str:
@@ -129,8 +135,38 @@ class BoundedProtocol(H11Protocol):
         """Take a part of a request; called by the loop."""
         if self.is_refused:
             return
+        self._unread_bytes += len(data)
         super().data_received(data)
+        if self._unread_bytes > HEAD_BYTES and not self.transport.is_closing():
+            self.send_400_response("Invalid HTTP request received.")
         self._look()
+
+    def on_message_begin(self) -> None:
+        """Begin a request; called by the parser."""
+        self._head_bytes = 0
+        super().on_message_begin()
+
+    def on_url(self, url: bytes) -> None:
+        """Take a part of the address; called by the parser."""
+        self._count_head(len(url))
+        super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a line of the head or after the body; called by the parser."""
+        self._count_head(len(name) + len(value))
+        super().on_header(name, value)
+
+    def on_body(self, body: bytes) -> None:
+        """Take a part of a body; called by the parser."""
+        self._unread_bytes = 0
+        super().on_body(body)
+
+    def _count_head(self, count: int) -> None:
+        """Count bytes of a head; the parser makes an answer 400 of the error."""
+        self._unread_bytes = 0
+        self._head_bytes += count
+        if self._head_bytes > HEAD_BYTES:
+            raise ValueError("the head is too long")
 
     def on_response_complete(self) -> None:
         """Wait for the next request; called after an answer."""
@@ -147,9 +183,14 @@ class BoundedProtocol(H11Protocol):
         super().resume_writing()
         self._stuck_since = None
 
+    @property
+    def _is_idle(self) -> bool:
+        """Whether no request is being answered."""
+        return self.cycle is None or self.cycle.response_complete
+
     def _look(self) -> None:
         """Note whether the rest of a request is waited for, and since when."""
-        if self.conn.their_state not in (h11.IDLE, h11.SEND_BODY):
+        if not (self._is_idle or self.cycle.more_body):
             self._asked_since = None
             self._bounds.has_asked(self)
         elif self._asked_since is None:
@@ -176,7 +217,7 @@ class BoundedProtocol(H11Protocol):
             return ""
         if now - self._asked_since <= settings.request_s:
             return ""
-        if self.conn.our_state is h11.IDLE:
+        if self._is_idle:
             self.refuse(*LATE)
         else:
             # Whoever reads the body is told that the client is gone.
