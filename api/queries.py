@@ -220,3 +220,7 @@ COMMANDS = """
 SELECT id, kind, created, done, error, body->>'by' AS by FROM command
 WHERE created >= $1 AND created < $2 AND kind NOT LIKE 'report.%'
 ORDER BY id LIMIT $3 OFFSET $4"""
+DATABASE = """
+SELECT pg_database_size(current_database())::float8 AS size, failed_count::float8 AS failed,
+    coalesce(extract(epoch FROM last_archived_time), 0)::float8 AS archived
+FROM pg_stat_archiver"""

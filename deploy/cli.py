@@ -18,6 +18,7 @@ from deploy.database.settings import DATA_FOLDER, DEMO_PARK, without_password
 from deploy.packages import CHINESE_FONT, ensure, run, say
 from deploy.service import HOST, ConsoleAddress, require_port
 from deploy.settings import UpSettings
+from deploy.watchdog import SILENT_S
 from twin.arrays import DAY_S
 from twin.errors import ParkError
 from twin.program import own_version, run_program
@@ -150,7 +151,7 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "--watchdog",
         type=float,
-        default=supervisor.SILENT_S,
+        default=SILENT_S,
         metavar="SECONDS",
         help="a program that hangs for so long is started again (default: %(default)g)",
     )

@@ -15,6 +15,7 @@ from api.disclosure import reach_of
 from api.order_keys import PARAMETER as ORDER_KEY
 from api.settings import ApiSettings
 from api.table import PARAMETERS
+from deploy.logs import LogSettings
 from deploy.settings import UpSettings
 from ingest.settings import IngestSettings
 
@@ -96,7 +97,7 @@ def settings_page() -> str:
     lines = ["# Settings\n", MADE.format(source="the settings classes"), SETTINGS_HEAD]
     for title, settings in (
         ("parktwin up", UpSettings), ("parktwin ingest", IngestSettings),
-        ("parktwin api", ApiSettings),
+        ("parktwin api", ApiSettings), ("The log of parktwin ingest and parktwin api", LogSettings),
     ):  # fmt: skip
         lines += [f"## {title}\n", "| setting | default | meaning |", "|---|---|---|"]
         lines += [*_settings_rows(settings), ""]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from deploy.packages import last_line, say
 from deploy.service import bound_log, spawn, tail
-from deploy.watchdog import Watch
+from deploy.watchdog import SILENT_S, Watch
 from twin.errors import ParkError
 from twin.program import HOPELESS
 
@@ -29,8 +29,6 @@ LONGEST_PAUSE_S = 30.0
 HEALTHY_S = 60.0
 # Before the twin was ever ready, this many ends of a program are a fault that will stay.
 GIVE_UP = 5
-# A program whose event loop has stood still for so long hangs.
-SILENT_S = 30.0
 SLOW_S = 60.0
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import uvloop
 
+from deploy.logs import LogSettings, say, start_logging, suppressed
 from deploy.watchdog import send_signs
 from ingest.commands import CommandQueue, Reload
 from ingest.contacts import Contacts
@@ -156,6 +157,7 @@ class Writer:
             "disk_used": _disk_used(settings.data),
             "forward_owed": float(self._forwarder.owed),
             "notify_owed": float(self._notifier.owed),
+            "log_suppressed": float(suppressed()),
         }
         cycle.spooled_since = lambda: spool.waiting
         cycle.inbox_size = lambda: len(next_block)
@@ -355,7 +357,7 @@ async def _main(settings: IngestSettings) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    signs = asyncio.create_task(send_signs(), name="signs")
+    signs = asyncio.create_task(send_signs(settings.alive_file), name="signs")
     await ingest(settings, stop)
     signs.cancel()
 
@@ -363,12 +365,15 @@ async def _main(settings: IngestSettings) -> None:
 def main(argv: list[str] | None = None) -> int:
     """Run ingest; return 0 after a clean stop."""
     about = "Take samples from the broker and commit them to TimescaleDB."
-    program_parser("parktwin ingest", about, EXAMPLES + IngestSettings.help()).parse_args(argv)
-    logging.basicConfig(
-        level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
-    _keep_memory()
-    return run_program("parktwin ingest", lambda: uvloop.run(_main(IngestSettings())))
+    epilog = f"{EXAMPLES}{IngestSettings.help()}\n{LogSettings.help()}"
+    program_parser("parktwin ingest", about, epilog).parse_args(argv)
+
+    def work() -> None:
+        start_logging("ingest")
+        _keep_memory()
+        uvloop.run(_main(IngestSettings()))
+
+    return run_program("parktwin ingest", work, say=say)
 
 
 if __name__ == "__main__":

@@ -79,6 +79,7 @@ COUNTERS = (
     "rebirths",
     "broker_dropped",  # by the broker itself, for any of its sessions, since its start
     "clock_set_back",
+    "log_suppressed",  # lines of the log beyond PARKTWIN_LOG_MINUTE
     *(f"{group}.{reason}" for group, reasons in REASONS.items() for reason in reasons),
 )
 GAUGES = {

@@ -62,6 +62,11 @@ class IngestSettings(Settings):
     data: Path | None = Field(
         None, description="folder on the disk of broker and database, when it is on this machine"
     )
+    alive_file: Path | None = Field(
+        None,
+        description="file that is touched every second while the event loop lives, for probes of"
+        " containers: python -m deploy.watchdog FILE",
+    )
     cycle_s: float = Field(0.5, gt=0.01, le=60, description="length of a cycle [s]")
     session_expiry_s: int = Field(
         604_800, ge=60, description="how long the broker keeps messages while we are away [s]"

@@ -36,7 +36,12 @@ def program_parser(name: str, about: str, epilog: str) -> argparse.ArgumentParse
 
 
 def run_program(
-    name: str, work: Callable[[], int | None], *, stopped: str = "stopped", folder: str = ""
+    name: str,
+    work: Callable[[], int | None],
+    *,
+    stopped: str = "stopped",
+    folder: str = "",
+    say: Callable[[str], None] | None = None,
 ) -> int:
     """Run the work of a program and return its exit status.
 
@@ -50,6 +55,8 @@ def run_program(
         what to say after an interruption
     folder
         path in front of each problem of a model
+    say
+        takes the lines about an error; None: they are printed on stderr
 
     Returns
     -------
@@ -57,17 +64,22 @@ def run_program(
         that of the work; `RETRYABLE` or `HOPELESS` after a ParkError, whose problems are printed
         before the sentence with its hint; `INTERRUPTED` after SIGINT. Other exceptions pass.
     """
+    say = say or _print_error
     try:
         return work() or 0
     except ParkError as error:
         for problem in error.problems:
-            print(f"{folder}{problem}", file=sys.stderr)
+            say(f"{folder}{problem}")
         sentence = " — ".join(filter(None, (error.message, error.hint)))
-        print(f"{name}: {sentence}", file=sys.stderr)
+        say(f"{name}: {sentence}")
         return RETRYABLE if error.retryable else HOPELESS
     except KeyboardInterrupt:
         print(f"\n{name}: {stopped}", file=sys.stderr)
         return INTERRUPTED
+
+
+def _print_error(text: str) -> None:
+    print(text, file=sys.stderr)
 
 
 def show_progress(share: float, text: str) -> None:

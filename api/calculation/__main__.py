@@ -21,6 +21,7 @@ from api.app import create_app
 from api.calculation.inline import ask
 from api.calculation.pool import HEADERS
 from api.settings import ApiSettings
+from deploy.logs import start_logging
 from twin.errors import StoreError
 
 # Who publishes, stores and looks comes before who calculates.
@@ -32,6 +33,7 @@ def main() -> None:
     # Ctrl-C reaches the whole group: the API ends its processes itself.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.nice(NICE)
+    start_logging("api")
     with os.fdopen(os.dup(sys.stdout.fileno()), "wb") as sink:
         # What a library prints must not stand between the answers.
         os.dup2(sys.stderr.fileno(), sys.stdout.fileno())

@@ -68,12 +68,12 @@ async def test_probes_and_metrics(api):
     assert ready.json()["warnings"] == []
     await api.get("/api/v1/latest?tag=no/thing")
     lines = (await api.get("/metrics")).text.splitlines()
-    assert "parktwin_ingest_samples_total 1234" in lines
-    assert 'parktwin_ingest_rejected_total{reason="bad_json"} 5' in lines
-    assert "parktwin_ingest_lag 0.25" in lines
+    assert "parktwin_ingest_samples_total 1234.0" in lines
+    assert 'parktwin_ingest_rejected_total{reason="bad_json"} 5.0' in lines
+    assert "parktwin_ingest_lag_seconds 0.25" in lines
     assert "# TYPE parktwin_ingest_connected gauge" in lines
-    assert 'parktwin_api_requests_total{status="4xx"} 1' in lines
-    assert "parktwin_api_live_clients 0" in lines
+    assert 'parktwin_api_requests_total{status="4xx"} 1.0' in lines
+    assert "parktwin_api_live_clients 0.0" in lines
     assert "parktwin_api_cycle_age_seconds 0.3" in lines
 
 

@@ -98,7 +98,7 @@ async def test_orders_of_an_address_are_limited_where_there_are_no_accounts(data
         orders = [await api.delete("/api/v1/rejects") for _ in range(3)]
         assert [order.status_code for order in orders] == [202, 202, 429]
         lines = (await api.get("/metrics")).text.splitlines()
-        assert 'parktwin_api_limited_total{limit="orders"} 1' in lines
+        assert 'parktwin_api_limited_total{limit="orders"} 1.0' in lines
 
 
 async def test_an_evenly_used_rate_gives_so_many_a_minute(monkeypatch):

@@ -71,8 +71,8 @@ async def test_every_answer_is_counted_also_of_failures_outside_of_routes(served
         await api.get(path)
     assert context.traffic.answers == {"5xx": 2, "4xx": 1, "2xx": 1}
     lines = (await api.get("/metrics")).text.splitlines()
-    assert 'parktwin_api_requests_total{status="5xx"} 2' in lines
-    assert "parktwin_api_answers_broken_total 0" in lines
+    assert 'parktwin_api_requests_total{status="5xx"} 2.0' in lines
+    assert "parktwin_api_answers_broken_total 0.0" in lines
 
 
 async def test_a_stream_that_breaks_off_is_counted_and_not_ended_in_good_order(served):

@@ -20,7 +20,7 @@ SERIES = (*GROUND, "twin.model", "twin.series")
 BALANCES = (*SERIES, "twin.accounts", "twin.reconciliation")
 ROUTING = ("ingest.wire", "ingest.routing", "ingest.settings", "ingest.counters")
 STORING = (*ROUTING, "ingest.store")
-READING = ("twin", "deploy.database", "deploy.watchdog")
+READING = ("twin", "deploy.database", "deploy.logs", "deploy.watchdog")
 ANSWERING = (
     *READING, "api.access.accounts", "api.access.audit", "api.access.guard", "api.access.limits",
     "api.access.oidc", "api.access.rights", "api.access.seal", "api.access.totp", "api.answers",
@@ -78,6 +78,7 @@ MAY_IMPORT = {
     "twin.__main__": ("twin",),
     "deploy.database": GROUND,
     "deploy.watchdog": (),
+    "deploy.logs": (*GROUND, "deploy.database"),
     "deploy.private_files": (),
     # Topics and hashes as text: api exports what deploy gives to the broker and ingest says.
     "deploy.access_lists": (*GROUND, "twin.model"),
@@ -109,7 +110,7 @@ MAY_IMPORT = {
     "ingest.cli": (*READING, *STORING, "ingest.cycle", "ingest.commands"),
     "ingest.file_import": (*READING, *STORING, "ingest.cycle", "ingest.cli"),
     "ingest.__main__": (*READING, "ingest"),
-    **dict.fromkeys(ANSWERING[2:], ANSWERING),
+    **dict.fromkeys(ANSWERING[len(READING):], ANSWERING),
     # It reads who asks, and the names and scopes of tags.
     "api.access": (*ASKING, "twin.program"),
     "api.access.rights": READING,
@@ -161,6 +162,7 @@ MAY_IMPORT = {
     ),
     "api.monitoring.__main__": (*READING, "api"),
     "api.health": (*SUMMING, "api.registers", "api.unit_errors"),
+    "api.metrics": (*SUMMING, "api.health"),
     "api": (*READING, "api", "deploy.demonstration"),
     "simulators.process": ("twin",),
     "simulators.scenarios": ("twin", "simulators.process"),
@@ -179,10 +181,12 @@ MAY_IMPORT = {
 LIBRARIES = {
     "argon2": {"api.access.accounts"},
     "authlib": {"api.access.oidc"},
-    "cryptography": {"api.access.seal"},
+    "cryptography": {"api.access.seal", "api.metrics"},
     "joserfc": {"api.access.oidc"},
+    "prometheus_client": {"api.metrics", "api.middleware"},
     "pyotp": {"api.access.totp"},
     "segno": {"api.access.totp"},
+    "structlog": {"deploy.logs"},
     "asyncpg": {
         "deploy.database.errors",
         "ingest.store.store",
@@ -228,6 +232,7 @@ LIBRARIES = {
 # Who else may ask for the time of day, and why. Programs' entries (`__main__`) may.
 CLOCKS = {
     "deploy.cli": "the simulated past ends at the start",
+    "deploy.watchdog": "the age of a file is its time against now",
     "ingest.cli.gateway": "a payload on trial arrives now",
     "ingest.cycle.cycle": "the lag lies between the arrival of a message and its commit",
     "ingest.forwarding.forwarder": "what is due follows the clock, and a QN is a time",

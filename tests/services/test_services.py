@@ -3,7 +3,9 @@
 import asyncio
 import itertools
 import json
+import re
 import time
+from pathlib import Path
 
 import asyncpg
 import httpx
@@ -15,7 +17,11 @@ from tests.support.programs import is_ready, running, subscribed
 from tests.support.stored import TOPIC, query
 from tests.support.waiting import until
 
+ROOT = Path(__file__).resolve().parents[2]
 NUMBERS = itertools.count(1)
+ALERTED = set(
+    re.findall(r"parktwin_\w+", (ROOT / "deploy/monitoring/alerts.yml").read_text(encoding="utf-8"))
+)
 TAGS = [f"LT-{i:02d}" for i in range(20)]
 
 
@@ -120,6 +126,7 @@ async def test_losing_the_database_for_longer_than_all_retries_loses_nothing(
 
 async def test_one_sample_from_publish_to_console_event(services, database, park_folder, tmp_path):
     environment = environment_of(services, database, park_folder)
+    environment |= {"PARKTWIN_BROKER_QUEUE_MESSAGES": "1000", "PARKTWIN_DATA": str(tmp_path)}
     base = f"http://127.0.0.1:{environment['PARKTWIN_HTTP_PORT']}"
     with (tmp_path / "programs.log").open("w") as log:
         async with running("ingest", environment, log), running("api", environment, log):
@@ -147,8 +154,10 @@ async def test_one_sample_from_publish_to_console_event(services, database, park
                     assert time.monotonic() - began < 3.0
                 latest = (await client.get("/api/v1/latest", params={"tag": "acme/FT-1"})).json()
                 assert latest["items"][0]["value"] == 36.4
+                # Every figure that an alert stands on is there, but that of a certificate: none.
                 metrics = (await client.get("/metrics")).text
-                assert "parktwin_ingest_samples_total" in metrics
+                names = {re.split("[ {]", line)[0] for line in metrics.splitlines()}
+                assert ALERTED - names == {"parktwin_api_certificate_expiry_timestamp_seconds"}
 
 
 async def next_event(lines):

@@ -16,6 +16,7 @@ from pydantic import TypeAdapter
 from api.app import create_app
 from api.settings import ApiSettings
 from api.table import JSON
+from ingest.counters import GAUGES
 from tests.support.data import data_text
 from tests.support.waiting import until
 from twin.accounts.network import Network, compile_network
@@ -74,7 +75,8 @@ def level(time_us):
 
 def health_tag(name, kind):
     return Tag(
-        tag=f"ingest.{name}", owner="demo", scope="demo", quantity="count", uom="", kind=kind,
+        tag=f"ingest.{name}", owner="demo", scope="demo",
+        quantity=GAUGES.get(name, ("count", ""))[0], uom="", kind=kind,
         scale=1.0, shift=0.0, source="derived",
     )  # fmt: skip
 
