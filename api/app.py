@@ -49,7 +49,7 @@ from api import (
 )
 from api.access import people, record, second_factor, sessions, sign_in
 from api.access.guard import Guard, Identify
-from api.access.noting import NoteRequests, note_models
+from api.access.noting import NoteRequests, note_models, note_refusals
 from api.baselines import bridge, forecast
 from api.baselines import routes as baselines_routes
 from api.calculation.pool import Calculations
@@ -173,12 +173,15 @@ def create_app(
             await guard.accounts.open()
         follower = asyncio.create_task(context.feed.run(), name="api.live.feed")
         follower.add_done_callback(_stop_after_crash)
-        noting = asyncio.create_task(note_models(guard, context), name="api.access.noting")
+        noting = [
+            asyncio.create_task(note(guard, context), name="api.access.noting")
+            for note in (note_models, note_refusals)
+        ]
         try:
             yield
         finally:
             context.feed.close()
-            for task in (follower, noting):
+            for task in (follower, *noting):
                 task.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
                     await task

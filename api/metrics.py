@@ -65,6 +65,7 @@ INGEST = {
     "transient": "Sparkplug metrics marked as transient, which are not stored",
     "rebirths": "Births asked of Sparkplug edge nodes",
     "broker_dropped": "Messages the broker dropped for any session, since its start",
+    "broker_refused": "Messages the broker refused, to topics not their gateway's own",
     "clock_set_back": "Times the clock of the machine was set back",
     "log_suppressed": "Lines of the log of ingest beyond PARKTWIN_LOG_MINUTE",
     "rejected": "Messages or values refused, by reason: see parktwin rejects",
@@ -204,13 +205,22 @@ async def _of_database(context: Context) -> list[Metric]:
     try:
         async with asyncio.timeout(DATABASE_S):
             (row,) = await context.store.rows(queries.DATABASE)
+            refusals = await context.store.rows(queries.GATEWAY_REFUSALS)
     except (StoreError, TimeoutError):
         row = None
     up = GaugeMetricFamily("parktwin_database_up", "Whether the database answers", row is not None)
     if row is None:
         return [up]
+    refused = CounterMetricFamily(
+        "parktwin_ingest_gateway_refused",
+        "Messages the broker refused of a gateway, to topics not its own",
+        labels=["gateway"],
+    )
+    for each in refusals:
+        refused.add_metric([each["gateway"]], each["messages"])
     return [
         up,
+        refused,
         GaugeMetricFamily(
             "parktwin_database_size_bytes", "Size of the database on its disk", row["size"]
         ),

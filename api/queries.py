@@ -4,8 +4,13 @@ from __future__ import annotations
 
 # As many as an ingest knows by default.
 GATEWAYS = """
-SELECT * FROM gateway WHERE enterprise = ANY($1::text[])
+SELECT g.*, coalesce(r.messages, 0) AS broker_refused
+FROM gateway g LEFT JOIN gateway_refusal r USING (enterprise, gateway)
+WHERE enterprise = ANY($1::text[])
 ORDER BY silent DESC, enterprise, gateway LIMIT 1000"""
+GATEWAY_REFUSALS = """
+SELECT enterprise || '/' || gateway AS gateway, messages, topic, newest FROM gateway_refusal
+ORDER BY gateway LIMIT 1000"""
 MODEL_PROBLEMS = "SELECT problem FROM model_problem ORDER BY number"
 MODEL = "SELECT version, applied, files FROM model ORDER BY version DESC LIMIT 1"
 MODEL_VERSIONS = """

@@ -26,6 +26,7 @@ ROUNDS = 101
 # Mosquitto wants 12 bytes, EMQX a text: these are both.
 SALT_BYTES = 9
 NAME_CHARACTERS = 40
+REFUSALS = "refusals.json"  # beside the file of accounts
 # What our programs may do at a broker, by the accounts they have there.
 INGEST = TopicRights(
     publish=("twin/v1/#", "spBv1.0/+/NCMD/+", "spBv1.0/STATE/+"), read=("#", "$SYS/broker/#")
@@ -44,6 +45,16 @@ class BrokerAccount:
     username: str
     password: str  # hashed, as Mosquitto writes it: $7$rounds$salt$key; empty: none is known
     rights: TopicRights
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Messages that the broker has refused of somebody: to topics that are not his own."""
+
+    username: str  # empty: of several
+    messages: int  # since the broker was first started
+    topic: str  # of the newest
+    time_s: float  # of the newest
 
 
 def new_username(enterprise: str, gateway: str) -> str:
@@ -177,6 +188,16 @@ def loaded(text: str) -> list[BrokerAccount]:
         )
         for row in json.loads(text)
     ]
+
+
+def dumped_refusals(refusals: Sequence[Refusal]) -> str:
+    """Return refusals as JSON."""
+    return json.dumps([asdict(each) for each in refusals], ensure_ascii=False)
+
+
+def loaded_refusals(text: str) -> list[Refusal]:
+    """Return the refusals in a JSON document of `dumped_refusals`."""
+    return [Refusal(**row) for row in json.loads(text)]
 
 
 def _text(lines: Sequence[str]) -> str:

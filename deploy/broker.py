@@ -14,13 +14,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from deploy import packages, sandbox
+from deploy.access_lists import dumped_refusals
+from deploy.broker_log import BrokerLog
 from deploy.door import RIGHTS
+from deploy.private_files import write_private
 from deploy.service import HOST, Service, accepts
 from twin.errors import ParkError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
+    from deploy.access_lists import Refusal
     from deploy.door import Door
 
 # Measured with Mosquitto 2.0.21: what a queued message takes in memory besides its payload; in the
@@ -70,11 +74,13 @@ class Broker(Service):
     """
 
     door: Door | None = None
+    journal: BrokerLog | None = None  # where it writes its log, with a door
     unsaved: str = field(default="", init=False)  # what the last stop could not save
     reloads: int = field(default=0, init=False)  # how often it took over lists without a restart
     _asked: bool = field(default=False, init=False)  # a save was asked for and is not there yet
     _reload: bool = field(default=False, init=False)  # what the door has installed is to be read
     _reload_due: bool = field(default=False, init=False)  # once the save is there
+    _told: list[Refusal] = field(default_factory=list, init=False)
     _seen: tuple[int, int] = field(default=(0, 0), init=False)
     _due_s: float = field(default=0.0, init=False)
 
@@ -107,10 +113,16 @@ class Broker(Service):
         self._asked = self._reload = self._reload_due = False
         super().start()
 
+    def output(self) -> Path:
+        """Return the log, or the pipe that leads to it."""
+        return self.log if self.journal is None else self.journal.opened()
+
     def stop(self, timeout_s: float = 5.0) -> None:
         """Stop the broker when it has saved what it holds; `unsaved` says when it could not."""
         before, pid = _identity(self.file), self.pid
         super().stop(timeout_s + _memory_bytes(pid) / SLOWEST_BYTES_S)
+        if self.journal is not None:
+            self.journal.close()
         if pid is None:
             return
         saved = _identity(self.file) != before
@@ -135,6 +147,16 @@ class Broker(Service):
         self._asked = True
         self._due_s = now_s + max(SAVE_S, self.saved_bytes / SAVE_BYTES_S)
         self._signal(signal.SIGUSR1)
+
+    def tell_refusals(self) -> None:
+        """Write down whose messages the broker has refused, where ingest looks for it."""
+        if self.door is None or self.journal is None:
+            return
+        refused = list(self.journal.refused.values())
+        if refused != self._told:
+            self._told = refused
+            with contextlib.suppress(OSError):
+                write_private(self.door.refusals_file, dumped_refusals(refused))
 
     def watch_door(self) -> None:
         """Let gateways in by lists and certificates that have changed, from the next save on."""
@@ -315,4 +337,5 @@ def mosquitto(
         log=log / "mosquitto.log",
         ready=lambda: accepts(port),
         door=door,
+        journal=None if door is None else BrokerLog(folder / "log.pipe", log / "mosquitto.log"),
     )

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from deploy import packages
 from deploy.access_lists import (
     INGEST,
+    REFUSALS,
     SIMULATORS,
     BrokerAccount,
     hashed,
@@ -66,6 +67,11 @@ class Door:
         return self.data / "gateways.json"
 
     @property
+    def refusals_file(self) -> Path:
+        """Where the broker's log says whose messages were refused, for ingest."""
+        return self.accounts_file.with_name(REFUSALS)
+
+    @property
     def url(self) -> str:
         """Where gateways call."""
         scheme = "mqtts" if self.settings.mqtt_tls_cert else "mqtt"
@@ -80,8 +86,9 @@ class Door:
         """Return the lines of the broker's configuration; its folder is `inside` its sandbox."""
         settings = self.settings
         lines = [
-            # Who came in, from where, and who was not let in.
+            # Who came in, from where, and who was not let in; and what was refused, see BrokerLog.
             "connection_messages true",
+            "log_type debug",
             f"password_file {inside}/passwords",
             f"acl_file {inside}/rights",
             f"listener {settings.mqtt_gateway_port} {settings.mqtt_host}",

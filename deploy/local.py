@@ -186,6 +186,7 @@ class Services:
                 service.start()
             elif isinstance(service, broker.Broker):
                 service.watch_door()
+                service.tell_refusals()
                 service.save_when_due(now_s)
                 self.disk.hold(max(BALLAST_BYTES, 2 * service.saved_bytes))
 

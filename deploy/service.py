@@ -113,7 +113,7 @@ class Service:
         for _ in range(ATTEMPTS):
             self.pid_file.unlink(missing_ok=True)
             command = [*self._guard(), *self.box.command(self.argv, self.name)]
-            self._process = spawn(command, self.log, sandbox.ENVIRONMENT)
+            self._process = spawn(command, self.output(), sandbox.ENVIRONMENT)
             while self.running and time.monotonic() < deadline:
                 if self.ready():
                     return
@@ -126,6 +126,10 @@ class Service:
             f"{self.name} did not start: {packages.complaint(tail(self.log, written))}",
             hint=f"the reason is at the end of {self.log}",
         )
+
+    def output(self) -> Path:
+        """Return the file to which the server writes what it says."""
+        return self.log
 
     def _guard(self) -> list[str]:
         """Return the command line of the server's parent, without the server's."""

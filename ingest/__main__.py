@@ -153,6 +153,7 @@ class Writer:
         cycle.connected = lambda: self._subscriber.connected
         cycle.surroundings = lambda: {
             **self._subscriber.status.gauges(),
+            "broker_refused": self._access.refused if self._access else float("nan"),
             "spool": float(len(spool)),
             "disk_used": _disk_used(settings.data),
             "forward_owed": float(self._forwarder.owed),

@@ -78,6 +78,7 @@ COUNTERS = (
     "transient",
     "rebirths",
     "broker_dropped",  # by the broker itself, for any of its sessions, since its start
+    "broker_refused",  # by the broker: to topics that are not the sender's own
     "clock_set_back",
     "log_suppressed",  # lines of the log beyond PARKTWIN_LOG_MINUTE
     *(f"{group}.{reason}" for group, reasons in REASONS.items() for reason in reasons),

@@ -2,7 +2,8 @@
 
 It writes a file that whoever runs the broker turns into the lists of the broker, as `parktwin up`
 does. What the model no longer has comes in no longer; while the database is away, who came in
-before does.
+before does. Beside it whoever runs the broker writes what that refuses, which goes into the table
+that the api reads.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Any
 
-from deploy.access_lists import BrokerAccount, dumped
+from deploy.access_lists import REFUSALS, BrokerAccount, dumped, loaded_refusals
 from deploy.private_files import write_private
 from ingest.store import Store
 from twin.errors import ParkError, StoreError
@@ -21,11 +22,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from deploy.access_lists import Refusal
     from ingest.settings import IngestSettings
     from twin.model.park import Park
 
 LOG = logging.getLogger("ingest.gateway_access")
 LOOK_S = 1.0
+NAN = float("nan")
 
 
 class GatewayAccess:
@@ -37,6 +40,14 @@ class GatewayAccess:
         self._store = Store(settings.database_url, beside=True)
         self._park: Park | None = None
         self._rows: list[Any] | None = None
+        self._refusals: list[Refusal] | None = None
+
+    @property
+    def refused(self) -> float:
+        """Messages that the broker has refused; NaN where nobody says."""
+        if self._refusals is None:
+            return NAN
+        return float(sum(each.messages for each in self._refusals))
 
     def follow(self, park: Park) -> None:
         """Give rights by another model from now on."""
@@ -53,14 +64,18 @@ class GatewayAccess:
 
     async def _look(self) -> None:
         """Write the file if something has changed since the last look."""
-        park = self._park
+        park, table = self._park, self._store.gateway_credentials
+        refusals = self._read_refusals()
         try:
             async with self._store.transaction():
-                rows = [tuple(row) for row in await self._store.gateway_credentials.good()]
+                rows = [tuple(row) for row in await table.good()]
+                if refusals not in (None, self._refusals):
+                    await table.write_refusals(_by_gateway(rows, refusals))
         except StoreError as error:
             if not error.retryable:
                 raise
             return
+        self._refusals = refusals
         if park is None or park is not self._park or rows == self._rows:
             return
         try:
@@ -68,6 +83,15 @@ class GatewayAccess:
             self._rows = rows
         except OSError as error:
             LOG.error("%s: %s; gateways come in as before", self._path, error.strerror)  # noqa: TRY400
+
+    def _read_refusals(self) -> list[Refusal] | None:
+        try:
+            return loaded_refusals(self._path.with_name(REFUSALS).read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, TypeError):
+            LOG.exception("%s cannot be read", REFUSALS)
+            return self._refusals
 
     def _write(self, text: str) -> None:
         """Write the file unless it says the same."""
@@ -84,3 +108,16 @@ def _accounts(park: Park, rows: Sequence[Any]) -> Iterator[BrokerAccount]:
             yield BrokerAccount(username, password, gateway_rights(park, enterprise, gateway))
         except ParkError as error:
             LOG.warning("%s cannot come in: %s", username, error)
+
+
+def _by_gateway(
+    rows: Sequence[Any], refusals: Sequence[Refusal]
+) -> list[tuple[str, str, int, str, float]]:
+    """Return enterprise, gateway, messages, newest topic and its time [s] of those refused."""
+    gateways = {username: (enterprise, gateway) for enterprise, gateway, username, _ in rows}
+    sums: dict[tuple[str, str], tuple[int, str, float]] = {}
+    for each in sorted(refusals, key=lambda each: each.time_s):
+        if gateway := gateways.get(each.username):
+            before, *_ = sums.get(gateway, (0,))
+            sums[gateway] = before + each.messages, each.topic, each.time_s
+    return [(*gateway, *figures) for gateway, figures in sums.items()]

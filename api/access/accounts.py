@@ -20,7 +20,7 @@ import argon2
 import asyncpg
 
 from api.access import totp
-from api.access.audit import append, note_models, remove_old, verify
+from api.access.audit import append, note_models, note_refusal, remove_old, verify
 from api.access.rights import RIGHTS, Person
 from deploy.database.errors import EXPECTED, store_errors
 from deploy.database.times import stamp
@@ -196,6 +196,11 @@ class Accounts:
         """Add the versions of the model (number, digest) that the record does not have yet."""
         async with self._transaction() as connection:
             await note_models(connection, self._key, self.now(), models)
+
+    async def note_refusal(self, gateway: str, refused: tuple[int, str, datetime]) -> None:
+        """Add what the broker refused of a gateway: messages, newest topic and time; hourly."""
+        async with self._transaction() as connection:
+            await note_refusal(connection, self._key, self.now(), gateway, refused)
 
     async def opened(self, secret: str, *kinds: Kind) -> Opened | None:
         """Return what a secret opens now; None for one that is unknown, ended or too old."""

@@ -44,6 +44,11 @@ WITH gone AS (DELETE FROM audit WHERE number <= $1 RETURNING number) SELECT coun
 MODELS = "model"
 NEWEST_MODEL = """
 SELECT subject FROM audit WHERE action = 'model' ORDER BY number DESC LIMIT 1"""
+# Of a gateway whose messages the broker refused.
+REFUSAL = "publish"
+KNOWN_REFUSAL = """
+SELECT EXISTS (SELECT FROM audit WHERE account = $1 AND action = $2 AND time >= $3)"""
+REFUSALS_APART = timedelta(hours=1)
 # Of what strangers send.
 SUBJECT_CHARACTERS = 300
 
@@ -156,6 +161,18 @@ async def note_models(
         if number > known:
             subject = f"version {number}, {digest}"
             await append(connection, key, now, Event("", "", MODELS, subject, "in use"))
+
+
+async def note_refusal(
+    connection: Any, key: bytes, now: datetime, gateway: str, refused: tuple[int, str, datetime]
+) -> None:
+    """Add how many messages of a gateway the broker refused, to which topic; once an hour."""
+    messages, topic, newest = refused
+    await connection.execute("SELECT pg_advisory_xact_lock($1)", AUDIT_LOCK)
+    since = min(newest, now - REFUSALS_APART)
+    if not await connection.fetchval(KNOWN_REFUSAL, gateway, REFUSAL, since):
+        outcome = f"refused by the broker, {messages} since its start"
+        await append(connection, key, now, Event(gateway, "", REFUSAL, topic, outcome))
 
 
 async def _rows(connection: Any) -> AsyncIterator[Any]:

@@ -51,6 +51,7 @@ OVERLAP_H, OVERLAP_MAX_H = 24.0, 24.0 * 90
 BIGINT_MAX = (1 << 63) - 1
 GOOD = "ended IS NULL AND (until IS NULL OR until > $1)"
 ALL = "SELECT * FROM gateway_credential ORDER BY enterprise, gateway, id"
+REFUSALS = "SELECT * FROM gateway_refusal ORDER BY enterprise, gateway"
 ACTIVE = f"SELECT * FROM gateway_credential WHERE {GOOD} ORDER BY id"  # noqa: S608
 ADD = """
 INSERT INTO gateway_credential (enterprise, gateway, username, password, created, created_by)
@@ -71,6 +72,8 @@ async def _work(options: Namespace) -> int:
             return await _export(accounts, options)
         if options.command == "list":
             print("\n".join(_lines(await accounts.rows(ALL), accounts.now())))
+            for row in await accounts.rows(REFUSALS):
+                print(_refusal(row))
             return 0
         own = accounts.now(), options.enterprise, options.gateway
         if options.command != "issue" and not await accounts.rows(OWN_GOOD, *own):
@@ -141,6 +144,14 @@ def _lines(rows: Sequence[Any], now: datetime) -> list[str]:
         f" {row['created']:%Y-%m-%d %H:%M} UTC  {_state(row, now)}"
         for row in rows
     ] or ["there are no credentials"]
+
+
+def _refusal(row: Any) -> str:
+    return (
+        f"{row['enterprise']}/{row['gateway']}: the broker has refused {row['messages']} messages"
+        f" to topics that are not its own, the newest at {row['newest']:%Y-%m-%d %H:%M} UTC to"
+        f" {row['topic']}"
+    )
 
 
 def _state(row: Any, now: datetime) -> str:

@@ -38,12 +38,14 @@ FILES = ("text/csv", "application/vnd.", "application/pdf")
 # Characters of an address that no name needs; refused with them, a reading is noted.
 HOSTILE = re.compile(r"[\x00-\x1f\x7f'\";\\]|\.\.")
 REFUSALS_MINUTE = 30  # of an asker that have rows of their own
-# Who looks at figures of another enterprise is noted once in so long for each of them.
+# Who looks at figures of another enterprise is noted once in so long for each of them; so is a
+# gateway whose messages the broker refuses.
 LOOK_S = 3600.0
 LOOKS_MAX = 10_000
 PROVIDER = "/api/v1/oidc/"
 # How often the version of the model is looked at, and how many may have come meanwhile.
 MODELS_S, MODELS_MAX = 1.0, 1_000
+REFUSALS_S = 5.0  # what the broker refused is looked at so often
 
 
 class NoteRequests:
@@ -164,6 +166,25 @@ async def note_models(guard: Guard, context: Context) -> None:
             else:
                 noted = model.version
         await asyncio.sleep(MODELS_S)
+
+
+async def note_refusals(guard: Guard, context: Context) -> None:
+    """Note whose messages the broker refuses, of each gateway once an hour, for ever."""
+    noted: dict[str, tuple[object, float]] = {}
+    while guard.accounts is not None:
+        now = asyncio.get_running_loop().time()
+        try:
+            is_there = context.feed.model is not None
+            rows = await context.store.rows(queries.GATEWAY_REFUSALS) if is_there else ()
+            for row in rows:
+                newest, at = noted.get(row["gateway"], (None, -LOOK_S))
+                if row["newest"] != newest and now - at >= LOOK_S:
+                    refused = row["messages"], row["topic"], row["newest"]
+                    await guard.accounts.note_refusal(row["gateway"], refused)
+                    noted[row["gateway"]] = row["newest"], now
+        except StoreError:
+            log.exception("what the broker refused could not be recorded")
+        await asyncio.sleep(REFUSALS_S)
 
 
 def require_path(path: str) -> None:

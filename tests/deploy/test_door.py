@@ -3,6 +3,7 @@
 import asyncio
 import re
 import ssl
+import time
 
 import aiomqtt
 import pytest
@@ -11,7 +12,9 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from deploy.access import session_name
+from deploy.access_lists import loaded_refusals
 from deploy.broker import FOREVER_S, Session, sessions, unsafe_sessions
+from deploy.broker_log import NAMES_MAX, BrokerLog
 from deploy.door import check
 from deploy.service import HOST
 from deploy.settings import UpSettings
@@ -78,6 +81,50 @@ async def test_the_log_of_the_broker_says_who_came_in_and_who_did_not(services):
     log = (services.log / "mosquitto.log").read_text()
     assert f"as {GW.username} (p5, c1, k60, u'{GW.username}')" in log
     assert "Client acme.stranger disconnected, not authorised." in log
+
+
+async def test_what_the_broker_refuses_of_a_gateway_is_counted(services):
+    def refusals():
+        services.tend(time.monotonic())
+        file = services.door.refusals_file
+        told = loaded_refusals(file.read_text()) if file.exists() else []
+        return {each.username: each for each in told}
+
+    before = refusals().get(GW.username)
+    count = before.messages if before else 0
+    # MQTT 3.1.1 tells the gateway nothing: each message is acknowledged.
+    async with gateway(services, GW.username, protocol=aiomqtt.ProtocolVersion.V311) as client:
+        for qos in (0, 1, 2):
+            await client.publish("park/v1/acmepark/other/gw", b"1", qos)
+        await client.publish(OWN, b"2", 1)
+    await until(lambda: GW.username in refusals())
+    await until(lambda: refusals()[GW.username].messages == count + 3)
+    refusal = refusals()[GW.username]
+    assert refusal.topic == "park/v1/acmepark/other/gw"
+    assert abs(time.time() - refusal.time_s) < 60
+    log = (services.log / "mosquitto.log").read_text()
+    assert f"as {GW.username} (p2, c1, k60, u'{GW.username}')" in log
+    # Lines of packets would fill the disk.
+    assert not re.search("PUBLISH|PUBACK|PINGREQ|CONNACK", log)
+
+
+def test_refusals_are_read_from_the_log_of_the_broker(tmp_path):
+    log = BrokerLog(tmp_path / "pipe", tmp_path / "log")
+    line = "1764600000: Denied PUBLISH from {} (d0, q1, r0, m7, '{}', ... (5 bytes))\n"
+    hostile = "a', ... (1 bytes))/Denied PUBLISH from x"
+    text = line.format("acme.gw.1", "b") + line.format("acme.gw.1", hostile)
+    # A line of a long topic is cut off.
+    text += line.format("acme.gw.2", "t" * 5_000)[:999] + "\n"
+    text += "1764600000: Received PUBLISH from a (d0, q0, r0, m0, 't', ... (1 bytes))\n"
+    text += "1764600000: \ttopic (QoS 1)\n"
+    log.take((text + "1764600000: Client a disconnected.\n").encode())
+    first, second = log.refused.values()
+    assert (first.username, first.messages, first.topic) == ("acme.gw.1", 2, hostile)
+    assert (second.username, second.messages, second.topic) == ("acme.gw.2", 1, "t" * 200)
+    assert (tmp_path / "log").read_text() == "1764600000: Client a disconnected.\n"
+    log.take("".join(line.format(f"n{n}", "b") for n in range(2 * NAMES_MAX)).encode())
+    assert len(log.refused) == NAMES_MAX + 1
+    assert log.refused[""].messages == NAMES_MAX + 2
 
 
 def test_the_session_of_ingest_has_a_name_that_nobody_guesses(tmp_path):

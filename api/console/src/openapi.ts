@@ -4777,6 +4777,8 @@ export interface components {
             messages: number;
             samples: number;
             rejected: number;
+            /** @description messages to topics not its own, which the broker dropped, by its log */
+            broker_refused: number;
             duplicates: number;
             late: number;
             dropped: number;

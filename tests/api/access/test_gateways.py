@@ -2,12 +2,13 @@
 
 import asyncio
 import json
+import math
 import re
 
 import pytest
 
 from api.access import gateways
-from deploy.access_lists import loaded
+from deploy.access_lists import REFUSALS, Refusal, dumped_refusals, loaded
 from ingest.gateway_access import GatewayAccess
 from ingest.settings import IngestSettings
 from tests.support.stored import cycling, query
@@ -141,6 +142,30 @@ async def test_ingest_says_who_comes_in_by_the_table_and_the_model(run, database
         # An enterprise that the model has no longer comes in no longer.
         access.follow(without_other(park, tmp_path))
         await until(lambda: json.loads(file.read_text()) == [])
+    finally:
+        task.cancel()
+
+
+async def test_what_the_broker_refuses_stands_with_its_gateway(run, database, park, tmp_path):
+    file = tmp_path / "gateways.json"
+    access = GatewayAccess(IngestSettings(database_url=database), file)
+    access.follow(park)
+    assert math.isnan(access.refused)
+    names = [told((await run("issue", "acme", "gw"))[1])[0] for _ in range(2)]
+    refusals = [Refusal(name, 3, f"other/{name}", 1e9 + n) for n, name in enumerate(names)]
+    # Of a client of ours that is no gateway, and of one whose credential is gone.
+    refusals.append(Refusal("parktwin-x", 1, "a", 1e9))
+    (tmp_path / REFUSALS).write_text(dumped_refusals(refusals))
+    task = asyncio.create_task(access.run())
+    try:
+        await until(lambda: access.refused == 7)
+        rows = "SELECT enterprise, gateway, messages, topic FROM gateway_refusal"
+        assert await query(database, rows) == [("acme", "gw", 6, f"other/{names[1]}")]
+        assert "acme/gw: the broker has refused 6 messages" in (await run("list"))[1]
+        # A broker that has started anew has refused nothing.
+        (tmp_path / REFUSALS).write_text("[]")
+        await until(lambda: access.refused == 0)
+        assert await query(database, rows) == []
     finally:
         task.cancel()
 

@@ -1,10 +1,14 @@
 """The record: what stands in it, and that a change of it shows."""
 
+import asyncio
+from datetime import timedelta
+
 import pytest
 
 from api.access import record
 from api.access.accounts import Accounts
 from api.access.audit import Event
+from deploy.database.times import stamp
 from tests.api.access.test_access import ACK, BY
 from tests.support.accounts import come_in, guarded
 from tests.support.neighbour import fill_with_neighbour
@@ -141,6 +145,37 @@ async def test_a_flood_of_refusals_is_counted_and_does_not_fill_the_record(datab
         await api.post("/api/v1/logout")
         (row,) = await rows_of(accounts, 2 + len(rows))
         assert row[3] == f"200, and {50 - len(rows)} more refused before"
+
+
+REFUSED = """
+INSERT INTO gateway_refusal VALUES ('acme', 'gw', $1, 'park/v1/demo/other/gw', $2)
+ON CONFLICT (enterprise, gateway) DO UPDATE SET messages = $1, newest = $2"""
+
+
+async def test_a_gateway_whose_messages_the_broker_refuses_is_in_the_record_once_an_hour(
+    database, db, ids, monkeypatch
+):
+    monkeypatch.setattr("api.access.noting.REFUSALS_S", 0.02)
+    row = "acme/gw", "publish", "park/v1/demo/other/gw"
+    outcome = "refused by the broker, {} since its start"
+    async with guarded(database) as (api, accounts, _):
+        await come_in(api, accounts, "max", "auditor")
+        await db.execute(REFUSED, 3, stamp(NOW))
+        await until(lambda: noted(accounts, 3))
+        await db.execute(REFUSED, 9, stamp(NOW + 1_000_000))
+        await asyncio.sleep(0.2)
+        assert (await rows_of(accounts))[2:] == [(*row, outcome.format(3))]
+        lines = (await api.get("/metrics")).text.splitlines()
+        assert 'parktwin_ingest_gateway_refused_total{gateway="acme/gw"} 9.0' in lines
+    # Another process looks into the record before it adds to it.
+    async with guarded(database) as (_, accounts, _context):
+        await asyncio.sleep(0.2)
+        assert len(await rows_of(accounts)) == 3
+        monkeypatch.setattr("api.access.noting.LOOK_S", 0.0)
+        monkeypatch.setattr("api.access.audit.REFUSALS_APART", timedelta(0))
+        await db.execute(REFUSED, 12, stamp(NOW + 2_000_000))
+        await until(lambda: noted(accounts, 4))
+        assert (await rows_of(accounts))[3] == (*row, outcome.format(12))
 
 
 SWAP = """

@@ -56,7 +56,7 @@ export const d = textsOf({
   age: ["距上次收到", "Age"],
   samples: ["样本", "Samples"],
   lost: ["重复 / 迟到 / 丢弃", "Duplicate / late / dropped"],
-  refused: ["拒收", "Rejected"],
+  refused: ["拒收 / 代理拒收", "Rejected / by the broker"],
   delay: ["延迟", "Delay"],
   clock: ["时钟偏差", "Clock off by"],
   topic: ["主题", "Topic"],
