@@ -87,8 +87,8 @@ async def test_what_the_broker_refuses_of_a_gateway_is_counted(services):
     def refusals():
         services.tend(time.monotonic())
         file = services.door.refusals_file
-        told = loaded_refusals(file.read_text()) if file.exists() else []
-        return {each.username: each for each in told}
+        listed = loaded_refusals(file.read_text()) if file.exists() else []
+        return {each.username: each for each in listed}
 
     before = refusals().get(GW.username)
     count = before.messages if before else 0
