@@ -172,7 +172,8 @@ async def test_a_gateway_whose_messages_the_broker_refuses_is_in_the_record_once
         await asyncio.sleep(0.2)
         assert len(await rows_of(accounts)) == 3
         monkeypatch.setattr("api.access.noting.LOOK_S", 0.0)
-        monkeypatch.setattr("api.access.audit.REFUSALS_APART", timedelta(0))
+        # As if the hour were over.
+        monkeypatch.setattr("api.access.audit.REFUSALS_APART", timedelta(seconds=-1))
         await db.execute(REFUSED, 12, stamp(NOW + 2_000_000))
         await until(lambda: noted(accounts, 4))
         assert (await rows_of(accounts))[3] == (*row, outcome.format(12))
