@@ -161,6 +161,7 @@ def create_app(
         settings.database_url,
         pool_size=settings.pool_size,
         query_timeout_s=settings.query_timeout_s,
+        archive_folder=settings.archive,
     )
     context = Context(settings, store, Feed(store, poll_s=settings.poll_s), now_us)
     calculations = None if inline else Calculations(context)

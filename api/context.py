@@ -10,7 +10,6 @@ from zoneinfo import ZoneInfo
 import numpy as np
 from fastapi import Depends, Request
 
-from api import queries
 from api.access.rights import ASKER
 from api.encode import rfc3339
 from api.live.image import LiveImage, empty_image
@@ -92,12 +91,12 @@ class Context:
             return self.feed.image
         catalogue = self.feed.catalogue
         image = empty_image(len(catalogue.tags))
-        ids = catalogue.tag_id[at].tolist()
-        rows = await self.store.rows(queries.SAMPLES_AT, ids, moment, LOOK_BACK)
-        where = catalogue.positions(np.array([row["tag_id"] for row in rows], dtype=np.int64))
-        image.time_us[where] = [to_us(row["time"]) for row in rows]
-        image.value[where] = [row["value"] for row in rows]
-        image.quality[where] = [row["quality"] for row in rows]
+        ids = catalogue.tag_id[at]
+        rows = await self.store.samples_at(ids, to_us(moment), LOOK_BACK)
+        where = catalogue.positions(rows["tag_id"])
+        image.time_us[where] = rows["time_us"]
+        image.value[where] = rows["value"]
+        image.quality[where] = rows["quality"]
         image.grow_old(catalogue.gap_us, to_us(moment), seq=0)
         return image
 

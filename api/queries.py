@@ -56,11 +56,16 @@ SAMPLES = """
 SELECT time, coalesce(value, 'NaN'), quality FROM sample
 WHERE tag_id = $1 AND time >= $2 AND time < $3 ORDER BY time LIMIT $4"""
 SAMPLES_AT = """
-SELECT tag_id, time, coalesce(value, 'NaN') AS value, quality FROM unnest($1::int[]) AS wanted(id)
+SELECT tag_id, time, coalesce(value, 'NaN'), quality FROM unnest($1::int[]) AS wanted(id)
 CROSS JOIN LATERAL (
     SELECT tag_id, time, value, quality FROM sample
-    WHERE tag_id = id AND time <= $2 AND time > $2 - $3::interval
+    WHERE tag_id = id AND time <= $2 AND time > $2::timestamptz - $3::interval
     ORDER BY time DESC LIMIT 1) newest"""
+# Of pairs of a tag and a time, between the first and before the last of all.
+VALUES_AT = """
+SELECT s.tag_id, s.time, coalesce(s.value, 'NaN')
+FROM unnest($1::int[], $2::timestamptz[]) w(tag_id, time)
+JOIN sample s ON s.tag_id = w.tag_id AND s.time = w.time AND s.time >= $3 AND s.time < $4"""
 _SERIES = """
 SELECT time, amount, covered_s, coalesce(min, 'NaN'), coalesce(max, 'NaN'), coalesce(last, 'NaN'),
        quality
@@ -96,6 +101,9 @@ MINUTES_AT = """
 SELECT time, tag_id, coalesce(last, 'NaN'), quality FROM minute
 WHERE tag_id = ANY($1::int[]) AND time = ANY($2::timestamptz[]) AND time BETWEEN $3 AND $4
   AND covered_s > 0"""
+LASTS = """
+SELECT time, tag_id, coalesce(last, 'NaN'), quality FROM minute
+WHERE tag_id = ANY($1::int[]) AND time >= $2 AND time < $3 AND covered_s > 0"""
 # Of each pair of a tag and a minute, the covered minute that is nearest, before or after.
 MINUTES_NEAR = """
 SELECT w.time, w.tag_id, coalesce(m.last, 'NaN'), m.quality
@@ -217,8 +225,7 @@ SELECT tag_id, count(*) AS times, min(start) AS start, max(stop) AS "end", max(c
 FROM restatement WHERE created > $1 AND stop > $2 AND start < $3 AND tag_id = ANY($4::int[])
 GROUP BY tag_id ORDER BY max(created) DESC, tag_id LIMIT $5"""
 CORRECTED = """
-SELECT c.tag_id, c.time, c.old_value AS before, s.value AS after, c.corrected
-FROM correction c LEFT JOIN sample s ON s.tag_id = c.tag_id AND s.time = c.time
+SELECT c.tag_id, c.time, c.old_value AS before, c.corrected FROM correction c
 WHERE c.corrected > $1 AND c.time >= $2 AND c.time < $3 AND c.tag_id = ANY($4::int[])
 ORDER BY c.corrected DESC, c.tag_id LIMIT $5"""
 COMMANDS = """

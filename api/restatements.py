@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any
 
+import numpy as np
 from fastapi import APIRouter, Query
 from pydantic import Field
 from typing_extensions import TypedDict
@@ -15,7 +16,7 @@ from api.encode import AnswerRoute, number
 from api.parameters import From, Time, To
 from api.problems import RESPONSES
 from api.windows import ScopePath
-from deploy.database.times import stamp, to_us
+from deploy.database.times import micros, stamp, to_us
 from twin.model.park import inside
 
 if TYPE_CHECKING:
@@ -77,6 +78,10 @@ async def read_restatements(
     span = stamp(since_us), stamp(from_us), stamp(to_us_), list(tags), ROWS_MAX
     restated = await context.store.rows(queries.RESTATED, *span)
     corrected = await context.store.rows(queries.CORRECTED, *span)
+    after = await context.store.values_at(
+        np.array([row["tag_id"] for row in corrected], np.int64),
+        micros([row["time"] for row in corrected]),
+    )
     return {
         "scope": path,
         "restatements": [
@@ -84,7 +89,10 @@ async def read_restatements(
                    **context.times(row, "start", "end", "last"))
             for row in restated
         ],
-        "corrections": [_correction(context, tags[row["tag_id"]], row) for row in corrected],
+        "corrections": [
+            _correction(context, tags[row["tag_id"]], row, value)
+            for row, value in zip(corrected, after, strict=True)
+        ],
     }  # fmt: skip
 
 
@@ -97,11 +105,11 @@ def _tags(context: Context, path: str) -> dict[int, Tag]:
     }
 
 
-def _correction(context: Context, tag: Tag, row: Any) -> CorrectedSample:
-    """Return a replaced sample in the uom of its tag."""
+def _correction(context: Context, tag: Tag, row: Any, after: float | None) -> CorrectedSample:
+    """Return a replaced sample, and the value it has now, in the uom of its tag."""
     value = {
-        key: None if row[key] is None else number(row[key], (tag.scale, tag.shift))
-        for key in ("before", "after")
+        key: None if each is None else number(each, (tag.scale, tag.shift))
+        for key, each in (("before", row["before"]), ("after", after))
     }
     times = context.times(row, "time", "corrected")
     return record(CorrectedSample, tag=tag.address, uom=tag.uom, **value, **times)

@@ -51,6 +51,7 @@ PROGRAMS = {
     "audit": ("api.access.record", "look whether the record of orders and ways in was changed"),
     "unit-errors": ("ingest.cli.unit_errors", "list, dismiss or rescale suspected unit errors"),
     "reload": ("ingest.cli.reload", "let a running ingest take over its changed park model"),
+    "archive": ("ingest.cli.archive", "show, write and verify the archive of samples and minutes"),
     "backup": (
         "deploy.recovery.backup",
         "copy the database, while the twin runs or not",
@@ -310,6 +311,7 @@ def _addresses(options: argparse.Namespace, services: local.Services) -> dict[st
         "PARKTWIN_HTTP_URL": options.http.url,
         "PARKTWIN_MQTT_URL": given("PARKTWIN_MQTT_URL") or services.mqtt_url,
         "PARKTWIN_DATABASE_URL": given("PARKTWIN_DATABASE_URL") or services.database_url,
+        "PARKTWIN_ARCHIVE": given("PARKTWIN_ARCHIVE") or str(services.data / "archive"),
         "PARKTWIN_AUDIT_KEY": given("PARKTWIN_AUDIT_KEY")
         or str(access.key_of(services.data.absolute(), "audit.key")),
         "PARKTWIN_SECRET_KEY": given("PARKTWIN_SECRET_KEY")
@@ -324,6 +326,7 @@ def _environment(
     own = {
         "PARKTWIN_PARK": str(options.park.absolute()),
         "PARKTWIN_DATA": str(services.data),
+        "PARKTWIN_ARCHIVE": addresses["PARKTWIN_ARCHIVE"],
         "PARKTWIN_HTTP_HOST": options.http.host,
         "PARKTWIN_HTTP_PORT": str(options.http.port),
         "PYTHONUNBUFFERED": "1",

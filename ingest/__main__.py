@@ -17,6 +17,7 @@ import uvloop
 
 from deploy.logs import LogSettings, say, start_logging, suppressed
 from deploy.watchdog import send_signs
+from ingest.archiving.archivist import Archivist
 from ingest.commands import CommandQueue, Reload
 from ingest.contacts import Contacts
 from ingest.cycle.cycle import Cycle
@@ -62,7 +63,7 @@ settings, from the environment:
 
 async def ingest(settings: IngestSettings, stop: asyncio.Event) -> None:
     """Run cycles over the model of a folder until `stop` is set; raises ParkError."""
-    store = Store(settings.database_url, exclusive=True)
+    store = Store(settings.database_url, exclusive=True, archive_folder=settings.archive)
     stopping = asyncio.create_task(stop.wait(), name="stop")
     try:
         park = await _take(store, settings, stopping)
@@ -122,6 +123,9 @@ class Writer:
         if self._settings.forward_to:
             beside.append(asyncio.create_task(self._forwarder.run(), name="forwarder"))
         beside.append(asyncio.create_task(self._notifier.run(), name="notifier"))
+        if self._settings.archive is not None:
+            archivist = Archivist(self._settings, self._cycle.counters, _now_us)
+            beside.append(asyncio.create_task(archivist.run(), name="archivist"))
         if self._access is not None:
             beside.append(asyncio.create_task(self._access.run(), name="access"))
         try:

@@ -81,6 +81,8 @@ COUNTERS = (
     "broker_refused",  # by the broker: to topics that are not the sender's own
     "clock_set_back",
     "log_suppressed",  # lines of the log beyond PARKTWIN_LOG_MINUTE
+    "archived",  # rows of files that were written
+    "archive_failed",
     *(f"{group}.{reason}" for group, reasons in REASONS.items() for reason in reasons),
 )
 GAUGES = {

@@ -67,6 +67,27 @@ class IngestSettings(Settings):
         description="file that is touched every second while the event loop lives, for probes of"
         " containers: python -m deploy.watchdog FILE",
     )
+    archive_sample_days: int = Field(
+        30,
+        ge=2,
+        description="samples older than this go from the database into the archive [days]",
+    )
+    archive_minute_days: int = Field(
+        400,
+        ge=100,
+        description="minutes older than this, by whole months, go into the archive [days]",
+    )
+    archive_keep_days: int = Field(
+        0, ge=0, description="files of the archive older than this are deleted; 0 = never [days]"
+    )
+    archive_rows_s: int = Field(
+        100_000,
+        ge=1_000,
+        description="rows a second that the archive takes from the database, beside the cycles",
+    )
+    archive_pause_s: float = Field(
+        600.0, gt=0, description="how often it is looked for what is due for the archive [s]"
+    )
     cycle_s: float = Field(0.5, gt=0.01, le=60, description="length of a cycle [s]")
     session_expiry_s: int = Field(
         604_800, ge=60, description="how long the broker keeps messages while we are away [s]"

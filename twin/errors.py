@@ -8,6 +8,7 @@
     ├─ SettingsError   the environment or the command line is wrong
     ├─ OccupiedError   another program has what this one needs for itself
     └─ StoreError      the database refused; .retryable says whether the cycle may try again
+       ├─ ArchiveError  a file of the archive cannot be read or written
        ├─ ContentError  what was given may be too much for a database that is well otherwise
        └─ SchemaError   the schema in the database is not the one we were built for
 
@@ -62,6 +63,10 @@ class OccupiedError(ParkError):
 
 class StoreError(ParkError):
     """The database refused."""
+
+
+class ArchiveError(StoreError):
+    """A file of the archive cannot be read or written."""
 
 
 class ContentError(StoreError):

@@ -17,7 +17,6 @@ from zlib import crc32
 import numpy as np
 import orjson
 
-from api import queries
 from api.calculation.inline import ask
 from api.live.feed import Feed
 from api.problems import Problem, invalid
@@ -311,19 +310,9 @@ class RememberingStore(ReadStore):
     async def rows(self, statement: str, *args: Any) -> list[Any]:
         """Return the rows of a query."""
         rows = await self._once("rows", statement, *args)
-        if statement == queries.SAMPLES_AT:
-            return self._samples(rows)
         if rows:
             self.notes.statements.add(statement)
         return [] if RowsKey(statement) in self.change.absent else list(rows)
-
-    def _samples(self, rows: list[Any]) -> list[dict[str, Any]]:
-        """Return the samples of a moment as the change has them."""
-        names = ("tag_id", "time", "value", "quality")
-        columns = {name: np.array([row[name] for row in rows]) for name in names}
-        columns = self._changed(columns, columns["tag_id"].astype(np.int64))
-        lists = [column.tolist() for column in columns.values()]
-        return [dict(zip(columns, row, strict=True)) for row in zip(*lists, strict=True)]
 
     async def sample_count(self, tag_id: int, from_us: int, to_us: int) -> int:
         """Return about how many samples a tag has."""
@@ -332,6 +321,14 @@ class RememberingStore(ReadStore):
     async def samples(self, tag_id: int, from_us: int, to_us: int, limit: int) -> Columns:
         """Return the samples of a tag."""
         return await self._of_tag("samples", tag_id, tag_id, from_us, to_us, limit)
+
+    async def samples_at(self, tag_ids: I64, moment_us: int, within: timedelta) -> Columns:
+        """Return the last sample of tags at a moment."""
+        return await self._of_tags("samples_at", tag_ids, moment_us, within)
+
+    async def values_at(self, tag_ids: I64, times: I64) -> list[float | None]:
+        """Return the value of each tag at its own time."""
+        return list(await self._once("values_at", tag_ids, times))
 
     async def series(self, table: str, tag_id: int, from_us: int, to_us: int) -> Columns:
         """Return the minutes, hours or days of one tag."""

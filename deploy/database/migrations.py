@@ -10,7 +10,8 @@ from twin.errors import SchemaError
 
 LOG = logging.getLogger("deploy.database.migrations")
 # Every writer shares WRITER_LOCK while it is connected: who gets it alone is the only one. The one
-# running ingest has INGEST_LOCK.
+# running ingest has INGEST_LOCK, who writes the archive ARCHIVE_LOCK.
+ARCHIVE_LOCK = 7_203_122
 MIGRATION_LOCK, WRITER_LOCK, TURN_LOCK, INGEST_LOCK = 7_203_117, 7_203_118, 7_203_119, 7_203_120
 # Tables of accounts, and what came in as it was sent.
 DOORS = ("account", "credential", "gateway_credential", "audit")

@@ -58,6 +58,11 @@ class Settings(Environment):
     database_url: str = Field(
         "postgresql://park@127.0.0.1:5433/park", description="where TimescaleDB is"
     )
+    archive: Path | None = Field(
+        None,
+        description="folder of the archive: samples and minutes that are no longer in the database,"
+        " in Parquet files; none: nothing is archived, and what was cannot be read",
+    )
 
 
 def _problem(location: tuple[int | str, ...], text: str) -> str:

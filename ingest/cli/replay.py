@@ -272,7 +272,7 @@ async def _main(settings: IngestSettings, from_: str, to: str | None) -> Progres
         done = datetime.fromtimestamp(progress.done_us / 1e6, zone)
         show_progress(share, f"{done:%Y-%m-%d %H:%M}  {progress.text()}")
 
-    store = Store(settings.database_url)
+    store = Store(settings.database_url, archive_folder=settings.archive)
     await store.open()
     try:
         cycle_us = round(settings.cycle_s * 1e6)

@@ -189,7 +189,7 @@ def _rows(park: Park, samples: Samples, zone: ZoneInfo) -> list[str]:
 
 async def load(job: Job, settings: IngestSettings, now_us: int, *, again: bool) -> list[Checkpoint]:
     """Import all files; return what became of each."""
-    store = Store(settings.database_url)
+    store = Store(settings.database_url, archive_folder=settings.archive)
     await store.open()
     tickets = []
     try:

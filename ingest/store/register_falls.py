@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from deploy.database.times import stamp, stamps
 from ingest.store.table import Table, columns_of
+from twin.arrays import DAY_US
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -14,6 +17,8 @@ if TYPE_CHECKING:
     from twin.series.counters import Fall
 
 ROWS_MAX = 10_000
+# An archived reading further away is no neighbour.
+FAR_US = 750 * DAY_US
 
 # Counters of the twin itself begin anew with each start, and nobody replaces them.
 UPSERT = """
@@ -89,7 +94,10 @@ class RegisterFallTable(Table):
 
     async def readings_around(self, tag: int, time_us: int) -> dict[str, Any]:
         """Return the stored readings `before` and `after` a time, as far as there are any."""
-        rows = await self._fetch(AROUND, int(self._store.tag_id[tag]), stamp(time_us))
+        number = self._store.tag_id[tag : tag + 1]
+        behind = np.array([time_us + 1])
+        await self._store.archive.recall_around(number, np.ones(1, bool), behind, behind, FAR_US)
+        rows = await self._fetch(AROUND, int(number[0]), stamp(time_us))
         return {row["side"]: row for row in rows}
 
     async def answer(self, number: int, answer: str, command: int) -> None:

@@ -13,11 +13,17 @@ import asyncpg
 import numpy as np
 from numpy.typing import NDArray
 
+from deploy.archive.layout import KINDS
+from deploy.archive.layout import MINUTE as MINUTE_FILES
+from deploy.archive.layout import SAMPLE as SAMPLE_FILES
+from deploy.archive.manifest import unite
 from deploy.database import copy
 from deploy.database.errors import store_errors
 from deploy.database.migrations import INGEST_LOCK, WRITER_LOCK, migrate
 from deploy.database.times import TIME_MAX_US, micros, null, nulls, stamp, stamps, to_us
+from ingest.store import archive
 from ingest.store.alarms import AlarmTable
+from ingest.store.archive_files import ArchiveFileTable
 from ingest.store.baselines import BaselineTable
 from ingest.store.book import BookTable
 from ingest.store.commands import CommandTable
@@ -37,15 +43,17 @@ from ingest.store.sums import SumTable
 from ingest.store.table import columns_of, samples_of, upsert
 from ingest.store.unit_errors import UnitErrorTable
 from ingest.store.writers import Writers
-from twin.arrays import BOOL, DAY_US, F64, I64, MINUTE_US, NEVER, U8
+from twin.arrays import BOOL, DAY_US, F64, FOREVER, I64, MINUTE_US, NEVER, U8, runs
 from twin.disclosure import level_of
 from twin.errors import OccupiedError, ParkError, StoreError
 from twin.series.minutes import NO_MINUTES
-from twin.series.samples import Samples
+from twin.series.samples import Samples, concatenate, sort
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Sequence
+    from pathlib import Path
 
+    from deploy.archive.layout import Columns, Kind
     from ingest.store.book import SumRows
     from twin.model.park import Park, Tag
     from twin.series.minutes import Minutes
@@ -273,10 +281,18 @@ class Store:
     database, (T,).
     """
 
-    def __init__(self, url: str, *, exclusive: bool = False, beside: bool = False) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        exclusive: bool = False,
+        beside: bool = False,
+        archive_folder: Path | None = None,
+    ) -> None:
         """With `exclusive`, only one such store of a database is open at a time.
 
-        One `beside` the writers writes no samples and no sums: it waits for no turn.
+        One `beside` the writers writes no samples and no sums: it waits for no turn. What is in the
+        archive is read in its folder.
         """
         self._url = url
         self._exclusive = exclusive
@@ -287,6 +303,8 @@ class Store:
         # Of each tag, the end of the day that table newest has; NEVER where that is not known.
         self._noted_us = np.zeros(0, np.int64)
         self.enterprises = 1  # of the model, and the park
+        self.archive = archive.ArchiveTable(self, archive_folder)
+        self.archive_files = ArchiveFileTable(self)
         self.alarms = AlarmTable(self)
         self.baselines = BaselineTable(self)
         self.reports = ReportTable(self)
@@ -332,7 +350,7 @@ class Store:
                 await self._occupy()
             if not self._beside:
                 await self._connection.execute("SELECT pg_advisory_lock_shared($1)", WRITER_LOCK)
-            await self._connection.execute(TEMPORARY)
+            await self._connection.execute(TEMPORARY + archive.TEMPORARY)
 
     async def _occupy(self) -> None:
         """Take the database for this store; raises OccupiedError while another ingest has it."""
@@ -373,11 +391,18 @@ class Store:
                     await self.close()
                 raise
 
+    @asynccontextmanager
+    async def snapshot(self) -> AsyncIterator[None]:
+        """Everything read inside is of one moment; raises StoreError."""
+        async with self.transaction():
+            await self._connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+            yield
+
     async def fetch(self, statement: str, *args: Any) -> list[Any]:
         """Return the rows of a statement of the transaction."""
         return list(await self._connection.fetch(statement, *args))
 
-    async def _columns(self, types: tuple[str, ...], statement: str, *args: Any) -> tuple[Any, ...]:
+    async def columns(self, types: tuple[str, ...], statement: str, *args: Any) -> tuple[Any, ...]:
         """Return the columns of a query without NULLs, by binary COPY."""
         return await copy.read(self._connection, types, statement, *args)
 
@@ -464,7 +489,19 @@ class Store:
     async def newest_before(self, tags: I64, before_us: int) -> Samples:
         """Return the newest sample before a time of each tag that has one."""
         rows = await self.fetch(NEWEST_BEFORE, self.tag_id[tags].tolist(), stamp(before_us))
-        return samples_of(tags[[row["number"] - 1 for row in rows]], rows)
+        hot = samples_of(tags[[row["number"] - 1 for row in rows]], rows)
+        known_us = np.full(len(tags), NEVER)
+        known_us[[row["number"] - 1 for row in rows]] = hot.time_us
+        cold = self._samples_in(
+            await self.archive.newest_before(self.tag_id[tags], known_us, before_us), tags
+        )
+        both = sort(concatenate(cold, hot)).samples
+        return both.take(runs(both.tag)[1])
+
+    def _samples_in(self, rows: Columns, tags: I64) -> Samples:
+        """Return archived rows of some tags as samples."""
+        tag = self._tags_of(rows["tag_id"], tags) if len(rows["tag_id"]) else rows["tag_id"]
+        return Samples(tag, rows["time_us"], rows["value"], rows["quality"], rows["received"])
 
     async def last_cycle(self) -> int:
         """Return the id of the newest cycle; 0 before the first."""
@@ -486,11 +523,14 @@ class Store:
     async def samples_between(self, tags: I64, after_us: int, until_us: int) -> Samples:
         """Return the samples of some tags with after < time <= until, received when they held."""
         ids = self.tag_id[tags]
-        tag_id, time_us, value, quality = await self._columns(
+        columns = await self.columns(
             READING, SAMPLES, ids.tolist(), stamp(after_us), stamp(until_us)
         )
-        tag = self._tags_of(tag_id, tags) if len(tags) else tag_id.astype(np.int64)
-        return Samples(tag, time_us, value, quality.astype(np.uint8), time_us)
+        hot = dict(zip(("tag_id", "time_us", "value", "quality"), columns, strict=True))
+        rows = unite(hot, await self.archive.read(SAMPLE_FILES, ids, after_us + 1, until_us + 1))
+        tag = self._tags_of(rows["tag_id"], tags) if len(tags) else rows["tag_id"].astype(np.int64)
+        quality = rows["quality"].astype(np.uint8)
+        return Samples(tag, rows["time_us"], rows["value"], quality, rows["time_us"])
 
     async def copy_samples(self, samples: Samples, table: str = "sample") -> None:
         """Append samples by binary COPY."""
@@ -500,6 +540,16 @@ class Store:
         columns = samples.time_us, samples.value, samples.received_us, tag_id, samples.quality
         await self._copy(table, SAMPLE, columns)
         await self._note_days(samples)
+        # Nothing is archived before it is two days old.
+        if table == "sample" and (samples.time_us < samples.received_us - DAY_US).any():
+            span = int(samples.time_us.min()), int(samples.time_us.max())
+            await self.archive.note(SAMPLE_FILES, *span)
+
+    async def copy_recalled(self, kind: Kind, rows: Columns) -> None:
+        """Append archived rows to the temporary table of their kind."""
+        kinds = SAMPLE if kind is SAMPLE_FILES else MINUTE
+        names = ["time_us" if name == "time" else name for name in kinds]
+        await self._copy(f"recalled_{kind.table}", kinds, tuple(rows[name] for name in names))
 
     async def _note_days(self, samples: Samples) -> None:
         """Let table newest have the days of samples that are newer than all of their tags."""
@@ -537,7 +587,10 @@ class Store:
             return samples, samples
         db = self._connection
         await self.copy_samples(samples, "staged")
-        span = stamps(np.array([samples.time_us.min(), samples.time_us.max()]))
+        first_us, last_us = int(samples.time_us.min()), int(samples.time_us.max())
+        if await self.archive.note(SAMPLE_FILES, first_us, last_us):
+            await self.archive.recall_staged(self.tag_id[samples.tag], samples.time_us)
+        span = stamp(first_us), stamp(last_us)
         changed = await db.fetch(KEEP_CLASHES, *span)
         if changed:
             await db.execute(CORRECT, *span)
@@ -569,6 +622,8 @@ class Store:
 
     async def neighbours(self, tag: I64, start: I64, stop: I64, reach_us: int) -> tuple[I64, I64]:
         """Return the times of the usable samples next to intervals, else the bounds."""
+        are_counters = np.ones(len(tag), bool)
+        await self.archive.recall_around(self.tag_id[tag], are_counters, start, stop, reach_us)
         reach, ids = timedelta(microseconds=reach_us), self.tag_id[tag].tolist()
         span = stamps(np.array([start.min() - reach_us, stop.max() + reach_us]))
         rows = await self.fetch(NEIGHBOURS, ids, stamps(start), stamps(stop), reach, *span)
@@ -584,6 +639,8 @@ class Store:
         if not len(tag):
             return tag, tag, np.zeros(0), np.zeros(0, np.uint8)
         since, until = start - reach_us, stop + reach_us
+        await self.archive.recall_around(self.tag_id[tag], counter, start, stop, reach_us)
+        await self._recall_levels(tag[counter], start[counter], stop[counter], reach_us)
         await self._add_records(
             "read_interval", range(len(tag)), self.tag_id[tag].tolist(), counter.tolist(),
             hair.tolist(),            *map(stamps, (since, start, stop, until)),
@@ -592,10 +649,18 @@ class Store:
         for each in np.unique(piece):
             at = np.flatnonzero(piece == each)
             span = stamps(np.array([since[at].min(), until[at].max()]))
-            parts.append(await self._columns(READING, INTERVAL, at.tolist(), *span))
+            parts.append(await self.columns(READING, INTERVAL, at.tolist(), *span))
         await self._connection.execute("TRUNCATE read_interval")
         number, time_us, value, quality = map(np.concatenate, zip(*parts, strict=True))
         return number.astype(np.int64), time_us, value, quality.astype(np.uint8)
+
+    async def _recall_levels(self, tag: I64, start: I64, stop: I64, reach_us: int) -> None:
+        """Put the archived minutes back at which counters stood before intervals."""
+        if len(tag):
+            span = int(start.min()) - reach_us, int(start.max())
+            if len(await self.archive.between(MINUTE_FILES, *span)):
+                before, _ = await self.neighbours(tag, start, stop, reach_us)
+                await self.archive.recall_hours(self.tag_id[tag], before)
 
     async def minute_means(self, tag: I64, since_us: int) -> tuple[I64, I64, F64]:
         """Return (tag, minute, mean) of the covered minutes of some gauges since a time."""
@@ -609,17 +674,23 @@ class Store:
     ) -> tuple[I64, I64, F64, F64, F64]:
         """Return (tag, minute, amount, covered_s, last) of the covered minutes in [start, stop)."""
         ids = self.tag_id[tags]
-        tag_id, *columns = await self._columns(
+        columns = await self.columns(
             COVERED, COVERED_MINUTES, ids.tolist(), stamp(start_us), stamp(stop_us)
         )
-        return self._tags_of(tag_id, tags), *columns
+        names = ("tag_id", "time_us", "amount", "covered_s", "last")
+        cold = await self.archive.read(
+            MINUTE_FILES, ids, start_us, stop_us, lambda rows: rows["covered_s"] > 0
+        )
+        rows = unite(dict(zip(names, columns, strict=True)), cold)
+        time_us, amount, covered_s, last = (rows[name] for name in names[1:])
+        return self._tags_of(rows["tag_id"], tags), time_us, amount, covered_s, last
 
     async def hour_sums(
         self, tags: I64, start_us: int, stop_us: int
     ) -> tuple[I64, I64, F64, F64, U8]:
         """Return (tag, hour, amount, covered_s, quality) of the hours in [start, stop)."""
         ids = self.tag_id[tags]
-        tag_id, time_us, amount, covered_s, quality = await self._columns(
+        tag_id, time_us, amount, covered_s, quality = await self.columns(
             SUMMED, HOURS, ids.tolist(), stamp(start_us), stamp(stop_us)
         )
         return self._tags_of(tag_id, tags), time_us, amount, covered_s, quality.astype(np.uint8)
@@ -648,8 +719,20 @@ class Store:
         if not len(tag):
             return tag, tag, tag
         rows = await self.fetch(OCCUPIED.format(table=table), *self._bounds(tag, start, stop))
-        number = np.array([row["number"] - 1 for row in rows], dtype=np.int64)
-        return number, micros([row["first"] for row in rows]), micros([row["last"] for row in rows])
+        first, last = np.full((2, len(tag)), [[FOREVER], [NEVER]])
+        for row in rows:
+            first[row["number"] - 1], last[row["number"] - 1] = map(
+                to_us, (row["first"], row["last"])
+            )
+        ids = self.tag_id[tag]
+        cold = await self.archive.read(KINDS[table], ids, int(start.min()), int(stop.max()))
+        for at in range(len(tag)) if len(cold["tag_id"]) else ():
+            times = cold["time_us"][cold["tag_id"] == ids[at]]
+            times = times[(times >= start[at]) & (times < stop[at])]
+            first[at] = min(first[at], times.min(initial=FOREVER))
+            last[at] = max(last[at], times.max(initial=NEVER))
+        number = np.flatnonzero(last != NEVER)
+        return number, first[number], last[number]
 
     def _bounds(self, tag: I64, start: I64, stop: I64) -> tuple[Any, ...]:
         """Return intervals as arguments: numbers of the tags, starts, stops, and the whole span."""
@@ -665,12 +748,14 @@ class Store:
         """Mark readings of counters, tags and times, as those of a fall: uncertain."""
         if doubted:
             tag, time_us = columns_of(doubted)
+            await self.archive.note(SAMPLE_FILES, min(time_us), max(time_us))
             span = stamp(min(time_us)), stamp(max(time_us))
             ids = self.tag_id[tag].tolist()
             await self.fetch(MARK_DOUBTED, ids, [stamp(each) for each in time_us], *span)
 
     async def drop_minutes(self, tag: I64, start: I64, stop: I64) -> None:
         """Delete the minutes of intervals, before they are written anew."""
+        await self.archive.withdraw(self.tag_id[tag], start, stop)
         await self.fetch(DROP_MINUTES, *self._bounds(tag, start, stop))
 
     async def write_minutes(
@@ -688,17 +773,20 @@ class Store:
         """
         tag_id = self.tag_id[minutes.tag]
         db = self._connection
+        touched, times = tag_id, minutes.time_us
+        if hours is not None:
+            touched = np.concatenate([touched, self.tag_id[hours[0]]])
+            times = np.concatenate([times, hours[1]])
+        if len(touched) and await self.archive.note(
+            MINUTE_FILES, int(times.min()), int(times.max())
+        ):
+            await self.archive.recall_hours(touched, times)
         columns = (minutes.time_us, minutes.amount, minutes.covered_us * 1e-6, minutes.min,
                    minutes.max, minutes.last, tag_id, minutes.n, minutes.quality)  # fmt: skip
         if new and len(minutes):
             await self._copy("minute", MINUTE, columns)
         elif len(minutes):
-            times, *values = columns
-            await db.execute(UPSERT_MINUTES, stamps(times), *map(nulls, values))
-        touched, times = tag_id, minutes.time_us
-        if hours is not None:
-            touched = np.concatenate([touched, self.tag_id[hours[0]]])
-            times = np.concatenate([times, hours[1]])
+            await db.execute(UPSERT_MINUTES, stamps(columns[0]), *map(nulls, columns[1:]))
         await self.sums.renew(touched, times, zone, dropped=hours is not None)
 
     async def record_restatements(self, tag: I64, start: I64, stop: I64, now_us: int) -> None:

@@ -63,6 +63,15 @@ STOPS = {
 PARTS = {"hour": "minute", "day": "hour"}
 MADE = {"hour": (HOUR_COLUMNS, HOUR_SUMS), "day": (COLUMNS, SUMS)}
 
+# Hours outlive the minutes of dropped chunks, and those of the archive are not summed again.
+OLDEST = {
+    "hour": """greatest(
+        (SELECT min(range_start) FROM timescaledb_information.chunks
+         WHERE hypertable_schema = 'park' AND hypertable_name = 'minute'),
+        (SELECT max(stop) FROM archive_file WHERE kind = 'minute' AND written IS NOT NULL))""",
+    "day": "'-infinity'",
+}
+
 
 def _statements(template: str) -> dict[str, str]:
     """Return a statement of each table of sums."""
@@ -71,6 +80,7 @@ def _statements(template: str) -> dict[str, str]:
             table=table,
             parts=PARTS[table],
             stop=STOPS[table],
+            oldest=OLDEST[table],
             columns=", ".join(columns),
             sums=sums,
             updates=", ".join(f"{name} = excluded.{name}" for name in columns),
@@ -108,17 +118,12 @@ IS_OFF = """
 SELECT EXISTS (SELECT FROM hour
                WHERE tag_id BETWEEN $1 AND $2 AND date_trunc('hour', time, $3) <> time)
 """
-# Hours outlive the minutes of dropped chunks.
-OLDEST = {
-    "hour": """(SELECT min(range_start) FROM timescaledb_information.chunks
-                WHERE hypertable_schema = 'park' AND hypertable_name = 'minute')""",
-    "day": "'-infinity'",
-}
 DELETE = "DELETE FROM {table} WHERE tag_id BETWEEN $1 AND $2 AND time >= {oldest}"
 REBUILD = """
 INSERT INTO {table} (time, tag_id, {columns})
 SELECT date_trunc('{table}', m.time, $3), m.tag_id, {sums}
-FROM {parts} m WHERE tag_id BETWEEN $1 AND $2 GROUP BY 1, 2
+FROM {parts} m WHERE tag_id BETWEEN $1 AND $2 AND date_trunc('{table}', m.time, $3) >= {oldest}
+GROUP BY 1, 2
 """
 REBUILDS = _statements(REBUILD)
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from deploy.database.times import stamp
+import numpy as np
+
+from deploy.database.times import stamp, to_us
 from ingest.store.table import Table, upsert
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from twin.arrays import I64
+    from deploy.archive.layout import Columns
+    from twin.arrays import BOOL, I64
 
 # Of each tag, the open suspicion and the newest one after which another level is right.
 LATEST = """
@@ -92,8 +95,15 @@ class UnitErrorTable(Table):
         Arguments are those of CORRECT: the tag's number in the database, first and last time,
         limit, time of the answer, factor, offset, low and high [SI].
         """
+        tag_id, first, last = args[:3]
+        await self._store.archive.recall_samples(tag_id, to_us(first), to_us(last), _is_marked)
         return await self._fetch(CORRECT, *args)
 
     async def newest(self, limit: int, *, everything: bool) -> list[Any]:
         """Return rows for a listing, open ones first, then the newest."""
         return await self._fetch(LIST, everything, limit)
+
+
+def _is_marked(rows: Columns) -> BOOL:
+    """Return which samples are those of a suspicion: uncertain or bad for a unit error."""
+    return np.isin(rows["quality"] & 223, [79, 143])

@@ -20,7 +20,7 @@ SERIES = (*GROUND, "twin.model", "twin.series")
 BALANCES = (*SERIES, "twin.accounts", "twin.reconciliation")
 ROUTING = ("ingest.wire", "ingest.routing", "ingest.settings", "ingest.counters")
 STORING = (*ROUTING, "ingest.store")
-READING = ("twin", "deploy.database", "deploy.logs", "deploy.watchdog")
+READING = ("twin", "deploy.archive", "deploy.database", "deploy.logs", "deploy.watchdog")
 ANSWERING = (
     *READING, "api.access.accounts", "api.access.audit", "api.access.guard", "api.access.limits",
     "api.access.oidc", "api.access.rights", "api.access.seal", "api.access.totp", "api.answers",
@@ -77,6 +77,7 @@ MAY_IMPORT = {
     "twin.adoption": (*GROUND, "twin.model", "twin.loading"),
     "twin.__main__": ("twin",),
     "deploy.database": GROUND,
+    "deploy.archive": (*GROUND, "deploy.database"),
     "deploy.watchdog": (),
     "deploy.logs": (*GROUND, "deploy.database"),
     "deploy.private_files": (),
@@ -91,6 +92,7 @@ MAY_IMPORT = {
     "ingest.spool": (*READING, *STORING),
     "ingest.transport": (*READING, *ROUTING, "ingest.spool"),
     "ingest.cycle": (*READING, *STORING),
+    "ingest.archiving": (*READING, *STORING),
     "ingest.forwarding": (*READING, *STORING, "ingest.beside"),
     "ingest.notification": (*READING, *STORING, "ingest.beside"),
     "ingest.beside": (),
@@ -107,7 +109,9 @@ MAY_IMPORT = {
         "ingest.model_folder",
     ),
     "ingest.cli.book": (*READING, *STORING, "ingest.cli", "ingest.file_import"),
-    "ingest.cli": (*READING, *STORING, "ingest.cycle", "ingest.commands"),
+    "ingest.cli": (
+        *READING, *STORING, "ingest.archiving", "ingest.cycle", "ingest.commands",
+    ),
     "ingest.file_import": (*READING, *STORING, "ingest.cycle", "ingest.cli"),
     "ingest.__main__": (*READING, "ingest"),
     **dict.fromkeys(ANSWERING[len(READING):], ANSWERING),
@@ -206,6 +210,19 @@ LIBRARIES = {
         "simulators.gateways.publisher",
     },
     "pint": {"twin.uom"},
+    "pyarrow": {
+        "api.history",
+        "deploy.archive.layout",
+        "ingest.file_import.cells",
+        "ingest.file_import.chunks",
+        "ingest.file_import.files",
+        "ingest.file_import.form_guesses",
+        "ingest.file_import.nem12",
+        "ingest.file_import.suggestion",
+        "ingest.file_import.table_guesses",
+        "ingest.file_import.text_files",
+        "ingest.file_import.time_forms",
+    },
     "python_calamine": {"ingest.file_import.sheets"},
     "docx": {"api.reports.docx"},
     "typst": {"api.reports.pdf"},
@@ -233,6 +250,7 @@ LIBRARIES = {
 CLOCKS = {
     "deploy.cli": "the simulated past ends at the start",
     "deploy.watchdog": "the age of a file is its time against now",
+    "ingest.cli.archive": "what is due now is archived",
     "ingest.cli.gateway": "a payload on trial arrives now",
     "ingest.cycle.cycle": "the lag lies between the arrival of a message and its commit",
     "ingest.forwarding.forwarder": "what is due follows the clock, and a QN is a time",

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import sys
+from functools import partial
 
 import numpy as np
 import pytest
@@ -10,12 +11,15 @@ import pytest
 from deploy.database.migrations import WRITER_LOCK
 from ingest.cli import replay
 from ingest.routing.topics import Message
+from ingest.store import Store
 from ingest.wire import native
 from tests.support.data import written
+from tests.support.small_archive import archive, bring_back
 from tests.support.small_region import PARK_TOML, TAGS_CSV
 from tests.support.stored import cycling, opened
 from tests.support.waiting import until
 from twin.accounts.network import compile_network
+from twin.arrays import DAY_US
 from twin.errors import ParkError
 from twin.loading import parse_park
 
@@ -70,9 +74,11 @@ async def quiet(db):
     await until(lambda: db.fetchval("SELECT pg_try_advisory_xact_lock($1)", WRITER_LOCK))
 
 
-async def derive_again(database, db, park, from_us=BEGIN, to_us=None, report=lambda *_: None):
+async def derive_again(
+    database, db, park, from_us=BEGIN, to_us=None, report=lambda *_: None, folder=None
+):
     await quiet(db)
-    async with opened(database) as store:
+    async with opened(database, partial(Store, archive_folder=folder)) as store:
         return await replay.Replay(park, store, EVERY_US).run(from_us, to_us, report)
 
 
@@ -138,6 +144,25 @@ async def test_history_is_what_the_new_model_would_have_written(database, db, ex
     await live(database, NEW, scans(0, SCANS + 20))
     for table, rows in result.items():
         assert rows == await contents(db, table, but=names), table
+
+
+async def test_history_of_an_archived_time_is_what_the_new_model_would_have_written(
+    database, db, expected, tmp_path
+):
+    ages = {"archive_sample_days": 2, "archive_minute_days": 100}
+    now_us = BEGIN + 200 * DAY_US
+    await live(database, OLD, scans())
+    written = await archive(database, tmp_path, now_us, **ages)
+    assert await contents(db, "sample") == await contents(db, "minute") == []
+    first = await derive_again(database, db, NEW, folder=tmp_path)
+    assert first.corrected > SCANS
+    assert await archive(database, tmp_path, now_us, **ages) == written
+    second = await derive_again(database, db, NEW, folder=tmp_path)
+    assert (second.added, second.corrected, second.minutes) == (0, 0, 0)
+    await bring_back(database, tmp_path)
+    assert await contents(db, "sample") == expected["sample"]
+    await assert_closed_minutes_are(db, expected["minute"])
+    assert await db.fetchval("SELECT count(*) FROM correction") == first.corrected
 
 
 async def test_replay_that_was_interrupted_goes_on_and_ends_the_same(database, db, expected):
