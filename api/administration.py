@@ -59,7 +59,7 @@ class ModelChanges(TypedDict):
 
 
 class TableSize(TypedDict):
-    """A table of the database with its indexes."""
+    """A table of the database with its indexes, or `archive.` and the table of archived rows."""
 
     name: str
     bytes: Annotated[int, Field(description="on the disk, with indexes")]
@@ -135,7 +135,7 @@ def _files(row: Any) -> Mapping[str, str]:
 
 @router.get("/storage")
 async def read_storage(context: AppContext) -> Storage:
-    """Return the size of the database and of its tables, the largest first."""
+    """Return the size of the database, its tables and the archive of them, the largest first."""
     rows = await context.store.rows(queries.TABLE_SIZES)
     now_us = context.now_us()
     return {

@@ -31,7 +31,11 @@ LEFT JOIN timescaledb_information.hypertables h
 LEFT JOIN LATERAL (
     SELECT min(range_start) AS oldest, count(*) AS parts FROM timescaledb_information.chunks k
     WHERE k.hypertable_schema = 'park' AND k.hypertable_name = c.relname) p ON true
-WHERE c.relkind = 'r' ORDER BY bytes DESC, name"""
+WHERE c.relkind = 'r'
+UNION ALL
+SELECT 'archive.' || kind, pg_database_size(current_database()), sum(bytes)::bigint,
+       sum(rows)::bigint, min(start), count(*)
+FROM archive_file WHERE written IS NOT NULL GROUP BY kind ORDER BY bytes DESC, name"""
 TAGS = """
 SELECT tag_id, enterprise AS owner, tag, scope, quantity, uom, kind, source, scale, shift,
        coalesce(low, 'NaN') AS low, coalesce(high, 'NaN') AS high, description

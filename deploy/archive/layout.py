@@ -33,7 +33,7 @@ MS = pa.timestamp("ms", tz="UTC")
 US = pa.timestamp("us", tz="UTC")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Kind:
     """What is archived: a table of the database and the columns of its files."""
 
@@ -155,9 +155,11 @@ class FileWriter:
         _error: BaseException | None,
         _trace: TracebackType | None,
     ) -> None:
-        if self._file.is_open:
+        try:
+            # On a disk that is full this fails as well.
             self._file.close()
-        self._partial.unlink(missing_ok=True)
+        finally:
+            self._partial.unlink(missing_ok=True)
 
     def add(self, rows: Columns, names: Mapping[int, str]) -> None:
         """Add rows of whole tags, whose addresses `names` has by their numbers."""

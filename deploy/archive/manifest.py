@@ -134,12 +134,12 @@ def _some(rows: Columns, names: Sequence[str]) -> Columns:
 
 
 def _counting(rows: Columns, withdrawn: Sequence[tuple[int, int, int]]) -> Columns:
-    """Return the rows that are not withdrawn."""
+    """Return the rows, by tag and time, that are not withdrawn."""
     count = np.ones(len(rows["tag_id"]), bool)
     for tag_id, start, stop in withdrawn:
-        count &= ~(
-            (rows["tag_id"] == tag_id) & (rows["time_us"] >= start) & (rows["time_us"] < stop)
-        )
+        begin, end = np.searchsorted(rows["tag_id"], [tag_id, tag_id + 1]).tolist()
+        first, last = np.searchsorted(rows["time_us"][begin:end], [start, stop]).tolist()
+        count[begin + first : begin + last] = False
     return rows if count.all() else {name: column[count] for name, column in rows.items()}
 
 

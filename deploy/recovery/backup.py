@@ -10,13 +10,14 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -54,6 +55,11 @@ SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots
 WHERE slot_name = 'parktwin_backup'
 """
 SIZE = "SELECT sum(pg_database_size(oid))::bigint FROM pg_database"
+ARCHIVE = """
+SELECT coalesce(json_object_agg(path, sha256), '{}') FROM park.archive_file
+WHERE written IS NOT NULL
+"""
+HAS_ARCHIVE = "SELECT to_regclass('park.archive_file') IS NOT NULL"
 PIECE_BYTES = 1 << 20
 PACKING = 1  # the quickest: a copy is to be over soon
 # Files of the data folder that are made anew at each start.
@@ -72,6 +78,9 @@ class Manifest:
     seconds: float
     database_bytes: int
     files: dict[str, str]
+    # Of the archive, whose files are not in it: the path and SHA-256 of each, and where they were.
+    archive: dict[str, str] = field(default_factory=dict)
+    archive_folder: str = ""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -130,6 +139,7 @@ def back_up(data: Path, folder: Path, park: Path | None = None) -> Manifest:
     try:
         with _server(data) as (box, port):
             size = int(_answer(box, port, SIZE))
+            archive = _archive(box, port)
             require_space(partial, int(size * LEAST_SHARE), "the backup")
             digest = _copy_cluster(box, port, partial / DATABASE, size)
         if park is not None:
@@ -141,6 +151,8 @@ def back_up(data: Path, folder: Path, park: Path | None = None) -> Manifest:
             seconds=round(time.monotonic() - began, 1),
             database_bytes=size,
             files={DATABASE: digest, **_digests(partial, PARK)},
+            archive=archive,
+            archive_folder=os.environ.get("PARKTWIN_ARCHIVE") or str(data.absolute() / "archive"),
         )
         (partial / MANIFEST).write_text(json.dumps(asdict(manifest), indent=1) + "\n")
         partial.rename(folder)
@@ -214,8 +226,16 @@ def _running_port(data: Path) -> int:
     return port
 
 
-def _answer(box: sandbox.Sandbox, port: int, query: str) -> str:
-    done = access.sql(box, port, "postgres", query)
+def _archive(box: sandbox.Sandbox, port: int) -> dict[str, str]:
+    """Return the files of the archive by their paths, with their SHA-256."""
+    if _answer(box, port, HAS_ARCHIVE, "park") != "t":
+        return {}
+    files: dict[str, str] = json.loads(_answer(box, port, ARCHIVE, "park"))
+    return files
+
+
+def _answer(box: sandbox.Sandbox, port: int, query: str, database: str = "postgres") -> str:
+    done = access.sql(box, port, database, query)
     if done.returncode:
         raise ParkError(
             f"the database does not answer: {complaint(done.stderr)}",

@@ -38,6 +38,13 @@ def main(argv: list[str] | None = None) -> int:
         manifest = restore(options.backup, options.data, options.secrets)
         park = options.backup / PARK
         model = f" --park {park}" if park.exists() else ""
+        missing = missing_archive(manifest, options.data / "archive")
+        if missing:
+            print(
+                f"{missing} of {len(manifest.archive)} files of the archive are not in"
+                f" {options.data}/archive: bring them along from {manifest.archive_folder}, or let"
+                " PARKTWIN_ARCHIVE name their folder"
+            )
         print(
             f"{options.data}: state of {manifest.ended}. parktwin up --data {options.data}{model}"
         )
@@ -96,6 +103,11 @@ def restore(folder: Path, data: Path, secrets: Path | None = None) -> Manifest:
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return manifest
+
+
+def missing_archive(manifest: Manifest, folder: Path) -> int:
+    """Return how many files of the archive of a backup are not in a folder."""
+    return sum(not (folder / path).exists() for path in manifest.archive)
 
 
 def read_manifest(folder: Path) -> Manifest:

@@ -71,6 +71,7 @@ class Archivist:
         # Its reads stand beside those of the cycles; when it writes it waits for its turn.
         self._store = Store(settings.database_url, beside=True, archive_folder=self._folder)
         self._files = self._store.archive_files
+        self._fractions = set[Kind]()  # whose times had parts of milliseconds
         self.step: Callable[[str], None] = lambda _: None
 
     async def run(self) -> None:
@@ -187,12 +188,13 @@ class Archivist:
 
     async def _write(self, work: Work) -> tuple[int, int, str]:
         """Write a file and put it into its place; return its rows, bytes and SHA-256."""
-        for whole_ms in (True, False):
+        for whole_ms in (True, False)[work.kind in self._fractions :]:
             self.step("write")
             with FileWriter(self._folder, work.kind, work.start_us, whole_ms=whole_ms) as writer:
                 try:
                     await self._fill(work, writer, whole_ms=whole_ms)
                 except FractionError:
+                    self._fractions.add(work.kind)
                     continue
                 self.step("verify")
                 sha256, size = await asyncio.to_thread(writer.finish)

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from ingest.store.store import Store
 
+# More hours than there are from 1970 on.
+HOURS_MAX = 1 << 32
 TEMPORARY = """
 CREATE TEMP TABLE recalled_sample (LIKE sample) ON COMMIT DELETE ROWS;
 CREATE TEMP TABLE recalled_minute (LIKE minute) ON COMMIT DELETE ROWS;
@@ -145,15 +147,14 @@ class ArchiveTable(Table):
         )
         if not len(files):
             return
-        hour = np.unique(np.stack([tag_id, time_us // HOUR_US], axis=1), axis=0)
-        near = np.concatenate([hour + np.array([0, step]) for step in (-1, 0, 1)])
-        wanted = set(map(tuple, near.tolist()))
-
-        def keep(rows: Columns) -> BOOL:
-            pairs = zip(rows["tag_id"].tolist(), (rows["time_us"] // HOUR_US).tolist(), strict=True)
-            return np.array([pair in wanted for pair in pairs], bool)
-
-        await self.put_back(MINUTE, await self.files.read(files, tag_id, keep=keep))
+        hours = np.unique(_hour_of(tag_id, time_us))
+        near = np.concatenate([hours - 1, hours, hours + 1])
+        rows = await self.files.read(
+            files,
+            tag_id,
+            keep=lambda rows: np.isin(_hour_of(rows["tag_id"], rows["time_us"]), near),
+        )
+        await self.put_back(MINUTE, rows)
 
     async def withdraw(self, tag_id: I64, start: I64, stop: I64) -> None:
         """Let no archived minute of tags count any more in intervals, which are deleted, [µs].
@@ -192,6 +193,11 @@ class ArchiveTable(Table):
             np.array([low.get(number, -np.inf) for number in numbers]),
             np.array([high.get(number, np.inf) for number in numbers]),
         )
+
+
+def _hour_of(tag_id: I64, time_us: I64) -> I64:
+    """Return a number for each tag and hour; those of hours that follow each other do so, too."""
+    return tag_id * HOURS_MAX + time_us // HOUR_US
 
 
 def files_start(files: ArchiveFiles) -> int:

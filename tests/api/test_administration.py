@@ -62,6 +62,11 @@ async def test_storage_lists_tables_with_their_size_and_age(database, ids, db):
         )
     async with cycling(database, parse_park(FILES), NOW) as cycle:
         await cycle.run([], NOW)
+    await db.execute(
+        "INSERT INTO archive_file (kind, start, stop, path, rows, bytes, written) SELECT 'sample',"
+        " day, day + interval '1 day', day::text, 1000, 4000, now()"
+        " FROM generate_series('2025-05-01Z'::timestamptz, '2025-05-08Z', '1 day') AS day"
+    )
     async with serving(database) as (api, _):
         storage = (await api.get("/api/v1/storage")).json()
     tables = {row["name"]: row for row in storage["items"]}
@@ -70,4 +75,7 @@ async def test_storage_lists_tables_with_their_size_and_age(database, ids, db):
     days = (NOW / 1e6 - datetime.fromisoformat(tables["sample"]["oldest"]).timestamp()) / 86_400
     assert 10 <= days <= 11
     assert tables["sample"]["bytes_a_day"] == round(tables["sample"]["bytes"] / days)
+    archived = tables["archive.sample"]
+    assert (archived["bytes"], archived["rows"]) == (32_000, 8_000)
+    assert archived["oldest"] == "2025-05-01T08:00:00+08:00"
     assert (tables["model"]["oldest"], tables["model"]["bytes_a_day"]) == (None, None)

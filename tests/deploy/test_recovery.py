@@ -11,7 +11,7 @@ import pytest
 from deploy import access
 from deploy.local import Services
 from deploy.recovery.backup import back_up, copy_secrets
-from deploy.recovery.restore import restore
+from deploy.recovery.restore import missing_archive, restore
 from ingest.store import Store
 from tests.support.small_park import BEGIN, END, PARK, fill, serving, stamp
 from twin.errors import ParkError
@@ -55,6 +55,12 @@ async def test_a_restored_backup_gives_the_same_answers(tmp_path):
         addresses = {"PARKTWIN_DATABASE_URL": services.database_url}
         access.write_addresses(data, addresses)
         db = await filled(services.database_url)
+        path = "sample/2025/2025-06-01.parquet"
+        await db.execute(
+            "INSERT INTO archive_file (kind, start, stop, path, sha256, written) VALUES"
+            " ('sample', '2025-06-01Z', '2025-06-02Z', $1, 'abc', now())",
+            path,
+        )
         before = await answers_of(services.database_url)
         assert len(before) >= REQUESTS
         # The server goes on, and what comes after the backup is not in it.
@@ -65,7 +71,9 @@ async def test_a_restored_backup_gives_the_same_answers(tmp_path):
         await db.close()
         assert await answers_of(services.database_url) != before
     other = tmp_path / "other"
-    restore(backup, other, secrets)
+    manifest = restore(backup, other, secrets)
+    assert (manifest.archive, manifest.archive_folder) == ({path: "abc"}, str(data / "archive"))
+    assert missing_archive(manifest, other / "archive") == 1
     for name in ("audit.key", "secret.key"):
         assert (other / name).read_text() == (data / name).read_text()
     with Services(other, mqtt_port=None) as services:

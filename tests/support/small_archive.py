@@ -74,7 +74,7 @@ async def tell(cycle, days_ago, values, tag="FT-1", every_s=20, now_us=NOW_US):
         {"ts": begin + number * every_s * 1000, "values": {tag: float(value)}}
         for number, value in enumerate(values)
     ]
-    await cycle.run([message(scans)], now_us)
+    await cycle.run([message(scans, at_ms=now_us // 1000)], now_us)
 
 
 def noise(count, seed=1):

@@ -7,8 +7,10 @@ import pytest
 
 from ingest.cli import archive
 from tests.support.small_archive import living, noise, tell
+from twin.arrays import HOUR_US
 
-NOW_US = time.time_ns() // 1000
+# On the hour: what is told of a day does not go on into the next one.
+NOW_US = time.time_ns() // 1000 // HOUR_US * HOUR_US
 
 
 @pytest.fixture

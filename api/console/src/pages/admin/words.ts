@@ -107,8 +107,8 @@ export const a = textsOf({
   storage: ["数据库与保留", "Database and retention"],
   databaseSize: ["数据库共 {}", "{} in all"],
   retention: [
-    "所有数据一直保留，不按期限删除；增长为首个分区以来的平均值，少于四个分区时不给出。",
-    "Everything is kept; nothing is deleted by age. Growth is the mean since the first part by time; with fewer than four it is not told.",
+    "旧的采样和分钟值移入归档文件（docs/archive.md）；小时值和日值一直保留。增长为首个分区以来的平均值，少于四个分区时不给出。",
+    "Old samples and minutes go into the files of the archive (docs/archive.md); hours and days stay. Growth is the mean since the first part by time; with fewer than four it is not told.",
   ],
   size: ["大小", "Size"],
   rows: ["行数（约）", "Rows, about"],
@@ -131,6 +131,8 @@ export const a = textsOf({
 /** Tables of the database that a person asks about, in words. */
 const TABLES: Record<string, readonly [string, string]> = {
   sample: ["原始采样", "samples"],
+  "archive.sample": ["归档的采样", "archived samples"],
+  "archive.minute": ["归档的分钟值", "archived minutes"],
   minute: ["分钟值", "minutes"],
   hour: ["小时值", "hours"],
   day: ["日值", "days"],
