@@ -1897,7 +1897,7 @@ export interface paths {
         };
         /**
          * Read Storage
-         * @description Return the size of the database and of its tables, the largest first.
+         * @description Return the size of the database, its tables and the archive of them, the largest first.
          */
         get: operations["read_storage"];
         put?: never;
@@ -7459,7 +7459,7 @@ export interface components {
             links: components["schemas"]["LinkFlow"][];
             reason: string;
         };
-        /** @description A table of the database with its indexes. */
+        /** @description A table of the database with its indexes, or `archive.` and the table of archived rows. */
         TableSize: {
             name: string;
             /** @description on the disk, with indexes */
