@@ -1,5 +1,6 @@
 """Metrics, rules and their tests, by Prometheus' own promtool."""
 
+import json
 from pathlib import Path
 
 from tests.support.promtool import promtool
@@ -28,6 +29,17 @@ def lint_rules():
     assert "SUCCESS" in words
     status, words = promtool("check", "config", "--syntax-only", FOLDER / "prometheus.yml")
     assert status == 0, words
+
+
+def lint_queries_of_the_dashboard(tmp_path):
+    board = json.loads((FOLDER / "dashboard.json").read_text(encoding="utf-8"))
+    queries = [target["expr"] for panel in board["panels"] for target in panel["targets"]]
+    rules = [{"record": f"query:{at}", "expr": query} for at, query in enumerate(queries)]
+    file = tmp_path / "queries.yml"
+    file.write_text(json.dumps({"groups": [{"name": "dashboard", "rules": rules}]}))
+    status, words = promtool("check", "rules", file)
+    assert status == 0, words
+    assert f"{len(queries)} rules found" in words
 
 
 def lint_each_alert_comes_and_goes():

@@ -1,5 +1,6 @@
 """Files for Docker, Kubernetes, systemd and Prometheus name what exists: settings, commands."""
 
+import json
 import re
 from pathlib import Path
 
@@ -82,6 +83,22 @@ def test_prometheus_asks_the_job_that_the_alerts_know():
     assert f'up{{job="{job["job_name"]}"}}' in text_of(DEPLOY / "monitoring" / "alerts.yml")
     assert (DEPLOY / "monitoring" / config["rule_files"][0]).exists()
     assert job["metrics_path"] == "/metrics"
+
+
+def test_the_dashboard_is_whole_and_says_each_title_in_both_languages():
+    board = json.loads(text_of(DEPLOY / "monitoring" / "dashboard.json"))
+    assert (board["schemaVersion"], len(board["uid"]) <= 40) == (39, True)
+    (source,) = board["templating"]["list"]
+    uid = f"${{{source['name']}}}"
+    for number, panel in enumerate(board["panels"], 1):
+        assert panel["id"] == number
+        assert panel["datasource"] == {"type": source["query"], "uid": uid}
+        assert all(target["datasource"] == panel["datasource"] for target in panel["targets"])
+        assert re.search(r"[一-鿿].* / [A-Z]", panel["title"])
+        at = panel["gridPos"]
+        assert 0 <= at["x"] < at["x"] + at["w"] <= 24
+    corners = {(panel["gridPos"]["x"], panel["gridPos"]["y"]) for panel in board["panels"]}
+    assert len(corners) == len(board["panels"])
 
 
 def test_each_alert_has_its_row_in_the_runbook():
