@@ -66,6 +66,9 @@ INGEST = {
     "rebirths": "Births asked of Sparkplug edge nodes",
     "broker_dropped": "Messages the broker dropped for any session, since its start",
     "broker_refused": "Messages the broker refused, to topics not their gateway's own",
+    "archived": "Rows written to files of the archive",
+    "archive_failed": "Files of the archive that were given up",
+    "backup_age": "Time since the newest backup of the data folder",
     "clock_set_back": "Times the clock of the machine was set back",
     "log_suppressed": "Lines of the log of ingest beyond PARKTWIN_LOG_MINUTE",
     "rejected": "Messages or values refused, by reason: see parktwin rejects",
@@ -141,7 +144,7 @@ def _of_ingest(context: Context) -> Iterator[Metric]:
         elif group in ENTERPRISE:
             kind, text, labels = "enterprise", ENTERPRISE[group], {"enterprise": tag.owner}
         else:
-            continue
+            kind, text, labels = "ingest", f"Health tag {tag.tag}", {}
         name = f"parktwin_{kind}_{group}{UNITS.get(tag.quantity, '')}"
         if name not in families:
             family = GaugeMetricFamily if tag.kind in GAUGES else CounterMetricFamily

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import uvloop
 
+from deploy.database.settings import LAST_BACKUP
 from deploy.logs import LogSettings, say, start_logging, suppressed
 from deploy.watchdog import send_signs
 from ingest.archiving.archivist import Archivist
@@ -160,6 +161,7 @@ class Writer:
             "broker_refused": self._access.refused if self._access else float("nan"),
             "spool": float(len(spool)),
             "disk_used": _disk_used(settings.data),
+            "backup_age": _backup_age(settings.data),
             "forward_owed": float(self._forwarder.owed),
             "notify_owed": float(self._notifier.owed),
             "log_suppressed": float(suppressed()),
@@ -319,6 +321,14 @@ def _disk_used(folder: Path | None) -> float:
         return math.nan
     usage = shutil.disk_usage(folder)
     return 1.0 - usage.free / usage.total
+
+
+def _backup_age(data: Path | None) -> float:
+    """Return the time since the newest backup of a data folder [s]; NaN where there is none."""
+    try:
+        return math.nan if data is None else time.time() - (data / LAST_BACKUP).stat().st_mtime
+    except OSError:
+        return math.nan
 
 
 async def _ask(sessions: SparkplugSessions, subscriber: Subscriber, now_us: int) -> None:

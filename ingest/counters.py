@@ -96,6 +96,7 @@ GAUGES = {
     "broker_clients": ("count", ""),
     "broker_queue": ("fraction", ""),  # of what the broker queues for one session
     "disk_used": ("fraction", ""),  # of the disk of the data
+    "backup_age": ("time", "s"),  # since the newest backup of the data folder
     "forward_owed": ("count", ""),  # intervals that the authority does not have yet
     "notify_owed": ("count", ""),  # alarms that somebody is still to be told of
     "suspects": ("count", ""),  # streams and nodes in detections of the balance monitor

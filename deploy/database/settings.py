@@ -15,6 +15,7 @@ from twin.errors import SettingsError
 
 PREFIX = "PARKTWIN_"
 DATA_FOLDER = "parktwin-data"  # of `parktwin up`, where it is started
+LAST_BACKUP = "last-backup.json"  # in that folder: what the newest backup holds
 CONNECTION = f"{DATA_FOLDER}/connection.env"
 DEMO_PARK = str(files("deploy").joinpath("parks/liaocheng"))  # a folder
 

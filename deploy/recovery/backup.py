@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from deploy import access, sandbox
-from deploy.database.settings import DATA_FOLDER
+from deploy.database.settings import DATA_FOLDER, LAST_BACKUP
 from deploy.local import Services
 from deploy.packages import complaint, require_space, say
 from twin.errors import ParkError
@@ -63,7 +63,7 @@ HAS_ARCHIVE = "SELECT to_regclass('park.archive_file') IS NOT NULL"
 PIECE_BYTES = 1 << 20
 PACKING = 1  # the quickest: a copy is to be over soon
 # Files of the data folder that are made anew at each start.
-NOT_SECRET = ("connection.env",)
+NOT_SECRET = ("connection.env", LAST_BACKUP)
 # Compressed, a cluster takes about so much of its size; only to refuse what cannot fit.
 LEAST_SHARE = 0.1
 
@@ -156,6 +156,8 @@ def back_up(data: Path, folder: Path, park: Path | None = None) -> Manifest:
         )
         (partial / MANIFEST).write_text(json.dumps(asdict(manifest), indent=1) + "\n")
         partial.rename(folder)
+        # Its time tells ingest how old the newest one is.
+        shutil.copyfile(folder / MANIFEST, data / LAST_BACKUP)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise

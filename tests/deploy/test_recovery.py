@@ -9,6 +9,7 @@ import asyncpg
 import pytest
 
 from deploy import access
+from deploy.database.settings import LAST_BACKUP
 from deploy.local import Services
 from deploy.recovery.backup import back_up, copy_secrets
 from deploy.recovery.restore import missing_archive, restore
@@ -70,6 +71,7 @@ async def test_a_restored_backup_gives_the_same_answers(tmp_path):
         assert await db.fetchval("SELECT count(*) FROM pg_replication_slots") == 0
         await db.close()
         assert await answers_of(services.database_url) != before
+        assert (data / LAST_BACKUP).read_text() == (backup / "backup.json").read_text()
     other = tmp_path / "other"
     manifest = restore(backup, other, secrets)
     assert (manifest.archive, manifest.archive_folder) == ({path: "abc"}, str(data / "archive"))

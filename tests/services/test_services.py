@@ -10,6 +10,7 @@ from pathlib import Path
 import asyncpg
 import httpx
 
+from deploy.database.settings import LAST_BACKUP
 from deploy.service import free_port
 from ingest.cycle.cycle import RETRY_S
 from tests.support import load
@@ -133,6 +134,7 @@ async def test_losing_the_database_for_longer_than_all_retries_loses_nothing(
 async def test_one_sample_from_publish_to_console_event(services, database, park_folder, tmp_path):
     environment = environment_of(services, database, park_folder)
     environment |= {"PARKTWIN_BROKER_QUEUE_MESSAGES": "1000", "PARKTWIN_DATA": str(tmp_path)}
+    (tmp_path / LAST_BACKUP).touch()
     base = f"http://127.0.0.1:{environment['PARKTWIN_HTTP_PORT']}"
     with (tmp_path / "programs.log").open("w") as log:
         async with running("ingest", environment, log), running("api", environment, log):
