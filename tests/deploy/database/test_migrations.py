@@ -96,10 +96,10 @@ async def fill(db, number):
             allowed = [re.findall(r"'(\w+)'::text", text) for text in of_table if word.search(text)]
             of_other = (name, column["column_name"]) in referring and column["data_type"] != "text"
             values.append(value_of(column, next(iter(allowed), []), 1 if of_other else number))
-        places = ", ".join(f"${at + 1}" for at in range(len(stated)))
+        marks = ", ".join(f"${at + 1}" for at in range(len(stated)))
         names = ", ".join(f'"{column["column_name"]}"' for column in stated)
         try:
-            await db.execute(f"INSERT INTO {name} ({names}) VALUES ({places})", *values)
+            await db.execute(f"INSERT INTO {name} ({names}) VALUES ({marks})", *values)
         except asyncpg.UniqueViolationError:
             assert name in SINGLE
 
