@@ -24,9 +24,11 @@ XS-1 = "acme/XS-1"
 END_MS = T0 + 3 * HOUR_MS
 
 
-async def run_import(database, park, paths, map_path, now_ms=T0 + 24 * HOUR_MS, *, again=False):
-    """Import files and return the counts of each."""
-    settings = IngestSettings(database_url=database)
+async def run_import(
+    database, park, paths, map_path, now_ms=T0 + 24 * HOUR_MS, *, again=False, folder=None
+):
+    """Import files and return the counts of each; `folder` is that of the archive."""
+    settings = IngestSettings(database_url=database, archive=folder)
     job = check(park, paths, map_path)
     return [t.counts for t in await load(job, settings, now_ms * 1000, again=again)]
 
