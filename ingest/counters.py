@@ -82,6 +82,7 @@ COUNTERS = (
     "clock_set_back",
     "log_suppressed",  # lines of the log beyond PARKTWIN_LOG_MINUTE
     "archived",  # rows of files that were written
+    "archive_omitted",  # rows that were deleted instead
     "archive_failed",
     *(f"{group}.{reason}" for group, reasons in REASONS.items() for reason in reasons),
 )

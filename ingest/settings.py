@@ -77,6 +77,13 @@ class IngestSettings(Settings):
         ge=100,
         description="minutes older than this, by whole months, go into the archive [days]",
     )
+    archive_omit: str = Field(
+        "",
+        pattern=r"^$|^(measured|derived|health)(,(measured|derived|health))*$",
+        description="classes of tags whose samples are not archived but deleted when they are so"
+        " old, separated by commas: measured, derived (by the twin), health (of ingest); their"
+        " minutes, hours and days stay",
+    )
     archive_keep_days: int = Field(
         0, ge=0, description="files of the archive older than this are deleted; 0 = never [days]"
     )

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from deploy.archive.layout import KINDS, SAMPLE, Columns, FileWriter, Kind, concatenate
+from deploy.archive.layout import KINDS, MINUTE, SAMPLE, Columns, FileWriter, Kind, concatenate
 from deploy.archive.manifest import among, unite
 from ingest.store import Store
 from ingest.store.archive_files import last_of_tags
@@ -46,6 +46,7 @@ class Work:
     changes: int = 0
     rows: int = 0  # of this time in the database
     newest: list[Columns] = field(default_factory=list)  # samples
+    omitted: int = 0  # rows that the settings do not want in a file
 
     @property
     def span(self) -> tuple[int, int]:
@@ -71,6 +72,7 @@ class Archivist:
         # Its reads stand beside those of the cycles; when it writes it waits for its turn.
         self._store = Store(settings.database_url, beside=True, archive_folder=self._folder)
         self._files = self._store.archive_files
+        self._omit = {SAMPLE: tuple(settings.archive_omit.split(",")), MINUTE: ()}
         self._fractions = set[Kind]()  # whose times had parts of milliseconds
         self.step: Callable[[str], None] = lambda _: None
 
@@ -166,6 +168,7 @@ class Archivist:
             await self._drop(work)
         if file is not None:
             self._counters["archived"] += file[0]
+            self._counters["archive_omitted"] += work.omitted
             LOG.info("%s: %d rows, %d bytes", work.kind.path(work.start_us), *file[:2])
         return file is not None
 
@@ -208,23 +211,30 @@ class Archivist:
 
     async def _fill(self, work: Work, writer: FileWriter, *, whole_ms: bool) -> None:
         """Write the rows of database and former file; raises FractionError."""
-        kind, work.newest, count = work.kind, [], 0
+        kind, work.newest, work.omitted, count = work.kind, [], 0, 0
         async with self._store.snapshot():
             work.changes = await self._files.changes(kind, work.start_us)
             work.rows = await self._files.count(kind, *work.span)
-            names = await self._files.tags()
+            tags_by_id = await self._files.tags()
+            names = {tag_id: address for tag_id, (address, _) in tags_by_id.items()}
+            omitted = np.array(
+                [tag_id for tag_id, (_, each) in tags_by_id.items() if each in self._omit[kind]]
+            )
             counts = await self._files.counts(*work.span)
             files = await self._store.archive.between(kind, *work.span)
             async for hot, tags in self._batches(work, batches(names, counts)):
                 cold = await self._store.archive.files.read(files, np.array(tags, np.int64))
                 count += len(hot["tag_id"])
                 rows = unite(hot, cold)
+                if kind is SAMPLE:
+                    work.newest.append(last_of_tags(rows))
+                kept = ~np.isin(rows["tag_id"], omitted)
+                work.omitted += int((~kept).sum())
+                rows = {name: column[kept] for name, column in rows.items()}
                 if whole_ms and (rows["time_us"] % 1000).any():
                     raise FractionError
                 if len(rows["tag_id"]):
                     await asyncio.to_thread(writer.add, rows, {tag: names[tag] for tag in tags})
-                    if kind is SAMPLE:
-                        work.newest.append(last_of_tags(rows))
         if count != work.rows:
             raise ArchiveError(
                 f"{writer.path} would have {count} of {work.rows} rows: table tag lacks some tags"

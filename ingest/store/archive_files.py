@@ -46,7 +46,11 @@ ON CONFLICT (tag_id) DO UPDATE SET time = excluded.time, value = excluded.value,
     quality = excluded.quality, received = excluded.received
 WHERE archive_newest.time <= excluded.time
 """
-TAGS = "SELECT tag_id, enterprise || '/' || tag AS address FROM tag ORDER BY tag_id"
+TAGS = """
+SELECT tag_id, enterprise || '/' || tag AS address,
+    CASE WHEN source = 'derived' AND tag LIKE 'ingest.%' THEN 'health' ELSE source END AS class
+FROM tag ORDER BY tag_id
+"""
 COUNTS = "SELECT tag_id, sum(n)::bigint AS n FROM hour WHERE time >= $1 AND time < $2 GROUP BY 1"
 COUNT = "SELECT count(*) FROM {table} WHERE time >= $1 AND time < $2"
 SAMPLES = """
@@ -156,9 +160,10 @@ class ArchiveFileTable(Table):
             stamps(rows["received"]), stamp(day_us).date(),
         )  # fmt: skip
 
-    async def tags(self) -> dict[int, str]:
-        """Return the address of each tag there has been by its number, in their order."""
-        return {row["tag_id"]: row["address"] for row in await self._fetch(TAGS)}
+    async def tags(self) -> dict[int, tuple[str, str]]:
+        """Return address and class of each tag there has been by its number, in their order."""
+        rows = await self._fetch(TAGS)
+        return {row["tag_id"]: (row["address"], row["class"]) for row in rows}
 
     async def counts(self, start: int, stop: int) -> dict[int, int]:
         """Return about how many samples tags have in [start, stop), as far as they have hours."""

@@ -144,6 +144,26 @@ async def test_files_are_deleted_when_they_are_kept_no_longer(database, db, park
     assert await db.fetchval("SELECT count(*) FROM hour WHERE n > 0") >= 2
 
 
+async def test_classes_that_are_omitted_leave_the_database_and_come_into_no_file(
+    database, db, park, tmp_path
+):
+    async with living(database, park, tmp_path, NOW_US - 5 * DAY_US) as cycle:
+        await tell(cycle, 0, noise(10), now_us=NOW_US - 5 * DAY_US)
+    derived = "SELECT count(*) FROM sample JOIN tag USING (tag_id) WHERE source = 'derived'"
+    omitted = await db.fetchval(derived)
+    async with archiving(database, tmp_path, **AGE, archive_omit="derived,health") as archivist:
+        assert await archivist.archive_due() == 1
+        counters = archivist._counters
+    assert (counters["archived"], counters["archive_omitted"]) == (10, omitted)
+    assert omitted > 0
+    assert await db.fetchval("SELECT count(*) FROM sample") == 0
+    (file,) = tmp_path.rglob("*.parquet")
+    assert set(pyarrow.parquet.read_table(file)["tag"].to_pylist()) == {"acme/FT-1"}
+    # What they were last is known all the same.
+    known = "SELECT count(*) FROM newest_samples(ARRAY(SELECT tag_id FROM newest))"
+    assert await db.fetchval(known) == await db.fetchval("SELECT count(*) FROM newest")
+
+
 async def test_times_to_the_microsecond_stay_what_they_are(database, db, park, tmp_path):
     async with living(database, park, tmp_path) as cycle:
         await tell(cycle, 5, noise(10))
