@@ -163,13 +163,16 @@ class Archivist:
             if settled and work.newest:
                 newest = concatenate(work.kind, work.newest)
                 await self._files.keep_newest(newest, work.start_us)
-        if settled:
-            self.step("drop")
-            await self._drop(work)
+        path = work.kind.path(work.start_us)
+        if not settled:
+            LOG.info("%s is written again later: rows of its time came meanwhile", path)
+            return False
+        self.step("drop")
+        await self._drop(work)
         if file is not None:
             self._counters["archived"] += file[0]
             self._counters["archive_omitted"] += work.omitted
-            LOG.info("%s: %d rows, %d bytes", work.kind.path(work.start_us), *file[:2])
+            LOG.info("%s: %d rows, %d bytes", path, *file[:2])
         return file is not None
 
     async def _is_up_to_date(self, work: Work) -> bool:

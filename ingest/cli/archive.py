@@ -79,10 +79,8 @@ async def _rows(settings: IngestSettings) -> dict[Kind, list[FileRow]]:
 
 def verify(folder: Path, files: Sequence[FileRow]) -> None:
     """Compare files with their hashes; raises ArchiveError that names all that differ."""
-    problems = []
+    problems, files = [], [row for row in files if row.is_written]
     for row in files:
-        if not row.is_written:
-            continue
         try:
             with (folder / row.path).open("rb") as opened:
                 digest = hashlib.file_digest(opened, "sha256").hexdigest()
