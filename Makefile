@@ -138,6 +138,7 @@ audit: $(TOOLS)/installed $(RUNTIME)/installed
 release: setup sbom
 	@rm -f dist/*.whl dist/*.tar.gz
 	@$(BIN)/python -m hatchling build -d dist
+	@cd build && $(abspath $(RUNTIME))/bin/parktwin --version
 	@$(BIN)/python -m deploy.release dist
 	@cat dist/SHA256SUMS
 

@@ -1,11 +1,18 @@
 """What is installed of the project holds all that the programs need."""
 
+import ast
+import importlib.metadata
 import os
 import subprocess
 import sys
 import zipfile
+from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+PACKAGES = ("twin", "ingest", "api", "simulators", "deploy")
 
 CONSOLE = """
 from pathlib import Path
@@ -35,6 +42,48 @@ def installed(tmp_path_factory):
         )
 
     return folder / "site", run
+
+
+def required(name, known):
+    """Collect the names of a distribution and of all that it requires."""
+    name = canonicalize_name(name)
+    if name in known:
+        return
+    known.add(name)
+    for line in importlib.metadata.requires(name) or ():
+        requirement = Requirement(line)
+        if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
+            required(requirement.name, known)
+
+
+def test_all_that_the_programs_import_is_installed_with_the_wheel(pytestconfig):
+    known = set()
+    required("parktwin", known)
+    owners = importlib.metadata.packages_distributions()
+    imported = {
+        name.split(".")[0]
+        for file in sources(pytestconfig.rootpath)
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        for name in names_of(node)
+    } - {*sys.stdlib_module_names, *PACKAGES}
+    assert {"numpy", "structlog", "prometheus_client"} <= imported
+    owner = {name: {canonicalize_name(each) for each in owners[name]} for name in imported}
+    assert {name for name in imported if not owner[name] & known} == set()
+
+
+def sources(root):
+    """Yield the modules of our packages, and not what the console has of others."""
+    for package in PACKAGES:
+        for folder, folders, names in os.walk(root / package):
+            folders[:] = [name for name in folders if name != "node_modules"]
+            yield from (Path(folder, name) for name in names if name.endswith(".py"))
+
+
+def names_of(node):
+    """Return the modules that an import names."""
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    return [node.module] if isinstance(node, ast.ImportFrom) else []
 
 
 def test_a_wheel_has_console_schema_example_park_and_words(installed, pytestconfig):
