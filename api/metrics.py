@@ -67,6 +67,7 @@ INGEST = {
     "broker_dropped": "Messages the broker dropped for any session, since its start",
     "broker_refused": "Messages the broker refused, to topics not their gateway's own",
     "archived": "Rows written to files of the archive",
+    "archive_omitted": "Rows deleted by the settings of the archive, instead of written",
     "archive_failed": "Files of the archive that were given up",
     "backup_age": "Time since the newest backup of the data folder",
     "clock_set_back": "Times the clock of the machine was set back",
