@@ -36,6 +36,7 @@ router = APIRouter(responses=RESPONSES, route_class=AnswerRoute)
 PREFIX = "ingest."
 TOTALS = (
     "samples", "duplicates", "corrections", "late", "dropped", "broker_dropped", "broker_refused",
+    "sessions_lost",
 )  # fmt: skip
 BROKER = ("broker_messages", "broker_bytes", "broker_clients", "broker_queue", "disk_used")
 # Counted by reason, as ingest.rejected.<reason>.
@@ -194,10 +195,13 @@ def _warnings(context: Context, health: dict[str, float], problems: list[str]) -
     dropped, queue = health.get("broker_dropped", 0.0), health.get("broker_queue", 0.0)
     disk, crashed = health.get("disk_used", 0.0), health.get("rejected.crashed", 0.0)
     untold, refused = health.get("notify.dropped", 0.0), health.get("broker_refused", 0.0)
+    sessions = health.get("sessions_lost", 0.0)
     wrong = {
         f"the broker has dropped {dropped:.0f} messages since its start": dropped > 0,
         f"the broker has refused {refused:.0f} messages to topics that are not their gateway's own:"
         " see gateways in /api/v1/health/data": refused > 0,
+        f"the broker has forgotten the session of ingest {sessions:.0f} times: what gateways"
+        " published meanwhile is lost unless they send it again": sessions > 0,
         f"the queue of the broker is {queue:.0%} full": queue >= context.settings.warn_queue_share,
         f"the disk of the data is {disk:.0%} full": disk >= context.settings.warn_disk_share,
         f"{crashed:.0f} messages made ingest fail: see `parktwin rejects`": crashed > 0,

@@ -113,6 +113,7 @@ class Writer:
         start = asyncio.create_task(self._cycle.start(_now_us()), name="start")
         if not await _finishes(start, stopping):
             return
+        self._subscriber.has_session = self._cycle.has_run
         await self._contacts.start(self._store)
         await self._follow(self._cycle)
         await self._spool.start()

@@ -74,6 +74,7 @@ COUNTERS = (
     "retries",
     "reconnects",
     "taken_over",
+    "sessions_lost",  # at the broker, with what it kept for us
     "spikes",
     "transient",
     "rebirths",

@@ -134,6 +134,8 @@ class Cycle:
         )  # fmt: skip
         self._limits = limits_of(settings)
         self._own = np.flatnonzero([tag.source == "derived" for tag in self.tags])
+        # Of a commit that has not been answered.
+        self._sent: tuple[State, Counters, Tally] | None = None
         self._last_cycle_us: int = 0 if former is None else former._last_cycle_us  # noqa: SLF001
         self._read_us = np.zeros(len(self.tags), np.int64)
         self._now_us = 0
@@ -144,6 +146,11 @@ class Cycle:
     def image(self) -> Image:
         """The newest committed sample of each tag."""
         return self._state.image
+
+    @property
+    def has_run(self) -> bool:
+        """Whether a cycle has ever been stored."""
+        return self._last_cycle_us > 0
 
     async def start(self, now_us: int) -> None:
         """Apply the model and go on where the stored samples and minutes end; raises StoreError.
@@ -331,6 +338,23 @@ class Cycle:
         self, intake: Intake, cycle_us: int, *, merge_all: bool
     ) -> tuple[Counters, Tally]:
         """Commit one cycle and replace the state; returns what there is to count."""
+        if self._sent is None or not await self._is_stored(cycle_us):
+            self._sent = None
+            async with self._store.transaction():
+                self._sent = await self._write(intake, cycle_us, merge_all=merge_all)
+        (self._state, counted, tally), self._sent = self._sent, None
+        self._gateways.settle()
+        return counted, tally
+
+    async def _is_stored(self, cycle_us: int) -> bool:
+        """Return whether a cycle was committed by a try whose answer was lost."""
+        async with self._store.transaction():
+            return await self._store.last_cycle() == cycle_us
+
+    async def _write(
+        self, intake: Intake, cycle_us: int, *, merge_all: bool
+    ) -> tuple[State, Counters, Tally]:
+        """Write one cycle; returns the state after its commit, and what there is to count then."""
         now_us = self._now_us
         tally = Tally(len(self.tags))
         due = self._is_health_due(now_us)
@@ -343,60 +367,56 @@ class Cycle:
             tally.repeat(intake.samples, incoming.samples, incoming.superseded)
         image, open_minutes = self._state.image.copy(), self._state.open_minutes.copy()
         samples = incoming.samples
-        async with self._store.transaction():
-            touched, version = await self._catch_up(image, open_minutes)
-            fresh_rows = samples.time_us > image.time_us[samples.tag]
-            validation, mended = await self._validator.answer(
-                self._state.validation, cycle_us, again=merge_all
-            )
-            image.apply_corrections(mended, self._traits)
-            counted["corrections"] += len(mended)
-            validated = self._validator.validate(
-                validation,
-                mark_falls(image, self._traits, samples.take(fresh_rows)),
-                samples.take(~fresh_rows),
-            )
-            validated.count(counted)
-            await self._validator.record(validated.suspicions)
-            fresh = validated.fresh
-            old = concatenate(validated.old, fresh) if merge_all else validated.old
-            history = self._validator.judge_range(past.samples)
-            late = await self._merge(history, image, counted, tally, anywhere=True)
-            late = concatenate(mended, late, await self._merge(old, image, counted, tally))
-            image.update(fresh, self._traits)
-            derived, changed, memory, estimates, margins = await self._derive(
-                image, now_us, due=due
-            )
-            late = concatenate(late, changed)
-            added = concatenate(fresh, derived)
-            if merge_all:
-                await self._store.merge_samples(derived)
-            else:
-                await self._store.copy_samples(added)
-            image.update(derived, self._traits)
-            counted["restated"], waiting, written = await self._write_minutes(
-                image, open_minutes, added, late, now_us
-            )
-            estimates = self._estimates.note(estimates, written)
-            monitor = await self._monitor.run(self._state.monitor, int(self._read_us.min()))
-            await self._keep_refused(intake, (past, incoming), now_us, counted)
-            if due:
-                await self._gateways.write(self._store, now_us)
-            lateness = self._lateness.run(
-                self._state.lateness, self._state.image, image, self._gateways, self._read_us
-            )
-            changed_tags = added.tag, late.tag, touched
-            await self._wake_readers(image, changed_tags, lateness, cycle_us)
-            alarms = await self._alarms.run(
-                self._state.alarms, added, image, cycle_us, now_us, self._read_us
-            )
-        self._gateways.settle()
+        touched, version = await self._catch_up(image, open_minutes)
+        fresh_rows = samples.time_us > image.time_us[samples.tag]
+        validation, mended = await self._validator.answer(
+            self._state.validation, cycle_us, again=merge_all
+        )
+        image.apply_corrections(mended, self._traits)
+        counted["corrections"] += len(mended)
+        validated = self._validator.validate(
+            validation,
+            mark_falls(image, self._traits, samples.take(fresh_rows)),
+            samples.take(~fresh_rows),
+        )
+        validated.count(counted)
+        await self._validator.record(validated.suspicions)
+        fresh = validated.fresh
+        old = concatenate(validated.old, fresh) if merge_all else validated.old
+        history = self._validator.judge_range(past.samples)
+        late = await self._merge(history, image, counted, tally, anywhere=True)
+        late = concatenate(mended, late, await self._merge(old, image, counted, tally))
+        image.update(fresh, self._traits)
+        derived, changed, memory, estimates, margins = await self._derive(image, now_us, due=due)
+        late = concatenate(late, changed)
+        added = concatenate(fresh, derived)
+        if merge_all:
+            await self._store.merge_samples(derived)
+        else:
+            await self._store.copy_samples(added)
+        image.update(derived, self._traits)
+        counted["restated"], waiting, written = await self._write_minutes(
+            image, open_minutes, added, late, now_us
+        )
+        estimates = self._estimates.note(estimates, written)
+        monitor = await self._monitor.run(self._state.monitor, int(self._read_us.min()))
+        await self._keep_refused(intake, (past, incoming), now_us, counted)
+        if due:
+            await self._gateways.write(self._store, now_us)
+        lateness = self._lateness.run(
+            self._state.lateness, self._state.image, image, self._gateways, self._read_us
+        )
+        changed_tags = added.tag, late.tag, touched
+        await self._wake_readers(image, changed_tags, lateness, cycle_us)
+        alarms = await self._alarms.run(
+            self._state.alarms, added, image, cycle_us, now_us, self._read_us
+        )
         health_us = self._health.next_due_us(now_us) if due else self._state.health_due_us
-        self._state = State(
+        state = State(
             image, open_minutes, waiting, memory, alarms, version, validated.state, monitor,
             estimates, lateness, health_us, margins,
         )  # fmt: skip
-        return counted, tally
+        return state, counted, tally
 
     def _is_health_due(self, now_us: int) -> bool:
         # A gateway that falls silent, or is heard again, is told at once.

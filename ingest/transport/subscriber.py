@@ -158,6 +158,7 @@ class Subscriber:
             settings.inbox_messages, settings.inbox_bytes, counters, self.status.take
         )
         self.connected = False
+        self.has_session = False  # at the broker, which keeps for us what is published
         self._settings = settings
         self._broker = without_password(settings.mqtt_url)
         self._counters = counters
@@ -241,6 +242,18 @@ class Subscriber:
             self._counters["reconnects"] += 1
             await asyncio.sleep(pause_s)
             tries += 1
+
+    def _note_session(self, *, is_there: bool) -> None:
+        """Count a session that the broker no longer has: what it kept for us is gone with it."""
+        if self.has_session and not is_there:
+            self._counters["sessions_lost"] += 1
+            LOG.warning(
+                "the broker has forgotten the session of %r: what gateways published while we were"
+                " away is lost unless they send it again; PARKTWIN_SESSION_EXPIRY_S is %d",
+                self._settings.client_id,
+                self._settings.session_expiry_s,
+            )
+        self.has_session = True
 
     async def _subscribe(self, client: aiomqtt.Client) -> None:
         """Subscribe to all topics; raises MqttError when the connection is lost meanwhile.
@@ -345,6 +358,14 @@ class Subscriber:
             will=will if self._state_topic else None,
             queue_type=lambda maxsize: self.inbox,  # type: ignore[arg-type]  # noqa: ARG005
         )
+        answered = client._client.on_connect  # noqa: SLF001
+
+        def note_session(paho: Any, data: Any, flags: Any, code: Any, properties: Any) -> None:
+            if not code.is_failure:
+                self._note_session(is_there=flags.session_present)
+            answered(paho, data, flags, code, properties)  # type: ignore[misc, arg-type]
+
+        client._client.on_connect = note_session  # noqa: SLF001
         # Before the connection: what the broker kept for us comes right behind its first answer.
         client._client.manual_ack_set(True)  # noqa: SLF001
         self.inbox.link += 1

@@ -245,6 +245,7 @@ const TEXT = {
   late: ["迟到", "late"],
   dropped: ["丢弃", "dropped"],
   broker_dropped: ["代理丢弃", "dropped by the broker"],
+  sessions_lost: ["会话丢失", "sessions lost at the broker"],
   broker_messages: ["代理暂存", "held by the broker"],
   flagged: ["存疑", "flagged"],
   dataScore: ["健康度", "Health"],

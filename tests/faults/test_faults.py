@@ -1,0 +1,228 @@
+"""What breaks in the life of a control room, and that nothing is lost, doubled or wrong after it.
+
+`make test-faults` goes through all of it and prints a table; a part belongs to `make test`.
+"""
+
+import asyncio
+import resource
+import subprocess
+import time
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+
+import aiomqtt
+import pytest
+
+from deploy import service
+from tests.support.faults import HEAD, RATE_HZ, judge, stage
+from tests.support.programs import program, stop
+from tests.support.waiting import until
+
+SECONDS = 12
+BEFORE_S = 3  # so long everything is well
+JUNK = (b"", b"\xff\xfe", b'{"ts": 1e400}', b"[" * 2_000, b'{"values": {"LT-00": "' + b"9" * 500)
+long = pytest.mark.long
+
+
+async def kill_program(own, module, away_s):
+    await own.kill(module)
+    await asyncio.sleep(away_s)
+    own.start(module)
+
+
+async def kill_service(own, name):
+    service = getattr(own.services, name)
+    former = service.pid
+    await own.supervise(service.kill)
+    await until(lambda: service.pid not in (None, former))
+
+
+async def stop_database(own, away_s):
+    own.is_tended = False
+    await own.supervise(own.services.postgres.stop)
+    await asyncio.sleep(away_s)
+    own.is_tended = True
+
+
+async def kill_gateway(own):
+    for _ in range(3):
+        own.gateway.kill()
+        await asyncio.sleep(1)
+
+
+async def cut(own, link, away_s):
+    await own.links[link].cut()
+    await asyncio.sleep(away_s)
+    await own.links[link].heal()
+
+
+async def freeze(own, link, away_s):
+    own.links[link].freeze()
+    await asyncio.sleep(away_s)
+    await own.links[link].heal()
+
+
+async def slow(own, link, bytes_s, lasting_s):
+    own.links[link].slow(bytes_s)
+    await asyncio.sleep(lasting_s)
+    await own.links[link].heal()
+
+
+async def set_clock(own, ahead_s):
+    """Move the clock of ingest, and set it right in the end."""
+    for each in (*ahead_s, 0):
+        own.shift.write_text(str(each))
+        await asyncio.sleep(3)
+
+
+async def poison(own):
+    """Let the gateway send between its values what no decoder takes."""
+    own.gateway.poison = JUNK
+    await asyncio.sleep(2)
+    own.gateway.poison = ()
+
+
+async def start_twice(own):
+    """Start a second ingest by mistake, and end the first a little later."""
+    with (own.folder / "second.log").open("w") as log:
+        second = program("tests.support.shifted", own.environment, log, "ingest")
+    try:
+        await asyncio.sleep(3)
+        await own.kill("ingest")
+        await asyncio.sleep(3)
+    finally:
+        stop(second)
+    own.start("ingest")
+
+
+async def hang_feeds(own):
+    """Open feeds whose clients take nothing."""
+    port = own.links["console-api"].port
+    request = b"GET /api/v1/live HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    writers = []
+    for _ in range(50):
+        _, writer = await asyncio.open_connection("127.0.0.1", port, limit=1_024)
+        writer.write(request)
+        writers.append(writer)
+    await asyncio.sleep(5)
+    for writer in writers:
+        writer.transport.abort()
+
+
+async def fill_disk(own, away_s):
+    """Let the database write nothing for a while; a limit of the file size stands in for a disk."""
+    server = own.services.postgres
+    children = Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text()
+    for pid in (server.pid, *map(int, children.split())):
+        with suppress(ProcessLookupError):
+            resource.prlimit(pid, resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
+    own.is_tended = False
+    await asyncio.sleep(away_s)
+    # Whoever makes room starts it again.
+    await own.supervise(server.kill)
+    own.is_tended = True
+
+
+FAULTS = {
+    "ingest killed": partial(kill_program, module="ingest", away_s=1),
+    "database killed": partial(kill_service, name="postgres"),
+    "ingest-database frozen 8 s": partial(freeze, link="ingest-database", away_s=8),
+    "broker away 3 s": partial(cut, link="ingest-broker", away_s=3),
+    "poison between the values": poison,
+}
+MORE = {
+    "api killed": partial(kill_program, module="api", away_s=1),
+    "gateway killed three times": kill_gateway,
+    "database stopped 20 s": partial(stop_database, away_s=20),
+    "disk of the database full 5 s": partial(fill_disk, away_s=5),
+    **{
+        f"{link} cut 5 s": partial(cut, link=link, away_s=5)
+        for link in ("gateway-broker", "ingest-broker", "ingest-database", "api-database",
+                     "console-api")
+    },
+    **{
+        f"{link} frozen 8 s": partial(freeze, link=link, away_s=8)
+        for link in ("gateway-broker", "ingest-broker", "api-database", "console-api")
+    },
+    **{
+        f"{link} slow 6 s": partial(slow, link=link, bytes_s=20_000, lasting_s=6)
+        for link in ("gateway-broker", "ingest-broker", "ingest-database", "api-database",
+                     "console-api")
+    },
+    "clock an hour ahead, then right": partial(set_clock, ahead_s=(3_600,)),
+    "clock ten minutes back, then right": partial(set_clock, ahead_s=(-600,)),
+    "clock a day ahead and a day back": partial(set_clock, ahead_s=(86_400, -86_400)),
+    "50 feeds that nobody reads": hang_feeds,
+    "two ingests, the first killed": start_twice,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def table():
+    rows = []
+    yield rows
+    print("", HEAD, *rows, sep="\n")
+
+
+@pytest.fixture(autouse=True)
+def _limits_reach_servers(monkeypatch):
+    # A limit of the file size is an error of the write, and no signal.
+    popen = partial(subprocess.Popen, restore_signals=False)
+    monkeypatch.setattr(service.subprocess, "Popen", popen)
+
+
+@pytest.mark.parametrize("fault", [*FAULTS, *(pytest.param(each, marks=long) for each in MORE)])
+async def test_after_a_fault_everything_is_as_if_nothing_had_happened(
+    services, database, park_folder, tmp_path, table, fault
+):
+    async with stage(services, database, park_folder, tmp_path, SECONDS) as own:
+        publishing = asyncio.create_task(own.gateway.run())
+        await asyncio.sleep(BEFORE_S)
+        await {**FAULTS, **MORE}[fault](own)
+        await publishing
+        verdict = await judge(own, fault)
+    table.append(verdict.line())
+    assert verdict.is_good, verdict
+
+
+async def test_a_broker_that_is_killed_loses_what_it_had_not_saved_and_no_more(
+    services, database, park_folder, tmp_path, table
+):
+    async with stage(services, database, park_folder, tmp_path, SECONDS) as own:
+        publishing = asyncio.create_task(own.gateway.run())
+        await asyncio.sleep(BEFORE_S)
+        await kill_service(own, "mosquitto")
+        await publishing
+        verdict = await judge(own, "broker killed", missing=2 * RATE_HZ)
+    table.append(verdict.line())
+    assert verdict.lost <= 2 * RATE_HZ * 20
+    assert (verdict.doubled, verdict.wrong, verdict.minutes, verdict.wrong_alarms) == (0, 0, 0, 0)
+
+
+async def test_a_session_that_the_broker_has_forgotten_is_counted(
+    services, database, park_folder, tmp_path, table
+):
+    async with stage(services, database, park_folder, tmp_path, SECONDS) as own:
+        publishing = asyncio.create_task(own.gateway.run())
+        await asyncio.sleep(BEFORE_S)
+        began_s = time.monotonic()
+        await own.kill("ingest")
+        # As after PARKTWIN_SESSION_EXPIRY_S, which is a minute at the least.
+        session = own.environment["PARKTWIN_CLIENT_ID"]
+        port = services.mosquitto.port
+        async with aiomqtt.Client("127.0.0.1", port, identifier=session, clean_session=True):
+            await asyncio.sleep(2)
+        own.start("ingest")
+        await until(lambda: is_counted(own), 30)
+        ended_s = time.monotonic()
+        await publishing
+        away = sum(began_s - 1 < at < ended_s for at in own.gateway.times_s)
+        verdict = await judge(own, "session forgotten by the broker", missing=away)
+    table.append(verdict.line())
+    assert 0 < verdict.lost <= away * 20
+    assert (verdict.doubled, verdict.wrong, verdict.minutes, verdict.wrong_alarms) == (0, 0, 0, 0)
+
+
+async def is_counted(own):
+    return await own.metric("sessions_lost") == 1
