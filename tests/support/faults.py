@@ -58,7 +58,7 @@ SELECT tag, extract(epoch FROM s.time) * 1e6, s.value, s.quality
 FROM sample s JOIN tag USING (tag_id) WHERE tag LIKE 'LT-%' ORDER BY 1, 2
 """
 MINUTES = """
-SELECT tag, extract(epoch FROM m.time) * 1e6, n, amount, covered_s, m.min, m.max, last, quality
+SELECT tag, extract(epoch FROM m.time) * 1e6, n, amount, round(covered_s * 1e6), m.min, m.max, last, quality
 FROM minute m JOIN tag USING (tag_id) WHERE tag LIKE 'LT-%' ORDER BY 1, 2
 """
 # Hours whose sums are not those of their minutes.
@@ -127,9 +127,7 @@ class Stage:
     database: str
     environment: dict
     folder: object
-    links: (
-        dict  # by name: gateway-broker, ingest-broker, ingest-database, api-database, console-api
-    )
+    links: dict  # by name: gateway-broker, ingest-broker, ingest-database, api-database, console-api
     gateway: Gateway
     park: object
     shift: object  # the file that moves the clock of ingest
@@ -232,7 +230,7 @@ async def stage(services, database, park_folder, tmp_path, seconds, **settings):
         try:
             own.start("ingest")
             own.start("api")
-            await subscribed({"PARKTWIN_DATABASE_URL": database})
+            await subscribed({"PARKTWIN_DATABASE_URL": database}, 60)
             async with httpx.AsyncClient(base_url=own.base_url, timeout=10) as client:
                 await until(lambda: is_ready(client), 60)
             yield own
@@ -287,9 +285,7 @@ async def judge(own, fault, missing=0):
 
     async def count():
         try:
-            ((number,),) = await own.query(
-                "SELECT count(*) FROM sample_named WHERE tag LIKE 'LT-%'"
-            )
+            ((number,),) = await own.query("SELECT count(*) FROM sample_named WHERE tag LIKE 'LT-%'")
         except AWAY:
             return 0
         return number
@@ -345,18 +341,12 @@ async def other_minutes(own, rows):
         np.array(quality, np.uint8), at_us,
     )  # fmt: skip
     scratch = aggregate(no_open_minutes(len(TAGS)), traits, samples, np.full(len(TAGS), NEVER))
-    covered_s = scratch.covered_us / 1e6
     names = ("min", "max", "last", "quality")
     expected = {
         (TAGS[t], int(minute)): row
         for t, minute, *row in zip(
-            scratch.tag,
-            scratch.time_us,
-            scratch.n,
-            scratch.amount,
-            covered_s,
-            *(getattr(scratch, name) for name in names),
-            strict=True,
+            scratch.tag, scratch.time_us, scratch.n, scratch.amount, scratch.covered_us,
+            *(getattr(scratch, name) for name in names), strict=True,
         )
     }
     stored = {(tag, int(at)): row for tag, at, *row in await own.query(MINUTES)}

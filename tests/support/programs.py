@@ -42,7 +42,7 @@ async def running(module, environment, log, *options):
         stop(process)
 
 
-async def subscribed(environment):
+async def subscribed(environment, seconds=20.0):
     """Wait until the broker has the session of ingest, so that it keeps what is published."""
 
     async def connected():
@@ -52,7 +52,7 @@ async def subscribed(environment):
             " ORDER BY time DESC LIMIT 1",
         )
 
-    await until(connected)
+    await until(connected, seconds)
 
 
 async def is_ready(client):
