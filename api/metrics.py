@@ -66,6 +66,7 @@ INGEST = {
     "rebirths": "Births asked of Sparkplug edge nodes",
     "broker_dropped": "Messages the broker dropped for any session, since its start",
     "broker_refused": "Messages the broker refused, to topics not their gateway's own",
+    "sessions_lost": "Sessions of ingest that the broker had forgotten, with what they kept",
     "archived": "Rows written to files of the archive",
     "archive_omitted": "Rows deleted by the settings of the archive, instead of written",
     "archive_failed": "Files of the archive that were given up",
