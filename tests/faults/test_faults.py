@@ -14,6 +14,7 @@ import pytest
 from deploy import access
 from deploy.local import Services
 from ingest.store import Store
+from tests.support import shifted
 from tests.support.faults import HEAD, RATE_HZ, judge, stage
 from tests.support.programs import program, stop
 from tests.support.waiting import until
@@ -86,7 +87,7 @@ async def poison(own):
 async def start_twice(own):
     """Start a second ingest by mistake, and end the first a little later."""
     with (own.folder / "second.log").open("w") as log:
-        second = program("tests.support.shifted", own.environment, log, "ingest")
+        second = program(shifted.__name__, own.environment, log, "ingest")
     try:
         await asyncio.sleep(3)
         await own.kill("ingest")

@@ -21,6 +21,7 @@ import httpx
 import numpy as np
 
 from deploy.service import HOST, free_port
+from tests.support import shifted
 from tests.support.attack import reader_url
 from tests.support.programs import is_ready, program, stop, subscribed
 from tests.support.relay import Relay
@@ -145,7 +146,7 @@ class Stage:
             environment["PARKTWIN_DATABASE_URL"] = through(url, self.links["api-database"].port)
         with (self.folder / "programs.log").open("a") as log:
             options = ("ingest",) if module == "ingest" else ()
-            name = "tests.support.shifted" if options else module
+            name = shifted.__name__ if options else module
             self.programs[module] = program(name, environment, log, *options)
 
     async def kill(self, module):

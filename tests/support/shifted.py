@@ -10,14 +10,13 @@ import sys
 import time
 from pathlib import Path
 
-FILE = Path(os.environ["SHIFTED_BY"])
 
-
-def shifted(read, factor):
-    """Return a clock that reads another one and adds the seconds in the file."""
-    return lambda: read() + type(read())(float(FILE.read_text() or 0) * factor)
+def shifted(read, factor, file):
+    """Return a clock that reads another one and adds the seconds in a file."""
+    return lambda: read() + type(read())(float(file.read_text() or 0) * factor)
 
 
 if __name__ == "__main__":
-    time.time, time.time_ns = shifted(time.time, 1), shifted(time.time_ns, 1_000_000_000)
+    by = Path(os.environ["SHIFTED_BY"])
+    time.time, time.time_ns = shifted(time.time, 1, by), shifted(time.time_ns, 1_000_000_000, by)
     runpy.run_module(sys.argv.pop(1), run_name="__main__", alter_sys=True)
