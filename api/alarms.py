@@ -22,6 +22,7 @@ from api.answers import (
 from api.calculation.pool import CalculationRoute
 from api.commands import ACCEPTED, CommandBody, queue_command
 from api.context import AppContext, Context, time_range
+from api.disclosure import require_known
 from api.encode import AnswerRoute, rfc3339
 from api.live.alarm_board import (
     AlarmCounts,
@@ -204,6 +205,7 @@ async def read_summary(
 ) -> AlarmSummary:
     """Return rates, floods, chattering and stale alarms: whether an operator can cope."""
     _check(context, scope)
+    require_known(context, scope)
     now_us, zone = context.now_us(), context.zone
     from_us, end_us = time_range(now_us, from_, to)
     days = (end_us - from_us) / DAY_US

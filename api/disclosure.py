@@ -66,7 +66,9 @@ class View:
     def knows(self, scope: str) -> bool:
         """Tell whether he may know all figures of a scope."""
         below = [each for each in self.enterprises if inside(each, scope)]
-        return all(self.viewer.sees(s, level_of(self.park, s)) for s in below or [scope])
+        return self.viewer.sees_all or all(
+            self.viewer.sees(s, level_of(self.park, s)) for s in below or [scope]
+        )
 
     def owner(self, record: Record) -> str | None:
         """Return the scope that a record names; None where it names none.
@@ -87,6 +89,17 @@ class View:
             return self.park.id if at is None else catalogue.tags[at].scope
         name = record.get("enterprise") or record.get("member")
         return None if name is None else self.context.scope_of(_last(str(name)))
+
+
+def require_known(context: Context, scope: str) -> None:
+    """Raise Problem 403 for a scope of which he may not know all: an answer would tell too much."""
+    park = context.model.park
+    if not View(context, context.viewer, park).knows(scope or park.id):
+        raise Problem(
+            403,
+            f"figures of {scope or park.id} are not disclosed to you",
+            hint="ask for your own enterprise",
+        )
 
 
 async def disclose(endpoint: Endpoint, question: Record, *, is_order: bool = False) -> Any:
@@ -266,7 +279,7 @@ def _told(
             ]
         elif isinstance(value, dict):
             nullable = type(None) in typing.get_args(_bare(hint))
-            keep = inner or not nullable or view.owner(value) is not None
+            keep = inner or not nullable or view.owner(value) is not None or not has_numbers(part)
             visible[name] = (
                 _told(view, part, value, known=inner, why=why, reason=reason) if keep else None
             )

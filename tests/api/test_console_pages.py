@@ -238,6 +238,26 @@ async def keeps_its_marks(browser, base):
     await page.context.close()
 
 
+async def look_as_a_role(page, base):
+    """In the demonstration one click shows what a role of an enterprise would see."""
+    await page.goto(f"{base}/overview?scope={FEW}")
+    menu = page.get_by_test_id("demo-access")
+    await menu.click()
+    await expect(page.get_by_role("dialog")).to_contain_text("has no accounts")
+    await page.locator("[data-role=viewer]").click()
+    await expect(menu).to_contain_text("Looking as Viewer")
+    await expect(page.get_by_test_id("operator")).to_contain_text("view only")
+    await expect(page.get_by_test_id("scope-note")).to_have_count(0)
+    await page.goto(f"{base}/overview?scope={MANY}")
+    await expect(page.get_by_test_id("scope-note")).to_contain_text("not disclosed")
+    assert await page.locator("[data-testid=chlorine-ribbon]").count() == 0
+    await page.get_by_test_id("scope-note").get_by_role("button").click()
+    await expect(page.get_by_test_id("chlorine-ribbon")).to_be_visible()
+    await menu.click()
+    await page.locator("[data-role='']").click()
+    await expect(menu).to_contain_text("Demo")
+
+
 async def test_every_page_is_whole_in_both_languages_and_of_use_to_everybody(console):
     base, browser = console
     page = await new_page(browser, "zh")
@@ -261,3 +281,4 @@ async def test_every_page_is_whole_in_both_languages_and_of_use_to_everybody(con
     await keeps_its_marks(browser, base)
     await answer_several(english, page, base)
     await let_something_happen(english, base)
+    await look_as_a_role(english, base)

@@ -159,6 +159,10 @@ async def test_raw_data_of_others_are_refused_and_null(database, others):
         other = await api.get("/api/v1/live", params={"tag": "e2/FT-1"})
         assert other.status_code == 403
         assert (await api.get("/metrics")).status_code == 403
+        # How many alarms there are of all would tell of theirs.
+        for scope, status in (("demo/acme", 200), ("demo", 403), ("", 403)):
+            answer = await api.get("/api/v1/alarms/summary", params={"scope": scope})
+            assert answer.status_code == status, scope
         park = (await api.get("/api/v1/park")).json()
         streams = park["streams"]
         assert {each["flow"] for each in streams if each["flow"]} == {

@@ -2,7 +2,7 @@
 import { computed, ref, watch } from "vue";
 import { api, dataOf, refused } from "../api";
 import type { Me } from "../openapi";
-import { operator } from "./alarms";
+import { mayOrder, operator } from "./alarms";
 
 export type Role = NonNullable<Me["role"]>;
 
@@ -24,6 +24,7 @@ watch(refused, () => void loadMe().catch(() => undefined));
 // Orders are those of the account, whatever the field of the name says.
 watch(me, (now) => {
   if (now?.account) operator.value = now.account;
+  mayOrder.value = now === null || now.rights.includes("operate");
 });
 
 export async function leave(): Promise<void> {

@@ -1,5 +1,5 @@
 // Alarms as an operator works through them: their order, their signs, the commands.
-import { ref, watch } from "vue";
+import { computed, ref, watch } from "vue";
 import { api, refusalOf } from "../api";
 import { formatNumber, formatUom } from "../values/format";
 import { nameOf, t } from "./i18n";
@@ -73,10 +73,17 @@ export function countdown(ms: number): string {
   return (hours > 0 ? [hours, ...parts] : parts).join(":");
 }
 
-/** The operator at this console. */
-export const operator = ref(kept("operator") ?? "");
+/** Whether whoever is at this console may give orders. */
+export const mayOrder = ref(true);
 
-watch(operator, (name) => keep("operator", name));
+const ownName = ref(kept("operator") ?? "");
+watch(ownName, (name) => keep("operator", name));
+
+/** The operator at this console; empty where no orders are given. */
+export const operator = computed({
+  get: () => (mayOrder.value ? ownName.value : ""),
+  set: (name) => (ownName.value = name),
+});
 
 const bodyOf = (): { by: string } => ({ by: operator.value.trim() });
 const pathOf = (alarm: AlarmRow) => ({ path: { alarm: alarm.id } });

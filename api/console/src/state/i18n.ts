@@ -33,6 +33,7 @@ const TEXT = {
     "这里的数据未向本账号披露：可查看本账号所属范围的数据",
     "What stands here is not disclosed to your account: look at the scope that it is for",
   ],
+  viewOnly: ["仅可查看", "view only"],
   notYourOrder: [
     "本账号的角色或范围无权下达此指令",
     "Neither role nor scope of your account lets you give this order",

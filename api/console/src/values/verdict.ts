@@ -33,6 +33,10 @@ const WITHHELD = ["above_your_level", "few_members", "one_dominates", "linked"];
 export const few = (names: string[]): string =>
   names.slice(0, MOST).join(v("comma")) + (names.length > MOST ? v("more", names.length - MOST) : "");
 
+/** Whether a figure is there, but not for this account. */
+export const isWithheld = (row: { reason?: string | null; undisclosed?: string }): boolean =>
+  Boolean(row.undisclosed) || WITHHELD.includes(row.reason ?? "");
+
 /** Why a row has no figure: the inputs that are missing, else the sentence of the API. */
 export function whyNot(row: {
   missing?: string[];
@@ -40,7 +44,7 @@ export function whyNot(row: {
   reason?: string | null;
   undisclosed?: string;
 }): string {
-  if (row.undisclosed || WITHHELD.includes(row.reason ?? "")) return v("undisclosed");
+  if (isWithheld(row)) return v("undisclosed");
   const inputs = row.no_data?.length ? row.no_data : (row.missing ?? []);
   return inputs.length > 0 ? v("missing", few(inputs.map(sentenceOf))) : sentenceOf(row.reason ?? "");
 }

@@ -12,6 +12,7 @@ export const r = textsOf({
   isKept: ["已存", "kept"],
   make: ["生成并保存", "Make and keep"],
   open: ["查看", "Open"],
+  noDueHere: ["没有属于本账号范围的定期报告", "No scheduled report is of the scope of your account"],
   noDue: [
     "园区模型没有定期报告：在 park.toml 的 [[report]] 中声明。",
     "The park model has no scheduled report: state it as [[report]] in park.toml.",
