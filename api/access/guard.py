@@ -166,7 +166,7 @@ class Guard:
         if not secret or self.accounts is None:
             return
         self._remarked = {key: at for key, at in self._remarked.items() if clock - at < TRIES_S}
-        if len(self._remarked) >= REMARKED_MAX or client_of(scope) in self._remarked:
+        if len(self._remarked) >= REMARKED_MAX:
             return
         rows = await self.accounts.rows(ENDED, digest_of(secret))
         key = digest_of(secret) if rows else client_of(scope)
