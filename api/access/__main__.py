@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 import orjson
 from pydantic import Field
 
-from api import queries
 from api.access.accounts import ACCOUNT, ACCOUNTS, AccessError, Accounts
 from api.access.audit import Event
 from api.access.guard import audit_key
 from api.access.rights import ROLES
 from api.access.seal import read_seal
 from api.settings import ApiSettings
+from api.store import ReadStore
 from twin.loading import parse_park
 from twin.model.rows import similar
 from twin.program import program_parser, run_program
@@ -96,7 +96,7 @@ async def _change(accounts: Accounts, options: Namespace) -> list[str]:
     name = options.name
     rows = await accounts.rows(ACCOUNT, name)
     if getattr(options, "scope", None):
-        _require_scope(await _park(accounts), options.scope)
+        _require_scope(await _park(), options.scope)
     if options.command == "add":
         await accounts.add(name, options.role, options.scope or "", OWN)
     elif not rows:
@@ -119,7 +119,7 @@ async def _change(accounts: Accounts, options: Namespace) -> list[str]:
 
 async def _make_examples(accounts: Accounts) -> list[str]:
     """Make the accounts of a demonstration that are not there; return how each comes in."""
-    park = await _park(accounts)
+    park = await _park()
     enterprise = next((each.id for each in park.scopes if each.kind == "enterprise"), "")
     lines = ["accounts of the demonstration; each link sets a password, once, within three days:"]
     for name, role in DEMONSTRATION:
@@ -147,12 +147,19 @@ async def _link(accounts: Accounts, name: str) -> str:
     return f"{UserSettings().http_url}/login?invitation={await accounts.invite(name)}"
 
 
-async def _park(accounts: Accounts) -> Park:
+async def _park() -> Park:
     """Return the newest model; raises AccessError before the first."""
-    rows = await accounts.rows(queries.MODEL)
-    if not rows:
+    settings = ApiSettings()
+    # Who has the accounts reads no model.
+    store = ReadStore(settings.database_url, pool_size=1, query_timeout_s=settings.query_timeout_s)
+    await store.open()
+    try:
+        model = await store.model()
+    finally:
+        await store.close()
+    if model is None:
         raise AccessError("there is no park model yet", hint="start ingest: it stores the model")
-    return parse_park(orjson.loads(rows[0]["files"]))
+    return parse_park(orjson.loads(model[2]))
 
 
 def _require_scope(park: Park, scope: str) -> None:

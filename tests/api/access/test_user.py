@@ -5,6 +5,8 @@ import re
 import pytest
 
 from api.access.__main__ import main
+from deploy.access import ACCESS, READER
+from tests.support.attack import role_url
 
 pytest_plugins = ["tests.support.small_park"]
 
@@ -12,9 +14,10 @@ LINK = r"http://twin\.plant/login\?invitation=(\S+)"
 
 
 @pytest.fixture
-def user(database, ids, monkeypatch, capsys):
-    """Return what runs the command; it returns the exit status and what was printed."""
-    monkeypatch.setenv("PARKTWIN_DATABASE_URL", database)
+def user(services, database, ids, monkeypatch, capsys):
+    """Return what runs the command as `parktwin up` does; it returns exit status and output."""
+    for name, role in (("DATABASE_URL", READER), ("ACCESS_DATABASE_URL", ACCESS)):
+        monkeypatch.setenv(f"PARKTWIN_{name}", role_url(services, database, role))
     monkeypatch.setenv("PARKTWIN_HTTP_URL", "http://twin.plant")
 
     def run(*words):
