@@ -322,8 +322,10 @@ def mosquitto(
     }
     folder.mkdir(exist_ok=True)
     os.chown(folder, box.home.stat().st_uid, box.home.stat().st_gid)
+    # Of the containers.
+    others = {"password_file", "acl_file", "use_username_as_clientid"}
     shipped = Path(__file__).with_name("mosquitto.conf").read_text().splitlines()
-    kept = [line for line in shipped if line.partition(" ")[0] not in own]
+    kept = [line for line in shipped if line.partition(" ")[0] not in own.keys() | others]
     gateways = [] if door is None else door.config(inside)
     lines = [*kept, *(f"{name} {value}" for name, value in own.items()), *gateways, ""]
     (folder / "mosquitto.conf").write_text("\n".join(lines))
