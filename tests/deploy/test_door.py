@@ -78,9 +78,10 @@ async def test_the_log_of_the_broker_says_who_came_in_and_who_did_not(services):
     async with gateway(services, GW.username):
         pass
     await refused(gateway(services, "acme.stranger"))
-    log = (services.log / "mosquitto.log").read_text()
-    assert f"as {GW.username} (p5, c1, k60, u'{GW.username}')" in log
-    assert "Client acme.stranger disconnected, not authorised." in log
+    log = services.log / "mosquitto.log"
+    for text in (f"as {GW.username} (p5, c1, k60, u'{GW.username}')",
+                 "Client acme.stranger disconnected, not authorised."):  # fmt: skip
+        await until(lambda text=text: text in log.read_text())
 
 
 async def test_what_the_broker_refuses_of_a_gateway_is_counted(services):
