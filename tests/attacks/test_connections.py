@@ -44,7 +44,8 @@ async def test_slow_clients_are_closed_in_time_and_hold_nobody_up(
 ):
     few = {"request_s": REQUEST_S, "answer_s": ANSWER_S, "connections_max": MOST,
            "connections_host_max": 600, "live_clients_max": 500}  # fmt: skip
-    ways = [WAYS[n % len(WAYS)] for n in range(min(count, most_connections()))]
+    count = min(count, most_connections())
+    ways = [WAYS[n % len(WAYS)] for n in range(count)]
     async with attacked_park(services, database, park_folder, tmp_path, **few) as park:
         async with park.witness() as seen:
             result = await hold(park, ["answer"] * READERS + ways)

@@ -87,6 +87,14 @@ def test_links_inside_the_project_lead_somewhere(name):
     assert [link for link in inside if not ((ROOT / name).parent / link).exists()] == []
 
 
+def test_tests_named_in_the_threat_model_exist():
+    text = (ROOT / "docs" / "threat-model.md").read_text(encoding="utf-8")
+    named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", text)
+    assert len(named) > 20
+    for file, test in named:
+        assert f"def {test}(" in (ROOT / file).read_text(encoding="utf-8"), test
+
+
 def test_every_page_can_be_reached_from_the_readme():
     linked = set(re.findall(r"\]\(([^)#\s]+)", text_of("README.md")))
     reached = {page for page in PAGES if page in linked or str(Path(page).parent) in linked}
