@@ -76,6 +76,12 @@ class ApiSettings(Settings):
     oidc_client_secret: Path | None = Field(
         None, description="file with the secret of the client; none: a public client, by PKCE alone"
     )
+    login_notice: str = Field(
+        "",
+        max_length=2_000,
+        description="text of the site above the fields of the sign-in: whose system it is, what is"
+        " recorded",
+    )
     oidc_name: str = Field("OpenID", min_length=1, description="the provider, on the button")
     oidc_scopes: str = Field("openid profile", description="scopes asked of the provider")
     oidc_account_claim: str = Field(

@@ -48,6 +48,7 @@ class Me(TypedDict):
     sign_in: Annotated[
         str, Field(description="name of the provider by which one may come in; empty = none")
     ]
+    notice: Annotated[str, Field(description="text of the site before the sign-in; empty = none")]
 
 
 class LoginBody(BaseModel):
@@ -142,6 +143,7 @@ def me_of(guard: Guard, person: Person | None) -> Me:
         "second_factor": person.factor,
         "provider": person.provider,
         "sign_in": guard.settings.oidc_name if guard.provider else "",
+        "notice": guard.settings.login_notice,
     }
 
 

@@ -5535,6 +5535,8 @@ export interface components {
             provider: string;
             /** @description name of the provider by which one may come in; empty = none */
             sign_in: string;
+            /** @description text of the site before the sign-in; empty = none */
+            notice: string;
         };
         /** @description The junctions of the energy meters of a scope. */
         MeterAnswer: {

@@ -32,6 +32,9 @@ async def test_nobody_gets_anything_but_the_way_in(database, ids):
         assert (await api.post(ACK, json=BY)).status_code == 401
         me = (await api.get("/api/v1/me")).json()
         assert (me["access"], me["account"], me["rights"]) == ("accounts", None, [])
+    text = "仅限园区人员使用\nFor staff of the park; what you order is recorded"
+    async with guarded(database, login_notice=text) as (api, _, _):
+        assert (await api.get("/api/v1/me")).json()["notice"] == text
 
 
 async def test_an_invitation_sets_a_password_once_and_opens_a_session(database, ids):

@@ -42,6 +42,7 @@ async def console(database, tmp_path, **settings):
     (tmp_path / "secret.key").write_bytes(KEY)
     own = {f"PARKTWIN_{name.upper()}": each for name, each in settings.items()}
     environment = {"PARKTWIN_DATABASE_URL": database, "PARKTWIN_ACCESS": "accounts",
+                   "PARKTWIN_LOGIN_NOTICE": "For staff of the park",
                    "PARKTWIN_HTTP_PORT": str(port),
                    "PARKTWIN_SECRET_KEY": str(tmp_path / "secret.key"),
                    **own}  # fmt: skip
@@ -86,6 +87,7 @@ async def test_the_first_administrator_comes_in_by_a_link_and_goes_out(database,
         page = await new_page(browser, "zh")
         await page.goto(base)
         form = page.locator("[data-testid=login]")
+        await expect(form.get_by_test_id("login-notice")).to_have_text("For staff of the park")
         await expect(form).to_contain_text("登录")
         await enter(page, form, "not the password")
         await expect(form.get_by_test_id("login-problem")).to_contain_text("账号或密码不正确")
