@@ -128,6 +128,11 @@ class IngestSettings(Settings):
         description="a larger MQTT packet the broker keeps from us, which is told so at CONNECT",
     )
     future_s: float = Field(300.0, description="a sample further ahead goes to quarantine [s]")
+    clock_trusted: bool = Field(
+        False,
+        description="go on although stored samples of gateways are later than the clock of this"
+        " machine: it was ahead, and what it made of later times is taken back",
+    )
     past_days: float = Field(
         400.0, gt=0, le=3650, description="a live sample older than this goes to quarantine [days]"
     )

@@ -14,6 +14,7 @@ import logging
 import time
 from collections import deque
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
@@ -35,7 +36,7 @@ from ingest.store.sums import bring_to_clock
 from twin.accounts.network import compile_network
 from twin.accounts.tanks import tags_of_tanks
 from twin.arrays import I64, MINUTE_US, NEVER, SECOND_US
-from twin.errors import ContentError, StoreError
+from twin.errors import ContentError, ParkError, StoreError
 from twin.model.gateways import GatewaySpec
 from twin.replay import derive
 from twin.series.counters import mark_falls
@@ -153,7 +154,9 @@ class Cycle:
         return self._last_cycle_us > 0
 
     async def start(self, now_us: int) -> None:
-        """Apply the model and go on where the stored samples and minutes end; raises StoreError.
+        """Apply the model and go on where the stored samples and minutes end.
+
+        Raises StoreError, and ParkError for a clock that is behind them.
 
         What was derived for times after `now_us` is taken back: the clock was set back.
         """
@@ -163,8 +166,10 @@ class Cycle:
             version = await self._store.writers.newest_version()
             await self._store.apply_model(self._park, self.tags)
             self._last_cycle_us = max(await self._store.last_cycle(), self._last_cycle_us)
-            await self._store.take_back(self._own, now_us, self._park.timezone)
             samples, ends = await self._store.newest()
+            self._require_clock(samples, now_us)
+            if await self._store.take_back(self._own, now_us, self._park.timezone):
+                samples, ends = await self._store.newest()
             image = no_image(len(self.tags))
             image.update(samples, self._traits)
             # What the broker kept for us comes now: no tag is silent before it had its chance.
@@ -197,6 +202,27 @@ class Cycle:
         )
         self._now_us = now_us
         self._go_on = False
+
+    def _require_clock(self, samples: Samples, now_us: int) -> None:
+        """Raise ParkError when the clock is behind what gateways have sent before.
+
+        Minutes, and all that the twin derived, would be taken back from that time on.
+        """
+        latest_us = now_us + round(self._settings.future_s * 1e6)
+        later = samples.take(samples.time_us > latest_us)
+        measured = [tag for tag in later.tag.tolist() if self.tags[tag].source == "measured"]
+        if measured and not self._settings.clock_trusted:
+            now, newest = (
+                datetime.fromtimestamp(time_us / 1e6, UTC).isoformat(timespec="seconds")
+                for time_us in (now_us, int(later.time_us.max()))
+            )
+            raise ParkError(
+                f"the clock of this machine says {now}, and samples of {len(measured)} tags are"
+                f" stored until {newest}",
+                hint="set the clock right; if it was ahead before and is right now,"
+                " PARKTWIN_CLOCK_TRUSTED=1 at one start takes back what it made",
+                retryable=True,
+            )
 
     async def resume(self, now_us: int) -> None:
         """Start in place of another cycle, however long the database takes to come back.

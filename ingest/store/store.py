@@ -507,18 +507,22 @@ class Store:
         """Return the id of the newest cycle; 0 before the first."""
         return int(await self._connection.fetchval("SELECT max(cycle_us) FROM cycle") or 0)
 
-    async def take_back(self, derived: I64, after_us: int, zone: str) -> None:
-        """Delete what a clock that was ahead has made: derived samples and minutes of later."""
+    async def take_back(self, derived: I64, after_us: int, zone: str) -> bool:
+        """Delete what a clock that was ahead has made: derived samples and minutes of later.
+
+        Returns whether there were any.
+        """
         ids, minute = self.tag_id[derived].tolist(), stamp(after_us // MINUTE_US * MINUTE_US)
         samples = await self.fetch(TAKE_BACK_SAMPLES, ids, stamp(after_us))
         minutes = await self.fetch(TAKE_BACK.format(table="minute") + " RETURNING tag_id", minute)
         if not samples and not minutes:
-            return
+            return False
         for table in ("hour", "day"):
             await self.fetch(TAKE_BACK.format(table=table) + NOT_MANUAL, minute)
         tags = np.flatnonzero(np.isin(self.tag_id, [row["tag_id"] for row in minutes]))
         await self.write_minutes(NO_MINUTES, zone, (tags, np.full(len(tags), to_us(minute))))
         LOG.warning("%d samples and %d minutes taken back", len(samples), len(minutes))
+        return True
 
     async def samples_between(self, tags: I64, after_us: int, until_us: int) -> Samples:
         """Return the samples of some tags with after < time <= until, received when they held."""

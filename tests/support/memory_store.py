@@ -329,6 +329,7 @@ class MemoryStore(Store):
             self.minute[tag] = {t: row for t, row in self.minute[tag].items() if t < minute_us}
         for tag in derived.tolist():
             self.sample[tag] = {t: row for t, row in self.sample[tag].items() if t <= after_us}
+        return True
 
     async def copy_samples(self, samples, table="sample"):
         assert table == "sample", "what is staged in the database is merged at once here"

@@ -6,6 +6,7 @@ from tests.support.cycle_bench import message
 from tests.support.memory_store import MemoryStore, started
 from tests.support.stored import T0, cycling
 from twin.arrays import SECOND_US
+from twin.errors import ParkError
 
 HOUR_S = 3600
 
@@ -106,3 +107,36 @@ async def test_a_small_step_back_writes_nothing_twice(park):
         await cycle.run([], (T0 + at_ms) * 1000)
     assert cycle.counters["clock_set_back"] == 0
     assert store.restatement == []
+
+
+async def test_a_clock_that_is_behind_what_gateways_have_sent_takes_nothing_back(
+    database, park, db
+):
+    def count(table):
+        return db.fetchval(f"SELECT count(*) FROM {table}")
+
+    async with cycling(database, park) as cycle:
+        machine = Machine(cycle)
+        await machine.run(150)
+    before = await count("minute"), await count("sample")
+    assert min(before) > 0
+    day_before = machine.now_us - 24 * HOUR_S * SECOND_US
+    with pytest.raises(ParkError, match="the clock of this machine says") as behind:
+        async with cycling(database, park, now_us=day_before):
+            pass
+    assert behind.value.retryable
+    assert (await count("minute"), await count("sample")) == before
+    async with cycling(database, park, now_us=machine.now_us):
+        pass
+    assert await count("minute") >= before[0]
+    async with cycling(database, park, now_us=day_before, clock_trusted=True):
+        pass
+    assert await count("minute") == 0
+
+
+async def test_a_running_cycle_ends_where_its_clock_is_set_behind_what_gateways_have_sent(park):
+    machine = Machine(await started(park, MemoryStore(), T0 * 1000, watched=False))
+    await machine.run(10)
+    machine.ahead_s = -24 * HOUR_S
+    with pytest.raises(ParkError, match="the clock of this machine says"):
+        await machine.run(10)

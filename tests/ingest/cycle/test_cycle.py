@@ -213,10 +213,12 @@ async def test_same_value_of_another_quality_is_a_correction(cycle, db):
 
 
 async def test_late_reading_of_a_counter_loses_no_minute_before_a_long_silence(cycle, db):
+    now_ms = T0
     for second, energy in ((0, 0.0), (90, 3.0), (2 * 86_400, 50.0), (30, 1.0)):
         at_ms = T0 + second * 1000
         body = {"ts": at_ms, "values": {"JQ-1": energy}}
-        await cycle.run([message(body, at_ms=T0 + 2 * 86_400_000)], at_ms * 1000)
+        now_ms = max(at_ms, now_ms)
+        await cycle.run([message(body, at_ms=T0 + 2 * 86_400_000)], now_ms * 1000)
     kwh = 3.6e6
     first, second, *spread = await minutes(db, "JQ-1")
     assert first == (0, pytest.approx(2.0 * kwh), 60.0, 2)
@@ -263,7 +265,7 @@ async def test_disorder_changes_no_minute_hour_or_day(cycle, db, database, park,
     shuffled = [straight[i] for i in rng.permutation(len(straight))] + straight[::7]
     # With a restart in the middle.
     for part in (range(0, 231, 23), range(253, len(shuffled), 23)):
-        async with cycling(database, park) as again:
+        async with cycling(database, park, now_us=end_ms * 1000) as again:
             for i in part:
                 block = [message(b, at_ms=end_ms) for b in shuffled[i : i + 23]]
                 await again.run(block, end_ms * 1000 + i * 500_000)
