@@ -199,7 +199,9 @@ def up(options: argparse.Namespace) -> None:
         "mqtt_port": None if "PARKTWIN_MQTT_URL" in os.environ else options.mqtt,
     }
     accounts = UpSettings(access="accounts") if options.accounts else None
-    services = local.Services(options.data, **own, accounts=accounts)
+    services = local.Services(
+        options.data, **own, accounts=accounts, log_folder=UpSettings().log_archive
+    )
     programs: list[supervisor.Program] = []
     try:
         services.reserve()

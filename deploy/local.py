@@ -6,17 +6,19 @@ import contextlib
 import fcntl
 import shutil
 import signal
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Self
 
 from deploy import access, broker, packages, sandbox
 from deploy.access_lists import new_password
 from deploy.disk import BALLAST_BYTES, Disk
 from deploy.door import OWNER, Door
+from deploy.recovery.log_archive import LogArchive, server_settings
 from deploy.service import HOST, Service, bound_log, free_port
 from twin.errors import ParkError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
     from typing import TextIO
 
@@ -58,7 +60,8 @@ class Services:
 
     A port of 0 is a free one, a port of None leaves that service out. Without a `queue` the broker
     keeps what memory and disk have room for. With `accounts` nobody comes in at the broker without
-    one, and gateways have a port of their own.
+    one, and gateways have a port of their own. With a `log_folder` the log of the database is kept
+    there.
     """
 
     postgres: Service
@@ -73,6 +76,7 @@ class Services:
         mode: sandbox.Mode | None = None,
         queue: broker.QueueLimit | None = None,
         accounts: UpSettings | None = None,
+        log_folder: Path | None = None,
     ) -> None:
         self.data = data.absolute()
         self.log = self.data / "log"
@@ -86,6 +90,8 @@ class Services:
         self._passing = {role: new_password() for role in access.PASSING}
         self._accounts = accounts
         self.door: Door | None = None
+        self._log_folder = log_folder
+        self._log_archive: LogArchive | None = None
         self.active: list[Service] = []
 
     @property
@@ -148,7 +154,11 @@ class Services:
             return
         box = sandbox.choose(self.data, self._mode)
         if postgres_port is not None:
-            self.postgres = postgres(box, postgres_port or free_port(), self.log)
+            further = {}
+            if self._log_folder is not None:
+                self._log_archive = LogArchive(box.home, self._log_folder)
+                further = server_settings(box)
+            self.postgres = postgres(box, postgres_port or free_port(), self.log, further)
             self._run(self.postgres)
             self._admit(box, self.postgres.port)
         if mqtt_port is not None:
@@ -176,6 +186,8 @@ class Services:
     def tend(self, now_s: float) -> None:
         """Keep the services running [s], what the broker holds saved, and room on the disk."""
         if report := self.disk.look():
+            packages.say(report)
+        if self._log_archive is not None and (report := self._log_archive.take()):
             packages.say(report)
         for service in self.active:
             bound_log(service.log)
@@ -212,12 +224,18 @@ class Services:
             raise ParkError(unsaved, hint="make room on the disk of --data", retryable=True)
 
 
-def postgres(box: sandbox.Sandbox, port: int, log: Path) -> Service:
-    """Return the database server of a sandbox, its cluster made when there is none."""
+def postgres(
+    box: sandbox.Sandbox, port: int, log: Path, further: Mapping[str, str] = MappingProxyType({})
+) -> Service:
+    """Return the database server of a sandbox, its cluster made when there is none.
+
+    `further` are settings of the server besides those that every one has.
+    """
     if not (box.home / "postgres" / "PG_VERSION").exists():
         _initialise(box)
     access.write_rules(box)
-    options = [word for name, value in SETTINGS.items() for word in ("-c", f"{name}={value}")]
+    settings = {**SETTINGS, **further}
+    options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
     question = [f"{box.programs.postgres}/pg_isready", "-h", HOST, "-p", str(port)]
     server = [f"{box.programs.postgres}/postgres", "-D", box.within("postgres"), "-p", str(port)]
     return Service(

@@ -18,6 +18,11 @@ class UpSettings(Environment):
         description="accounts: nobody comes in without one, at the broker either; demo: everybody"
         " on this machine does",
     )
+    log_archive: Path | None = Field(
+        None,
+        description="folder, best on another disk, for the log of the database, so that a restore"
+        " reaches any moment after a backup; none: the log is not kept",
+    )
     mqtt_host: str = Field(
         "127.0.0.1",
         description="with accounts: address at which gateways call the broker; others than this"

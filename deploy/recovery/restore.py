@@ -6,17 +6,22 @@ import json
 import shutil
 import sys
 import tarfile
+from datetime import datetime
 from pathlib import Path
 
 from deploy import sandbox
+from deploy.local import postgres
 from deploy.packages import require_space
 from deploy.recovery.backup import DATABASE, MANIFEST, PARK, Manifest, digest_of
+from deploy.recovery.log_archive import LogPoint, recover
 from twin.errors import ParkError
 from twin.program import clear_progress, program_parser, run_program, show_progress
 
 EXAMPLES = """examples:
   parktwin restore /mnt/backup/monday --data /srv/parktwin
   parktwin restore /mnt/backup/monday --data /srv/parktwin --secrets /mnt/keys
+  parktwin restore /mnt/backup/monday --data /srv/parktwin --log /mnt/log \\
+      --until 2026-12-01T14:05:00+08:00                    before the mistake of 14:06
   parktwin up --data /srv/parktwin --park /mnt/backup/monday/park
 """
 
@@ -32,10 +37,20 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--secrets", type=Path, metavar="DIR", help="what parktwin backup --secrets wrote"
     )
+    parser.add_argument(
+        "--log", type=Path, metavar="DIR", help="log of the database (PARKTWIN_LOG_ARCHIVE)"
+    )
+    parser.add_argument(
+        "--until", type=parse_moment, metavar="TIME",
+        help="with --log: the moment, with its offset, whose state is made",
+    )  # fmt: skip
     options = parser.parse_args(argv)
 
     def work() -> None:
-        manifest = restore(options.backup, options.data, options.secrets)
+        if (options.log is None) != (options.until is None):
+            raise ParkError("--log and --until belong together", hint="name both, or none")
+        point = None if options.log is None else LogPoint(options.log, options.until)
+        manifest = restore(options.backup, options.data, options.secrets, point)
         park = options.backup / PARK
         model = f" --park {park}" if park.exists() else ""
         missing = missing_archive(manifest, options.data / "archive")
@@ -45,14 +60,23 @@ def main(argv: list[str] | None = None) -> int:
                 f" {options.data}/archive: bring them along from {manifest.archive_folder}, or let"
                 " PARKTWIN_ARCHIVE name their folder"
             )
-        print(
-            f"{options.data}: state of {manifest.ended}. parktwin up --data {options.data}{model}"
-        )
+        state = manifest.ended if point is None else point.until.isoformat()
+        print(f"{options.data}: state of {state}. parktwin up --data {options.data}{model}")
 
     return run_program("parktwin restore", work)
 
 
-def restore(folder: Path, data: Path, secrets: Path | None = None) -> Manifest:
+def parse_moment(text: str) -> datetime:
+    """Return a time with its offset; raises ValueError."""
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError(f"{text} has no offset")
+    return moment
+
+
+def restore(
+    folder: Path, data: Path, secrets: Path | None = None, point: LogPoint | None = None
+) -> Manifest:
     """Make a data folder of a backup.
 
     Parameters
@@ -63,6 +87,8 @@ def restore(folder: Path, data: Path, secrets: Path | None = None) -> Manifest:
         the data folder to make; nothing may be in it
     secrets
         keys and passwords of the twin whose backup it is
+    point
+        a later moment, whose state is made
 
     Returns
     -------
@@ -73,9 +99,14 @@ def restore(folder: Path, data: Path, secrets: Path | None = None) -> Manifest:
     ------
     ParkError
         the folder is no backup or was changed, the data folder holds something, PostgreSQL of its
-        version is not at hand, or the disk is full
+        version is not at hand, the disk is full, or the log does not lead to the moment
     """
     manifest = read_manifest(folder)
+    if point is not None and point.until < datetime.fromisoformat(manifest.ended):
+        raise ParkError(
+            f"{folder} is of {manifest.ended}, after {point.until.isoformat()}",
+            hint="name an earlier backup, or a later moment",
+        )
     if data.exists() and any(data.iterdir()):
         raise ParkError(f"{data} is not empty", hint="name a new folder: nothing is replaced")
     for name, digest in manifest.files.items():
@@ -94,7 +125,10 @@ def restore(folder: Path, data: Path, secrets: Path | None = None) -> Manifest:
         for file in sorted(secrets.iterdir()) if secrets else ():
             shutil.copy2(file, partial)
         # Its programs are at hand, and what they own is theirs: else nothing is left behind.
-        sandbox.choose(partial.absolute())
+        box = sandbox.choose(partial.absolute())
+        if point is not None:
+            (partial / "log").mkdir()
+            recover(box, point, lambda port: postgres(box, port, partial / "log"))
         if data.exists():
             data.rmdir()
         partial.rename(data)

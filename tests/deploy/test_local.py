@@ -389,6 +389,7 @@ def test_up_gives_each_program_its_role_and_keeps_the_password_in_private_files(
     for name in ("PARKTWIN_AUDIT_KEY", "PARKTWIN_SECRET_KEY"):
         key = Path(addresses.pop(name))
         assert (stat.S_IMODE(key.stat().st_mode), len(key.read_bytes())) == (0o600, 64)
+    assert addresses.pop("PARKTWIN_ARCHIVE") == str(data / "archive")
     assert set(addresses) == {"PARKTWIN_HTTP_URL", "PARKTWIN_MQTT_URL", "PARKTWIN_DATABASE_URL"}
     assert password
     assert password not in printed + report

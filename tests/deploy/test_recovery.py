@@ -1,9 +1,12 @@
 """Backup and restore, tried for real: the same answers on another folder, and what is refused."""
 
 import asyncio
+import gzip
 import os
 import subprocess
 import sys
+import time
+from datetime import timedelta
 
 import asyncpg
 import pytest
@@ -12,9 +15,11 @@ from deploy import access
 from deploy.database.settings import LAST_BACKUP
 from deploy.local import Services
 from deploy.recovery.backup import back_up, copy_secrets
+from deploy.recovery.log_archive import HANDED, LogArchive, LogPoint
 from deploy.recovery.restore import missing_archive, restore
 from ingest.store import Store
 from tests.support.small_park import BEGIN, END, PARK, fill, serving, stamp
+from tests.support.waiting import until
 from twin.errors import ParkError
 
 SCOPES = ("demo", "demo/acme")
@@ -92,6 +97,77 @@ async def test_a_restored_backup_gives_the_same_answers(tmp_path):
     with pytest.raises(ParkError, match="not what was backed up"):
         restore(again, tmp_path / "third")
     assert not (tmp_path / "third").exists()
+
+
+async def test_a_restore_reaches_any_moment_of_the_log_and_no_other(tmp_path):
+    data, backup, log = tmp_path / "data", tmp_path / "backup", tmp_path / "log"
+    with Services(data, mqtt_port=None, log_folder=log) as services:
+        access.write_addresses(data, {"PARKTWIN_DATABASE_URL": services.database_url})
+        db = await filled(services.database_url)
+        await asyncio.to_thread(back_up, data, backup)
+        await db.execute("CREATE TABLE public.step (number int)")
+        moments = []
+        for number in range(3):
+            await db.execute("INSERT INTO public.step VALUES ($1)", number)
+            moments.append(await db.fetchval("SELECT clock_timestamp()"))
+            await asyncio.sleep(1.1)
+        # The mistake.
+        await db.execute("DROP TABLE public.step")
+        await db.execute("DELETE FROM minute")
+        await db.close()
+        server = services.postgres
+        switched = access.sql(
+            server.box, server.port, "postgres", "SELECT pg_walfile_name(pg_switch_wal())"
+        )
+        newest = switched.stdout.strip()
+
+        def is_packed():
+            services.tend(time.monotonic())
+            return (log / f"{newest}.gz").exists()
+
+        await until(is_packed, 60)
+        assert not list(log.glob("*.partial"))
+    other = tmp_path / "other"
+    await asyncio.to_thread(restore, backup, other, None, LogPoint(log, moments[1]))
+    with Services(other, mqtt_port=None) as services:
+        db = await asyncpg.connect(services.database_url)
+        rows = await db.fetch("SELECT number FROM public.step ORDER BY 1")
+        assert [row["number"] for row in rows] == [0, 1]
+        assert await db.fetchval("SELECT count(*) FROM park.minute") > 0
+        assert not await db.fetchval("SELECT pg_is_in_recovery()")
+        await db.close()
+    third, day = tmp_path / "third", timedelta(days=1)
+    with pytest.raises(ParkError, match=r"does not reach until|did not start"):
+        await asyncio.to_thread(restore, backup, third, None, LogPoint(log, moments[2] + day))
+    assert not third.exists()
+    with pytest.raises(ParkError, match="is of"):
+        restore(backup, third, None, LogPoint(log, moments[0] - day))
+    with pytest.raises(ParkError, match="nothing of the log"):
+        restore(backup, third, None, LogPoint(tmp_path / "empty", moments[1]))
+
+
+def test_a_folder_of_the_log_that_cannot_be_written_is_said_once(tmp_path):
+    home, folder = tmp_path / "home", tmp_path / "folder"
+    (home / HANDED).mkdir(parents=True)
+    archive = LogArchive(home, folder)
+    for name in ("000000010000000000000001", "000000010000000000000002"):
+        (home / HANDED / name).write_bytes(name.encode())
+    (home / HANDED / ".archive.000000010000000000000003").touch()
+    folder.rmdir()
+    assert "is not archived" in archive.take()
+    assert archive.take() == ""
+    folder.mkdir()
+    assert [archive.take() for _ in range(3)] == ["", "", ""]
+    assert sorted(file.name for file in folder.iterdir()) == [
+        "000000010000000000000001.gz", "000000010000000000000002.gz",
+    ]  # fmt: skip
+    # The same file again is no harm, another one of that name is not replaced.
+    (home / HANDED / "000000010000000000000001").write_bytes(b"000000010000000000000001")
+    assert archive.take() == ""
+    (home / HANDED / "000000010000000000000001").write_bytes(b"of another database")
+    assert "is of another database" in archive.take()
+    packed = (folder / "000000010000000000000001.gz").read_bytes()
+    assert gzip.decompress(packed) == b"000000010000000000000001"
 
 
 def test_what_is_no_data_folder_and_no_backup_is_refused(tmp_path):

@@ -114,7 +114,7 @@ def ingest(monkeypatch, park_folder):
         decoded.extend(each.mid - 1 for each in messages)
         return plain(self, messages)
 
-    monkeypatch.setattr(program, "Store", lambda url, exclusive: store)
+    monkeypatch.setattr(program, "Store", lambda *_, **__: store)
     monkeypatch.setattr(program, "Subscriber", broker)
     monkeypatch.setattr(Cycle, "decode", decode)
     monkeypatch.setattr(cycles, "RETRY_S", (0.0,))
