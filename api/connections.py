@@ -13,9 +13,11 @@ from collections import Counter
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 if TYPE_CHECKING:
+    from uvicorn._types import ASGI3Application
+
     from api.middleware import Traffic
     from api.settings import ApiSettings
 
@@ -86,6 +88,10 @@ class Connections:
             if not self._hosts[connection.host]:
                 del self._hosts[connection.host]
 
+    def count(self, reason: str) -> None:
+        """Count a connection that was closed for a reason."""
+        self._traffic.closed[reason] += 1
+
     async def watch(self) -> None:
         """Close what takes too long, for ever."""
         clock = asyncio.get_running_loop().time
@@ -107,6 +113,7 @@ class BoundedProtocol(HttpToolsProtocol):
     is_refused = False
     _asked_since: float | None = None  # it waits for the rest of a request
     _stuck_since: float | None = None  # the client does not take what is sent
+    _answered: RequestResponseCycle | None = None
     _head_bytes = 0  # of the lines of the request
     _unread_bytes = 0  # since the parser last passed something on
 
@@ -128,6 +135,10 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End; called by the loop."""
+        # Of requests in one piece the parser's newest is not the one that is being answered.
+        if self._answered is not None:
+            self._answered.disconnected = True
+            self._answered.message_event.set()
         super().connection_lost(exc)
         self._bounds.forget(self)
 
@@ -140,6 +151,11 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._unread_bytes > HEAD_BYTES and not self.transport.is_closing():
             self.send_400_response("Invalid HTTP request received.")
         self._look()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        """Begin to answer a request; called for each in its turn."""
+        self._answered = cycle
+        super()._start_asgi_task(cycle, app)
 
     def on_message_begin(self) -> None:
         """Begin a request; called by the parser."""
@@ -160,6 +176,11 @@ class BoundedProtocol(HttpToolsProtocol):
         """Take a part of a body; called by the parser."""
         self._unread_bytes = 0
         super().on_body(body)
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is no request, and close; called for an error of the parser."""
+        super().send_400_response(msg)
+        self._bounds.count("invalid")
 
     def _count_head(self, count: int) -> None:
         """Count bytes of a head; the parser makes an answer 400 of the error."""
