@@ -97,8 +97,8 @@ class LogArchive:
             self._pack(files[0])
         except (OSError, ParkError) as error:
             wrong = f"the log of the database is not archived: {error}"
-            said, self._said = self._said, wrong
-            return "" if wrong == said else wrong
+            former, self._said = self._said, wrong
+            return "" if wrong == former else wrong
         self._said = ""
         return ""
 
